@@ -7,7 +7,7 @@ use oauth_providers::Provider;
 
 use crate::profile::Profile;
 
-/// The API with the origins that are said, those of the profile and those of the provider's own API.
+/// The API with the given origins, those of the profile and those of the provider's own API.
 pub(crate) fn api(
     profile: &Profile,
     provider: Option<&Provider>,

@@ -1,4 +1,4 @@
-//! The person's browser, which over SSH runs on another machine than this command.
+//! The user's browser, which over SSH runs on another machine than this command.
 
 use std::net::IpAddr;
 
@@ -6,18 +6,18 @@ use oauth_core::url::Url;
 
 use crate::profile;
 
-/// Where a page is to be shown.
+/// Where a page is shown.
 pub(crate) enum Browser {
     /// On this machine.
     Here,
     /// At the other end of an SSH connection; the address of this end, if it is known.
     OverSsh(Option<IpAddr>),
-    /// Wherever the person opens it: nothing is to be opened here.
+    /// Wherever the user opens it: nothing is opened here.
     Anywhere,
 }
 
 impl Browser {
-    /// By the environment, as sshd sets it (`SSH_CONNECTION` is the client's address and port, then
+    /// Determines it from the environment that sshd sets (`SSH_CONNECTION` is the client's address and port, then
     /// those of the server). With a display that is forwarded, a page opened here is shown there.
     pub(crate) fn find(no_browser: bool) -> Self {
         let is_set = |name: &&str| profile::set(name).is_some();
@@ -33,8 +33,8 @@ impl Browser {
         }
     }
 
-    /// Opens a page; whether that could be begun. Over SSH nothing is opened: it would be a text browser in
-    /// this very terminal, or a window on a screen that nobody looks at.
+    /// Opens a page; returns whether that could be begun. Over SSH nothing is opened: it would be a text browser in
+    /// this terminal, or a window on a screen that no one sees.
     pub(crate) fn open(&self, url: &Url) -> bool {
         matches!(self, Self::Here) && oauth_reqwest::browser::open(url).is_ok()
     }
@@ -66,7 +66,7 @@ mod tests {
             over("198.51.100.7 50022 2001:db8::5 22").as_deref(),
             Some("ssh -N -L 4711:localhost:4711 2001:db8::5")
         );
-        // What is no address is not repeated.
+        // A text that is not an address is not repeated.
         assert_eq!(
             over("a b -oProxyCommand=x 22").as_deref(),
             Some("ssh -N -L 4711:localhost:4711 HOST")

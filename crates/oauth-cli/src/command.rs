@@ -1,4 +1,4 @@
-//! The commands, each in a file of its own.
+//! The commands, each in its own file.
 
 mod call;
 mod client_id_metadata;
@@ -195,7 +195,7 @@ const OPTIONS: &str = "give it with --tokens FILE, --token-env VAR or --token-fi
 enum Given {
     /// All tokens of one grant.
     File(TokenFile),
-    /// One token by itself.
+    /// A single token.
     Bare(Secret<String>),
     /// The tokens of the profile's login, if there is one that can be read.
     Login(ProfileTokens, Result<Option<Stored>, Failure>),

@@ -43,7 +43,7 @@ pub(crate) enum Auth {
     None,
 }
 
-/// What a method needs.
+/// What an authentication method needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Means {
     Secret,
@@ -63,7 +63,7 @@ impl Auth {
         }
     }
 
-    /// By the name under which it is registered (RFC 7591 section 2); nothing if no profile can say it.
+    /// By the name under which it is registered (RFC 7591 section 2); `None` if a profile cannot contain it.
     pub(crate) fn registered(name: &str) -> Option<Self> {
         Some(match name {
             "client_secret_basic" => Self::Basic,
@@ -102,7 +102,7 @@ impl Means {
         }
     }
 
-    /// How it may be given.
+    /// The options by which it may be given.
     const fn options(self) -> &'static str {
         match self {
             Self::Secret => SECRET_OPTIONS,
@@ -181,8 +181,8 @@ pub(crate) struct CredentialArgs {
 }
 
 impl CredentialArgs {
-    /// Puts what is said over what the profile says. Of the means there is one: another one replaces it,
-    /// and with it a method that has no use for it.
+    /// Overrides the profile with the command line. There is only one credential: another one replaces it, and also a
+    /// method that does not use it.
     pub(crate) fn over(self, profile: &mut Profile) {
         let said = match (&self.key, &self.assertion_file) {
             (Some(_), _) => Some(Means::Key),
@@ -220,7 +220,7 @@ impl CredentialArgs {
     }
 }
 
-/// What a profile's client authenticates with, as far as it is said.
+/// The credential with which a profile's client authenticates, if configured.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Credential(Option<Auth>);
 
@@ -277,7 +277,7 @@ impl Credential {
         }
         let has_certificate = profile.network.client_certificate.is_some();
         match needed {
-            // Whoever has a secret can be asked for it.
+            // A secret can be asked for at a prompt.
             Some(Means::Secret) | None => {}
             Some(Means::Certificate) if has_certificate => {}
             Some(means) if first == Some(means) => {}
@@ -346,7 +346,7 @@ impl Credential {
     }
 }
 
-/// What was read, before it is known which server it is for.
+/// The credentials that were read, before the server is known.
 pub(crate) struct Material {
     method: Option<Auth>,
     secret: Option<Secret<String>>,
@@ -408,14 +408,14 @@ fn made_out(assertion: ClientAssertion, profile: &Profile) -> ClientAssertion {
     }
 }
 
-/// The first HMAC that the server takes (RFC 8414 section 2).
+/// The first HMAC that the server supports (RFC 8414 section 2).
 fn hmac(server: &Server) -> Alg {
     let taken = server.list("token_endpoint_auth_signing_alg_values_supported", &[]);
     let mut taken = taken.iter().filter_map(|name| Alg::named(name));
     taken.find(|alg| alg.is_symmetric()).unwrap_or(Alg::Hs256)
 }
 
-/// The person has chosen this secret, and no server has said anything yet.
+/// The user has chosen this secret, and no server has been asked yet.
 fn unfit_secret(error: Error) -> Failure {
     if error.code() != ValidationFailure::JwsKeyTooSmall.code() {
         return error.into();

@@ -31,7 +31,7 @@ pub(crate) fn read_of(profile: &Profile) -> Result<Option<FixedToken>, Failure> 
     of_profile(profile).map(read).transpose()
 }
 
-/// That a profile has a token, where a client is needed.
+/// Refuses a profile with a token if a client is needed.
 pub(crate) fn refuse(profile: &Profile) -> Result<(), Failure> {
     match (of_profile(profile), &profile.name) {
         (Some(_), Some(name)) if profile.client_id.is_none() => Err(Failure::usage(

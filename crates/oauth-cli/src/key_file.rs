@@ -1,4 +1,4 @@
-//! Keys that clients sign with, read from files.
+//! The keys with which clients sign, read from files.
 
 use std::path::Path;
 
@@ -35,7 +35,7 @@ impl Passphrase {
         path: &Path,
         text: Secret<String>,
     ) -> Result<Secret<String>, Failure> {
-        // Whatever else is wrong with it, whoever uses it says.
+        // Any other error is reported where the key is used.
         if PrivateKey::from_pem(text.expose(), RSA).err() != Some(KeyError::Encrypted) {
             return Ok(text);
         }
@@ -52,13 +52,13 @@ impl Passphrase {
     }
 }
 
-/// One of each kind of key, to find out which kind a key is.
+/// One of each kind of key, to find out the kind of a key.
 const KINDS: [Alg; 5] = [Alg::Es256, Alg::Es384, Alg::Es512, Alg::EdDsa, RSA];
 
-/// Stands for all that an RSA key can sign with.
+/// Represents all algorithms of an RSA key.
 const RSA: Alg = Alg::Rs256;
 
-/// The public half of a key, and what its file says of it.
+/// The public half of a key, and what its file says about it.
 pub(crate) struct KeyFile {
     pub(crate) public: PublicJwk,
     /// `alg` of a JWK.
@@ -113,14 +113,14 @@ impl KeyFile {
         }
     }
 
-    /// Its name: its own, or else its thumbprint.
+    /// The key's name: its `kid`, or else its thumbprint.
     pub(crate) fn kid(&self) -> String {
         let own = self.kid.clone();
         own.unwrap_or_else(|| self.public.thumbprint())
     }
 
-    /// What it signs with: what is said, what it says itself, or the only algorithm of its kind. Nothing
-    /// for an RSA key of which nothing is said.
+    /// The algorithm: the given one, that of the JWK, or the only one for this kind of key. `None` for an RSA key
+    /// without either.
     pub(crate) fn alg(&self, said: Option<Alg>) -> Option<Alg> {
         let mut kinds = KINDS.into_iter().filter(|kind| *kind != RSA);
         let only = kinds.find(|kind| self.public.fits(*kind));
@@ -135,8 +135,8 @@ pub(crate) fn text(path: &Path) -> Result<Secret<String>, Failure> {
     Ok(Secret::new(text))
 }
 
-/// A client's private key for this server, and the `kid` that its JWK has. Of the errors, only what
-/// the server accepts is not about the file.
+/// A client's private key for this server, and the `kid` that its JWK has. All errors are about the file, except that
+/// the server supports no algorithm of the key.
 pub(crate) fn private(
     path: &Path,
     text: &Secret<String>,
@@ -149,12 +149,12 @@ pub(crate) fn private(
         true => unusable(path, error.detail().unwrap_or("no private key")),
         false => error.into(),
     })?;
-    // What is no JWK has no name.
+    // A text that is not a JWK has no name.
     let kid = serde_json::from_str(text).ok().and_then(|jwk: Jwk| jwk.kid);
     Ok((key, kid))
 }
 
-/// The key that tokens are bound to.
+/// The key to which tokens are bound.
 pub(crate) fn dpop(path: &Path) -> Result<dpop::DpopKey, Failure> {
     let text = text(path)?;
     let key = DpopKey::read(text.expose().trim(), None).and_then(|key| key.to_core());
@@ -173,7 +173,7 @@ fn of_any_kind(read: impl Fn(Alg) -> Result<PrivateKey, KeyError>) -> Result<Pub
     Err(KeyError::Algorithm)
 }
 
-/// Why a file has no key to use; never what is in it.
+/// Why a file has no usable key; never its content.
 fn unusable(path: &Path, why: impl std::fmt::Display) -> Failure {
     Failure::usage(
         "usage.key",

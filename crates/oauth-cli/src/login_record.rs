@@ -1,5 +1,5 @@
-//! The record of a profile's logins, which outlives the login: a script that ran as a person must not
-//! continue as the client because the login is gone.
+//! The record of a profile's logins, which outlives the login: a script that ran as a user must not continue as the
+//! client because the login has ended.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use crate::token_store;
 pub(crate) struct LoginRecord {
     issuer: String,
     client_id: String,
-    /// The person who is logged in, where the server said so (the `sub` of the ID Token). Nobody after a logout.
+    /// The user who is logged in, if the server said so (the `sub` of the ID token). `None` after a logout.
     pub(crate) subject: Option<String>,
     /// The same from an ID Token that was verified; of this very login, never of one before.
     verified_subject: Option<String>,

@@ -15,7 +15,7 @@ use oauth_session::store::Answer;
 
 use crate::trace::{Received, Sent, Traced, Tracer};
 
-/// Where requests go out. Clones share connections.
+/// The driver and the trace of requests. Clones share connections.
 #[derive(Clone)]
 pub(crate) struct Net {
     driver: Driver,
@@ -36,7 +36,7 @@ impl Net {
         })
     }
 
-    /// Sends one request to an API, and returns the reply whatever its status; its body
+    /// Sends one request to an API, and returns the reply, whatever its status; its body
     /// streams.
     pub(crate) fn call(&self, request: http::Request<Bytes>) -> Result<Response, Error> {
         let lost = |cause: Cause| {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::output::Failure;
 use crate::token_file;
 
-/// A new and empty file. It is taken away again unless it is filled.
+/// A new, empty file. It is removed again unless it is filled.
 pub(crate) struct NewFile {
     path: PathBuf,
     file: File,
@@ -16,7 +16,7 @@ pub(crate) struct NewFile {
 }
 
 impl NewFile {
-    /// Makes the file, which must not be there.
+    /// Creates the file, which must not exist.
     pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
         let file = token_file::private(path, OpenOptions::new().create_new(true));
         let file = file.map_err(|why| unwritten(path, &why))?;
@@ -27,7 +27,7 @@ impl NewFile {
         })
     }
 
-    /// Writes what is to be in it.
+    /// Writes the content.
     pub(crate) fn fill(mut self, text: &str) -> Result<(), Failure> {
         let written = self.file.write_all(text.as_bytes());
         let written = written.and_then(|()| self.file.sync_all());
@@ -40,7 +40,7 @@ impl NewFile {
 impl Drop for NewFile {
     fn drop(&mut self) {
         if !self.is_filled {
-            // Half a secret is nobody's.
+            // A partly written secret is of no use.
             let _ = std::fs::remove_file(&self.path);
         }
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 /// The exit code when the server or the network refused.
 pub(crate) const REFUSED: u8 = 1;
-/// The exit code when the command, the profile or a secret source is not right.
+/// The exit code when the command, the profile or a secret source is wrong.
 pub(crate) const USAGE: u8 = 2;
 
 /// For errors.
@@ -47,7 +47,7 @@ impl Failure {
         }
     }
 
-    /// What somebody else refused.
+    /// A refusal by the server or another party.
     pub(crate) fn refused(code: &str, message: impl Display, hint: impl Display) -> Self {
         Self {
             exit: REFUSED,
@@ -61,7 +61,7 @@ impl Failure {
             true => self.message.clone(),
             false => format!("{} [{}]: {}", self.message, self.code, self.hint),
         };
-        // A pipe that is closed is told by the exit code.
+        // A closed pipe is only reported by the exit code.
         let _ = print(line.replace(['\n', '\r'], " "));
         Self {
             exit: REFUSED,
@@ -80,7 +80,7 @@ impl Failure {
         self.code.starts_with("stored.")
     }
 
-    /// With better advice.
+    /// Replaces the hint.
     pub(crate) fn with_hint(self, hint: impl Display) -> Self {
         Self {
             hint: hint.to_string(),
@@ -88,7 +88,7 @@ impl Failure {
         }
     }
 
-    /// Of a request for a token of the client's own: no login has to do with it.
+    /// Marks the failure as one of the client's own token request, which no login is involved in.
     pub(crate) fn of_the_client(self) -> Self {
         if self.code != "denied.invalid_grant" {
             return self;
@@ -98,7 +98,7 @@ impl Failure {
         )
     }
 
-    /// With something to know beside the advice.
+    /// Adds a further hint.
     pub(crate) fn and_hint(self, more: impl Display) -> Self {
         let hint = format!("{}; {more}", self.hint);
         self.with_hint(hint)
@@ -127,7 +127,7 @@ impl From<Error> for Failure {
             .strip_suffix(&format!(" [{code}]"))
             .unwrap_or(&text)
             .to_owned();
-        // A cause may say what the message has said already.
+        // A cause may repeat the message.
         let mut cause: Option<&dyn std::error::Error> = error.cause().map(|cause| cause as _);
         while let Some(one) = cause {
             let text = one.to_string();
@@ -239,14 +239,14 @@ impl Output {
         }
     }
 
-    /// Tells people how it goes, on stderr. Programs are told by the result.
+    /// Prints a progress note for people on stderr. Programs use the result.
     pub(crate) fn note(self, text: impl Display) {
         if !self.json {
             print_stderr(text);
         }
     }
 
-    /// Tells of an error that did not keep the command from its result, on stderr.
+    /// Prints an error on stderr that did not prevent the result of the command.
     pub(crate) fn warn(self, error: &Error) {
         match self.json {
             true => print_stderr(json!({ "warning": error })),
@@ -280,7 +280,7 @@ pub(crate) fn print(text: impl Display) -> Result<(), Failure> {
     written(writeln!(stdout, "{text}").and_then(|()| stdout.flush()))
 }
 
-/// Writes bytes to stdout as they are; whether what comes next begins a line.
+/// Writes bytes to stdout as they are; returns whether the next output begins a line.
 pub(crate) fn copy_to_stdout(from: &mut impl io::Read) -> Result<bool, Failure> {
     let mut stdout = LastByteWriter {
         inner: io::stdout().lock(),
@@ -333,7 +333,7 @@ fn written(result: io::Result<()>) -> Result<(), Failure> {
 
 /// Prints a line on stderr.
 pub(crate) fn print_stderr(text: impl Display) {
-    // There is nowhere left to say that stderr is gone.
+    // If stderr is closed, the error cannot be reported anywhere.
     let _ = writeln!(anstream::stderr(), "{text}");
 }
 

@@ -13,15 +13,15 @@ use crate::token_file::{beside, private, private_folder};
 
 /// The profile file, as it is on disk or will be.
 pub(crate) struct ProfileFile {
-    /// Where it is, links followed: a file that is kept elsewhere stays there.
+    /// The path, with links followed: a linked file stays where it is.
     pub(crate) path: PathBuf,
     document: DocumentMut,
-    /// Whether there is none yet.
+    /// Whether the file does not exist yet.
     pub(crate) is_new: bool,
 }
 
 impl ProfileFile {
-    /// Reads it; an empty one where there is none.
+    /// Reads the file; an empty one if there is none.
     pub(crate) fn read(global: &Global) -> Result<Self, Failure> {
         let path = profile::path(global).ok_or_else(no_home)?;
         let path = std::fs::canonicalize(&path).unwrap_or(path);
@@ -32,7 +32,7 @@ impl ProfileFile {
         };
         let is_new = text.is_none();
         let text = text.unwrap_or_default();
-        // What the reader of profiles refuses is put right by hand.
+        // A file that cannot be read as profiles must be repaired by hand.
         File::parse(&path, &text)?;
         let document = text.parse().map_err(|_| unusual(&path))?;
         Ok(Self {
@@ -42,7 +42,7 @@ impl ProfileFile {
         })
     }
 
-    /// Changes it, while no other command does.
+    /// Changes the file, while no other command does.
     pub(crate) fn change<T>(
         global: &Global,
         change: impl FnOnce(&mut Self) -> Result<T, Failure>,
@@ -58,7 +58,7 @@ impl ProfileFile {
         Ok(changed)
     }
 
-    /// That there is no profile of this name, and that it can be one.
+    /// Checks that there is no profile of this name, and that the name is valid.
     pub(crate) fn check_new(&self, name: &str) -> Result<(), Failure> {
         let is_fit = |c: char| c.is_alphanumeric() || "-_.@".contains(c);
         if name.is_empty() || !name.chars().all(is_fit) || name.starts_with(['-', '.']) {
@@ -94,7 +94,7 @@ impl ProfileFile {
         Ok(())
     }
 
-    /// Makes it the profile in force when none is named.
+    /// Makes this the default profile.
     pub(crate) fn make_default(&mut self, name: &str) {
         let mut new = value(name);
         let old = self
@@ -150,7 +150,7 @@ impl ProfileFile {
         }
     }
 
-    /// Proves that it can be changed, for those who cannot wait until it is.
+    /// Checks in advance that the file can be changed.
     pub(crate) fn try_out(self) -> Result<Self, Failure> {
         let file = self.folder_made()?;
         let draft = beside(&file.path, &format!(".{}.tmp", std::process::id()));
@@ -175,21 +175,21 @@ impl ProfileFile {
             let mut file = private(&draft, OpenOptions::new().create(true).truncate(true))?;
             file.write_all(text.as_bytes())?;
             if !self.is_new {
-                // Who may read it, its owner has said.
+                // Keep the permissions that its owner has set.
                 file.set_permissions(std::fs::metadata(path)?.permissions())?;
             }
             file.sync_all()?;
             std::fs::rename(&draft, path)
         };
         write().map_err(|why| {
-            // A draft that could not be finished is of no use.
+            // An unfinished draft is of no use.
             let _ = std::fs::remove_file(&draft);
             profile::bad(path, &why.to_string())
         })
     }
 }
 
-/// The profile as it stands in the file.
+/// The profile as it is written in the file.
 pub(crate) fn text(name: &str, profile: &Profile) -> Result<String, Failure> {
     let mut all = Table::new();
     all.set_implicit(true);
@@ -199,7 +199,7 @@ pub(crate) fn text(name: &str, profile: &Profile) -> Result<String, Failure> {
     Ok(document.to_string().trim_end().to_owned())
 }
 
-/// What it says beyond the defaults.
+/// The settings that differ from the defaults.
 fn table(profile: &Profile) -> Result<Table, Failure> {
     let written = |profile: &Profile| {
         let written = toml_edit::ser::to_document(profile);

@@ -1,7 +1,7 @@
-//! The tokens of a profile, in a store that all shells of a person share: however many need a token at
-//! once, one of them makes the token request, and no refresh token is sent twice.
+//! The tokens of a profile, in a store that all shells of a user share: however many need a token at once, one of them
+//! sends the token request, and no refresh token is sent twice.
 //!
-//! There are two kinds of grant: the login of a person, which has the profile's name, and the
+//! There are two kinds of grant: the login of a user, which has the profile's name, and the
 //! client's own, one for each scope, resource and audience.
 
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::token_store::TokenStore;
 /// Whose tokens they are.
 #[derive(Debug, Clone)]
 pub(crate) enum Owner {
-    /// The person's who logged in with this profile.
+    /// Those of the user who logged in with this profile.
     Login,
     /// The client's own, for this request.
     Client(TokenRequest),
@@ -37,9 +37,9 @@ pub(crate) enum Owner {
 pub(crate) enum Choice {
     /// The client's own.
     Client,
-    /// The person's.
+    /// The user's.
     Person,
-    /// The person's if there is a login or ever was one, else the client's own.
+    /// The user's if there is or ever was a login, else the client's own.
     Either,
 }
 
@@ -69,7 +69,7 @@ impl Choice {
 /// Whose tokens a command uses.
 pub(crate) struct Chosen {
     pub(crate) owner: Owner,
-    /// What is stored of them.
+    /// The stored grant, if any.
     pub(crate) stored: Option<Stored>,
 }
 
@@ -137,7 +137,7 @@ impl ProfileTokens {
         Ok(true)
     }
 
-    /// Whose tokens to use, and what is stored of them.
+    /// Chooses whose tokens to use, and loads the stored grant.
     pub(crate) fn choose(
         &self,
         plan: &ClientPlan,
@@ -152,7 +152,7 @@ impl ProfileTokens {
                     stored: Some(login),
                 });
             }
-            // Whoever acted for a person does not go on as somebody else.
+            // A command that acted for a user must not continue as the client.
             if choice == Choice::Person || LoginRecord::load(&self.profile)?.is_some() {
                 return Err(self.nobody());
             }
@@ -184,7 +184,7 @@ impl ProfileTokens {
             }
             let asked = summary.id.token_request;
             let stored = self.find(plan, &Owner::Client(asked));
-            // One that cannot be used can be forgotten all the same.
+            // An unusable one can be removed anyway.
             let tokens = stored.ok().flatten().and_then(|stored| stored.tokens());
             all.push(ClientsOwn { key, tokens });
         }
@@ -200,7 +200,7 @@ impl ProfileTokens {
         plan.set_up(need, false)
     }
 
-    /// The grant, to be used. Its tokens are renewed when they have to be.
+    /// Opens the grant. Its tokens are renewed when necessary.
     pub(crate) fn open(&self, setup: &Setup, owner: Owner, output: Output) -> Grant<'_> {
         shutdown::in_good_order(output);
         Grant {
@@ -215,8 +215,8 @@ impl ProfileTokens {
         }
     }
 
-    /// Checks that a login could be stored: a store that cannot be used is reported before a person
-    /// consents, and not after.
+    /// Checks that a login could be stored: a store that cannot be used is reported before the user consents, and not
+    /// after.
     pub(crate) fn try_out(&self, setup: &Setup) -> Result<(), Failure> {
         let (store, key) = (self.store.store(), self.key(&setup.client, &Owner::Login));
         LoginRecord::load(&self.profile)?;
@@ -234,7 +234,7 @@ impl ProfileTokens {
         Ok(())
     }
 
-    /// Removes the record of this key; whether there was one.
+    /// Removes the record of this key; returns whether there was one.
     pub(crate) fn remove(&self, key: &str) -> Result<bool, Failure> {
         Ok(self.store.remove(key)?)
     }
@@ -249,7 +249,7 @@ impl ProfileTokens {
         &self.profile
     }
 
-    /// That nobody has logged in.
+    /// The failure that no one has logged in.
     pub(crate) fn nobody(&self) -> Failure {
         let Self { profile, .. } = self;
         Failure::usage(
@@ -270,7 +270,7 @@ impl ProfileTokens {
 
     fn keeper(&self, client: &Client, owner: &Owner) -> Keeper {
         let mut policy = Policy::default();
-        // Nothing is renewed beside: this process would be gone before the answer came.
+        // Nothing is renewed in the background: this process would end before the response arrives.
         policy.ahead = Duration::ZERO;
         client.keeper(self.id(owner)).with_policy(policy)
     }
@@ -293,7 +293,7 @@ impl ProfileTokens {
     }
 }
 
-/// Whether it is of this client at this server.
+/// Whether the grant belongs to this client at this server.
 pub(crate) fn is_clients(plan: &ClientPlan, summary: &GrantSummary) -> Result<bool, Error> {
     Ok(summary.client_id == plan.client_id() && summary.issuer == plan.issuer()?)
 }
@@ -334,7 +334,7 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// The tokens, good or not.
+    /// The tokens, valid or not.
     pub(crate) fn tokens(&self) -> Option<Arc<Tokens>> {
         self.keeper.tokens().cloned()
     }
@@ -348,7 +348,7 @@ impl Stored {
         })
     }
 
-    /// A login has the scope that was granted; another one needs the person.
+    /// A login has the scope that was granted; another one needs the user.
     fn check_scope(&self, said: Option<&String>, profile: &str) -> Result<(), Failure> {
         let Some((said, tokens)) = said.zip(self.keeper.tokens()) else {
             return Ok(());
@@ -378,7 +378,7 @@ impl Grant<'_> {
         self.given(wait(self.session.token())?)
     }
 
-    /// A token in place of one that was refused.
+    /// A token to replace one that was refused.
     pub(crate) fn renew(&self, refused: &Tokens) -> Result<Arc<Tokens>, Failure> {
         self.given(wait(self.session.renew(refused))?)
     }
@@ -402,7 +402,7 @@ impl Grant<'_> {
 
     fn given(&self, given: Result<Token, Error>) -> Result<Arc<Tokens>, Failure> {
         let tokens = given.map_err(|error| self.grants.failure(&self.owner, error))?;
-        // The token is good, but it could not be renewed, or not be stored.
+        // The token is valid, but it could not be renewed or stored.
         if let Some(trouble) = self.session.last_error() {
             self.output.warn(&trouble);
         }

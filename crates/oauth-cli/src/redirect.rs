@@ -1,4 +1,4 @@
-//! The redirect URI of a login: registered as a whole, or made of a port and a path.
+//! The redirect URI of a login: registered completely, or made of a port and a path.
 
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::url::Url;
@@ -17,7 +17,7 @@ pub(crate) struct Wanted {
     pub(crate) path: Option<String>,
 }
 
-/// Listens. Port and path of the command line go before the profile's, and choose among several
+/// Listens. Port and path of the command line take precedence over the profile's, and choose among several
 /// redirect URIs.
 pub(crate) fn listener(profile: &Profile, wanted: Wanted) -> Result<Listener, Failure> {
     let port = wanted.port.or(profile.redirect_port);

@@ -18,7 +18,7 @@ pub(crate) enum Source {
     Env(String),
     /// This file; `-` is stdin.
     File(PathBuf),
-    /// A person, at a prompt that shows nothing.
+    /// The user, at a prompt that shows nothing.
     Prompt,
 }
 
@@ -45,7 +45,7 @@ macro_rules! secret_args {
         }
 
         impl $name {
-            /// Where it comes from, if that is said.
+            /// The source, if one is given.
             pub(crate) fn source(&self) -> Option<$crate::secret_source::Source> {
                 $crate::secret_source::Source::chosen(self.env.as_ref(), self.file.as_ref())
             }
@@ -55,13 +55,13 @@ macro_rules! secret_args {
 pub(crate) use secret_args;
 
 impl Source {
-    /// The source that was chosen, if any: a variable goes before a file.
+    /// The source that was chosen, if any: a variable takes precedence over a file.
     pub(crate) fn chosen(env: Option<&String>, file: Option<&PathBuf>) -> Option<Self> {
         let env = env.cloned().map(Self::Env);
         env.or_else(|| file.cloned().map(Self::File))
     }
 
-    /// Whether it is stdin, which can be read only once.
+    /// Whether the source is stdin, which can be read only once.
     pub(crate) fn is_stdin(&self) -> bool {
         matches!(self, Self::File(path) if path == Path::new("-"))
     }

@@ -75,16 +75,16 @@ pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// What to do where no source of a secret is named.
+/// What to do if no source of a secret is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
-    /// Ask for one: the request makes no sense without.
+    /// Ask for one: the request makes no sense without it.
     Secret,
     /// Do without, if the provider has public clients.
     Perhaps,
 }
 
-/// Which server and which client it will be: what is known before anybody is asked for anything.
+/// Which server and which client it will be: what is known before any prompt or request.
 pub(crate) struct ClientPlan {
     pub(crate) profile: Profile,
     pub(crate) provider: Option<Provider>,
@@ -101,20 +101,19 @@ pub(crate) struct Setup {
 }
 
 impl ClientPlan {
-    /// Reads the profile, and puts what is said on the command line over it.
+    /// Reads the profile, and overrides it with the command line.
     pub(crate) fn new(args: ServerArgs, global: &Global) -> Result<Self, Failure> {
         Self::of(args.loaded(global)?, global)
     }
 
-    /// Of a profile alone.
+    /// The plan of a profile alone.
     pub(crate) fn of(profile: Profile, global: &Global) -> Result<Self, Failure> {
         fixed_token::refuse(&profile)?;
         let provider = provider_of(&profile)?;
         if provider.is_none() && profile.issuer.is_none() {
             return Err(no_server());
         }
-        // An API on this machine may be plain http, but a provider's own URLs are https wherever they
-        // lead.
+        // An API on this machine may be plain http, but a provider's own URLs are always https.
         if profile.loopback_http
             && profile.on_loopback.is_none()
             && provider.as_ref().is_some_and(is_here)
@@ -146,7 +145,7 @@ impl ClientPlan {
         })
     }
 
-    /// What to ask for: what was said, else the profile's, else the provider's default.
+    /// What to request: what the command line says, else the profile's, else the provider's default.
     pub(crate) fn asked(&self, said: &TokenRequestArgs) -> Result<TokenRequest, Error> {
         Ok(self
             .profile
@@ -180,8 +179,8 @@ impl ClientPlan {
         self.client_id.as_str()
     }
 
-    /// The client as far as stored tokens can be told to be its own: without a secret, and without
-    /// asking the issuer for its metadata. Nothing is ever sent by it.
+    /// The client, as far as needed to recognize its stored tokens: without a secret, and without fetching the issuer's
+    /// metadata. It never sends anything.
     pub(crate) fn reader(&self) -> Result<Client, Failure> {
         let server = match (&self.provider, &self.profile.issuer) {
             (Some(provider), _) => with_endpoints(provider.server()?, &self.profile)?,
@@ -196,8 +195,8 @@ impl ClientPlan {
         bound(client, &self.profile)
     }
 
-    /// Reads the secret or the key, and asks the issuer for its metadata if there is no provider. `reads_stdin`
-    /// tells whether something else of this command comes from there.
+    /// Reads the secret or the key, and asks the issuer for its metadata if there is no provider. `reads_stdin` says
+    /// whether the command reads something else from stdin.
     pub(crate) fn set_up(self, need: Need, reads_stdin: bool) -> Result<Setup, Failure> {
         let Self {
             profile,
@@ -257,8 +256,8 @@ pub(crate) fn portless(url: &Url) -> String {
 }
 
 impl ServerArgs {
-    /// The profile that is asked for, with what was said on the command line over it. Of the file's default nothing but
-    /// its network is for another server or another client that is named here.
+    /// The profile that is asked for, overridden by the command line. If another server or client is named here, only
+    /// the network settings of the file's default profile apply.
     pub(crate) fn loaded(self, global: &Global) -> Result<Profile, Failure> {
         let mut profile = Profile::load(global)?;
         if global.profile.is_none() && self.names_another_than(&profile) {
@@ -282,7 +281,7 @@ impl ServerArgs {
         is_other_server || is_other_client
     }
 
-    /// The profile with what was said on the command line instead of what it says.
+    /// The profile, overridden by the command line.
     pub(crate) fn over(self, mut profile: Profile) -> Profile {
         if self.provider.is_some() || self.provider_file.is_some() || self.issuer.is_some() {
             profile.provider = self.provider;
@@ -311,12 +310,12 @@ impl ServerArgs {
     }
 }
 
-/// Where requests go out: as the profile says, and before it the command line.
+/// The driver of requests, from the command line or else the profile.
 pub(crate) fn net(profile: &Profile, global: &Global) -> Result<Net, Error> {
     Net::new(&transport(profile, global)?, tracer(global))
 }
 
-/// What is shown of requests.
+/// The trace of requests.
 pub(crate) fn tracer(global: &Global) -> Tracer {
     Tracer {
         is_on: global.trace,
@@ -333,7 +332,7 @@ pub(crate) fn transport(profile: &Profile, global: &Global) -> Result<Transport,
     if let Some(proxy) = &global.proxy {
         settings.proxy = Some(proxy.as_str().into());
     } else if profile.is_local() {
-        // What is on this machine is not to be asked for elsewhere.
+        // A server on this machine must not be looked for through a proxy.
         settings.proxy.get_or_insert_with(|| "direct".into());
     }
     settings
@@ -342,7 +341,7 @@ pub(crate) fn transport(profile: &Profile, global: &Global) -> Result<Transport,
     settings.read()
 }
 
-/// Fetches what an issuer says about itself.
+/// Fetches the metadata of an issuer.
 pub(crate) fn discover(net: &Net, issuer: &str, loopback_http: bool) -> Result<Server, Error> {
     if loopback_http {
         let issuer = danger::loopback_issuer(issuer)?;
@@ -382,7 +381,7 @@ fn is_here(provider: &Provider) -> bool {
     url.is_ok_and(|url| url.is_loopback() || url.host() == "localhost")
 }
 
-/// The server with the endpoints that are said by hand.
+/// The server with the endpoints that are set by hand.
 fn with_endpoints(mut server: Server, profile: &Profile) -> Result<Server, Failure> {
     for (name, url) in &profile.endpoints {
         server = server.with_endpoint(endpoint_kind(name)?, url)?;

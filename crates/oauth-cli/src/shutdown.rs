@@ -13,10 +13,10 @@ use crate::output::Output;
 /// How long a renewal is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a shell calls the end by Ctrl-C.
+/// The exit code of a shell for Ctrl-C.
 const INTERRUPTED: i32 = 130;
 
-/// From here on, a signal lets a renewal under way end first, and is obeyed then.
+/// From here on, a signal takes effect only after a renewal under way has finished.
 pub(crate) fn in_good_order(output: Output) {
     static WATCHED: Once = Once::new();
     WATCHED.call_once(|| {

@@ -1,4 +1,4 @@
-//! Tokens in a file: for this user's eyes only, never half written, renewed by one process at a
+//! Tokens in a file: readable only by this user, never half written, renewed by one process at a
 //! time.
 
 use std::fs::{File, OpenOptions};
@@ -19,11 +19,11 @@ impl TokenFile {
         Tokens::from_json(&text).map_err(Failure::from)
     }
 
-    /// Renews the tokens and stores them before anyone sees them.
+    /// Renews the tokens and stores them before they are used.
     ///
-    /// A refresh token can be spent once, and spending it twice can cost the whole grant: so the
-    /// file is locked, read again (another process may have renewed it meanwhile; then its tokens
-    /// are handed out), and room for the new tokens is made before the old are spent.
+    /// A refresh token can be used once, and using it twice can revoke the whole grant: so the file is locked, read
+    /// again (another process may have renewed it in the meantime; then its tokens are used), and space for the new
+    /// tokens is reserved before the old ones are used.
     pub(crate) fn renew(
         &self,
         dead: Option<&Tokens>,
@@ -64,7 +64,7 @@ impl TokenFile {
     }
 }
 
-/// A file that is not yet the one it is to be.
+/// A file that will replace another one.
 pub(crate) struct Draft {
     file: File,
     path: PathBuf,
@@ -89,7 +89,7 @@ impl Drop for Draft {
     }
 }
 
-/// The name of a neighbour: hidden, and only ours.
+/// The name of a file in the same folder: hidden, and unique to this process.
 pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
@@ -97,7 +97,7 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Makes a folder that nobody else may look into, if it is not there.
+/// Creates a folder that no other user may read, if it does not exist.
 pub(crate) fn private_folder(path: Option<&Path>) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
@@ -109,7 +109,7 @@ pub(crate) fn private_folder(path: Option<&Path>) -> io::Result<()> {
     path.map_or(Ok(()), |path| builder.create(path))
 }
 
-/// Opens a file that nobody else may read, if it is new.
+/// Opens a file; if it is new, no other user may read it.
 pub(crate) fn private(path: &Path, how: &mut OpenOptions) -> io::Result<File> {
     #[cfg(unix)]
     {

@@ -1,4 +1,4 @@
-//! The token store of this user: a database, or files, in the clear or sealed with a key in the keyring of
+//! The token store of this user: a database, or files, unencrypted or sealed with a key in the keyring of
 //! the operating system.
 //!
 //! Keyrings cannot list their entries, and some are too small for many tokens: so only the key is kept
@@ -111,7 +111,7 @@ impl TokenStore {
         Ok(entry.filter(|entry| !entry.is_removed()))
     }
 
-    /// Removes a record, whatever is in it; whether there was one.
+    /// Removes a record, whatever is in it; returns whether there was one.
     pub(crate) fn remove(&self, key: &str) -> Result<bool, Error> {
         wait(self.bare.remove(key))?
     }

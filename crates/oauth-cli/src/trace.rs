@@ -1,7 +1,7 @@
 //! Renders messages for `--trace`: all names, and only harmless values.
 //!
-//! A value is shown only if its name is on a list here. What is on no list could be a code, a
-//! token, a secret or somebody's name, so of that there is only the name.
+//! A value is shown only if its name is on a list here. Any other could be a code, a token, a secret or a user's name,
+//! so only its name is shown.
 
 use std::fmt;
 
@@ -34,7 +34,7 @@ const PARAMETERS: &[&str] = &[
     "testId",
 ];
 
-/// Members of a reply with values out of a small set.
+/// Members of a reply with values from a small set.
 const MEMBERS: &[&str] = &[
     "token_type",
     "expires_in",
@@ -246,7 +246,7 @@ fn fields(headers: &HeaderMap) -> Vec<Item> {
     let item = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
         let text = value.to_str().unwrap_or_default();
         let shown = if *name == AUTHORIZATION || *name == WWW_AUTHENTICATE {
-            // The scheme, and nothing behind it.
+            // The scheme, and nothing after it.
             text.split_once(' ')
                 .map(|(scheme, _)| format!("{scheme} …"))
         } else if *name == LOCATION {
@@ -319,7 +319,7 @@ impl Tracer {
         );
     }
 
-    /// What a driver of others' sends and gets.
+    /// Shows what another driver sends and receives.
     pub(crate) fn seen(self, what: WireEvent<'_>) {
         match what {
             WireEvent::Sent(request) => self.sent(&Sent::of(request)),

@@ -2,7 +2,8 @@
 //! 9728 section 7.7).
 //!
 //! The core opens no connection: it marks such a request with [`Reach::Public`] in its extensions, and a driver
-//! judges each address by [`is_public`] before it connects to it, not before: a name may lead elsewhere by then.
+//! judges each address by [`is_public`] before it connects to it. An earlier check is not enough: the name may resolve
+//! to another address by then.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -24,16 +25,16 @@ use crate::url::Url;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Reach {
-    /// Any: the person who configured the URL knows the network that it leads to.
+    /// Any address: the person who configured the URL knows the network that it leads to.
     #[default]
     Any,
-    /// Public ones alone, see [`is_public`]: the URL comes from a challenge or a metadata document, and may be
-    /// meant for what only this machine can reach.
+    /// Only public addresses, see [`is_public`]: the URL comes from a challenge or a metadata document, and may point
+    /// to something that only this machine can reach.
     Public,
 }
 
-/// IPv4 addresses that are not public: the network, and the length of its prefix. Of the blocks of RFC 6890
-/// those are left out that are globally reachable.
+/// IPv4 addresses that are not public: the network, and the length of its prefix. The blocks of RFC 6890 that are
+/// globally reachable are left out.
 const NOT_PUBLIC_V4: [(Ipv4Addr, u32); 16] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8),        // "this network"
     (Ipv4Addr::new(10, 0, 0, 0), 8),       // private
@@ -62,17 +63,17 @@ const NOT_PUBLIC_V6: [(Ipv6Addr, u32); 4] = [
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20), // documentation (RFC 9637)
 ];
 
-/// From which all public IPv6 addresses come (RFC 4291 section 2.4, IANA).
+/// The block from which all public IPv6 addresses come (RFC 4291 section 2.4, IANA).
 const GLOBAL_UNICAST: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
 /// IPv4 by way of NAT64 (RFC 6052 section 2.1), as name servers of networks without IPv4 make it.
 const NAT64: (Ipv6Addr, u32) = (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
 
-/// Whether an address can be anybody's: none of this machine, its network, its cloud or a multicast group.
+/// Whether an address is public: it does not belong to this machine, its network, its cloud or a multicast group.
 ///
-/// An IPv6 address that stands for an IPv4 address (mapped or NAT64) is what that one is. A mistake in one
-/// direction costs a connection to an odd server, one in the other hands the insides of a network to whoever
-/// asks: what is reserved, deprecated or unknown is not public.
+/// An IPv6 address that represents an IPv4 address (mapped or NAT64) is classified as that address. A mistake in one
+/// direction costs a connection to an unusual server; in the other it exposes an internal network to the caller: so
+/// whatever is reserved, deprecated or unknown is not public.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),
@@ -80,7 +81,7 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// The address that the host of a URL is; nothing where it is a name, to be resolved first.
+/// The IP address, if the host of the URL is one; `None` if it is a name, which must be resolved first.
 pub fn literal(url: &Url) -> Option<IpAddr> {
     let host = url.host();
     let v6 = host

@@ -1,7 +1,7 @@
 //! Assertions that the client signs itself to obtain tokens, as service accounts do.
 //!
-//! RFC 7523 <https://www.rfc-editor.org/rfc/rfc7523#section-3>, RFC 10070 (whose rule about the audience is for
-//! client authentication: of a grant the caller says which one the server wants)
+//! RFC 7523 <https://www.rfc-editor.org/rfc/rfc7523#section-3>, RFC 10070 (whose rule about the audience applies to
+//! client authentication; for a grant the caller names the audience that the server expects)
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
 use crate::value::{Map, Value, writer};
 
-/// How long an assertion is good by default, in seconds.
+/// How long an assertion is valid by default, in seconds.
 const LIFETIME: u32 = 300;
 /// The claims that have parameters of their own.
 const OWN: [&str; 7] = ["iss", "sub", "aud", "exp", "iat", "nbf", "jti"];
 
-/// An assertion to be signed: who says it, about whom, to whom. Each request gets one of its own.
+/// An assertion to be signed: its issuer, subject and audience. Each request gets a new one.
 #[derive(Debug, Clone)]
 pub struct Assertion {
     key: SigningKey,
@@ -53,15 +53,15 @@ impl fmt::Debug for Content {
     }
 }
 
-/// Makes the assertion for this scope.
+/// A function that makes the assertion for this scope.
 pub(crate) type Make = dyn Fn(&Scope) -> Result<Assertion, Error> + Send + Sync;
 
-/// What a client gets its own tokens with.
+/// The means by which a client gets its own tokens.
 #[derive(Clone)]
 pub(crate) enum OwnTokens {
     /// Assertions that it signs itself.
     Assertion(Arc<Make>),
-    /// The token of a workload. A page is none.
+    /// The token of a workload. A page is not a workload.
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
     Exchange(Box<crate::workload::SubjectToken>),
 }
@@ -73,12 +73,12 @@ impl fmt::Debug for OwnTokens {
 }
 
 impl Assertion {
-    /// Signed with `key`, whose name, if it has one, is the `kid`. `issuer` is who the server knows as the owner of
-    /// the key, such as a service account; `subject` for whom the token is, often the same; `audience` the server's
-    /// issuer or its token endpoint, as its documentation says.
+    /// An assertion signed with `key`, whose name, if it has one, is the `kid`. `issuer` is the owner of the key as the
+    /// server knows it, such as a service account; `subject` is whom the token is for, often the same; `audience` is
+    /// the server's issuer or its token endpoint, as its documentation says.
     ///
     /// # Errors
-    /// `assertion.claim` for one that is empty.
+    /// `assertion.claim` if one of them is empty.
     pub fn new(
         key: SigningKey,
         issuer: impl Into<String>,
@@ -106,8 +106,8 @@ impl Assertion {
         }
     }
 
-    /// One whose header and claims are written by the caller, as JSON of this time: for servers whose own libraries
-    /// are to be matched to the byte.
+    /// An assertion whose header and claims the caller writes as JSON, for the time passed to it: for servers whose own
+    /// libraries must be matched byte for byte.
     pub fn of_text(
         key: SigningKey,
         write: impl Fn(UnixTime) -> (String, String) + Send + Sync + 'static,
@@ -116,7 +116,7 @@ impl Assertion {
         Self { key, content }
     }
 
-    /// Lets each be good for so many seconds: 300 by default. Servers allow an hour at most, as a rule.
+    /// Sets how many seconds each assertion is valid: 300 by default. Servers usually allow an hour at most.
     #[must_use]
     pub fn lifetime(mut self, seconds: u32) -> Self {
         if let Content::Claims(claims) = &mut self.content {
@@ -125,10 +125,11 @@ impl Assertion {
         self
     }
 
-    /// Adds a claim that the server documents, in place of one of this name.
+    /// Adds a claim that the server documents; it replaces one of the same name.
     ///
     /// # Errors
-    /// `assertion.claim` for a name that has a parameter of its own, and for an assertion that is written elsewhere.
+    /// `assertion.claim` for a name that has a parameter of its own, and for an assertion that the caller writes itself
+    /// ([`Self::of_text`]).
     pub fn claim(mut self, name: &str, value: impl Into<Value>) -> Result<Self, Error> {
         match &mut self.content {
             Content::Claims(claims) if !OWN.contains(&name) && !name.is_empty() => {
@@ -174,7 +175,7 @@ impl Claims {
         members.number("exp", now.saturating_add(self.lifetime.into()));
         members.number("iat", now);
         members.text("iss", &self.issuer);
-        // "The JWT MAY contain a jti": of each its own, for servers that take one once.
+        // "The JWT MAY contain a jti": each assertion has its own, for servers that accept each only once.
         members.text("jti", &format!("grant-{}", at.ticket()?));
         members.text("sub", &self.subject);
         for (name, value) in self.others.iter() {
@@ -270,7 +271,7 @@ mod tests {
         Client::new(server(), ClientId::new("id"), auth).unwrap()
     }
 
-    /// A client that is known by its assertions alone.
+    /// A client that is known only by its assertions.
     fn account() -> Client {
         let client = server_client(ClientAuth::unnamed());
         client.with_own_assertion(|asked| {

@@ -17,7 +17,7 @@ pub(crate) const PARAMETER: &str = "authorization_details";
 const LISTS: [&str; 4] = ["locations", "actions", "datatypes", "privileges"];
 const IDENTIFIER: &str = "identifier";
 
-/// One permission: its type, the members that RFC 9396 defines, and those of its type.
+/// One requested or granted permission: its type, the members that RFC 9396 defines, and those of its type.
 #[derive(Clone, PartialEq)]
 pub struct AuthorizationDetail(Map<String, Value>);
 
@@ -28,50 +28,50 @@ impl AuthorizationDetail {
         Self(members.into_iter().collect())
     }
 
-    /// Where it holds, usually the URI of a resource server, beside those named before.
+    /// Adds where the permission applies, usually the URI of a resource server.
     #[must_use]
     pub fn location(self, uri: impl Into<String>) -> Self {
         self.adding("locations", uri.into())
     }
 
-    /// What may be done, beside what was named before.
+    /// Adds what may be done.
     #[must_use]
     pub fn action(self, action: impl Into<String>) -> Self {
         self.adding("actions", action.into())
     }
 
-    /// The kind of data, beside those named before.
+    /// Adds a kind of data.
     #[must_use]
     pub fn datatype(self, datatype: impl Into<String>) -> Self {
         self.adding("datatypes", datatype.into())
     }
 
-    /// The level of privilege, beside those named before.
+    /// Adds a level of privilege.
     #[must_use]
     pub fn privilege(self, privilege: impl Into<String>) -> Self {
         self.adding("privileges", privilege.into())
     }
 
-    /// The one thing that it is about.
+    /// Sets the one resource that the permission is about.
     #[must_use]
     pub fn identifier(self, identifier: impl Into<String>) -> Self {
         self.member(IDENTIFIER, identifier.into())
     }
 
-    /// A member of its type, in place of one of the same name.
+    /// Sets a member that its type defines; it replaces one of the same name.
     #[must_use]
     pub fn member(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.0.insert(name.into(), value.into());
         self
     }
 
-    /// `type`: what the other members mean.
+    /// The `type`, which determines what the other members mean.
     pub fn kind(&self) -> &str {
         let kind = self.0.get("type").and_then(Value::as_str);
         kind.unwrap_or_default()
     }
 
-    /// A member by its name.
+    /// The member of this name.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
     }
@@ -90,7 +90,7 @@ impl AuthorizationDetail {
         self
     }
 
-    /// Whether it is one: "type ... REQUIRED" (section 2), and what is defined as a list of texts is one.
+    /// Checks the members: "type ... REQUIRED" (section 2), and what is defined as a list of strings must be one.
     fn check(&self) -> Result<(), &'static str> {
         if self.kind().is_empty() {
             return Err("type");
@@ -129,7 +129,7 @@ impl AuthorizationDetail {
 }
 
 impl fmt::Debug for AuthorizationDetail {
-    /// The type and the names of the members: their values may be account numbers.
+    /// Shows the type and the names of the members, not their values, which may be account numbers.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.0.keys().collect();
         f.debug_struct("AuthorizationDetail")
@@ -139,12 +139,12 @@ impl fmt::Debug for AuthorizationDetail {
     }
 }
 
-/// Several permissions, in order.
+/// A list of permissions, in order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AuthorizationDetails(Vec<AuthorizationDetail>);
 
 impl AuthorizationDetails {
-    /// Reads the JSON array that stands in a request.
+    /// Reads the JSON array as it appears in a request.
     ///
     /// # Errors
     /// `authorization_details.malformed`, naming the member that is wrong.
@@ -183,7 +183,7 @@ impl AuthorizationDetails {
             .map(Self)
     }
 
-    /// The permissions.
+    /// The permissions, in order.
     pub fn iter(&self) -> impl Iterator<Item = &AuthorizationDetail> {
         self.0.iter()
     }
@@ -193,14 +193,14 @@ impl AuthorizationDetails {
         self.0.is_empty()
     }
 
-    /// As it stands in a request.
+    /// The JSON array as it appears in a request.
     pub fn to_json(&self) -> String {
         let list = self.0.iter().map(|detail| Value::Object(detail.0.clone()));
         json::value_text(&Value::Array(list.collect()))
     }
 
-    /// Those of these that `granted` does not cover: the type is missing, or of what RFC 9396 section 2.2
-    /// defines something is. What a type defines for itself is for the caller to compare.
+    /// The permissions that `granted` does not cover: their type is missing, or something that RFC 9396 section 2.2
+    /// defines is. The members that a type itself defines are for the caller to compare.
     pub fn not_in<'a>(
         &'a self,
         granted: &'a Self,

@@ -17,8 +17,8 @@ pub(crate) fn url_safe(bytes: impl AsRef<[u8]>) -> String {
     text
 }
 
-/// The SHA-256 of a list of facts, as a name of 43 characters. Each goes in with its length before it: no two lists
-/// read alike.
+/// The SHA-256 of a list of facts, as a name of 43 characters. Each is hashed with its length before it, so that no two
+/// lists give the same input.
 #[cfg(feature = "sha2")]
 pub(crate) fn hashed<'a>(facts: impl IntoIterator<Item = &'a str>) -> String {
     use sha2::{Digest as _, Sha256};
@@ -55,7 +55,7 @@ pub(crate) fn append(bytes: &[u8], alphabet: Alphabet, text: &mut String) {
         for (group, place) in groups.iter().zip(&mut places) {
             *place = four(*group);
         }
-        // Zeros behind the last byte, up to a whole group.
+        // Zeros after the last byte, up to a whole group.
         let last = match *rest {
             [first, second] => Some([first, second, 0]),
             [first] => Some([first, 0, 0]),
@@ -70,7 +70,7 @@ pub(crate) fn append(bytes: &[u8], alphabet: Alphabet, text: &mut String) {
     }
 }
 
-/// The value of a byte outside the alphabet.
+/// The table value of a byte outside the alphabet.
 const NONE: u8 = 0xff;
 
 /// The bytes of a text without padding; `None` if it is not canonical base64. Character by character it takes five
@@ -125,7 +125,7 @@ impl Alphabet {
         }
     }
 
-    /// What each byte stands for.
+    /// The value of each byte in this alphabet.
     const fn values(self) -> &'static [u8; 256] {
         static STANDARD: [u8; 256] = values(Alphabet::Standard.chars());
         static URL_SAFE: [u8; 256] = values(Alphabet::UrlSafe.chars());

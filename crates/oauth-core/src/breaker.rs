@@ -33,18 +33,18 @@ struct State {
 struct Open {
     since: UnixTime,
     until: UnixTime,
-    /// How many tries failed.
+    /// How many tries have failed.
     count: u32,
     error: Error,
 }
 
 impl Open {
-    /// Whether it still holds requests back; not if the clock was set back.
+    /// Whether it still holds requests back; not if the clock has been set back.
     fn is_holding(&self, now: UnixTime) -> bool {
         self.since <= now && now < self.until
     }
 
-    /// Opens it again, until the next try.
+    /// Opens the breaker again, until the next try.
     fn reopen(&mut self, at: &Moment) {
         let pause = u64::min(1 << self.count.min(6), LONGEST);
         self.count = self.count.saturating_add(1);
@@ -133,13 +133,13 @@ impl State {
     }
 }
 
-/// What a response says about the server.
+/// What an outcome says about the server.
 enum Verdict {
-    /// It is up: a refusal is about this grant, or this client.
+    /// The server is up: a refusal is about this grant, or this client.
     Up,
-    /// It is down, or overloaded.
+    /// The server is down, or overloaded.
     Down,
-    /// The request was never sent, or the response was not the server's.
+    /// Nothing: the request was never sent, or the response was not the server's.
     Neither,
 }
 

@@ -28,7 +28,7 @@ use crate::workload;
 use request::{Due, Needs, Unsent};
 use sent::Sent;
 
-/// One endpoint, called once.
+/// A call to one endpoint, as an [`Exchange`].
 #[derive(Debug)]
 pub struct Call<E> {
     endpoint: E,
@@ -59,7 +59,7 @@ type Ask<'a> = &'a dyn Fn(&Context<'_>) -> Result<EndpointRequest, Error>;
 #[derive(Debug)]
 enum State {
     Fresh,
-    /// The host signs.
+    /// The host is making a signature.
     Signing(Box<Signing>),
     /// A request for the JWT with which the client authenticates is under way.
     Fetching(Box<Unsent>, Remote),
@@ -77,7 +77,7 @@ struct Signing {
     job: SigningJob,
 }
 
-/// Whether the call was already repeated for this reason: it is so only once.
+/// Whether the call was already repeated for this reason: it is repeated only once for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Retry {
     Unused,
@@ -135,7 +135,7 @@ impl Run {
                 let request = request.signed(due, &key, &job, &signature)?;
                 self.sign_and_send(at, request)
             }
-            // No JWT authenticates the client there.
+            // In a browser build no JWT authenticates the client.
             (State::Fetching(..), _) if IS_BROWSER_BUILD => Err(Misuse::Over.into()),
             (State::Fetching(mut request, _), Input::Reply(reply)) => {
                 request.receive(&self.config, at, &reply)?;

@@ -15,12 +15,12 @@ use crate::error::{Error, ProtocolViolation};
 pub struct Challenge {
     /// The scheme, such as `bearer`.
     pub scheme: String,
-    /// The parameters in order, each name once: of a repeated one, the first.
+    /// The parameters in order, each name once: if it is repeated, its first value.
     pub params: Vec<(String, String)>,
     /// The names that occur more than once. The parameters of such a challenge are ignored:
     /// "MUST NOT appear more than once" (RFC 6750 section 3).
     pub duplicate: Vec<String>,
-    /// The credentials form without parameters, as Negotiate uses it.
+    /// The form without parameters (`token68`), as Negotiate uses it.
     pub token68: Option<String>,
 }
 
@@ -51,11 +51,10 @@ const MAX_PARAMS: usize = 100;
 /// The most challenges that are read.
 const MAX_CHALLENGES: usize = 100;
 
-/// Reads the field's values in order, in time linear in their length.
+/// Reads the challenges in the field's values, in order, in time linear in their length.
 ///
 /// # Errors
-/// `challenge.syntax` if any part cannot be read, also for a challenge of more than a hundred
-/// parameters.
+/// `challenge.syntax` if any part cannot be read, or a challenge has more than a hundred parameters.
 pub fn parse<'a>(headers: impl IntoIterator<Item = &'a str>) -> Result<Vec<Challenge>, Error> {
     let mut challenges = Vec::new();
     let mut is_whole = true;
@@ -65,7 +64,7 @@ pub fn parse<'a>(headers: impl IntoIterator<Item = &'a str>) -> Result<Vec<Chall
     if is_whole { Ok(challenges) } else { syntax() }
 }
 
-/// The challenges of a reply that can be read, and whether those are all. One that cannot be read,
+/// The challenges of a reply that can be read, and whether these are all of them. One that cannot be read,
 /// and a byte that is not ASCII, say nothing about the others: proxies add fields of their own, and
 /// servers write their descriptions in whatever character set they like.
 pub(crate) fn readable(headers: &HeaderMap) -> (Vec<Challenge>, bool) {
@@ -73,7 +72,7 @@ pub(crate) fn readable(headers: &HeaderMap) -> (Vec<Challenge>, bool) {
     readable_fields(fields.map(HeaderValue::as_bytes))
 }
 
-/// [`readable`] of the field's values alone.
+/// The same as [`readable`], from the field's values only.
 pub(crate) fn readable_fields<'a>(
     fields: impl IntoIterator<Item = &'a [u8]>,
 ) -> (Vec<Challenge>, bool) {
@@ -86,8 +85,8 @@ pub(crate) fn readable_fields<'a>(
     (challenges, is_whole)
 }
 
-/// Adds a challenge to the value of a field, each parameter quoted (RFC 9110 section 11.2). What no field can
-/// hold, control characters and what is not ASCII, is left out.
+/// Adds a challenge to the value of a field, each parameter quoted (RFC 9110 section 11.2). Characters that a field
+/// cannot hold (control characters and non-ASCII) are left out.
 pub(crate) fn write(scheme: &str, params: &[(&str, &str)], into: &mut String) {
     if !into.is_empty() {
         into.push_str(", ");
@@ -112,7 +111,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Adds the challenges that can be read; tells whether those are all.
+    /// Adds the challenges that can be read; returns whether these are all of them.
     fn read(mut self, challenges: &mut Vec<Challenge>) -> bool {
         let before = challenges.len();
         let mut is_whole = true;
@@ -177,7 +176,7 @@ impl<'a> Reader<'a> {
         Ok(Some(challenge))
     }
 
-    /// Goes on to the next comma outside a quoted text.
+    /// Skips to the next comma outside a quoted string.
     fn skip_element(&mut self) {
         let (mut is_quoted, mut is_escaped) = (false, false);
         for (at, c) in self.rest.char_indices() {
@@ -195,7 +194,7 @@ impl<'a> Reader<'a> {
         self.rest = "";
     }
 
-    /// Credentials without a name: they end at a comma or the end, and nothing follows the `=`.
+    /// A token68: it ends at a comma or at the end of the text, and nothing follows its `=`.
     fn token68(&mut self) -> Option<String> {
         let is_char = |c: char| c.is_ascii_alphanumeric() || "-._~+/".contains(c);
         let body = self.rest.find(|c| !is_char(c)).unwrap_or(self.rest.len());

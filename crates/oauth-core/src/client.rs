@@ -57,7 +57,7 @@ pub fn discover(issuer: Issuer) -> impl Exchange<Output = Server> + Send + use<>
     Discovery::new(DiscoveryRequest::new(issuer))
 }
 
-/// [`discover`] with rules, an order of URLs, or a URL of the caller's choice.
+/// The same as [`discover`], with rules, an order of URLs, or a URL of the caller's choice.
 pub fn discover_with(request: DiscoveryRequest) -> impl Exchange<Output = Server> + Send + use<> {
     Discovery::new(request)
 }
@@ -66,19 +66,19 @@ pub fn discover_with(request: DiscoveryRequest) -> impl Exchange<Output = Server
 /// tokens for it. No redirect is followed, and the document must name this resource.
 ///
 /// # Errors
-/// From the steps `resource_metadata.*`; `reply.*`, `denied.*`.
+/// From the steps: `resource_metadata.*`, `reply.*`, `denied.*`.
 pub fn discover_resource(
     request: ResourceDiscoveryRequest,
 ) -> impl Exchange<Output = ProtectedResource> + Send + use<> {
     ResourceDiscovery::new(request)
 }
 
-/// Asks the host of what a person typed for the issuer that signs them in (OpenID Connect Discovery section 2). No
-/// redirect is followed. Anybody may name any host: ask its metadata at public addresses alone, as
-/// [`DiscoveryRequest::reach`] says.
+/// Asks the host named in what a user typed for the issuer that signs the user in (OpenID Connect Discovery section 2).
+/// No redirect is followed. Anyone may name any host: fetch the issuer's metadata only from public addresses, see
+/// [`DiscoveryRequest::reach`].
 ///
 /// # Errors
-/// From the steps `webfinger.*`; `reply.*`, `denied.*`.
+/// From the steps: `webfinger.*`, `reply.*`, `denied.*`.
 pub fn discover_issuer(
     identifier: UserIdentifier,
 ) -> impl Exchange<Output = Issuer> + Send + use<> {
@@ -89,7 +89,7 @@ pub fn discover_issuer(
 /// use and the scope to request. No client is registered and no token is requested: that is left to the caller.
 ///
 /// # Errors
-/// From the steps those of [`discover_resource`] and [`discover`]; `connect.*`, `pkce.*`,
+/// From the steps: those of [`discover_resource`] and [`discover`]; `connect.*`, `pkce.*`,
 /// `client_auth.no_usable_method`.
 pub fn connect_resource(
     request: ConnectRequest,
@@ -104,7 +104,7 @@ pub fn connect_resource(
 pub struct Client(Arc<ClientConfig>);
 
 impl Client {
-    /// A client of `server`.
+    /// Creates a client of `server`.
     ///
     /// # Errors
     /// `client_auth.colon_in_raw_id`.
@@ -112,17 +112,17 @@ impl Client {
         ClientConfig::new(server, id, auth).map(|config| Self(Arc::new(config)))
     }
 
-    /// A client that is not registered at this server yet, for calls without a client id: [`register`], and custom
-    /// endpoints. Calls that need a client id are refused.
+    /// Creates a client that is not registered at this server yet, for calls without a client id: [`register`], and
+    /// custom endpoints. Calls that need a client id are refused.
     ///
     /// # Errors
-    /// None here. Whatever needs a client id ends with `client_auth.client_id`.
+    /// None here. A call that needs a client id fails with `client_auth.client_id`.
     #[must_use]
     pub fn unregistered(server: Server) -> Self {
         Self(Arc::new(ClientConfig::anonymous(server)))
     }
 
-    /// Whether this is the same client, or a clone of it: not one with the same settings.
+    /// Whether this is the same client, or a clone of it. Another client with the same settings is not.
     #[must_use]
     pub fn is_clone_of(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -133,7 +133,7 @@ impl Client {
         &self.0
     }
 
-    /// Sends this header with every request, such as a `User-Agent` the server insists on.
+    /// Adds this header to every request, such as a `User-Agent` the server insists on.
     ///
     /// # Errors
     /// `client_auth.header_value`.
@@ -142,15 +142,14 @@ impl Client {
         Ok(self)
     }
 
-    /// Sets the redirect URIs registered for this client: any other is refused before a browser
-    /// opens.
+    /// Sets the redirect URIs registered for this client: any other is refused before a browser is opened.
     #[must_use]
     pub fn with_redirect_uris(mut self, uris: impl IntoIterator<Item = RedirectUri>) -> Self {
         Arc::make_mut(&mut self.0).redirect_uris = Some(uris.into_iter().collect());
         self
     }
 
-    /// The server.
+    /// The server that this is a client of.
     pub fn server(&self) -> &Server {
         &self.0.server
     }
@@ -167,8 +166,8 @@ impl Client {
 
     /// Starts an authorization: the URL to open, and the flow to keep until the callback.
     ///
-    /// State, nonce (with `openid`) and PKCE are always sent, but for PKCE where the server is known to break
-    /// on it ([`Quirk::WithoutPkce`](crate::quirk::Quirk::WithoutPkce)).
+    /// State, nonce (with `openid`) and PKCE are always sent, except PKCE if the server is known to fail with it
+    /// ([`Quirk::WithoutPkce`](crate::quirk::Quirk::WithoutPkce)).
     ///
     /// # Errors
     /// `endpoint.missing`, `redirect_uri.not_registered`, `pkce.*`, `form.*`, `profile.forbidden`,
@@ -183,11 +182,11 @@ impl Client {
         Ok((begun.url, begun.pending))
     }
 
-    /// Starts an authorization as an exchange: where the server requires it, or the request says so, the
-    /// request is pushed to it first (RFC 9126); otherwise the first step is the last.
+    /// Starts an authorization as an exchange: if the server requires it, or the request says so, the request is pushed
+    /// to the server first (RFC 9126); otherwise the first step is also the last.
     ///
     /// # Errors
-    /// Those of [`Self::authorize`], `denied.*` and `reply.*`, from the steps.
+    /// Those of [`Self::authorize`]; from the steps: `denied.*` and `reply.*`.
     #[cfg(feature = "sha2")]
     pub fn begin_authorization(
         &self,
@@ -196,7 +195,7 @@ impl Client {
         Begin::new(Arc::clone(&self.0), request, None)
     }
 
-    /// [`Self::begin_authorization`] with values that the host generated and hashed itself.
+    /// The same as [`Self::begin_authorization`], with values that the host generated and hashed itself.
     pub fn begin_authorization_with(
         &self,
         values: HostGeneratedValues,
@@ -205,7 +204,7 @@ impl Client {
         Begin::new(Arc::clone(&self.0), request, Some(values))
     }
 
-    /// [`Self::authorize`] with values that the host generated and hashed itself.
+    /// The same as [`Self::authorize`], with values that the host generated and hashed itself.
     ///
     /// # Errors
     /// Those of [`Self::authorize`].
@@ -223,11 +222,11 @@ impl Client {
     /// Checks the callback and, if it belongs to this flow, exchanges its code for tokens. With `openid` the ID
     /// token is verified, with the nonce of this flow.
     ///
-    /// `callback` is the whole URL that was called, or the posted form. To turn away callbacks
-    /// that belong to no flow without losing this one, ask [`Pending::recognizes`] first.
+    /// `callback` is the whole URL that was requested, or the posted form. To reject callbacks that belong to no flow
+    /// without losing this one, call [`Pending::recognizes`] first.
     ///
     /// # Errors
-    /// `callback.*`, `stored.issuer`; from the steps `denied.*`, `id_token.*`, `jws.*`, `jwt.*`.
+    /// `callback.*`, `stored.issuer`; from the steps: `denied.*`, `id_token.*`, `jws.*`, `jwt.*`.
     pub fn redeem(
         &self,
         pending: Pending,
@@ -240,8 +239,8 @@ impl Client {
         Ok(accepted.then(move |_, redemption| Ok(redeem::redeem(config, redemption))))
     }
 
-    /// Whether a callback carries this flow's state, see [`Pending::recognizes`]; encrypted responses (JARM) are
-    /// decrypted.
+    /// Whether a callback carries this flow's state, see [`Pending::recognizes`]; an encrypted response (JARM) is
+    /// decrypted for this.
     pub fn recognizes(&self, pending: &Pending, callback: &str) -> bool {
         pending.is_answered(Some(&self.0), callback)
     }
@@ -259,14 +258,15 @@ impl Client {
         verification::id_token(Arc::clone(&self.0), token, checks)
     }
 
-    /// Verifies access tokens that callers present to `audience`, an API of this client's own, with the server's keys.
+    /// Creates a verifier of the access tokens that callers present to `audience`, an API of this client's own, with
+    /// the server's keys.
     pub fn access_token_verifier(&self, audience: impl Into<String>) -> AccessTokenVerifier {
         AccessTokenVerifier::of(Arc::clone(&self.0), audience.into())
     }
 
-    /// Verifies access tokens that callers present to `audience`, an API that is registered as this client, by
-    /// introspection (RFC 7662): for opaque tokens, and to learn of revocations. If the server names no audience, it
-    /// vouches for it, as section 4 demands. Each token costs a request, unless
+    /// Creates a verifier of the access tokens that callers present to `audience`, an API that is registered as this
+    /// client, by introspection (RFC 7662): for opaque tokens, and to learn of revocations. If the response names no
+    /// audience, the server has to check it, as section 4 requires. Each token costs a request, unless
     /// [`AccessTokenVerifier::with_introspection_cache`] is used.
     ///
     /// ```
@@ -284,8 +284,8 @@ impl Client {
     }
 
     /// Verifies a logout token that the server posted (OpenID Connect Back-Channel Logout section 2.6):
-    /// signature, claims, and that it was not received before. It is encrypted if ID tokens are, and only then
-    /// ([`Self::with_id_token_encryption`]). What it ends is for the caller to look up, with
+    /// signature, claims, and that it has not been received before. It must be encrypted if, and only if, ID tokens are
+    /// ([`Self::with_id_token_encryption`]). The sessions that it ends are for the caller to find, with
     /// [`LogoutToken::ends`].
     ///
     /// # Errors
@@ -298,11 +298,11 @@ impl Client {
         verification::logout_token(Arc::clone(&self.0), token, checks)
     }
 
-    /// Signs a person out at the server: the URL to open in the browser (OpenID Connect RP-Initiated Logout
-    /// section 2), with the client's id. The session of this client is for the caller to end.
+    /// The URL to open in the browser to sign the user out at the server (OpenID Connect RP-Initiated Logout section
+    /// 2), with the client's id. The local session is for the caller to end.
     ///
     /// # Errors
-    /// `endpoint.missing` where the server has no `end_session_endpoint`, `form.duplicate_parameter`.
+    /// `endpoint.missing` if the server has no `end_session_endpoint`, `form.duplicate_parameter`.
     pub fn end_session_url(&self, request: &LogoutRequest) -> Result<Url, Error> {
         let known = self.0.client_id.check();
         let url = known.and_then(|()| request.url(&self.0));
@@ -310,7 +310,7 @@ impl Client {
     }
 
     /// Verifies the signature of a token in compact serialization with this server's keys, or the client's
-    /// secret, and gives what was signed. What it says is for the caller to check.
+    /// secret, and returns the signed payload, whose content is for the caller to check.
     ///
     /// # Errors
     /// `jws.*`, `jwks.malformed` and `endpoint.missing`, from the steps.
@@ -338,9 +338,9 @@ impl Client {
         self.0.shared.keys.known()
     }
 
-    /// The cached public keys of the server as JSON, with when they were fetched and how long they are valid: stored,
-    /// they spare a cold start or a new worker the request. They are not secret, but anyone who can change them decides
-    /// whose signatures are accepted: store them where only you can write.
+    /// The cached public keys of the server as JSON, with when they were fetched and how long they are valid: if they
+    /// are stored, a cold start or a new worker needs no request for them. They are not secret, but anyone who can
+    /// change them decides whose signatures are accepted: store them where only you can write.
     pub fn export_keys(&self) -> Option<String> {
         let config = &self.0;
         config.shared.keys.export(config.server.issuer().as_str())
@@ -356,11 +356,11 @@ impl Client {
         config.shared.keys.import(issuer, text)
     }
 
-    /// Redeems a refresh token, for the whole scope that was granted. If the server sends no new one, the tokens keep
-    /// the old one. For a narrower scope, or with parameters, use [`Self::token`] with [`Refresh`].
+    /// Redeems a refresh token, for the whole scope that was granted. If the server sends no new refresh token, the new
+    /// tokens keep the old one. For a narrower scope, or with parameters, use [`Self::token`] with [`Refresh`].
     ///
     /// # Errors
-    /// `denied.*`; for an ID token that does not continue the login's, `id_token.*`, `jws.*` and `jwt.*`. All
+    /// `denied.*`; for an ID token that does not match that of the login, `id_token.*`, `jws.*` and `jwt.*`. All come
     /// from the steps.
     pub fn refresh(&self, token: &RefreshToken) -> impl Exchange<Output = Tokens> + Send + use<> {
         self.token(Refresh::new(token.clone()), TokenRequest::new())
@@ -386,7 +386,7 @@ impl Client {
         }
     }
 
-    /// Gets a token for the client itself. `asked` may be a [`Scope`] alone; an empty one leaves the choice to the
+    /// Gets a token for the client itself. `asked` may be just a [`Scope`]; an empty one leaves the choice to the
     /// server.
     pub fn client_credentials<R: Into<TokenRequest>>(
         &self,
@@ -395,7 +395,7 @@ impl Client {
         signing::own(Arc::clone(&self.0), token_request.into())
     }
 
-    /// Exchanges any grant for tokens, for what is `asked`: a [`TokenRequest`], or a [`Scope`] alone.
+    /// Exchanges any grant for tokens, for what is `asked`: a [`TokenRequest`], or just a [`Scope`].
     pub fn token<G: Grant + Send + 'static, R: Into<TokenRequest>>(
         &self,
         grant: G,
@@ -405,7 +405,7 @@ impl Client {
     }
 
     /// Checks that these tokens belong to this client and this server. Call it before a token from a store is
-    /// sent anywhere: [`Self::refresh`] does so itself; for a bare token nothing can.
+    /// sent anywhere: [`Self::refresh`] does so itself; a token string cannot be checked.
     ///
     /// # Errors
     /// `stored.issuer`.
@@ -443,8 +443,8 @@ impl Client {
     }
 
     /// Requests the claims of the user who signed in, whom the ID token calls `subject` (OpenID Connect Core
-    /// section 5.3). The response comes as it is registered: as JSON, or as a JWT that is decrypted and verified
-    /// with the server's keys ([`Self::with_userinfo_algs`], [`Self::with_userinfo_encryption`]).
+    /// section 5.3). The response is JSON or, if the client is registered for that, a JWT, which is decrypted and
+    /// verified with the server's keys ([`Self::with_userinfo_algs`], [`Self::with_userinfo_encryption`]).
     ///
     /// # Errors
     /// `userinfo.subject` and `userinfo.malformed`, `userinfo.not_signed`, `jwe.*`, `jws.*`, `jwt.*`, `denied.*`,
@@ -457,11 +457,11 @@ impl Client {
         userinfo::userinfo(Arc::clone(&self.0), tokens, subject)
     }
 
-    /// Asks the server about a token (RFC 7662). A signed response, where one is asked for, is verified with
+    /// Asks the server about a token (RFC 7662). A signed response, if one is requested, is verified with
     /// the server's keys (RFC 9701).
     ///
     /// # Errors
-    /// `introspection.*`, `denied.*`; of a signed response `jwe.*`, `jws.*`, `jwt.*`, from the steps.
+    /// `introspection.*`, `denied.*`; for a signed response `jwe.*`, `jws.*`, `jwt.*`, from the steps.
     pub fn introspect(
         &self,
         request: Introspection,
@@ -485,7 +485,8 @@ impl Api {
 
 #[cfg(feature = "sha2")]
 impl Proofs {
-    /// Are those of this client from now on, with the nonces that all its clones share; none if it has no key.
+    /// Uses the DPoP key of this client from now on, with the nonces that all its clones share; no key if the client
+    /// has none.
     pub fn set_client(&self, client: &Client) {
         self.be_of(client.config());
     }

@@ -29,7 +29,7 @@ pub use federated::{AssertionProfile, ClientIdParameter, FederatedAssertion};
 pub(crate) use jwt::{ClientJwt, Made, Origin, Remote, RequestFacts};
 pub use signed_secret::SignedSecret;
 
-/// How the client authenticates: exactly one method.
+/// How the client authenticates: by exactly one method.
 #[derive(Debug, Clone)]
 pub struct ClientAuth(pub(crate) Method);
 
@@ -67,9 +67,8 @@ impl ClientAuth {
         Self(Method::Post(secret.into()))
     }
 
-    /// A `client_secret` that is a JWT the client signs for each request, as Sign in with
-    /// Apple asks. The key stays with the host: the exchange asks for it with
-    /// [`crate::Step::Sign`].
+    /// A `client_secret` that is a JWT the client signs for each request, as Sign in with Apple requires. The key stays
+    /// with the host: the exchange asks for each signature with [`crate::Step::Sign`].
     pub fn signed_secret(secret: SignedSecret) -> Self {
         Self(Method::Jwt(Arc::new(secret)))
     }
@@ -94,16 +93,16 @@ impl ClientAuth {
         Self(Method::Jwt(Arc::new(assertion)))
     }
 
-    /// A workload's token instead of a key of the client (RFC 7521 section 4.2): read again for
-    /// each request, and once more when the server refuses it (`invalid_client`) and it has been replaced
-    /// meanwhile. A service that hands it out is asked before each request, and not again.
+    /// A workload's token instead of a key of the client (RFC 7521 section 4.2): it is read again for each request, and
+    /// once more if the server refuses it (`invalid_client`) and it has been replaced in the meantime. A service that
+    /// issues it is asked once before each request, and not again.
     pub fn federated(assertion: FederatedAssertion) -> Self {
         Self(Method::Jwt(Arc::new(assertion)))
     }
 
     /// `tls_client_auth` and `self_signed_tls_client_auth` (RFC 8705): the certificate of the
-    /// connection says who the client is, the request only names it. The HTTP client has the
-    /// certificate; requests go to the server's mutual-TLS aliases (`mtls_endpoint_aliases`), if any.
+    /// connection authenticates the client, and the request only names it. The HTTP client holds the certificate;
+    /// requests go to the server's mutual-TLS aliases (`mtls_endpoint_aliases`), if any.
     pub const fn tls(certificate: Certificate) -> Self {
         Self(Method::Tls(certificate))
     }
@@ -120,7 +119,7 @@ impl ClientAuth {
         }
     }
 
-    /// Whether the client can prove who it is.
+    /// Whether the client authenticates, that is, is not public.
     pub const fn is_confidential(&self) -> bool {
         !IS_BROWSER_BUILD && !matches!(self.0, Method::None | Method::Unnamed)
     }
@@ -135,13 +134,13 @@ impl ClientAuth {
         }
     }
 
-    /// The client secret, where there is one that the server knows too: keys are made of it (OpenID Connect Core
+    /// The client secret, if there is one that the server knows too: keys are derived from it (OpenID Connect Core
     /// section 10.2).
     pub fn client_secret(&self) -> Option<Secret<String>> {
         self.secret().map(Secret::from)
     }
 
-    /// The client's own key, where it authenticates with one (`private_key_jwt`).
+    /// The client's own key, if it authenticates with one (`private_key_jwt`).
     pub fn signing_key(&self) -> Option<&SigningKey> {
         self.jwt()?.key()
     }
@@ -154,8 +153,8 @@ impl ClientAuth {
         }
     }
 
-    /// Writes who the client is into a form, in one way only (RFC 6749 section 2.3). `jwt` is that of the
-    /// request, if the method has such.
+    /// Writes who the client is into a form, by one method only (RFC 6749 section 2.3). `jwt` is the JWT made for this
+    /// request, if the method uses one.
     pub(crate) fn write(&self, client_id: (&str, &str), jwt: Option<&str>, form: &mut Form) {
         match (self.jwt(), jwt) {
             (Some(method), Some(jwt)) => method.write(client_id, jwt, form),
@@ -163,7 +162,7 @@ impl ClientAuth {
             _ => {
                 let (parameter, id) = client_id;
                 form.push(parameter, id);
-                // A secret that is the key of an HMAC is never sent, not even where there is no JWT.
+                // A secret that is the key of an HMAC is never sent, not even if there is no JWT.
                 let is_sent = self.jwt().is_none();
                 form.push_some("client_secret", self.secret().filter(|_| is_sent));
             }
@@ -174,7 +173,7 @@ impl ClientAuth {
 /// The value of an `Authorization: Basic` header.
 ///
 /// # Errors
-/// `client_auth.colon_in_raw_id`, if the id is to be sent unencoded and holds a colon.
+/// `client_auth.colon_in_raw_id`, if the id is to be sent unencoded and contains a colon.
 pub fn basic(id: &str, secret: &str, rules: &Rules) -> Result<HeaderValue, Error> {
     // Room for the worst case, so that no copy of the secret is left behind by growing.
     let mut pair = String::with_capacity(3 * (id.len() + secret.len()) + 1);

@@ -25,8 +25,7 @@ use crate::request_signing::RequestSigning;
 use crate::server::{EndpointKind, Flag, Server};
 use crate::url::Url;
 
-/// The issuer and client that tokens belong to. A token is never sent to another server or by
-/// another client.
+/// The issuer and client that tokens belong to. A token is never sent to another server or by another client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Binding {
     pub(crate) issuer: String,
@@ -55,7 +54,7 @@ pub(crate) struct Shared {
     pub(crate) keys: KeyCache,
     /// The logout tokens received so far, so that none is accepted twice.
     pub(crate) replays: ReplayCache,
-    /// Backchannel (CIBA) requests that wait for a person's answer.
+    /// Backchannel (CIBA) requests that wait for a user's answer.
     #[cfg(feature = "sha2")]
     pub(crate) pending_backchannel: PendingRequests,
 }
@@ -228,7 +227,7 @@ impl ClientConfig {
     }
 
     /// The thumbprint of the key that refresh tokens of this client are bound to: "refresh tokens issued to public
-    /// clients" are; one that authenticates may change its key (RFC 9449 section 5).
+    /// clients" are bound; a client that authenticates may change its key (RFC 9449 section 5).
     #[cfg(feature = "sha2")]
     pub(crate) fn refresh_jkt(&self) -> Option<String> {
         let key = self.dpop.as_ref().filter(|_| !self.auth.is_confidential());
@@ -266,7 +265,7 @@ impl ClientConfig {
         self.request_signing.clone().or_else(of_the_client)
     }
 
-    /// Refuses a client that its profile forbids.
+    /// Refuses a configuration that the client's profile forbids.
     ///
     /// # Errors
     /// `profile.forbidden`.

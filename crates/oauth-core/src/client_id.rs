@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::error::{Error, Misuse};
 
-/// The identifier the server knows the client by. Opaque, and unique to that server only
+/// The identifier by which the server knows the client. Opaque, and unique only at that server
 /// (RFC 6749 section 2.2).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ClientId(String);

@@ -1,4 +1,5 @@
-//! Client ID metadata documents: the client id is a URL, and the document at it holds what other clients register.
+//! Client ID metadata documents: the client id is a URL, and the document at it holds the metadata that other clients
+//! register.
 //!
 //! draft-ietf-oauth-client-id-metadata-document
 //! <https://datatracker.ietf.org/doc/draft-ietf-oauth-client-id-metadata-document/>
@@ -15,15 +16,15 @@ use crate::json::{self, Json};
 use crate::server::{EndpointKind, Flag, Server};
 use crate::url::{Transport, Url};
 
-/// What a server that takes such client ids says in its metadata.
+/// The metadata member of a server that accepts such client ids.
 pub(crate) const SUPPORTED: &str = "client_id_metadata_document_supported";
 
-/// The size up to which servers are to take a document, in bytes.
+/// The size up to which servers should accept a document, in bytes.
 const MAX_DOCUMENT: usize = 5 << 10;
 
 /// The URL of a client ID metadata document, which is the client's id.
 ///
-/// Servers compare it byte for byte: another text is another client, whose tokens and consents are its own.
+/// Servers compare it byte for byte: any other spelling is another client, with its own tokens and consents.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ClientIdUrl(String);
 
@@ -47,7 +48,7 @@ impl ClientIdUrl {
         }
     }
 
-    /// The text, exactly as given.
+    /// The text of the URL, exactly as given.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -78,7 +79,7 @@ pub struct ClientIdMetadata {
     metadata: ClientMetadata,
 }
 
-/// What servers may dislike about a document that the standard allows.
+/// Something that the standard allows in a document, but servers may reject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
@@ -86,15 +87,15 @@ pub enum Warning {
     Query,
     /// The URL has no path but `/`, which the standard discourages.
     BarePath,
-    /// The URL has upper case in its host, or names the default port: what is compared byte for byte should be
-    /// in its normal form.
+    /// The URL has upper case letters in its host, or names the default port: a URL that is compared byte for byte
+    /// should be in its normal form.
     NotNormalized,
     /// The document is larger than 5 KiB.
     Large,
 }
 
 impl Warning {
-    /// A stable name.
+    /// A stable name of the warning.
     pub const fn code(self) -> &'static str {
         match self {
             Self::Query => "query",
@@ -104,7 +105,7 @@ impl Warning {
         }
     }
 
-    /// One sentence for people.
+    /// One sentence about the warning, for people.
     pub const fn text(self) -> &'static str {
         match self {
             Self::Query => "the URL should have no query",
@@ -118,7 +119,7 @@ impl Warning {
 }
 
 impl ClientIdMetadata {
-    /// A document for this URL. A client that names no method of authentication is a public one.
+    /// Creates a document for this URL. A client that names no method of authentication is made a public one.
     ///
     /// # Errors
     /// `client_id_metadata.shared_secret`, and those of [`ClientMetadata::check`].
@@ -128,8 +129,8 @@ impl ClientIdMetadata {
         Self { url, metadata }.checked()
     }
 
-    /// Reads metadata of a client: those with a `client_id` are a document, to be checked as it is
-    /// ([`Self::parse`]); of others one is made ([`Self::new`]).
+    /// Reads a client's metadata: if it has a `client_id`, it is a document and checked as it is ([`Self::parse`]);
+    /// otherwise a document is made of it ([`Self::new`]).
     ///
     /// # Errors
     /// Those of both.
@@ -140,11 +141,11 @@ impl ClientIdMetadata {
         }
     }
 
-    /// Reads a document as it is, or is to be, published at this URL.
+    /// Reads a document that is, or will be, published at this URL.
     ///
     /// # Errors
     /// `client_id_metadata.client_id`, `client_id_metadata.client_secret`, `client_id_metadata.shared_secret`,
-    /// which a document without `token_endpoint_auth_method` meets, too; `client_metadata.malformed` and the
+    /// which a document without `token_endpoint_auth_method` also gets; `client_metadata.malformed` and the
     /// others of [`ClientMetadata::check`].
     pub fn parse(url: ClientIdUrl, text: &str) -> Result<Self, Error> {
         let Ok(Json::Object(mut object)) = json::parse(text) else {
@@ -175,8 +176,8 @@ impl ClientIdMetadata {
         Ok(self)
     }
 
-    /// Whether servers of the Model Context Protocol take it, which want a name to show to people, and a
-    /// redirect URI.
+    /// Checks what servers of the Model Context Protocol require in addition: a name to show to users, and a redirect
+    /// URI.
     ///
     /// # Errors
     /// `client_metadata.name_missing`; `client_metadata.inconsistent` without redirect URIs.
@@ -196,7 +197,7 @@ impl ClientIdMetadata {
         &self.url
     }
 
-    /// What the document says beside that.
+    /// The metadata in the document, apart from the client id.
     pub const fn metadata(&self) -> &ClientMetadata {
         &self.metadata
     }
@@ -207,7 +208,7 @@ impl ClientIdMetadata {
         text.expose().clone()
     }
 
-    /// What servers may dislike about it.
+    /// What servers may reject about the document.
     pub fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         if let Ok(url) = Url::parse(self.url.as_str()) {
@@ -229,7 +230,7 @@ impl ClientIdMetadata {
     }
 }
 
-/// How a client that a server does not know yet gets an id there.
+/// A way in which a client that a server does not know yet gets an id there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Identification {
@@ -237,12 +238,12 @@ pub enum Identification {
     MetadataDocument,
     /// By registering itself ([`crate::client::register`]).
     DynamicRegistration,
-    /// By hand: a person asks for an id at the server.
+    /// By hand: a developer requests an id from the server.
     ByHand,
 }
 
 impl Identification {
-    /// The ways that this server offers, the best first. A client that has an id there needs none of them.
+    /// The ways that this server offers, best first. A client that already has an id there needs none of them.
     pub fn offered_by(server: &Server) -> Vec<Self> {
         let mut ways = Vec::new();
         if server.flag(SUPPORTED, Flag::False) {
@@ -256,7 +257,7 @@ impl Identification {
     }
 }
 
-/// Whether this server takes the URLs of documents as client ids.
+/// Checks that this server accepts the URLs of documents as client ids.
 ///
 /// # Errors
 /// `client_id_metadata.not_supported`.

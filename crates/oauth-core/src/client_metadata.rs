@@ -26,7 +26,7 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// The profile of identity assertion authorization grants, in which the assertion is an ID-JAG.
 pub(crate) const ID_JAG: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
 
-/// Members that a server says about a client, and no client about itself (RFC 7591 section 3.2.1, RFC 7592
+/// Members that a server sets for a client, and a client never sets itself (RFC 7591 section 3.2.1, RFC 7592
 /// section 3).
 pub(crate) const CLIENT_INFORMATION: [&str; 6] = [
     "client_id",
@@ -41,7 +41,7 @@ pub(crate) const CLIENT_INFORMATION: [&str; 6] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ApplicationType {
-    /// A program on the person's device: loopback addresses and private schemes.
+    /// A program on the user's device: loopback addresses and private schemes.
     Native,
     /// A web server or a page.
     Web,
@@ -51,8 +51,8 @@ json_words! { ApplicationType { "native" = Native, "web" = Web } }
 
 macro_rules! client_metadata {
     ($($(#[doc = $about:literal])* $field:ident: $Type:ty,)*) => {
-        /// The metadata of a client, each member under its registered name (RFC 7591 section 2). What is empty
-        /// is not sent, and the server decides about it.
+        /// The metadata of a client, each member under its registered name (RFC 7591 section 2). An empty member is not
+        /// sent, and the server chooses its value.
         #[derive(Debug, Clone, Default)]
         #[non_exhaustive]
         pub struct ClientMetadata {
@@ -62,8 +62,8 @@ macro_rules! client_metadata {
         }
 
         impl ClientMetadata {
-            /// Takes the members out of an object. One that does not fit its definition stays among the others,
-            /// and is named.
+            /// Takes the members out of an object. A member that does not fit its definition stays in `extra`, and its
+            /// name is returned.
             pub(crate) fn take_from(mut object: Object<'_>) -> (Self, Vec<&'static str>) {
                 let (mut metadata, mut unfit) = (Self::default(), Vec::new());
                 $(
@@ -86,7 +86,7 @@ macro_rules! client_metadata {
                 (metadata, unfit)
             }
 
-            /// The members that say something, as JSON.
+            /// Writes the members that are not empty, as JSON.
             fn write_members(&self, out: &mut json::Members<'_>) {
                 let own = [$((stringify!($field), is_empty(&self.$field))),*];
                 for (name, value) in self.extra.as_map().iter() {
@@ -104,59 +104,59 @@ macro_rules! client_metadata {
 }
 
 client_metadata! {
-    /// Where people are sent back to: needed for grants with a redirect.
+    /// Where users are sent back to: required for grants with a redirect.
     redirect_uris: Vec<RedirectUri>,
     /// How the client authenticates, by the method's registered name; `none` for a public client. The default
     /// of the standard is `client_secret_basic`.
     token_endpoint_auth_method: Option<String>,
-    /// The grants it will use; by default `authorization_code`.
+    /// The grants that the client will use; by default `authorization_code`.
     grant_types: Vec<String>,
-    /// The response types it will use; by default `code`.
+    /// The response types that the client will use; by default `code`.
     response_types: Vec<String>,
-    /// Its name, for people.
+    /// The client's name, for people.
     client_name: Option<String>,
-    /// A page about it.
+    /// A page about the client.
     client_uri: Option<String>,
-    /// Its logo.
+    /// The URL of the client's logo.
     logo_uri: Option<String>,
-    /// What it may ask for.
+    /// The scope that the client may request.
     scope: Option<Scope>,
     /// E-mail addresses of the people responsible for the client.
     contacts: Vec<String>,
-    /// Its terms of service.
+    /// The URL of the client's terms of service.
     tos_uri: Option<String>,
-    /// How it treats people's data.
+    /// The URL of the client's privacy policy.
     policy_uri: Option<String>,
-    /// Its public keys, where they are in no document of their own.
+    /// The client's public keys, if they are not published at a URL.
     jwks: Option<Map<String, Value>>,
-    /// Where its public keys are.
+    /// The URL of the client's public keys.
     jwks_uri: Option<String>,
-    /// What all copies of this software have in common.
+    /// The identifier that all copies of this software share.
     software_id: Option<String>,
     /// The version of the software.
     software_version: Option<String>,
     /// Metadata signed by a party that the server trusts (section 2.3).
     software_statement: Option<Secret<String>>,
-    /// What runs where the redirect URIs lead. If it is not set, they tell: `native` if all are loopback
+    /// What runs where the redirect URIs lead. If it is not set, it is derived from them: `native` if all are loopback
     /// addresses or private schemes, `web` if none is.
     application_type: Option<ApplicationType>,
-    /// The algorithm of its ID tokens.
+    /// The algorithm with which the client's ID tokens are signed.
     id_token_signed_response_alg: Option<String>,
-    /// Whether all its tokens are to be bound to a DPoP key (RFC 9449 section 5.2).
+    /// Whether all the client's tokens must be bound to a DPoP key (RFC 9449 section 5.2).
     dpop_bound_access_tokens: Option<bool>,
-    /// Whether they are to be bound to the certificate of its connections (RFC 8705 section 3.4).
+    /// Whether the client's tokens must be bound to the certificate of its connections (RFC 8705 section 3.4).
     tls_client_certificate_bound_access_tokens: Option<bool>,
-    /// The profiles of grants that it implements, such as that of identity assertions.
+    /// The profiles of grants that the client implements, such as that of identity assertions.
     authorization_grant_profiles_supported: Vec<String>,
 }
 
 impl ClientMetadata {
-    /// Nothing said yet.
+    /// Creates empty metadata.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A client that people are sent back to.
+    /// The metadata of a client to which users are sent back.
     pub fn with_redirect_uris(uris: impl IntoIterator<Item = RedirectUri>) -> Self {
         Self {
             redirect_uris: uris.into_iter().collect(),
@@ -164,8 +164,8 @@ impl ClientMetadata {
         }
     }
 
-    /// A program on a person's device, of this name: a public client that people sign in with, and stay signed in
-    /// (RFC 8252). Its redirect URI is a loopback address, which a listener has.
+    /// The metadata of a native app of this name: a public client with which users sign in and stay signed in (RFC
+    /// 8252). Its redirect URI is a loopback address, on which a listener waits.
     pub fn of_native_app(name: impl Into<String>) -> Self {
         Self {
             client_name: Some(name.into()),
@@ -176,10 +176,10 @@ impl ClientMetadata {
         }
     }
 
-    /// With the grant of logins on another device (RFC 8628).
+    /// Adds the grant for logins on another device (RFC 8628).
     #[must_use]
     pub fn device_logins(mut self) -> Self {
-        // To name a grant is to give up the default.
+        // The default no longer applies once a grant is named.
         if self.grant_types.is_empty() && !self.redirect_uris.is_empty() {
             self.grant_types.push(AUTHORIZATION_CODE.to_owned());
         }
@@ -187,12 +187,11 @@ impl ClientMetadata {
         self
     }
 
-    /// With the grants of identity assertions: an ID-JAG is got by a token exchange at one server, and
-    /// redeemed as a JWT bearer grant at another (draft-ietf-oauth-identity-assertion-authz-grant, client
-    /// metadata).
+    /// Adds the grants of identity assertions: an ID-JAG is obtained by a token exchange at one server and redeemed as
+    /// a JWT bearer grant at another (draft-ietf-oauth-identity-assertion-authz-grant, client metadata).
     #[must_use]
     pub fn identity_assertions(mut self) -> Self {
-        // To name a grant is to give up the default.
+        // The default no longer applies once a grant is named.
         if self.grant_types.is_empty() && !self.redirect_uris.is_empty() {
             self.grant_types.push(AUTHORIZATION_CODE.to_owned());
         }
@@ -203,7 +202,7 @@ impl ClientMetadata {
         self
     }
 
-    /// Reads metadata of the caller's own, and checks them.
+    /// Reads the caller's own metadata, and checks it.
     ///
     /// # Errors
     /// `client_metadata.malformed`, naming the member, and those of [`Self::check`].
@@ -215,7 +214,7 @@ impl ClientMetadata {
         metadata.check().map(|()| metadata)
     }
 
-    /// The metadata in an object of the caller's own, unchecked but for their types.
+    /// The caller's own metadata in an object, unchecked except for the types of its members.
     pub(crate) fn own(object: Object<'_>) -> Result<Self, Error> {
         let (metadata, unfit) = Self::take_from(object);
         match unfit.first() {
@@ -224,12 +223,12 @@ impl ClientMetadata {
         }
     }
 
-    /// The metadata as they are sent to a server.
+    /// The metadata as it is sent to a server, as JSON.
     pub fn to_json(&self) -> Secret<String> {
         self.to_json_of(None)
     }
 
-    /// The same of a client that has an id.
+    /// The same, for a client that has an id.
     pub(crate) fn to_json_of(&self, client_id: Option<&str>) -> Secret<String> {
         let mut out = String::with_capacity(1024);
         let mut members = json::Members::of(&mut out);
@@ -241,14 +240,14 @@ impl ClientMetadata {
             derived.write(members.next("application_type"));
         }
         if self.has_no_redirect() {
-            // The default would be `code`, which goes with a grant that is not there.
+            // The default would be `code`, which belongs to a grant that is not used.
             members.next("response_types").push_str("[]");
         }
         members.end();
         Secret::new(out)
     }
 
-    /// The same, as they are stored: nothing is derived.
+    /// The metadata as it is stored: nothing is derived.
     pub(crate) fn to_stored_json(&self) -> String {
         let mut out = String::new();
         let mut members = json::Members::of(&mut out);
@@ -257,9 +256,9 @@ impl ClientMetadata {
         out
     }
 
-    /// Where no type is given, the one that all redirect URIs have in common: "native" clients are sent back to
-    /// loopback addresses and private schemes (RFC 8252 section 7), and servers take a client without a type for
-    /// a web application, which may not use those.
+    /// If no type is given, the type that all redirect URIs have in common: "native" clients are sent back to
+    /// loopback addresses and private schemes (RFC 8252 section 7), and servers treat a client without a type as a web
+    /// application, which may not use those.
     fn derived_application_type(&self) -> Option<ApplicationType> {
         let is_given = self.application_type.is_some() || self.says("application_type");
         if is_given || self.redirect_uris.is_empty() {
@@ -283,12 +282,12 @@ impl ClientMetadata {
         is_silent && !self.grant_types.is_empty() && !self.uses_redirects()
     }
 
-    /// Whether a member stands among those that are not typed here.
+    /// Whether a member is set that has no typed field here.
     fn says(&self, name: &str) -> bool {
         self.extra.get(name).is_some()
     }
 
-    /// Whether one of its grants ends at a redirect URI.
+    /// Whether one of the client's grants ends at a redirect URI.
     fn uses_redirects(&self) -> bool {
         let mut grants = self.effective_grant_types().into_iter();
         grants.any(|grant| REDIRECT_GRANTS.contains(&grant))
@@ -311,7 +310,7 @@ impl ClientMetadata {
     }
 }
 
-/// Whether a member would say nothing: an empty list, no text. A flag that is off says so.
+/// Whether a member is left out: an empty list or no text. A flag that is off is written.
 fn is_empty<T: JsonForm>(value: &T) -> bool {
     value.is_absent()
 }

@@ -5,11 +5,11 @@ use crate::client_id::ClientId;
 use crate::moment::Moment;
 use crate::server::Server;
 
-/// What an endpoint or a grant may look at: the moment, the server, and the client that calls.
+/// What an endpoint or a grant can read: the moment, the server, and the client that calls.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Context<'a> {
-    /// When the step is taken, and what may be drawn in it.
+    /// The time of the step, and its source of randomness.
     pub at: &'a Moment,
     /// The server that is called.
     pub server: &'a Server,

@@ -15,7 +15,7 @@ pub use crate::jose::{
     Decrypter, DecryptionFailed, DecryptionJob, Encrypted, Encrypter, EncryptionFailed, WrappedKey,
 };
 
-/// Makes signatures with a private key of this process.
+/// Makes signatures with a private key held in this process.
 pub trait Signer: Send + Sync {
     /// Signs these bytes: the result has the form that JWS uses for the key's algorithm (RFC 7518
     /// section 3).
@@ -25,7 +25,7 @@ pub trait Signer: Send + Sync {
     fn sign(&self, input: &[u8]) -> Result<Bytes, Cause>;
 }
 
-/// Whether the audience of a client assertion is the issuer of the server that it is for.
+/// Whether the audience of a client assertion is the issuer of the server that it is sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AudienceIs {
     Issuer,
@@ -42,7 +42,7 @@ pub struct SigningKey {
     used: Arc<Mutex<Used>>,
 }
 
-/// At which servers a key signs client assertions.
+/// The servers for which a key signs client assertions.
 #[derive(Debug, Default)]
 struct Used {
     issuer: Option<String>,
@@ -51,7 +51,7 @@ struct Used {
 }
 
 impl SigningKey {
-    /// A key that lives with the host (WebCrypto, KMS, HSM), which is asked for each signature with
+    /// A key held by the host (WebCrypto, KMS, HSM), which is asked for each signature with
     /// [`crate::Step::Sign`]. `id` is the host's own name for it.
     pub fn host(id: impl Into<String>, alg: Alg) -> Self {
         Self {
@@ -63,7 +63,7 @@ impl SigningKey {
         }
     }
 
-    /// A key in this process. Its signatures are no steps of an exchange.
+    /// A key in this process. Its signatures need no step of an exchange.
     pub fn local(id: impl Into<String>, alg: Alg, signer: Arc<dyn Signer>) -> Self {
         Self {
             id: id.into(),
@@ -74,28 +74,28 @@ impl SigningKey {
         }
     }
 
-    /// The same key of the host's with something of its own beside it, which each [`SigningJob`] brings along.
+    /// Attaches something of the host's own to the key; each [`SigningJob`] returns it.
     #[must_use]
     pub fn held_by(mut self, holder: Holder) -> Self {
         self.holder = Some(holder);
         self
     }
 
-    /// Its name.
+    /// The key's name.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Its algorithm.
+    /// The key's algorithm.
     pub const fn alg(&self) -> Alg {
         self.alg
     }
 
-    /// Notes that the key signs client assertions for this server. An audience that is not the issuer can
-    /// be that of another server: with such, a key is for one server alone.
+    /// Notes that the key signs client assertions for this server. An audience other than the issuer may also be that
+    /// of another server: with such an audience, a key may serve only one server.
     ///
     /// # Errors
-    /// `key.shared`
+    /// `key.shared`.
     pub(crate) fn use_at(&self, issuer: &str, audience: AudienceIs) -> Result<(), Error> {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let first = used.issuer.get_or_insert_with(|| issuer.to_owned());
@@ -108,7 +108,7 @@ impl SigningKey {
         }
     }
 
-    /// What has to be signed, for the host.
+    /// The signing job for the host.
     pub(crate) fn job(&self, signing_input: String) -> SigningJob {
         SigningJob {
             key_id: self.id.clone(),
@@ -118,7 +118,7 @@ impl SigningKey {
         }
     }
 
-    /// The JWS of this input, if the key is at hand.
+    /// The JWS of this input, if the key is held in this process.
     ///
     /// # Errors
     /// `lost.unsent` if there is no signature, `client_auth.signature_length`.
@@ -130,7 +130,8 @@ impl SigningKey {
         self.finish(signing_input, &signature).map(Some)
     }
 
-    /// The same where the input stands, and whether it was signed: with a key of the host's it is left alone.
+    /// Appends the signature to the input in place, and returns whether it was signed: with a key held by the host, the
+    /// input is unchanged.
     ///
     /// # Errors
     /// Those of [`Self::sign`].

@@ -21,7 +21,7 @@ use crate::url::Transport;
 /// Reads an issuer that may be plain `http` on a loopback address, for tests and sidecars.
 ///
 /// # Errors
-/// `issuer.*`; of host names `localhost` alone is taken for loopback.
+/// `issuer.*`; the only host name accepted as loopback is `localhost`.
 pub fn loopback_issuer(text: &str) -> Result<Issuer, Error> {
     Issuer::parse_over(text, Transport::LoopbackHttp)
 }
@@ -44,7 +44,7 @@ pub fn discover_on_loopback(
     ))
 }
 
-/// Lets a discovery ask plain `http` places on a loopback address, for [`crate::discover_with`].
+/// Lets a discovery request plain `http` URLs on a loopback address, for [`crate::discover_with`].
 #[must_use]
 pub fn loopback_discovery(mut request: DiscoveryRequest) -> DiscoveryRequest {
     request.transport = Transport::LoopbackHttp;
@@ -59,8 +59,8 @@ pub fn loopback_resource_identifier(text: &str) -> Result<ResourceIdentifier, Er
     ResourceIdentifier::parse_over(text, Transport::LoopbackHttp)
 }
 
-/// Lets a discovery ask plain `http` places on a loopback address, for [`crate::discover_resource`]. To be said
-/// before a challenge is looked at.
+/// Lets a discovery request plain `http` URLs on a loopback address, for [`crate::discover_resource`]. Must be called
+/// before a challenge is read.
 #[must_use]
 pub const fn loopback_resource_discovery(
     mut request: ResourceDiscoveryRequest,
@@ -69,7 +69,7 @@ pub const fn loopback_resource_discovery(
     request
 }
 
-/// Reads what a person typed, whose host may be a loopback address that is asked over plain `http`, for tests.
+/// Reads what a user typed; its host may be a loopback address, which is asked over plain `http`, for tests.
 ///
 /// # Errors
 /// `webfinger.identifier`.
@@ -85,8 +85,8 @@ pub fn loopback_client_id_url(text: &str) -> Result<ClientIdUrl, Error> {
     ClientIdUrl::parse_over(text, Transport::LoopbackHttp)
 }
 
-/// A request to connect to an API at a plain `http` URL on a loopback address, which names servers that are there
-/// too.
+/// A request to connect to an API at a plain `http` URL on a loopback address, which may name servers on a loopback
+/// address too.
 ///
 /// # Errors
 /// `resource.syntax`, `url.insecure`.
@@ -133,8 +133,8 @@ pub fn plain_challenge(mut request: AuthorizationRequest) -> AuthorizationReques
     request
 }
 
-/// The password grant: the client sees the person's password, and no second factor works. "MUST
-/// NOT be used" (RFC 9700 section 2.4); here for servers that offer nothing else.
+/// The password grant: the client sees the user's password, and no second factor works. "MUST
+/// NOT be used" (RFC 9700 section 2.4); it exists here for servers that offer nothing else.
 pub fn password(username: impl Into<String>, password: impl Into<Secret<String>>) -> Password {
     Password {
         username: username.into(),

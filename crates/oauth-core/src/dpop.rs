@@ -28,9 +28,9 @@ use crate::url::Url;
 
 pub(crate) use clock_skew::{INVALID_PROOF, ServerClocks};
 
-/// The name of both header fields, for proofs and for nonces, in lower case.
+/// The name of the header field for proofs, in lower case.
 pub const DPOP: &str = "dpop";
-/// See [`DPOP`].
+/// The name of the header field for nonces, in lower case.
 pub const DPOP_NONCE: &str = "dpop-nonce";
 pub(crate) const PROOF_FIELD: HeaderName = HeaderName::from_static(DPOP);
 pub(crate) const NONCE_FIELD: HeaderName = HeaderName::from_static(DPOP_NONCE);
@@ -46,7 +46,7 @@ const SIGNATURE: usize = 88;
 /// The largest number of nonces that are kept.
 const MAX_NONCES: usize = 64;
 
-/// A key to which tokens are bound: the server sees its public half, and a proof with each request. Cheap to clone.
+/// A key to which tokens are bound: each request carries its public half in a proof. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct DpopKey(Arc<Prepared>);
 
@@ -55,7 +55,7 @@ pub struct DpopKey(Arc<Prepared>);
 struct Prepared {
     key: SigningKey,
     public: PublicJwk,
-    /// The header of its proofs in base64url, and the dot behind it.
+    /// The header of its proofs in base64url, and the dot after it.
     #[cfg(feature = "sha2")]
     header: String,
     #[cfg(feature = "sha2")]
@@ -63,7 +63,7 @@ struct Prepared {
 }
 
 impl DpopKey {
-    /// A key with its public half.
+    /// Combines a signing key with its public half.
     ///
     /// # Errors
     /// `key.algorithm` if the public key does not fit the algorithm.
@@ -94,12 +94,12 @@ impl DpopKey {
         }
     }
 
-    /// The key that signs.
+    /// The key that signs the proofs.
     pub(crate) fn signing_key(&self) -> &SigningKey {
         &self.0.key
     }
 
-    /// Its public half.
+    /// The key's public half.
     pub fn public_jwk(&self) -> &PublicJwk {
         &self.0.public
     }
@@ -137,7 +137,7 @@ impl DpopKey {
     }
 }
 
-/// The header of the proofs of a key in base64url, and a dot.
+/// The header of a key's proofs in base64url, and a dot.
 #[cfg(feature = "sha2")]
 fn header(key: &SigningKey, public: &PublicJwk) -> String {
     let mut header = String::new();
@@ -190,7 +190,7 @@ pub(crate) enum ServerRole {
     ResourceServer,
 }
 
-/// The newest nonce of each server. Bounded: the oldest make room.
+/// The newest nonce of each server. Bounded: the oldest is dropped first.
 #[derive(Debug, Default)]
 pub(crate) struct Nonces(Mutex<VecDeque<Entry>>);
 
@@ -212,7 +212,7 @@ impl Nonces {
         entry.map(|entry| entry.nonce.clone())
     }
 
-    /// The newest nonces of this side, at most `count` of them, with their origins, oldest first.
+    /// The newest nonces of servers in this role, at most `count` of them, with their origins, oldest first.
     pub(crate) fn newest(&self, side: ServerRole, count: usize) -> Vec<(String, String)> {
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_side = entries.iter().filter(|entry| entry.side == side);
@@ -223,7 +223,7 @@ impl Nonces {
             .collect()
     }
 
-    /// Takes a nonce that was stored, unless a newer one is known.
+    /// Adds a nonce that was stored, unless a newer one is known.
     pub(crate) fn suggest(&self, side: ServerRole, url: &Url, nonce: &str) {
         if is_nonce(&nonce) && self.of(side, url).is_none() {
             self.keep(side, url, nonce);
@@ -246,7 +246,7 @@ impl Nonces {
     }
 }
 
-/// The nonce that a reply brings. "1*NQCHAR" (section 8.1); an invalid one is not kept.
+/// The nonce in a reply. "1*NQCHAR" (section 8.1); an invalid one is not kept.
 ///
 /// # Errors
 /// `dpop.nonce` if there are several: it is ambiguous which one counts.

@@ -1,6 +1,6 @@
 //! The endpoints of an authorization server: one file each, with its request and how its response is read.
 //!
-//! An endpoint of your own is as short as those of this crate, and [`Client::call`] does the rest:
+//! A custom endpoint is as short as those of this crate, and [`Client::call`] does the rest:
 //! client authentication, signatures, one retry for a DPoP nonce.
 //!
 //! ```
@@ -61,19 +61,19 @@ pub use crate::context::Context;
 pub use reply::{MAX_REPLY, Reply};
 pub use request::{Auth, Body, EndpointRequest, ProofOfPossession, Target};
 
-/// One endpoint's request and reply. Authors of endpoints see no state: [`crate::call::Call`] adds
+/// One endpoint's request and reply. Implementations keep no state: [`crate::call::Call`] adds
 /// client authentication, signatures and order.
 pub trait Endpoint {
     /// Names the endpoint in errors and traces.
     const NAME: &'static str;
 
-    /// What the reply means.
+    /// The type of the result.
     type Output;
 
     /// The request, not yet authenticated.
     ///
     /// # Errors
-    /// Misuse: something that must not or cannot be sent.
+    /// Misuse, if something must not or cannot be sent.
     fn request(&self, cx: &Context<'_>) -> Result<EndpointRequest, Error>;
 
     /// Whether the same request may be sent again after an error. A request that spends
@@ -85,6 +85,6 @@ pub trait Endpoint {
     /// Reads the reply by the server's rules.
     ///
     /// # Errors
-    /// What the server refused or got wrong.
+    /// A refusal by the server, or a reply that breaks its rules.
     fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<Self::Output, Error>;
 }

@@ -30,7 +30,7 @@ pub use table::{Advice, Loss, Misuse, ProtocolViolation, ValidationFailure};
 #[derive(Debug, Clone)]
 pub struct Error(Box<Facts>);
 
-/// It is one pointer wide: errors are rare, and every call on the way passes its result on.
+/// Boxed, so that an [`Error`] is one pointer wide: errors are rare, and every call on the way passes its result on.
 #[derive(Debug, Clone)]
 struct Facts {
     kind: Kind,
@@ -40,10 +40,10 @@ struct Facts {
     is_final: bool,
     is_of_refresh: bool,
     is_of_suspect: bool,
-    /// How long it is of no use to ask again, where that is known.
+    /// How long another attempt is of no use, if that is known.
     pause: Option<Duration>,
     is_repeated: bool,
-    /// Of a token that an API was shown.
+    /// The refusal of a token that was presented to an API.
     refusal: Option<ApiRefusal>,
 }
 
@@ -64,7 +64,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The row of the table it falls under.
+    /// The row of the error table for this kind.
     pub fn row(&self) -> Row {
         match self {
             Self::Denied(server) => Row::Denied(server.denial()),
@@ -108,7 +108,7 @@ impl Error {
         self
     }
 
-    /// Names the origin that gave no answer, of an error that is about nothing else: never a path or a query.
+    /// Names the origin that gave no answer, unless the error already has a detail: never a path or a query.
     #[must_use]
     pub fn at_origin(self, origin: &str) -> Self {
         match (&self.0.kind, &self.0.detail) {
@@ -139,16 +139,14 @@ impl Error {
         self
     }
 
-    /// Marks that the refresh token may or may not be accepted again: the person should
-    /// log in.
+    /// Marks that the refresh token may or may not be accepted again: the user should log in.
     #[must_use]
     pub(crate) fn of_suspect(mut self) -> Self {
         self.0.is_of_suspect = true;
         self
     }
 
-    /// Says for how long it is of no use to ask again: what is given out for many is held back after
-    /// failures.
+    /// Sets how long another attempt is of no use: what is fetched for many callers is held back after failures.
     #[must_use]
     pub(crate) fn pausing(mut self, pause: Duration) -> Self {
         self.0.pause = (!pause.is_zero()).then_some(pause);
@@ -186,10 +184,10 @@ impl Error {
         self.0.kind.row().code()
     }
 
-    /// What a program should do next.
+    /// What the program should do next.
     pub fn advice(&self) -> Advice {
         match self.kind_advice() {
-            // The same request cannot be repeated: the person has to start again.
+            // The same request cannot be repeated: the user has to start again.
             Advice::Retry { .. } if self.0.is_final => Advice::Reauthorize,
             Advice::Retry { after } => Advice::Retry {
                 after: self.0.pause.or(after),
@@ -207,8 +205,7 @@ impl Error {
         }
     }
 
-    /// Whether this is the error of an earlier attempt, reported without another one because it is too early
-    /// for that.
+    /// Whether this is the error of an earlier attempt, reported without another one because it is too early for one.
     pub const fn is_repeated(&self) -> bool {
         self.0.is_repeated
     }
@@ -248,12 +245,12 @@ impl Error {
         }
     }
 
-    /// The cause of a lost exchange.
+    /// The cause, if no answer arrived.
     pub const fn cause(&self) -> Option<&Cause> {
         self.0.source.as_ref()
     }
 
-    /// Removes each of `secrets` from the server's text: some servers echo what they received.
+    /// Removes each of the `secrets` from the server's text: some servers echo what they received.
     #[must_use]
     pub(crate) fn without(mut self, secrets: &[Secret<String>]) -> Self {
         if let Kind::Denied(server) = &mut self.0.kind {
@@ -327,7 +324,7 @@ impl std::error::Error for Error {
 
 impl Serialize for Error {
     /// The record every binding and `--json` show: `code`, `message`, `advice`, `retry_after`
-    /// (seconds), `repeated`, `endpoint`, `cause`, and, of a refusal, `status`, `error`,
+    /// (seconds), `repeated`, `endpoint`, `cause`, and, for a refusal, `status`, `error`,
     /// `error_description`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let server = self.server_error();
@@ -353,8 +350,8 @@ impl Serialize for Error {
 }
 
 /// `text` without control and invisible characters. What a peer wrote goes to logs and terminals,
-/// where a line break or an escape sequence would be read as more than text, and a mark of direction
-/// or a space of no width makes it read as another.
+/// where a line break or an escape sequence would be read as more than text, and a direction mark or a zero-width space
+/// would make it look like another text.
 pub(crate) fn printable(text: &str) -> String {
     let is_format = |c: char| {
         matches!(

@@ -1,5 +1,5 @@
 //! The sans-IO contract of [`Exchange`]: each call of `resume` takes an input and returns a step. Authors of drivers
-//! need to read this file only.
+//! need to read only this file.
 
 mod compose;
 
@@ -31,7 +31,7 @@ pub const READ: [HeaderName; 7] = [
     HeaderName::from_static("x-ratelimit-reset"),
 ];
 
-/// The one of these fields that has this name, in whatever case.
+/// The field among these that has this name, in any case.
 pub fn field_named(name: &[u8], fields: &[HeaderName]) -> Option<HeaderName> {
     let mut fields = fields.iter();
     fields
@@ -41,8 +41,8 @@ pub fn field_named(name: &[u8], fields: &[HeaderName]) -> Option<HeaderName> {
 
 /// An exchange with an authorization server, as a value.
 ///
-/// Each call takes what happened and returns the next thing to do. It opens no socket, reads no
-/// clock and draws no randomness: equal state, moment and input always give an equal step.
+/// Each call takes what happened and returns what to do next. An exchange opens no socket, reads no clock and draws no
+/// randomness: equal state, moment and input always give an equal step.
 pub trait Exchange {
     /// The result of the exchange.
     type Output;
@@ -78,7 +78,7 @@ pub enum Step<T> {
     Done(T),
 }
 
-/// In the extensions of a request: the time after which it must not be sent.
+/// The time after which a request must not be sent, in the request's extensions.
 ///
 /// A driver that queues requests checks it when the request's turn comes, and answers with an unsent
 /// [`Input::Lost`] if it is too late: another worker may send the same refresh token by then.
@@ -93,7 +93,7 @@ pub enum Input {
     Reply(crate::http::Response<Bytes>),
     /// No answer arrived, no signature was made, or the answer was too large to read.
     Lost(Cause),
-    /// The pause has elapsed.
+    /// The pause is over.
     Elapsed,
     /// The signature, in the form JWS uses for its algorithm (RFC 7518 section 3).
     Signed(Bytes),
@@ -110,22 +110,23 @@ pub struct SigningJob {
     pub alg: &'static str,
     /// The JWS signing input (RFC 7515 section 5.1): two base64url texts and a dot.
     pub signing_input: Bytes,
-    /// What the host has put beside the key, if anything: see [`SigningKey::held_by`](crate::crypto::SigningKey::held_by).
+    /// What the host has attached to the key, if anything: see
+    /// [`SigningKey::held_by`](crate::crypto::SigningKey::held_by).
     pub holder: Option<Holder>,
 }
 
-/// Whatever a host puts beside a key of its own: what signs with it, for example. This crate hands it back and never
-/// looks inside.
+/// Anything that a host attaches to its own key: the object that signs with it, for example. This crate returns it and
+/// never looks inside.
 #[derive(Clone)]
 pub struct Holder(Arc<dyn Any + Send + Sync>);
 
 impl Holder {
-    /// Holds this.
+    /// Wraps this value.
     pub fn new<T: Any + Send + Sync>(holder: T) -> Self {
         Self(Arc::new(holder))
     }
 
-    /// What was put in, if it is of this type.
+    /// The wrapped value, if it is of this type.
     pub fn downcast<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
         Arc::clone(&self.0).downcast().ok()
     }
@@ -152,7 +153,7 @@ pub enum VerificationJob {
     Signature {
         /// The JWS algorithm (RFC 7518 section 3.1), such as `RS256`.
         alg: &'static str,
-        /// The key to verify it with.
+        /// The key with which to verify it.
         key: VerificationKey,
         /// The JWS signing input (RFC 7515 section 5.2): two base64url texts and a dot.
         signing_input: Bytes,
@@ -165,7 +166,7 @@ pub enum VerificationJob {
         hash: &'static str,
         /// What is hashed: an access token, a code or a state.
         value: Secret<String>,
-        /// The claim.
+        /// The value of the claim.
         half: String,
     },
 }

@@ -4,11 +4,11 @@ use std::fmt;
 
 use crate::value::{Map, Value};
 
-/// The most memory that the members a standard does not define may take, in bytes.
+/// The most memory that members not defined by a standard may take, in bytes.
 pub(crate) const MAX_EXTRA: usize = 256 << 10;
 
-/// Members of a reply that the standards do not define. `Debug` shows names only, for some
-/// servers put tokens there too.
+/// Members of a reply that the standards do not define. `Debug` shows only names, because some servers put tokens there
+/// too.
 #[derive(Clone, Default)]
 pub struct Extra(pub(crate) Map<String, Value>);
 
@@ -24,7 +24,7 @@ impl Extra {
         self.0.get(name)
     }
 
-    /// All of them.
+    /// All members.
     pub const fn as_map(&self) -> &Map<String, Value> {
         &self.0
     }

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use crate::error::{Error, Misuse};
 use crate::secret::{self, Wipe as _};
 
-/// A form being written. It remembers a name given twice and refuses to be sent.
+/// A form being written. It remembers if a name was added twice, and is then refused ([`Self::check`]).
 ///
-/// It holds secrets: `Debug` shows names only, and the buffer is overwritten on drop.
+/// It may hold secrets: `Debug` shows only names, and the buffer is overwritten on drop.
 #[derive(Clone, Default)]
 pub struct Form {
     text: String,
@@ -18,7 +18,7 @@ pub struct Form {
     begins: Begins,
 }
 
-/// Where parameters begin, of as many as requests have: a name that stands twice is looked for at each parameter.
+/// Where parameters begin, for as many as requests usually have: each new parameter is checked for a repeated name.
 #[derive(Clone, Copy, Default)]
 struct Begins {
     at: [u32; Self::MAX],
@@ -52,7 +52,7 @@ impl Form {
         }
     }
 
-    /// Adds a parameter that may stand only once.
+    /// Adds a parameter that may occur only once.
     pub fn push(&mut self, name: &str, value: &str) {
         if self.names(name) {
             self.twice.get_or_insert_with(|| name.to_owned());
@@ -67,7 +67,7 @@ impl Form {
         }
     }
 
-    /// Adds a parameter that may stand several times, such as `resource` (RFC 8707).
+    /// Adds a parameter that may occur several times, such as `resource` (RFC 8707).
     pub fn push_repeated(&mut self, name: &str, value: &str) {
         self.grow(name.len() + value.len() + 2);
         if !self.text.is_empty() {
@@ -79,7 +79,7 @@ impl Form {
         encode(value, &mut self.text);
     }
 
-    /// Whether a parameter of this name is there.
+    /// Whether the form has a parameter of this name.
     pub fn names(&self, name: &str) -> bool {
         let mut encoded = String::new();
         let is_plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
@@ -96,13 +96,13 @@ impl Form {
         if self.begins.iter().map(pair_at).any(is_it) {
             return true;
         }
-        // Those behind the last that is remembered.
+        // Those after the last that is remembered.
         let last = self.begins.iter().next_back();
         let behind = last.filter(|_| self.begins.count == Begins::MAX);
         behind.is_some_and(|last| pair_at(last).split(|&b| b == b'&').any(is_it))
     }
 
-    /// Whether it holds nothing.
+    /// Whether the form is empty.
     pub const fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
@@ -112,7 +112,7 @@ impl Form {
         &self.text
     }
 
-    /// Checks that no parameter stands twice.
+    /// Checks that no parameter occurs twice that may occur only once.
     ///
     /// # Errors
     /// `form.duplicate_parameter`, naming it.
@@ -123,7 +123,7 @@ impl Form {
         }
     }
 
-    /// All but the parameters of this name.
+    /// The form without the parameters of this name.
     pub(crate) fn without(&self, name: &str) -> Self {
         let mut form = Self::new();
         form.twice.clone_from(&self.twice);
@@ -141,7 +141,7 @@ impl Form {
         secret::wiped(std::mem::take(&mut self.text))
     }
 
-    /// Grows without leaving copies of secrets in freed memory.
+    /// Grows the buffer without leaving copies of secrets in freed memory.
     fn grow(&mut self, more: usize) {
         if self.text.capacity() - self.text.len() < more * 3 {
             let mut larger = String::with_capacity((self.text.capacity() * 2).max(256) + more * 3);
@@ -199,7 +199,8 @@ pub fn encode(text: &str, into: &mut String) {
     }
 }
 
-/// How many bytes there are before the first that is encoded. Eight at a time: a branch for each takes three times as long.
+/// The number of bytes before the first that must be encoded. Checks eight at a time: a branch for each takes three
+/// times as long.
 fn unencoded_length(bytes: &[u8]) -> usize {
     let (words, _) = bytes.as_chunks::<8>();
     let is_plain = |word: &&[u8; 8]| word.iter().fold(true, |all, &b| all & is_unencoded(b));
@@ -208,7 +209,7 @@ fn unencoded_length(bytes: &[u8]) -> usize {
     start + rest.take_while(|&&b| is_unencoded(b)).count()
 }
 
-/// One look into a table for each byte.
+/// Looks each byte up in a table.
 fn is_unencoded(byte: u8) -> bool {
     #[expect(
         clippy::indexing_slicing,
@@ -227,11 +228,11 @@ fn is_unencoded(byte: u8) -> bool {
     TABLE.get(usize::from(byte)).is_some_and(|plain| *plain)
 }
 
-/// Bytes that are not UTF-8 once decoded.
+/// The error for a text that is not UTF-8 once decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotUtf8;
 
-/// Decodes one name or value; a percent sign without two hex digits stands for itself.
+/// Decodes one name or value; a percent sign without two hex digits after it is kept as it is.
 ///
 /// # Errors
 /// [`NotUtf8`].
@@ -269,7 +270,7 @@ fn hex_value(digit: u8) -> Option<u8> {
 /// Names and values in order, decoded.
 pub type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 
-/// Reads a form in order, duplicates and all; only `&` separates.
+/// Reads the pairs of a form in order, including duplicates; only `&` separates them.
 ///
 /// # Errors
 /// [`NotUtf8`].

@@ -47,13 +47,13 @@ pub trait Grant {
     /// A fixed name for the grant, by which a server's quirks can ask for other credentials.
     fn purpose(&self) -> &'static str;
 
-    /// Writes the parameters of the token request, but for `grant_type`, the scope, and the client's own.
+    /// Writes the parameters of the token request, except `grant_type`, the scope, and those of the client.
     ///
     /// # Errors
-    /// Misuse: something that must not be sent.
+    /// Misuse, if something must not be sent.
     fn fill(&self, cx: &Context<'_>, form: &mut Form) -> Result<(), Error>;
 
-    /// The scope to send, where this one was `asked` for; an empty one is left out.
+    /// The scope to send if this one was `requested`; an empty one is left out.
     ///
     /// # Errors
     /// `scope.exceeds_grant`.
@@ -61,58 +61,58 @@ pub trait Grant {
         Ok(Cow::Borrowed(requested))
     }
 
-    /// The scope that counts as granted when the server says nothing, where this one was `asked` for.
+    /// The scope that counts as granted if the response names none and this one was `requested`.
     fn implied_scope<'a>(&'a self, requested: &'a Scope) -> &'a Scope {
         requested
     }
 
-    /// The refresh token that stays good when the server sends no new one.
+    /// The refresh token that stays valid if the server sends no new one.
     fn refresh_token(&self) -> Option<&RefreshToken> {
         None
     }
 
-    /// Learns what the server said to it.
+    /// Called with the outcome of the request.
     fn answered(&self, _: &Context<'_>, _: Result<(), &Error>) {}
 
-    /// Whether a person's tokens come of it, and not the client's own.
+    /// Whether it yields tokens of a user, and not the client's own.
     fn is_of_person(&self) -> bool {
         true
     }
 
-    /// Whether tokens of this type are what the grant asks for: bearer tokens. One that is bound to the
-    /// client's DPoP key is taken whatever this says.
+    /// Whether the grant accepts tokens of this type: by default bearer tokens. A token bound to the client's DPoP key
+    /// is accepted whatever this returns.
     fn accepts(&self, token_type: &TokenType) -> bool {
         *token_type == TokenType::Bearer
     }
 
-    /// Whether the response says of which type the token is that was issued (RFC 8693 section 2.2.1).
+    /// Whether the response names the type of the issued token (RFC 8693 section 2.2.1).
     fn returns_issued_token_type(&self) -> bool {
         false
     }
 
-    /// Whether it may be sent again after an error.
+    /// Whether the request may be sent again after an error.
     fn can_repeat(&self) -> bool {
         true
     }
 
-    /// Whether the request says who the client is.
+    /// Whether the request names the client.
     fn names_client(&self) -> bool {
         true
     }
 
-    /// Whether a refresh token that comes with the tokens is theirs.
+    /// Whether a refresh token in the response is kept with the tokens.
     fn keeps_refresh_token(&self) -> bool {
         true
     }
 
-    /// Whether only clients that authenticate may use it.
+    /// Whether only clients that authenticate may use the grant.
     fn is_for_confidential_clients(&self) -> bool {
         false
     }
 }
 
-/// Writes the scope to ask for, separated as the server wants it; an empty one asks for nothing
-/// in particular and is left out.
+/// Writes the scope to ask for, separated as the server expects it; an empty one requests nothing in particular and is
+/// left out.
 pub(crate) fn push_scope(form: &mut Form, scope: &Scope, rules: &Rules) {
     match rules.scope_delimiter() {
         _ if scope.is_empty() => {}

@@ -6,7 +6,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-/// What no HTTP message can hold.
+/// The error for something that an HTTP message cannot hold.
 #[derive(Debug)]
 pub struct Invalid;
 
@@ -37,7 +37,7 @@ impl Method {
         &self.0
     }
 
-    /// RFC 9110 section 9.2.2.
+    /// Whether the method is idempotent (RFC 9110 section 9.2.2).
     pub fn is_idempotent(&self) -> bool {
         self.is_safe() || ["PUT", "DELETE"].contains(&self.as_str())
     }
@@ -274,7 +274,7 @@ impl HeaderMap {
     }
 }
 
-/// A URL that was checked before.
+/// A URL that has already been checked.
 #[derive(Debug, Clone)]
 pub struct Uri(String);
 
@@ -299,7 +299,7 @@ pub struct Request<T> {
     body: T,
 }
 
-/// A place for what is not sent.
+/// The part of a request that is not sent.
 #[derive(Debug)]
 pub struct Extensions;
 

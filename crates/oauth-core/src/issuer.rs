@@ -17,7 +17,7 @@ use crate::url::{Flaw, Transport, Url};
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Issuer(Url);
 
-/// The kinds of document a server may publish about itself.
+/// The kinds of metadata document that a server may publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WellKnown {
@@ -27,13 +27,13 @@ pub enum WellKnown {
     OpenIdInserted,
     /// OpenID Connect Discovery section 4: `openid-configuration`, appended to the issuer's path.
     OpenIdAppended,
-    /// `oauth-authorization-server` appended to the issuer's path: not in any standard, but where Okta and
-    /// others have it. Asked for last.
+    /// `oauth-authorization-server` appended to the issuer's path: not in any standard, but used by Okta and others.
+    /// Tried last.
     AuthorizationServerAppended,
 }
 
 impl WellKnown {
-    /// The standard places, in the order in which they are tried; an issuer without a path has two.
+    /// The standard URLs, in the order in which they are tried; an issuer without a path has two.
     pub const ORDER: [Self; 3] = [
         Self::AuthorizationServer,
         Self::OpenIdInserted,
@@ -42,7 +42,7 @@ impl WellKnown {
 }
 
 impl Issuer {
-    /// An `https` issuer without query, fragment or user name.
+    /// Reads an `https` issuer without query, fragment or user name.
     ///
     /// # Errors
     /// `issuer.*`, one code for each rule.
@@ -70,7 +70,7 @@ impl Issuer {
         if before_fragment.len() < text.len() {
             return misuse(Misuse::IssuerFragment);
         }
-        // An upper-case host or a redundant port would make two texts one issuer.
+        // An upper-case host or a redundant port would give one issuer two spellings.
         if url.as_str() != text
             || !url.as_str().starts_with(&url.origin())
             || has_default_port(&url)
@@ -83,7 +83,7 @@ impl Issuer {
         Ok(Self(url))
     }
 
-    /// The text, exactly as given.
+    /// The text of the issuer, exactly as given.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
@@ -112,11 +112,11 @@ impl Issuer {
             }
             WellKnown::OpenIdAppended => format!("{origin}{path}/.well-known/openid-configuration"),
         };
-        // Only characters of a URL that was already read are put together here.
+        // Only characters of a URL that has already been parsed are combined here.
         Url::parse(&text).unwrap_or_else(|_| self.0.clone())
     }
 
-    /// Every standard place to look for metadata, in order, each once.
+    /// All standard metadata URLs, in order, each once.
     pub fn well_known_urls(&self) -> Vec<Url> {
         let mut places = Vec::with_capacity(3);
         for kind in WellKnown::ORDER {
@@ -128,8 +128,8 @@ impl Issuer {
         places
     }
 
-    /// Whether a message that names its issuer comes from this one: equal texts, or, for a server
-    /// of many tenants, the template of [`crate::quirk::Quirk::TenantIssuer`] filled in.
+    /// Whether the issuer `named` in a message is this one: the texts are equal, or, for a multi-tenant server, equal
+    /// to the template of [`crate::quirk::Quirk::TenantIssuer`] filled in.
     pub fn is(&self, named: &str, rules: &Rules) -> bool {
         if self.as_str() == named {
             return true;
@@ -147,7 +147,7 @@ impl Issuer {
     }
 }
 
-/// The issuer whose metadata document `url` is, if it is one: people paste what they have at hand.
+/// The issuer whose metadata document `url` is, if it is one: users often paste the URL of the document.
 fn issuer_of_document(text: &str, url: &Url) -> Option<String> {
     let (_, after) = url.path().split_once("/.well-known/")?;
     let kinds = ["openid-configuration", "oauth-authorization-server"];

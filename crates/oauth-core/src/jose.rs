@@ -44,15 +44,15 @@ macro_rules! algorithms {
         pub enum Alg { $(#[doc = $text] $variant),* }
 
         impl Alg {
-            /// Every algorithm this crate knows.
+            /// Every algorithm that this crate knows.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
-            /// Its name in a JWS header (RFC 7518 section 3.1).
+            /// The algorithm's name in a JWS header (RFC 7518 section 3.1).
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name),* }
             }
 
-            /// How long each of its signatures is, in bytes, where the algorithm alone says so.
+            /// The length of a signature in bytes, if the algorithm alone determines it.
             pub const fn signature_bytes(self) -> Option<usize> {
                 match self { $(Self::$variant => $bytes),* }
             }
@@ -78,7 +78,7 @@ algorithms! {
 }
 
 impl Hash {
-    /// Its name (FIPS 180-4), which WebCrypto uses too.
+    /// The hash's name (FIPS 180-4), which WebCrypto uses too.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Sha256 => "SHA-256",
@@ -88,7 +88,7 @@ impl Hash {
     }
 }
 
-/// The hash of an algorithm.
+/// The hash that an algorithm uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Hash {
     /// SHA-256
@@ -105,13 +105,13 @@ impl Alg {
         Self::ALL.iter().copied().find(|alg| alg.as_str() == name)
     }
 
-    /// Whether it takes a shared secret, and never a public key.
+    /// Whether the algorithm uses a shared secret, and never a public key.
     pub const fn is_symmetric(self) -> bool {
         matches!(self, Self::Hs256 | Self::Hs384 | Self::Hs512)
     }
 
-    /// Its hash, which `at_hash` and `c_hash` use as well (OpenID Connect Core section 3.1.3.6). Ed25519
-    /// hashes with SHA-512 inside.
+    /// The hash that the algorithm uses, also for `at_hash` and `c_hash` (OpenID Connect Core section 3.1.3.6). Ed25519
+    /// uses SHA-512 internally.
     pub const fn hash(self) -> Hash {
         match self {
             Self::Es256 | Self::Ps256 | Self::Rs256 | Self::Hs256 => Hash::Sha256,
@@ -123,7 +123,7 @@ impl Alg {
     }
 }
 
-/// What is signed (RFC 7515 section 5.1): two base64url texts and a dot.
+/// The signing input (RFC 7515 section 5.1): two base64url texts and a dot.
 pub(crate) fn signing_input(header: &str, claims: &str) -> String {
     format!("{}.{}", base64::url_safe(header), base64::url_safe(claims))
 }
@@ -136,7 +136,7 @@ pub(crate) fn compact(signing_input: &str, signature: &[u8]) -> Secret<String> {
     Secret::new(text)
 }
 
-/// The last part of a compact serialization.
+/// Appends the last part of a compact serialization.
 pub(crate) fn append_signature(signing_input: &mut String, signature: &[u8]) {
     signing_input.push('.');
     base64::append(signature, Alphabet::UrlSafe, signing_input);

@@ -1,5 +1,5 @@
-//! A JSON reader with limits: size, depth, number of values, and no member twice (RFC 8259):
-//! two parsers that disagree on a document are a security hole. Values borrow from the reply wherever they can.
+//! A JSON reader with limits: size, depth, number of values, and no member twice (RFC 8259), because two parsers that
+//! disagree on a document are a security hole. Values borrow from the reply where possible.
 
 mod reader;
 pub(crate) mod storage_form;
@@ -20,8 +20,8 @@ pub use storage_form::{JsonForm, Named, from_text, to_text};
 /// The deepest nesting of a reply.
 pub const MAX_DEPTH: usize = 64;
 
-/// The most values and members of a reply. Two bytes of JSON can make fifty of memory, so a limit
-/// in bytes alone lets one reply fill a small machine; no honest reply has a tenth as many.
+/// The most values and members of a reply. Two bytes of JSON can take fifty bytes of memory, so with a limit in bytes
+/// only, one reply could fill a small machine; no legitimate reply has a tenth as many.
 pub const MAX_VALUES: usize = 4096;
 
 /// A JSON value that borrows its text.
@@ -31,13 +31,13 @@ pub enum Json<'a> {
     Null,
     /// `true` or `false`
     Bool(bool),
-    /// A whole number from 0 to 2^64-1.
+    /// An integer from 0 to 2^64-1.
     Unsigned(u64),
-    /// A whole number from -2^63 to -1.
+    /// An integer from -2^63 to -1.
     Negative(i64),
     /// Any other number.
     Float(f64),
-    /// A text.
+    /// A string.
     String(Cow<'a, str>),
     /// A list.
     Array(Vec<Json<'a>>),
@@ -66,12 +66,12 @@ impl<'a> Object<'a> {
         object.check_names().map(|()| object)
     }
 
-    /// A name that stands twice, found in n log n: replies are up to a megabyte of members.
+    /// A name that occurs twice, found in O(n log n), because a reply may be a megabyte of members.
     fn twice(&self) -> Option<&str> {
         if let [earlier @ .., _] = self.0.as_slice()
             && self.0.len() <= 16
         {
-            // Few members, as in every honest reply: look without allocating.
+            // Few members, as in every legitimate reply: compare without allocating.
             let repeats = |(at, (name, _)): &(usize, &(Cow<'_, str>, _))| {
                 self.0.iter().skip(at + 1).any(|(later, _)| later == name)
             };
@@ -99,19 +99,19 @@ impl<'a> Object<'a> {
         found.filter(|value| !matches!(value, Json::Null))
     }
 
-    /// Whether there is a member of this name, be it `null`.
+    /// Whether there is a member of this name, even if it is `null`.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(known, _)| known == name)
     }
 
-    /// Takes the member of this name out; `null` counts as absent.
+    /// Removes and returns the member of this name; `null` counts as absent.
     pub fn take(&mut self, name: &str) -> Option<Json<'a>> {
         let place = self.0.iter().position(|(known, _)| known == name)?;
         Some(self.0.swap_remove(place).1).filter(|value| !matches!(value, Json::Null))
     }
 
-    /// Moves members of these names out of the object inside `member`, in place of its own. Nothing
-    /// moves unless the first of them stands there.
+    /// Moves the members of these names out of the object inside `member`, replacing its own. Nothing is moved unless
+    /// the first of them is there.
     pub(crate) fn lift(&mut self, member: &str, names: &[&'static str]) {
         let inside = self.0.iter_mut().find(|(known, _)| known == member);
         let Some((_, Json::Object(inside))) = inside else {
@@ -133,7 +133,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// Adds the members of `other` whose names are not here, or say nothing here.
+    /// Adds the members of `other` whose names are missing or empty here.
     pub(crate) fn complete(&mut self, other: Self) {
         for (name, value) in other.0 {
             if self.get(&name).is_none() {
@@ -148,7 +148,7 @@ impl<'a> Object<'a> {
         self.0.iter().map(|(name, value)| (name.as_ref(), value))
     }
 
-    /// Gives members other names; two that end up alike are a duplicate.
+    /// Renames members; two that end up with the same name are a duplicate.
     pub(crate) fn rename(
         &mut self,
         rename: impl Fn(&str) -> Option<&'static str>,
@@ -175,8 +175,8 @@ impl<'a> Object<'a> {
             .collect()
     }
 
-    /// [`Self::to_map`] of the members that together take at most about `limit` bytes of memory,
-    /// and whether those are all.
+    /// The same as [`Self::to_map`], for the members that together take at most about `limit` bytes of memory, and
+    /// whether these are all of them.
     pub(crate) fn to_map_within(&self, limit: usize) -> (Map<String, Value>, bool) {
         let (mut map, mut left, mut is_whole) = (Map::new(), limit, true);
         for (name, value) in self.iter() {
@@ -192,14 +192,14 @@ impl<'a> Object<'a> {
     }
 }
 
-/// What a member of an owned map takes besides its texts: a name, a value, its part of a node.
+/// The memory that a member of an owned map takes besides its strings: a name, a value, its part of a node.
 const MEMBER: usize = 128;
 
-/// What the smallest node of an owned map takes.
+/// The memory that the smallest node of an owned map takes.
 const NODE: usize = 768;
 
 impl<'a> Json<'a> {
-    /// The text, if it is one.
+    /// The string, if the value is one.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::String(text) => Some(text),
@@ -207,7 +207,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// A text, number or boolean as it would stand in a form.
+    /// A string, number or boolean as it would be written in a form.
     pub(crate) fn as_text(&self) -> Option<String> {
         match self {
             Self::Bool(value) => Some(value.to_string()),
@@ -218,7 +218,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// The boolean, if it is one.
+    /// The boolean, if the value is one.
     pub const fn as_bool(&self) -> Option<bool> {
         match self {
             Self::Bool(value) => Some(*value),
@@ -226,8 +226,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// A boolean that some servers write as text (Apple's `email_verified`). Anything else is
-    /// no answer, never `true`.
+    /// A boolean that some servers write as text (Apple's `email_verified`). Anything else is `None`, never `true`.
     pub fn as_bool_or_text(&self) -> Option<bool> {
         match self {
             Self::Bool(value) => Some(*value),
@@ -237,7 +236,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// A time in whole seconds since the epoch, if it is a number that can be one.
+    /// A time in whole seconds since the epoch, if the value is a number that can be one.
     pub fn as_seconds(&self) -> Option<u64> {
         match self {
             Self::Unsigned(seconds) => Some(*seconds),
@@ -247,7 +246,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// The texts of a list of texts.
+    /// The strings, if the value is a list of strings.
     pub fn as_texts(&self) -> Option<Vec<&str>> {
         match self {
             Self::Array(items) => items.iter().map(Self::as_str).collect(),
@@ -271,7 +270,7 @@ impl<'a> Json<'a> {
 }
 
 impl Json<'_> {
-    /// About how much memory an owned copy takes, beside the value itself.
+    /// Approximately the memory that an owned copy takes, besides the value itself.
     pub(crate) fn footprint(&self) -> usize {
         match self {
             Self::String(text) => text.len(),
@@ -289,7 +288,7 @@ impl Json<'_> {
 }
 
 impl fmt::Debug for Json<'_> {
-    /// The kind of value only: replies hold tokens.
+    /// Shows only the kind of value, because replies hold tokens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Null => "null",

@@ -2,10 +2,9 @@
 //!
 //! # Where to look
 //!
-//! [`Client`] is the front door; [`exchange`] is all a driver author reads;
+//! [`Client`] is the entry point; [`exchange`] is all that the author of a driver needs to read;
 //! [`endpoint`] and [`grant`] have one file for each message on the wire; [`error`] has the table
-//! of codes; [`quirk`] the closed list of deviations; [`danger`] every unsafe switch; [`manual`]
-//! says why.
+//! of codes; [`quirk`] the closed list of deviations; [`danger`] every unsafe switch; [`manual`] explains the reasons.
 
 pub mod address;
 pub mod assertion;
@@ -64,7 +63,7 @@ pub mod url;
 pub mod value;
 pub mod workload;
 
-/// The messages of exchanges. In a page, with the feature `js`, what this crate uses of it and no more.
+/// The messages of exchanges. In a web page, with the feature `js`, only the part that this crate uses.
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 pub use ::http;
 #[cfg(all(test, not(target_family = "wasm")))]

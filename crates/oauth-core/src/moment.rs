@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::error::{Error, Misuse};
 use crate::json::{Json, JsonForm};
 
-/// Whole seconds since 1970-01-01T00:00:00Z, as the wire speaks them. Arithmetic saturates.
+/// Whole seconds since 1970-01-01T00:00:00Z, as on the wire. Arithmetic saturates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UnixTime(u64);
@@ -23,10 +23,10 @@ impl UnixTime {
         Self(seconds)
     }
 
-    /// The operating system's clock, for callers that need no randomness.
+    /// The current time of the operating system's clock, for callers that need no randomness.
     ///
     /// # Errors
-    /// `misuse.no_clock` if it stands before 1970.
+    /// `misuse.no_clock` if the clock is before 1970.
     #[cfg(feature = "system")]
     pub fn system() -> Result<Self, Error> {
         use crate::error::Cause;
@@ -47,7 +47,7 @@ impl UnixTime {
         Self(self.0.saturating_add(pause.as_secs()))
     }
 
-    /// This time less `pause`, cut to whole seconds.
+    /// This time minus `pause`, cut to whole seconds.
     #[must_use]
     pub const fn before(self, pause: Duration) -> Self {
         Self(self.0.saturating_sub(pause.as_secs()))
@@ -59,7 +59,7 @@ impl UnixTime {
     }
 }
 
-/// The time since this was first asked in this process, by a clock that is never set.
+/// The time since this was first called in this process, by a monotonic clock.
 #[cfg(feature = "system")]
 pub(crate) fn elapsed() -> Duration {
     use std::sync::OnceLock;
@@ -70,9 +70,8 @@ pub(crate) fn elapsed() -> Duration {
 
 /// The wall clock and 32 random bytes, as a value.
 ///
-/// Equal moments give equal steps, so an exchange can be written down and replayed in any
-/// language. A moment is good for one step: its bytes are stretched by label, and the same label
-/// twice gives the same value.
+/// Equal moments give equal steps, so an exchange can be recorded and replayed in any language. Use a moment for one
+/// step only: its bytes are expanded by label, and the same label gives the same value again.
 #[derive(Clone)]
 pub struct Moment {
     now: UnixTime,
@@ -83,14 +82,14 @@ pub struct Moment {
 enum Seed {
     Given([u8; 32]),
     None,
-    /// Drawn on first use: most steps need the time only, and random bytes cost a system
+    /// Drawn on first use: most steps need only the time, and random bytes cost a system
     /// call.
     #[cfg(feature = "system")]
     System(OnceLock<[u8; 32]>),
 }
 
 impl Moment {
-    /// A moment with the given time and seed, for tests, replays, and hosts that bring their own
+    /// A moment with the given time and seed, for tests, replays, and hosts with their own
     /// clock and random source. Never use one seed for two flows.
     pub const fn fixed(now: UnixTime, seed: [u8; 32]) -> Self {
         Self {
@@ -99,7 +98,7 @@ impl Moment {
         }
     }
 
-    /// The time alone, for steps that need no random bytes: one that does fails with
+    /// A moment with only the time, for steps that need no random bytes: one that needs them fails with
     /// `misuse.no_randomness`.
     pub const fn without_randomness(now: UnixTime) -> Self {
         Self {
@@ -108,8 +107,8 @@ impl Moment {
         }
     }
 
-    /// The operating system's clock and random source. A step that needs random bytes fails with
-    /// `misuse.no_randomness` if the system has none to give: there is no weaker source to fall back to.
+    /// A moment of the operating system's clock and random source. A step that needs random bytes fails with
+    /// `misuse.no_randomness` if the system cannot provide them: there is no weaker fallback.
     ///
     /// # Errors
     /// `misuse.no_clock`.
@@ -142,27 +141,26 @@ impl Moment {
         }
     }
 
-    /// The same random bytes at another time, for hosts that keep a clock of their own.
+    /// The same random bytes at another time, for hosts with their own clock.
     #[must_use]
     pub const fn at_time(mut self, now: UnixTime) -> Self {
         self.now = now;
         self
     }
 
-    /// The wall clock.
+    /// The time of the wall clock.
     pub const fn now(&self) -> UnixTime {
         self.now
     }
 
-    /// Jitter input, not secret. Zero if the system has no random bytes: that spreads nobody, and breaks
-    /// nothing.
+    /// Input for jitter, not secret. Zero if the system has no random bytes: then there is no jitter, and nothing
+    /// breaks.
     pub(crate) fn dice(&self) -> u64 {
         let first = self.seed().ok().and_then(|seed| seed.first_chunk());
         first.map_or(0, |bytes| u64::from_be_bytes(*bytes))
     }
 
-    /// A name that nobody else draws: 32 hexadecimal digits, no secret. It is stored, so no byte of
-    /// the seed may stand in it.
+    /// A unique name: 32 hexadecimal digits, not secret. It is stored, so it must not contain any byte of the seed.
     ///
     /// # Errors
     /// `misuse.no_randomness`.
@@ -178,9 +176,8 @@ impl Moment {
         Ok(format!("{number:032x}"))
     }
 
-    /// 256 bits that belong to `label` alone, for hosts that draw something of their own in a step: the hash of the
-    /// seed and the label. Begin the label with a name that is yours: the same label twice in one step gives the
-    /// same bytes.
+    /// 256 random bits for this `label`, for hosts that need random bytes of their own in a step: the hash of the seed
+    /// and the label. Begin the label with a name of your own: the same label in one step gives the same bytes again.
     ///
     /// # Errors
     /// `misuse.no_randomness`.
@@ -190,7 +187,7 @@ impl Moment {
         Ok(hash.chain_update(label).finalize().into())
     }
 
-    /// [`Self::draw`] as 43 characters of base64url, fit for URLs and JWT claims.
+    /// The same as [`Self::draw`], as 43 characters of base64url, for URLs and JWT claims.
     #[cfg(feature = "sha2")]
     pub(crate) fn token(&self, label: &str) -> Result<String, Error> {
         Ok(crate::base64::url_safe(self.draw(label)?))

@@ -1,10 +1,11 @@
-//! A grant of a server's own, as a preset describes it: a URI, and parameters that are checked before they are sent.
+//! A proprietary grant of a server, as a preset describes it: a URI, and parameters that are checked before they are
+//! sent.
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-4.5>
 
 use crate::error::{Error, Misuse};
 
-/// A grant that one server has, and no standard (RFC 6749 section 4.5).
+/// A grant of one server that no standard defines (RFC 6749 section 4.5).
 ///
 /// ```
 /// use oauth_core::grant::{OwnGrant, OwnParameter};
@@ -28,7 +29,7 @@ pub struct OwnGrant {
     refresh_token: OwnGrantRefresh,
 }
 
-/// A parameter that the caller gives.
+/// A parameter of a grant that the caller provides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnParameter {
     name: String,
@@ -37,32 +38,32 @@ pub struct OwnParameter {
     is_repeated: bool,
 }
 
-/// Which clients a grant is for.
+/// Which clients may use a grant, and how the request names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OwnGrantClient {
-    /// Any: one that can authenticate does, and a public one names itself.
+    /// Any client: one that can authenticate does, and a public one sends its id.
     #[default]
     Any,
     /// Only clients that authenticate.
     Authenticated,
-    /// The request says nothing of the client.
+    /// The request does not name the client.
     Unnamed,
 }
 
-/// What becomes of a refresh token that comes with the tokens.
+/// What happens to a refresh token in the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OwnGrantRefresh {
-    /// The tokens are renewed with it.
+    /// It is kept, and the tokens are renewed with it.
     #[default]
     Kept,
-    /// It is forgotten: the server documents none, or the grant is to be asked for anew.
+    /// It is dropped: the server documents none, or the grant must be requested again.
     Dropped,
 }
 
 impl OwnParameter {
-    /// One that must be given, once.
+    /// A parameter that must be given, exactly once.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -72,48 +73,48 @@ impl OwnParameter {
         }
     }
 
-    /// One that may be missing.
+    /// Makes the parameter optional.
     #[must_use]
     pub const fn optional(mut self) -> Self {
         self.is_required = false;
         self
     }
 
-    /// One that nobody is to see, such as a password: programs take it from no command line.
+    /// Marks the parameter as secret, such as a password: programs must not accept it on a command line.
     #[must_use]
     pub const fn secret(mut self) -> Self {
         self.is_secret = true;
         self
     }
 
-    /// One that may be given several times.
+    /// Lets the parameter be given several times.
     #[must_use]
     pub const fn repeated(mut self) -> Self {
         self.is_repeated = true;
         self
     }
 
-    /// Its name.
+    /// The parameter's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether nobody is to see it.
+    /// Whether the value is secret.
     pub const fn is_secret(&self) -> bool {
         self.is_secret
     }
 
-    /// Whether it must be given.
+    /// Whether the parameter must be given.
     pub const fn is_required(&self) -> bool {
         self.is_required
     }
 }
 
 impl OwnGrant {
-    /// A grant that is called by this name, and has this URI as its type.
+    /// A grant with this name, and this URI as its type.
     ///
     /// # Errors
-    /// `grant.not_an_extension` for a type that is no URI, or a name that could be one.
+    /// `grant.not_an_extension` for a type that is not a URI, or a name that could be one.
     pub fn new(name: impl Into<String>, grant_type: impl Into<String>) -> Result<Self, Error> {
         let (name, grant_type) = (name.into(), grant_type.into());
         if !grant_type.contains(':') || name.is_empty() || name.contains(':') {
@@ -129,34 +130,35 @@ impl OwnGrant {
         })
     }
 
-    /// Always sends this.
+    /// Adds a parameter with a fixed value to every request.
     ///
     /// # Errors
-    /// `form.reserved_parameter` for a name of the protocol's own, `form.duplicate_parameter` for one that is taken.
+    /// `form.reserved_parameter` for a name that the protocol uses, `form.duplicate_parameter` for one that is already
+    /// described.
     pub fn fixed(mut self, name: &str, value: impl Into<String>) -> Result<Self, Error> {
         self.check(name)?;
         self.fixed.push((name.to_owned(), value.into()));
         Ok(self)
     }
 
-    /// Takes this from the caller.
+    /// Adds a parameter that the caller provides.
     ///
     /// # Errors
-    /// As [`Self::fixed`].
+    /// Those of [`Self::fixed`].
     pub fn parameter(mut self, parameter: OwnParameter) -> Result<Self, Error> {
         self.check(&parameter.name)?;
         self.parameters.push(parameter);
         Ok(self)
     }
 
-    /// Which clients it is for.
+    /// Sets which clients may use the grant.
     #[must_use]
     pub const fn client(mut self, client: OwnGrantClient) -> Self {
         self.client = client;
         self
     }
 
-    /// What becomes of a refresh token.
+    /// Sets what happens to a refresh token in the response.
     #[must_use]
     pub const fn refresh_token(mut self, refresh_token: OwnGrantRefresh) -> Self {
         self.refresh_token = refresh_token;
@@ -173,17 +175,17 @@ impl OwnGrant {
         }
     }
 
-    /// What it is called.
+    /// The grant's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its type: a URI.
+    /// The grant type: a URI.
     pub fn grant_type(&self) -> &str {
         &self.grant_type
     }
 
-    /// What the caller gives.
+    /// The parameters that the caller provides.
     pub fn parameters(&self) -> &[OwnParameter] {
         &self.parameters
     }
@@ -200,7 +202,7 @@ impl OwnGrant {
         self.refresh_token == OwnGrantRefresh::Kept
     }
 
-    /// Whether the caller may give this, who has given the others.
+    /// Checks that the caller may add this parameter to those given before.
     pub(super) fn admit<'a>(
         &self,
         name: &str,
@@ -215,7 +217,7 @@ impl OwnGrant {
         }
     }
 
-    /// Whether all is there that must be.
+    /// Checks that all required parameters are given.
     pub(super) fn check_whole<'a>(
         &self,
         given: impl Iterator<Item = &'a str> + Clone,
@@ -233,7 +235,7 @@ impl OwnGrant {
     }
 }
 
-/// Whether a parameter of a grant may have this name.
+/// Checks that a parameter of a grant may have this name.
 ///
 /// # Errors
 /// `form.reserved_parameter`.

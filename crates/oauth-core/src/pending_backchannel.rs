@@ -1,15 +1,16 @@
-//! The backchannel requests of a client that are pending: a person is not asked the same thing twice at once.
+//! The backchannel requests of a client that are pending: a user is not asked the same thing twice at the same time.
 //!
-//! One request at a time for a person and a purpose: a person who is asked again and again agrees in the end, to be left
-//! alone (RFC 10027 section 6.1.15).
+//! Only one request at a time for each user and purpose: a user who is asked again and again may finally agree, just to
+//! be left alone (RFC 10027 section 6.1.15).
 
-/// Whether a person may be asked what they are being asked already.
+/// Whether a user may be asked again while the same request is pending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Repeat {
-    /// That is an error, `ciba.pending`.
+    /// The second request is an error, `ciba.pending`.
     #[default]
     Refused,
-    /// The caller knows that the person wants it: the first request was lost on the way to their device, for example.
+    /// The second request is sent: the caller knows that the user wants it, for example because the first was lost on
+    /// the way to the device.
     Allowed,
 }
 
@@ -38,13 +39,13 @@ mod waiting {
     use crate::moment::UnixTime;
     use crate::secret::Secret;
 
-    /// The most that are remembered; the one that ends first is forgotten for the one too many.
+    /// The most requests that are remembered; beyond that, the one that expires first is forgotten.
     const CAPACITY: usize = 10_000;
 
-    /// How long a request may take to be made.
+    /// The longest time in which a request is sent and answered.
     const LONGEST: Duration = Duration::from_secs(120);
 
-    /// The pending requests, by the hash of person and purpose; neither is kept itself.
+    /// The pending requests, by the hash of user and purpose; neither is stored itself.
     #[derive(Debug, Default)]
     pub(crate) struct PendingRequests(Mutex<BTreeMap<String, Waiting>>);
 
@@ -86,7 +87,7 @@ mod waiting {
             all.remove(whom);
         }
 
-        /// The person has answered, or the request is over.
+        /// Forgets a request: the user has answered, or it has ended.
         pub(crate) fn answered(&self, auth_req_id: &Secret<String>) {
             let request = Some(name(auth_req_id));
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -23,18 +23,18 @@ pub enum ChallengeMethod {
     Plain,
 }
 
-/// Whether a server must say that it supports PKCE before we rely on it.
+/// Whether a server must announce that it supports PKCE before a client relies on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PkceRequirement {
-    /// If the server does not say, S256 is sent anyway (RFC 9700 section 2.1.1).
+    /// If the server does not announce it, S256 is sent anyway (RFC 9700 section 2.1.1).
     #[default]
     Usual,
-    /// The server must list S256, as the Model Context Protocol asks.
+    /// The server must list S256, as the Model Context Protocol requires.
     Advertised,
 }
 
 impl CodeVerifier {
-    /// 32 fresh octets as 43 characters.
+    /// A verifier of 32 fresh octets, as 43 characters.
     #[cfg(feature = "sha2")]
     pub(crate) fn at(moment: &Moment) -> Result<Self, Error> {
         Ok(Self(Secret::new(moment.token("code_verifier")?)))
@@ -47,7 +47,7 @@ impl CodeVerifier {
         Self(Secret::new(text))
     }
 
-    /// Reads a verifier made elsewhere.
+    /// Reads a verifier that was made elsewhere.
     ///
     /// # Errors
     /// `pkce.verifier`.
@@ -65,7 +65,7 @@ impl CodeVerifier {
         }
     }
 
-    /// The verifier, for the token request only: it must never enter a URL.
+    /// The verifier's text, only for the token request: it must never enter a URL.
     pub fn expose(&self) -> &str {
         self.0.expose()
     }

@@ -1,5 +1,5 @@
 //! Security profiles: one setting that refuses, before anything is sent, what a profile forbids, and enables what it
-//! requires. A profile is data: clauses, each with one of the requires that this crate can check.
+//! requires. A profile is data: clauses, each with one of the requirements that this crate can check.
 //!
 //! FAPI 2.0 Security Profile <https://openid.net/specs/fapi-security-profile-2_0-final.html>,
 //! FAPI 2.0 Message Signing <https://openid.net/specs/fapi-message-signing-2_0-final.html>,
@@ -19,14 +19,14 @@ use crate::jose::Alg;
 pub enum Profile {
     /// What OAuth 2.1 leaves out is refused, and pushed authorization requests are used where offered.
     Oauth21,
-    /// OAuth 2.1, and replies are parsed strictly: what a standard forbids is an error even if it does no
-    /// harm, and a server has to say that it supports PKCE and names itself in its callbacks.
+    /// OAuth 2.1, and replies are parsed strictly: what a standard forbids is an error even if it is harmless, and the
+    /// server must announce that it supports PKCE and that it names itself in callbacks.
     Strict,
-    /// FAPI 2.0 Security Profile: for banks, health care and similar security levels. Not for browser pages, whose
-    /// clients have no key that a server knows.
+    /// FAPI 2.0 Security Profile: for banking, health care and similar security levels. Not for browser pages, whose
+    /// clients have no key that the server knows.
     #[cfg(feature = "sha2")]
     Fapi2Security,
-    /// FAPI 2.0 Message Signing: the same, with requests and responses that are signed and so can be proved later.
+    /// FAPI 2.0 Message Signing: the same, with signed requests and responses, which can be proved later.
     #[cfg(feature = "sha2")]
     Fapi2MessageSigning,
 }
@@ -51,11 +51,11 @@ pub enum Requirement {
     CodeOnly,
     /// PKCE, with S256.
     Pkce,
-    /// The server says that it supports PKCE.
+    /// The server announces that it supports PKCE.
     PkceAdvertised,
     /// Authorization requests are pushed.
     Pushed,
-    /// Authorization requests are pushed where the server offers it.
+    /// Authorization requests are pushed if the server offers it.
     PushedWhereOffered,
     /// Authorization responses name their issuer.
     IssuerInResponse,
@@ -65,17 +65,17 @@ pub enum Requirement {
     SignedResponse,
     /// Introspection responses are signed.
     SignedIntrospection,
-    /// Replies are read to the letter.
+    /// Replies are parsed strictly.
     StrictReading,
 }
 
-/// One requirement, and where it is written.
+/// One requirement of a profile, and its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Clause {
     /// The document and its section.
     pub source: &'static str,
-    /// What it requires.
+    /// What the clause requires.
     pub requirement: Requirement,
     /// The requirement in words, for error messages.
     pub text: &'static str,
@@ -215,7 +215,7 @@ const FAPI2_MESSAGE_SIGNING: &[Clause] = fapi2![
     ),
 ];
 
-/// What FAPI 2.0 signs with (Security Profile section 5.4.1).
+/// The signature algorithms of FAPI 2.0 (Security Profile section 5.4.1).
 const ALGORITHMS: [Alg; 4] = [Alg::Ps256, Alg::Es256, Alg::EdDsa, Alg::Ed25519];
 
 impl Profile {
@@ -235,7 +235,7 @@ impl Profile {
         all.find(|profile| profile.as_str() == name)
     }
 
-    /// Its name.
+    /// The profile's name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Oauth21 => "oauth21",
@@ -247,7 +247,7 @@ impl Profile {
         }
     }
 
-    /// Everything that it requires.
+    /// All clauses of the profile.
     pub const fn clauses(self) -> &'static [Clause] {
         match self {
             Self::Oauth21 => OAUTH21,
@@ -259,19 +259,19 @@ impl Profile {
         }
     }
 
-    /// The clause by which it requires this, if it does.
+    /// The clause with this requirement, if the profile has it.
     pub fn clause(self, requirement: Requirement) -> Option<&'static Clause> {
         self.clauses()
             .iter()
             .find(|clause| clause.requirement == requirement)
     }
 
-    /// Whether it requires this.
+    /// Whether the profile has this requirement.
     pub fn requires(self, requirement: Requirement) -> bool {
         self.clause(requirement).is_some()
     }
 
-    /// Whether signatures of this algorithm are allowed.
+    /// Whether the profile allows signatures of this algorithm.
     pub fn allows(self, alg: Alg) -> bool {
         !self.requires(Requirement::Algorithms) || ALGORITHMS.contains(&alg)
     }
@@ -283,7 +283,8 @@ impl Profile {
             .then_some(&ALGORITHMS)
     }
 
-    /// Refuses unless `is_met`, where it requires this. `what` is how the client falls short.
+    /// Refuses if the profile requires this and it is not met (`is_met`). `what` is how the client fails the
+    /// requirement.
     ///
     /// # Errors
     /// `profile.forbidden`, which names the clause.

@@ -22,46 +22,46 @@ const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ResourceIdentifier(Url);
 
-/// Which resource a document may be about.
+/// Which resource a metadata document may be about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ResourceMatch {
-    /// The very one that was asked about: "If these values are not identical, the data contained in the response
+    /// Exactly the requested resource: "If these values are not identical, the data contained in the response
     /// MUST NOT be used" (RFC 9728 section 3.3).
     #[default]
     Identical,
-    /// Also one that it lies beneath, on the same origin: many servers of the Model Context Protocol name their
-    /// origin. Tokens are then for all that lies beneath that one, so choose it where whoever has the origin
-    /// may have them.
+    /// Also a parent of the requested resource, on the same origin: many servers of the Model Context Protocol name
+    /// their origin. Tokens are then valid for everything below that parent, so choose this only if every service there
+    /// may receive them.
     Parent,
 }
 
-/// What a resource says about itself, checked.
+/// The checked metadata of a protected resource.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ProtectedResource {
-    /// Whose metadata they are: what a token is asked for, as its `resource` (RFC 8707).
+    /// The identifier of the resource, which is sent as `resource` when a token is requested (RFC 8707).
     pub resource: ResourceIdentifier,
-    /// The authorization servers that issue tokens for it, in its order; none where it does not say. Anybody may
-    /// name any server: which of them is trusted, the caller decides (section 7.6).
+    /// The authorization servers that issue tokens for the resource, in its order; empty if it names none. A resource
+    /// can name any server: the caller decides which to trust (section 7.6).
     pub authorization_servers: Vec<Issuer>,
-    /// The scopes that it has use for; nothing where it does not say.
+    /// The scopes that the resource uses; `None` if it lists none.
     pub scopes_supported: Option<Scope>,
-    /// Whether it accepts only DPoP-bound tokens (RFC 9449).
+    /// Whether the resource accepts only DPoP-bound tokens (RFC 9449).
     pub requires_dpop: bool,
-    /// Whether it accepts only certificate-bound tokens (RFC 8705).
+    /// Whether the resource accepts only certificate-bound tokens (RFC 8705).
     pub requires_mtls: bool,
-    /// The algorithms by which it takes DPoP proofs; nothing where it does not say.
+    /// The algorithms of DPoP proofs that the resource accepts; `None` if it lists none.
     pub dpop_algs: Option<Vec<String>>,
-    /// Whose signature the values have (section 2.2); nothing where they have none that the caller trusts.
+    /// The issuer that signed the values (section 2.2); `None` if there is no signature that the caller trusts.
     pub signed_by: Option<String>,
-    /// Every member, those that no standard defines included.
+    /// All members, including those that no standard defines.
     pub metadata: Map<String, Value>,
     /// The entries of `authorization_servers` that were left out because they are not valid issuers.
     pub ignored: Vec<String>,
 }
 
 impl ResourceIdentifier {
-    /// An `https` identifier, kept as it is written.
+    /// Reads an `https` identifier, which is kept as it is written.
     ///
     /// # Errors
     /// `resource.syntax`, `url.insecure`.
@@ -76,8 +76,8 @@ impl ResourceIdentifier {
         Ok(Self(url))
     }
 
-    /// The canonical identifier of a server by the URL at which it is used (Model Context Protocol, "Canonical
-    /// Server URI"): scheme and host in lower case, without a needless port, and without the slash of an empty path.
+    /// The canonical identifier of a server, from the URL at which it is used (Model Context Protocol, "Canonical
+    /// Server URI"): scheme and host in lower case, without a default port, and without the slash of an empty path.
     ///
     /// # Errors
     /// Those of [`Self::parse`].
@@ -94,11 +94,11 @@ impl ResourceIdentifier {
         };
         let query = url.query().map(|query| format!("?{query}"));
         let text = format!("{}{path}{}", url.origin(), query.unwrap_or_default());
-        // Only parts of a URL that was already read are put together here.
+        // Only parts of a URL that has already been parsed are combined here.
         Url::parse(&text).map_or(self, Self)
     }
 
-    /// The text, as it was given.
+    /// The text of the identifier, as it was given.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
@@ -108,8 +108,8 @@ impl ResourceIdentifier {
         &self.0
     }
 
-    /// The URL of its metadata: "inserting a well-known URI string into the protected resource's resource identifier
-    /// between the host component and the path and/or query components, if any" (section 3.1).
+    /// The URL of the resource's metadata: "inserting a well-known URI string into the protected resource's resource
+    /// identifier between the host component and the path and/or query components, if any" (section 3.1).
     pub fn well_known(&self) -> Url {
         let tail = self.0.path_and_query();
         let before = self.0.as_str().strip_suffix(tail).unwrap_or_default();
@@ -118,7 +118,7 @@ impl ResourceIdentifier {
             "/" => tail.strip_prefix('/').unwrap_or(tail),
             _ => tail,
         };
-        // Only characters of a URL that was already read are put together here.
+        // Only characters of a URL that has already been parsed are combined here.
         Url::parse(&format!("{before}{WELL_KNOWN}{tail}")).unwrap_or_else(|_| self.0.clone())
     }
 
@@ -127,8 +127,8 @@ impl ResourceIdentifier {
         Url::parse(&self.0.origin()).map_or_else(|_| self.clone(), Self)
     }
 
-    /// Whether a token for this resource may be shown at `url`: it is on the same origin, and this path is its
-    /// path or a parent of it. Two resources on one origin do not cover one another.
+    /// Whether a token for this resource may be sent to `url`: it is on the same origin, and its path is the resource's
+    /// path or below it. Sibling resources on one origin do not cover each other.
     ///
     /// A path with an escaped slash is covered only by an identical one, because servers disagree on where it ends.
     pub fn covers(&self, url: &Url) -> bool {
@@ -148,8 +148,8 @@ impl ResourceIdentifier {
         below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
     }
 
-    /// Whether both are one resource: equal texts, or the two ways to write an empty path, from which the same
-    /// place of metadata is built.
+    /// Whether both are the same resource: the texts are equal, or differ only in how an empty path is written, which
+    /// gives the same metadata URL.
     fn is(&self, named: &str) -> bool {
         let bare = |text: &str| match text.strip_suffix('/') {
             Some(origin) if self.0.path().len() < 2 && self.0.query().is_none() => {
@@ -172,7 +172,7 @@ impl ResourceMatch {
 }
 
 impl ProtectedResource {
-    /// Reads a document that was fetched for `asked`. Whose it is is compared before anything else is read.
+    /// Reads a document that was fetched for `asked`. The `resource` is compared before anything else is read.
     ///
     /// # Errors
     /// `resource_metadata.*`.
@@ -219,7 +219,7 @@ impl ProtectedResource {
     }
 }
 
-/// Checks that the `resource` of a document is the requested one, or may stand for it (RFC 9728 section 3.3).
+/// Checks that the `resource` of a document is the requested one, or an acceptable parent of it (RFC 9728 section 3.3).
 fn match_resource(
     asked: &ResourceIdentifier,
     named: &str,
@@ -230,11 +230,11 @@ fn match_resource(
         let both = format!("it names {named}, expected {}", asked.as_str());
         Err(Error::from(ValidationFailure::ResourceMetadataResource).about(&both))
     };
-    // What cannot be read can be no resource that was asked about.
+    // Something unreadable cannot be the requested resource.
     let Ok(resource) = ResourceIdentifier::parse_over(named, transport) else {
         return other();
     };
-    // "identical": what the parser has put in lower case is another text.
+    // "identical": a text that the parser changed to lower case is not identical.
     let is_as_written = resource.as_str() == named;
     let is_allowed = match matching {
         ResourceMatch::Identical => asked.is(named),
@@ -246,7 +246,7 @@ fn match_resource(
     }
 }
 
-/// The issuers of a list, and the entries that cannot be issuers.
+/// The issuers in a list, and the entries that are not valid issuers.
 fn servers(
     document: &Map<String, Value>,
     transport: Transport,
@@ -268,7 +268,8 @@ fn servers(
     }
 }
 
-/// Tokens are sent in the header alone: never in a URL, and not in bodies of the caller's (RFC 6750 section 2).
+/// Checks that the resource accepts tokens in the header: they are never sent in a URL, nor in the caller's bodies (RFC
+/// 6750 section 2).
 fn check_bearer_methods(document: &Map<String, Value>) -> Result<(), Error> {
     match list(document, "bearer_methods_supported")? {
         Some(methods) if !methods.contains(&"header") => {
@@ -295,7 +296,7 @@ fn list<'a>(document: &'a Map<String, Value>, name: &str) -> Result<Option<Vec<&
     texts.map(Some).ok_or_else(|| malformed(name))
 }
 
-/// A flag that a check hangs on: one that cannot be read must not count as `false`.
+/// A flag that a check depends on: a malformed one must not count as `false`.
 fn flag(document: &Map<String, Value>, name: &str) -> Result<bool, Error> {
     match member(document, name) {
         None => Ok(false),

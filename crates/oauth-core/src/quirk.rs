@@ -1,7 +1,7 @@
 //! Quirks: the closed list of named, opt-in deviations from the standards.
 //!
-//! Each row is one thing a deployed server does that a standard forbids. None is on by default,
-//! each has a vector that shows the default still refuses, and none weakens anything else.
+//! Each is one thing that a deployed server does although a standard forbids it. None is on by default, each has a test
+//! vector that shows that the default still refuses, and none weakens anything else.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,14 +21,14 @@ pub enum Quirk {
     BearerAlias(String),
     /// Basic credentials are not form-encoded before base64 (Socios.com).
     RawBasic,
-    /// For this grant the credentials go into the body, whatever the client's usual method
+    /// For this grant the credentials are sent in the body, whatever the client's usual method
     /// (Socios.com: `authorization_code`).
     BodyCredentials(String),
     /// Scope names are separated by this character, in requests and replies (Strava: a comma).
     ScopeDelimiter(char),
     /// Scope names are separated by this character in replies only (GitHub: a comma).
     ReplyScopeDelimiter(char),
-    /// The client id travels under this parameter name (TikTok: `client_key`).
+    /// The client id is sent under this parameter name (TikTok: `client_key`).
     ClientIdParameter(String),
     /// The token request is a JSON object, not a form (Notion).
     JsonRequest,
@@ -41,75 +41,73 @@ pub enum Quirk {
     ZeroLifetimeIsForever,
     /// Errors are listed as `{"errors":[{"errorType":..}]}` (Fitbit).
     ErrorsArray,
-    /// The issuer in metadata and callbacks is a template with one `{tenantid}` (Microsoft Entra,
-    /// for applications of many tenants).
+    /// The issuer in metadata and callbacks is a template with one `{tenantid}` (Microsoft Entra, for multi-tenant
+    /// applications).
     TenantIssuer(String),
     /// The token request must not repeat `redirect_uri` (servers of OAuth 2.1 only).
     OmitRedirectUri,
-    /// Callbacks with an error do not name the issuer, though the server says that all do
-    /// (django-oauth-toolkit). Those with a code still have to.
+    /// Callbacks with an error do not name the issuer, although the server says that all do
+    /// (django-oauth-toolkit). Those with a code still must.
     ErrorsWithoutIssuer,
     /// Callbacks do not name the issuer, whatever the server's metadata or its preset promises
     /// (Keycloak before 24).
     CallbacksWithoutIssuer,
     /// ID tokens may lack the nonce that was sent; if present, it must match.
     IdTokensWithoutNonce,
-    /// `auth_time` in the ID token of a refresh is that of the person's last login, wherever it was, and not of the
-    /// login that the refresh continues (django-oauth-toolkit, django-oidc-provider). It may be later than before, and never earlier.
+    /// `auth_time` in the ID token of a refresh is the time of the user's last login, in whatever application, and not
+    /// of the login that the refresh continues (django-oauth-toolkit, django-oidc-provider). It may be later than
+    /// before, but never earlier.
     AuthTimeOfLastLogin,
-    /// This error code, which is not in the OAuth registry or means something else there, is one
-    /// that is: `["bad_refresh_token", "invalid_grant"]` (GitHub).
+    /// This error code, which is not in the OAuth registry or means something else there, means this registered one:
+    /// `["bad_refresh_token", "invalid_grant"]` (GitHub).
     ErrorMeans(String, String),
-    /// A refusal whose description holds these words, in whatever case, is the error of this
-    /// registered code, whatever its own: `["token request is already being processed",
-    /// "temporarily_unavailable"]` (Salesforce).
+    /// A refusal whose description contains these words, in any case, has this registered code, whatever its own:
+    /// `["token request is already being processed", "temporarily_unavailable"]` (Salesforce).
     DescriptionMeans(String, String),
-    /// A reply whose first of these members is not the second is a refusal, also with status 200.
-    /// The member's value is its code, what stands in `error` its description: `["status", "0"]`
-    /// (Withings).
+    /// A reply in which the member of the first name does not have the second value is a refusal, even with status 200.
+    /// The member's value is the error code, the value of `error` its description: `["status", "0"]` (Withings).
     StatusMember(String, String),
     /// The members of RFC 6749 section 5.1 are inside this member of the token response if the
     /// response itself has no access token (Slack: `authed_user`, Withings: `body`).
     TokenMember(String),
-    /// This parameter goes with every token request: `["action", "requesttoken"]` (Withings).
+    /// This parameter is sent with every token request: `["action", "requesttoken"]` (Withings).
     TokenParameter(String, String),
-    /// Where a token response has no `expires_in`, this member names the end of the token in
-    /// seconds since the epoch (Strava: `expires_at`).
+    /// If a token response has no `expires_in`, this member contains the expiry of the token in seconds since the epoch
+    /// (Strava: `expires_at`).
     ExpiresAtMember(String),
-    /// Where a token response has no `refresh_token_timeout`, this member names for how many seconds the refresh token
-    /// is good while nobody uses it; 0 is forever (Keycloak: `refresh_expires_in`, GitHub:
+    /// If a token response has no `refresh_token_timeout`, this member contains the number of seconds for which the
+    /// refresh token is valid if it is not used; 0 means forever (Keycloak: `refresh_expires_in`, GitHub:
     /// `refresh_token_expires_in`).
     RefreshTokenTimeoutMember(String),
-    /// Where a token response has no `authorization_expires_in`, this member names for how many seconds the
-    /// authorization lasts, whatever is renewed before; 0 is forever (Google, LinkedIn, Microsoft Entra:
+    /// If a token response has no `authorization_expires_in`, this member contains the number of seconds that the
+    /// authorization lasts, whatever is renewed before; 0 means forever (Google, LinkedIn, Microsoft Entra:
     /// `refresh_token_expires_in`).
     AuthorizationExpiresInMember(String),
-    /// `"scope": ""` says nothing about what was granted (Apigee). Elsewhere it says that nothing
-    /// was (GitHub).
+    /// `"scope": ""` does not say what was granted (Apigee). Elsewhere it means that nothing was granted (GitHub).
     EmptyScopeIsAbsent,
-    /// What is asked for by the first name is granted by the second, or the other way round:
+    /// A scope requested by the first name is granted under the second, or the other way round:
     /// `["email", "https://www.googleapis.com/auth/userinfo.email"]` (Google).
     ScopeAlias(String, String),
-    /// A scope name is the same with and without this at its beginning (Microsoft Entra:
+    /// A scope name is the same with and without this prefix (Microsoft Entra:
     /// `https://graph.microsoft.com/`).
     ScopePrefix(String),
-    /// A refresh that chooses no scope names what was granted, and these as well: without a scope
-    /// some are refused (Microsoft Entra: `offline_access`).
+    /// A refresh that chooses no scope requests what was granted, and these as well: without a scope, some refreshes
+    /// are refused (Microsoft Entra: `offline_access`).
     ScopeOnRefresh(Scope),
-    /// A refresh token is good for the scopes of other resources too (Microsoft Entra, Auth0).
+    /// A refresh token is valid for the scopes of other resources too (Microsoft Entra, Auth0).
     RefreshesAnyScope,
     /// The PKCE challenge is sent a second time as `code_verifier` in the authorization request:
-    /// the *challenge*, as UserVoice's page shows it; the verifier itself never enters a URL.
+    /// the *challenge*, as UserVoice's documentation shows it; the verifier itself never enters a URL.
     ChallengeAsVerifier,
-    /// Requests with the parameter `resource` (RFC 8707) are refused, so it is left out; what a token is for, its scope
-    /// says (Microsoft Entra).
+    /// Requests with the parameter `resource` (RFC 8707) are refused, so it is left out; the scope says what a token is
+    /// for (Microsoft Entra).
     WithoutResource,
-    /// A JWT that the client signs as a grant (RFC 7523 section 2.1) is made out to this, where the server is known by
-    /// another name there than by its issuer (Salesforce, Box, Docusign).
+    /// A JWT that the client signs as a grant (RFC 7523 section 2.1) has this audience, because the server expects a
+    /// name other than its issuer there (Salesforce, Box, Docusign).
     AssertionAudience(String),
-    /// The token endpoint takes a `code_verifier` for a wrong secret, so that a client with credentials sends
-    /// no challenge either (LinkedIn). What binds a code to its login is then the nonce, or nothing but the
-    /// secret. A client without credentials has PKCE alone, and keeps it.
+    /// The token endpoint mistakes a `code_verifier` for a wrong secret, so a client with credentials sends no
+    /// challenge either (LinkedIn). Only the nonce, or only the secret, then binds a code to its login. A client
+    /// without credentials has nothing but PKCE, and keeps it.
     WithoutPkce,
 }
 
@@ -120,17 +118,17 @@ pub enum Strictness {
     /// Harmless mistakes of deployed servers are tolerated.
     #[default]
     Lenient,
-    /// To the letter of the RFCs.
+    /// Replies must follow the RFCs exactly.
     Strict,
 }
 
-/// How one server's words are to be read: its strictness and its quirks.
+/// How one server's messages are read: its strictness and its quirks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rules {
     /// How strictly replies are read.
     #[serde(default)]
     pub strictness: Strictness,
-    /// The deviations in force.
+    /// The deviations that apply.
     #[serde(default)]
     pub quirks: Vec<Quirk>,
 }
@@ -179,12 +177,12 @@ json_words! { Strictness { "lenient" = Lenient, "strict" = Strict } }
 json_form! { Rules { strictness: default, quirks: default } }
 
 impl Rules {
-    /// Whether this deviation is in force.
+    /// Whether this deviation applies.
     pub fn has(&self, quirk: &Quirk) -> bool {
         self.quirks.contains(quirk)
     }
 
-    /// Whether replies are read to the letter.
+    /// Whether replies are parsed strictly.
     pub fn is_strict(&self) -> bool {
         self.strictness == Strictness::Strict
     }
@@ -225,8 +223,7 @@ impl Rules {
             .any(|quirk| matches!(quirk, Quirk::BearerAlias(alias) if alias == token_type))
     }
 
-    /// The registered code that an error stands for, if it stands for another. What its
-    /// description says is the more particular.
+    /// The registered code that an error means, if it means another. A match on its description takes precedence.
     pub(crate) fn meaning(&self, error: &str, description: Option<&str>) -> Option<&str> {
         let described = description.map(str::to_ascii_lowercase).unwrap_or_default();
         let by_description = self.quirks.iter().find_map(|quirk| match quirk {
@@ -244,7 +241,7 @@ impl Rules {
         by_description.or_else(by_code)
     }
 
-    /// What a reply's status member says, if it is not that all is well.
+    /// The value of a reply's status member, if it reports a failure.
     pub(crate) fn failed_status(&self, object: &Object<'_>) -> Option<String> {
         self.quirks.iter().find_map(|quirk| match quirk {
             Quirk::StatusMember(member, good) => {
@@ -254,7 +251,7 @@ impl Rules {
         })
     }
 
-    /// The members in which a token response may stand.
+    /// The members that may contain the token response.
     pub(crate) fn token_members(&self) -> impl Iterator<Item = &str> {
         self.quirks.iter().filter_map(|quirk| match quirk {
             Quirk::TokenMember(member) => Some(member.as_str()),
@@ -262,7 +259,7 @@ impl Rules {
         })
     }
 
-    /// The parameters that go with every token request.
+    /// The parameters that are sent with every token request.
     pub(crate) fn token_parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         self.quirks.iter().filter_map(|quirk| match quirk {
             Quirk::TokenParameter(name, value) => Some((name.as_str(), value.as_str())),
@@ -278,7 +275,7 @@ impl Rules {
         })
     }
 
-    /// Whether a parameter of what tokens are asked for is sent at all.
+    /// Whether a parameter that describes the requested tokens is sent at all.
     pub(crate) fn sends(&self, name: &str) -> bool {
         name != "resource" || !self.has(&Quirk::WithoutResource)
     }
@@ -313,7 +310,7 @@ impl Rules {
             || self.quirks.iter().any(is_alias) && spelled(scope).covers(&spelled(other))
     }
 
-    /// The one name by which a scope of several names is compared.
+    /// The name by which a scope with several names is compared.
     fn spelled<'n>(&'n self, name: &'n str) -> &'n str {
         let known = self.quirks.iter().find_map(|quirk| match quirk {
             Quirk::ScopeAlias(token_request, granted) if granted == name => {
@@ -325,7 +322,7 @@ impl Rules {
         known.unwrap_or(name)
     }
 
-    /// What a refresh without a scope of its own names beside what was granted.
+    /// The scope that a refresh requests in addition to what was granted, if it chooses none itself.
     pub(crate) fn scope_on_refresh(&self) -> Option<&Scope> {
         self.quirks.iter().find_map(|quirk| match quirk {
             Quirk::ScopeOnRefresh(also) => Some(also),

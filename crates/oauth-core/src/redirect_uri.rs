@@ -1,6 +1,5 @@
 //! The redirect URI (RFC 6749 section 3.1.2, RFC 8252 section 7), compared exactly (any port on loopback, section
-//! 7.3); and the open-redirect check of URLs to return to
-//! after the login.
+//! 7.3); and the open-redirect check of the URLs to return to after a login.
 
 #[cfg(test)]
 mod tests;
@@ -48,12 +47,12 @@ impl RedirectUri {
         }
     }
 
-    /// The text, exactly as given.
+    /// The text of the URI, exactly as given.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether it leads to a program on the person's device: a loopback address, `localhost` or a private scheme
+    /// Whether it leads to a program on the user's device: a loopback address, `localhost` or a private scheme
     /// (RFC 8252 section 7).
     pub(crate) fn is_native(&self) -> bool {
         match Url::scan(&self.0) {
@@ -62,9 +61,9 @@ impl RedirectUri {
         }
     }
 
-    /// Whether a request may name `uri` where this one is registered: it is the same, or one with a port where this
-    /// is a loopback address that names none. "The authorization server MUST allow any port to be specified at the
-    /// time of the request for loopback IP redirect URIs" (RFC 8252 section 7.3).
+    /// Whether a request may name `uri` if this one is registered: it is the same, or has a port and this one is a
+    /// loopback address without a port. "The authorization server MUST allow any port to be specified at the time of
+    /// the request for loopback IP redirect URIs" (RFC 8252 section 7.3).
     pub(crate) fn covers(&self, uri: &Self) -> bool {
         if self == uri {
             return true;
@@ -72,7 +71,7 @@ impl RedirectUri {
         match (Url::scan(&self.0), Url::scan(&uri.0)) {
             (Ok(registered), Ok(named)) => {
                 let (host, rest) = (registered.host(), registered.path_and_query());
-                // The parts add up to the whole: there is no port.
+                // The lengths add up, so there is no port.
                 let length = "http://".len() + host.len() + rest.len();
                 registered.is_loopback()
                     && registered.scheme() == "http"
@@ -84,9 +83,9 @@ impl RedirectUri {
         }
     }
 
-    /// What the server added to this URI, if the callback arrived here. For a callback that is not a
-    /// whole URL only what is there is compared: of a path with its query the path, of a bare query
-    /// nothing. `Err` is where it arrived instead, without its query.
+    /// What the server added to this URI, if the callback arrived here. If the callback is not a whole URL, only the
+    /// parts that are present are compared: the path of a path with its query, nothing of a bare query. `Err` holds
+    /// where it arrived instead, without its query.
     pub(crate) fn arrived<'a>(&self, callback: &'a str) -> Result<Arrived<'a>, &'a str> {
         let is_path = callback.starts_with('/') && !callback.starts_with("//");
         if !is_path && !callback.starts_with("//") && !has_scheme(callback) {
@@ -97,7 +96,7 @@ impl RedirectUri {
         let (ours, own_query) = self.0.split_once('?').unwrap_or((&self.0, ""));
         let is_here = match (Url::scan(here), Url::scan(ours)) {
             (_, Ok(ours)) if is_path => here == path_of(&ours),
-            // Of a private scheme the path is all that follows the colon.
+            // The path of a private scheme is everything after the colon.
             (_, Err(_)) if is_path => ours.split_once(':').is_some_and(|(_, path)| path == here),
             (Ok(here), Ok(ours)) => here.same_origin(&ours) && path_of(&here) == path_of(&ours),
             _ => here == ours,
@@ -125,17 +124,17 @@ impl RedirectUri {
     }
 }
 
-/// A callback that is this redirect URI's.
+/// A callback that arrived at this redirect URI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arrived<'a> {
-    /// It says where it arrived, and that is here; with what was added to the query.
+    /// The callback names where it arrived, which is here; with what was added to the query.
     At { added: &'a str },
-    /// It holds parameters alone.
+    /// The callback consists only of parameters.
     Bare(&'a str),
 }
 
-/// Whether a text begins as an absolute URI does. No parameter of a callback has a colon in its
-/// name, and a value stands behind an equals sign.
+/// Whether a text begins as an absolute URI does. No parameter of a callback has a colon in its name, and a value
+/// follows an equals sign.
 fn has_scheme(text: &str) -> bool {
     text.split_once(':').is_some_and(|(scheme, _)| {
         let is_char = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);

@@ -15,7 +15,7 @@ use crate::secret::Secret;
 use crate::server::{Server, endpoint_url};
 use crate::url::{Transport, Url};
 
-/// Members without which it cannot be told how to use the client.
+/// The members that determine how the client is used.
 const DECISIVE: [&str; 4] = [
     "redirect_uris",
     "token_endpoint_auth_method",
@@ -26,46 +26,46 @@ const DECISIVE: [&str; 4] = [
 /// The version of the stored form.
 const VERSION: u64 = 1;
 
-/// A client as one server has registered it. What the server said holds, whatever was asked for.
+/// A client as a server has registered it. The server's answer counts, whatever was requested.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RegisteredClient {
     issuer: String,
-    /// What the server knows it by.
+    /// The client id.
     pub client_id: ClientId,
-    /// Its secret, if it authenticates with one.
+    /// The client secret, if the client authenticates with one.
     pub client_secret: Option<Secret<String>>,
     /// When the id was issued.
     pub client_id_issued_at: Option<UnixTime>,
     /// When the secret expires; `None` if it never does, or there is none.
     pub client_secret_expires_at: Option<UnixTime>,
-    /// What the registration is read, updated and deleted with (RFC 7592).
+    /// The token with which the registration is read, updated and deleted (RFC 7592).
     pub registration_access_token: Option<Secret<String>>,
-    /// Where.
+    /// The URL at which the registration is read, updated and deleted.
     pub registration_client_uri: Option<Url>,
-    /// What it is registered with: the server's answer, and what was asked for where that is silent.
+    /// The registered metadata: the server's answer, completed with what was requested where the answer names nothing.
     pub metadata: ClientMetadata,
-    /// What was odd about the answer.
+    /// What was wrong with the answer.
     pub warnings: Vec<Warning>,
 }
 
-/// What was odd about a registration response that was understood all the same.
+/// A flaw of a registration response that was accepted anyway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
-    /// A public client was given a secret, which is thrown away: no request may carry it.
+    /// A public client was given a secret, which is dropped: no request may carry it.
     SecretIgnored,
 }
 
 impl Warning {
-    /// A stable name.
+    /// A stable name of the warning.
     pub const fn code(self) -> &'static str {
         match self {
             Self::SecretIgnored => "secret_ignored",
         }
     }
 
-    /// One sentence for people.
+    /// One sentence about the warning, for people.
     pub const fn text(self) -> &'static str {
         match self {
             Self::SecretIgnored => "secret ignored",
@@ -76,16 +76,16 @@ impl Warning {
 /// What is known of a client before the server answers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Before<'a> {
-    /// It was asked to register this.
+    /// The server was asked to register this.
     Requested(&'a ClientMetadata),
-    /// It was asked about this one.
+    /// The server was asked about this client.
     Known(&'a RegisteredClient),
-    /// It was asked to make this of that one.
+    /// The server was asked to replace that client's metadata with this.
     Replaced(&'a RegisteredClient, &'a ClientMetadata),
 }
 
 impl<'a> Before<'a> {
-    /// What it was asked to register.
+    /// The metadata that the server was asked to register.
     const fn requested(self) -> Option<&'a ClientMetadata> {
         match self {
             Self::Requested(metadata) | Self::Replaced(_, metadata) => Some(metadata),
@@ -106,13 +106,13 @@ impl RegisteredClient {
     ///
     /// # Errors
     /// `registration.malformed`, naming the member; `registration.redirect_uri`, `registration.client_id`;
-    /// `metadata.endpoint_*` for a `registration_client_uri` that no token may be sent to.
+    /// `metadata.endpoint_*` for a `registration_client_uri` to which no token may be sent.
     pub(crate) fn read(
         server: &Server,
         object: Object<'_>,
         before: Before<'_>,
     ) -> Result<Self, Error> {
-        // Where the server is silent, it has registered what it was asked to.
+        // If the server's answer names none of these, it has registered what it was asked to.
         let silent = before.requested().map(ClientMetadata::to_json);
         let mut object = object;
         if let Some(silent) = &silent
@@ -141,7 +141,7 @@ impl RegisteredClient {
     ) -> Result<Self, Error> {
         let mut text = |name: &'static str| match object.take(name) {
             None => Ok(None),
-            // "" is how some servers write that there is none.
+            // "" is how some servers say that there is none.
             Some(Json::String(text)) if text.is_empty() => Ok(None),
             Some(Json::String(text)) => Ok(Some(text.into_owned())),
             Some(_) => Err(malformed(name)),
@@ -187,7 +187,7 @@ impl RegisteredClient {
         let Some(requested) = requested else {
             return Ok(());
         };
-        // Those of a software statement are not known here.
+        // The redirect URIs of a software statement are not known here.
         if requested.software_statement.is_some() && requested.redirect_uris.is_empty() {
             return Ok(());
         }
@@ -200,8 +200,8 @@ impl RegisteredClient {
         }
     }
 
-    /// Fills in the members that the server need not send again. Those that it sends replace the old ones (RFC 7592
-    /// section 3).
+    /// Fills in the members that the server does not have to send again. Those that it sends replace the old ones (RFC
+    /// 7592 section 3).
     fn complete(&mut self, known: Option<&Self>) -> Result<(), Error> {
         let Some(known) = known else {
             return Ok(());
@@ -225,7 +225,8 @@ impl RegisteredClient {
         Ok(())
     }
 
-    /// The method decides: no secret of a public client is ever sent, and one that is to be sent is there.
+    /// Checks the secret against the method: a public client's secret is dropped, and a secret that must be sent must
+    /// be present.
     fn check_secret(&mut self) -> Result<(), Error> {
         match self.metadata.auth_method() {
             "none" if self.client_secret.is_some() => {
@@ -241,18 +242,18 @@ impl RegisteredClient {
         }
     }
 
-    /// The server that it is registered with.
+    /// The issuer of the server with which the client is registered.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// Whether the secret has expired: then the server takes it no more, and the registration is to be read or
-    /// updated for a new one.
+    /// Whether the secret has expired: then the server no longer accepts it, and the registration must be read or
+    /// updated to get a new one.
     pub fn is_secret_expired(&self, now: UnixTime) -> bool {
         self.client_secret_expires_at.is_some_and(|end| end <= now)
     }
 
-    /// Whether it is registered with this server.
+    /// Checks that the client is registered with this server.
     ///
     /// # Errors
     /// `stored.issuer`.
@@ -263,7 +264,7 @@ impl RegisteredClient {
         }
     }
 
-    /// Where the registration is managed, and with what.
+    /// The URL at which the registration is managed, and the token for it.
     ///
     /// # Errors
     /// `registration.not_managed`.
@@ -273,11 +274,11 @@ impl RegisteredClient {
         both.ok_or_else(|| Misuse::RegistrationUnmanaged.into())
     }
 
-    /// How it authenticates: by the method that it is registered with, and no other. A secret is the
-    /// registration's own; a key or a certificate is the caller's.
+    /// How the client authenticates: by its registered method, and no other. A secret comes from the registration; a
+    /// key or a certificate from the caller.
     ///
     /// # Errors
-    /// `client_auth.no_usable_method`, naming the method, where `own` has nothing for it.
+    /// `client_auth.no_usable_method`, naming the method, if `own` has no credentials for it.
     pub fn auth(&self, own: Credentials) -> Result<ClientAuth, Error> {
         let method = self.metadata.auth_method();
         let all = Credentials {
@@ -287,7 +288,7 @@ impl RegisteredClient {
         all.for_method(method)
     }
 
-    /// The client as JSON, to store. It contains the client's secrets. Its warnings are not kept.
+    /// The client as JSON, to store. It contains the client's secrets. The warnings are not included.
     pub fn to_json(&self) -> Secret<String> {
         let mut out = String::with_capacity(1024);
         let mut members = json::Members::of(&mut out);
@@ -320,7 +321,7 @@ impl RegisteredClient {
         Secret::new(out)
     }
 
-    /// Reads what [`Self::to_json`] wrote, of a client of this server.
+    /// Reads what [`Self::to_json`] wrote for a client of this server.
     ///
     /// # Errors
     /// `stored.malformed`, `stored.issuer`.

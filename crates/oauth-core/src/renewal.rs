@@ -1,20 +1,21 @@
 //! Renewals that do not use a refresh token (RFC 6749 section 6): the access token itself is sent to a
 //! provider-specific endpoint, and another one is returned.
 //!
-//! Meta does so: a short-lived token is exchanged for a long-lived one, and that is renewed while it lasts.
+//! Meta does so: a short-lived token is exchanged for a long-lived one, which is renewed before it expires.
 //! <https://developers.facebook.com/docs/threads/get-started/long-lived-tokens>
 
 use crate::http::Method;
 use crate::moment::UnixTime;
 use crate::url::Url;
 
-/// One way in which access tokens are renewed. If there are several, the first that applies to the token's lifetime
-/// is used.
+/// One way to renew access tokens without a refresh token. If there are several, the first that applies to the token's
+/// lifetime is used.
 ///
-/// With it the access token takes the part of a refresh token: tokens that come without one have
-/// [`Tokens::refresh_token`](crate::Tokens::refresh_token) all the same, and everything that is done for a refresh is done for it, from the one
-/// request of many workers to the storing before anyone sees what came. An access token that has ended renews
-/// nothing, so it is renewed from half of its lifetime on, and one that is exchanged for a longer-lived one at once.
+/// The access token then takes the role of a refresh token: tokens that come without one have
+/// [`Tokens::refresh_token`](crate::Tokens::refresh_token) anyway, and everything that is done for a refresh is done
+/// for it, from the single request of many workers to the storing before anyone gets the new token. An expired access
+/// token cannot be renewed, so a token is renewed after half of its lifetime, and one that is exchanged for a
+/// longer-lived one at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renewal {
     pub(crate) endpoint: Url,
@@ -27,10 +28,10 @@ pub struct Renewal {
 }
 
 impl Renewal {
-    /// A `GET` request to this endpoint with `grant_type`, and the access token as `token_parameter`.
+    /// A renewal by a `GET` request to this endpoint with `grant_type`, and the access token as `token_parameter`.
     ///
-    /// The token is in the URL of the request then, and in the server's log. That is what such servers demand; if it
-    /// takes a form as well, say so with [`posted`](Self::posted).
+    /// The token is then in the URL of the request, and in the server's log. Such servers require it; if the server
+    /// accepts a form as well, use [`posted`](Self::posted).
     pub fn new(endpoint: Url, grant_type: &str, token_parameter: &str) -> Self {
         Self {
             endpoint,
@@ -43,42 +44,42 @@ impl Renewal {
         }
     }
 
-    /// By `POST`, with the parameters in the body.
+    /// Sends the request by `POST`, with the parameters in the body.
     #[must_use]
     pub fn posted(mut self) -> Self {
         self.method = Method::POST;
         self
     }
 
-    /// With the client's credentials, as they go to the token endpoint.
+    /// Sends the client's credentials, as to the token endpoint.
     #[must_use]
     pub const fn authenticated(mut self) -> Self {
         self.authenticates = true;
         self
     }
 
-    /// Only for tokens with a lifetime of less than this many seconds, or of unknown lifetime: they are exchanged at
-    /// once.
+    /// Limits the renewal to tokens with a lifetime of less than this many seconds, or of unknown lifetime: they are
+    /// exchanged at once.
     #[must_use]
     pub const fn of_shorter_than(mut self, seconds: u64) -> Self {
         self.shorter_than = Some(seconds);
         self
     }
 
-    /// Only for tokens that are at least this many seconds old: before that the server refuses.
+    /// Limits the renewal to tokens that are at least this many seconds old: before that the server refuses it.
     #[must_use]
     pub const fn after(mut self, seconds: u64) -> Self {
         self.earliest_age = seconds;
         self
     }
 
-    /// Whether it is for tokens of this lifetime.
+    /// Whether the renewal applies to tokens of this lifetime.
     pub(crate) fn is_for(&self, lifetime: Option<u64>) -> bool {
         let is_short = |limit| lifetime.is_none_or(|lifetime| lifetime < limit);
         self.shorter_than.is_none_or(is_short)
     }
 
-    /// When such a token is renewed though it is good.
+    /// From when such a token is renewed although it is still valid.
     pub(crate) fn from(&self, received_at: UnixTime, expires_in: Option<u64>) -> UnixTime {
         let half = match (self.shorter_than, expires_in) {
             (Some(_), _) => 0,

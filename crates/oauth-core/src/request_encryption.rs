@@ -23,8 +23,8 @@ pub struct RequestEncryption {
 }
 
 impl RequestEncryption {
-    /// Encryption by `alg` to a key out of the server's key set, which has to be one for it. The content is encrypted
-    /// by `A128CBC-HS256`, the default of registrations, until [`Self::enc`] says something else.
+    /// Encryption by `alg` to a suitable key from the server's key set. The content is encrypted by `A128CBC-HS256`,
+    /// the default of registrations, unless [`Self::enc`] sets another algorithm.
     ///
     /// # Errors
     /// `key.algorithm` for an algorithm with a shared key.
@@ -39,7 +39,7 @@ impl RequestEncryption {
         })
     }
 
-    /// The content is encrypted by this.
+    /// Sets the algorithm that encrypts the content.
     #[must_use]
     pub const fn enc(mut self, enc: Enc) -> Self {
         self.enc = enc;
@@ -102,11 +102,11 @@ impl RequestEncryption {
     }
 }
 
-/// Encrypts requests. It stands behind a trait so that a build in which no client registers encryption, as that
-/// of a page, does not hold the code.
+/// Encrypts requests. This is a trait so that a build in which no client registers encryption, such as that of a web
+/// page, does not contain the code.
 pub(crate) trait Seals: fmt::Debug + Send + Sync {
     /// # Errors
-    /// `key.algorithm` for algorithms that the server does not take.
+    /// `key.algorithm` for algorithms that the server does not accept.
     fn check(&self, server: &Server) -> Result<(), Error>;
 
     /// The signed request, encrypted to one of these keys.

@@ -5,7 +5,7 @@ use crate::crypto::SigningKey;
 use crate::error::{Error, Misuse};
 use crate::server::Server;
 
-/// How long a request object is good, in seconds. FAPI 2.0 Message Signing (section 5.3.2) allows 60 minutes.
+/// How long a request object is valid, in seconds. FAPI 2.0 Message Signing (section 5.3.2) allows 60 minutes.
 const LIFETIME: u32 = 300;
 
 /// How a client signs its authorization requests.
@@ -16,7 +16,7 @@ pub struct RequestSigning {
 }
 
 impl RequestSigning {
-    /// With this key, whose public half the server knows. Its name, if it has one, is the `kid`.
+    /// Signs with this key, whose public half the server knows. Its name, if it has one, is the `kid`.
     pub const fn new(key: SigningKey) -> Self {
         Self {
             key,
@@ -24,7 +24,7 @@ impl RequestSigning {
         }
     }
 
-    /// Lets each request be good for so many seconds: 300 by default. A person has to be at the server by then,
+    /// Sets how many seconds each request is valid: 300 by default. The user has to reach the server within that time,
     /// unless the request is pushed.
     #[must_use]
     pub const fn lifetime(mut self, seconds: u32) -> Self {
@@ -37,13 +37,13 @@ impl RequestSigning {
         &self.key
     }
 
-    /// In seconds.
+    /// The lifetime of a request in seconds.
     pub(crate) const fn seconds(&self) -> u32 {
         self.lifetime
     }
 
     /// # Errors
-    /// `key.algorithm` for an algorithm that the server does not take.
+    /// `key.algorithm` for an algorithm that the server does not accept.
     pub(crate) fn check(&self, server: &Server) -> Result<(), Error> {
         let alg = self.key.alg();
         let taken = server.named_list("request_object_signing_alg_values_supported");

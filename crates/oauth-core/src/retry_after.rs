@@ -11,11 +11,11 @@ use crate::moment::UnixTime;
 
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
-/// The longest pause a server can ask of this crate.
+/// The longest pause that this crate accepts from a server.
 pub const CAP: Duration = Duration::from_secs(300);
 
-/// The pause a `Retry-After` field asks for, at most `cap`. A field that stands twice, or that is
-/// neither whole seconds nor an HTTP date, says nothing.
+/// The pause that a `Retry-After` field requests, at most `cap`. A field that occurs twice, or is neither whole seconds
+/// nor an HTTP date, is ignored.
 pub fn read(headers: &HeaderMap, now: UnixTime, cap: Duration) -> Option<Duration> {
     let mut fields = headers.get_all(RETRY_AFTER).iter();
     match (fields.next(), fields.next()) {
@@ -24,9 +24,9 @@ pub fn read(headers: &HeaderMap, now: UnixTime, cap: Duration) -> Option<Duratio
     }
 }
 
-/// The pause a reply asks for: [`read`], or, of a 429 or 503 that has no such field, when
-/// `X-RateLimit-Reset` says that the limit is lifted. Gateways send that field with every reply,
-/// so elsewhere it means nothing.
+/// The pause that a reply requests: [`read`], or, for a 429 or 503 without such a field, the time until
+/// `X-RateLimit-Reset`, when the limit is lifted. Gateways send that field with every reply, so it means nothing in
+/// others.
 pub fn limit(
     status: StatusCode,
     headers: &HeaderMap,
@@ -40,7 +40,7 @@ pub fn limit(
     if !is_limited || headers.contains_key(RETRY_AFTER) {
         return read(headers, now, cap);
     }
-    // UserTesting names the second, Envoy how many are left: no limit lasts thirty years.
+    // UserTesting sends a point in time, Envoy the seconds left: no limit lasts thirty years.
     let field = headers.get(RESET)?.to_str().ok()?;
     let reset = digits(field.trim_matches([' ', '\t']))?;
     let pause = match reset {

@@ -28,7 +28,7 @@ impl Scope {
         Self::split(text, ' ')
     }
 
-    /// Reads names separated by `delimiter`, for servers that use another than space.
+    /// Reads names separated by `delimiter`, for servers that use another delimiter than space.
     pub(crate) fn split(text: &str, delimiter: char) -> Result<Self, Error> {
         if delimiter == ' ' && Self::is_plain(text) {
             return Ok(Self(text.to_owned()));
@@ -40,8 +40,8 @@ impl Scope {
         Ok(Self::collect(text.split(delimiter)))
     }
 
-    /// Whether this is a few valid names without duplicates, separated by single spaces, as nearly every scope
-    /// is: that can be seen in one pass, without allocating.
+    /// Whether this is a few valid names without duplicates, separated by single spaces, as nearly every scope is: this
+    /// is checked in one pass, without allocating.
     fn is_plain(text: &str) -> bool {
         let mut few = [""; 8];
         for (count, name) in words(text).enumerate() {
@@ -63,7 +63,7 @@ impl Scope {
             .all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
     }
 
-    /// Sound names, each once. A reply may hold a hundred thousand of them, so past a few the ones
+    /// Collects valid names, each once. A reply may contain a hundred thousand of them, so beyond a few those already
     /// seen are kept in a set.
     pub(crate) fn collect<'a>(mut names: impl Iterator<Item = &'a str>) -> Self {
         Self::collected(&mut names)
@@ -92,7 +92,7 @@ impl Scope {
         scope
     }
 
-    /// Whether `text` is written just as RFC 6749 appendix A.4 asks: one space between names.
+    /// Whether `text` is written exactly as RFC 6749 appendix A.4 requires: one space between names.
     pub(crate) fn is_strict(text: &str) -> bool {
         text.is_empty() || text.split(' ').all(|name| !name.is_empty())
     }
@@ -100,7 +100,7 @@ impl Scope {
     /// A scope of these names. Each must be a single scope-token: `read admin` is refused.
     ///
     /// # Errors
-    /// `scope.syntax`, also for an empty name.
+    /// `scope.syntax`, including for an empty name.
     pub fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, Error> {
         let names: Vec<_> = names.into_iter().collect();
         if !names
@@ -117,12 +117,12 @@ impl Scope {
         words(&self.0)
     }
 
-    /// Whether the set holds this name.
+    /// Whether the set contains this name.
     pub fn contains(&self, name: &str) -> bool {
         self.iter().any(|known| known == name)
     }
 
-    /// Whether the set holds every name of `other`.
+    /// Whether the set contains every name of `other`.
     pub fn covers(&self, other: &Self) -> bool {
         if self.0 == other.0 {
             return true;
@@ -141,8 +141,8 @@ impl Scope {
         Self::collect(self.iter().chain(other.iter()))
     }
 
-    /// What to ask a resource's authorization server for when nobody chose: what the resource's
-    /// challenge names, else all that its metadata lists, else nothing at all.
+    /// The scope to request for a resource if the caller chose none: what the resource's challenge names, else all that
+    /// its metadata lists, else none.
     pub fn choose(challenge: Option<&Self>, supported: Option<&Self>) -> Option<Self> {
         challenge.or(supported).cloned()
     }
@@ -152,14 +152,14 @@ impl Scope {
         self.0.is_empty()
     }
 
-    /// The names separated by single spaces, as the wire wants them.
+    /// The names separated by single spaces, as they are sent.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What stands between the spaces; nothing at all of an empty text. Names are short: looking at each byte
-/// is faster than a search that is made for long texts.
+/// The words between the spaces; none for an empty text. Names are short: looking at each byte is faster than a search
+/// that is optimized for long texts.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = (!text.is_empty()).then_some(text);
     std::iter::from_fn(move || {
@@ -175,7 +175,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 }
 
 impl PartialEq for Scope {
-    /// As sets: order does not matter.
+    /// Compares as sets: order does not matter.
     fn eq(&self, other: &Self) -> bool {
         self.covers(other) && other.covers(self)
     }

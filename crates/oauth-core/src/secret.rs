@@ -13,7 +13,7 @@ pub trait Wipe {
 }
 
 impl Wipe for Vec<u8> {
-    /// As one block, where `Vec::zeroize` goes byte by byte.
+    /// Overwrites one block, whereas `Vec::zeroize` goes byte by byte.
     fn wipe(&mut self) {
         self.spare_capacity_mut().zeroize();
         self.as_mut_slice().zeroize();
@@ -46,11 +46,10 @@ pub(crate) fn wiped(text: String) -> Bytes {
     Bytes::from_owner(Owner(text.into_bytes()))
 }
 
-/// A value that never prints itself.
+/// A value that is never printed.
 ///
-/// It has no `Display`, no `Serialize` and no `PartialEq`; `Debug` says `[redacted]`. The memory
-/// is overwritten on drop. Copies made by an HTTP client or a garbage-collected host are beyond
-/// its reach.
+/// It has no `Display`, no `Serialize` and no `PartialEq`; `Debug` shows `[redacted]`. The memory is overwritten on
+/// drop, except copies made by an HTTP client or a garbage-collected host.
 #[derive(Clone)]
 pub struct Secret<T: Wipe>(T);
 
@@ -67,14 +66,14 @@ impl<T: Wipe> Secret<T> {
 }
 
 impl<T: Wipe + Default> Secret<T> {
-    /// The value, out of its wrapper: for what is about to be sent, and wiped elsewhere.
+    /// The value, without its wrapper, for something that is about to be sent and is wiped elsewhere.
     pub(crate) fn take(mut self) -> T {
         std::mem::take(&mut self.0)
     }
 }
 
 impl Secret<String> {
-    /// Whether this is `other`, in time that depends on the lengths only.
+    /// Whether this equals `other`, in time that depends only on the lengths.
     pub fn matches(&self, other: &str) -> bool {
         self.0.as_bytes().ct_eq(other.as_bytes()).into()
     }
@@ -123,7 +122,7 @@ mod tests {
         assert!(!secret.matches(""));
     }
 
-    /// A value that tells when it is wiped.
+    /// A value that counts when it is wiped.
     struct Told<'a>(&'a std::cell::Cell<u32>);
 
     impl Wipe for Told<'_> {
@@ -141,22 +140,22 @@ mod tests {
         assert_eq!(wiped.get(), 1);
     }
 
-    /// What stands in this process's memory, without a word of unsafe code.
+    /// The bytes at this address in the process's memory, read without unsafe code.
     #[cfg(target_os = "linux")]
     fn memory(at: usize, length: usize) -> Vec<u8> {
         use std::os::unix::fs::FileExt as _;
         let mut bytes = vec![0; length];
         let read = std::fs::File::open("/proc/self/mem")
             .and_then(|memory| memory.read_exact_at(&mut bytes, at as u64));
-        // Memory that was given back to the system holds nothing any more.
+        // Memory that was returned to the system no longer holds anything.
         read.map(|()| bytes).unwrap_or_default()
     }
 
     #[cfg(target_os = "linux")]
     const MARK: &str = "S3CR3T-marker-S3CR3T-marker-S3CR3T-marker-S3CR3T-marker-S3CR3T.";
 
-    /// Drops `holder`, whose bytes lie at `at`, and looks for the end of the mark there: the
-    /// allocator writes its own notes to the beginning only.
+    /// Drops `holder`, whose bytes are at `at`, and looks for the end of the mark there: the allocator writes its own
+    /// data only at the beginning.
     #[cfg(target_os = "linux")]
     fn stays(holder: impl Sized, at: *const u8) -> bool {
         let (address, tail) = (at as usize, MARK.len() / 2);

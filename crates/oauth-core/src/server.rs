@@ -19,16 +19,16 @@ pub(crate) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_co
 
 macro_rules! endpoints {
     ($($variant:ident $member:literal $text:literal)*) => {
-        /// The endpoints a server may have.
+        /// The endpoints that a server may have.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum EndpointKind { $(#[doc = $text] $variant),* }
 
         impl EndpointKind {
-            /// Every endpoint this crate knows.
+            /// Every endpoint that this crate knows.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
-            /// Its member in a metadata document.
+            /// The endpoint's member in a metadata document.
             pub const fn member(self) -> &'static str {
                 match self { $(Self::$variant => $member),* }
             }
@@ -119,14 +119,14 @@ impl Server {
         self
     }
 
-    /// Describes grants that no standard has, in place of those described before.
+    /// Describes grants that no standard defines; they replace those described before.
     #[must_use]
     pub fn with_own_grants(mut self, grants: impl IntoIterator<Item = OwnGrant>) -> Self {
         self.own_grants = grants.into_iter().map(Arc::new).collect();
         self
     }
 
-    /// The grants of its own that are described: [`Client::extension`](crate::Client::extension) asks with them.
+    /// The described proprietary grants, which [`Client::extension`](crate::Client::extension) uses.
     pub fn own_grants(&self) -> impl Iterator<Item = &Arc<OwnGrant>> {
         self.own_grants.iter()
     }
@@ -163,16 +163,17 @@ impl Server {
         self
     }
 
-    /// Sets the addresses that requests to this server may be sent to: public ones alone, if another party than
-    /// the caller named it. Drivers that open the connections themselves enforce it.
+    /// Sets the addresses that requests to this server may be sent to: only public ones, if someone other than the
+    /// caller named it. Drivers that open the connections themselves enforce it.
     #[must_use]
     pub const fn with_reach(mut self, reach: Reach) -> Self {
         self.reach = reach;
         self
     }
 
-    /// Exempts the origin of this URL, which the caller named, from [`Self::with_reach`]: a URL that another party names
-    /// on it leads nowhere that the caller does not connect to anyway, which over https its certificate confirms.
+    /// Exempts the origin of this URL, which the caller named, from [`Self::with_reach`]: the caller connects to this
+    /// origin anyway, which over https its certificate confirms, so URLs on it that another party names lead nowhere
+    /// new.
     #[must_use]
     pub fn with_own_origin(mut self, url: Option<Url>) -> Self {
         self.own_origin = url;
@@ -186,10 +187,10 @@ impl Server {
 
     /// Reads a metadata document that was fetched for `issuer`.
     ///
-    /// The issuer is compared before anything else is read (RFC 8414 section 3.3). A member of
-    /// the wrong type that this crate has no use for is ignored, see [`Self::ignored`]. A bad
-    /// endpoint is an error of that endpoint, unless the rules are strict or it is one that every
-    /// login goes through or trusts in: authorization, token and `jwks_uri`.
+    /// The issuer is compared before anything else is read (RFC 8414 section 3.3). A member of the wrong type that this
+    /// crate does not use is ignored, see [`Self::ignored`]. An invalid endpoint URL is an error only when that
+    /// endpoint is used, unless the rules are strict or every login uses or relies on it: authorization, token and
+    /// `jwks_uri`.
     ///
     /// # Errors
     /// `metadata.*`.
@@ -261,7 +262,7 @@ impl Server {
         &self.issuer
     }
 
-    /// Whether all endpoints come from the server's own document, and none was set by hand.
+    /// Whether all endpoints come from the server's own document and none was set by hand.
     pub const fn is_discovered(&self) -> bool {
         matches!(self.origin, Origin::Metadata)
     }
@@ -271,7 +272,7 @@ impl Server {
         &self.rules
     }
 
-    /// The URLs of this server that credentials may be sent to.
+    /// Which URLs of this server credentials may be sent to.
     pub const fn transport(&self) -> Transport {
         self.transport
     }
@@ -294,7 +295,7 @@ impl Server {
         }
     }
 
-    /// Whether it supports the device grant (RFC 8628), according to its metadata.
+    /// Whether the server supports the device grant (RFC 8628), according to its metadata.
     pub fn takes_device_logins(&self) -> bool {
         let grants = self.list("grant_types_supported", &[DEVICE_CODE]);
         self.endpoint(EndpointKind::DeviceAuthorization).is_ok()
@@ -304,8 +305,7 @@ impl Server {
     /// The endpoint of this kind.
     ///
     /// # Errors
-    /// `endpoint.missing`, naming it; `metadata.*` for one that the document names but that cannot
-    /// be used.
+    /// `endpoint.missing`, naming it; `metadata.*` if the document names it but it cannot be used.
     pub fn endpoint(&self, kind: EndpointKind) -> Result<&Url, Error> {
         match self.endpoints.iter().find(|(known, _)| *known == kind) {
             Some((_, Ok(url))) => Ok(url),
@@ -314,7 +314,7 @@ impl Server {
         }
     }
 
-    /// The endpoint of this kind for a client that speaks mutual TLS (RFC 8705 section 5): the
+    /// The endpoint of this kind for a client that uses mutual TLS (RFC 8705 section 5): the
     /// alias if there is one.
     ///
     /// # Errors
@@ -333,18 +333,18 @@ impl Server {
         &self.metadata
     }
 
-    /// The members that were ignored, for having the wrong type or for being too large to keep.
+    /// The members that were ignored because they have the wrong type or are too large to keep.
     pub fn ignored(&self) -> &[String] {
         &self.ignored
     }
 
-    /// A list of the metadata, or `default` where the server names none (RFC 8414 section 2).
+    /// A list in the metadata, or `default` if the server names none (RFC 8414 section 2).
     pub fn list(&self, member: &str, default: &[&str]) -> Vec<String> {
         self.named_list(member)
             .unwrap_or_else(|| default.iter().map(|&value| value.to_owned()).collect())
     }
 
-    /// A flag of the metadata, or `default`.
+    /// A flag in the metadata, or `default`.
     pub fn flag(&self, member: &str, default: Flag) -> bool {
         let said = self.metadata.get(member).and_then(Value::as_bool);
         said.unwrap_or(default == Flag::True)
@@ -368,7 +368,7 @@ impl Server {
         )
     }
 
-    /// `code_challenge_methods_supported`, if the server says.
+    /// `code_challenge_methods_supported`, if the server lists them.
     pub fn code_challenge_methods(&self) -> Option<Vec<String>> {
         self.named_list("code_challenge_methods_supported")
     }
@@ -380,7 +380,8 @@ impl Server {
     }
 
     /// The expirations that the server announces to a client
-    /// (draft-ietf-oauth-refresh-token-expiration-03 section 8). Unknown names are left out; the metadata has them all.
+    /// (draft-ietf-oauth-refresh-token-expiration-03 section 8). Unknown names are left out; the metadata contains them
+    /// all.
     pub fn refresh_token_expiration_types(&self) -> Vec<RefreshTokenExpiration> {
         let named = self.named_list("refresh_token_expiration_types_supported");
         let known = named.unwrap_or_default();
@@ -403,9 +404,9 @@ impl Server {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefreshTokenExpiration {
-    /// `authorization`: when the authorization ends, whatever is renewed before.
+    /// `authorization`: when the authorization ends, even if tokens are renewed before.
     Authorization,
-    /// `token_timeout`: when an unused refresh token ends.
+    /// `token_timeout`: when an unused refresh token expires.
     TokenTimeout,
 }
 
@@ -424,7 +425,7 @@ impl RefreshTokenExpiration {
     }
 }
 
-/// The value of an absent flag.
+/// The value that an absent flag has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flag {
     /// Absent means true.
@@ -440,7 +441,7 @@ const PROMISES: [&str; 3] = [
     "require_signed_request_object",
 ];
 
-/// The endpoints whose error makes the whole document unusable.
+/// The endpoints that make the whole document unusable if they are invalid.
 const VITAL: [EndpointKind; 3] = [
     EndpointKind::Authorization,
     EndpointKind::Token,
@@ -463,7 +464,7 @@ fn read_endpoints(document: &Object<'_>, transport: Transport) -> Endpoints {
     endpoints
 }
 
-/// The URL in this member, to which credentials are sent.
+/// Reads the URL in this member, to which credentials are sent.
 ///
 /// # Errors
 /// `metadata.endpoint_*`.

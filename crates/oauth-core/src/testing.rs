@@ -52,7 +52,7 @@ pub(crate) fn quirky(quirks: impl Into<Vec<Quirk>>) -> Client {
     }))
 }
 
-/// A client that reads replies to the letter.
+/// A client that parses replies strictly.
 pub(crate) fn strict() -> Client {
     of(server().with_rules(Rules {
         strictness: Strictness::Strict,
@@ -73,7 +73,7 @@ pub(crate) fn reply(
     let mut reply = Response::new(Bytes::copy_from_slice(body.as_ref()));
     *reply.status_mut() = StatusCode::from_u16(status).unwrap();
     for (name, value) in headers {
-        // Bytes past ASCII are as good in a header as in a reply.
+        // Non-ASCII bytes are allowed in a header as in a reply.
         let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
         reply
             .headers_mut()
@@ -96,7 +96,7 @@ pub(crate) fn answered<E: Exchange>(
     }
 }
 
-/// What the code of an error is.
+/// Replaces an error by its code.
 pub(crate) fn code<T>(result: Result<T, Error>) -> Result<T, &'static str> {
     result.map_err(|error| error.code())
 }

@@ -30,7 +30,7 @@ use step_up::StepUpLogin;
 pub use refresh_token::RefreshToken;
 pub(crate) use refresh_token::Renews;
 
-/// The longest lifetime a token is given, in seconds: 136 years. Larger numbers saturate.
+/// The longest lifetime of a token, in seconds: 136 years. Larger numbers saturate.
 pub const MAX_LIFETIME: u64 = u32::MAX as u64;
 
 /// The two kinds of token, for `token_type_hint` (RFC 7009 section 2.1).
@@ -61,8 +61,7 @@ pub enum TokenType {
     Bearer,
     /// A token bound to a key, sent with a proof of that key (RFC 9449).
     Dpop,
-    /// Another type, unchanged, which a custom grant has accepted. Such a token can be stored, but
-    /// not sent.
+    /// Another type, unchanged, that a custom grant has accepted. Such a token can be stored, but not sent.
     Other(String),
 }
 
@@ -86,37 +85,37 @@ impl TokenType {
     }
 }
 
-/// A flaw of a reply that was accepted all the same.
+/// A flaw of a token response that was accepted anyway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
     /// `expires_in` was not a number of seconds; the lifetime counts as unknown.
     MalformedExpiresIn,
-    /// The response to a token exchange does not say what was issued (RFC 8693 section 2.2.1).
+    /// The response to a token exchange does not name the type of the issued token (RFC 8693 section 2.2.1).
     IssuedTokenTypeMissing,
-    /// `refresh_token_timeout`, or the server's own member for it, was not a number of seconds; when the refresh token
-    /// ends counts as unknown.
+    /// `refresh_token_timeout`, or the server's own member for it, was not a number of seconds; the expiry of the
+    /// refresh token counts as unknown.
     MalformedRefreshTokenTimeout,
-    /// `authorization_expires_in`, or the server's own member for it, was not a number of seconds; when the
-    /// authorization ends counts as unknown.
+    /// `authorization_expires_in`, or the server's own member for it, was not a number of seconds; the end of the
+    /// authorization counts as unknown.
     MalformedAuthorizationExpiresIn,
-    /// The refresh token was said to outlive the authorization: the earlier end counts.
+    /// According to the response, the refresh token outlives the authorization: the earlier end counts.
     RefreshTokenTimeoutExceedsAuthorization,
-    /// `scope` held names RFC 6749 does not allow, or more than 64 KiB; they were left out.
+    /// `scope` contained names that RFC 6749 does not allow, or more than 64 KiB; they were left out.
     MalformedScope,
-    /// Not all permissions of `authorization_details` were granted that were asked for (RFC 9396).
+    /// Not all requested permissions of `authorization_details` were granted (RFC 9396).
     AuthorizationDetailsMissing,
-    /// The server granted more than was asked for.
+    /// The server granted more than was requested.
     ScopeWidened,
-    /// Members RFC 6749 does not define were left out: together they are larger than 256 KiB.
+    /// Members that RFC 6749 does not define were left out, because together they are larger than 256 KiB.
     ExtraTooLarge,
-    /// The access token holds characters that RFC 6750 section 2.1 does not allow. It is sent as it
+    /// The access token contains characters that RFC 6750 section 2.1 does not allow. It is sent as it
     /// is.
     TokenNotToken68,
 }
 
 impl Warning {
-    /// A stable name.
+    /// A stable name of the warning.
     pub const fn code(self) -> &'static str {
         match self {
             Self::MalformedExpiresIn => "malformed_expires_in",
@@ -135,13 +134,13 @@ impl Warning {
     }
 }
 
-/// The member of a token response that names the type of what was issued.
+/// The member of a token response that names the type of the issued token.
 pub(crate) const ISSUED_TOKEN_TYPE: &str = "issued_token_type";
 
 /// Whether a token has expired or is about to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
-    /// Valid for at least the given leeway.
+    /// Valid for longer than the given leeway.
     Fresh,
     /// Expired, or about to expire within the leeway.
     Stale,
@@ -155,42 +154,42 @@ pub enum Freshness {
 pub struct Tokens {
     /// The access token. Opaque to the client (RFC 9068 section 6).
     pub access_token: Secret<String>,
-    /// How it is used.
+    /// How the access token is used.
     pub token_type: TokenType,
     /// When the token response arrived.
     pub received_at: UnixTime,
-    /// The lifetime in seconds from then on, if the server named one.
+    /// The lifetime in seconds from that time, if the server named one.
     pub expires_in: Option<u64>,
-    /// When the person's authorization ends, whatever is renewed before, as far as the server said so:
-    /// `authorization_expires_in` (draft-ietf-oauth-refresh-token-expiration-03 section 6.1). Only a person can
-    /// extend it; it may have been extended elsewhere, or have ended before.
+    /// When the user's authorization ends, even if tokens are renewed before, if the server said so:
+    /// `authorization_expires_in` (draft-ietf-oauth-refresh-token-expiration-03 section 6.1). Only the user can extend
+    /// it; it may have been extended elsewhere, or have ended before.
     pub authorization_until: Option<UnixTime>,
     /// The granted scope: as the server stated it, or as requested if it stated none.
     pub scope: Scope,
-    /// The refresh token: a new one, or on refresh the old one where the server sent none.
+    /// The refresh token: a new one, or after a refresh the old one if the server sent none.
     pub refresh_token: Option<RefreshToken>,
-    /// The newest ID Token of the grant, as it came: unverified, so of no use but to be verified. One that
-    /// a refresh brings is of the same person at the same server, or it is refused (OpenID Connect Core
-    /// section 12.2); where it brings none, the one before is kept.
+    /// The newest ID token of the grant, as received: it is not verified, and must be before it is used. An ID token
+    /// from a refresh must be for the same user at the same server, or it is refused (OpenID Connect Core section
+    /// 12.2); if a refresh returns none, the previous one is kept.
     pub id_token: Option<Secret<String>>,
-    /// Members RFC 6749 does not define.
+    /// The members that RFC 6749 does not define.
     pub extra: Extra,
-    /// The flaws of the reply.
+    /// The flaws of the token response.
     pub warnings: Vec<Warning>,
-    /// What the login was made for beyond the ordinary.
+    /// The step-up that the login was made for, if any.
     pub(crate) answered: Option<Arc<StepUpLogin>>,
     pub(crate) binding: Arc<Binding>,
 }
 
 impl Tokens {
-    /// Whether they are renewed with the access token itself.
+    /// Whether the tokens are renewed with the access token itself.
     pub(crate) fn is_own_renewer(&self) -> bool {
         let refresh = self.refresh_token.as_ref();
         refresh.is_some_and(|refresh| refresh.secret().matches(self.access_token.expose()))
     }
 
-    /// An access token that no grant of this crate brought, such as one that was made in a
-    /// provider's console: of no issuer, with no known end, and nothing to renew it with.
+    /// An access token that does not come from a grant of this crate, such as one made in a provider's console: it has
+    /// no issuer and no known expiry, and cannot be renewed.
     pub fn bearer(access_token: impl Into<Secret<String>>) -> Self {
         let binding = Binding {
             issuer: String::new(),
@@ -212,16 +211,16 @@ impl Tokens {
         }
     }
 
-    /// Of which type the access token is that a token exchange has issued (RFC 8693 section 2.2.1), if the server
-    /// says: a URI, such as those of [`token_type`](crate::grant::token_type).
+    /// The type of the access token that a token exchange has issued (RFC 8693 section 2.2.1), if the server names it:
+    /// a URI, such as those of [`token_type`](crate::grant::token_type).
     pub fn issued_token_type(&self) -> Option<&str> {
         self.extra.get(ISSUED_TOKEN_TYPE)?.as_str()
     }
 
-    /// The permissions that were granted (RFC 9396 section 7), if the server says; it may have enriched them.
+    /// The permissions that were granted (RFC 9396 section 7), if the server lists them; it may have enriched them.
     ///
     /// # Errors
-    /// `token.malformed` for what are none.
+    /// `token.malformed` if they are malformed.
     pub fn authorization_details(&self) -> Result<Option<AuthorizationDetails>, Error> {
         let said = self.extra.get(authorization_details::PARAMETER);
         let read = said.map(AuthorizationDetails::from_value).transpose();
@@ -233,18 +232,18 @@ impl Tokens {
         })
     }
 
-    /// The same token, which is known to end at this time.
+    /// The same token, with this expiry.
     #[must_use]
     pub const fn expiring_at(mut self, end: UnixTime) -> Self {
         self.expires_in = Some(end.as_secs().saturating_sub(self.received_at.as_secs()));
         self
     }
 
-    /// Whether a source that cannot renew this token may hand it out, knowing perhaps of one that a
-    /// resource server `refused`.
+    /// Checks that a source that cannot renew this token may hand it out. `refused` is a token that a resource server
+    /// refused, if any.
     ///
     /// # Errors
-    /// `grant.revoked` if it is the one that was refused, `grant.expired` after its end.
+    /// `grant.revoked` if it is the refused one, `grant.expired` if it has expired.
     pub fn check_fixed(&self, now: UnixTime, refused: Option<&Self>) -> Result<(), Error> {
         let is_it = |refused: &Self| self.access_token.matches(refused.access_token.expose());
         if refused.is_some_and(is_it) {
@@ -256,8 +255,8 @@ impl Tokens {
         }
     }
 
-    /// The access token, where holding it is enough to use it. One that is bound to a key goes with a proof of
-    /// that key, and never as a bearer token.
+    /// The access token, if it is a bearer token. One that is bound to a key is sent with a proof of that key, and
+    /// never as a bearer token.
     ///
     /// # Errors
     /// `key.missing`, `token.unsupported_token_type`.
@@ -271,12 +270,12 @@ impl Tokens {
         }
     }
 
-    /// Whether it is [`Self::bearer`]'s: of no issuer and no client.
+    /// Whether the token comes from [`Self::bearer`]: without issuer and client.
     pub(crate) fn is_of_nobody(&self) -> bool {
         self.binding.issuer.is_empty() && self.binding.client_id.is_empty()
     }
 
-    /// When the access token ends, if the server named a lifetime: never later than the authorization.
+    /// When the access token expires, if the server named a lifetime: never later than the authorization.
     pub fn expires_at(&self) -> Option<UnixTime> {
         let end = self
             .expires_in
@@ -287,12 +286,12 @@ impl Tokens {
         }
     }
 
-    /// When the refresh token ends if it is not used before, see [`RefreshToken::use_by`].
+    /// When the refresh token expires if it is not used before, see [`RefreshToken::use_by`].
     pub fn refresh_token_use_by(&self) -> Option<UnixTime> {
         self.refresh_token.as_ref()?.use_by
     }
 
-    /// Whether the access token is still good at `now`, with `leeway` to spare.
+    /// Whether the access token is still valid at `now`, with `leeway` to spare.
     pub fn freshness(&self, now: UnixTime, leeway: Duration) -> Freshness {
         match self.expires_at() {
             None => Freshness::Unknown,
@@ -301,17 +300,17 @@ impl Tokens {
         }
     }
 
-    /// The issuer whose token this is.
+    /// The issuer of the tokens.
     pub fn issuer(&self) -> &str {
         &self.binding.issuer
     }
 
-    /// The client the token was issued to.
+    /// The client to which the tokens were issued.
     pub fn client_id(&self) -> &str {
         &self.binding.client_id
     }
 
-    /// Everything needed to go on after a restart, as JSON. Store it where secrets belong.
+    /// The tokens as JSON, with everything needed to continue after a restart. Store it where secrets belong.
     pub fn to_json(&self) -> Secret<String> {
         Secret::new(json::to_text(&self.stored()))
     }
@@ -319,7 +318,7 @@ impl Tokens {
     pub(crate) fn stored(&self) -> Stored {
         let refresh = self.refresh_token.as_ref();
         Stored {
-            // A release that knows version 1 only would send the token as a bearer token.
+            // A release that knows only version 1 would send the token as a bearer token.
             version: match self.token_type {
                 TokenType::Bearer => 1,
                 TokenType::Dpop | TokenType::Other(_) => 2,
@@ -347,8 +346,7 @@ impl Tokens {
         }
     }
 
-    /// Reads what [`Self::to_json`] wrote. Whether it belongs to a client is checked where the
-    /// tokens are used.
+    /// Reads what [`Self::to_json`] wrote. Whether the tokens belong to a client is checked when they are used.
     ///
     /// # Errors
     /// `stored.malformed`.
@@ -407,11 +405,10 @@ impl Tokens {
     }
 }
 
-/// The value of an `Authorization` header with this token, in the way of its type.
+/// The value of an `Authorization` header with this token, according to its type.
 ///
 /// # Errors
-/// `token.not_ascii`, `token.not_token68`; `token.unsupported_token_type` for a type that no header is
-/// known for.
+/// `token.not_ascii`, `token.not_token68`; `token.unsupported_token_type` for a type without a known header form.
 pub(crate) fn authorization(
     token_type: &TokenType,
     token: &Secret<String>,
@@ -443,18 +440,18 @@ pub(crate) struct Stored {
     access_token: String,
     received_at: UnixTime,
     expires_in: Option<u64>,
-    /// Records of earlier versions have no such member, and those of an unknown end have none either.
+    /// Records of earlier versions have no such member, nor have those of an unknown end.
     authorization_until: Option<UnixTime>,
     scope: Scope,
     refresh_token: Option<String>,
     refresh_scope: Option<Scope>,
-    /// What the login asked for, where that is more than was granted. Records of earlier versions
+    /// What the login requested, if that is more than was granted. Records of earlier versions
     /// have no such member.
     requested_scope: Option<Scope>,
     id_token: Option<String>,
     answered: Option<StepUpLogin>,
     refresh_jkt: Option<String>,
-    /// Likewise.
+    /// Records of earlier versions have no such member.
     refresh_token_use_by: Option<UnixTime>,
     extra: Map<String, Value>,
 }

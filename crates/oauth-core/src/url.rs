@@ -1,11 +1,10 @@
-//! The URL parser: the URL that was checked is the URL that is sent.
+//! The URL parser: the URL that is checked is the URL that is sent.
 //!
-//! Two parsers that disagree on a host are a token leak. This one accepts a strict ASCII subset
-//! of RFC 3986 which `http::Uri` and the WHATWG URL Standard read alike, and refuses the rest:
-//! backslashes, white space, user names, dot segments, percent signs or odd numbers in a host,
-//! a non-ASCII host (write it as `xn--`; whether that is sound Punycode only the sender's parser
-//! says). The workspace's tests hold it against `url::Url`. The
-//! full `url` crate would bring 25 crates of Unicode tables, and 65 kB (brotli) to the browser.
+//! Two parsers that disagree on a host are a token leak. This one accepts a strict ASCII subset of RFC 3986 that
+//! `http::Uri` and the WHATWG URL Standard read alike, and refuses the rest: backslashes, white space, user names, dot
+//! segments, percent signs or ambiguous numbers in a host, a non-ASCII host (write it as `xn--`; only the sender's
+//! parser checks whether that is valid Punycode). The workspace's tests compare it with `url::Url`. The full `url`
+//! crate would bring 25 crates of Unicode tables, and 65 kB (brotli) to the browser.
 
 mod ipv6;
 #[cfg(test)]
@@ -22,11 +21,11 @@ use crate::form::Form;
 
 /// An absolute `http` or `https` URL that every parser reads alike.
 ///
-/// Its text is kept as given, but for upper case in scheme and host.
+/// Its text is kept as given, except that scheme and host are put in lower case.
 #[derive(Clone)]
 pub struct Url {
     text: Arc<str>,
-    /// The same for the `http` crate, worked out when first sent.
+    /// The same for the `http` crate, computed when first needed.
     uri: Arc<OnceLock<crate::http::Uri>>,
     /// Where the host begins, its port (if any) begins, and the path begins, in bytes.
     host: usize,
@@ -67,7 +66,7 @@ impl Url {
         Self::scan(text).map_err(|_| Misuse::UrlSyntax.into())
     }
 
-    /// The scanner behind every URL of this crate; the caller has dealt with fragments.
+    /// The scanner behind every URL of this crate; the caller has already handled fragments.
     pub(crate) fn scan(text: &str) -> Result<Self, Flaw> {
         let (scheme, after) = split_at_byte(text, b':').ok_or(Flaw::NotAbsolute)?;
         let after = after.get(1..).unwrap_or_default();
@@ -122,7 +121,7 @@ impl Url {
         })
     }
 
-    /// The whole URL.
+    /// The whole URL as text.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -170,13 +169,13 @@ impl Url {
             .map(|(_, query)| query)
     }
 
-    /// Scheme, host and port in one normal form (RFC 6454 section 6.2): two URLs are of one
-    /// origin exactly if these texts are equal.
+    /// Scheme, host and port in one normal form (RFC 6454 section 6.2): two URLs have the same origin exactly if these
+    /// texts are equal.
     pub fn origin(&self) -> String {
         self.origin_text().to_owned()
     }
 
-    /// The same where it stands: a port has one spelling, and is left out if the scheme implies it.
+    /// The same, as a part of the URL's text: a port has one spelling, and is left out if the scheme implies it.
     pub(crate) fn origin_text(&self) -> &str {
         let end = match (self.scheme(), self.port()) {
             ("https", 443) | ("http", 80) => self.port,
@@ -185,15 +184,15 @@ impl Url {
         self.text.get(..end).unwrap_or_default()
     }
 
-    /// Whether both URLs have one scheme, host and port.
+    /// Whether both URLs have the same scheme, host and port.
     pub fn same_origin(&self, other: &Self) -> bool {
         self.scheme() == other.scheme()
             && self.host() == other.host()
             && self.port() == other.port()
     }
 
-    /// Whether the host is an address of 127.0.0.0/8 or `[::1]`. A name never is: not even
-    /// `localhost` proves where it leads.
+    /// Whether the host is an address of 127.0.0.0/8 or `[::1]`. A name never is: even `localhost` could resolve to
+    /// another address.
     pub fn is_loopback(&self) -> bool {
         let host = self.host();
         match host
@@ -205,8 +204,8 @@ impl Url {
         }
     }
 
-    /// Whether the host is a loopback address or `localhost`, which leads to one for whoever
-    /// resolves it without asking a name server (RFC 6761 section 6.3).
+    /// Whether the host is a loopback address or `localhost`, which leads to one if it is resolved without asking a
+    /// name server (RFC 6761 section 6.3).
     pub fn is_local(&self) -> bool {
         self.is_loopback() || self.host() == "localhost"
     }
@@ -244,7 +243,7 @@ impl Url {
         }
     }
 
-    /// The URL as the `http` crate has it, for a request.
+    /// The URL as a type of the `http` crate, for a request.
     pub(crate) fn uri(&self) -> Result<crate::http::Uri, Error> {
         if let Some(uri) = self.uri.get() {
             return Ok(uri.clone());
@@ -302,7 +301,7 @@ impl fmt::Display for Url {
 }
 
 impl fmt::Debug for Url {
-    /// Without the query, which may hold a state or a code.
+    /// Shows the URL without the query, which may contain a state or a code.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ellipsis = if self.query().is_some() { "?.." } else { "" };
         write!(f, "Url({}{}{ellipsis})", self.origin(), self.path())
@@ -312,13 +311,13 @@ impl fmt::Debug for Url {
 /// The characters of RFC 3986. A parser of the URL Standard leaves each of them unchanged, except an
 /// apostrophe in a query, which it escapes.
 pub(crate) const fn is_plain(byte: u8) -> bool {
-    // Ranges, and not a list to be searched: every URL comes by here.
+    // Ranges, not a list to be searched, because every URL passes through here.
     matches!(byte,
         b'A'..=b'Z' | b'a'..=b'z' | b'!' | b'#'..=b';' | b'=' | b'?' | b'@' | b'[' | b']' | b'_' | b'|' | b'~')
 }
 
-/// What is before the first of these bytes, and what begins with it. These texts are short: to set up a search for a
-/// character takes longer than to look at each byte.
+/// The text before the first of these bytes, and the text that begins with it. These texts are short: setting up a
+/// search for a character takes longer than looking at each byte.
 fn split_at_byte(text: &str, byte: u8) -> Option<(&str, &str)> {
     text.split_at_checked(text.bytes().position(|b| b == byte)?)
 }
@@ -371,7 +370,7 @@ fn has_dot_segment(path: &str) -> bool {
         })
 }
 
-/// What follows a dot, plain or escaped.
+/// The text after a dot, plain or escaped.
 fn after_dot(text: &str) -> Option<&str> {
     let escaped = || text.get(..3).filter(|e| e.eq_ignore_ascii_case("%2e"));
     let dot = if text.starts_with('.') {

@@ -1,6 +1,6 @@
-//! The token of a workload, which its platform gives it: where it comes from, as data. It is read again each time it is
-//! needed, as a client assertion ([`FederatedAssertion`](crate::client_auth::FederatedAssertion)) or as the subject of
-//! a token exchange ([`Client::with_subject_token`](crate::Client::with_subject_token)).
+//! The token that a platform gives to a workload, and its source, as data. It is read again each time it is needed, as
+//! a client assertion ([`FederatedAssertion`](crate::client_auth::FederatedAssertion)) or as the subject of a token
+//! exchange ([`Client::with_subject_token`](crate::Client::with_subject_token)).
 //!
 //! RFC 7521 <https://www.rfc-editor.org/rfc/rfc7521#section-4.2>, RFC 8693
 //! <https://www.rfc-editor.org/rfc/rfc8693#section-2.1>
@@ -29,13 +29,12 @@ pub const MAX_BYTES: usize = 64 << 10;
 
 /// Where a workload's token comes from: a file, the environment, a callback.
 ///
-/// It is asked for each request, and should answer at once: tokens like these are replaced while the
-/// process runs.
+/// It is called for each request, and should answer at once: such tokens are replaced while the process runs.
 pub trait AssertionSource: Send + Sync {
     /// The token as it is now. White space around it is not part of it.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why there is no token.
     fn assertion(&self) -> Result<Secret<String>, Cause>;
 }
 
@@ -45,16 +44,16 @@ impl<F: Fn() -> Result<Secret<String>, Cause> + Send + Sync> AssertionSource for
     }
 }
 
-/// The process around a workload. This crate reads neither variables nor files: a host does, such as
+/// The process around a workload. This crate reads neither variables nor files itself; a host does, such as
 /// `oauth_reqwest::ProcessEnvironment`.
 pub trait Environment: Send + Sync {
-    /// The environment variable of this name; nothing where it is not set.
+    /// The environment variable of this name; `None` if it is not set.
     fn variable(&self, name: &str) -> Option<Secret<String>>;
 
     /// The text of this file, at most [`MAX_BYTES`] long.
     ///
     /// # Errors
-    /// Why it cannot be read.
+    /// Why the file cannot be read.
     fn file(&self, path: &str) -> Result<Secret<String>, Cause>;
 }
 
@@ -64,18 +63,18 @@ pub trait Environment: Send + Sync {
 pub enum CredentialSource {
     /// The environment variable of this name.
     Variable(String),
-    /// A file.
+    /// A file with the token.
     File {
-        /// Its path.
+        /// The file's path.
         path: String,
-        /// Where in it the token stands.
+        /// Where the token is in the file.
         format: TokenFormat,
     },
     /// A service of the platform, which is asked over HTTP.
     Endpoint(TokenEndpoint),
 }
 
-/// Where in a text a token stands.
+/// Where a token is in a text.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum TokenFormat {
@@ -86,7 +85,7 @@ pub enum TokenFormat {
     Json(String),
 }
 
-/// The token of a workload, wherever it comes from.
+/// The token of a workload, from any source.
 #[derive(Clone)]
 pub struct WorkloadToken(Origin);
 
@@ -104,13 +103,13 @@ pub struct SubjectToken {
     pub(crate) token_type: String,
     pub(crate) audience: String,
     pub(crate) scope: Scope,
-    /// What a service of the platform is asked for, where it is another audience.
+    /// The audience that a service of the platform is asked for, if it is another one.
     pub(crate) platform_audience: Option<String>,
 }
 
 impl SubjectToken {
-    /// Exchanges this token, of this type, for one for `audience`: what the server calls the place that it comes from,
-    /// or the service that the new one is for.
+    /// Exchanges this token, of this type, for one for `audience`: the server's name for the token's source, or the
+    /// service that the new token is for.
     pub fn new(
         token: WorkloadToken,
         token_type: impl Into<String>,
@@ -125,7 +124,7 @@ impl SubjectToken {
         }
     }
 
-    /// Asks the platform, where it is asked, for a token that is made out to this audience and not to the one of the
+    /// If the platform has a service that is asked, asks it for a token for this audience, and not for that of the
     /// exchange.
     #[must_use]
     pub fn platform_audience(mut self, audience: impl Into<String>) -> Self {
@@ -133,7 +132,7 @@ impl SubjectToken {
         self
     }
 
-    /// Asks for this scope, where nothing else is asked for.
+    /// Requests this scope if the caller requests no other.
     #[must_use]
     pub fn default_scope(mut self, scope: Scope) -> Self {
         self.scope = scope;
@@ -141,7 +140,7 @@ impl SubjectToken {
     }
 }
 
-/// What is there of a token at once.
+/// What is available of a token immediately.
 pub(crate) enum Found {
     Token(Secret<String>),
     /// The request that fetches it.
@@ -149,22 +148,21 @@ pub(crate) enum Found {
 }
 
 impl WorkloadToken {
-    /// The tokens of a file or a callback of the caller's.
+    /// The tokens of a file or callback of the caller.
     pub fn new(source: impl AssertionSource + 'static) -> Self {
         Self(Origin::Called(Arc::new(source)))
     }
 
-    /// The tokens that a platform puts there. `environment` reads variables and files.
+    /// The tokens that a platform provides at this source. `environment` reads variables and files.
     pub fn at(source: CredentialSource, environment: Arc<dyn Environment>) -> Self {
         Self(Origin::Placed(source, environment))
     }
 
-    /// Gets the token as it is now, by itself: its type is the platform's to say. One of a service is made out to
-    /// `audience`, where it is asked for one.
+    /// Gets the current token itself; its type depends on the platform. If a service is asked for it, it is issued for
+    /// `audience`.
     ///
     /// # Errors
-    /// `lost.unsent` where there is none now; `workload.refused`, `workload.malformed` of a service; all from the
-    /// steps.
+    /// `lost.unsent` if there is none now; `workload.refused`, `workload.malformed` from a service; all from the steps.
     pub fn fetch(&self, audience: &str) -> impl Exchange<Output = Secret<String>> + Send + use<> {
         Fetch {
             token: self.clone(),
@@ -173,7 +171,7 @@ impl WorkloadToken {
         }
     }
 
-    /// The token, or whom to ask.
+    /// The token, or the request that fetches it.
     ///
     /// # Errors
     /// `lost.unsent`, `workload.malformed`.
@@ -208,7 +206,7 @@ impl WorkloadToken {
     }
 }
 
-/// Whatever became of the question, nothing has been sent of what the token is for: it may be asked again.
+/// Whatever happened to this request, the one that needs the token has not been sent: it may be tried again.
 pub(crate) fn unanswered(cause: &Cause) -> Error {
     Error::lost(Cause::unsent(format!("the workload's token: {cause}")))
 }
@@ -237,7 +235,7 @@ impl TokenFormat {
     }
 }
 
-/// Gets the token by itself.
+/// The exchange that only gets the token.
 struct Fetch {
     token: WorkloadToken,
     audience: String,

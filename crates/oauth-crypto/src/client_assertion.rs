@@ -1,4 +1,4 @@
-//! What signs the assertions of a client (RFC 7523 section 2.2).
+//! Signing of a client's assertions (RFC 7523 section 2.2).
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::{KeyError, PrivateKey, mac};
 /// `client_secret_jwt`: assertions with an HMAC, whose key is the client secret.
 ///
 /// # Errors
-/// `key.algorithm` for an algorithm that is no HMAC; `jws.key_too_small` for a secret that is shorter than
+/// `key.algorithm` for an algorithm that is not an HMAC; `jws.key_too_small` for a secret that is shorter than
 /// its hash (RFC 7518 section 3.2).
 pub fn client_secret_jwt(
     secret: impl Into<Secret<String>>,
@@ -56,7 +56,7 @@ impl fmt::Debug for Hmac {
     }
 }
 
-/// What a key is tried for, where neither the caller nor the server says, in order of preference.
+/// The algorithms that are tried for a key if neither the caller nor the server names one, in order of preference.
 pub(crate) const USUAL: [Alg; 11] = [
     Alg::Es256,
     Alg::Es384,
@@ -113,8 +113,8 @@ impl PrivateKey {
         })
     }
 
-    /// `private_key_jwt`: assertions signed by this key, which the server knows by this `kid`. An empty
-    /// one is left out.
+    /// `private_key_jwt`: assertions signed by this key, which the server knows by this `kid`. An empty `kid` is left
+    /// out.
     pub fn client_assertion(&self, kid: impl Into<String>) -> ClientAssertion {
         ClientAssertion::new(self.signing_key(kid))
     }

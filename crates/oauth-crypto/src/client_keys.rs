@@ -11,8 +11,8 @@ use crate::client_assertion::USUAL;
 use crate::jwk::{PrivateJwk, is_jwk};
 use crate::{KeyError, PrivateKey};
 
-/// The private keys of a client, the newest first. The newest that the server can take signs; the public halves of
-/// all are published, so that what an older one has signed is good until it is taken away.
+/// The private keys of a client, the newest first. The newest that the server supports signs; the public halves of all
+/// are published, so that signatures of an older one stay valid until it is removed.
 ///
 /// ```
 /// use oauth_core::jose::Alg;
@@ -37,17 +37,17 @@ struct ClientKey {
     text: Secret<String>,
     public: PublicJwk,
     kid: String,
-    /// The `alg` of a JWK.
+    /// The `alg` of the JWK, if any.
     alg: Option<String>,
 }
 
 impl ClientKeys {
-    /// Reads private keys in PEM or as JWKs, the newest first. A key is named by the `kid` of its JWK, and else by
-    /// its thumbprint (RFC 7638).
+    /// Reads private keys in PEM or as JWKs, the newest first. A key is named by the `kid` of its JWK, or else by its
+    /// thumbprint (RFC 7638).
     ///
     /// # Errors
-    /// `key.malformed` for a text that is no key, `key.algorithm` for a key that signs with nothing known here;
-    /// `misuse.setup` for no key at all, and for a name that two keys have.
+    /// `key.malformed` for a text that is not a key, `key.algorithm` for a key without a supported algorithm;
+    /// `misuse.setup` if there is no key, or two keys have the same name.
     pub fn read<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, Error> {
         let keys = texts.into_iter().map(ClientKey::read);
         let keys = keys.collect::<Result<Vec<_>, _>>()?;
@@ -64,7 +64,7 @@ impl ClientKeys {
         }
     }
 
-    /// Names the newest key, as the server knows it.
+    /// Sets the name by which the server knows the newest key.
     #[must_use]
     pub fn named(mut self, kid: impl Into<String>) -> Self {
         if let Some(newest) = self.keys.first_mut() {
@@ -133,7 +133,7 @@ impl ClientKey {
     }
 }
 
-/// A member that is a text, and says something.
+/// A member that is a non-empty string.
 fn member(jwk: &PrivateJwk, name: &str) -> Result<Option<String>, KeyError> {
     match jwk.text(name) {
         Some("") => Err(KeyError::Malformed),

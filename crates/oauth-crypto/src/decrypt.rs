@@ -19,7 +19,7 @@ fn failed<E>(_: E) -> DecryptionFailed {
     DecryptionFailed
 }
 
-/// The content, by its key.
+/// Decrypts the content with its key.
 pub(crate) fn content(key: &[u8], job: &DecryptionJob) -> Result<Bytes, DecryptionFailed> {
     let enc = job.enc;
     let fits = key.len() == enc.key_bytes()
@@ -40,7 +40,7 @@ pub(crate) fn content(key: &[u8], job: &DecryptionJob) -> Result<Bytes, Decrypti
     }
 }
 
-/// The HMAC that goes with AES CBC (RFC 7518 section 5.2.2).
+/// The HMAC that is used with AES CBC (RFC 7518 section 5.2.2).
 #[derive(Clone, Copy)]
 pub(crate) struct Mac {
     algorithm: hmac::Algorithm,
@@ -48,7 +48,7 @@ pub(crate) struct Mac {
 }
 
 impl Mac {
-    /// Of a content's encryption, where it has one of its own.
+    /// The HMAC of a content encryption, if it uses one.
     pub(crate) fn of(enc: Enc) -> Option<Self> {
         let algorithm = match enc {
             Enc::A128CbcHs256 => hmac::HMAC_SHA256,
@@ -94,7 +94,7 @@ fn gcm(
         24 => &AES_192_GCM,
         _ => &AES_256_GCM,
     };
-    // The library reads a tag of that length behind the ciphertext, whatever is there.
+    // The library reads a tag of that length after the ciphertext, whatever is there.
     if tag.len() != algorithm.tag_len() {
         return Err(DecryptionFailed);
     }
@@ -109,8 +109,8 @@ fn gcm(
     Ok(text)
 }
 
-/// AES CBC with HMAC (RFC 7518 section 5.2.2.2): nothing is decrypted before the tag is found good, so
-/// padding tells an attacker nothing.
+/// AES CBC with HMAC (RFC 7518 section 5.2.2.2): nothing is decrypted before the tag is verified, so padding reveals
+/// nothing to an attacker.
 fn cbc_hmac(key: &[u8], job: &DecryptionJob, mac: Mac) -> Result<Bytes, DecryptionFailed> {
     let (mac_key, enc_key) = key.split_at(key.len() / 2);
     let tag = mac.tag(mac_key, &job.additional_data, &job.iv, &job.ciphertext);
@@ -136,7 +136,7 @@ pub(crate) const fn aes(key_bytes: usize) -> &'static cipher::Algorithm {
     }
 }
 
-/// The content's key out of what came with the token, by the key that wraps it.
+/// Unwraps the content's key from the token, with the key that wraps it.
 pub(crate) fn unwrapped(key: &[u8], job: &DecryptionJob) -> Result<Bytes, DecryptionFailed> {
     if Some(key.len()) != job.alg.wrapping_bytes() {
         return Err(DecryptionFailed);
@@ -201,7 +201,7 @@ fn key_unwrap_by_blocks(key: &[u8], wrapped: &[u8]) -> Result<Bytes, DecryptionF
     Ok(registers)
 }
 
-/// The key that both sides have agreed on, for a token that came.
+/// The key that both sides have agreed on, for a received token.
 pub(crate) fn agreed(secret: &[u8], job: &DecryptionJob) -> Result<Bytes, DecryptionFailed> {
     concat_kdf(secret, job.alg, job.enc, [&job.apu, &job.apv])
 }

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use crate::decrypt::{self, Bytes};
 use crate::{KeyError, der, jwk};
 
-/// A key that decrypts in this process, for one algorithm. `Debug` shows the algorithm only.
+/// A key that decrypts in this process, for one algorithm. `Debug` shows only the algorithm.
 ///
 /// ```
 /// use oauth_core::jose::{Enc, JweAlg, ResponseEncryption};
@@ -49,7 +49,7 @@ impl DecryptionKey {
     /// Reads a private key in PEM: PKCS#8, PKCS#1 (RSA) or SEC1 (EC).
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Why the key was not accepted.
     pub fn from_pem(text: &str, alg: JweAlg) -> Result<Self, KeyError> {
         let (label, der) = der::private_pem(text)?;
         if rsa_padding(alg).is_some() {
@@ -76,7 +76,7 @@ impl DecryptionKey {
     /// key's name.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Why the key was not accepted.
     pub fn from_jwk(text: &str, alg: JweAlg) -> Result<Self, KeyError> {
         let jwk = jwk::PrivateJwk::parse(text)?;
         if jwk.text("alg").is_some_and(|named| named != alg.as_str()) {
@@ -94,7 +94,7 @@ impl DecryptionKey {
                 };
                 let key = agreement::PrivateKey::from_private_key(ecdh(curve), &jwk.bytes("d")?);
                 let key = key.map_err(|_| KeyError::Algorithm)?;
-                // A private key beside somebody else's public one is a mistake to be found here.
+                // A private key with a public half that does not match is a mistake that must be found here.
                 let (x, y) = (
                     jwk.bytes("x")?,
                     jwk.optional_bytes("y")?.unwrap_or_default(),
@@ -115,10 +115,10 @@ impl DecryptionKey {
         })
     }
 
-    /// The octets of a shared secret, for `dir`, `A128KW`, `A128GCMKW` and their likes.
+    /// A key of the octets of a shared secret, for `dir`, `A128KW`, `A128GCMKW` and similar ones.
     ///
     /// # Errors
-    /// `Algorithm` for one of another length than the algorithm needs, and for algorithms that need a private
+    /// `Algorithm` for a secret of another length than the algorithm needs, and for algorithms that need a private
     /// key.
     pub fn shared(secret: &[u8], alg: JweAlg) -> Result<Self, KeyError> {
         let fits = match alg {
@@ -132,8 +132,8 @@ impl DecryptionKey {
         }
     }
 
-    /// The key that OpenID Connect makes of a client secret (OpenID Connect Core section 10.2): the left part
-    /// of its hash. `enc` says how long it is, where `alg` is `dir`.
+    /// The key that is derived from a client secret (OpenID Connect Core section 10.2): the left part of its hash.
+    /// `enc` determines its length if `alg` is `dir`.
     ///
     /// # Errors
     /// `Algorithm` for algorithms that need a private key.
@@ -151,14 +151,14 @@ impl DecryptionKey {
         Self::shared(hash.as_ref().get(..bytes).unwrap_or_default(), alg)
     }
 
-    /// The key by this name, which tokens may say as `kid`.
+    /// Sets the key's name, which tokens may contain as `kid`.
     #[must_use]
     pub fn named(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self
     }
 
-    /// Its algorithm.
+    /// The key's algorithm.
     pub const fn alg(&self) -> JweAlg {
         self.alg
     }
@@ -168,7 +168,7 @@ impl DecryptionKey {
         Self { alg, id, key }
     }
 
-    /// Of an `RSAPrivateKey` (RFC 8017 appendix A.1.2).
+    /// Reads an `RSAPrivateKey` (RFC 8017 appendix A.1.2).
     fn of_rsa_numbers(der: &[u8], alg: JweAlg) -> Result<Self, KeyError> {
         let pair = RsaKeyPair::from_der(der).map_err(|_| KeyError::Malformed)?;
         let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeyError::Malformed)?;
@@ -208,7 +208,7 @@ impl DecryptionKey {
 
 impl Decrypter for DecryptionKey {
     fn decrypt(&self, job: &DecryptionJob) -> Result<Secret<Vec<u8>>, DecryptionFailed> {
-        // One key, one algorithm: what the token says of it changes nothing.
+        // One key, one algorithm: what the token says does not change it.
         if job.alg != self.alg || job.encrypted_key.is_empty() != self.alg.is_direct() {
             return Err(DecryptionFailed);
         }
@@ -232,8 +232,8 @@ impl fmt::Debug for DecryptionKey {
 }
 
 /// RSAES OAEP. "In the event of receiving an improperly formatted key ... the recipient substitutes a
-/// randomly generated CEK and proceeds to the next step" (RFC 7516 section 11.5): so the time it takes says
-/// nothing of the key either.
+/// randomly generated CEK and proceeds to the next step" (RFC 7516 section 11.5): so the time reveals nothing about the
+/// key either.
 fn by_rsa(key: &OaepPrivateDecryptingKey, job: &DecryptionJob) -> Result<Bytes, DecryptionFailed> {
     let padding = rsa_padding(job.alg).ok_or(DecryptionFailed)?;
     let mut random = Zeroizing::new(vec![0; job.enc.key_bytes()]);
@@ -246,8 +246,8 @@ fn by_rsa(key: &OaepPrivateDecryptingKey, job: &DecryptionJob) -> Result<Bytes, 
     })
 }
 
-/// ECDH-ES (RFC 7518 section 4.6). A point that does not lie on the curve gives away the private key to
-/// whoever may send several: the library refuses it.
+/// ECDH-ES (RFC 7518 section 4.6). A point that is not on the curve would reveal the private key to an attacker who can
+/// send several: the library refuses it.
 fn by_agreement(
     curve: Curve,
     key: &agreement::PrivateKey,

@@ -9,7 +9,7 @@ use crate::KeyError;
 /// The largest PEM file that is read, in bytes.
 const MAX_PEM: usize = 64 << 10;
 
-/// PKCS#8 that a passphrase encrypts.
+/// The PEM label of an encrypted PKCS#8 key.
 const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 
 /// The first private key of a PEM text: its label and its DER.
@@ -27,7 +27,7 @@ pub(crate) fn private_pem(text: &str) -> Result<(&str, Zeroizing<Vec<u8>>), KeyE
         if label == ENCRYPTED || body.contains("ENCRYPTED") {
             return Err(KeyError::Encrypted);
         }
-        // Parameters, certificates and public keys may stand beside it.
+        // Parameters, certificates and public keys may be in the same text.
         if !label.ends_with("PRIVATE KEY") {
             continue;
         }
@@ -35,7 +35,7 @@ pub(crate) fn private_pem(text: &str) -> Result<(&str, Zeroizing<Vec<u8>>), KeyE
     }
 }
 
-/// The DER of the first encrypted private key of a PEM text, if no other key stands before it.
+/// The DER of the first encrypted private key of a PEM text, if no other key precedes it.
 pub(crate) fn encrypted_pem(text: &str) -> Result<Option<Zeroizing<Vec<u8>>>, KeyError> {
     if text.len() > MAX_PEM {
         return Err(KeyError::Malformed);
@@ -48,7 +48,7 @@ pub(crate) fn encrypted_pem(text: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Ke
         rest = after;
         match label {
             ENCRYPTED => return decoded(body).map(Some),
-            // The way of PEM itself (RFC 1421), which OpenSSL keeps for old files.
+            // The encryption of PEM itself (RFC 1421), which OpenSSL still supports for old files.
             _ if body.contains("ENCRYPTED") => return Err(KeyError::Encryption),
             _ if label.ends_with("PRIVATE KEY") => return Ok(None),
             _ => {}

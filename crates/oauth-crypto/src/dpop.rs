@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::private_key::{KeyError, PrivateKey};
 
-/// The algorithms by which a key can prove that it is at hand, the usual one first: "an asymmetric digital
+/// The algorithms of DPoP proofs, the usual one first: "an asymmetric digital
 /// signature algorithm" (RFC 9449 section 4.2).
 const ALGS: [Alg; 10] = [
     Alg::Es256,
@@ -22,7 +22,7 @@ const ALGS: [Alg; 10] = [
     Alg::Rs512,
 ];
 
-/// A private key to which tokens are bound. `Debug` shows its algorithm only.
+/// A private key to which tokens are bound. `Debug` shows only its algorithm.
 ///
 /// ```
 /// use oauth_crypto::DpopKey;
@@ -37,16 +37,16 @@ const ALGS: [Alg; 10] = [
 pub struct DpopKey(PrivateKey);
 
 impl DpopKey {
-    /// A new key.
+    /// Generates a new key.
     ///
     /// # Errors
-    /// `key.algorithm` for an algorithm with a shared secret, `key.malformed` if the system could make none.
+    /// `key.algorithm` for an algorithm with a shared secret, `key.malformed` if the system could not generate one.
     pub fn generate(alg: Alg) -> Result<Self, Error> {
         Ok(Self(PrivateKey::generate(alg)?))
     }
 
-    /// Reads a private key in PEM (PKCS#8, PKCS#1, SEC1) or as a JWK: for this algorithm, or for the first that it
-    /// can sign by.
+    /// Reads a private key in PEM (PKCS#8, PKCS#1, SEC1) or as a JWK: for this algorithm, or for the first with which
+    /// it can sign.
     ///
     /// # Errors
     /// `key.malformed`, `key.encrypted`, `key.algorithm`.
@@ -58,7 +58,7 @@ impl DpopKey {
         Ok(Self(read?))
     }
 
-    /// The key as the core takes it.
+    /// The key as a type of the core.
     ///
     /// # Errors
     /// `key.algorithm`.

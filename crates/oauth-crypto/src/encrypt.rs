@@ -18,7 +18,7 @@ use crate::decrypt::{self, Bytes, Mac, aes};
 use crate::decryption_key::{ecdh, point, rsa_padding};
 use crate::der;
 
-/// Encrypts to public keys in this process: for authorization requests that a server alone shall read
+/// Encrypts to public keys in this process: for authorization requests that only the server should be able to read
 /// (RFC 9101).
 ///
 /// ```

@@ -12,14 +12,14 @@ use zeroize::Zeroizing;
 
 use crate::{KeyError, der};
 
-/// What a file may ask for: some seconds of work. OpenSSL asks for 2048 unless it is told otherwise, and what is
-/// recommended is below a million.
+/// The most iterations that a file may require: some seconds of work. OpenSSL uses 2048 by default, and recommended
+/// values are below a million.
 const MAX_ITERATIONS: u32 = 10_000_000;
 
 /// Decrypts a private key in PEM: PKCS#8 that is encrypted with PBES2, by PBKDF2 of HMAC with SHA-2 and AES-CBC. A text
 /// that is not encrypted is left as it is.
 ///
-/// A file says itself how much work its passphrase is; one that asks for more than ten million iterations is
+/// The file itself determines how much work its passphrase takes; one that requires more than ten million iterations is
 /// refused.
 ///
 /// ```no_run
@@ -36,12 +36,13 @@ const MAX_ITERATIONS: u32 = 10_000_000;
 /// ```
 ///
 /// # Errors
-/// `Passphrase` for a wrong one; `Encryption` for another way to encrypt, as the one of old PEM files; `Malformed`.
+/// `Passphrase` for a wrong one; `Encryption` for another encryption method, such as that of old PEM files;
+/// `Malformed`.
 pub fn decrypt_pem(text: &str, passphrase: &Secret<String>) -> Result<Secret<String>, KeyError> {
     let Some(encrypted) = der::encrypted_pem(text)? else {
         return Ok(Secret::from(text));
     };
-    // What the library does not know is read no further than that it is something.
+    // If the library does not know the structure, only check that it is valid DER.
     AnyRef::from_der(&encrypted).map_err(|_| KeyError::Malformed)?;
     let info =
         EncryptedPrivateKeyInfoRef::from_der(&encrypted).map_err(|_| KeyError::Encryption)?;
@@ -49,21 +50,22 @@ pub fn decrypt_pem(text: &str, passphrase: &Secret<String>) -> Result<Secret<Str
         EncryptionScheme::Pbes2(how) if is_bearable(how) => {}
         _ => return Err(KeyError::Encryption),
     }
-    // Of wrong passphrases, one of 256 ends in what looks like padding: what it makes is no DER, which is told alike.
+    // One of 256 wrong passphrases gives what looks like padding: the result is then not DER, which is reported as the
+    // same error.
     let decrypted = info.decrypt(passphrase.expose());
     let decrypted = decrypted.map_err(|_| KeyError::Passphrase)?;
     let plain = Zeroizing::new(decrypted.as_bytes().to_vec());
     Ok(Secret::from(der::to_pem("PRIVATE KEY", &plain).as_str()))
 }
 
-/// Whether it is a way that is read here, and its work is not too much.
+/// Whether the method is supported, and its work is not too much.
 fn is_bearable(how: &Parameters) -> bool {
     let is_cbc = matches!(
         how.encryption,
         Cipher::Aes128Cbc { .. } | Cipher::Aes192Cbc { .. } | Cipher::Aes256Cbc { .. }
     );
     match &how.kdf {
-        // HMAC with SHA-1 is what a file means that names none.
+        // A file that names no HMAC means HMAC with SHA-1.
         Kdf::Pbkdf2(kdf) if kdf.prf != Pbkdf2Prf::HmacWithSha1 => {
             is_cbc && kdf.iteration_count <= MAX_ITERATIONS
         }

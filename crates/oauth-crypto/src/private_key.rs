@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 use crate::der;
 use crate::jwk::{PrivateJwk, is_jwk};
 
-/// A private key that signs in this process. `Debug` shows its algorithm only.
+/// A private key that signs in this process. `Debug` shows only its algorithm.
 #[derive(Clone)]
 pub struct PrivateKey {
     alg: Alg,
@@ -38,21 +38,21 @@ enum Pair {
     Rsa(RsaKeyPair),
 }
 
-/// Why a text is no key. Never holds the text.
+/// Why a text is not a usable key. Never contains the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyError {
     /// Neither PEM with a private key nor a JWK of one.
     Malformed,
-    /// An encrypted key: [`decrypt_pem`](crate::decrypt_pem) takes its passphrase.
+    /// An encrypted key: decrypt it with [`decrypt_pem`](crate::decrypt_pem).
     Encrypted,
     /// The passphrase does not decrypt the key.
     Passphrase,
-    /// A key that is encrypted in a way which is not read here.
+    /// A key that is encrypted by an unsupported method.
     Encryption,
     /// A key of another kind than the algorithm needs, or of a size that is not allowed.
     Algorithm,
-    /// The system could not make a key.
+    /// The system could not generate a key.
     Generation,
 }
 
@@ -82,7 +82,7 @@ impl PrivateKey {
     /// Reads a private key in PEM or as a JWK, for the first of these algorithms that it can sign with.
     ///
     /// # Errors
-    /// What is wrong with it; `Algorithm` if none of them fits.
+    /// Why the key was not accepted; `Algorithm` if none of them fits.
     pub fn read(text: &str, candidates: &[Alg]) -> Result<Self, KeyError> {
         let read = |alg| match is_jwk(text) {
             true => Self::from_jwk(text, alg),
@@ -102,7 +102,7 @@ impl PrivateKey {
     /// Reads a private key in PEM: PKCS#8, PKCS#1 (RSA) or SEC1 (EC).
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Why the key was not accepted.
     pub fn from_pem(text: &str, alg: Alg) -> Result<Self, KeyError> {
         let (label, der) = der::private_pem(text)?;
         match label {
@@ -124,7 +124,7 @@ impl PrivateKey {
     /// Reads a private JWK (RFC 7517). Its `alg`, if it has one, must be `alg`.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Why the key was not accepted.
     pub fn from_jwk(text: &str, alg: Alg) -> Result<Self, KeyError> {
         let jwk = PrivateJwk::parse(text)?;
         if jwk.text("alg").is_some_and(|named| named != alg.as_str()) {
@@ -158,7 +158,7 @@ impl PrivateKey {
     /// Reads a private key in PKCS#8, as DER.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Why the key was not accepted.
     pub fn from_pkcs8(der: &[u8], alg: Alg) -> Result<Self, KeyError> {
         if let Some(signing) = ecdsa(alg) {
             return Self::of_ec(
@@ -179,10 +179,10 @@ impl PrivateKey {
         Err(KeyError::Algorithm)
     }
 
-    /// A new key. RSA keys have 2048 bits.
+    /// Generates a new key. RSA keys have 2048 bits.
     ///
     /// # Errors
-    /// `Generation` if the system makes none, `Algorithm` for one with a shared secret.
+    /// `Generation` if the system cannot generate one, `Algorithm` for an algorithm with a shared secret.
     pub fn generate(alg: Alg) -> Result<Self, KeyError> {
         let failed = |_| KeyError::Generation;
         if let Some(signing) = ecdsa(alg) {
@@ -234,17 +234,17 @@ impl PrivateKey {
         })
     }
 
-    /// Its algorithm.
+    /// The key's algorithm.
     pub const fn alg(&self) -> Alg {
         self.alg
     }
 
-    /// Its public half, to register or to publish.
+    /// The key's public half, to register or to publish.
     pub const fn public_jwk(&self) -> &PublicJwk {
         &self.public
     }
 
-    /// The key as the core takes it, by this name.
+    /// The key as a type of the core, with this name.
     pub fn signing_key(&self, id: impl Into<String>) -> SigningKey {
         SigningKey::local(id, self.alg, Arc::new(self.clone()))
     }

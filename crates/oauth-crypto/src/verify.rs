@@ -16,7 +16,7 @@ use oauth_core::jose::{Alg, PublicJwk};
 use crate::KeyError;
 use crate::der::rsa_public_key;
 
-/// Whether a public key is one: its point lies on its curve, its modulus can be used.
+/// Checks that a public key is valid: its point is on its curve, its modulus can be used.
 ///
 /// # Errors
 /// `Malformed`.
@@ -32,13 +32,14 @@ pub fn check_public_key(key: &PublicJwk) -> Result<(), KeyError> {
     } else if key.fits(Alg::EdDsa) {
         ParsedPublicKey::new(&ED25519, key.bytes("x").unwrap_or_default()).map(drop)
     } else {
-        // The core has looked at the size of an RSA key; all else shows when it is used.
+        // The core has checked the size of an RSA key; everything else shows when it is used.
         Ok(())
     };
     parsed.map_err(malformed)
 }
 
-/// Whether it is good. What cannot be verified, such as a key that does not fit its algorithm, is not.
+/// Whether the signature or hash is valid. What cannot be verified, such as a key that does not fit its algorithm, is
+/// not valid.
 pub fn verify(job: &VerificationJob) -> bool {
     match job {
         VerificationJob::Signature {
@@ -66,7 +67,7 @@ pub fn verify(job: &VerificationJob) -> bool {
     }
 }
 
-/// A public key as it is held to verify by one algorithm; `None` if it cannot be.
+/// A public key prepared for verification by one algorithm; `None` if it cannot be used.
 struct Held {
     alg: Alg,
     key: Option<ParsedPublicKey>,
@@ -83,7 +84,7 @@ fn public(alg: Alg, key: &PublicJwk, input: &[u8], signature: &[u8]) -> bool {
     });
     match held {
         Some(held) if held.alg == alg => held.key.as_ref().is_some_and(is_good),
-        // Few keys serve a second algorithm.
+        // Few keys are used with a second algorithm.
         _ => parsed(alg, key).as_ref().is_some_and(is_good),
     }
 }
@@ -100,7 +101,7 @@ fn parsed(alg: Alg, key: &PublicJwk) -> Option<ParsedPublicKey> {
         Alg::Ps256 => ParsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, rsa(key)?),
         Alg::Ps384 => ParsedPublicKey::new(&RSA_PSS_2048_8192_SHA384, rsa(key)?),
         Alg::Ps512 => ParsedPublicKey::new(&RSA_PSS_2048_8192_SHA512, rsa(key)?),
-        // A public key is nobody's secret; and what is not known here is not good.
+        // A public key is not a shared secret; and an unknown key is not accepted.
         _ => return None,
     };
     parsed.ok()
@@ -111,12 +112,12 @@ fn point(key: &PublicJwk) -> Option<Vec<u8>> {
     Some([&[4][..], &key.bytes("x")?, &key.bytes("y")?].concat())
 }
 
-/// As DER: without the zero that some servers write before a modulus, for it marks positive numbers there.
+/// In DER, without the zero that some servers write before a modulus, because it marks positive numbers there.
 fn rsa(key: &PublicJwk) -> Option<Vec<u8>> {
     Some(rsa_public_key(&key.bytes("n")?, &key.bytes("e")?).to_vec())
 }
 
-/// The tag of an HMAC; `None` for an algorithm that is none.
+/// The tag of an HMAC; `None` for an algorithm that is not an HMAC.
 pub fn mac(alg: Alg, secret: &[u8], input: &[u8]) -> Option<Vec<u8>> {
     let key = hmac::Key::new(hmac_algorithm(alg)?, secret);
     Some(hmac::sign(&key, input).as_ref().to_vec())

@@ -19,7 +19,7 @@ use oauth_core::{Tokens, danger};
 use crate::resource::{Attachment, Resource, headers};
 use crate::server::Server;
 
-/// An API: where tokens may be sent, which owner's token a route needs, and its rate limits. Clones
+/// An API: where tokens may be sent, whose token a route needs, and its rate limits. Clones
 /// share the limits.
 #[derive(Debug, Clone)]
 pub struct Api {
@@ -32,10 +32,10 @@ pub struct Api {
 #[cfg(feature = "connect")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum OnStepUp {
-    /// It is returned to the caller.
+    /// The reply is returned to the caller.
     #[default]
     HandBack,
-    /// The source can ask the person.
+    /// The source can ask the user.
     Ask,
 }
 
@@ -49,25 +49,25 @@ impl From<resource::Api> for Api {
     }
 }
 
-/// Which rate limit is kept before the API enforces it.
+/// Which rate limit is kept without waiting for the API to enforce it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RateLimitChoice {
     /// None: limits are learnt from replies.
     #[default]
     Nothing,
-    /// The one that the preset documents.
+    /// The allowance that the preset documents.
     Documented,
-    /// This one.
+    /// This allowance.
     Allowance(Allowance),
 }
 
 impl Server {
-    /// The API of this server's preset, or the one at `origins`. `owners` says whose sources are at
-    /// hand: [`TokenFor::Any`] alone for one source that serves all routes.
+    /// The API of this server's preset, or the one at `origins`. `owners` says whose sources are available: only
+    /// [`TokenFor::Any`] for one source that serves all routes.
     ///
     /// # Errors
-    /// `url.*`, `provider.*`, `resource.owner_missing`; `misuse.setup` if the allowance that is
-    /// documented is to be kept, and none is.
+    /// `url.*`, `provider.*`, `resource.owner_missing`; `misuse.setup` if the documented allowance should be kept, and
+    /// none is documented.
     pub fn api(
         &self,
         origins: Option<&[String]>,
@@ -110,7 +110,7 @@ impl Api {
         Ok(resource::Api::new(resource.core().clone()).into())
     }
 
-    /// The API beneath this URL, with one source for all of it: the token may be shown there, and nowhere else of the
+    /// The API below this URL, with one source for all of it: the token may be sent there, and nowhere else on the
     /// origin.
     ///
     /// # Errors
@@ -123,8 +123,8 @@ impl Api {
         Ok(resource::Api::new(resource::Resource::beneath(&resource)).into())
     }
 
-    /// The same, with these rules for what says that a token has ended, in place of the preset's: a JSON list,
-    /// see [`resource::EndedToken::from_json`].
+    /// The same, with these rules for replies that report an expired token, instead of the preset's: a JSON list, see
+    /// [`resource::EndedToken::from_json`].
     ///
     /// # Errors
     /// `misuse.setup`, naming what is wrong with them.
@@ -135,7 +135,7 @@ impl Api {
         Ok(Self { core, ..self })
     }
 
-    /// The same, keeping to this allowance.
+    /// The same, with this allowance.
     #[must_use]
     pub fn keeping(self, allowance: Allowance) -> Self {
         Self {
@@ -144,10 +144,10 @@ impl Api {
         }
     }
 
-    /// The API as this client calls it: with proofs, if its tokens are bound to a DPoP key (RFC 9449 section 7).
+    /// The API as this client calls it: with DPoP proofs, if its tokens are bound to a key (RFC 9449 section 7).
     ///
     /// # Errors
-    /// `misuse.setup` if another client calls it that has another key.
+    /// `misuse.setup` if another client with another key calls it.
     #[cfg(feature = "sha2")]
     pub fn called_by(self, client: &crate::Client) -> Result<Self, Error> {
         let Some(key) = client.core().dpop_key() else {
@@ -162,14 +162,14 @@ impl Api {
         Ok(Self { core, ..self })
     }
 
-    /// The same, with proofs of the key that its tokens will be bound to.
+    /// The same, with proofs of the key to which its tokens will be bound.
     #[must_use]
     pub fn with_proofs(self, proofs: resource::Proofs) -> Self {
         let core = self.core.with_proofs(proofs);
         Self { core, ..self }
     }
 
-    /// The same, with what the other knows of the limits; both learn from then on.
+    /// The same, with the other's knowledge of the limits; both share it from then on.
     #[must_use]
     pub fn sharing(self, other: &Self) -> Self {
         Self {
@@ -178,13 +178,12 @@ impl Api {
         }
     }
 
-    /// The rules for Rust code: a native client wants them.
+    /// The rules for Rust code, such as a native client.
     pub const fn core(&self) -> &resource::Api {
         &self.core
     }
 
-    /// Whether the rules look at reply headers of this name; the others need not be brought to
-    /// [`ApiCall::reply`].
+    /// Whether the rules read reply headers of this name; the others need not be passed to [`ApiCall::reply`].
     pub fn reads(&self, name: &[u8]) -> bool {
         self.core.reads(name)
     }
@@ -203,7 +202,7 @@ impl Api {
 /// A request, and its options.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Call<'a> {
-    /// The method; empty means `GET`.
+    /// The HTTP method; empty means `GET`.
     pub method: &'a str,
     /// The parts of the request that the rules read. For a body that streams, see [`Self::once`].
     pub request: Attachment<'a>,
@@ -218,20 +217,20 @@ pub struct Call<'a> {
 /// Whether a body can be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Once {
-    /// It can.
+    /// The body can be sent again.
     #[default]
     No,
-    /// It cannot: it streams.
+    /// The body cannot be sent again, because it is a stream.
     Yes,
 }
 
 /// Who follows redirects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Redirects {
-    /// These rules: within the origin, and reading requests only.
+    /// These rules follow them: within the origin, if the request can be repeated.
     #[default]
     Here,
-    /// The host, which must not take the token to another origin.
+    /// The host follows them; it must not send the token to another origin.
     Host,
 }
 
@@ -240,23 +239,23 @@ pub enum Redirects {
 pub enum CallStep {
     /// Wait, then call [`ApiCall::elapsed`].
     Wait(Duration),
-    /// Get a token of this owner (`application`, `user` or `any`), then call [`ApiCall::token`]. A source whose API asks
-    /// for no authorization has none (`connect.not_protected`): then call [`ApiCall::unprotected`].
+    /// Get a token of this owner (`application`, `user` or `any`), then call [`ApiCall::token`]. A source whose API
+    /// requires no authorization has none (`connect.not_protected`): then call [`ApiCall::unprotected`].
     Token(&'static str),
-    /// The same, in place of the one that was refused. If there was none, the source is to hear that first.
+    /// The same, to replace the token that was refused. If no token was sent, report that to the source first.
     Renew(&'static str),
     /// Sign this with a key of the host, then call [`ApiCall::signed`].
     Sign(SigningJob),
-    /// The reply requires more than the token of this owner has. Ask the person for what is
-    /// [wanted](ApiCall::wanted), then call [`ApiCall::asked`].
+    /// The reply requires more than the token of this owner has. Ask the user for what is [wanted](ApiCall::wanted),
+    /// then call [`ApiCall::asked`].
     StepUp(&'static str),
     /// Send the request to this URL with this `Authorization`, then call [`ApiCall::reply`].
     Send {
         /// The URL.
         url: String,
-        /// The value of the header; none at an API that asks for no authorization.
+        /// The value of the header; `None` for an API that requires no authorization.
         authorization: Option<String>,
-        /// The value of `DPoP`, where the token is bound to a key.
+        /// The value of `DPoP`, if the token is bound to a key.
         dpop: Option<String>,
     },
     /// Read up to this many bytes of the body, and keep it readable for the caller; then call
@@ -287,7 +286,7 @@ struct StepUpRequirements {
 }
 
 impl ApiCall {
-    /// A request.
+    /// Creates the call for a request.
     ///
     /// # Errors
     /// `client_auth.header_value` for a method or a header that no request can have.
@@ -319,7 +318,7 @@ impl ApiCall {
         })
     }
 
-    /// Begins.
+    /// Begins the call.
     ///
     /// # Errors
     /// Those of [`resource::ResourceRequest::resume`], here and in what follows.
@@ -327,43 +326,43 @@ impl ApiCall {
         self.resume(at, Event::Begin)
     }
 
-    /// The pause has elapsed.
+    /// Continues after the pause.
     ///
     /// # Errors
-    /// As [`Self::begin`].
+    /// Those of [`Self::begin`].
     pub fn elapsed(&mut self, at: &Clock) -> Result<CallStep, Error> {
         self.resume(at, Event::Elapsed)
     }
 
-    /// The token that was asked for.
+    /// Continues with the requested token.
     ///
     /// # Errors
-    /// As [`Self::begin`].
+    /// Those of [`Self::begin`].
     pub fn token(&mut self, at: &Clock, tokens: &Tokens) -> Result<CallStep, Error> {
         self.resume(at, Event::Token(tokens))
     }
 
-    /// There is no token, for the API asks for no authorization: the request goes without.
+    /// Continues without a token, because the API requires no authorization.
     ///
     /// # Errors
-    /// As [`Self::begin`].
+    /// Those of [`Self::begin`].
     pub fn unprotected(&mut self, at: &Clock) -> Result<CallStep, Error> {
         self.resume(at, Event::NoToken(Misuse::ConnectOpen.into()))
     }
 
-    /// The signature that was asked for, as JWS has it (RFC 7518 section 3).
+    /// Continues with the requested signature, in the form of JWS (RFC 7518 section 3).
     ///
     /// # Errors
-    /// As [`Self::begin`], and `client_auth.signature_length`.
+    /// Those of [`Self::begin`], and `client_auth.signature_length`.
     pub fn signed(&mut self, at: &Clock, signature: Vec<u8>) -> Result<CallStep, Error> {
         self.resume(at, Event::Signed(signature.into()))
     }
 
-    /// The head of the reply. Of its header fields only those that are [read](Api::reads) have to
-    /// be brought; one whose value is no plain text says nothing.
+    /// Continues with the head of the reply. Only those header fields that are [read](Api::reads) have to be passed;
+    /// one whose value is not plain text is ignored.
     ///
     /// # Errors
-    /// As [`Self::begin`], and `client_auth.header_value` for a status that no HTTP client could
+    /// Those of [`Self::begin`], and `client_auth.header_value` for a status that no HTTP client could
     /// have received.
     pub fn reply(
         &mut self,
@@ -386,10 +385,10 @@ impl ApiCall {
         Ok(step)
     }
 
-    /// The beginning of the body that was asked for.
+    /// Continues with the requested beginning of the body.
     ///
     /// # Errors
-    /// As [`Self::begin`].
+    /// Those of [`Self::begin`].
     pub fn body(&mut self, at: &Clock, body: &[u8]) -> Result<CallStep, Error> {
         self.resume(at, Event::Body(body))
     }
@@ -421,7 +420,7 @@ fn text(value: &HeaderValue) -> Result<String, Error> {
     Ok(text.to_owned())
 }
 
-/// The fragment stays with the client.
+/// The URL without its fragment, which is never sent.
 fn without_fragment(url: &str) -> &str {
     url.split_once('#').map_or(url, |(url, _)| url)
 }

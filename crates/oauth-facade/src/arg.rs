@@ -18,21 +18,21 @@ use oauth_core::moment::UnixTime;
 use oauth_core::{Scope, Secret, Tokens};
 pub use one_or_more::OneOrMore;
 
-/// The largest whole number up to which a double holds each (2^53 - 1).
+/// The largest integer up to which a double represents every integer (2^53 - 1).
 const SAFE: f64 = 9_007_199_254_740_991.0;
 
-/// One value. Every text is taken for a secret, so whatever crosses is overwritten when it is dropped.
+/// One value. Every text is treated as a secret, so it is overwritten when it is dropped.
 #[derive(Clone)]
 pub enum Arg {
     /// Absent.
     Null,
     /// A flag.
     Bool(bool),
-    /// A number; what is above 2^53 has to be a text.
+    /// A number; one above 2^53 must be a text.
     Number(f64),
     /// A text.
     Text(Secret<String>),
-    /// Names of scopes, out of this crate alone: hosts hand over a text or a list.
+    /// Names of scopes, only from this crate: hosts pass a text or a list.
     Names(Scope),
     /// Several values.
     List(Vec<Self>),
@@ -40,16 +40,16 @@ pub enum Arg {
     Pairs(Vec<(String, Self)>),
     /// A time.
     Time(UnixTime),
-    /// Members that nobody has defined.
+    /// Members without a defined type, as JSON.
     Json(Value),
-    /// Tokens, as the host holds them.
+    /// The host's tokens.
     Tokens(Arc<Tokens>),
     /// Any other type; only used to report the error.
     Other,
 }
 
 impl Arg {
-    /// What kind of thing it is, for people. Never what it says.
+    /// The kind of value, for people; never the value.
     const fn kind(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
@@ -82,10 +82,10 @@ impl fmt::Debug for Arg {
 pub struct Args(std::vec::IntoIter<Arg>);
 
 impl Args {
-    /// The next one.
+    /// Reads the next argument.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Why the argument is refused.
     pub fn take<F: Field>(&mut self, name: &'static str) -> Result<F, Refused> {
         F::read(self.0.next().unwrap_or(Arg::Null)).map_err(|unfit| match unfit {
             Unfit::Kind(given) => Refused::Argument(Mismatch {
@@ -120,14 +120,14 @@ impl From<Error> for Refused {
     }
 }
 
-/// An argument of a wrong type. It tells what kind of thing was given, never what.
+/// An argument of the wrong type. It names the kind of value that was given, never the value.
 #[derive(Debug, Clone, Copy)]
 pub struct Mismatch {
-    /// The argument, in snake case.
+    /// The argument's name, in snake case.
     pub name: &'static str,
-    /// What is wanted.
+    /// The expected kind of value.
     pub wanted: &'static str,
-    /// What was given.
+    /// The given kind of value.
     pub given: &'static str,
 }
 
@@ -154,7 +154,7 @@ impl fmt::Display for Mismatch {
 /// Why a value is not accepted for a field.
 #[derive(Debug)]
 pub enum Unfit {
-    /// It is this kind of thing.
+    /// The value is of this other kind.
     Kind(&'static str),
     /// The type is right, but the value is invalid.
     Value(Error),
@@ -166,20 +166,20 @@ impl From<Error> for Unfit {
     }
 }
 
-/// What a value is, for generators.
+/// The type of a value, for generators.
 #[derive(Debug, Clone, Copy)]
 pub enum Shape {
     /// A text.
     Text,
     /// A text that must not be shown.
     Secret,
-    /// A text about a person, which is shown to those who ask for it by name.
+    /// Personal data about a user, which is shown only when it is asked for by name.
     Personal,
     /// A flag.
     Flag,
-    /// A whole number, not below zero.
+    /// A non-negative integer.
     Whole,
-    /// One of these words, and what they are together.
+    /// One of these words, and the name of their type.
     Word(&'static str, &'static [&'static str]),
     /// Names of scopes.
     Names,
@@ -191,45 +191,45 @@ pub enum Shape {
     Pairs,
     /// A time.
     Time,
-    /// Members that nobody has defined.
+    /// Members without a defined type, as JSON.
     Json,
-    /// A list or an object of the host's, which crosses as JSON.
+    /// A list or an object of the host, which is passed as JSON.
     JsonText,
     /// Tokens.
     Tokens,
-    /// This, or nothing.
+    /// This shape, or nothing.
     Maybe(&'static Self),
 }
 
 /// A type that can cross the language boundary.
 pub trait Field: Sized {
-    /// What it is, for generators.
+    /// The shape of the type, for generators.
     const SHAPE: Shape;
     /// The expected type, for error messages: "a text".
     const WANTED: &'static str;
-    /// Whether it may be left out.
+    /// Whether the value may be left out.
     const OPTIONAL: bool = false;
 
-    /// Out of a value.
+    /// Converts from a value.
     ///
     /// # Errors
-    /// If it is none.
+    /// Why the value is not accepted.
     fn read(arg: Arg) -> Result<Self, Unfit>;
 
-    /// Into a value.
+    /// Converts into a value.
     fn write(self) -> Arg;
 }
 
 /// One argument or member, for generators.
 #[derive(Debug, Clone, Copy)]
 pub struct About {
-    /// Its name, in snake case.
+    /// The name, in snake case.
     pub name: &'static str,
-    /// What it is, line by line.
+    /// The description, line by line.
     pub text: &'static [&'static str],
-    /// Of which type.
+    /// The type.
     pub shape: Shape,
-    /// Whether it may be left out.
+    /// Whether the value may be left out.
     pub is_optional: bool,
 }
 
@@ -262,7 +262,7 @@ impl Field for String {
     }
 }
 
-/// A list or an object of the host's, as JSON.
+/// A list or an object of the host, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JsonText(pub String);
 
@@ -279,7 +279,7 @@ impl Field for JsonText {
     }
 }
 
-/// A text about a person. `Debug` does not show it.
+/// Personal data about a user. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Personal(pub String);
 

@@ -6,7 +6,7 @@ use oauth_core::error::Error;
 
 use crate::client::Client;
 
-/// What is signed, and with what.
+/// What is signed, and with which key.
 #[cfg_attr(
     not(feature = "crypto"),
     allow(dead_code, reason = "nothing signs there")

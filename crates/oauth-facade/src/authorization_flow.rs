@@ -1,5 +1,5 @@
-//! An authorization under way, as the hosts of other languages hold it: in one object, which may be
-//! shared by threads, kept as text, and redeemed once.
+//! A pending authorization for the hosts of other languages: one object, which threads may share, which can be stored
+//! as text, and is redeemed once.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,12 +18,12 @@ pub struct Flow {
     redirect_uri: String,
     state: Secret<String>,
     started_at: UnixTime,
-    /// The flow as text; nothing once it is spent.
+    /// The flow as text; `None` once it is spent.
     pending: Mutex<Option<Secret<String>>>,
 }
 
 impl Flow {
-    /// Of a flow that has begun.
+    /// Creates the object for a flow that has begun.
     pub fn new(pending: &Pending) -> Self {
         Self {
             issuer: pending.issuer().to_owned(),
@@ -42,64 +42,64 @@ impl Flow {
         Pending::from_json(text).map(|pending| Self::new(&pending))
     }
 
-    /// The issuer the person was sent to.
+    /// The issuer to which the user was sent.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// Where the callback must come to.
+    /// The redirect URI at which the callback must arrive.
     pub fn redirect_uri(&self) -> &str {
         &self.redirect_uri
     }
 
-    /// The key to find this flow by when several wait in one session.
+    /// The key by which to find this flow if several are pending in one session.
     pub const fn state(&self) -> &Secret<String> {
         &self.state
     }
 
-    /// When the flow began, for callers that let old flows lapse.
+    /// When the flow began, for callers that expire old flows.
     pub const fn started_at(&self) -> UnixTime {
         self.started_at
     }
 
-    /// Whether a callback carries this flow's state. Never, once it is spent.
+    /// Whether a callback carries this flow's state. Always false once the flow is spent.
     pub fn recognizes(&self, callback: &str) -> bool {
         self.pending()
             .is_ok_and(|pending| pending.recognizes(callback))
     }
 
-    /// The flow as text, to be kept where secrets belong.
+    /// The flow as text, to be stored where secrets belong.
     ///
     /// # Errors
-    /// `misuse.over` once it is spent.
+    /// `misuse.over` once the flow is spent.
     pub fn to_json(&self) -> Result<Secret<String>, Error> {
         self.held().clone().ok_or_else(spent)
     }
 
-    /// A copy of the flow, for whoever waits for its callback.
+    /// A copy of the flow, for the code that waits for its callback.
     ///
     /// # Errors
-    /// `misuse.over` once it is spent.
+    /// `misuse.over` once the flow is spent.
     pub fn pending(&self) -> Result<Pending, Error> {
         Pending::from_json(self.to_json()?.expose())
     }
 
-    /// Judges a callback and redeems its code. One that carries this flow's state spends the flow,
-    /// whatever the verdict: its code, if it has one, can be good only once. Any other is turned
-    /// away and the flow waits on, for anyone can make up a callback.
+    /// Checks a callback and redeems its code. A callback that carries this flow's state spends the flow, whatever the
+    /// result, because its code, if it has one, is valid only once. Any other is rejected and the flow stays pending,
+    /// because anyone can forge a callback.
     ///
     /// # Errors
-    /// `misuse.over` once it is spent, and those of [`oauth_core::Client::redeem`].
+    /// `misuse.over` once the flow is spent, and those of [`oauth_core::Client::redeem`].
     pub fn redeem(&self, client: &Client, callback: &str) -> Result<ErasedExchange, Error> {
         self.redeem_at(client, callback, None, Arrival::default())
     }
 
-    /// The same for a callback that arrived there, and for a token that is good at these of the resources that were
-    /// asked for, and at no others (RFC 8707 section 2.2).
+    /// The same, for a callback that arrived in this context and session, and for a token for only these of the
+    /// requested resources (RFC 8707 section 2.2).
     ///
     /// # Errors
-    /// `callback.context` and `callback.user` for another place than the one that the flow was begun in;
-    /// `resource.exceeds_grant` for a resource that was not asked for, and the flow waits on; else as
+    /// `callback.context` and `callback.user` if the flow was begun in another context or by another user;
+    /// `resource.exceeds_grant` for a resource that was not requested, and the flow stays pending; else those of
     /// [`Self::redeem`].
     pub fn redeem_at(
         &self,
@@ -127,7 +127,7 @@ impl Flow {
     }
 }
 
-/// Where a callback arrived, as hosts say it: in this context, in the session of this person.
+/// Where a callback arrived, as hosts report it: in this context, in the session of this user.
 pub fn arrival(context: Option<String>, user: Option<String>) -> Arrival {
     let arrival = match context {
         Some(context) => Arrival::default().in_context(context),

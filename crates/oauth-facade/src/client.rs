@@ -1,4 +1,4 @@
-//! The client for language bindings: strings in, machines out.
+//! The client for language bindings: takes strings and returns exchanges.
 
 #[cfg(feature = "sha2")]
 use oauth_core::Moment;
@@ -27,26 +27,26 @@ use crate::request::TokenRequest;
 use crate::server::Server;
 use crate::server_json::Facts;
 
-/// How to sign a person out at the server (OpenID Connect RP-Initiated Logout section 2).
+/// How to sign a user out at the server (OpenID Connect RP-Initiated Logout section 2).
 #[derive(Debug, Clone, Default)]
 pub struct EndSession {
     /// The ID token of the login.
     pub id_token_hint: Option<Secret<String>>,
-    /// Who is to be signed out.
+    /// A hint about the user who is to be signed out.
     pub logout_hint: Option<String>,
-    /// Where to come back to.
+    /// The URI to which the user returns.
     pub post_logout_redirect_uri: Option<String>,
-    /// What comes back with the person.
+    /// The value that comes back with the user.
     pub state: Option<Secret<String>>,
     /// Languages in order of preference.
     pub ui_locales: Option<String>,
 }
 
-/// This client, as one server knows it.
+/// A client of one server.
 #[derive(Debug, Clone)]
 pub struct Client {
     core: oauth_core::Client,
-    /// What verifies access tokens by asking about them, if signatures do not.
+    /// The verifier that introspects access tokens, if signatures are not verified instead.
     asking: Option<AccessTokenVerifier>,
 }
 
@@ -57,7 +57,7 @@ impl From<oauth_core::Client> for Client {
 }
 
 impl Client {
-    /// A client of `server`.
+    /// Creates a client of `server`.
     ///
     /// # Errors
     /// `client_auth.*`.
@@ -94,7 +94,7 @@ impl Client {
         oauth_core::Client::new(server.core.clone(), id, auth).map(Self::from)
     }
 
-    /// Google's own server, and the account's own name: anything else is a mistake.
+    /// Creates the client of a service account: the server must be Google's, and the client id the account's.
     #[cfg(all(feature = "crypto", feature = "providers"))]
     fn of_service_account(
         server: &Server,
@@ -114,15 +114,15 @@ impl Client {
         Ok(Self::from(client))
     }
 
-    /// A client that this server does not know yet, and that has no id: it registers one
-    /// ([`Register`](crate::Register)), and can do nothing else, which needs an id.
+    /// Creates a client that is not registered at this server yet, and has no id: it can register one
+    /// ([`Register`](crate::Register)), and do nothing that needs an id.
     #[must_use]
     pub fn unregistered(server: &Server) -> Self {
         oauth_core::Client::unregistered(server.core.clone()).into()
     }
 
-    /// A public client of a preset that was read from JSON; its file, which says how a secret is
-    /// sent, is not at hand.
+    /// Creates a public client of a preset that was read from JSON; the provider file, which says how a secret is sent,
+    /// is not available.
     fn of_preset(
         server: &Server,
         facts: &Facts,
@@ -144,7 +144,7 @@ impl Client {
         }))
     }
 
-    /// Holds the redirect URIs registered for this client.
+    /// Sets the redirect URIs registered for this client.
     ///
     /// # Errors
     /// `redirect_uri.refused`.
@@ -156,16 +156,16 @@ impl Client {
         Ok(self.core.with_redirect_uris(uris).into())
     }
 
-    /// Accepts ID tokens of this algorithm alone: the client's registered `id_token_signed_response_alg`.
+    /// Accepts only ID tokens of this algorithm: the client's registered `id_token_signed_response_alg`.
     ///
     /// # Errors
-    /// `key.algorithm` for a name that is none.
+    /// `key.algorithm` for an unknown name.
     pub fn with_id_token_signed_response_alg(self, name: &str) -> Result<Self, Error> {
         let alg = Alg::named(name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name))?;
         Ok(self.core.with_id_token_algs([alg]).into())
     }
 
-    /// Takes responses that are signed and encrypted as the client is registered, and no others.
+    /// Accepts only responses that are signed and encrypted as the client is registered.
     ///
     /// # Errors
     /// `key.algorithm`, `key.malformed`, `misuse.setup`.
@@ -174,18 +174,17 @@ impl Client {
         registration.apply(self.core).map(Self::from)
     }
 
-    /// Asks for tokens that are bound to this key, and takes no others (RFC 9449).
+    /// Requests tokens that are bound to this key, and accepts no others (RFC 9449).
     #[cfg(feature = "crypto")]
     #[must_use]
     pub fn with_dpop_key(self, key: &crate::DpopKey) -> Self {
         key.give_to(self.core).into()
     }
 
-    /// The same for a key that lives with the host, which is asked for each signature. `public_jwk` is its public
-    /// half.
+    /// The same, for a key held by the host, which is asked for each signature. `public_jwk` is its public half.
     ///
     /// # Errors
-    /// `key.malformed` for what is no public JWK, `key.algorithm` for one that does not sign by the algorithm.
+    /// `key.malformed` if it is not a public JWK, `key.algorithm` if the key does not fit the algorithm.
     #[cfg(feature = "sha2")]
     pub fn with_dpop_key_of_host(self, alg: &str, public_jwk: &str) -> Result<Self, Error> {
         let alg = Alg::named(alg).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(alg))?;
@@ -194,7 +193,7 @@ impl Client {
         Ok(self.core.with_dpop(key).into())
     }
 
-    /// Keeps to the profile of this name: `oauth21`, `strict`, `fapi2_security` or `fapi2_message_signing`.
+    /// Applies the profile of this name: `oauth21`, `strict`, `fapi2_security` or `fapi2_message_signing`.
     ///
     /// # Errors
     /// `misuse.setup` for another name.
@@ -207,7 +206,7 @@ impl Client {
         Ok(self.core.with_profile(profile).into())
     }
 
-    /// Accepts ID tokens that name these audiences beside the client.
+    /// Accepts ID tokens that name these audiences besides the client.
     #[must_use]
     pub fn with_trusted_audiences(self, audiences: Vec<String>) -> Self {
         self.core.with_trusted_audiences(audiences).into()
@@ -221,17 +220,17 @@ impl Client {
         self.core.with_header(name, value).map(Self::from)
     }
 
-    /// The same client for Rust code: a native driver's token source wants it.
+    /// The same client for Rust code, such as a native driver's token source.
     pub const fn core(&self) -> &oauth_core::Client {
         &self.core
     }
 
-    /// The same client as an API that asks about the tokens that it is shown (RFC 7662):
-    /// [`VerifyAccessToken`](crate::VerifyAccessToken) then verifies no signatures. All clones made from here on
-    /// share what the server said.
+    /// The same client as an API that introspects the tokens presented to it (RFC 7662):
+    /// [`VerifyAccessToken`](crate::VerifyAccessToken) then verifies no signatures. All clones made from here on share
+    /// the cached responses.
     ///
     /// # Errors
-    /// `key.algorithm`, and `misuse.setup` for what goes with nothing.
+    /// `key.algorithm`, and `misuse.setup` for settings that have no effect.
     #[cfg(feature = "sha2")]
     pub fn introspecting(&self, how: Introspecting) -> Result<Self, Error> {
         let asking = how.apply(self.core.introspecting_verifier(""))?;
@@ -241,7 +240,7 @@ impl Client {
         })
     }
 
-    /// What verifies the access tokens that are shown to this audience.
+    /// The verifier of access tokens that are presented to this audience.
     pub(crate) fn access_token_verifier(&self, audience: String) -> AccessTokenVerifier {
         match &self.asking {
             Some(asking) => asking.clone().with_audience(audience),
@@ -249,12 +248,12 @@ impl Client {
         }
     }
 
-    /// Whether it asks the server about access tokens.
+    /// Whether the client introspects access tokens.
     pub(crate) const fn asks_about_tokens(&self) -> bool {
         self.asking.is_some()
     }
 
-    /// Begins an authorization for which nothing has to be sent.
+    /// Begins an authorization that requires no request first.
     ///
     /// # Errors
     /// Those of [`oauth_core::Client::authorize`].
@@ -269,10 +268,10 @@ impl Client {
         })
     }
 
-    /// Begins an authorization with values that the host drew and hashed itself.
+    /// Begins an authorization with values that the host generated and hashed itself.
     ///
     /// # Errors
-    /// Those of [`oauth_core::Client::begin_authorization_with`], from the first step, and of what cannot be asked.
+    /// Those of [`oauth_core::Client::begin_authorization_with`], from the first step, and those of an invalid request.
     pub fn begin_authorization_with(
         &self,
         drawn: HostGeneratedValues,
@@ -284,12 +283,12 @@ impl Client {
         Ok(ErasedExchange::of::<_, Begun>(begin))
     }
 
-    /// Whether a callback is one of this flow, which is [`Pending::to_json`]'s text.
+    /// Whether a callback belongs to this flow.
     pub fn recognizes(&self, pending: &Pending, callback: &str) -> bool {
         self.core.recognizes(pending, callback)
     }
 
-    /// Judges a callback and redeems its code. `pending` is [`Pending::to_json`]'s text.
+    /// Checks a callback and redeems its code. `pending` is the text of [`Pending::to_json`].
     ///
     /// # Errors
     /// Those of [`oauth_core::Client::redeem`], and `stored.malformed`.
@@ -305,7 +304,7 @@ impl Client {
         self.core.redeem(pending, callback).map(ErasedExchange::new)
     }
 
-    /// Signs a person out at the server: the URL to open.
+    /// The URL to open to sign a user out at the server.
     ///
     /// # Errors
     /// Those of [`oauth_core::Client::end_session_url`], and `redirect_uri.refused`.
@@ -321,12 +320,12 @@ impl Client {
         Ok(url.as_str().to_owned())
     }
 
-    /// The server's public keys that are known, to store.
+    /// The cached public keys of the server, to store them.
     pub fn export_keys(&self) -> Option<String> {
         self.core.export_keys()
     }
 
-    /// Knows the keys that [`Self::export_keys`] wrote, unless newer ones are known.
+    /// Adds the keys that [`Self::export_keys`] wrote, unless newer ones are cached.
     ///
     /// # Errors
     /// Those of [`oauth_core::Client::import_keys`].
@@ -334,7 +333,7 @@ impl Client {
         self.core.import_keys(text)
     }
 
-    /// Asks the token endpoint.
+    /// Sends a request to the token endpoint.
     pub(crate) fn token<G: Grant + Send + 'static>(
         &self,
         grant: G,

@@ -9,8 +9,8 @@ use oauth_core::{client_auth::ClientIdParameter, workload::SubjectToken};
 /// How the client authenticates.
 #[derive(Debug, Clone)]
 pub enum Auth {
-    /// As the preset documents it, with this secret; without one, as a public client. A server
-    /// without a preset gets it as its metadata say, `client_secret_basic` where they say nothing.
+    /// As the preset documents it, with this secret; without one, as a public client. For a server without a preset,
+    /// its metadata determines the method; `client_secret_basic` if it lists none.
     Documented(Option<Secret<String>>),
     /// A public client.
     None,
@@ -25,16 +25,16 @@ pub enum Auth {
     #[cfg(feature = "crypto")]
     PrivateKeyJwt(PrivateKeyJwt),
     /// A service account of Google, with the text of its file; its own tokens are those of the account, or of this
-    /// person.
+    /// user.
     #[cfg(all(feature = "crypto", feature = "providers"))]
     ServiceAccount(Secret<String>, Option<String>),
-    /// As a client file or environment variables say.
+    /// As configured by a client file or environment variables.
     #[cfg(feature = "providers")]
     Settings(Box<oauth_providers::ClientSettings>),
     /// A workload's token, which is exchanged for the client's own tokens; and whether the client is named.
     #[cfg(feature = "providers")]
     Exchange(SubjectToken, ClientIdParameter),
-    /// A workload's token.
+    /// A workload's token as the client assertion.
     Federated(FederatedAssertion),
     /// The certificate of the connection (RFC 8705).
     Tls(Certificate),
@@ -44,11 +44,11 @@ pub enum Auth {
 #[cfg(feature = "crypto")]
 #[derive(Debug, Clone)]
 pub struct SecretJwt {
-    /// The secret.
+    /// The client secret.
     pub secret: Secret<String>,
     /// `HS256`, `HS384` or `HS512`.
     pub alg: String,
-    /// The `aud`, where it is not the issuer.
+    /// The `aud`, if it is not the issuer.
     pub audience: Option<String>,
 }
 
@@ -56,22 +56,22 @@ pub struct SecretJwt {
 #[cfg(feature = "crypto")]
 #[derive(Debug, Clone)]
 pub struct PrivateKeyJwt {
-    /// The keys, the newest first: PEM (PKCS#8, PKCS#1, SEC1) or JWKs. The newest that the server can take signs.
+    /// The keys, the newest first: PEM (PKCS#8, PKCS#1, SEC1) or JWKs. The newest that the server supports signs.
     pub keys: Vec<Secret<String>>,
-    /// What decrypts those that are encrypted (PKCS#8 with PBES2).
+    /// The passphrase of the encrypted keys (PKCS#8 with PBES2).
     pub passphrase: Option<Secret<String>>,
     /// The algorithm; by default one that the key and the server both know.
     pub alg: Option<String>,
-    /// The `kid` of the header, of the one key. Several are named by their JWKs, or by their thumbprints.
+    /// The `kid` in the header, if there is one key. Several keys are named by their JWKs, or by their thumbprints.
     pub kid: Option<String>,
-    /// The `x5t#S256` of the header, of the one key: the base64url of the certificate's SHA-256.
+    /// The `x5t#S256` in the header, if there is one key: the base64url of the certificate's SHA-256.
     pub certificate_thumbprint: Option<String>,
-    /// The `aud`, where it is not the issuer.
+    /// The `aud`, if it is not the issuer.
     pub audience: Option<String>,
 }
 
 impl Auth {
-    /// The method at this server, which is none of a preset.
+    /// The method at this server, which does not come from a preset.
     ///
     /// # Errors
     /// `client_auth.no_usable_method`, `key.*`, `jws.key_too_small`.
@@ -138,8 +138,8 @@ mod assertion {
         /// serve at the client's `jwks_uri`.
         ///
         /// # Errors
-        /// `key.*`; `misuse.setup` for no key, for two of one name, and for what is said of one key where there
-        /// are several.
+        /// `key.*`; `misuse.setup` if there is no key, if two have the same name, or if a setting for one key is given
+        /// with several.
         pub fn public_jwks(&self) -> Result<String, Error> {
             let keys = self.all()?;
             Ok(match &self.kid {

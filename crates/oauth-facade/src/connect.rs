@@ -1,4 +1,4 @@
-//! Connections to APIs known by their URL alone, for language bindings.
+//! Connections to APIs of which only the URL is known, for language bindings.
 
 use oauth_core::client_auth::ClientAuth;
 use oauth_core::endpoint::registration::Registration;
@@ -13,35 +13,35 @@ use crate::api::Api;
 use crate::client_auth::Auth;
 use crate::server::{Transport, parse_issuer};
 
-/// What a host says of an API and of itself. What is empty is found out.
+/// The host's settings for an API and for itself. Empty ones are discovered.
 #[derive(Debug, Clone)]
 pub struct Connect {
     /// The URL of the API.
     pub url: String,
     /// Whether the API and its server may be plain http on a loopback address.
     pub transport: Transport,
-    /// The name by which the client registers itself as a native app, unless `client_metadata` say more.
+    /// The name by which the client registers itself as a native app, unless there is `client_metadata`.
     pub client_name: Option<String>,
-    /// By which metadata it registers itself, as JSON (RFC 7591 section 2).
+    /// The metadata with which the client registers itself, as JSON (RFC 7591 section 2).
     pub client_metadata: Option<String>,
     /// The initial access token (RFC 7591 section 3).
     pub initial_access_token: Option<Secret<String>>,
-    /// The URL of the client's metadata document, which is its id at servers that take such.
+    /// The URL of the client's metadata document, which is its id at servers that accept such ids.
     pub client_metadata_url: Option<String>,
     /// The id of a client that was registered by hand, at `issuer`.
     pub client_id: Option<String>,
-    /// The server that knows it; with `issuers` alone, the first of them.
+    /// The issuer where that client is registered; with only `issuers`, the first of them.
     pub issuer: Option<String>,
     /// The servers that may be asked, whichever others the API names.
     pub issuers: Vec<String>,
     /// `authorization_code`, or `client_credentials` for a client that acts for itself, or
-    /// `urn:ietf:params:oauth:grant-type:jwt-bearer` where an identity provider vouches for a person.
+    /// `urn:ietf:params:oauth:grant-type:jwt-bearer` if an identity provider vouches for the user.
     pub grant_type: Option<String>,
-    /// Whether the API's server is sent no `resource` (RFC 8707), since it refuses such.
+    /// Whether no `resource` (RFC 8707) is sent to the API's server, because it refuses that parameter.
     pub without_resource: bool,
-    /// The values of `WWW-Authenticate` of an answer that was met already.
+    /// The values of `WWW-Authenticate` of a response that was already received.
     pub challenges: Vec<String>,
-    /// Those of the API's tokens, as the connection learns of them.
+    /// The proofs for the API's tokens, as the connection learns of them.
     pub proofs: Proofs,
 }
 
@@ -49,7 +49,7 @@ impl Connect {
     /// The grant type of an identity assertion (draft-ietf-oauth-identity-assertion-authz-grant section 4.4).
     pub const IDENTITY_ASSERTION: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
-    /// What a person who enters a code agrees to, for its prompt.
+    /// What a user who enters a code agrees to, for the prompt.
     pub fn purpose(&self) -> String {
         match &self.client_name {
             Some(name) => format!("let {name} use {}", self.url),
@@ -57,7 +57,7 @@ impl Connect {
         }
     }
 
-    /// To the API at this URL.
+    /// Settings for the API at this URL.
     pub fn new(url: impl Into<String>, transport: Transport) -> Self {
         Self {
             url: url.into(),
@@ -76,7 +76,7 @@ impl Connect {
         }
     }
 
-    /// The same, as the core says it.
+    /// The same, as a type of the core.
     ///
     /// # Errors
     /// `resource.syntax`, `url.*`, `issuer.*`, `client_metadata.*`, `resource_metadata.url`; `misuse.setup` for a
@@ -110,7 +110,7 @@ impl Connect {
         request.challenge(self.challenges.iter().map(String::as_bytes))
     }
 
-    /// What lies beneath the URL, and no more of its origin. Where a reply wants more of a person, they are asked.
+    /// The API below the URL, and nothing else on its origin. If a reply requires a step-up, the user is asked.
     ///
     /// # Errors
     /// Those of [`Self::to_core`].
@@ -175,7 +175,7 @@ impl Auth {
     /// How the client authenticates at a server that is not known yet.
     ///
     /// # Errors
-    /// From the function: `client_auth.*`, `key.*`.
+    /// The returned function's: `client_auth.*`, `key.*`.
     pub fn at_any(
         self,
     ) -> impl Fn(&server::Server) -> Result<ClientAuth, Error> + Send + Sync + 'static {

@@ -10,13 +10,13 @@ use oauth_core::{Client as Core, Secret, json};
 /// A private key to which tokens are bound.
 #[derive(Debug, Clone)]
 pub struct DpopKey {
-    /// None where it lives elsewhere.
+    /// `None` if the key is held elsewhere.
     private: Option<oauth_crypto::DpopKey>,
     core: dpop::DpopKey,
 }
 
 impl DpopKey {
-    /// This key, such as a store had it.
+    /// Wraps this key, for example from a store.
     ///
     /// # Errors
     /// `key.algorithm`.
@@ -28,11 +28,11 @@ impl DpopKey {
         })
     }
 
-    /// A key that lives elsewhere (KMS, HSM), by its public half as a JWK: each
+    /// A key that is held elsewhere (KMS, HSM), by its public half as a JWK: each
     /// [`SigningJob`](oauth_core::exchange::SigningJob) has this holder.
     ///
     /// # Errors
-    /// `key.malformed` for what is no public JWK, `key.algorithm` for one that does not sign by the algorithm.
+    /// `key.malformed` if it is not a public JWK, `key.algorithm` if the key does not fit the algorithm.
     pub fn held(alg: &str, public_jwk: &str, holder: Holder) -> Result<Self, Error> {
         let key = SigningKey::host("dpop", named(alg)?).held_by(holder);
         let core = dpop::DpopKey::new(key, PublicJwk::parse(public_jwk)?)?;
@@ -42,7 +42,7 @@ impl DpopKey {
         })
     }
 
-    /// A new key of this algorithm, such as `ES256`.
+    /// Generates a new key of this algorithm, such as `ES256`.
     ///
     /// # Errors
     /// `key.algorithm`, `key.malformed`.
@@ -50,8 +50,8 @@ impl DpopKey {
         Self::of(oauth_crypto::DpopKey::generate(named(alg)?)?)
     }
 
-    /// Reads a private key in PEM or as a JWK, decrypted with a passphrase if there is one: for this algorithm, or
-    /// the first that it can sign by.
+    /// Reads a private key in PEM or as a JWK, decrypted with a passphrase if there is one: for this algorithm, or the
+    /// first with which it can sign.
     ///
     /// # Errors
     /// `key.*`.
@@ -73,7 +73,7 @@ impl DpopKey {
         self.core.thumbprint()
     }
 
-    /// Its public half as a JWK, in JSON.
+    /// The key's public half as a JWK, in JSON.
     pub fn public_jwk(&self) -> String {
         json::value_text(&self.core.public_jwk().to_value())
     }
@@ -81,7 +81,7 @@ impl DpopKey {
     /// The key as PKCS#8 in PEM, to store where secrets belong.
     ///
     /// # Errors
-    /// `key.malformed` if the key cannot be written, `misuse.setup` for one that lives elsewhere.
+    /// `key.malformed` if the key cannot be written, `misuse.setup` for one that is held elsewhere.
     pub fn private_pem(&self) -> Result<Secret<String>, Error> {
         let elsewhere =
             || Error::from(Misuse::Setup).about("this key lives elsewhere, and stays there");
@@ -89,12 +89,12 @@ impl DpopKey {
         Ok(Secret::new(private.to_pem()?.to_string()))
     }
 
-    /// The key, as clients and connections take it.
+    /// The key, in the form that clients and connections use.
     pub const fn core(&self) -> &dpop::DpopKey {
         &self.core
     }
 
-    /// The client with tokens that are bound to this key.
+    /// The client with tokens bound to this key.
     pub(crate) fn give_to(&self, client: Core) -> Core {
         client.with_dpop(self.core.clone())
     }
@@ -103,7 +103,7 @@ impl DpopKey {
 /// The algorithm of this name.
 ///
 /// # Errors
-/// `key.algorithm` for a name that is none.
+/// `key.algorithm` for an unknown name.
 pub fn named(name: &str) -> Result<Alg, Error> {
     Alg::named(name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name))
 }

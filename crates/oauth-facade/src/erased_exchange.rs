@@ -25,8 +25,8 @@ pub enum ErasedStep {
     Sleep(Duration),
     /// Sign this; then [`ErasedExchange::signed`] or [`ErasedExchange::lost`].
     Sign(SigningJob),
-    /// Verify this; then [`ErasedExchange::verified`] or [`ErasedExchange::lost`]. With the feature `crypto` a machine does
-    /// so by itself.
+    /// Verify this; then [`ErasedExchange::verified`] or [`ErasedExchange::lost`]. With the feature `crypto` an
+    /// exchange does so itself.
     Verify(VerificationJob),
     /// The exchange has ended.
     Done(Record),
@@ -41,7 +41,7 @@ pub struct Outgoing {
     pub url: String,
     /// Names in lower case, in no particular order.
     pub headers: Vec<(String, String)>,
-    /// The body, shared with the exchange's own memory, which is overwritten once nobody holds it.
+    /// The body, shared with the exchange's own memory, which is overwritten once it is no longer referenced.
     pub body: Bytes,
 }
 
@@ -57,7 +57,7 @@ pub struct Reply {
 }
 
 impl ErasedExchange {
-    /// Any exchange whose output has a record.
+    /// Wraps an exchange whose output has a record.
     pub fn new<E>(exchange: E) -> Self
     where
         E: Exchange + Send + 'static,
@@ -66,7 +66,7 @@ impl ErasedExchange {
         Self::of::<E, E::Output>(exchange)
     }
 
-    /// Any exchange whose output converts into this record.
+    /// Wraps an exchange whose output converts into this record.
     pub fn of<E, R>(exchange: E) -> Self
     where
         E: Exchange + Send + 'static,
@@ -76,7 +76,7 @@ impl ErasedExchange {
         Self(exchange.and_then(record).boxed())
     }
 
-    /// One whose first step is its last: nobody is asked.
+    /// An exchange whose first step is its last: nothing is sent.
     pub fn ready<R>(record: R) -> Self
     where
         R: Into<Record> + Send + 'static,
@@ -84,7 +84,7 @@ impl ErasedExchange {
         Self::new(Ready(Some(record)))
     }
 
-    /// The first step.
+    /// Takes the first step.
     ///
     /// # Errors
     /// Those of the exchange; `misuse.out_of_order` and `misuse.over` for a wrong call.
@@ -92,43 +92,43 @@ impl ErasedExchange {
         self.step(at, Input::Begin)
     }
 
-    /// The server answered.
+    /// Continues with the server's reply.
     ///
     /// # Errors
-    /// As [`Self::begin`].
+    /// Those of [`Self::begin`].
     pub fn reply(&mut self, at: &Moment, reply: Reply) -> Result<ErasedStep, Error> {
         let reply = reply.into_response()?;
         self.step(at, Input::Reply(reply))
     }
 
-    /// No answer arrived, or no signature was made.
+    /// Continues without an answer: none arrived, or no signature was made.
     ///
     /// # Errors
-    /// As [`Self::begin`].
+    /// Those of [`Self::begin`].
     pub fn lost(&mut self, at: &Moment, cause: Cause) -> Result<ErasedStep, Error> {
         self.step(at, Input::Lost(cause))
     }
 
-    /// The pause has elapsed.
+    /// Continues after the pause.
     ///
     /// # Errors
-    /// As [`Self::begin`].
+    /// Those of [`Self::begin`].
     pub fn elapsed(&mut self, at: &Moment) -> Result<ErasedStep, Error> {
         self.step(at, Input::Elapsed)
     }
 
-    /// The signature, in the form JWS uses for its algorithm.
+    /// Continues with the signature, in the form that JWS uses for its algorithm.
     ///
     /// # Errors
-    /// As [`Self::begin`].
+    /// Those of [`Self::begin`].
     pub fn signed(&mut self, at: &Moment, signature: Vec<u8>) -> Result<ErasedStep, Error> {
         self.step(at, Input::Signed(signature.into()))
     }
 
-    /// Whether what was to be verified is good.
+    /// Continues with whether the signature or hash is valid.
     ///
     /// # Errors
-    /// As [`Self::begin`].
+    /// Those of [`Self::begin`].
     pub fn verified(&mut self, at: &Moment, is_good: bool) -> Result<ErasedStep, Error> {
         self.step(at, Input::Verified(is_good))
     }
@@ -161,7 +161,7 @@ impl ErasedExchange {
     }
 }
 
-/// What is known already.
+/// An exchange whose output is already known.
 struct Ready<R>(Option<R>);
 
 impl<R> Exchange for Ready<R> {
@@ -220,7 +220,7 @@ impl Reply {
             let Some(key) = field_named(name.as_bytes(), &READ) else {
                 continue;
             };
-            // White space around a value is not part of it (RFC 9110 section 5.5), whoever left it.
+            // White space around a value is not part of it (RFC 9110 section 5.5), even if a host left it.
             let value =
                 HeaderValue::from_maybe_shared(trimmed(value)).map_err(|_| refused(&name))?;
             response.headers_mut().append(key, value);
@@ -229,7 +229,7 @@ impl Reply {
     }
 }
 
-/// What a name is made of (RFC 9110 section 5.6.2).
+/// Whether the text can be a field name (RFC 9110 section 5.6.2).
 fn is_token(name: &str) -> bool {
     let is_part = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     !name.is_empty() && name.bytes().all(is_part)

@@ -1,4 +1,4 @@
-//! Turns an error code that a host language hands back into an [`Error`] again.
+//! Turns an error code that a host language passes back into an [`Error`] again.
 
 use std::error;
 use std::fmt;
@@ -17,8 +17,8 @@ impl fmt::Display for HostMessage {
 
 impl error::Error for HostMessage {}
 
-/// The error of this code, for hosts that were handed one as their language has it. A refusal, and an unknown code,
-/// ours, is the loss of an answer.
+/// The error with this code, for hosts that received one as an error of their language. A refusal, or an unknown code,
+/// becomes the loss of an answer.
 pub fn error_from_code(code: &str, why: &str) -> Error {
     let cause = || Cause::unknown(HostMessage(why.to_owned()));
     match Row::all().find(|row| row.code() == code) {

@@ -5,19 +5,19 @@ use oauth_core::authorization_details::AuthorizationDetails;
 use oauth_core::error::Error;
 use oauth_core::json::Value;
 
-/// The `authorization_details` that were granted (section 7), as a list of objects; `None` if the server says nothing.
+/// The `authorization_details` that were granted (section 7), as a list of objects; `None` if the server lists none.
 ///
 /// # Errors
-/// `token.malformed` for what are none.
+/// `token.malformed` if they are malformed.
 pub fn authorization_details(tokens: &Tokens) -> Result<Option<Value>, Error> {
     Ok(tokens.authorization_details()?.as_ref().map(list))
 }
 
-/// Those of the `authorization_details` in `wanted`, a JSON array, that were not granted: there is none of this type, or
-/// it lacks something of what section 2.2 defines. What a type defines for itself is for the caller to compare.
+/// The `authorization_details` in `wanted`, a JSON array, that were not granted: there is none of this type, or it
+/// lacks something that section 2.2 defines. The members that a type itself defines are for the caller to compare.
 ///
 /// # Errors
-/// `authorization_details.malformed` for a text that is no such array, `token.malformed` for what was granted.
+/// `authorization_details.malformed` for a text that is not such an array, `token.malformed` for what was granted.
 pub fn missing_authorization_details(tokens: &Tokens, wanted: &str) -> Result<Value, Error> {
     let wanted = AuthorizationDetails::parse(wanted)?;
     let granted = tokens.authorization_details()?.unwrap_or_default();

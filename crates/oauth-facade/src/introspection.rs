@@ -10,22 +10,22 @@ use std::time::Duration;
 
 use crate::op::arguments;
 
-/// How many answers are kept, unless said.
+/// How many responses are cached by default.
 #[cfg(feature = "sha2")]
 const ENTRIES: u64 = 1000;
 
 arguments! {
-    /// How an API asks about tokens, and what it remembers.
+    /// How an API introspects tokens, and caches the responses.
     pub struct Introspecting {
-        /// The algorithm of signed answers (RFC 9701), as registered: introspection_signed_response_alg. Plain
-        /// answers are then refused.
+        /// The algorithm of signed responses (RFC 9701), as registered: introspection_signed_response_alg. Plain
+        /// responses are then refused.
         pub signed_response_alg: Option<String>,
-        /// The name that the server has for this API in the aud of a signed answer, if it is not the client id.
+        /// The server's name for this API in the aud of a signed response, if it is not the client id.
         pub signed_response_audience: Option<String>,
-        /// For how many seconds an answer is believed, and never beyond the end of the token. Without it, each
-        /// call is a request.
+        /// For how many seconds a response is cached, but never beyond the expiry of the token. Without it, each call
+        /// sends a request.
         pub cache_max_age: Option<u64>,
-        /// How many answers are kept at most: 1000 unless you say.
+        /// The largest number of cached responses: 1000 by default.
         pub cache_entries: Option<u64>,
     }
 }
@@ -53,7 +53,7 @@ impl Introspecting {
     }
 }
 
-/// A signed answer, if one is registered.
+/// The form of a signed response, if one is registered.
 pub(crate) fn signed_response(
     alg: Option<String>,
     audience: Option<String>,

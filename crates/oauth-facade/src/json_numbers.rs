@@ -2,11 +2,11 @@
 
 use oauth_core::json::Value;
 
-/// The largest whole number up to which a double holds each (2^53 - 1).
+/// The largest integer up to which a double represents every integer (2^53 - 1).
 const SAFE: u64 = (1 << 53) - 1;
 
-/// `value` with every whole number that a double would round as a text of the same digits. A wrong id
-/// looks like a right one, and is found out late.
+/// `value` with every integer that a double would round replaced by a string of the same digits. A rounded id looks
+/// correct, and the error is noticed late.
 pub fn for_doubles(value: Value) -> Value {
     match value {
         Value::Number(number) => {

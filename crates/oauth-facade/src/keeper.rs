@@ -21,8 +21,7 @@ use crate::request::TokenRequest;
 const STORE: &str = "store";
 
 /// Converts an error of a host's store. One whose endpoint is the store is passed on unchanged;
-/// any other error comes from another server, and only means that the store gave no
-/// answer.
+/// any other error comes from another server, and only means that the store did not answer.
 pub fn of_store(error: Error) -> Error {
     match error.endpoint() {
         Some(STORE) => error,
@@ -30,8 +29,7 @@ pub fn of_store(error: Error) -> Error {
     }
 }
 
-/// One grant, kept fresh; see [`oauth_core::flow::keeper`]. It has a lock of its own, held for
-/// decisions only.
+/// One grant, kept fresh; see [`oauth_core::flow::keeper`]. It has its own lock, held only for decisions.
 pub struct Keeper(Mutex<State>);
 
 struct State {
@@ -42,7 +40,7 @@ struct State {
 
 type ExchangeResult = Arc<Mutex<Option<Result<Tokens, Error>>>>;
 
-/// What identifies a grant, and how it is to be kept fresh.
+/// What identifies a grant, and how it is kept fresh.
 #[derive(Debug, Clone, Default)]
 pub struct GrantSettings {
     /// The subject of the grant.
@@ -55,12 +53,12 @@ pub struct GrantSettings {
     /// The length of a lease, if not 10 s. A session extends it while a request runs.
     pub lease: Option<Duration>,
     /// The longest time that a token request may take, if not 30 s: the host must ensure that none takes
-    /// longer. Only resending a token of unknown fate waits for it.
+    /// longer. Only resending a token that may have been used waits for it.
     pub longest_request: Option<Duration>,
     /// How long before its unused refresh token expires an idle grant is refreshed, see
     /// [`Policy::keep_alive`]; `None` means never.
     pub keep_alive: Option<Duration>,
-    /// How long before the end of a person's authorization notice is given, if not 7 days.
+    /// How long before the end of a user's authorization a notice is given, if not 7 days.
     pub notice: Option<Duration>,
 }
 
@@ -79,7 +77,7 @@ impl GrantSettings {
         }
     }
 
-    /// The id of a person's grant.
+    /// The id of a user's grant.
     ///
     /// # Errors
     /// Those of [`TokenRequest`].
@@ -91,10 +89,10 @@ impl GrantSettings {
         Ok(id.requesting(self.request.to_core()?))
     }
 
-    /// The policy of its keeper.
+    /// The policy of the grant's keeper.
     ///
     /// # Errors
-    /// `misuse.setup` for any other word.
+    /// `misuse.setup` for an unknown word.
     pub fn policy(&self) -> Result<Policy, Error> {
         let mut policy = Policy::default();
         policy.reuse = match self.reuse.as_deref() {
@@ -114,14 +112,14 @@ impl GrantSettings {
     }
 }
 
-/// What a caller does.
+/// What a caller has to do.
 #[derive(Debug)]
 pub enum Decision {
     /// Use these tokens.
     UseToken(Arc<Tokens>),
-    /// Use these tokens, and renew in the background: go on with [`Keeper::begin`].
+    /// Use these tokens, and renew in the background: continue with [`Keeper::begin`].
     UseAndRenew(Arc<Tokens>),
-    /// Renew for all: go on with [`Keeper::begin`].
+    /// Renew for all: continue with [`Keeper::begin`].
     Renew,
     /// Wait for the caller that renews.
     Wait,
@@ -132,22 +130,22 @@ pub enum Decision {
 pub enum Task {
     /// Read the record; then [`Keeper::loaded`].
     Load,
-    /// Take the lease, or with a time of zero release it; then [`Keeper::leased`].
+    /// Acquire the lease, or release it if the time is zero; then [`Keeper::leased`].
     Lease {
-        /// The holder.
+        /// The holder of the lease.
         holder: String,
-        /// How long.
+        /// The duration of the lease.
         ttl: Duration,
     },
     /// Save the record if it is at this version; then [`Keeper::saved`].
     Save {
-        /// What to save.
+        /// The record to save.
         record: Secret<String>,
         /// The version it replaces, 0 for none.
         version: u64,
-        /// When it should be renewed, for a store that can find records by that.
+        /// When the grant should be renewed, for a store that can find records by this time.
         due: Option<UnixTime>,
-        /// When it is no longer needed, if known.
+        /// When the record is no longer needed, if known.
         until: Option<UnixTime>,
     },
     /// Run this exchange to its end; then [`Keeper::completed`].
@@ -159,7 +157,7 @@ pub enum Task {
 }
 
 impl Keeper {
-    /// Tokens for the client itself.
+    /// Keeps tokens for the client itself.
     ///
     /// # Errors
     /// Those of [`TokenRequest`], and `misuse.setup` for an unknown word in `keep`.
@@ -168,7 +166,7 @@ impl Keeper {
         Ok(Self::of(keeper.with_policy(keep.policy()?)))
     }
 
-    /// Tokens of a person: these, or those of the store if none are given.
+    /// Keeps tokens of a user: these, or those of the store if none are given.
     ///
     /// # Errors
     /// `stored.issuer` for tokens of another server or client; `misuse.setup`.
@@ -186,12 +184,11 @@ impl Keeper {
         }))
     }
 
-    /// One of the two, by the `grant_type` of what it will ask for: `client_credentials`, for the
+    /// One of the two, by the `grant_type` of its requests: `client_credentials`, for the
     /// scope of `keep`, or `refresh_token`.
     ///
     /// # Errors
-    /// As theirs, and `misuse.setup` for any other grant type, and for tokens of a person given for
-    /// `client_credentials`.
+    /// Those of both, and `misuse.setup` for any other grant type, and for a user's tokens with `client_credentials`.
     pub fn of_grant(
         client: &Client,
         at: &Moment,
@@ -218,7 +215,7 @@ impl Keeper {
     /// Shares the grant through a store.
     ///
     /// # Errors
-    /// `misuse.setup` for a person's grant that does not say whose: two people would share a record.
+    /// `misuse.setup` for a user's grant without a subject, because two users would share a record.
     pub fn shared(self) -> Result<Self, Error> {
         let state = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         if state.keeper.id().owner == GrantOwner::Person(None) {
@@ -234,7 +231,7 @@ impl Keeper {
         self.state().keeper.key()
     }
 
-    /// Decides what a caller does, who may know of a token that a resource server refused.
+    /// Decides what a caller has to do. `refused` is a token that a resource server refused, if any.
     ///
     /// # Errors
     /// Why there is no token.
@@ -248,12 +245,12 @@ impl Keeper {
         })
     }
 
-    /// Discards exactly this token.
+    /// Discards this token, and no other.
     pub fn refuse(&self, refused: &Tokens) {
         self.state().keeper.refuse(refused);
     }
 
-    /// Takes the tokens of a new login; the next renewal stores them.
+    /// Adopts the tokens of a new login; the next renewal stores them.
     ///
     /// # Errors
     /// `stored.issuer`.
@@ -264,7 +261,7 @@ impl Keeper {
     /// Adopts a record that the store pushed.
     ///
     /// # Errors
-    /// `stored.*` for a record that cannot be read, or is another grant's.
+    /// `stored.*` for a record that cannot be read, or belongs to another grant.
     pub fn learn(&self, at: &Moment, version: u64, record: Secret<String>) -> Result<(), Error> {
         self.state().keeper.learn(at, Entry { version, record })
     }
@@ -298,93 +295,93 @@ impl Keeper {
         self.state().keeper.last_error().cloned()
     }
 
-    /// The lease to extend while the exchange of [`Task::Run`] runs: in this name, for so long, as
-    /// often as the second time says. Nothing if none is held.
+    /// The lease to extend while the exchange of [`Task::Run`] runs: its holder, its duration, and how often to extend
+    /// it. `None` if no lease is held.
     pub fn lease_extension(&self) -> Option<(String, Duration, Duration)> {
         let extension = self.state().keeper.lease_extension()?;
         Some((extension.holder, extension.ttl, extension.every))
     }
 
     /// How long to wait before unsaved tokens are saved again; `None` if there are none.
-    /// After it, [`Self::save_again`].
+    /// Then call [`Self::save_again`].
     pub fn retry_after(&self, at: &Moment) -> Option<Duration> {
         self.state().keeper.retry_after(at.now())
     }
 
-    /// Begins to save unsaved tokens: go on with [`Self::begin`]. `false` if there are
+    /// Begins to save unsaved tokens: continue with [`Self::begin`]. `false` if there are
     /// none, or a renewal is in progress.
     pub fn save_again(&self) -> bool {
         self.state().keeper.save_again()
     }
 
-    /// How long to wait before [`Self::upkeep`] has something to say; nothing if it never will, or while a renewal is
-    /// under way. Ask again after each renewal, and after each upkeep.
+    /// How long to wait before [`Self::upkeep`] returns something; `None` if it never will, or while a renewal is under
+    /// way. Ask again after each renewal, and after each upkeep.
     pub fn upkeep_after(&self, at: &Moment) -> Option<Duration> {
         self.state().keeper.upkeep_after(at.now())
     }
 
-    /// What is to be done for the grant now though nobody asks: [`Upkeep::Renew`] is a renewal to be begun, for
-    /// nobody who waits.
+    /// What has to be done for the grant now without a caller: [`Upkeep::Renew`] is a renewal to begin, for which no
+    /// caller waits.
     pub fn upkeep(&self, at: &Moment) -> Option<Upkeep> {
         self.state().keeper.upkeep(at.now())
     }
 
-    /// Begins no renewal from now on, for a host that shuts down.
+    /// Begins no renewal from now on, for a host that is shutting down.
     pub fn drain(&self) {
         self.state().keeper.drain();
     }
 
-    /// The host abandons a renewal.
+    /// Records that the host abandons a renewal.
     pub fn abandon(&self, at: &Moment) {
         let mut state = self.state();
         state.flight = None;
         state.keeper.abandon(at);
     }
 
-    /// A renewal to its end as one exchange, in place of [`Self::begin`] and the tasks that follow: for a
-    /// grant that is not shared, whose renewal asks for nothing but requests. It ends with the tokens, or
-    /// with `misuse.setup` if the grant is shared. Dropped before its end, it is [abandoned](Self::abandon).
+    /// A complete renewal as one exchange, instead of [`Self::begin`] and the tasks that follow: for a grant that is
+    /// not shared, whose renewal needs only requests. It ends with the tokens, or with `misuse.setup` if the grant is
+    /// shared. If it is dropped before its end, it is [abandoned](Self::abandon).
     pub fn renewal(self: &Arc<Self>, at: &Moment) -> ErasedExchange {
         ErasedExchange::new(Renewal::new(Arc::clone(self), at.clone()))
     }
 
-    /// The first task of a renewal.
+    /// Begins a renewal, and returns its first task.
     ///
     /// # Errors
-    /// The end of the renewal, for everyone who waited: so it is for every method that follows.
+    /// An error ends the renewal for all callers that wait; this applies to all methods that follow.
     pub fn begin(&self, at: &Moment) -> Result<Task, Error> {
         self.step(at, Event::Begin)
     }
 
-    /// The record and its version, if there is one.
+    /// Continues with the record and its version, if there is one.
     ///
     /// # Errors
-    /// As [`Self::begin`].
+    /// Those of [`Self::begin`].
     pub fn loaded(&self, at: &Moment, entry: Option<(u64, Secret<String>)>) -> Result<Task, Error> {
         let entry = entry.map(|(version, record)| Entry { version, record });
         self.step(at, Event::Loaded(entry))
     }
 
-    /// How long another worker holds the lease; `None` if it was won, or released.
+    /// Continues with how long another worker holds the lease; `None` if it was acquired or released.
     ///
     /// # Errors
-    /// As [`Self::begin`].
+    /// Those of [`Self::begin`].
     pub fn leased(&self, at: &Moment, held: Option<Duration>) -> Result<Task, Error> {
         self.step(at, Event::Leased(held.map_or(Lease::Won, Lease::Held)))
     }
 
-    /// The new version, or `None` if the record was at another one.
+    /// Continues with the new version, or `None` if the record was at another one.
     ///
     /// # Errors
-    /// As [`Self::begin`].
+    /// Those of [`Self::begin`].
     pub fn saved(&self, at: &Moment, version: Option<u64>) -> Result<Task, Error> {
         self.step(at, Event::Saved(version.map_or(Saved::Conflict, Saved::At)))
     }
 
-    /// The exchange was run to its end, or dropped.
+    /// Continues after the exchange has ended, or was dropped.
     ///
     /// # Errors
-    /// As [`Self::begin`].
+    /// Those of [`Self::begin`].
     pub fn completed(&self, at: &Moment) -> Result<Task, Error> {
         let flight = self.state().flight.take();
         let outcome = flight.and_then(|flight| lock(&flight).take());
@@ -396,27 +393,27 @@ impl Keeper {
         self.step(at, Event::Completed(outcome.unwrap_or_else(dropped)))
     }
 
-    /// The pause has elapsed.
+    /// Continues after the pause.
     ///
     /// # Errors
-    /// As [`Self::begin`].
+    /// Those of [`Self::begin`].
     pub fn elapsed(&self, at: &Moment) -> Result<Task, Error> {
         self.step(at, Event::Elapsed)
     }
 
-    /// The store failed for this reason; the step may or may not have taken effect.
+    /// Continues after the store failed for this reason; the step may or may not have taken effect.
     ///
     /// # Errors
-    /// As [`Self::begin`].
+    /// Those of [`Self::begin`].
     pub fn failed(&self, at: &Moment, why: &str) -> Result<Task, Error> {
         let error = Error::lost(Cause::unknown_as(why)).at_endpoint(STORE);
         self.step(at, Event::Failed(error))
     }
 
-    /// The store gave this error for an answer; see [`of_store`].
+    /// Continues after the store returned this error; see [`of_store`].
     ///
     /// # Errors
-    /// As [`Self::begin`].
+    /// Those of [`Self::begin`].
     pub fn failed_with(&self, at: &Moment, error: Error) -> Result<Task, Error> {
         self.step(at, Event::Failed(of_store(error)))
     }

@@ -70,7 +70,7 @@ pub use server::{Discover, Prefer, Server, Transport};
 #[cfg(feature = "providers")]
 pub use settings::{Settings, SettingsServer, Workload};
 
-// The types of the core that this crate's functions take and give.
+// The types of the core that this crate's functions accept and return.
 pub use error_code::error_from_code;
 pub use oauth_core::client_auth::{
     AssertionProfile, AssertionSource, Certificate, ClientIdParameter, FederatedAssertion,

@@ -67,17 +67,17 @@ use crate::arg::{About, Args, Refused, Shape};
 use crate::client::Client;
 use crate::erased_exchange::ErasedExchange;
 
-/// One thing that a client can ask of a server.
+/// One operation of a client at a server.
 pub trait Operation: Sized {
-    /// What it is, line by line.
+    /// The description of the operation, line by line.
     const TEXT: &'static [&'static str];
-    /// Its arguments, those of its own before those that it shares with others.
+    /// The arguments, its own before those that it shares with others.
     const ARGUMENTS: &'static [&'static [About]];
 
     /// Reads the arguments that a binding passed.
     ///
     /// # Errors
-    /// For an argument that is missing or not of its type.
+    /// If an argument is missing or of the wrong type.
     fn read(args: &mut Args) -> Result<Self, Refused>;
 
     /// Starts the operation.
@@ -89,7 +89,7 @@ pub trait Operation: Sized {
 
 /// A type that an operation returns to a binding.
 pub trait Outcome {
-    /// What it is.
+    /// The kind of result.
     const KIND: Kind;
 }
 
@@ -100,20 +100,20 @@ pub enum Kind {
     Nothing,
     /// Tokens.
     Tokens,
-    /// A flow, and the URL that it begins with.
+    /// A flow, and the URL with which it begins.
     Authorization,
-    /// A record of its own.
+    /// A record of this description.
     Record(&'static Description),
 }
 
 /// A record, for generators.
 #[derive(Debug, Clone, Copy)]
 pub struct Description {
-    /// Its name.
+    /// The name of the record.
     pub name: &'static str,
-    /// What it is, line by line.
+    /// The description of the record, line by line.
     pub text: &'static [&'static str],
-    /// Its members.
+    /// The members of the record.
     pub members: &'static [About],
 }
 
@@ -130,24 +130,24 @@ impl Outcome for Tokens {
 pub enum Exposure {
     /// As calls of the client, and as an exchange.
     All,
-    /// As an exchange alone: the client's method of this name keeps what the exchange fetches.
+    /// Only as an exchange: the client's method of this name keeps what the exchange fetches.
     Exchange,
 }
 
 /// A line of the table, for generators.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
-    /// Its name, in snake case.
+    /// The name of the operation, in snake case.
     pub name: &'static str,
-    /// What it is, line by line.
+    /// The description of the operation, line by line.
     pub text: &'static [&'static str],
-    /// What it takes.
+    /// The arguments.
     pub arguments: &'static [&'static [About]],
-    /// What it leaves behind.
+    /// The kind of result.
     pub outcome: Kind,
     /// Whether the browser binding has it, too.
     pub is_in_browser: bool,
-    /// How it is offered.
+    /// Through which interfaces the operation is offered.
     pub exposure: Exposure,
 }
 
@@ -168,7 +168,7 @@ macro_rules! arguments {
         pub struct $Name {
             $($(#[doc = $about])* pub $field: $Type,)*
             $(
-                /// What to ask for.
+                /// What to request.
                 pub $group: $Group,
             )?
         }
@@ -203,14 +203,14 @@ macro_rules! arguments {
         }
 
         impl $Name {
-            /// What they are, for generators.
+            /// The descriptions of the arguments, for generators.
             pub const ARGUMENTS: &'static [$crate::arg::About] =
                 $crate::op::about!($($($about)* $field: $Type,)*);
 
-            /// Out of what a host handed over.
+            /// Reads the arguments that a host passed.
             ///
             /// # Errors
-            /// For one that is not of its type.
+            /// If an argument is of the wrong type.
             pub fn read(args: &mut $crate::arg::Args) -> Result<Self, $crate::arg::Refused> {
                 Ok(Self {
                     $($field: args.take(stringify!($field))?,)*
@@ -220,7 +220,7 @@ macro_rules! arguments {
     };
 }
 
-/// A record that hosts get: a struct, its description, and how it becomes plain values. With `from`, a
+/// A record that hosts receive: a struct, its description, and how it becomes plain values. With `from`, a
 /// struct of the core has members of the same names.
 macro_rules! outcome {
     (
@@ -273,7 +273,7 @@ macro_rules! outcome {
     };
 }
 
-/// What fields are, for generators.
+/// The descriptions of fields, for generators.
 macro_rules! about {
     ($($($text:literal)* $field:ident: $Type:ty,)*) => {
         &[$($crate::arg::About {
@@ -293,13 +293,13 @@ macro_rules! operations {
         everywhere { $($every:ident: $Every:ident -> $EveryOut:ty $(, $every_door:ident)?;)* }
         not in the browser { $($other:ident: $Other:ident -> $OtherOut:ty $(, $other_door:ident)?;)* }
     ) => {
-        /// Every operation, by its number: first those that browsers offer too.
+        /// Every operation, by its index: first those that browsers offer too.
         pub const TABLE: &[Entry] = &[
             $(entry!($every: $Every -> $EveryOut, true $(, $every_door)?),)*
             $(entry!($other: $Other -> $OtherOut, false $(, $other_door)?),)*
         ];
 
-        // Apart from the table, whose texts no library is to hold.
+        // Separate from the table, whose texts should not be in a library.
         const NAMES: &[&str] = &[$(stringify!($every),)* $(stringify!($other),)*];
 
         // Two lists, so that the browser build links only the operations it offers.
@@ -311,7 +311,7 @@ macro_rules! operations {
                 #[doc = concat!("Begins a [`", stringify!($Every), "`].")]
                 ///
                 /// # Errors
-                /// Those of what cannot be asked.
+                /// Those of an invalid request.
                 pub fn $every(&self, arguments: $Every) -> Result<ErasedExchange, Error> {
                     arguments.start(self)
                 }
@@ -320,7 +320,7 @@ macro_rules! operations {
                 #[doc = concat!("Begins a [`", stringify!($Other), "`].")]
                 ///
                 /// # Errors
-                /// Those of what cannot be asked.
+                /// Those of an invalid request.
                 pub fn $other(&self, arguments: $Other) -> Result<ErasedExchange, Error> {
                     arguments.start(self)
                 }
@@ -389,19 +389,19 @@ fn started<O: Operation>(client: &Client, args: &mut Args) -> Result<ErasedExcha
 }
 
 impl Client {
-    /// Begins the operation of this number of [`TABLE`].
+    /// Begins the operation with this index in [`TABLE`].
     ///
     /// # Errors
-    /// Those of the operation, and `misuse.setup` for a number that is none.
+    /// Those of the operation, and `misuse.setup` for an unknown index.
     pub fn begin(&self, number: u32, args: impl Into<Args>) -> Result<ErasedExchange, Refused> {
         let all = EVERYWHERE.iter().chain(NOT_IN_THE_BROWSER);
         self.begin_one_of(all, number, args.into())
     }
 
-    /// [`Self::begin`] for those that browsers offer. It links no other.
+    /// The same as [`Self::begin`], for the operations that browsers offer. It links no others.
     ///
     /// # Errors
-    /// As [`Self::begin`].
+    /// Those of [`Self::begin`].
     pub fn begin_in_browser(
         &self,
         number: u32,
@@ -423,12 +423,12 @@ impl Client {
     }
 }
 
-/// What the operation of this number is called; nothing for a number that is none.
+/// The name of the operation with this index; empty for an unknown index.
 pub fn operation_name(number: u32) -> &'static str {
     NAMES.get(number as usize).copied().unwrap_or_default()
 }
 
-/// What both halves of a package must agree on: names and shapes of the table, in their order.
+/// What both halves of a package must agree on: the names and shapes in the table, in order.
 pub const FINGERPRINT: u64 = fingerprint();
 
 const fn fingerprint() -> u64 {
@@ -482,7 +482,7 @@ const fn shape(hash: u64, of: Shape) -> u64 {
     }
 }
 
-/// FNV-1a, with an end after each text.
+/// FNV-1a, with a terminator after each text.
 const fn text(mut hash: u64, text: &str) -> u64 {
     let bytes = text.as_bytes();
     let mut at = 0;

@@ -18,7 +18,7 @@ use crate::server::Server;
 pub enum Record {
     /// Tokens of a grant.
     Tokens(Arc<Tokens>),
-    /// Tokens of a sign-in, and who signed in.
+    /// Tokens of a sign-in, and the user who signed in.
     Login(Box<Login>),
     /// An authorization that has begun.
     Authorization(Box<Begun>),
@@ -31,7 +31,7 @@ pub enum Record {
 }
 
 impl Record {
-    /// The tokens, if that is what it is.
+    /// The tokens, if the record contains tokens.
     pub fn tokens(&self) -> Option<&Tokens> {
         match self {
             Self::Tokens(tokens) => Some(tokens),
@@ -71,7 +71,7 @@ impl From<oauth_core::server::Server> for Record {
     }
 }
 
-/// An error in plain data.
+/// An error as plain data.
 #[derive(Debug, Clone)]
 #[cfg_attr(
     not(all(feature = "js", target_family = "wasm")),
@@ -86,12 +86,12 @@ pub struct ErrorRecord {
     pub message: String,
     /// `retry`, `reauthorize` or `give_up`.
     pub advice: &'static str,
-    /// Seconds to wait before asking again: the pause that the server named, or what is left of the
-    /// one that is kept after failures.
+    /// Seconds to wait before trying again: the pause that the server named, or what is left of the backoff after
+    /// failures.
     pub retry_after: Option<u64>,
-    /// Whether it is the error of the last attempt, told without another one.
+    /// Whether it is the error of an earlier attempt, reported without another one.
     pub repeated: bool,
-    /// The endpoint at work.
+    /// The endpoint that was called.
     pub endpoint: Option<&'static str>,
     /// The HTTP status of a refusal.
     pub status: Option<u16>,
@@ -101,14 +101,14 @@ pub struct ErrorRecord {
     pub error_description: Option<String>,
     /// Members of a refusal that OAuth does not define.
     pub extra: Map<String, Value>,
-    /// The HTTP status with which an API answers to the access token that met this error.
+    /// The HTTP status with which an API responds to the access token that caused this error.
     pub answer_status: Option<u16>,
-    /// The `WWW-Authenticate` with which it does.
+    /// The `WWW-Authenticate` of that response.
     pub challenge: Option<String>,
 }
 
 impl Record {
-    /// The member of a plain record that is JSON, for hosts that take nothing else of it.
+    /// The member of a plain record that is JSON, for hosts that use nothing else of it.
     pub fn json(&self) -> Option<String> {
         let Self::Plain(_, members) = self else {
             return None;
@@ -121,7 +121,7 @@ impl Record {
 }
 
 impl ErrorRecord {
-    /// The record as JSON for languages whose every number is a double, with what the error came from.
+    /// The record as JSON for languages in which every number is a double, with the cause of an error.
     pub fn to_json(&self, cause: Option<String>) -> String {
         let mut out = String::new();
         let mut members = Members::of(&mut out);
@@ -152,7 +152,7 @@ impl ErrorRecord {
 }
 
 impl ErrorRecord {
-    /// Adds the response of an API. A page verifies no access tokens, so its module leaves this out.
+    /// Adds the response of an API. A web page verifies no access tokens, so its build leaves this out.
     #[cfg(feature = "crypto")]
     fn answering(mut self, error: &Error) -> Self {
         let refusal = error.refusal();

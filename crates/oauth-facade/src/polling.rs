@@ -1,4 +1,4 @@
-//! Grants that poll for a person's approval on another device.
+//! Grants that poll for the user's approval on another device.
 
 use oauth_core::error::Error;
 use oauth_core::flow::poll::Pace;
@@ -9,14 +9,14 @@ use crate::client::Client;
 use crate::erased_exchange::ErasedExchange;
 use crate::request::TokenRequest;
 
-/// How long to wait between two questions where nobody says, in seconds (RFC 8628 section 3.5).
+/// How long to wait between two polls by default, in seconds (RFC 8628 section 3.5).
 const INTERVAL: u64 = 5;
 
-/// How to wait for the person.
+/// How to wait for the user.
 pub(crate) struct Waiting(Option<Pace>);
 
 impl Waiting {
-    /// Until this time, with so many seconds between two questions.
+    /// Waits until this time, with this many seconds between two polls.
     pub(crate) fn until(expires_at: UnixTime, interval: Option<u64>) -> Self {
         let interval = interval.unwrap_or(INTERVAL);
         Self(Some(Pace {
@@ -25,12 +25,12 @@ impl Waiting {
         }))
     }
 
-    /// The person has answered.
+    /// Does not wait: the user has answered.
     pub(crate) const fn over() -> Self {
         Self(None)
     }
 
-    /// Signs the person in once they have answered.
+    /// Signs the user in once the user has answered.
     pub(crate) fn sign_in<G: Grant + Clone + Send + 'static>(
         self,
         client: &Client,

@@ -1,5 +1,4 @@
-//! A preset without its provider file: what a host that reads no TOML, such as a browser page,
-//! needs of it, as JSON.
+//! A preset without its provider file: the part that a host that reads no TOML, such as a browser page, needs, as JSON.
 //!
 //! The JSON is written by [`Preset::of`] from `oauth-providers` and read by [`Preset::parse`]. The
 //! types of variables are checked here a second time, by the same rules: `tests/preset.rs` proves
@@ -22,7 +21,7 @@ pub struct Preset {
     server: Stored,
 }
 
-/// A gap in the preset's URLs.
+/// A placeholder in the preset's URLs.
 #[derive(Debug, Clone)]
 struct Variable {
     name: String,
@@ -48,7 +47,7 @@ impl Preset {
             .ok_or_else(|| Error::from(Misuse::ProviderData).about("preset"))
     }
 
-    /// What [`Self::parse`] reads.
+    /// The preset as JSON, for [`Self::parse`].
     pub fn to_json(&self) -> String {
         oauth_core::json::to_text(self)
     }
@@ -124,7 +123,7 @@ impl Variable {
         }
     }
 
-    /// `value` in its one spelling, if it is of this variable's type.
+    /// `value` in its normal form, if it is of this variable's type.
     fn read(&self, value: &str) -> Option<String> {
         let lower = value.to_ascii_lowercase();
         match self.kind.as_str() {
@@ -184,7 +183,7 @@ fn is_host(text: &str) -> bool {
     name.split('.').all(is_label) && Url::parse(&url).is_ok_and(|read| read.origin() == url)
 }
 
-/// The way from a provider file to this JSON.
+/// The conversion from a provider file to this JSON.
 #[cfg(feature = "providers")]
 mod writing {
     use oauth_providers::{Provider, VariableKind};
@@ -193,7 +192,7 @@ mod writing {
     use crate::server_json::Stored;
 
     impl Preset {
-        /// What a page needs of this provider.
+        /// The part of this provider that a web page needs.
         ///
         /// # Errors
         /// Those of [`Provider::server`].
@@ -236,7 +235,7 @@ mod writing {
         }
     }
 
-    /// A value of this kind that stands nowhere else in a provider file.
+    /// A value of this kind that occurs nowhere else in a provider file.
     fn mark(kind: VariableKind, at: usize) -> Result<String, Error> {
         Ok(match kind {
             VariableKind::DnsLabel | VariableKind::IssuerId | VariableKind::PathSegment => {

@@ -9,13 +9,13 @@ use crate::client_auth::Auth;
 use crate::server::Server;
 
 impl Client {
-    /// A client as it was registered with `server`: with its id, its redirect URIs, the algorithm of its ID tokens,
-    /// and authenticated by its registered method. `own` is the key or the certificate, where the method is one of
-    /// those; a secret is the registration's.
+    /// Creates a client as it was registered with `server`: with its id, its redirect URIs, the algorithm of its ID
+    /// tokens, and authenticated by its registered method. `own` is the key or the certificate, if the method uses one;
+    /// a secret comes from the registration.
     ///
     /// # Errors
-    /// `stored.malformed`; `stored.issuer` for a client of another server; `client_auth.no_usable_method` where
-    /// `own` is not what the method needs, `key.*`; `misuse.setup` for a secret that is not the registration's.
+    /// `stored.malformed`; `stored.issuer` for a client of another server; `client_auth.no_usable_method` if `own` is
+    /// not what the method needs, `key.*`; `misuse.setup` for a secret that does not come from the registration.
     pub fn registered(
         server: &Server,
         stored: &Secret<String>,
@@ -31,7 +31,7 @@ impl Client {
 }
 
 impl Auth {
-    /// A key or a certificate of the client's own.
+    /// The credentials with the client's own key or certificate.
     fn own_credentials(self, server: &oauth_core::server::Server) -> Result<Credentials, Error> {
         let mut own = Credentials::default();
         match self {
@@ -52,7 +52,7 @@ impl Auth {
     }
 }
 
-/// What the registered secret is used for, where that is more than to be sent.
+/// The credentials that use the registered secret otherwise than by sending it.
 #[cfg(feature = "crypto")]
 fn by_secret(client: &RegisteredClient) -> Result<Credentials, Error> {
     let mut own = Credentials::default();

@@ -10,7 +10,7 @@ use oauth_core::request_signing::RequestSigning;
 use oauth_core::{Client, Secret};
 use oauth_crypto::{ClientKeys, DecryptionKey, KeyError, PublicKeyEncrypter};
 
-/// What a client is registered with, by the names of its metadata (OpenID Connect Dynamic Client Registration
+/// How a client is registered, by the names of its metadata (OpenID Connect Dynamic Client Registration
 /// section 2).
 #[derive(Debug, Clone, Default)]
 pub struct Registration {
@@ -24,8 +24,8 @@ pub struct Registration {
     pub userinfo_encrypted_response_alg: Option<String>,
     /// `userinfo_encrypted_response_enc`; `A128CBC-HS256` by default.
     pub userinfo_encrypted_response_enc: Option<String>,
-    /// `authorization_signed_response_alg` (JARM section 3): signed authorization responses of other algorithms are
-    /// then refused, where signed ones are asked for.
+    /// `authorization_signed_response_alg` (JARM section 3): authorization responses signed by other algorithms are
+    /// then refused, if signed ones are requested.
     pub authorization_signed_response_alg: Option<String>,
     /// `authorization_encrypted_response_alg`: a signed response that is not encrypted is then refused.
     pub authorization_encrypted_response_alg: Option<String>,
@@ -33,7 +33,7 @@ pub struct Registration {
     pub authorization_encrypted_response_enc: Option<String>,
     /// `request_object_signing_alg` (RFC 9101 section 10.2): every authorization request is then signed.
     pub request_object_signing_alg: Option<String>,
-    /// The private key that signs them, in PEM or as a JWK; the one of `private_key_jwt` if none is given.
+    /// The private key that signs the requests, in PEM or as a JWK; the one of `private_key_jwt` if none is given.
     pub request_object_signing_key: Option<Secret<String>>,
     /// `request_object_encryption_alg`: every authorization request is then encrypted as well, to a key of the server.
     pub request_object_encryption_alg: Option<String>,
@@ -41,17 +41,17 @@ pub struct Registration {
     pub request_object_encryption_enc: Option<String>,
     /// `tls_client_certificate_bound_access_tokens` (RFC 8705 section 3.4).
     pub tls_client_certificate_bound_access_tokens: bool,
-    /// The keys that decrypt, newest first: private ones in PEM or as a JWK, shared ones as a JWK. Where the
-    /// algorithm needs a shared key and none of these fits, it is made of the client secret (OpenID Connect
-    /// Core section 10.2).
+    /// The keys that decrypt, newest first: private ones in PEM or as a JWK, shared ones as a JWK. If the algorithm
+    /// needs a shared key and none of these fits, it is derived from the client secret (OpenID Connect Core section
+    /// 10.2).
     pub decryption_keys: Vec<Secret<String>>,
 }
 
 impl Registration {
-    /// The client as it is registered.
+    /// Configures the client as it is registered.
     ///
     /// # Errors
-    /// `key.algorithm` for a name that is none and for keys of which none fits, `key.malformed`,
+    /// `key.algorithm` for an unknown name and if none of the keys fits, `key.malformed`,
     /// `misuse.setup` for encryption without keys or an `enc` without its `alg`.
     pub(crate) fn apply(&self, mut client: Client) -> Result<Client, Error> {
         if let Some(name) = &self.userinfo_signed_response_alg {
@@ -124,7 +124,7 @@ impl Registration {
         }
     }
 
-    /// How they are encrypted after that, if they are.
+    /// How authorization requests are encrypted after signing, if they are.
     fn request_encryption(&self) -> Result<Option<RequestEncryption>, Error> {
         let enc = self.request_object_encryption_enc.as_deref();
         match &self.request_object_encryption_alg {
@@ -157,7 +157,7 @@ impl Registration {
         let (alg, enc) = (jwe_alg(name)?, enc_or_default(enc)?);
         let mut encryption: Option<ResponseEncryption> = None;
         for text in &self.decryption_keys {
-            // Keys for other algorithms may stand beside it.
+            // There may be keys for other algorithms besides it.
             let key = match read(text.expose(), alg) {
                 Err(KeyError::Algorithm) => continue,
                 key => key?,
@@ -185,7 +185,7 @@ fn jwe_alg(name: &str) -> Result<JweAlg, Error> {
     JweAlg::named(name).ok_or_else(|| unknown(name))
 }
 
-/// `A128CBC-HS256` unless it is said (OpenID Connect Dynamic Client Registration section 2).
+/// The algorithm of this name, or `A128CBC-HS256` by default (OpenID Connect Dynamic Client Registration section 2).
 fn enc_or_default(name: Option<&str>) -> Result<Enc, Error> {
     match name {
         None => Ok(Enc::A128CbcHs256),

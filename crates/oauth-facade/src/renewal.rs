@@ -1,5 +1,4 @@
-//! The renewal of a grant that is not shared, as one exchange: the host sends its requests, and needs no loop of its
-//! own.
+//! The renewal of a grant that is not shared, as one exchange: the host sends its requests, and needs no loop.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -11,13 +10,12 @@ use oauth_core::{Moment, Tokens};
 
 use crate::keeper::Keeper;
 
-/// One renewal. Dropped before its end, it is given up ([`Keeper::abandon`]), and the next caller
-/// renews.
+/// One renewal. If it is dropped before its end, it is abandoned ([`Keeper::abandon`]), and the next caller renews.
 pub(crate) struct Renewal {
     keeper: Arc<Keeper>,
-    /// Of the step before.
+    /// The moment of the previous step.
     at: Moment,
-    /// Nothing once it is over.
+    /// `None` once the renewal has ended.
     state: Option<State>,
 }
 
@@ -36,7 +34,7 @@ impl Renewal {
         }
     }
 
-    /// Answers the keeper until it wants something that only the host can do.
+    /// Answers the keeper until it needs something that only the host can do.
     fn advance(&mut self, at: &Moment, mut event: Event) -> Result<Step<Arc<Tokens>>, Error> {
         loop {
             event = match self.keeper.resume(at, event) {
@@ -57,7 +55,7 @@ impl Renewal {
         }
     }
 
-    /// What the request wants next, or how it ended.
+    /// The next step of the request, or its result.
     fn ask(
         &mut self,
         at: &Moment,

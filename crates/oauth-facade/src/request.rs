@@ -7,14 +7,13 @@ use oauth_core::{Scope, Secret};
 use crate::op::arguments;
 
 arguments! {
-    /// What to ask for. The same names a grant in a store: who asks for something else never gets its
-    /// tokens.
+    /// What to request. It also identifies a grant in a store: a request for something else never gets its tokens.
     pub struct TokenRequest {
-        /// What the tokens are for, as names of scopes.
+        /// The scope to request.
         pub scope: Scope,
         /// The resources the tokens are for, as absolute URIs (RFC 8707).
         pub resource: Vec<String>,
-        /// The audiences, as some servers name it.
+        /// The audiences, for servers that use this parameter.
         pub audience: Vec<String>,
         /// Parameters that the provider documents.
         pub extra: Vec<(String, Secret<String>)>,
@@ -22,7 +21,7 @@ arguments! {
 }
 
 impl TokenRequest {
-    /// For this scope, and nothing else.
+    /// A request for this scope, and nothing else.
     pub fn for_scope(scope: Scope) -> Self {
         Self {
             scope,
@@ -30,10 +29,10 @@ impl TokenRequest {
         }
     }
 
-    /// The same, as the core says it.
+    /// The same, as a type of the core.
     ///
     /// # Errors
-    /// `resource.syntax`; `form.reserved_parameter` for a name that the protocol owns.
+    /// `resource.syntax`; `form.reserved_parameter` for a name that the protocol uses.
     pub fn to_core(&self) -> Result<grant::TokenRequest, Error> {
         let all = grant::TokenRequest::from(self.scope.clone());
         let all = self

@@ -11,18 +11,18 @@ use oauth_core::{Secret, danger};
 
 use crate::server::Transport;
 
-/// The origins a token may be sent to.
+/// The origins to which a token may be sent.
 #[derive(Debug, Clone)]
 pub struct Resource(resource::Resource);
 
-/// A request before the token is attached, as far as the rules look at it.
+/// The parts of a request that the rules read before the token is attached.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Attachment<'a> {
     /// The whole URL.
     pub url: &'a str,
     /// The request's headers, at least those that are [read](Resource::reads).
     pub headers: &'a [(String, String)],
-    /// The body, if it is at hand.
+    /// The body, if it is available.
     pub body: Option<&'a [u8]>,
 }
 
@@ -40,12 +40,12 @@ impl Resource {
         .map(Self)
     }
 
-    /// The rules for Rust code: a native client wants them.
+    /// The rules for Rust code, such as a native client.
     pub const fn core(&self) -> &resource::Resource {
         &self.0
     }
 
-    /// The value of the `Authorization` header, once it is sure that it may be sent there.
+    /// The value of the `Authorization` header, after checking that it may be sent there.
     ///
     /// # Errors
     /// Those of [`resource::Resource::before`].
@@ -54,7 +54,7 @@ impl Resource {
         request: &Attachment<'_>,
         token: &Secret<String>,
     ) -> Result<String, Error> {
-        // The fragment stays with the client.
+        // The fragment is never sent.
         let (url, _) = request.url.split_once('#').unwrap_or((request.url, ""));
         let headers = headers(request.headers, Self::field)?;
         let value = self
@@ -64,8 +64,8 @@ impl Resource {
         Ok(text.to_owned())
     }
 
-    /// Whether [`authorization`](Self::authorization) looks at request headers of this name; the
-    /// others need not be brought here.
+    /// Whether [`authorization`](Self::authorization) reads request headers of this name; the others need not be
+    /// passed.
     pub fn reads(name: &[u8]) -> bool {
         Self::field(name).is_some()
     }
@@ -75,16 +75,15 @@ impl Resource {
     }
 
     /// Whether a reply of this status can be about the token. If not, its
-    /// [`verdict`](Self::verdict) is `pass` whatever the headers are, so they need not be brought
-    /// here.
+    /// [`verdict`](Self::verdict) is `pass` whatever the headers are, so they need not be passed.
     pub fn may_be_about_the_token(status: u16) -> bool {
         StatusCode::from_u16(status).is_ok_and(resource::may_be_about_the_token)
     }
 
-    /// What a reply asks for: `pass`, `renew`, `widen_scope`, `step_up` or `refused`.
+    /// What a reply requires: `pass`, `renew`, `widen_scope`, `step_up` or `refused`.
     ///
     /// # Errors
-    /// `client_auth.header_value` for a status that is none.
+    /// `client_auth.header_value` for an invalid status.
     pub fn verdict(status: u16, fields: &[(String, String)]) -> Result<&'static str, Error> {
         let status = StatusCode::from_u16(status)
             .map_err(|_| Error::from(Misuse::HeaderValue).about("status"))?;
@@ -102,11 +101,11 @@ impl Resource {
     }
 }
 
-/// What an API's reply wants of the person (RFC 9470, RFC 6750 section 3.1), as JSON with the members `acr_values`,
-/// `max_age`, `scope` and `claims`; nothing if no other authorization would help.
+/// What an API's reply requires of the user (RFC 9470, RFC 6750 section 3.1), as JSON with the members `acr_values`,
+/// `max_age`, `scope` and `claims`; `None` if no other authorization would help.
 ///
 /// # Errors
-/// `client_auth.header_value` for a status that is none.
+/// `client_auth.header_value` for an invalid status.
 pub fn step_up(status: u16, challenges: &[String]) -> Result<Option<String>, Error> {
     let status = StatusCode::from_u16(status)
         .map_err(|_| Error::from(Misuse::HeaderValue).about("status"))?;
@@ -115,7 +114,7 @@ pub fn step_up(status: u16, challenges: &[String]) -> Result<Option<String>, Err
     Ok(wanted.map(|wanted| json::to_text(&wanted)))
 }
 
-/// The fields that are known.
+/// The fields with known names.
 pub(crate) fn headers<'a>(
     fields: impl IntoIterator<Item = &'a (String, String)>,
     known: impl Fn(&[u8]) -> Option<HeaderName>,

@@ -22,11 +22,11 @@ pub use oauth_core::url::Transport;
 pub struct Discover {
     /// How the document, and later the server's replies, are read.
     pub rules: Rules,
-    /// Which document to ask for first.
+    /// Which document to request first.
     pub prefer: Prefer,
-    /// The scope that will be asked for: with `openid` in it the OpenID document comes first.
+    /// The scope that will be requested: if it contains `openid`, the OpenID document is requested first.
     pub scope: String,
-    /// The only place to ask, for a document that lies elsewhere.
+    /// The only URL to ask, for a document that is not at a well-known URL.
     pub document: Option<String>,
 }
 
@@ -56,7 +56,7 @@ impl Server {
         }
     }
 
-    /// A server by a metadata document at hand (RFC 8414), which must be the issuer's own.
+    /// A server from an available metadata document (RFC 8414), which must be the issuer's own.
     ///
     /// # Errors
     /// `misuse.metadata`; `issuer.*`, `metadata.*`.
@@ -66,7 +66,7 @@ impl Server {
         transport: Transport,
     ) -> Result<Self, Error> {
         let issuer = parse_issuer(issuer, transport)?;
-        // Whatever is wrong with the text, it is the caller's and no reply.
+        // A malformed text is the caller's mistake, because it is not a reply.
         let Ok(Json::Object(document)) = json::parse(metadata) else {
             return Err(Misuse::MetadataText.into());
         };
@@ -89,7 +89,7 @@ impl Server {
         Self::discover_with(issuer, transport, Discover::default())
     }
 
-    /// [`Self::discover`] by rules, in an order, or at a place of the caller's choice.
+    /// The same as [`Self::discover`], with rules, an order of documents, or a URL of the caller's choice.
     ///
     /// # Errors
     /// `issuer.*`, `url.syntax`.
@@ -114,7 +114,7 @@ impl Server {
         })
     }
 
-    /// A preset, with its variables and options.
+    /// A server from a preset, with its variables and options.
     ///
     /// # Errors
     /// `provider.*`.
@@ -127,13 +127,13 @@ impl Server {
         })
     }
 
-    /// The preset this server came from.
+    /// The preset from which this server was made.
     #[cfg(feature = "providers")]
     pub const fn provider(&self) -> Option<&Provider> {
         self.provider.as_ref()
     }
 
-    /// The origins of the preset's API; none without a preset.
+    /// The origins of the preset's API; empty without a preset.
     ///
     /// # Errors
     /// `provider.variable`, `url.*`.
@@ -146,8 +146,8 @@ impl Server {
         Ok(facts.map(|facts| facts.api.clone()).unwrap_or_default())
     }
 
-    /// Where tokens of this server may be sent: these origins, or else those of its preset. They
-    /// may be plain http where the server itself may.
+    /// Where tokens of this server may be sent: these origins, or else those of its preset. They may be plain http if
+    /// the server itself may.
     ///
     /// # Errors
     /// `url.*`.
@@ -159,7 +159,7 @@ impl Server {
         }
     }
 
-    /// Everything about this server, its preset included, for [`Self::from_json`].
+    /// This server with its preset as JSON, for [`Self::from_json`].
     ///
     /// # Errors
     /// `provider.variable`, `url.*`.
@@ -178,7 +178,7 @@ impl Server {
     /// Whether a page in a browser may hold a client secret.
     ///
     /// # Errors
-    /// `client_auth.secret_not_allowed` with the reason; also where nothing is known.
+    /// `client_auth.secret_not_allowed` with the reason; also if nothing is known.
     pub fn allows_secret_in_browser(&self) -> Result<(), Error> {
         allows_secret_in_browser(self.facts()?.as_ref())
     }
@@ -199,12 +199,12 @@ impl Server {
         Ok(self.facts.clone())
     }
 
-    /// Who the server is.
+    /// The server's issuer.
     pub fn issuer(&self) -> &str {
         self.core.issuer().as_str()
     }
 
-    /// What the server says about itself, endpoints included, as JSON.
+    /// The server's metadata, including the endpoints, as JSON.
     pub fn metadata(&self) -> String {
         let mut metadata = self.core.metadata().clone();
         metadata.insert("issuer".to_owned(), self.issuer().into());

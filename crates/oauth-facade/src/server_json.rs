@@ -11,18 +11,18 @@ use oauth_core::{danger, issuer::Issuer, json_form};
 
 use crate::server::{Server, Transport};
 
-/// What a preset says beyond its server.
+/// What a preset contains besides its server.
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
     pub(crate) title: String,
     pub(crate) api: Vec<String>,
     pub(crate) public_clients: bool,
     pub(crate) needs_registered_redirect_uris: bool,
-    /// Why a page must not hold the client secret; nothing if it may.
+    /// Why a page must not hold the client secret; `None` if it may.
     pub(crate) secret_refused: Option<String>,
 }
 
-/// What is not known to be allowed is refused.
+/// Checks that a page may hold the secret: if it is not known, it is refused.
 pub(crate) fn allows_secret_in_browser(facts: Option<&Facts>) -> Result<(), Error> {
     let reason = match facts {
         None => "everyone who opens the page could read it",
@@ -34,16 +34,15 @@ pub(crate) fn allows_secret_in_browser(facts: Option<&Facts>) -> Result<(), Erro
     Err(Error::from(Misuse::SecretNotAllowed).about(reason))
 }
 
-/// A server, member for member. Mutual TLS aliases are left out: where this is read, there are no
-/// client certificates.
+/// A server, member for member. Mutual TLS aliases are left out: hosts that read this have no client certificates.
 #[derive(Debug, Clone)]
 pub(crate) struct Stored {
     version: u32,
     issuer: String,
     loopback: bool,
-    /// Whether its requests go to public addresses alone.
+    /// Whether its requests go only to public addresses.
     public: bool,
-    /// A URL whose origin is excepted.
+    /// A URL whose origin is exempt.
     own_origin: Option<String>,
     rules: Rules,
     endpoints: Named<String>,
@@ -130,7 +129,7 @@ impl Stored {
         }
     }
 
-    /// Every URL, as `change` makes it.
+    /// Applies `change` to every URL.
     pub(crate) fn rewritten(mut self, change: impl Fn(&str) -> String) -> Self {
         self.issuer = change(&self.issuer);
         let urls = self.endpoints.0.iter_mut().map(|(_, url)| url);
@@ -146,7 +145,7 @@ impl Stored {
         self
     }
 
-    /// Every URL moved to this origin, where plain http is allowed.
+    /// Moves every URL to this origin, where plain http is allowed.
     pub(crate) fn moved(mut self, origin: &str) -> Self {
         self.loopback = true;
         let mut moved = self.rewritten(|url| {

@@ -14,16 +14,16 @@ use oauth_providers::{ClientSettings, KeyText, Platform, ServerSettings};
 use crate::client_auth::Auth;
 use crate::server::{Server, Transport};
 
-/// What a client is made of, out of a client file or of environment variables.
+/// A client's settings, from a client file or environment variables.
 #[derive(Debug, Clone)]
 pub struct Settings(ClientSettings);
 
 /// The server of a client's settings.
 #[derive(Debug, Clone)]
 pub enum SettingsServer {
-    /// It is known.
+    /// The server is known.
     Known(Box<Server>),
-    /// The metadata of this issuer have to be fetched.
+    /// The metadata of this issuer has to be fetched.
     Issuer(String),
 }
 
@@ -52,22 +52,22 @@ impl Settings {
         ClientSettings::from_env(&environment).map(Self)
     }
 
-    /// As [`ClientSettings::missing_from_env`].
+    /// The same as [`ClientSettings::missing_from_env`].
     pub fn missing_from_env(environment: &Arc<dyn Environment>) -> Vec<String> {
         ClientSettings::missing_from_env(environment)
     }
 
-    /// The client's name at the server.
+    /// The client id.
     pub fn client_id(&self) -> &str {
         self.0.client_id()
     }
 
-    /// The redirect URIs that are registered; none where nothing is said.
+    /// The redirect URIs that are registered; empty if none are configured.
     pub fn redirect_uris(&self) -> &[String] {
         self.0.redirect_uris()
     }
 
-    /// The server.
+    /// The server of the settings.
     ///
     /// # Errors
     /// Those of [`ClientSettings::server`].
@@ -82,13 +82,13 @@ impl Settings {
         })
     }
 
-    /// How the client of this name authenticates.
+    /// How the client of these settings authenticates.
     pub fn auth(&self) -> Auth {
         Auth::Settings(Box::new(self.0.clone()))
     }
 }
 
-/// The client that settings make at their server.
+/// Creates the client of settings at its server.
 pub(crate) fn client(
     server: &Server,
     client_id: &str,
@@ -107,7 +107,7 @@ fn signing_key(server: &oauth_core::server::Server, key: KeyText<'_>) -> Result<
     Ok(read.signing_key(key.kid))
 }
 
-/// Keys are not read here: there is nothing that could sign with one.
+/// Keys are not read in this build, because nothing could sign with one.
 #[cfg(not(feature = "crypto"))]
 fn signing_key(_: &oauth_core::server::Server, _: KeyText<'_>) -> Result<SigningKey, Error> {
     let why = "no private key signs here: a client secret, or a workload's token";
@@ -119,15 +119,15 @@ fn signing_key(_: &oauth_core::server::Server, _: KeyText<'_>) -> Result<Signing
 pub struct Workload {
     /// The platform's name, such as `github_actions`.
     pub platform: String,
-    /// The file of the token, where that is the operator's choice.
+    /// The file of the token, if the operator chooses it.
     pub path: Option<String>,
-    /// The variable of the token, where that is the operator's choice.
+    /// The variable of the token, if the operator chooses it.
     pub variable: Option<String>,
-    /// Whom the token is made out to, if not to the issuer.
+    /// The audience of the token, if it is not the issuer.
     pub audience: Option<String>,
-    /// Whether requests name the client too, if not as the platform's documentation says.
+    /// Whether requests name the client too, if this differs from the platform's documentation.
     pub client_id: Option<ClientIdParameter>,
-    /// What the token is exchanged for, where it is not shown in place of a secret (RFC 8693).
+    /// The audience of the exchange, if the token is exchanged and not used in place of a secret (RFC 8693).
     pub exchange_audience: Option<String>,
 }
 

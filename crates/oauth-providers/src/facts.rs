@@ -3,40 +3,40 @@
 pub use oauth_core::flow::resource::{Allowance, ResetUnit, TokenFor};
 use serde::Deserialize;
 
-/// Where a fact of a provider file comes from.
+/// The source of a fact in a provider file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Source {
     /// The fact, in one sentence.
     pub fact: String,
-    /// The document it was taken from.
+    /// The document from which it was taken.
     pub from: String,
-    /// Whether it was compared with that document when the file was written. Not even `true`
-    /// means that a live server was seen.
+    /// Whether it was compared with that document when the file was written. Even `true` does not mean that it was
+    /// tested with a live server.
     pub checked: bool,
 }
 
-/// A name the provider documents, and what it means.
+/// A name that the provider documents, and its meaning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Documented {
-    /// The name, as it goes over the wire.
+    /// The name, as it is sent.
     pub name: String,
     /// What it means, in a few words.
     pub description: String,
 }
 
-/// How often the provider may be asked.
+/// How often the provider may be called.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RateLimit {
-    /// The documented limit; a provider may document only how it says "too many".
+    /// The documented limit; a provider may document only how it reports "too many".
     pub allowance: Option<Allowance>,
-    /// The header of a 429 that says when to come back.
+    /// The header of a 429 that says when to retry.
     pub reset_header: String,
-    /// What the number in that header means, where it is not `Retry-After`.
+    /// What the number in that header means, if it is not `Retry-After`.
     #[serde(default)]
     pub reset_unit: ResetUnit,
 }
@@ -48,9 +48,9 @@ pub struct RateLimit {
 pub enum Discovery {
     /// RFC 8414 section 3.1: `oauth-authorization-server`, put before the issuer's path.
     AuthorizationServerInserted,
-    /// `oauth-authorization-server` behind the issuer's path, which no standard asks for.
+    /// `oauth-authorization-server` after the issuer's path, which is not in any standard.
     AuthorizationServerAppended,
-    /// OpenID Connect Discovery section 4: `openid-configuration` behind the issuer's path.
+    /// OpenID Connect Discovery section 4: `openid-configuration` after the issuer's path.
     OpenidAppended,
 }
 

@@ -19,7 +19,7 @@ use crate::variable::Variable;
 /// The name under which a template refers to the issuer.
 pub(crate) const ISSUER: &str = "issuer";
 
-/// One file, member for member. `provider.data` names the member that is wrong.
+/// One file, member for member. The error `provider.data` names the invalid member.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct File {
@@ -55,7 +55,8 @@ pub(crate) struct File {
     pub(crate) rate_limit: Option<RateLimit>,
     #[serde(default)]
     pub(crate) renewals: Vec<Renewal>,
-    /// What says that a token has ended, as [`oauth_core::flow::resource::EndedToken::from_json`] has it.
+    /// The rules for replies that report an expired token, in the form of
+    /// [`oauth_core::flow::resource::EndedToken::from_json`].
     #[serde(default)]
     pub(crate) ended_tokens: Vec<Value>,
     #[serde(default)]
@@ -94,12 +95,12 @@ pub(crate) struct Renewal {
     pub(crate) method: RenewalMethod,
     pub(crate) grant_type: String,
     pub(crate) token_parameter: String,
-    /// Whether the client's credentials go along.
+    /// Whether the client's credentials are sent.
     #[serde(default)]
     pub(crate) authenticated: bool,
-    /// In seconds: only of tokens that are good for less, or for nobody knows how long.
+    /// Only for tokens with a lifetime of less than this, in seconds, or an unknown one.
     pub(crate) shorter_than: Option<u64>,
-    /// In seconds: not of younger tokens.
+    /// Not for younger tokens than this, in seconds.
     #[serde(default)]
     pub(crate) earliest_age: u64,
 }
@@ -112,7 +113,7 @@ pub(crate) enum RenewalMethod {
     Post,
 }
 
-/// `[callback]`: whether the caller must say which redirect URIs it registered.
+/// `[callback]`: whether the caller must set the registered redirect URIs.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Callback {
@@ -120,7 +121,7 @@ pub(crate) struct Callback {
     pub(crate) requires_registered_redirect_uris: bool,
 }
 
-/// `[options.NAME]`: a documented deviation that is off until asked for.
+/// `[options.NAME]`: a documented deviation that is off by default.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Switch {
@@ -135,7 +136,7 @@ pub(crate) struct TokenRoute {
     pub(crate) user_segments: Vec<String>,
 }
 
-/// `[browser]`: whether a page may hold the client secret. A file that is silent says no.
+/// `[browser]`: whether a page may hold the client secret. Without this table, it may not.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Browser {
@@ -240,7 +241,7 @@ impl File {
             ];
             let listed = variable.values.iter().map(|value| ("values", Some(value)));
             for (member, value) in given.into_iter().chain(listed) {
-                // Its own spelling, so that what the file says is what will be sent.
+                // The normal form is required, so that the file contains exactly what will be sent.
                 if value.is_some_and(|value| variable.read(value).as_ref() != Some(value)) {
                     let kind = variable.kind.as_str();
                     return Err(bad(&format!("variables.{name}.{member}: not a {kind}")));
@@ -275,7 +276,7 @@ impl File {
     }
 }
 
-/// `error` with the member it is about.
+/// `error` with the member that it is about.
 pub(crate) fn at(member: &str, error: &Error) -> Error {
     match (error.kind(), error.detail()) {
         (Kind::Misuse(Misuse::ProviderData), Some(detail)) => bad(&format!("{member}: {detail}")),

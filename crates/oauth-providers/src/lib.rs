@@ -25,10 +25,10 @@ pub use settings::{ClientSettings, KeyText, ServerSettings};
 pub use variable::{Variable, VariableKind};
 pub use workload::{Platform, Workload};
 
-/// A built-in provider.
+/// The built-in provider of this name.
 ///
 /// # Errors
-/// `provider.unknown`, naming those that are spelled alike, or else as many as there is room for.
+/// `provider.unknown`, with similar names, or else as many as there is room for.
 pub fn provider(name: &str) -> Result<Provider, Error> {
     match BUILT_IN.iter().find(|(known, _)| *known == name) {
         Some((_, text)) => Provider::from_toml(text),
@@ -41,7 +41,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     BUILT_IN.iter().map(|(name, _)| *name)
 }
 
-/// What was asked for, and what may have been meant.
+/// The requested name, and names that may have been meant.
 fn suggestion(asked: &str) -> String {
     let asked: String = asked.to_ascii_lowercase().chars().take(40).collect();
     let is_near = |name: &&str| {
@@ -55,7 +55,7 @@ fn suggestion(asked: &str) -> String {
     format!("`{asked}`; there is {}", near.join(", "))
 }
 
-/// As many names as a detail shows whole (200 characters), and how many there are beside them.
+/// As many names as fit into a detail (200 characters), and how many more there are.
 fn whole_names(asked: &str) -> String {
     const ROOM: usize = 200 - ", and 00 more".len();
     let mut shown = format!("`{asked}`; there is");
@@ -74,7 +74,7 @@ fn whole_names(asked: &str) -> String {
     }
 }
 
-/// How many letters to put in, take out or change to make one text of the other (Levenshtein).
+/// The number of insertions, deletions and substitutions between two texts (Levenshtein distance).
 fn edits(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.chars().count()).collect();
     for (start, a) in from.chars().enumerate() {

@@ -20,28 +20,28 @@ use crate::file::{self, File, ISSUER, RenewalMethod, at};
 use crate::template::{Template, moved};
 use crate::variable::Variable;
 
-/// What is known about one provider: built in, or read from a file of your own.
+/// What is known about one provider: built in, or read from your own file.
 ///
-/// Give it the variables it asks for, then turn it into a [`Server`] or a [`Client`].
+/// Set its variables, then turn it into a [`Server`] or a [`Client`].
 #[derive(Debug, Clone)]
 pub struct Provider {
     file: File,
     scopes: Vec<Documented>,
     chosen: BTreeMap<String, String>,
-    /// Quirks of the options that were turned on.
+    /// The quirks of the options that were turned on.
     opted: Vec<Quirk>,
-    /// The origin everything moved to, for tests.
+    /// The origin to which all URLs are moved, for tests.
     loopback: Option<String>,
 }
 
-/// What users choose of a provider: as hosts, files and command lines have it.
+/// What users choose for a provider, in hosts, files and command lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Choices {
-    /// Values of [variables](Provider::variables), by name.
+    /// The values of [variables](Provider::variables), by name.
     pub variables: BTreeMap<String, String>,
     /// [Options](Provider::options) that are turned on.
     pub options: Vec<String>,
-    /// The base that all URLs move to, for tests.
+    /// The base to which all URLs are moved, for tests.
     pub loopback: Option<String>,
 }
 
@@ -67,8 +67,8 @@ impl Provider {
         Ok(provider)
     }
 
-    /// Fills every URL with examples, so that a bad file fails when it is read, not when a person
-    /// waits to log in.
+    /// Fills every URL with examples, so that an invalid file fails when it is read, not when a user is waiting to log
+    /// in.
     fn try_examples(&self) -> Result<(), Error> {
         let mut filled = self.clone();
         for variable in self.variables() {
@@ -83,10 +83,10 @@ impl Provider {
         }
     }
 
-    /// Gives a variable its value, in the one spelling of its type (a host in lower case).
+    /// Gives a variable its value, in the normal form of its type (a host in lower case).
     ///
     /// # Errors
-    /// `provider.variable` for a name the provider does not have, or a value not of its type.
+    /// `provider.variable` for an unknown name, or a value of the wrong type.
     pub fn with(mut self, variable: &str, value: &str) -> Result<Self, Error> {
         let Some(known) = self.file.variables.get(variable) else {
             return Err(unknown("variable", variable, self.file.variables.keys()));
@@ -100,11 +100,11 @@ impl Provider {
         Ok(self)
     }
 
-    /// For tests: issuer, endpoints and API keep their paths and move to `base`, such as
+    /// Moves issuer, endpoints and API, with their paths, to `base`, for tests, such as
     /// `http://127.0.0.1:1234`.
     ///
     /// # Errors
-    /// `url.syntax`; `url.insecure` for anything but a loopback address, a host name included.
+    /// `url.syntax`; `url.insecure` for anything but a loopback address, including a host name.
     pub fn on_loopback(mut self, base: &str) -> Result<Self, Error> {
         let url = Url::parse(base)?;
         if !url.is_loopback() {
@@ -117,7 +117,7 @@ impl Provider {
         Ok(self)
     }
 
-    /// With all that was chosen: [`with`](Self::with), [`option`](Self::option) and
+    /// Applies all choices: [`with`](Self::with), [`option`](Self::option) and
     /// [`on_loopback`](Self::on_loopback) in one.
     ///
     /// # Errors
@@ -147,7 +147,7 @@ impl Provider {
         Ok(self)
     }
 
-    /// Who the server is.
+    /// The issuer of the server.
     ///
     /// # Errors
     /// `provider.variable`, naming a variable that has neither value nor default; `issuer.*`.
@@ -159,7 +159,7 @@ impl Provider {
         }
     }
 
-    /// The server with all its endpoints, what its metadata says, and its quirks.
+    /// The server with all its endpoints, its metadata, and its quirks.
     ///
     /// # Errors
     /// `provider.variable`, `issuer.*`, `metadata.endpoint_*`.
@@ -167,7 +167,7 @@ impl Provider {
         let issuer = self.issuer()?;
         let mut metadata = self.file.metadata.clone();
         metadata.insert(ISSUER.to_owned(), issuer.as_str().into());
-        // Silence about grants would be read as "code and implicit" (RFC 8414 section 2).
+        // No list of grants would be read as "code and implicit" (RFC 8414 section 2).
         let grants = metadata.entry("grant_types_supported");
         let own = self.file.own_grants()?;
         let own_types = own.iter().map(|grant| grant.grant_type().to_owned());
@@ -194,7 +194,7 @@ impl Provider {
             .with_metadata(metadata))
     }
 
-    /// How its tokens are renewed, where that is no refresh.
+    /// How the provider's tokens are renewed, if not by refresh tokens.
     fn renewals(&self) -> Result<Vec<Renewal>, Error> {
         let read = |one: &file::Renewal| {
             let url = Url::parse(&self.fill(&one.endpoint)?)?;
@@ -218,10 +218,10 @@ impl Provider {
         self.file.renewals.iter().map(read).collect()
     }
 
-    /// The roots of its API, paths included.
+    /// The roots of the provider's API, including paths.
     ///
     /// # Errors
-    /// `provider.variable`; `url.*` for a value that makes no URL.
+    /// `provider.variable`; `url.*` for a value that makes the URL invalid.
     pub fn api_roots(&self) -> Result<Vec<Url>, Error> {
         let transport = match self.loopback {
             Some(_) => Transport::LoopbackHttp,
@@ -234,7 +234,7 @@ impl Provider {
         self.file.api.iter().map(read).collect()
     }
 
-    /// The origins of its API, each once: where its tokens may be sent, and nowhere else.
+    /// The origins of the provider's API, each once: its tokens may be sent only there.
     ///
     /// # Errors
     /// Those of [`Self::api_roots`].
@@ -249,12 +249,11 @@ impl Provider {
         Ok(origins)
     }
 
-    /// Its API: where tokens may go, whose token each route needs, and how it says that it is asked
-    /// too often. The documented allowance is kept to only on request, by
-    /// [`Api::keeping`] and [`Self::rate_limit`].
+    /// The provider's API: where tokens may be sent, whose token each route needs, and how it reports that it is called
+    /// too often. The documented allowance applies only on request, by [`Api::keeping`] and [`Self::rate_limit`].
     ///
     /// # Errors
-    /// Those of [`Self::api_roots`]; `provider.data` for a reset header that is none.
+    /// Those of [`Self::api_roots`]; `provider.data` for an invalid reset header.
     pub fn api(&self) -> Result<Api, Error> {
         let origins = self.api_origins()?;
         let origins = origins.iter().map(String::as_str);
@@ -276,7 +275,7 @@ impl Provider {
         Ok(api.with_limiter(RateLimiter::new(reset)))
     }
 
-    /// What its API says of a token that has ended, beside what RFC 6750 has.
+    /// How the API reports an expired token, in addition to RFC 6750.
     ///
     /// # Errors
     /// `provider.data`.
@@ -285,11 +284,11 @@ impl Provider {
         EndedToken::from_json(&rules).map_err(|error| at("ended_tokens", &error))
     }
 
-    /// The documented way to authenticate; without a secret, a public client.
+    /// The documented authentication method; without a secret, a public client.
     ///
     /// # Errors
     /// `client_auth.secret_missing` if the provider has no public clients,
-    /// `client_auth.secret_not_allowed` if it has no other.
+    /// `client_auth.secret_not_allowed` if it has only public clients.
     pub fn client_auth(&self, secret: Option<Secret<String>>) -> Result<ClientAuth, Error> {
         let misuse = |misuse: Misuse| Err(Error::from(misuse).about(self.title()));
         match (self.file.client_auth, secret) {
@@ -303,8 +302,8 @@ impl Provider {
 
     /// A client of this provider.
     ///
-    /// Where registered redirect URIs are required it begins with none, so that it refuses every
-    /// authorization until [`Client::with_redirect_uris`] says which are registered.
+    /// If registered redirect URIs are required, it has none at first, and refuses every authorization until
+    /// [`Client::with_redirect_uris`] sets them.
     ///
     /// # Errors
     /// Those of [`Self::server`] and [`Self::client_auth`]; `client_auth.colon_in_raw_id`.
@@ -337,7 +336,7 @@ impl Provider {
         })
     }
 
-    /// All quirks in force: the file's, those of variables' values, those of options.
+    /// All quirks that apply: the file's, those of variables' values, those of options.
     fn quirks(&self) -> Vec<Quirk> {
         let mut quirks = self.file.quirks.clone();
         for variable in self.variables() {

@@ -1,4 +1,4 @@
-//! Google's service accounts: their JSON file, and the assertion that Google takes.
+//! Google's service accounts: their JSON file, and the assertion that Google accepts.
 //!
 //! <https://developers.google.com/identity/protocols/oauth2/service-account#httprest>
 
@@ -12,7 +12,7 @@ use oauth_core::server::EndpointKind;
 use oauth_core::url::{Transport, Url};
 use oauth_core::{Client, ClientAuth, ClientId, Scope, Secret};
 
-/// How long an assertion is good, in seconds: the most that Google allows.
+/// How long an assertion is valid, in seconds: the maximum that Google allows.
 const LIFETIME: u64 = 3600;
 /// The longest file that is read, in bytes.
 const MAX_BYTES: usize = 64 << 10;
@@ -70,7 +70,7 @@ impl ServiceAccount {
         })
     }
 
-    /// The account's name.
+    /// The account's name (`client_email`).
     pub fn client_email(&self) -> &str {
         &self.client_email
     }
@@ -86,18 +86,18 @@ impl ServiceAccount {
     }
 
     /// The account as a client of Google: its own tokens are those of the account, or with a `subject` those of this
-    /// person, whose organisation has allowed the account to act for its members. `key` is the account's private key,
+    /// user, whose organization has allowed the account to act for its members. `key` is the account's private key,
     /// which signs by RS256.
     ///
     /// # Errors
-    /// `provider.data` if the file names another token endpoint than Google has: the key must not be used there.
+    /// `provider.data` if the file names another token endpoint than Google's: the key must not be used there.
     pub fn client(&self, key: SigningKey, subject: Option<String>) -> Result<Client, Error> {
         let server = crate::provider("google")?.server()?;
         if server.endpoint(EndpointKind::Token)?.as_str() != self.token_uri.as_str() {
             let detail = "`token_uri` of a service account is not Google's token endpoint";
             return Err(Error::from(Misuse::ProviderData).about(detail));
         }
-        // An account that acts for a person has other tokens.
+        // An account that acts for a user has other tokens.
         let id = match &subject {
             Some(subject) => format!("{} as {subject}", self.client_email),
             None => self.client_email.clone(),
@@ -109,7 +109,7 @@ impl ServiceAccount {
         }))
     }
 
-    /// The assertion, to the byte as Google's own libraries for Python write it.
+    /// The assertion, byte for byte as Google's own Python libraries write it.
     fn assertion(&self, key: SigningKey, scope: &Scope, subject: Option<String>) -> Assertion {
         let header = format!(
             "{{\"typ\": \"JWT\", \"alg\": {}, \"kid\": {}}}",
@@ -134,7 +134,7 @@ impl ServiceAccount {
     }
 }
 
-/// A text in JSON, of ASCII alone.
+/// A string in JSON, with only ASCII characters.
 fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {

@@ -25,8 +25,8 @@ use crate::{Choices, Provider, ServiceAccount, Workload};
 
 use external_account::ExternalAccount;
 
-/// What a client is made of. It is read from a standard client file or from the environment; with the server that it
-/// names it becomes a [`Client`].
+/// The settings of a client. They are read from a standard client file or from the environment; with the server that
+/// they name they become a [`Client`].
 ///
 /// | kind of file | recognised by |
 /// |---|---|
@@ -45,19 +45,19 @@ pub struct ClientSettings {
     redirect_uris: Vec<String>,
 }
 
-/// Where the client is one.
+/// The server of the client.
 #[derive(Debug, Clone)]
 enum Place {
     Provider(Box<Provider>),
     Issuer(String),
-    /// Google's exchange of tokens.
+    /// Google's token exchange.
     Sts(String),
 }
 
-/// What the client authenticates with.
+/// The credential with which the client authenticates.
 #[derive(Debug, Clone)]
 enum Credential {
-    /// As is documented, or negotiated; without one, nothing.
+    /// A secret, sent as documented or negotiated; without one, a public client.
     Secret(Option<Secret<String>>),
     Key {
         key: Secret<String>,
@@ -76,20 +76,20 @@ enum Credential {
 pub enum ServerSettings {
     /// A preset, with its variables.
     Provider(Box<Provider>),
-    /// One whose metadata have to be fetched.
+    /// A server whose metadata has to be fetched.
     Issuer(Issuer),
-    /// One that is known.
+    /// A known server.
     Known(Box<Server>),
 }
 
-/// A private key of the settings, still as text: whoever has algorithms reads it.
+/// A private key of the settings, still as text: it is read by code that has the algorithms.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyText<'a> {
     /// The key, in PEM or as a JWK.
     pub text: &'a Secret<String>,
-    /// Its name at the server; empty for none.
+    /// The key's name at the server; empty for none.
     pub kid: &'a str,
-    /// What it signs by; otherwise by an algorithm that it and the server both know.
+    /// The signature algorithm; otherwise one that the key and the server both support.
     pub alg: Option<Alg>,
 }
 
@@ -98,8 +98,8 @@ impl ClientSettings {
     ///
     /// A plain one has `client_id`; `issuer`, or `provider` with its `variables`; at most one of `client_secret`,
     /// `private_key` (PEM, or a JWK as text; `key_id` names it) and `workload`; and `redirect_uris`. A `workload` has
-    /// a `platform`, and where it needs them `path`, `variable` and `audience`; with an `exchange_audience` its token is
-    /// exchanged for the client's own (RFC 8693), and not shown in place of a secret.
+    /// a `platform`, and if necessary `path`, `variable` and `audience`; with an `exchange_audience` its token is
+    /// exchanged for the client's own (RFC 8693), and not used in place of a secret.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -142,7 +142,7 @@ impl ClientSettings {
         Self::from_json(text.expose(), environment)
     }
 
-    /// Reads the environment variables of a client. One that is empty is not set.
+    /// Reads the environment variables of a client. An empty one counts as not set.
     ///
     /// | variable | |
     /// |---|---|
@@ -163,7 +163,7 @@ impl ClientSettings {
     /// | `OAUTH_WORKLOAD` | the name of a [`Platform`](crate::Platform), with `OAUTH_WORKLOAD_FILE` or `OAUTH_WORKLOAD_VARIABLE` where it needs one, and `OAUTH_ASSERTION_AUDIENCE`; with `OAUTH_EXCHANGE_AUDIENCE` its token is exchanged for the client's own (RFC 8693) |
     ///
     /// With `OAUTH_WORKLOAD=azure` the client id and the tenant are those of `AZURE_CLIENT_ID` and `AZURE_TENANT_ID`
-    /// where no others are given, and the server is `microsoft-entra`.
+    /// if no others are given, and the server is `microsoft-entra`.
     ///
     /// # Errors
     /// `environment.missing` and `environment.conflict`, which name the variables and never their values;
@@ -172,23 +172,23 @@ impl ClientSettings {
         environment::read(environment)
     }
 
-    /// The variables that [`Self::from_env`] needs of every client, and that are not set; none where a client file has
-    /// all. Whoever needs more of the environment names all at once.
+    /// The variables that [`Self::from_env`] needs of every client, and that are not set; none if there is a client
+    /// file. A caller that needs more variables can report all missing ones at once.
     pub fn missing_from_env(environment: &Arc<dyn Environment>) -> Vec<String> {
         environment::missing_of(environment)
     }
 
-    /// The client's name at the server; of a service account its `client_email`, of an external account its audience.
+    /// The client id; for a service account its `client_email`, for an external account its audience.
     pub fn client_id(&self) -> &str {
         &self.client_id
     }
 
-    /// The redirect URIs that are registered; none where nothing is said.
+    /// The registered redirect URIs; empty if none are configured.
     pub fn redirect_uris(&self) -> &[String] {
         &self.redirect_uris
     }
 
-    /// The server.
+    /// The server of the settings.
     ///
     /// # Errors
     /// `issuer.*`, `metadata.endpoint_*`; `client_file.malformed` for a `token_url` that is not Google's.
@@ -206,8 +206,8 @@ impl ClientSettings {
         })
     }
 
-    /// The client of this server, which is the one of [`Self::server`]. `read_key` reads a private key that is to sign
-    /// for it, as `oauth_crypto::PrivateKey` does.
+    /// The client of this server, which must be that of [`Self::server`]. `read_key` reads a private key that signs for
+    /// it, as `oauth_crypto::PrivateKey` does.
     ///
     /// # Errors
     /// `client_auth.*`, `redirect_uri.refused`, `provider.data`, and those of `read_key`.
@@ -291,7 +291,7 @@ fn preset(name: &str, variables: BTreeMap<String, String>) -> Result<Place, Erro
     Ok(Place::Provider(Box::new(provider)))
 }
 
-/// `client_file.malformed`, of this member.
+/// `client_file.malformed`, for this member.
 fn malformed(member: &str) -> Error {
     Error::from(Misuse::ClientFile).about(member)
 }

@@ -9,12 +9,12 @@ use serde::Deserialize;
 #[serde(transparent)]
 pub(crate) struct Template(String);
 
-/// Which part of a URL a variable may stand in.
+/// The part of a URL in which a variable may occur.
 ///
-/// The two alphabets differ: what is harmless in a path can name another host.
+/// The allowed characters differ: what is harmless in a path can name another host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// In place of a whole URL, at the beginning.
+    /// A whole URL, at the beginning.
     Whole,
     /// Between `https://` and the path.
     Authority,
@@ -28,7 +28,7 @@ enum Piece<'a> {
 }
 
 impl Template {
-    /// The URL, each variable replaced by what `value` says.
+    /// The URL, with each variable replaced by what `value` returns.
     pub(crate) fn fill(
         &self,
         mut value: impl FnMut(&str) -> Result<String, Error>,
@@ -43,7 +43,7 @@ impl Template {
         Ok(url)
     }
 
-    /// Tells `visit` each variable and where it stands.
+    /// Calls `visit` with each variable and its place.
     pub(crate) fn visit(
         &self,
         mut visit: impl FnMut(&str, Place) -> Result<(), Error>,
@@ -52,7 +52,7 @@ impl Template {
         let mut last = None;
         for piece in self.pieces()? {
             match piece {
-                // Anything but a path would go on with the host that the URL ended in.
+                // Anything but a path would continue the host at the end of the URL.
                 Piece::Text(text) if last == Some(Place::Whole) && !text.starts_with('/') => {
                     return Err(bad("a whole URL must be followed by a path"));
                 }
@@ -68,7 +68,7 @@ impl Template {
                         Some(_) => Place::Authority,
                     };
                     visit(name, place)?;
-                    // What the variable will be matters only as far as it ends a scheme or host.
+                    // The variable's value matters only insofar as it ends a scheme or host.
                     before.push_str(if place == Place::Whole { "x://x/" } else { "x" });
                     last = Some(place);
                 }
@@ -91,9 +91,9 @@ impl Template {
     }
 }
 
-/// `url` with another scheme, host and port; the rest stays.
+/// `url` with another scheme, host and port; the rest is kept.
 ///
-/// Works on text, for a template such as a tenant's issuer is no URL yet.
+/// Works on text, because a template such as a tenant's issuer is not a URL yet.
 pub(crate) fn moved(url: &str, base: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let path = rest

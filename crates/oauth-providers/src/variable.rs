@@ -11,29 +11,29 @@ use crate::template::Place;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Variable {
-    /// The name to give [`crate::Provider::with`].
+    /// The variable's name, for [`crate::Provider::with`].
     #[serde(skip)]
     pub name: String,
-    /// What its value must look like.
+    /// The type of the variable's values.
     #[serde(rename = "type")]
     pub kind: VariableKind,
-    /// What it is, in one sentence.
+    /// The variable's meaning, in one sentence.
     pub description: String,
     /// A value of the right form; not necessarily one that exists.
     pub example: String,
-    /// The value in force while none is given.
+    /// The value if none is given.
     pub default: Option<String>,
-    /// Values the provider's documentation names. Others may exist.
+    /// The values that the provider's documentation names. Others may exist.
     #[serde(default)]
     pub values: Vec<String>,
-    /// Quirks in force while the value is one of `values`.
+    /// The quirks that apply if the value is one of `values`.
     #[serde(default)]
     pub quirks_of_values: Vec<Quirk>,
 }
 
 /// The types of variables.
 ///
-/// No value of any type holds `/`, `@`, `#`, `?`, `%`, a backslash, white space or a character
+/// No value of any type contains `/`, `@`, `#`, `?`, `%`, a backslash, white space or a character
 /// outside ASCII, so none can name another host or path than the file's author meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -69,7 +69,7 @@ impl VariableKind {
         }
     }
 
-    /// What its values look like, for whoever gave another.
+    /// What the values look like, for error messages.
     pub const fn form(self) -> &'static str {
         match self {
             Self::DnsLabel => "1 to 63 letters, digits and inner hyphens",
@@ -81,7 +81,7 @@ impl VariableKind {
         }
     }
 
-    /// Where in a URL a variable of this type may stand.
+    /// Where in a URL a variable of this type may occur.
     pub(crate) const fn place(self) -> Place {
         match self {
             Self::DnsLabel | Self::Host => Place::Authority,
@@ -91,7 +91,7 @@ impl VariableKind {
 }
 
 impl Variable {
-    /// `value` in its one spelling, if it is of this variable's type.
+    /// `value` in its normal form, if it is of this variable's type.
     pub(crate) fn read(&self, value: &str) -> Option<String> {
         let lower = value.to_ascii_lowercase();
         match self.kind {
@@ -131,6 +131,6 @@ fn is_guid(text: &str) -> bool {
 fn is_host(text: &str) -> bool {
     let name = text.split(':').next().unwrap_or_default();
     let url = format!("https://{text}");
-    // The parser that sends has the last word; in its normal form nothing may be left over.
+    // The URL parser decides; the normal form must consist of exactly this host.
     name.split('.').all(is_label) && Url::parse(&url).is_ok_and(|read| read.origin() == url)
 }

@@ -1,14 +1,14 @@
-//! Where each platform puts the tokens of its workloads, as it documents.
+//! Where each platform provides the tokens of its workloads, as documented.
 //!
 //! | name | the token | documentation |
 //! |---|---|---|
 //! | `kubernetes` | a file, at the path of the pod's projected volume | <https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#serviceaccount-token-volume-projection> |
-//! | `github_actions` | asked of `ACTIONS_ID_TOKEN_REQUEST_URL`, with `ACTIONS_ID_TOKEN_REQUEST_TOKEN`; a job needs `id-token: write` | <https://docs.github.com/en/actions/reference/security/oidc> |
+//! | `github_actions` | requested at `ACTIONS_ID_TOKEN_REQUEST_URL`, with `ACTIONS_ID_TOKEN_REQUEST_TOKEN`; a job needs `id-token: write` | <https://docs.github.com/en/actions/reference/security/oidc> |
 //! | `gitlab_ci` | the environment variable that `id_tokens` of the job names | <https://docs.gitlab.com/ci/secrets/id_token_authentication/> |
 //! | `spiffe` | a JWT-SVID in a file, such as spiffe-helper's `jwt_svid_file_name` | <https://github.com/spiffe/spiffe-helper> |
 //! | `aws` | the file that `AWS_WEB_IDENTITY_TOKEN_FILE` names | <https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html> |
 //! | `azure` | the file that `AZURE_FEDERATED_TOKEN_FILE` names, for `api://AzureADTokenExchange` | <https://azure.github.io/azure-workload-identity/docs/installation/mutating-admission-webhook.html> |
-//! | `gcp` | asked of the metadata service at 169.254.169.254, or at `GCE_METADATA_HOST` | <https://docs.cloud.google.com/compute/docs/instances/verifying-instance-identity> |
+//! | `gcp` | requested from the metadata service at 169.254.169.254, or at `GCE_METADATA_HOST` | <https://docs.cloud.google.com/compute/docs/instances/verifying-instance-identity> |
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use oauth_core::workload::{
     CredentialSource, Environment, SubjectToken, TokenEndpoint, TokenFormat, WorkloadToken,
 };
 
-/// The audience that Microsoft Entra demands.
+/// The audience that Microsoft Entra requires.
 const ENTRA_AUDIENCE: &str = "api://AzureADTokenExchange";
 
 /// A platform that gives its workloads tokens.
@@ -44,7 +44,7 @@ pub enum Platform {
 }
 
 impl Platform {
-    /// All of them.
+    /// All platforms.
     pub const ALL: &'static [Self] = &[
         Self::Kubernetes,
         Self::GithubActions,
@@ -55,7 +55,7 @@ impl Platform {
         Self::Gcp,
     ];
 
-    /// Its name, such as `github_actions`.
+    /// The platform's name, such as `github_actions`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Kubernetes => "kubernetes",
@@ -68,10 +68,10 @@ impl Platform {
         }
     }
 
-    /// The one of this name.
+    /// The platform of this name.
     ///
     /// # Errors
-    /// `workload.setup`, which names all.
+    /// `workload.setup`, which lists all.
     pub fn named(name: &str) -> Result<Self, Error> {
         let mut all = Self::ALL.iter();
         all.find(|platform| platform.as_str() == name)
@@ -83,7 +83,7 @@ impl Platform {
             })
     }
 
-    /// The environment variable that names the file of its token, if one does.
+    /// The environment variable that names the file of the platform's token, if there is one.
     const fn file_variable(self) -> Option<&'static str> {
         match self {
             Self::Aws => Some("AWS_WEB_IDENTITY_TOKEN_FILE"),
@@ -124,7 +124,7 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// The token where this platform puts it.
+    /// The token that this platform provides.
     pub const fn new(platform: Platform) -> Self {
         Self {
             platform,
@@ -135,40 +135,40 @@ impl Workload {
         }
     }
 
-    /// The file that the token is in, for platforms where that is the operator's choice.
+    /// Sets the file of the token, for platforms where the operator chooses it.
     #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = Some(path.into());
         self
     }
 
-    /// The environment variable that the token is in, for platforms where that is the operator's choice.
+    /// Sets the environment variable of the token, for platforms where the operator chooses it.
     #[must_use]
     pub fn variable(mut self, name: impl Into<String>) -> Self {
         self.variable = Some(name.into());
         self
     }
 
-    /// Whom the token has to be made out to: the server's issuer unless it is given, and for `azure` what Microsoft
-    /// Entra demands.
+    /// Sets the audience that the token must have: by default the server's issuer, and for `azure` what Microsoft Entra
+    /// requires.
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = Some(audience.into());
         self
     }
 
-    /// Whether requests name the client too; they do for `azure`, and not for others.
+    /// Sets whether requests name the client too; by default they do only for `azure`.
     #[must_use]
     pub const fn client_id(mut self, parameter: ClientIdParameter) -> Self {
         self.client_id = Some(parameter);
         self
     }
 
-    /// The token, to authenticate a client with.
+    /// The token as a client assertion.
     ///
     /// # Errors
     /// `environment.missing`, which names the variable; `workload.setup` for a path or variable that is missing, or
-    /// that the platform has no use for; `url.*` for the URL of a service.
+    /// that the platform does not use; `url.*` for the URL of a service.
     pub fn assertion(
         &self,
         environment: Arc<dyn Environment>,
@@ -191,7 +191,7 @@ impl Workload {
         })
     }
 
-    /// The token, to be exchanged for the client's own tokens (RFC 8693), which are for `audience`.
+    /// The token as the subject of an exchange for the client's own tokens (RFC 8693), which are for `audience`.
     ///
     /// # Errors
     /// Those of [`Self::assertion`].
@@ -207,7 +207,7 @@ impl Workload {
         })
     }
 
-    /// The token by itself.
+    /// Only the token.
     ///
     /// # Errors
     /// Those of [`Self::assertion`].
@@ -278,7 +278,7 @@ fn setup(detail: &str) -> Error {
     Error::from(Misuse::WorkloadSetup).about(detail)
 }
 
-/// A variable's value; one that is empty is not set.
+/// A variable's value; an empty one counts as not set.
 pub(crate) fn present(environment: &dyn Environment, name: &str) -> Option<String> {
     let value = environment.variable(name)?;
     Some(value.expose().trim().to_owned()).filter(|value| !value.is_empty())

@@ -1,8 +1,8 @@
 //! The address policy of a driver: a URL that a server or document supplied must not lead to addresses that only this
 //! machine can reach (RFC 9728 section 7.7).
 //!
-//! An address is judged after the name is resolved, and the very addresses that were judged are connected to, so
-//! that a name which resolves to another one a moment later gains nothing.
+//! Addresses are checked after the name is resolved, and only the checked addresses are connected to, so a name that
+//! resolves to another address a moment later gains nothing.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -15,11 +15,10 @@ use oauth_core::error::{Cause, Loss};
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-/// Which addresses a driver connects to. One that is refused is a `lost.not_public`.
+/// Which addresses a driver connects to. A refused one is the error `lost.not_public`.
 ///
-/// Where addresses are judged, no proxy is asked: it would resolve the name where nobody here sees the address.
-/// A request that a proxy would have carried is refused; behind a proxy that keeps its own rules, choose
-/// [`Any`](Self::Any).
+/// If addresses are checked, no proxy is used, because it would resolve the name out of sight. A request that would go
+/// through a proxy is refused; if a proxy enforces its own rules, choose [`Any`](Self::Any).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum AddressPolicy {
@@ -29,12 +28,12 @@ pub enum AddressPolicy {
     PublicWhereMarked,
     /// Public ones only, also for URLs that the caller configured: for programs whose users choose the URLs.
     PublicOnly,
-    /// Any, also for URLs that another party named: for tests, and networks whose servers are all one's own.
+    /// Any, also for URLs that another party named: for tests, and networks in which you run all servers.
     Any,
 }
 
 impl AddressPolicy {
-    /// By its name: `public_where_marked`, `public_only` or `any`.
+    /// The policy of this name: `public_where_marked`, `public_only` or `any`.
     pub fn named(name: &str) -> Option<Self> {
         match name {
             "public_where_marked" => Some(Self::PublicWhereMarked),
@@ -44,7 +43,7 @@ impl AddressPolicy {
         }
     }
 
-    /// Whether the addresses of a request of this reach are judged.
+    /// Whether the addresses of a request with this reach are checked.
     pub(crate) const fn judges(self, reach: Reach) -> bool {
         match self {
             Self::PublicWhereMarked => matches!(reach, Reach::Public),
@@ -54,7 +53,7 @@ impl AddressPolicy {
     }
 }
 
-/// A resolver that gives the public addresses of another one's answer, and no others.
+/// A resolver that returns only the public addresses in another one's answer.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -70,7 +69,7 @@ impl AddressPolicy {
 pub struct PublicOnly(Arc<dyn Resolve>);
 
 impl PublicOnly {
-    /// Over this resolver, which is asked once for each connection.
+    /// Wraps this resolver, which is called once for each connection.
     pub fn new(resolver: Arc<dyn Resolve>) -> Self {
         Self(resolver)
     }
@@ -95,8 +94,7 @@ impl fmt::Debug for PublicOnly {
     }
 }
 
-/// Why nothing was connected to. Which addresses there were is left out: the name may have been chosen to
-/// learn them.
+/// Why no connection was made. The addresses are left out, because the name may have been chosen to learn them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum NotPublic {
     Name,
@@ -118,17 +116,17 @@ impl fmt::Display for NotPublic {
 
 impl std::error::Error for NotPublic {}
 
-/// Which requests go to a proxy, as far as a driver knows.
+/// Which requests go through a proxy, as far as a driver knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Proxies {
-    /// Those that the environment names one for.
+    /// Those for which the environment names one.
     #[default]
     Environment,
     None,
     All,
 }
 
-/// Whether a request to this URL may be sent where addresses are judged, before its name is resolved.
+/// Checks whether a request to this URL may be sent if addresses are checked, before its name is resolved.
 pub(crate) fn check(url: &Url, proxies: Proxies) -> Result<(), Cause> {
     let refused = |why: NotPublic| Err(Cause::unsent(why).because(Loss::NotPublic));
     if url.scheme() != "https" {

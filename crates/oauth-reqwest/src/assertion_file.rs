@@ -22,7 +22,7 @@ use crate::environment;
 pub struct AssertionFile(PathBuf);
 
 impl AssertionFile {
-    /// The file of this name. It need not be there yet.
+    /// A token in the file with this name, which need not exist yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }

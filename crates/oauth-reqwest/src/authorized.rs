@@ -1,4 +1,4 @@
-//! [`Authorized`]: a client for resource servers, which attaches the token, renews it after a 401, keeps to the rate
+//! [`Authorized`]: a client for resource servers, which attaches the token, renews it after a 401, respects the rate
 //! limits, and never sends the token to another origin.
 
 mod outgoing;
@@ -24,11 +24,11 @@ pub(crate) use outgoing::{Outgoing, PreparedRequest};
 /// A hook that is called with each pause before it is waited for.
 pub(crate) type OnWait = Arc<dyn Fn(Duration) + Send + Sync>;
 
-/// A resource server, and the token it wants. Cheap to clone; clones share what is known of its
+/// A client for a resource server, with its source of tokens. Cheap to clone; clones share what is known about its
 /// limits.
 ///
-/// An API whose routes belong to two owners gets two sources, and each request the token of its
-/// route; what it may not be asked too often is waited for, on request:
+/// An API whose routes belong to two owners gets two sources, and each request the token of its route; on request, it
+/// waits if the API may not be called that often:
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -63,14 +63,14 @@ pub struct Authorized {
 }
 
 impl Authorized {
-    /// Requests to the origins of `resource`, with tokens of `source`.
+    /// A client for the origins of `resource`, with tokens of `source`.
     ///
-    /// The driver may be another than the source's: proxies, certificates and limits are its own.
+    /// The driver may be another than the source's, with its own proxies, certificates and limits.
     pub fn new(driver: Driver, source: impl TokenSource + 'static, resource: Resource) -> Self {
         Self::of(driver, Sources::one(source), Api::new(resource))
     }
 
-    /// Requests to an API, each with the token of its route's owner.
+    /// A client for an API, with the token of its route's owner for each request.
     ///
     /// # Errors
     /// `resource.owner_missing` if there are two sources, and the API has one kind of route.
@@ -89,14 +89,14 @@ impl Authorized {
         }
     }
 
-    /// What to do where the API asks for a pause, unless a request says otherwise.
+    /// Sets what to do if the API asks for a pause, unless a request says otherwise.
     #[must_use]
     pub fn on_limit(mut self, on_limit: OnLimit) -> Self {
         self.on_limit = on_limit;
         self
     }
 
-    /// Calls `hook` with each pause before it is waited for, to show it to a person.
+    /// Calls `hook` with each pause before it is waited for, to show it to a user.
     #[must_use]
     pub fn on_wait(mut self, hook: impl Fn(Duration) + Send + Sync + 'static) -> Self {
         self.on_wait = Some(Arc::new(hook));
@@ -113,7 +113,7 @@ impl Authorized {
         self.request(Method::POST, url)
     }
 
-    /// A request. What is wrong with the URL is told when it is sent.
+    /// A request. An invalid URL is reported when it is sent.
     pub fn request(&self, method: Method, url: &str) -> Request {
         Request {
             us: self.clone(),
@@ -132,7 +132,7 @@ impl fmt::Debug for Authorized {
     }
 }
 
-/// A request that is not sent yet.
+/// A request that has not been sent yet.
 #[must_use = "a request does nothing until it is sent"]
 pub struct Request {
     us: Authorized,
@@ -140,14 +140,14 @@ pub struct Request {
 }
 
 impl fmt::Debug for Request {
-    /// Its fields may be secrets of the caller's.
+    /// Shows no header fields, because they may contain the caller's secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request").finish_non_exhaustive()
     }
 }
 
 impl Request {
-    /// Adds a header field. A request with an `Authorization` of the caller's is refused.
+    /// Adds a header field. A request that already has an `Authorization` is refused.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.outgoing = self.outgoing.header(name, value);
         self
@@ -159,41 +159,40 @@ impl Request {
         self
     }
 
-    /// Sets a body that is sent as it is made. It cannot be sent again, so a 401 is handed back, and
-    /// a 429 an error; the token that a 401 refused is forgotten, and the next request fetches another.
+    /// Sets a body that is sent as it is made. It cannot be sent again, so a 401 is returned, and a 429 is an error;
+    /// the token that a 401 refused is dropped, and the next request fetches another.
     pub fn body_stream(mut self, body: impl Into<reqwest::Body>) -> Self {
         self.outgoing = self.outgoing.stream(body.into());
         self
     }
 
-    /// What to do where the API asks for a pause.
+    /// Sets what to do if the API asks for a pause.
     pub fn on_limit(mut self, on_limit: OnLimit) -> Self {
         self.outgoing = self.outgoing.on_limit(on_limit);
         self
     }
 
-    /// How long the head of the reply may take, the sending of the body included, instead of
+    /// Sets how long the request may take up to the head of the reply, including sending the body, instead of
     /// [`Options::timeout`](crate::Options::timeout). Pauses are not part of it.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.outgoing.timeout = Some(limit);
         self
     }
 
-    /// Sends the request, and returns the reply whatever its status; its body streams.
+    /// Sends the request, and returns the reply, whatever its status; its body streams.
     ///
-    /// It is sent as the future is polled, and has its place among the requests that wait for the limits of
-    /// the API from this call on.
+    /// It is sent when the future is polled, but it takes its place in the queue for the API's limits with this call.
     ///
-    /// A 401 that speaks of the token is answered once with a new token, if the body can be sent
-    /// again; so is what the API's [`EndedToken`](resource::EndedToken)s fit. Up to 20 redirects are followed within
-    /// the origin: those of `GET` and `HEAD`, and a 307 or 308 of any method whose body can be sent again. All others
-    /// are handed back. A 429, and a 503 that names a pause, are an error with that pause, unless
-    /// [`on_limit`](Self::on_limit) says to wait or to hand them back.
+    /// A 401 about the token is answered once with a new token, if the body can be sent again; so is a reply that
+    /// matches the API's [`EndedToken`](resource::EndedToken)s. Up to 20 redirects are followed within the origin:
+    /// those of `GET` and `HEAD`, and a 307 or 308 of any method whose body can be sent again. All others are returned.
+    /// A 429, and a 503 that names a pause, are an error with that pause, unless [`on_limit`](Self::on_limit) says to
+    /// wait or to return them.
     ///
     /// # Errors
     /// `url.*`, `resource.origin_not_allowed`, `resource.owner_missing` and
-    /// `resource.route_ambiguous` before anything is sent; `resource.rate_limited`; `token.*` for a
-    /// request that carries a token already; `lost`; and the errors of [`TokenSource::token`].
+    /// `resource.route_ambiguous` before anything is sent; `resource.rate_limited`; `token.*` for a request that
+    /// already carries a token; `lost`; and the errors of [`TokenSource::token`].
     pub fn send(mut self) -> impl Future<Output = Result<reqwest::Response, Error>> + Send {
         let begun = Clock::system().and_then(|at| self.outgoing.request.resume(&at, Event::Begin));
         self.go_on(begun)
@@ -206,7 +205,7 @@ impl Request {
         loop {
             step = match step {
                 Step::Wait(pause) => {
-                    // The connection is free for others meanwhile.
+                    // The connection is free for others in the meantime.
                     response = None;
                     if let Some(hook) = &us.on_wait {
                         hook(pause);
@@ -267,7 +266,7 @@ impl Request {
                     if let (Some(token), Some((wanted, again))) = (&tokens, again)
                         && source.step_up(token, &wanted).await?.is_some()
                     {
-                        // The connection is free for others meanwhile.
+                        // The connection is free for others in the meantime.
                         response = None;
                         outgoing.request = again;
                         outgoing.request.resume(&Clock::system()?, Event::Begin)?
@@ -280,13 +279,13 @@ impl Request {
     }
 }
 
-/// What a resource server's reply asks for.
+/// What a resource server's reply requires.
 pub trait ResponseExt {
-    /// What it says about the token. After [`Request::send`], [`Verdict::Renew`] means that a new
+    /// The verdict about the token. After [`Request::send`], [`Verdict::Renew`] means that a new
     /// token was refused as well, or that the body could not be sent again.
     fn verdict(&self) -> Verdict;
 
-    /// The pause it asks for (`Retry-After`, `X-RateLimit-Reset`), at most five minutes.
+    /// The pause that the reply asks for (`Retry-After`, `X-RateLimit-Reset`), at most five minutes.
     fn retry_after(&self) -> Option<Duration>;
 }
 

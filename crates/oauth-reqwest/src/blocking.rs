@@ -36,10 +36,10 @@ pub use oauth_session::blocking::Session;
 #[derive(Clone)]
 pub struct Driver {
     http: reqwest::blocking::Client,
-    /// For plain http, which is for this machine only: neither a proxy nor a name server is used,
-    /// since either would send in the clear what must not leave it.
+    /// The client for plain http, which is only for this machine: neither a proxy nor a name server is used, because
+    /// either would send unencrypted what must not leave it.
     local: Arc<OnceLock<reqwest::blocking::Client>>,
-    /// For URLs that another party named.
+    /// The client for URLs that another party named.
     public: Arc<PublicClient>,
     limiter: Arc<OriginLimiter>,
     resolver: Resolver,
@@ -50,14 +50,14 @@ pub struct Driver {
 impl Driver {
     /// A driver with the default [`Options`].
     ///
-    /// `builder` may bring proxies, certificates or a resolver, for `https`; that no redirect is followed, no
-    /// request repeated and no `Referer` sent is decided here, and that `localhost` is this machine. Where addresses
-    /// are judged ([`Options::addresses`]), so is that no proxy is asked, and whose resolver is; a request that is
-    /// marked goes over a client of its own, without what `builder` brought. [`Transport`](crate::Transport) gives
+    /// `builder` may configure proxies, certificates or a resolver, for `https`. The driver itself ensures that no
+    /// redirect is followed, no request repeated and no `Referer` sent, and that `localhost` is this machine. If
+    /// addresses are checked ([`Options::addresses`]), it also disables the proxy and sets the resolver; a marked
+    /// request goes over a separate client, without the settings of `builder`. [`Transport`](crate::Transport) gives
     /// both the same certificates.
     ///
     /// # Errors
-    /// `misuse.setup` if the TLS roots cannot be loaded, or the builder asks for the impossible.
+    /// `misuse.setup` if the TLS roots cannot be loaded, or the builder's settings are impossible.
     pub fn new(builder: reqwest::blocking::ClientBuilder) -> Result<Self, Error> {
         Self::with_options(builder, Options::default())
     }
@@ -65,7 +65,7 @@ impl Driver {
     /// A driver with other limits than the default.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// Those of [`new`](Self::new).
     pub fn with_options(
         builder: reqwest::blocking::ClientBuilder,
         options: Options,
@@ -92,7 +92,7 @@ impl Driver {
         })
     }
 
-    /// Sets the resolver whose addresses are named when a connection fails.
+    /// Sets the resolver whose addresses are reported when a connection fails.
     pub(crate) fn with_resolver(mut self, names: Resolver) -> Self {
         self.resolver = names;
         self
@@ -125,8 +125,8 @@ impl Driver {
     /// Runs an exchange to its end.
     ///
     /// # Errors
-    /// Those of the exchange. What goes wrong on the way is told to the exchange as
-    /// [`Input::Lost`], and whether it ends by that is the exchange's to say.
+    /// Those of the exchange. Transport failures are passed to the exchange as [`Input::Lost`], and the exchange
+    /// decides whether it ends with that.
     pub fn run<E: Exchange>(&self, mut exchange: E) -> Result<E::Output, Error> {
         let mut input = Input::Begin;
         loop {
@@ -157,7 +157,7 @@ impl Driver {
         let mut response = sent.map_err(|error| loss::lost_at(error, self.resolver.tried(&url)))?;
         let mut reply = CappedBody::begin(response.content_length())?;
         let mut chunk = [0; 8 << 10];
-        // reqwest measures each read by itself; a server that drips would be read forever.
+        // reqwest measures each read separately; a server that sends slowly would be read forever.
         while start.elapsed() < self.options.timeout {
             match response.read(&mut chunk) {
                 Ok(0) => {
@@ -287,7 +287,7 @@ fn configure(
 }
 
 impl Driver {
-    /// On a thread of the runtime's that may block.
+    /// Runs an exchange on a thread of the runtime that may block.
     fn run_beside<T: Send + 'static>(&self, exchange: Boxed<T>) -> Answer<'_, T> {
         let driver = self.clone();
         let run = tokio::task::spawn_blocking(move || driver.run(exchange));

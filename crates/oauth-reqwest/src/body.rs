@@ -6,7 +6,7 @@ use oauth_core::error::Cause;
 
 /// The largest body that is read, in bytes, after any decompression.
 pub(crate) const BODY_LIMIT: usize = 1 << 20;
-/// The largest buffer allocated before any of the body has come: `Content-Length` is untrusted.
+/// The largest buffer allocated before any of the body has arrived: `Content-Length` is untrusted.
 const FIRST_ROOM: usize = 64 << 10;
 /// The largest HTTP/2 head that is read, in bytes; hyper has its own limit for HTTP/1.
 pub(crate) const HEADER_LIMIT: u32 = 64 << 10;

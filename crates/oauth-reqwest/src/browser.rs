@@ -1,7 +1,7 @@
-//! Opens a page in the person's browser.
+//! Opens a page in the user's browser.
 //!
-//! The URL is handed over as one argument of its own, never through a shell (CVE-2025-6514,
-//! RUSTSEC-2026-0257); that it is an `http` or `https` URL is in its type.
+//! The URL is passed as a separate argument, never through a shell (CVE-2025-6514, RUSTSEC-2026-0257); its type ensures
+//! that it is an `http` or `https` URL.
 
 use std::process::{Command, Stdio};
 
@@ -18,8 +18,8 @@ const PROGRAM: (&str, &[&str]) = ("xdg-open", &[]);
 /// Opens `url` with the system's own opener: `xdg-open`, `open` or `rundll32`.
 ///
 /// # Errors
-/// `misuse.setup` if there is no such program. That it started does not prove that a page was shown:
-/// print the URL as well, for people without a browser on this machine.
+/// `misuse.setup` if there is no such program. That it started does not prove that a page was shown: print the URL as
+/// well, for users without a browser on this machine.
 pub fn open(url: &Url) -> Result<(), Error> {
     let (program, arguments) = PROGRAM;
     start(Command::new(program).args(arguments), url)
@@ -33,13 +33,13 @@ pub fn open_with(program: &str, url: &Url) -> Result<(), Error> {
     start(&mut Command::new(program), url)
 }
 
-/// Whether a page can be shown on this machine, and [`open`] has a program to show it with: see [`has_display`].
+/// Whether a page can be shown on this machine, and [`open`] has a program for it: see [`has_display`].
 pub fn is_there() -> bool {
     has_display() && (cfg!(any(target_os = "macos", windows)) || has_opener())
 }
 
 /// Whether a page can be shown on this machine: not in an SSH session whose display is elsewhere, not on a Unix other than
-/// macOS without a display, and not where `BROWSER` is `none`.
+/// macOS without a display, and not if `BROWSER` is `none`.
 pub fn has_display() -> bool {
     is_shown(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
 }
@@ -71,14 +71,14 @@ fn start(command: &mut Command, url: &Url) -> Result<(), Error> {
             .caused_by(Cause::unsent(why))
     };
     let mut child = child.map_err(failed)?;
-    // Some openers live as long as the browser, so they are waited for elsewhere.
+    // Some openers run as long as the browser, so they are waited for in another thread.
     // Without a thread to wait it stays a zombie until this process ends, which does no harm.
     let _ = std::thread::Builder::new().spawn(move || child.wait());
     Ok(())
 }
 
-/// Ctrl-C ends what is in the foreground of a terminal: the login that is given up, and not the person's
-/// browser, which some openers become.
+/// Ctrl-C ends what is in the foreground of a terminal: it should end the login, but not the user's browser, which some
+/// openers become.
 #[cfg(unix)]
 fn apart(command: &mut Command) -> &mut Command {
     use std::os::unix::process::CommandExt as _;
@@ -110,7 +110,7 @@ mod tests {
         let has_a_desktop = cfg!(any(target_os = "macos", windows));
         assert_eq!(among(&[]), has_a_desktop);
         assert!(!among(&["SSH_CONNECTION"]) && !among(&["SSH_TTY"]));
-        // What is empty is not set, and nobody shows a page by a program that is called `none`.
+        // An empty variable is not set, and `none` is not the name of a program.
         assert_eq!(is_shown(|_| Some(String::new())), has_a_desktop);
         assert!(among(&["BROWSER", "DISPLAY"]));
         assert!(!is_shown(|_| Some("none".to_owned())));

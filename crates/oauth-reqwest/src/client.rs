@@ -24,8 +24,8 @@ use oauth_providers::ClientSettings;
 
 use crate::ProcessEnvironment;
 
-/// The client of this process's [environment variables](ClientSettings::from_env). It is an exchange: a server that is
-/// known by its issuer alone is asked for its metadata.
+/// The client of this process's [environment variables](ClientSettings::from_env). It is an exchange: a server of which
+/// only the issuer is known is asked for its metadata.
 ///
 /// # Errors
 /// `environment.*`, `client_file.*`, `provider.*`, `workload.setup`, `key.*`; from the steps those of
@@ -38,7 +38,7 @@ pub fn client_from_env() -> Result<Boxed<Client>, Error> {
 /// The client of this [client file](ClientSettings::from_json).
 ///
 /// # Errors
-/// As [`client_from_env`], and `client_file.unreadable`.
+/// Those of [`client_from_env`], and `client_file.unreadable`.
 pub fn client_from_file(path: &str) -> Result<Boxed<Client>, Error> {
     let environment: Arc<dyn Environment> = Arc::new(ProcessEnvironment::new());
     let settings = ClientSettings::from_file(path, &environment)?;
@@ -49,7 +49,7 @@ pub fn client_from_file(path: &str) -> Result<Boxed<Client>, Error> {
 /// machine, for tests.
 ///
 /// # Errors
-/// As [`client_from_env`].
+/// Those of [`client_from_env`].
 pub fn connect(settings: ClientSettings, transport: Transport) -> Result<Boxed<Client>, Error> {
     settings.connect(transport, |server, key| {
         let read = PrivateKey::read_for(server, key.text.expose(), key.alg)?;

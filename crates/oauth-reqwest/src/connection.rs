@@ -1,5 +1,5 @@
-//! [`ResourceConnection`]: connects to an API known by its URL alone, and keeps its tokens fresh, as the Model Context
-//! Protocol describes.
+//! [`ResourceConnection`]: connects to an API of which only the URL is known, and keeps its tokens fresh, as the Model
+//! Context Protocol describes.
 
 mod connected;
 mod identity;
@@ -33,19 +33,19 @@ use state::State;
 
 pub use crate::device_login::DeviceLogin;
 
-/// How long a person may take to sign in, unless [`ResourceConnection::patience`] says otherwise.
+/// How long a user may take to sign in, unless [`ResourceConnection::patience`] says otherwise.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// The tokens of an API that is known by its URL alone. Cheap to clone; clones share the tokens.
+/// The tokens of an API of which only the URL is known. Cheap to clone; clones share the tokens.
 ///
-/// Nothing is asked before a token is wanted. Then the API is asked for its challenge, what it says about itself and
-/// who its server is; the client is the one that was registered by hand, or a metadata document, or registers itself;
-/// the person signs in; and the tokens are kept fresh from then on. With a [`Store`] all of that happens once for all
-/// runs of all programs that share it. Where the server has forgotten the client, it registers again, once. Where the
-/// API wants a wider scope or another login, the person is asked, twice an hour at most.
+/// Nothing is requested before a token is needed. Then the API is asked for its challenge and its metadata, which names
+/// its server; the client is the one that was registered by hand, or has a metadata document, or registers itself; the
+/// user signs in; and the tokens are kept fresh from then on. With a [`Store`] all of that happens once for all runs of
+/// all programs that share it. If the server has forgotten the client, it registers again, once. If the API requires a
+/// wider scope or another login, the user is asked, twice an hour at most.
 ///
-/// All tokens are asked for with the `resource` of the API (RFC 8707), and are sent nowhere but beneath its URL: two
-/// APIs on one origin are two.
+/// All tokens are requested with the `resource` of the API (RFC 8707), and are sent only below its URL: two APIs on one
+/// origin are separate.
 ///
 /// ```no_run
 /// use std::sync::Arc;
@@ -90,9 +90,9 @@ struct Settings {
 }
 
 impl ResourceConnection {
-    /// A connection for this process alone, to which a person signs in with the browser of this machine.
+    /// A connection only for this process, for which the user signs in with the browser of this machine.
     ///
-    /// Unless the request holds a [challenge](ConnectRequest::challenge), the API is asked for it.
+    /// Unless the request holds a [challenge](ConnectRequest::challenge), the API is asked for one.
     pub fn new(driver: Driver, request: ConnectRequest) -> Self {
         let settings = Settings {
             driver,
@@ -119,25 +119,25 @@ impl ResourceConnection {
         self
     }
 
-    /// Keeps the client and the tokens in a store, for everybody who shares it.
+    /// Keeps the client and the tokens in a store, for all that share it.
     #[must_use]
     pub fn store(self, store: Arc<dyn Store>) -> Self {
         self.with(|settings| settings.store = store)
     }
 
-    /// Whose tokens they are, where one store has those of several people.
+    /// Sets whose tokens they are, if one store has those of several users.
     #[must_use]
     pub fn person(self, name: impl Into<String>) -> Self {
         self.with(|settings| settings.person = name.into())
     }
 
-    /// How the client authenticates that was registered by hand, or that publishes a metadata document.
+    /// Sets how a client authenticates that was registered by hand, or that publishes a metadata document.
     #[must_use]
     pub fn client_auth(self, auth: ClientAuth) -> Self {
         self.client_auth_at(move |_| Ok(auth.clone()))
     }
 
-    /// The same, where it depends on what the server takes.
+    /// The same, if it depends on what the server supports.
     #[must_use]
     pub fn client_auth_at(
         self,
@@ -146,29 +146,29 @@ impl ResourceConnection {
         self.with(|settings| settings.auth = Arc::new(auth))
     }
 
-    /// Where the person comes back to, if that is registered: a loopback address (RFC 8252), at which this machine
-    /// listens. Otherwise it is a free port.
+    /// Sets the registered redirect URI: a loopback address (RFC 8252), on which this machine listens. Otherwise a free
+    /// port is used.
     #[must_use]
     pub fn redirect_uri(self, uri: RedirectUri) -> Self {
         self.with(|settings| settings.redirect_uri = Some(uri))
     }
 
-    /// Shows the page to sign in at by this function, which must not wait for what the browser does. By default it is
+    /// Sets the function that shows the sign-in page, which must not wait for the browser. By default it is
     /// [`browser::open`].
     #[must_use]
     pub fn open(self, open: impl Fn(&Url) -> Result<(), Error> + Send + Sync + 'static) -> Self {
         self.with(|settings| settings.open = Arc::new(open))
     }
 
-    /// How long the person may take to sign in, instead of five minutes.
+    /// Sets how long the user may take to sign in, instead of five minutes.
     #[must_use]
     pub fn patience(self, patience: Duration) -> Self {
         self.with(|settings| settings.patience = patience)
     }
 
-    /// Has the person sign in with a code on another device, then or always, where the server offers that (RFC 8628). The
-    /// code is shown by this function, such as by its [prompt](DeviceCode::prompt); the server says how long the person
-    /// may take.
+    /// Lets the user sign in with a code on another device, at the times given, if the server supports that (RFC 8628).
+    /// This function shows the code, for example its [prompt](DeviceCode::prompt); the server determines how long the
+    /// user may take.
     #[must_use]
     pub fn device(
         self,
@@ -179,13 +179,13 @@ impl ResourceConnection {
         self.with(|settings| settings.device = Some(CodeLogin { login, show }))
     }
 
-    /// Has the identity provider of an organization vouch for the person, who is sent nowhere
+    /// Lets the identity provider of an organization vouch for the user, without a browser
     /// (draft-ietf-oauth-identity-assertion-authz-grant, MCP's enterprise-managed authorization).
     ///
-    /// `sign_in` has the tokens of the person's sign-in to `client`, which the identity provider knows: a
-    /// [`Session`](oauth_session::Session) of a grant with `openid`, which renews them where the ID token has ended. For
-    /// each token of the API that ends, an assertion is asked for, and presented to the API's server, as the client that is
-    /// known there. `connect.way` if that one says of no identity assertions that it takes them.
+    /// `sign_in` provides the tokens of the user's sign-in to `client`, which the identity provider knows: a
+    /// [`Session`](oauth_session::Session) of a grant with `openid`, which renews them if the ID token has expired. For
+    /// each token of the API that expires, an assertion is requested, and presented to the API's server, as the client
+    /// that is known there. `connect.way` if that server does not announce that it accepts identity assertions.
     #[must_use]
     pub fn identity(self, client: Client, sign_in: impl TokenSource + 'static) -> Self {
         self.with(|settings| {
@@ -197,32 +197,32 @@ impl ResourceConnection {
         })
     }
 
-    /// Has tokens that are bound to this key (RFC 9449). Without it they are where the API demands that
-    /// (`dpop_bound_access_tokens_required`, RFC 9728 section 2): to a key that is made for the connection, and kept beside
-    /// it in the [store](Self::store), sealed where that is sealed.
+    /// Binds the tokens to this key (RFC 9449). Without it, they are bound only if the API requires that
+    /// (`dpop_bound_access_tokens_required`, RFC 9728 section 2): to a key that is made for the connection, and kept
+    /// beside it in the [store](Self::store), sealed if that is sealed.
     #[must_use]
     pub fn dpop(self, key: DpopKey) -> Self {
         self.with(|settings| settings.request = settings.request.clone().dpop(key))
     }
 
-    /// Tells these of the key of its tokens, once it is known: for requests to the API that others make
+    /// Passes the key of its tokens to these proofs, once it is known: for requests to the API that others send
     /// ([`Api::with_proofs`]).
     #[must_use]
     pub fn proofs(self, proofs: Proofs) -> Self {
         self.with(|settings| settings.proofs = proofs)
     }
 
-    /// The API.
+    /// The identifier of the API.
     pub fn resource(&self) -> &ResourceIdentifier {
         self.settings.request.resource()
     }
 
-    /// What all requests go over.
+    /// The driver of all requests.
     pub fn driver(&self) -> &Driver {
         &self.settings.driver
     }
 
-    /// A client for the API, which asks for tokens when they are needed.
+    /// A client for the API, which requests tokens when they are needed.
     pub fn authorized(&self) -> Authorized {
         Authorized::of(
             self.settings.driver.clone(),
@@ -231,7 +231,7 @@ impl ResourceConnection {
         )
     }
 
-    /// What lies beneath the URL of the API, and no more of its origin, for requests with tokens of this connection.
+    /// The API below its URL, and nothing else on its origin, for requests with tokens of this connection.
     pub fn api(&self) -> Api {
         let api = Api::new(Resource::beneath(self.resource()));
         api.with_proofs(self.settings.proofs.clone())
@@ -240,24 +240,23 @@ impl ResourceConnection {
     /// Tokens that are fresh now.
     ///
     /// # Errors
-    /// `connect.not_protected` where the API asks for no authorization: requests of [`Self::authorized`] go without then.
-    /// Those of [`oauth_core::connect_resource`], of the login ([`Listener::login`](crate::loopback::Listener::login)),
-    /// of the token requests and of the store.
+    /// `connect.not_protected` if the API requires no authorization: requests of [`Self::authorized`] are then sent
+    /// without a token. Those of [`oauth_core::connect_resource`], of the login
+    /// ([`Listener::login`](crate::loopback::Listener::login)), of the token requests and of the store.
     pub async fn token(&self) -> Result<Token, Error> {
         self.token_other_than(None).await
     }
 
-    /// The same, in place of tokens that the API has refused.
+    /// The same, to replace tokens that the API has refused.
     ///
     /// # Errors
-    /// As [`Self::token`].
+    /// Those of [`Self::token`].
     pub async fn token_other_than(&self, refused: Option<&Tokens>) -> Result<Token, Error> {
         state::tokens(&self.settings, &self.state, refused).await
     }
 
     /// Forgets the tokens and the client, here and in the store: the next call begins from nothing. For a server that
-    /// has forgotten the client and shows people a page that says so, which no program sees. The server is told
-    /// nothing.
+    /// has forgotten the client and only shows users a page that says so. The server is not notified.
     ///
     /// # Errors
     /// Those of the store.
@@ -279,11 +278,11 @@ impl TokenSource for ResourceConnection {
         self.state.refused_without_token();
     }
 
-    /// Asks the person, or for a wider scope their identity provider, if it is a person's connection.
+    /// Asks the user, or for a wider scope the identity provider, if it is a user's connection.
     ///
     /// # Errors
-    /// `step_up.repeated` if just that was asked for already, `step_up.limit` after two logins within an hour; those of
-    /// the login.
+    /// `step_up.repeated` if exactly that was already requested, `step_up.limit` after two logins within an hour; those
+    /// of the login.
     fn step_up<'a>(&'a self, short: &'a Tokens, wanted: &'a StepUp) -> Answer<'a, Option<Token>> {
         Box::pin(state::step_up(&self.settings, &self.state, short, wanted))
     }

@@ -1,7 +1,7 @@
-//! When a person signs in with a code on another device instead of the browser of this machine.
+//! When a user signs in with a code on another device instead of the browser of this machine.
 //!
-//! A person who sits at a browser signs in with that: of a code they cannot tell who has asked for it (RFC 10027 section 5).
-//! So a code is for machines without one, and for callers who say so.
+//! A user at a machine with a browser signs in with that, because a user cannot see who has requested a code (RFC 10027
+//! section 5). So a code is for machines without a browser, and for callers that choose it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,19 +14,19 @@ use oauth_core::server::Server;
 
 use crate::browser;
 
-/// When a person signs in with a code on another device (RFC 8628).
+/// When a user signs in with a code on another device (RFC 8628).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeviceLogin {
-    /// Where this machine has no browser to show ([`browser::is_there`]), and the server offers it.
+    /// If this machine has no browser ([`browser::is_there`]), and the server offers codes.
     WhereNoBrowser,
     /// In any case.
     Always,
-    /// Never: where there is no browser, the person opens the URL by hand.
+    /// Never: without a browser, the user opens the URL by hand.
     Never,
 }
 
-/// Who shows a page to the person.
+/// What shows a page to the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Opener {
@@ -38,17 +38,17 @@ pub enum Opener {
     Hosts,
 }
 
-/// When, in one login, it is the code's turn.
+/// When a code is used in one login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeviceLoginTiming {
-    /// There is nothing but the code.
+    /// Only the code is used.
     Only,
-    /// The code comes first, and the browser where the server refuses a code to this client.
+    /// The code is used first, and the browser if the server refuses this client a code.
     First,
-    /// The browser comes first, and the code where the browser could not be opened.
+    /// The browser is used first, and the code if the browser could not be opened.
     IfNotOpened,
-    /// There is nothing but the browser.
+    /// Only the browser is used.
     Never,
 }
 
@@ -68,15 +68,15 @@ impl DeviceLoginTiming {
         matches!(self, Self::Only | Self::First)
     }
 
-    /// Whether a code that could not be had because of this leaves the browser: the server does not give this client any.
+    /// Whether the browser is used after this error of requesting a code: the server issues no codes to this client.
     pub fn leaves_browser(self, error: &Error) -> bool {
         self != Self::Only && error.server_error().is_some()
     }
 }
 
 impl DeviceLogin {
-    /// The same for a login with these parameters of an authorization request, in snake case. A code never stands in where
-    /// it would lose one of them ([`has_place_in_device_grant`]), such as how the person has to sign in.
+    /// The same for a login with these parameters of an authorization request, in snake case. A code is never used if
+    /// it would lose one of them ([`has_place_in_device_grant`]), such as how the user has to sign in.
     #[must_use]
     pub fn with_parameters<'a>(self, names: impl IntoIterator<Item = &'a str>) -> Self {
         let fits = names.into_iter().all(has_place_in_device_grant);
@@ -96,7 +96,7 @@ impl DeviceLogin {
         }
     }
 
-    /// When it is the code's turn, on this machine and at this server.
+    /// When a code is used, on this machine and at this server.
     pub fn timing(self, opener: Opener, server: &Server) -> DeviceLoginTiming {
         let is_there = match opener {
             Opener::Callers => true,
@@ -115,10 +115,10 @@ impl DeviceLogin {
     }
 }
 
-/// Shows a code to the person.
+/// A function that shows a code to the user.
 pub(crate) type ShowCode = Arc<dyn Fn(&DeviceCode) -> Result<(), Error> + Send + Sync>;
 
-/// A way to show codes, and when one is wanted.
+/// A way to show codes, and when to use them.
 #[derive(Clone)]
 pub(crate) struct CodeLogin {
     pub(crate) login: DeviceLogin,
@@ -132,7 +132,7 @@ impl fmt::Debug for CodeLogin {
 }
 
 impl CodeLogin {
-    /// When it is the code's turn in a login of this request; never without a way to show one.
+    /// When a code is used in a login with this request; never without a way to show one.
     pub(crate) fn turn(
         code: Option<&Self>,
         server: &Server,

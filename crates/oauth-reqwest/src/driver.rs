@@ -30,10 +30,10 @@ use crate::signer::{self, Signer};
 #[derive(Clone)]
 pub struct Driver {
     http: reqwest::Client,
-    /// For plain http, which is for this machine only: neither a proxy nor a name server is used,
-    /// since either would send in the clear what must not leave it.
+    /// The client for plain http, which is only for this machine: neither a proxy nor a name server is used, because
+    /// either would send unencrypted what must not leave it.
     local: Arc<OnceLock<reqwest::Client>>,
-    /// For URLs that another party named.
+    /// The client for URLs that another party named.
     public: Arc<PublicClient>,
     limiter: Arc<OriginLimiter>,
     resolver: Resolver,
@@ -48,11 +48,11 @@ type WireHook = Arc<dyn Fn(WireEvent<'_>) + Send + Sync>;
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum WireEvent<'a> {
-    /// This is sent.
+    /// A request that is sent.
     Sent(&'a http::Request<Bytes>),
-    /// This came back.
+    /// The reply that arrived.
     Received(&'a http::Response<Bytes>),
-    /// Nothing came back.
+    /// No reply arrived, for this cause.
     Lost(&'a Cause),
 }
 
@@ -69,14 +69,14 @@ impl fmt::Debug for WireEvent<'_> {
 impl Driver {
     /// A driver with the default [`Options`].
     ///
-    /// `builder` may bring proxies, certificates or a resolver, for `https`; that no redirect is followed, no
-    /// request repeated and no `Referer` sent is decided here, and that `localhost` is this machine. Where addresses
-    /// are judged ([`Options::addresses`]), so is that no proxy is asked, and whose resolver is; a request that is
-    /// marked goes over a client of its own, without what `builder` brought. [`Transport`](crate::Transport) gives
+    /// `builder` may configure proxies, certificates or a resolver, for `https`. The driver itself ensures that no
+    /// redirect is followed, no request repeated and no `Referer` sent, and that `localhost` is this machine. If
+    /// addresses are checked ([`Options::addresses`]), it also disables the proxy and sets the resolver; a marked
+    /// request goes over a separate client, without the settings of `builder`. [`Transport`](crate::Transport) gives
     /// both the same certificates.
     ///
     /// # Errors
-    /// `misuse.setup` if the TLS roots cannot be loaded, or the builder asks for the impossible.
+    /// `misuse.setup` if the TLS roots cannot be loaded, or the builder's settings are impossible.
     pub fn new(builder: reqwest::ClientBuilder) -> Result<Self, Error> {
         Self::with_options(builder, Options::default())
     }
@@ -84,7 +84,7 @@ impl Driver {
     /// A driver with other limits than the default.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// Those of [`new`](Self::new).
     pub fn with_options(builder: reqwest::ClientBuilder, options: Options) -> Result<Self, Error> {
         // No `https_only`: which URLs may be plain http (loopback, on request) is decided by
         // `oauth_core::url::Url::require`, which every request has passed before `Step::Send`.
@@ -110,15 +110,15 @@ impl Driver {
         })
     }
 
-    /// The same driver, with its connections and its places for requests, and another limit of each
-    /// request ([`Options::timeout`]).
+    /// The same driver, with its connections and permits for requests, and another limit for each request
+    /// ([`Options::timeout`]).
     #[must_use]
     pub const fn with_timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout = timeout;
         self
     }
 
-    /// Sets the resolver whose addresses are named when a connection fails.
+    /// Sets the resolver whose addresses are reported when a connection fails.
     pub(crate) fn with_resolver(mut self, names: Resolver) -> Self {
         self.resolver = names;
         self
@@ -149,7 +149,7 @@ impl Driver {
         self
     }
 
-    /// Tells this function of every request of an exchange, and of what comes back.
+    /// Calls this function with every request of an exchange, and with its reply.
     #[must_use]
     pub fn on_wire(mut self, on_wire: impl Fn(WireEvent<'_>) + Send + Sync + 'static) -> Self {
         self.on_wire = Some(Arc::new(on_wire));
@@ -165,8 +165,8 @@ impl Driver {
     /// Runs an exchange to its end.
     ///
     /// # Errors
-    /// Those of the exchange. What goes wrong on the way is told to the exchange as
-    /// [`Input::Lost`], and whether it ends by that is the exchange's to say.
+    /// Those of the exchange. Transport failures are passed to the exchange as [`Input::Lost`], and the exchange
+    /// decides whether it ends with that.
     pub async fn run<E: Exchange>(&self, mut exchange: E) -> Result<E::Output, Error> {
         let mut input = Input::Begin;
         loop {
@@ -200,7 +200,7 @@ impl Driver {
             .place(request.url(), self.options.longest_queue())
             .await?;
         loss::in_time(send_by)?;
-        // The timeout includes the time spent waiting for a place.
+        // The timeout includes the time spent waiting for a permit.
         *request.timeout_mut() = Some(self.options.timeout.saturating_sub(start.elapsed()));
         let url = request.url().clone();
         let sent = self.client(&url, reach)?.execute(request).await;
@@ -220,7 +220,7 @@ impl Driver {
         }
     }
 
-    /// How long a request may take where nothing else is said.
+    /// How long a request may take by default.
     pub(crate) const fn timeout(&self) -> Duration {
         self.options.timeout
     }
@@ -228,8 +228,8 @@ impl Driver {
     /// Sends a request outside of an exchange, within `timeout` or the driver's own: to an API, with
     /// the credentials already attached. No redirect is followed and nothing is retried.
     ///
-    /// Its place among the requests in flight is free again once the head of the reply is here: the
-    /// body belongs to the caller, who may never read it.
+    /// Its permit is released once the head of the reply has arrived: the body belongs to the caller, who may never
+    /// read it.
     ///
     /// # Errors
     /// The cause of a `lost`.
@@ -247,9 +247,9 @@ impl Driver {
             .map_err(|error| loss::lost_at(error, self.resolver.tried(&url)))
     }
 
-    /// The HTTP client that requests to this URL go over, for libraries that send by a [`reqwest::Client`] themselves.
-    /// It follows no redirect and repeats nothing. The limits of time and of requests in flight are not the client's,
-    /// but of [`call`](Self::call).
+    /// The HTTP client for requests to this URL, for libraries that use a [`reqwest::Client`] themselves. It follows no
+    /// redirect and repeats nothing. The timeout and the limit of requests in flight do not apply to it, only to
+    /// [`call`](Self::call).
     ///
     /// # Errors
     /// `lost` if there is no such client.
@@ -259,7 +259,7 @@ impl Driver {
         Ok(client.clone())
     }
 
-    /// The error `lost` for what went wrong on the way of a request over [`http_client`](Self::http_client): whether it
+    /// The error `lost` for a failed request over [`http_client`](Self::http_client): whether it
     /// was sent, and why it failed, without its URL.
     pub fn lost(&self, error: reqwest::Error) -> Error {
         let tried = error.url().and_then(|url| self.resolver.tried(url));

@@ -10,7 +10,7 @@ use oauth_core::Secret;
 use oauth_core::error::Cause;
 use oauth_core::workload::{Environment, MAX_BYTES};
 
-/// The environment variables and the files of this process, each read when it is asked for.
+/// The environment variables and the files of this process, each read when it is needed.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -30,12 +30,12 @@ pub struct ProcessEnvironment {
 }
 
 impl ProcessEnvironment {
-    /// That of the process.
+    /// The environment of the process.
     pub const fn new() -> Self {
         Self { variables: None }
     }
 
-    /// With these variables in place of those of the process.
+    /// An environment with these variables instead of those of the process.
     pub fn of(variables: impl IntoIterator<Item = (String, Secret<String>)>) -> Self {
         Self {
             variables: Some(variables.into_iter().collect()),
@@ -56,7 +56,7 @@ impl Environment for ProcessEnvironment {
     }
 }
 
-/// The text of a file, or why there is none in words.
+/// The text of a file, or in words why there is none.
 pub(crate) fn read(path: &Path) -> Result<Secret<String>, String> {
     let file = File::open(path).map_err(|why| why.to_string())?;
     let limit = MAX_BYTES as u64;

@@ -19,27 +19,26 @@
 //! # }
 //! ```
 //!
-//! | module | what it gives |
+//! | module | what it provides |
 //! |---|---|
 //! | [`driver`] | [`Driver`]: runs any [`Exchange`](oauth_core::Exchange) of `oauth-core` |
 //! | [`oauth_session`] | [`Session`]: the token of one grant, renewed with one request for all callers |
 //! | [`authorized`] | [`Authorized`]: attaches the token, renews it after a 401, keeps it within its origins |
-//! | [`connection`] | [`ResourceConnection`]: the tokens of an API that is known by its URL alone (MCP) |
+//! | [`connection`] | [`ResourceConnection`]: the tokens of an API of which only the URL is known (MCP) |
 //! | [`loopback`] | the listener for the callback of a native app (RFC 8252) |
-//! | [`device_login`] | when a code on another device stands in for the browser |
-//! | [`client`](mod@client) | a client out of the environment or of a client file; feature `providers`, on by default |
+//! | [`device_login`] | when a code on another device replaces the browser |
+//! | [`client`](mod@client) | a client from the environment or from a client file; feature `providers`, on by default |
 //! | [`browser`] | opening the authorization URL, without a shell |
-//! | [`addresses`] | which addresses are connected to, where a URL is somebody else's |
+//! | [`addresses`] | which addresses are connected to, if another party named the URL |
 //! | [`transport`] | certificates, proxy and limits in one record |
 //! | [`blocking`] | all of it without `async`; feature `blocking`, on by default |
 //!
-//! A driver takes a `ClientBuilder` and not a client, because it must forbid what HTTP clients do
+//! A driver accepts a `ClientBuilder` and not a client, because it must forbid what HTTP clients do
 //! by default: redirects (they carry secrets to other hosts), repetitions (a code or a rotated
-//! refresh token can be spent only once) and unbounded replies. Requests to authorization servers
-//! are `https` or were asked for by name in `oauth_core::danger`; that is checked before a driver
-//! sees them.
+//! refresh token can be used only once) and unbounded replies. Requests to authorization servers are `https`, or were
+//! explicitly allowed by `oauth_core::danger`; that is checked before a driver sees them.
 //!
-//! No error and no log line of this crate holds a URL's query, a header or a body.
+//! No error and no log line of this crate contains a URL's query, a header or a body.
 
 pub mod addresses;
 mod assertion_file;

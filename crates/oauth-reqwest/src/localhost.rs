@@ -5,17 +5,17 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-/// The one name that [`Url::is_local`](oauth_core::url::Url::is_local) lets through.
+/// The only name that [`Url::is_local`](oauth_core::url::Url::is_local) lets through.
 pub(crate) const NAME: &str = "localhost";
 
-/// Where it leads (RFC 6761 section 6.3). The port is the URL's.
+/// The addresses of `localhost` (RFC 6761 section 6.3). The port is the URL's.
 pub(crate) const ADDRESSES: [SocketAddr; 2] = [
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
     SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::LOCALHOST), 0),
 ];
 
-/// The resolver of requests over plain http: it knows one name, and asks nobody. What came here by
-/// any other name would leave this machine in clear.
+/// The resolver of requests over plain http: it knows one name, and queries no server. A request to any other name
+/// would leave this machine unencrypted.
 pub(crate) struct OnlyLocal;
 
 impl Resolve for OnlyLocal {

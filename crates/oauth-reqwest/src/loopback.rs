@@ -3,8 +3,7 @@
 //! RFC 8252 sections 7.3 and 8.3. The listener is bound before the browser opens, answers only
 //! under the name in its redirect URI (a page of another host that resolves to this machine gets a
 //! 403), serves one path, is closed by the first callback that belongs to the flow, and sets no
-//! cookie and no CORS header. A callback of another flow is turned away, the program is told, and
-//! the wait goes on.
+//! cookie and no CORS header. A callback of another flow is rejected, the program is notified, and the wait continues.
 
 mod connection;
 mod expected_callback;
@@ -78,7 +77,7 @@ impl fmt::Debug for Listener {
 }
 
 impl Listener {
-    /// Listens on a free port of `127.0.0.1`, or of `[::1]` where there is no IPv4.
+    /// Listens on a free port of `127.0.0.1`, or of `[::1]` if there is no IPv4.
     ///
     /// The redirect URI is then `http://127.0.0.1:PORT/callback`: servers must allow any port of a
     /// registered loopback address (RFC 8252 section 7.3).
@@ -89,22 +88,21 @@ impl Listener {
         Self::bind_on(0).await
     }
 
-    /// Listens on this port, for servers that compare ports against the letter of RFC 8252.
+    /// Listens on this port, for servers that compare ports, contrary to RFC 8252.
     ///
     /// # Errors
-    /// `misuse.setup` if the port is taken: the program that has it would get the callback, so there is no way
-    /// around it.
+    /// `misuse.setup` if the port is taken: the program that has it would get the callback, so there is no alternative.
     pub async fn bind_on(port: u16) -> Result<Self, Error> {
         let (socket, host) = ListenerSockets::on(port).await?;
         let redirect_uri = RedirectUri::parse(&format!("http://{host}/callback"))?;
         Ok(Self::of(socket, host, redirect_uri))
     }
 
-    /// Listens at a redirect URI that is registered as a whole: this address, this port and this path. One without a
-    /// port is at a free one, as RFC 8252 section 7.3 has it; port 80 has to be named.
+    /// Listens at a registered redirect URI: this address, this port and this path. Without a port, a free one is used,
+    /// as in RFC 8252 section 7.3; port 80 has to be named.
     ///
     /// `http://localhost` means both addresses of this machine: the listener is bound to
-    /// `127.0.0.1` and to `[::1]`. Prefer a literal address where the server takes one.
+    /// `127.0.0.1` and to `[::1]`. Prefer a literal address if the server accepts one.
     ///
     /// # Errors
     /// `redirect_uri.refused` if it is not plain http on a loopback address; `misuse.setup` if the
@@ -126,7 +124,7 @@ impl Listener {
         }
     }
 
-    /// Waits at another path than `/callback`.
+    /// Sets another path than `/callback`.
     ///
     /// # Errors
     /// `redirect_uri.refused` if this is not a path.
@@ -138,15 +136,15 @@ impl Listener {
         Ok(self)
     }
 
-    /// How long a connection may take to send its request, instead of 10 s.
+    /// Sets how long a connection may take to send its request, instead of 10 s.
     #[must_use]
     pub const fn with_header_timeout(mut self, limit: Duration) -> Self {
         self.header_timeout = limit;
         self
     }
 
-    /// Reports at once every callback that does not belong to this login: the listener keeps waiting, and the
-    /// person should not have to wait for its end to learn that something is wrong.
+    /// Reports at once every callback that does not belong to this login: the listener keeps waiting, and the user
+    /// should not have to wait for its end to learn that something is wrong.
     #[must_use]
     pub fn on_stray(mut self, notice: impl Fn(UnexpectedCallback) + Send + Sync + 'static) -> Self {
         self.notice = Some(Box::new(notice));
@@ -160,12 +158,12 @@ impl Listener {
         Paste(sender)
     }
 
-    /// Has the person sign in with a code on another device (RFC 8628), then or always: where there is no browser, or it
-    /// cannot be opened, if the server offers codes, and the request asks for nothing that a code has no place for
-    /// ([`DeviceLogin::with_request`]). The code is shown by this function, such as by its [prompt](DeviceCode::prompt); the
-    /// server says how long the person may take.
+    /// Lets the user sign in with a code on another device (RFC 8628), always or only if necessary: if there is no
+    /// browser, or it cannot be opened, the server offers codes, and the request needs nothing that a code cannot
+    /// express ([`DeviceLogin::with_request`]). This function shows the code, for example its
+    /// [prompt](DeviceCode::prompt); the server determines how long the user may take.
     ///
-    /// Without this a [login](Self::login) knows the browser alone.
+    /// Without this, a [login](Self::login) uses only the browser.
     #[must_use]
     pub fn device(
         mut self,
@@ -177,22 +175,22 @@ impl Listener {
         self
     }
 
-    /// The redirect URI that the callback must arrive at.
+    /// The redirect URI at which the callback must arrive.
     pub const fn redirect_uri(&self) -> &RedirectUri {
         &self.redirect_uri
     }
 
-    /// The whole login: opens the authorization URL, waits for the callback, redeems its code.
+    /// Performs the whole login: opens the authorization URL, waits for the callback, redeems its code.
     ///
-    /// `ask` goes out with this listener's redirect URI and answers in the query, whatever it
-    /// says: the listener can receive nothing else. `open` shows the URL to the user, for example with
-    /// [`browser::open`](crate::browser::open), and must not wait for what the browser does.
+    /// `ask` is sent with this listener's redirect URI and a response in the query, whatever it says, because the
+    /// listener can receive nothing else. `open` shows the URL to the user, for example with
+    /// [`browser::open`](crate::browser::open), and must not wait for the browser.
     ///
-    /// With [`device`](Self::device) it may be a code instead.
+    /// With [`device`](Self::device), a code may be used instead.
     ///
     /// # Errors
     /// Those of [`Client::authorize`], of `open`, of [`wait`](Self::wait), of [`Client::redeem`]
-    /// (`denied.access_denied` if the person said no) and of the token request; those of
+    /// (`denied.access_denied` if the user declined) and of the token request; those of
     /// [`Client::device_login`].
     pub async fn login(
         mut self,
@@ -224,16 +222,16 @@ impl Listener {
         driver.run(client.redeem(begun.pending, &callback)?).await
     }
 
-    /// How codes are shown.
+    /// Takes the way in which codes are shown.
     #[cfg(feature = "blocking")]
     pub(crate) fn take_code(&mut self) -> Option<CodeLogin> {
         self.code.take()
     }
 
-    /// The request whose response comes here.
+    /// The request, with its response directed to this listener.
     pub(crate) fn asking(&self, mut request: AuthorizationRequest) -> AuthorizationRequest {
         request.redirect_uri = self.redirect_uri.clone();
-        // A listener sees no fragment, and takes no form.
+        // A listener sees no fragment, and accepts no form.
         request.response_mode = match request.response_mode.is_jwt() {
             true => ResponseMode::QueryJwt,
             false => ResponseMode::Query,
@@ -241,9 +239,8 @@ impl Listener {
         request
     }
 
-    /// Waits for the callback of this flow, and returns the URL that was called, for
-    /// [`Client::redeem`]. The listener is closed by then, and the person has seen a page that
-    /// says nothing of what was in the callback.
+    /// Waits for the callback of this flow, and returns the URL that was requested, for [`Client::redeem`]. The
+    /// listener is closed by then, and the user has seen a page that shows nothing of the callback.
     ///
     /// # Errors
     /// `lost` if no callback arrives within `patience`.
@@ -271,7 +268,7 @@ impl Listener {
         Ok(callback)
     }
 
-    /// Waits for a person to come back from a logout at the server, with this `state`: that of the
+    /// Waits until the user returns from a logout at the server, with this `state`: that of the
     /// [`LogoutRequest`](oauth_core::flow::logout::LogoutRequest), whose `post_logout_redirect_uri` is
     /// this listener's (OpenID Connect RP-Initiated Logout section 3).
     ///
@@ -287,7 +284,7 @@ impl Listener {
         self.wait_for(awaited, patience).await.map(|_| ())
     }
 
-    /// Serves until the right callback comes. All other connections are dropped with the two sets.
+    /// Serves until the right callback arrives. All other connections are dropped with the two sets.
     async fn accept(
         &mut self,
         awaited: ExpectedCallback<'_>,
@@ -327,7 +324,7 @@ impl Listener {
                 }
                 Some(text) = next(&mut self.pasted) => match paste::callback(&text, awaited) {
                     Some(callback) => return (None, callback),
-                    // A line break is how people see whether a program is alive.
+                    // Users press Enter to see whether a program is alive.
                     None if text.trim().is_empty() => {}
                     None => astray(UnexpectedCallback::Paste),
                 },
@@ -337,7 +334,7 @@ impl Listener {
     }
 }
 
-/// A login by a code; nothing where the server gives none to this client and a browser is left.
+/// A login by a code; `None` if the server issues none to this client and the browser can be used.
 async fn by_code(
     driver: &Driver,
     client: &Client,
@@ -360,7 +357,7 @@ async fn by_code(
         .map(Some)
 }
 
-/// Whether anything came that was no callback of this login.
+/// Whether anything arrived that was not a callback of this login.
 #[derive(Default)]
 struct UnexpectedCallbacks {
     refusals: usize,

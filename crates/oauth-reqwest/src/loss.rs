@@ -20,7 +20,7 @@ pub(crate) fn in_time(by: Option<SendBy>) -> Result<(), Cause> {
 }
 
 /// The cause of a failed request, without the URL, whose query may hold a code or a token. DNS, TCP and TLS failures come before
-/// the first byte of the request; of any other it cannot be known how far it came.
+/// the first byte of the request; for any other it is unknown how far the request came.
 pub(crate) fn lost(error: reqwest::Error) -> Cause {
     let loss = loss(&error);
     let is_unsent = error.is_connect() || error.is_dns() || error.is_builder();
@@ -34,7 +34,7 @@ pub(crate) fn lost(error: reqwest::Error) -> Cause {
 /// The same, with the addresses that were tried, if the connection failed.
 pub(crate) fn lost_at(error: reqwest::Error, tried: Option<String>) -> Cause {
     let loss = loss(&error);
-    // Of those that are not public none was tried.
+    // Addresses that are not public were not tried.
     match tried.filter(|_| error.is_connect() && loss != Loss::NotPublic) {
         Some(tried) => {
             let error = error.without_url();

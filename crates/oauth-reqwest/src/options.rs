@@ -19,11 +19,11 @@ use crate::addresses::AddressPolicy;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
-    /// How long a connection may take to open, TLS included: 10 s.
+    /// How long a connection may take to open, including TLS: 10 s.
     pub connect_timeout: Duration,
-    /// How long a request to an authorization server may take, from when it comes to the driver to the
-    /// last byte of the reply: 30 s. Half of it may be spent waiting for its turn.
-    /// `reqwest::blocking` looks at the clock between two reads only, so there it may be twice as long.
+    /// How long a request to an authorization server may take, from when the driver gets it to the last byte of the
+    /// reply: 30 s. Half of it may be spent waiting for its turn. `reqwest::blocking` checks the clock only between two
+    /// reads, so there it may be twice as long.
     ///
     /// For a resource request it is counted from its turn to the head of the reply, and it may wait
     /// for its turn as long again.
@@ -32,12 +32,12 @@ pub struct Options {
     /// connections may be kept idle. With HTTP/1.1 these are all connections, apart from those on which
     /// the body of a resource server's reply is still being read.
     pub in_flight_per_origin: usize,
-    /// How long a connection may be idle before it is closed here: 4 s. Many a server closes it by itself, Node.js
-    /// after 5 s, and a request that is on its way by then is lost, with its refresh token.
+    /// How long a connection may be idle before it is closed here: 4 s. Many servers close idle connections themselves,
+    /// Node.js after 5 s, and a request that is on its way at that moment is lost, with its refresh token.
     pub idle_timeout: Duration,
-    /// Which addresses are connected to: any, but public ones only for URLs that another party than the caller named.
+    /// Which addresses are connected to: any, but only public ones for URLs that someone other than the caller named.
     pub addresses: AddressPolicy,
-    /// The `User-Agent`, for requests that bring none: `oauth-core/VERSION`.
+    /// The `User-Agent`, for requests that have none: `oauth-core/VERSION`.
     pub user_agent: HeaderValue,
 }
 

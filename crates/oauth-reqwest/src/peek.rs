@@ -12,7 +12,7 @@ use reqwest::ResponseBuilderExt as _;
 /// Why a body could not be read to its end.
 type Broken = Box<dyn std::error::Error + Send + Sync>;
 
-/// What was read of a body, then the rest of it.
+/// The part of a body that was read, followed by the rest.
 struct Rejoined<B> {
     read: VecDeque<Result<Bytes, Broken>>,
     rest: B,
@@ -57,8 +57,8 @@ where
     }
 }
 
-/// Reads at least `limit` bytes, or all there are, or what comes within `patience`: these, and the reply as it
-/// was.
+/// Reads at least `limit` bytes, or all there are, or what arrives within `patience`; returns these, and the reply with
+/// its whole body.
 pub(crate) async fn peek(
     mut response: reqwest::Response,
     limit: usize,
@@ -87,7 +87,7 @@ pub(crate) async fn peek(
     let url = response.url().clone();
     let whole = http::Response::<reqwest::Body>::from(response);
     let (mut parts, rest) = whole.into_parts();
-    // A conversion forgets where the reply came from, and `http` has no other way to say it.
+    // A conversion forgets where the reply came from, and `http` has no other way to keep it.
     let place = http::Response::builder().url(url).body(());
     if let Ok(place) = place {
         parts.extensions.extend(place.into_parts().0.extensions);
@@ -133,8 +133,8 @@ mod threads {
         }
     }
 
-    /// Reads up to `limit` bytes of a reply for threads: these, and the reply as it was. Of a body that cannot be
-    /// read nothing is given, and the caller gets the error when it reads it.
+    /// Reads up to `limit` bytes of a reply for threads: these, and the reply with its whole body. If the body cannot
+    /// be read, no bytes are returned, and the caller gets the error when it reads the body.
     pub(crate) fn peek(
         mut response: reqwest::blocking::Response,
         limit: usize,

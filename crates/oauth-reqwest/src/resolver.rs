@@ -20,7 +20,7 @@ const ADDRESSES: usize = 8;
 pub(crate) struct Resolver(Arc<Mutex<HashMap<String, Vec<IpAddr>>>>);
 
 impl Resolver {
-    /// The addresses that a request to this URL was tried at, if they are known.
+    /// The addresses at which a request to this URL was tried, if they are known.
     pub(crate) fn tried(&self, url: &Url) -> Option<String> {
         let name = url.domain()?;
         let found = match name {

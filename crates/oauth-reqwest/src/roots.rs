@@ -1,8 +1,7 @@
 //! Checks the certificate authorities that environment variables name.
 //!
-//! `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the authorities of the system, so one that leads nowhere
-//! leaves nothing to trust. That is an error and not ignored: it may be meant to trust less than the
-//! system does.
+//! `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the authorities of the system, so one that points nowhere leaves nothing
+//! to trust. That is an error and not ignored, because the intention may be to trust less than the system does.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,15 +11,15 @@ use oauth_core::error::{Error, Misuse};
 const FILE: &str = "SSL_CERT_FILE";
 const FOLDER: &str = "SSL_CERT_DIR";
 
-/// What begins a certificate in PEM; some tools say that it is trusted.
+/// The beginnings of a certificate in PEM; some tools mark it as trusted.
 const BEGINNINGS: [&str; 2] = ["-----BEGIN CERTIFICATE", "-----BEGIN TRUSTED CERTIFICATE"];
 
-/// Whether there is anything where the environment says that the certificates are.
+/// Checks that there is something where the environment says that the certificates are.
 ///
 /// # Errors
 /// `misuse.setup`, with the variables and what they name.
 pub(crate) fn named() -> Result<(), Error> {
-    // These two have a place of their own for certificates, and look nowhere else.
+    // These two have their own certificate stores, and look nowhere else.
     if cfg!(any(target_vendor = "apple", windows)) {
         return Ok(());
     }

@@ -14,7 +14,7 @@ pub(crate) type Signer = Arc<dyn Fn(SigningJob) -> Signature + Send + Sync>;
 #[cfg(feature = "blocking")]
 pub(crate) type BlockingSigner = Arc<dyn Fn(SigningJob) -> Result<Bytes, Cause> + Send + Sync>;
 
-/// The key's name is the host's own, so it may be told.
+/// The key's name is the host's own, so the error may contain it.
 pub(crate) fn none(job: &SigningJob) -> Cause {
     Cause::unsent(format!("no signer for the key {}", job.key_id))
 }

@@ -19,7 +19,7 @@ pub use settings::Settings;
 
 /// Certificates, proxy and limits, for the token requests and the API calls of a driver alike.
 ///
-/// What is left out is the system's: its certificates (or those that `SSL_CERT_FILE` and
+/// What is not set is that of the system: its certificates (or those that `SSL_CERT_FILE` and
 /// `SSL_CERT_DIR` name), and the proxy that `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` name.
 ///
 /// ```
@@ -37,9 +37,9 @@ pub use settings::Settings;
 pub struct Transport {
     /// Which certificate authorities are trusted.
     pub trust: Trust,
-    /// The client's certificate and key, in PEM, for servers that ask for one.
+    /// The client's certificate and key, in PEM, for servers that request one.
     pub client_certificate: Option<Secret<String>>,
-    /// The proxy that requests go through.
+    /// The proxy through which requests go.
     pub route: Route,
     /// The limits.
     pub options: Options,
@@ -49,25 +49,25 @@ pub struct Transport {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum Trust {
-    /// Those of the system.
+    /// The authorities of the system.
     #[default]
     System,
-    /// Those of the system and these, in PEM.
+    /// The authorities of the system and these, in PEM.
     Also(Vec<u8>),
-    /// These alone, in PEM.
+    /// Only these, in PEM.
     Only(Vec<u8>),
 }
 
-/// The proxy that requests go through.
+/// The proxy through which requests go.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum Route {
-    /// To the proxy that the environment names, if it names one.
+    /// The proxy that the environment names, if it names one.
     #[default]
     Environment,
-    /// To no proxy.
+    /// No proxy.
     Direct,
-    /// To this one: `http`, `https`, `socks5` or `socks5h`, but for the hosts of `NO_PROXY`. It may
+    /// This proxy: `http`, `https`, `socks5` or `socks5h`, except for the hosts of `NO_PROXY`. It may
     /// hold a user name and password.
     Proxy(Secret<String>),
 }
@@ -105,7 +105,7 @@ macro_rules! configured {
 }
 
 impl Transport {
-    /// Trusts these certificate authorities, in PEM, beside the system's.
+    /// Trusts these certificate authorities, in PEM, in addition to the system's.
     #[must_use]
     pub fn trust_also(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.trust = Trust::Also(pem.into());
@@ -119,21 +119,21 @@ impl Transport {
         self
     }
 
-    /// Shows this certificate, with its key, both in PEM, to servers that ask for one.
+    /// Presents this certificate, with its key, both in PEM, to servers that request one.
     #[must_use]
     pub fn client_certificate(mut self, pem: impl Into<Secret<String>>) -> Self {
         self.client_certificate = Some(pem.into());
         self
     }
 
-    /// Sends everything to this proxy, but for loopback addresses and the hosts of `NO_PROXY`.
+    /// Sends everything through this proxy, except for loopback addresses and the hosts of `NO_PROXY`.
     #[must_use]
     pub fn proxy(mut self, url: impl Into<Secret<String>>) -> Self {
         self.route = Route::Proxy(url.into());
         self
     }
 
-    /// Sends nothing to a proxy, whatever the environment says.
+    /// Sends nothing through a proxy, whatever the environment says.
     #[must_use]
     pub fn without_proxy(mut self) -> Self {
         self.route = Route::Direct;
@@ -147,11 +147,10 @@ impl Transport {
         self
     }
 
-    /// A driver that sends that way.
+    /// A driver with these settings.
     ///
     /// # Errors
-    /// `misuse.setup` for a certificate or a proxy that is none, and where `SSL_CERT_FILE` and
-    /// `SSL_CERT_DIR` lead nowhere.
+    /// `misuse.setup` for an invalid certificate or proxy, and if `SSL_CERT_FILE` and `SSL_CERT_DIR` point nowhere.
     pub fn driver(&self) -> Result<Driver, Error> {
         let resolver = Resolver::default();
         let builder = configured!(reqwest::Client::builder(), self.parts()?, resolver);
@@ -169,10 +168,10 @@ impl Transport {
             .with_public(self.proxies(), public))
     }
 
-    /// A blocking driver that sends that way.
+    /// A blocking driver with these settings.
     ///
     /// # Errors
-    /// As [`driver`](Self::driver).
+    /// Those of [`driver`](Self::driver).
     #[cfg(feature = "blocking")]
     pub fn blocking_driver(&self) -> Result<crate::blocking::Driver, Error> {
         let resolver = Resolver::default();
@@ -220,7 +219,7 @@ impl Transport {
     }
 }
 
-/// How a proxy may be spoken to.
+/// The schemes of proxies.
 const SCHEMES: [&str; 4] = ["http", "https", "socks5", "socks5h"];
 
 struct Parts {
@@ -254,7 +253,7 @@ fn identity(pem: &Secret<String>) -> Result<Identity, Error> {
 }
 
 fn proxy(url: &Secret<String>) -> Result<Proxy, Error> {
-    // reqwest notices another scheme with the first request only.
+    // reqwest notices another scheme only with the first request.
     let (scheme, _) = url.expose().split_once("://").unwrap_or_default();
     if !SCHEMES.contains(&scheme) {
         let known = SCHEMES.join(", ");
@@ -270,7 +269,7 @@ fn bad_setting(what: &str) -> Error {
     Error::from(Misuse::Setup).about(what)
 }
 
-/// Without the text, which may hold a key or a password.
+/// The error without the text, which may contain a key or a password.
 fn bad(what: &str, error: reqwest::Error) -> Error {
     bad_setting(&format!("the {what} cannot be read")).caused_by(Cause::unsent(error.without_url()))
 }

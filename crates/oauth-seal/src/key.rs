@@ -12,13 +12,13 @@ use oauth_core::error::{Error, Misuse};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroize as _;
 
-/// The length of a nonce in bytes: long enough to be drawn at random for every value there will ever be.
+/// The length of a nonce in bytes: long enough to be random for every value that is ever sealed.
 pub const NONCE: usize = 24;
 
 /// The length of a tag in bytes.
 pub(crate) const TAG: usize = 16;
 
-/// A key of 32 random bytes, which are overwritten in memory once nobody needs them.
+/// A key of 32 random bytes, which are overwritten in memory when it is dropped.
 #[derive(Clone)]
 pub struct Key {
     id: String,
@@ -26,12 +26,12 @@ pub struct Key {
 }
 
 impl Key {
-    /// A key of these bytes. Draw them at random: a password is none, however long.
+    /// A key of these bytes. They must be random: a password is not a key, however long.
     pub fn new(mut bytes: [u8; 32]) -> Self {
         let mut hash = Sha256::new();
         hash.update("oauth-core seal key id 1");
         hash.update(bytes);
-        // Enough to tell one's own keys from each other.
+        // Enough to distinguish one's own keys.
         let id = URL_SAFE_NO_PAD.encode(&hash.finalize()[..9]);
         let key = Self {
             id,
@@ -41,7 +41,7 @@ impl Key {
         key
     }
 
-    /// A key as text, 43 characters of base64url without padding.
+    /// Reads a key from text: 43 characters of base64url without padding.
     ///
     /// # Errors
     /// `misuse.setup` if it is anything else.
@@ -51,7 +51,7 @@ impl Key {
         Self::from_slice(decoded.expose())
     }
 
-    /// A key of bytes that somebody counted elsewhere; see [`new`](Self::new).
+    /// A key of a slice of bytes; see [`new`](Self::new).
     ///
     /// # Errors
     /// `misuse.setup` unless they are 32.
@@ -59,23 +59,23 @@ impl Key {
         bytes.try_into().map(Self::new).map_err(|_| no_key())
     }
 
-    /// Its name, which says nothing about it: 12 characters of base64url.
+    /// The key's id, which reveals nothing about it: 12 characters of base64url.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The key as somebody else knows it, such as a key management service.
+    /// Sets the id by which another party knows the key, such as a key management service.
     #[must_use]
     pub fn known_by(mut self, id: &str) -> Self {
         id.clone_into(&mut self.id);
         self
     }
 
-    /// What stands for a name: 43 characters, which say nothing of it to those without the key (HMAC with
+    /// Hides a name: returns 43 characters that reveal nothing about it without the key (HMAC with
     /// SHA-256).
     ///
     /// # Errors
-    /// `misuse.setup`, never for a key that was made here.
+    /// `misuse.setup`, never for a key made by this crate.
     pub fn hide(&self, name: &str) -> Result<String, Error> {
         let mut hash = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(self.bytes.expose())
             .map_err(|_| setup("no such key"))?;
@@ -84,11 +84,11 @@ impl Key {
         Ok(URL_SAFE_NO_PAD.encode(hash.finalize().into_bytes()))
     }
 
-    /// Seals `text` together with `bound`: the nonce, then XChaCha20-Poly1305. Never use a nonce twice; draw it at
+    /// Seals `text` together with `bound`: the nonce, then XChaCha20-Poly1305. Never use a nonce twice; it must be
     /// random. `text` is overwritten.
     ///
     /// # Errors
-    /// `misuse.setup` for what is too large to seal, 256 GiB.
+    /// `misuse.setup` if the text is too large to seal, 256 GiB.
     pub fn seal(
         &self,
         nonce: [u8; NONCE],
@@ -113,8 +113,8 @@ impl Key {
         Ok([nonce.as_slice(), &text].concat())
     }
 
-    /// Opens what [`seal`](Self::seal) made, with the same `bound`; nothing if either was changed, or another key
-    /// sealed it.
+    /// Opens what [`seal`](Self::seal) made, with the same `bound`; `None` if either was changed, or another key sealed
+    /// it.
     pub fn open(&self, bound: &[u8], sealed: &[u8]) -> Option<Secret<Vec<u8>>> {
         let (nonce, text) = sealed.split_first_chunk::<NONCE>()?;
         let mut text = text.to_vec();

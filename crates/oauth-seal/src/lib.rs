@@ -10,8 +10,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
-/// The SHA-256 of a purpose and of facts, as 43 characters of base64url: a name for a store or a cookie that says
-/// nothing about what cannot be guessed. Each fact is hashed with its length, so no two lists read alike.
+/// The SHA-256 of a purpose and of facts, as 43 characters of base64url: a name for a store or a cookie that reveals
+/// nothing about facts that cannot be guessed. Each fact is hashed with its length, so no two lists give the same
+/// input.
 pub fn digest<'a>(purpose: &str, facts: impl IntoIterator<Item = &'a str>) -> String {
     let mut hash = Sha256::new();
     let mut add = |fact: &str| {

@@ -9,7 +9,7 @@ use oauth_core::error::{Error, ValidationFailure};
 
 use crate::key::{Key, NONCE, TAG};
 
-/// The first byte of what is sealed.
+/// The first byte of a sealed text.
 const FORMAT: u8 = 1;
 
 /// The length of the id of a key, in bytes.
@@ -18,20 +18,20 @@ const ID: usize = 9;
 /// The key that seals, and the old ones that still open.
 ///
 /// To change a key: give every process the new one as [`also`](Self::also), then make it the current one
-/// everywhere, with the old one as `also`. When nothing is left that the old one has sealed, it can go.
+/// everywhere, with the old one as `also`. Once nothing is left that the old one has sealed, it can be removed.
 #[derive(Debug, Clone)]
 pub struct Keys {
     current: Key,
     old: Vec<Key>,
 }
 
-/// What was sealed.
+/// An opened text.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Opened {
     /// The bytes that were sealed.
     pub plain: Secret<Vec<u8>>,
-    /// Whether the current key has sealed them.
+    /// Whether the current key sealed them.
     pub is_current: bool,
 }
 
@@ -39,11 +39,11 @@ pub struct Opened {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unopened {
-    /// It is no sealed text.
+    /// It is not a sealed text.
     Malformed,
-    /// The key of this id, 12 characters of base64url, is not given.
+    /// The key of this id, 12 characters of base64url, is not among the keys.
     UnknownKey(String),
-    /// It was changed, or sealed together with something else.
+    /// The text was changed, or sealed with another `bound`.
     Changed,
 }
 
@@ -56,14 +56,14 @@ impl Keys {
         }
     }
 
-    /// Opens with this one too.
+    /// Also opens with this key.
     #[must_use]
     pub fn also(mut self, old: impl Into<Key>) -> Self {
         self.old.push(old.into());
         self
     }
 
-    /// Keys as one text, with spaces, lines or commas between them: the first seals.
+    /// Reads keys from one text, with spaces, lines or commas between them: the first seals.
     ///
     /// # Errors
     /// Those of [`Key::parse`], and the same for a text without a key.
@@ -79,12 +79,12 @@ impl Keys {
         keys.try_fold(Self::new(current), |all, old| Ok(all.also(old?)))
     }
 
-    /// The key to seal with.
+    /// The key with which to seal.
     pub const fn current(&self) -> &Key {
         &self.current
     }
 
-    /// All of them, the current one first.
+    /// All keys, the current one first.
     pub fn iter(&self) -> impl Iterator<Item = &Key> {
         std::iter::once(&self.current).chain(&self.old)
     }
@@ -95,10 +95,10 @@ impl Keys {
     }
 
     /// Seals `plain` together with `bound` as base64url: a format byte, the id of the key (9 bytes), the nonce (24),
-    /// XChaCha20-Poly1305 with its tag (16). Never use a nonce twice; draw it at random.
+    /// XChaCha20-Poly1305 with its tag (16). Never use a nonce twice; it must be random.
     ///
     /// # Errors
-    /// `misuse.setup` for what is too large to seal.
+    /// `misuse.setup` if `plain` is too large to seal.
     pub fn seal(&self, nonce: [u8; NONCE], bound: &[u8], plain: &[u8]) -> Result<String, Error> {
         let id = URL_SAFE_NO_PAD
             .decode(self.current.id())
@@ -110,7 +110,7 @@ impl Keys {
     /// Opens what [`seal`](Self::seal) made, with the same `bound`.
     ///
     /// # Errors
-    /// The part that is wrong.
+    /// Why the text was not opened.
     pub fn open(&self, text: &str, bound: &[u8]) -> Result<Opened, Unopened> {
         let sealed = URL_SAFE_NO_PAD
             .decode(text)

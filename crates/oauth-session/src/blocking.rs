@@ -15,26 +15,26 @@ use crate::source::{Token, TokenSource};
 use crate::store::{Answer, Store};
 use crate::{Drive, Session as Shared};
 
-/// [`crate::Session`] for threads: a thread that finds the token stale waits for the one request, as do
-/// all that come after it.
+/// [`crate::Session`] for threads: a thread that finds that the token has expired waits for the single request, as do
+/// all later ones.
 ///
-/// One thread, started on first use, runs all sessions of the process, so a request is finished and its
-/// tokens stored though every caller may be gone. Not for use inside an async runtime.
+/// One thread, started on first use, runs all sessions of the process, so a request is finished and its tokens are
+/// stored even if every caller has gone. Not for use inside an async runtime.
 #[derive(Clone)]
 pub struct Session(Shared);
 
 impl Session {
-    /// As [`crate::Session::new`].
+    /// The same as [`crate::Session::new`].
     pub fn new(driver: impl Drive + 'static, keeper: Keeper) -> Self {
         Self(Shared::new(driver, keeper))
     }
 
-    /// As [`crate::Session::shared`].
+    /// The same as [`crate::Session::shared`].
     pub fn shared(driver: impl Drive + 'static, keeper: Keeper, store: Arc<dyn Store>) -> Self {
         Self(Shared::shared(driver, keeper, store))
     }
 
-    /// As [`crate::Session::of_grant`].
+    /// The same as [`crate::Session::of_grant`].
     pub fn of_grant(
         driver: impl Drive + 'static,
         client: &Client,
@@ -44,7 +44,7 @@ impl Session {
         Self(Shared::of_grant(driver, client, id, store))
     }
 
-    /// As [`crate::Session::client_credentials`].
+    /// The same as [`crate::Session::client_credentials`].
     pub fn client_credentials(
         driver: impl Drive + 'static,
         client: &Client,
@@ -53,10 +53,10 @@ impl Session {
         Self(Shared::client_credentials(driver, client, token_request))
     }
 
-    /// As [`crate::Session::refreshing`].
+    /// The same as [`crate::Session::refreshing`].
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`crate::Session::refreshing`].
     pub fn refreshing(
         driver: impl Drive + 'static,
         client: &Client,
@@ -65,16 +65,16 @@ impl Session {
         Shared::refreshing(driver, client, tokens).map(Self)
     }
 
-    /// As [`crate::Session::on_tokens`].
+    /// The same as [`crate::Session::on_tokens`].
     #[must_use]
     pub fn on_tokens(self, hook: impl Fn(&Arc<Tokens>) + Send + Sync + 'static) -> Self {
         Self(self.0.on_tokens(hook))
     }
 
-    /// Returns a fresh token, and renews it first if need be.
+    /// Returns a fresh token, and renews it first if necessary.
     ///
     /// # Errors
-    /// As [`crate::Session::token`], and `misuse.setup` if no thread can be started.
+    /// Those of [`crate::Session::token`], and `misuse.setup` if no thread can be started.
     pub fn token(&self) -> Result<Token, Error> {
         match self.0.ready()? {
             Some(token) => Ok(token),
@@ -85,20 +85,20 @@ impl Session {
     /// Returns a token in place of one that the resource server refused.
     ///
     /// # Errors
-    /// As [`token`](Self::token).
+    /// Those of [`token`](Self::token).
     pub fn renew(&self, refused: &Tokens) -> Result<Token, Error> {
         wait(self.0.renew(refused))?
     }
 
-    /// Marks exactly this token as refused.
+    /// Marks this token, and no other, as refused.
     pub fn invalidate(&self, refused: &Tokens) {
         self.0.invalidate(refused);
     }
 
-    /// Takes the tokens of a new login, and stores them.
+    /// Adopts the tokens of a new login, and stores them.
     ///
     /// # Errors
-    /// As [`crate::Session::log_in`].
+    /// Those of [`crate::Session::log_in`].
     pub fn log_in(&self, tokens: Tokens) -> Result<(), Error> {
         wait(self.0.log_in(tokens))?
     }
@@ -106,7 +106,7 @@ impl Session {
     /// Shuts the session down gracefully.
     ///
     /// # Errors
-    /// As [`crate::Session::drain`].
+    /// Those of [`crate::Session::drain`].
     pub fn drain(&self, limit: Duration) -> Result<(), Error> {
         wait(self.0.drain(limit))?
     }
@@ -128,10 +128,10 @@ impl TokenSource for Session {
     }
 }
 
-/// As [`crate::drain_all`].
+/// The same as [`crate::drain_all`].
 ///
 /// # Errors
-/// As there, and `misuse.setup` if no thread can be started.
+/// Those of [`crate::drain_all`], and `misuse.setup` if no thread can be started.
 pub fn drain_all(limit: Duration) -> Result<(), Error> {
     wait(crate::drain_all(limit))?
 }

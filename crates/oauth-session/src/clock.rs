@@ -13,8 +13,8 @@ pub(crate) fn moment() -> Result<Moment, Error> {
     Moment::system()
 }
 
-/// The time in whole seconds, without the random bytes of a moment. Linux has a clock for that which
-/// costs a fraction of the precise one, and lags a few milliseconds behind it.
+/// The time in whole seconds, without the random bytes of a moment. Linux has a clock for this that costs a fraction of
+/// the precise one, and is a few milliseconds late.
 pub(crate) fn now() -> Result<UnixTime, Error> {
     #[cfg(feature = "simulated")]
     if let Some(moment) = simulated::moment() {
@@ -43,19 +43,19 @@ pub mod simulated {
 
     use oauth_core::Moment;
 
-    /// What tells a session the time.
+    /// The clock of a session.
     pub type Clock = Box<dyn FnMut() -> Moment>;
 
     thread_local! {
         static CLOCK: RefCell<Option<Clock>> = const { RefCell::new(None) };
     }
 
-    /// All sessions that are used on this thread ask this clock from now on, not the system's.
+    /// Makes all sessions that are used on this thread use this clock from now on, not the system's.
     pub fn set(clock: Clock) {
         CLOCK.with_borrow_mut(|ours| *ours = Some(clock));
     }
 
-    /// They ask the system's again.
+    /// Makes them use the system's clock again.
     pub fn unset() {
         CLOCK.with_borrow_mut(|ours| *ours = None);
     }

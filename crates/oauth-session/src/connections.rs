@@ -1,8 +1,8 @@
-//! Connections to APIs that a program has met (`oauth_core::flow::connect`), kept in a store beside the grants: who
-//! issues the tokens of an API, and the client that was registered there.
+//! Connections to APIs that a program has used (`oauth_core::flow::connect`), kept in a store beside the grants: the
+//! issuer of an API's tokens, and the client that was registered there.
 //!
-//! Such a record holds the secrets of a registered client: it is as durable as those of grants, and sealed where they
-//! are sealed (`Sealed`).
+//! Such a record holds the secrets of a registered client: it is as durable as those of grants, and sealed if they are
+//! sealed (`Sealed`).
 
 use oauth_core::error::Error;
 use oauth_core::flow::connect::Connection;
@@ -12,13 +12,13 @@ use crate::store::{CONNECTIONS, Saved, Store, Times};
 /// A connection, at the version of its record; 0 without one.
 #[derive(Debug, Clone)]
 pub struct Kept {
-    /// The connection; nothing if there is no record, or it is one of a later release.
+    /// The connection; `None` if there is no record, or it was written by a later release.
     pub connection: Option<Connection>,
-    /// For [`save`].
+    /// The version for [`save`].
     pub version: u64,
 }
 
-/// The connection of this name.
+/// Loads the connection of this name.
 ///
 /// # Errors
 /// Those of [`Store::load`].
@@ -26,14 +26,14 @@ pub async fn load<S: Store + ?Sized>(store: &S, key: &str) -> Result<Kept, Error
     let entry = store.load(&record_of(key)).await?;
     let text = entry.as_ref().filter(|entry| !entry.is_removed());
     Ok(Kept {
-        // What cannot be read is connected again: it is known where from.
+        // If it cannot be read, the API is connected again from its URL.
         connection: text.and_then(|entry| Connection::from_json(entry.record.expose()).ok()),
         version: entry.map_or(0, |entry| entry.version),
     })
 }
 
-/// Saves a connection over the version that was loaded, and returns the new version; `None` if another worker has
-/// saved one meanwhile: use that one.
+/// Saves a connection over the version that was loaded, and returns the new version; `None` if another worker has saved
+/// one in the meantime: use that one.
 ///
 /// # Errors
 /// `connect.client` for a connection without a client; those of [`Store::save`].
@@ -53,7 +53,7 @@ pub async fn save<S: Store + ?Sized>(
     }
 }
 
-/// Removes a connection; whether there was one.
+/// Removes a connection, and returns whether there was one.
 ///
 /// # Errors
 /// Those of [`Store::remove`].

@@ -1,9 +1,9 @@
 //! A DPoP key that workers share through a store (RFC 9449).
 //!
 //! Tokens are bound to a key, so workers that share a grant must share its key, or their tokens are useless. The key is
-//! made by the first worker that asks for it, and is a record of its own beside those of grants: as durable as they
-//! are, and sealed where they are sealed (`Sealed`). Without a seal the private key is in the store in the clear, as
-//! refresh tokens are.
+//! made by the first worker that asks for it, and has its own record beside those of grants: as durable as they are,
+//! and sealed if they are sealed (`Sealed`). Without a seal, the private key is in the store in plain text, as refresh
+//! tokens are.
 
 use oauth_core::Secret;
 use oauth_core::dpop::DpopKey;
@@ -26,12 +26,12 @@ const TRIES: usize = 16;
 struct Stored<S> {
     version: u32,
     alg: S,
-    /// PKCS#8 in PEM.
+    /// The private key as PKCS#8 in PEM.
     private_key: S,
 }
 
-/// The key of this name in the store. Where there is none, a new one is made for this algorithm; of several workers
-/// that make one at once, all get the one that was stored first.
+/// The key of this name in the store. If there is none, a new one is made for this algorithm; if several workers make
+/// one at once, all get the one that was stored first.
 ///
 /// ```
 /// use oauth_core::jose::Alg;
@@ -46,14 +46,14 @@ struct Stored<S> {
 /// ```
 ///
 /// # Errors
-/// `misuse.setup` for a name that is empty, longer than 48 bytes, or holds a control character;
+/// `misuse.setup` for a name that is empty, longer than 48 bytes, or contains a control character;
 /// `key.algorithm` for an algorithm with a shared secret, and if the stored key is for another algorithm: give a
 /// new key a new name. `stored.malformed`, and those of [`Store::load`] and [`Store::save`].
 pub async fn open<S: Store + ?Sized>(store: &S, name: &str, alg: Alg) -> Result<DpopKey, Error> {
     private(store, name, alg).await?.to_core()
 }
 
-/// The same with its private half, for a program that hands it on.
+/// The same with its private half, for a program that passes it on.
 ///
 /// # Errors
 /// Those of [`open`].
@@ -86,7 +86,7 @@ pub async fn private<S: Store + ?Sized>(
 }
 
 /// Removes the key of this name, such as after a leak, and returns whether there was one. Refresh tokens bound to it
-/// are of no use any more, unless their client authenticates.
+/// can no longer be used, unless their client authenticates.
 ///
 /// # Errors
 /// Those of the name in [`open`], and of [`Store::remove`].

@@ -14,12 +14,12 @@ use crate::store::Answer;
 /// The longest token that is read from a file, in bytes.
 const MAX_LENGTH: u64 = 64 << 10;
 
-/// One token without a grant: made in a provider's console, put into an environment variable or a file
-/// by the operator of the process, or returned by a callback.
+/// One token without a grant: created in a provider's console, put into an environment variable or a file by the
+/// operator of the process, or returned by a callback.
 ///
-/// It is never renewed. What is not a text at hand is read again each time, so that a file or a
-/// variable may be changed under a running process. A 401 about the token ends the request with
-/// `grant.revoked`, unless another token stands there by then, which is tried once.
+/// It is never renewed. A variable, file or callback is read again each time, so it may be changed while the process is
+/// running. A 401 about the token ends the request with `grant.revoked`, unless there is another token by then, which
+/// is tried once.
 ///
 /// ```
 /// use oauth_session::{FixedToken, TokenSource};
@@ -52,12 +52,12 @@ enum Place {
 }
 
 impl FixedToken {
-    /// This token.
+    /// A source of this token.
     pub fn new(token: impl Into<Secret<String>>) -> Self {
         Self::of_tokens(Tokens::bearer(token))
     }
 
-    /// The access token of these tokens, whatever their grant.
+    /// A source of the access token of these tokens, whatever their grant.
     pub fn of_tokens(tokens: Tokens) -> Self {
         let end = tokens.expires_at();
         Self {
@@ -66,17 +66,17 @@ impl FixedToken {
         }
     }
 
-    /// The token in this environment variable, read again each time.
+    /// A source of the token in this environment variable, read again each time.
     pub fn from_env(variable: impl Into<String>) -> Self {
         Self::at(Place::Variable(variable.into()))
     }
 
-    /// The token in this file, read again each time; surrounding white space is ignored.
+    /// A source of the token in this file, read again each time; surrounding white space is ignored.
     pub fn from_file(path: impl Into<PathBuf>) -> Self {
         Self::at(Place::File(path.into()))
     }
 
-    /// Whatever token `callback` gives, each time it is asked.
+    /// A source of the token that `callback` returns, called each time.
     pub fn from_fn(
         callback: impl Fn() -> Result<Secret<String>, Error> + Send + Sync + 'static,
     ) -> Self {
@@ -97,7 +97,7 @@ impl FixedToken {
         Self { place, end: None }
     }
 
-    /// The token that is there now, and not the one that was `refused`.
+    /// The current token, which must not be the one that was `refused`.
     ///
     /// # Errors
     /// `token.unreadable`, `grant.expired`, `grant.revoked`, and the callback's.
@@ -134,7 +134,7 @@ fn variable(name: &str) -> Result<Secret<String>, Error> {
     }
 }
 
-/// What a variable holds that is no Unicode is not repeated.
+/// A value that is not Unicode is not repeated.
 const fn why_absent(why: &std::env::VarError) -> &'static str {
     match why {
         std::env::VarError::NotPresent => "the environment variable is not set",
@@ -180,7 +180,7 @@ impl TokenSource for FixedToken {
         Box::pin(std::future::ready(self.read(refused).map(Token::from)))
     }
 
-    /// Forgets nothing: what stands there is asked about again.
+    /// Does nothing: the current token is read again each time.
     fn refuse(&self, _: &Tokens) {}
 }
 

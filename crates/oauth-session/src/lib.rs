@@ -6,13 +6,13 @@
 //! |---|---|
 //! | [`Session`] | the token of one grant, for tasks |
 //! | `blocking` | the same for threads without a runtime; feature `blocking` |
-//! | [`Sessions`] | many grants of one client: one for each person |
+//! | [`Sessions`] | many grants of one client: one for each user |
 //! | [`observe`] | events of grants, for logs, counters and alarms |
 //! | [`FixedToken`] | one token that was made by hand |
-//! | [`TokenSource`] | the trait that callers get their tokens through |
+//! | [`TokenSource`] | the trait through which callers get their tokens |
 //! | `dpop_key` | a DPoP key that workers share, in a store; feature `dpop` |
 //! | [`connections`] | connections to APIs that a program has met, in a store |
-//! | [`store`] | where records live, and what a store must do |
+//! | [`store`] | where records are stored, and what a store must do |
 //!
 //! Nothing is decided here: which worker renews, when, and what a lost reply means is decided by
 //! [`oauth_core::flow::keeper`], which needs neither a clock nor a socket.

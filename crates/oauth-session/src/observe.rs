@@ -17,26 +17,26 @@ pub use traced::Traced;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum GrantEvent<'a> {
-    /// New tokens came, and are stored, unless [`Unsaved`](Self::Unsaved) came before.
+    /// New tokens have arrived and are stored, unless [`Unsaved`](Self::Unsaved) came before.
     Renewed,
     /// Another worker is renewing; this one waits, at first for this long.
     Waits(Duration),
     /// A renewal failed, or could not be tried.
     Failed(&'a Error),
-    /// The server refuses the refresh token without ending the grant. A person is told to log in; the
-    /// token is tried again now and then, and may turn out to be good.
+    /// The server refuses the refresh token without ending the grant. The error says that the user has to log in; the
+    /// token is tried again now and then, and may turn out to be valid.
     Suspect(&'a Error),
-    /// The grant has ended: a person has to log in again. Each worker reports it once.
+    /// The grant has ended: the user has to log in again. Each worker reports it once.
     Ended(&'a Error),
     /// New tokens could not be stored. They are handed out, and stored as soon as the store answers.
     Unsaved,
     /// Tokens that could not be stored before are stored now.
     StoredLate,
-    /// The user's authorization ends then, and only the user can extend it. Reported once, some days before; each
-    /// worker that has the grant in memory tells it.
+    /// The user's authorization ends at this time, and only the user can extend it. Reported once, some days before;
+    /// each worker that has the grant in memory reports it.
     AuthorizationEnds(UnixTime),
-    /// The lease went to another worker while the request ran, for the store did not answer in time or
-    /// this worker was suspended. The tokens are saved by version all the same.
+    /// The lease went to another worker while the request ran, because the store did not answer in time or this worker
+    /// was suspended. The tokens are saved by version anyway.
     LeaseLost,
 }
 
@@ -68,10 +68,10 @@ impl GrantEvent<'_> {
 
 /// An observer of the events of grants.
 ///
-/// It is called in the task of the renewal, which waits for it: keep it short, and ask no session for
-/// a token in it.
+/// It is called in the task of the renewal, which waits for it: keep it short, and do not ask a session for a token in
+/// it.
 pub trait Observe: Send + Sync {
-    /// `key` is the name of the record in the store; nothing for a grant of this process alone.
+    /// `key` is the name of the record in the store; `None` for a grant that is only in this process.
     fn observe(&self, key: Option<&str>, notice: &GrantEvent<'_>);
 }
 

@@ -23,7 +23,7 @@ struct Interval {
 /// The permission of one renewal to take a lease.
 pub(crate) struct RenewalPermit {
     limits: RenewalLimits,
-    /// Whether the renewal has taken its turn in the interval: it takes one, however often it requests the lease.
+    /// Whether the renewal has used its turn in the interval: it uses only one, however often it requests the lease.
     is_counted: bool,
     slot: Option<OwnedSemaphorePermit>,
 }

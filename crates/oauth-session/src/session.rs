@@ -1,4 +1,4 @@
-//! A session: drives one [`Keeper`] for many callers, and gives its outcomes to all who wait.
+//! A session: drives one [`Keeper`] for many callers, and passes its outcomes to all that wait.
 
 mod active;
 mod drive;
@@ -36,25 +36,24 @@ use upkeep::look_after;
 /// A source of tokens for one grant, which it renews. Cheap to clone: clones share the token.
 ///
 /// A fresh token is handed out at once, without a lock. One that is close to its expiry is handed out
-/// while the next is fetched in the background. When it is stale, the first caller starts one token
-/// request, and all others wait for its outcome; for a second at most, as long as their token is still
-/// good. The request runs in a task of its own on the runtime of the caller that started it: it is
-/// finished and its tokens are stored even if every caller has gone, so a rotated refresh token is never
-/// lost to a timeout around [`token`](Self::token).
+/// while the next is fetched in the background. When it is stale, the first caller starts one token request, and all
+/// others wait for its outcome; for a second at most, if their token is still valid. The request runs in a task of its
+/// own on the runtime of the caller that started it: it is finished and its tokens are stored even if every caller has
+/// gone, so a rotated refresh token is never lost to a timeout around [`token`](Self::token).
 ///
 /// With a [`Store`], that holds for every task, process and machine that shares the store: one of them
-/// sends the request, and stores the tokens before anyone sees them; the others read them. How that is
-/// decided, and what happens when replies are lost or workers die, is described in
+/// sends the request, and stores the tokens before they are handed out; the others read them. How that is
+/// decided, and what happens if replies are lost or workers crash, is described in
 /// [`oauth_core::flow::keeper`].
 ///
 /// An error goes to every caller that waited for that request; the next caller starts another, and
 /// after a second failure in a row only after a pause. When the server has ended the grant
 /// (`denied.invalid_grant`, [`Advice::Reauthorize`](oauth_core::error::Advice)), later callers get
-/// the same error without a request: a person has to log in again, see [`log_in`](Self::log_in).
+/// the same error without a request: the user has to log in again, see [`log_in`](Self::log_in).
 ///
-/// With [`Policy::keep_alive`](oauth_core::flow::keeper::Policy::keep_alive), a session that was asked for a token
-/// renews its grant before the refresh token ends unused, whether or not anybody asks again, for as long as somebody
-/// holds the session. When the person's authorization is about to end, its [observer](Self::observe) is told.
+/// With [`Policy::keep_alive`](oauth_core::flow::keeper::Policy::keep_alive), a session that has been asked for a token
+/// renews its grant before the unused refresh token expires, even if no caller asks again, for as long as the session
+/// is held. When the user's authorization is about to end, its [observer](Self::observe) is notified.
 ///
 /// Use a session on one runtime: a request makes no progress while its runtime is not driven, as a
 /// `current_thread` one is not between two calls of `block_on`.
@@ -104,7 +103,7 @@ struct Renewal {
 const GOOD_ENOUGH: Duration = Duration::from_secs(1);
 
 impl Session {
-    /// A session for this process alone.
+    /// A session only for this process.
     pub fn new(driver: impl Drive + 'static, keeper: Keeper) -> Self {
         Self::of(Arc::new(driver), keeper, None)
     }
@@ -116,8 +115,8 @@ impl Session {
         Self::of(Arc::new(driver), keeper, Some(Shared { store, key }))
     }
 
-    /// A session for this grant of the client, shared through a store; how it is renewed follows from
-    /// whose it is. Every worker must use the same id for the same grant.
+    /// A session for this grant of the client, shared through a store; how it is renewed depends on whose it is. Every
+    /// worker must use the same id for the same grant.
     pub fn of_grant(
         driver: impl Drive + 'static,
         client: &Client,
@@ -127,7 +126,7 @@ impl Session {
         Self::shared(driver, client.keeper(id), store)
     }
 
-    /// A session for tokens of the client itself, for what is `asked`: a [`TokenRequest`], or a scope alone.
+    /// A session for tokens of the client itself, for what is `asked`: a [`TokenRequest`], or just a scope.
     pub fn client_credentials(
         driver: impl Drive + 'static,
         client: &Client,
@@ -139,7 +138,7 @@ impl Session {
         )
     }
 
-    /// A session for tokens of a person, from a login or from storage, renewed with their refresh token.
+    /// A session for tokens of a user, from a login or from storage, renewed with their refresh token.
     ///
     /// # Errors
     /// `stored.issuer` for tokens of another server or client.
@@ -195,11 +194,11 @@ impl Session {
         self
     }
 
-    /// Returns a fresh token, and renews it first if need be.
+    /// Returns a fresh token, and renews it first if necessary.
     ///
     /// # Errors
-    /// Those of the token request; `grant.no_refresh_token` if there is nothing to renew the token
-    /// with; `lost` at endpoint `store`, and `stored.*`, if the store does not answer, or its record is invalid.
+    /// Those of the token request; `grant.no_refresh_token` if there is nothing with which to renew the token; `lost`
+    /// at endpoint `store`, and `stored.*`, if the store does not answer, or its record is invalid.
     pub async fn token(&self) -> Result<Token, Error> {
         match self.ready()? {
             Some(token) => Ok(token),
@@ -226,23 +225,23 @@ impl Session {
     /// without a request.
     ///
     /// # Errors
-    /// As [`token`](Self::token).
+    /// Those of [`token`](Self::token).
     pub async fn renew(&self, refused: &Tokens) -> Result<Token, Error> {
         self.ask(Some(refused)).await
     }
 
-    /// Marks exactly this token as refused, for callers that do not want another one now.
+    /// Marks this token, and no other, as refused, for callers that do not want another one now.
     pub fn invalidate(&self, refused: &Tokens) {
         let mut state = self.0.state();
         state.keeper.refuse(refused);
         self.0.publish(&state);
     }
 
-    /// Takes the tokens of a new login, and stores them.
+    /// Adopts the tokens of a new login, and stores them.
     ///
     /// # Errors
     /// `stored.issuer` for tokens of another server or client; `lost` if the store did not
-    /// answer: the tokens are used all the same, and stored later.
+    /// answer: the tokens are used anyway, and stored later.
     pub async fn log_in(&self, tokens: Tokens) -> Result<(), Error> {
         let (at, runtime) = (clock::moment()?, runtime()?);
         self.0.state().keeper.replace(&at, tokens)?;
@@ -281,7 +280,7 @@ impl Session {
     /// tokens are stored. Without this, a renewal in flight is cut off with the runtime, and with servers
     /// that rotate refresh tokens its grant is lost.
     ///
-    /// A token at hand is handed out until it expires; nothing is renewed after that, here or through a
+    /// The current token is handed out until it expires; nothing is renewed after that, here or through a
     /// clone.
     ///
     /// # Errors
@@ -318,7 +317,7 @@ impl Session {
         self.0.shared.as_ref().map(|shared| shared.key.as_str())
     }
 
-    /// Why the last attempt failed, if it did. Callers do not see it while their token is good.
+    /// Why the last attempt failed, if it did. Callers do not see it while their token is valid.
     pub fn last_error(&self) -> Option<Error> {
         self.0.state().keeper.last_error().cloned()
     }
@@ -348,8 +347,8 @@ impl Session {
         outcome.map(Token::from)
     }
 
-    /// Waits for the outcome of a renewal, which runs by itself. A caller whose token is good does not
-    /// wait long: a store or a server may hang.
+    /// Waits for the outcome of a renewal, which runs in its own task. A caller whose token is valid does not wait
+    /// long: a store or a server may hang.
     async fn wait_for(&self, renewal: &SharedRenewal, refused: Option<&Tokens>) -> Outcome {
         let end = outcome_of(renewal);
         let mut end = pin!(end);
@@ -420,7 +419,7 @@ fn runtime() -> Result<tokio::runtime::Handle, Error> {
 enum Waiting {
     /// For nothing: this is the outcome.
     Done(Outcome),
-    /// For nothing: these tokens are good, and a renewal runs in the background.
+    /// For nothing: these tokens are valid, and a renewal runs in the background.
     Background(Arc<Tokens>, SharedRenewal),
     /// For the hook, which sees these tokens of a finished renewal before anyone else.
     HookPending(Arc<Tokens>, SharedRenewal),

@@ -86,12 +86,12 @@ pub struct Listed {
     pub grants: Vec<GrantSummary>,
     /// The keys of records that cannot be read, with the reason.
     pub unreadable: Vec<(String, Error)>,
-    /// The cursor of the next page; nothing if this was the last.
+    /// The cursor of the next page; `None` if this was the last.
     pub next: Option<String>,
 }
 
 impl Sessions {
-    /// The grants of this client in this store.
+    /// Manages the grants of this client in this store.
     pub fn new(driver: impl Drive + 'static, client: &Client, store: Arc<dyn Store>) -> Self {
         Self(Arc::new(Inner {
             driver: Arc::new(driver),
@@ -144,15 +144,14 @@ impl Sessions {
         self.with(|options| options.on_renewed = Some(Arc::new(hook)))
     }
 
-    /// Calls `hook` when a grant has ended and its person has to log in again, once in each worker that
-    /// learns of it. A grant that is only [suspect](GrantEvent::Suspect) is for an
-    /// [observer](Self::observe).
+    /// Calls `hook` when a grant has ended and its user has to log in again, once in each worker that learns of it. A
+    /// grant that is only [suspect](GrantEvent::Suspect) is for an [observer](Self::observe).
     #[must_use]
     pub fn on_ended(self, hook: impl Fn(&GrantId, &Error) + Send + Sync + 'static) -> Self {
         self.with(|options| options.on_ended = Some(Arc::new(hook)))
     }
 
-    /// Calls `hook` when a person's authorization is about to end, with the time at which it does: only the person can
+    /// Calls `hook` when a user's authorization is about to end, with the time at which it ends: only the user can
     /// extend it. Once in each worker that has the grant in memory, [`Policy::notice`] before.
     #[must_use]
     pub fn on_authorization_ends(
@@ -236,10 +235,10 @@ impl Sessions {
         }
     }
 
-    /// Takes the tokens of a new login, and stores them over the record.
+    /// Adopts the tokens of a new login, and stores them over the record.
     ///
     /// # Errors
-    /// As [`Session::log_in`].
+    /// Those of [`Session::log_in`].
     pub async fn log_in(&self, id: &GrantId, tokens: Tokens) -> Result<(), Error> {
         self.get(id).log_in(tokens).await
     }
@@ -248,7 +247,7 @@ impl Sessions {
     /// cursor, each later one with the [`Listed::next`] of the one before.
     ///
     /// # Errors
-    /// `misuse.not_supported` of a store that cannot list; `lost` at endpoint `store`.
+    /// `misuse.not_supported` for a store that cannot list; `lost` at endpoint `store`.
     pub async fn list(&self, cursor: Option<&str>) -> Result<Listed, Error> {
         let page = self.0.store.scan(cursor).await?;
         let mut listed = Listed {

@@ -15,24 +15,25 @@ use crate::store::Answer;
 
 /// A source of tokens.
 ///
-/// [`Session`](crate::Session) renews a grant; [`FixedToken`](crate::FixedToken) has one token only.
+/// [`Session`](crate::Session) renews a grant; [`FixedToken`](crate::FixedToken) has only one token.
 /// Wrap another source to count, log or choose, or write your own: only [`token`](Self::token) is
 /// required.
 pub trait TokenSource: Send + Sync {
     /// Returns a fresh token, other than the one that a resource server `refused`.
     ///
-    /// If another caller has replaced that one already, the newer one is given without a request.
+    /// If another caller has replaced that one already, the newer one is returned without a request.
     fn token<'a>(&'a self, refused: Option<&'a Tokens>) -> Answer<'a, Token>;
 
-    /// Marks exactly this token as refused, for callers that do not want another one now.
+    /// Marks this token, and no other, as refused, for callers that do not want another one now.
     fn refuse(&self, refused: &Tokens);
 
     /// Called when the API has refused a request sent without a token because this source had none
-    /// (`connect.not_protected`): it asks for authorization now.
+    /// (`connect.not_protected`): the API requires authorization now.
     fn refused_without_token(&self) {}
 
     /// Returns tokens that meet a step-up challenge which `short` did not (RFC 9470, RFC 6750
-    /// `insufficient_scope`), if this source can ask the person. Most cannot, and the reply is the caller's.
+    /// `insufficient_scope`), if this source can ask the user. Most cannot, and the reply is then returned to the
+    /// caller.
     fn step_up<'a>(&'a self, short: &'a Tokens, wanted: &'a StepUp) -> Answer<'a, Option<Token>> {
         let _ = (short, wanted);
         Box::pin(std::future::ready(Ok(None)))
@@ -59,8 +60,8 @@ impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
 
 /// Tokens that were handed out. They are read through it; [`into_arc`](Self::into_arc) keeps them.
 ///
-/// Not a plain `Arc`, since all threads would then contend for one reference count, and two threads
-/// would each be slower than one alone.
+/// Not a plain `Arc`, because all threads would then contend for one reference count, and two threads would each be
+/// slower than a single one.
 pub struct Token(Held);
 
 enum Held {
@@ -148,12 +149,12 @@ impl Sources {
         Self(vec![(TokenFor::Application, Arc::new(source))])
     }
 
-    /// A source of a person's tokens, for the person's routes.
+    /// A source of a user's tokens, for the user's routes.
     pub fn user(source: impl TokenSource + 'static) -> Self {
         Self(vec![(TokenFor::User, Arc::new(source))])
     }
 
-    /// The same, with this source for the person's routes.
+    /// The same, with this source for the user's routes.
     #[must_use]
     pub fn with_user(mut self, source: impl TokenSource + 'static) -> Self {
         self.0.retain(|(owner, _)| *owner != TokenFor::User);

@@ -6,7 +6,7 @@
 //! | [`Memory`] | the threads and tasks of a process | the process |
 //! | `FileStore` (feature `file`) | the processes of a machine | the machine |
 //! | `SqliteStore` (feature `sqlite`) | the processes of a machine | the machine |
-//! | `KeyringStore` (feature `keyring`) | the processes of a person's session | the machine |
+//! | `KeyringStore` (feature `keyring`) | the processes of a user's desktop session | the machine |
 //! | `RedisStore` (feature `redis`) | machines | the server |
 //! | `PostgresStore` (feature `postgres`) | machines | the server |
 //!
@@ -62,28 +62,27 @@ pub use self::sqlite::SqliteStore;
 #[cfg(feature = "seal")]
 pub use seal::Sealed;
 
-/// The boxed future that the verbs of stores and drivers return.
+/// The boxed future that the methods of stores and drivers return.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
 /// A store of records, each under a key.
 ///
 /// Everything that keeps a grant safe is decided by the
-/// [`Keeper`](oauth_core::flow::keeper::Keeper); a store has to do three things, each as one step
-/// that no other worker can come between. `contract` has the tests every store must pass.
+/// [`Keeper`](oauth_core::flow::keeper::Keeper); a store has to do three things, each as one atomic step. `contract`
+/// has the tests every store must pass.
 ///
-/// Keys and names of holders are texts of up to 60 bytes, records of up to 1 MiB; none holds a
-/// U+0000. Keys are case-sensitive and compared byte for byte.
+/// Keys and names of holders are strings of up to 60 bytes, records of up to 1 MiB; none contains U+0000. Keys are
+/// case-sensitive and compared byte for byte.
 ///
 /// After an error the operation may or may not have taken effect: the keeper reads the record again. Errors
-/// name the endpoint `store`, and hold neither a record nor the credentials of the store.
+/// name the endpoint `store`, and contain neither a record nor the credentials of the store.
 pub trait Store: Send + Sync {
     /// Reads the record, as it was saved last.
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>>;
 
     /// Saves the record if it is still at `version`; 0 is the version of an absent record. Its new version is higher, below 2^53, and one that this key has never had: not before
-    /// it was removed, nor before the store lost its memory or fell back to an older copy. So it is
-    /// taken from the store's clock, in microseconds since 1970, and is one more than the last if
-    /// that is not higher.
+    /// it was removed, nor before the store lost its memory or fell back to an older copy. So it is derived from the
+    /// store's clock, in microseconds since 1970, and is one more than the last if that is not higher.
     ///
     /// This fences off a worker that slept through its lease, because it saves over an old version. So it must
     /// hold whether or not there is a lease.
@@ -92,10 +91,11 @@ pub trait Store: Send + Sync {
     /// removed; [`remove`](Self::remove) saves one. The store keeps it like any other, and may delete it
     /// after 30 days. An absent record is lost, not removed: a worker that has it restores it.
     ///
-    /// The times replace those given before, and are in the clear, so that a store need not parse records.
-    /// [`Times::due`] is for [`due`](Self::due), and a store without that verb ignores it. At [`Times::until`], by the
-    /// store's clock, the record ends: it is absent from then on, and the store deletes it in its time, but for a lease
-    /// that still runs. A store that cannot do that keeps the record, which costs room and nothing else.
+    /// The times replace those given before, and are passed unencrypted, so that a store does not have to parse
+    /// records. [`Times::due`] is for [`due`](Self::due), and a store without that method ignores it. At
+    /// [`Times::until`], by the store's clock, the record expires: it is absent from then on, and the store deletes it
+    /// later, but not a lease that has not expired. A store that cannot do that keeps the record, which only costs
+    /// space.
     ///
     /// Once this has returned, the record survives a crash of the process, and of the machine as far as
     /// the store promises that.
@@ -107,9 +107,9 @@ pub trait Store: Send + Sync {
         times: Times,
     ) -> Answer<'a, Saved>;
 
-    /// Takes the lease of the key for `holder` and `ttl`, unless another holds it; a `ttl` of zero releases
-    /// it. A holder that takes it again extends it; releasing a lease that another has, or nobody,
-    /// changes nothing and returns [`Lease::Won`] all the same.
+    /// Acquires the lease of the key for `holder` and `ttl`, unless another holds it; a `ttl` of zero releases
+    /// it. A holder that acquires it again extends it; releasing a lease that another holder has, or none, changes
+    /// nothing and also returns [`Lease::Won`].
     ///
     /// It expires after `ttl` by the store's clock, whatever happens to the holder. A key may have a lease
     /// without a record.
@@ -127,8 +127,8 @@ pub trait Store: Send + Sync {
     /// Lists the keys of records, page by page: the first page without a cursor, each later one with the
     /// [`Page::next`] of the one before. Removed records are not listed.
     ///
-    /// A record that exists from the first page to the last is listed at least once, and maybe twice. One
-    /// that is added or removed meanwhile may be listed or not, and so may one that has ended. The keys come in no order.
+    /// A record that exists from the first page to the last is listed at least once, and maybe twice. One that is added
+    /// or removed in the meantime may be listed or not, and so may an expired one. The keys are in no particular order.
     ///
     /// # Errors
     /// `misuse.not_supported` for a store that cannot list, which is the default.
@@ -141,17 +141,17 @@ pub trait Store: Send + Sync {
     /// [`save`](Self::save). They stay due until they are saved with another time.
     ///
     /// # Errors
-    /// `misuse.not_supported`, as [`scan`](Self::scan).
+    /// `misuse.not_supported` for a store that cannot do this, which is the default.
     fn due<'a>(&'a self, before: UnixTime, limit: usize) -> Answer<'a, Vec<String>> {
         let _ = (before, limit);
         not_supported("due")
     }
 }
 
-/// The times of a record, which a store is told with each save of it.
+/// The times of a record, which are passed to the store with each save.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Times {
-    /// When the grant should be renewed though no caller asks for it.
+    /// When the grant should be renewed even if no caller asks for it.
     pub due: Option<UnixTime>,
     /// When the record expires.
     pub until: Option<UnixTime>,
@@ -164,7 +164,7 @@ impl Times {
         until: None,
     };
 
-    /// It should be renewed then.
+    /// Only a time at which the grant should be renewed.
     pub const fn due(due: UnixTime) -> Self {
         Self {
             due: Some(due),
@@ -172,7 +172,7 @@ impl Times {
         }
     }
 
-    /// It ends then.
+    /// Only a time at which the record expires.
     pub const fn until(until: UnixTime) -> Self {
         Self {
             until: Some(until),
@@ -180,7 +180,7 @@ impl Times {
         }
     }
 
-    /// Whether the record has ended by the clock of this machine.
+    /// Whether the record has expired by the clock of this machine.
     fn is_over(&self) -> bool {
         self.until.is_some_and(is_past)
     }
@@ -192,11 +192,11 @@ fn is_past(until: UnixTime) -> bool {
     until.as_secs() <= now.map_or(0, |now| now.as_secs())
 }
 
-/// [`Store::remove`] by its other verbs, for a store that has no removal of its own: loads and saves until no other
+/// [`Store::remove`] by the other methods, for a store without its own removal: loads and saves until no other
 /// worker interferes.
 ///
 /// # Errors
-/// As the verbs; `lost` if others never stop.
+/// Those of the methods; `lost` if others never stop saving.
 pub async fn remove_by_saving<S: Store + ?Sized>(store: &S, key: &str) -> Result<bool, Error> {
     for _ in 0..REMOVALS {
         let entry = store.load(key).await?;
@@ -214,20 +214,20 @@ pub async fn remove_by_saving<S: Store + ?Sized>(store: &S, key: &str) -> Result
 /// One page of the keys of a store's records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
-    /// The keys. There may be none though more pages follow.
+    /// The keys. There may be none even if more pages follow.
     pub keys: Vec<String>,
-    /// The cursor of the next page; nothing if this was the last. Any handle on the same store takes it.
+    /// The cursor of the next page; `None` if this was the last. Any handle on the same store accepts it.
     pub next: Option<String>,
 }
 
-/// What the names of DPoP keys begin with (`dpop_key`): no grant's name holds a colon.
+/// The prefix of the names of DPoP keys (`dpop_key`): no grant's name contains a colon.
 pub(crate) const DPOP_KEYS: &str = "dpop-key:";
 
-/// What the names of connections to APIs begin with (`connections`).
+/// The prefix of the names of connections to APIs (`connections`).
 pub(crate) const CONNECTIONS: &str = "connection:";
 
-/// Whether the record of this name is that of a grant. Others are beside them, such as DPoP keys and connections:
-/// whoever lists a store to look at its grants leaves those out.
+/// Whether the record of this name is that of a grant. There are other records, such as those of DPoP keys and
+/// connections: leave them out when you list the grants of a store.
 pub fn is_grant(key: &str) -> bool {
     ![DPOP_KEYS, CONNECTIONS]
         .iter()
@@ -285,8 +285,8 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 /// How long a store keeps the tombstone of a removed record: long enough for every worker to read it.
 const REMOVAL_SHOWS: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// The version after this one, by the clock of this machine. Nothing once versions are exhausted, which
-/// does not happen.
+/// The version after this one, by the clock of this machine. `None` once versions are exhausted, which does not happen
+/// in practice.
 fn next(version: u64) -> Option<u64> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map_or(0, |now| u64::try_from(now.as_micros()).unwrap_or(0));

@@ -1,4 +1,4 @@
-//! Requests and replies between actix, which speaks in the types of `http` 0.2, and the rest.
+//! Requests and replies between actix, which uses the types of `http` 0.2, and the rest.
 
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
@@ -8,7 +8,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyDataStream;
 use oauth_web::Reply;
 
-/// A request, as a site sees it.
+/// Converts a request into that of a site.
 pub(crate) fn seen(request: &HttpRequest) -> oauth_web::Request {
     let mut headers = HeaderMap::new();
     for (name, value) in request.headers() {
@@ -22,7 +22,7 @@ pub(crate) fn seen(request: &HttpRequest) -> oauth_web::Request {
     let host = host.or_else(|| Some(request.uri().authority()?.as_str()));
     let target = request.uri().path_and_query();
     oauth_web::Request {
-        // One that cannot be is nobody's to allow.
+        // A method that cannot be converted is not allowed anywhere.
         method: http::Method::from_bytes(request.method().as_str().as_bytes())
             .unwrap_or(http::Method::TRACE),
         host: host.unwrap_or_default().to_owned(),
@@ -32,7 +32,7 @@ pub(crate) fn seen(request: &HttpRequest) -> oauth_web::Request {
     }
 }
 
-/// A body of no more bytes than this, or what to send.
+/// Reads a body of at most this many bytes; otherwise returns the response to send.
 pub(crate) async fn read(body: web::Payload, most: usize) -> Result<Bytes, HttpResponse> {
     match body.to_bytes_limited(most).await {
         Ok(Ok(body)) => Ok(body),
@@ -50,7 +50,7 @@ pub(crate) fn response(reply: Reply) -> HttpResponse {
     head(reply.status, &reply.headers).body(reply.body)
 }
 
-/// What an API says, as it comes.
+/// The response of an API, streamed.
 pub(crate) fn streamed<B>(response: http::Response<B>) -> HttpResponse
 where
     B: http_body_util::BodyExt<Data = Bytes> + 'static,
@@ -72,7 +72,7 @@ fn head(status: http::StatusCode, headers: &HeaderMap) -> HttpResponseBuilder {
     response
 }
 
-/// A response in place of what the application would have said.
+/// A response in place of the application's.
 pub(crate) fn refusal(response: HttpResponse<BoxBody>) -> actix_web::Error {
     actix_web::error::InternalError::from_response("not signed in", response).into()
 }

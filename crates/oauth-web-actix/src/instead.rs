@@ -1,4 +1,4 @@
-//! What is sent in place of a page, once it has said that somebody has to sign in.
+//! The response in place of a page that has found that someone has to sign in.
 
 use std::fmt;
 
@@ -12,11 +12,11 @@ use oauth_web_tower::{Host, Outcome};
 
 use crate::convert::{plain, response, seen};
 
-/// On the response of a page whose place the site's answer takes.
+/// Marks the response of a page that the site's answer replaces.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Wanted {
-    /// It is for whoever is signed in, and nobody is. It may be for everybody (`Option<User>`), so nobody is sent to sign in
-    /// before that is known.
+    /// The page requires someone to be signed in, and no one is. A page may also be for everyone (`Option<User>`), so
+    /// no one is sent to sign in before this is known.
     Somebody,
     /// A call has found that the person's grant has ended.
     Again,
@@ -51,7 +51,7 @@ impl Wanted {
     }
 }
 
-/// The error of a handler that calls an API with a person's token: once the grant has ended (advice `reauthorize`), the
+/// The error of a handler that calls an API with a person's token: if the grant has ended (advice `reauthorize`), the
 /// person is led to sign in again, and a script gets a 401; any other error is a 500.
 ///
 /// ```

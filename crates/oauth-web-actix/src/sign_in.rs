@@ -23,7 +23,7 @@ pub struct SignIn {
     access: Access,
 }
 
-/// An application behind [`SignIn`].
+/// An application wrapped in [`SignIn`].
 #[derive(Debug)]
 pub struct SignInMiddleware<S> {
     inner: Rc<S>,
@@ -31,20 +31,21 @@ pub struct SignInMiddleware<S> {
 }
 
 impl SignIn {
-    /// Every page is for everybody; a handler that wants somebody says so, with [`User`](crate::User).
+    /// Makes every page available to everyone; a handler that requires someone to be signed in takes a
+    /// [`User`](crate::User).
     pub const fn new(host: Host) -> Self {
         let access = Access::Open;
         Self { host, access }
     }
 
-    /// Every page takes this.
+    /// Sets the access to every page.
     #[must_use]
     pub const fn access(mut self, access: Access) -> Self {
         self.access = access;
         self
     }
 
-    /// What is sent instead of asking the application, if that is not its turn.
+    /// The response in place of the application's, if the request is not passed on.
     async fn visit(&self, request: &mut ServiceRequest) -> Result<Option<HttpResponse>, Error> {
         let mut seen = seen(request.request());
         let takes_form = self.host.site().reads_form(&seen.method, request.path());
@@ -75,7 +76,7 @@ impl SignIn {
         })
     }
 
-    /// What the API says.
+    /// The response of the API.
     async fn forwarded(
         &self,
         forward: Forward,

@@ -1,4 +1,4 @@
-//! The extractor: a handler that takes a [`User`] is for whoever is signed in.
+//! The extractor: a handler that takes a [`User`] requires someone to be signed in.
 
 use std::ops::Deref;
 use std::pin::Pin;
@@ -13,15 +13,15 @@ use oauth_web_tower::{Host, Outcome, SessionSource};
 use crate::convert::{plain, refusal, response, seen};
 use crate::instead::Wanted;
 
-/// Who is signed in. A handler that takes one is never called without: people are sent to sign in, and scripts
-/// are told. `Option<User>` is for pages that everybody may see.
+/// The person who is signed in. A handler that takes a `User` is only called if there is one: people are sent to sign
+/// in, and scripts get an error. `Option<User>` is for pages that everyone may see.
 #[derive(Debug, Clone)]
 pub struct User {
     session: Arc<Session>,
     host: Host,
 }
 
-/// Who is signed in at a request that was passed on, and the way to ask for more.
+/// The session of a request that was passed on, and what is needed to require more.
 #[derive(Debug, Clone)]
 pub(crate) struct Visited {
     pub(crate) session: Option<Arc<Session>>,
@@ -34,7 +34,7 @@ impl User {
         &self.session
     }
 
-    /// The tokens of this person, kept fresh; once their grant has ended, the session ends as well.
+    /// The source of this person's tokens, which are kept fresh; once their grant has ended, the session ends as well.
     ///
     /// # Errors
     /// Those of [`Host::source`].
@@ -42,10 +42,10 @@ impl User {
         self.host.source(Arc::clone(&self.session)).await
     }
 
-    /// Whoever is signed in and has done what is needed (RFC 9470), such as a second factor.
+    /// The person who is signed in and meets this requirement (RFC 9470), such as a second factor.
     ///
     /// # Errors
-    /// What is sent instead; 500 without [`SignIn`](crate::SignIn) around the application.
+    /// The response to send instead; 500 without [`SignIn`](crate::SignIn) around the application.
     pub async fn having(request: &HttpRequest, need: Need) -> Result<Self, Error> {
         Self::of(request.clone(), Some(need)).await
     }

@@ -1,4 +1,4 @@
-//! A host out of environment variables.
+//! A host from environment variables.
 
 use std::sync::Arc;
 
@@ -22,9 +22,9 @@ const TRANSPORT: &str = "OAUTH_TRANSPORT";
 const PROVIDER: &str = "OAUTH_PROVIDER";
 
 impl Host {
-    /// A host out of this process's environment variables. The client's are those of
-    /// [`ClientSettings::from_env`]; the provider is asked for its metadata when somebody first signs in, and until it
-    /// answers sign-ins are 503 and every other page is there. The site's own are:
+    /// A host from the environment variables of this process. The variables of the client are those of
+    /// [`ClientSettings::from_env`]; the provider is asked for its metadata when someone first signs in, and until it
+    /// answers, sign-ins get a 503 and every other page works. The variables of the site are:
     ///
     /// | variable | |
     /// |---|---|
@@ -43,11 +43,11 @@ impl Host {
         Self::from_environment(environment, driver, transport, |config| config).await
     }
 
-    /// As [`from_env`](Self::from_env), with variables from elsewhere, a driver of your own, and with changes to the
+    /// The same as [`from_env`](Self::from_env), with variables from elsewhere, your own driver, and changes to the
     /// settings. With [`Transport::LoopbackHttp`] site and provider may be on this machine, for tests.
     ///
     /// # Errors
-    /// As [`from_env`](Self::from_env).
+    /// Those of [`from_env`](Self::from_env).
     pub async fn from_environment(
         environment: Arc<dyn Environment>,
         driver: Driver,
@@ -58,7 +58,7 @@ impl Host {
             let value = environment.variable(name);
             value.filter(|value| !value.expose().is_empty())
         };
-        // What is missing or malformed is said before anything is asked of the provider.
+        // Missing or malformed variables are reported before the provider is asked.
         let mut missing = ClientSettings::missing_from_env(&environment);
         let own = [BASE_URL, KEY].into_iter();
         missing.extend(
@@ -72,7 +72,7 @@ impl Host {
         let base_url = Url::parse(base_url.expose()).map_err(|error| named(BASE_URL, error))?;
         let keys = Keys::parse(&keys).map_err(|error| named(KEY, error))?;
         let store = optional(STORE).map(|url| StoreUrl::parse(url.expose())?.open());
-        // What it says of a URL holds no password.
+        // Its errors contain no password of a URL.
         let store = store.transpose()?;
         let settings = ClientSettings::from_env(&environment)?;
         let issuer = match settings.server(transport)? {
@@ -84,7 +84,7 @@ impl Host {
             _ => None,
         };
         let client_id = settings.client_id().to_owned();
-        // What is wrong with the settings is said now, and the provider is asked when somebody signs in.
+        // Errors in the settings are reported now; the provider is asked when someone signs in.
         drop(connect(settings.clone(), transport)?);
         let asked = driver.clone();
         let client = move |_| {
@@ -112,7 +112,7 @@ impl Host {
     }
 }
 
-/// Whether site and provider may be on this machine, as the variable says.
+/// The transport that the variable sets: whether site and provider may be on this machine.
 ///
 /// # Errors
 /// `web.setup` for any other value.
@@ -128,7 +128,7 @@ fn transport(environment: &Arc<dyn Environment>) -> Result<Transport, Error> {
     }
 }
 
-/// The error, which says whose value it is about.
+/// The error, with the name of the variable that it is about.
 fn named(name: &str, error: Error) -> Error {
     let detail = match error.detail() {
         Some(detail) => format!("{name}: {detail}"),

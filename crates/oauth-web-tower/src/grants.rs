@@ -1,4 +1,4 @@
-//! The grants of everybody who is signed in: one source of tokens for each, whoever asks.
+//! The grants of all people who are signed in: one shared source of tokens for each.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,13 +6,13 @@ use oauth_core::Client;
 use oauth_reqwest::Driver;
 use oauth_session::{Sessions, Store};
 
-/// How many providers' grants are at hand: of tenants that come and go, those that nobody asked for the longest go.
+/// How many providers' grants are kept in memory: with tenants that come and go, the least recently used are dropped.
 const PROVIDERS: usize = 256;
 
-/// How many sources that nobody uses are kept for each provider.
+/// How many unused sources are kept for each provider.
 const PEOPLE: usize = 10_000;
 
-/// The grants by provider, those that were asked for last at the end.
+/// The grants by provider, the most recently used at the end.
 #[derive(Default)]
 pub(crate) struct Grants {
     people: Option<usize>,
@@ -33,7 +33,7 @@ impl Grants {
         }
     }
 
-    /// The grants of a provider's people. Those of a client that was made anew begin anew.
+    /// The grants of a provider's people. They start empty for a new client.
     pub(crate) fn of(
         &self,
         provider: &str,
@@ -61,7 +61,7 @@ impl Grants {
         grants
     }
 
-    /// How many people's tokens are at hand.
+    /// How many people's tokens are in memory.
     pub(crate) fn in_memory(&self) -> usize {
         let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         pools.iter().map(|pool| pool.grants.in_memory()).sum()

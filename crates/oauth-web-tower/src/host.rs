@@ -1,4 +1,4 @@
-//! The host of visits: a driver, a store, and what the application has to say.
+//! The host of visits: a driver, a store, and the application's callbacks.
 
 use std::fmt;
 use std::future::Future;
@@ -33,10 +33,10 @@ pub struct Host {
 }
 
 impl Host {
-    /// A host of this site without a store.
+    /// A host of this site, without a store.
     ///
     /// # Errors
-    /// `web.setup` for a site whose sessions live in one.
+    /// `web.setup` for a site whose sessions are in a store.
     pub fn new(site: Site, driver: Driver) -> Result<Self, Error> {
         if site.keep() == Keep::Store {
             let why = "sessions live in a store, and none is given";
@@ -45,7 +45,7 @@ impl Host {
         Ok(Self::of(site, driver, None))
     }
 
-    /// A host whose sessions, and their tokens, live in this store.
+    /// A host whose sessions, and their tokens, are in this store.
     pub fn with_store(site: Site, driver: Driver, store: Arc<dyn Store>) -> Self {
         Self::of(site, driver, Some(store))
     }
@@ -64,7 +64,7 @@ impl Host {
         }
     }
 
-    /// Asks the application whom to let in. Without it, everybody is whom the provider vouches for.
+    /// Asks the application whom to admit. Without this, everyone for whom the provider vouches is admitted.
     #[must_use]
     pub fn admit<F, A>(mut self, admit: F) -> Self
     where
@@ -76,8 +76,8 @@ impl Host {
     }
 
     /// Looks up the providers that are not in the settings, of a site whose settings say so
-    /// ([`Lookup::Asked`](oauth_web::Lookup::Asked)): tenants of a database. It is asked at each request that needs one;
-    /// keep clients at hand, for each has keys and nonces of its own.
+    /// ([`Lookup::Asked`](oauth_web::Lookup::Asked)): tenants of a database. It is called for each request that needs
+    /// one; keep the clients in memory, because each has its own keys and nonces.
     #[must_use]
     pub fn providers<F, A>(mut self, look: F) -> Self
     where
@@ -89,7 +89,8 @@ impl Host {
     }
 
     /// Makes the client of a provider of the settings that has none, [`Provider::later`], by its id: when the first page
-    /// needs it, once for all that do. What fails is an answer of status 503, and nobody asks again for a while.
+    /// needs it, once for all that do. A failure becomes a response with status 503, and there is no new attempt for a
+    /// while.
     #[must_use]
     pub fn connect<F, A>(mut self, connect: F) -> Self
     where
@@ -100,7 +101,7 @@ impl Host {
         self
     }
 
-    /// The moments of visits, in place of the system's: for tests.
+    /// Sets the clock of visits, for tests.
     #[must_use]
     pub fn clock(
         mut self,
@@ -110,7 +111,7 @@ impl Host {
         self
     }
 
-    /// How many people's tokens are kept at hand that nobody uses right now, for each provider; 10,000 unless set. Others
+    /// Sets how many people's unused tokens are kept in memory for each provider; 10,000 unless set. Others
     /// are read from the store when they are needed.
     #[must_use]
     pub fn capacity(mut self, people: usize) -> Self {
@@ -118,14 +119,14 @@ impl Host {
         self
     }
 
-    /// Hands over what is worth a line in the log.
+    /// Sets the function that receives the log entries.
     #[must_use]
     pub fn log(mut self, log: impl Fn(LogEntry) + Send + Sync + 'static) -> Self {
         self.log = Some(Arc::new(log));
         self
     }
 
-    /// How many people's tokens are at hand: in use, or kept for when they are asked for again.
+    /// How many people's tokens are in memory: in use, or kept for later.
     pub fn in_memory(&self) -> usize {
         self.grants.in_memory()
     }

@@ -28,37 +28,37 @@ pub struct SignIn {
     access: Access,
 }
 
-/// An application behind [`SignIn`].
+/// An application wrapped in [`SignIn`].
 #[derive(Debug, Clone)]
 pub struct Guarded<S> {
     inner: S,
     sign_in: SignIn,
 }
 
-/// In the extensions of a request that was passed on: who is signed in, and the way to ask for more.
+/// The session of a request that was passed on, in its extensions, and what is needed to require more.
 #[derive(Debug, Clone)]
 pub struct Visited {
-    /// The session, if somebody is signed in.
+    /// The session, if someone is signed in.
     pub session: Option<Arc<Session>>,
     pub(crate) host: Host,
-    /// As it came: routers cut off what they have matched.
+    /// The URI as received, because routers remove the part that they have matched.
     uri: Uri,
 }
 
-/// In the extensions of a response of the application: a call has found that the person's grant has ended (advice
-/// `reauthorize`), so the layer leads the person to sign in, and tells a script that nobody is. [`Rejection`](crate::Rejection)
-/// says so for handlers of axum.
+/// Marks a response of the application, in its extensions: a call has found that the person's grant has ended (advice
+/// `reauthorize`), so the layer sends the person to sign in, and a script gets a 401. [`Rejection`](crate::Rejection)
+/// sets it for handlers of axum.
 #[derive(Debug, Clone, Copy)]
 pub struct SignInAgain;
 
 impl SignIn {
-    /// Every page is for everybody; a handler that wants somebody says so, with `User`.
+    /// Makes every page available to everyone; a handler that requires someone to be signed in takes a `User`.
     pub const fn new(host: Host) -> Self {
         let access = Access::Open;
         Self { host, access }
     }
 
-    /// Every page takes this.
+    /// Sets the access to every page.
     #[must_use]
     pub const fn access(mut self, access: Access) -> Self {
         self.access = access;
@@ -100,7 +100,7 @@ where
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        // The one that is ready is used, and its clone stays.
+        // The service that is ready is used, and its clone takes its place.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let SignIn { host, access } = self.sign_in.clone();
@@ -148,7 +148,7 @@ where
     }
 }
 
-/// What the API says.
+/// The response of the API.
 async fn forwarded(
     host: &Host,
     forward: Forward,
@@ -162,7 +162,7 @@ async fn forwarded(
     }
 }
 
-/// What is sent once the tokens of a session have ended.
+/// The response once the grant of a session has ended.
 async fn over(host: &Host, request: oauth_web::Request) -> Response<GuardedBody> {
     match host.tokens_over(request).await {
         Ok(reply) => response(reply),
@@ -170,7 +170,7 @@ async fn over(host: &Host, request: oauth_web::Request) -> Response<GuardedBody>
     }
 }
 
-/// A body of no more bytes than this.
+/// Reads a body of at most this many bytes.
 async fn read<B>(body: B, most: usize) -> Option<Bytes>
 where
     B: Body,

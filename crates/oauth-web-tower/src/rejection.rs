@@ -1,4 +1,4 @@
-//! What axum sends in place of a handler's response.
+//! The response that axum sends in place of a handler's.
 
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
@@ -8,9 +8,9 @@ use oauth_web::Reply;
 
 use crate::layer::{SignInAgain, plain, response};
 
-/// What is sent instead of calling the handler, or of what it would have said: the error of a handler that calls an API
-/// with a person's token. Once the grant has ended (advice `reauthorize`), the person is led to sign in again, and a
-/// script gets a 401; any other error is a 500.
+/// The response that is sent instead of calling the handler, or instead of its own: the error of a handler that calls
+/// an API with a person's token. If the grant has ended (advice `reauthorize`), the person is sent to sign in again,
+/// and a script gets a 401; any other error is a 500.
 ///
 /// ```
 /// use oauth_session::TokenSource as _;

@@ -1,4 +1,4 @@
-//! The tokens of whoever is signed in, and calls that are passed on with them.
+//! The tokens of the person who is signed in, and calls that are forwarded with them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,25 +17,25 @@ use oauth_web::{Forward, LogEntry, ProviderQuery, Reply, Request, Session};
 use crate::host::Host;
 use crate::visit_driver::Outcome;
 
-/// The largest body of a call to an API, in bytes: it is kept until the API has taken the token.
+/// The largest body of a call to an API, in bytes: it is kept until the API has accepted the token.
 pub const MAX_FORWARDED: usize = 10 << 20;
 
-/// What comes of a call that was to be passed on.
+/// The result of a forwarded call.
 #[derive(Debug)]
 pub enum Forwarded {
-    /// What the API says.
+    /// The response of the API.
     Response(Response<reqwest::Body>),
-    /// The site's own answer: nobody is signed in any more.
+    /// The site's own response: no one is signed in any more.
     Reply(Reply),
 }
 
 impl Host {
-    /// Passes a page's call on, with the token of whoever is signed in, renewed if need be. The body is sent again then. No
-    /// redirect leads out of the API; the header fields of the response are those that are passed on. Once the tokens are
-    /// over, so is the session of the request, and the answer says so.
+    /// Forwards a page's call, with the token of the person who is signed in, renewed if necessary; the body is then
+    /// sent again. No redirect is followed out of the API; the response has only the header fields that are passed on.
+    /// If the grant has ended, so has the session of the request, and the response says so.
     ///
     /// # Errors
-    /// Those of the token and of the API: the answer is a bad gateway then.
+    /// Those of the token and of the API: respond with 502 then.
     pub async fn forward(
         &self,
         request: Request,
@@ -56,8 +56,8 @@ impl Host {
         self.tokens_over(request).await.map(Forwarded::Reply)
     }
 
-    /// Ends the session of a request whose tokens have ended (advice `reauthorize`): what to send in place of the page. A
-    /// person is led to sign in, and a script gets a 401.
+    /// Ends the session of a request whose grant has ended (advice `reauthorize`), and returns the response in place of
+    /// the page. A person is sent to sign in, and a script gets a 401.
     ///
     /// # Errors
     /// Those of [`Host::drive`].
@@ -76,7 +76,7 @@ impl Host {
         let source = self.source_of(&forward.client, Arc::clone(&forward.session))?;
         let url = forward.resource.as_str();
         let resource = match forward.resource.scheme() {
-            // The site's settings say that this may be.
+            // The site's settings allow this.
             "http" => danger::loopback_resource_identifier(url)?,
             _ => ResourceIdentifier::parse(url)?,
         };
@@ -87,7 +87,7 @@ impl Host {
                 request = request.header(name.as_str(), value);
             }
         }
-        // What the API says of a pause is the page's to heed.
+        // If the API asks for a pause, the page has to handle it.
         let reply = request.on_limit(OnLimit::HandBack).send().await?;
         let (status, headers) = (reply.status(), Forward::response_headers(reply.headers()));
         let mut response = Response::new(reqwest::Body::from(reply));
@@ -96,11 +96,11 @@ impl Host {
         Ok(response)
     }
 
-    /// The tokens of whoever is signed in, kept fresh: one renewal, however many requests and workers want one. Once their
-    /// grant is over, so is the session (RFC 10017 section 6.1.2.2).
+    /// The source of the tokens of the person who is signed in, which are kept fresh: one renewal, for any number of
+    /// requests and workers. If the grant has ended, so has the session (RFC 10017 section 6.1.2.2).
     ///
     /// # Errors
-    /// `web.setup` where sessions have no tokens, `web.unknown_provider`, and what the provider's look-up fails with.
+    /// `web.setup` if sessions have no tokens, `web.unknown_provider`, and the errors of the provider's look-up.
     pub async fn source(&self, session: Arc<Session>) -> Result<SessionSource, Error> {
         let id = &session.identity.provider;
         let client = match self.site.client(id) {
@@ -110,7 +110,7 @@ impl Host {
         self.source_of(&client, session)
     }
 
-    /// The client of a provider that is not known yet, or not of the settings.
+    /// The client of a provider that is not known yet, or not in the settings.
     async fn client(&self, id: &str) -> Result<Client, Error> {
         let unknown = || Error::from(ValidationFailure::WebUnknownProvider);
         match self.drive(self.site.connect(id)).await {
@@ -147,7 +147,7 @@ impl Host {
     }
 }
 
-/// The tokens of a session.
+/// The source of the tokens of a session.
 #[derive(Clone)]
 pub struct SessionSource {
     tokens: Arc<dyn TokenSource>,
@@ -163,7 +163,7 @@ impl TokenSource for SessionSource {
                 && error.advice() == Advice::Reauthorize
             {
                 let ended = self.host.site.end(Arc::clone(&self.session));
-                // What fails is in the log, and the caller is told of the tokens.
+                // A failure is in the log, and the caller gets the error of the tokens.
                 let _ = self.host.drive(ended).await;
             }
             token

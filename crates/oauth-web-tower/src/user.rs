@@ -1,4 +1,4 @@
-//! Extractors of axum: a handler that takes a [`User`] is for whoever is signed in.
+//! Extractors of axum: a handler that takes a [`User`] requires someone to be signed in.
 
 use std::convert::Infallible;
 use std::marker::PhantomData;
@@ -17,8 +17,8 @@ use crate::rejection::Rejection;
 use crate::tokens::SessionSource;
 use crate::visit_driver::Outcome;
 
-/// Who is signed in. A handler that takes one is never called without: people are sent to sign in, and scripts
-/// are told. `Option<User>` is for pages that everybody may see.
+/// The person who is signed in. A handler that takes a `User` is only called if there is one: people are sent to sign
+/// in, and scripts get an error. `Option<User>` is for pages that everyone may see.
 #[derive(Debug, Clone)]
 pub struct User {
     session: Arc<Session>,
@@ -31,7 +31,7 @@ impl User {
         &self.session
     }
 
-    /// The tokens of this person, kept fresh; once their grant is over, the session ends as well.
+    /// The source of this person's tokens, which are kept fresh; once their grant has ended, the session ends as well.
     ///
     /// # Errors
     /// Those of [`Host::source`].
@@ -39,10 +39,10 @@ impl User {
         self.host.source(Arc::clone(&self.session)).await
     }
 
-    /// Whoever is signed in and has done what is needed, for extractors and middleware of your own.
+    /// The person who is signed in and meets this requirement, for your own extractors and middleware.
     ///
     /// # Errors
-    /// What to send instead.
+    /// The response to send instead.
     pub async fn having(parts: &Parts, need: Need) -> Result<Self, Rejection> {
         Self::of(parts, Some(need)).await
     }
@@ -65,11 +65,11 @@ impl User {
     }
 }
 
-/// Who is signed in, having done what `N` [needs](Needs).
+/// The person who is signed in and meets the requirement of `N` ([`Needs`]).
 #[derive(Debug)]
 pub struct StepUp<N>(User, PhantomData<fn() -> N>);
 
-/// What a handler wants beyond somebody who is signed in, as a type for [`StepUp`].
+/// What a handler requires in addition to a signed-in person, as a type for [`StepUp`].
 ///
 /// ```
 /// use oauth_web::Need;
@@ -88,7 +88,7 @@ pub struct StepUp<N>(User, PhantomData<fn() -> N>);
 /// }
 /// ```
 pub trait Needs {
-    /// What has to be true of the session (RFC 9470).
+    /// The requirement for the session (RFC 9470).
     fn need() -> Need;
 }
 

@@ -15,11 +15,11 @@ use crate::host::{Host, LookedUp};
 )]
 #[derive(Debug)]
 pub enum Outcome {
-    /// Send this.
+    /// Send this response.
     Respond(Reply),
-    /// Pass this call on: [`Host::forward`] does.
+    /// Forward this call, with [`Host::forward`].
     Forward(Box<Forward>),
-    /// It is the application's turn, with the session if there is one.
+    /// Pass the request on to the application, with the session if there is one.
     Pass(Option<Arc<Session>>),
 }
 
@@ -69,7 +69,7 @@ impl Host {
                 Some(make) => make(connect.provider.clone()).await,
                 None => Err(Error::from(Misuse::WebSetup).about("nobody makes the client")),
             };
-            // Without a clock nobody waits any more.
+            // Without a clock, no visit waits any more.
             if let Ok(now) = (host.clock)() {
                 host.site.connected(&now, &connect, made);
             }
@@ -83,7 +83,7 @@ impl Host {
         }
     }
 
-    /// What the store says.
+    /// Performs a step of the store.
     async fn ask(&self, step: Step) -> Result<Event, Error> {
         let store = self.store.as_ref();
         let store = store.ok_or_else(|| Error::from(Misuse::NotSupported).at_endpoint("store"))?;

@@ -15,7 +15,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Connections {
-    /// The client if it is known. If not, starts connecting where no attempt is in progress, and does not wait for another
+    /// The client if it is known. If not, starts connecting if no attempt is in progress, and does not wait for another
     /// visit's attempt.
     ///
     /// # Errors

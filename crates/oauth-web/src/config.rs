@@ -25,11 +25,11 @@ pub struct Config {
     pub transport: Transport,
     /// The keys that seal cookies.
     pub keys: Keys,
-    /// Where sessions live.
+    /// Where sessions are stored.
     pub keep: Keep,
-    /// The name of the cookies: letters, digits, `-` and `_`. Unless set, `oauth-session`, since frameworks use `session`
-    /// themselves, with the path of the base URL before it: `shop-oauth-session` for `https://example.com/shop`. Two
-    /// sites on one host need two names, and two paths give them.
+    /// The name of the cookies: letters, digits, `-` and `_`. Unless set, `oauth-session`, because frameworks use
+    /// `session` themselves, with the path of the base URL before it: `shop-oauth-session` for
+    /// `https://example.com/shop`. Two sites on one host need two names, and two paths give them.
     pub name: String,
     /// The path of the site's own pages, below the root path: `/auth` unless set.
     pub prefix: String,
@@ -56,15 +56,15 @@ pub struct Config {
     pub api: Vec<Upstream>,
     /// Whether the host is asked for further providers: [`Lookup::Fixed`] unless set.
     pub lookup: Lookup,
-    /// The client ID metadata document of this site, which it serves at the document's URL, below a base URL. That URL is
-    /// the client's id at providers that take such. See [`set_client_metadata`](Self::set_client_metadata).
+    /// The client ID metadata document of this site, which it serves at the document's URL, below a base URL. That URL
+    /// is the client's id at providers that accept such ids. See [`set_client_metadata`](Self::set_client_metadata).
     pub client_metadata: Option<ClientIdMetadata>,
 }
 
 /// Where a site's providers come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lookup {
-    /// From [`Config::providers`] alone.
+    /// Only from [`Config::providers`].
     Fixed,
     /// The host is asked for others ([`Step::Provider`](crate::Step::Provider)), such as those of tenants that come and
     /// go. Each provider then has its own callback, `{prefix}/callback/{id}`, even if there is only one.
@@ -83,11 +83,11 @@ pub struct Upstream {
     pub methods: Vec<Method>,
 }
 
-/// Where sessions live.
+/// Where sessions are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Keep {
-    /// The identity alone, in a sealed cookie. There are no tokens, and the session cannot be ended from elsewhere: a
+    /// Only the identity, in a sealed cookie. There are no tokens, and the session cannot be ended from elsewhere: a
     /// stolen copy is valid until it expires.
     Identity,
     /// As [`Identity`](Self::Identity), with the access token of the login in the cookie too, for sites without a store.
@@ -111,9 +111,9 @@ pub enum SameSite {
 /// Who may see a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Everybody.
+    /// Everyone.
     Open,
-    /// Everybody; people with a session at the provider are signed in here first, without a prompt.
+    /// Everyone; people with a session at the provider are signed in here first, without a prompt.
     Quiet,
     /// Only people who are signed in.
     SignedIn,
@@ -127,11 +127,12 @@ pub struct Provider {
     pub id: String,
     /// Its name on the page where people choose a provider; the id unless set.
     pub title: String,
-    /// The tenant whose people it signs in, if the site has tenants: see [`Need::tenant`](crate::Need::tenant).
+    /// The tenant whose people the provider signs in, if the site has tenants: see
+    /// [`Need::tenant`](crate::Need::tenant).
     pub tenant: Option<String>,
     /// The client registered at the provider, unless the host makes it when it is first needed.
     pub client: Option<Client>,
-    /// The issuer and the client id, for sessions to be checked against, if the host makes the client when it is first
+    /// The issuer and the client id, with which sessions are compared, if the host makes the client when it is first
     /// needed: see [`registered`](Self::registered).
     pub registered: Option<(String, String)>,
     /// The scope to request: `openid` unless set. It must contain `openid` unless there is an identity endpoint.
@@ -158,7 +159,7 @@ pub enum CallbackMode {
 }
 
 impl Config {
-    /// A site at this URL, whose people sign in with this provider.
+    /// The settings of a site at this URL, where people sign in with this provider.
     pub fn new(base_url: Url, keys: Keys, provider: Provider) -> Self {
         Self {
             providers: vec![provider],
@@ -166,7 +167,7 @@ impl Config {
         }
     }
 
-    /// A site at this URL; add providers, or have them looked up ([`lookup`](Self::lookup)).
+    /// The settings of a site at this URL; add providers, or have them looked up ([`lookup`](Self::lookup)).
     pub fn without_providers(base_url: Url, keys: Keys) -> Self {
         Self {
             name: default_name(&base_url),
@@ -207,7 +208,7 @@ impl Config {
         self
     }
 
-    /// Reads the document of [`client_metadata`](Self::client_metadata) as it is to be served, JSON with its URL as
+    /// Reads the document of [`client_metadata`](Self::client_metadata) as it will be served, JSON with its URL as
     /// `client_id`. The URL may be plain http where [`transport`](Self::transport) allows it.
     ///
     /// # Errors
@@ -223,7 +224,7 @@ impl Config {
         Ok(())
     }
 
-    /// Where the document of the site's client is, if that is on the origin of this base URL.
+    /// The URL of the document of the site's client, if it is on the origin of this base URL.
     pub(crate) fn client_metadata_at(&self, base_url: &Url) -> Option<Url> {
         let document = self.client_metadata.as_ref()?;
         let url = Url::parse(document.url().as_str()).ok()?;
@@ -254,7 +255,7 @@ impl Config {
             return Err(setup("base_urls: none given"));
         };
         for url in &self.base_urls {
-            // Which paths are the site's own depends on no header.
+            // Which paths are the site's own must not depend on a header.
             if url.path().trim_end_matches('/') != first.path().trim_end_matches('/') {
                 return Err(setup("base_urls: all must have the same path"));
             }
@@ -321,7 +322,7 @@ impl Config {
             if others().any(|other| other.id == provider.id) {
                 return Err(setup("providers: two have the same id"));
             }
-            // Mix-up (RFC 9700 section 2.1): the redirect URI tells whose callback arrives.
+            // Mix-up (RFC 9700 section 2.1): the redirect URI shows which provider a callback comes from.
             let callback = self.callback(provider);
             if others().any(|other| self.callback(other) == callback) {
                 return Err(setup("providers: two have the same callback"));
@@ -331,7 +332,7 @@ impl Config {
         Ok(())
     }
 
-    /// One provider by itself.
+    /// Checks the settings of one provider.
     ///
     /// # Errors
     /// `web.setup`
@@ -368,7 +369,7 @@ impl Config {
 }
 
 impl Upstream {
-    /// An API of this name beneath this URL, for `GET`.
+    /// An API of this name below this URL, for `GET`.
     pub fn new(name: impl Into<String>, url: Url) -> Self {
         Self {
             name: name.into(),
@@ -386,7 +387,7 @@ impl Upstream {
 }
 
 impl Provider {
-    /// A provider of this name, asked for `openid`.
+    /// A provider with this id, with the scope `openid`.
     ///
     /// # Errors
     /// Never fails.
@@ -397,9 +398,10 @@ impl Provider {
         })
     }
 
-    /// A provider of this name whose client is not known yet, asked for `openid`. The host is asked for the client
+    /// A provider with this id whose client is not known yet, with the scope `openid`. The host is asked for the client
     /// ([`Step::Connect`](crate::Step::Connect)) by the first request that needs it: a sign-in or a step-up.
-    /// Until it is there these are answered 503; all other pages, and whoever is signed in, need no provider.
+    /// Until the client is available, these get the response 503; all other pages, and people who are signed in, need
+    /// no provider.
     ///
     /// # Errors
     /// Never fails.
@@ -423,7 +425,7 @@ impl Provider {
     /// with [`scope`](Self::scope).
     ///
     /// # Errors
-    /// Never.
+    /// Never fails.
     pub fn without_openid(
         id: impl Into<String>,
         client: Client,
@@ -436,8 +438,8 @@ impl Provider {
         })
     }
 
-    /// Names the issuer and the client id of a provider whose client is made [`later`](Self::later), as the settings
-    /// have them. A session begun with another client is rejected: without these, one with the same provider id is
+    /// Names the issuer and the client id of a provider whose client is made [`later`](Self::later), as in the
+    /// settings. A session begun with another client is rejected: without these, one with the same provider id is
     /// accepted until the client is known.
     #[must_use]
     pub fn registered(mut self, issuer: impl Into<String>, client_id: impl Into<String>) -> Self {
@@ -466,7 +468,7 @@ pub(crate) fn setup(what: &str) -> Error {
     Error::from(Misuse::WebSetup).about(what)
 }
 
-/// Cookies with `__Host-` names are those of a whole host, so the name tells whose they are.
+/// Cookies with `__Host-` names are those of a whole host, so the name includes the path.
 fn default_name(base_url: &Url) -> String {
     let path = base_url.path().trim_matches('/');
     match path.len() {

@@ -1,9 +1,9 @@
-//! Providers whose clients are not known at the start, such as those whose metadata have to be fetched: the application
+//! Providers whose clients are not known at the start, such as those whose metadata has to be fetched: the application
 //! runs without them.
 //!
-//! The first page that needs such a client starts an attempt to connect; other pages that need it meanwhile wait for the
-//! same attempt. A failure is remembered for a while, so that no page waits for a provider that is down. There is no clock
-//! and no task here: a visit waits in steps (`waiting.rs`), and the host reports how the attempt ended.
+//! The first page that needs such a client starts an attempt to connect; other pages that need it in the meantime wait
+//! for the same attempt. A failure is remembered for a while, so that no page waits for a provider that is down. There
+//! is no clock and no task here: a visit waits in steps (`client_wait.rs`), and the host reports how the attempt ended.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -102,7 +102,7 @@ impl Connection {
         if let Some(failed) = self.failed.as_ref().filter(|failed| failed.holds(now)) {
             return ClientLookup::Failed(failed.error.clone());
         }
-        // If the clock was set back, an old attempt does not count as in progress.
+        // If the clock has been set back, an old attempt does not count as in progress.
         let is_under_way = |attempt: &&Attempt| is_within(now, attempt.began, ABANDONED_AFTER);
         if let Some(attempt) = self.attempt.as_ref().filter(is_under_way) {
             return ClientLookup::Join(attempt.number);
@@ -161,8 +161,8 @@ impl Connection {
 }
 
 impl Failed {
-    /// Whether the failure still prevents a new attempt. An error of the application does not: it is no outage of the
-    /// provider.
+    /// Whether the failure still prevents a new attempt. An error of the application does not: it is not an outage of
+    /// the provider.
     fn holds(&self, now: UnixTime) -> bool {
         let pause = self.error.retry_after().unwrap_or(PAUSE);
         let pause = pause.clamp(PAUSE, LONGEST_PAUSE);
@@ -170,7 +170,7 @@ impl Failed {
     }
 }
 
-/// Whether less than `span` has passed since then; not if the clock was set back.
+/// Whether less than `span` has passed since then; not if the clock has been set back.
 fn is_within(now: UnixTime, since: UnixTime, span: Duration) -> bool {
     since <= now && now.since(since) < span
 }

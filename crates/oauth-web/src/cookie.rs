@@ -1,6 +1,5 @@
 //! Cookies: sealed, limited in size, and cleared on pages of the site only. Their contents are in `session.rs`,
-//! `handle.rs`, `current_session.rs` (`CookieSession`),
-//! `login_flow.rs`, `login_loop.rs` and `page/logout.rs`.
+//! `session_handle.rs`, `current_session.rs` (`CookieSession`), `login_flow.rs`, `login_loop.rs` and `page/logout.rs`.
 
 use std::fmt::Write as _;
 
@@ -17,7 +16,7 @@ const MAX_PAIR: usize = 3800;
 /// The longest value, all chunks together: proxies accept 8 KiB in a header line.
 const MAX_VALUE: usize = 7200;
 
-/// From how many bytes on, all chunks together, the cookies of a session are worth a line in the log: many proxies read
+/// From how many bytes on, all chunks together, the cookies of a session get a line in the log: many proxies read
 /// 4 KiB of header fields of a response.
 const WARN_BYTES: usize = 3000;
 

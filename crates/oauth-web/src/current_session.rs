@@ -17,7 +17,7 @@ use crate::testing;
 /// The session of a request.
 pub(crate) enum Found {
     Session(Box<Session>),
-    /// Why there is none.
+    /// There is no session, for this reason.
     Nobody(String),
 }
 
@@ -61,8 +61,8 @@ pub(crate) async fn session(context: &RequestContext) -> Result<Found, Error> {
     })
 }
 
-/// Why a session does not belong to this site: a site that can open the cookie, or shares the store, need not have
-/// the provider that vouched for the person, nor would its application let them in.
+/// Why a session does not belong to this site: a site that can open the cookie, or shares the store, may not have the
+/// provider that vouched for the person, and its application might not admit them.
 async fn foreign(
     context: &RequestContext,
     session: &Session,
@@ -77,7 +77,7 @@ async fn foreign(
     let expected = context.registration(&provider);
     let is_ours = match (&session.client, expected) {
         (Some(client), Some(expected)) => *client == expected,
-        // Until the client is known, and nothing but the id is.
+        // Until the client is known, when only the id is.
         (Some(_), None) => true,
         // The testing key is public, so no site that others can reach uses it.
         (None, _) => testing::is_testing_key(context.config().keys.current()),
@@ -85,7 +85,7 @@ async fn foreign(
     Ok((!is_ours).then_some("it is of another issuer or client"))
 }
 
-/// Ends a session that lay unused, unless its provider would have to be waited for: it can be ended another time.
+/// Ends an idle session, unless that would have to wait for its provider: it can be ended later.
 async fn end_unused(context: &RequestContext, session: &Session) -> Result<(), Error> {
     if let Ok(provider) = context.site.provider(&session.identity.provider)
         && context.client_at_once(provider).await?.is_none()

@@ -62,7 +62,7 @@ pub struct Forward {
     pub url: Url,
     /// The header fields, without cookies, `Authorization` and hop-by-hop fields.
     pub headers: HeaderMap,
-    /// The URL of the API: the token may be sent below it and nowhere else.
+    /// The URL of the API: the token may be sent only below it.
     pub resource: Url,
     /// The session whose token to attach: [`Session::grant`] in the store, or [`Session::tokens`].
     pub session: Arc<Session>,

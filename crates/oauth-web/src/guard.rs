@@ -15,8 +15,8 @@ use crate::session::{Need, Session};
 use crate::visit::End;
 
 /// Decides about a request, in this order: a cross-site form is refused, unless it comes without a session to a page
-/// for everybody; a person who is signed in is passed on; a page for everybody is passed on; a person who opens a
-/// page is sent to sign in; any other request gets an error.
+/// for everyone; a person who is signed in is passed on; a page for everyone is passed on; a person who opens a page is
+/// sent to sign in; any other request gets an error.
 pub(crate) async fn guard(
     context: &RequestContext,
     access: Access,
@@ -179,12 +179,13 @@ fn hop(context: &RequestContext) -> Result<Option<Reply>, Error> {
     if !is_cross {
         return Ok(None);
     }
-    // Never the target as it came: `//elsewhere` would be read as another host.
+    // Never the target as it was received: `//elsewhere` would be read as another host.
     let hop = html::hop(&context.this_page()?);
     Ok(Some(Reply::page(StatusCode::OK, "One moment", &hop)))
 }
 
-/// Only if the browser sends `Sec-Fetch-Mode`: a client without cookies would be redirected each time.
+/// Whether a silent check may be made: only if the browser sends `Sec-Fetch-Mode`, because a client without cookies
+/// would be redirected each time.
 fn may_check_silently(context: &RequestContext) -> Result<bool, Error> {
     let request = &context.request;
     Ok(request.is_navigation()

@@ -15,7 +15,7 @@ use crate::session::Identity;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct IdentityEndpoint {
-    /// Requested by `GET`, with the access token of the login: the token is sent wherever this points.
+    /// Requested by `GET`, with the access token of the login: the token is sent to this URL.
     pub url: Url,
     /// The member that is the person's `sub`: a string or an integer that is never reassigned.
     pub subject: String,

@@ -13,7 +13,7 @@ use crate::request_context::RequestContext;
 use crate::session::Need;
 use crate::visit::{ExchangeOutput, wrong_output};
 
-/// How many flow cookies of a request are read.
+/// The largest number of flow cookies of a request are read.
 const MAX_FLOWS_READ: usize = 16;
 
 /// The state of a login until its callback.

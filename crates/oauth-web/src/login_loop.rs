@@ -1,7 +1,7 @@
 //! Detects login loops: a browser that signs in again and again without a session being accepted gets an error page.
 //!
-//! Only logins that succeeded are counted, not those that began: ten tabs opened at once begin ten logins, which is
-//! no loop.
+//! Only logins that succeeded are counted, not those that began: ten tabs opened at once begin ten logins, which is not
+//! a loop.
 
 use oauth_core::error::{Error, ValidationFailure};
 use oauth_core::moment::UnixTime;
@@ -62,11 +62,10 @@ impl RecentLogins {
         self
     }
 
-    /// Called when a sign-in begins although others have just succeeded. Returns what to remember of that, if
-    /// anything.
+    /// Called when a sign-in begins although others have just succeeded. Returns what to remember of this, if anything.
     ///
     /// # Errors
-    /// `web.loop`, which says why each session was not taken.
+    /// `web.loop`, which says why each session was not accepted.
     pub(crate) fn again(mut self, why: &str) -> Result<Option<Self>, Error> {
         if self.signed_in.is_empty() {
             return Ok(None);

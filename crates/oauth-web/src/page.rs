@@ -26,7 +26,7 @@ use crate::visit::End;
 /// Answers a request, or passes it on.
 ///
 /// # Errors
-/// What only a host does wrong; everything else is an answer.
+/// Only mistakes of the host; everything else becomes a response.
 pub(crate) async fn answer(
     context: RequestContext,
     access: Access,
@@ -40,10 +40,10 @@ pub(crate) async fn answer(
     }
 }
 
-/// Has a provider's client made, unless it is known.
+/// Has the host make a provider's client, unless it is known.
 ///
 /// # Errors
-/// `web.unknown_provider`, and what the host fails with.
+/// `web.unknown_provider`, and the host's errors.
 pub(crate) async fn connect(context: RequestContext, provider: String) -> Result<End, Error> {
     let provider = context.site.provider(&provider)?;
     context.client(provider).await?;
@@ -53,7 +53,7 @@ pub(crate) async fn connect(context: RequestContext, provider: String) -> Result
 /// Signs a person in for a test.
 ///
 /// # Errors
-/// `web.setup` under another key, `web.unknown_provider`, `web.session_too_large`, and what the store fails with.
+/// `web.setup` under another key, `web.unknown_provider`, `web.session_too_large`, and the store's errors.
 pub(crate) async fn test(
     context: RequestContext,
     identity: crate::session::Identity,
@@ -64,15 +64,15 @@ pub(crate) async fn test(
 /// Ends this session, without a request.
 ///
 /// # Errors
-/// What only a host does wrong.
+/// Only mistakes of the host.
 pub(crate) async fn end(context: RequestContext, session: Arc<Session>) -> Result<End, Error> {
     Ok(api::end(&context, &session).await)
 }
 
-/// Ends a session whose tokens have ended.
+/// Ends a session whose grant has ended.
 ///
 /// # Errors
-/// What only a host does wrong.
+/// Only mistakes of the host.
 pub(crate) async fn over(context: RequestContext) -> Result<End, Error> {
     match api::over(&context).await {
         Err(error) if is_hosts(&error) => Err(error),

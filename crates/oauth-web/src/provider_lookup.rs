@@ -1,5 +1,5 @@
 //! Provider lookup: which provider a request concerns, and its client. A provider comes from the settings, or from the
-//! host where the settings say so ([`Lookup::Asked`]).
+//! host if the settings say so ([`Lookup::Asked`]).
 
 use oauth_core::Client;
 use oauth_core::error::{Error, ValidationFailure};
@@ -48,7 +48,7 @@ impl RequestContext {
     /// The client of the provider of this id.
     ///
     /// # Errors
-    /// As [`provider`](Self::provider) and [`client`](Self::client).
+    /// Those of [`provider`](Self::provider) and [`client`](Self::client).
     pub(crate) async fn client_of(&self, id: &str) -> Result<Client, Error> {
         self.client(&self.provider(id).await?).await
     }
@@ -59,7 +59,7 @@ impl RequestContext {
         client.or_else(|| self.site.connections.known(&provider.id))
     }
 
-    /// The registration that sessions and sign-ins of a provider must belong to, see [`session::registration`]; none
+    /// The registration that sessions and sign-ins of a provider must belong to, see [`session::registration`]; `None`
     /// until the client of the provider is known.
     pub(crate) fn registration(&self, provider: &Provider) -> Option<String> {
         if let Some((issuer, client_id)) = &provider.registered {
@@ -70,7 +70,7 @@ impl RequestContext {
         Some(session::registration(issuer.as_str(), client_id.as_str()))
     }
 
-    /// The client of a provider if it is known, for work that can be done another time: the request does not wait.
+    /// The client of a provider if it is known, for work that can be done later: the request does not wait.
     ///
     /// # Errors
     /// Those of a host that gives a wrong answer.

@@ -31,14 +31,14 @@ pub struct Reply {
     pub signed_out: Option<Box<Identity>>,
 }
 
-/// What a person or a page's script is told about an error.
+/// The part of an error that is shown to a person or to a page's script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
     /// The code of the error table.
     pub code: &'static str,
-    /// One sentence. A person who can do nothing about the error reads that sign-in does not work right now; the log has
-    /// the rest.
+    /// One sentence. A person who can do nothing about the error is shown that sign-in does not work right now; the log
+    /// contains the rest.
     pub title: String,
     /// More detail, if the application has given a reason, or the reader can do something about it.
     pub detail: Option<String>,
@@ -109,12 +109,12 @@ impl Reply {
         reply
     }
 
-    /// What went wrong: a page, or `application/problem+json` (RFC 9457).
+    /// The response to an error: a page, or `application/problem+json` (RFC 9457).
     pub(crate) fn problem(error: &Error, reader: Reader, sign_in: Option<String>) -> Self {
         Self::told(status(error), error, reader, sign_in)
     }
 
-    /// The response when a provider could not be reached: its fault, or the host's.
+    /// The response when a provider could not be reached: by its fault, or the host's.
     pub(crate) fn unready(error: &Error, reader: Reader, sign_in: String) -> Self {
         let status = match error.kind() {
             Kind::Lost(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -141,7 +141,8 @@ impl Reply {
             }
         };
         if status == StatusCode::UNAUTHORIZED {
-            // "MUST send a WWW-Authenticate header field" (RFC 9110 section 15.5.2); no browser asks for a password.
+            // "MUST send a WWW-Authenticate header field" (RFC 9110 section 15.5.2); with this scheme, no browser asks
+            // for a password.
             reply.put(WWW_AUTHENTICATE, "Cookie");
         }
         reply.problem = Some(problem);
@@ -183,7 +184,7 @@ impl Problem {
         let title = match (error.kind(), reader) {
             (Kind::Denied(_), _) if is_providers(code) => "the provider is not available right now",
             (_, Reader::Person) if !is_of_person(error) => "sign-in does not work right now",
-            // What the table says of these are the provider's codes.
+            // The table's texts for these only repeat the provider's codes.
             (Kind::Denied(_), _) => refused(error),
             _ => error.kind().row().text(),
         };
@@ -194,8 +195,8 @@ impl Problem {
         Self {
             code,
             title: sentence(title),
-            // The error's own detail may quote what was sent, and most hints are for the operator of the site: both are
-            // for the log.
+            // The error's own detail may quote what was sent, and most hints are for the operator of the site: both
+            // belong in the log.
             detail: error.hint().filter(|_| is_for_reader).map(sentence),
             sign_in,
         }
@@ -235,8 +236,8 @@ fn is_of_person(error: &Error) -> bool {
     }
 }
 
-/// Whose fault it is that the provider refused: its own, the person's, or that of the site's settings, such as a wrong
-/// secret.
+/// The status for a refusal by the provider, by whose fault it is: its own, the person's, or that of the site's
+/// settings, such as a wrong secret.
 fn denied(error: &Error) -> StatusCode {
     match (error.code(), error.advice()) {
         ("denied.server_error" | "denied.http_status" | "denied.http_challenge", _) => {
@@ -248,7 +249,7 @@ fn denied(error: &Error) -> StatusCode {
     }
 }
 
-/// What the provider said, in words.
+/// The refusal of the provider, in words.
 fn refused(error: &Error) -> &'static str {
     match error.code() {
         "denied.access_denied" => "you, or a rule of the provider, did not allow the sign-in",
@@ -261,7 +262,7 @@ fn refused(error: &Error) -> &'static str {
     }
 }
 
-/// Whether the provider has trouble of its own, which passes.
+/// Whether the provider has a temporary failure of its own.
 fn is_providers(code: &str) -> bool {
     [
         "denied.temporarily_unavailable",
@@ -313,7 +314,7 @@ mod tests {
 
     use super::*;
 
-    /// What this reader reads of an error.
+    /// The text of an error for this reader.
     fn read(error: &Error, reader: Reader) -> String {
         Reply::problem(error, reader, None).body
     }
@@ -337,7 +338,7 @@ mod tests {
                 page.contains("Sign-in does not work right now."),
                 is_of_site
             );
-            // The log has it.
+            // The log contains it.
             assert!(
                 crate::LogEntry::from_error(&error)
                     .detail

@@ -10,8 +10,8 @@ use oauth_core::form;
 /// The largest form body that the site reads, in bytes.
 pub const MAX_FORM: usize = 64 << 10;
 
-/// A header that scripts of other origins cannot send without being allowed to (RFC 10017 section 6.1.3.3). Any
-/// value will do.
+/// A header that scripts of other origins cannot send without being allowed to (RFC 10017 section 6.1.3.3). Any value
+/// is accepted.
 pub const PROTECTION_HEADER: &str = "x-csrf-protection";
 
 /// The longest request target that is accepted, in bytes.
@@ -24,11 +24,11 @@ pub struct Request {
     pub method: Method,
     /// `Host`, or `:authority`. It selects one of the site's base URLs, and is used for nothing else.
     pub host: String,
-    /// Path and query as they came, not decoded, root path included.
+    /// Path and query as received, not decoded, including the root path.
     pub target: String,
     /// All header fields.
     pub headers: HeaderMap,
-    /// The body, where [`Site::reads_form`](crate::Site::reads_form) says so; at most [`MAX_FORM`] bytes.
+    /// The body, if [`Site::reads_form`](crate::Site::reads_form) says so; at most [`MAX_FORM`] bytes.
     pub form: Option<Bytes>,
 }
 
@@ -87,7 +87,7 @@ impl Request {
         )
     }
 
-    /// Whether a person opens a page: only such a request is redirected to the provider, since scripts cannot follow.
+    /// Whether a person opens a page: only such a request is redirected to the provider, because scripts cannot follow.
     pub(crate) fn is_navigation(&self) -> bool {
         if self.is_prefetch() {
             return false;
@@ -124,7 +124,7 @@ impl Request {
         }
         match self.headers.get("origin") {
             Some(origin) if origin.as_bytes() == own.as_bytes() => Origin::Own,
-            // `null` too: a sandboxed frame, or a page that wants to hide where it is.
+            // `null` too: a sandboxed frame, or a page that hides its origin.
             Some(_) => Origin::Foreign,
             None => Origin::Unknown,
         }
@@ -143,7 +143,7 @@ fn first(text: &str, name: &str) -> Option<String> {
 }
 
 impl fmt::Debug for Request {
-    /// Method and path; no query, no cookie, no form.
+    /// Shows method and path, but no query, cookie or form.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
             .field("method", &self.method)

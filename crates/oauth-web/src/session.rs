@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The identity that a provider vouched for. A person is identified by issuer and subject: an e-mail address may be
-/// unverified, and may belong to somebody else tomorrow (OpenID Connect Core section 5.7).
+/// unverified, and may later belong to someone else (OpenID Connect Core section 5.7).
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Identity {
@@ -26,10 +26,10 @@ pub struct Identity {
     /// `sid`: the session at the provider, if it names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
-    /// `auth_time`: when the person authenticated, if the provider says.
+    /// `auth_time`: when the person authenticated, if the provider says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<UnixTime>,
-    /// `acr`: how the person authenticated, if the provider says.
+    /// `acr`: how the person authenticated, if the provider says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acr: Option<String>,
     /// The other claims: all of them when the application decides whether to admit the person, and those of
@@ -47,23 +47,23 @@ pub struct Session {
     /// What the application added when it admitted the person.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub local: Map<String, Value>,
-    /// When it began.
+    /// When the session began.
     pub started_at: UnixTime,
-    /// When it ends.
+    /// When the session ends.
     pub until: UnixTime,
     /// The tenant of the provider, if the site has tenants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
-    /// With which client of which issuer, see [`registration`]. Only a session of a test may have none.
+    /// The client and issuer of the login, see [`registration`]. Only a session of a test may have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) client: Option<String>,
     /// The granted scope, as the provider stated it: names separated by spaces.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub scope: String,
-    /// The key of its record, if the session is in a store.
+    /// The key of the session's record, if it is in a store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<String>,
-    /// Roughly when it was last used.
+    /// Roughly when the session was last used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) seen_at: Option<UnixTime>,
     /// The ID token that tells the provider which session to end. It cannot be used to sign in.
@@ -78,13 +78,13 @@ pub struct Session {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Need {
-    /// One of these `acr` values, the best first; any if empty.
+    /// The accepted `acr` values, best first; any if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub acr: Vec<String>,
     /// The person must have authenticated within this many seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<u64>,
-    /// Each of these must have been granted.
+    /// The scopes that must have been granted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scope: Vec<String>,
     /// The person must have signed in with a provider of this tenant ([`Provider::tenant`](crate::Provider::tenant)): a
@@ -138,7 +138,7 @@ impl Identity {
 }
 
 impl Session {
-    /// The grant whose tokens the store keeps for this session; `None` where sessions have no tokens.
+    /// The grant whose tokens the store keeps for this session; `None` if sessions have no tokens.
     pub fn grant(&self) -> Option<GrantId> {
         let key = self.key.as_deref()?;
         Some(grant(key))
@@ -161,7 +161,7 @@ impl Session {
         need.is_met(&self.identity, tenant, &self.scope, now)
     }
 
-    /// Whether its access token has expired, or it has none.
+    /// Whether the session's access token has expired, or it has none.
     pub(crate) fn is_stale(&self, now: UnixTime) -> bool {
         let tokens = self.tokens.as_ref();
         tokens.is_none_or(|tokens| tokens.freshness(now, Duration::ZERO) == Freshness::Stale)
@@ -226,8 +226,8 @@ impl Need {
     }
 }
 
-/// What tells the client of a provider from all others: people of one are nobody to another, whatever they share of
-/// keys, stores and URLs.
+/// Identifies the client of a provider among all others: people signed in with one are unknown to another, even if they
+/// share keys, stores and URLs.
 pub(crate) fn registration(issuer: &str, client_id: &str) -> String {
     oauth_seal::digest("oauth-web client 1", [issuer, client_id])
 }
@@ -235,7 +235,7 @@ pub(crate) fn registration(issuer: &str, client_id: &str) -> String {
 /// How far the provider's clock may be from this one, in seconds.
 const SKEW: u64 = 60;
 
-/// The grant that belongs to the session of this key.
+/// The grant that belongs to the session with this key.
 pub(crate) fn grant(key: &str) -> GrantId {
     GrantId::person(format!("web:{key}"))
 }

@@ -1,4 +1,4 @@
-//! Sessions in a store: the cookie holds a handle, and the record is stored under the hash of it. Read access to the
+//! Sessions in a store: the cookie holds a handle, and the record is stored under its hash. Read access to the
 //! store is not enough to forge the cookie.
 
 use std::sync::Arc;
@@ -30,7 +30,7 @@ const REMOVALS: u32 = 3;
 const MAX_LOGIN_TIME: Duration = Duration::from_secs(5 * 60);
 
 /// The index of the sessions of a person, or of one session at the provider. A session is listed before its tokens are
-/// stored, and until they are gone: if a worker dies in between, the next request that reads the index cleans up.
+/// stored, and until they are gone: if a worker crashes in between, the next request that reads the index cleans up.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct SessionIndex {
     sessions: Vec<ListedSession>,
@@ -151,7 +151,8 @@ async fn listed_and_stored(
     let left = match store(context, client, key, session, tokens.clone()).await {
         Ok(left) => left,
         Err(error) => {
-            // No tokens without a session. It stays listed: a save that failed may still take effect.
+            // There must be no tokens without a session. The session stays listed, because a save that failed may still
+            // take effect.
             take_back(context, client, key, tokens).await;
             return Err(error);
         }
@@ -183,7 +184,7 @@ async fn store(
         keep(context, client, key, tokens, session.until).await?;
     }
     saved(context, key, session).await?;
-    // If the provider has signed the person out meanwhile, the session is not listed any more.
+    // If the provider has signed the person out in the meantime, the session is no longer listed.
     for name in index_names(client, &session.identity) {
         let entry = context.io.load(&name).await?;
         let index = entry.as_ref().map(listed).unwrap_or_default();
@@ -257,7 +258,7 @@ async fn delist(context: &RequestContext, name: &str, key: &str) -> Result<(), E
     changed.await.map(drop)
 }
 
-/// Cleans up a session that has ended, or that a worker stored only in part before it died.
+/// Cleans up a session that has ended, or that a worker stored only in part before it crashed.
 async fn clear(
     context: &RequestContext,
     client: &Client,
@@ -284,8 +285,8 @@ async fn revoke_of(context: &RequestContext, session: &Session, tokens: &Tokens)
     }
 }
 
-/// Removes the tokens of a session that is gone, by the cookie of this request: the worker that ended it may have died
-/// before it removed them.
+/// Removes the tokens of a session that is gone, by the cookie of this request: the worker that ended it may have
+/// crashed before it removed them.
 pub(crate) async fn forget_left(context: &RequestContext) -> Result<(), Error> {
     let Ok(handle) = context.jar()?.session::<Handle>(&context.cookies) else {
         return Ok(());
@@ -301,7 +302,7 @@ pub(crate) async fn forget_left(context: &RequestContext) -> Result<(), Error> {
 /// listed but not stored yet is removed from the index, which its sign-in notices.
 ///
 /// # Errors
-/// What the store fails with.
+/// Those of the store.
 pub(crate) async fn end_all(
     context: &RequestContext,
     client: &Client,
@@ -388,7 +389,7 @@ async fn keep(
                 // A session whose tokens were not stored must not exist.
                 return match keeper.is_stored() {
                     true => Ok(()),
-                    // What the store failed with, where it did.
+                    // The store's error, if it failed.
                     false => Err(keeper.last_error().cloned().unwrap_or_else(contended)),
                 };
             }

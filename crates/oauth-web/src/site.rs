@@ -25,8 +25,8 @@ impl Site {
     /// A site with these settings.
     ///
     /// # Errors
-    /// `web.setup` for settings that contradict themselves or are not safe, `url.insecure` for a base URL of plain
-    /// http that is not of this machine, `redirect_uri.refused`.
+    /// `web.setup` for settings that contradict themselves or are not safe, `url.insecure` for a base URL of plain http
+    /// that is not on this machine, `redirect_uri.refused`.
     pub fn new(config: Config) -> Result<Self, Error> {
         let state = SiteState::new(config)?;
         page::client_metadata::check(&state)?;
@@ -50,11 +50,11 @@ impl Site {
     }
 
     /// Signs a person in for a test: the response, 204, sets the cookies, and no provider is involved. There are no
-    /// tokens. Otherwise it is as at a real sign-in: the host decides ([`Step::Admit`](crate::Step::Admit)), and the
-    /// session keeps the claims of [`Config::claims`](crate::Config::claims). Requests that change something need what
-    /// a page of the site sends along, such as `Sec-Fetch-Site: same-origin`. [`Visit::resume`] fails with `web.setup`
-    /// unless the site seals with [`testing_key`](crate::testing_key), with `web.not_admitted`, `web.unknown_provider`,
-    /// `web.session_too_large`, or the store's error.
+    /// tokens. Otherwise it works as a real sign-in does: the host decides ([`Step::Admit`](crate::Step::Admit)), and
+    /// the session keeps the claims of [`Config::claims`](crate::Config::claims). Requests that change something need
+    /// what a page of the site sends along, such as `Sec-Fetch-Site: same-origin`. [`Visit::resume`] fails with
+    /// `web.setup` unless the site seals with [`testing_key`](crate::testing_key), with `web.not_admitted`,
+    /// `web.unknown_provider`, `web.session_too_large`, or the store's error.
     pub fn testing(&self, identity: Identity) -> Visit {
         let site = Arc::clone(&self.0);
         let request = self.nobodys();
@@ -62,7 +62,7 @@ impl Site {
     }
 
     /// Ends a session everywhere: removes its record, and revokes its grant. Its cookie is not accepted afterwards. A
-    /// session that is kept in its cookie alone cannot be ended this way; only its token is revoked. The visit ends with
+    /// session that is kept only in its cookie cannot be ended this way; only its token is revoked. The visit ends with
     /// [`Step::Pass`](crate::Step::Pass) and no session.
     pub fn end(&self, session: Arc<Session>) -> Visit {
         let site = Arc::clone(&self.0);
@@ -94,40 +94,40 @@ impl Site {
         }
     }
 
-    /// The client of a provider of the settings, for the tokens of a session; nothing if it is not known yet, see
+    /// The client of a provider of the settings, for the tokens of a session; `None` if it is not known yet, see
     /// [`connect`](Self::connect).
     pub fn client(&self, provider: &str) -> Option<Client> {
         let known = self.0.provider(provider).ok()?.client.clone();
         known.or_else(|| self.0.connections.known(provider))
     }
 
-    /// Waits for the client of a provider of the settings, which is asked for unless it is known, as a page does that
-    /// needs it. It ends without a session. What fails is an error of [`Visit::resume`]: `web.unknown_provider`,
-    /// `lost.timeout`, and what the host failed with.
+    /// Waits for the client of a provider of the settings, which is requested unless it is known, like a page that
+    /// needs it. The visit ends without a session. Errors of [`Visit::resume`]: `web.unknown_provider`, `lost.timeout`,
+    /// and those of the host.
     pub fn connect(&self, provider: &str) -> Visit {
         let (site, request) = (Arc::clone(&self.0), self.nobodys());
         let provider = provider.to_owned();
         Visit::new(move |io| page::connect(RequestContext::new(site, request, io), provider))
     }
 
-    /// How [`Step::Connect`](crate::Step::Connect) ended. Visits that wait for the client fail with the error, and
-    /// for a while so does every other visit that needs the provider: with status 503, or 502 if the provider broke
-    /// the protocol. An error of the application's own (`misuse.*`) is a 500, and not remembered.
+    /// Records the result of [`Step::Connect`](crate::Step::Connect). Visits that wait for the client fail with the
+    /// error, and for a while so does every other visit that needs the provider: with status 503, or 502 if the
+    /// provider broke the protocol. An error of the application itself (`misuse.*`) is a 500, and not remembered.
     pub fn connected(&self, at: &Moment, connect: &Connect, client: Result<Client, Error>) {
         self.0.connections.attempt_ended(at.now(), connect, client);
     }
 
-    /// Forgets the connection attempts in progress: for a process that was forked from one that did.
+    /// Forgets the connection attempts in progress: for a process that was forked from one with such attempts.
     pub fn abandon_connecting(&self) {
         self.0.connections.abandon();
     }
 
-    /// Where sessions are kept.
+    /// Where sessions are stored.
     pub fn keep(&self) -> Keep {
         self.0.config.keep
     }
 
-    /// Whether this path, root path included, is one of the site's own pages.
+    /// Whether this path, including the root path, is one of the site's own pages.
     pub fn owns(&self, path: &str) -> bool {
         let base_urls = self.0.base_urls.iter();
         base_urls

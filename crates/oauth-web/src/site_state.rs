@@ -15,7 +15,7 @@ pub(crate) struct SiteState {
     pub(crate) config: Config,
     pub(crate) base_urls: Vec<BaseUrl>,
     pub(crate) connections: Connections,
-    /// Whether the log was already told that sessions are large.
+    /// Whether it has already been logged that sessions are large.
     pub(crate) is_large_known: AtomicBool,
 }
 
@@ -26,13 +26,13 @@ pub(crate) struct BaseUrl {
     /// Its path, without a slash at the end.
     pub(crate) root: String,
     pub(crate) jar: Jar,
-    /// Where the document of the site's client is, if that is on this origin.
+    /// The URL of the document of the site's client, if it is on this origin.
     pub(crate) client_metadata: Option<Url>,
 }
 
 impl SiteState {
     /// # Errors
-    /// See [`Site::new`](crate::Site::new).
+    /// Those of [`Site::new`](crate::Site::new).
     pub(crate) fn new(config: Config) -> Result<Self, Error> {
         config.check()?;
         let base_urls = config.base_urls.iter().map(|url| BaseUrl {

@@ -3,8 +3,8 @@
 use oauth_core::url::Url;
 use oauth_seal::Key;
 
-/// The key for tests, which everybody has: [`Site::testing`](crate::Site::testing) signs people in under it alone. A site
-/// whose URL somebody else could open refuses it.
+/// The key for tests, which is public: [`Site::testing`](crate::Site::testing) signs people in only under it. A site
+/// whose URL someone else could open refuses it.
 pub fn testing_key() -> Key {
     Key::new(*b"oauth-web: a key for tests alone")
 }
@@ -13,7 +13,7 @@ pub(crate) fn is_testing_key(key: &Key) -> bool {
     key.id() == testing_key().id()
 }
 
-/// Whether nobody else can be at this URL: this machine, or a name that is nobody's (RFC 6761).
+/// Whether only this machine can be at this URL: a loopback address, or a reserved name (RFC 6761).
 pub(crate) fn is_loopback_only(url: &Url) -> bool {
     let host = url.host();
     let reserved = ["test", "example", "invalid", "localhost"];

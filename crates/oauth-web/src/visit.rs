@@ -40,7 +40,7 @@ pub struct Visit {
 pub enum Step {
     /// Read a record of the store. Answer with [`Event::Loaded`].
     Load {
-        /// Its key, 43 characters.
+        /// The record's key, 43 characters.
         key: String,
     },
     /// Take the lease of a record. Answer with [`Event::Leased`].
@@ -57,18 +57,18 @@ pub enum Step {
     Save {
         /// The key of the record.
         key: String,
-        /// What to save.
+        /// The content to save.
         record: Secret<String>,
         /// The version it replaces.
         version: u64,
         /// When its tokens should be renewed; passed to `Store::save` of `oauth-session`.
         due: Option<UnixTime>,
-        /// When it is no longer needed: a store that supports expiry deletes it then.
+        /// When the record is no longer needed: a store that supports expiry deletes it then.
         until: Option<UnixTime>,
     },
     /// Remove a record. Answer with [`Event::Removed`].
     Remove {
-        /// Its key.
+        /// The record's key.
         key: String,
     },
     /// Wait this long. Answer with [`Event::Elapsed`].
@@ -78,8 +78,8 @@ pub enum Step {
     /// Look up a provider, at a site whose settings say so ([`Lookup::Asked`](crate::Lookup::Asked)). Answer with
     /// [`Event::Provider`].
     Provider(Box<ProviderQuery>),
-    /// Make the client of a provider of the settings that has none ([`Provider::later`]): in the background, for the visit
-    /// goes on, and others may need it. Answer with [`Event::Connecting`], and give the outcome to
+    /// Make the client of a provider of the settings that has none ([`Provider::later`]): in the background, because
+    /// the visit continues, and others may need it. Answer with [`Event::Connecting`], and pass the result to
     /// [`Site::connected`](crate::Site::connected), before or after that.
     Connect(Connect),
     /// Decide whether to admit this person, and what to add to the session. Answer with [`Event::Admitted`]. A host
@@ -109,7 +109,7 @@ pub enum Event {
     Removed,
     /// The store failed: the step may or may not have taken effect.
     Failed(Error),
-    /// The pause has elapsed.
+    /// The pause is over.
     Elapsed,
     /// The outcome of the exchange of [`Step::Run`].
     Completed(Result<RunOutput, Error>),
@@ -175,7 +175,7 @@ pub struct LogEntry {
 }
 
 impl LogEntry {
-    /// The note of an error that a host encountered, with its hint.
+    /// The log entry of an error that a host encountered, with its hint.
     pub fn from_error(error: &Error) -> Self {
         let detail = match error.hint() {
             Some(hint) => format!("{error}; {hint}"),
@@ -234,7 +234,7 @@ struct IoState {
     is_unready: bool,
 }
 
-/// The most notes of one visit.
+/// The largest number of log entries of one visit.
 const MOST_NOTES: usize = 32;
 
 impl Visit {
@@ -255,8 +255,8 @@ impl Visit {
         }
     }
 
-    /// Takes the next step. [`Event::Begin`] comes first; each later event answers the step before it. Give each
-    /// call a moment of its own.
+    /// Takes the next step. [`Event::Begin`] comes first; each later event answers the step before it. Pass a new
+    /// moment to each call.
     ///
     /// # Errors
     /// Mistakes of the host only: `misuse.out_of_order` for an event that does not answer the previous step,

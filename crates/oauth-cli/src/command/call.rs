@@ -52,7 +52,7 @@ that was made by hand, which nothing renews: --token-env, --token-file, `token_e
 nowhere else. A 401 is answered once with a new token. The body is printed whatever the status; \
 the exit code is 1 from 400 on.";
 
-/// How long before its end a token is taken for over.
+/// How long before its expiry a token counts as expired.
 const LEEWAY: Duration = Duration::from_secs(30);
 
 /// Calls an API with a token.
@@ -115,7 +115,7 @@ impl Call {
         let profile = self.server.loaded(global)?;
         let provider = provider_of(&profile)?;
         let api = api(&profile, provider.as_ref(), &self.origins)?;
-        // Before a token is fetched for a place that must not have it.
+        // Checked before a token is fetched for a URL that must not get it.
         api.resource().check(&url)?;
         let on_limit = match self.wait {
             Some(longest) => OnLimit::Wait {
@@ -211,7 +211,7 @@ impl Call {
     }
 }
 
-/// Some APIs want a person's token for some routes, and the application's for all others.
+/// Some APIs require a user's token for some routes, and the application's for all others.
 fn check_route(wanted: TokenFor, url: &Url, is_users: bool) -> Result<(), Failure> {
     let fail = |whose: &str, hint: &str| {
         let message = format_args!("{} wants {whose} token", url.path()).to_string();
@@ -229,7 +229,7 @@ fn check_route(wanted: TokenFor, url: &Url, is_users: bool) -> Result<(), Failur
 
 /// Where tokens come from.
 enum Source<'a> {
-    /// Somebody made one by hand.
+    /// A token that was made by hand.
     Fixed(FixedToken),
     /// The store of the profile.
     Kept(Grant<'a>),
@@ -240,7 +240,7 @@ enum Source<'a> {
 }
 
 impl Source<'_> {
-    /// A token that is not known to be over.
+    /// A token that is not known to have expired.
     fn token(&self) -> Result<Arc<Tokens>, Failure> {
         let (file, setup) = match self {
             Self::Fixed(fixed) => return Ok(fixed.read(None)?),
@@ -259,7 +259,7 @@ impl Source<'_> {
         }
     }
 
-    /// A token to take the place of a dead one.
+    /// A token to replace a refused one.
     fn renew(&self, dead: &Tokens) -> Result<Arc<Tokens>, Failure> {
         match self {
             Self::Fixed(fixed) => Ok(fixed.read(Some(dead))?),
@@ -376,7 +376,7 @@ fn finish(mut response: Response, output: Output) -> Result<(), Failure> {
         let is_at_start = output::copy_to_stdout(&mut response)?;
         let fails = status.is_redirection() || status.as_u16() >= 400;
         if fails && !is_at_start {
-            // Where both go to one place, the error begins a line of its own.
+            // If both go to the same terminal, the error begins on its own line.
             output::print_stderr("");
         }
     }

@@ -123,7 +123,7 @@ impl Connect {
         };
         let mut transport = transport(&profile, global)?;
         if self.loopback_http {
-            // Whoever names this machine means it.
+            // A user who names this machine means it.
             transport.options = transport.options.addresses(AddressPolicy::Any);
         }
         let tracer = tracer(global);
@@ -155,7 +155,7 @@ impl Connect {
         }
     }
 
-    /// Whoever wants no browser opened here has one elsewhere.
+    /// A user who wants no browser opened here has one elsewhere.
     fn device_login(&self) -> Option<DeviceLogin> {
         match (self.device, self.no_browser) {
             (true, _) => Some(DeviceLogin::Always),

@@ -1,6 +1,6 @@
-//! `oauth credential`: a credential helper, which gives other programs the tokens of profiles as passwords.
+//! `oauth credential`: a credential helper, which provides the tokens of profiles to other programs as passwords.
 //!
-//! A token is given for the origins of its profile alone, whatever the other program asks about.
+//! A token is only provided for the origins of its profile, whatever the other program requests.
 
 mod docker;
 mod git;
@@ -59,12 +59,11 @@ impl Credential {
     }
 }
 
-/// What is told for a user name, for whoever takes any: GitLab documents this one for its OAuth tokens
-/// (<https://docs.gitlab.com/api/oauth2/#access-git-over-https-with-access-token>), and GitHub reads the
-/// password alone.
+/// The user name for servers that accept any: GitLab documents this one for its OAuth tokens
+/// (<https://docs.gitlab.com/api/oauth2/#access-git-over-https-with-access-token>), and GitHub reads only the password.
 const USERNAME: &str = "oauth2";
 
-/// The most that is read of a request, in bytes.
+/// The largest request that is read, in bytes.
 const LIMIT: u64 = 64 << 10;
 
 /// Reads a request from stdin.
@@ -93,7 +92,7 @@ fn profile_for(url: &Url, global: &Global) -> Result<Option<Profile>, Failure> {
         match covers(&profile, url) {
             Ok(true) => fitting.push(profile),
             Ok(false) => {}
-            // Another profile that is broken is no reason to refuse this host its own.
+            // Another, invalid profile is not a reason to refuse this host its own.
             Err(_) if global.profile.is_none() => {}
             Err(failure) => return Err(failure),
         }
@@ -118,20 +117,20 @@ fn profile_for(url: &Url, global: &Global) -> Result<Option<Profile>, Failure> {
     Ok(fitting.pop())
 }
 
-/// Whether tokens of this profile may go there.
+/// Whether tokens of this profile may be sent there.
 fn covers(profile: &Profile, url: &Url) -> Result<bool, Failure> {
     let provider = provider_of(profile)?;
     let api = api(profile, provider.as_ref(), &[])?;
     Ok(api.resource().check(url).is_ok())
 }
 
-/// The user name that this profile's tokens go with.
+/// The user name for this profile's tokens.
 fn username(said: Option<String>, profile: &Profile) -> String {
     let said = said.or_else(|| profile.credential_username.clone());
     said.unwrap_or_else(|| USERNAME.to_owned())
 }
 
-/// Whoever shows it without a proof is refused.
+/// The failure for a bound token, which would be refused without a proof.
 pub(super) fn bound() -> Failure {
     Failure::refused(
         "credential.bound_token",
@@ -178,7 +177,7 @@ fn replace(
     Ok(())
 }
 
-/// Where the tokens of a profile are kept; nothing if they are made by hand, or not kept.
+/// Where the tokens of a profile are stored; `None` if they are made by hand, or not stored.
 fn kept(profile: Profile, global: &Global) -> Result<Option<(ClientPlan, ProfileTokens)>, Failure> {
     if profile.token_env.is_some() || profile.token_file.is_some() {
         return Ok(None);

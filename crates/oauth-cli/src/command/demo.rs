@@ -1,7 +1,7 @@
 //! `oauth demo`: every documented flow of the four systems, over real sockets.
 //!
 //! Each system's server is a twin on this machine, each flow gets a fresh one, and everything
-//! between the two is the library as its users have it: preset, client, blocking driver, token
+//! between the two is the library as it is used in practice: preset, client, blocking driver, token
 //! source, loopback listener. What is shown was read off the wire between them.
 
 mod demo_env;

@@ -43,7 +43,7 @@ impl Device {
     }
 }
 
-/// Shows the code, and waits until the person has entered it.
+/// Shows the code, and waits until the user has entered it.
 pub(super) fn sign_in(
     setup: &mut Setup,
     asked: TokenRequest,
@@ -53,7 +53,7 @@ pub(super) fn sign_in(
     login.ok_or_else(|| Error::from(Misuse::OutOfOrder).into())
 }
 
-/// The same; nothing where the server gives no codes to this client and a browser is left.
+/// The same; `None` if the server issues no codes to this client and a browser can be used.
 pub(super) fn try_sign_in(
     setup: &Setup,
     asked: TokenRequest,
@@ -81,7 +81,7 @@ pub(super) fn try_sign_in(
     Ok(Some((login, None)))
 }
 
-/// Programs need it too: it is no result, but somebody has to enter it.
+/// Programs need it too: it is not a result, but someone has to enter it.
 pub(super) fn show(purpose: &str, code: &DeviceCode, output: Output) {
     let end = rfc3339(code.expires_at);
     let complete = code.verification_uri_complete.as_ref();
@@ -106,14 +106,14 @@ pub(super) fn show(purpose: &str, code: &DeviceCode, output: Output) {
     output.note(format_args!("waiting until {end} (Ctrl-C gives up)"));
 }
 
-/// For a camera; nothing where nobody looks, or for an address that is too long.
+/// A QR code for a camera; `None` if the output is not a terminal, or the address is too long.
 fn drawing(url: &str) -> Option<String> {
     if !io::stderr().is_terminal() {
         return None;
     }
     let code = QrCode::new(url).ok()?;
     let mut drawn = code.render::<Dense1x2>();
-    // What is light in the code are characters: most terminals are dark.
+    // Light modules are drawn as characters, because most terminals are dark.
     drawn.dark_color(Dense1x2::Light);
     drawn.light_color(Dense1x2::Dark);
     Some(drawn.build())

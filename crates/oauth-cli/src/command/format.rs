@@ -34,7 +34,7 @@ const VERSIONS: [&str; 2] = [
     "client.authentication.k8s.io/v1beta1",
 ];
 
-/// The version that kubectl asks for with `KUBERNETES_EXEC_INFO`: another one is none to it.
+/// The version that kubectl asks for with `KUBERNETES_EXEC_INFO`: it does not accept another one.
 fn version() -> &'static str {
     let asked = std::env::var("KUBERNETES_EXEC_INFO").unwrap_or_default();
     let asked: Value = serde_json::from_str(&asked).unwrap_or_default();

@@ -272,7 +272,7 @@ fn time(name: &str, value: &Value) -> Option<UnixTime> {
 /// Reads the token. A person at a terminal is asked for it.
 fn read(path: &Path) -> Result<Secret<String>, Failure> {
     let text = path.to_string_lossy();
-    // In the message of a missing file it would end up in a log.
+    // Otherwise the token would be in the message of a missing file, and so in a log.
     if text.starts_with("ey") && text.contains('.') && !path.exists() {
         return Err(Failure::usage(
             "usage.token_argument",

@@ -92,7 +92,7 @@ fn active(token: ActiveToken) -> Map<String, Value> {
         ("exp", json!(seconds(token.expires_at))),
         ("iat", json!(seconds(token.issued_at))),
         ("nbf", json!(seconds(token.not_before))),
-        // The server names lifetimes, which mean nothing once they are printed.
+        // The server sends lifetimes, which mean nothing once they are printed.
         (
             "refresh_token_use_by",
             json!(seconds(token.refresh_token_use_by)),

@@ -288,7 +288,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = token_file::private(path, OpenOptions::new().create_new(true))?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     written.inspect_err(|_| {
-        // Half a key is nobody's.
+        // A partly written key is of no use.
         let _ = std::fs::remove_file(path);
     })
 }

@@ -131,7 +131,7 @@ impl Login {
 pub(super) type SignInResult = (SignedIn, Option<Receiver<String>>);
 
 impl LoginArgs {
-    /// Has a person sign in, and keeps the tokens.
+    /// Lets the user sign in, and stores the tokens.
     pub(super) fn run(
         self,
         global: &Global,
@@ -146,7 +146,7 @@ impl LoginArgs {
         let asked = plan.asked(&self.asked)?;
         let mut setup = plan.set_up(Need::Perhaps, false)?;
         let file = self.save.map(TokenFile);
-        // Better now than after the login. No draft stays here while somebody may press Ctrl-C.
+        // Checked now rather than after the login. No draft is left if the user presses Ctrl-C.
         file.as_ref().map(TokenFile::draft).transpose()?;
         grants
             .as_ref()
@@ -174,7 +174,7 @@ impl LoginArgs {
     }
 }
 
-/// A login in the browser of this machine or of another one, or by a code where there is none.
+/// A login in the browser of this machine or of another one, or by a code if there is none.
 struct InBrowser {
     device: DeviceLogin,
     push: Push,
@@ -215,7 +215,7 @@ impl InBrowser {
             advise(&self.browser, &listener, output)?;
             output.note("open this URL:");
         }
-        // Programs need it too: it is no result, but somebody has to open it.
+        // Programs need it too: it is not a result, but someone has to open it.
         print_stderr(match output.json {
             true => json!({ "authorization_url": url.as_str() }).to_string(),
             false => url.to_string(),

@@ -95,7 +95,7 @@ impl Logout {
             };
             return ended.report(None, output);
         }
-        // What is wrong with the command is told before anything is forgotten.
+        // Mistakes in the command are reported before anything is removed.
         let sign_out = match self.sign_out.sign_out {
             true => Some(SignOut::new(self.sign_out, &plan.profile)?),
             false => None,
@@ -106,16 +106,16 @@ impl Logout {
     }
 }
 
-/// A login that is forgotten here, and what became of it at the server.
+/// A login that is forgotten here, and what happened to it at the server.
 pub(super) struct Ended {
-    /// Nothing if the server could not be set up.
+    /// `None` if the server could not be set up.
     setup: Option<Setup>,
     id_token: Option<Secret<String>>,
     revoked: Result<Vec<&'static str>, Failure>,
 }
 
-/// Forgets a login here first: then it is gone whatever becomes of the rest. A shell that renews it
-/// at this very moment finds that out, and stores nothing.
+/// Forgets a login here first, whatever happens to the rest. A shell that is renewing it at this moment notices that,
+/// and stores nothing.
 pub(super) fn end_login(
     plan: ClientPlan,
     grants: &ProfileTokens,
@@ -125,7 +125,7 @@ pub(super) fn end_login(
     let profile = grants.profile().to_owned();
     let stored = match stored {
         Ok(stored) => stored.ok_or_else(|| grants.nobody())?,
-        // It can be forgotten all the same.
+        // It can be removed anyway.
         Err(failure) if failure.is_of_record() => {
             LoginRecord::default().save(&profile)?;
             grants.remove(&grants.key(&plan.reader()?, &Owner::Login))?;
@@ -133,7 +133,7 @@ pub(super) fn end_login(
         }
         Err(failure) => return Err(failure),
     };
-    // Before the login is gone: whoever comes then must not act for the client.
+    // Saved before the login is removed: a command that runs in between must not act for the client.
     let kept = LoginRecord::default().save(&profile);
     let removed = grants.remove(&stored.key);
     let tokens = stored.tokens();
@@ -159,8 +159,8 @@ pub(super) fn end_login(
 }
 
 impl Ended {
-    /// Signs the person out as well, and tells what was done. What the server did not do is an error, and
-    /// keeps nothing else from being tried.
+    /// Signs the user out as well, and reports what was done. What the server did not do is an error, but everything
+    /// else is still tried.
     fn report(self, sign_out: Option<SignOut>, output: Output) -> Result<(), Failure> {
         let revoked = unless_impossible(self.revoked, output);
         let signed_out = match (sign_out, &self.setup) {
@@ -185,7 +185,7 @@ impl Ended {
         output.result(lines.join("\n"), &record)
     }
 
-    /// Tells what was revoked.
+    /// Reports what was revoked.
     pub(super) fn report_revoked(self, output: Output) -> Result<(), Failure> {
         let revoked = self.revoked?;
         output.result(
@@ -195,7 +195,7 @@ impl Ended {
     }
 }
 
-/// Nothing where the server has no revocation endpoint: all that could be done is done.
+/// `None` if the server has no revocation endpoint: then all that could be done has been done.
 fn unless_impossible(
     revoked: Result<Vec<&'static str>, Failure>,
     output: Output,
@@ -280,7 +280,7 @@ impl SignOut {
             listener.redirect_uri(),
             self.patience.as_secs()
         ));
-        // Answers are of no use here, only the address.
+        // Answers are not used here, only the address.
         let _typed = login::typed(&mut listener, output);
         let listener = listener.on_stray(move |_| {
             output
@@ -290,7 +290,7 @@ impl SignOut {
         Ok(SignedOut::Returned)
     }
 
-    /// The URL tells about a person, so it is printed only where no browser could be opened.
+    /// The URL contains personal data, so it is printed only if no browser could be opened.
     fn show(&self, url: &Url, output: Output) {
         if self.browser.open(url) {
             output.note("the browser shows the server's page");

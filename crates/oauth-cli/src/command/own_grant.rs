@@ -10,7 +10,8 @@ use crate::secret_source::Source;
 use crate::setup::{ClientPlan, Need};
 use crate::token_request::TokenRequestArgs;
 
-/// Asks with this grant. Its parameters are those of `--param`, and of `--secret-param` those that nobody is to see.
+/// Requests tokens with this grant. Its parameters are those of `--param`, and the secret ones those of
+/// `--secret-param`.
 pub(super) fn tokens(
     name: &str,
     plan: ClientPlan,

@@ -77,7 +77,7 @@ impl Refresh {
         };
         output.note(token::summary(&tokens));
         let mut record = token::record(&tokens);
-        // Whoever keeps the refresh token must get the new one.
+        // A caller that keeps the refresh token must get the new one.
         if let (Some(members), Some(unkept)) = (record.as_object_mut(), unkept) {
             let unkept = unkept.secret().expose().as_str();
             members.insert("refresh_token".to_owned(), unkept.into());

@@ -112,7 +112,7 @@ impl Register {
         profile.loopback_http |= self.loopback_http;
         let metadata = self.metadata()?;
         let token = self.initial_access_token()?;
-        // What is told once must find its place.
+        // The secrets are returned only once, so the files are created first.
         let whole = self.output.as_deref().map(NewFile::create).transpose()?;
         let secret_path = self.secret_path(target.as_ref());
         let secret = secret_path.as_deref();
@@ -148,7 +148,7 @@ impl Register {
         self.tell(&client, &profile, output)
     }
 
-    /// What the file says, and over it the options.
+    /// The metadata in the file, overridden by the options.
     fn metadata(&self) -> Result<ClientMetadata, Failure> {
         let mut members = match &self.metadata {
             Some(path) => object(path)?,
@@ -253,7 +253,7 @@ impl Register {
     }
 }
 
-/// What the server said, secrets only if that is wished.
+/// The server's response, with secrets only if requested.
 fn record(client: &RegisteredClient, with_secrets: bool) -> Map<String, Value> {
     let stored: Value = serde_json::from_str(client.to_json().expose()).unwrap_or_default();
     let Value::Object(mut members) = stored else {

@@ -58,7 +58,7 @@ impl Revoke {
             Given::File(file) => {
                 let setup = set_up(plan)?;
                 let tokens = file.load()?;
-                // They are sent to nobody but the server they came from.
+                // They are sent only to the server that issued them.
                 setup.client.check_owner(&tokens)?;
                 report(&revoke(&setup, both(&tokens))?, output)
             }
@@ -73,7 +73,7 @@ impl Revoke {
 
 /// Forgets the client's own tokens, of all scopes.
 ///
-/// The outer error is one of this machine: then nothing may be forgotten.
+/// The outer error is one of this machine: then nothing must be removed.
 pub(super) fn forget_clients(
     plan: ClientPlan,
     grants: &ProfileTokens,
@@ -109,7 +109,7 @@ fn no_token() -> Failure {
     )
 }
 
-/// Asks the server to forget these tokens, and says of which kinds they were.
+/// Asks the server to revoke these tokens, and returns their kinds.
 pub(super) fn revoke(
     setup: &Setup,
     revocations: Vec<Revocation>,
@@ -134,7 +134,7 @@ fn report(revoked: &[&str], output: Output) -> Result<(), Failure> {
     output.result(revoked_text(revoked), &json!({ "revoked": revoked }))
 }
 
-/// Both tokens of a grant, the one that makes others first.
+/// Both tokens of a grant, the refresh token first.
 pub(super) fn both(tokens: &Tokens) -> Vec<Revocation> {
     let refresh = tokens
         .refresh_token

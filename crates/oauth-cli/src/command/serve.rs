@@ -62,7 +62,7 @@ fn base_url(text: &str) -> Result<String, String> {
     }
 }
 
-/// An origin as browsers write it: anything else would match no page, without a word.
+/// An origin as browsers write it: anything else would silently match no page.
 fn origin(text: &str) -> Result<String, String> {
     let own = Url::parse(text).map_err(|why| why.to_string())?.origin();
     if own == text {

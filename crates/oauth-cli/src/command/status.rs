@@ -56,7 +56,7 @@ impl Status {
                     rows.push(row(&summary)?);
                     records.push(record(&key, &summary));
                 }
-                // It may be anybody's.
+                // Its owner is unknown.
                 Err(error) => {
                     records.push(broken(&key, &error));
                     rows.push((key, format!("cannot be read: {error}")));
@@ -104,7 +104,7 @@ fn row(summary: &GrantSummary) -> Result<(String, String), Error> {
     Ok((name, text))
 }
 
-/// For which APIs the tokens were asked for, by which several of one client are told apart.
+/// The APIs for which the tokens were requested, which distinguish several grants of one client.
 fn places(summary: &GrantSummary) -> String {
     let asked = |name| asked(summary, name).join(" ");
     let places = [asked("resource"), asked("audience")];
@@ -136,7 +136,7 @@ fn state(summary: &GrantSummary, now: UnixTime) -> String {
         (Some(_), false) => "no refresh token",
     };
     let mut text = format!("{end}, {renewal}");
-    // Both are hints: only the server says whether it is over.
+    // Both are hints: only the server knows whether it has ended.
     if let Some(end) = summary.refresh_token_use_by {
         text.push_str(&format!(" until {} if unused", rfc3339(end)));
     }

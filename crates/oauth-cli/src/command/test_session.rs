@@ -29,7 +29,7 @@ The application under test has to seal with the testing key, which every library
 site takes that nobody else can reach. What is printed is the field `Cookie` of requests; a file for Playwright is its \
 `storageState`.";
 
-/// A provider that is nobody's: none is asked.
+/// A reserved issuer: no provider is asked.
 const NOBODY: &str = "https://as.invalid";
 
 /// Signs somebody in to a web application for a test.
@@ -70,7 +70,7 @@ impl TestSession {
         let identity = self.identity()?;
         let claims = identity.claims.keys().cloned().collect();
         let host = self.host(url.clone(), claims)?;
-        // Made first: a session that could not be handed over would be left in the store.
+        // Created first: otherwise a session that cannot be written would be left in the store.
         let file = self
             .playwright
             .as_deref()
@@ -137,7 +137,7 @@ impl TestSession {
         let provider = Provider::new(self.provider.as_str(), client)?;
         let mut config = Config::new(url, Keys::new(testing_key()), provider);
         config.transport = Transport::LoopbackHttp;
-        // What the application keeps is not known here: everything that is given.
+        // The claims that the application keeps are unknown here, so all given ones are kept.
         config.claims = claims;
         if let Some(name) = &self.cookie_name {
             config.name.clone_from(name);
@@ -161,7 +161,7 @@ struct Cookie<'a> {
 }
 
 impl<'a> Cookie<'a> {
-    /// The cookie; nothing of one that is taken away.
+    /// Reads the cookie; `None` for one that is cleared.
     fn read(field: &'a str) -> Option<Self> {
         let mut parts = field.split("; ");
         let (name, value) = parts.next()?.split_once('=')?;
@@ -185,7 +185,7 @@ impl<'a> Cookie<'a> {
         })
     }
 
-    /// As Playwright's `storageState` has it. Without `expires` it would end with the browser; -1 is that.
+    /// The cookie in the form of Playwright's `storageState`. Without `expires` it ends with the browser, which is -1.
     fn state(&self, url: &Url) -> Value {
         json!({
             "name": self.name,

@@ -31,7 +31,7 @@ pub(super) fn secrets(config: &ClientConfig, sent: &Sent) -> Vec<Secret<String>>
         form::encode(secret, &mut encoded);
         secrets.extend([Secret::from(secret), Secret::new(encoded)]);
         if secret.contains(['&', '<', '>', '"', '\'']) {
-            // As a page would show it.
+            // As an HTML page would show it.
             let escaped = secret
                 .replace('&', "&amp;")
                 .replace('<', "&lt;")
@@ -46,7 +46,7 @@ pub(super) fn secrets(config: &ClientConfig, sent: &Sent) -> Vec<Secret<String>>
 
 type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 
-/// The parameters of a form, or the texts of a JSON object.
+/// The parameters of a form, or the strings of a JSON object.
 fn values(body: &str) -> Pairs<'_> {
     match json::parse(body) {
         Ok(Json::Object(object)) => object
@@ -59,7 +59,7 @@ fn values(body: &str) -> Pairs<'_> {
     }
 }
 
-/// The parameters that are worth nothing to a thief.
+/// Whether a parameter is not secret.
 fn is_public(name: &str) -> bool {
     let known = [
         "scope",
@@ -69,7 +69,7 @@ fn is_public(name: &str) -> bool {
         "resource",
         "audience",
     ];
-    // Of a registration (RFC 7591 section 2), too, what anybody may read.
+    // Also the members of a registration (RFC 7591 section 2) that anyone may read.
     let ends = ["_type", "_uri", "_name", "_alg", "_method"];
     known.contains(&name) || ends.iter().any(|end| name.ends_with(end))
 }

@@ -25,7 +25,7 @@ use crate::url::Url;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// A request that may be sent, as far as it can be told before it is signed.
+/// A request that may be sent, as far as can be determined before it is signed.
 #[derive(Debug)]
 pub(super) struct Unsent {
     method: Method,
@@ -47,7 +47,7 @@ pub(super) enum Due {
     Proof,
 }
 
-/// What is still needed for it.
+/// What is still needed for a signature.
 pub(super) enum Needs {
     Nothing,
     /// The host signs this.
@@ -58,7 +58,7 @@ pub(super) enum Needs {
 
 impl Unsent {
     /// # Errors
-    /// Whatever forbids to send it.
+    /// The reason why the request must not be sent.
     pub(super) fn new(config: &ClientConfig, request: EndpointRequest) -> Result<Self, Error> {
         let EndpointRequest {
             method,
@@ -105,7 +105,7 @@ impl Unsent {
         })
     }
 
-    /// The next signature that is due.
+    /// The next missing signature.
     pub(super) fn due(&self, config: &ClientConfig) -> Option<Due> {
         let is_client = matches!(
             self.auth,
@@ -120,7 +120,7 @@ impl Unsent {
         }
     }
 
-    /// Makes a signature, or says what the host has to do for it.
+    /// Makes a signature, or returns what the host has to do for it.
     pub(super) fn sign(
         &mut self,
         config: &ClientConfig,
@@ -154,7 +154,7 @@ impl Unsent {
         }
     }
 
-    /// Takes the JWT from the response of the other server.
+    /// Reads the JWT from the response of the other server.
     pub(super) fn receive(
         &mut self,
         config: &ClientConfig,
@@ -167,7 +167,7 @@ impl Unsent {
         Ok(())
     }
 
-    /// With the signature that the host made.
+    /// Adds the signature that the host made.
     pub(super) fn signed(
         mut self,
         due: Due,
@@ -181,7 +181,7 @@ impl Unsent {
         Ok(self)
     }
 
-    /// With a JWT of the client's that is at hand already.
+    /// Adds a client JWT that is already available.
     pub(super) fn with_client_jwt(mut self, jwt: Option<Secret<String>>) -> Self {
         self.client_jwt = jwt;
         self
@@ -239,7 +239,7 @@ impl Unsent {
         }
     }
 
-    /// The request with its credentials, and what to remember of it.
+    /// The request with its credentials, and what must be remembered of it.
     pub(super) fn into_request(
         mut self,
         config: &ClientConfig,
@@ -342,7 +342,7 @@ fn with_query(url: &Url, form: &[u8]) -> Result<Url, Error> {
     Url::parse(&format!("{}{sign}{form}", url.as_str()))
 }
 
-/// Where a request goes.
+/// The URL to which a request is sent.
 fn resolve(config: &ClientConfig, target: Target) -> Result<Url, Error> {
     match target {
         Target::Url(url) => Ok(url),
@@ -353,7 +353,7 @@ fn resolve(config: &ClientConfig, target: Target) -> Result<Url, Error> {
     }
 }
 
-/// Whether this token goes with a proof, if it may be sent at all.
+/// Whether this token requires a proof; an error if it must not be sent at all.
 fn needs_proof(config: &ClientConfig, tokens: &Arc<Tokens>) -> Result<bool, Error> {
     if !tokens.is_of_nobody() && tokens.binding != config.binding {
         return Err(ValidationFailure::StoredIssuer.into());
@@ -379,7 +379,7 @@ pub(super) const fn facts<'a>(
     }
 }
 
-/// A form as a JSON object, which has no place for a name that stands twice.
+/// A form as a JSON object, in which no name can occur twice.
 fn json_body(form: &Form) -> Result<Bytes, Error> {
     let mut object = json::Map::new();
     // What the form writer wrote is UTF-8.

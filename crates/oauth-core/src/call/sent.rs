@@ -17,31 +17,31 @@ use crate::json::{self, Json};
 use crate::moment::Moment;
 use crate::secret::Secret;
 use crate::url::Url;
-/// The parts of a request that are needed after it was sent.
+/// The parts of a request that are needed after it has been sent.
 pub(super) struct Sent {
-    /// What it carried, be it in the URL.
+    /// The parameters of the request, even if they were sent in the URL.
     pub(super) body: Bytes,
     pub(super) authorization: Option<HeaderValue>,
     pub(super) client_jwt: Option<Secret<String>>,
-    /// Where it went, in case it has to be sent again.
+    /// The URL it was sent to, in case it has to be sent again.
     pub(super) url: Url,
     pub(super) proved: Option<ServerRole>,
 }
 
 impl fmt::Debug for Sent {
-    /// Its body holds secrets.
+    /// Shows no body, because it holds secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sent").finish_non_exhaustive()
     }
 }
 
 impl Sent {
-    /// Where it went.
+    /// The origin to which the request was sent.
     pub(super) fn origin(&self) -> String {
         self.url.origin()
     }
 
-    /// The workload's token, if the server refused the one that was sent and it has been replaced meanwhile.
+    /// The workload's token, if the server refused the one that was sent and it has been replaced in the meantime.
     pub(super) fn replaced(
         &self,
         config: &ClientConfig,
@@ -54,7 +54,7 @@ impl Sent {
         if jwt.origin() == Origin::Own || !is_refused {
             return None;
         }
-        // If none is to be had now, the refusal says more.
+        // If none is available now, the refusal says more.
         let Ok(Made::Ready(current)) = jwt.make(&facts(config, &self.url, at)) else {
             return None;
         };

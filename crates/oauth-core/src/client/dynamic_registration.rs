@@ -1,5 +1,5 @@
-//! Dynamic registration (RFC 7591, RFC 7592): registers a client, and makes a [`Client`] of what came back or of a
-//! client ID metadata document. What is agreed on at registration is set in `registered_properties.rs`.
+//! Dynamic registration (RFC 7591, RFC 7592): registers a client, and makes a [`Client`] of the response or of a client
+//! ID metadata document. The registered properties are set in `registered_properties.rs`.
 
 #[cfg(test)]
 mod tests;
@@ -21,8 +21,8 @@ use crate::jose::Alg;
 use crate::registered_client::RegisteredClient;
 use crate::server::Server;
 
-/// Makes a client known to a server, which gives it an id (RFC 7591 section 3). Store what comes back
-/// ([`RegisteredClient::to_json`]) before it is used: nothing else knows its secrets.
+/// Registers a client at a server, which issues it an id (RFC 7591 section 3). Store the result
+/// ([`RegisteredClient::to_json`]) before it is used: its secrets exist nowhere else.
 ///
 /// ```
 /// use oauth_core::client_auth::Credentials;
@@ -48,7 +48,7 @@ use crate::server::Server;
 /// ```
 ///
 /// # Errors
-/// Those of [`ClientMetadata::check`], and `endpoint.missing`; from the steps `denied.invalid_redirect_uri`,
+/// Those of [`ClientMetadata::check`], and `endpoint.missing`; from the steps: `denied.invalid_redirect_uri`,
 /// `denied.invalid_client_metadata` and the other `denied.*`, `registration.*`.
 pub fn register(
     server: Server,
@@ -57,11 +57,11 @@ pub fn register(
     anonymous(server, request)
 }
 
-/// Reads what a client is registered with (RFC 7592 section 2.1). What comes back replaces what was stored.
+/// Reads the registration of a client (RFC 7592 section 2.1). The result replaces what was stored.
 ///
 /// # Errors
-/// `registration.not_managed`, `stored.issuer`; from the steps `denied.invalid_token` where the server knows the
-/// client no more, the other `denied.*`, `registration.*`.
+/// `registration.not_managed`, `stored.issuer`; from the steps: `denied.invalid_token` if the server no longer knows
+/// the client, the other `denied.*`, `registration.*`.
 pub fn read_registration(
     server: Server,
     client: RegisteredClient,
@@ -69,8 +69,8 @@ pub fn read_registration(
     anonymous(server, ReadRegistration::new(client))
 }
 
-/// Replaces what a client is registered with (RFC 7592 section 2.2): `metadata` is all of it. What comes back
-/// replaces what was stored.
+/// Replaces the registration of a client (RFC 7592 section 2.2): `metadata` is all of it. The result replaces what was
+/// stored.
 ///
 /// # Errors
 /// Those of [`register`] and [`read_registration`].
@@ -82,8 +82,8 @@ pub fn update_registration(
     anonymous(server, UpdateRegistration::new(client, metadata))
 }
 
-/// Deletes a client at its server, with its grants and tokens (RFC 7592 section 2.3). Its secrets are erased with
-/// the exchange; what is stored of it is the caller's to delete.
+/// Deletes a client at its server, with its grants and tokens (RFC 7592 section 2.3). Its secrets are erased with the
+/// exchange; the stored record is for the caller to delete.
 ///
 /// # Errors
 /// Those of [`read_registration`].
@@ -99,9 +99,9 @@ fn anonymous<E: Endpoint>(server: Server, endpoint: E) -> Call<E> {
 }
 
 impl Client {
-    /// A client as it was registered: with its id, its redirect URIs, the algorithm of its ID tokens, and
-    /// authenticated by its registered method. A key or a certificate for that is the caller's `own`; a secret
-    /// is the registration's.
+    /// Creates a client as it was registered: with its id, its redirect URIs, the algorithm of its ID tokens, and
+    /// authenticated by its registered method. A key or a certificate for that comes from the caller (`own`); a secret
+    /// from the registration.
     ///
     /// # Errors
     /// `stored.issuer` for a client of another server, `client_auth.no_usable_method`, `key.algorithm`.
@@ -116,11 +116,11 @@ impl Client {
         known.with_metadata(&client.metadata)
     }
 
-    /// A client whose id is the URL of its metadata document: a public one, or one with a key or a certificate
-    /// of its `own`, as the document says.
+    /// Creates a client whose id is the URL of its metadata document: a public one, or one with the caller's `own` key
+    /// or certificate, as the document says.
     ///
     /// # Errors
-    /// `client_id_metadata.not_supported` where the server does not take such ids,
+    /// `client_id_metadata.not_supported` if the server does not accept such ids,
     /// `client_auth.no_usable_method`, `key.algorithm`.
     pub fn with_metadata_document(
         server: Server,
@@ -151,8 +151,8 @@ impl Client {
 }
 
 impl Connection {
-    /// The client that asks. One that a server has registered authenticates as it is registered, with the
-    /// registration's secret; `auth` is that of a client that was registered by hand, or of a metadata document.
+    /// The client for this connection. A dynamically registered one authenticates as registered, with the
+    /// registration's secret; `auth` is for a client that was registered by hand or has a metadata document.
     ///
     /// # Errors
     /// `connect.client` if there is none yet; `client_auth.*`.

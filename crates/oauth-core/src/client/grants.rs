@@ -25,11 +25,11 @@ use crate::token::Tokens;
 use crate::workload::SubjectToken;
 
 impl Client {
-    /// An extension grant for [`Self::token`] (RFC 6749 section 4.5): by the absolute URI of its type, or by the name under
-    /// which the server's preset [describes](grant::OwnGrant) it.
+    /// Creates an extension grant for [`Self::token`] (RFC 6749 section 4.5), by the absolute URI of its type or by the
+    /// name under which the server's preset [describes](grant::OwnGrant) it.
     ///
     /// # Errors
-    /// `grant.not_an_extension` for what is neither.
+    /// `grant.not_an_extension` for anything else.
     pub fn extension(&self, grant_type: &str) -> Result<grant::Extension, Error> {
         let mut described = self.server().own_grants();
         match described.find(|known| known.name() == grant_type) {
@@ -42,7 +42,7 @@ impl Client {
     /// an assertion of another party, use [`Self::token`] with [`grant::JwtBearer`].
     ///
     /// # Errors
-    /// `denied.invalid_grant` for one that the server does not accept, from the steps.
+    /// `denied.invalid_grant` if the server does not accept the assertion, from the steps.
     pub fn assert<R: Into<TokenRequest>>(
         &self,
         assertion: Assertion,
@@ -52,8 +52,8 @@ impl Client {
     }
 
     /// Gets this client's own tokens with assertions that `make` makes for a scope, in place of
-    /// `client_credentials`: [`Self::client_credentials`], and the renewal of the client's own grant. The scope
-    /// is for the assertion to say; beside it only resources, audiences and parameters are sent.
+    /// `client_credentials`: [`Self::client_credentials`], and the renewal of the client's own grant. The scope is part
+    /// of the assertion; besides it only resources, audiences and parameters are sent.
     #[must_use]
     pub fn with_own_assertion(
         mut self,
@@ -72,8 +72,8 @@ impl Client {
         self
     }
 
-    /// Polls for the tokens of a grant that waits for a person, at this pace, until it is answered or has expired.
-    /// Dropping the exchange stops polling; the server is not notified.
+    /// Polls for the tokens of a grant that waits for the user, at this pace, until the user has answered or the grant
+    /// has expired. Dropping the exchange stops polling; the server is not notified.
     pub fn poll<G: Grant + Clone + Send + 'static, R: Into<TokenRequest>>(
         &self,
         grant: G,
@@ -83,11 +83,12 @@ impl Client {
         Poll::new(Arc::clone(&self.0), grant, token_request.into(), pace)
     }
 
-    /// Waits until the person has entered the code of a device authorization response, and signs in (RFC 8628
-    /// section 3.4): `token_request` is what the code was requested for. With `openid` the ID token is verified.
+    /// Waits until the user has entered the code of a device authorization response and signed in (RFC 8628
+    /// section 3.4): `token_request` is the request for which the code was issued. With `openid` the ID token is
+    /// verified.
     ///
     /// # Errors
-    /// `denied.access_denied` if the person says no, `denied.expired_token` if nobody has answered in time, and
+    /// `denied.access_denied` if the user declines, `denied.expired_token` if the user has not answered in time, and
     /// those of [`Self::redeem`]; all from the steps.
     pub fn device_login<R: Into<TokenRequest>>(
         &self,
@@ -102,8 +103,8 @@ impl Client {
         self.sign_in(grant, token_request, Some(pace))
     }
 
-    /// Gets the tokens of a grant that a person gives elsewhere than in a browser of this client, and with `openid`
-    /// verifies the ID token: at a pace, or with none at once.
+    /// Gets the tokens of a grant that the user gives elsewhere than in a browser of this client, and with `openid`
+    /// verifies the ID token. Polls at the given pace; without one, asks once.
     ///
     /// # Errors
     /// Those of [`Self::redeem`], from the steps.
@@ -122,7 +123,7 @@ impl Client {
         redeem::without_browser(Arc::clone(&self.0), tokens, identity)
     }
 
-    /// Asks the server to authenticate a person on their own device (CIBA Core section 7). The request is signed if
+    /// Asks the server to authenticate a user on the user's own device (CIBA Core section 7). The request is signed if
     /// the client signs its requests and the server supports that.
     ///
     /// # Errors
@@ -135,11 +136,11 @@ impl Client {
         backchannel::begin(Arc::clone(&self.0), request)
     }
 
-    /// Waits until the person has answered a backchannel request, and signs in (CIBA Core section 11). At a pace, or
-    /// with none at once, as after a ping. `token_request` is what was asked for.
+    /// Waits until the user has answered a backchannel request, and gets the tokens (CIBA Core section 11). Polls at
+    /// the given pace; without one, asks once, as after a ping. `token_request` is what was requested.
     ///
     /// # Errors
-    /// `denied.access_denied` if the person says no, `denied.expired_token` if nobody has answered in time, and
+    /// `denied.access_denied` if the user declines, `denied.expired_token` if the user has not answered in time, and
     /// those of [`Self::redeem`]; all from the steps.
     pub fn backchannel_login<R: Into<TokenRequest>>(
         &self,
@@ -163,7 +164,7 @@ impl Client {
         Ready::new(()).and_then(move |_, ()| awaited.pinged(authorization.as_deref(), &body))
     }
 
-    /// Takes the tokens that the server has pushed for a backchannel request (CIBA Core section 10.3.1):
+    /// Accepts the tokens that the server has pushed for a backchannel request (CIBA Core section 10.3.1):
     /// `authorization` is the value of that header, `body` what was posted.
     ///
     /// # Errors
@@ -177,13 +178,12 @@ impl Client {
         backchannel::pushed(Arc::clone(&self.0), awaited, authorization, body)
     }
 
-    /// Requests an assertion for another server from this one, the identity provider at which a person has signed in to
+    /// Requests an assertion for another server from this one, the identity provider at which the user has signed in to
     /// this client (draft-ietf-oauth-identity-assertion-authz-grant section 4.3).
     ///
     /// # Errors
-    /// `jwt.audience` and `jwt.expired` for an ID token that is not this client's or has ended, before anything is
-    /// sent; `token.*`, `jwt.*` for an assertion that is none for that server; `client_auth.secret_missing`,
-    /// `denied.*`.
+    /// `jwt.audience` and `jwt.expired` for an ID token that is not for this client or has expired, before anything is
+    /// sent; `token.*`, `jwt.*` for an assertion that is not for that server; `client_auth.secret_missing`, `denied.*`.
     pub fn identity_assertion(
         &self,
         request: IdentityAssertionRequest,
@@ -194,7 +194,7 @@ impl Client {
     /// Presents an assertion of an identity provider to this server, for which it was issued (section 4.4).
     ///
     /// # Errors
-    /// `jwt.audience` for one that is for another server, and `jwt.expired`, before anything is sent; `denied.*`.
+    /// `jwt.audience` for an assertion for another server, and `jwt.expired`, before anything is sent; `denied.*`.
     pub fn redeem_identity_assertion<R: Into<TokenRequest>>(
         &self,
         assertion: IdentityAssertion,
@@ -203,8 +203,8 @@ impl Client {
         identity_assertion::redeem(Arc::clone(&self.0), assertion, token_request.into())
     }
 
-    /// Access to the server of `client` with the tokens of a sign-in at this one, for what is `asked`: both steps, and
-    /// their renewal. The organization chooses the identity provider and the server; a resource never does.
+    /// Access to the server of `client` with the tokens of a sign-in at this one, for what is `asked`: performs both
+    /// steps, and renews them. The organization chooses the identity provider and the server; a resource never does.
     pub fn identity_access(
         &self,
         login: &Tokens,

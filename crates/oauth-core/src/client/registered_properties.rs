@@ -13,31 +13,31 @@ use crate::request_encryption::RequestEncryption;
 use crate::request_signing::RequestSigning;
 
 impl Client {
-    /// Asks for tokens that are bound to this key, and takes no others (RFC 9449).
+    /// Requests tokens that are bound to this key, and accepts no others (RFC 9449).
     #[must_use]
     pub fn with_dpop(mut self, key: DpopKey) -> Self {
         Arc::make_mut(&mut self.0).dpop = Some(key);
         self
     }
 
-    /// The key that its tokens are bound to (RFC 9449).
+    /// The key to which the client's tokens are bound (RFC 9449).
     pub fn dpop_key(&self) -> Option<&DpopKey> {
         self.0.dpop.as_ref()
     }
 
-    /// Its tokens are bound to the certificate that the HTTP client shows
-    /// (`tls_client_certificate_bound_access_tokens`, RFC 8705 section 3), whatever way it authenticates: requests go
-    /// to the server's mutual-TLS aliases, if any.
+    /// Expects tokens that are bound to the certificate that the HTTP client presents
+    /// (`tls_client_certificate_bound_access_tokens`, RFC 8705 section 3), however the client authenticates: requests
+    /// go to the server's mutual-TLS aliases, if any.
     #[must_use]
     pub fn with_certificate_bound_tokens(mut self) -> Self {
         Arc::make_mut(&mut self.0).token_binding = TokenBinding::Certificate;
         self
     }
 
-    /// Keeps to this profile: what it requires is turned on, and what it forbids is refused before anything is sent.
+    /// Applies this profile: what it requires is turned on, and what it forbids is refused before anything is sent.
     ///
     /// # Errors
-    /// None here. Every call of a client that the profile forbids ends with `profile.forbidden`, which names the
+    /// None here. Every call of a client that the profile forbids fails with `profile.forbidden`, which names the
     /// clause.
     #[must_use]
     pub fn with_profile(mut self, profile: Profile) -> Self {
@@ -56,38 +56,38 @@ impl Client {
         self
     }
 
-    /// Encrypts every authorization request to a key of the server, after it was signed (RFC 9101 section 4).
+    /// Encrypts every authorization request to a key of the server, after it has been signed (RFC 9101 section 4).
     #[must_use]
     pub fn with_request_encryption(mut self, encryption: RequestEncryption) -> Self {
         Arc::make_mut(&mut self.0).request_encryption = Some(Arc::new(encryption));
         self
     }
 
-    /// Accepts authorization responses that are signed by these algorithms, and no others, where signed ones are
-    /// asked for: what the client is registered with (`authorization_signed_response_alg`, JARM section 3).
+    /// Accepts only authorization responses that are signed by these algorithms, if signed ones are requested: as the
+    /// client is registered (`authorization_signed_response_alg`, JARM section 3).
     #[must_use]
     pub fn with_authorization_algs(mut self, algs: impl IntoIterator<Item = Alg>) -> Self {
         Arc::make_mut(&mut self.0).authorization_algs = Some(algs.into_iter().collect());
         self
     }
 
-    /// Accepts signed authorization responses that are encrypted like this, and no plain ones: what the client is
-    /// registered with (`authorization_encrypted_response_alg`).
+    /// Accepts only signed authorization responses that are encrypted like this, and no plain ones: as the client is
+    /// registered (`authorization_encrypted_response_alg`).
     #[must_use]
     pub fn with_authorization_encryption(mut self, encryption: ResponseEncryption) -> Self {
         Arc::make_mut(&mut self.0).authorization_encryption = Some(Arc::new(encryption));
         self
     }
 
-    /// Accepts ID tokens that are signed by these algorithms, and no others: what the client is registered
-    /// with (`id_token_signed_response_alg`). One with a shared secret is never accepted without this.
+    /// Accepts only ID tokens that are signed by these algorithms: as the client is registered
+    /// (`id_token_signed_response_alg`). An algorithm with a shared secret is never accepted without this.
     #[must_use]
     pub fn with_id_token_algs(mut self, algs: impl IntoIterator<Item = Alg>) -> Self {
         Arc::make_mut(&mut self.0).id_token_algs = Some(algs.into_iter().collect());
         self
     }
 
-    /// Accepts ID tokens that name these audiences beside the client, such as the project of a Zitadel
+    /// Accepts ID tokens that name these audiences besides the client, such as the project of a Zitadel
     /// application. Any other is refused (OpenID Connect Core section 3.1.3.7, item 3).
     #[must_use]
     pub fn with_trusted_audiences<T: Into<String>>(
@@ -99,7 +99,7 @@ impl Client {
         self
     }
 
-    /// Accepts ID tokens that are encrypted like this, and no plain ones: what the client is registered with
+    /// Accepts only ID tokens that are encrypted like this, and no plain ones: as the client is registered
     /// (`id_token_encrypted_response_alg`). Without this no encrypted one is accepted.
     #[must_use]
     pub fn with_id_token_encryption(mut self, encryption: ResponseEncryption) -> Self {
@@ -107,17 +107,17 @@ impl Client {
         self
     }
 
-    /// Accepts UserInfo responses that are signed by these algorithms, and no others, nor plain JSON: what
-    /// the client is registered with (`userinfo_signed_response_alg`).
+    /// Accepts only UserInfo responses that are signed by these algorithms, and no plain JSON: as the client is
+    /// registered (`userinfo_signed_response_alg`).
     #[must_use]
     pub fn with_userinfo_algs(mut self, algs: impl IntoIterator<Item = Alg>) -> Self {
         Arc::make_mut(&mut self.0).userinfo_algs = Some(algs.into_iter().collect());
         self
     }
 
-    /// Accepts UserInfo responses that are encrypted like this, and no plain ones: what the client is
-    /// registered with (`userinfo_encrypted_response_alg`). Inside is a signed response with
-    /// [`Self::with_userinfo_algs`], and a JSON object without (OpenID Connect Core section 5.3.2).
+    /// Accepts only UserInfo responses that are encrypted like this, and no plain ones: as the client is registered
+    /// (`userinfo_encrypted_response_alg`). Inside is a signed response with [`Self::with_userinfo_algs`], and a JSON
+    /// object without (OpenID Connect Core section 5.3.2).
     #[must_use]
     pub fn with_userinfo_encryption(mut self, encryption: ResponseEncryption) -> Self {
         Arc::make_mut(&mut self.0).userinfo_encryption = Some(Arc::new(encryption));

@@ -1,7 +1,7 @@
 //! `private_key_jwt` and `client_secret_jwt`: the client signs a new assertion for each request.
 //!
-//! RFC 7523 <https://www.rfc-editor.org/rfc/rfc7523#section-2.2>, as RFC 10070 restricts it: the
-//! audience is the issuer, as one text, and the type is explicit.
+//! RFC 7523 <https://www.rfc-editor.org/rfc/rfc7523#section-2.2>, as RFC 10070 restricts it: the audience is the
+//! issuer, as a single string, and the type is explicit.
 
 use super::jwt::{self, JWT_BEARER};
 use super::{ClientJwt, Made, RequestFacts};
@@ -13,10 +13,10 @@ use crate::json::Members;
 use crate::secret::Secret;
 use crate::server::{EndpointKind, Server};
 
-/// How long an assertion lives, in seconds, where nothing else is said.
+/// How long an assertion is valid by default, in seconds.
 const LIFETIME: u32 = 60;
 
-/// Which key signs the client's assertions, and what they say.
+/// How a client signs its assertions: the key, and the claims.
 #[derive(Debug, Clone)]
 pub struct ClientAssertion {
     key: SigningKey,
@@ -26,25 +26,24 @@ pub struct ClientAssertion {
     certificate: Option<String>,
 }
 
-/// What the `aud` of an assertion is.
+/// The value of `aud` in an assertion.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AssertionAudience {
     /// The server's issuer identifier, whatever the endpoint (RFC 10070).
     #[default]
     Issuer,
-    /// The URL of the token endpoint, for servers that accept nothing else. A server that the client
-    /// also trusts can have an assertion made out to another one; a key that signs so is refused for a
-    /// second server.
+    /// The URL of the token endpoint, for servers that accept nothing else. Another server that the client uses could
+    /// obtain an assertion whose audience is this server; a key that signs so is refused for a second server.
     TokenEndpoint,
     /// The URL of the endpoint that is called, for servers that have no issuer identifier.
     Endpoint,
-    /// Another text that the server demands.
+    /// Another value that the server requires.
     Other(String),
 }
 
 impl ClientAssertion {
-    /// Signed by the client's private key: `private_key_jwt`. The key's name, if it has one, is the `kid`
+    /// Assertions signed by the client's private key: `private_key_jwt`. The key's name, if it has one, is the `kid`
     /// of the header.
     pub const fn new(key: SigningKey) -> Self {
         Self {
@@ -56,11 +55,11 @@ impl ClientAssertion {
         }
     }
 
-    /// Authenticated by the client secret, as the key of an HMAC: `client_secret_jwt`. `key` makes the
-    /// HMAC of `secret`; `oauth_crypto::client_secret_jwt` brings both together.
+    /// Assertions authenticated by the client secret, as the key of an HMAC: `client_secret_jwt`. `key` computes the
+    /// HMAC with `secret`; `oauth_crypto::client_secret_jwt` creates both.
     ///
     /// # Errors
-    /// `key.algorithm` if the key's algorithm is none for a shared secret.
+    /// `key.algorithm` if the key's algorithm does not use a shared secret.
     pub fn with_shared_secret(
         secret: impl Into<Secret<String>>,
         key: SigningKey,
@@ -74,14 +73,14 @@ impl ClientAssertion {
         })
     }
 
-    /// Lets each assertion live for so many seconds: 60 by default.
+    /// Sets how many seconds each assertion is valid: 60 by default.
     #[must_use]
     pub const fn lifetime(mut self, seconds: u32) -> Self {
         self.lifetime = seconds;
         self
     }
 
-    /// Sets what stands in `aud`.
+    /// Sets the value of `aud`.
     #[must_use]
     pub fn audience(mut self, audience: AssertionAudience) -> Self {
         self.audience = audience;
@@ -96,12 +95,12 @@ impl ClientAssertion {
         self
     }
 
-    /// The key that signs.
+    /// The key that signs the assertions.
     pub const fn key(&self) -> &SigningKey {
         &self.key
     }
 
-    /// What stands in `aud` of a request's assertion.
+    /// The value of `aud` in a request's assertion.
     fn audience_of<'a>(&'a self, of: &RequestFacts<'a>) -> Result<&'a str, Error> {
         Ok(match &self.audience {
             AssertionAudience::Issuer => of.server.issuer().as_str(),
@@ -167,7 +166,7 @@ impl ClientJwt for ClientAssertion {
         members.number("exp", now.saturating_add(self.lifetime.into()));
         members.number("iat", now);
         members.text("iss", of.client_id.as_str());
-        // Of each assertion its own: servers refuse one that they have seen.
+        // Each assertion has its own, because servers refuse one that they have already seen.
         members.text("jti", &of.at.ticket()?);
         members.text("sub", of.client_id.as_str());
         members.end();

@@ -6,7 +6,7 @@ use crate::error::{Error, Misuse};
 use crate::secret::Secret;
 use crate::server::Server;
 
-/// Everything that a client could authenticate with. It uses one of them, and never two
+/// The credentials with which a client could authenticate. It uses one of them, and never two
 /// (RFC 6749 section 2.3).
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -15,7 +15,7 @@ pub struct Credentials {
     pub secret: Option<Secret<String>>,
     /// A key that signs assertions, registered with the server.
     pub assertion: Option<ClientAssertion>,
-    /// The certificate that the HTTP client shows.
+    /// The kind of certificate that the HTTP client presents.
     pub certificate: Option<Certificate>,
 }
 
@@ -24,12 +24,12 @@ pub struct Credentials {
 pub enum Certificate {
     /// By its subject, attested by an authority that the server trusts (section 2.1).
     Pki,
-    /// By itself: its key is registered (section 2.2).
+    /// By its registered key; it is self-signed (section 2.2).
     SelfSigned,
 }
 
 impl Credentials {
-    /// A secret.
+    /// Credentials with a client secret.
     pub fn secret(secret: impl Into<Secret<String>>) -> Self {
         Self {
             secret: Some(secret.into()),
@@ -37,10 +37,10 @@ impl Credentials {
         }
     }
 
-    /// The method of this registered name, and no other.
+    /// Authentication by the method of this registered name, and no other.
     ///
     /// # Errors
-    /// `client_auth.no_usable_method`, naming it, where there are no credentials for it.
+    /// `client_auth.no_usable_method`, naming it, if there are no credentials for it.
     pub(crate) fn for_method(self, name: &str) -> Result<ClientAuth, Error> {
         let assertion = self.assertion.map(ClientAuth::assertion);
         let tls = self.certificate.map(ClientAuth::tls);
@@ -58,13 +58,13 @@ impl Credentials {
 }
 
 impl ClientAuth {
-    /// The strongest method that the server takes by its `token_endpoint_auth_methods_supported`
+    /// The strongest method that the server accepts according to its `token_endpoint_auth_methods_supported`
     /// (RFC 8414 section 2) and for which there are credentials: a key before a certificate before a
-    /// secret, and a secret by `client_secret_basic` before `client_secret_post`. A server that says
-    /// nothing takes `client_secret_basic`. Without credentials the client is a public one.
+    /// secret, and a secret by `client_secret_basic` before `client_secret_post`. A server that lists none accepts
+    /// `client_secret_basic`. Without credentials the client is a public one.
     ///
     /// # Errors
-    /// `client_auth.no_usable_method`, which names what the server takes.
+    /// `client_auth.no_usable_method`, which names the methods that the server accepts.
     pub fn negotiate(credentials: Credentials, server: &Server) -> Result<Self, Error> {
         let methods = server.token_endpoint_auth_methods();
         let takes = |name: &str| methods.iter().any(|method| method == name);

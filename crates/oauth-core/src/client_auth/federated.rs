@@ -19,7 +19,7 @@ use crate::secret::Secret;
 use crate::server::Server;
 use crate::workload::{AssertionSource, Found, WorkloadToken};
 
-/// What kind of token it is.
+/// The kind of token that authenticates the workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum AssertionProfile {
@@ -39,25 +39,25 @@ pub struct FederatedAssertion {
     client_id: ClientIdParameter,
 }
 
-/// Whether the request names the client beside the assertion.
+/// Whether the request names the client besides the assertion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ClientIdParameter {
     /// The server knows the client by the assertion's subject (RFC 7521 section 4.2).
     #[default]
     Omitted,
-    /// The request has a `client_id`, as Microsoft Entra demands.
+    /// The request has a `client_id`, as Microsoft Entra requires.
     Sent,
 }
 
 impl FederatedAssertion {
-    /// The tokens of this source, made out to the server's issuer.
+    /// Authentication by the tokens of this source, whose audience must be the server's issuer.
     pub fn new(source: impl AssertionSource + 'static) -> Self {
         Self::of(WorkloadToken::new(source))
     }
 
-    /// The same of what a platform gives. A service that is asked for one gets the audience that is
-    /// [expected](Self::audience).
+    /// Authentication by the tokens that a platform provides. If a service is asked for one, it is asked for the
+    /// [expected](Self::audience) audience.
     pub fn of(token: WorkloadToken) -> Self {
         Self {
             token,
@@ -67,22 +67,22 @@ impl FederatedAssertion {
         }
     }
 
-    /// Says what kind of token it is.
+    /// Sets the kind of token.
     #[must_use]
     pub const fn profile(mut self, profile: AssertionProfile) -> Self {
         self.profile = profile;
         self
     }
 
-    /// Expects tokens that are made out to this audience and not to the issuer, such as
-    /// `api://AzureADTokenExchange`. One with any other audience is never sent.
+    /// Expects tokens for this audience instead of the issuer, such as `api://AzureADTokenExchange`. A token with any
+    /// other audience is never sent.
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = Some(audience.into());
         self
     }
 
-    /// Says whether requests name the client too.
+    /// Sets whether requests name the client too.
     #[must_use]
     pub const fn client_id(mut self, parameter: ClientIdParameter) -> Self {
         self.client_id = parameter;
@@ -109,7 +109,7 @@ impl FederatedAssertion {
         now: UnixTime,
     ) -> Result<Secret<String>, Error> {
         let malformed = |what: &str| Error::from(Misuse::AssertionMalformed).about(what);
-        // The reason names what is wrong with it, and never the token.
+        // The reason names the flaw, and never the token.
         let claims = unverified(token.expose())
             .map_err(|error| malformed(error.detail().unwrap_or("not a JWS of a JSON object")))?;
         self.check(server, now, &claims)?;
@@ -130,7 +130,7 @@ impl FederatedAssertion {
         }
         let audience = claims.audience().map_err(of_claim)?;
         let wanted = self.expected(server);
-        // A server that gets a token for several audiences could use it at the others (RFC 10070).
+        // A server that receives a token for several audiences could use it at the others (RFC 10070).
         if audience != [wanted] {
             let both = format!("it names {}, expected {wanted}", audience.join(" "));
             return Err(Error::from(Misuse::AssertionAudience).about(&both));
@@ -150,8 +150,8 @@ impl ClientJwt for FederatedAssertion {
         "private_key_jwt"
     }
 
-    /// The token as it is now, if it may be sent. One that has expired is read once more: whoever replaces
-    /// it may be doing so.
+    /// The token as it is now, if it may be sent. One that has expired is read once more, because it may just be being
+    /// replaced.
     fn make(&self, of: &RequestFacts<'_>) -> Result<Made, Error> {
         match self.read_once(of.server, of.at.now()) {
             Err(error) if error.code() == Misuse::AssertionExpired.code() => {

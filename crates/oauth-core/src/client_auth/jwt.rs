@@ -1,7 +1,7 @@
 //! Code shared by the methods that authenticate with a JWT.
 //!
-//! They stand behind a trait so that a build in which nobody makes such a method, as that of a page, does
-//! not hold their code.
+//! They implement a trait so that a build that uses no such method, such as that of a web page, does not contain their
+//! code.
 
 use std::fmt;
 
@@ -25,21 +25,21 @@ pub(crate) trait ClientJwt: fmt::Debug + Send + Sync {
     /// The registered name of the method.
     fn name(&self) -> &'static str;
 
-    /// The JWT of a request, or what is to be signed for it.
+    /// The JWT of a request, or what must be signed for it.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why there is no JWT.
     fn make(&self, of: &RequestFacts<'_>) -> Result<Made, Error>;
 
     /// The JWT in the response to the request for it.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why the response contains no JWT.
     fn received(&self, _: &RequestFacts<'_>, _: &Response<Bytes>) -> Result<Secret<String>, Error> {
         Err(Misuse::OutOfOrder.into())
     }
 
-    /// Writes it into the request.
+    /// Writes the JWT into the request.
     fn write(&self, client_id: (&str, &str), jwt: &str, form: &mut Form);
 
     /// The secret that the client shares with the server.
@@ -48,12 +48,12 @@ pub(crate) trait ClientJwt: fmt::Debug + Send + Sync {
     }
 
     /// # Errors
-    /// Whatever makes the method useless at this server.
+    /// The reason why the method cannot be used at this server.
     fn check(&self, _: &Server) -> Result<(), Error> {
         Ok(())
     }
 
-    /// Whether its audience is the issuer of the server (RFC 10070 section 4).
+    /// Whether the audience of the JWT is the issuer of the server (RFC 10070 section 4).
     fn audience_is_issuer(&self) -> bool;
 
     /// The client's own key, if it has one that the server knows.
@@ -61,7 +61,7 @@ pub(crate) trait ClientJwt: fmt::Debug + Send + Sync {
         None
     }
 
-    /// Whether another issuer replaces the JWT, at a time that the client does not know.
+    /// Who issues the JWT: another issuer may replace it at a time that the client does not know.
     fn origin(&self) -> Origin {
         Origin::Own
     }
@@ -76,7 +76,7 @@ pub(crate) enum Origin {
     Foreign,
 }
 
-/// The request that a JWT is for.
+/// The request for which a JWT is made.
 pub(crate) struct RequestFacts<'a> {
     pub(crate) server: &'a Server,
     pub(crate) client_id: &'a ClientId,
@@ -84,13 +84,13 @@ pub(crate) struct RequestFacts<'a> {
     pub(crate) at: &'a Moment,
 }
 
-/// What a method has for a request.
+/// What a method provides for a request.
 pub(crate) enum Made {
     /// The JWT.
     Ready(Secret<String>),
-    /// What this key has to sign.
+    /// The input that this key has to sign.
     Unsigned(SigningKey, String),
-    /// The request for it, to another server.
+    /// The request for the JWT, to another server.
     Remote(Box<Request<Bytes>>, Remote),
 }
 

@@ -8,7 +8,7 @@ use crate::form::Form;
 use crate::jose::{self, Alg};
 use crate::json::Members;
 
-/// What stands in the JWT, and which key of the host signs it.
+/// The claims of the JWT, and the key of the host that signs it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SignedSecret {
@@ -18,12 +18,12 @@ pub struct SignedSecret {
     pub audience: String,
     /// The `kid` header, and the host's name for the key.
     pub key_id: String,
-    /// How long a secret lives, in seconds.
+    /// How long a secret is valid, in seconds.
     pub lifetime: u32,
 }
 
 impl SignedSecret {
-    /// Apple's values, with secrets that live for five minutes.
+    /// Apple's values, with secrets that are valid for five minutes.
     pub fn apple(team_id: impl Into<String>, key_id: impl Into<String>) -> Self {
         Self {
             issuer: team_id.into(),
@@ -57,7 +57,7 @@ impl ClientJwt for SignedSecret {
         Ok(Made::Unsigned(key, jose::signing_input(&header, &claims)))
     }
 
-    /// It stands for a client secret, and is no client assertion.
+    /// The JWT takes the place of a client secret, and is not a client assertion.
     fn audience_is_issuer(&self) -> bool {
         true
     }

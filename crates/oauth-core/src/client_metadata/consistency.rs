@@ -10,16 +10,16 @@ use crate::jose;
 use crate::json::{Map, Value};
 use crate::url::{Transport, Url};
 
-/// The methods of client authentication that need a key of the client's at the server.
+/// The methods of client authentication that require the server to know a key of the client.
 const BY_KEY: [&str; 2] = ["private_key_jwt", "self_signed_tls_client_auth"];
 
 impl ClientMetadata {
-    /// Whether the metadata can be registered: no server need be asked to find out what contradicts itself.
+    /// Checks whether the metadata can be registered: contradictions are found without asking a server.
     ///
     /// # Errors
-    /// `client_metadata.malformed` for a member that is none of the client's to say, or no URL;
-    /// `client_metadata.inconsistent` for two that contradict each other, or one without the other it needs;
-    /// `client_metadata.private_key` for a private key; `client_metadata.keys_missing`.
+    /// `client_metadata.malformed` for a member that a client must not set, or that is not a URL;
+    /// `client_metadata.inconsistent` for two members that contradict each other, or one without another that it
+    /// requires; `client_metadata.private_key` for a private key; `client_metadata.keys_missing`.
     pub fn check(&self) -> Result<(), Error> {
         self.check_names()?;
         self.check_redirects()?;
@@ -34,7 +34,7 @@ impl ClientMetadata {
         }
     }
 
-    /// What the server says about a client is not the client's to say.
+    /// Members that only a server sets must not be set by the client.
     fn check_names(&self) -> Result<(), Error> {
         let mut taken = CLIENT_INFORMATION.iter();
         match taken.find(|name| self.says(name)) {
@@ -45,7 +45,7 @@ impl ClientMetadata {
 
     /// "Clients using flows with redirection MUST register their redirection URI values" (section 2).
     fn check_redirects(&self) -> Result<(), Error> {
-        // Those of a software statement may be in there.
+        // The software statement may contain the redirect URIs.
         if self.uses_redirects()
             && self.redirect_uris.is_empty()
             && self.software_statement.is_none()
@@ -62,7 +62,7 @@ impl ClientMetadata {
         }
     }
 
-    /// The table of section 2.1: each response type goes with its grants, and each grant with a response type.
+    /// The table of section 2.1: each response type requires its grants, and each grant with a response type.
     fn check_response_types(&self) -> Result<(), Error> {
         let grants = self.effective_grant_types();
         let has_grant = |grant: &str| grants.contains(&grant);
@@ -95,7 +95,7 @@ impl ClientMetadata {
         }
     }
 
-    /// A client that says it implements identity assertions lists both of their grants.
+    /// A client that declares the identity assertion profile must list both of its grants.
     fn check_profiles(&self) -> Result<(), Error> {
         let profiles = &self.authorization_grant_profiles_supported;
         if !profiles.iter().any(|profile| profile == ID_JAG) {
@@ -120,7 +120,7 @@ impl ClientMetadata {
         ];
         for (name, page) in pages {
             let Some(page) = page else { continue };
-            // Of a page a part may be meant.
+            // The URL of a page may have a fragment.
             let whole = page.split('#').next().unwrap_or_default();
             Url::parse(whole).map_err(|_| malformed(name))?;
         }
@@ -150,7 +150,7 @@ impl ClientMetadata {
     }
 }
 
-/// Whether these are public keys, and nothing else.
+/// Checks that these are only public keys.
 fn check_public(jwks: &Map<String, Value>) -> Result<(), Error> {
     let keys = jwks.get("keys").and_then(Value::as_array);
     let keys = keys.ok_or_else(|| malformed("jwks"))?;

@@ -18,14 +18,14 @@ pub(crate) const INVALID_PROOF: &str = "invalid_dpop_proof";
 /// A smaller difference may be the time that the reply took to arrive.
 const TOLERANCE: Duration = Duration::from_secs(5);
 
-/// How many servers' clocks are remembered; the oldest make room.
+/// How many servers' clocks are remembered; the oldest is dropped first.
 const MAX_CLOCKS: usize = 64;
 
 /// The clock difference of each server that has refused a proof because of its time.
 #[derive(Debug, Default)]
 pub(crate) struct ServerClocks(Mutex<VecDeque<(ServerRole, String, Difference)>>);
 
-/// How far the clock of a server differs from ours.
+/// How far the clock of a server differs from the local one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Difference {
     Ahead(Duration),

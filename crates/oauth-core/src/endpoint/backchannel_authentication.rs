@@ -1,4 +1,4 @@
-//! `POST {backchannel_authentication_endpoint}`: asks the server to authenticate a person on another device.
+//! `POST {backchannel_authentication_endpoint}`: asks the server to authenticate a user on another device.
 //!
 //! CIBA Core <https://openid.net/specs/openid-client-initiated-backchannel-authentication-core-1_0.html#auth_request>,
 //! reply section 7.3
@@ -17,27 +17,27 @@ use crate::quirk::Rules;
 use crate::secret::Secret;
 use crate::server::EndpointKind;
 
-/// How long to wait between two questions where the server does not say, in seconds (section 7.3).
+/// How long to wait between two token requests if the server does not say, in seconds (section 7.3).
 const INTERVAL: u64 = 5;
-/// The longest message that both devices show, in characters: it has to be read at a glance.
+/// The longest message that both devices show, in characters: it must be readable at a glance.
 const MAX_BINDING_MESSAGE: usize = 100;
 
-/// Who the person is, as the caller knows it. A server learns it in exactly one way (section 7.1).
+/// The user as the caller knows them. A request contains exactly one hint (section 7.1).
 #[derive(Debug, Clone)]
 pub enum Hint {
-    /// What the person is called at the server, such as a telephone number or a user name.
+    /// The user's name at the server, such as a telephone number or a user name.
     Login(String),
-    /// A token of another issuer that names the person.
+    /// A token of another issuer that identifies the user.
     LoginToken(Secret<String>),
-    /// An ID token that the server gave before.
+    /// An ID token that the server has issued before.
     IdToken(Secret<String>),
 }
 
 impl Hint {
-    /// The one that is there.
+    /// The one hint that is given.
     ///
     /// # Errors
-    /// `ciba.hint` for none, or more than one.
+    /// `ciba.hint` if none is given, or more than one.
     pub fn of(
         login_hint: Option<String>,
         login_hint_token: Option<Secret<String>>,
@@ -55,11 +55,11 @@ impl Hint {
     }
 }
 
-/// What a person is to be asked.
+/// A backchannel authentication request: what the user will be asked.
 ///
-/// Start one only for a person who is known to you and expects it: a request that nobody expects is how people are worn
-/// down until they agree (RFC 10027). While one waits, a second one of the same client for the same is refused
-/// (`ciba.pending`), unless [`Self::repeat`] allows it.
+/// Start one only for a user who is known to you and expects it: unexpected requests are used to wear users down until
+/// they agree (RFC 10027). While one is pending, a second identical one of the same client is refused (`ciba.pending`),
+/// unless [`Self::repeat`] allows it.
 #[derive(Debug, Clone)]
 pub struct BackchannelAuthentication {
     hint: Hint,
@@ -72,38 +72,38 @@ pub struct BackchannelAuthentication {
     pub(crate) repeat: Repeat,
 }
 
-/// How a client learns that the person has answered (section 5).
+/// How a client learns that the user has answered (section 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Delivery {
-    /// It asks the token endpoint again and again.
+    /// The client polls the token endpoint.
     #[default]
     Poll,
-    /// The server notifies it, and it asks the token endpoint once.
+    /// The server notifies the client, which then asks the token endpoint once.
     Ping,
-    /// The server brings the tokens. FAPI forbids it.
+    /// The server pushes the tokens to the client. FAPI forbids this.
     Push,
 }
 
-/// What to ask the token endpoint with meanwhile.
+/// The server's response: the pending request, with which the token endpoint is asked.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct BackchannelRequest {
-    /// The server's name for the request. It is nothing to show.
+    /// The server's identifier of the request. Never show it.
     pub auth_req_id: Secret<String>,
-    /// For how many seconds the person may answer, from when this came.
+    /// For how many seconds from the response the user may answer.
     pub expires_in: u64,
-    /// When the request ends.
+    /// When the request expires.
     pub expires_at: UnixTime,
-    /// How many seconds to wait between two questions: at least one.
+    /// How many seconds to wait between two token requests: at least one.
     pub interval: u64,
-    /// What the person sees on their device as well: show it beside what they are asked for.
+    /// The message that the user's device shows too: show it beside what the user is asked to approve.
     pub binding_message: Option<String>,
-    /// With which the server will authenticate its notification.
+    /// The token with which the server will authenticate its notification.
     pub client_notification_token: Option<Secret<String>>,
 }
 
 impl Delivery {
-    /// `poll`, `ping` or `push`, as a client registers it.
+    /// `poll`, `ping` or `push`, as in the client's registration.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Poll => "poll",
@@ -114,7 +114,7 @@ impl Delivery {
 }
 
 impl BackchannelAuthentication {
-    /// Asks this person for what is `asked`, which has `openid` in its scope.
+    /// Asks this user for what is requested, whose scope must contain `openid`.
     ///
     /// # Errors
     /// `ciba.openid_scope`.
@@ -135,10 +135,10 @@ impl BackchannelAuthentication {
         })
     }
 
-    /// A short text that both devices show, by which the person tells this request from any other.
+    /// Sets a short text that both devices show, by which the user recognizes this request.
     ///
     /// # Errors
-    /// `ciba.binding_message` for one that is empty, of more than a hundred characters, or with control characters.
+    /// `ciba.binding_message` if it is empty, of more than a hundred characters, or with control characters.
     pub fn binding_message(mut self, text: impl Into<String>) -> Result<Self, Error> {
         let text = text.into();
         let is_plain = !text.trim().is_empty() && !text.chars().any(char::is_control);
@@ -149,35 +149,35 @@ impl BackchannelAuthentication {
         Ok(self)
     }
 
-    /// A code that the person has with the server and entered here, never one of the caller's own.
+    /// Sets the code that the user has agreed with the server and entered here, never one that the caller stores.
     #[must_use]
     pub fn user_code(mut self, code: impl Into<Secret<String>>) -> Self {
         self.user_code = Some(code.into());
         self
     }
 
-    /// For how many seconds the person should be able to answer.
+    /// Sets for how many seconds the user should be able to answer.
     #[must_use]
     pub const fn requested_expiry(mut self, seconds: u64) -> Self {
         self.requested_expiry = Some(seconds);
         self
     }
 
-    /// How the person should authenticate, in order of preference.
+    /// Sets how the user should authenticate, in order of preference.
     #[must_use]
     pub fn acr_values(mut self, values: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.acr_values = values.into_iter().map(Into::into).collect();
         self
     }
 
-    /// How the client is registered to learn of the answer: [`Delivery::Poll`] by default.
+    /// Sets the delivery mode with which the client is registered: [`Delivery::Poll`] by default.
     #[must_use]
     pub const fn delivery(mut self, delivery: Delivery) -> Self {
         self.delivery = delivery;
         self
     }
 
-    /// Whether the person may be asked although they have not answered the same question yet: [`Repeat::Refused`] by
+    /// Sets whether the user may be asked again while the same request is still pending: [`Repeat::Refused`] by
     /// default (RFC 10027 section 6.1.15).
     #[must_use]
     pub const fn repeat(mut self, repeat: Repeat) -> Self {
@@ -185,7 +185,7 @@ impl BackchannelAuthentication {
         self
     }
 
-    /// Person and purpose, hashed.
+    /// The hash of user and purpose.
     #[cfg(feature = "sha2")]
     pub(crate) fn whom(&self, rules: &Rules) -> Result<String, Error> {
         let mut purpose = Form::new();
@@ -199,12 +199,12 @@ impl BackchannelAuthentication {
         Ok(crate::base64::hashed([kind, person, purpose.as_str()]))
     }
 
-    /// Whether the server notifies, and so needs a token to authenticate with.
+    /// Whether the server sends a notification, and so needs a token with which to authenticate it.
     pub(crate) const fn is_notified(&self) -> bool {
         !matches!(self.delivery, Delivery::Poll)
     }
 
-    /// The parameters, but for who the client is.
+    /// The parameters, without those that identify the client.
     pub(crate) fn form(
         &self,
         rules: &Rules,
@@ -239,7 +239,7 @@ fn text_of(secret: &Secret<String>) -> &str {
 #[derive(Debug, Clone)]
 pub(crate) struct Sent {
     pub(crate) request: BackchannelAuthentication,
-    /// Of a request that is answered by a notification.
+    /// The notification token, if the server sends a notification.
     pub(crate) notification_token: Option<Secret<String>>,
     pub(crate) signed: Option<Secret<String>>,
 }

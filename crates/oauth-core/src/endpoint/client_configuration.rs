@@ -15,7 +15,7 @@ use crate::error::{Error, ProtocolViolation};
 use crate::registered_client::{Before, RegisteredClient};
 use crate::token::Tokens;
 
-/// Reads what a client is registered with. What comes back replaces what is stored: the server may have changed
+/// Reads the registration of a client. The response replaces what is stored: the server may have changed
 /// the registration access token, the secret, or anything else.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -24,7 +24,7 @@ pub struct ReadRegistration {
     pub client: RegisteredClient,
 }
 
-/// Replaces what a client is registered with. What comes back replaces what is stored.
+/// Replaces the registration of a client. The response replaces what is stored.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct UpdateRegistration {
@@ -34,8 +34,7 @@ pub struct UpdateRegistration {
     pub metadata: ClientMetadata,
 }
 
-/// Deletes a client at the server, with its grants and tokens. It consumes the client: its stored record
-/// is to be deleted, too.
+/// Deletes a client at the server, with its grants and tokens. It consumes the client: delete the stored record too.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct DeleteRegistration {
@@ -58,7 +57,7 @@ impl UpdateRegistration {
 }
 
 impl DeleteRegistration {
-    /// A request for this client's registration.
+    /// A request to delete this client's registration.
     pub const fn new(client: RegisteredClient) -> Self {
         Self { client }
     }
@@ -120,7 +119,7 @@ impl Endpoint for DeleteRegistration {
     }
 }
 
-/// A request to where this client is managed, with its registration access token.
+/// A request to the URL where this client is managed, with its registration access token.
 fn managed(
     cx: &Context<'_>,
     client: &RegisteredClient,

@@ -1,4 +1,4 @@
-//! `POST {device_authorization_endpoint}`: requests a code for the person to enter on another device.
+//! `POST {device_authorization_endpoint}`: requests a code for the user to enter on another device.
 //!
 //! RFC 8628 <https://www.rfc-editor.org/rfc/rfc8628#section-3.1>, reply section 3.2
 
@@ -17,39 +17,39 @@ use crate::url::Url;
 /// The default polling interval, in seconds (section 3.2).
 const INTERVAL: u64 = 5;
 
-/// The longest code that a person can be asked to enter, in characters.
+/// The longest code that a user can be asked to enter, in characters.
 const MAX_USER_CODE: usize = 64;
 
-/// Asks for a code that a person enters on another device.
+/// Requests a code that the user enters on another device.
 #[derive(Debug, Clone, Default)]
 pub struct DeviceAuthorization {
     token_request: TokenRequest,
 }
 
-/// What to show to the person, and what to ask the token endpoint with meanwhile.
+/// The server's response: what to show to the user, and the code with which the token endpoint is polled.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DeviceCode {
-    /// What the client polls the token endpoint with. Never show it.
+    /// The code with which the client polls the token endpoint. Never show it.
     pub device_code: Secret<String>,
-    /// What the person enters: visible ASCII and spaces, safe to print on a terminal.
+    /// The code that the user enters: visible ASCII and spaces, safe to print on a terminal.
     pub user_code: String,
-    /// Where the person enters it. Unless rules are strict, `verification_url` is read too, as the drafts of RFC 8628
-    /// and Google name it.
+    /// The URL at which the user enters the code. Unless rules are strict, `verification_url` is accepted too, the name
+    /// in drafts of RFC 8628 and at Google.
     pub verification_uri: Url,
-    /// The same with the code in it, for a QR code. The code is shown all the same (section 3.3.1). One of another
-    /// origin than `verification_uri` is left out: the person could not tell where it leads (RFC 10027).
+    /// The same URL with the code in it, for a QR code. Show the code anyway (section 3.3.1). A URL on another origin
+    /// than `verification_uri` is left out, because the user could not see where it leads (RFC 10027).
     pub verification_uri_complete: Option<Url>,
     /// The lifetime of both codes in seconds, from the response.
     pub expires_in: u64,
-    /// When both codes end: the prompt is to be taken away then, and a new one made only if the person wishes.
+    /// When both codes expire: remove the prompt then, and request a new code only if the user wants one.
     pub expires_at: UnixTime,
     /// The polling interval in seconds: at least 1, and at most the lifetime of the codes.
     pub interval: u64,
 }
 
 impl DeviceAuthorization {
-    /// For what is `asked`: a [`TokenRequest`], or a scope alone.
+    /// A request for the tokens described by a [`TokenRequest`], or just a scope.
     pub fn new(token_request: impl Into<TokenRequest>) -> Self {
         Self {
             token_request: token_request.into(),
@@ -58,11 +58,11 @@ impl DeviceAuthorization {
 }
 
 impl DeviceCode {
-    /// What to tell the person, in three sentences of English: what the code is for, where to enter it, and not to
-    /// enter a code that somebody else has sent (RFC 10027: the context stays visible). `purpose` is what happens
-    /// if the person agrees, such as `sign in to example-cli on build-7`; control characters of it are dropped.
+    /// The prompt for the user, in three English sentences: what the code is for, where to enter it, and not to enter a
+    /// code that someone else has sent (RFC 10027: the context stays visible). `purpose` is what happens if the user
+    /// agrees, such as `sign in to example-cli on build-7`; its control characters are dropped.
     ///
-    /// Nothing is opened: that is for the caller, once the person has seen the prompt.
+    /// No browser is opened: the caller may do that once the user has seen the prompt.
     pub fn prompt(&self, purpose: &str) -> String {
         let purpose: String = purpose.chars().filter(|c| !c.is_control()).collect();
         let purpose = match purpose.trim() {
@@ -102,7 +102,7 @@ impl Endpoint for DeviceAuthorization {
         if user_code.len() > MAX_USER_CODE || !user_code.bytes().all(is_shown) {
             return Err(reply.malformed("user_code"));
         }
-        // The person is sent there: no script, and nobody in between.
+        // The user is sent there: it must not be a script, nor plain http that others can read or change.
         let page = |member: &str| {
             let refused = |why: &str| {
                 let detail = format!("{member} is {why}");
@@ -117,7 +117,7 @@ impl Endpoint for DeviceAuthorization {
         let expires_in = reply.seconds(&object, "expires_in")?;
         let expires_in = expires_in.ok_or_else(|| reply.malformed("expires_in"))?;
         let interval = reply.seconds(&object, "interval")?.unwrap_or(INTERVAL);
-        // Google and others answer as the drafts of RFC 8628 had it.
+        // Google and others still answer as in the drafts of RFC 8628.
         let is_of_a_draft = object.get("verification_uri").is_none()
             && object.get("verification_url").is_some()
             && !cx.server.rules().is_strict();
@@ -160,7 +160,7 @@ mod tests {
             .unwrap())
     }
 
-    /// The reply of section 3.2, with these members in place of its own.
+    /// The reply of section 3.2, with these members instead of its own.
     fn told(members: &[(&str, &str)]) -> Result<DeviceCode, Error> {
         let own = [
             ("device_code", r#""GmRhmhcxhwAzkoEqiMEg""#),
@@ -260,7 +260,7 @@ mod tests {
             code(by_rules(Strictness::Strict)).unwrap_err(),
             "reply.shape"
         );
-        // That of the standard counts.
+        // The member of the standard takes precedence.
         let both = told(&[("verification_url", r#""https://evil.example/""#)]).unwrap();
         assert_eq!(both.verification_uri.as_str(), "https://example.com/device");
     }

@@ -31,21 +31,19 @@ const JWT: &str = "application/token-introspection+jwt";
 pub struct Introspection {
     /// The token in question.
     pub token: Secret<String>,
-    /// Which kind it is, to save the server a search.
+    /// The kind of token, to save the server a search.
     pub hint: Option<TokenKind>,
-    /// How the response is signed; a plain one is then refused. `None` asks for JSON, which nothing but TLS
-    /// vouches for.
+    /// How the response must be signed; a plain one is then refused. `None` requests JSON, which only TLS protects.
     pub signed: Option<SignedResponse>,
 }
 
-/// What a signed response has to be like, as the client is registered (RFC 9701 section 6).
+/// The required form of a signed response, as the client is registered (RFC 9701 section 6).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SignedResponse {
     /// `introspection_signed_response_alg`, or several; `RS256` by default.
     pub algs: Vec<Alg>,
-    /// The required `aud`: the name that the server has for this resource server. `None` stands for the
-    /// client id.
+    /// The required `aud`: the server's name for this resource server. `None` means the client id.
     pub audience: Option<String>,
     /// `introspection_encrypted_response_alg` and `_enc`: a response that is not encrypted is then refused.
     pub encryption: Option<ResponseEncryption>,
@@ -62,7 +60,7 @@ impl Default for SignedResponse {
 }
 
 impl SignedResponse {
-    /// Whether the server offers such responses, as far as its metadata say (RFC 9701 section 7).
+    /// Checks that the server offers such responses, as far as its metadata says (RFC 9701 section 7).
     fn check(&self, server: &Server) -> Result<(), Error> {
         let offers = |member: &str, wanted: &[&str]| {
             let listed = server.named_list(&format!("introspection_{member}_values_supported"));
@@ -96,14 +94,14 @@ impl Introspection {
         }
     }
 
-    /// Asks for a signed response, and takes no other (RFC 9701).
+    /// Requests a signed response, and accepts no other (RFC 9701).
     #[must_use]
     pub fn signed(mut self, signed: SignedResponse) -> Self {
         self.signed = Some(signed);
         self
     }
 
-    /// Says which kind it is, or leaves it to the server to find out.
+    /// Sets the kind of the token, or leaves it to the server to find out.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Option<TokenKind>>) -> Self {
         self.hint = hint.into();
@@ -111,14 +109,14 @@ impl Introspection {
     }
 }
 
-/// What the server says about a token (RFC 7662 section 2.2).
+/// The state of a token according to the server (RFC 7662 section 2.2).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum TokenState {
-    /// The token is active; with the members that the server sent.
+    /// The token is active; with the attributes that the server sent.
     Active(Box<ActiveToken>),
-    /// Expired, revoked, unknown, or not for this caller: the server does not say which, and nothing else it
-    /// says may be trusted.
+    /// Expired, revoked, unknown, or not for this caller: the server does not say which, and other members of the
+    /// response are not trusted.
     Inactive,
 }
 
@@ -146,18 +144,18 @@ pub struct ActiveToken {
     pub audience: Vec<String>,
     /// `iss`
     pub issuer: Option<String>,
-    /// Of a refresh token: when it ends if nobody uses it before, from `refresh_token_timeout`
-    /// (draft-ietf-oauth-refresh-token-expiration-03 section 7). Asking is no use of it.
+    /// For a refresh token: when it expires if it is not used before, from `refresh_token_timeout`
+    /// (draft-ietf-oauth-refresh-token-expiration-03 section 7). Introspection does not count as use.
     pub refresh_token_use_by: Option<UnixTime>,
     /// When the authorization ends, from `authorization_expires_in`.
     pub authorization_until: Option<UnixTime>,
-    /// Members RFC 7662 does not define, as far as they fit in 256 KiB.
+    /// The members that RFC 7662 does not define, as far as they fit in 256 KiB.
     pub extra: Extra,
     /// Whether some of them did not fit.
     pub(crate) is_cut: bool,
 }
 
-/// The request and its response. `flow::introspection` reads on.
+/// The request and its response, which `flow::introspection` processes further.
 #[derive(Debug)]
 pub(crate) struct Introspect(pub(crate) Introspection);
 
@@ -165,7 +163,7 @@ pub(crate) struct Introspect(pub(crate) Introspection);
 #[derive(Debug)]
 pub(crate) enum Response {
     Plain(TokenState),
-    /// A JWT, which is still to be verified.
+    /// A JWT, which still has to be verified.
     Jwt(Secret<String>),
 }
 
@@ -218,14 +216,14 @@ impl Endpoint for Introspect {
     }
 }
 
-/// What a response says, of whichever form, that came `now`.
+/// The token state in a response of either form, received `now`.
 pub(crate) fn state(mut object: Object<'_>, now: UnixTime) -> Result<TokenState, Error> {
     match object.take("active") {
         Some(Json::Bool(true)) => {
             active(object, now).map(|token| TokenState::Active(Box::new(token)))
         }
         Some(Json::Bool(false)) => Ok(TokenState::Inactive),
-        // "Boolean indicator" (2.2): a text or a number is no permission.
+        // "Boolean indicator" (2.2): a string or a number does not count.
         _ => Err(Error::from(ProtocolViolation::IntrospectionShape).about("active")),
     }
 }
@@ -274,8 +272,8 @@ fn active(mut object: Object<'_>, now: UnixTime) -> Result<ActiveToken, Error> {
     Ok(token)
 }
 
-/// When the lifetime ends that a response names. One that cannot be read is no reason to doubt the token, and stays
-/// among the members that RFC 7662 does not define.
+/// The end of a lifetime that a response names. A malformed one is not a reason to doubt the token, and stays among the
+/// members that RFC 7662 does not define.
 fn end_of(object: &mut Object<'_>, member: &str, now: UnixTime) -> Option<UnixTime> {
     let lifetime = object.get(member).and_then(seconds)?;
     object.take(member);

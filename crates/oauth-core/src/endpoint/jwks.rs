@@ -15,11 +15,11 @@ use crate::http::header::CACHE_CONTROL;
 use crate::jose::KeySet;
 use crate::server::EndpointKind;
 
-/// Fetches the keys.
+/// Fetches the server's public keys.
 #[derive(Debug, Clone, Copy)]
 pub struct Jwks;
 
-/// Keys, and for how long the server wants them to be kept.
+/// The keys, and how long the server lets them be cached.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct FetchedKeys {
@@ -51,7 +51,7 @@ impl Endpoint for Jwks {
     }
 }
 
-/// What one `Cache-Control` field says of age.
+/// The maximum age in one `Cache-Control` field.
 fn max_age(field: &str) -> Option<Duration> {
     let of = |directive: &str| {
         let directive = directive.trim().to_ascii_lowercase();

@@ -23,7 +23,7 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// The metadata document of `issuer` at `place`. Both are then pinned.
+    /// Fetches the metadata document of `issuer` from the URL `place`. Both are then fixed.
     pub const fn new(issuer: Issuer, place: Url) -> Self {
         Self { issuer, place }
     }

@@ -1,6 +1,7 @@
 //! `GET {origin}/.well-known/oauth-protected-resource{path}`: fetches the metadata of a protected resource.
 //!
-//! What it says is parsed, and its `resource` compared with the requested one (section 3.3), in `protected_resource.rs`.
+//! The document is parsed, and its `resource` compared with the requested one (section 3.3), in
+//! `protected_resource.rs`.
 //!
 //! RFC 9728 <https://www.rfc-editor.org/rfc/rfc9728#section-3>
 
@@ -10,7 +11,7 @@ use crate::http::StatusCode;
 use crate::json::{Map, Value};
 use crate::url::Url;
 
-/// Fetches one document. `ProtectedResource` checks whose it is (RFC 9728 section 3.3).
+/// Fetches one document. `ProtectedResource` checks its `resource` (RFC 9728 section 3.3).
 #[derive(Debug, Clone)]
 pub(crate) struct ResourceMetadata {
     pub(crate) place: Url,

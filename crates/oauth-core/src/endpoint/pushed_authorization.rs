@@ -1,7 +1,7 @@
-//! `POST {pushed_authorization_request_endpoint}`: sends the authorization request to the server before the person
-//! goes there.
+//! `POST {pushed_authorization_request_endpoint}`: sends the authorization request to the server before the user goes
+//! there.
 //!
-//! The core never compares the end of a `request_uri` with the clock: the host gets `expires_in` as
+//! The core never compares the expiry of a `request_uri` with the clock: the host gets `expires_in` as
 //! [`Authorization::expires_in`](crate::flow::authorization::Authorization::expires_in), and the server refuses a
 //! `request_uri` that has expired. Whether a request is pushed is decided in `flow/authorization/begin.rs`.
 //!
@@ -16,18 +16,18 @@ use crate::json::Json;
 use crate::secret::Secret;
 use crate::server::EndpointKind;
 
-/// Hands over the parameters of one authorization request.
+/// Pushes the parameters of one authorization request.
 #[derive(Debug, Clone)]
 pub(crate) struct PushedAuthorization {
-    /// All of them but `client_id`, which the client's authentication brings.
+    /// All parameters except `client_id`, which the client's authentication adds.
     pub(crate) form: Form,
 }
 
-/// What stands for the parameters from now on.
+/// The reference that replaces the parameters.
 #[derive(Debug, Clone)]
 pub(crate) struct Pushed {
     pub(crate) request_uri: Secret<String>,
-    /// In seconds.
+    /// The lifetime of the reference in seconds.
     pub(crate) expires_in: u64,
 }
 

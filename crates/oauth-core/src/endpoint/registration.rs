@@ -18,20 +18,20 @@ use crate::secret::Secret;
 use crate::server::EndpointKind;
 use crate::token::Tokens;
 
-/// Makes a client known to the server, which gives it an id, and a secret if it needs one.
+/// Registers a client at the server, which issues it an id, and a secret if it needs one.
 ///
-/// If the reply is lost, the server may keep a client that no application knows.
+/// If the reply is lost, the server may have a client that no application knows.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Registration {
-    /// What the client says about itself.
+    /// The client's metadata.
     pub metadata: ClientMetadata,
-    /// The initial access token, where the server does not let every client register (section 3).
+    /// The initial access token, if the server does not let every client register (section 3).
     pub initial_access_token: Option<Secret<String>>,
 }
 
 impl Registration {
-    /// With these metadata, at a server that lets every client register.
+    /// A registration with this metadata, at a server that lets every client register.
     pub const fn new(metadata: ClientMetadata) -> Self {
         Self {
             metadata,
@@ -39,7 +39,7 @@ impl Registration {
         }
     }
 
-    /// With an initial access token (RFC 7591 section 3).
+    /// Adds an initial access token (RFC 7591 section 3).
     #[must_use]
     pub fn initial_access_token(mut self, token: impl Into<Option<Secret<String>>>) -> Self {
         self.initial_access_token = token.into();

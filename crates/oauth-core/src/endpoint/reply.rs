@@ -17,7 +17,7 @@ use crate::secret::Secret;
 /// The largest reply that is read, in bytes.
 pub const MAX_REPLY: usize = 1 << 20;
 
-/// A reply, read by the rules of the server that it came from.
+/// A reply, read by the rules of the server that sent it.
 #[derive(Debug, Clone, Copy)]
 pub struct Reply<'a> {
     response: &'a Response<Bytes>,
@@ -48,7 +48,7 @@ impl<'a> Reply<'a> {
         self.response.headers()
     }
 
-    /// The body as it came.
+    /// The body as it was received.
     pub fn body(&self) -> &'a Bytes {
         self.response.body()
     }
@@ -57,14 +57,13 @@ impl<'a> Reply<'a> {
     /// the status (RFC 6749 section 5.2; GitHub and Slack send 200).
     ///
     /// # Errors
-    /// `denied.*` for a refusal; `reply.*` for what cannot be read, `reply.shape` for JSON that is no
-    /// object.
+    /// `denied.*` for a refusal; `reply.*` for an unreadable reply, `reply.shape` for JSON that is not an object.
     pub fn object(&self) -> Result<Object<'a>, Error> {
         self.object_of(ProtocolViolation::ReplyShape)
     }
 
-    /// What the server refused with: an OAuth error if there is one, else the bare status. For
-    /// replies that are not what was asked for.
+    /// The server's refusal: an OAuth error if there is one, else the bare status. For replies that are not what was
+    /// requested.
     pub fn oauth_error(&self) -> Error {
         if self.status().is_redirection() {
             return ProtocolViolation::ReplyRedirect.into();
@@ -82,7 +81,7 @@ impl<'a> Reply<'a> {
         essence(self.headers()) == media
     }
 
-    /// A successful reply whose body is a token; `shape` is the fault of one that cannot be.
+    /// A successful reply whose body is a token; `shape` is the error for one that cannot be a token.
     pub(crate) fn token_of(&self, shape: ProtocolViolation) -> Result<Secret<String>, Error> {
         if self.status() != StatusCode::OK {
             return Err(self.oauth_error());
@@ -99,8 +98,8 @@ impl<'a> Reply<'a> {
         Error::from(ProtocolViolation::ReplyShape).about(member)
     }
 
-    /// Whole seconds, rounded up: anyone who asks too early is told to slow down. A number in a text is one unless the
-    /// rules are strict; nothing is where the member is not there.
+    /// Whole seconds, rounded up, because a client that asks too early must slow down. Unless the rules are strict, a
+    /// number in a string is accepted; `None` if the member is missing.
     pub(crate) fn seconds(&self, object: &Object<'_>, member: &str) -> Result<Option<u64>, Error> {
         let read = match object.get(member) {
             None => return Ok(None),
@@ -111,7 +110,7 @@ impl<'a> Reply<'a> {
         read.map(Some).ok_or_else(|| self.malformed(member))
     }
 
-    /// [`Self::object`] of a reply whose status has to be this one, by strict rules, and not 200.
+    /// The same as [`Self::object`], for a reply that must have this status instead of 200 if the rules are strict.
     ///
     /// # Errors
     /// Those of [`Self::object`].
@@ -119,12 +118,12 @@ impl<'a> Reply<'a> {
         self.read(status, ProtocolViolation::ReplyShape)
     }
 
-    /// [`Self::object`], where a body that is well-formed but no object has a fault of its own.
+    /// The same as [`Self::object`], with `shape` as the error for a well-formed body that is not an object.
     pub(crate) fn object_of(&self, shape: ProtocolViolation) -> Result<Object<'a>, Error> {
         self.read(StatusCode::OK, shape)
     }
 
-    /// [`Self::object_of`] of a reply whose status has to be this one, by strict rules.
+    /// The same as [`Self::object_of`], for a reply that must have this status if the rules are strict.
     pub(crate) fn object_of_status(
         &self,
         status: StatusCode,
@@ -149,8 +148,8 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// What the reply says went wrong: an OAuth error, or whatever else stands in its place. Silence,
-    /// `null`, `false` and an empty text are no error.
+    /// The error in a reply: an OAuth error, or something in its place. No member, `null`, `false` and an empty string
+    /// are not errors.
     fn denial(&self, object: &Object<'_>) -> Option<Error> {
         if let Some(code) = self.rules.failed_status(object) {
             let text = |name| object.get(name).and_then(Json::as_str);
@@ -182,7 +181,7 @@ impl<'a> Reply<'a> {
         })
     }
 
-    /// A refusal of this code.
+    /// A refusal with this code.
     fn coded(&self, object: &Object<'_>, code: &str, described: Option<&str>) -> Error {
         let description = described.or_else(|| words::description(object));
         let (mut extra, _) = object.to_map_within(words::MAX_MEMBERS);
@@ -239,7 +238,7 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// Reads the body as an object; `shape` is the fault of a body that is well-formed but no object.
+    /// Reads the body as an object; `shape` is the error for a well-formed body that is not an object.
     fn parse(&self, shape: ProtocolViolation) -> Result<Object<'a>, Error> {
         if self.body().len() > MAX_REPLY {
             return Err(ProtocolViolation::ReplyTooLarge.into());
@@ -260,7 +259,7 @@ impl<'a> Reply<'a> {
             return Err(shape.into());
         }
         match media {
-            // RFC 8414 and RFC 7662 ask for a JSON object; only token endpoints are known to slip.
+            // RFC 8414 and RFC 7662 require a JSON object; only token endpoints are known to send a form.
             Media::Form
                 if !matches!(
                     shape,
@@ -293,15 +292,15 @@ fn first_scheme(headers: &HeaderMap) -> Option<String> {
         .map(|challenge| challenge.scheme)
 }
 
-/// How a reply's body is written.
+/// The format of a reply's body.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Media {
     Json,
     Form,
 }
 
-/// The media type in lower case, without its parameters. A field that stands twice, which proxies
-/// and browsers join with a comma, has to say the same each time; else all of it is shown.
+/// The media type in lower case, without its parameters. A field that occurs twice, which proxies and browsers join
+/// with a comma, must have the same value each time; otherwise the whole text is returned.
 fn essence(headers: &HeaderMap) -> String {
     let fields = headers.get_all(CONTENT_TYPE).iter();
     let all: Vec<_> = fields

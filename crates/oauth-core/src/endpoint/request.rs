@@ -16,16 +16,16 @@ use crate::url::Url;
 pub struct EndpointRequest {
     /// The HTTP method.
     pub method: Method,
-    /// Where it goes.
+    /// Where the request goes.
     pub target: Target,
-    /// The media types that are understood, for the `Accept` header.
+    /// The accepted media types, for the `Accept` header.
     pub accept: &'static str,
-    /// What it carries.
+    /// What the request carries.
     pub body: Body,
-    /// What proves who sends it.
+    /// How the sender is authenticated.
     pub auth: Auth,
     /// Whether the client's DPoP key, if it has one, signs a proof for this request (RFC 9449
-    /// section 5). Where the request carries a token, the token's type decides.
+    /// section 5). If the request carries a token, the token's type decides.
     pub proof: ProofOfPossession,
 }
 
@@ -44,36 +44,36 @@ pub enum Target {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Body {
-    /// Nothing.
+    /// No body.
     None,
     /// `application/x-www-form-urlencoded`.
     Form(Form),
-    /// The parameters of a form in the query of the URL, for a server that takes them there alone.
+    /// The parameters of a form in the query of the URL, for a server that accepts them only there.
     Query(Form),
-    /// The parameters of a form as members of a JSON object: each may stand once.
+    /// The parameters of a form as members of a JSON object: each may occur only once.
     FormAsJson(Form),
     /// `application/json`, as it is.
     Json(Secret<String>),
 }
 
-/// What proves who sends a request.
+/// How the sender of a request is authenticated.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Auth {
-    /// Nothing.
+    /// No authentication.
     None,
-    /// The client's authentication; a public client names itself only. `purpose` is the grant type
-    /// or the endpoint's name: some servers want other credentials for one of them.
+    /// The client's authentication; a public client only sends its id. `purpose` is the grant type or the endpoint's
+    /// name: some servers require other credentials for one of them.
     Client {
-        /// A fixed name for what is asked for.
+        /// A fixed name for what is requested.
         purpose: &'static str,
     },
-    /// The same, and public clients are refused, as client_credentials does (RFC 6749 section 4.4).
+    /// The same, but public clients are refused, as for client_credentials (RFC 6749 section 4.4).
     ConfidentialClient {
-        /// A fixed name for what is asked for.
+        /// A fixed name for what is requested.
         purpose: &'static str,
     },
-    /// An access token, in the way of its type (RFC 6750, RFC 9449 section 7). One that belongs to
+    /// An access token, sent according to its type (RFC 6750, RFC 9449 section 7). One that belongs to
     /// another client or server is refused; one of [`Tokens::bearer`] belongs to no client.
     Token(Arc<Tokens>),
 }
@@ -82,15 +82,15 @@ pub enum Auth {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ProofOfPossession {
-    /// It is not.
+    /// The request is not signed.
     #[default]
     None,
-    /// It is, if the client has one.
+    /// The request is signed, if the client has a DPoP key.
     Dpop,
 }
 
 impl EndpointRequest {
-    /// A request that carries nothing and proves nothing.
+    /// A request without body, authentication or proof.
     pub fn new(method: Method, target: impl Into<Target>) -> Self {
         Self {
             method,
@@ -102,47 +102,47 @@ impl EndpointRequest {
         }
     }
 
-    /// A document to be fetched, without authentication.
+    /// A `GET` request for a document, without authentication.
     pub fn get(target: impl Into<Target>) -> Self {
         Self::new(Method::GET, target)
     }
 
-    /// A form to be posted with the client's authentication, see [`Auth::Client`].
+    /// A `POST` request of a form, with the client's authentication, see [`Auth::Client`].
     pub fn post(target: impl Into<Target>, purpose: &'static str, form: Form) -> Self {
         Self::new(Method::POST, target)
             .body(Body::Form(form))
             .auth(Auth::Client { purpose })
     }
 
-    /// Understands these media types.
+    /// Sets the accepted media types.
     #[must_use]
     pub const fn accept(mut self, media_types: &'static str) -> Self {
         self.accept = media_types;
         self
     }
 
-    /// Carries this.
+    /// Sets the body.
     #[must_use]
     pub fn body(mut self, body: Body) -> Self {
         self.body = body;
         self
     }
 
-    /// Proves who sends it in this way.
+    /// Sets how the sender is authenticated.
     #[must_use]
     pub fn auth(mut self, auth: Auth) -> Self {
         self.auth = auth;
         self
     }
 
-    /// Is signed with the client's DPoP key, if it has one.
+    /// Sets whether the client's DPoP key, if it has one, signs a proof for the request.
     #[must_use]
     pub const fn proof(mut self, proof: ProofOfPossession) -> Self {
         self.proof = proof;
         self
     }
 
-    /// The parameters of its form, without the client's credentials.
+    /// The parameters of the form, without the client's credentials.
     pub const fn form(&self) -> Option<&Form> {
         match &self.body {
             Body::Form(form) | Body::Query(form) | Body::FormAsJson(form) => Some(form),

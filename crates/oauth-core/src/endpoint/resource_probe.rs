@@ -1,5 +1,5 @@
-//! `GET {resource}` without a token, to learn whether an API wants one and what its challenge says. The challenge to a
-//! request with a token is judged in `flow/resource/challenge_verdict.rs`.
+//! `GET {resource}` without a token, to learn whether an API requires one and what its challenge says. The challenge to
+//! a request with a token is evaluated in `flow/resource/challenge_verdict.rs`.
 //!
 //! RFC 9728 <https://www.rfc-editor.org/rfc/rfc9728#section-5>
 
@@ -22,7 +22,7 @@ pub(crate) enum ProbeResult {
     Challenge(Vec<Vec<u8>>),
     /// A success, a 405 or a 406, without a challenge: the API needs no token.
     Served,
-    /// Any other reply: it does not say whether the API wants a token.
+    /// Any other reply: it does not show whether the API requires a token.
     Nothing,
 }
 
@@ -30,7 +30,7 @@ impl Endpoint for ResourceProbe {
     const NAME: &'static str = "resource";
     type Output = ProbeResult;
 
-    /// Asks for JSON: an API that needs no token would otherwise begin an event stream, which never ends.
+    /// Requests JSON: an API that needs no token would otherwise begin an event stream, which never ends.
     fn request(&self, _: &Context<'_>) -> Result<EndpointRequest, Error> {
         Ok(EndpointRequest::get(&self.resource).accept("application/json"))
     }

@@ -14,18 +14,18 @@ use crate::token::{RefreshToken, TokenKind, Tokens};
 
 /// Asks the server to revoke one token.
 ///
-/// `Ok` means the token is unusable, or never was usable: the server answers both alike.
+/// `Ok` means that the token is no longer valid, or never was: the server answers both alike.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Revocation {
-    /// The token to be forgotten.
+    /// The token to revoke.
     pub token: Secret<String>,
-    /// Which kind it is, to save the server a search.
+    /// The kind of token, to save the server a search.
     pub hint: Option<TokenKind>,
 }
 
 impl Revocation {
-    /// A request about this token, of any kind.
+    /// A request to revoke this token, of any kind.
     pub fn new(token: impl Into<Secret<String>>) -> Self {
         Self {
             token: token.into(),
@@ -33,16 +33,16 @@ impl Revocation {
         }
     }
 
-    /// Says which kind it is, or leaves it to the server to find out.
+    /// Sets the kind of the token, or leaves it to the server to find out.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Option<TokenKind>>) -> Self {
         self.hint = hint.into();
         self
     }
 
-    /// Of the refresh token, with which the server forgets the access tokens too ("SHOULD also
-    /// invalidate all access tokens based on the same authorization grant", section 2.1), or else of
-    /// that one.
+    /// A request to revoke the refresh token, and with it the access tokens ("SHOULD also
+    /// invalidate all access tokens based on the same authorization grant", section 2.1); without a refresh token, the
+    /// access token.
     pub fn of(tokens: &Tokens) -> Self {
         match &tokens.refresh_token {
             Some(token) => Self::from(token),

@@ -34,7 +34,7 @@ pub struct Token<G> {
 }
 
 impl<G: Grant> Token<G> {
-    /// The exchange of `grant` for what is `asked`.
+    /// The exchange of `grant` for the requested tokens.
     pub const fn new(grant: G, token_request: TokenRequest) -> Self {
         Self {
             grant,
@@ -60,7 +60,7 @@ impl<G: Grant> Endpoint for Token<G> {
         {
             return renewal::request(renewal, token, cx.at.now());
         }
-        // "it MUST be the same key" (RFC 9449 section 5): with another one the server may end the grant.
+        // "it MUST be the same key" (RFC 9449 section 5): with another one the server may revoke the grant.
         if let Some(bound) = self
             .grant
             .refresh_token()
@@ -169,7 +169,7 @@ pub(crate) fn tokens(
         && old.is_none_or(|old| old.renews != Renews::AsRefreshToken)
         && cx.server.renewal(expires_in).is_some()
     {
-        // Renewed by itself, and so for as long as it lasts.
+        // Renewed with itself, and so only as long as it is valid.
         renews = Renews::ByItself(expires_in);
         renewed = Some(access_token.clone());
         bounds.use_by = expires_in.map(|seconds| now.after(Duration::from_secs(seconds)));
@@ -259,7 +259,7 @@ fn access_token(object: &mut Object<'_>) -> Result<Secret<String>, Error> {
     })
 }
 
-/// It is kept among the members of its own; several vendors leave it out.
+/// Checks the type of the issued token, which stays in `extra`; several vendors leave it out.
 fn issued_token_type(
     object: &Object<'_>,
     rules: &Rules,
@@ -276,7 +276,7 @@ fn issued_token_type(
     }
 }
 
-/// A text of visible ASCII and space (`VSCHAR`, RFC 6749 appendix A); empty counts as absent.
+/// A string of visible ASCII and space (`VSCHAR`, RFC 6749 appendix A); empty counts as absent.
 fn optional_secret(object: &mut Object<'_>, member: &str) -> Result<Option<Secret<String>>, Error> {
     match object.take(member) {
         None => Ok(None),
@@ -286,7 +286,7 @@ fn optional_secret(object: &mut Object<'_>, member: &str) -> Result<Option<Secre
     }
 }
 
-/// Looks at every byte, so that the compiler can look at many at once.
+/// Checks every byte, so that the compiler can check many at once.
 fn is_vschar(text: &str) -> bool {
     text.bytes()
         .fold(true, |sound, b| sound & (0x20..=0x7e).contains(&b))
@@ -295,7 +295,7 @@ fn is_vschar(text: &str) -> bool {
 /// `b64token` (RFC 6750 section 2.1). Likewise: a JWT is long.
 fn is_token68(token: &str) -> bool {
     let body = token.trim_end_matches('=');
-    // `-./0123456789` stand in a row.
+    // `-./0123456789` are consecutive.
     let is_char = |b: u8| {
         (b'-'..=b'9').contains(&b)
             | b.is_ascii_alphabetic()
@@ -306,8 +306,8 @@ fn is_token68(token: &str) -> bool {
     !body.is_empty() && body.bytes().fold(true, |sound, b| sound & is_char(b))
 }
 
-/// A client with a DPoP key takes nothing less than a token bound to it: "the client MUST discard the
-/// response" where that protection was asked for (RFC 9449 section 5).
+/// A client with a DPoP key accepts only a token bound to it: "the client MUST discard the
+/// response" if that protection was requested (RFC 9449 section 5).
 fn token_type(
     object: &mut Object<'_>,
     grant: &dyn Grant,
@@ -344,7 +344,7 @@ fn granted(
     let delimiter = rules.reply_scope_delimiter();
     match object.take("scope") {
         None => Ok(None),
-        // What was asked for, as nearly every server says: there is nothing to read.
+        // The requested scope, as nearly every server returns: there is nothing to parse.
         Some(Json::String(text)) if text == token_request.as_str() && delimiter == ' ' => {
             Ok(Some(token_request.clone()))
         }
@@ -380,11 +380,11 @@ fn granted(
     }
 }
 
-/// The longest granted scope that is kept whole, in bytes: it is stored with every copy of the
+/// The longest granted scope that is kept in full, in bytes: it is stored with every copy of the
 /// tokens.
 const MAX_SCOPE: usize = 64 << 10;
 
-/// The names a scope may hold, of no more than [`MAX_SCOPE`] bytes.
+/// The valid names, of no more than [`MAX_SCOPE`] bytes in total.
 fn sound_names<'a>(names: impl Iterator<Item = &'a str>, warnings: &mut Vec<Warning>) -> Scope {
     let (mut left, mut is_whole) = (MAX_SCOPE, true);
     let sound = names.filter(|name| {
@@ -402,7 +402,7 @@ fn sound_names<'a>(names: impl Iterator<Item = &'a str>, warnings: &mut Vec<Warn
     scope
 }
 
-/// The member a name stands for, whatever its case and underscores.
+/// The member that a name means, whatever its case and underscores.
 fn snake_case(name: &str) -> Option<&'static str> {
     let plain = |name: &str| name.replace('_', "").to_ascii_lowercase();
     MEMBERS

@@ -15,19 +15,20 @@ use crate::token::Tokens;
 /// The media type of a response that is signed, encrypted or both (section 5.3.2).
 const JWT: &str = "application/jwt";
 
-/// Asks about the user of a sign-in, in the form that the client is registered with. `flow::userinfo` reads on.
+/// Requests the claims of the user of a sign-in, in the form for which the client is registered. `flow::userinfo`
+/// processes the response further.
 #[derive(Debug, Clone)]
 pub(crate) struct UserInfo {
-    /// The tokens of the sign-in: their access token goes with the request, in its header.
+    /// The tokens of the sign-in: their access token is sent in the header of the request.
     pub(crate) tokens: Arc<Tokens>,
 }
 
-/// What came.
+/// The response.
 #[derive(Debug)]
 pub(crate) enum Response {
-    /// A JSON object. Nothing but TLS says who has written it.
+    /// A JSON object. Only TLS shows who sent it.
     Plain(Claims),
-    /// A JWT, which is still to be decrypted and verified.
+    /// A JWT, which still has to be decrypted and verified.
     Jwt(Secret<String>),
 }
 

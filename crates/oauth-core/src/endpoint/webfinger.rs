@@ -1,4 +1,4 @@
-//! `GET https://{host}/.well-known/webfinger`: which issuer signs in the person of an identifier.
+//! `GET https://{host}/.well-known/webfinger`: finds the issuer that signs in the user with an identifier.
 //!
 //! OpenID Connect Discovery section 2 <https://openid.net/specs/openid-connect-discovery-1_0.html#IssuerDiscovery>,
 //! RFC 7033 <https://www.rfc-editor.org/rfc/rfc7033#section-4>
@@ -20,15 +20,15 @@ use crate::json::{Json, Object};
 use crate::server::Server;
 use crate::url::{Transport, Url};
 
-/// The relation of a link to an issuer: compared to the letter.
+/// The relation of a link to an issuer: compared exactly.
 const ISSUER: &str = "http://openid.net/specs/connect/1.0/issuer";
 /// The longest identifier, in bytes.
 const LONGEST: usize = 1024;
 
-/// What a person says of themselves before anybody knows where they sign in: something like an e-mail address, a
-/// host, or an `https` URL (section 2.1).
+/// What a user types before it is known where they sign in: something like an e-mail address, a host, or an `https` URL
+/// (section 2.1).
 ///
-/// The person who types it chooses the host of the request, so requests go to public addresses only.
+/// The user who types it chooses the host of the request, so requests go only to public addresses.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UserIdentifier {
     /// Normalized: an `acct` or `https` URI.
@@ -39,11 +39,11 @@ pub struct UserIdentifier {
 }
 
 impl UserIdentifier {
-    /// Reads what was typed by the rules of section 2.1.2: what has a user and a host and nothing else is an `acct`
-    /// URI (RFC 7565), all else without a scheme is an `https` URL; a fragment is left out.
+    /// Reads what was typed by the rules of section 2.1.2: a text of only a user and a host is an `acct` URI (RFC
+    /// 7565), anything else without a scheme is an `https` URL; a fragment is dropped.
     ///
     /// # Errors
-    /// `webfinger.identifier` for XRIs, other schemes, URLs with a user name, hosts that are no ASCII names, and
+    /// `webfinger.identifier` for XRIs, other schemes, URLs with a user name, hosts that are not ASCII names, and
     /// more than 1024 bytes.
     pub fn parse(text: &str) -> Result<Self, Error> {
         Self::parse_over(text, Transport::Https)
@@ -70,7 +70,7 @@ impl UserIdentifier {
             },
         }
         .ok_or_else(refused)?;
-        // An account is looked up over https; on this machine alone a test may do without.
+        // An account is looked up over https; only a test on this machine may use plain http.
         let is_local = transport == Transport::LoopbackHttp && origin.is_local();
         let scheme = match is_local {
             true => "http",
@@ -92,7 +92,7 @@ impl UserIdentifier {
         &self.resource
     }
 
-    /// Nothing of the host is used but where it is.
+    /// A configuration that uses only the address of the host.
     pub(crate) fn stranger(&self) -> Arc<ClientConfig> {
         let reach = match self.transport {
             Transport::Https => Reach::Public,
@@ -144,7 +144,7 @@ fn account(text: &str) -> Option<(String, Url)> {
     Some((format!("{resource}@{authority}"), origin))
 }
 
-/// A URL, whose path begins with a slash.
+/// The identifier as a URL, whose path begins with a slash, and the host that is asked.
 fn page(text: &str) -> Option<(String, Url)> {
     let url = Url::parse(text).ok()?;
     let tail = url.path_and_query();
@@ -154,13 +154,13 @@ fn page(text: &str) -> Option<(String, Url)> {
 }
 
 impl fmt::Debug for UserIdentifier {
-    /// Without the person.
+    /// Shows the identifier without the user.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("UserIdentifier").field(&self.host).finish()
     }
 }
 
-/// Asks the host of an identifier for the issuer of its person.
+/// Asks the host of an identifier for the issuer of its user.
 #[derive(Debug, Clone)]
 pub(crate) struct Webfinger {
     pub(crate) identifier: UserIdentifier,
@@ -203,8 +203,8 @@ impl Endpoint for Webfinger {
 }
 
 impl Webfinger {
-    /// An answer that says about whom it is, is about the person who was asked about: by the subject, or an alias of
-    /// it (RFC 7033 section 4.4.2).
+    /// Checks that an answer that names its subject is about the requested identifier: by the subject, or one of its
+    /// aliases (RFC 7033 section 4.4.2).
     fn check_subject(&self, document: &Object<'_>) -> Result<(), Error> {
         let Some(subject) = document.get("subject") else {
             return Ok(());

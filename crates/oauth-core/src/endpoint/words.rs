@@ -1,4 +1,5 @@
-//! The server's own words from an error reply that is not an OAuth error, for the developer who looks for the cause.
+//! The server's own words from an error reply that is not an OAuth error, for the developer who is looking for the
+//! cause.
 
 use crate::http::Response;
 use crate::http::header::CONTENT_TYPE;
@@ -7,11 +8,11 @@ use bytes::Bytes;
 use crate::error::ServerError;
 use crate::json::{Json, Object};
 
-/// The most memory that a refusal's members may take before secrets are cut out of them, in bytes.
+/// The most memory that a refusal's members may take before secrets are removed from them, in bytes.
 pub(super) const MAX_MEMBERS: usize = 64 << 10;
 
-/// The members that are kept of an error that is no OAuth error: Fitbit's, Facebook's and Google's
-/// own, those of web frameworks, and those of RFC 9457.
+/// The members that are kept of an error that is not an OAuth error: those of Fitbit, Facebook and Google, those of web
+/// frameworks, and those of RFC 9457.
 const KEPT: [&str; 10] = [
     "error",
     "errors",
@@ -25,14 +26,14 @@ const KEPT: [&str; 10] = [
     "title",
 ];
 
-/// Adds what an object without an OAuth error says.
+/// Adds the text and members of an object without an OAuth error.
 pub(super) fn of_object(said: ServerError, object: &Object<'_>) -> ServerError {
     let (mut extra, _) = object.to_map_within(MAX_MEMBERS);
     extra.retain(|name, _| KEPT.contains(&name.as_str()));
     said.described(description(object), None).with_extra(extra)
 }
 
-/// The sentence for people, wherever it stands.
+/// The sentence for people, from whichever member contains it.
 pub(super) fn description<'o>(object: &'o Object<'_>) -> Option<&'o str> {
     let sentence = |object: &'o Object<'_>| {
         ["error_description", "message", "detail", "title"]
@@ -47,7 +48,7 @@ pub(super) fn description<'o>(object: &'o Object<'_>) -> Option<&'o str> {
     sentence(object).or_else(nested)
 }
 
-/// Adds what a page for people says.
+/// Adds the text of a page for people.
 pub(super) fn of_page(said: ServerError, reply: &Response<Bytes>) -> ServerError {
     let media = reply.headers().get(CONTENT_TYPE);
     let media = media.map(|field| field.as_bytes().to_ascii_lowercase());
@@ -73,7 +74,7 @@ pub(super) fn of_page(said: ServerError, reply: &Response<Bytes>) -> ServerError
     said.page(&words)
 }
 
-/// The text of a page, a space for every tag; scripts and styles are left out with all they hold.
+/// The text of a page, with a space for every tag; scripts and styles are left out with their content.
 fn without_markup(page: &str) -> String {
     let mut text = String::with_capacity(page.len());
     let mut rest = page;
@@ -93,7 +94,7 @@ fn without_markup(page: &str) -> String {
     text
 }
 
-/// What follows the end tag of the element that `tag` begins.
+/// The text after the end tag of the element that `tag` begins.
 fn after_element<'p>(tag: &'p str, name: &str) -> &'p str {
     let mut rest = tag;
     while let Some((_, end)) = rest.split_once("</") {

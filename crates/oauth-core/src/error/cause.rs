@@ -7,7 +7,7 @@ use super::Loss;
 
 /// Why a request got no answer, with the transport's own error as source.
 ///
-/// The transport's error must name no query and no body: they hold codes and secrets.
+/// The transport's error must not contain a query or a body: they hold codes and secrets.
 #[derive(Clone)]
 pub struct Cause {
     delivery: Delivery,
@@ -15,7 +15,7 @@ pub struct Cause {
     source: Arc<dyn std::error::Error + Send + Sync>,
 }
 
-/// A reason in words. Unlike the standard library's, it shows itself as it is, without the tables that
+/// A reason in words. Unlike the standard library's, its `Debug` shows the text unescaped, without the tables that
 /// escaping needs.
 struct Said(Box<str>);
 
@@ -46,28 +46,28 @@ pub enum Delivery {
 }
 
 impl Cause {
-    /// The request certainly never left: no connection, no address, a signature that failed.
+    /// A cause for a request that was certainly never sent: no connection, no address, a failed signature.
     pub fn unsent(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::of(Delivery::Unsent, Loss::Unsent, source.into())
     }
 
-    /// The request may have arrived: a timeout, a connection cut while waiting.
+    /// A cause for a request that may have arrived: a timeout, a connection lost while waiting.
     pub fn unknown(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::of(Delivery::Unknown, Loss::Unknown, source.into())
     }
 
-    /// The reply was larger than the limit and was dropped unread.
+    /// A cause for a reply that was larger than the limit and was dropped.
     pub fn too_large() -> Self {
         let said = Said("the reply is larger than 1 MiB".into());
         Self::of(Delivery::TooLarge, Loss::Unknown, Box::new(said))
     }
 
-    /// [`Self::unsent`], for this reason.
+    /// The same as [`Self::unsent`], with this text as the reason.
     pub fn unsent_as(text: &str) -> Self {
         Self::of(Delivery::Unsent, Loss::Unsent, Box::new(Said(text.into())))
     }
 
-    /// [`Self::unknown`], for this reason.
+    /// The same as [`Self::unknown`], with this text as the reason.
     pub fn unknown_as(text: &str) -> Self {
         Self::of(
             Delivery::Unknown,
@@ -88,7 +88,7 @@ impl Cause {
         }
     }
 
-    /// Names what went wrong, where a transport can tell: the error's code and advice follow.
+    /// Names what went wrong, if the transport knows: it determines the error's code and advice.
     #[must_use]
     pub const fn because(mut self, loss: Loss) -> Self {
         self.loss = loss;

@@ -4,12 +4,12 @@ use serde::Serialize;
 
 use super::{Advice, Denial, Loss, Misuse, ProtocolViolation, ValidationFailure};
 
-/// Whose fault an error is, without the particulars of [`Kind`](super::Kind): the class that each
+/// Whose fault an error is, without the details of [`Kind`](super::Kind): the class that each
 /// language raises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
-    /// The server said no.
+    /// The server refused.
     Denied,
     /// The server broke the protocol.
     Malformed,
@@ -17,12 +17,12 @@ pub enum Class {
     Untrusted,
     /// No answer arrived.
     Lost,
-    /// The caller asked for what must not be.
+    /// The caller asked for something that must not or cannot be done.
     Misuse,
 }
 
 impl Class {
-    /// All five.
+    /// All five classes.
     pub const ALL: &'static [Self] = &[
         Self::Denied,
         Self::Malformed,
@@ -56,7 +56,7 @@ impl Class {
     }
 }
 
-/// One row of the table, of whatever class.
+/// One row of the table, of any class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Row {
     /// A refusal.
@@ -85,7 +85,7 @@ impl Row {
             .chain(misuse)
     }
 
-    /// The class it belongs to.
+    /// The class of the row.
     pub const fn class(self) -> Class {
         match self {
             Self::Denied(_) => Class::Denied,
@@ -107,7 +107,7 @@ impl Row {
         }
     }
 
-    /// One sentence for people; of a refusal, what the server said.
+    /// One sentence for people; for a refusal, what the server said.
     pub const fn text(self) -> &'static str {
         match self {
             Self::Denied(denial) => denial.text(),
@@ -118,8 +118,8 @@ impl Row {
         }
     }
 
-    /// What to do about it, as far as the code alone tells. An [`Error`](super::Error) may know
-    /// more: the pause the server named, or that its exchange cannot be had again.
+    /// What to do about it, as far as the code determines. An [`Error`](super::Error) may know more: the pause that the
+    /// server named, or that its exchange cannot be repeated.
     pub const fn advice(self) -> Advice {
         match self {
             Self::Denied(denial) => denial.advice(),
@@ -146,7 +146,7 @@ mod tests {
             let is_word =
                 |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._".contains(c);
             assert!(row.code().chars().all(is_word), "{}", row.code());
-            // What a resource server refuses goes by what it refuses.
+            // The text of a resource server's refusal depends on what it refuses.
             let is_resources = matches!(row, Row::Denied(Denial::RateLimited | Denial::Revoked));
             assert_eq!(
                 row.class() == Class::Denied && !is_resources,

@@ -3,15 +3,15 @@
 use super::{Error, Row};
 
 impl Error {
-    /// What usually helps against an error of this code, in one sentence for people; `None` where the
-    /// message says it all.
+    /// What usually helps against an error of this code, in one sentence for people; `None` if the message is
+    /// sufficient.
     pub fn hint(&self) -> Option<&'static str> {
         self.0.kind.row().hint()
     }
 }
 
 impl Row {
-    /// What usually helps, in one sentence for people; `None` where [`Self::text`] says it all.
+    /// What usually helps, in one sentence for people; `None` if [`Self::text`] is sufficient.
     pub fn hint(self) -> Option<&'static str> {
         let code = self.code();
         let known = HINTS.iter().find(|(known, _)| *known == code)?;

@@ -2,18 +2,19 @@
 
 use super::Error;
 
-/// What to answer. No part of a token is in it, nor what was found wrong with it.
+/// The response to a refused request. It contains neither any part of the token nor the reason why the token is
+/// invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ApiRefusal {
-    /// The HTTP status: 401 or 403 for the token's sake, 500 or 503 where it could not be verified.
+    /// The HTTP status: 401 or 403 because of the token, 500 or 503 if it could not be verified.
     pub status: u16,
-    /// The value of `WWW-Authenticate` (RFC 6750 section 3); none where the token is not at fault.
+    /// The value of `WWW-Authenticate` (RFC 6750 section 3); `None` if the token is not at fault.
     pub challenge: Option<String>,
 }
 
 impl Error {
-    /// What an API answers to the request whose access token met this error; `None` of any other error.
+    /// The response of an API to the request whose access token caused this error; `None` for any other error.
     pub fn refusal(&self) -> Option<&ApiRefusal> {
         self.0.refusal.as_ref()
     }

@@ -14,7 +14,7 @@ const REAUTHORIZE: Advice = Advice::Reauthorize;
 const GIVE_UP: Advice = Advice::GiveUp;
 
 table! {
-    /// The error codes the OAuth registry knows, and what an answer without one is called.
+    /// The error codes in the OAuth registry, and names for responses without one.
     Denial {
         InvalidRequest "denied.invalid_request" GIVE_UP "invalid_request"
         InvalidClient "denied.invalid_client" GIVE_UP "invalid_client"
@@ -56,17 +56,17 @@ table! {
     }
 }
 
-/// A refusal: an OAuth error, or an HTTP status that stands for one.
+/// A refusal: an OAuth error, or an HTTP status that means one.
 ///
-/// All text in it was written by the server: bounded, free of control characters, and free of
-/// the secrets this client sent. `Debug` shows the names of [`Self::extra`] only.
+/// All text in it was written by the server: it is bounded, and free of control characters and of the secrets that this
+/// client sent. `Debug` shows only the names of [`Self::extra`].
 #[derive(Debug, Clone, Default)]
 pub struct ServerError {
-    /// What the refusal is, where neither code nor status tells.
+    /// What the refusal means, if neither code nor status shows it.
     denial: Option<Denial>,
     status: Option<u16>,
     error: Option<String>,
-    /// The registered code that `error` stands for, where that is another.
+    /// The registered code that `error` means, if it is another one.
     meaning: Option<String>,
     description: Option<String>,
     uri: Option<String>,
@@ -85,7 +85,7 @@ impl ServerError {
         }
     }
 
-    /// A refusal that is known by what it means.
+    /// A refusal with this meaning.
     fn of_denial(denial: Denial, status: Option<u16>) -> Self {
         Self {
             denial: Some(denial),
@@ -94,13 +94,13 @@ impl ServerError {
         }
     }
 
-    /// The API asks for this pause before the next request; with a status if it was a reply that
-    /// said so, and not what was learnt from an earlier one.
+    /// A refusal because the API requires this pause before the next request; with a status if this reply said so, and
+    /// not an earlier one.
     pub fn rate_limited(pause: Duration, status: Option<u16>) -> Self {
         Self::of_denial(Denial::RateLimited, status).retry_after(Some(pause))
     }
 
-    /// The API refused a token that nothing can renew.
+    /// A refusal of a token that cannot be renewed.
     pub fn revoked() -> Self {
         Self::of_denial(Denial::Revoked, Some(401))
     }
@@ -129,7 +129,7 @@ impl ServerError {
         self
     }
 
-    /// What a page for people says.
+    /// Adds the text of a page for people.
     #[must_use]
     pub(crate) fn page(mut self, text: &str) -> Self {
         self.description = Some(printable(text)).filter(|text| !text.is_empty());
@@ -165,13 +165,13 @@ impl ServerError {
         self.error.as_deref()
     }
 
-    /// The `error_description`; of a reply that has none, its `message`, `detail` or `title`, or the
+    /// The `error_description`; for a reply that has none, its `message`, `detail` or `title`, or the
     /// first 200 characters of a page of text.
     pub fn description(&self) -> Option<&str> {
         self.description.as_deref()
     }
 
-    /// The `error_uri`, as data: it is never opened and may be anything.
+    /// The `error_uri`, as data: it is never opened and may contain anything.
     pub fn uri(&self) -> Option<&str> {
         self.uri.as_deref()
     }
@@ -181,15 +181,14 @@ impl ServerError {
         self.scheme.as_deref()
     }
 
-    /// The members OAuth does not define, such as Microsoft's `suberror`; of a reply without an
-    /// OAuth error, `error` whatever its type, `message`, `code`, `status`, `detail`, `title` and
-    /// their like. Members that are named like tokens or hold
-    /// what this client sent are left out, and all of them if they are more than 4 KiB.
+    /// The members OAuth does not define, such as Microsoft's `suberror`; for a reply without an OAuth error, `error`
+    /// of any type, `message`, `code`, `status`, `detail`, `title` and similar ones. Members that are named like tokens
+    /// or contain what this client sent are left out, and all members if they exceed 4 KiB.
     pub const fn extra(&self) -> &Map<String, Value> {
         self.extra.as_map()
     }
 
-    /// The row of the table this refusal falls under.
+    /// The row of the table for this refusal.
     pub fn denial(&self) -> Denial {
         if let Some(denial) = self.denial {
             return denial;
@@ -209,12 +208,12 @@ impl ServerError {
     }
 
     pub(super) fn advice(&self) -> Advice {
-        // "Slow down" is said by the status, whatever stands in the body; and nobody means at once.
+        // The status asks to slow down, whatever the body says; and a retry must not be immediate.
         let is_busy = matches!(self.status, Some(408 | 429 | 503));
         match self.denial().advice() {
             Advice::Retry { .. } => self.retry(),
             Advice::GiveUp if is_busy => self.retry(),
-            // A 5xx is the server's own trouble, unless the code is one that says otherwise.
+            // A 5xx is a failure of the server, unless the code is one that says otherwise.
             Advice::GiveUp if self.is_unknown_failure() => self.retry(),
             advice => advice,
         }
@@ -225,7 +224,7 @@ impl ServerError {
         Advice::Retry { after }
     }
 
-    /// Whether this, in answer to a refresh token, can only be about that token: a client that may
+    /// Whether this, as the answer to a refresh token, can only be about that token: a client that may
     /// not do what it did an hour ago (Atlassian), or a bare 401 in a web framework's own words.
     pub(super) fn is_about_the_grant(&self) -> bool {
         match (self.denial(), self.status) {
@@ -235,23 +234,22 @@ impl ServerError {
         }
     }
 
-    /// Whether the server only asks to come back later, or has some trouble of its own: this says
-    /// nothing of the grant.
+    /// Whether the server only asks to try again later, or has a failure of its own: this says nothing about the grant.
     pub(crate) fn is_passing(&self) -> bool {
         let is_told = matches!(self.status, Some(408 | 425 | 429 | 500..=599));
         is_told || matches!(self.denial().advice(), Advice::Retry { .. })
     }
 
-    /// Whether the grant has ended. Microsoft says `invalid_grant` too where a person only has to
-    /// confirm something, and tells so in a member of its own.
+    /// Whether the grant has ended. Microsoft also returns `invalid_grant` if the user only has to confirm something,
+    /// and says so in a member of its own.
     pub(crate) fn ends_the_grant(&self) -> bool {
         let suberror = self.extra().get("suberror").and_then(Value::as_str);
         let wants_interaction = suberror.is_some_and(|word| INTERACTIVE.contains(&word));
         self.denial() == Denial::InvalidGrant && !wants_interaction
     }
 
-    /// What to do where a refresh token was refused. It was good before: what passes is waited for,
-    /// whatever stands in the reply.
+    /// What to do if a refresh token was refused. It was valid before, so a temporary failure is waited out, whatever
+    /// the reply contains.
     pub(super) fn advice_on_refresh(&self) -> Advice {
         match self.advice() {
             Advice::GiveUp if self.is_passing() => self.retry(),
@@ -264,8 +262,8 @@ impl ServerError {
         is_failure && self.denial() == Denial::Other
     }
 
-    /// Cuts secrets out, and only then bounds what is left: the other way round a secret that is
-    /// cut in two would stay.
+    /// Removes secrets, and only then truncates the rest: the other way round, a part of a truncated secret would
+    /// remain.
     pub(super) fn cut(&mut self, secrets: &[Secret<String>]) {
         let texts = [
             (&mut self.error, 200),
@@ -286,8 +284,8 @@ impl ServerError {
     }
 }
 
-/// The values of Microsoft's `suberror` by which a person can give what the server wants, and the
-/// refresh token lives on.
+/// The values of Microsoft's `suberror` for which the user can do what the server requires, and the refresh token stays
+/// valid.
 const INTERACTIVE: [&str; 8] = [
     "additional_action",
     "basic_action",
@@ -299,13 +297,13 @@ const INTERACTIVE: [&str; 8] = [
     "user_password_expired",
 ];
 
-/// The shortest pause before a retry that a server named.
+/// The shortest pause before a retry, even if the server named a shorter one.
 const FLOOR: Duration = Duration::from_secs(1);
 
 /// The most that is kept of a server's own members, in bytes of JSON.
 const MAX_EXTRA: usize = 4 << 10;
 
-/// Whether a secret stands anywhere in a value, or a member that is named like a token does.
+/// Whether a value contains a secret anywhere, or a member that is named like a token.
 fn holds(value: &Value, secrets: &[Secret<String>]) -> bool {
     match value {
         Value::String(text) => names(text, secrets),
@@ -323,7 +321,7 @@ fn names(text: &str, secrets: &[Secret<String>]) -> bool {
         .any(|secret| text.contains(secret.expose().as_str()))
 }
 
-/// Whether a member holds a text under the name of a token, in whatever case.
+/// Whether a member holds a string under the name of a token, in any case.
 fn is_token(name: &str, value: &Value) -> bool {
     let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     let plain = plain.to_ascii_lowercase();
@@ -335,7 +333,7 @@ fn is_token(name: &str, value: &Value) -> bool {
     }
 }
 
-/// Whether a text can be the name or number of an error: an authorization code mixes small letters
+/// Whether a string can be the name or number of an error: an authorization code mixes small letters
 /// with digits, or is longer.
 fn is_error_name(text: &str) -> bool {
     let is_word = |b: u8| b.is_ascii_alphanumeric() || b"_-.:/ ".contains(&b);

@@ -8,12 +8,12 @@ use std::time::Duration;
 pub enum Advice {
     /// The same request may succeed later; not before `after`, if the server named a pause.
     Retry {
-        /// The pause the server asked for, capped at five minutes.
+        /// The pause that the server asked for, at most five minutes.
         after: Option<Duration>,
     },
-    /// The grant is gone: a person (or the client's own credentials) must authorize again.
+    /// The grant has ended: the user (or the client's own credentials) must authorize again.
     Reauthorize,
-    /// Asking again changes nothing; configuration or code must change.
+    /// A repeated request changes nothing; configuration or code must change.
     GiveUp,
 }
 
@@ -76,7 +76,8 @@ macro_rules! table {
 }
 pub(super) use table;
 
-/// The line of this number, from 0. A page looks for a row's words like this: where each begins is not in its module.
+/// The line with this number, from 0. A web page build finds the text of a row this way, so that its module need not
+/// contain the offsets.
 pub(super) const fn line(lines: &'static str, number: usize) -> &'static str {
     let (mut rest, mut number) = (lines, number);
     loop {
@@ -235,7 +236,7 @@ table! {
 }
 
 table! {
-    /// Why no answer arrived, as far as the transport can tell.
+    /// Why no answer arrived, as far as the transport knows.
     Loss {
         Unknown "lost" RETRY "no answer arrived"
         Unsent "lost.unsent" RETRY "the request could not be sent"
@@ -251,7 +252,7 @@ table! {
 }
 
 table! {
-    /// What the caller did that must not or cannot be done.
+    /// What the caller asked for that must not or cannot be done.
     Misuse {
         NoClock "misuse.no_clock" GIVE_UP "the system clock is before 1970"
         NoRandomness "misuse.no_randomness" GIVE_UP "the system provided no random bytes"

@@ -4,10 +4,10 @@ use super::{Exchange, Input, Step};
 use crate::error::{Error, Misuse};
 use crate::moment::Moment;
 
-/// Any exchange with this output, behind one pointer.
+/// Any exchange with this output, boxed.
 pub type Boxed<T> = Box<dyn Exchange<Output = T> + Send>;
 
-/// Comfort for every exchange.
+/// Convenience methods for every exchange.
 pub trait ExchangeExt: Exchange + Sized {
     /// Turns the output into something else, or into an error, once the exchange has ended.
     fn and_then<U, F>(self, f: F) -> impl Exchange<Output = U> + use<Self, U, F>
@@ -29,7 +29,7 @@ pub trait ExchangeExt: Exchange + Sized {
         Then::First(self, f)
     }
 
-    /// Hides the type behind one pointer, for struct fields and foreign languages.
+    /// Boxes the exchange to hide its type, for struct fields and foreign languages.
     fn boxed(self) -> Boxed<Self::Output>
     where
         Self: Send + 'static,
@@ -48,7 +48,7 @@ impl<E: Exchange + ?Sized> Exchange for Box<E> {
     }
 }
 
-/// An exchange that is done as it begins.
+/// An exchange that ends at its first step.
 pub(crate) struct Ready<T>(Option<T>);
 
 impl<T> Ready<T> {
@@ -69,8 +69,8 @@ impl<T> Exchange for Ready<T> {
     }
 }
 
-/// An exchange after something that cannot be had again, such as a code that is spent: what goes wrong in it
-/// is not to be repeated either.
+/// An exchange after something that cannot be repeated, such as the use of a code: its errors do not allow a retry
+/// either.
 pub(crate) struct OnceOnly<E>(pub(crate) E);
 
 impl<E: Exchange> Exchange for OnceOnly<E> {
@@ -145,7 +145,7 @@ where
     }
 }
 
-/// A step that the host takes, whatever it is for. An output is none.
+/// A step for the host, whatever the output type. An output is an error here.
 pub(crate) fn passed<T, U>(step: Step<T>) -> Result<Step<U>, Error> {
     Ok(match step {
         Step::Send(request) => Step::Send(request),

@@ -34,7 +34,7 @@ pub use crate::error::ApiRefusal;
 pub use refusal::Scheme;
 
 /// Verifies the access tokens of one server for one API. Cheap to clone; all clones share the server's keys,
-/// so a route with further requirements uses a clone that has them.
+/// so a route with further requirements uses a clone with those.
 ///
 /// It is not a client: it has no id and no credentials, unless a client creates it for introspection
 /// ([`Client::introspecting_verifier`](crate::Client::introspecting_verifier)).
@@ -44,17 +44,17 @@ pub struct AccessTokenVerifier {
     algs: Vec<Alg>,
     checks: Checks,
     answers: refusal::Answers,
-    /// How tokens are introspected, if they are not verified here.
+    /// How tokens are introspected, if they are not verified locally.
     #[cfg(feature = "sha2")]
     asking: Option<introspected::Asking>,
 }
 
 impl AccessTokenVerifier {
-    /// Verifies tokens that `server` issued for `audience`, the identifier of this API (its resource indicator, RFC
-    /// 8707). Each further server needs its own verifier.
+    /// Creates a verifier of tokens that `server` issued for `audience`, the identifier of this API (its resource
+    /// indicator, RFC 8707). Each further server needs its own verifier.
     ///
-    /// Tokens must be signed with one of the algorithms that the server's metadata name for ID tokens, `RS256` if
-    /// they name none; never with a shared secret.
+    /// Tokens must be signed with one of the algorithms that the server's metadata lists for ID tokens, `RS256` if it
+    /// lists none; never with a shared secret.
     pub fn new(server: Server, audience: impl Into<String>) -> Self {
         Self::of(Arc::new(ClientConfig::anonymous(server)), audience.into())
     }
@@ -87,8 +87,8 @@ impl AccessTokenVerifier {
         self
     }
 
-    /// Accepts tokens for this audience and no other: for another API of the same server, with the same keys and
-    /// the same introspection cache.
+    /// Accepts only tokens for this audience: for another API of the same server, with the same keys and the same
+    /// introspection cache.
     #[must_use]
     pub fn with_audience(mut self, audience: impl Into<String>) -> Self {
         self.checks.audience = vec![audience.into()];
@@ -102,7 +102,7 @@ impl AccessTokenVerifier {
         self
     }
 
-    /// Accepts tokens signed with these algorithms only. Algorithms with a shared secret are dropped:
+    /// Accepts only tokens signed with these algorithms. Algorithms with a shared secret are dropped:
     /// anyone who can verify such a token can forge one.
     #[must_use]
     pub fn with_algs(mut self, algs: impl IntoIterator<Item = Alg>) -> Self {
@@ -110,7 +110,7 @@ impl AccessTokenVerifier {
         self
     }
 
-    /// How far the clocks of both servers may differ: a minute by default, five at most.
+    /// Sets how far the clocks of both servers may differ: a minute by default, five at most.
     #[must_use]
     pub fn with_clock_skew(mut self, skew: Duration) -> Self {
         self.checks.clock_skew = skew.min(MAX_SKEW);
@@ -127,7 +127,7 @@ impl AccessTokenVerifier {
     /// Requires one of these `acr` values, the preferred first (RFC 9470).
     ///
     /// # Errors
-    /// `form.malformed_parameter` for a value that a challenge cannot hold: with a space, or not ASCII.
+    /// `form.malformed_parameter` for a value that a challenge cannot contain: with a space, or not ASCII.
     pub fn require_acr<'a>(
         mut self,
         values: impl IntoIterator<Item = &'a str>,
@@ -148,13 +148,13 @@ impl AccessTokenVerifier {
         self
     }
 
-    /// The server.
+    /// The server whose tokens are verified.
     pub fn server(&self) -> &Server {
         &self.config.server
     }
 
     /// Verifies a token that was presented as a bearer token (RFC 6750 section 2.1): signature and claims. A token
-    /// bound to a key is refused, since there was no proof of the key. Keys of the server are fetched
+    /// bound to a key is refused, because there was no proof of the key. Keys of the server are fetched
     /// as needed, and cached for all clones.
     ///
     /// # Errors
@@ -167,7 +167,7 @@ impl AccessTokenVerifier {
         self.verify_with(token, ProvenKeys::none())
     }
 
-    /// [`Self::verify`] for a request that has proved possession of keys: with a DPoP proof, or with the
+    /// The same as [`Self::verify`], for a request that has proved possession of keys: with a DPoP proof, or with the
     /// client's certificate.
     ///
     /// # Errors
@@ -217,9 +217,9 @@ impl AccessTokenVerifier {
         self.config.shared.keys.known()
     }
 
-    /// The cached public keys of the server as JSON, with when they were fetched and how long they are valid: stored,
-    /// they spare a cold start or a new worker the request. They are not secret, but anyone who can change them decides
-    /// whose signatures are accepted: store them where only you can write.
+    /// The cached public keys of the server as JSON, with when they were fetched and how long they are valid: if they
+    /// are stored, a cold start or a new worker needs no request for them. They are not secret, but anyone who can
+    /// change them decides whose signatures are accepted: store them where only you can write.
     pub fn export_keys(&self) -> Option<String> {
         let config = &self.config;
         config.shared.keys.export(config.server.issuer().as_str())
@@ -255,7 +255,7 @@ impl<E: Exchange<Output = VerifiedAccessToken>> Exchange for Verified<E> {
     }
 }
 
-/// A verification whose errors carry the response to the request.
+/// A verification whose errors contain the response to the request.
 struct Refusing<E> {
     verified: E,
     verifier: AccessTokenVerifier,

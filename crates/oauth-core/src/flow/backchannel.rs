@@ -65,13 +65,13 @@ fn drawn(at: &Moment) -> Result<Secret<String>, Error> {
     at.token("client_notification_token").map(Secret::new)
 }
 
-/// Nothing secret is ever made of a seed without the hash. Nobody can notify a page anyway.
+/// Without the hash, no secret is derived from a seed. A web page cannot receive notifications anyway.
 #[cfg(not(feature = "sha2"))]
 fn drawn(_: &Moment) -> Result<Secret<String>, Error> {
     Err(Error::from(Misuse::Setup).about("client_notification_token"))
 }
 
-/// The signed request (section 7.1.1), of a client that signs its requests at a server that takes such.
+/// The signed request (section 7.1.1), of a client that signs its requests, if the server accepts signed ones.
 fn signed(
     config: &Arc<ClientConfig>,
     request: &BackchannelAuthentication,
@@ -102,7 +102,7 @@ pub struct AwaitedRequest {
     pub auth_req_id: Secret<String>,
     /// The bearer token with which the server authenticates its notifications.
     pub client_notification_token: Secret<String>,
-    /// What was asked for.
+    /// What was requested.
     pub token_request: TokenRequest,
 }
 
@@ -111,8 +111,8 @@ impl AwaitedRequest {
     /// request to the token endpoint, once.
     ///
     /// # Errors
-    /// `ciba.notifier`, to be answered with 401; `ciba.unknown_request` or `reply.*`, with 400. Nothing is asked
-    /// then. [`Error::refusal`] says what to answer.
+    /// `ciba.notifier`, to be answered with 401; `ciba.unknown_request` or `reply.*`, with 400. Send no request then.
+    /// [`Error::refusal`] is the response.
     pub fn pinged(&self, authorization: Option<&str>, body: &[u8]) -> Result<(), Error> {
         self.authenticate(authorization)?;
         self.named(body).map_err(bad_request)
@@ -151,7 +151,7 @@ impl AwaitedRequest {
     }
 }
 
-/// What to answer to a notification that is wrong.
+/// Adds the response to an invalid notification.
 fn bad_request(error: Error) -> Error {
     let refusal = ApiRefusal {
         status: 400,
@@ -160,8 +160,8 @@ fn bad_request(error: Error) -> Error {
     error.at_endpoint("client_notification").refusing(refusal)
 }
 
-/// Takes the tokens that the server has pushed (section 10.3.1): its `Authorization` header, and its body. The ID
-/// token is verified, and has to vouch for the request and for the tokens beside it.
+/// Accepts the tokens that the server has pushed (section 10.3.1): its `Authorization` header, and its body. The ID
+/// token is verified, and must be bound to the request and to the other tokens.
 pub(crate) fn pushed(
     config: Arc<ClientConfig>,
     awaited: AwaitedRequest,

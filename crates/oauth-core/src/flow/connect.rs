@@ -1,5 +1,5 @@
-//! Connecting to an API known by its URL alone: finds its authorization server, the client to use there, and the scope
-//! to request.
+//! Connecting to an API of which only the URL is known: finds its authorization server, the client to use there, and
+//! the scope to request.
 //!
 //! Model Context Protocol, Authorization (2025-11-25, 2026-07-28); RFC 9728 <https://www.rfc-editor.org/rfc/rfc9728>
 
@@ -64,36 +64,36 @@ pub struct ConnectRequest {
     dpop: Option<DpopKey>,
 }
 
-/// How a person signs in to a client that registers itself.
+/// How the user signs in to a client that registers itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LoginBy {
     /// With the browser of this machine.
     #[default]
     Browser,
-    /// With a code on another device where the server has that (RFC 8628), for which the client is registered then.
+    /// With a code on another device if the server supports that (RFC 8628); the client is then registered for it.
     Device,
 }
 
 /// Where the challenge of the API comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FirstChallenge {
-    /// It is not known whether there was one.
+    /// It is not known whether there is one.
     Unknown,
-    /// The API is asked, without a token.
+    /// The API will be asked, without a token.
     Ask,
-    /// The caller has met it.
+    /// The caller has received it.
     Met,
-    /// The API was asked, and answers without a token.
+    /// The API was asked, and serves requests without a token.
     Served,
 }
 
-/// Whether tokens are wanted that last without the person.
+/// Whether to request tokens that stay valid without the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OfflineAccess {
-    /// Whatever the server gives by itself.
+    /// Whatever the server issues by default.
     #[default]
     AsGiven,
-    /// `offline_access` is asked for where the server lists it.
+    /// `offline_access` is requested if the server lists it.
     WhereListed,
 }
 
@@ -101,25 +101,26 @@ pub enum OfflineAccess {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Connection {
-    /// What the API says about itself.
+    /// The API's metadata.
     pub resource: ProtectedResource,
-    /// The server that issues its tokens. Requests to it go to public addresses alone, unless the caller has named it.
+    /// The server that issues the API's tokens. Requests to it go only to public addresses, unless the caller has named
+    /// it.
     pub server: Server,
-    /// Which client asks for them.
+    /// The client that requests the tokens.
     pub client: ClientChoice,
-    /// What that client is registered with, if it was registered by this connection or an earlier one: store it
+    /// The client's registration, if it was registered by this connection or an earlier one: store it
     /// ([`Self::to_json`]) before anything else is done with it.
     pub registration: Option<RegisteredClient>,
-    /// By which grant.
+    /// The grant by which the tokens are requested.
     pub grant: GrantChoice,
-    /// The scope to ask for; nothing where nobody has said.
+    /// The scope to request; `None` if none is known.
     pub scope: Option<Scope>,
-    /// When the API and the server were asked about themselves.
+    /// When the metadata of the API and the server was fetched.
     pub found_at: UnixTime,
 }
 
 impl ConnectRequest {
-    /// To the API at this URL, for a person, by a client that has to be registered first.
+    /// A request to connect to the API at this URL, for a user, by a client that has to be registered first.
     ///
     /// # Errors
     /// `resource.syntax`, `url.insecure`.
@@ -146,8 +147,8 @@ impl ConnectRequest {
         }
     }
 
-    /// Asks the API itself first, without a token, for the challenge with which it answers strangers, unless the caller
-    /// has met it ([`Self::challenge`]).
+    /// First asks the API itself, without a token, for its challenge, unless the caller has received one
+    /// ([`Self::challenge`]).
     #[must_use]
     pub const fn asking_for_challenge(mut self) -> Self {
         if matches!(self.challenge, FirstChallenge::Unknown) {
@@ -156,13 +157,13 @@ impl ConnectRequest {
         self
     }
 
-    /// The API, as its URL was given: what a program keeps a connection by.
+    /// The API, as its URL was given: the identifier under which a program keeps a connection.
     pub const fn resource(&self) -> &ResourceIdentifier {
         self.discovery.resource()
     }
 
-    /// A name for a store: 43 characters of base64url, the same in every process and language, for this API and way
-    /// and this person.
+    /// A name for a store: 43 characters of base64url, the same in every process and language, for this API, this grant
+    /// and this user.
     #[cfg(feature = "sha2")]
     pub fn key(&self, person: &str) -> String {
         let grant = json::to_text(&self.grant);
@@ -175,30 +176,30 @@ impl ConnectRequest {
         crate::base64::hashed(facts)
     }
 
-    /// By which grant tokens are asked for.
+    /// The grant by which tokens are requested.
     pub const fn chosen_grant(&self) -> GrantChoice {
         self.grant
     }
 
-    /// Registers the client by these metadata where the server knows it by none of its [identities](Self::clients)
-    /// (RFC 7591). It is registered for the scope that will be asked for, and for what they name, or else for all that the
-    /// API lists, so that it may ask for more later.
+    /// Registers the client with this metadata if the server knows it by none of its [identities](Self::clients) (RFC
+    /// 7591). It is registered for the scope that will be requested, and for the scope in the metadata, or else for all
+    /// that the API lists, so that it may request more later.
     ///
-    /// The server of an API that anybody has named is sent these metadata: leave out what is nobody's business.
+    /// The metadata is sent to the server of any API whose URL is given: leave out private information.
     #[must_use]
     pub fn register(mut self, registration: impl Into<Registration>) -> Self {
         self.registration = Some(registration.into());
         self
     }
 
-    /// How people sign in to a client that registers itself.
+    /// Sets how users sign in to a client that registers itself.
     #[must_use]
     pub const fn login_by(mut self, login: LoginBy) -> Self {
         self.login = login;
         self
     }
 
-    /// Where people are sent back to, for a client that registers itself and whose metadata do not say.
+    /// Sets where users are sent back to, for a client that registers itself and whose metadata does not say.
     #[must_use]
     pub fn redirect_uri(mut self, uri: RedirectUri) -> Self {
         if let Some(registration) = &mut self.registration
@@ -209,10 +210,10 @@ impl ConnectRequest {
         self
     }
 
-    /// As the client of an earlier registration, if its server is the one that is asked.
+    /// Uses the client of an earlier registration, if its server is the one that is asked.
     ///
     /// # Errors
-    /// `issuer.*` for one of a server that no such request asks.
+    /// `issuer.*` if the issuer of the client's server is not valid for this request.
     pub fn registered(mut self, client: RegisteredClient) -> Result<Self, Error> {
         self.clients.registered.push(BoundClient {
             issuer: Issuer::parse_over(client.issuer(), self.discovery.transport)?,
@@ -222,8 +223,8 @@ impl ConnectRequest {
         Ok(self)
     }
 
-    /// Goes by what the API has answered: `fields` are the values of `WWW-Authenticate`, which may say where its
-    /// metadata are and which scope it wants.
+    /// Uses the API's answer: `fields` are the values of `WWW-Authenticate`, which may name the URL of its metadata and
+    /// the scope that it requires.
     ///
     /// # Errors
     /// `resource_metadata.url`.
@@ -243,35 +244,35 @@ impl ConnectRequest {
         Ok(self)
     }
 
-    /// Beside what was granted before, which a wider request must not lose.
+    /// Sets what was granted before, which a wider request must not lose.
     #[must_use]
     pub fn granted(mut self, scope: Scope) -> Self {
         self.granted = scope;
         self
     }
 
-    /// By this grant.
+    /// Sets the grant.
     #[must_use]
     pub const fn grant(mut self, grant: GrantChoice) -> Self {
         self.grant = grant;
         self
     }
 
-    /// As one of these clients.
+    /// Sets the clients that may be used.
     #[must_use]
     pub fn clients(mut self, clients: ClientCandidates) -> Self {
         self.clients = clients;
         self
     }
 
-    /// From these authorization servers alone, whichever others the API names (RFC 9728 section 7.6).
+    /// Allows only these authorization servers, whichever others the API names (RFC 9728 section 7.6).
     #[must_use]
     pub fn allow(mut self, issuers: impl IntoIterator<Item = Issuer>) -> Self {
         self.allowed = Some(issuers.into_iter().collect());
         self
     }
 
-    /// By these rules for what the server says and is sent, such as
+    /// Sets the rules for messages from and to the server, such as
     /// [`WithoutResource`](crate::quirk::Quirk::WithoutResource).
     #[must_use]
     pub fn rules(mut self, rules: Rules) -> Self {
@@ -279,15 +280,15 @@ impl ConnectRequest {
         self
     }
 
-    /// For tokens that last so long.
+    /// Sets whether to request tokens that stay valid without the user.
     #[must_use]
     pub const fn offline(mut self, offline: OfflineAccess) -> Self {
         self.offline = offline;
         self
     }
 
-    /// Which of the servers that the API names is asked: the one that a client is known at, or else the first that
-    /// is allowed.
+    /// The server that is asked, of those that the API names: the one at which a client is known, or else the first
+    /// that is allowed.
     ///
     /// # Errors
     /// `connect.issuer` if the client was registered by hand at another one: its credentials are not tried elsewhere.
@@ -329,7 +330,8 @@ impl ConnectRequest {
         chosen.cloned()
     }
 
-    /// Whether the caller named the server, by a list or a registration, or only the API did.
+    /// The addresses that may be used: it depends on whether the caller named the server, by a list or a registration,
+    /// or only the API did.
     fn reach(&self, issuer: &Issuer) -> Reach {
         let allowed = self.allowed.iter().flatten();
         let client = self.clients.preregistered.iter();
@@ -366,7 +368,7 @@ impl ConnectRequest {
         };
         let scope = source.scope();
         let scope = match self.offline {
-            // Of the other ways none has a person whose absence it would outlast.
+            // The other grants involve no user who could be absent.
             OfflineAccess::WhereListed
                 if self.grant == GrantChoice::AuthorizationCode
                     && lists_offline_access(&server) =>
@@ -385,13 +387,13 @@ impl ConnectRequest {
             server,
             resource,
         };
-        // A server whose proofs we cannot make is not told of the client.
+        // The client is not registered at a server whose proofs it cannot make.
         connection.check_binding(self.dpop.as_ref())?;
         Ok(connection)
     }
 }
 
-/// Asks the API about itself, then one of the servers that it names, and says how tokens are to be had.
+/// Fetches the metadata of the API, then that of one of the servers that it names, and determines how to get tokens.
 pub(crate) fn connect(
     request: ConnectRequest,
 ) -> impl Exchange<Output = Connection> + Send + use<> {
@@ -409,7 +411,7 @@ pub(crate) fn connect(
     found.then(move |_, connection| registration::registered(connection, registration, login))
 }
 
-/// The request with the challenge of the API, if that is to be asked for.
+/// The request with the challenge of the API, if the API has to be asked for it.
 fn challenged(request: ConnectRequest) -> Boxed<ConnectRequest> {
     if request.challenge != FirstChallenge::Ask {
         return Ready::new(request).boxed();
@@ -435,11 +437,11 @@ fn challenged(request: ConnectRequest) -> Boxed<ConnectRequest> {
         .boxed()
 }
 
-/// Whether the server can be asked in this way.
+/// Checks that the server supports this grant.
 ///
 /// # Errors
 /// `pkce.unsupported`, `pkce.s256_unsupported`: "If code_challenge_methods_supported is absent, the authorization server
-/// does not support PKCE and MCP clients MUST refuse to proceed." `connect.way` if the server takes no identity
+/// does not support PKCE and MCP clients MUST refuse to proceed." `connect.way` if the server accepts no identity
 /// assertions.
 fn check_grant(grant: GrantChoice, server: &Server) -> Result<(), Error> {
     match grant {
@@ -467,8 +469,8 @@ fn lists_offline_access(server: &Server) -> bool {
 }
 
 impl Connection {
-    /// What to ask for with each request for tokens: the scope, and always the resource (RFC 8707 section 2), so that
-    /// a token is good for nobody else.
+    /// What to request with each token request: the scope, and always the resource (RFC 8707 section 2), so that a
+    /// token is valid only there.
     ///
     /// # Errors
     /// `resource.syntax`.
@@ -476,8 +478,8 @@ impl Connection {
         self.requesting(self.scope.clone().unwrap_or_default())
     }
 
-    /// What to ask the identity provider for, at which the person has signed in with `login`, to get tokens for the
-    /// scope of the connection and `more` ([`GrantChoice::IdentityAssertion`]): for its server and no other.
+    /// The request to the identity provider at which the user has signed in with `login`, to get tokens for the scope
+    /// of the connection and `more` ([`GrantChoice::IdentityAssertion`]): only for the connection's server.
     ///
     /// # Errors
     /// `identity_assertion.no_id_token`, `resource.syntax`.

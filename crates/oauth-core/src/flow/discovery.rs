@@ -1,7 +1,7 @@
 //! Discovery of a server's metadata from its issuer (RFC 8414, OpenID Connect Discovery).
 //!
 //! RFC 8414 section 3.1 inserts the well-known part before the issuer's path, OpenID Connect
-//! Discovery appends it behind: each place is tried in turn until one has the document.
+//! Discovery appends it: each URL is tried in turn until one has the document.
 
 #[cfg(test)]
 mod tests;
@@ -22,20 +22,20 @@ use crate::scope::Scope;
 use crate::server::Server;
 use crate::url::{Transport, Url};
 
-/// Which of a server's documents is wanted, where it publishes both.
+/// Which of a server's documents is preferred if it publishes both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Prefer {
-    /// That of RFC 8414; the one of OpenID Connect where there is none.
+    /// The document of RFC 8414; that of OpenID Connect if there is none.
     #[default]
     OAuth,
-    /// That of OpenID Connect Discovery, which alone names the userinfo endpoint and the like; the
-    /// one of RFC 8414 where there is none.
+    /// The document of OpenID Connect Discovery, the only one to name the userinfo endpoint and the like; that of RFC
+    /// 8414 if there is none.
     OpenId,
 }
 
 impl Prefer {
-    /// By its name: `oauth` or `openid`.
+    /// The value of this name: `oauth` or `openid`.
     pub fn named(name: &str) -> Option<Self> {
         match name {
             "oauth" => Some(Self::OAuth),
@@ -58,7 +58,7 @@ pub struct DiscoveryRequest {
 }
 
 impl DiscoveryRequest {
-    /// Asks the well-known places of `issuer`, that of RFC 8414 first.
+    /// Tries the well-known URLs of `issuer`, that of RFC 8414 first.
     pub fn new(issuer: Issuer) -> Self {
         Self {
             issuer,
@@ -78,14 +78,14 @@ impl DiscoveryRequest {
         self
     }
 
-    /// Asks for this kind of document first.
+    /// Tries this kind of document first.
     #[must_use]
     pub const fn prefer(mut self, prefer: Prefer) -> Self {
         self.prefer = prefer;
         self
     }
 
-    /// Prefers the document of OpenID Connect if `scope`, which will be asked for, holds `openid`.
+    /// Prefers the document of OpenID Connect if the `scope` that will be requested contains `openid`.
     #[must_use]
     pub fn scope(self, scope: &Scope) -> Self {
         if scope.contains("openid") {
@@ -95,23 +95,23 @@ impl DiscoveryRequest {
         }
     }
 
-    /// Asks at this URL and nowhere else, for servers whose document lies elsewhere. It still has
-    /// to name the issuer that was given: whoever names both pins both.
+    /// Asks only at this URL, for servers whose document is elsewhere. It must still name the given issuer: a caller
+    /// that names both fixes both.
     #[must_use]
     pub fn document(mut self, url: Url) -> Self {
         self.document = Some(url);
         self
     }
 
-    /// Sends these requests, and later all those to the server, to such addresses alone: to public ones, if
-    /// somebody else than the caller named the issuer.
+    /// Sends these requests, and later all those to the server, only to such addresses: to public ones, if someone
+    /// other than the caller named the issuer.
     #[must_use]
     pub const fn reach(mut self, reach: Reach) -> Self {
         self.reach = reach;
         self
     }
 
-    /// Excepts the origin of this URL, which the caller named, from [`Self::reach`].
+    /// Exempts the origin of this URL, which the caller named, from [`Self::reach`].
     #[must_use]
     pub fn own_origin(mut self, url: Url) -> Self {
         self.own_origin = Some(url);
@@ -139,7 +139,7 @@ impl DiscoveryRequest {
         let mut places = VecDeque::with_capacity(order.len());
         for kind in order {
             let place = self.issuer.well_known(kind);
-            // Of an issuer without a path several are one.
+            // For an issuer without a path, several URLs are the same.
             if !places.contains(&place) {
                 places.push_back(place);
             }
@@ -148,13 +148,13 @@ impl DiscoveryRequest {
     }
 }
 
-/// Asks for a server's metadata, place after place.
+/// Requests a server's metadata from one URL after another.
 #[derive(Debug)]
 pub struct Discovery {
     config: Arc<ClientConfig>,
     places: VecDeque<Url>,
     call: Call<Metadata>,
-    /// The most telling of the errors so far.
+    /// The most informative of the errors so far.
     error: Option<Error>,
 }
 
@@ -210,9 +210,9 @@ impl Exchange for Discovery {
     }
 }
 
-/// A page that is not there, fails, or is something else says little about the next place: gateways
-/// answer for paths they do not route, and hosts of many issuers have one document at the root. A
-/// server that asks for a pause, and a lost reply, end the search.
+/// A page that is missing, fails, or is something else says little about the next URL: gateways answer for paths that
+/// they do not route, and hosts of many issuers have one document at the root. A server that asks for a pause, and a
+/// lost reply, end the search.
 fn is_worth_another_place(error: &Error) -> bool {
     match error.kind() {
         Kind::Denied(server) => !matches!(server.status(), None | Some(408 | 429)),
@@ -222,8 +222,8 @@ fn is_worth_another_place(error: &Error) -> bool {
     }
 }
 
-/// How much an error tells about why there is no document: most of all one that was found and is
-/// not good, least one that is not there.
+/// How informative an error is about why there is no document: most for a document that was found but is invalid, least
+/// for a missing one.
 fn telling(error: &Error) -> u8 {
     match error.kind() {
         Kind::Untrusted(_) => 4,

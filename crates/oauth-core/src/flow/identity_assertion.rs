@@ -32,7 +32,7 @@ pub use access::IdentityAccess;
 /// The type of the assertion (section 3).
 const TYPE: &str = "oauth-id-jag+jwt";
 
-/// What is asked of the identity provider.
+/// The request to the identity provider.
 #[derive(Debug, Clone)]
 pub struct IdentityAssertionRequest {
     subject: IdentitySubject,
@@ -40,24 +40,24 @@ pub struct IdentityAssertionRequest {
     token_request: TokenRequest,
 }
 
-/// An assertion for one other server. It is a secret that opens nothing by itself, and good once: servers may refuse
-/// one that they have seen.
+/// An assertion for one other server. It is a secret that grants no access by itself, and valid only once: servers may
+/// refuse one that they have already seen.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct IdentityAssertion {
     /// The assertion, to be sent to the server of `audience` and nowhere else.
     pub assertion: Secret<String>,
-    /// The issuer of the server that it is for.
+    /// The issuer of the server that the assertion is for.
     pub audience: String,
-    /// When it ends, if anything says so.
+    /// When the assertion expires, if known.
     pub expires_at: Option<UnixTime>,
-    /// What the identity provider allows, which may be less than what was asked for.
+    /// The scope that the identity provider allows, which may be less than requested.
     pub scope: Scope,
 }
 
 impl IdentityAssertionRequest {
-    /// For the server of this issuer, for what is `asked` of it: scope, resource (its RFC 9728 identifier) and
-    /// `authorization_details`.
+    /// A request for an assertion for the server of this issuer, and for what will be requested there: scope, resource
+    /// (its RFC 9728 identifier) and `authorization_details`.
     ///
     /// # Errors
     /// `identity_assertion.audience` without an audience, or with a second one in `token_request`.
@@ -78,14 +78,14 @@ impl IdentityAssertionRequest {
     }
 }
 
-/// Whether a server says that it takes identity assertions (section 7.2). Silence proves nothing: where it is configured, it may be
-/// tried.
+/// Whether a server announces that it accepts identity assertions (section 7.2). If it does not, they may still be
+/// tried if they are configured.
 pub fn is_advertised(server: &Server) -> bool {
     let profiles = server.list("authorization_grant_profiles_supported", &[]);
     profiles.iter().any(|name| name == ID_JAG)
 }
 
-/// Asks the identity provider, whose client `config` is.
+/// Sends the request to the identity provider, of which `config` is a client.
 pub(crate) fn request(
     config: Arc<ClientConfig>,
     request: IdentityAssertionRequest,
@@ -104,8 +104,8 @@ pub(crate) fn request(
     answer.boxed()
 }
 
-/// The ID token must have been issued to this client: one of another client, or an expired one, would only be
-/// refused, and is not shown to anybody.
+/// The ID token must have been issued to this client: one of another client, or an expired one, would only be refused,
+/// and is not sent.
 fn own(config: &ClientConfig, subject: &IdentitySubject, now: UnixTime) -> Result<(), Error> {
     let IdentitySubject::IdToken(token) = subject else {
         return Ok(());
@@ -128,8 +128,8 @@ const fn at(now: UnixTime) -> Validity {
     }
 }
 
-/// The type decides what the string may be used for, so nothing of it is read leniently. The assertion itself is read
-/// and not verified: this client is not its audience, but must not carry it to another one.
+/// The type determines what the string may be used for, so it is never read leniently. The assertion itself is read but
+/// not verified: this client is not its audience, but must not send it to another one.
 fn read(
     config: &ClientConfig,
     tokens: Tokens,
@@ -164,7 +164,7 @@ fn read(
     })
 }
 
-/// "aud: the issuer identifier of the resource authorization server", and nobody else's.
+/// "aud: the issuer identifier of the resource authorization server", and no other.
 fn is_alone(claims: &Claims, audience: &str) -> Result<(), Error> {
     claims.is_for(audience)?;
     match claims.audience()?.len() {
@@ -193,7 +193,7 @@ fn bound(_: &ClientConfig, _: &Claims) -> Result<(), Error> {
     Ok(())
 }
 
-/// Presents an assertion to the server that it is for, as the client that is registered there.
+/// Presents an assertion to its audience, as the client that is registered there.
 pub(crate) fn redeem(
     config: Arc<ClientConfig>,
     assertion: IdentityAssertion,
@@ -219,10 +219,10 @@ pub(crate) fn redeem(
 }
 
 impl IdentityAssertion {
-    /// An assertion that was kept elsewhere. Who it is for and when it ends is read from it.
+    /// Reads an assertion that was stored elsewhere. Its audience and expiry are read from it.
     ///
     /// # Errors
-    /// `jws.malformed`, `jwt.*` for what is no assertion for one server; an encrypted one cannot be read.
+    /// `jws.malformed`, `jwt.*` if it is not an assertion for one server; an encrypted one cannot be read.
     pub fn parse(assertion: impl Into<Secret<String>>) -> Result<Self, Error> {
         let assertion = assertion.into();
         let token = Unverified::parse(assertion.expose())?;

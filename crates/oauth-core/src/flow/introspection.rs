@@ -1,4 +1,4 @@
-//! Token introspection, and the verification of signed responses where they are agreed on.
+//! Token introspection, and the verification of signed responses if these are agreed on.
 //!
 //! RFC 9701 <https://www.rfc-editor.org/rfc/rfc9701#section-5>
 
@@ -22,7 +22,7 @@ use crate::jose::{CLOCK_SKEW, Claims, Jws, Validity};
 use crate::json::{self, Json};
 use crate::moment::UnixTime;
 
-/// Asks about a token.
+/// Asks the server about a token.
 pub(crate) fn introspect(
     config: Arc<ClientConfig>,
     request: Introspection,
@@ -45,7 +45,7 @@ pub(crate) fn introspect(
     })
 }
 
-/// What a response says whose signature is good.
+/// Reads a response whose signature is valid.
 fn read(
     config: &ClientConfig,
     signed: &SignedResponse,
@@ -59,7 +59,7 @@ fn read(
     }
     let claims = Claims::parse(jws.payload())?;
     claims.is_from(config.server.issuer().as_str())?;
-    // A response for another resource server may tell more than this one should know, or less.
+    // A response for another resource server may contain more than this one should know, or less.
     let audience = signed.audience.as_deref();
     claims.is_for(audience.unwrap_or_else(|| config.client_id.as_str()))?;
     Claims::required("iat", claims.time("iat")?)?;
@@ -68,7 +68,7 @@ fn read(
         clock_skew: CLOCK_SKEW,
     };
     validity.check_present(&claims)?;
-    // What stands beside the object says nothing of the token (RFC 9701 section 8.1).
+    // Claims beside the object say nothing about the token (RFC 9701 section 8.1).
     let text = std::str::from_utf8(jws.payload()).unwrap_or_default();
     let Json::Object(mut payload) = json::parse(text)? else {
         return Err(ProtocolViolation::JwtMalformed.into());

@@ -1,5 +1,5 @@
-//! The renewal of one grant: which worker refreshes the token, when, what the other callers do
-//! meanwhile, and what is stored before anyone sees it.
+//! The renewal of one grant: which worker refreshes the token, when, what the other callers do in the meantime, and
+//! what is stored before it is handed out.
 //!
 //! A [`Keeper`] is a value, like an exchange. Each caller asks it ([`Keeper::ask`]) and gets a
 //! [`Decision`]: take a token, wait, or renew. Which caller begins the renewal of a nearly stale token is decided
@@ -43,7 +43,7 @@
 //! | `ReleaseAndWait` | `Lease` for no time | `WaitForHolder` | `WaitForHolder` | `failures::another_worker_waits_for_the_longest_request_before_it_sends_the_token_again` |
 //! | `SaveMarker` | `Save` | in time: `RunRequest`; too late: `ReleaseAndWait`, the second time `SaveFailure`; conflict: `LoadUnderLease` | `ReleaseLease`: the marker means nothing to this worker | `renewing::a_worker_that_finds_another_marker_in_place_of_its_own_does_not_send`, `renewing::a_worker_that_slept_while_its_marker_was_saved_begins_again`, `renewing::a_store_that_is_too_slow_for_a_marker_is_told_and_the_marker_is_removed` |
 //! | `RunRequest` | `Run` | tokens: `SaveTokens`; `invalid_grant`: `RecheckStore`; another refusal: `SaveSuspicion`; certainly not processed, or a pause: `SaveFailure`; else `ReleaseLease` | | `failures::a_reply_that_does_not_prove_it_may_have_spent_the_token`, `failures::unsent_the_marker_is_removed`, `failures::an_abandoned_request_may_have_been_sent_and_an_abandoned_marker_was_not` |
-//! | `SaveTokens` | `Save` | `ReleaseLease`; expired by now, and somebody waits: `LoadBeforeLease`; conflict: `ResolveConflict` | `RetrySave`; at the fifth, handed out unsaved: `ReleaseLease` or `CheckStoreForUnsaved` | `storing::after_five_failed_saves_tokens_are_handed_out_and_stored_later`, `storing::tokens_that_are_over_when_they_are_stored_at_last_are_renewed` |
+//! | `SaveTokens` | `Save` | `ReleaseLease`; expired by now, and a caller waits: `LoadBeforeLease`; conflict: `ResolveConflict` | `RetrySave`; at the fifth, handed out unsaved: `ReleaseLease` or `CheckStoreForUnsaved` | `storing::after_five_failed_saves_tokens_are_handed_out_and_stored_later`, `storing::tokens_that_are_over_when_they_are_stored_at_last_are_renewed` |
 //! | `ResolveConflict` | `Load` | still the newest: `SaveTokens`; replaced: `ReleaseLease`; removed: `RevokeUnwanted` | as `SaveTokens` | `renewing::new_tokens_follow_the_one_they_were_given_for_whatever_others_tried`, `renewing::what_was_sent_after_a_login_does_not_replace_it`, `reconcile::what_was_sent_before_a_logout_is_not_stored_after_it` |
 //! | `RetrySave` | `Wait` | `SaveTokens` | | `storing::after_five_failed_saves_tokens_are_handed_out_and_stored_later` |
 //! | `PauseAfterConflict` | `Wait` | the load that it postponed | | `storing::a_store_that_says_conflict_for_ever_is_asked_at_growing_intervals_and_given_up` |
@@ -54,8 +54,8 @@
 //! | `SaveSuspicion` | `Save` | `ReleaseLease`; conflict: `ResolveSuspicionConflict` | `ReleaseLease` | `unconfirmed_refusal::any_other_refusal_is_told_in_the_servers_words_and_ends_nothing`, `unconfirmed_refusal::nobody_is_told_to_log_in_before_all_can_know` |
 //! | `ResolveSuspicionConflict` | `Load` | the same refresh token: `SaveSuspicion`; else `ReleaseLease` | `ReleaseLease` | `unconfirmed_refusal::nobody_is_told_to_log_in_for_a_token_that_was_replaced_meanwhile` |
 //! | `SaveGrantEnd` | `Save` | `ReleaseLease`; conflict: `RecheckStore` | `ReleaseLease` | `failures::an_invalid_grant_is_stored_and_asked_for_no_more_until_a_login`, `failures::nobody_is_told_to_log_in_if_the_record_changed_in_the_last_moment` |
-//! | `ReleaseUnneeded` | `Lease` for no time | done; somebody waits by now: `LoadBeforeLease` | likewise | `upkeep::who_asks_while_another_has_kept_the_grant_alive_gets_a_token` |
-//! | `ReleaseLease` | `Lease` for no time | done | done: the lease expires by itself | `storing::a_lease_whose_answer_was_lost_is_given_back` |
+//! | `ReleaseUnneeded` | `Lease` for no time | done; a caller waits by now: `LoadBeforeLease` | likewise | `upkeep::who_asks_while_another_has_kept_the_grant_alive_gets_a_token` |
+//! | `ReleaseLease` | `Lease` for no time | done | done: the lease expires on its own | `storing::a_lease_whose_answer_was_lost_is_given_back` |
 //! | `LoadBeforeLogin` | `Load` | `SaveLogin`; the store has what replaced it: done, or `LoadBeforeLease` if stale | done | `login::an_older_copy_does_not_take_the_place_of_what_became_of_it`, `storing::a_login_that_may_be_stored_already_is_not_stored_over_what_became_of_it` |
 //! | `SaveLogin` | `Save` | done, or `LoadBeforeLease` if stale; a second login, or a conflict: `LoadBeforeLogin` | done: the login may be stored | `login::of_two_logins_the_second_is_stored_though_it_came_while_the_first_was`, `storing::a_login_that_is_stale_by_now_is_stored_and_renewed` |
 //!
@@ -63,20 +63,19 @@
 //!
 //! - a record is saved only over the version that was read: a worker that slept through its lease can
 //!   neither overwrite what others have stored since, nor send a token that they have sent;
-//! - the in-flight marker is saved before the refresh token is sent: after a crash between the two, the
-//!   next worker knows that the fate of the token is not known;
+//! - the in-flight marker is saved before the refresh token is sent: after a crash between the two, the next worker
+//!   knows that the token may have been used;
 //! - no request is sent later than one lease after its marker, and each is given up after the longest
 //!   request: once the time for both has passed, the request has arrived or never will. Only sending a
 //!   token again waits for that; a lease is short, and extended while the request runs
 //!   ([`Keeper::lease_extension`]);
-//! - no version is given twice for one key, and a removed record leaves a tombstone: what the store has
-//!   lost is restored by whoever still has it, and what a person has removed is not;
+//! - no version is given twice for one key, and a removed record leaves a tombstone: what the store has lost is
+//!   restored by any worker that still has it, and what a user has removed is not;
 //! - a record names the login it came from, and new tokens replace only the tokens they were issued for:
 //!   late ones replace neither a login nor newer tokens;
 //! - new tokens are stored before they are handed out. If the store fails for good, they are handed out
-//!   unsaved, for then nobody else can have them, and stored as soon as that is possible. Where the
-//!   store can be read but not written, and still has their predecessors, the next renewal continues
-//!   from them;
+//!   unsaved, because then no other worker can have them, and stored as soon as possible. If the store can be read but
+//!   not written, and still has their predecessors, the next renewal continues from them;
 //! - each renewal is counted: an older record of the same login never replaces a later one, whatever
 //!   happened to the store.
 //!
@@ -156,15 +155,15 @@ pub struct Keeper {
     refused: Option<Secret<String>>,
     unsaved: Unsaved,
     backoff: Backoff,
-    /// This worker's last finished attempts: no worker can still receive their replies. More than one, for
-    /// a store that failed may hold the marker of any of them.
+    /// This worker's last finished attempts: no worker can still receive their replies. More than one, because a store
+    /// that failed may hold the marker of any of them.
     finished: VecDeque<FinishedAttempt>,
     /// The id of the renewal under way: the holder of its lease, and the id of its marker.
     renewal_id: String,
     state: Option<State>,
-    /// How often that renewal was restarted.
+    /// How often the renewal has been restarted.
     restarts: u32,
-    /// Whether a caller waits for its outcome.
+    /// Whether a caller waits for the outcome of the renewal.
     has_waiters: bool,
     upkeep_done: UpkeepDone,
     /// Whether no new renewal may begin.
@@ -173,10 +172,10 @@ pub struct Keeper {
     until: Option<UnixTime>,
 }
 
-/// Where the record is kept.
+/// Where the keeper's record is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Storage {
-    /// In this value only: each step for a store is answered on the spot.
+    /// Only in this value: each step for a store is answered internally.
     Local,
     /// In a store, shared with other workers.
     Shared,
@@ -186,7 +185,7 @@ enum Storage {
 #[derive(Debug, Clone)]
 struct FinishedAttempt {
     id: String,
-    /// Whether the server certainly did not process it.
+    /// Whether the server certainly did not process the attempt.
     is_unspent: bool,
 }
 
@@ -226,9 +225,9 @@ impl Keeper {
         }
     }
 
-    /// Begins with these tokens. Where there is a store, they replace its record, unless that was
-    /// received at the same time or later: these are then the application's own, older copy. For what
-    /// is certainly a new login, [`replace`](Self::replace) does not compare the times.
+    /// Begins with these tokens. If there is a store, they replace its record, unless its tokens were received at the
+    /// same time or later: these are then the application's own, older copy. For what is certainly a new login,
+    /// [`replace`](Self::replace) does not compare the times.
     ///
     /// # Errors
     /// `stored.issuer` for tokens of another server or client.
@@ -255,8 +254,8 @@ impl Keeper {
         self
     }
 
-    /// Shares the grant through a store. A person's grant needs a subject, or [`ask`](Self::ask) fails with
-    /// `misuse.setup`: two people would share a record.
+    /// Shares the grant through a store. A user's grant needs a subject, or [`ask`](Self::ask) fails with
+    /// `misuse.setup`, because two users would share a record.
     #[must_use]
     pub fn shared(mut self) -> Self {
         // The tokens it began with were local, and have to be saved now. What it has read from the
@@ -273,27 +272,27 @@ impl Keeper {
         self
     }
 
-    /// The logins that are saved from now on are of something that ends then, as a session of a web application does.
-    /// The record says so, each save of it tells the store ([`Step::Save`]), by whichever worker, and a store that lets
-    /// records end lets go of it.
+    /// Lets the logins that are saved from now on end at this time, for example with the session of a web application.
+    /// The record contains the time, each save by any worker passes it to the store ([`Step::Save`]), and a store that
+    /// supports expiry then deletes the record.
     #[must_use]
     pub const fn until(mut self, until: UnixTime) -> Self {
         self.until = Some(until);
         self
     }
 
-    /// Which grant it keeps.
+    /// The grant that it keeps.
     pub const fn id(&self) -> &GrantId {
         &self.id
     }
 
-    /// Whether the client renews it in its own name, and not with a refresh token.
+    /// Whether it is the client's own grant, which is renewed without a refresh token.
     const fn is_clients(&self) -> bool {
         !IS_BROWSER_BUILD && matches!(self.id.owner, GrantOwner::Client)
     }
 
-    /// The name of the record in a store: a hash of the issuer, the client and the [`GrantId`]. A
-    /// person's grant and the client's own never have the same.
+    /// The name of the record in a store: a hash of the issuer, the client and the [`GrantId`]. A user's grant and the
+    /// client's own never have the same name.
     #[cfg(feature = "sha2")]
     pub fn key(&self) -> String {
         self.id.key(&self.config)
@@ -315,11 +314,11 @@ impl Keeper {
         Ok(())
     }
 
-    /// Adopts a record that the store pushed. One that is not newer than what is known changes nothing;
-    /// a renewal under way will read it by itself.
+    /// Adopts a record that the store pushed. One that is not newer than what is known changes nothing; a renewal under
+    /// way will read it anyway.
     ///
     /// # Errors
-    /// `stored.*` for a record that cannot be read, or is another grant's.
+    /// `stored.*` for a record that cannot be read, or belongs to another grant.
     pub fn learn(&mut self, at: &Moment, entry: Entry) -> Result<(), Error> {
         let is_news = entry.version > self.version && self.is_stored();
         match is_news && !self.is_busy() {
@@ -333,7 +332,7 @@ impl Keeper {
         matches!(self.unsaved, Unsaved::Nothing)
     }
 
-    /// How long to wait before unsaved tokens are saved again; nothing if there are none, or a renewal
+    /// How long to wait before unsaved tokens are saved again; `None` if there are none, or a renewal
     /// is under way.
     ///
     /// Unsaved tokens should not wait for the next caller: after each [`Step::Done`] a host waits this
@@ -354,8 +353,8 @@ impl Keeper {
         is_due
     }
 
-    /// Begins no renewal from now on: for a host that shuts down. A token at hand is handed out until it
-    /// expires; a request that was sent is finished, and its tokens are stored.
+    /// Begins no renewal from now on: for a host that is shutting down. The current token is handed out until it
+    /// expires; a request that has been sent is completed, and its tokens are stored.
     pub const fn drain(&mut self) {
         self.is_drained = true;
     }
@@ -366,11 +365,11 @@ impl Keeper {
         matches!(self.state, Some(State::LoadBeforeLogin))
     }
 
-    /// The lease to renew repeatedly while the request of [`Step::Run`] runs: call this right after that
-    /// step. Nothing if no lease is held.
+    /// The lease to extend repeatedly while the request of [`Step::Run`] runs: call this right after that step. `None`
+    /// if no lease is held.
     ///
-    /// The outcome of an extension does not matter: a lost lease costs a second request where that does
-    /// no harm, and new tokens are saved by version. A host that cannot extend leases need not.
+    /// The outcome of an extension does not matter: a lost lease costs a second request if that does no harm, and new
+    /// tokens are saved by version. A host that cannot extend leases need not.
     pub fn lease_extension(&self) -> Option<LeaseExtension> {
         let is_leased = matches!(
             self.state,
@@ -391,14 +390,14 @@ impl Keeper {
         self.state.is_some()
     }
 
-    /// The driver was dropped in the middle of a renewal.
+    /// Records that the driver was dropped in the middle of a renewal.
     pub fn abandon(&mut self, at: &Moment) {
         if let Some(state) = self.state.take() {
             self.clean_up(at, state);
         }
     }
 
-    /// The tokens that may be handed out without asking, and until when.
+    /// The tokens that may be handed out without calling [`Self::ask`], and until when.
     pub fn fresh(&self) -> Option<(Arc<Tokens>, UnixTime)> {
         let is_finished = self.is_stored() && !self.is_refused();
         let tokens = self.record.tokens.clone().filter(|_| is_finished)?;
@@ -410,9 +409,8 @@ impl Keeper {
         self.record.tokens.as_ref()
     }
 
-    /// Whether its tokens were granted every name of `scope`, under whichever name the server knows
-    /// it by. `openid` and `offline_access` count as granted: they ask for more than scope, and few
-    /// servers name them.
+    /// Whether every name of `scope` was granted to its tokens, under any of its names at the server. `openid` and
+    /// `offline_access` count as granted: they request more than scope, and few servers name them.
     pub fn covers(&self, scope: &Scope) -> bool {
         self.tokens().is_some_and(|tokens| {
             let granted = tokens.scope.union(&unnamed());
@@ -420,7 +418,7 @@ impl Keeper {
         })
     }
 
-    /// Whether the grant is good, suspect or ended, as far as this worker knows.
+    /// Whether the grant is valid, suspect or ended, as far as this worker knows.
     pub const fn standing(&self) -> Standing {
         match (&self.record.ended, &self.record.suspicion) {
             (Some(_), _) => Standing::Ended,
@@ -429,7 +427,7 @@ impl Keeper {
         }
     }
 
-    /// Why the last attempt failed, if it did. Callers do not see it while their token is good.
+    /// Why the last attempt failed, if it did. Callers do not see it while their token is valid.
     pub fn last_error(&self) -> Option<&Error> {
         self.backoff.error()
     }

@@ -1,4 +1,4 @@
-//! Logout: requested at the server by the person, or announced by the server through the back or front channel.
+//! Logout: requested at the server for the user, or announced by the server through the back or front channel.
 //!
 //! OpenID Connect RP-Initiated Logout <https://openid.net/specs/openid-connect-rpinitiated-1_0.html>,
 //! Front-Channel Logout <https://openid.net/specs/openid-connect-frontchannel-1_0.html>, Back-Channel Logout
@@ -25,21 +25,21 @@ pub use crate::token::logout_token::Session;
 /// The largest request that is read, in bytes.
 const MAX_REQUEST: usize = 64 << 10;
 
-/// Signs a person out at the server, through the browser (OpenID Connect RP-Initiated Logout section 2).
+/// Signs a user out at the server, through the browser (OpenID Connect RP-Initiated Logout section 2).
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct LogoutRequest {
-    /// The ID token of the login, which tells the server whose session is meant. It then stands in a URL: the
-    /// standard asks for that, for the token signs nobody in any more, but it tells about a person, so keep
-    /// the URL out of logs. Without one, the server has to ask the person.
+    /// The ID token of the login, which tells the server whose session to end. It is then part of a URL: the standard
+    /// requires that, and the token no longer signs anyone in, but it contains data about the user, so keep the URL out
+    /// of logs. Without it, the server has to ask the user.
     pub id_token_hint: Option<Secret<String>>,
-    /// A hint which user is to be signed out, such as an e-mail address.
+    /// A hint about the user who is to be signed out, such as an e-mail address.
     pub logout_hint: Option<String>,
-    /// Where to come back to; registered at the server as `post_logout_redirect_uris`.
+    /// The URI to which the user returns; registered at the server as `post_logout_redirect_uris`.
     pub post_logout_redirect_uri: Option<RedirectUri>,
-    /// The value that returns with the user, which [`check_return`] compares. Generate a new one for each logout.
+    /// The value that comes back with the user, and that [`check_return`] compares. Generate a new one for each logout.
     pub state: Option<Secret<String>>,
-    /// Languages in order of preference (RFC 5646), with spaces.
+    /// Languages in order of preference (RFC 5646), separated by spaces.
     pub ui_locales: Option<String>,
 }
 
@@ -49,7 +49,7 @@ impl LogoutRequest {
         Self::default()
     }
 
-    /// With a return to this URI, and a new `state`: [`check_return`] compares it with what comes back.
+    /// A request with a return to this URI, and a new `state`, which [`check_return`] compares with what comes back.
     ///
     /// # Errors
     /// `misuse.no_randomness`.
@@ -72,7 +72,7 @@ impl LogoutRequest {
         let mut form = Form::new();
         exposed(&self.id_token_hint, "id_token_hint", &mut form);
         form.push_some("logout_hint", self.logout_hint.as_deref());
-        // Always: without it a server cannot tell whose redirect URI it is where there is no ID token.
+        // Always: without it and without an ID token, a server does not know whose redirect URI it is.
         form.push("client_id", config.client_id.as_str());
         let uri = self.post_logout_redirect_uri.as_ref();
         form.push_some("post_logout_redirect_uri", uri.map(RedirectUri::as_str));
@@ -88,7 +88,7 @@ impl LogoutRequest {
 }
 
 impl fmt::Debug for LogoutRequest {
-    /// Does not show the person who is to be signed out.
+    /// Does not show the user who is to be signed out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LogoutRequest")
             .field("post_logout_redirect_uri", &self.post_logout_redirect_uri)
@@ -96,9 +96,9 @@ impl fmt::Debug for LogoutRequest {
     }
 }
 
-/// Checks the `state` with which a person comes back from a logout, where one was sent (OpenID Connect
-/// RP-Initiated Logout section 3). `callback` is the whole URL that was called, or its query. Whoever comes
-/// back without it may have been sent by anybody: show them a page, and change nothing.
+/// Checks the `state` with which a user returns from a logout, if one was sent (OpenID Connect
+/// RP-Initiated Logout section 3). `callback` is the whole URL that was requested, or its query. A request without the
+/// `state` may come from anyone: show a page, and change nothing.
 ///
 /// # Errors
 /// `logout.state`; `logout.malformed` for an invalid query, or one larger than 64 KiB.
@@ -110,17 +110,17 @@ pub fn check_return(callback: &str, state: &Secret<String>) -> Result<(), Error>
     }
 }
 
-/// A request for a logout through the front channel (OpenID Connect Front-Channel Logout section 3): a frame
-/// that the server has the browser load. Browsers withhold cookies there, so prefer the back channel.
+/// A request for a logout through the front channel (OpenID Connect Front-Channel Logout section 3): the server lets
+/// the browser load a frame. Browsers withhold cookies there, so prefer the back channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrontChannelLogout(Option<(String, String)>);
 
 impl FrontChannelLogout {
-    /// Reads the URL that was called, or its query.
+    /// Reads the URL that was requested, or its query.
     ///
     /// # Errors
     /// `logout.malformed` for one of `iss` and `sid` without the other (section 2), for either of them twice,
-    /// and for what is no query, or larger than 64 KiB.
+    /// and for an invalid query, or one larger than 64 KiB.
     pub fn parse(request: &str) -> Result<Self, Error> {
         let found = parameters(request, &["iss", "sid"])?;
         let mut found = found.into_iter();
@@ -132,8 +132,8 @@ impl FrontChannelLogout {
         }
     }
 
-    /// Whether the session of the browser that sent the request ends by it: nothing proves who made the
-    /// browser load the frame, so it ends no session but that one.
+    /// Whether the request ends the session of the browser that sent it. Nothing proves who made the browser load the
+    /// frame, so it ends no other session.
     pub fn ends(&self, session: &Session) -> bool {
         self.0.as_ref().is_none_or(|(issuer, sid)| {
             session.issuer == *issuer && session.sid.as_ref() == Some(sid)
@@ -141,14 +141,14 @@ impl FrontChannelLogout {
     }
 }
 
-/// Whether a grant of a session that has ended is to be revoked: "refresh tokens issued with the
+/// Whether the grant of a session that has ended should be revoked: "refresh tokens issued with the
 /// offline_access property to a session being logged out SHOULD NOT be revoked" (OpenID Connect Back-Channel
 /// Logout section 2.7).
 pub fn revokes(scope: &Scope) -> bool {
     !scope.contains("offline_access")
 }
 
-/// What to answer to a request of either channel.
+/// The response to a request of either channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogoutReply {

@@ -1,9 +1,9 @@
-//! Polling for tokens while a person approves on another device: the device grant and CIBA.
+//! Polling for tokens while the user approves on another device: the device grant and CIBA.
 //!
 //! RFC 8628 <https://www.rfc-editor.org/rfc/rfc8628#section-3.5>, CIBA Core section 11
 //!
 //! The server sets the pace: its interval, plus five seconds for each `slow_down`, and twice as long after each reply
-//! that was lost or asked for patience, and never past the end of the code.
+//! that was lost or asked to wait, but never past the expiry of the code.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::value::Value;
 
 /// What a `slow_down` adds, "for this and all subsequent requests", in seconds.
 const SLOW_DOWN_SECONDS: u64 = 5;
-/// How many times the pause is doubled at most, after replies that were lost.
+/// The largest number of times that the pause is doubled, after replies that were lost.
 const MAX_DOUBLINGS: u32 = 6;
 
 /// The polling interval, and when polling ends.
@@ -68,7 +68,7 @@ impl Poll {
         }
     }
 
-    /// Waits for the next token_call, unless the code ends before.
+    /// Waits for the next token request, unless the code expires before.
     fn wait(&mut self, at: &Moment, least: Option<Duration>) -> Result<Step<Tokens>, Error> {
         let pause = self
             .interval
@@ -97,7 +97,7 @@ impl Poll {
         }
     }
 
-    /// What to do about an answer that brought no tokens. Any error that says nothing about patience is the end
+    /// What to do after a response without tokens. Any error that does not ask to wait ends the polling
     /// (RFC 8628 section 3.5).
     fn after(&mut self, at: &Moment, error: Error) -> Result<Step<Tokens>, Error> {
         let server = error.server_error();
@@ -125,7 +125,7 @@ impl Poll {
     }
 }
 
-/// The error that the server would return by now. No request is sent for it.
+/// The error that the server would return by now; no request is sent.
 fn expired() -> Error {
     let expired = ServerError::of_code("expired_token");
     let expired = expired.described(Some("nobody answered before the code ended"), None);
@@ -138,7 +138,7 @@ impl Exchange for Poll {
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Tokens>, Error> {
         match (std::mem::replace(&mut self.state, State::Over), input) {
             (State::Fresh, Input::Begin) => self.wait(at, None),
-            // The pause may have taken longer than it should: a machine was asleep.
+            // The pause may have taken longer than it should: the machine may have been asleep.
             (State::Waiting, Input::Elapsed) if at.now() >= self.expires_at => Err(expired()),
             (State::Waiting, Input::Elapsed) => {
                 let call = (self.token_call)();

@@ -22,23 +22,23 @@ use crate::token::id_token::{IdToken, IdTokenChecks, WITHOUT_NONCE};
 use crate::token::step_up::{StepUp, StepUpLogin};
 use crate::token::{Tokens, Warning};
 
-/// What a sign-in leaves behind.
+/// The result of a sign-in.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Login {
     /// The tokens.
     pub tokens: Tokens,
-    /// Who signed in, if `openid` was requested. Its signature and claims are good.
+    /// The ID token of the user who signed in, if `openid` was requested. Its signature and claims are verified.
     pub id_token: Option<IdToken>,
 }
 
-/// What an ID token of this flow has to say.
+/// What an ID token of this flow must contain.
 #[derive(Debug, Clone)]
 pub(crate) struct Expected {
     pub(crate) nonce: Option<Secret<String>>,
     pub(crate) requested_at: UnixTime,
     pub(crate) max_age: Option<Duration>,
-    /// Of a hybrid flow.
+    /// The front-channel part of a hybrid flow.
     pub(crate) front_channel: Option<FrontChannel>,
 }
 
@@ -50,16 +50,16 @@ pub(crate) struct FrontChannel {
     pub(crate) state: Secret<String>,
 }
 
-/// A callback that was found good: what is sent for it, and what has to come back.
+/// A valid callback: what is sent for it, and what the response must contain.
 #[derive(Debug)]
 pub(crate) struct Redemption {
     pub(crate) code: AuthorizationCode,
     pub(crate) token_request: TokenRequest,
-    /// The permissions that were asked for.
+    /// The permissions that were requested.
     pub(crate) details: Option<AuthorizationDetails>,
-    /// What an API wants of the person.
+    /// The step-up that an API requires.
     pub(crate) step_up: Option<StepUp>,
-    /// Of a request for `openid`.
+    /// What the ID token must contain, if `openid` was requested.
     pub(crate) expected: Option<Expected>,
 }
 
@@ -82,13 +82,13 @@ pub(crate) fn redeem(
             answer(&mut tokens, step_up);
             login(config, tokens, expected, vouched)
         });
-        // Behind a pointer, its code is not copied into what stands before it.
+        // Boxed, so that its code is not copied into the exchange before it.
         Ok(login.boxed())
     })
 }
 
-/// A sign-in whose person agreed elsewhere than in a browser of this client: no nonce was sent, and the ID token, if
-/// one was asked for, is of the response that brings it.
+/// A sign-in for which the user agreed elsewhere than in a browser of this client: no nonce was sent, and the ID token,
+/// if one was requested, comes in the token response.
 pub(crate) fn without_browser<E: Exchange<Output = Tokens>>(
     config: Arc<ClientConfig>,
     tokens: E,
@@ -105,7 +105,7 @@ pub(crate) fn without_browser<E: Exchange<Output = Tokens>>(
     })
 }
 
-/// Whether a grant is asked who the person is.
+/// Whether an ID token is requested with a grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Identity {
     Wanted,
@@ -122,7 +122,7 @@ impl Identity {
     }
 }
 
-/// Notes if permissions were granted that are not all of those asked for (RFC 9396 section 7).
+/// Adds a warning if not all requested permissions were granted (RFC 9396 section 7).
 fn compare(tokens: &mut Tokens, wanted: Option<&AuthorizationDetails>) -> Result<(), Error> {
     let Some(wanted) = wanted else {
         return Ok(());
@@ -134,7 +134,7 @@ fn compare(tokens: &mut Tokens, wanted: Option<&AuthorizationDetails>) -> Result
     Ok(())
 }
 
-/// Notes what the login was made for, so that it is not made for the same again and again.
+/// Records the step-up that the login was made for, so that it is not requested again and again.
 fn answer(tokens: &mut Tokens, step_up: Option<StepUp>) {
     let at = tokens.received_at;
     let answered = step_up.map(|step_up| Arc::new(StepUpLogin { step_up, at }));
@@ -164,7 +164,7 @@ fn front_channel(
 }
 
 impl Expected {
-    /// What every ID token of the flow has to say.
+    /// What every ID token of the flow must contain.
     fn checks(&self) -> IdTokenChecks {
         IdTokenChecks {
             nonce: self.nonce.clone(),
@@ -191,7 +191,7 @@ fn login(
     }
 }
 
-/// A sign-in whose tokens the server has brought by itself.
+/// A sign-in whose tokens the server has pushed.
 pub(crate) fn pushed(
     config: Arc<ClientConfig>,
     tokens: Tokens,
@@ -219,8 +219,8 @@ fn verified(
         if let Some(vouched) = vouched {
             same_person(&vouched, &id_token)?;
         }
-        // As it was signed: an encrypted one is nothing that the server takes back (`id_token_hint`), or that
-        // a later one can be compared with.
+        // The signed form is kept: the server does not accept an encrypted one back (`id_token_hint`), nor can a later
+        // one be compared with it.
         let kept = Some(id_token.text().clone());
         if let Some(refresh_token) = &mut tokens.refresh_token {
             refresh_token.id_token.clone_from(&kept);

@@ -1,8 +1,8 @@
 //! Use of access tokens: the origins they may be sent to, and what a refusal requires (RFC 6750).
 //!
 //! Requests to resources are not exchanges, because their bodies stream: a [`ResourceRequest`] decides what
-//! to do with a request, and the host holds it. Beneath it are two pure functions, one before the
-//! request and one after the reply.
+//! to do with a request, and the host keeps it. It is built on two pure functions, one before the request and one after
+//! the reply.
 
 mod api;
 mod challenge_verdict;
@@ -51,12 +51,12 @@ pub use step::{Event, OnLimit, Step};
 /// leave out the others.
 pub const READ_BEFORE: [HeaderName; 2] = [AUTHORIZATION, CONTENT_TYPE];
 
-/// The origins, or the one resource, that a token may be sent to.
+/// The origins, or the one resource, to which a token may be sent.
 #[derive(Debug, Clone)]
 pub struct Resource {
     origins: Arc<[Url]>,
     transport: Transport,
-    /// The one resource that a token is for, where that is known.
+    /// The one resource that a token is for, if that is known.
     beneath: Option<ResourceIdentifier>,
 }
 
@@ -95,7 +95,7 @@ impl Resource {
     }
 
     /// Allows URLs below this resource, and no others of its origin: several APIs on one origin, such as MCP servers,
-    /// never get one another's tokens.
+    /// never get each other's tokens.
     pub fn beneath(resource: &ResourceIdentifier) -> Self {
         Self {
             origins: Arc::from([resource.url().clone()]),
@@ -142,8 +142,8 @@ impl Resource {
         Ok(())
     }
 
-    /// The `Authorization` header that a request to `url` may carry. Of its `headers` only those
-    /// of [`READ_BEFORE`] are looked at.
+    /// The `Authorization` header that a request to `url` may carry. Only those of its `headers` are read that are in
+    /// [`READ_BEFORE`].
     ///
     /// # Errors
     /// `url.insecure`, `resource.origin_not_allowed`, `token.not_token68`, and
@@ -160,10 +160,10 @@ impl Resource {
         bearer(token)
     }
 
-    /// Whether a request may carry a token at all.
+    /// Checks that a request may carry a token at all.
     ///
     /// # Errors
-    /// Those of [`Self::authorization`] that are not the token's.
+    /// Those of [`Self::authorization`] that do not concern the token.
     pub(crate) fn may_carry(
         &self,
         url: &Url,
@@ -174,7 +174,7 @@ impl Resource {
         check_single_method(url, headers, body)
     }
 
-    /// Where a redirect of the resource server leads (SECURITY: a token must not follow a
+    /// What to do with a redirect of the resource server (SECURITY: a token must not follow a
     /// `Location` to another host).
     pub fn redirect(&self, from: &Url, location: &str) -> Redirect {
         let target = if location.starts_with('/') && !location.starts_with("//") {
@@ -191,19 +191,18 @@ impl Resource {
 
 /// The value of an `Authorization: Bearer` header (RFC 6750 section 2.1).
 ///
-/// A token is opaque: one of visible ASCII characters goes as it came, for Salesforce, eBay and
-/// Amazon have `!`, `^`, `#` and `|` in theirs and want them back. Strict rules refuse such a token
-/// where it is issued.
+/// A token is opaque: one of visible ASCII characters is sent as it was received, because the tokens of Salesforce,
+/// eBay and Amazon contain `!`, `^`, `#` and `|`. Strict rules refuse such a token when it is issued.
 ///
 /// # Errors
-/// `token.not_ascii`; `token.not_token68` for one that is empty, or holds a space or a control
+/// `token.not_ascii`; `token.not_token68` for one that is empty, or contains a space or a control
 /// character.
 pub fn bearer(token: &Secret<String>) -> Result<HeaderValue, Error> {
     token::authorization(&TokenType::Bearer, token)
 }
 
 fn check_single_method(url: &Url, headers: &HeaderMap, body: Option<&[u8]>) -> Result<(), Error> {
-    // Pair by pair: one that is no UTF-8 must not hide the others.
+    // Pair by pair: one that is not UTF-8 must not hide the others.
     let carries = |form: &str| {
         let names = form
             .split('&')

@@ -1,7 +1,6 @@
 //! Discovery of protected resource metadata: at the URL in its challenge, or else at its well-known URLs.
 //!
-//! RFC 9728 <https://www.rfc-editor.org/rfc/rfc9728#section-3.1>; the second place is that of the Model Context
-//! Protocol.
+//! RFC 9728 <https://www.rfc-editor.org/rfc/rfc9728#section-3.1>; the second URL is that of the Model Context Protocol.
 
 mod signed;
 #[cfg(test)]
@@ -40,7 +39,7 @@ pub struct ResourceDiscoveryRequest {
 }
 
 impl ResourceDiscoveryRequest {
-    /// Asks at the place that is built from the identifier of the resource (RFC 9728 section 3.1).
+    /// Asks at the URL that is built from the identifier of the resource (RFC 9728 section 3.1).
     pub fn new(resource: ResourceIdentifier) -> Self {
         Self {
             resource,
@@ -51,11 +50,12 @@ impl ResourceDiscoveryRequest {
         }
     }
 
-    /// Asks where a challenge of the resource says, and nowhere else, if it says (section 5.1): `fields` are the
-    /// values of `WWW-Authenticate`, of whose challenges any may have the parameter `resource_metadata`.
+    /// If a challenge of the resource names the URL of its metadata, asks only there (section 5.1): `fields` are the
+    /// values of `WWW-Authenticate`, in which any challenge may have the parameter `resource_metadata`.
     ///
-    /// The resource chooses this URL in its response: it has to be of the resource's own origin, which the caller
-    /// named, and so leads to a host that the caller already sends requests to, be it this machine or a network of one's own.
+    /// The resource chooses this URL in its response: it must be on the resource's own origin, which the caller named,
+    /// and so leads to a host to which the caller already sends requests, even if that is this machine or a private
+    /// network.
     ///
     /// # Errors
     /// `resource_metadata.url`.
@@ -79,16 +79,16 @@ impl ResourceDiscoveryRequest {
         Ok(self)
     }
 
-    /// Which resource the document may be about. With [`ResourceMatch::Parent`] the place of the whole origin is
-    /// asked as well, if there is nothing at the resource's own.
+    /// Sets which resource the document may be about. With [`ResourceMatch::Parent`] the URL of the whole origin is
+    /// tried as well, if there is nothing at the resource's own.
     #[must_use]
     pub const fn matching(mut self, matching: ResourceMatch) -> Self {
         self.matching = matching;
         self
     }
 
-    /// Trusts what this issuer has signed with these keys (section 2.2): of `signed_metadata` that are good the
-    /// values win over those beside them. All others are ignored, as are all without this.
+    /// Trusts what this issuer has signed with these keys (section 2.2): the values of a valid `signed_metadata` take
+    /// precedence over the unsigned ones. Any other is ignored, as is every one without this.
     #[must_use]
     pub fn trust(mut self, issuer: impl Into<String>, keys: KeySet) -> Self {
         self.trusted.push((issuer.into(), Arc::new(keys)));
@@ -111,8 +111,8 @@ impl ResourceDiscoveryRequest {
         &self.resource
     }
 
-    /// The resource in the place of an authorization server: nothing of it is used but who is asked, which is the origin
-    /// that the caller has named.
+    /// A configuration with the resource in place of an authorization server: only the address that is asked is used,
+    /// which is on the origin that the caller has named.
     pub(crate) fn stranger(&self) -> Result<Arc<ClientConfig>, Error> {
         let url = self.resource.url();
         let origin = Issuer::parse_over(&url.origin(), self.transport)?;
@@ -123,11 +123,11 @@ impl ResourceDiscoveryRequest {
     }
 }
 
-/// Asks for the metadata of a resource, place after place.
+/// Requests the metadata of a resource from one URL after another.
 pub struct ResourceDiscovery {
     request: ResourceDiscoveryRequest,
     places: VecDeque<Url>,
-    /// The first error that tells more than that nothing is there.
+    /// The first error that says more than that nothing is there.
     error: Option<Error>,
     state: State,
 }
@@ -187,7 +187,7 @@ impl ResourceDiscovery {
         }
     }
 
-    /// A document was found: of what is signed in it, a trusted signature is looked for first.
+    /// A document was found: a trusted signature in it is looked for first.
     fn found(
         &mut self,
         at: &Moment,
@@ -226,8 +226,8 @@ impl ResourceDiscovery {
     }
 }
 
-/// A page that is not there, or is something else, says little about the next place. A redirect, a server in
-/// trouble, a document about another resource and a lost reply end the search.
+/// A page that is missing, or is something else, says little about the next URL. A redirect, a failing server, a
+/// document about another resource and a lost reply end the search.
 fn is_worth_another_place(error: &Error) -> bool {
     match error.kind() {
         Kind::Denied(server) => {

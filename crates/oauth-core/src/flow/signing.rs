@@ -19,7 +19,7 @@ use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::token::Tokens;
 
-/// Tokens for an assertion.
+/// Requests tokens for an assertion.
 pub(crate) fn asserted(
     config: Arc<ClientConfig>,
     assertion: Assertion,
@@ -36,7 +36,7 @@ pub(crate) fn asserted(
     })
 }
 
-/// Tokens for the client itself.
+/// Requests tokens for the client itself.
 pub(crate) fn own(config: Arc<ClientConfig>, token_request: TokenRequest) -> Boxed<Tokens> {
     let make = match config.own_tokens.clone() {
         None => return Call::new(config, Token::new(ClientCredentials, token_request)).boxed(),
@@ -46,14 +46,14 @@ pub(crate) fn own(config: Arc<ClientConfig>, token_request: TokenRequest) -> Box
     };
     let made = Ready::new(()).and_then(move |_, ()| {
         let assertion = make(&token_request.scope)?;
-        // The assertion says it.
+        // The assertion contains the scope.
         Ok((assertion, token_request.scope(Scope::none())))
     });
     let tokens = made.then(|_, (assertion, request)| Ok(asserted(config, assertion, request)));
     tokens.boxed()
 }
 
-/// Tokens in exchange for the token of a workload.
+/// Requests tokens in exchange for the token of a workload.
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 fn exchanged(
     config: Arc<ClientConfig>,
@@ -74,7 +74,7 @@ fn exchanged(
     exchange.boxed()
 }
 
-/// Makes what is signed, of the moment it is signed in.
+/// Makes the content to sign, for the moment of signing.
 type Content = Box<dyn FnOnce(&Moment) -> Result<String, Error> + Send>;
 
 /// Signs once.

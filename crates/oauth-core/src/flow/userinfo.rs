@@ -20,7 +20,7 @@ use crate::moment::UnixTime;
 use crate::secret::Secret;
 use crate::token::Tokens;
 
-/// Asks about the user whom the verified ID token calls `subject`.
+/// Requests the claims of the user whom the verified ID token calls `subject`.
 pub(crate) fn userinfo(
     config: Arc<ClientConfig>,
     tokens: Arc<Tokens>,
@@ -39,7 +39,7 @@ fn as_userinfo_error(error: Error) -> Error {
     error.at_endpoint(UserInfo::NAME)
 }
 
-/// The claims of a response that is signed, encrypted or both, as it is registered.
+/// The claims of a response that is signed, encrypted or both, as the client is registered.
 fn of_token(config: Arc<ClientConfig>, token: Secret<String>) -> Result<Boxed<Claims>, Error> {
     let encryption = config.userinfo_encryption.clone();
     let Some(allowed) = config.userinfo_algs.clone() else {
@@ -55,9 +55,9 @@ fn of_token(config: Arc<ClientConfig>, token: Secret<String>) -> Result<Boxed<Cl
     Ok(claims.boxed())
 }
 
-/// The claims of a response whose signature is good.
+/// The claims of a response whose signature is valid.
 fn signed(config: &ClientConfig, jws: &Jws, now: UnixTime) -> Result<Claims, Error> {
-    // A token of another kind that the same keys have signed is none (RFC 8725 section 3.11).
+    // A token of another kind that the same keys have signed is not a UserInfo response (RFC 8725 section 3.11).
     if !jws.has_type(&["jwt", "userinfo+jwt"]) {
         let typ = jws.typ.as_deref().unwrap_or_default();
         return Err(Error::from(ValidationFailure::JwtType).about(typ));
@@ -66,7 +66,7 @@ fn signed(config: &ClientConfig, jws: &Jws, now: UnixTime) -> Result<Claims, Err
     if claims.get("events").is_some() {
         return Err(Error::from(ValidationFailure::JwtUnexpectedClaim).about("events"));
     }
-    // One that does not say for whom it is may be another client's.
+    // A response that does not name its audience may be for another client.
     let (issuer, client_id) = (config.server.issuer().as_str(), config.client_id.as_str());
     claims.is_from(issuer)?;
     claims.is_for(client_id)?;

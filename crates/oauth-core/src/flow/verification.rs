@@ -1,7 +1,7 @@
 //! Verification of signed tokens: fetches the keys, checks the signature, and compares the hashes in the claims.
 //!
 //! Keys are fetched when none are known, and once more for a token that no known key has signed (OpenID
-//! Connect Core section 10.1.1): by one for all, while the others wait for them.
+//! Connect Core section 10.1.1): by one verification for all, while the others wait.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -21,7 +21,7 @@ use crate::token::logout_token::{LogoutToken, LogoutTokenChecks};
 
 /// The pause before looking again for keys that another verification is fetching.
 const POLL: Duration = Duration::from_millis(250);
-/// How often, at most: the clock of a replay may stand still.
+/// The largest number of looks: the clock of a replay may stand still.
 const LOOKS: u8 = 40;
 
 /// The verification of a signature with the server's keys.
@@ -33,13 +33,13 @@ pub(crate) struct Verification {
     issuer: IssuerCheck,
     refetch: Refetch,
     signature: Signature,
-    /// The keys that were looked through.
+    /// The keys that have been tried.
     tried: Option<Arc<KeySet>>,
     looks: u8,
     state: State,
 }
 
-/// When `iss` is looked at.
+/// When `iss` is checked.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum IssuerCheck {
     /// Before keys are fetched.
@@ -48,7 +48,7 @@ enum IssuerCheck {
     Later,
 }
 
-/// Whether the keys may be fetched for the sake of this token.
+/// Whether the keys may be fetched for this token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Refetch {
     Possible,
@@ -64,7 +64,7 @@ enum Signature {
 
 enum State {
     Fresh,
-    /// With the keys that will do if no others are to be had.
+    /// With the keys that are used if no others can be fetched.
     Fetching(Box<Call<Jwks>>, Jws, Option<Arc<KeySet>>),
     /// The keys that are still to be tried.
     Verifying(Jws, VecDeque<VerificationKey>),
@@ -93,13 +93,13 @@ impl Verification {
         }
     }
 
-    /// Of a token that is encrypted like this, or is not where nothing is agreed on.
+    /// Expects a token that is encrypted like this, or is not encrypted if nothing is agreed on.
     pub(crate) fn encrypted(mut self, encryption: Option<Arc<dyn Opens>>) -> Self {
         self.encryption = encryption;
         self
     }
 
-    /// For a JWT that may come from anywhere: unless it names this server, no keys are fetched for it.
+    /// Checks `iss` first, for a JWT from an unknown source: unless it names this server, no keys are fetched for it.
     pub(crate) const fn issuer_first(mut self) -> Self {
         self.issuer = IssuerCheck::First;
         self
@@ -189,8 +189,7 @@ impl Verification {
         Ok(Step::Verify(job))
     }
 
-    /// No key that is known has signed the token: others are fetched, but not at the pace of whoever makes up
-    /// tokens.
+    /// No known key has signed the token: other keys are fetched, but not as often as forged tokens arrive.
     fn no_key(&mut self, at: &Moment, jws: Jws) -> Result<Step<Jws>, Error> {
         if self.refetch == Refetch::Possible {
             if let Some(keys) = self.others() {
@@ -231,7 +230,8 @@ impl Verification {
     }
 }
 
-/// A server that cannot be reached for its keys, or has too much to do, has not withdrawn them.
+/// Whether an error leaves the known keys valid: a server that cannot be reached or is overloaded has not withdrawn
+/// them.
 fn has_withdrawn_nothing(error: &Error) -> bool {
     matches!(error.kind(), Kind::Lost(_))
         || error.server_error().is_some_and(ServerError::is_passing)
@@ -260,7 +260,7 @@ impl fmt::Debug for Verification {
     }
 }
 
-/// The verification of an ID token: its signature, what it says, and the hashes that it holds.
+/// The verification of an ID token: its signature, its claims, and the hashes in it.
 pub(crate) fn id_token(
     config: Arc<ClientConfig>,
     token: Secret<String>,
@@ -283,7 +283,7 @@ pub(crate) fn id_token(
     })
 }
 
-/// The verification of a logout token: its signature, and what it says.
+/// The verification of a logout token: its signature and its claims.
 pub(crate) fn logout_token(
     config: Arc<ClientConfig>,
     token: Secret<String>,
@@ -302,7 +302,7 @@ pub(crate) fn logout_token(
     })
 }
 
-/// The comparison of the hashes that an ID token holds.
+/// The comparison of the hashes in an ID token.
 struct HashComparison {
     hash: Hash,
     id_token: Option<IdToken>,

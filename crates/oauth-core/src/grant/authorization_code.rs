@@ -48,7 +48,7 @@ impl Grant for AuthorizationCode {
         false
     }
 
-    /// What was asked for at the authorization; the code stands for all of it.
+    /// What was requested at the authorization; the code represents all of it.
     fn implied_scope<'a>(&'a self, _: &'a Scope) -> &'a Scope {
         &self.scope
     }

@@ -1,4 +1,4 @@
-//! `grant_type=urn:openid:params:grant-type:ciba`: a backchannel authentication request that a person has approved.
+//! `grant_type=urn:openid:params:grant-type:ciba`: a backchannel authentication request that a user has approved.
 //!
 //! CIBA Core <https://openid.net/specs/openid-client-initiated-backchannel-authentication-core-1_0.html#token_request>
 
@@ -13,14 +13,14 @@ use crate::form::Form;
 use crate::scope::Scope;
 use crate::secret::Secret;
 
-/// The name that the server gave the request, which is asked with until the person has answered.
+/// A grant with the server's identifier of a request, which is polled with until the user has answered.
 #[derive(Debug, Clone)]
 pub struct Ciba {
     auth_req_id: Secret<String>,
 }
 
 impl Ciba {
-    /// Of a backchannel authentication response.
+    /// The grant for the `auth_req_id` of a backchannel authentication response.
     pub fn new(auth_req_id: impl Into<Secret<String>>) -> Self {
         Self {
             auth_req_id: auth_req_id.into(),
@@ -48,7 +48,7 @@ impl Grant for Ciba {
             Ok(()) => None,
             Err(error) => Some(error.server_error().map(ServerError::denial)),
         };
-        // The person has not answered yet, or the server is in trouble.
+        // The user has not answered yet, or the server has a temporary failure.
         let is_open = match denial {
             None => false,
             Some(None) => true,
@@ -65,7 +65,7 @@ impl Grant for Ciba {
         }
     }
 
-    /// What was asked for with the authentication request; it is not said again.
+    /// The scope was sent with the authentication request; it is not sent again.
     fn scope<'a>(&'a self, _: &Context<'_>, _: &'a Scope) -> Result<Cow<'a, Scope>, Error> {
         Ok(Cow::Owned(Scope::none()))
     }

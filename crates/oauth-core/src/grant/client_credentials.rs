@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::form::Form;
 
-/// The client acts for itself.
+/// The grant by which the client acts for itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ClientCredentials;
 

@@ -1,5 +1,4 @@
-//! `grant_type=urn:ietf:params:oauth:grant-type:device_code`: a device code that a person has approved on another
-//! device.
+//! `grant_type=urn:ietf:params:oauth:grant-type:device_code`: a device code that a user has approved on another device.
 //!
 //! RFC 8628 <https://www.rfc-editor.org/rfc/rfc8628#section-3.4>
 
@@ -13,14 +12,14 @@ use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::DEVICE_CODE;
 
-/// The code that the server gave for the device, which is asked with until the person has agreed.
+/// A grant with the code that the server issued for the device, which is polled with until the user has agreed.
 #[derive(Debug, Clone)]
 pub struct DeviceCode {
     device_code: Secret<String>,
 }
 
 impl DeviceCode {
-    /// Of a device authorization response.
+    /// The grant for the code of a device authorization response.
     pub fn new(device_code: impl Into<Secret<String>>) -> Self {
         Self {
             device_code: device_code.into(),
@@ -42,7 +41,7 @@ impl Grant for DeviceCode {
         Ok(())
     }
 
-    /// What was asked for with the device authorization; it is not said again.
+    /// The scope was sent with the device authorization request; it is not sent again.
     fn scope<'a>(&'a self, _: &Context<'_>, _: &'a Scope) -> Result<Cow<'a, Scope>, Error> {
         Ok(Cow::Owned(Scope::none()))
     }

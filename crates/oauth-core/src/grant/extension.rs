@@ -1,4 +1,4 @@
-//! `grant_type=urn:...`: any grant that this crate has no type for.
+//! `grant_type=urn:...`: any grant for which this crate has no type.
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-4.5>
 
@@ -20,8 +20,8 @@ pub struct Extension {
 }
 
 impl Extension {
-    /// A grant type by its absolute URI. The grants with short names have files of their own, and
-    /// checks that this one could not make.
+    /// A grant type by its absolute URI. The grants with short names have their own types, with checks that this one
+    /// cannot make.
     ///
     /// # Errors
     /// `grant.not_an_extension`.
@@ -37,7 +37,7 @@ impl Extension {
         })
     }
 
-    /// A grant as a preset describes it: its parameters are checked against that.
+    /// A grant as a preset describes it: its parameters are checked against the description.
     pub fn described(grant: Arc<OwnGrant>) -> Self {
         Self {
             grant_type: grant.grant_type().to_owned(),
@@ -46,12 +46,11 @@ impl Extension {
         }
     }
 
-    /// Adds a parameter, behind the ones before it; a name may stand twice where the grant type
-    /// says so.
+    /// Adds a parameter after the ones before it; a name may occur twice if the grant type allows it.
     ///
     /// # Errors
-    /// `form.reserved_parameter` for one that says who the client is, or what is granted; where a preset describes the
-    /// grant, `form.unlisted_parameter` and `form.duplicate_parameter` too.
+    /// `form.reserved_parameter` for one that identifies the client, or that the protocol uses; if a preset describes
+    /// the grant, `form.unlisted_parameter` and `form.duplicate_parameter` too.
     pub fn parameter(
         mut self,
         name: &str,
@@ -65,7 +64,7 @@ impl Extension {
         Ok(self)
     }
 
-    /// Whether it has a parameter of this name.
+    /// Whether the grant has a parameter of this name.
     pub fn has(&self, name: &str) -> bool {
         self.names().any(|known| known == name)
     }

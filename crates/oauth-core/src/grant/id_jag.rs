@@ -13,19 +13,19 @@ use crate::token::{TokenType, Tokens};
 /// The subject of the requested assertion.
 #[derive(Debug, Clone)]
 pub enum IdentitySubject {
-    /// The ID token of a sign-in at this server, which was made out to this client.
+    /// The ID token of a sign-in at this server, which was issued to this client.
     IdToken(Secret<String>),
-    /// A refresh token of such a sign-in, where the server takes one.
+    /// A refresh token of such a sign-in, if the server accepts one.
     RefreshToken(Secret<String>),
     /// A SAML 2.0 assertion of a sign-in at this server, as XML in base64url.
     Saml2(Secret<String>),
 }
 
 impl IdentitySubject {
-    /// By the name of the type: `id_token`, `refresh_token` or `saml2`.
+    /// The subject with this name of its type: `id_token`, `refresh_token` or `saml2`.
     ///
     /// # Errors
-    /// `identity_assertion.subject` for any other: an access token says nothing of who somebody is;
+    /// `identity_assertion.subject` for any other: an access token does not identify a user;
     /// `identity_assertion.no_id_token` for an empty one.
     pub fn of(token: Secret<String>, token_type: &str) -> Result<Self, Error> {
         if token.expose().is_empty() {
@@ -78,7 +78,7 @@ impl Grant for IdJag {
         self.0.fill(cx, form)
     }
 
-    /// "token_type: REQUIRED. N_A" (section 4.3.4): the assertion opens nothing by itself.
+    /// "token_type: REQUIRED. N_A" (section 4.3.4): the assertion grants no access by itself.
     fn accepts(&self, token_type: &TokenType) -> bool {
         matches!(token_type, TokenType::Other(name) if name.eq_ignore_ascii_case("N_A"))
     }

@@ -8,7 +8,7 @@ use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::secret::Secret;
 
-/// A JWT that the server takes as an authorization grant: one that the client has signed itself
+/// A JWT that the server accepts as an authorization grant: one that the client has signed itself
 /// ([`Client::assert`](crate::Client::assert)), or one that another party issued.
 #[derive(Debug, Clone)]
 pub struct JwtBearer {
@@ -19,12 +19,12 @@ impl JwtBearer {
     /// A JWT in compact serialization, sent as it is.
     ///
     /// # Errors
-    /// `client_auth.assertion_malformed` for what is none.
+    /// `client_auth.assertion_malformed` if it is not a JWT.
     pub fn new(assertion: impl Into<Secret<String>>) -> Result<Self, Error> {
         let assertion = assertion.into();
         let is_part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
         let text = assertion.expose();
-        // Three parts, or the five of an encrypted one; the server judges what they say.
+        // Three parts, or the five of an encrypted one; the server checks their content.
         let is_compact = matches!(text.split('.').count(), 3 | 5)
             && text.bytes().all(|b| is_part(b) || b == b'.')
             && !text.starts_with('.');

@@ -1,7 +1,7 @@
-//! `grant_type=password`: the person's user name and password.
+//! `grant_type=password`: the user's name and password.
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-4.3>; forbidden by RFC 9700
-//! section 2.4, so it is made by [`crate::danger::password`] only.
+//! section 2.4, so it can only be made by [`crate::danger::password`].
 
 use super::Grant;
 use crate::context::Context;
@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::form::Form;
 use crate::secret::Secret;
 
-/// A person's name and password, dropped after the request.
+/// A user's name and password, dropped after the request.
 #[derive(Debug, Clone)]
 pub struct Password {
     pub(crate) username: String,

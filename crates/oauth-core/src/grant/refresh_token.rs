@@ -12,29 +12,29 @@ use crate::quirk::{Quirk, Rules};
 use crate::scope::Scope;
 use crate::token::RefreshToken;
 
-/// A refresh token to be spent.
+/// The grant that uses a refresh token.
 ///
-/// The scope that goes with it may be narrower than the grant's, or one that was asked for at the login
-/// and not granted then; without one, all that was granted is asked for.
+/// The requested scope may be narrower than that of the grant, or one that was requested at the login but not granted
+/// then; without one, all that was granted is requested.
 #[derive(Debug, Clone)]
 pub struct Refresh {
     token: RefreshToken,
 }
 
-/// Names that people ask for at a login and that servers leave out of what they grant: they ask for
-/// an ID Token and for a refresh token.
+/// Scope names that clients request at a login and servers leave out of the granted scope: they request an ID token and
+/// a refresh token.
 pub(crate) fn unnamed() -> Scope {
     Scope::collect(["openid", "offline_access"].into_iter())
 }
 
 impl Refresh {
-    /// Spends this token.
+    /// The grant with this token.
     pub const fn new(token: RefreshToken) -> Self {
         Self { token }
     }
 
-    /// Whether all that is asked for was granted at the login, or at least asked for: which of it
-    /// the server gives now is the server's to say.
+    /// Whether all that is requested was granted at the login, or at least requested: the server decides what it grants
+    /// now.
     fn is_within_login(&self, requested: &Scope, rules: &Rules) -> bool {
         let granted = self.token.scope();
         // A token from elsewhere may come without its scope: then only the server knows.

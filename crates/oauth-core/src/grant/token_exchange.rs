@@ -27,7 +27,7 @@ pub mod token_type {
     /// An identity assertion authorization grant (draft-ietf-oauth-identity-assertion-authz-grant section 3).
     pub const ID_JAG: &str = "urn:ietf:params:oauth:token-type:id-jag";
 
-    /// The identifier of a type: of one of those above its short name will do, any other is a URI as it is.
+    /// The identifier of a type: for one of those above, from its short name; any other is a URI and stays as it is.
     pub fn identifier(name: &str) -> String {
         let short = [
             "access_token",
@@ -45,11 +45,11 @@ pub mod token_type {
     }
 }
 
-/// One token to be exchanged for another: as itself (impersonation), or with who acts for it (delegation). For
-/// which resource, audience and scope says the [`TokenRequest`](super::TokenRequest).
+/// One token to be exchanged for another: as itself (impersonation), or with an actor that acts for it (delegation).
+/// The [`TokenRequest`](super::TokenRequest) names the resource, audience and scope.
 ///
-/// The access token of the response is of the type that [`Tokens::issued_token_type`] says, and it is only sent to
-/// an API if its `token_type` is one that can be.
+/// The access token of the response is of the type that [`Tokens::issued_token_type`] returns, and it is only sent to
+/// an API if its `token_type` allows that.
 ///
 /// [`Tokens::issued_token_type`]: crate::Tokens::issued_token_type
 #[derive(Debug, Clone)]
@@ -64,7 +64,7 @@ impl TokenExchange {
     /// Exchanges this token, of this type: a short name of [`token_type`], or a URI.
     ///
     /// # Errors
-    /// `token_exchange.malformed` for an empty token, or a type that is no URI.
+    /// `token_exchange.malformed` for an empty token, or a type that is not a URI.
     pub fn new(
         subject_token: impl Into<Secret<String>>,
         subject_token_type: &str,
@@ -81,7 +81,7 @@ impl TokenExchange {
         })
     }
 
-    /// Who acts for the subject. A token and its type stand together (section 2.1).
+    /// Sets the actor that acts for the subject. A token and its type are always sent together (section 2.1).
     ///
     /// # Errors
     /// `token_exchange.malformed`, which names the member that is missing or wrong.
@@ -101,10 +101,10 @@ impl TokenExchange {
         Ok(self)
     }
 
-    /// The type of token to ask for; without it, what the server gives by itself.
+    /// Sets the type of token to request; without it, the server chooses.
     ///
     /// # Errors
-    /// `token_exchange.malformed` for a type that is no URI.
+    /// `token_exchange.malformed` for a type that is not a URI.
     pub fn requested_token_type(mut self, name: &str) -> Result<Self, Error> {
         self.requested_token_type = Some(type_of(name, "requested_token_type")?);
         Ok(self)
@@ -144,7 +144,7 @@ impl Grant for TokenExchange {
         Ok(())
     }
 
-    /// `N_A` says that the token is none to access anything with (section 2.2.1).
+    /// `N_A` means that the token is not an access token (section 2.2.1).
     fn accepts(&self, token_type: &TokenType) -> bool {
         match token_type {
             TokenType::Bearer => true,

@@ -9,22 +9,21 @@ use crate::quirk::Rules;
 use crate::scope::Scope;
 use crate::secret::Secret;
 
-/// What tokens are asked for, whatever the grant: a scope, the resources a token is for (RFC 8707), the
-/// audience as Auth0 and Ory Hydra name it, and whatever else a provider documents. The same value names
-/// the grant in a store, see [`GrantId`](crate::flow::keeper::GrantId): anyone who asks for something else
-/// never gets its tokens.
+/// What is requested of the token endpoint, whatever the grant: a scope, the resources a token is for (RFC 8707), the
+/// audience as Auth0 and Ory Hydra name it, and whatever else a provider documents. The same value identifies the grant
+/// in a store, see [`GrantId`](crate::flow::keeper::GrantId): a request for something else never gets its tokens.
 ///
-/// `Debug` shows names only of what is no scope, for some providers want keys there.
+/// `Debug` shows the scope, but only the names of other parameters, because some providers require keys there.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct TokenRequest {
-    /// What to ask for; empty leaves it to the server.
+    /// The scope to request; an empty one leaves it to the server.
     pub scope: Scope,
     parameters: Vec<(String, Secret<String>)>,
 }
 
-/// Names that the protocol owns in token requests. `resource` and `audience` have methods of their
-/// own and may also come as extras.
+/// Names that the protocol uses in token requests. `resource` and `audience` have their own methods and may also be
+/// given as extras.
 const RESERVED: &[&str] = &[
     "grant_type",
     "client_id",
@@ -50,7 +49,7 @@ const RESERVED: &[&str] = &[
 ];
 
 impl TokenRequest {
-    /// Asks for nothing in particular.
+    /// A request for nothing in particular.
     pub const fn new() -> Self {
         Self {
             scope: Scope::none(),
@@ -58,14 +57,14 @@ impl TokenRequest {
         }
     }
 
-    /// Asks for this scope.
+    /// Requests this scope.
     #[must_use]
     pub fn scope(mut self, scope: Scope) -> Self {
         self.scope = scope;
         self
     }
 
-    /// Asks for a token for this resource (RFC 8707 section 2), beside those named before.
+    /// Requests a token for this resource (RFC 8707 section 2), in addition to those named before.
     ///
     /// # Errors
     /// `resource.syntax`.
@@ -75,14 +74,14 @@ impl TokenRequest {
         Ok(self)
     }
 
-    /// Asks for a token for this audience, beside those named before.
+    /// Requests a token for this audience, in addition to those named before.
     #[must_use]
     pub fn audience(mut self, name: &str) -> Self {
         self.parameters.push(("audience".to_owned(), name.into()));
         self
     }
 
-    /// Asks for these permissions (RFC 9396), in place of those named before.
+    /// Requests these permissions (RFC 9396), instead of those named before.
     #[must_use]
     pub fn authorization_details(mut self, details: &AuthorizationDetails) -> Self {
         self.parameters.retain(|(name, _)| name != DETAILS);
@@ -94,7 +93,7 @@ impl TokenRequest {
     /// Adds a parameter that the provider documents.
     ///
     /// # Errors
-    /// `form.reserved_parameter` for a name that the protocol owns; `resource.syntax`,
+    /// `form.reserved_parameter` for a name that the protocol uses; `resource.syntax`,
     /// `authorization_details.malformed`.
     pub fn extra(
         mut self,
@@ -142,7 +141,7 @@ impl TokenRequest {
         self.iter().map(own).collect()
     }
 
-    /// What was stored.
+    /// Reads what was stored.
     pub(crate) fn stored(scope: Scope, pairs: Vec<(String, String)>) -> Result<Self, Error> {
         pairs
             .into_iter()
@@ -152,7 +151,7 @@ impl TokenRequest {
             })
     }
 
-    /// Names and values, the same whatever order they were given in.
+    /// Names and values, in an order that does not depend on the order in which they were given.
     pub(crate) fn by_name(&self) -> Vec<(&str, &Secret<String>)> {
         let mut pairs: Vec<_> = self.iter().collect();
         pairs.sort_by(|one, other| {
@@ -170,11 +169,11 @@ impl TokenRequest {
             .map(|(name, value)| (name.as_str(), value))
     }
 
-    /// Writes the parameters behind what is there.
+    /// Appends the parameters to the form.
     pub(crate) fn fill(&self, form: &mut Form, rules: &Rules) -> Result<(), Error> {
         let named = form.clone();
         for (name, value) in self.iter().filter(|(name, _)| rules.sends(name)) {
-            // Neither the client's name by its quirk nor what the grant says for itself.
+            // Neither the client id under a quirk's name nor a parameter that the grant itself writes.
             let is_grants = named.names(name) && !matches!(name, "resource" | "audience");
             if name == rules.client_id_parameter() || is_grants {
                 return Err(Error::from(Misuse::ParameterReserved).about(name));
@@ -201,7 +200,7 @@ pub(crate) fn check_resource(uri: &str) -> Result<(), Error> {
     }
 }
 
-/// The same are asked for, in whatever order.
+/// Equal if the same is requested, in any order.
 impl PartialEq for TokenRequest {
     fn eq(&self, other: &Self) -> bool {
         if self.scope != other.scope {

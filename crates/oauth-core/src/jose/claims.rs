@@ -8,13 +8,13 @@ use crate::error::{Error, ProtocolViolation, ValidationFailure};
 use crate::json::{self, Json, Map, Object, Value};
 use crate::moment::UnixTime;
 
-/// The claims of a verified token. `Debug` shows names only: they are about a person.
+/// The claims of a verified token. `Debug` shows only names, because the values are personal data.
 #[derive(Clone, Default, PartialEq)]
 pub struct Claims(Map<String, Value>);
 
 impl Claims {
     /// # Errors
-    /// `jwt.malformed` for what is no JSON object, `jwt.duplicate_member`.
+    /// `jwt.malformed` if it is not a JSON object, `jwt.duplicate_member`.
     pub(crate) fn parse(payload: &[u8]) -> Result<Self, Error> {
         let malformed = || Error::from(ProtocolViolation::JwtMalformed);
         let text = std::str::from_utf8(payload).map_err(|_| malformed())?;
@@ -47,32 +47,32 @@ impl Claims {
         Self::parse(text.as_bytes())
     }
 
-    /// A claim by its name; `null` counts as absent.
+    /// The claim of this name; `null` counts as absent.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0
             .get(name)
             .filter(|value| !matches!(value, Value::Null))
     }
 
-    /// All of them.
+    /// All claims.
     pub const fn as_map(&self) -> &Map<String, Value> {
         &self.0
     }
 
-    /// The same, owned.
+    /// All claims, owned.
     pub fn into_map(self) -> Map<String, Value> {
         self.0
     }
 
-    /// The claims as JSON, to store or to hand over.
+    /// The claims as JSON, to store or to pass on.
     pub fn to_json(&self) -> String {
         json::map_text(&self.0)
     }
 
-    /// A text.
+    /// The claim of this name as a string.
     ///
     /// # Errors
-    /// `jwt.malformed_claim` if it is something else, `null` included.
+    /// `jwt.malformed_claim` if it is something else, including `null`.
     pub fn text(&self, name: &str) -> Result<Option<&str>, Error> {
         match self.0.get(name) {
             None => Ok(None),
@@ -81,11 +81,11 @@ impl Claims {
         }
     }
 
-    /// A `NumericDate`: seconds since the epoch, whose fraction is dropped (RFC 7519 section 2). A time
-    /// before 1970 is told as 1970, one that no clock can show as the last that one can.
+    /// A `NumericDate`: seconds since the epoch, whose fraction is dropped (RFC 7519 section 2). A time before 1970 is
+    /// returned as 1970, one beyond the range as the largest.
     ///
     /// # Errors
-    /// `jwt.malformed_claim` for what is no number.
+    /// `jwt.malformed_claim` if it is not a number.
     pub fn time(&self, name: &str) -> Result<Option<UnixTime>, Error> {
         let number = match self.0.get(name) {
             None => return Ok(None),
@@ -103,7 +103,7 @@ impl Claims {
         Ok(Some(UnixTime::from_secs(seconds)))
     }
 
-    /// `aud`: one text or a list of texts (RFC 7519 section 4.1.3).
+    /// `aud`: one string or a list of strings (RFC 7519 section 4.1.3).
     ///
     /// # Errors
     /// `jwt.malformed_claim`.
@@ -111,7 +111,7 @@ impl Claims {
         self.texts("aud")
     }
 
-    /// One text, or a list of texts.
+    /// The claim of this name as one string, or a list of strings.
     ///
     /// # Errors
     /// `jwt.malformed_claim`.
@@ -129,7 +129,7 @@ impl Claims {
         }
     }
 
-    /// Whether `iss` is this issuer.
+    /// Checks that `iss` is this issuer.
     ///
     /// # Errors
     /// `jwt.missing_claim`, `jwt.malformed_claim`, `jwt.issuer`.
@@ -142,7 +142,7 @@ impl Claims {
         Err(Error::from(ValidationFailure::JwtIssuer).about(&both))
     }
 
-    /// Whether this reader is one of the audience.
+    /// Checks that this reader is in the audience.
     ///
     /// # Errors
     /// `jwt.missing_claim`, `jwt.malformed_claim`, `jwt.audience`.
@@ -156,7 +156,7 @@ impl Claims {
         Err(Error::from(ValidationFailure::JwtAudience).about(&both))
     }
 
-    /// Refuses a token that says it is of one of these kinds, in claims of these names.
+    /// Refuses a token that claims to be of one of these kinds, in claims of these names.
     ///
     /// # Errors
     /// `jwt.unexpected_claim`
@@ -175,10 +175,10 @@ impl Claims {
     }
 }
 
-/// The claims of a token that this side only passes on: nothing in it may be believed.
+/// The claims of a token that this client only passes on: nothing in it may be trusted.
 ///
 /// # Errors
-/// `jws.malformed` for what is no JWS in compact serialization; `jwt.malformed`, `jwt.duplicate_member`.
+/// `jws.malformed` if it is not a JWS in compact serialization; `jwt.malformed`, `jwt.duplicate_member`.
 pub(crate) fn unverified(token: &str) -> Result<Claims, Error> {
     let malformed = || Error::from(ProtocolViolation::JwsMalformed);
     let parts: Vec<_> = token.split('.').take(4).collect();

@@ -1,5 +1,5 @@
-//! The interface of JWE decryption: what a [`Decrypter`] gets. The algorithms are in `jwe_alg.rs` (RFC 7518 sections 4
-//! and 5).
+//! The interface of JWE decryption: the input of a [`Decrypter`]. The algorithms are in `jwe_alg.rs` (RFC 7518 sections
+//! 4 and 5).
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub enum Curve {
 }
 
 impl Curve {
-    /// Its name in a JWK (RFC 7518 section 6.2.1.1, RFC 8037 section 2).
+    /// The curve's name in a JWK (RFC 7518 section 6.2.1.1, RFC 8037 section 2).
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::P256 => "P-256",
@@ -31,37 +31,37 @@ impl Curve {
     }
 }
 
-/// The sender's ephemeral key, `epk` (RFC 7518 section 4.6.1.1). Whether its point lies on its curve is for
-/// the decrypter to find out.
+/// The sender's ephemeral key, `epk` (RFC 7518 section 4.6.1.1). The decrypter must check that its point is on its
+/// curve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EphemeralKey {
-    /// Its curve.
+    /// The key's curve.
     pub curve: Curve,
-    /// `x`, as long as the curve's coordinates are.
+    /// `x`, with the length of the curve's coordinates.
     pub x: Vec<u8>,
-    /// `y`, likewise; empty for X25519.
+    /// `y`, with the same length; empty for X25519.
     pub y: Vec<u8>,
 }
 
 /// Decrypts with a private key or a shared secret of this process.
 pub trait Decrypter: Send + Sync {
-    /// The plaintext. It is not authenticated: anyone who knows the public key can encrypt to it.
+    /// Decrypts the content. The plaintext is not authenticated: anyone who knows the public key can encrypt to it.
     ///
     /// # Errors
-    /// The same error for every reason: an attacker who learns the reason can find out the plaintext (RFC 7516 section
-    /// 11.5).
+    /// The same error for every reason, because an attacker who learns the reason can find out the plaintext (RFC 7516
+    /// section 11.5).
     fn decrypt(&self, job: &DecryptionJob) -> Result<Secret<Vec<u8>>, DecryptionFailed>;
 
-    /// The key's name, which the `kid` of a token may say, if it has one.
+    /// The key's name, which the `kid` of a token may contain, if it has one.
     fn key_id(&self) -> Option<&str> {
         None
     }
 }
 
-/// A JWE taken apart (RFC 7516 section 5.2), its parts decoded.
+/// A parsed JWE (RFC 7516 section 5.2), with its parts decoded.
 #[derive(Clone)]
 pub struct DecryptionJob {
-    /// How the content's key comes along.
+    /// How the content's key is conveyed.
     pub alg: JweAlg,
     /// How the content is encrypted.
     pub enc: Enc,
@@ -73,11 +73,11 @@ pub struct DecryptionJob {
     pub apv: Vec<u8>,
     /// `iv` of the header, for a key that is encrypted with AES GCM (RFC 7518 section 4.7.1.1).
     pub key_iv: Vec<u8>,
-    /// `tag` of the header, likewise.
+    /// `tag` of the header, for a key that is encrypted with AES GCM.
     pub key_tag: Vec<u8>,
-    /// The encrypted key; empty where the key is agreed on or shared.
+    /// The encrypted key; empty if the key is agreed on or shared.
     pub encrypted_key: Vec<u8>,
-    /// The additional authenticated data: the header as it came, in base64url.
+    /// The additional authenticated data: the header as received, in base64url.
     pub additional_data: Vec<u8>,
     /// The initialization vector.
     pub iv: Vec<u8>,
@@ -96,7 +96,7 @@ impl fmt::Debug for DecryptionJob {
     }
 }
 
-/// There is no plaintext; the reason is kept secret.
+/// The decryption failed; the reason is kept secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecryptionFailed;
 

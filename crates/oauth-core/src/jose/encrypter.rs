@@ -8,13 +8,13 @@ use crate::secret::Secret;
 
 /// Encrypts to public keys in this process.
 pub trait Encrypter: Send + Sync {
-    /// A new content key, encrypted to the holder of the private half of `key`.
+    /// Makes a new content key, encrypted to the holder of the private half of `key`.
     ///
     /// # Errors
     /// If the key cannot be used.
     fn wrap(&self, alg: JweAlg, enc: Enc, key: &PublicJwk) -> Result<WrappedKey, EncryptionFailed>;
 
-    /// Encrypts a content with its key. `additional_data` is the header in base64url, which is vouched for as well.
+    /// Encrypts a content with its key. `additional_data` is the header in base64url, which is authenticated as well.
     ///
     /// # Errors
     /// If the key has another length than `enc` needs, or there is no randomness.
@@ -27,12 +27,12 @@ pub trait Encrypter: Send + Sync {
     ) -> Result<Encrypted, EncryptionFailed>;
 }
 
-/// The key of a content, and what goes along for the reader to find it out.
+/// The key of a content, and what the reader needs to obtain it.
 #[derive(Debug)]
 pub struct WrappedKey {
     /// The key itself.
     pub content_key: Secret<Vec<u8>>,
-    /// The encrypted key; empty where the key is agreed on.
+    /// The encrypted key; empty if the key is agreed on.
     pub encrypted_key: Vec<u8>,
     /// `epk`, for ECDH-ES.
     pub ephemeral_key: Option<EphemeralKey>,
@@ -49,7 +49,7 @@ pub struct Encrypted {
     pub tag: Vec<u8>,
 }
 
-/// Nothing was encrypted.
+/// The encryption failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EncryptionFailed;
 

@@ -11,7 +11,7 @@ use crate::secret::Secret;
 
 /// How responses for a client are encrypted, as it is registered, and the keys that open them:
 /// `id_token_encrypted_response_alg` and `id_token_encrypted_response_enc` (OpenID Connect Dynamic Client
-/// Registration section 2), and their likes of other responses.
+/// Registration section 2), and their equivalents for other responses.
 #[derive(Clone)]
 pub struct ResponseEncryption {
     alg: JweAlg,
@@ -21,7 +21,7 @@ pub struct ResponseEncryption {
 
 impl ResponseEncryption {
     /// Encryption by `alg` to this key. The content is encrypted by `A128CBC-HS256`, the default
-    /// of registrations, until [`Self::encs`] says something else.
+    /// of registrations, unless [`Self::encs`] sets others.
     pub fn new(alg: JweAlg, key: impl Decrypter + 'static) -> Self {
         Self {
             alg,
@@ -31,22 +31,22 @@ impl ResponseEncryption {
         .key(key)
     }
 
-    /// Another key, such as the one before the last: of several, that of the token's `kid` is used, and all
-    /// of them if none has that name.
+    /// Adds another key, such as the previous one: of several, the one with the token's `kid` is used, or all of them
+    /// if none has that name.
     #[must_use]
     pub fn key(mut self, key: impl Decrypter + 'static) -> Self {
         self.keys.push(Arc::new(key));
         self
     }
 
-    /// The content is encrypted by one of these.
+    /// Sets the algorithms by which the content may be encrypted.
     #[must_use]
     pub fn encs(mut self, encs: impl IntoIterator<Item = Enc>) -> Self {
         self.encs = encs.into_iter().collect();
         self
     }
 
-    /// How the content's key comes along.
+    /// How the content's key is conveyed.
     pub const fn alg(&self) -> JweAlg {
         self.alg
     }
@@ -56,12 +56,12 @@ impl ResponseEncryption {
         self.encs.iter().copied()
     }
 
-    /// Decrypts a token in compact serialization. What comes out is decrypted and not verified: whoever knows
-    /// the public key can have written it. Of a signed token the signature is still to be verified, as
+    /// Decrypts a token in compact serialization. The result is decrypted but not verified: anyone who knows the public
+    /// key could have written it. The signature of a signed token still has to be verified, as
     /// [`crate::Client::verify_signature`] does.
     ///
     /// # Errors
-    /// `jwe.*`, `jws.duplicate_member`, `jws.unsupported_crit`; `jwt.malformed` for what is no text.
+    /// `jwe.*`, `jws.duplicate_member`, `jws.unsupported_crit`; `jwt.malformed` if it is not a text.
     pub fn decrypt(&self, token: &str) -> Result<Secret<String>, Error> {
         let agreed = Agreed {
             alg: self.alg,
@@ -89,8 +89,8 @@ impl ResponseEncryption {
     }
 }
 
-/// Opens encrypted tokens. It stands behind a trait so that a build in which no client registers
-/// encryption, as that of a page, does not hold the code.
+/// Opens encrypted tokens. This is a trait so that a build in which no client registers encryption, such as that of a
+/// web page, does not contain the code.
 pub(crate) trait Opens: fmt::Debug + Send + Sync {
     /// See [`ResponseEncryption::decrypt`].
     fn open(&self, token: &str) -> Result<Secret<String>, Error>;
@@ -111,9 +111,9 @@ impl fmt::Debug for ResponseEncryption {
     }
 }
 
-/// A token as it was signed: decrypted if encryption is agreed on, and as it came if it is not. One that is
-/// encrypted otherwise than agreed is refused, and so is a plain one where an encrypted one is due: whoever
-/// can put it there has left the encryption out.
+/// The signed token: decrypted if encryption is agreed on, otherwise as received. A token that is encrypted otherwise
+/// than agreed is refused, and so is a plain one if encryption is agreed on, because an attacker could leave the
+/// encryption out.
 ///
 /// # Errors
 /// `jwe.*`, `jws.duplicate_member`, `jws.unsupported_crit`, `jwt.malformed`.

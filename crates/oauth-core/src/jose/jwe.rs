@@ -1,7 +1,7 @@
 //! Strict parser of the compact serialization of JWE (RFC 7516 section 7.1). No algorithms are implemented here.
 //!
-//! The content of a JWE is decrypted and not verified: anyone may encrypt to a public key. So it is handed on as the
-//! text of a token, which is still to be verified.
+//! The content of a JWE is decrypted but not verified, because anyone can encrypt to a public key. So it is passed on
+//! as the text of a token, which still has to be verified.
 
 #[cfg(test)]
 mod tests;
@@ -32,7 +32,7 @@ pub(crate) struct Agreed<'a> {
 /// A token in five parts.
 #[derive(Debug)]
 pub(crate) struct Jwe {
-    /// Which key is meant: text from outside, good for nothing but a comparison.
+    /// The name of the key: untrusted text, used only for a comparison.
     pub(crate) kid: Option<String>,
     pub(crate) job: DecryptionJob,
 }
@@ -49,12 +49,12 @@ pub(crate) fn has_form(text: &str) -> bool {
 }
 
 impl Jwe {
-    /// Takes a token apart. Of its header only what the agreed algorithms need is looked at.
+    /// Parses a token. Only what the agreed algorithms need is read from its header.
     ///
     /// # Errors
     /// `jwe.malformed`, `jws.duplicate_member`, `jws.unsupported_crit`, `jwe.compression`;
-    /// `jwe.alg_not_allowed` for algorithms that were not agreed on; `jwe.decryption` for parts that have
-    /// another length than the algorithm gives them.
+    /// `jwe.alg_not_allowed` for algorithms that were not agreed on; `jwe.decryption` for parts with another length
+    /// than the algorithm requires.
     pub(crate) fn parse(token: &str, agreed: Agreed<'_>) -> Result<Self, Error> {
         let malformed = || Error::from(ProtocolViolation::JweMalformed);
         if token.len() > MAX_BYTES {
@@ -143,7 +143,7 @@ fn ephemeral_key(object: &Object<'_>) -> Option<EphemeralKey> {
 }
 
 impl DecryptionJob {
-    /// Whether its parts are as long as the algorithms want them. A decrypter may rely on it.
+    /// Whether the parts have the lengths that the algorithms require. A decrypter may rely on this.
     pub(crate) fn has_lengths(&self) -> bool {
         let wrapped =
             !self.alg.is_gcm_wrapped() || self.key_iv.len() == 12 && self.key_tag.len() == 16;
@@ -176,7 +176,7 @@ fn algorithms(
     }
 }
 
-/// What is wrong with the JSON, told of the token and not of the reply.
+/// Converts an error of the JSON into one of the token instead of the reply.
 fn as_jwe(error: Error) -> Error {
     let of = if error.code() == ProtocolViolation::ReplyDuplicate.code() {
         ProtocolViolation::JwsDuplicate

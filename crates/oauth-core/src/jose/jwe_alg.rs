@@ -9,15 +9,15 @@ macro_rules! names {
         pub enum $name { $(#[doc = $text] $variant),* }
 
         impl $name {
-            /// Every one that this crate knows.
+            /// Every algorithm that this crate knows.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
-            /// Its name in a JWE header.
+            /// The algorithm's name in a JWE header.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $wire),* }
             }
 
-            /// The one of this name.
+            /// The algorithm of this name.
             pub fn named(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|known| known.as_str() == name)
             }
@@ -58,7 +58,7 @@ names! {
 }
 
 impl JweAlg {
-    /// Whether the key is agreed on with an ephemeral one of the sender, which the header has as `epk`.
+    /// Whether the key is agreed on with an ephemeral one of the sender, which is the `epk` of the header.
     pub const fn has_ephemeral_key(self) -> bool {
         matches!(
             self,
@@ -71,7 +71,7 @@ impl JweAlg {
         matches!(self, Self::EcdhEs | Self::Dir)
     }
 
-    /// How long the key that wraps the content's is, in bytes, where the algorithm alone says so.
+    /// The length of the key that wraps the content's key, in bytes, if the algorithm alone determines it.
     pub const fn wrapping_bytes(self) -> Option<usize> {
         match self {
             Self::EcdhEsA128Kw | Self::A128Kw | Self::A128GcmKw => Some(16),
@@ -92,7 +92,7 @@ impl JweAlg {
 }
 
 impl Enc {
-    /// How long its key is, in bytes; for CBC that of the HMAC and that of AES together.
+    /// The length of the content key, in bytes; for CBC that of the HMAC and that of AES together.
     pub const fn key_bytes(self) -> usize {
         match self {
             Self::A128Gcm => 16,
@@ -103,7 +103,7 @@ impl Enc {
         }
     }
 
-    /// How long its initialization vector is, in bytes.
+    /// The length of the initialization vector, in bytes.
     pub const fn iv_bytes(self) -> usize {
         match self {
             Self::A128Gcm | Self::A192Gcm | Self::A256Gcm => 12,
@@ -111,7 +111,7 @@ impl Enc {
         }
     }
 
-    /// How long its authentication tag is, in bytes: a shorter one is none.
+    /// The length of the authentication tag, in bytes: a shorter one is not accepted.
     pub const fn tag_bytes(self) -> usize {
         match self {
             Self::A128Gcm | Self::A192Gcm | Self::A256Gcm | Self::A128CbcHs256 => 16,

@@ -10,16 +10,16 @@ use crate::error::{Error, Misuse};
 use crate::json::{self, Json, Object};
 use crate::json::{Map, Value};
 
-/// The public half of a key, with the members that make it up and no others.
+/// The public half of a key, with only the members that define it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicJwk {
-    /// In lexical order, as thumbprints want them (RFC 7638 section 3.2).
+    /// The members in lexical order, as thumbprints require (RFC 7638 section 3.2).
     members: Vec<(&'static str, String)>,
     alg_family: Family,
     prepared: Prepared,
 }
 
-/// What a host made of a key. It is no part of what the key is.
+/// What a host has prepared from a key. It does not affect equality.
 #[derive(Clone, Default)]
 struct Prepared(OnceLock<Arc<dyn Any + Send + Sync>>);
 
@@ -37,14 +37,14 @@ impl PartialEq for Prepared {
 
 impl Eq for Prepared {}
 
-/// What a key can sign with.
+/// The kind of a key, which determines its algorithms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Family {
     P256,
     P384,
     P521,
     Ed25519,
-    /// For nothing but key agreement.
+    /// Only for key agreement.
     X25519,
     Rsa,
 }
@@ -53,10 +53,10 @@ enum Family {
 pub(crate) const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 impl PublicJwk {
-    /// Reads a key. Members beside those that make it up, such as `kid`, are left out.
+    /// Reads a key. Members other than those that define it, such as `kid`, are left out.
     ///
     /// # Errors
-    /// `key.malformed` for what is no public key of a kind that signs; a private key is refused, too.
+    /// `key.malformed` if it is not a public key of a kind that signs; a private key is refused, too.
     pub fn parse(text: &str) -> Result<Self, Error> {
         match json::parse(text) {
             Ok(Json::Object(object)) => Self::read(&object),
@@ -72,7 +72,7 @@ impl PublicJwk {
         }
     }
 
-    /// A key of any kind, also of one that only encrypts.
+    /// Reads a key of any kind, including one that only encrypts.
     pub(super) fn read_any(object: &Object<'_>) -> Result<Self, Error> {
         let refused = |why: &str| Error::from(Misuse::KeyMalformed).about(why);
         if let Some(name) = PRIVATE.iter().find(|name| object.get(name).is_some()) {
@@ -161,7 +161,7 @@ impl PublicJwk {
         }
     }
 
-    /// The curve of a key that others can be agreed on with.
+    /// The curve of a key that can be used for key agreement.
     pub const fn curve(&self) -> Option<Curve> {
         match self.alg_family {
             Family::P256 => Some(Curve::P256),
@@ -172,20 +172,20 @@ impl PublicJwk {
         }
     }
 
-    /// The bytes of one of its members, such as `x` or `n`.
+    /// The bytes of one of the key's members, such as `x` or `n`.
     pub fn bytes(&self, member: &str) -> Option<Vec<u8>> {
         let (_, text) = self.members.iter().find(|(name, _)| *name == member)?;
         base64::decode(text, Alphabet::UrlSafe)
     }
 
-    /// What the host makes of the key to verify with it: made once, and at hand as long as the key is, for to read
-    /// a key can take as long as to verify a signature. `None` if it has been made as another type.
+    /// What the host prepares from the key for verification: made once, and kept as long as the key, because parsing a
+    /// key can take as long as verifying a signature. `None` if it has been made as another type.
     pub fn prepared<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<&T> {
         let made = self.prepared.0.get_or_init(|| Arc::new(make()));
         made.downcast_ref()
     }
 
-    /// Whether the key is too weak or too large to be trusted: RSA has at least 2048 bits (RFC 7518
+    /// Whether the key is neither too weak nor too large: an RSA key has at least 2048 bits (RFC 7518
     /// section 3.3) and here at most 8192, and an odd exponent above one.
     fn is_sound(&self) -> bool {
         if self.alg_family != Family::Rsa {
@@ -217,7 +217,7 @@ impl PublicJwk {
         Value::Object(Map::from_iter(members))
     }
 
-    /// Its thumbprint as a URI (RFC 9278 section 3).
+    /// The key's thumbprint as a URI (RFC 9278 section 3).
     #[cfg(feature = "sha2")]
     pub fn thumbprint_uri(&self) -> String {
         format!(
@@ -226,7 +226,7 @@ impl PublicJwk {
         )
     }
 
-    /// Its SHA-256 thumbprint in base64url (RFC 7638).
+    /// The key's SHA-256 thumbprint in base64url (RFC 7638).
     #[cfg(feature = "sha2")]
     pub fn thumbprint(&self) -> String {
         use sha2::{Digest as _, Sha256};

@@ -11,17 +11,17 @@ use crate::secret::Secret;
 /// The largest token that is read, in bytes.
 pub(crate) const MAX_BYTES: usize = 256 << 10;
 
-/// The header members of RFC 7515, RFC 7518 and RFC 7519: none of them may be called critical.
+/// The header members of RFC 7515, RFC 7518 and RFC 7519: none of them may be listed as critical.
 const REGISTERED: [&str; 23] = [
     "alg", "jku", "jwk", "kid", "x5u", "x5c", "x5t", "x5t#S256", "typ", "cty", "crit", "enc",
     "zip", "epk", "apu", "apv", "iv", "tag", "p2s", "p2c", "iss", "sub", "aud",
 ];
 
-/// A token in three parts. The code that holds it knows whether its signature was verified.
+/// A token in three parts. The surrounding code knows whether its signature has been verified.
 #[derive(Clone)]
 pub(crate) struct Jws {
     pub(crate) alg: Alg,
-    /// Which key is meant: text from outside, good for nothing but a comparison.
+    /// The name of the key: untrusted text, used only for a comparison.
     pub(crate) kid: Option<String>,
     pub(crate) typ: Option<String>,
     pub(crate) signing_input: Bytes,
@@ -30,7 +30,7 @@ pub(crate) struct Jws {
 }
 
 impl Jws {
-    /// Takes a token apart. What its header says of keys (`jwk`, `jku`, `x5c`, `x5u`) is not looked at.
+    /// Parses a token. Keys in its header (`jwk`, `jku`, `x5c`, `x5u`) are ignored.
     ///
     /// # Errors
     /// `jws.malformed`, `jws.duplicate_member`, `jws.unsupported_crit`; `jws.alg_not_allowed` for an
@@ -80,7 +80,7 @@ impl Jws {
         })
     }
 
-    /// What was signed. Nothing in it may be believed before the signature is found good.
+    /// The signed payload. Nothing in it may be trusted before the signature is verified.
     pub(crate) fn payload(&self) -> &[u8] {
         &self.payload
     }
@@ -91,8 +91,8 @@ impl Jws {
         super::compact(input, &self.signature)
     }
 
-    /// Whether `typ` is one of these, or absent. A name without a slash stands for
-    /// `application/` and itself (RFC 7515 section 4.1.9), in any case.
+    /// Whether `typ` is one of these, or absent. A name without a slash is an abbreviation of `application/` with that
+    /// name (RFC 7515 section 4.1.9), in any case.
     pub(crate) fn has_type(&self, wanted: &[&str]) -> bool {
         let Some(typ) = &self.typ else {
             return true;
@@ -103,11 +103,11 @@ impl Jws {
     }
 }
 
-/// No extension is understood here, so none may be critical (RFC 7515 section 4.1.11).
+/// Refuses critical extensions, because none is supported here (RFC 7515 section 4.1.11).
 pub(super) fn critical(members: &Object<'_>, malformed: ProtocolViolation) -> Result<(), Error> {
     let malformed = || Error::from(malformed).about("crit");
     let Some(crit) = members.get("crit") else {
-        // Elsewhere `null` is taken for nothing; here somebody meant that something must be understood.
+        // Elsewhere `null` counts as absent; here the sender meant that something must be understood.
         return match members.has("crit") {
             true => Err(malformed()),
             false => Ok(()),
@@ -129,7 +129,7 @@ pub(super) fn critical(members: &Object<'_>, malformed: ProtocolViolation) -> Re
     Err(Error::from(ProtocolViolation::JwsCrit).about(unknown.unwrap_or_default()))
 }
 
-/// What is wrong with the JSON, told of the token and not of the reply.
+/// Converts an error of the JSON into one of the token instead of the reply.
 pub(super) fn as_jws(error: Error) -> Error {
     let of = if error.code() == ProtocolViolation::ReplyDuplicate.code() {
         ProtocolViolation::JwsDuplicate

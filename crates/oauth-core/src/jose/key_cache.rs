@@ -13,14 +13,14 @@ use crate::json;
 use crate::json_form;
 use crate::moment::UnixTime;
 
-/// How long keys are kept where the server does not say (OpenID Connect Core section 10.1.1 leaves it open).
+/// How long keys are kept if the server does not say (OpenID Connect Core section 10.1.1 leaves it open).
 const DEFAULT_AGE: Duration = Duration::from_secs(15 * 60);
 /// The minimum, however short a lifetime the server states, so that not every login fetches keys.
 const MIN_AGE: Duration = Duration::from_secs(60);
-/// However long the server says, and however long it cannot be reached, so that a key that was withdrawn is
-/// forgotten.
+/// The maximum, whatever lifetime the server states and however long it cannot be reached, so that a withdrawn key is
+/// dropped.
 const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
-/// The pause between two fetches because of a token that no known key has signed: anyone can make up such tokens.
+/// The pause between two fetches because of a token that no known key has signed: anyone can forge such tokens.
 const COOLDOWN: Duration = Duration::from_secs(60);
 /// How long a verification waits for a fetch that another one began.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -47,11 +47,11 @@ pub(crate) enum Unsigned {
     Fetch,
     /// Wait: another verification is fetching them.
     Wait,
-    /// Nothing: they were fetched just now.
+    /// Nothing: they have just been fetched.
     GiveUp,
 }
 
-/// What is known.
+/// The state of the cached keys.
 #[derive(Debug)]
 pub(crate) enum Lookup {
     /// Keys that are not too old.
@@ -63,7 +63,7 @@ pub(crate) enum Lookup {
 impl KeyCache {
     pub(crate) fn lookup(&self, now: UnixTime) -> Lookup {
         let state = self.state();
-        // A clock that was set back must not keep keys forever.
+        // A clock that has been set back must not keep keys forever.
         let is_sane = state.fetched_at.is_some_and(|at| at <= now.after(COOLDOWN));
         match (&state.set, state.fresh_until) {
             (Some(set), Some(until)) if now < until && is_sane => Lookup::Fresh(Arc::clone(set)),
@@ -79,7 +79,7 @@ impl KeyCache {
         self.state().set.clone()
     }
 
-    /// Whether keys are to be fetched before their time, for a token that none of them has signed.
+    /// What to do for a token that none of the keys has signed: keys may be fetched early.
     pub(crate) fn unsigned(&self, now: UnixTime) -> Unsigned {
         let mut state = self.state();
         let was_just = state
@@ -97,7 +97,7 @@ impl KeyCache {
         }
     }
 
-    /// A fetch came to nothing: there is nothing to wait for.
+    /// Records that a fetch failed: there is nothing to wait for.
     pub(crate) fn give_up(&self) {
         self.state().is_forcing = false;
     }
@@ -112,7 +112,7 @@ impl KeyCache {
         state.fresh_until = Some(now.after(age));
     }
 
-    /// What is known, as JSON to store: the keys, whose they are, and how long they are good.
+    /// The cached keys as JSON, to store: the keys, their issuer, and how long they are valid.
     pub(crate) fn export(&self, issuer: &str) -> Option<String> {
         let state = self.state();
         Some(json::to_text(&Stored {
@@ -153,7 +153,7 @@ impl KeyCache {
     }
 }
 
-/// The stored form of what is known.
+/// The stored form of the cached keys.
 struct Stored {
     version: u32,
     issuer: String,

@@ -9,18 +9,18 @@ use super::{Alg, JweAlg, PublicJwk};
 use crate::error::{Error, ProtocolViolation};
 use crate::json::{self, Json, JsonForm, Map, Object, Value};
 
-/// The most keys that are tried for one token: several may be meant where it names none.
+/// The most keys that are tried for one token: there may be several candidates if it names none.
 const MAX_CANDIDATES: usize = 8;
 
-/// The public keys of a server. Those that are not understood, too weak, or secret are left out:
+/// The public keys of a server. Keys that are unknown, too weak, or secret are left out:
 /// "Implementations SHOULD ignore JWKs within a JWK Set that use "kty" (key type) values that are not
 /// understood" (RFC 7517 section 5).
 #[derive(Debug, Clone, Default)]
 pub struct KeySet {
     keys: Vec<Entry>,
-    /// Places in `keys`, of those with a name, by name: a set may have a thousand keys.
+    /// The indices in `keys` of those with a name, sorted by name: a set may have a thousand keys.
     by_id: Vec<usize>,
-    /// Those that others may encrypt to. A key without `use` is among both.
+    /// The keys to which others may encrypt. A key without `use` is in both lists.
     for_encryption: Vec<Entry>,
 }
 
@@ -28,12 +28,12 @@ pub struct KeySet {
 struct Entry {
     key: Arc<PublicJwk>,
     id: Option<String>,
-    /// `alg`, where the key is good for one only.
+    /// `alg`, if the key is for one algorithm only.
     alg: Option<String>,
     purpose: Purpose,
 }
 
-/// What a key is for: by its `use`, its `key_ops`, and its kind.
+/// The purpose of a key, by its `use`, its `key_ops`, and its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Any,
@@ -83,15 +83,15 @@ impl KeySet {
         self.keys.get(at)?.id.as_deref()
     }
 
-    /// The places of the keys with this name.
+    /// The indices of the keys with this name.
     fn named(&self, kid: &str) -> &[usize] {
         let from = self.by_id.partition_point(|at| self.id(*at) < Some(kid));
         let to = self.by_id.partition_point(|at| self.id(*at) <= Some(kid));
         self.by_id.get(from..to).unwrap_or_default()
     }
 
-    /// The keys that may have made a signature by this algorithm: those of that `kid`; where the token
-    /// names none, or no key has that name but some have no name, the others.
+    /// The keys that may have made a signature by this algorithm: those with that `kid`; if the token names none, or no
+    /// key has that name but some have no name, the others.
     pub(crate) fn candidates(&self, alg: Alg, kid: Option<&str>) -> Vec<Arc<PublicJwk>> {
         let fits = |entry: &&Entry| entry.fits(alg);
         let named = kid.map_or(&[][..], |kid| self.named(kid));
@@ -122,7 +122,8 @@ impl KeySet {
         }
     }
 
-    /// The first key that is meant for encryption by this algorithm, or else may be used for it; and its name.
+    /// The first key that is intended for encryption by this algorithm, or else one that may be used for it; and its
+    /// name.
     pub(crate) fn encryption_key(&self, alg: JweAlg) -> Option<(&PublicJwk, Option<&str>)> {
         let fits = |entry: &&Entry| {
             let is_meant = entry
@@ -137,17 +138,17 @@ impl KeySet {
         Some((&entry.key, entry.id.as_deref()))
     }
 
-    /// The `kid` of each key that has one, of those that verify.
+    /// The `kid` of each verification key that has one.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().filter_map(|entry| entry.id.as_deref())
     }
 
-    /// How many keys of it can verify.
+    /// The number of verification keys.
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether it has no key that can verify.
+    /// Whether there is no verification key.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
@@ -178,7 +179,7 @@ impl JsonForm for KeySet {
 }
 
 impl Entry {
-    /// A key that is understood, and good for something.
+    /// Reads a key that is known, and usable for something.
     fn read(object: &Object<'_>) -> Option<Self> {
         let text = |name: &str| {
             object
@@ -186,7 +187,7 @@ impl Entry {
                 .map(|value| value.as_str().map(str::to_owned))
         };
         let key = Arc::new(PublicJwk::read_any(object).ok()?);
-        // A member of the wrong type makes the key one that is not understood.
+        // A member of the wrong type makes the key unusable.
         let (id, alg, purpose) = (text("kid"), text("alg"), text("use"));
         let is_readable = [&id, &alg, &purpose]
             .iter()

@@ -5,12 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::moment::UnixTime;
 
-/// The most tokens that are remembered. The one that ends first is forgotten for the one too many: who can
-/// issue so many could issue a new one as well, and to refuse a new logout would be worse than to carry out an
-/// old one twice.
+/// The largest number of tokens that are remembered. Beyond that, the one that expires first is forgotten: an issuer of
+/// so many could as well issue a new one, and refusing a new logout would be worse than carrying out an old one twice.
 const CAPACITY: usize = 10_000;
 
-/// Names of tokens, each with the time from when on it need not be remembered.
+/// Names of tokens, each with the time until which it is remembered.
 #[derive(Debug, Default)]
 pub(crate) struct ReplayCache(Mutex<State>);
 
@@ -23,7 +22,7 @@ struct State {
 }
 
 impl ReplayCache {
-    /// Remembers a token until then. `false` if it is remembered already.
+    /// Remembers a token until this time. `false` if it is already remembered.
     pub(crate) fn remember(&self, issuer: &str, jti: &str, until: UnixTime, now: UnixTime) -> bool {
         let name = Arc::new((issuer.to_owned(), jti.to_owned()));
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);

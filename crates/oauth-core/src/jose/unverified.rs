@@ -1,4 +1,4 @@
-//! A token that is parsed for inspection, and not verified.
+//! A token that is only parsed for inspection, and not verified.
 
 use std::fmt;
 
@@ -8,11 +8,11 @@ use crate::base64::{self, Alphabet};
 use crate::error::{Error, ProtocolViolation};
 use crate::json::{self, Json, Map, Value};
 
-/// What a token says of itself (RFC 7515 section 3.1, RFC 7516 section 3.1). No signature, no time and no
-/// audience was looked at: anyone can have written it, and nothing of it may be believed. It is for tools
-/// that show tokens; to sign a person in, or to let a request through, a token has to be verified.
+/// The unverified content of a token (RFC 7515 section 3.1, RFC 7516 section 3.1). No signature, time or audience has
+/// been checked: anyone could have written it, and nothing in it may be trusted. It is for tools that show tokens; to
+/// sign a user in, or to accept a request, a token has to be verified.
 ///
-/// `Debug` shows names only.
+/// `Debug` shows only names.
 #[derive(Clone)]
 pub struct Unverified {
     header: Map<String, Value>,
@@ -20,7 +20,7 @@ pub struct Unverified {
 }
 
 impl Unverified {
-    /// Takes a JWT in compact serialization apart: three parts if it is signed, five if it is encrypted. A
+    /// Parses a JWT in compact serialization: three parts if it is signed, five if it is encrypted. A
     /// header that asks for an unknown or a forbidden algorithm is shown like any other.
     ///
     /// # Errors
@@ -62,7 +62,7 @@ impl Unverified {
         &self.header
     }
 
-    /// What the token claims, whether it is true or not; nothing of an encrypted one.
+    /// What the token claims, whether it is true or not; `None` for an encrypted one.
     pub const fn claims(&self) -> Option<&Claims> {
         self.claims.as_ref()
     }
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_token_is_shown_whatever_it_says() -> Result<(), Error> {
-        // An algorithm that no check lets through, and an extension that nobody understands.
+        // An algorithm that no check lets through, and an unknown extension.
         let header = r#"{"alg":"none","crit":["x"]}"#;
         let shown = Unverified::parse(&token(header, r#"{"sub":"alice"}"#))?;
         assert_eq!(shown.header().get("alg"), Some(&"none".into()));

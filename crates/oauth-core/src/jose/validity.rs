@@ -6,10 +6,10 @@ use super::Claims;
 use crate::error::{Error, ValidationFailure};
 use crate::moment::UnixTime;
 
-/// How far clocks may be apart, where nothing else is said.
+/// How far clocks may be apart, by default.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
-/// The clock of this side, and how far that of the issuer may be from it.
+/// The local clock, and how far the issuer's may be from it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Validity {
     pub(crate) now: UnixTime,
@@ -17,7 +17,7 @@ pub(crate) struct Validity {
 }
 
 impl Validity {
-    /// Checks a token that has to say when it was issued and when it ends, and says the former.
+    /// Checks a token that must contain when it was issued and when it expires, and returns the former.
     ///
     /// # Errors
     /// `jwt.missing_claim`, `jwt.malformed_claim`, `jwt.expired`, `jwt.issued_in_future`,
@@ -36,7 +36,7 @@ impl Validity {
         Ok(issued)
     }
 
-    /// Checks a token that need not say when it is valid, but means it if it does.
+    /// Checks a token that need not contain these times; those that are present must be valid.
     ///
     /// # Errors
     /// `jwt.malformed_claim`, `jwt.expired`, `jwt.issued_in_future`, `jwt.not_yet_valid`.
@@ -75,7 +75,7 @@ impl Validity {
         }
     }
 
-    /// What the fastest clock that is tolerated shows now.
+    /// The current time of the fastest tolerated clock.
     pub(crate) fn latest(&self) -> UnixTime {
         self.now.after(self.clock_skew)
     }

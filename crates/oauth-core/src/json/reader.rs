@@ -1,4 +1,4 @@
-//! The JSON parser: RFC 8259 to the letter, within limits.
+//! The JSON parser: strictly RFC 8259, within limits.
 
 use std::borrow::Cow;
 
@@ -13,13 +13,13 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// For what a peer sent.
+    /// The limits for data from a peer.
     pub(super) const REPLY: Self = Self {
         depth: MAX_DEPTH,
         values: MAX_VALUES,
     };
 
-    /// For what this library wrote: a record holds members of a reply a few levels further down.
+    /// The limits for what this library wrote: a record holds members of a reply a few levels further down.
     pub(super) const STORED: Self = Self {
         depth: 2 * MAX_DEPTH,
         values: usize::MAX,
@@ -45,7 +45,7 @@ impl From<Flaw> for Error {
     }
 }
 
-/// Reads one value, and nothing behind it.
+/// Reads one value, with nothing after it.
 pub(super) fn read(text: &str, limits: Limits) -> Result<Json<'_>, Flaw> {
     let mut reader = Reader {
         rest: text,
@@ -140,14 +140,14 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Whether this is the end of an empty list or object, which is then passed.
+    /// Whether this is the end of an empty list or object, which is then skipped.
     fn closes(&mut self, end: u8) -> bool {
         self.skip_space();
         let is_end = self.peek() == Some(end);
         is_end && self.skip(1).is_ok()
     }
 
-    /// Passes the comma behind an element, or the end behind the last one.
+    /// Skips the comma after an element, or the end after the last one.
     fn continues(&mut self, end: u8) -> Result<bool, Flaw> {
         self.skip_space();
         let found = self.peek();
@@ -171,7 +171,7 @@ impl<'a> Reader<'a> {
         };
         let start = usize::from(bytes.first() == Some(&b'-'));
         let mut end = digits_from(start);
-        // One digit at least, and no zero before others.
+        // At least one digit, and no leading zero.
         if end == start || (bytes.get(start) == Some(&b'0') && end > start + 1) {
             return Err(Flaw::Syntax);
         }
@@ -203,7 +203,7 @@ impl<'a> Reader<'a> {
         Ok(exact.unwrap_or_else(|| Json::Float(number::read(text))))
     }
 
-    /// The text that begins with the quotation mark at hand: borrowed, unless it holds an escape.
+    /// The string that begins at the current quotation mark: borrowed, unless it contains an escape.
     fn string(&mut self) -> Result<Cow<'a, str>, Flaw> {
         self.skip(1)?;
         let plain = self.plain()?;
@@ -290,11 +290,11 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// How many bytes there are before the first that may not stand in a text as it is. Eight at a time: tokens
-/// are long.
+/// The number of bytes before the first that may not occur unescaped in a string. Checks eight at a time, because
+/// tokens are long.
 fn plain_length(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
-    // The highest bit of each byte that is zero, and perhaps of some behind the first.
+    // The highest bit of each byte that is zero, and perhaps of some after the first.
     let zero = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
     let (words, _) = bytes.as_chunks();
     let is_plain = |word: &&[u8; 8]| {

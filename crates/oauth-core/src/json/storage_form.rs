@@ -14,7 +14,7 @@ pub trait JsonForm: Sized {
     /// Appends the value to a text.
     fn write(&self, out: &mut String);
 
-    /// What stands for a member that is not there, if one may be left out.
+    /// The value of a missing member, if it may be left out.
     fn absent() -> Option<Self> {
         None
     }
@@ -46,7 +46,7 @@ impl Object<'_> {
         }
     }
 
-    /// The same, where the default stands for a member that is not there.
+    /// The same, with the default value for a missing member.
     pub fn form_or_default<T: JsonForm + Default>(&mut self, name: &str) -> Option<T> {
         match self.take(name) {
             Some(value) => T::read(value),
@@ -55,9 +55,8 @@ impl Object<'_> {
     }
 }
 
-/// Gives a struct its stored form: an object with a member for each field, in this order. A field that
-/// may be missing is marked `default`; one that is also left out where it says nothing, `skip`, with the
-/// name it once had behind it.
+/// Gives a struct its stored form: an object with a member for each field, in this order. A field that may be missing
+/// is marked `default`; one that is also left out if it is empty, `skip`, followed by its former name, if any.
 #[macro_export]
 macro_rules! json_form {
     ($name:ident { $($field:ident $(: $how:ident $(($old:literal))?)?),* $(,)? }) => {
@@ -96,8 +95,8 @@ macro_rules! json_form {
     };
 }
 
-/// Gives an enum its stored form: the word of a variant, which is the one member of an object where the
-/// variant holds something.
+/// Gives an enum its stored form: the word of a variant, which is the single member of an object if the variant holds a
+/// value.
 macro_rules! json_words {
     ($name:ident { $($word:literal = $variant:ident $(($($inside:ident),+))?),* $(,)? }) => {
         impl $crate::json::JsonForm for $name {
@@ -124,7 +123,7 @@ macro_rules! json_words {
 }
 pub(crate) use json_words;
 
-/// The word of a variant, and what it holds.
+/// The word of a variant, and the value that it holds.
 pub(crate) fn word(value: Json<'_>) -> Option<(Cow<'_, str>, Option<Json<'_>>)> {
     match value {
         Json::String(word) => Some((word, None)),
@@ -137,7 +136,7 @@ pub(crate) fn word(value: Json<'_>) -> Option<(Cow<'_, str>, Option<Json<'_>>)> 
     }
 }
 
-/// What a variant holds: one value by itself, several in a list.
+/// The value of a variant: one value directly, several in a list.
 pub(crate) fn inside<T: Inside>(value: Json<'_>) -> Option<T> {
     T::of(value)
 }

@@ -16,8 +16,8 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
-/// Reads a date since 1970. Its parts are read wherever they stand, and then it has to be written as its
-/// form asks, the day of the week included.
+/// Reads a date since 1970. Its parts are read in any position, and then the text must match its format exactly,
+/// including the day of the week.
 pub(super) fn read(field: &str) -> Option<UnixTime> {
     let mut parts = field.split([' ', ',', '-']).filter(|part| !part.is_empty());
     let mut next = || parts.next();

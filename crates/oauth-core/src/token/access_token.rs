@@ -21,8 +21,8 @@ use crate::token::id_token;
 
 pub use profile::AccessTokenProfile;
 
-/// A verified access token. Only verification creates one, so a caller that has it need not check
-/// again. The token itself is not kept: an API has no use for it.
+/// A verified access token. Only verification creates one, so a caller that has one need not check again. The token
+/// itself is not kept, because an API does not need it.
 #[derive(Clone)]
 pub struct VerifiedAccessToken {
     subject: String,
@@ -33,56 +33,56 @@ pub struct VerifiedAccessToken {
 }
 
 impl VerifiedAccessToken {
-    /// Whom the token stands for, in the issuer's terms; of a client that acts for itself, the client. It may
-    /// differ from client to client (RFC 9068 section 6).
+    /// The subject of the token, as the issuer identifies it; the client, if it acts for itself. It may differ from
+    /// client to client (RFC 9068 section 6).
     pub fn subject(&self) -> &str {
         &self.subject
     }
 
-    /// The client that the token was issued to. Only [`AccessTokenProfile::Jwt`] takes tokens that do not say.
+    /// The client to which the token was issued. Only [`AccessTokenProfile::Jwt`] accepts tokens without it.
     pub fn client_id(&self) -> Option<&str> {
         self.client_id.as_deref()
     }
 
-    /// The granted scope. Empty if the token does not say.
+    /// The granted scope. Empty if the token names none.
     pub const fn scope(&self) -> &Scope {
         &self.scope
     }
 
-    /// The server that issued it.
+    /// The issuer of the token.
     pub fn issuer(&self) -> &str {
         self.claims.text("iss").ok().flatten().unwrap_or_default()
     }
 
-    /// Its audience; empty if the profile has no `aud`.
+    /// The audience; empty if the profile has no `aud`.
     pub fn audience(&self) -> Vec<&str> {
         self.claims.audience().unwrap_or_default()
     }
 
-    /// When it ends.
+    /// When the token expires.
     pub const fn expires_at(&self) -> UnixTime {
         self.expires_at
     }
 
-    /// `cnf`: the key that the token is bound to (RFC 7800 section 3), whose possession was found proven.
+    /// `cnf`: the key to which the token is bound (RFC 7800 section 3), whose possession has been proved.
     pub fn confirmation(&self) -> Option<&Map<String, Value>> {
         self.claims.get("cnf").and_then(Value::as_object)
     }
 
-    /// Every claim. Groups, roles and entitlements (RFC 9068 section 2.2.3.1) are among them; nothing is
+    /// All claims. Groups, roles and entitlements (RFC 9068 section 2.2.3.1) are among them; nothing is
     /// granted for them here.
     pub const fn claims(&self) -> &Claims {
         &self.claims
     }
 
-    /// The same, for callers that keep nothing else.
+    /// All claims, for callers that keep nothing else.
     pub fn into_claims(self) -> Claims {
         self.claims
     }
 }
 
 impl fmt::Debug for VerifiedAccessToken {
-    /// Its claims are about a person: names only.
+    /// Shows only the names of claims, because they are personal data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifiedAccessToken")
             .field("claims", &self.claims)
@@ -90,8 +90,8 @@ impl fmt::Debug for VerifiedAccessToken {
     }
 }
 
-/// The keys whose possession the request has proved, as verified by the caller. A token that is bound to a key is
-/// good for nothing but a request that proves possession of that key.
+/// The keys whose possession the request has proved, as verified by the caller. A token that is bound to a key is only
+/// valid in a request that proves possession of that key.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ProvenKeys {
@@ -103,7 +103,7 @@ pub struct ProvenKeys {
 }
 
 impl ProvenKeys {
-    /// None: the token was shown as a bearer token.
+    /// No keys: the token was presented as a bearer token.
     pub const fn none() -> Self {
         Self {
             jkt: None,
@@ -111,7 +111,7 @@ impl ProvenKeys {
         }
     }
 
-    /// The key of a DPoP proof, by its thumbprint. A token that is not bound to it is refused.
+    /// Adds the key of a DPoP proof, by its thumbprint. A token that is not bound to it is refused.
     pub fn dpop(jkt: impl Into<String>) -> Self {
         Self {
             jkt: Some(jkt.into()),
@@ -138,7 +138,7 @@ impl ProvenKeys {
 /// The longest clock skew that is tolerated: beyond it, `exp` would mean little.
 pub(crate) const MAX_SKEW: Duration = Duration::from_secs(300);
 
-/// What an access token must say.
+/// What an access token must contain.
 #[derive(Debug, Clone)]
 pub(crate) struct Checks {
     pub(crate) profile: AccessTokenProfile,
@@ -161,8 +161,8 @@ impl Checks {
         }
     }
 
-    /// Checks a token whose signature is valid, by the rules of section 4. What makes it valid at all comes
-    /// first, what this request needs of it last.
+    /// Checks a token whose signature is valid, by the rules of section 4: first its validity, last the requirements of
+    /// this request.
     pub(crate) fn check(
         &self,
         server: &Server,
@@ -199,7 +199,7 @@ impl Checks {
         })
     }
 
-    /// What this request needs of a token that is good.
+    /// Checks what this request requires of a valid token.
     fn of_request(
         &self,
         claims: &Claims,
@@ -228,8 +228,8 @@ impl Checks {
         Err(Error::from(ValidationFailure::JwtAudience).about(&both))
     }
 
-    /// How and when the person authenticated (RFC 9470 section 6.1). What the token does not say is not met;
-    /// `iat` says nothing of it.
+    /// Checks how and when the user authenticated (RFC 9470 section 6.1). A requirement about which the token says
+    /// nothing is not met; `iat` does not count.
     fn authentication(&self, claims: &Claims, validity: &Validity) -> Result<(), Error> {
         let unmet =
             |why: &str| Err(Error::from(ValidationFailure::AccessTokenAuthentication).about(why));
@@ -251,8 +251,8 @@ impl Checks {
     }
 }
 
-/// Whether every key that the token is bound to is one whose possession was proved (RFC 9449 section 7.1, RFC
-/// 8705 section 3). A way of confirmation that is not known here cannot have been proved.
+/// Checks that the possession of every key to which the token is bound was proved (RFC 9449 section 7.1, RFC
+/// 8705 section 3). An unknown confirmation method cannot have been proved.
 fn possession(claims: &Claims, proven: &ProvenKeys) -> Result<(), Error> {
     let unproven =
         |why: &str| Err(Error::from(ValidationFailure::AccessTokenProofRequired).about(why));
@@ -278,7 +278,7 @@ fn possession(claims: &Claims, proven: &ProvenKeys) -> Result<(), Error> {
     }
     // The DPoP scheme is for bound tokens only ("the public key to which the access token is bound", RFC 9449 section
     // 7.1): a proof
-    // with whatever key says nothing about who may use the token.
+    // with any other key says nothing about who may use the token.
     match proven.jkt.is_some() && !is_bound_by_dpop {
         true => unproven("jkt"),
         false => Ok(()),

@@ -24,8 +24,7 @@ use crate::server::Server;
 pub use crate::jose::CLOCK_SKEW;
 pub use arrival::{Arrival, WithoutNonce};
 
-/// A verified ID token. Only verification creates one, so a caller that has it need not check
-/// again.
+/// A verified ID token. Only verification creates one, so a caller that has one need not check again.
 #[derive(Clone)]
 pub struct IdToken {
     text: Secret<String>,
@@ -33,23 +32,23 @@ pub struct IdToken {
 }
 
 impl IdToken {
-    /// Who signed in, together with the issuer: no other claim tells people apart (OpenID Connect Core
-    /// section 5.7).
+    /// The user who signed in, identified together with the issuer: no other claim identifies a user (OpenID Connect
+    /// Core section 5.7).
     pub fn subject(&self) -> &str {
         self.claims.text("sub").ok().flatten().unwrap_or_default()
     }
 
-    /// The server that says so.
+    /// The issuer of the ID token.
     pub fn issuer(&self) -> &str {
         self.claims.text("iss").ok().flatten().unwrap_or_default()
     }
 
-    /// When the person last authenticated, if the server says so.
+    /// When the user last authenticated, if the server says so.
     pub fn auth_time(&self) -> Option<UnixTime> {
         self.claims.time("auth_time").ok().flatten()
     }
 
-    /// Every claim.
+    /// All claims.
     pub const fn claims(&self) -> &Claims {
         &self.claims
     }
@@ -61,7 +60,7 @@ impl IdToken {
 }
 
 impl fmt::Debug for IdToken {
-    /// Its claims are about a person.
+    /// Shows no claims, because they are personal data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IdToken")
             .field("claims", &self.claims)
@@ -69,45 +68,46 @@ impl fmt::Debug for IdToken {
     }
 }
 
-/// What an ID token must say. What the client and the server have agreed on is not repeated here: issuer,
+/// What an ID token must contain. What the client and the server have agreed on is not repeated here: issuer,
 /// client id and algorithms come from the client.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct IdTokenChecks {
-    /// How it arrived. An unsolicited token has to meet stricter rules.
+    /// How the token arrived. An unsolicited one must meet stricter rules.
     pub arrival: Arrival,
     /// The nonce that was sent.
     pub nonce: Option<Secret<String>>,
     /// Whether a token may have a `nonce` if the request sent none.
     pub without_nonce: WithoutNonce,
-    /// `max_age` of the request: `auth_time` must be there, and no older.
+    /// `max_age` of the request: `auth_time` must be present, and no older than this.
     pub max_age: Option<Duration>,
-    /// When the request was made: with `max_age` of zero the person must have authenticated since.
+    /// When the request was made: with a `max_age` of zero, the user must have authenticated since.
     pub requested_at: Option<UnixTime>,
-    /// Other clients of the same application at this server, such as its app for phones: the token may be for
+    /// Other clients of the same application at this server, such as its mobile app: the token may be for
     /// one of them, and `azp` may be one of them.
     pub client_ids: Vec<String>,
     /// Audiences that are accepted in addition to the client.
     pub trusted_audiences: Vec<String>,
-    /// One of these must be the `acr`.
+    /// The accepted `acr` values, one of which is required.
     pub acr_values: Vec<String>,
-    /// The access token that came with it; `at_hash`, if present, must match it. It is required in a token that
-    /// came by itself.
+    /// The access token that came with the ID token; `at_hash`, if present, must match it. It is required in an
+    /// unsolicited token.
     pub access_token: Option<Secret<String>>,
-    /// The code that came with it through the browser; `c_hash` is required and must match it.
+    /// The code that came with the ID token through the browser; `c_hash` is required and must match it.
     pub code: Option<Secret<String>>,
-    /// The state that came with it through the browser; `s_hash`, where it is there, must be its.
+    /// The state that came with the ID token through the browser; `s_hash`, if present, must match it.
     pub state: Option<Secret<String>>,
-    /// The backchannel request that it was pushed for (CIBA Core section 10.3.1): it must name this one, and
-    /// `at_hash` must be there.
+    /// The backchannel request for which the ID token was pushed (CIBA Core section 10.3.1): the token must name this
+    /// request, and `at_hash` must be present.
     pub auth_req_id: Option<Secret<String>>,
-    /// The refresh token that was pushed with it; `urn:openid:params:jwt:claim:rt_hash` is required and must match it.
+    /// The refresh token that was pushed with the ID token; `urn:openid:params:jwt:claim:rt_hash` is required and must
+    /// match it.
     pub refresh_token: Option<Secret<String>>,
-    /// The oldest token that is accepted, by its `iat`.
+    /// The largest accepted age of the token, by its `iat`.
     pub max_token_age: Option<Duration>,
     /// The tolerated clock skew.
     pub clock_skew: Duration,
-    /// The claims of the login's token, for one that a refresh has brought.
+    /// The claims of the login's ID token, for one from a refresh.
     pub original: Option<Claims>,
 }
 
@@ -134,11 +134,11 @@ impl Default for IdTokenChecks {
     }
 }
 
-/// How old an ID token may be that was asked for without a nonce: nothing but its `iat` tells that it is of this
-/// sign-in ("issued too far away from the current time", section 3.1.3.7, item 10).
+/// How old an ID token may be that was requested without a nonce: only its `iat` shows that it belongs to this sign-in
+/// ("issued too far away from the current time", section 3.1.3.7, item 10).
 pub(crate) const WITHOUT_NONCE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What servers write into tokens of other kinds, which may be for the client too.
+/// Claims that mark tokens of other kinds, whose audience may also be the client.
 const OTHER_TOKEN_KINDS: [(&str, &[&str]); 2] = [
     (
         "token_use",
@@ -151,7 +151,7 @@ const OTHER_TOKEN_KINDS: [(&str, &[&str]); 2] = [
 const AUTH_REQ_ID: &str = "urn:openid:params:jwt:claim:auth_req_id";
 const RT_HASH: &str = "urn:openid:params:jwt:claim:rt_hash";
 
-/// A hash that a claim holds, and what it is the hash of.
+/// A claim that contains a hash, and the hashed value.
 #[derive(Debug)]
 pub(crate) struct HashClaim {
     pub(crate) failure: ValidationFailure,
@@ -160,8 +160,8 @@ pub(crate) struct HashClaim {
 }
 
 impl IdTokenChecks {
-    /// Checks a token whose signature is good, by the rules of section 3.1.3.7 in their order, and says which
-    /// hashes are left to be compared.
+    /// Checks a token whose signature is valid, by the rules of section 3.1.3.7 in their order, and returns the hashes
+    /// that must still be compared.
     pub(crate) fn check(
         &self,
         config: &ClientConfig,
@@ -217,7 +217,7 @@ impl IdTokenChecks {
 
     fn nonce(&self, config: &ClientConfig, claims: &Claims) -> Result<(), Error> {
         let named = claims.text("nonce")?;
-        // What came by itself is bound to this sign-in by nothing else.
+        // Only the nonce binds an unsolicited token to this sign-in.
         let is_excused = self.arrival == Arrival::Answer
             && config.server.rules().has(&Quirk::IdTokensWithoutNonce);
         match (&self.nonce, named) {
@@ -274,7 +274,7 @@ impl IdTokenChecks {
         let (at_hash, c_hash) = (claims.text("at_hash")?, claims.text("c_hash")?);
         let s_hash = claims.text("s_hash")?;
         if self.arrival == Arrival::Unsolicited && self.access_token.is_some() {
-            // Required of what comes through the browser (section 3.2.2.10): the token may be another person's.
+            // Required of a token from the browser (section 3.2.2.10): the access token may be another user's.
             Claims::required("at_hash", at_hash)?;
         }
         let mut hashes = Vec::new();
@@ -353,10 +353,10 @@ impl IdTokenChecks {
     }
 }
 
-/// Whether an ID token of a refresh continues the one before: the same person, server and client, by the
-/// rules of section 12.2. It came straight from the token endpoint, whose certificate stands for its
-/// signature (section 3.1.3.7, item 6), so that a refresh depends on no other request. Leaves the token to be
-/// kept: decrypted, where encryption is agreed on.
+/// Checks that an ID token from a refresh matches the one before: the same user, server and client, by the rules of
+/// section 12.2. It came directly from the token endpoint, whose certificate replaces the check of its signature
+/// (section 3.1.3.7, item 6), so a refresh depends on no other request. Returns the token to keep: decrypted, if
+/// encryption is agreed on.
 ///
 /// # Errors
 /// `jwe.*`, `jws.*`, `jwt.*`, `id_token.*`
@@ -370,7 +370,7 @@ pub(crate) fn continuing(
         Some(_) => opened(token, encryption).map_err(|error| error.at_endpoint("id_token"))?,
         None => token,
     };
-    // What is encrypted for others, or was taken from elsewhere, says nothing to compare.
+    // A token that is encrypted, or comes from elsewhere, cannot be compared.
     let (Ok(original), false) = (unverified(before.expose()), is_encrypted(token.expose())) else {
         return Ok(token);
     };
@@ -389,8 +389,8 @@ fn is_encrypted(token: &str) -> bool {
     token.bytes().filter(|byte| *byte == b'.').count() == 4
 }
 
-/// Whether a token was issued by this server, or, where its issuers are those of tenants, by the tenant that
-/// the token names.
+/// Checks that a token was issued by this server, or, if it has an issuer for each tenant, by the tenant that the token
+/// names.
 ///
 /// # Errors
 /// `jwt.issuer`, `jwt.missing_claim`, `jwt.malformed_claim`.
@@ -404,8 +404,8 @@ pub(crate) fn issuer(server: &Server, claims: &Claims) -> Result<(), Error> {
     Err(Error::from(ValidationFailure::JwtIssuer).about(&both))
 }
 
-/// Whether an issuer is the one of the tenant that the token names, for servers whose document has a
-/// template (`{tenantid}`) in its place.
+/// Whether an issuer is that of the tenant that the token names, for servers whose metadata has a template
+/// (`{tenantid}`) instead.
 fn is_of_tenant(template: Option<&str>, named: &str, claims: &Claims) -> Result<bool, Error> {
     let (Some(template), Some(tenant)) = (template, claims.text("tid")?) else {
         return Ok(false);
@@ -416,15 +416,15 @@ fn is_of_tenant(template: Option<&str>, named: &str, claims: &Claims) -> Result<
     Ok(is_plain && !tenant.is_empty() && template.replace("{tenantid}", tenant) == named)
 }
 
-/// The algorithms that the ID tokens of a client may have.
+/// The algorithms with which the ID tokens of a client may be signed.
 pub(crate) fn allowed_algs(config: &ClientConfig) -> Vec<Alg> {
     let member = "id_token_signing_alg_values_supported";
     allowed(config, config.id_token_algs.as_deref(), member)
 }
 
-/// The algorithms that a client accepts: those it is registered with, or else those that the server signs with by
-/// this member of its metadata, but for shared secrets, which have to be agreed on. Of either, what the client's
-/// profile allows.
+/// The algorithms that a client accepts: those with which it is registered, or else those that the server lists in this
+/// member of its metadata, except those with shared secrets, which must be agreed on. Of both, only those that the
+/// client's profile allows.
 pub(crate) fn allowed(config: &ClientConfig, registered: Option<&[Alg]>, member: &str) -> Vec<Alg> {
     let mut algs = match registered {
         Some(registered) => {
@@ -443,7 +443,7 @@ pub(crate) fn allowed(config: &ClientConfig, registered: Option<&[Alg]>, member:
     algs
 }
 
-/// The algorithms that the server signs ID tokens with, but for shared secrets.
+/// The algorithms with which the server signs ID tokens, except those with shared secrets.
 pub(crate) fn metadata_algs(server: &Server) -> Vec<Alg> {
     listed(server, "id_token_signing_alg_values_supported")
 }
@@ -463,7 +463,7 @@ fn listed(server: &Server, member: &str) -> Vec<Alg> {
     }
 }
 
-/// The secret that a MAC is made with (section 10.1): too short a one can be guessed.
+/// The secret with which a MAC is made (section 10.1): one that is too short can be guessed.
 ///
 /// # Errors
 /// `jws.key_too_small`.

@@ -16,10 +16,10 @@ use crate::token::id_token::{self, IdToken};
 /// The event that makes a token a logout token (section 2.4).
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// The longest `jti` that is taken, in bytes: it is remembered.
+/// The longest `jti` that is accepted, in bytes, because it is remembered.
 const MAX_JTI: usize = 512;
 
-/// A verified logout token. There is no other way to one than the checks.
+/// A verified logout token. Only verification creates one.
 #[derive(Clone)]
 pub struct LogoutToken {
     claims: Claims,
@@ -28,12 +28,12 @@ pub struct LogoutToken {
 }
 
 impl LogoutToken {
-    /// The server that says so.
+    /// The issuer of the logout token.
     pub fn issuer(&self) -> &str {
         self.text("iss").unwrap_or_default()
     }
 
-    /// Who was signed out. Without [`Self::sid`], all sessions of this subject are meant.
+    /// The user who was signed out. Without [`Self::sid`], all sessions of this subject are meant.
     pub fn subject(&self) -> Option<&str> {
         self.text("sub")
     }
@@ -43,34 +43,34 @@ impl LogoutToken {
         self.text("sid")
     }
 
-    /// The name of this token, unique for its issuer.
+    /// The identifier of this token, unique for its issuer.
     pub fn jti(&self) -> &str {
         self.text("jti").unwrap_or_default()
     }
 
-    /// When it was issued.
+    /// When the token was issued.
     pub const fn issued_at(&self) -> UnixTime {
         self.issued_at
     }
 
-    /// When it ends; `None` of a token without `exp` that was taken all the same.
+    /// When the token expires; `None` for a token without `exp` that was accepted anyway.
     pub fn expires_at(&self) -> Option<UnixTime> {
         self.claims.time("exp").ok().flatten()
     }
 
-    /// From when on [`Self::jti`] need not be remembered: the token is refused for its age by then.
+    /// From when on [`Self::jti`] need not be remembered: the token is then refused because of its age.
     pub const fn forget_at(&self) -> UnixTime {
         self.forget_at
     }
 
-    /// Every claim.
+    /// All claims.
     pub const fn claims(&self) -> &Claims {
         &self.claims
     }
 
-    /// Whether a session of this client ends by this token (section 2.7): the one that it names, or all of
-    /// the subject's if it names none. A session whose login named no `sid` may be the one, so it ends with its
-    /// subject. A `sid` means nothing at another issuer.
+    /// Whether this token ends a session of this client (section 2.7): the one that it names, or all of the subject's
+    /// if it names none. A session whose login had no `sid` may be the one that is meant, so it is ended if the subject
+    /// matches. A `sid` means nothing at another issuer.
     pub fn ends(&self, session: &Session) -> bool {
         if session.issuer != self.issuer() {
             return false;
@@ -87,7 +87,7 @@ impl LogoutToken {
 }
 
 impl fmt::Debug for LogoutToken {
-    /// Its claims are about a person: names only.
+    /// Shows only the names of claims, because they are personal data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LogoutToken")
             .field("claims", &self.claims)
@@ -95,7 +95,7 @@ impl fmt::Debug for LogoutToken {
     }
 }
 
-/// What tells the sessions of a client apart: keep it with each, from the ID token of its login.
+/// What identifies a session of a client: store it with each session, from the ID token of its login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Session {
@@ -129,7 +129,7 @@ impl Session {
     }
 }
 
-/// What a logout token must say. Issuer, client id and algorithms come from the client.
+/// What a logout token must contain. Issuer, client id and algorithms come from the client.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LogoutTokenChecks {
@@ -139,8 +139,8 @@ pub struct LogoutTokenChecks {
     pub clock_skew: Duration,
     /// Where received tokens are remembered.
     pub replay: Replay,
-    /// Takes a token without `exp`, for servers older than the rule that it must have one, if it was issued no
-    /// longer ago than this. A few minutes will do.
+    /// Accepts a token without `exp`, for servers older than the rule that it must have one, if it was issued no
+    /// longer ago than this. A few minutes are enough.
     pub max_age_without_expiry: Option<Duration>,
 }
 
@@ -159,12 +159,12 @@ impl Default for LogoutTokenChecks {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Replay {
-    /// All clones of the client, in this process, ten thousand tokens at most.
+    /// In this process, by all clones of the client, ten thousand tokens at most.
     #[default]
     Process,
-    /// The caller, in a store that several processes share: put [`LogoutToken::issuer`] with
-    /// [`LogoutToken::jti`] where it is not there yet, in one atomic step, and keep it until
-    /// [`LogoutToken::forget_at`]. A token whose `jti` was there is to be refused.
+    /// By the caller, in a store that several processes share: insert [`LogoutToken::issuer`] with
+    /// [`LogoutToken::jti`] if it is not there yet, in one atomic step, and keep it until [`LogoutToken::forget_at`].
+    /// Refuse a token whose `jti` was already there.
     Caller,
 }
 
@@ -179,14 +179,14 @@ impl Replay {
 }
 
 impl LogoutTokenChecks {
-    /// Checks a token whose signature is good, by the rules of section 2.6.
+    /// Checks a token whose signature is valid, by the rules of section 2.6.
     pub(crate) fn check(
         &self,
         config: &ClientConfig,
         jws: &Jws,
         now: UnixTime,
     ) -> Result<LogoutToken, Error> {
-        // "logout+jwt" is recommended, and no type or "JWT" what servers send that are older (section 2.4).
+        // "logout+jwt" is recommended, and older servers send no type or "JWT" (section 2.4).
         if !jws.has_type(&["jwt", "logout+jwt"]) {
             let typ = jws.typ.as_deref().unwrap_or_default();
             return Err(Error::from(ValidationFailure::JwtType).about(typ));
@@ -213,7 +213,7 @@ impl LogoutTokenChecks {
             return Err(malformed("jti"));
         }
         if self.replay == Replay::Process {
-            // Last of all: what is refused is not remembered.
+            // Last, so that a refused token is not remembered.
             let issuer = claims.text("iss")?.unwrap_or_default();
             let is_new = config.shared.replays.remember(issuer, jti, forget_at, now);
             if !is_new {
@@ -246,7 +246,7 @@ impl LogoutTokenChecks {
         Err(Error::from(failure).about(&both))
     }
 
-    /// When it was issued, and from when on it is too old to be taken.
+    /// When the token was issued, and from when on it is too old to be accepted.
     fn times(&self, claims: &Claims, now: UnixTime) -> Result<(UnixTime, UnixTime), Error> {
         let validity = Validity {
             now,

@@ -8,32 +8,32 @@ use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
 
-/// What a token that renews is beside.
+/// What kind of secret renews the grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Renews {
     /// A refresh token.
     AsRefreshToken,
-    /// The access token itself, of this lifetime in seconds, as far as it is known.
+    /// The access token itself, with this lifetime in seconds, if known.
     ByItself(Option<u64>),
 }
 
-/// A refresh token, with the scope it was granted for and the server and client it belongs to.
+/// A refresh token, with the scope for which it was granted, and the server and client to which it belongs.
 #[derive(Debug, Clone)]
 pub struct RefreshToken {
     pub(crate) secret: Secret<String>,
     pub(crate) scope: Scope,
-    /// What the login asked for.
+    /// The scope that the login requested.
     pub(crate) requested: Scope,
-    /// The newest ID token of the grant: a refresh must bring none of another person.
+    /// The newest ID token of the grant: a refresh must not return one of another user.
     pub(crate) id_token: Option<Secret<String>>,
-    /// What the login was made for beyond the ordinary.
+    /// The step-up for which the login was made, if any.
     pub(crate) answered: Option<Arc<StepUpLogin>>,
-    /// The thumbprint of the DPoP key that it is bound to, of a client that does not authenticate.
+    /// The thumbprint of the DPoP key to which the token is bound, for a client that does not authenticate.
     pub(crate) dpop_jkt: Option<Arc<str>>,
-    /// When it ends, if it is not used before.
+    /// When the token expires, if it is not used before.
     pub(crate) use_by: Option<UnixTime>,
     pub(crate) renews: Renews,
-    /// When the authorization it stands for ends.
+    /// When the user's authorization ends.
     pub(crate) authorization_until: Option<UnixTime>,
     pub(crate) binding: Arc<Binding>,
 }
@@ -44,20 +44,19 @@ impl RefreshToken {
         &self.secret
     }
 
-    /// The scope it was granted for.
+    /// The scope for which it was granted.
     pub const fn scope(&self) -> &Scope {
         &self.scope
     }
 
-    /// The scope that the login asked for, as far as it is known: a refresh may ask for this too,
-    /// and the server decides.
+    /// The scope that the login requested, if known: a refresh may request this too, and the server decides.
     pub const fn requested(&self) -> &Scope {
         &self.requested
     }
 
-    /// When it ends if nobody uses it before, as far as the server said so: `refresh_token_timeout`
-    /// (draft-ietf-oauth-refresh-token-expiration-03 section 6.1), never later than the authorization. It may end
-    /// earlier, at any time.
+    /// When the token expires if it is not used before, if the server said so: `refresh_token_timeout`
+    /// (draft-ietf-oauth-refresh-token-expiration-03 section 6.1), never later than the authorization. It may become
+    /// invalid earlier, at any time.
     pub const fn use_by(&self) -> Option<UnixTime> {
         self.use_by
     }

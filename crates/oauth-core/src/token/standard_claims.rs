@@ -1,4 +1,4 @@
-//! The standard claims about a person, from an ID token or UserInfo (OpenID Connect Core section 5.1).
+//! The standard claims about a user, from an ID token or UserInfo (OpenID Connect Core section 5.1).
 //!
 //! OpenID Connect Core <https://openid.net/specs/openid-connect-core-1_0.html#StandardClaims>
 
@@ -38,14 +38,14 @@ macro_rules! texts {
 }
 
 texts! {
-    /// The claims of OpenID Connect Core section 5.1. One of another type than the standard gives it is not
-    /// there: a text is no boolean, and `"false"` must never pass for `true`. [`Claims::get`] has it as it came,
-    /// and [`Claims::as_map`] every other one, those in certain languages (`name#ja`) included.
+    /// The claims of OpenID Connect Core section 5.1. A claim of another type than the standard defines is absent: a
+    /// string is not a boolean, and `"false"` must never pass for `true`. [`Claims::get`] returns it unchanged, and
+    /// [`Claims::as_map`] all others, including those in certain languages (`name#ja`).
     ///
-    /// None of them tells people apart: that is [`IdToken::subject`](super::id_token::IdToken::subject), with the
-    /// issuer (section 5.7).
+    /// None of them identifies a user: only [`IdToken::subject`](super::id_token::IdToken::subject) does, together
+    /// with the issuer (section 5.7).
     StandardClaims {
-        /// The full name, for people to read.
+        /// The full name, for display.
         name,
         /// The given or first name.
         given_name,
@@ -53,17 +53,17 @@ texts! {
         family_name,
         /// The middle name.
         middle_name,
-        /// What the person likes to be called.
+        /// The casual name of the user.
         nickname,
-        /// How the person wants to be referred to; it may change, and be another's tomorrow.
+        /// The user name to display; it may change, and may later belong to another user.
         preferred_username,
         /// The URL of the profile page. Nothing here fetches it.
         profile,
         /// The URL of a picture. Nothing here fetches it.
         picture,
-        /// The URL of the person's own page.
+        /// The URL of the user's own page.
         website,
-        /// The address for mail; whose it is, `email_verified` says.
+        /// The e-mail address; `email_verified` says whether it is known to be the user's.
         email,
         /// `female`, `male`, or another.
         gender,
@@ -73,16 +73,16 @@ texts! {
         zoneinfo,
         /// A language, such as `en-US`.
         locale,
-        /// In the form of E.164, such as `+1 (425) 555-1212`.
+        /// The phone number in E.164 format, such as `+1 (425) 555-1212`.
         phone_number,
     } and {
-        /// Whether the server has made sure that the address is the person's.
+        /// Whether the server has verified that the address is the user's.
         email_verified: Option<bool> = |value: Option<&Value>| value.and_then(Value::as_bool),
-        /// Whether the server has made sure that the number is the person's.
+        /// Whether the server has verified that the number is the user's.
         phone_number_verified: Option<bool> = |value: Option<&Value>| value.and_then(Value::as_bool),
-        /// Where the person can be reached by letter.
+        /// The user's postal address.
         address: Option<Address<'a>> = |value: Option<&'a Value>| value.and_then(Value::as_object).map(Address::of),
-        /// When any of this last changed.
+        /// When the claims last changed.
         updated_at: Option<UnixTime> = |value: Option<&Value>| value.and_then(seconds),
     }
 }
@@ -90,9 +90,9 @@ texts! {
 texts! {
     /// A postal address (OpenID Connect Core section 5.1.1).
     Address {
-        /// The whole of it, for a label; its lines are parted by newlines.
+        /// The full address, for a label; its lines are separated by newlines.
         formatted,
-        /// Street, number, post office box; its lines are parted by newlines.
+        /// Street, number, post office box; its lines are separated by newlines.
         street_address,
         /// The city.
         locality,
@@ -106,29 +106,29 @@ texts! {
 }
 
 impl fmt::Debug for StandardClaims<'_> {
-    /// They are about a person.
+    /// Shows no values, because they are personal data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StandardClaims").finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Address<'_> {
-    /// It is a person's.
+    /// Shows no values, because they are personal data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Address").finish_non_exhaustive()
     }
 }
 
-/// Claims that another party vouches for (OpenID Connect Core section 5.6.2). Nothing of it is verified, and
-/// nothing is fetched: the party is another issuer, with keys of its own.
+/// Claims that another party vouches for (OpenID Connect Core section 5.6.2). They are neither verified nor fetched:
+/// the party is another issuer, with its own keys.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ClaimsSource<'a> {
     /// The source's name in this token.
     pub name: &'a str,
-    /// The claims that are to be had there.
+    /// The claims that the source has.
     pub claims: Vec<&'a str>,
-    /// Where they are.
+    /// Where the claims are.
     pub place: ClaimsPlace<'a>,
 }
 
@@ -138,18 +138,18 @@ pub struct ClaimsSource<'a> {
 pub enum ClaimsPlace<'a> {
     /// In this JWT, which the other party has signed.
     Aggregated(Secret<String>),
-    /// At this endpoint, as a JWT that the other party signs. It is a URL that the token names: fetch it only if
-    /// you know the party.
+    /// At this endpoint, as a JWT that the other party signs. The token names this URL: fetch it only if you know the
+    /// party.
     Distributed {
-        /// The URL.
+        /// The URL of the endpoint.
         endpoint: &'a str,
-        /// The token to show there; without one, credentials of the client's own are needed.
+        /// The token to send there; without one, the client needs its own credentials.
         access_token: Option<Secret<String>>,
     },
 }
 
 impl Claims {
-    /// What is told of the person.
+    /// The standard claims about the user.
     pub fn standard(&self) -> StandardClaims<'_> {
         StandardClaims::of(self.as_map())
     }
@@ -157,7 +157,7 @@ impl Claims {
     /// The claims that other parties hold, by source: aggregated ones are here, distributed ones elsewhere.
     ///
     /// # Errors
-    /// `jwt.malformed_claim` where `_claim_names` and `_claim_sources` are not what section 5.6.2 describes, or
+    /// `jwt.malformed_claim` if `_claim_names` and `_claim_sources` are not what section 5.6.2 describes, or
     /// do not match.
     pub fn sources(&self) -> Result<Vec<ClaimsSource<'_>>, Error> {
         let (names, sources) = ("_claim_names", "_claim_sources");

@@ -13,19 +13,19 @@ use crate::scope::Scope;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct StepUp {
-    /// `acr_values`: how the person is to authenticate, best first.
+    /// `acr_values`: how the user has to authenticate, best first.
     pub acr_values: Vec<String>,
-    /// `max_age`: the person has to have authenticated within these last seconds.
+    /// `max_age`: the user must have authenticated within this many seconds.
     pub max_age: Option<u64>,
-    /// `scope`: what the request needs.
+    /// `scope`: the scope that the request requires.
     pub scope: Option<Scope>,
     /// The `claims` parameter of the next authorization (OpenID Connect Core section 5.5), as JSON: Microsoft's
-    /// resource servers hand it over with `insufficient_claims`.
+    /// resource servers send it with `insufficient_claims`.
     pub claims: Option<String>,
 }
 
 impl StepUp {
-    /// Whether nothing is asked for: another login of the same kind would change nothing.
+    /// Whether nothing is required: another login of the same kind would change nothing.
     pub fn is_empty(&self) -> bool {
         self.acr_values.is_empty()
             && self.max_age.is_none()
@@ -36,7 +36,7 @@ impl StepUp {
 
 json_form! { StepUp { acr_values: default, max_age: skip, scope: skip, claims: skip } }
 
-/// A login that answered a step-up: what the API had asked for, and when the person logged in.
+/// A login that answered a step-up: what the API had required, and when the user logged in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StepUpLogin {
     pub(crate) step_up: StepUp,

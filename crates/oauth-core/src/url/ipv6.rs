@@ -3,8 +3,8 @@
 
 use std::iter;
 
-/// Whether this is the one spelling of an address, in either case. One with an IPv4 address inside
-/// (`::ffff:192.0.2.1`) is none: it is another name of that address.
+/// Whether this is the canonical spelling of an address, in either case. One that contains an IPv4 address
+/// (`::ffff:192.0.2.1`) is not: it is another name of that address.
 pub(super) fn is_canonical(text: &str) -> bool {
     let (before, after) = match text.split_once("::") {
         Some((before, after)) => (before, Some(after)),
@@ -17,7 +17,7 @@ pub(super) fn is_canonical(text: &str) -> bool {
     };
     let (length_after, zeros_after) = measured(after.clone());
     let hidden = 8usize.saturating_sub(length + length_after);
-    // It stands for the longest run of zeros, for the first of those that are as long, and for all of it.
+    // `::` replaces the longest run of zeros, the first of several equally long ones, and all of it.
     let is_longest = hidden >= 2 && zeros < hidden && zeros_after <= hidden;
     let is_whole = groups(before).last() != Some("0") && after.clone().next() != Some("0");
     let is_mapped = hidden == 5
@@ -29,7 +29,7 @@ pub(super) fn is_canonical(text: &str) -> bool {
     is_longest && is_whole && !is_mapped && groups(before).chain(after).all(is_group)
 }
 
-/// The groups of one side of the address; none where it is empty.
+/// The groups of one side of the address; none if it is empty.
 fn groups(side: &str) -> impl Iterator<Item = &str> + Clone {
     let mut rest = (!side.is_empty()).then_some(side);
     iter::from_fn(move || {
@@ -40,7 +40,7 @@ fn groups(side: &str) -> impl Iterator<Item = &str> + Clone {
     })
 }
 
-/// How many there are, and how many zeros in a row at most.
+/// The number of groups, and the length of the longest run of zeros.
 fn measured<'a>(groups: impl Iterator<Item = &'a str>) -> (usize, usize) {
     let (mut length, mut zeros, mut longest) = (0, 0, 0);
     for group in groups {
@@ -64,7 +64,7 @@ mod tests {
 
     use super::*;
 
-    /// What Rust's library writes for what it reads.
+    /// Whether Rust's library writes the address as it was read.
     fn by_library(text: &str) -> bool {
         text.parse::<Ipv6Addr>().is_ok_and(|v6| {
             v6.to_ipv4_mapped().is_none() && v6.to_string() == text.to_ascii_lowercase()

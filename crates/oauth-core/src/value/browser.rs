@@ -10,7 +10,7 @@ pub enum Value {
     Bool(bool),
     /// A number.
     Number(Number),
-    /// A text.
+    /// A string.
     String(String),
     /// A list.
     Array(Vec<Value>),
@@ -18,7 +18,7 @@ pub enum Value {
     Object(Map<String, Value>),
 }
 
-/// A number, whole where it was written so.
+/// A number, an integer if it was written as one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Number(Exact);
 
@@ -30,7 +30,7 @@ enum Exact {
 }
 
 impl Number {
-    /// The number, if it is whole and not negative.
+    /// The number, if it is a non-negative integer.
     pub fn as_u64(&self) -> Option<u64> {
         match self.0 {
             Exact::Unsigned(number) => Some(number),
@@ -38,7 +38,7 @@ impl Number {
         }
     }
 
-    /// The number, if it is whole and an `i64` holds it.
+    /// The number, if it is an integer within the range of `i64`.
     pub fn as_i64(&self) -> Option<i64> {
         match self.0 {
             Exact::Unsigned(number) => number.try_into().ok(),
@@ -47,7 +47,7 @@ impl Number {
         }
     }
 
-    /// The number, if it is not whole.
+    /// The number, if it is not an integer.
     pub fn as_f64(&self) -> Option<f64> {
         match self.0 {
             Exact::Float(number) => Some(number),
@@ -57,7 +57,7 @@ impl Number {
 }
 
 impl Value {
-    /// The text, if it is one.
+    /// The string, if the value is one.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::String(text) => Some(text),
@@ -65,7 +65,7 @@ impl Value {
         }
     }
 
-    /// The boolean, if it is one.
+    /// The boolean, if the value is one.
     pub fn as_bool(&self) -> Option<bool> {
         match self {
             Self::Bool(value) => Some(*value),
@@ -73,7 +73,7 @@ impl Value {
         }
     }
 
-    /// The object, if it is one.
+    /// The object, if the value is one.
     pub fn as_object(&self) -> Option<&Map<String, Self>> {
         match self {
             Self::Object(members) => Some(members),
@@ -81,7 +81,7 @@ impl Value {
         }
     }
 
-    /// The list, if it is one.
+    /// The list, if the value is one.
     pub fn as_array(&self) -> Option<&Vec<Self>> {
         match self {
             Self::Array(items) => Some(items),
@@ -128,7 +128,7 @@ impl<K, V> Default for Map<K, V> {
 }
 
 impl Map<String, Value> {
-    /// No members.
+    /// An object without members.
     pub const fn new() -> Self {
         Self(Vec::new())
     }
@@ -149,7 +149,7 @@ impl Map<String, Value> {
         self.place(name).is_ok()
     }
 
-    /// Sets a member; gives the value it had.
+    /// Sets a member, and returns its previous value.
     pub fn insert(&mut self, name: String, value: Value) -> Option<Value> {
         match self.place(&name) {
             Ok(at) => {
@@ -163,23 +163,23 @@ impl Map<String, Value> {
         }
     }
 
-    /// Takes a member out.
+    /// Removes a member, and returns its value.
     pub fn remove(&mut self, name: &str) -> Option<Value> {
         let at = self.place(name).ok()?;
         Some(self.0.remove(at).1)
     }
 
-    /// Keeps the members that `keeps` says yes to.
+    /// Keeps the members for which `keeps` returns true.
     pub fn retain(&mut self, mut keeps: impl FnMut(&String, &mut Value) -> bool) {
         self.0.retain_mut(|(name, value)| keeps(name, value));
     }
 
-    /// Takes all members out.
+    /// Removes all members.
     pub fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// Whether there are none.
+    /// Whether there are no members.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -16,7 +16,7 @@ fn nearest(text: &str) -> f64 {
     wasm_bindgen::JsValue::from_str(text).unchecked_into_f64()
 }
 
-/// The shortest text of this number, with a point or an exponent: it is read again as what it was.
+/// The shortest text of this number, with a point or an exponent: it is read back as the same number.
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 pub(crate) fn write(number: f64, out: &mut String) {
     out.push_str(&serde_json::Value::from(number).to_string());

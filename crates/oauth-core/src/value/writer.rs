@@ -18,7 +18,7 @@ impl<'o> Members<'o> {
         }
     }
 
-    /// The next member: whatever is pushed is its value.
+    /// Begins the next member: whatever is then pushed is its value.
     pub fn next(&mut self, name: &str) -> &mut String {
         if !self.is_first {
             self.out.push(',');
@@ -29,12 +29,12 @@ impl<'o> Members<'o> {
         self.out
     }
 
-    /// The next member: a text.
+    /// Writes the next member: a string.
     pub fn text(&mut self, name: &str, text: &str) {
         string(text, self.next(name));
     }
 
-    /// The next member: a text in parts.
+    /// Writes the next member: a string in parts.
     #[cfg(feature = "sha2")]
     pub(crate) fn texts(&mut self, name: &str, parts: &[&str]) {
         let out = self.next(name);
@@ -45,7 +45,7 @@ impl<'o> Members<'o> {
         out.push('"');
     }
 
-    /// The next member: a whole number.
+    /// Writes the next member: an integer.
     pub fn number(&mut self, name: &str, number: u64) {
         digits(number, self.next(name));
     }
@@ -68,16 +68,16 @@ pub(crate) fn list<T>(items: &[T], out: &mut String, write: impl Fn(&T, &mut Str
     out.push(']');
 }
 
-/// Writes a text, and escapes what has to be escaped.
+/// Writes a string, and escapes what has to be escaped.
 pub(crate) fn string(text: &str, out: &mut String) {
     out.push('"');
     inside(text, out);
     out.push('"');
 }
 
-/// Writes what stands between the quotation marks.
+/// Writes the content between the quotation marks.
 fn inside(text: &str, out: &mut String) {
-    // Nearly every text goes as it is, which is told faster of bytes.
+    // Nearly every string needs no escapes, which is checked faster on bytes.
     let is_plain = |b: u8| b >= 0x20 && b != b'"' && b != b'\\';
     match text.bytes().all(is_plain) {
         true => out.push_str(text),
@@ -85,7 +85,7 @@ fn inside(text: &str, out: &mut String) {
     }
 }
 
-/// Writes a number, without a text of its own.
+/// Writes a number, without an intermediate string.
 fn digits(number: u64, out: &mut String) {
     let (before, last) = (number / 10, number % 10);
     if before > 0 {

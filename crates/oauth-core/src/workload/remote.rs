@@ -18,11 +18,11 @@ use crate::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode
 use crate::secret::Secret;
 use crate::url::Url;
 
-/// The address of metadata services, which answer this machine alone. It is reached in clear: there is no name to have
-/// a certificate for.
+/// The address of metadata services, which answer only this machine. It is reached over plain http, because there is no
+/// name for a certificate.
 const LINK_LOCAL: &str = "169.254.169.254";
 
-/// A service that hands out a workload's token. It is asked again each time one is needed.
+/// A service that issues a workload's token. It is asked again each time one is needed.
 ///
 /// `Debug` shows neither the query of the URL nor the value of a header.
 #[derive(Clone)]
@@ -34,7 +34,7 @@ pub struct TokenEndpoint {
 }
 
 impl TokenEndpoint {
-    /// The service at this URL, whose replies are the token and nothing else.
+    /// The service at this URL, whose replies consist of only the token.
     ///
     /// # Errors
     /// `url.syntax`; `url.insecure` for plain http, unless it is to this machine, or to the metadata service at
@@ -53,34 +53,34 @@ impl TokenEndpoint {
         })
     }
 
-    /// Names whom the token is for in a query parameter of this name, such as `audience`.
+    /// Sends the audience of the token in a query parameter of this name, such as `audience`.
     #[must_use]
     pub fn audience_parameter(mut self, name: impl Into<String>) -> Self {
         self.audience = Some(name.into());
         self
     }
 
-    /// Reads the token where it stands in a reply.
+    /// Sets where the token is in a reply.
     #[must_use]
     pub fn format(mut self, format: TokenFormat) -> Self {
         self.format = format;
         self
     }
 
-    /// Proves who asks: `Authorization: Bearer …` (RFC 6750 section 2.1).
+    /// Authenticates the request with `Authorization: Bearer …` (RFC 6750 section 2.1).
     ///
     /// # Errors
-    /// `client_auth.header_value` for what is no token.
+    /// `client_auth.header_value` if it cannot be a token.
     pub fn bearer(mut self, token: &Secret<String>) -> Result<Self, Error> {
         let value = header_value(format!("Bearer {}", token.expose()))?;
         self.headers.push((AUTHORIZATION, value));
         Ok(self)
     }
 
-    /// Sends this header, as metadata services ask for one (`Metadata-Flavor: Google`).
+    /// Sends this header, as metadata services require one (`Metadata-Flavor: Google`).
     ///
     /// # Errors
-    /// `client_auth.header_value` for what no header can be, and for one that belongs to the connection.
+    /// `client_auth.header_value` for an invalid header, and for one that belongs to the connection.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, Error> {
         let refused = || Error::from(Misuse::HeaderValue).about(name);
         let key: HeaderName = name.parse().map_err(|_| refused())?;
@@ -124,7 +124,7 @@ impl TokenEndpoint {
             return Err(unanswered(&Cause::unsent(busy)));
         }
         if status != StatusCode::OK {
-            // What it says beside the status may hold the token that was asked with.
+            // The rest of the reply may contain the token that authenticated the request.
             let both = format!("{}, {}", self.url.origin(), status.as_u16());
             return Err(Error::from(Misuse::WorkloadRefused).about(&both));
         }

@@ -8,7 +8,7 @@ use oauth_core::json;
 use super::{Api, ApiCall, CallStep, OnStepUp, StepUpRequirements};
 
 impl Api {
-    /// Called with the tokens of a source that can ask the person for more where a reply wants that.
+    /// Marks the API as called with the tokens of a source that can ask the user for a step-up if a reply requires one.
     #[must_use]
     pub(crate) const fn asking_for_more(mut self) -> Self {
         self.on_step_up = OnStepUp::Ask;
@@ -17,7 +17,7 @@ impl Api {
 }
 
 impl ApiCall {
-    /// Whether the person is to be asked, which a request does once.
+    /// Whether to ask the user, which a request does only once.
     pub(super) fn wishes(&mut self, status: StatusCode, fields: &HeaderMap) -> bool {
         if self.on_step_up == OnStepUp::HandBack {
             return false;
@@ -30,16 +30,16 @@ impl ApiCall {
         self.wish.is_some()
     }
 
-    /// What the person is to be asked for, as JSON with the members of [`step_up`](crate::step_up).
+    /// What the user has to be asked for, as JSON with the members of [`step_up`](crate::step_up).
     pub fn wanted(&self) -> Option<String> {
         let wish = self.wish.as_ref();
         wish.map(|wish| json::to_text(&wish.wanted))
     }
 
-    /// The person was asked: the request is made once more.
+    /// Continues after the user was asked: the request is sent once more.
     ///
     /// # Errors
-    /// As [`Self::begin`]; `misuse.out_of_order` if nobody was to be asked.
+    /// Those of [`Self::begin`]; `misuse.out_of_order` if no step-up was required.
     pub fn asked(&mut self, at: &Clock) -> Result<CallStep, Error> {
         let wish = self.wish.take().ok_or(Misuse::OutOfOrder)?;
         self.request = wish.again;

@@ -1,6 +1,6 @@
 //! Names as JavaScript writes them.
 
-/// `expires_at` as JavaScript says it: `expiresAt`.
+/// A name in camel case: `expires_at` becomes `expiresAt`.
 pub fn camel(name: &str) -> String {
     let mut parts = name.split('_');
     let first = parts.next().unwrap_or_default().to_owned();

@@ -4,7 +4,7 @@ use oauth_core::error::{Error, Misuse};
 
 use super::{Arg, Field, Shape, Unfit};
 
-/// Texts of which any will do. There is at least one, and none is empty.
+/// Alternative texts, of which any is acceptable. There is at least one, and none is empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OneOrMore {
     first: String,
@@ -13,7 +13,7 @@ pub struct OneOrMore {
 
 impl OneOrMore {
     /// # Errors
-    /// `form.malformed_parameter` for none at all, and for an empty one.
+    /// `form.malformed_parameter` if there is none, or one is empty.
     pub fn new(texts: Vec<String>) -> Result<Self, Error> {
         let is_empty = texts.iter().any(String::is_empty);
         let mut texts = texts.into_iter();

@@ -10,7 +10,7 @@ use oauth_core::token::logout_token::Replay;
 
 use super::{Arg, Field, Shape, Unfit};
 
-/// Makes a [`Field`] of an enum of the core whose `as_str` gives the word of each case.
+/// Makes a [`Field`] of an enum of the core whose `as_str` returns the word of each variant.
 macro_rules! words {
     ($Name:ident { $($word:literal => $case:path),+ $(,)? }) => {
         impl Field for $Name {

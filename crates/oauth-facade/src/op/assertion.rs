@@ -1,4 +1,4 @@
-//! Tokens for an assertion (RFC 7521 section 4.1): one of somebody else, or one that the client signs.
+//! Tokens for an assertion (RFC 7521 section 4.1): one of another party, or one that the client signs.
 
 use oauth_core::{Secret, Tokens, grant};
 
@@ -11,8 +11,8 @@ use crate::request::TokenRequest;
 arguments! {
     /// Requests tokens with a JWT assertion of another party (RFC 7523 section 2.1).
     ///
-    /// `client_auth.assertion_malformed` for a malformed one, `denied.invalid_grant` for one that the server does not
-    /// accept, `lost.*` if no answer arrives.
+    /// `client_auth.assertion_malformed` if the assertion is malformed, `denied.invalid_grant` if the server does not
+    /// accept it, `lost.*` if no answer arrives.
     pub struct JwtBearer {
         /// The JWT.
         pub assertion: Secret<String>,
@@ -27,7 +27,7 @@ arguments! {
 arguments! {
     /// Requests tokens with a SAML 2.0 assertion (RFC 7522 section 2.1).
     ///
-    /// `denied.invalid_grant` for one that the server does not accept, `lost.*` if no answer arrives.
+    /// `denied.invalid_grant` if the server does not accept the assertion, `lost.*` if no answer arrives.
     pub struct SamlBearer {
         /// The assertion, as XML.
         pub assertion: Secret<String>,
@@ -43,7 +43,7 @@ arguments! {
     /// Requests tokens with a JWT that this client signs itself, as service accounts do (RFC 7523 section 2.1).
     ///
     /// `key.*` for a key that cannot sign it, `assertion.claim` for claims that are missing or must not be set,
-    /// `denied.invalid_grant` for one that the server does not accept, `lost.*` if no answer arrives.
+    /// `denied.invalid_grant` if the server does not accept the assertion, `lost.*` if no answer arrives.
     pub struct JwtBearerWithKey {
         /// The private key: PEM (PKCS#8, PKCS#1, SEC1) or a JWK.
         pub key: Secret<String>,
@@ -60,7 +60,7 @@ arguments! {
         /// The audience (`aud`): the server's issuer or its token endpoint, as its documentation says; by
         /// default that of the preset, or the issuer.
         pub audience_claim: Option<String>,
-        /// Its lifetime in seconds: 300 by default.
+        /// The lifetime of the assertion in seconds: 300 by default.
         pub lifetime: Option<u64>,
         /// Further claims that the server documents, as an object.
         pub claims: Option<JsonText>,

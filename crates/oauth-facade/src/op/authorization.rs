@@ -20,23 +20,23 @@ use crate::output::Record;
 use crate::request::TokenRequest;
 
 arguments! {
-    /// Begins an authorization (RFC 6749 section 4.1.1): where to send the person, and the flow to keep until the
-    /// callback.
+    /// Begins an authorization (RFC 6749 section 4.1.1): the URL to which to send the user, and the flow to keep until
+    /// the callback.
     ///
-    /// State, nonce (with `openid`) and PKCE are always there. Where the server or the profile requires it, or
-    /// `push` says so, the request is pushed to the server first (RFC 9126), and it is signed (RFC 9101).
-    /// `redirect_uri.*`, `scope.syntax`, `resource.syntax`, `form.*`, `pkce.*`, `profile.forbidden` and
-    /// `authorization_details.malformed` for an invalid request, `step_up.*` for a step-up that cannot succeed,
-    /// `endpoint.missing` for a server without such an endpoint.
+    /// State, nonce (with `openid`) and PKCE are always sent. If the server or the profile requires it, or `push` says
+    /// so, the request is pushed to the server first (RFC 9126), and it is signed (RFC 9101). `redirect_uri.*`,
+    /// `scope.syntax`, `resource.syntax`, `form.*`, `pkce.*`, `profile.forbidden` and `authorization_details.malformed`
+    /// for an invalid request, `step_up.*` for a step-up that cannot succeed, `endpoint.missing` for a server without
+    /// such an endpoint.
     pub struct Authorize {
         /// The redirect URI, exactly as registered.
         pub redirect_uri: String,
         /// The scope to request.
         pub scope: Scope,
-        /// The response type: a code, or a code and an ID token, which is verified before the code is sent
+        /// The response type: a code, or a code and an ID token; the ID token is verified before the code is sent
         /// (OpenID Connect Core section 3.3).
         pub response_type: Option<ResponseType>,
-        /// The response mode: by default the query, or the fragment if it has an ID token; with
+        /// The response mode: by default the query, or the fragment if the response has an ID token; with
         /// `form_post` the callback is the posted form. With `jwt` and its variants the response is signed (JARM).
         pub response_mode: Option<ResponseMode>,
         /// The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -47,37 +47,36 @@ arguments! {
         pub authorization_details: Option<JsonText>,
         /// The requested `acr` values, best first.
         pub acr_values: Vec<String>,
-        /// The person must have authenticated within this many seconds; with 0 they authenticate now.
+        /// The user must have authenticated within this many seconds; with 0, the user authenticates now.
         pub max_age: Option<u64>,
-        /// Whether the person is prompted: `none`, or any of `login`, `consent`, `select_account` and `create`,
+        /// Whether the user is prompted: `none`, or any of `login`, `consent`, `select_account` and `create`,
         /// separated by spaces.
         pub prompt: Option<String>,
-        /// A hint about the person who is about to sign in.
+        /// A hint about the user who is about to sign in.
         pub login_hint: Option<String>,
-        /// The ID token of the person who is expected to be signed in. It becomes part of the URL, unless the
-        /// request is pushed.
+        /// The ID token of the user who is expected to be signed in. It becomes part of the URL, unless the request is
+        /// pushed.
         pub id_token_hint: Option<Secret<String>>,
         /// Languages for the server's pages, best first (BCP 47).
         pub ui_locales: Vec<String>,
         /// Individual claims, as an object with the members `userinfo` and `id_token` (OpenID Connect Core section
         /// 5.5).
         pub claims: Option<JsonText>,
-        /// Whether the request is pushed to the server first (RFC 9126): where that is required, unless you
-        /// say `always`.
+        /// Whether the request is pushed to the server first (RFC 9126): by default only if that is required; with
+        /// `always`, always.
         pub push: Option<Push>,
         /// An `https` URL of your own from which the server fetches the signed request (RFC 9101 section 5.2):
-        /// serve `request_object` there, as `application/oauth-authz-req+jwt`, before the person is sent.
+        /// serve `request_object` there, as `application/oauth-authz-req+jwt`, before you send the user to the server.
         pub request_uri: Option<String>,
-        /// The step-up that an API requires (RFC 9470): it is requested in place of `acr_values`, `max_age` and
+        /// The step-up that an API requires (RFC 9470): it is requested instead of `acr_values`, `max_age` and
         /// `claims`, with the scope of `tokens`.
         pub step_up: Option<JsonText>,
-        /// The tokens that did not suffice for the API.
+        /// The tokens that were not sufficient for the API.
         pub tokens: Option<Arc<Tokens>>,
-        /// The context in which the flow begins, such as a tool and a tenant: its callback must arrive in the same. It
-        /// is not sent.
+        /// The context in which the flow begins, such as a tool and a tenant: its callback must arrive in the same
+        /// context. It is not sent.
         pub context: Option<String>,
-        /// The person or session that begins the flow, as you name it: its callback must arrive there. It is not
-        /// sent.
+        /// The user or session that begins the flow, as you name it: its callback must arrive there. It is not sent.
         pub user: Option<Secret<String>>,
         /// Further parameters of this request, which the provider documents.
         pub extra: Vec<(String, Secret<String>)>,
@@ -96,13 +95,13 @@ fn begin(client: &Client, request: AuthorizationRequest) -> Result<ErasedExchang
     Ok(ErasedExchange::of::<_, Begun>(begin))
 }
 
-/// Without the hash the host generates the values: [`Client::begin_authorization_with`].
+/// Without the hash, the host must generate the values: [`Client::begin_authorization_with`].
 #[cfg(not(feature = "sha2"))]
 fn begin(_: &Client, _: AuthorizationRequest) -> Result<ErasedExchange, Error> {
     Err(oauth_core::error::Misuse::HostGeneratedValues.into())
 }
 
-/// Where to send the person, and what to keep meanwhile.
+/// The URL to which to send the user, and the flow to keep in the meantime.
 #[derive(Debug)]
 pub struct Begun {
     /// The URL to open.
@@ -137,7 +136,7 @@ impl Outcome for Begun {
 }
 
 impl Authorize {
-    /// Asks for nothing in particular.
+    /// A request with only a redirect URI.
     pub fn new(redirect_uri: impl Into<String>) -> Self {
         Self {
             redirect_uri: redirect_uri.into(),
@@ -165,7 +164,7 @@ impl Authorize {
         }
     }
 
-    /// The same, as the core says it.
+    /// The same, as a type of the core.
     pub(crate) fn to_core(&self) -> Result<AuthorizationRequest, Error> {
         let token = TokenRequest {
             scope: self.scope.clone(),

@@ -9,28 +9,28 @@ use crate::erased_exchange::ErasedExchange;
 use crate::request::TokenRequest;
 
 arguments! {
-    /// Asks the server to authenticate a person on their own device (CIBA Core section 7).
+    /// Asks the server to authenticate a user on the user's own device (CIBA Core section 7).
     ///
-    /// Name the person in exactly one way. Begin it only for a person who is known to you and expects it, and
-    /// one at a time. The request is signed if the client signs its requests and the server supports that.
+    /// Identify the user by exactly one hint. Begin a request only for a user who is known to you and expects it, and
+    /// only one at a time. The request is signed if the client signs its requests and the server supports that.
     ///
     /// `ciba.pending` while the same request is pending (RFC 10027 section 6.1.15), other `ciba.*` for an invalid
     /// request, `endpoint.missing` if the server does not offer it,
     /// `client_auth.secret_missing` for a public client, `denied.*` if it refuses, `lost.*` if no answer arrives.
     pub struct BackchannelAuthentication {
-        /// The name of the person at the server.
+        /// The user's name at the server.
         pub login_hint: Option<String>,
-        /// A token of another party that names the person.
+        /// A token of another party that identifies the user.
         pub login_hint_token: Option<Secret<String>>,
-        /// An earlier ID token of the person from this server.
+        /// An earlier ID token of the user from this server.
         pub id_token_hint: Option<Secret<String>>,
-        /// A short text that both devices show, by which the person recognizes this request.
+        /// A short text that both devices show, by which the user recognizes this request.
         pub binding_message: Option<String>,
-        /// A code known to the person and the server, which the person entered here.
+        /// A code known to the user and the server, which the user entered here.
         pub user_code: Option<Secret<String>>,
-        /// How long the person should be able to answer, in seconds.
+        /// How long the user should be able to answer, in seconds.
         pub requested_expiry: Option<u64>,
-        /// How the person should authenticate, in order of preference.
+        /// How the user should authenticate: `acr` values in order of preference.
         pub acr_values: Vec<String>,
         /// The registered delivery mode of this client: `poll` by default.
         pub delivery: Option<Delivery>,
@@ -60,17 +60,17 @@ arguments! {
 }
 
 outcome! {
-    /// A pending backchannel request, and what the token endpoint is polled with (CIBA Core section 7.3).
+    /// A pending backchannel request, with which the token endpoint is polled (CIBA Core section 7.3).
     pub struct BackchannelRequest from core::BackchannelRequest {
         /// The server's id of the request. Do not show it.
         pub auth_req_id: Secret<String>,
-        /// How long the person may answer, in seconds from the response.
+        /// How long the user may answer, in seconds from the response.
         pub expires_in: u64,
-        /// When the request ends.
+        /// When the request expires.
         pub expires_at: UnixTime,
         /// How many seconds to wait between two polls.
         pub interval: u64,
-        /// A message that the person also sees on their device: show it with the request.
+        /// A message that the user's device also shows: show it with the request.
         pub binding_message: Option<String>,
         /// The token with which the server will authenticate its notification.
         pub client_notification_token: Option<Secret<String>>,

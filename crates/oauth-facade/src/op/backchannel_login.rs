@@ -1,4 +1,4 @@
-//! Tokens once a person has answered elsewhere (CIBA Core section 10.1).
+//! Tokens once the user has answered elsewhere (CIBA Core section 10.1).
 
 use oauth_core::Secret;
 use oauth_core::grant;
@@ -10,17 +10,17 @@ use crate::polling::Waiting;
 use crate::request::TokenRequest;
 
 arguments! {
-    /// Waits until the person has answered a backchannel request, and signs in (CIBA Core section 10.1).
+    /// Waits until the user has answered a backchannel request, and signs the user in (CIBA Core section 10.1).
     ///
-    /// The server is polled at its interval until the request expires; after its notification (ping) leave out when it
-    /// ends: then it is asked once. Scope and resources are those of the request. The ID token is verified.
+    /// The server is polled at its interval until the request expires; after its notification (ping), leave out
+    /// `expires_at`: then it is asked once. Scope and resources are those of the request. The ID token is verified.
     ///
-    /// `denied.access_denied` if the person refuses, `denied.expired_token` if nobody has answered in time, other
+    /// `denied.access_denied` if the user refuses, `denied.expired_token` if the user has not answered in time, other
     /// `denied.*`, `id_token.*`, `jws.*` and `jwt.*`.
     pub struct BackchannelLogin {
         /// The server's id of the request.
         pub auth_req_id: Secret<String>,
-        /// When the request ends. Without it, the server is asked once.
+        /// When the request expires. Without it, the server is asked once.
         pub expires_at: Option<UnixTime>,
         /// How many seconds to wait between two polls: 5 unless the server says otherwise.
         pub interval: Option<u64>,

@@ -10,20 +10,20 @@ use crate::erased_exchange::ErasedExchange;
 use crate::request::TokenRequest;
 
 arguments! {
-    /// Verifies a ping, which the server posts once the person has answered (CIBA Core section 10.2).
+    /// Verifies a ping, which the server posts once the user has answered (CIBA Core section 10.2).
     ///
-    /// If it is valid, request the tokens once. Respond with 204, or as the error says.
+    /// If it is valid, request the tokens once. Respond with 204, or with the response in the error.
     ///
-    /// `ciba.notifier` for one without the token of its request, `ciba.unknown_request` for one of another request,
-    /// `reply.*` for a malformed one.
+    /// `ciba.notifier` for a ping without the token of its request, `ciba.unknown_request` for a ping about another
+    /// request, `reply.*` for a malformed one.
     pub struct VerifyPing {
         /// The server's id of the pending request.
         pub auth_req_id: Secret<String>,
         /// The token with which the server must authenticate.
         pub client_notification_token: Secret<String>,
-        /// The value of its Authorization header.
+        /// The value of the notification's Authorization header.
         pub authorization: Option<Secret<String>>,
-        /// Its body.
+        /// The body of the notification.
         pub body: Secret<String>,
     }
 
@@ -40,20 +40,20 @@ arguments! {
 }
 
 arguments! {
-    /// Accepts the tokens that the server has pushed once the person has answered (CIBA Core section 10.3.1).
+    /// Accepts the tokens that the server has pushed once the user has answered (CIBA Core section 10.3.1).
     ///
-    /// The ID token is verified: it must vouch for the request, the access token and the refresh token. Respond with
-    /// 204, or as the error says.
+    /// The ID token is verified: it must be bound to the request, the access token and the refresh token. Respond with
+    /// 204, or with the response in the error.
     ///
-    /// `ciba.*` for a notification that is not this request's, `token.*`, `id_token.*`, `jws.*` and `jwt.*`.
+    /// `ciba.*` for a notification about another request, `token.*`, `id_token.*`, `jws.*` and `jwt.*`.
     pub struct AcceptPush {
         /// The server's id of the pending request.
         pub auth_req_id: Secret<String>,
         /// The token with which the server must authenticate.
         pub client_notification_token: Secret<String>,
-        /// The value of its Authorization header.
+        /// The value of the notification's Authorization header.
         pub authorization: Option<Secret<String>>,
-        /// Its body.
+        /// The body of the notification.
         pub body: Secret<String>,
         ..request: TokenRequest,
     }

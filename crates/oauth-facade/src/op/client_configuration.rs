@@ -13,10 +13,9 @@ arguments! {
     /// Reads the registration of a client (RFC 7592 section 2.1).
     ///
     /// Store the result in place of the stored client: the server may have changed the registration access
-    /// token, the secret, or anything else. `registration.not_managed` if the server gave the client no such
-    /// token, `stored.issuer` for a client of another server, `denied.invalid_token` if the server knows the
-    /// client no more, `registration.malformed` if its response is malformed, `lost.*` if no
-    /// answer arrives.
+    /// token, the secret, or anything else. `registration.not_managed` if the server issued the client no such token,
+    /// `stored.issuer` for a client of another server, `denied.invalid_token` if the server no longer knows the client,
+    /// `registration.malformed` if its response is malformed, `lost.*` if no answer arrives.
     pub struct ReadRegistration {
         /// The client, as it was `stored`.
         pub registered: Secret<String>,
@@ -31,13 +30,13 @@ arguments! {
 arguments! {
     /// Updates the registration of a client (RFC 7592 section 2.2).
     ///
-    /// Store the result in place of the stored client. The metadata are checked first, with
-    /// `client_metadata.*` for contradictions. `registration.not_managed`, `stored.issuer` and `denied.*`
-    /// as for `read_registration`, `registration.*` and `lost.*` as for `register`.
+    /// Store the result in place of the stored client. The metadata is checked first, with `client_metadata.*` for
+    /// contradictions. `registration.not_managed`, `stored.issuer` and `denied.*` as for `read_registration`,
+    /// `registration.*` and `lost.*` as for `register`.
     pub struct UpdateRegistration {
         /// The client, as it was `stored`.
         pub registered: Secret<String>,
-        /// All of its metadata: members that are left out are deleted, or get the server's default.
+        /// All metadata of the client: members that are left out are deleted, or get the server's default.
         pub metadata: JsonText,
     }
 
@@ -65,7 +64,7 @@ arguments! {
     }
 }
 
-/// The client that a host stored, of the server that this one knows.
+/// The client that a host stored, which must belong to this client's server.
 fn known(
     client: &Client,
     stored: &Secret<String>,

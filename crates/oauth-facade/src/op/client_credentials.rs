@@ -14,7 +14,7 @@ arguments! {
     }
 
     fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
-        // A service account asks in another way.
+        // A service account uses another grant.
         let tokens = client.core().client_credentials(self.request.to_core()?);
         Ok(ErasedExchange::new(tokens))
     }

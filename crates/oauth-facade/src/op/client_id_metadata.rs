@@ -10,18 +10,18 @@ use crate::erased_exchange::ErasedExchange;
 
 arguments! {
     /// Makes or checks the document of this client, whose id is the URL where the document is published
-    /// (draft-ietf-oauth-client-id-metadata-document). Nobody is asked.
+    /// (draft-ietf-oauth-client-id-metadata-document). No request is sent.
     ///
-    /// Serve it at that URL with status 200, as `application/json` and without a redirect; a site of ours does with
-    /// its setting `client_metadata`. `client_id_metadata.url` for an id that is no such URL,
+    /// Serve it at that URL with status 200, as `application/json` and without a redirect; a site of this library does
+    /// so with its setting `client_metadata`. `client_id_metadata.url` for an id that is not such a URL,
     /// `client_id_metadata.client_id` for a document of another client, `client_id_metadata.client_secret` and
     /// `client_id_metadata.shared_secret` for one with a secret, `client_metadata.*` for contradictions.
     pub struct MakeClientIdMetadata {
-        /// The client metadata, by their registered names (RFC 7591 section 2). With a `client_id` they are a document,
-        /// and are checked as they are; without, one is made of them, by default of a public client.
+        /// The client metadata, by its registered names (RFC 7591 section 2). With a `client_id` it is a document, and
+        /// is checked as it is; without, a document is made of it, by default of a public client.
         pub metadata: JsonText,
-        /// Whether it has to have what servers of the Model Context Protocol want besides: a name and redirect URIs
-        /// (`client_metadata.name_missing`, `client_metadata.inconsistent`).
+        /// Whether the document must also contain what servers of the Model Context Protocol require: a name and
+        /// redirect URIs (`client_metadata.name_missing`, `client_metadata.inconsistent`).
         pub mcp: Option<bool>,
     }
 
@@ -43,11 +43,11 @@ arguments! {
 outcome! {
     /// A client ID metadata document. Nothing in it is secret.
     pub struct ClientIdDocument {
-        /// Its URL, which is the client's id.
+        /// The URL of the document, which is the client's id.
         pub client_id: String,
         /// The document, to publish as it is.
         pub document: String,
-        /// What servers may dislike about it: `query`, `bare_path` and `not_normalized` of the URL, `large` of the
+        /// What servers may reject about it: `query`, `bare_path` and `not_normalized` for the URL, `large` for the
         /// document.
         pub warnings: Vec<String>,
     }

@@ -12,13 +12,13 @@ use crate::erased_exchange::ErasedExchange;
 use crate::request::TokenRequest;
 
 arguments! {
-    /// Requests a code that the person enters on another device (RFC 8628).
+    /// Requests a code that the user enters on another device (RFC 8628).
     ///
     /// Without a scope, the server grants its default. `endpoint.missing` if the server does not offer
     /// it, `reply.shape` if its response is malformed, `denied.*` if it refuses, `lost.*` if no
     /// answer arrives.
     pub struct DeviceAuthorization {
-        /// What the person agrees to, for the prompt, such as "sign in to example-cli on build-7".
+        /// What the user agrees to, for the prompt, such as "sign in to example-cli on build-7".
         pub purpose: Option<String>,
         ..request: TokenRequest,
     }
@@ -33,34 +33,33 @@ arguments! {
 }
 
 outcome! {
-    /// What to show to the person, and what the token endpoint is polled with (RFC 8628 section 3.2).
+    /// What to show to the user, and the code with which the token endpoint is polled (RFC 8628 section 3.2).
     pub struct DeviceCode {
-        /// What the token endpoint is polled with. Do not show it.
+        /// The code with which the token endpoint is polled. Do not show it.
         pub device_code: Secret<String>,
-        /// The code that the person enters.
+        /// The code that the user enters.
         pub user_code: String,
-        /// The page where the person enters it.
+        /// The page where the user enters the code.
         pub verification_uri: String,
-        /// The same with the code in it, for a QR code; show the code as well. Only if it has the same
-        /// origin.
+        /// The same page with the code in its URL, for a QR code; show the code as well. Absent if its origin differs.
         pub verification_uri_complete: Option<String>,
         /// How long both codes are valid, in seconds from the response.
         pub expires_in: u64,
-        /// When both codes expire: remove the prompt then, and request new ones only if the person wants to.
+        /// When both codes expire: remove the prompt then, and request new ones only if the user wants to.
         pub expires_at: UnixTime,
         /// How many seconds to wait between two polls.
         pub interval: u64,
-        /// The prompt for the person: what the code is for, where to enter it, and not to enter one that somebody else
-        /// has sent. In English.
+        /// The prompt for the user, in English: what the code is for, where to enter it, and not to enter a code that
+        /// someone else has sent.
         pub prompt: String,
         /// `verification_uri_complete` as a QR code for the camera of a telephone: lines of half blocks, for a terminal
-        /// of light characters on a dark ground. Not if there is none, or it is too long.
+        /// with light characters on a dark background. Absent if there is no such URL, or it is too long.
         pub qr_code: Option<String>,
     }
 }
 
 impl DeviceCode {
-    /// What the core says, with a prompt for this purpose.
+    /// The core's response, with a prompt for this purpose.
     pub fn of(code: core::DeviceCode, purpose: &str) -> Self {
         let text = |url: &oauth_core::url::Url| url.as_str().to_owned();
         Self {
@@ -80,7 +79,7 @@ impl DeviceCode {
     }
 }
 
-/// What is light in the code are blocks, as is its quiet zone.
+/// The QR code: light modules are drawn as blocks, and so is its quiet zone.
 fn qr_code(text: &str) -> Option<String> {
     let code = QrCode::new(text).ok()?;
     let mut drawn = code.render::<Dense1x2>();

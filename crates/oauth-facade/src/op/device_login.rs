@@ -1,4 +1,4 @@
-//! Tokens once a person has entered the code elsewhere (RFC 8628 section 3.4).
+//! Tokens once the user has entered the code elsewhere (RFC 8628 section 3.4).
 
 use oauth_core::Secret;
 use oauth_core::grant;
@@ -10,18 +10,18 @@ use crate::polling::Waiting;
 use crate::request::TokenRequest;
 
 arguments! {
-    /// Waits until the person has entered the code of a device authorization, and signs in (RFC 8628 section 3.4).
+    /// Waits until the user has entered the code of a device authorization, and signs in (RFC 8628 section 3.4).
     ///
-    /// The server is polled at its interval, slower when it asks for that or responses are lost, and never once
-    /// the code has expired. To stop, cancel the call. Scope and resources are those of the code: with openid
-    /// the ID token is verified.
+    /// The server is polled at its interval, more slowly if it asks for that or responses are lost, and never after the
+    /// code has expired. To stop, cancel the call. Scope and resources are those of the code: with openid the ID token
+    /// is verified.
     ///
-    /// `denied.access_denied` if the person refuses, `denied.expired_token` if nobody has answered in time, other
+    /// `denied.access_denied` if the user refuses, `denied.expired_token` if the user has not answered in time, other
     /// `denied.*`, `id_token.*`, `jws.*` and `jwt.*`.
     pub struct DeviceLogin {
         /// The device code.
         pub device_code: Secret<String>,
-        /// When it expires.
+        /// When the device code expires.
         pub expires_at: UnixTime,
         /// How many seconds to wait between two polls: 5 unless the server says otherwise.
         pub interval: Option<u64>,

@@ -10,14 +10,15 @@ use crate::arg::Personal;
 use crate::erased_exchange::ErasedExchange;
 
 arguments! {
-    /// Asks the host of what a person typed for the issuer that signs them in (OpenID Connect Discovery section 2).
+    /// Finds the issuer that signs a user in, from what the user typed (OpenID Connect Discovery section 2).
     ///
-    /// Nothing of the client is sent, and its server is not asked: it may be any client. Anybody can type any host:
-    /// public addresses alone are asked unless the client's network says otherwise, and the issuer's metadata should
-    /// be as well. Make it a client only if you take whoever signs in there. `webfinger.identifier` for what names no
-    /// host to be asked, `webfinger.no_issuer` if that host names no issuer, `webfinger.issuer` if it is no https
-    /// URL, `webfinger.subject` if the answer is about somebody else, `webfinger.malformed` and `reply.*` if it is not
-    /// what the standard describes, `denied.*` if there is none to be had, `lost.*` if none arrives.
+    /// The host in the identifier is asked, by WebFinger. Nothing of the client is sent, and its server is not asked:
+    /// it may be any client. A user can type any host: only public addresses are asked unless the client's network says
+    /// otherwise, and the issuer's metadata should also be fetched only from public addresses. Create a client of the
+    /// issuer only if you accept users who sign in there. `webfinger.identifier` for an identifier that names no host
+    /// to ask, `webfinger.no_issuer` if that host names no issuer, `webfinger.issuer` if it is not an https URL,
+    /// `webfinger.subject` if the answer is about another user, `webfinger.malformed` and `reply.*` if it is not what
+    /// the standard describes, `denied.*` if the host refuses, `lost.*` if no answer arrives.
     pub struct DiscoverIssuer {
         /// Something like an e-mail address, a host with or without a port, or an https URL.
         pub identifier: String,
@@ -38,12 +39,12 @@ arguments! {
 }
 
 outcome! {
-    /// Where a person signs in.
+    /// The issuer at which a user signs in.
     pub struct DiscoveredIssuer {
-        /// The issuer, for its metadata to be discovered.
+        /// The issuer, whose metadata can then be discovered.
         pub issuer: String,
-        /// What was asked about: an acct or https URI, a hint for the login page at most. It proves nothing: who
-        /// signs in is what the ID token says.
+        /// The normalized identifier: an acct or https URI, at most a hint for the login page. It proves nothing: only
+        /// the ID token says who signs in.
         pub identifier: Personal,
     }
 }

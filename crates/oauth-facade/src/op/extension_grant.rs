@@ -10,13 +10,13 @@ arguments! {
     /// Requests tokens with an extension grant (RFC 6749 section 4.5).
     ///
     /// `grant.not_an_extension` for a grant type that is neither a URI nor described by the server's preset,
-    /// `form.reserved_parameter` for a name of the protocol's own, `form.*` for parameters that do not fit the
-    /// description, `denied.unsupported_grant_type` and other `denied.*` if the server refuses, `lost.*` if no
+    /// `form.reserved_parameter` for a parameter name that the protocol uses, `form.*` for parameters that do not fit
+    /// the description, `denied.unsupported_grant_type` and other `denied.*` if the server refuses, `lost.*` if no
     /// answer arrives.
     pub struct ExtensionGrant {
         /// The grant type: an absolute URI, or the name of one that the server's preset describes.
         pub grant_type: String,
-        /// Its parameters. A name may occur several times.
+        /// The parameters of the grant. A name may occur several times.
         pub parameters: Vec<(String, Secret<String>)>,
         ..request: TokenRequest,
     }

@@ -1,4 +1,4 @@
-//! Access to another server with the sign-in that a person has (draft-ietf-oauth-identity-assertion-authz-grant).
+//! Access to another server with the user's existing sign-in (draft-ietf-oauth-identity-assertion-authz-grant).
 
 use oauth_core::flow::identity_assertion as core;
 use oauth_core::grant::IdentitySubject;
@@ -13,18 +13,18 @@ arguments! {
     /// Requests an assertion for another server from the identity provider
     /// (draft-ietf-oauth-identity-assertion-authz-grant section 4.3).
     ///
-    /// This client is the one of the identity provider, and authenticates as at the sign-in. Scope and resource are
-    /// those of the other server.
+    /// This client is that of the identity provider, and authenticates as for the sign-in. Scope and resource are those
+    /// of the other server.
     ///
-    /// `jwt.audience` and `jwt.expired` for an ID token that is not this client's or has ended, before anything is
-    /// sent; `identity_assertion.*` for an invalid request; `token.*` and `jwt.*` for a response that is no
+    /// `jwt.audience` and `jwt.expired` for an ID token that is not for this client or has expired, before anything is
+    /// sent; `identity_assertion.*` for an invalid request; `token.*` and `jwt.*` for a response that is not an
     /// assertion for that server; `denied.*` if the identity provider refuses.
     pub struct RequestIdentityAssertion {
         /// The subject token: an ID token, a refresh token or a SAML assertion of this server.
         pub subject_token: Secret<String>,
-        /// Its type: id_token by default, refresh_token or saml2.
+        /// The type of the subject token: id_token by default, refresh_token or saml2.
         pub subject_token_type: Option<String>,
-        /// The issuer of the server that the assertion is for.
+        /// The issuer of the server for which the assertion is requested.
         pub issuer: String,
         ..request: TokenRequest,
     }
@@ -43,10 +43,10 @@ arguments! {
     /// Presents an identity assertion to this server, for which it was issued
     /// (draft-ietf-oauth-identity-assertion-authz-grant section 4.4).
     ///
-    /// This client is the one that is registered at this server. Present each assertion once: servers may refuse one
-    /// that they have seen.
+    /// This client is the one that is registered at this server. Present each assertion only once: servers may refuse
+    /// one that they have already seen.
     ///
-    /// `jwt.audience` for one that is for another server, and `jwt.expired`, before anything is sent; `jws.malformed`
+    /// `jwt.audience` for an assertion for another server, and `jwt.expired`, before anything is sent; `jws.malformed`
     /// for a malformed one; `denied.*` if the server refuses.
     pub struct RedeemIdentityAssertion {
         /// The assertion.
@@ -67,9 +67,9 @@ outcome! {
     pub struct IdentityAssertion from core::IdentityAssertion {
         /// The assertion, to be presented to that server and nowhere else.
         pub assertion: Secret<String>,
-        /// The issuer of the server that it is for.
+        /// The issuer of the server that the assertion is for.
         pub audience: String,
-        /// When it expires, if known.
+        /// When the assertion expires, if known.
         pub expires_at: Option<UnixTime>,
         /// The scope that the identity provider allows, which may be narrower than requested.
         pub scope: Scope,

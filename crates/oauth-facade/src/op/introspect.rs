@@ -14,8 +14,8 @@ arguments! {
     /// Asks the server whether a token is active, and for its claims (RFC 7662).
     ///
     /// `endpoint.missing` if the server does not offer it, `introspection.malformed` if its answer is not
-    /// what the standard describes, `denied.*` if it refuses, `lost.*` if no answer arrives. For a signed response
-    /// `introspection.not_signed` if it is not signed, and `jws.*` and `jwt.*` for what is wrong with it.
+    /// what the standard describes, `denied.*` if it refuses, `lost.*` if no answer arrives. If a signed response is
+    /// requested: `introspection.not_signed` if the response is not signed, and `jws.*` and `jwt.*` if it is invalid.
     pub struct Introspect {
         /// The token.
         pub token: Secret<String>,
@@ -24,7 +24,7 @@ arguments! {
         /// The algorithm of signed responses (RFC 9701), as registered: introspection_signed_response_alg. A
         /// plain response is then refused.
         pub signed_response_alg: Option<String>,
-        /// The name that the server has for this API in the aud of a signed response, if it is not the client id.
+        /// The server's name for this API in the aud of a signed response, if it is not the client id.
         pub audience: Option<String>,
     }
 
@@ -53,17 +53,17 @@ outcome! {
         pub active: bool,
         /// The scope of the token: `scope`.
         pub scope: Option<Scope>,
-        /// The client it was issued to.
+        /// The client to which the token was issued.
         pub client_id: Option<String>,
-        /// A human-readable name of the person.
+        /// A human-readable name of the user.
         pub username: Option<String>,
-        /// Its type, such as `Bearer`.
+        /// The token type, such as `Bearer`.
         pub token_type: Option<String>,
-        /// When it expires: `exp`. The response must not be cached beyond that.
+        /// When the token expires: `exp`. The response must not be cached beyond that.
         pub expires_at: Option<UnixTime>,
-        /// When it was issued: `iat`.
+        /// When the token was issued: `iat`.
         pub issued_at: Option<UnixTime>,
-        /// When it becomes valid: `nbf`.
+        /// When the token becomes valid: `nbf`.
         pub not_before: Option<UnixTime>,
         /// The subject, as the issuer identifies it: `sub`.
         pub subject: Option<String>,
@@ -71,9 +71,9 @@ outcome! {
         pub audience: Vec<String>,
         /// The issuer: `iss`.
         pub issuer: Option<String>,
-        /// For a refresh token: when it expires unless it is used. Introspection does not count as use.
+        /// For a refresh token: when it expires if it is not used before. Introspection does not count as use.
         pub refresh_token_use_by: Option<UnixTime>,
-        /// When the person's authorization ends, regardless of renewals.
+        /// When the user's authorization ends, regardless of renewals.
         pub authorization_until: Option<UnixTime>,
         /// Members that the standard does not define.
         pub extra: Extra,

@@ -1,4 +1,4 @@
-//! Tokens for a person's password: `grant_type=password` (RFC 6749 section 4.3).
+//! Tokens for a user's password: `grant_type=password` (RFC 6749 section 4.3).
 
 use oauth_core::{Secret, danger};
 
@@ -7,7 +7,7 @@ use crate::erased_exchange::ErasedExchange;
 use crate::request::TokenRequest;
 
 arguments! {
-    /// Requests tokens with a person's password (RFC 6749 section 4.3).
+    /// Requests tokens with a user's password (RFC 6749 section 4.3).
     ///
     /// For servers that support nothing better: the client sees the password. Without a scope, the server grants
     /// its default. `denied.invalid_grant` for a wrong password, `lost.*` if no answer arrives.

@@ -13,10 +13,10 @@ use crate::request::TokenRequest;
 arguments! {
     /// Refreshes tokens: redeems their refresh token for new ones (RFC 6749 section 6).
     ///
-    /// Without a scope, the whole granted scope is requested. Many servers replace the refresh token: keep what
-    /// comes back, and let one worker refresh at a time, as a source of the client does.
-    /// `grant.no_refresh_token` if there is none, `scope.exceeds_grant` for more than was granted, `denied.*`
-    /// with the advice `reauthorize` once the grant has ended, `lost.*` if no answer arrives.
+    /// Without a scope, the whole granted scope is requested. Many servers replace the refresh token: store the result,
+    /// and let only one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is
+    /// none, `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant
+    /// has ended, `lost.*` if no answer arrives.
     pub struct Refresh {
         /// The tokens to refresh.
         pub tokens: Arc<Tokens>,

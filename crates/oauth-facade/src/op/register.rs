@@ -13,14 +13,14 @@ use crate::erased_exchange::ErasedExchange;
 arguments! {
     /// Registers a client at the server (RFC 7591), which issues an id, and a secret if the client needs one.
     ///
-    /// Store the result before it is used: its secrets are nowhere else. The metadata are checked first,
+    /// Store the result before it is used: its secrets exist nowhere else. The metadata is checked first,
     /// with `client_metadata.*` for contradictions. `endpoint.missing` if the server does not offer it,
     /// `denied.invalid_redirect_uri`, `denied.invalid_client_metadata` and other `denied.*` if it refuses,
     /// `registration.malformed` if its response is malformed, `registration.redirect_uri` if
-    /// it registered a redirect URI that was not requested, `lost.*` if no answer arrives: then a client may have
-    /// been registered all the same.
+    /// it registered a redirect URI that was not requested, `lost.*` if no answer arrives: then a client may have been
+    /// registered anyway.
     pub struct Register {
-        /// The client metadata, by their registered names (section 2): `redirect_uris`,
+        /// The client metadata, by its registered names (section 2): `redirect_uris`,
         /// `token_endpoint_auth_method`, `grant_types`, `client_name` and so on.
         pub metadata: JsonText,
         /// The initial access token, if the server requires one.
@@ -35,12 +35,12 @@ arguments! {
 }
 
 outcome! {
-    /// A client as the server has registered it (RFC 7591 section 3.2.1). The server's values hold, whatever was
+    /// A client as the server has registered it (RFC 7591 section 3.2.1). The server's values apply, whatever was
     /// requested.
     pub struct RegisteredClient {
         /// The client id.
         pub client_id: String,
-        /// Its secret, if it authenticates with one.
+        /// The client secret, if the client authenticates with one.
         pub client_secret: Option<Secret<String>>,
         /// When the id was issued.
         pub client_id_issued_at: Option<UnixTime>,
@@ -48,9 +48,9 @@ outcome! {
         pub client_secret_expires_at: Option<UnixTime>,
         /// How the client authenticates, by the registered name of the method.
         pub token_endpoint_auth_method: String,
-        /// The redirect URIs that it may use.
+        /// The redirect URIs that the client may use.
         pub redirect_uris: Vec<String>,
-        /// Its registered metadata, without a `software_statement`.
+        /// The registered metadata, without a `software_statement`.
         pub metadata: Extra,
         /// The token that reads, updates and deletes the registration (RFC 7592).
         pub registration_access_token: Option<Secret<String>>,

@@ -16,20 +16,21 @@ use crate::erased_exchange::ErasedExchange;
 arguments! {
     /// Fetches the metadata of a protected resource (RFC 9728): the servers that issue its tokens, and their kind.
     ///
-    /// Nothing of the client is sent. `resource_metadata.url` if a challenge leads elsewhere than to the resource's own
-    /// origin, `resource_metadata.resource` if the response is about another resource, `resource_metadata.*` and
-    /// `reply.*` if it is malformed, `resource.syntax` for an invalid resource identifier, `denied.*`
-    /// if there is no metadata, `lost.*` if no answer arrives.
+    /// Nothing of the client is sent. `resource_metadata.url` if a challenge names a URL that is not on the resource's
+    /// own origin, `resource_metadata.resource` if the response is about another resource, `resource_metadata.*` and
+    /// `reply.*` if it is malformed, `resource.syntax` for an invalid resource identifier, `denied.*` if there is no
+    /// metadata, `lost.*` if no answer arrives.
     pub struct ResourceMetadata {
         /// The identifier of the resource: the https URL at which it is used.
         pub resource: String,
-        /// The `WWW-Authenticate` values of its response, which may name the URL of the metadata.
+        /// The `WWW-Authenticate` values of the resource's response, which may name the URL of the metadata.
         pub challenges: Vec<String>,
-        /// Which resource the metadata may be about: the `identical` one alone, or also a `parent` that it lies
-        /// beneath on its origin, as servers of the Model Context Protocol name it.
+        /// Which resource the metadata may be about: only the `identical` one, or also a `parent` of it on its origin,
+        /// which servers of the Model Context Protocol name.
         pub matching: Option<ResourceMatch>,
-        /// Who is trusted to sign metadata (section 2.2): issuers, each with its JWK Set. What a trusted issuer has
-        /// signed goes before what stands beside it; all other signatures are ignored. `jwks.malformed` for no JWK Set.
+        /// The issuers that are trusted to sign metadata (section 2.2), each with its JWK Set. Values that a trusted
+        /// issuer has signed take precedence over unsigned ones; all other signatures are ignored. `jwks.malformed` for
+        /// an invalid JWK Set.
         pub signers: Option<JsonText>,
     }
 
@@ -68,18 +69,18 @@ impl ResourceMetadata {
 outcome! {
     /// The metadata of a protected resource (RFC 9728 section 2).
     pub struct ProtectedResource {
-        /// The identifier of the resource: the `resource` to request tokens for.
+        /// The identifier of the resource: the `resource` for which to request tokens.
         pub resource: String,
-        /// The issuers of the servers that issue tokens for it. A resource may name any server: use only those
-        /// that you trust with the people who sign in.
+        /// The issuers of the servers that issue tokens for it. A resource may name any server: use only those to which
+        /// you trust your users to sign in.
         pub authorization_servers: Vec<String>,
-        /// The scopes that it uses; empty if it does not say.
+        /// The scopes that the resource uses; empty if it lists none.
         pub scopes_supported: Scope,
-        /// Whether it accepts only tokens bound to a DPoP key.
+        /// Whether the resource accepts only tokens bound to a DPoP key.
         pub requires_dpop: bool,
-        /// Whether it accepts only tokens bound to a certificate.
+        /// Whether the resource accepts only tokens bound to a certificate.
         pub requires_mtls: bool,
-        /// The algorithms of DPoP proofs that it accepts; empty if it does not say.
+        /// The algorithms of DPoP proofs that the resource accepts; empty if it lists none.
         pub dpop_algs: Vec<String>,
         /// Which of the `signers` has signed the values; absent if none has.
         pub signed_by: Option<String>,

@@ -10,21 +10,21 @@ arguments! {
     /// Exchanges a token for another one (RFC 8693): as its subject, or with an actor who acts for it.
     ///
     /// Types are access_token, refresh_token, id_token, saml1, saml2, jwt, id-jag, or any URI. The type of the
-    /// issued token is in the member issued_token_type of the tokens' other members; one whose
-    /// token_type is N_A is not an access token.
+    /// issued token is in the member issued_token_type of the tokens' other members; a token whose token_type is N_A is
+    /// not an access token.
     ///
     /// `token_exchange.malformed` for an invalid request, `denied.invalid_target` for a resource or audience that
     /// the server does not know, other `denied.*` if it refuses, `lost.*` if no answer arrives.
     pub struct TokenExchange {
         /// The token to exchange.
         pub subject_token: Secret<String>,
-        /// Its type.
+        /// The type of the subject token.
         pub subject_token_type: String,
         /// The token of the actor, who acts for the subject.
         pub actor_token: Option<Secret<String>>,
-        /// Its type.
+        /// The type of the actor token.
         pub actor_token_type: Option<String>,
-        /// The requested type; by default the server chooses.
+        /// The requested type of token; by default the server chooses.
         pub requested_token_type: Option<String>,
         ..request: TokenRequest,
     }

@@ -14,11 +14,11 @@ use crate::erased_exchange::ErasedExchange;
 arguments! {
     /// Fetches the claims of the user who signed in (OpenID Connect Core section 5.3).
     ///
-    /// `userinfo.subject` if the response is about another user: then none of it may be used. `endpoint.missing`
-    /// if the server does not offer it, `userinfo.malformed` if its answer is not what the standard
-    /// describes, `denied.*` if it refuses, `lost.*` if no answer arrives. Where the client is registered for
-    /// signed or encrypted responses, `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`,
-    /// `jws.*` and `jwt.*` for what is wrong with a token.
+    /// `userinfo.subject` if the response is about another user: then nothing in it may be used. `endpoint.missing`
+    /// if the server does not offer it, `userinfo.malformed` if its response is not what the standard describes,
+    /// `denied.*` if it refuses, `lost.*` if no answer arrives. If the client is registered for signed or encrypted
+    /// responses, `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for
+    /// invalid ones.
     pub struct Userinfo {
         /// The tokens of the sign-in.
         pub tokens: Arc<Tokens>,
@@ -39,10 +39,11 @@ arguments! {
 outcome! {
     /// The claims about a user (OpenID Connect Core section 5.1).
     ///
-    /// A standard claim that is of another type than the standard gives it is absent: the text "false" is no
-    /// boolean, and must not pass for true. As it came, it is in `claims`.
+    /// A standard claim of another type than the standard defines is absent: the string "false" is not a boolean, and
+    /// must not pass for true. The unchanged claim is in `claims`.
     pub struct UserClaims {
-        /// The subject, which with the issuer identifies the user: the `sub` of the ID token. No other claim does.
+        /// The subject, which with the issuer identifies the user: the `sub` of the ID token. No other claim identifies
+        /// the user.
         pub subject: String,
         /// All claims: `sub`, the claims below, the postal `address` (section 5.1.1), and others.
         pub claims: Extra,
@@ -56,7 +57,7 @@ outcome! {
         pub middle_name: Option<Personal>,
         /// The casual name of the user.
         pub nickname: Option<Personal>,
-        /// The user name to display; it may change, and may belong to another user tomorrow.
+        /// The user name to display; it may change, and may later belong to another user.
         pub preferred_username: Option<Personal>,
         /// The URL of the profile page.
         pub profile: Option<Personal>,
@@ -119,7 +120,7 @@ impl From<Claims> for UserClaims {
     }
 }
 
-/// What of a [`UserClaims`] a page is given: `claims` alone.
+/// The part of [`UserClaims`] that a web page gets: only `claims`.
 #[cfg(target_family = "wasm")]
 struct PageClaims(Claims);
 

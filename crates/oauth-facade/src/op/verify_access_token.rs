@@ -17,25 +17,24 @@ use crate::erased_exchange::ErasedExchange;
 arguments! {
     /// Verifies an access token that was presented to an API: signature and claims (RFC 9068 section 4).
     ///
-    /// The server's keys are fetched as needed, and kept for all calls of the client. jws.*, jwt.* and
-    /// access_token.* for a token that is refused, lost.*, denied.* and others if it could not be
-    /// verified. The error has the response to send: a status, and the value of WWW-Authenticate.
+    /// The server's keys are fetched as needed, and cached for all calls of the client. jws.*, jwt.* and access_token.*
+    /// for a token that is refused, lost.*, denied.* and others if it could not be verified. The error contains the
+    /// response to send: a status, and the value of WWW-Authenticate.
     pub struct VerifyAccessToken {
         /// The token, without the scheme of the Authorization header.
         pub token: Secret<String>,
         /// The identifier of the API, or several, one of which must be an audience of the token.
         pub audience: OneOrMore,
-        /// The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs, which only their audience tells
-        /// from ID tokens of the same server: it must be an API's, and never a client's id.
+        /// The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs, which only their audience
+        /// distinguishes from ID tokens of the same server: it must identify an API, and never be a client's id.
         pub profile: Option<AccessTokenProfile>,
         /// The required scope.
         pub scope: Scope,
-        /// The required `acr`: one of these (RFC 9470).
+        /// The accepted `acr` values, one of which is required (RFC 9470).
         pub acr_values: Vec<String>,
         /// The largest age of the authentication, in seconds (RFC 9470).
         pub max_age: Option<u64>,
-        /// The accepted algorithms, by default those of the server's metadata. Those with a shared
-        /// secret are left out.
+        /// The accepted algorithms, by default those of the server's metadata. Those with a shared secret are ignored.
         pub algs: Vec<String>,
         /// How many seconds clocks may differ: 60 by default, 300 at most.
         pub clock_skew: Option<u64>,
@@ -94,17 +93,17 @@ outcome! {
     pub struct VerifiedAccessToken {
         /// The subject, as the issuer identifies it; the client itself if it acts for itself.
         pub subject: String,
-        /// The client it was issued to, if it says: all but those of the profile "jwt" do.
+        /// The client to which the token was issued; only tokens of the profile "jwt" may lack it.
         pub client_id: Option<String>,
-        /// The scope.
+        /// The granted scope.
         pub scope: Scope,
         /// The issuer.
         pub issuer: String,
         /// The audiences.
         pub audience: Vec<String>,
-        /// When it expires.
+        /// When the token expires.
         pub expires_at: UnixTime,
-        /// Every claim.
+        /// All claims.
         pub claims: Extra,
     }
 }

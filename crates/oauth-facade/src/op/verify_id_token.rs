@@ -13,20 +13,20 @@ use crate::arg::Personal;
 use crate::erased_exchange::ErasedExchange;
 
 arguments! {
-    /// Verifies an ID token that comes by itself: one that Google One Tap, the native button of Sign in with Apple or
-    /// an app for phones has posted to a server (OpenID Connect Core section 3.1.3.7).
+    /// Verifies an unsolicited ID token: one that Google One Tap, the native button of Sign in with Apple or a mobile
+    /// app has posted to a server (OpenID Connect Core section 3.1.3.7).
     ///
     /// The rules are those of a sign-in, but no code binds such a token to the browser or app that posts it: only the
-    /// nonce does. Whoever gets hold of a token that was asked for without one can sign in with it until it ends, so
-    /// without_nonce has to say that there is none.
+    /// nonce does. Anyone who obtains a token that was requested without a nonce can sign in with it until it expires,
+    /// so without_nonce must state explicitly that there is none.
     ///
-    /// The server's keys are fetched as needed, and kept for all calls of the client. jwe.*, jws.*, jwt.* and
-    /// id_token.* for what is no good ID token of this server for this client; misuse.setup without nonce and
-    /// without_nonce; lost.*, denied.* and others where it could not be verified.
+    /// The server's keys are fetched as needed, and cached for all calls of the client. jwe.*, jws.*, jwt.* and
+    /// id_token.* if it is not a valid ID token of this server for this client; misuse.setup without nonce and
+    /// without_nonce; lost.*, denied.* and others if it could not be verified.
     pub struct VerifyIdToken {
         /// The ID token.
         pub token: Secret<String>,
-        /// The nonce that was sent for this sign-in. GrantSettings it with the session of the browser or the app, and forget it
+        /// The nonce that was sent for this sign-in. Keep it with the session of the browser or the app, and delete it
         /// with the first token that is posted.
         pub nonce: Option<Secret<String>>,
         /// Whether a token may have a nonce if the request sent none: "absent" refuses such a token, which belongs to
@@ -35,15 +35,15 @@ arguments! {
         /// Other clients of the same application at this server, such as its apps for Android and iOS: the token may be
         /// for one of them, and azp may be one of them.
         pub client_ids: Vec<String>,
-        /// The access token that came with it: at_hash has to be there, and its.
+        /// The access token that came with the ID token: at_hash must be present and match it.
         pub access_token: Option<Secret<String>>,
-        /// The code that came with it: c_hash has to be there, and its.
+        /// The code that came with the ID token: c_hash must be present and match it.
         pub code: Option<Secret<String>>,
-        /// How many seconds ago, at most, the person has to have authenticated.
+        /// The largest age of the user's authentication, in seconds.
         pub max_age: Option<u64>,
-        /// One of these has to be how the person has authenticated.
+        /// The accepted acr values, one of which is required.
         pub acr_values: Vec<String>,
-        /// How many seconds ago, at most, it has to have been issued: without a nonce a day, unless you say.
+        /// The largest age of the ID token, in seconds: without a nonce, one day by default.
         pub max_token_age: Option<u64>,
     }
 
@@ -52,7 +52,7 @@ arguments! {
             return Err(Error::from(Misuse::Setup).about("either nonce or without_nonce"));
         }
         if self.nonce.as_ref().is_some_and(|nonce| nonce.expose().is_empty()) {
-            // What a store has lost, which anybody can have asked the server for.
+            // An empty nonce is one that a store has lost: anyone could request a token with it.
             return Err(Error::from(Misuse::ParameterValue).about("nonce"));
         }
         let mut checks = IdTokenChecks::unsolicited(self.nonce);
@@ -71,46 +71,47 @@ arguments! {
 }
 
 outcome! {
-    /// What a verified ID token says (OpenID Connect Core sections 2 and 5.1).
+    /// The claims of a verified ID token (OpenID Connect Core sections 2 and 5.1).
     ///
-    /// A standard claim that is of another type than the standard gives it is absent, such as the text "true" of some
-    /// servers in place of a flag. As it came, it is in `claims`.
+    /// A standard claim of another type than the standard defines is absent, such as the string "true" that some
+    /// servers send instead of a boolean. The unchanged claim is in `claims`.
     pub struct IdToken {
-        /// Who signed in, together with the issuer. No other claim tells users apart, the address for mail included.
+        /// The user who signed in, identified together with the issuer. No other claim identifies a user, not even the
+        /// e-mail address.
         pub subject: String,
-        /// The server that says so.
+        /// The issuer of the ID token.
         pub issuer: String,
-        /// For whom it is: this client, or another of the application's.
+        /// The audiences: this client, or another of the application's.
         pub audience: Vec<String>,
-        /// The client that it was issued to, if it says: azp.
+        /// The client to which the ID token was issued, if it names one: azp.
         pub authorized_party: Option<String>,
-        /// When it was issued.
+        /// When the ID token was issued.
         pub issued_at: Option<UnixTime>,
-        /// When it ends.
+        /// When the ID token expires.
         pub expires_at: Option<UnixTime>,
-        /// When the person last authenticated, if the server says so.
+        /// When the user last authenticated, if the server says so.
         pub auth_time: Option<UnixTime>,
-        /// How the person authenticated, as a class.
+        /// The authentication context class of the user's authentication.
         pub acr: Option<String>,
-        /// How the person authenticated: RFC 8176 has the usual words.
+        /// The methods by which the user authenticated, usually values of RFC 8176.
         pub amr: Vec<String>,
         /// The session at the server, for logouts.
         pub sid: Option<String>,
-        /// The full name, for people to read.
+        /// The full name, for display.
         pub name: Option<Personal>,
         /// The given or first name.
         pub given_name: Option<Personal>,
         /// The family name.
         pub family_name: Option<Personal>,
-        /// How the user wants to be referred to; it may change, and be another's tomorrow.
+        /// The user name to display; it may change, and may later belong to another user.
         pub preferred_username: Option<Personal>,
         /// The URL of a picture.
         pub picture: Option<Personal>,
-        /// The address for mail; whether it is known to be the user's, `email_verified` says.
+        /// The e-mail address; `email_verified` says whether it is known to be the user's.
         pub email: Option<Personal>,
-        /// Whether the server has made sure that the address is the user's.
+        /// Whether the server has verified that the address is the user's.
         pub email_verified: Option<bool>,
-        /// Every claim.
+        /// All claims.
         pub claims: Extra,
     }
 }

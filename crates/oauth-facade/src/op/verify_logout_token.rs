@@ -13,20 +13,21 @@ use crate::erased_exchange::ErasedExchange;
 arguments! {
     /// Verifies a logout token that the server has posted (OpenID Connect Back-Channel Logout section 2.6).
     ///
-    /// End the session of this issuer that it names by sid, and those of its subject whose login named no sid;
-    /// if it names none, all of its subject. Respond with 200, or 400 after an error, with Cache-Control: no-store.
+    /// End the session of this issuer that it names by sid, and those of its subject whose login had no sid; if it
+    /// names no sid, end all sessions of its subject. Respond with 200, or 400 after an error, with Cache-Control:
+    /// no-store.
     ///
-    /// logout_token.replayed for one that was received before, jwe.*, jws.*, jwt.* and logout_token.event for
-    /// anything but a logout token of this server for this client, encrypted as its ID tokens are; lost.* and others
-    /// where it could not be verified.
+    /// logout_token.replayed for a token that was received before, jwe.*, jws.*, jwt.* and logout_token.event for
+    /// anything but a logout token of this server for this client, encrypted as its ID tokens are; lost.* and others if
+    /// it could not be verified.
     pub struct VerifyLogoutToken {
         /// The value of logout_token in the posted form.
         pub token: Secret<String>,
         /// Where received tokens are remembered against replay: "process", in this client, by default, or
         /// "caller": then refuse a token whose issuer and jti are in your store, and keep them until forget_at.
         pub replay: Option<Replay>,
-        /// Accepts a token without exp, from servers older than that rule, if it was issued at most so many
-        /// seconds ago.
+        /// Accepts a token without exp, from servers older than that rule, if it was issued at most this many seconds
+        /// ago.
         pub max_age_without_expiry: Option<u64>,
     }
 
@@ -50,11 +51,11 @@ outcome! {
         pub sid: Option<String>,
         /// The id of this token: jti.
         pub jti: String,
-        /// When it was issued.
+        /// When the logout token was issued.
         pub issued_at: UnixTime,
-        /// When jti may be forgotten: from then on the token is refused for its age.
+        /// When jti may be forgotten: from then on the token is refused because of its age.
         pub forget_at: UnixTime,
-        /// Every claim.
+        /// All claims.
         pub claims: Extra,
     }
 }

@@ -1,4 +1,4 @@
-//! `[own_grants.NAME]`: grants that no standard has (RFC 6749 section 4.5).
+//! `[own_grants.NAME]`: grants that no standard defines (RFC 6749 section 4.5).
 
 use std::collections::BTreeMap;
 
@@ -9,20 +9,20 @@ use serde::Deserialize;
 use super::{File, at, is_name};
 use crate::template::bad;
 
-/// One grant.
+/// The description of one grant.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Description {
     grant_type: String,
     #[serde(default)]
     client_auth: ClientUse,
-    /// Whether tokens are renewed with a refresh token that comes with them.
+    /// Whether tokens are renewed with a refresh token from the response.
     #[serde(default = "yes")]
     refresh_token: bool,
     /// Parameters that are always sent.
     #[serde(default)]
     fixed: BTreeMap<String, String>,
-    /// Those that the caller gives.
+    /// The parameters that the caller provides.
     #[serde(default)]
     parameters: BTreeMap<String, Parameter>,
 }
@@ -43,7 +43,7 @@ enum ClientUse {
     reason = "members of a file, each on its own"
 )]
 struct Parameter {
-    /// What it is, for people.
+    /// The description, for people.
     #[serde(default)]
     #[allow(dead_code, reason = "for who reads the file")]
     description: String,
@@ -60,7 +60,7 @@ const fn yes() -> bool {
 }
 
 impl File {
-    /// The grants of the provider's own.
+    /// The provider's proprietary grants.
     ///
     /// # Errors
     /// `provider.data`, naming the member.

@@ -10,12 +10,12 @@ use crate::file::InBrowser;
 use crate::variable::Variable;
 
 impl Provider {
-    /// The name [`crate::provider`] knows it by.
+    /// The name by which [`crate::provider`] finds it.
     pub fn name(&self) -> &str {
         &self.file.name
     }
 
-    /// The name for people.
+    /// The provider's name, for people.
     pub fn title(&self) -> &str {
         &self.file.title
     }
@@ -25,17 +25,17 @@ impl Provider {
         &self.file.documentation
     }
 
-    /// Where each fact comes from, and whether it was checked there.
+    /// The source of each fact, and whether it was checked there.
     pub fn sources(&self) -> &[Source] {
         &self.file.sources
     }
 
-    /// The variables of its URLs, by name.
+    /// The variables of the provider's URLs, by name.
     pub fn variables(&self) -> impl Iterator<Item = &Variable> {
         self.file.variables.values()
     }
 
-    /// The places where it publishes metadata; empty if it publishes none.
+    /// Where the provider publishes metadata; empty if it publishes none.
     pub fn discovery(&self) -> &[Discovery] {
         &self.file.discovery
     }
@@ -46,7 +46,7 @@ impl Provider {
         options.map(|(name, switch)| (name.as_str(), switch.description.as_str()))
     }
 
-    /// What to ask for when nobody chose; empty leaves it to the server.
+    /// The scope to request by default; an empty one leaves it to the server.
     pub fn default_scope(&self) -> Scope {
         self.file.default_scope.clone()
     }
@@ -56,12 +56,12 @@ impl Provider {
         &self.scopes
     }
 
-    /// The grant types it offers, as the wire names them.
+    /// The grant types that the provider offers, by their names on the wire.
     pub fn grants(&self) -> &[String] {
         &self.file.grants
     }
 
-    /// The documented lifetime of an access token in seconds; what a response says goes before it.
+    /// The documented lifetime of an access token in seconds; a lifetime in a response takes precedence.
     pub fn access_token_lifetime(&self) -> Option<u64> {
         self.file.tokens.access_token_lifetime
     }
@@ -71,7 +71,7 @@ impl Provider {
         self.file.tokens.refresh_token_lifetime
     }
 
-    /// Whether a refresh is documented to give a new refresh token and end the old one.
+    /// Whether a refresh is documented to return a new refresh token and invalidate the old one.
     pub fn rotates_refresh_token(&self) -> bool {
         self.file.tokens.rotates_refresh_token
     }
@@ -81,23 +81,23 @@ impl Provider {
         self.file.tokens.example_response.as_deref()
     }
 
-    /// How often its API may be asked.
+    /// How often the API may be called.
     pub fn rate_limit(&self) -> Option<&RateLimit> {
         self.file.rate_limit.as_ref()
     }
 
-    /// Whether the caller must say which redirect URIs it registered, see [`Self::client`].
+    /// Whether the caller must set the registered redirect URIs, see [`Self::client`].
     pub fn requires_registered_redirect_uris(&self) -> bool {
         self.file.callback.requires_registered_redirect_uris
     }
 
-    /// The documented authorization parameters of the provider's own, each with its meaning.
+    /// The documented proprietary authorization parameters, each with its meaning.
     pub fn authorization_parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         let parameters = self.file.authorization_parameters.iter();
         parameters.map(|(name, meaning)| (name.as_str(), meaning.as_str()))
     }
 
-    /// The documented parameters of token requests beside those of RFC 6749, each with its meaning.
+    /// The documented parameters of token requests besides those of RFC 6749, each with its meaning.
     pub fn token_parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         let parameters = self.file.token_parameters.iter();
         parameters.map(|(name, meaning)| (name.as_str(), meaning.as_str()))
@@ -115,12 +115,12 @@ impl Provider {
         }
     }
 
-    /// Which routes of its API need the user's token.
+    /// Which routes of the API need the user's token.
     pub fn routes(&self) -> Routes {
         Routes::user_segments(self.file.token_route.user_segments.iter().cloned())
     }
 
-    /// Whose token the API wants for this path or URL.
+    /// Whose token the API requires for this path or URL.
     ///
     /// # Errors
     /// `resource.route_ambiguous`, see [`Routes::token_for`].
@@ -131,7 +131,7 @@ impl Provider {
     /// Whether a client secret may be held by a page in a browser.
     ///
     /// # Errors
-    /// `client_auth.secret_not_allowed` with the reason. Also for a file that says nothing.
+    /// `client_auth.secret_not_allowed` with the reason. Also if the file does not say.
     pub fn allows_secret_in_browser(&self) -> Result<(), Error> {
         match self.file.browser.client_secret {
             InBrowser::Allowed => Ok(()),

@@ -1,4 +1,4 @@
-//! From settings to a client; fetches the server's metadata where that is needed.
+//! From settings to a client; fetches the server's metadata if necessary.
 
 use oauth_core::crypto::SigningKey;
 use oauth_core::error::{Error, Misuse};
@@ -11,8 +11,8 @@ use oauth_core::{Client, Exchange, ExchangeExt as _, Input, Moment, Step, danger
 use super::{ClientSettings, KeyText, ServerSettings};
 
 impl ClientSettings {
-    /// The client of these settings; of a server that is known by its issuer alone the metadata are fetched.
-    /// `read_key` is as for [`Self::client`].
+    /// The client of these settings; if only the issuer of the server is known, its metadata is fetched. `read_key` is
+    /// that of [`Self::client`].
     ///
     /// # Errors
     /// Those of [`Self::server`] and [`Self::client`], here or from the steps; those of [`oauth_core::discover`].

@@ -28,9 +28,9 @@ const WORKLOAD_FILE: &str = "OAUTH_WORKLOAD_FILE";
 const WORKLOAD_VARIABLE: &str = "OAUTH_WORKLOAD_VARIABLE";
 const REDIRECT_URIS: &str = "OAUTH_REDIRECT_URIS";
 
-/// Ways to authenticate, of which a client has one.
+/// The variables of authentication methods, of which a client uses one.
 const CREDENTIALS: [&str; 5] = [SECRET, SECRET_FILE, KEY_FILE, ASSERTION_FILE, WORKLOAD];
-/// What goes with one of these alone.
+/// The variables that belong only to one of these.
 const COMPANIONS: [(&str, &[&str]); 5] = [
     (EXCHANGE_AUDIENCE, &[WORKLOAD]),
     (KEY_ID, &[KEY_FILE]),
@@ -85,7 +85,7 @@ pub(super) fn read(environment: &Arc<dyn Environment>) -> Result<ClientSettings,
     })
 }
 
-/// What every client needs, and is not set.
+/// The variables that every client needs and that are not set.
 pub(super) fn missing_of(environment: &Arc<dyn Environment>) -> Vec<String> {
     let variables = Variables(&**environment);
     if variables.has(CLIENT_FILE) {
@@ -117,7 +117,7 @@ impl Variables<'_> {
         }
     }
 
-    /// Which of two would win is nobody's to guess.
+    /// Refuses two variables together: it must not be a guess which of them counts.
     fn exclude(&self, one: &str, other: &str) -> Result<(), Error> {
         match self.has(one) && self.has(other) {
             true => {
@@ -154,7 +154,7 @@ impl Variables<'_> {
         preset(&name, chosen)
     }
 
-    /// The directory of a workload in Azure, if it is one of the cloud that the preset is of.
+    /// The directory of a workload in Azure, if it is in the cloud of the preset.
     fn tenant(&self) -> Result<Option<String>, Error> {
         let host = self.get(AZURE_AUTHORITY_HOST);
         let is_global =

@@ -18,7 +18,7 @@ use oauth_core::{Client, ClientAuth, ClientId, Scope, Secret, danger};
 use super::file::{member, needed};
 use super::{malformed, unsupported};
 
-/// What Google's own libraries ask for where nothing is asked for: its exchange wants a scope.
+/// The scope that Google's own libraries request by default: its exchange requires one.
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 
 /// An account elsewhere, as Google's command line writes it into a file.
@@ -82,7 +82,7 @@ impl ExternalAccount {
     }
 }
 
-/// The exchange. A token of the workload is shown to Google alone.
+/// The exchange. A token of the workload is sent only to Google.
 pub(super) fn server(token_url: &str, transport: Transport) -> Result<Server, Error> {
     let wrong = || malformed("token_url: it is not Google's");
     let url = Url::parse(token_url).map_err(|_| wrong())?;

@@ -1,4 +1,4 @@
-//! The kinds of client files, told apart by their members.
+//! The kinds of client files, distinguished by their members.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::external_account::ExternalAccount;
 use super::{ClientSettings, Credential, Place, malformed, preset, unsupported};
 use crate::{Platform, ServiceAccount, Workload};
 
-/// What a plain file may have.
+/// The members that a plain file may have.
 const PLAIN: &[&str] = &[
     "issuer",
     "provider",
@@ -31,7 +31,7 @@ const WORKLOAD: &[&str] = &[
     "audience",
     "exchange_audience",
 ];
-/// Where the directories of Microsoft Entra's global cloud are.
+/// The host of the directories of Microsoft Entra's global cloud.
 const ENTRA: &str = "https://login.microsoftonline.com";
 
 pub(super) fn read(
@@ -41,7 +41,7 @@ pub(super) fn read(
     if text.len() > MAX_BYTES {
         return Err(malformed("it is larger than 64 KiB"));
     }
-    // What is wrong with the text is not told with a piece of it.
+    // The error must not contain a piece of the text.
     let Ok(Json::Object(file)) = json::parse(text) else {
         return Err(malformed("it is not a JSON object"));
     };
@@ -224,7 +224,7 @@ fn variables(file: &Object<'_>) -> Result<BTreeMap<String, String>, Error> {
     }
 }
 
-/// A member that nobody reads is one that somebody relies on.
+/// Refuses unknown members: an ignored one may be one that the author relies on.
 fn only(object: &Object<'_>, known: &[&str], within: &str) -> Result<(), Error> {
     match object.iter().find(|(name, _)| !known.contains(name)) {
         Some((name, _)) => {
@@ -235,7 +235,7 @@ fn only(object: &Object<'_>, known: &[&str], within: &str) -> Result<(), Error> 
     }
 }
 
-/// A text; nothing where it is not there, or empty.
+/// A string; `None` if it is missing or empty.
 pub(super) fn member<'a>(object: &'a Object<'_>, name: &str) -> Result<Option<&'a str>, Error> {
     match object.get(name) {
         None | Some(Json::Null) => Ok(None),

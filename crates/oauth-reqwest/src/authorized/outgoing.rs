@@ -18,7 +18,7 @@ pub(crate) struct Outgoing<S> {
     pub(crate) request: ResourceRequest,
     pub(crate) timeout: Option<Duration>,
     stream: Option<S>,
-    /// Whether the person was asked for more already: a request asks once.
+    /// Whether the user was already asked for a step-up: a request asks only once.
     has_asked: bool,
 }
 
@@ -38,7 +38,7 @@ impl<S> Outgoing<S> {
         }
     }
 
-    /// What the reply wants of the person, and the request to be made once they have been asked.
+    /// What the reply requires of the user, and the request to send after the user was asked.
     pub(crate) fn again(
         &mut self,
         status: StatusCode,
@@ -71,7 +71,7 @@ impl<S> Outgoing<S> {
         self
     }
 
-    /// Goes on with the token that a source gave, or without one if the API wants none.
+    /// Continues with the token from a source, or without one if the API requires none.
     pub(crate) fn attach(
         &mut self,
         tokens: &mut Option<Token>,

@@ -16,8 +16,8 @@ use crate::peek::peek_blocking;
 use oauth_session::blocking::wait;
 use oauth_session::{Sources, Token, TokenSource};
 
-/// Reads up to `limit` bytes of a reply: these, and the reply with its whole body. For whoever answers
-/// [`Step::Peek`] without [`Authorized`].
+/// Reads up to `limit` bytes of a reply: these, and the reply with its whole body. For hosts that answer [`Step::Peek`]
+/// without [`Authorized`].
 ///
 /// If the body cannot be read, no bytes are returned, and the caller gets the error when it reads the body.
 pub fn peek(
@@ -27,10 +27,10 @@ pub fn peek(
     peek_blocking(response, limit)
 }
 
-/// A resource server, and the token it wants. Cheap to clone; clones share what is known of its
+/// A client for a resource server, with its source of tokens. Cheap to clone; clones share what is known about its
 /// limits.
 ///
-/// As [`crate::Authorized`], which has an example with two owners and a limit.
+/// The blocking form of [`crate::Authorized`], which has an example with two owners and a limit.
 #[derive(Clone)]
 pub struct Authorized {
     driver: Driver,
@@ -41,14 +41,14 @@ pub struct Authorized {
 }
 
 impl Authorized {
-    /// Requests to the origins of `resource`, with tokens of `source`.
+    /// A client for the origins of `resource`, with tokens of `source`.
     ///
-    /// The driver may be another than the source's: proxies, certificates and limits are its own.
+    /// The driver may be another than the source's, with its own proxies, certificates and limits.
     pub fn new(driver: Driver, source: impl TokenSource + 'static, resource: Resource) -> Self {
         Self::of(driver, Sources::one(source), Api::new(resource))
     }
 
-    /// Requests to an API, each with the token of its route's owner.
+    /// A client for an API, with the token of its route's owner for each request.
     ///
     /// # Errors
     /// `resource.owner_missing` if there are two sources, and the API has one kind of route.
@@ -67,14 +67,14 @@ impl Authorized {
         }
     }
 
-    /// What to do where the API asks for a pause, unless a request says otherwise.
+    /// Sets what to do if the API asks for a pause, unless a request says otherwise.
     #[must_use]
     pub fn on_limit(mut self, on_limit: OnLimit) -> Self {
         self.on_limit = on_limit;
         self
     }
 
-    /// Calls `hook` with each pause before it is waited for, to show it to a person.
+    /// Calls `hook` with each pause before it is waited for, to show it to a user.
     #[must_use]
     pub fn on_wait(mut self, hook: impl Fn(Duration) + Send + Sync + 'static) -> Self {
         self.on_wait = Some(Arc::new(hook));
@@ -91,7 +91,7 @@ impl Authorized {
         self.request(Method::POST, url)
     }
 
-    /// A request. What is wrong with the URL is told when it is sent.
+    /// A request. An invalid URL is reported when it is sent.
     pub fn request(&self, method: Method, url: &str) -> Request<'_> {
         Request {
             us: self,
@@ -110,7 +110,7 @@ impl fmt::Debug for Authorized {
     }
 }
 
-/// A request that is not sent yet.
+/// A request that has not been sent yet.
 #[must_use = "a request does nothing until it is sent"]
 pub struct Request<'a> {
     us: &'a Authorized,
@@ -118,14 +118,14 @@ pub struct Request<'a> {
 }
 
 impl fmt::Debug for Request<'_> {
-    /// Its fields may be secrets of the caller's.
+    /// Shows no header fields, because they may contain the caller's secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request").finish_non_exhaustive()
     }
 }
 
 impl Request<'_> {
-    /// Adds a header field. A request with an `Authorization` of the caller's is refused.
+    /// Adds a header field. A request that already has an `Authorization` is refused.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.outgoing = self.outgoing.header(name, value);
         self
@@ -137,22 +137,22 @@ impl Request<'_> {
         self
     }
 
-    /// Sets a body that is read as it is sent. It cannot be sent again, so a 401 is handed back, and
-    /// a 429 an error; the token that a 401 refused is forgotten, and the next request fetches another.
+    /// Sets a body that is read as it is sent. It cannot be sent again, so a 401 is returned, and a 429 is an error;
+    /// the token that a 401 refused is dropped, and the next request fetches another.
     pub fn body_stream(mut self, body: impl Into<reqwest::blocking::Body>) -> Self {
         self.outgoing = self.outgoing.stream(body.into());
         self
     }
 
-    /// What to do where the API asks for a pause.
+    /// Sets what to do if the API asks for a pause.
     pub fn on_limit(mut self, on_limit: OnLimit) -> Self {
         self.outgoing = self.outgoing.on_limit(on_limit);
         self
     }
 
-    /// How long the head of the reply may take, the sending of the body included, instead of
-    /// [`Options::timeout`](crate::Options::timeout). Then it holds for each read of the body. Pauses
-    /// are not part of it.
+    /// Sets how long the request may take up to the head of the reply, including sending the body, instead of
+    /// [`Options::timeout`](crate::Options::timeout). It then applies to each read of the body. Pauses are not part of
+    /// it.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.outgoing.timeout = Some(limit);
         self
@@ -160,15 +160,15 @@ impl Request<'_> {
 
     /// Sends the request, and returns the reply whatever its status; its body streams.
     ///
-    /// A 401 that speaks of the token is answered once with a new token, if the body can be sent again. Up to 20
+    /// A 401 about the token is answered once with a new token, if the body can be sent again. Up to 20
     /// redirects are followed within the origin: those of `GET` and `HEAD`, and a 307 or 308 of any method whose body
-    /// can be sent again. All others are handed back. A 429, and a 503 that names a pause, are an error with that
-    /// pause, unless [`on_limit`](Self::on_limit) says to wait or to hand them back.
+    /// can be sent again. All others are returned. A 429, and a 503 that names a pause, are an error with that pause,
+    /// unless [`on_limit`](Self::on_limit) says to wait or to return them.
     ///
     /// # Errors
     /// `url.*`, `resource.origin_not_allowed`, `resource.owner_missing` and
-    /// `resource.route_ambiguous` before anything is sent; `resource.rate_limited`; `token.*` for a
-    /// request that carries a token already; `lost`; and the errors of [`TokenSource::token`].
+    /// `resource.route_ambiguous` before anything is sent; `resource.rate_limited`; `token.*` for a request that
+    /// already carries a token; `lost`; and the errors of [`TokenSource::token`].
     pub fn send(self) -> Result<reqwest::blocking::Response, Error> {
         let Self { us, mut outgoing } = self;
         let (mut tokens, mut response): (Option<Token>, Option<reqwest::blocking::Response>) =
@@ -177,7 +177,7 @@ impl Request<'_> {
         loop {
             step = match step {
                 Step::Wait(pause) => {
-                    // The connection is free for others meanwhile.
+                    // The connection is free for others in the meantime.
                     response = None;
                     if let Some(hook) = &us.on_wait {
                         hook(pause);
@@ -237,7 +237,7 @@ impl Request<'_> {
                     if let (Some(token), Some((wanted, again))) = (&tokens, again)
                         && wait(source.step_up(token, &wanted))??.is_some()
                     {
-                        // The connection is free for others meanwhile.
+                        // The connection is free for others in the meantime.
                         response = None;
                         outgoing.request = again;
                         outgoing.request.resume(&Clock::system()?, Event::Begin)?

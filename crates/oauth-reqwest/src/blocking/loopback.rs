@@ -15,7 +15,7 @@ use super::Driver;
 use crate::device_login::{CodeLogin, DeviceLogin, DeviceLoginTiming};
 use crate::loopback::{self, Paste, UnexpectedCallback};
 
-/// [`crate::loopback::Listener`] on a small runtime of its own, which lives on the calling thread.
+/// [`crate::loopback::Listener`] on its own small runtime, on the calling thread.
 #[derive(Debug)]
 pub struct Listener {
     // Dropped before the runtime it is registered with.
@@ -24,7 +24,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens on a free port of `127.0.0.1`, or of `[::1]` where there is no IPv4.
+    /// Listens on a free port of `127.0.0.1`, or of `[::1]` if there is no IPv4.
     ///
     /// # Errors
     /// `misuse.setup` if neither address can be bound.
@@ -32,7 +32,7 @@ impl Listener {
         Self::bind_on(0)
     }
 
-    /// Listens on this port, for servers that compare ports against the letter of RFC 8252.
+    /// Listens on this port, for servers that compare ports, contrary to RFC 8252.
     ///
     /// # Errors
     /// `misuse.setup` if the port is taken.
@@ -42,7 +42,7 @@ impl Listener {
         Ok(Self { listener, runtime })
     }
 
-    /// Listens where a redirect URI leads that is registered as a whole, as
+    /// Listens at a registered redirect URI, as
     /// [`crate::loopback::Listener::at`] does.
     ///
     /// # Errors
@@ -53,7 +53,7 @@ impl Listener {
         Ok(Self { listener, runtime })
     }
 
-    /// Waits at another path than `/callback`.
+    /// Sets another path than `/callback`.
     ///
     /// # Errors
     /// `redirect_uri.refused` if this is not a path.
@@ -62,14 +62,14 @@ impl Listener {
         Ok(self)
     }
 
-    /// How long a connection may take to send its request, instead of 10 s.
+    /// Sets how long a connection may take to send its request, instead of 10 s.
     #[must_use]
     pub fn with_header_timeout(mut self, limit: Duration) -> Self {
         self.listener = self.listener.with_header_timeout(limit);
         self
     }
 
-    /// Tells of what comes and is no callback of this login, as
+    /// Reports every callback that does not belong to this login, as
     /// [`crate::loopback::Listener::on_stray`] does.
     #[must_use]
     pub fn on_stray(mut self, notice: impl Fn(UnexpectedCallback) + Send + Sync + 'static) -> Self {
@@ -77,12 +77,12 @@ impl Listener {
         self
     }
 
-    /// Takes a pasted address as well. What this gives back may go to the thread that reads it.
+    /// Also accepts a pasted address. The returned value may be sent to the thread that reads it.
     pub fn paste(&mut self) -> Paste {
         self.listener.paste()
     }
 
-    /// Has the person sign in with a code on another device, then or always, as
+    /// Lets the user sign in with a code on another device, as
     /// [`crate::loopback::Listener::device`] does.
     #[must_use]
     pub fn device(
@@ -94,12 +94,12 @@ impl Listener {
         self
     }
 
-    /// The redirect URI that the callback must arrive at.
+    /// The redirect URI at which the callback must arrive.
     pub const fn redirect_uri(&self) -> &RedirectUri {
         self.listener.redirect_uri()
     }
 
-    /// The whole login: opens the authorization URL, waits for the callback, redeems its code.
+    /// Performs the whole login: opens the authorization URL, waits for the callback, redeems its code.
     /// The arguments are those of [`crate::loopback::Listener::login`].
     ///
     /// # Errors
@@ -134,7 +134,7 @@ impl Listener {
         driver.run(client.redeem(begun.pending, &callback)?)
     }
 
-    /// Waits for the callback of this flow, and returns the URL that was called, for
+    /// Waits for the callback of this flow, and returns the URL that was requested, for
     /// [`Client::redeem`].
     ///
     /// # Errors
@@ -143,7 +143,7 @@ impl Listener {
         self.runtime.block_on(self.listener.wait(pending, patience))
     }
 
-    /// Waits for a person to come back from a logout, as
+    /// Waits until the user returns from a logout, as
     /// [`crate::loopback::Listener::wait_for_logout`] does.
     ///
     /// # Errors
@@ -154,7 +154,7 @@ impl Listener {
     }
 }
 
-/// A login by a code; nothing where the server gives none to this client and a browser is left.
+/// A login by a code; `None` if the server issues none to this client and the browser can be used.
 fn by_code(
     driver: &Driver,
     client: &Client,

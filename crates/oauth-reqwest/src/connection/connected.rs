@@ -43,7 +43,7 @@ impl Connected {
         if let Some(key) = key_of(settings, &connection).await? {
             client = client.with_dpop(key);
         }
-        // Of a wider scope it is the same grant.
+        // A wider scope belongs to the same grant.
         let asked = connection.token_request()?;
         let grant = match connection.grant {
             GrantChoice::ClientCredentials => GrantId::client().requesting(asked),
@@ -63,7 +63,7 @@ impl Connected {
         })
     }
 
-    /// Whether the client is registered, and not for what is wanted.
+    /// Whether the client is registered, but not for what is requested.
     pub(super) fn lacks(&self, wanted: &StepUp) -> bool {
         let registration = self.connection.registration.as_ref();
         let registered = registration.and_then(|client| client.metadata.scope.as_ref());
@@ -80,7 +80,7 @@ impl Connected {
         }
     }
 
-    /// Tokens, for which the person signs in if need be.
+    /// Tokens, for which the user signs in if necessary.
     pub(super) async fn obtain(
         &self,
         settings: &Settings,
@@ -97,7 +97,7 @@ impl Connected {
         if let Some(provider) = identity::provider(settings).map_err(Failure::Other)? {
             let (driver, nothing) = (&settings.driver, Scope::none());
             let assertion = provider.assertion(driver, &self.connection, &nothing).await;
-            // What the identity provider says is nothing about the client of the API's server.
+            // An error of the identity provider says nothing about the client at the API's server.
             let assertion = assertion.map_err(Failure::Other)?;
             let vouched = self.redeem(settings, assertion).await;
             return vouched.map_err(|error| self.failure(error));
@@ -111,7 +111,7 @@ impl Connected {
             Some(listener) => listener,
             None => match sign_in::registered_listener(settings, &self.connection).await {
                 Ok(listener) => listener,
-                // Another program has its port. A client that registers itself can have another.
+                // Another program has its port. A client that registers itself can use another.
                 Err(error) if self.connection.registration.is_some() => {
                     return Err(Failure::OfClient(error));
                 }
@@ -129,7 +129,7 @@ impl Connected {
         }
     }
 
-    /// Tokens that have more, of the person.
+    /// Tokens with a wider authorization of the user.
     pub(super) async fn widen(
         &self,
         settings: &Settings,
@@ -181,7 +181,7 @@ impl Connected {
         settings: &Settings,
         assertion: IdentityAssertion,
     ) -> Result<Token, Error> {
-        // What was granted stands in the assertion, and is not said again.
+        // The assertion contains what was granted, which is not sent again.
         let redeemed = self
             .client
             .redeem_identity_assertion(assertion, TokenRequest::new());
@@ -194,7 +194,7 @@ impl Connected {
     }
 }
 
-/// The key that the tokens are bound to: the caller's, or else, where the API demands one, that of this connection, which
+/// The key that the tokens are bound to: the caller's, or else, if the API requires one, that of this connection, which
 /// is kept beside it in the store.
 async fn key_of(settings: &Settings, connection: &Connection) -> Result<Option<DpopKey>, Error> {
     if let Some(key) = settings.request.dpop_key() {

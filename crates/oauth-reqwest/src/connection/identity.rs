@@ -1,4 +1,4 @@
-//! Sign-in with an organization's identity provider, which vouches for the person without a browser.
+//! Sign-in with an organization's identity provider, which vouches for the user without a browser.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use oauth_session::TokenSource;
 use super::Settings;
 use crate::driver::Driver;
 
-/// Where the person has signed in, and how.
+/// The identity provider at which the user has signed in, and the sign-in.
 #[derive(Clone)]
 pub(super) struct IdentityProvider {
     client: Client,
@@ -23,10 +23,10 @@ impl IdentityProvider {
         Self { client, sign_in }
     }
 
-    /// Has it vouch for the person at the server of the connection, for its scope and `more`.
+    /// Requests an assertion for the user at the server of the connection, for its scope and `more`.
     ///
     /// # Errors
-    /// `identity_assertion.no_id_token` if the person has to sign in again there; those of the sign-in and of
+    /// `identity_assertion.no_id_token` if the user has to sign in again there; those of the sign-in and of
     /// [`Client::identity_assertion`].
     pub(super) async fn assertion(
         &self,
@@ -36,7 +36,8 @@ impl IdentityProvider {
     ) -> Result<IdentityAssertion, Error> {
         let login = self.sign_in.token(None).await?;
         match self.vouch(driver, connection, &login, more).await {
-            // It may end before what came with it. Whoever keeps the sign-in renews it, once for all who ask.
+            // The ID token may expire before the other tokens. The source of the sign-in renews it, once for all
+            // callers.
             Err(error) if is_over(&error) => {
                 let login = self.sign_in.token(Some(&login)).await?;
                 let vouched = self.vouch(driver, connection, &login, more).await;

@@ -1,4 +1,4 @@
-//! Sign-in of a person for a connection.
+//! Sign-in of a user for a connection.
 
 use oauth_core::endpoint::device_authorization::DeviceAuthorization;
 use oauth_core::error::Error;
@@ -12,16 +12,16 @@ use crate::browser;
 use crate::device_login::{DeviceLogin, Opener};
 use crate::loopback::Listener;
 
-/// What a login is made for.
+/// Why a login is made.
 #[derive(Clone, Copy)]
 pub(super) enum Occasion<'a> {
     /// There are no tokens.
     None,
-    /// These were not enough.
+    /// These tokens were not sufficient.
     Short(&'a Tokens, &'a StepUp),
 }
 
-/// The loopback listener for the login, if a user signs in. It is bound before the client is registered, since the
+/// The loopback listener for the login, if a user signs in. It is bound before the client is registered, because the
 /// registration names its URI.
 pub(super) async fn listener(settings: &Settings) -> Result<Option<Listener>, Error> {
     match (settings.request.chosen_grant(), &settings.redirect_uri) {
@@ -31,7 +31,7 @@ pub(super) async fn listener(settings: &Settings) -> Result<Option<Listener>, Er
     }
 }
 
-/// The place that this client is registered for.
+/// The listener at the redirect URI with which this client is registered.
 ///
 /// # Errors
 /// `misuse.setup` if another program has the port: the client can be registered for another.
@@ -47,7 +47,7 @@ pub(super) async fn registered_listener(
     }
 }
 
-/// How a client that registers itself is to be registered.
+/// How the user signs in to a client that registers itself.
 pub(super) fn login_by(settings: &Settings) -> LoginBy {
     match &settings.device {
         Some(code) if code.login == DeviceLogin::Always => LoginBy::Device,
@@ -58,7 +58,7 @@ pub(super) fn login_by(settings: &Settings) -> LoginBy {
     }
 }
 
-/// Has the person sign in with a code, if that is how; nothing if the browser is to show the login.
+/// Lets the user sign in with a code, if one is used; `None` if the browser shows the login.
 pub(super) async fn with_code(
     settings: &Settings,
     connection: &Connection,
@@ -77,7 +77,7 @@ pub(super) async fn with_code(
     let code = driver.run(client.call(DeviceAuthorization::new(asked.clone())));
     let code = match code.await {
         Ok(code) => code,
-        // A browser elsewhere can do it.
+        // A browser elsewhere can be used.
         Err(error) if turn.leaves_browser(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
@@ -97,7 +97,7 @@ fn asked(connection: &Connection, occasion: Occasion<'_>) -> Result<TokenRequest
     Ok(asked)
 }
 
-/// Has the person sign in, and returns their tokens.
+/// Lets the user sign in, and returns the tokens.
 pub(super) async fn sign_in(
     settings: &Settings,
     listener: Listener,

@@ -19,13 +19,14 @@ use super::connected::{Connected, Failure};
 use super::sign_in;
 use crate::loopback::Listener;
 
-/// After how long a person may be asked for more again, and an API whether it wants no authorization still.
+/// After how long a user may be asked for a step-up again, and an API is asked again whether it still requires no
+/// authorization.
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[derive(Default)]
 pub(super) struct State {
     connected: RwLock<Option<Arc<Connected>>>,
-    /// When the API has served a stranger, and said nothing about authorization.
+    /// When the API served a request without a token, and published nothing about authorization.
     open: RwLock<Option<UnixTime>>,
     /// The caller that holds the lock connects, signs in or requests more; all other callers wait for the result.
     flight: Mutex<Budget>,
@@ -60,7 +61,7 @@ impl State {
     }
 
     /// # Errors
-    /// `connect.not_protected` while the API is known to ask for no authorization.
+    /// `connect.not_protected` while the API is known to require no authorization.
     fn check_protected(&self) -> Result<(), Error> {
         let open = *self.open.read().unwrap_or_else(PoisonError::into_inner);
         match open {
@@ -123,7 +124,7 @@ pub(super) async fn tokens(
     }
 }
 
-/// What this process, or the store, knows of the API; or else the API is asked.
+/// The connection that this process or the store has; otherwise the API is asked.
 async fn known(
     settings: &Settings,
     state: &State,
@@ -146,13 +147,13 @@ async fn known(
     }
 }
 
-/// What is taken along of an earlier connection.
+/// What is kept from an earlier connection.
 #[derive(Default)]
 struct Earlier {
     client: Option<RegisteredClient>,
-    /// What people have granted: the next login must not lose it.
+    /// The scope that was granted, which the next login must not lose.
     granted: Scope,
-    /// The scope that the client is registered for and that has not been granted yet.
+    /// The scope for which the client is registered and that has not been granted yet.
     wanted: Scope,
 }
 
@@ -197,11 +198,11 @@ async fn connect(
     let mut connection = settings.driver.run(connect_resource(request)).await?;
     let registration = connection.registration.as_ref();
     if known.is_some() && known == registration.map(|client| client.client_id.clone()) {
-        // It comes back to where it is registered for.
+        // The client uses the redirect URI with which it is registered.
         listener = None;
     }
     if !earlier.wanted.is_empty() {
-        // A login for less has to go on, should this never be granted.
+        // A login for less must still work if this is never granted.
         connection.scope = Some(earlier.granted).filter(|scope| !scope.is_empty());
     }
     let key = key(settings);
@@ -221,8 +222,8 @@ async fn connect(
     }
 }
 
-/// Deletes the client that was registered just now, for nobody uses it, where the server lets it (RFC 7592 section 2.3).
-/// If that fails, nothing is lost but a record of the server's.
+/// Deletes the client that has just been registered, because it is not used, if the server allows that (RFC 7592
+/// section 2.3). If that fails, only an unused record remains at the server.
 async fn withdraw(settings: &Settings, connection: &Connection, known: Option<&ClientId>) {
     let ours = connection.registration.as_ref();
     let ours = ours.filter(|client| known != Some(&client.client_id));
@@ -232,7 +233,7 @@ async fn withdraw(settings: &Settings, connection: &Connection, known: Option<&C
     }
 }
 
-/// Tokens that have what the API wants beyond these.
+/// Tokens that meet what the API requires beyond these.
 pub(super) async fn step_up(
     settings: &Settings,
     state: &State,
@@ -241,14 +242,15 @@ pub(super) async fn step_up(
 ) -> Result<Option<Token>, Error> {
     match (settings.request.chosen_grant(), &wanted.scope) {
         (GrantChoice::AuthorizationCode, _) | (GrantChoice::IdentityAssertion, Some(_)) => {}
-        // A client that acts for itself has nobody to ask, and no identity provider makes another login of its own.
+        // A client that acts for itself has no user to ask, and an identity provider does not start another login
+        // itself.
         _ => return Ok(None),
     }
     let mut budget = state.flight.lock().await;
     let Some(connected) = state.connected() else {
         return Ok(None);
     };
-    // Another caller may have asked meanwhile.
+    // Another caller may have asked in the meantime.
     let newest = connected.tokens(None).await?;
     if !newest.access_token.matches(short.access_token.expose()) {
         return Ok(Some(newest));
@@ -265,7 +267,7 @@ pub(super) async fn step_up(
     };
     match wider.widen(settings, listener, short, wanted).await {
         Ok(token) => {
-            // The next login asks for all of it at once.
+            // The next login requests all of it at once.
             let mut connection = wider.connection.clone();
             connection.scope = Some(token.scope.clone());
             replace(settings, state, &wider, connection, wider.version).await?;
@@ -337,7 +339,7 @@ pub(super) async fn forget(settings: &Settings, state: &State) -> Result<(), Err
 
 impl Budget {
     /// # Errors
-    /// `step_up.*` if the person was asked for this already, or often enough.
+    /// `step_up.*` if the user was already asked for this, or too often.
     fn spend(&mut self, connection: &Connection, wanted: &StepUp) -> Result<(), Error> {
         let now = UnixTime::system()?;
         let (_, budget) = match &mut self.0 {
@@ -348,7 +350,7 @@ impl Budget {
             )),
         };
         match &wanted.scope {
-            // Whether another login would be the same as the last is known by its tokens.
+            // The tokens of a login show whether another would be the same.
             None => budget.spend(),
             scope => budget.next(scope.as_ref()).map(drop),
         }

@@ -19,7 +19,7 @@ pub(super) struct CallbackConnection {
     head: Result<Head, Flaw>,
 }
 
-/// Every response there is. None repeats anything from the request.
+/// All possible responses. None repeats anything from the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
     Welcome,
@@ -27,7 +27,7 @@ pub(super) enum Answer {
     Malformed,
     OtherFlow,
     OtherLogout,
-    /// A refusal that does not say which login it belongs to.
+    /// A refusal without a state, whose login is unknown.
     RefusedWithoutState,
     OtherHost,
     OtherPath,
@@ -43,7 +43,7 @@ impl CallbackConnection {
         loop {
             let seen = bytes.len();
             let room = (head::LIMIT - seen).min(8 << 10) as u64;
-            // A read of 0 bytes is the end of the stream, for the buffer has room.
+            // A read of 0 bytes is the end of the stream, because the buffer has room.
             (&mut stream)
                 .take(room)
                 .read_buf(&mut bytes)
@@ -61,8 +61,8 @@ impl CallbackConnection {
         }
     }
 
-    /// Checks the request: the callback as the URL that was called, if it belongs to this flow, and the
-    /// response for the person.
+    /// Checks the request: returns the callback as the URL that was requested, if it belongs to this flow, and the
+    /// response for the user.
     pub(super) fn judge(
         &self,
         host: &str,

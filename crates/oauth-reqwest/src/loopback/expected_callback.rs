@@ -18,7 +18,7 @@ impl<'a> ExpectedCallback<'a> {
         }
     }
 
-    /// Whether the URL that was called belongs to this flow.
+    /// Whether the URL that was requested belongs to this flow.
     pub(super) fn recognizes(self, callback: &str) -> bool {
         match self {
             Self::Login(pending) => pending.recognizes(callback),

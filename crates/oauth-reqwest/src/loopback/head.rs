@@ -1,6 +1,6 @@
 //! The head of an HTTP/1.1 request, as far as a callback needs it.
 
-/// What is read of a request, in bytes.
+/// The largest head that is read, in bytes.
 pub(super) const LIMIT: usize = 64 << 10;
 const MAX_FIELDS: usize = 100;
 

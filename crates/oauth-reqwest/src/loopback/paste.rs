@@ -5,27 +5,25 @@ use tokio::sync::mpsc;
 
 use super::expected_callback::ExpectedCallback;
 
-/// A way to hand a callback to a [`Listener`](super::Listener) that no browser can reach: over SSH
-/// the listener is on another machine, and the browser ends at an address that shows an error. That
-/// address is the callback.
+/// A way to pass a callback to a [`Listener`](super::Listener) that the browser cannot reach: over SSH the listener is
+/// on another machine, and the browser ends at an address that shows an error. That address is the callback.
 #[derive(Debug, Clone)]
 pub struct Paste(pub(super) mpsc::UnboundedSender<String>);
 
 impl Paste {
-    /// Hands over what a person pasted: the whole address, or its query. Whether anybody still
-    /// waits for it.
+    /// Passes on what a user pasted: the whole address, or its query. Returns whether a login still waits for it.
     pub fn give(&self, text: &str) -> bool {
         self.0.send(text.to_owned()).is_ok()
     }
 
-    /// The same for a callback of this flow only: whether it is one, and a login waits for it.
+    /// The same, only for a callback of this flow; returns whether it is one, and a login waits for it.
     pub fn give_callback(&self, text: &str, pending: &Pending) -> bool {
         callback(text, ExpectedCallback::Login(pending))
             .is_some_and(|callback| self.give(&callback))
     }
 }
 
-/// A request or text that is no callback of the pending login. The listener keeps waiting.
+/// A request or text that is not a callback of the pending login. The listener keeps waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnexpectedCallback {
@@ -33,12 +31,11 @@ pub enum UnexpectedCallback {
     Callback,
     /// A browser brought a refusal without a state: it may be this login's, but anyone can send one.
     Refusal,
-    /// What was pasted is no callback of this login.
+    /// A pasted text that is not a callback of this login.
     Paste,
 }
 
-/// The callback in a pasted text. Address bars hide the scheme, and some people copy the query
-/// alone.
+/// The callback in a pasted text. Address bars hide the scheme, and some users copy only the query.
 pub(super) fn callback(text: &str, awaited: ExpectedCallback<'_>) -> Option<String> {
     let text = text.trim();
     let uri = awaited.redirect_uri();

@@ -19,7 +19,7 @@ pub(super) struct ListenerSockets {
 }
 
 impl ListenerSockets {
-    /// A port of `127.0.0.1`, or of `[::1]` where there is no IPv4.
+    /// A port of `127.0.0.1`, or of `[::1]` if there is no IPv4.
     pub(super) async fn on(port: u16) -> Result<(Self, String), Error> {
         let bound = match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
             Err(error) if error.kind() != io::ErrorKind::AddrInUse => {

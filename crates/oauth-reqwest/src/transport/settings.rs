@@ -12,10 +12,10 @@ use super::{Route, Transport, Trust, bad_setting};
 use crate::addresses::AddressPolicy;
 use crate::options::Options;
 
-/// What begins a PEM text, and no file name.
+/// The beginning of a PEM text, which no file name has.
 const PEM: &str = "-----BEGIN ";
 
-/// A [`Transport`] in texts and numbers. What is absent is as [`Transport::default`] has it.
+/// A [`Transport`] as strings and numbers. Absent settings are those of [`Transport::default`].
 ///
 /// ```
 /// use oauth_reqwest::transport::Settings;
@@ -30,33 +30,33 @@ const PEM: &str = "-----BEGIN ";
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Certificate authorities to trust beside the system's: PEM, or the name of a file of it.
+    /// Certificate authorities to trust in addition to the system's: PEM, or the name of a PEM file.
     pub ca: Option<String>,
-    /// Certificate authorities to trust, and no others: PEM, or the name of a file of it.
+    /// Certificate authorities to trust, and no others: PEM, or the name of a PEM file.
     pub only_ca: Option<String>,
-    /// The certificate to show to servers that ask for one: PEM, or the name of a file of it.
+    /// The certificate to present to servers that request one: PEM, or the name of a PEM file.
     #[serde(deserialize_with = "secret")]
     pub client_certificate: Option<Secret<String>>,
-    /// The certificate's key, if it is not beside it: PEM, or the name of a file of it.
+    /// The certificate's key, if it is not in the same text: PEM, or the name of a PEM file.
     #[serde(deserialize_with = "secret")]
     pub client_key: Option<Secret<String>>,
-    /// The URL of a proxy, or `direct` for none. Absent, the environment names one.
+    /// The URL of a proxy, or `direct` for none. If absent, the environment may name one.
     #[serde(deserialize_with = "secret")]
     pub proxy: Option<Secret<String>>,
-    /// In seconds.
+    /// How long a connection may take to open, in seconds.
     pub connect_timeout: Option<f64>,
-    /// In seconds, see [`Options::timeout`].
+    /// The timeout of a request in seconds, see [`Options::timeout`].
     pub timeout: Option<f64>,
-    /// `public_where_marked`, `public_only` or `any`, see [`AddressPolicy`].
+    /// The policy of addresses: `public_where_marked`, `public_only` or `any`, see [`AddressPolicy`].
     pub addresses: Option<String>,
-    /// Sent as `User-Agent`.
+    /// The `User-Agent` that is sent.
     pub user_agent: Option<String>,
-    /// See [`Options::in_flight_per_origin`].
+    /// The limit of requests in flight, see [`Options::in_flight_per_origin`].
     pub in_flight_per_origin: Option<usize>,
 }
 
 impl Settings {
-    /// Takes files that are named relatively from this folder.
+    /// Resolves relative file names against this folder.
     #[must_use]
     pub fn beside(mut self, folder: &Path) -> Self {
         let moved = |text: &str| folder.join(text).to_string_lossy().into_owned();
@@ -74,12 +74,11 @@ impl Settings {
         self
     }
 
-    /// The transport, its files read.
+    /// Reads the files, and returns the transport.
     ///
     /// # Errors
-    /// `misuse.setup` for a file that cannot be read, a number that is no time, both `ca` and
-    /// `only_ca`, a key without a certificate, a user agent that is no header, a policy of
-    /// addresses that there is none of.
+    /// `misuse.setup` for a file that cannot be read, a number that is not a time, both `ca` and `only_ca`, a key
+    /// without a certificate, a user agent that is not a valid header, or an unknown policy of addresses.
     pub fn read(&self) -> Result<Transport, Error> {
         let mut transport = Transport {
             client_certificate: self.identity()?,
@@ -115,7 +114,7 @@ impl Settings {
             let value = HeaderValue::from_str(agent);
             options.user_agent = value.map_err(|_| bad_setting("user_agent is no header value"))?;
         }
-        // Here, and not with the first request: what is no certificate and no proxy.
+        // Invalid certificates and proxies are reported here, and not with the first request.
         transport.parts()?;
         Ok(transport.options(options))
     }
@@ -137,7 +136,7 @@ fn is_pem(text: &str) -> bool {
     text.trim_start().starts_with(PEM)
 }
 
-/// The text, or what the file of that name holds.
+/// The text, or the content of the file with that name.
 fn pem(text_or_path: &str) -> Result<String, Error> {
     if is_pem(text_or_path) {
         return Ok(text_or_path.to_owned());

@@ -2,9 +2,9 @@
 
 use super::{GrantEvent, Observe};
 
-/// An observer that emits `tracing` events at target `oauth_session`: warnings for what ends or
-/// endangers a grant, debug for the rest. The field `grant` is the key of the record, `code` that of an
-/// error, `wait` a pause in seconds, `end` a time in seconds since 1970.
+/// An observer that emits `tracing` events at target `oauth_session`: warnings for events that end or endanger a grant,
+/// debug for the rest. The field `grant` is the key of the record, `code` that of an error, `wait` a pause in seconds,
+/// `end` a time in seconds since 1970.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Traced;
 

@@ -10,7 +10,7 @@ use oauth_core::flow::keeper::GrantOwner;
 
 use super::{Inner, Session, late, runtime, task_stopped};
 
-/// The sessions that renew, or have unsaved tokens.
+/// The sessions that are renewing, or have unsaved tokens.
 ///
 /// The child of a fork begins with an empty registry: its parent's threads do not exist there, and may
 /// have held the lock.
@@ -84,7 +84,7 @@ impl Drop for ActiveGuard {
     }
 }
 
-/// Shuts down gracefully all sessions of this process that renew, or have unsaved tokens: see
+/// Shuts down gracefully all sessions of this process that are renewing, or have unsaved tokens: see
 /// [`Session::drain`]. For a program that ends and does not know its sessions; idle ones are not
 /// affected.
 ///

@@ -18,7 +18,7 @@ pub trait Drive: Send + Sync {
     /// call it.
     ///
     /// # Errors
-    /// `misuse.not_supported`, if a driver does not say otherwise.
+    /// `misuse.not_supported`, unless a driver implements it.
     fn revoke(&self, exchange: Boxed<()>) -> Answer<'_, ()> {
         drop(exchange);
         let error = Error::from(oauth_core::error::Misuse::NotSupported);
@@ -28,9 +28,9 @@ pub trait Drive: Send + Sync {
     /// How long [`run`](Self::run) can take: queueing, connecting, sending and reading the response. 30 s
     /// by default.
     ///
-    /// The driver must keep to it, for it knows whether anything was sent; a second later the session
-    /// gives the request up, and its outcome is not known. A worker that finds the in-renewal marker of a
-    /// dead one waits this long before it sends the same refresh token again.
+    /// The driver must enforce this limit, because it knows whether anything was sent; a second later the session gives
+    /// up the request, and its outcome is unknown. A worker that finds the in-flight marker of a crashed one waits this
+    /// long before it sends the same refresh token again.
     fn longest(&self) -> Duration {
         Duration::from_secs(30)
     }

@@ -18,7 +18,7 @@ impl Session {
         self
     }
 
-    /// Whether no caller holds it, and its tokens are stored. A task that renews or saves holds it too; one
+    /// Whether no caller holds the session, and its tokens are stored. A task that renews or saves holds it too; one
     /// whose runtime has ended does not, and may leave tokens that only this session has.
     pub(crate) fn is_idle(&self) -> bool {
         Arc::strong_count(&self.0) == 1 && self.0.state().keeper.is_stored()

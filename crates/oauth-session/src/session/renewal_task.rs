@@ -36,8 +36,7 @@ pub(super) fn spawn(runtime: &tokio::runtime::Handle, task: Option<RenewalTask>)
     }
 }
 
-/// A renewal under way. Dropping it publishes its outcome, after a panic or a shutdown of the runtime
-/// too.
+/// A renewal under way. Dropping it publishes its outcome, also after a panic or a shutdown of the runtime.
 pub(super) struct RenewalTask {
     session: Arc<Inner>,
     pub(super) renewal: SharedRenewal,
@@ -113,7 +112,7 @@ impl RenewalTask {
             let trouble = state.keeper.last_error().cloned();
             (standing, told, trouble, state.keeper.is_stored())
         };
-        // A caller whose token is good gets no error.
+        // A caller whose token is valid gets no error.
         let error = outcome.as_ref().err().or(trouble.as_ref());
         match (standing, error) {
             (Standing::Ended, Some(error)) if told != standing => {
@@ -163,8 +162,8 @@ impl Drop for SavingLater<'_> {
 }
 
 impl Inner {
-    /// Retries the save of unsaved tokens until they are stored, whether or not anybody asks: nobody else
-    /// has them.
+    /// Retries the save of unsaved tokens until they are stored, even without a caller, because no other worker has
+    /// them.
     async fn save_later(self: Arc<Self>) {
         {
             let mut state = self.state();

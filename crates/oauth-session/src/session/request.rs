@@ -1,4 +1,4 @@
-//! Runs a token request: bounds its time, and extends the lease meanwhile.
+//! Runs a token request: bounds its time, and extends the lease in the meantime.
 
 use std::convert::Infallible;
 use std::future::{pending, poll_fn};
@@ -21,8 +21,8 @@ use crate::observe::GrantEvent;
 const GRACE: Duration = Duration::from_secs(1);
 
 impl Inner {
-    /// Runs the exchange within the driver's limit. Meanwhile the lease is extended: it is short, so that
-    /// a worker that dies here does not delay others.
+    /// Runs the exchange within the driver's limit. In the meantime the lease is extended: it is short, so that a
+    /// worker that crashes here does not delay others.
     pub(super) async fn run(&self, exchange: Boxed<Tokens>) -> Result<Tokens, Error> {
         let extension = self.state().keeper.lease_extension();
         let limit = self.driver.longest().saturating_add(GRACE);

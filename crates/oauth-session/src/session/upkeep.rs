@@ -58,7 +58,7 @@ pub(super) fn look_after(runtime: &tokio::runtime::Handle, session: &Arc<Inner>)
 }
 
 impl UpkeepTask {
-    /// How long to sleep; nothing if there is nothing to do any more.
+    /// How long to sleep; `None` if there is nothing more to do.
     fn pause(&self) -> Option<Duration> {
         let session = self.0.upgrade()?;
         let now = clock::now().ok()?;
@@ -71,8 +71,8 @@ impl UpkeepTask {
 }
 
 impl Inner {
-    /// Publishes the token of a new session. One that has to be looked after has the first caller take the longer way:
-    /// it is looked after on the runtime of that caller.
+    /// Publishes the token of a new session. If the session needs upkeep, the first caller does not use the cached
+    /// token, so that the upkeep runs on the runtime of that caller.
     pub(super) fn publish_at_first(&self) {
         let state = self.state();
         let is_tended = |now| state.keeper.upkeep_after(now).is_some();
@@ -81,7 +81,7 @@ impl Inner {
         }
     }
 
-    /// Does what is to be done now; the renewal, if there is one.
+    /// Performs the upkeep that is due now; returns the renewal, if there is one.
     fn upkeep(self: &Arc<Self>) -> Option<SharedRenewal> {
         let runtime = runtime().ok()?;
         loop {
@@ -107,7 +107,7 @@ impl Inner {
 }
 
 impl Session {
-    /// Keeps the grant of this record alive if that is due by now; whether a renewal was made for it.
+    /// Keeps the grant of this record alive if that is due by now; returns whether it was renewed.
     pub(crate) async fn keep_alive(&self, store: &dyn Store, key: &str) -> Result<bool, Error> {
         self.refresh_from(store, key).await?;
         match self.0.upkeep() {

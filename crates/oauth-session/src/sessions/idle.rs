@@ -19,7 +19,7 @@ const ABREAST: usize = 8;
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Idle {
-    /// How many were renewed, here or by another worker meanwhile.
+    /// How many were renewed, here or by another worker in the meantime.
     pub renewed: usize,
     /// Those that could not be renewed, by the keys of their records.
     pub failed: Vec<(String, Error)>,
@@ -30,7 +30,7 @@ pub struct Idle {
 enum Wanted {
     /// Its access token expired long ago.
     Token,
-    /// Its refresh token ends unused.
+    /// Its unused refresh token is about to expire.
     KeptAlive,
 }
 
@@ -43,12 +43,12 @@ impl Sessions {
     /// used since: with many servers, a refresh token expires if it is not used for some weeks. One pass
     /// over the keys that are due in the store; call it now and then, from any number of workers.
     ///
-    /// With [`Policy::keep_alive`](oauth_core::flow::keeper::Policy::keep_alive), it also renews those whose server says
-    /// when the refresh token ends unused, if that is near. A session in memory does so by itself; here it is done
-    /// for all others.
+    /// With [`Policy::keep_alive`](oauth_core::flow::keeper::Policy::keep_alive), it also renews those whose server
+    /// says when an unused refresh token expires, if that is soon. A session in memory does so itself; this covers all
+    /// others.
     ///
     /// # Errors
-    /// `misuse.not_supported` of a store that does not know what is due; `lost` at endpoint `store`.
+    /// `misuse.not_supported` for a store that does not know what is due; `lost` at endpoint `store`.
     pub async fn renew_idle(&self, unused: Duration) -> Result<Idle, Error> {
         let now = clock::now()?;
         let mut idle = Idle::default();
@@ -94,7 +94,8 @@ impl Sessions {
         }
     }
 
-    /// Renews one, if it belongs to this client and has to be; whether it was, here or by another worker.
+    /// Renews one grant, if it belongs to this client and is due; returns whether it was renewed, here or by another
+    /// worker.
     async fn renew_one(&self, key: &str, wanted: Wanted) -> Result<bool, Error> {
         let Some(summary) = self.summary(key).await? else {
             return Ok(false);

@@ -25,8 +25,8 @@ impl Sessions {
     /// them no longer than they are fresh.
     ///
     /// # Errors
-    /// That of the revocation, if the tokens could not be revoked: the record is removed all the same. `lost` at
-    /// endpoint `store` if that could not be done. A server without a revocation endpoint is not an error.
+    /// That of the revocation, if the tokens could not be revoked: the record is removed anyway. `lost` at endpoint
+    /// `store` if the record could not be removed. A server without a revocation endpoint is not an error.
     pub async fn log_out(&self, id: &GrantId) -> Result<(), Error> {
         let session = self.get(id);
         let key = session.key().unwrap_or_default().to_owned();

@@ -1,6 +1,6 @@
 //! The contract of [`Store`], as tests to run against any store.
 //!
-//! A store has only a few verbs, but a fault in one shows only when two workers meet, or one dies. Pass
+//! A store has only a few methods, but a fault in one shows only when two workers interfere, or one crashes. Pass
 //! some handles on one store to [`assert()`], in a test of your own:
 //!
 //! ```
@@ -18,8 +18,8 @@
 //! wait in real time for short leases to expire, and need a tokio runtime with a clock; on a runtime with
 //! several threads their workers meet more often.
 //!
-//! [`scan`](Store::scan) and [`due`](Store::due) are checked of a store that has them: their cases hold
-//! for one that answers `misuse.not_supported`. So is the end of records: a store may keep them instead.
+//! [`scan`](Store::scan) and [`due`](Store::due) are checked only if the store has them: their cases pass for one that
+//! returns `misuse.not_supported`. The same applies to the expiry of records: a store may keep them instead.
 
 mod expiry;
 mod harness;
@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// What the case demands of the store.
+    /// What the case requires of the store.
     pub case: &'static str,
     /// Success, or what happened instead.
     pub outcome: Result<(), String>,

@@ -16,33 +16,32 @@ use super::{
     next,
 };
 
-/// What a record's file says it is.
+/// The format name in a record's file.
 const FORMAT: &str = "oauth-core grant 1";
 
 /// The ending of a record's file.
 pub(super) const RECORD: &str = "json";
 
-/// Records in a folder, one file each, for all processes of one person on one machine.
+/// Records in a folder, one file each, for all processes of one user on one machine.
 ///
 /// A record is JSON, `{"format": "oauth-core grant 1", "version": 3, "record": "..."}`, in a file
-/// that only its owner may read (0600). Where it is known when the grant should be renewed, that stands
-/// there too, as `"due"` in seconds since 1970: to find what is due, every file is read. So does `"until"`, when it
-/// ends: some that have are deleted as others begin. It is replaced as a whole: written beside, forced to the
-/// disk, renamed. So a process killed anywhere, and a machine that loses its power, leave the old
-/// record or the new one. Between two of its verbs a store holds nothing open.
+/// that only its owner may read (0600). If it is known when the grant should be renewed, the file also contains that,
+/// as `"due"` in seconds since 1970: to find what is due, every file is read. It also contains `"until"`, when the
+/// record expires: some expired records are deleted when others are added. A record is replaced as a whole: written to
+/// another file, synced to the disk, renamed. So a process that is killed anywhere, or a machine that loses power,
+/// leaves either the old record or the new one. Between two calls a store holds nothing open.
 ///
-/// Each verb holds an operating system's lock on one of the folder's sixteen lock files, and no
-/// longer than that: it ends with the process, however that ends. A lease is a small file with the
-/// name of the holder, when it was taken, and when it expires by the machine's clock. If the clock was
-/// set back meanwhile, the lease begins again when that is first seen, so that it neither expires early
-/// nor lasts forever.
+/// Each call holds a lock of the operating system on one of the folder's sixteen lock files, and only during the call:
+/// the lock ends with the process, however that ends. A lease is a small file with the name of the holder, when it was
+/// acquired, and when it expires by the machine's clock. If the clock has been set back in the meantime, the lease
+/// begins again when that is first noticed, so that it neither expires early nor lasts forever.
 ///
-/// A file that is not of this store is refused, as is a file or folder that others could have written:
+/// A file that does not belong to this store is refused, as is a file or folder that others could have written:
 /// - `stored.malformed`: a record that is cut, empty, or something else. It is not overwritten:
 ///   [`remove`](Self::remove) it, and log in again;
 /// - `misuse.setup`: a symbolic link, another user's file, one that others may read or write (its
-///   tokens may be known to them), a folder that others may write to, or that lies in one where
-///   others could put another in its place. [`open`](Self::open) shares it with a group.
+///   tokens may be known to them), a folder that others may write to, or that is in one where others could replace it.
+///   [`open`](Self::open) shares it with a group.
 ///
 /// Use a local file system: network file systems keep neither locks nor the order of writes well
 /// enough. On Windows, files are as private as the folder they are in, and a power cut may undo the
@@ -76,22 +75,22 @@ struct Reading {
     record: String,
 }
 
-/// What a file holds.
+/// The content of a record's file.
 pub(super) struct Kept {
     pub(super) entry: Entry,
     pub(super) times: Times,
 }
 
 impl Kept {
-    /// The entry, unless it has ended.
+    /// The entry, unless it has expired.
     pub(super) fn live(self) -> Option<Entry> {
         (!self.times.is_over()).then_some(self.entry)
     }
 }
 
 impl FileStore {
-    /// The records of this folder, which is made (0700) if it is not there. What writers that were
-    /// killed have left in it is cleared away.
+    /// Opens the records of this folder, which is created (0700) if it does not exist. Files left behind by killed
+    /// writers are deleted.
     ///
     /// # Errors
     /// `misuse.setup` if others may write to the folder, or it cannot be opened.
@@ -99,12 +98,12 @@ impl FileStore {
         Self::open(folder, Access::Owner)
     }
 
-    /// As [`new`](Self::new), shared as `access` says. With [`Access::Group`] the files are made 0660
-    /// and the folder 2770, and another's file is taken if it is of the folder's group. All others are
-    /// refused as usual.
+    /// The same as [`new`](Self::new), shared as `access` says. With [`Access::Group`] the files are created with mode
+    /// 0660 and the folder with 2770, and another user's file is accepted if it belongs to the folder's group. All
+    /// others are refused as usual.
     ///
     /// # Errors
-    /// As [`new`](Self::new); `misuse.setup` too if this process is not in the folder's group, if the
+    /// Those of [`new`](Self::new); also `misuse.setup` if this process is not in the folder's group, if the
     /// group may not write to the folder, or if what is made in the folder would be another group's
     /// (the setgid bit is not set).
     pub fn open(folder: impl Into<PathBuf>, access: Access) -> Result<Self, Error> {
@@ -113,7 +112,7 @@ impl FileStore {
         Ok(Self(Arc::new(folder)))
     }
 
-    /// The keys of all records, sorted. They are names only: no record is read.
+    /// The keys of all records, sorted. Only names are listed: no record is read.
     ///
     /// # Errors
     /// `misuse.setup` or `lost` if the folder cannot be read.
@@ -122,7 +121,7 @@ impl FileStore {
         blocking(move || folder.keys(RECORD)).await
     }
 
-    /// Does something under the lock of this key.
+    /// Does some work under the lock of this key.
     fn work<T, F>(&self, key: &str, work: F) -> impl Future<Output = Result<T, Error>> + use<T, F>
     where
         T: Send + 'static,
@@ -137,14 +136,14 @@ fn read(locked: &Locked<'_>) -> Result<Option<Entry>, Error> {
     Ok(kept(locked)?.and_then(Kept::live))
 }
 
-/// What is there, if it has ended too.
+/// The stored record, even if it has expired.
 fn kept(locked: &Locked<'_>) -> Result<Option<Kept>, Error> {
     let bytes = locked.read(RECORD)?;
     let kept = bytes.map(|bytes| decoded(&bytes, &locked.name(RECORD)));
     Ok(locked.removed()?.newer_than(kept.transpose()?))
 }
 
-/// The times of a record: one that cannot be read tells anyone who asks for it.
+/// The times of a record: `None` if it cannot be read, which is reported when it is loaded.
 fn times(bytes: &Secret<Vec<u8>>) -> Option<Times> {
     let kept = decoded(bytes, RECORD).ok()?;
     (!kept.entry.is_removed()).then_some(kept.times)
@@ -157,13 +156,13 @@ fn save(
     times: Times,
 ) -> Result<Saved, Error> {
     let kept = kept(locked)?;
-    // The version of what has ended is not given twice.
+    // The version of an expired record is not used again.
     let last = kept.as_ref().map_or(0, |kept| kept.entry.version);
     let stored = kept.and_then(Kept::live).map_or(0, |entry| entry.version);
     let Some(next) = next(last).filter(|_| stored == version) else {
         return Ok(Saved::Conflict);
     };
-    // A file that says so is what removal leaves behind, and what scans do not count.
+    // A tombstone file is what a removal leaves, and scans do not list it.
     if record.expose().is_empty() {
         let next = locked.mark_removed(last)?;
         locked.remove(RECORD)?;
@@ -174,7 +173,7 @@ fn save(
     Ok(Saved::At(next))
 }
 
-/// What the file of this name holds.
+/// Decodes the file of this name.
 pub(super) fn decoded(bytes: &Secret<Vec<u8>>, name: &str) -> Result<Kept, Error> {
     let broken = |what: &str| malformed(&format!("{name}: {what}"));
     let stored: Reading =
@@ -230,7 +229,7 @@ impl Store for FileStore {
         let saved = self.work(key, move |locked| save(locked, &record, version, times));
         Box::pin(async move {
             let saved = saved.await?;
-            // Sessions that begin are the ones that end: each takes some that have with it.
+            // Records that expire are those of sessions: each new one deletes some expired ones.
             if version == 0 && times.until.is_some() {
                 let folder = Arc::clone(&self.0);
                 blocking(move || folder.sweep_ended()).await?;
@@ -248,7 +247,7 @@ impl Store for FileStore {
         Box::pin(async move {
             let work = self.work(key, |locked| {
                 locked.remove_lease()?;
-                // One that cannot be read is gone all the same.
+                // One that cannot be read is removed anyway.
                 let kept = kept(locked).ok().flatten();
                 let version = kept.as_ref().map_or(0, |kept| kept.entry.version);
                 let is_over = kept.is_some_and(|kept| kept.times.is_over());
@@ -293,8 +292,7 @@ impl Store for FileStore {
     }
 }
 
-/// Does work that blocks. Once begun within a runtime it goes on to its end, whether or not the
-/// caller waits for it.
+/// Does work that blocks. Once begun within a runtime it runs to its end, even if the caller does not wait for it.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {

@@ -37,7 +37,7 @@ const TEMP: &str = "tmp";
 pub(super) struct Folder {
     path: PathBuf,
     trusted: Trusted,
-    /// Which records were looked at whether they have ended.
+    /// How many records have been checked for expiry: the position of the next check.
     swept: AtomicUsize,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Locked<'a> {
 
 impl Folder {
     pub(super) fn open(path: PathBuf, access: Access) -> Result<Self, Error> {
-        // As long as it is relative, it means another folder after a change of directory.
+        // A relative path would mean another folder after a change of directory.
         let path = std::path::absolute(&path).map_err(|error| failed("the folder", error))?;
         let trusted = make(&path, access)?;
         Ok(Self {
@@ -114,7 +114,7 @@ impl Folder {
         self.forget_removed()
     }
 
-    /// The keys that have a file of this ending, sorted.
+    /// The keys that have a file with this extension, sorted.
     pub(super) fn keys(&self, ending: &str) -> Result<Vec<String>, Error> {
         let names = self.names()?;
         let mut keys: Vec<_> = names
@@ -154,7 +154,7 @@ impl Folder {
         let broken = |error| failed("the folder", error);
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.path).map_err(broken)? {
-            // A name that is not UTF-8 is not of this store.
+            // A name that is not UTF-8 does not belong to this store.
             names.extend(entry.map_err(broken)?.file_name().into_string());
         }
         Ok(names)
@@ -162,7 +162,7 @@ impl Folder {
 }
 
 impl Locked<'_> {
-    /// The name of the key's file of this ending.
+    /// The name of the key's file with this extension.
     pub(super) fn name(&self, ending: &str) -> String {
         format!("{PREFIX}{}.{ending}", self.name)
     }
@@ -187,7 +187,7 @@ impl Locked<'_> {
         let written = self.write_temp(&temp, bytes, ending);
         let renamed = written.and_then(|()| fs::rename(self.path(&temp), self.path(ending)));
         if let Err(error) = renamed {
-            // It holds what may not be stored anywhere else; that it cannot be written is told.
+            // A file with secrets must not be left behind; the write error is returned.
             self.remove(&temp)?;
             return Err(failed(&name, error));
         }
@@ -213,7 +213,7 @@ impl Locked<'_> {
         Ok(())
     }
 
-    /// Removes the file, whatever it is; whether it was there.
+    /// Removes the file, whatever it is, and returns whether it was there.
     pub(super) fn remove(&self, ending: &str) -> Result<bool, Error> {
         match fs::remove_file(self.path(ending)) {
             Ok(()) => Ok(true),
@@ -231,7 +231,7 @@ impl Drop for Locked<'_> {
     }
 }
 
-/// Creates a folder, unless it exists, and checks its owner: whose files are trusted in it.
+/// Creates a folder, unless it exists, and checks its owner; returns whose files are trusted in it.
 pub(super) fn make(path: &Path, access: Access) -> Result<Trusted, Error> {
     let name = path.to_string_lossy();
     let broken = |error| failed(&name, error);
@@ -256,9 +256,8 @@ fn stripe(key: &str) -> u8 {
     hash >> 4
 }
 
-/// A key as part of a file's name, so that any two keys differ also where names have no case, and
-/// none leads out of the folder: lower-case letters, digits, `-` and `_` as they are, other bytes as
-/// `%` and two hexadecimal digits.
+/// A key as part of a file's name, so that any two keys differ even if names are case-insensitive, and none leads out
+/// of the folder: lower-case letters, digits, `-` and `_` as they are, other bytes as `%` and two hexadecimal digits.
 fn encoded(key: &str) -> Result<String, Error> {
     let mut name = String::with_capacity(2 * key.len());
     for byte in key.bytes() {
@@ -274,7 +273,7 @@ fn encoded(key: &str) -> Result<String, Error> {
     Ok(name)
 }
 
-/// The key and the ending in the name of a file of this store.
+/// The key and the extension in the name of a file of this store.
 fn parse_file_name(name: &str) -> Option<(String, String)> {
     let (name, ending) = name.strip_prefix(PREFIX)?.split_once('.')?;
     let mut parts = name.split('%');
@@ -285,7 +284,7 @@ fn parse_file_name(name: &str) -> Option<(String, String)> {
         bytes.extend(rest.bytes());
     }
     let key = String::from_utf8(bytes).ok()?;
-    // Other names may read alike.
+    // Other names may decode to the same key.
     let is_ours = encoded(&key).is_ok_and(|encoded| encoded == name);
     is_ours.then(|| (key, ending.to_owned()))
 }
@@ -294,7 +293,7 @@ fn named(name: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{name}: {error}"))
 }
 
-/// An error of something that was certainly not done.
+/// The error of an operation that was certainly not carried out.
 pub(super) fn failed(name: &str, error: io::Error) -> Error {
     use io::ErrorKind::{
         AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem,
@@ -360,7 +359,7 @@ mod tests {
         assert_eq!(error.code(), "misuse.setup");
     }
 
-    /// Every process must take the same lock, whatever version of this library it was built with.
+    /// Every process must use the same lock, whatever version of this library it was built with.
     #[test]
     fn stripes_never_change() {
         assert_eq!(stripe(""), 0);

@@ -1,4 +1,4 @@
-//! The store in the keyring of the operating system, for the processes of one person.
+//! The store in the keyring of the operating system, for the processes of one user.
 
 #[cfg(feature = "seal")]
 mod key;
@@ -24,21 +24,19 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Records in the operating system's keyring: the Secret Service (GNOME, KDE, and others) on Linux
 /// and the BSDs, the keychain on macOS, the credential manager on Windows.
 ///
-/// A keyring can set a secret and read it, and no more: it knows no "if nobody else did", and no
-/// lease. Both are done here, as by [`FileStore`](super::FileStore), in a folder of small files: a
-/// lock is held there while a record is compared and set, and leases are kept there. So all
-/// processes that share records must name the same folder and the same service. The folder holds no
-/// secrets.
+/// A keyring can only set and read a secret: it has neither a conditional write nor a lease. Both are implemented here,
+/// as in [`FileStore`](super::FileStore), in a folder of small files: a lock is held there while a record is compared
+/// and set, and leases are stored there. So all processes that share records must name the same folder and the same
+/// service. The folder holds no secrets.
 ///
-/// A record is what `FileStore` writes into a file, under the name of the service and the key. Some
-/// keyrings take no large secrets, Windows' no more than 2560 bytes, which many tokens pass:
-/// `misuse.setup` says so, and nothing is stored. What works everywhere is one key in the keyring
-/// (`seal_key`), and files sealed with it (`Sealed`).
+/// A record is what `FileStore` writes into a file, under the name of the service and the key. Some keyrings accept no
+/// large secrets, that of Windows at most 2560 bytes, which many tokens exceed: the error is then `misuse.setup`, and
+/// nothing is stored. One key in the keyring (`seal_key`), and files sealed with it (`Sealed`), work everywhere.
 ///
-/// Keyrings list nothing, so this store has neither [`scan`](Store::scan) nor [`due`](Store::due).
+/// Keyrings cannot be listed, so this store has neither [`scan`](Store::scan) nor [`due`](Store::due).
 ///
-/// Where no keyring can be reached, within 5 s, it is `misuse.setup`. One that is locked may ask the person to unlock it; until then the verb waits, and those of
-/// other processes on the same record fail as `lost` after some seconds.
+/// If no keyring can be reached within 5 s, the error is `misuse.setup`. A locked one may ask the user to unlock it;
+/// until then the call waits, and those of other processes on the same record fail as `lost` after some seconds.
 #[derive(Clone)]
 pub struct KeyringStore {
     folder: Arc<Folder>,
@@ -47,14 +45,14 @@ pub struct KeyringStore {
 }
 
 struct Keyring {
-    /// Where it comes from, if not from the platform.
+    /// The keyring, if it is not that of the platform.
     given: Option<Arc<CredentialStore>>,
     open: Mutex<Option<Arc<CredentialStore>>>,
 }
 
 impl KeyringStore {
-    /// The platform's keyring, and this folder for locks and leases, which is made (0700) if it is
-    /// not there. Whether there is a keyring is seen later.
+    /// Uses the platform's keyring, and this folder for locks and leases, which is created (0700) if it does not exist.
+    /// Whether there is a keyring is only checked later.
     ///
     /// # Errors
     /// `misuse.setup` if others may write to the folder, or it cannot be opened.
@@ -62,10 +60,10 @@ impl KeyringStore {
         Self::open(folder.into(), None)
     }
 
-    /// As [`new`](Self::new), over any keyring that `keyring-core` knows.
+    /// The same as [`new`](Self::new), over any keyring that `keyring-core` supports.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// Those of [`new`](Self::new).
     pub fn over(keyring: Arc<CredentialStore>, folder: impl Into<PathBuf>) -> Result<Self, Error> {
         Self::open(folder.into(), Some(keyring))
     }
@@ -90,7 +88,7 @@ impl KeyringStore {
         self
     }
 
-    /// Does something with a key's item under its lock.
+    /// Does some work with a key's item under its lock.
     fn work<T, F>(&self, key: &str, work: F) -> impl Future<Output = Result<T, Error>> + use<T, F>
     where
         T: Send + 'static,
@@ -103,7 +101,7 @@ impl KeyringStore {
             let item = keyring.build(&store.service, &key, None).map_err(failed)?;
             let done = work(&locked, &item);
             if done.is_err() {
-                // The connection to it may be what broke.
+                // The connection to the keyring may be broken.
                 store.keyring.forget();
             }
             done
@@ -132,7 +130,7 @@ impl Keyring {
 fn reached() -> Result<Arc<CredentialStore>, Error> {
     let nowhere = |why: &str| setup(&format!("no keyring can be reached: {why}"));
     let (tell, told) = sync_channel(1);
-    // A bus that takes a connection and says nothing would be waited for without end.
+    // A bus that accepts a connection and never answers would otherwise be waited for forever.
     let asking = thread::Builder::new().name("oauth-keyring".to_owned());
     asking
         .spawn(move || tell.send(platform()))
@@ -180,7 +178,8 @@ fn read(locked: &Locked<'_>, item: &Item) -> Result<Option<Entry>, Error> {
     Ok(kept(locked, item)?.and_then(Kept::live))
 }
 
-/// What is there, if it has ended too: nobody deletes that, for the items of a keyring cannot be listed.
+/// The stored record, even if it has expired: expired ones are not deleted, because the items of a keyring cannot be
+/// listed.
 fn kept(locked: &Locked<'_>, item: &Item) -> Result<Option<Kept>, Error> {
     let kept = match item.get_secret() {
         Ok(bytes) => Some(decoded(&Secret::new(bytes), "the keyring")?),
@@ -198,13 +197,13 @@ fn save(
     times: Times,
 ) -> Result<Saved, Error> {
     let kept = kept(locked, item)?;
-    // The version of what has ended is not given twice.
+    // The version of an expired record is not used again.
     let last = kept.as_ref().map_or(0, |kept| kept.entry.version);
     let stored = kept.and_then(Kept::live).map_or(0, |entry| entry.version);
     let Some(next) = next(last).filter(|_| stored == version) else {
         return Ok(Saved::Conflict);
     };
-    // A keyring cannot be listed, so what is due is never asked for.
+    // A keyring cannot be listed, so the due time is never used.
     let bytes = encoded(record, next, Times { due: None, ..times })?;
     item.set_secret(bytes.expose()).map_err(failed)?;
     locked.unmark_removed()?;
@@ -239,7 +238,7 @@ impl Store for KeyringStore {
         Box::pin(async move {
             let work = self.work(key, |locked, item| {
                 locked.remove_lease()?;
-                // One that cannot be read is gone all the same.
+                // One that cannot be read is removed anyway.
                 let kept = kept(locked, item).ok().flatten();
                 locked.mark_removed(kept.map_or(0, |kept| kept.entry.version))?;
                 match item.delete_credential() {
@@ -260,7 +259,7 @@ fn setup(what: &str) -> Error {
     Error::from(Misuse::Setup).at_endpoint(ENDPOINT).about(what)
 }
 
-/// Some of these hold the secret itself, so none is handed on.
+/// Some of these errors contain the secret itself, so none is passed on.
 fn failed(error: KeyringError) -> Error {
     let lost = |cause: Cause| Error::lost(cause).at_endpoint(ENDPOINT);
     match error {

@@ -15,18 +15,18 @@ use super::{
 
 /// Records in the memory of this process, for all its threads and tasks. Clones share them.
 ///
-/// To find what is due takes a look at every record.
+/// To find what is due, every record is checked.
 #[derive(Clone, Default)]
 pub struct Memory(Arc<Mutex<Records>>);
 
 #[derive(Default)]
 struct Records {
     grants: BTreeMap<String, Grant>,
-    /// When records end; some may have another end by now.
+    /// When records expire; some may have another expiry by now.
     ends: BTreeSet<(UnixTime, String)>,
 }
 
-/// How many records that have ended are deleted as another begins.
+/// How many expired records are deleted when another is added.
 const SWEPT: usize = 16;
 
 #[derive(Default)]
@@ -42,19 +42,19 @@ struct Held {
 }
 
 impl Memory {
-    /// An empty store.
+    /// Creates an empty store.
     pub fn new() -> Self {
         Self::default()
     }
 
     fn records(&self) -> MutexGuard<'_, Records> {
-        // Each verb changes one value in one assignment, so a panic leaves no partial change.
+        // Each method changes one value in one assignment, so a panic leaves no partial change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Records {
-    /// Deletes some of what has ended.
+    /// Deletes some expired records.
     fn sweep(&mut self) {
         for _ in 0..SWEPT {
             let Some((until, key)) = self.ends.pop_first() else {
@@ -73,7 +73,7 @@ impl Records {
 
 impl Grant {
     fn save(&mut self, record: &Secret<String>, version: u64, times: Times) -> Saved {
-        // What has ended is absent, and its version is not given twice all the same.
+        // An expired record is absent, but its version is not used again.
         let last = self.entry.as_ref().map_or(0, |entry| entry.version);
         let stored = self.entry().map_or(0, |entry| entry.version);
         let Some(version) = next(last).filter(|_| stored == version) else {
@@ -85,7 +85,7 @@ impl Grant {
         Saved::At(version)
     }
 
-    /// What is there, unless it has ended.
+    /// The record, unless it has expired.
     fn entry(&self) -> Option<&Entry> {
         self.entry.as_ref().filter(|_| !self.times.is_over())
     }

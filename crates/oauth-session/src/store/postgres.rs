@@ -28,14 +28,14 @@ use tls::Tls;
 /// How long an answer is waited for by default.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Connections of one store. A verb has one for a millisecond; more would only wait for each other
+/// The number of connections of one store. A call uses one for a millisecond; more would only wait for each other
 /// in the server.
 const CONNECTIONS: usize = 4;
 
 /// Any number that no other program uses.
 const MIGRATION: i64 = 0x6f61_7574_6863_6f72;
 
-/// What has not ended.
+/// The condition for a record that has not expired.
 macro_rules! live {
     () => {
         "(ends is null or ends > extract(epoch from clock_timestamp()))"
@@ -54,7 +54,7 @@ macro_rules! now {
     };
 }
 
-/// A row at version 0 has a lease only, and one that has ended is as absent.
+/// A row at version 0 has a lease only, and an expired one counts as absent.
 const CREATE: &str = concat!(
     "insert into oauth_core_grant as stored (key, version, record, due, ends) values ($1, ",
     now!(),
@@ -64,7 +64,7 @@ const CREATE: &str = concat!(
     where stored.version = 0 or stored.ends <= extract(epoch from clock_timestamp()) returning version"
 );
 
-/// As many as this of what has ended go as another begins; not those whose lease runs.
+/// Deletes at most this many expired records when another is added, except those with an active lease.
 const END: &str = "delete from oauth_core_grant where key in ( \
     select key from oauth_core_grant where ends <= extract(epoch from clock_timestamp()) \
         and (until is null or until <= clock_timestamp()) \
@@ -85,8 +85,8 @@ const DUE: &str =
     "select key from oauth_core_grant where due < $1 and record <> '' order by due, key limit $2";
 
 /// The clock is read once the row is locked, and not when the statement began, which may have waited for
-/// the row. If another holder has the lease, the second column says for how much longer; not if it was
-/// taken since the statement began, whose second half does not see that yet.
+/// the row. If another holder has the lease, the second column says for how much longer; not if it was acquired after
+/// the statement began, because its second half does not see that yet.
 const TAKE: &str = "with taken as ( \
         insert into oauth_core_grant as stored (key, holder, until) \
         values ($1, $2, clock_timestamp() + $3 * interval '1 microsecond') \
@@ -101,7 +101,7 @@ const TAKE: &str = "with taken as ( \
 const GIVE_BACK: &str = "update oauth_core_grant set holder = null, until = null \
     where key = $1 and holder = $2";
 
-/// What was removed stays as an empty record, also where there was none: somebody may have it.
+/// A removed record stays as an empty one, even if there was none, because a worker may still have it.
 const REMOVE: &str = concat!(
     "with removed as ( \
         update oauth_core_grant set version = greatest(version + 1, ",
@@ -130,48 +130,47 @@ type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 /// A store in a table of PostgreSQL 9.6 or newer.
 ///
-/// Each verb is one statement without a transaction around it, sent in one round trip and without
-/// a prepared statement. Nothing is set on a connection, and no startup option is sent, so that
-/// PgBouncer may stand between, in transaction mode too. The table is found as the connection's
-/// `search_path` says: [`SCHEMA`](Self::SCHEMA), which [`migrate`](Self::migrate) runs.
+/// Each call is one statement without a transaction around it, sent in one round trip and without
+/// a prepared statement. Nothing is set on a connection, and no startup option is sent, so PgBouncer can be used, also
+/// in transaction mode. The table is found as the connection's `search_path` says: [`SCHEMA`](Self::SCHEMA), which
+/// [`migrate`](Self::migrate) runs.
 ///
 /// Clones share up to four connections, or as many as [`with_connections`](Self::with_connections) says. A pool is
-/// more than a single shared connection where many grants are renewed at once, or a statement waits for a row; and it
-/// replaces what breaks, and what has become a standby. It belongs to the tokio runtime it is first used in.
+/// better than a single shared connection if many grants are renewed at once, or a statement waits for a row; and it
+/// replaces connections that break, or whose server has become a standby. It belongs to the tokio runtime in which it
+/// is first used.
 ///
-/// A statement that has no answer in time is cancelled, so that none goes on waiting in the server for
-/// a row.
+/// A statement that is not answered in time is cancelled, so that none keeps waiting for a row in the server.
 #[derive(Clone)]
 pub struct PostgresStore {
     pool: Pool,
     patience: Duration,
-    /// Only of a pool of our own.
+    /// Only for the store's own pool.
     tls: Option<Tls>,
 }
 
 impl PostgresStore {
-    /// The table of the records, for those who migrate in their own way.
+    /// The table of the records, for applications with their own migrations.
     pub const SCHEMA: &str = include_str!("postgres/schema.sql");
 
-    /// The server at this URL, `postgres://user:password@host/database`, or what else tokio-postgres
-    /// reads. With the feature `postgres-tls`, TLS is used if the server offers it, and asked for with
-    /// `sslmode=require`; in both cases the server has to show a certificate for its name that the
-    /// system trusts. Without the feature, or with `sslmode=disable`, everything is sent in the clear.
-    /// Where a standby may take over, name all hosts and `target_session_attrs=read-write`.
+    /// Uses the server at this URL, `postgres://user:password@host/database`, or any other form that tokio-postgres
+    /// reads. With the feature `postgres-tls`, TLS is used if the server offers it, and required with
+    /// `sslmode=require`; in both cases the server must present a certificate for its name that the system trusts.
+    /// Without the feature, or with `sslmode=disable`, everything is sent unencrypted. If a standby may take over, name
+    /// all hosts and `target_session_attrs=read-write`.
     ///
     /// # Errors
-    /// `misuse.setup` if it is no such URL. Whether there is a server is seen later.
+    /// `misuse.setup` if it is not such a URL. Whether there is a server is only checked later.
     pub fn new(url: &str) -> Result<Self, Error> {
         Self::with_timeout(url, PATIENCE)
     }
 
-    /// As [`new`](Self::new), waiting so long for a connection and so long for an answer, instead of
-    /// 5 s each.
+    /// The same as [`new`](Self::new), with this timeout for a connection and for an answer, instead of 5 s each.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// Those of [`new`](Self::new).
     pub fn with_timeout(url: &str, timeout: Duration) -> Result<Self, Error> {
-        // What is wrong with it could show a part of it.
+        // The parser's error could show a part of the URL.
         let mut config =
             Config::from_str(url).map_err(|_| setup("not a URL of a PostgreSQL server"))?;
         if config.get_application_name().is_none() {
@@ -194,11 +193,11 @@ impl PostgresStore {
         })
     }
 
-    /// The server that the application's own pool leads to (of deadpool-postgres 0.14), waiting so
-    /// long for a connection and so long for an answer.
+    /// Uses the application's own pool (of deadpool-postgres 0.14), with this timeout for a connection and for an
+    /// answer.
     ///
-    /// Its connections are left as they were. A statement that has no answer in time is not
-    /// cancelled, only its connection is closed: set a `statement_timeout` where that matters.
+    /// Its connections are not changed. A statement that is not answered in time is not cancelled, only its connection
+    /// is closed: set a `statement_timeout` if that matters.
     pub const fn over(pool: Pool, timeout: Duration) -> Self {
         Self {
             pool,
@@ -207,22 +206,22 @@ impl PostgresStore {
         }
     }
 
-    /// Up to so many connections at a time, one at least, for all clones.
+    /// Allows up to this many connections at a time, at least one, for all clones.
     #[must_use]
     pub fn with_connections(self, count: usize) -> Self {
         self.pool.resize(count.max(1));
         self
     }
 
-    /// Makes the table, unless it is there.
+    /// Creates the table, unless it exists.
     ///
     /// # Errors
-    /// `misuse.setup` if the user may not make tables; `lost` as for the verbs of [`Store`].
+    /// `misuse.setup` if the database user may not create tables; `lost` as for the methods of [`Store`].
     pub async fn migrate(&self) -> Result<(), Error> {
         let mut client = self.client().await?;
         let work = async {
             let transaction = client.transaction().await?;
-            // Two who make the same table at the same time can fail for each other.
+            // Two workers that create the same table at the same time can fail.
             let lock = format!("select pg_advisory_xact_lock({MIGRATION})");
             transaction.batch_execute(&lock).await?;
             transaction.batch_execute(Self::SCHEMA).await?;
@@ -235,14 +234,14 @@ impl PostgresStore {
     }
 
     async fn client(&self) -> Result<Object, Error> {
-        // A pool of the application's may have no limits of its own.
+        // The application's pool may have no timeouts.
         let client = tokio::time::timeout(self.patience * 2, self.pool.get());
         let client = client
             .await
             .map_err(|_| unsent("no connection in time".to_owned()))?;
         client.map_err(|error| match error {
             PoolError::Backend(error) if error.code().is_some() => failed(&error),
-            // Nothing was asked yet.
+            // Nothing has been sent yet.
             PoolError::Backend(error) => unsent(described(&error)),
             PoolError::Timeout(_) => unsent("no connection in time".to_owned()),
             error => unsent(error.to_string()),
@@ -255,8 +254,8 @@ impl PostgresStore {
             .map_err(|error| failed(&error))
     }
 
-    /// Asks a second time if the connection was found broken, as one is that nobody used for long:
-    /// only for what may be done twice.
+    /// Sends a statement a second time if the connection was broken, as a long unused one may be: only for statements
+    /// that may be executed twice.
     async fn again(&self, text: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, Error> {
         match self.ask(text, parameters).await? {
             Err(error) if is_broken(&error) => self.query(text, parameters).await,
@@ -275,10 +274,10 @@ impl PostgresStore {
             Ok(Ok(rows)) => Ok(Ok(rows)),
             Ok(Err(error)) => {
                 if is_broken(&error) && self.tls.is_some() {
-                    // What broke one connection broke the others that lie idle.
+                    // Whatever broke one connection has also broken the idle ones.
                     self.pool.retain(|_, _| false);
                 }
-                // A broken connection must not go back to the pool.
+                // A broken connection must not be returned to the pool.
                 drop(Object::take(client));
                 Ok(Err(error))
             }
@@ -289,15 +288,15 @@ impl PostgresStore {
         }
     }
 
-    /// Ends what a connection waits for, and then the connection: a server sees that a client is gone
-    /// only once it has something to tell it.
+    /// Cancels the statement of a connection, and then closes it: a server notices that a client is gone only when it
+    /// sends something.
     fn cancel(&self, client: Object) {
         let client = Object::take(client);
         if let Some(tls) = self.tls.clone() {
             let patience = self.patience;
             tokio::spawn(async move {
                 let cancel = client.cancel_token();
-                // Should it fail, the statement ends by itself.
+                // If this fails, the statement ends on its own.
                 let _ = tokio::time::timeout(patience, cancel.cancel_query(tls)).await;
                 drop(client);
             });
@@ -330,11 +329,11 @@ impl Store for PostgresStore {
     ) -> Answer<'a, Saved> {
         Box::pin(async move {
             let record = record.expose();
-            // What was removed is not due.
+            // A removed record is not due.
             let due = times.due.filter(|_| !record.is_empty()).map(seconds);
             let ends = times.until.filter(|_| !record.is_empty()).map(seconds);
             let rows = match i64::try_from(version) {
-                // No record ever gets there.
+                // No record ever reaches this version.
                 Err(_) | Ok(i64::MAX) => return Ok(Saved::Conflict),
                 Ok(0) => {
                     if ends.is_some() {
@@ -452,13 +451,13 @@ fn late_by(late: tokio::time::error::Elapsed) -> Error {
 
 fn is_broken(error: &tokio_postgres::Error) -> bool {
     let code = error.code();
-    // The server says goodbye as it goes down.
+    // The server announces its shutdown.
     let is_goodbye =
         code == Some(&SqlState::ADMIN_SHUTDOWN) || code == Some(&SqlState::CRASH_SHUTDOWN);
     is_standby(error) || error.is_closed() || is_goodbye || io_error(error).is_some()
 }
 
-/// Whether the server has become one that only reads, and so did nothing.
+/// Whether the server has become read-only, and so did nothing.
 fn is_standby(error: &tokio_postgres::Error) -> bool {
     error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
 }
@@ -467,7 +466,7 @@ fn io_error(error: &tokio_postgres::Error) -> Option<&std::io::Error> {
     std::error::Error::source(error)?.downcast_ref()
 }
 
-/// What the server says may hold a part of what it was asked, so only its code is told.
+/// The server's message may contain a part of the statement, so only its code is reported.
 fn failed(error: &tokio_postgres::Error) -> Error {
     let Some(code) = error.code() else {
         return Error::lost(Cause::unknown(described(error))).at_endpoint(ENDPOINT);

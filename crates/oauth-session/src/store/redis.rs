@@ -24,7 +24,7 @@ use connection::{Connections, Link, Numbered, is_broken, is_elsewhere};
 /// How long an answer is waited for by default.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Into how many places the records of a cluster are divided: more than it has primaries.
+/// The number of partitions of the records in a cluster: more than it has primaries.
 const PLACES: u32 = 64;
 
 /// The scripts are atomic: Redis runs one at a time. To Lua a number is a double, which
@@ -36,28 +36,26 @@ static LEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redi
 /// A store in Redis 5 or newer, or a compatible server.
 ///
 /// Each key is a hash of `version`, `record`, `holder` and `until` (of the lease, in microseconds of
-/// the server's clock). Beside them, a sorted set has all names by when they are due,
-/// and another those of records that end by when they do (`PEXPIREAT`). The verbs are
-/// reads and scripts. Clones share one connection, which is made when it is first needed, and belongs
-/// to the tokio runtime it was first used in. It is left, and another made, when it breaks or gives no
-/// answer, and when the server says that it is not the one to ask: `READONLY` after a failover,
-/// `LOADING`, `MOVED`, `CLUSTERDOWN`.
+/// the server's clock). In addition, a sorted set has all names by when they are due, and another has the names of
+/// expiring records by their expiry (`PEXPIREAT`). The methods are reads and scripts. Clones share one connection,
+/// which is made when it is first needed, and belongs to the tokio runtime in which it was first used. It is replaced
+/// when it breaks or gives no answer, and when the server reports that it is not the right one: `READONLY` after a
+/// failover, `LOADING`, `MOVED`, `CLUSTERDOWN`.
 ///
-/// | URL | of |
+/// | URL | server |
 /// |---|---|
 /// | `redis://user:password@host:6379/0` | one server |
 /// | `redis+sentinel://user:password@host:26379,host/primary/0` | the primary that the sentinels name, at each connection again; their own password as `?sentinel_password=` (and `sentinel_username`) |
-/// | `redis+cluster://user:password@host:6379,host` | a cluster; these nodes tell of the others |
+/// | `redis+cluster://user:password@host:6379,host` | a cluster; these nodes name the others |
 ///
-/// With the feature `redis-tls` also `rediss://`, `rediss+sentinel://` and `rediss+cluster://`, where
-/// the certificates that the system trusts are trusted. (Where the process has chosen no cryptography
-/// for rustls, aws-lc-rs is installed for it.)
+/// With the feature `redis-tls` also `rediss://`, `rediss+sentinel://` and `rediss+cluster://`, with the certificates
+/// that the system trusts. (If the process has installed no cryptography provider for rustls, aws-lc-rs is installed.)
 ///
-/// In a cluster, records are divided into 64 places, and everything of one record is in one slot.
+/// In a cluster, records are divided into 64 partitions, and everything of one record is in one slot.
 ///
-/// A record is as safe as the server: turn `appendonly` on, see that memory is no reason to evict
-/// (`maxmemory-policy noeviction`), and know that a replica that takes over may lack the last save,
-/// unless it is [waited for](Self::with_replicas). Whatever is lost there may cost a login.
+/// A record is as safe as the server: turn `appendonly` on, prevent eviction (`maxmemory-policy noeviction`), and note
+/// that a replica that takes over may lack the last save, unless it is [waited for](Self::with_replicas). Whatever is
+/// lost there may cost a login.
 #[derive(Clone)]
 pub struct RedisStore {
     place: Arc<Connections>,
@@ -66,24 +64,24 @@ pub struct RedisStore {
     replicas: usize,
 }
 
-/// After which errors a query may be sent again.
+/// The errors after which a query may be sent again.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Resend {
-    /// Only an answer that nothing was done.
+    /// Only a response that nothing was done.
     Undone,
-    /// That, and a connection that broke, as one does that was idle for long.
+    /// Also a broken connection, as one may be that was idle for long.
     Always,
 }
 
 impl RedisStore {
-    /// Redis at this URL, see above.
+    /// Uses Redis at this URL, see above.
     ///
     /// # Errors
-    /// `misuse.setup` if it is no such URL. Whether there is a server is seen later.
+    /// `misuse.setup` if it is not such a URL. Whether there is a server is only checked later.
     pub fn new(url: &str) -> Result<Self, Error> {
         #[cfg(feature = "redis-tls")]
         if url.starts_with("rediss") && rustls::crypto::CryptoProvider::get_default().is_none() {
-            // Fails if another thread has installed a provider meanwhile, which will do as well.
+            // Fails if another thread has installed a provider in the meantime, which is just as good.
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         }
         Ok(Self {
@@ -94,31 +92,31 @@ impl RedisStore {
         })
     }
 
-    /// Puts this before every key, instead of `oauth-core:grant:`.
+    /// Sets the prefix of every key, instead of `oauth-core:grant:`.
     #[must_use]
     pub fn with_prefix(mut self, prefix: impl Into<Arc<str>>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// Waits so long for a connection and so long for an answer, instead of 5 s each.
+    /// Sets the timeout for a connection and for an answer, instead of 5 s each.
     #[must_use]
     pub const fn with_timeout(mut self, timeout: Duration) -> Self {
         self.patience = timeout;
         self
     }
 
-    /// Counts a record as saved, or removed, once so many replicas have it too (`WAIT`), so that it is
-    /// not lost when one of them takes over. If they are fewer after half the timeout, that is `lost`:
-    /// it is saved at the primary, and nobody knows for how long.
+    /// Counts a record as saved, or removed, once this many replicas have it too (`WAIT`), so that it is not lost when
+    /// one of them takes over. If there are fewer after half the timeout, the error is `lost`: the record is saved at
+    /// the primary, but may be lost.
     #[must_use]
     pub const fn with_replicas(mut self, count: usize) -> Self {
         self.replicas = count;
         self
     }
 
-    /// What stands before the names of one of the places. A cluster looks at what is in braces only, so
-    /// all of a place is in one slot.
+    /// The prefix of the names in a partition. A cluster hashes only what is in braces, so all of a partition is in one
+    /// slot.
     fn before(&self, place: u32) -> String {
         match self.place.is_cluster() {
             true => format!("{}{{{place}}}:", self.prefix),
@@ -130,12 +128,13 @@ impl RedisStore {
         format!("{}{key}", self.before(place_of(key)))
     }
 
-    /// The index of a place. No record can have its name, for no key holds a U+0000.
+    /// The index of a partition. No record can have its name, because no key contains U+0000.
     fn index(&self, place: u32) -> String {
         format!("{}\0due", self.before(place))
     }
 
-    /// When the records of a place end: the server deletes those by itself, and not their names in the index.
+    /// The expiry times of the records of a partition: the server deletes the records automatically, but not their
+    /// names in the index.
     fn ends(&self, place: u32) -> String {
         format!("{}\0ends", self.before(place))
     }
@@ -148,7 +147,7 @@ impl RedisStore {
     }
 
     async fn connection(&self) -> Result<Numbered, Error> {
-        // Others may be at it; this one waits for them, and not forever.
+        // Another caller may be connecting; this one waits for it, but not forever.
         let link = self.place.link(self.patience);
         match tokio::time::timeout(self.patience * 2, link).await {
             Ok(Ok(numbered)) => Ok(numbered),
@@ -158,8 +157,8 @@ impl RedisStore {
         }
     }
 
-    /// Asks the server, and if it was found to be the wrong one, the right one. Gives the connection
-    /// too that has answered.
+    /// Sends a query to the server, and if that is the wrong one, to the right one. Also returns the connection that
+    /// has answered.
     async fn ask<T: FromRedisValue>(
         &self,
         twice: Resend,
@@ -168,7 +167,7 @@ impl RedisStore {
         let mut is_first = true;
         loop {
             let mut used = self.connection().await?;
-            // The connection has a limit for each answer; this one is for what it does not see.
+            // The connection has a limit for each answer; this one is for everything else.
             let answer = tokio::time::timeout(self.patience * 4, query.run(&mut used.link)).await;
             let Ok(answer) = answer else {
                 self.place.leave(&used).await;
@@ -190,14 +189,14 @@ impl RedisStore {
         }
     }
 
-    /// Waits until enough replicas have what was just written.
+    /// Waits until enough replicas have the last write.
     async fn replicated(&self, mut used: Numbered, name: &str) -> Result<(), Error> {
         if self.replicas == 0 {
             return Ok(());
         }
         let limit = self.patience / 2;
         let count = used.link.replicas(name, self.replicas, limit).await;
-        // It was written, so no error says here that nothing was done.
+        // It was written, so an error must not say that nothing was done.
         match count.is_ok_and(|count| count >= self.replicas) {
             true => Ok(()),
             false => {
@@ -208,7 +207,7 @@ impl RedisStore {
     }
 }
 
-/// What the server is asked.
+/// A query to the server.
 enum Query<'a> {
     Command(Cmd),
     Script(ScriptInvocation<'a>),
@@ -223,7 +222,7 @@ impl Query<'_> {
     }
 }
 
-/// The same in every version and language.
+/// The partition of a key, the same in every version and language.
 fn place_of(key: &str) -> u32 {
     // FNV-1a.
     let hash = key.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
@@ -357,7 +356,7 @@ fn unsent(why: String) -> Error {
     Error::lost(Cause::unsent(why)).at_endpoint(ENDPOINT)
 }
 
-/// Whether asking again does not help.
+/// Whether a repeated query does not help.
 fn is_refused(error: &RedisError) -> bool {
     matches!(
         error.kind(),
@@ -367,7 +366,7 @@ fn is_refused(error: &RedisError) -> bool {
     )
 }
 
-/// A server may repeat what it was asked in what it answers, so only the kind of that is told.
+/// A server may repeat a query in its answer, so only the kind of error is reported.
 fn lost(error: &RedisError) -> Error {
     if is_refused(error) {
         let code = error.code();

@@ -21,16 +21,14 @@ pub use source::{DataKey, KeySource};
 /// A store whose records are encrypted, and cannot be changed unnoticed.
 ///
 /// What is stored is JSON, `{"format": "oauth-core sealed 2", "key": "...", "over": 7, "sealed": "..."}`:
-/// the id of the key, the version it was saved over, and in base64url a nonce and the name and the record
-/// in XChaCha20-Poly1305. Its name in the store and the version are sealed with it, so a record that
-/// somebody moved to another name, or put at a version that is not after its own, is refused as one that
-/// was changed. Versions, leases, and when a grant is due are not hidden; nor are names, unless
-/// [`hiding_names`](Self::hiding_names) says so. Whoever can write to the store can put an older record back
-/// at a new version, or remove one.
+/// the id of the key, the version it was saved over, and in base64url a nonce and the name and the record in
+/// XChaCha20-Poly1305. Its name in the store and the version are authenticated with it, so a record that was moved to
+/// another name, or put at a version that is not after its own, is refused as changed. Versions, leases, and when a
+/// grant is due are not hidden; nor are names, unless [`hiding_names`](Self::hiding_names) says so. An attacker who can
+/// write to the store can put an older record back at a new version, or remove one.
 ///
-/// `stored.sealed` is a record that cannot be opened: its key is not given, it was changed or moved, or
-/// it was never sealed. Give the key that its detail names. Where it is gone, a new login takes the place
-/// of the record.
+/// `stored.sealed` is a record that cannot be opened: its key is not configured, it was changed or moved, or it was
+/// never sealed. Provide the key that its detail names. If that key is lost, a new login replaces the record.
 #[derive(Clone)]
 pub struct Sealed<S> {
     store: S,
@@ -50,14 +48,14 @@ enum Plain {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Resealed {
-    /// How many records are sealed with the current key that were not.
+    /// How many records have been resealed with the current key.
     pub count: u64,
-    /// The names in the store of those that no key opens: they were left as they are.
+    /// The names in the store of records that no key opens: they were left unchanged.
     pub unopened: Vec<String>,
 }
 
 impl<S: Store> Sealed<S> {
-    /// Seals what this store keeps.
+    /// Seals the records of this store.
     pub fn new(store: S, keys: Keys) -> Self {
         Self {
             store,
@@ -67,38 +65,38 @@ impl<S: Store> Sealed<S> {
         }
     }
 
-    /// Stores records under other names, which say nothing without this key (HMAC with SHA-256). Names
-    /// are hashes, but of what may be guessed: an issuer, a client, and a person's name.
+    /// Stores records under other names, which say nothing without this key (HMAC with SHA-256). Names are hashes, but
+    /// of values that may be guessed: an issuer, a client, and a user's name.
     ///
-    /// The key cannot be changed later, for the names would: take one of its own, for a store that has
-    /// no records yet. A record that cannot be opened has no name that could be told:
-    /// [`scan`](Store::scan) and [`due`](Store::due) leave it out, and open each record they tell of.
+    /// The key cannot be changed later, because the names would change: use a separate key, for a store that has no
+    /// records yet. The name of a record that cannot be opened is unknown: [`scan`](Store::scan) and
+    /// [`due`](Store::due) leave it out, and open each record that they list.
     #[must_use]
     pub fn hiding_names(mut self, key: impl Into<Key>) -> Self {
         self.names = Some(key.into());
         self
     }
 
-    /// Reads records that were never sealed too, and seals them when they are saved next: for a store
-    /// that had records before it was sealed. Until [`reseal`](Self::reseal) has sealed them all and
-    /// this is gone again, whoever can write to the store can put a record of their own there.
+    /// Reads records that were never sealed too, and seals them when they are next saved: for a store
+    /// that had records before it was sealed. Until [`reseal`](Self::reseal) has sealed them all and this call is
+    /// removed again, an attacker who can write to the store can insert records.
     #[must_use]
     pub const fn accepting_plain(mut self) -> Self {
         self.plain = Plain::Accepted;
         self
     }
 
-    /// The store itself, for what is not a verb of [`Store`].
+    /// The store itself, for what is not a method of [`Store`].
     pub const fn get_ref(&self) -> &S {
         &self.store
     }
 
-    /// Reseals every record that is not sealed with the current key, beside workers who go on. Call it
-    /// when all of them seal with the current key; when nothing is unopened, the old keys can go.
+    /// Reseals every record that is not sealed with the current key, while workers continue. Call it once all of them
+    /// seal with the current key; if nothing is unopened, the old keys can be removed.
     ///
     /// # Errors
-    /// As for the verbs of [`Store`], and `misuse.not_supported` of a store that cannot list. Call it
-    /// again then: what was done stays.
+    /// Those of the methods of [`Store`], and `misuse.not_supported` for a store that cannot list. After an error, call
+    /// it again: resealed records stay so.
     pub async fn reseal(&self) -> Result<Resealed, Error> {
         let mut done = Resealed::default();
         let mut cursor: Option<String> = None;
@@ -134,13 +132,13 @@ impl<S: Store> Sealed<S> {
             if opened.key.as_deref() == Some(current.id()) {
                 return Ok(false);
             }
-            // A store that hides names has none that were sealed without.
+            // A store that hides names has no records that were sealed without their name.
             let name = opened.name.as_deref().unwrap_or(stored);
             let sealed = self
                 .keys
                 .seal(name, stored, &opened.record, entry.version)
                 .await?;
-            // What the store was told when it was saved is not told by it.
+            // The store does not return the times with which a record was saved.
             let times = times(&opened.record);
             let saved = self
                 .store
@@ -171,7 +169,7 @@ impl<S: Store> Sealed<S> {
         self.keys.open(stored, &entry.record, entry.version).await
     }
 
-    /// The names of what is stored under these.
+    /// The names of the records stored under these.
     async fn names(&self, stored: Vec<String>) -> Result<Vec<String>, Error> {
         if self.names.is_none() {
             return Ok(stored);
@@ -191,7 +189,7 @@ impl<S: Store> Sealed<S> {
     }
 }
 
-/// The times that a record says itself: a grant, and whatever else ends.
+/// The times in the record itself: of a grant, or of another record that expires.
 fn times(record: &Secret<String>) -> Times {
     #[derive(serde::Deserialize)]
     struct Ending {
@@ -247,7 +245,7 @@ impl<S: Store> Store for Sealed<S> {
     ) -> Answer<'a, Saved> {
         Box::pin(async move {
             let stored = self.stored(key)?;
-            // That there is nothing left is no secret, and the store itself has to see it.
+            // A tombstone is not secret, and the store itself has to recognize it.
             if record.expose().is_empty() {
                 return self.store.save(&stored, record, version, times).await;
             }

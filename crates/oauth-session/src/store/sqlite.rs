@@ -20,24 +20,23 @@ use super::{
 };
 use database::{Database, Keeping};
 
-/// Records in one file, a SQLite database, for all processes of one person on one machine.
+/// Records in one file, a SQLite database, for all processes of one user on one machine.
 ///
-/// As [`FileStore`](super::FileStore), and better where there are many grants: to find what is due, or
-/// to list a page, takes no look at every record.
+/// Like [`FileStore`](super::FileStore), and better for many grants: not every record is read to find what is due, or
+/// to list a page.
 ///
-/// Each verb is one transaction. The database is in WAL mode, so that there are two more files beside
-/// it, `-wal` and `-shm`, and each commit is forced to the disk: a process killed anywhere, and a
-/// machine that loses its power, leave the old record or the new one. What is replaced or removed is
-/// overwritten. A worker that cannot write for 10 s because others do gets an error. A lease runs by the machine's
-/// clock, and begins again if that was set back meanwhile. What was removed is forgotten after 30 days, at
-/// another removal.
+/// Each call is one transaction. The database is in WAL mode, so there are two more files, `-wal` and `-shm`, and each
+/// commit is synced to the disk: a process that is killed anywhere, or a machine that loses power, leaves either the
+/// old record or the new one. Replaced or removed data is overwritten. A worker that cannot write for 10 s because
+/// others do gets an error. A lease runs by the machine's clock, and begins again if that has been set back in the
+/// meantime. Tombstones are deleted after 30 days, at another removal.
 ///
-/// The file is made private (0600), and the folder (0700) if it is not there. A file that others could
-/// read, a folder that they could write to, and a symbolic link are refused as `misuse.setup`; a file
-/// that is no such database is `stored.malformed`; [`open`](Self::open) shares it with a group. Should somebody delete or replace the file, the next
-/// verb opens the one that is there then.
+/// The file is created private (0600), and so is the folder (0700) if it does not exist. A file that others could
+/// read, a folder that they could write to, and a symbolic link are refused as `misuse.setup`; a file that is not such
+/// a database is `stored.malformed`; [`open`](Self::open) shares it with a group. If the file is deleted or replaced,
+/// the next call opens the one that is there then.
 ///
-/// Use a local file system: WAL needs shared memory. Where a process forks, see [`across_forks`](Self::across_forks).
+/// Use a local file system: WAL needs shared memory. If a process forks, see [`across_forks`](Self::across_forks).
 /// Within a tokio runtime the work is done on its threads for blocking work, elsewhere in the thread
 /// that polls.
 #[derive(Clone)]
@@ -50,7 +49,7 @@ const SAVE: &str = "insert into oauth_core_grant (key, version, record, due, end
     values (?1, ?2, ?3, ?4, ?5) on conflict (key) do update \
     set version = excluded.version, record = excluded.record, due = excluded.due, ends = excluded.ends";
 
-/// As many as this of what has ended go as another begins; not those whose lease runs.
+/// Deletes at most this many expired records when another is added, except those with an active lease.
 const END: &str = "delete from oauth_core_grant where key in ( \
     select key from oauth_core_grant where ends <= ?1 and (until is null or until <= ?2) \
     order by ends limit 16)";
@@ -70,7 +69,7 @@ const SCAN: &str = "select key from oauth_core_grant \
 const DUE: &str = "select key from oauth_core_grant where due < ?1 order by due, key limit ?2";
 
 impl SqliteStore {
-    /// The records in this file, which is made if it is not there.
+    /// Opens the records in this file, which is created if it does not exist.
     ///
     /// # Errors
     /// `misuse.setup` if others have access to the file or its folder, or it cannot be opened;
@@ -79,29 +78,28 @@ impl SqliteStore {
         Self::open(path, Access::Owner)
     }
 
-    /// As [`new`](Self::new), shared as `access` says, as by [`FileStore::open`](super::FileStore::open):
-    /// with [`Access::Group`] the files are made 0660 and the folder 2770.
+    /// The same as [`new`](Self::new), shared as `access` says, like [`FileStore::open`](super::FileStore::open): with
+    /// [`Access::Group`] the files are created with mode 0660 and the folder with 2770.
     ///
     /// # Errors
-    /// As [`new`](Self::new), and as there.
+    /// Those of [`new`](Self::new) and of [`FileStore::open`](super::FileStore::open).
     pub fn open(path: impl Into<PathBuf>, access: Access) -> Result<Self, Error> {
         Self::keeping(Keeping::Open, path.into(), access)
     }
 
-    /// As [`new`](Self::new), and no connection is open between two verbs, as none may be when a
-    /// process forks: what SQLite knows of its locks is wrong in the child. A verb takes some
-    /// milliseconds more.
+    /// The same as [`new`](Self::new), but no connection is open between two calls, because none may be open when a
+    /// process forks: SQLite's state of its locks is wrong in the child. A call takes some milliseconds more.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// Those of [`new`](Self::new).
     pub fn across_forks(path: impl Into<PathBuf>) -> Result<Self, Error> {
         Self::open_across_forks(path, Access::Owner)
     }
 
-    /// As [`across_forks`](Self::across_forks), shared as `access` says.
+    /// The same as [`across_forks`](Self::across_forks), shared as `access` says.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// Those of [`open`](Self::open).
     pub fn open_across_forks(path: impl Into<PathBuf>, access: Access) -> Result<Self, Error> {
         Self::keeping(Keeping::Nothing, path.into(), access)
     }
@@ -110,7 +108,7 @@ impl SqliteStore {
         Ok(Self(Arc::new(Database::open(path, access, keeping)?)))
     }
 
-    /// Reads, in a transaction of its own.
+    /// Reads, in its own transaction.
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
@@ -129,7 +127,7 @@ impl SqliteStore {
     }
 }
 
-/// What ends a transaction.
+/// Why a transaction failed.
 enum Failure {
     Sqlite(rusqlite::Error),
     Ours(Error),
@@ -147,7 +145,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// What a row holds, if it has ended too.
+/// A row, even if it has expired.
 struct Row {
     version: u64,
     record: Secret<String>,
@@ -185,7 +183,7 @@ fn save(
     times: Times,
 ) -> Result<Saved, Failure> {
     let row = row(work, key)?;
-    // The version of what has ended is not given twice.
+    // The version of an expired record is not used again.
     let last = row.as_ref().map_or(0, |row| row.version);
     let live = row.filter(|row| !row.times.is_over());
     let stored = live.map_or(0, |row| row.version);
@@ -197,7 +195,7 @@ fn save(
         let seconds = (now / 1000).cast_signed();
         work.prepare(END)?.execute([seconds, now.cast_signed()])?;
     }
-    // What was removed is not due.
+    // A removed record is not due.
     let kept = |time: Option<UnixTime>| time.filter(|_| !record.expose().is_empty()).map(seconds);
     let (due, ends) = (kept(times.due), kept(times.until));
     let mut statement = work.prepare(SAVE)?;

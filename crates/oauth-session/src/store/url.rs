@@ -9,7 +9,7 @@ use oauth_core::error::{Error, Misuse};
 
 use super::{ENDPOINT, Memory, Store};
 
-/// Which store a URL names, and where it is.
+/// The store that a URL names, and its location.
 ///
 /// | URL | store |
 /// |---|---|
@@ -19,7 +19,7 @@ use super::{ENDPOINT, Memory, Store};
 /// | `file:PATH`, `file://PATH` | `FileStore`, the path being its folder |
 /// | `memory:` | [`Memory`], for one process |
 ///
-/// Paths are taken as they stand: nothing in them is decoded, and `file:///var/lib/shop` is `/var/lib/shop`.
+/// Paths are used as they are: nothing in them is decoded, and `file:///var/lib/shop` is `/var/lib/shop`.
 /// ```
 /// use oauth_session::store::StoreUrl;
 ///
@@ -46,7 +46,7 @@ impl StoreUrl {
     /// Reads the URL of a store.
     ///
     /// # Errors
-    /// `misuse.setup` for one of no store that is known. It shows nothing of the URL, which may hold a password.
+    /// `misuse.setup` for an unknown kind of store. The error shows nothing of the URL, which may hold a password.
     pub fn parse(url: &str) -> Result<Self, Error> {
         let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
         let path = rest.strip_prefix("//").unwrap_or(rest);

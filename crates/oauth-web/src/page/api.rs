@@ -51,13 +51,13 @@ pub(crate) async fn api(context: &RequestContext, name: &str) -> Result<End, Err
     })))
 }
 
-/// Ends the session because its tokens have ended, or the application asks for it.
+/// Ends the session because its grant has ended, or the application asks for it.
 pub(crate) async fn end(context: &RequestContext, session: &Session) -> End {
     crate::session_store::end(context, session).await;
     End::Pass(None)
 }
 
-/// The tokens of a session have ended, and so has the session (RFC 10017 section 6.1.2.2).
+/// Ends a session whose grant has ended (RFC 10017 section 6.1.2.2).
 pub(crate) async fn over(context: &RequestContext) -> Result<End, Error> {
     if let Found::Session(session) = current_session::session(context).await? {
         crate::session_store::end(context, &session).await;

@@ -186,7 +186,7 @@ async fn identity(
     }
 }
 
-/// The tokens that a cookie keeps: the access token alone. Concurrent requests would each use a refresh token, and
+/// The tokens that a cookie keeps: only the access token. Concurrent requests would each use a refresh token, and
 /// no API needs the rest.
 fn carried(tokens: Tokens) -> Result<Tokens, Error> {
     if tokens.token_type != TokenType::Bearer {

@@ -11,12 +11,12 @@ use crate::request_context::RequestContext;
 use crate::routes::Route;
 use crate::site_state::SiteState;
 
-/// Servers may keep it for so long, and no longer: a mistake in it ends after five minutes.
+/// How long servers may cache the document: a mistake in it is corrected after five minutes.
 const CACHING: &str = "public, max-age=300";
 
 /// # Errors
-/// `web.setup` for a document that the site cannot serve, or that lacks the callback of a provider where the site is
-/// known by it.
+/// `web.setup` for a document that the site cannot serve, or that lacks the callback of a provider that knows the site
+/// by it.
 pub(crate) fn check(site: &SiteState) -> Result<(), Error> {
     let Some(document) = &site.config.client_metadata else {
         return Ok(());
@@ -51,7 +51,7 @@ pub(crate) fn check(site: &SiteState) -> Result<(), Error> {
     Ok(())
 }
 
-/// `GET` of the document: 200, JSON, no redirect, whoever asks.
+/// `GET` of the document: 200, JSON, no redirect, for every request.
 pub(crate) fn document(context: &RequestContext) -> Reply {
     let is_head = context.request.method == Method::HEAD;
     if context.request.method != Method::GET && !is_head {

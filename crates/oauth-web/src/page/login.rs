@@ -82,7 +82,7 @@ async fn chosen(context: &RequestContext, return_to: &str) -> Result<Option<Prov
         let named = named.ok_or(ValidationFailure::WebUnknownProvider)?;
         return Ok(Some(named));
     }
-    // The requested page says more than this one.
+    // The requested page determines the provider better than this one.
     let path = return_to.split(['?', '#']).next().unwrap_or_default();
     let path = Some(path).filter(|path| path.starts_with('/'));
     let ask = ProviderQuery {
@@ -105,7 +105,7 @@ fn need(context: &RequestContext) -> Option<Need> {
     (need != Need::default()).then_some(need)
 }
 
-/// Restarts a login after a callback without a flow, once: whether a cookie comes back tells if the browser keeps
+/// Restarts a login after a callback without a flow, once: a cookie that comes back shows that the browser keeps
 /// cookies.
 async fn again(context: &RequestContext) -> Result<Reply, Error> {
     if let Found::Session(_) = current_session::session(context).await? {

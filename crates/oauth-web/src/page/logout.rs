@@ -56,7 +56,7 @@ async fn leave(context: &RequestContext, left: &mut Option<Identity>) -> Result<
         asked.put(REFERRER_POLICY, "same-origin");
         return Ok(asked);
     }
-    // Whatever happens in the store or at the provider, this browser has no session any more.
+    // Whatever happens in the store or at the provider, this browser no longer has a session.
     let ended = context.end_session()?;
     let session = match current_session::session(context).await {
         Ok(Found::Session(session)) => Some(session),

@@ -1,4 +1,4 @@
-//! `GET {prefix}/session`: what a page's script may know of the session. Never a token.
+//! `GET {prefix}/session`: what a page's script may know of the session; never a token.
 
 use http::StatusCode;
 use oauth_core::error::{Error, ValidationFailure};

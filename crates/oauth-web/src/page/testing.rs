@@ -21,7 +21,7 @@ pub(crate) async fn sign_in(context: RequestContext, identity: Identity) -> Resu
         ));
     }
     let provider = context.provider(&identity.provider).await?;
-    // As at a real sign-in: the application says whom it lets in, and no more claims are kept than it has asked for.
+    // As at a real sign-in: the application decides whom it admits, and only the claims that it has chosen are kept.
     let local = match context.io.admit(identity.clone()).await? {
         Admission::Admitted(local) => local,
         Admission::Refused(reason) => {
@@ -47,7 +47,7 @@ pub(crate) async fn sign_in(context: RequestContext, identity: Identity) -> Resu
     let cookies = match context.config().keep {
         Keep::Identity | Keep::AccessToken => callback::sealed(&context, session, None)?,
         Keep::Store => {
-            // No provider is asked for it: of one that is not known nobody is signed out from there.
+            // The client is not requested for this: without one, the logout does not continue at the provider.
             let client = context.known(&provider);
             crate::session_store::begin(&context, (&provider.id, client.as_ref()), session, None)
                 .await?

@@ -1,4 +1,4 @@
-//! The lifetimes in a token response: of the access token, of the unused refresh token, and of the person's
+//! The lifetimes in a token response: of the access token, of the unused refresh token, and of the user's
 //! authorization.
 //!
 //! <https://www.rfc-editor.org/rfc/rfc6749#section-5.1>,
@@ -16,12 +16,12 @@ use crate::token::{MAX_LIFETIME, RefreshToken, Warning};
 pub(in crate::endpoint) const REFRESH_TOKEN_TIMEOUT: &str = "refresh_token_timeout";
 pub(in crate::endpoint) const AUTHORIZATION_EXPIRES_IN: &str = "authorization_expires_in";
 
-/// The ends that a response names beside that of the access token.
+/// The expiry times that a response names besides that of the access token.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Bounds {
-    /// When the refresh token ends, if it is not used before.
+    /// When the refresh token expires, if it is not used before.
     pub(super) use_by: Option<UnixTime>,
-    /// When the authorization ends, used or not.
+    /// When the authorization ends, whether it is used or not.
     pub(super) authorization_until: Option<UnixTime>,
 }
 
@@ -65,9 +65,9 @@ impl Bounds {
         })
     }
 
-    /// The bounds of a token that was presented and stays the one: what the answer names applies to it. Of what it
-    /// does not name, the end of the authorization stands, unless the server has just shown that it was not the
-    /// end; an idle end does not, for the token was used a moment ago.
+    /// The bounds of a refresh token that was presented and stays valid: those in the response apply to it. If the
+    /// response does not name them, the end of the authorization is kept, unless the server has just shown that it was
+    /// wrong; the idle expiry is not kept, because the token has just been used.
     pub(super) fn of_kept(self, kept: &RefreshToken, now: UnixTime) -> Self {
         let before = kept.authorization_until.filter(|end| now < *end);
         let authorization_until = self.authorization_until.or(before);
@@ -81,9 +81,9 @@ impl Bounds {
     }
 }
 
-/// The lifetime that stands in a member of the server's own. A zero says there that nothing ends (Keycloak's offline
-/// tokens), and a form that cannot be read is never an error: no standard says what it has to be. The member itself
-/// stays among those that RFC 6749 does not define.
+/// The lifetime in a member of the server's own. Zero means there that nothing expires (Keycloak's offline tokens), and
+/// a malformed value is never an error, because no standard defines it. The member itself stays among those that RFC
+/// 6749 does not define.
 fn dialect_lifetime(
     object: &Object<'_>,
     member: Option<&str>,
@@ -99,7 +99,7 @@ fn dialect_lifetime(
         .map(|seconds| seconds.min(MAX_LIFETIME))
 }
 
-/// The seconds of a member that is a number, or text where texts are taken.
+/// The seconds in a member that is a number, or a string if strings are accepted.
 fn lifetime(
     member: &str,
     value: Json<'_>,
@@ -122,8 +122,8 @@ fn lifetime(
     }
 }
 
-/// Too long a life saturates; a lifetime that is no number counts as unknown, which costs one 401
-/// at the end, where refusing would cost the whole login.
+/// A lifetime that is too long saturates; one that is not a number counts as unknown, which costs one 401 at the end,
+/// whereas an error would cost the whole login.
 pub(super) fn expires_in(
     object: &mut Object<'_>,
     rules: &Rules,
@@ -139,7 +139,7 @@ pub(super) fn expires_in(
     Ok(read.filter(|&seconds| seconds > 0 || !is_forever))
 }
 
-/// The seconds until the end, where that is what a response names.
+/// The seconds until the expiry, if the response names a point in time.
 fn until_end(
     object: &mut Object<'_>,
     rules: &Rules,
@@ -154,18 +154,18 @@ fn until_end(
     end.map(|end| end.saturating_sub(now.as_secs()))
 }
 
-/// Where times in milliseconds begin: as seconds it is the year 5138.
+/// The smallest number read as milliseconds: as seconds it would be in the year 5138.
 const MILLISECONDS: u64 = 100_000_000_000;
 
-/// Whether a lifetime can only be the time of the end, in seconds since the epoch or in
-/// milliseconds: as a lifetime it would be decades, as a date it is within ten years.
+/// Whether a lifetime can only be the time of expiry, in seconds since the epoch or in milliseconds: as a lifetime it
+/// would be decades, as a date it is within ten years.
 fn is_date(seconds: u64, now: UnixTime) -> bool {
     const TEN_YEARS: u64 = 10 * 366 * 24 * 3600;
     let is_near = |at: u64| at.abs_diff(now.as_secs()) <= TEN_YEARS;
     seconds >= 1_000_000_000 && (is_near(seconds) || is_near(seconds / 1000))
 }
 
-/// A number of seconds, or the text of one.
+/// A number of seconds, or a string with one.
 pub(in crate::endpoint) fn seconds(value: &Json<'_>) -> Option<u64> {
     match value {
         Json::String(text) => seconds_in_text(text),
@@ -173,7 +173,7 @@ pub(in crate::endpoint) fn seconds(value: &Json<'_>) -> Option<u64> {
     }
 }
 
-/// Microsoft and PayPal wrote the number as text.
+/// Microsoft and PayPal wrote the number as a string.
 fn seconds_in_text(text: &str) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());

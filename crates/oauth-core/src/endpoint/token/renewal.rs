@@ -1,4 +1,4 @@
-//! Renewal of an access token with itself, at an endpoint of the provider's own.
+//! Renewal of an access token with itself, at a proprietary endpoint.
 
 use crate::endpoint::{Auth, Body, EndpointRequest};
 use crate::error::{Error, Misuse};
@@ -8,10 +8,10 @@ use crate::moment::UnixTime;
 use crate::renewal::Renewal;
 use crate::token::RefreshToken;
 
-/// What is sent for another token.
+/// The request for another token.
 ///
 /// # Errors
-/// `grant.no_refresh_token` for a token that has ended.
+/// `grant.no_refresh_token` for a token that has expired.
 pub(super) fn request(
     renewal: &Renewal,
     token: &RefreshToken,

@@ -11,8 +11,8 @@ use sha2::{Digest as _, Sha256};
 use crate::endpoint::introspection::ActiveToken;
 use crate::moment::UnixTime;
 
-/// How long the response that a token is not active is cached: long enough to spare requests for a client that sends a
-/// dead token again and again, short enough for a token that the server knows a moment later.
+/// How long the response that a token is not active is cached: long enough to save requests for a client that sends an
+/// invalid token again and again, short enough for a token that the server accepts a moment later.
 const NEGATIVE: Duration = Duration::from_secs(5);
 
 /// The hash under which the response about a token is cached, so that the token itself is not kept.
@@ -28,11 +28,11 @@ pub(super) enum Lookup {
     Known(IntrospectionResult, UnixTime),
     /// Another verification is asking the server.
     Asked,
-    /// The verification that looked has to ask the server.
+    /// The calling verification has to ask the server.
     New(LookupPermit),
 }
 
-/// The right to ask about a token, which ends with the question, however that ends.
+/// The permit to ask about a token, which ends with the request, however that ends.
 #[derive(Debug)]
 pub(super) struct LookupPermit {
     cache: Arc<AnswerCache>,
@@ -98,7 +98,7 @@ impl AnswerCache {
         })
     }
 
-    /// Keeps a response, never beyond the end of the token: "the response MUST NOT be cached beyond" its
+    /// Keeps a response, never beyond the expiry of the token: "the response MUST NOT be cached beyond" its
     /// `exp`. Returns until when it may be used.
     pub(super) fn keep(
         &self,
@@ -121,7 +121,7 @@ impl AnswerCache {
             state.by_end.insert((until, token));
             state.known.insert(token, Entry { told, made, until });
         }
-        // What ends first goes first: made-up tokens do not push out those that are good.
+        // The entry that expires first is dropped first, so that forged tokens do not displace valid ones.
         while state.known.len() > self.entries {
             state.forget_first();
         }
@@ -134,7 +134,7 @@ impl AnswerCache {
 }
 
 impl State {
-    /// The answer, and until when it may be used. A clock that was set back makes it none.
+    /// The answer, and until when it may be used. `None` if the clock has been set back.
     fn get(&mut self, token: &TokenHash, now: UnixTime) -> Option<(IntrospectionResult, UnixTime)> {
         let entry = self.known.get(token)?;
         if entry.made <= now && now < entry.until {
@@ -243,7 +243,7 @@ mod tests {
         assert!(claim.is_some(), "nobody asks yet");
         assert!(matches!(look("t"), Lookup::Asked));
         assert!(matches!(look("other"), Lookup::New(_)));
-        // The question was given up.
+        // The request was given up.
         drop(claim);
         let claim = claimed(look("t"));
         assert!(claim.is_some(), "somebody else is to ask");

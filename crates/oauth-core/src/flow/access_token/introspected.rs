@@ -46,7 +46,7 @@ impl Asking {
 }
 
 impl AccessTokenVerifier {
-    /// Asks for signed responses, and accepts no others (RFC 9701). Has no effect on a verifier that verifies the
+    /// Requests signed responses, and accepts no others (RFC 9701). Has no effect on a verifier that verifies the
     /// signatures of tokens.
     #[must_use]
     pub fn with_signed_introspection(mut self, signed: SignedResponse) -> Self {
@@ -213,7 +213,7 @@ impl fmt::Debug for Introspected {
 /// # Errors
 /// `introspection.malformed` for a response that was cut because it is too large.
 fn claims(server: &Server, told: &ActiveToken) -> Result<Claims, Error> {
-    // A member that was left out may have said that the token is bound to a key, or is no access token.
+    // A member that was left out may have said that the token is bound to a key, or is not an access token.
     if told.is_cut {
         return Err(Error::from(ProtocolViolation::IntrospectionShape).about("too large"));
     }
@@ -243,7 +243,7 @@ fn claims(server: &Server, told: &ActiveToken) -> Result<Claims, Error> {
     Ok(Claims::of_map(all))
 }
 
-/// Makes an error of the introspection request a 503, or a 500 for a misuse: the token may be good, and the client may
+/// Makes an error of the introspection request a 503, or a 500 for a misuse: the token may be valid, and the client may
 /// succeed with it later.
 fn not_the_tokens(error: Error) -> Error {
     let status = match error.kind() {

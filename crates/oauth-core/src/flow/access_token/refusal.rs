@@ -9,7 +9,7 @@ use crate::error::{ApiRefusal, Error, Misuse, ValidationFailure};
 use crate::jose::Alg;
 use crate::url::Url;
 
-/// How a token was shown: the scheme of the `Authorization` header (RFC 9110 section 11.6.2).
+/// How a token was presented: the scheme of the `Authorization` header (RFC 9110 section 11.6.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Scheme {
@@ -21,7 +21,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// Its name in a header.
+    /// The scheme's name in a header.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Bearer => "Bearer",
@@ -30,7 +30,7 @@ impl Scheme {
     }
 }
 
-/// What the challenges of an API say besides.
+/// Additional parameters of an API's challenges.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Answers {
     realm: Option<String>,
@@ -42,7 +42,7 @@ impl AccessTokenVerifier {
     /// Names a realm in every challenge (RFC 9110 section 11.5).
     ///
     /// # Errors
-    /// `form.malformed_parameter` for what is not printable ASCII.
+    /// `form.malformed_parameter` for a realm that is not printable ASCII.
     pub fn with_realm(mut self, realm: &str) -> Result<Self, Error> {
         if !realm.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
             return Err(Error::from(Misuse::ParameterValue).about("realm"));
@@ -58,7 +58,7 @@ impl AccessTokenVerifier {
         self
     }
 
-    /// Tells in every challenge that proofs by these algorithms are taken (RFC 9449 section 7.1). Verifying
+    /// Announces in every challenge that proofs by these algorithms are accepted (RFC 9449 section 7.1). Verifying
     /// them is left to the API.
     #[must_use]
     pub fn with_dpop_algs(mut self, algs: impl IntoIterator<Item = Alg>) -> Self {
@@ -66,7 +66,7 @@ impl AccessTokenVerifier {
         self
     }
 
-    /// What to answer to a request without a token: 401, and which schemes there are. "The resource server
+    /// The response to a request without a token: 401, with the supported schemes. "The resource server
     /// SHOULD NOT include an error code" (RFC 6750 section 3.1).
     pub fn refuse_missing(&self) -> ApiRefusal {
         ApiRefusal {
@@ -75,12 +75,12 @@ impl AccessTokenVerifier {
         }
     }
 
-    /// What to answer to a request whose token was shown by `scheme` and met this error.
+    /// The response to a request whose token was presented by `scheme` and failed with this error.
     pub fn refuse(&self, scheme: Scheme, error: &Error) -> ApiRefusal {
         self.refuse_code(scheme, error.code())
     }
 
-    /// [`Self::refuse`] for an error of which only the code is at hand.
+    /// The same as [`Self::refuse`], for an error of which only the code is known.
     pub fn refuse_code(&self, scheme: Scheme, code: &str) -> ApiRefusal {
         let kind = code.split_once('.').map_or(code, |(kind, _)| kind);
         let (status, error) = match kind {
@@ -89,7 +89,7 @@ impl AccessTokenVerifier {
                 (401, "insufficient_user_authentication")
             }
             "jws" | "jwt" | "access_token" => (401, "invalid_token"),
-            // The token may be good: who shows it again later may be let in.
+            // The token may be valid: the client may succeed with it later.
             "lost" | "denied" | "reply" | "jwks" | "metadata" => return without_challenge(503),
             _ => return without_challenge(500),
         };
@@ -138,7 +138,7 @@ impl AccessTokenVerifier {
     }
 }
 
-/// What the request needs that the token does not give.
+/// What the request requires and the token lacks.
 #[derive(Default)]
 struct Needed {
     scope: Option<String>,
@@ -151,7 +151,7 @@ impl Needed {
         let checks = &verifier.checks;
         let filled = |text: String| Some(text).filter(|text| !text.is_empty());
         match error {
-            // "scope" may stand in a challenge without an error, too (RFC 6750 section 3).
+            // "scope" may occur in a challenge without an error, too (RFC 6750 section 3).
             None | Some("insufficient_scope") => Self {
                 scope: filled(checks.scope.as_str().to_owned()),
                 ..Self::default()
@@ -176,7 +176,7 @@ impl Needed {
     }
 }
 
-/// The token is not at fault.
+/// A response without a challenge, because the token is not at fault.
 const fn without_challenge(status: u16) -> ApiRefusal {
     ApiRefusal {
         status,

@@ -29,7 +29,7 @@ use crate::secret::Secret;
 use crate::server::EndpointKind;
 use crate::url::Url;
 
-/// Where to send the person, and what to keep meanwhile.
+/// The URL to which to send the user, and what to keep in the meantime.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Authorization {
@@ -37,10 +37,10 @@ pub struct Authorization {
     pub url: Url,
     /// The flow, to be kept until the callback.
     pub pending: Pending,
-    /// For how many seconds the URL is good, if the server has said so.
+    /// For how many seconds the URL is valid, if the server has said so.
     pub expires_in: Option<u64>,
-    /// What to serve at the [`request_uri`](AuthorizationRequest::request_uri) before the person is sent to the
-    /// server, if there is one.
+    /// What to serve at the [`request_uri`](AuthorizationRequest::request_uri) before the user is sent to the server,
+    /// if there is one.
     pub request_object: Option<Secret<String>>,
 }
 
@@ -54,9 +54,9 @@ pub(crate) struct Begin {
 #[derive(Debug)]
 enum State {
     Fresh(Box<(AuthorizationRequest, Option<HostGeneratedValues>)>),
-    /// The host signs the request.
+    /// The host is signing the request.
     Signing(Box<Signing>),
-    /// The server's keys are fetched, to encrypt the signed request.
+    /// The server's keys are being fetched, to encrypt the signed request.
     Sealing(Box<(Call<Jwks>, Secret<String>, Signing)>),
     Pushing(Box<(Call<PushedAuthorization>, Pending)>),
     Over,
@@ -65,7 +65,7 @@ enum State {
 /// How the parameters reach the server.
 #[derive(Debug)]
 enum RequestDelivery {
-    /// Handed over first.
+    /// Pushed first.
     Pushed,
     /// Through the browser.
     Browser,
@@ -95,10 +95,10 @@ impl Begin {
     /// The whole exchange, if it needs neither the server nor the host.
     ///
     /// # Errors
-    /// `authorization.push_required` where the server has to be asked first, `misuse.setup` where the host signs or
-    /// the server's keys are to be fetched.
+    /// `authorization.push_required` if the server has to be asked first, `misuse.setup` if the host signs or the
+    /// server's keys must be fetched.
     pub(crate) fn at_once(mut self, at: &Moment) -> Result<Authorization, Error> {
-        // The person would only be shown the server's error page.
+        // The user would only see the server's error page.
         if let State::Fresh(fresh) = &self.state
             && fresh.0.is_pushed(&self.config)
         {
@@ -248,7 +248,7 @@ impl Begin {
         }
     }
 
-    /// Sends the signed request on its way.
+    /// Delivers the signed request.
     fn carry(
         &mut self,
         at: &Moment,
@@ -295,7 +295,7 @@ impl Begin {
         }))
     }
 
-    /// `form` is without `client_id`, which the client's authentication brings.
+    /// Pushes the request. `form` has no `client_id`, which the client's authentication adds.
     fn push(
         &mut self,
         at: &Moment,
@@ -347,7 +347,7 @@ fn entropy<'a>(
     Ok(values.map_or(FlowEntropy::Derived(at), FlowEntropy::Host))
 }
 
-/// Without the hash the host generates the values.
+/// Without the hash, the host must generate the values.
 #[cfg(not(feature = "sha2"))]
 fn entropy<'a>(
     _: &'a Moment,
@@ -369,7 +369,7 @@ impl Exchange for Begin {
                 self.begin(at, request, values.as_ref())
                     .map_err(at_endpoint)
             }
-            // No request is signed there.
+            // In a browser build no request is signed.
             (State::Signing(_) | State::Sealing(_), _) if IS_BROWSER_BUILD => {
                 Err(Misuse::Over.into())
             }

@@ -30,7 +30,7 @@ const KNOWN: [&str; 8] = [
     jarm::PARAMETER,
 ];
 
-/// The parameters of a callback, read but not yet judged.
+/// The parameters of a callback, parsed but not yet checked.
 #[derive(Clone)]
 pub struct Callback<'a>(Pairs<'a>);
 
@@ -39,7 +39,7 @@ impl<'a> Callback<'a> {
     pub(super) const KNOWN: [&'static str; 8] = KNOWN;
 
     /// Reads the part of the callback that `mode` names: with [`ResponseMode::FormPost`] the
-    /// callback is the form itself, else the whole URL that was called.
+    /// callback is the form itself, else the whole URL that was requested.
     ///
     /// # Errors
     /// `callback.too_large`, `callback.redirect_uri`, `callback.encoding`,
@@ -72,7 +72,7 @@ impl<'a> Callback<'a> {
         Self::of(pairs)
     }
 
-    /// Takes parameters that came another way, such as the claims of a verified JARM response.
+    /// Uses parameters that arrived another way, such as the claims of a verified JARM response.
     ///
     /// # Errors
     /// `callback.duplicate_parameter`.
@@ -101,7 +101,7 @@ impl<'a> Callback<'a> {
         found.filter(|value| !value.is_empty())
     }
 
-    /// The issuer the callback names.
+    /// The issuer that the callback names.
     pub fn issuer(&self) -> Option<&str> {
         self.get("iss")
     }
@@ -110,7 +110,7 @@ impl<'a> Callback<'a> {
         self.get("state").is_some_and(|given| state.matches(given))
     }
 
-    /// Whether it holds neither a code nor an error.
+    /// Whether the callback has neither a code nor an error.
     pub(super) fn is_empty(&self) -> bool {
         self.get("code").is_none() && self.get("error").is_none()
     }
@@ -150,7 +150,7 @@ impl<'a> Callback<'a> {
         self.get("error")
     }
 
-    /// Compares the issuer the callback names with the one the flow was sent to (RFC 9207
+    /// Compares the issuer that the callback names with the one to which the user was sent (RFC 9207
     /// section 2.4), before anything else in it is trusted. If present, it is always compared.
     pub(super) fn check_issuer(
         &self,
@@ -162,7 +162,7 @@ impl<'a> Callback<'a> {
     }
 }
 
-/// Compares every issuer a response names, in whichever way, with the expected one: all must
+/// Compares every issuer that a response names, in whatever way, with the expected one: all must
 /// agree (RFC 9207 section 2.4, with an ID Token in the front channel or a JARM response).
 ///
 /// # Errors
@@ -187,7 +187,7 @@ pub fn check_issuers<'a>(
 }
 
 impl fmt::Debug for Callback<'_> {
-    /// Names only: the values are a code and a state.
+    /// Shows only the names, because the values include a code and a state.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set()
             .entries(self.0.iter().map(|(name, _)| name))

@@ -1,5 +1,5 @@
 //! The connection contexts of a client that serves several servers, tools or tenants: a flow begun in one of them, or
-//! by one person, must not end in another.
+//! by one user, must not end in another.
 //!
 //! <https://datatracker.ietf.org/doc/html/draft-ietf-oauth-security-topics-update-03#section-2.2.2>, section 2.3
 
@@ -17,7 +17,7 @@ use crate::server::Server;
 /// The longest identifier of a context, in bytes: it becomes a part of a redirect URI.
 const LONGEST_ID: usize = 256;
 
-/// Where a callback arrived, and whose session it arrived in, as the application knows it. Neither is ever taken from
+/// Where a callback arrived, and in whose session, as the application knows it. Neither is ever taken from
 /// the callback itself or from its state.
 #[derive(Debug, Clone, Default)]
 pub struct Arrival {
@@ -26,25 +26,25 @@ pub struct Arrival {
 }
 
 impl Arrival {
-    /// In this context.
+    /// Sets the context in which the callback arrived.
     #[must_use]
     pub fn in_context(mut self, context: impl Into<String>) -> Self {
         self.context = Some(context.into());
         self
     }
 
-    /// In the session of this person. Where no session is known, say nothing: carry the callback to where there is
-    /// one first, at a fixed place (section 2.3).
+    /// Sets the user in whose session the callback arrived. If there is no session, do not call this: first forward the
+    /// callback to a fixed URL where there is one (section 2.3).
     #[must_use]
     pub fn of_user(mut self, user: impl Into<Secret<String>>) -> Self {
         self.user = Some(user.into());
         self
     }
 
-    /// Whether a flow that was begun so may end here.
+    /// Checks that a flow that was begun in `context` may end here.
     ///
-    /// "the client MUST ... compare": what was said of the one has to be said of the other, for a flow that names no
-    /// context is not one of this context.
+    /// "the client MUST ... compare": what is set for one must be set for the other, because a flow that names no
+    /// context does not belong to this context.
     pub(super) fn check(
         &self,
         context: Option<&str>,
@@ -68,21 +68,21 @@ impl Arrival {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ConnectionContext {
-    /// Its identifier, which flows are bound to: of no other context.
+    /// The unique identifier of the context, to which flows are bound.
     pub id: String,
-    /// The party that has set it up, such as a tenant.
+    /// The party that has set up the context, such as a tenant.
     pub owner: String,
     /// The issuer and the client id of its registration.
     pub registration: (String, String),
-    /// Where its flows come back to.
+    /// The redirect URI of the context's flows.
     pub redirect_uri: RedirectUri,
-    /// Whether nothing but the redirect URI tells whose callback arrives, see
+    /// Whether only the redirect URI shows to which context a callback belongs, see
     /// [`Server::needs_distinct_redirect_uri`].
     pub needs_distinct_redirect_uri: bool,
 }
 
 impl ConnectionContext {
-    /// The context in which the client of this id is used at this server, on behalf of this owner.
+    /// The context in which the client with this id is used at this server, on behalf of this owner.
     ///
     /// # Errors
     /// `context.identifier`.
@@ -108,12 +108,12 @@ impl ConnectionContext {
     }
 }
 
-/// Checks all contexts of an application, as they are configured.
+/// Checks all configured contexts of an application.
 ///
 /// # Errors
-/// `context.identifier` for two of the same name; `registration.shared` for contexts of different owners that share
-/// a client registration: what one of them is granted, the other could use; `redirect_uri.shared` for contexts that
-/// share a redirect URI where nothing else tells whose callback arrives.
+/// `context.identifier` for two with the same identifier; `registration.shared` for contexts of different owners that
+/// share a client registration: one could use what the other is granted; `redirect_uri.shared` for contexts that share
+/// a redirect URI if nothing else shows to which of them a callback belongs.
 pub fn check_contexts(contexts: &[ConnectionContext]) -> Result<(), Error> {
     let mut ids = BTreeMap::new();
     let mut registrations = BTreeMap::new();
@@ -132,7 +132,7 @@ pub fn check_contexts(contexts: &[ConnectionContext]) -> Result<(), Error> {
         if other.owner != context.owner {
             return shared(Misuse::RegistrationShared, other);
         }
-        // Whichever of them is undefended, the other's callbacks can be passed off as its own.
+        // If either is undefended, the callbacks of the other can be passed off as its own.
         let (other, is_undefended) = redirect_uris
             .entry(context.redirect_uri.as_str())
             .or_insert((context, context.needs_distinct_redirect_uri));
@@ -145,11 +145,12 @@ pub fn check_contexts(contexts: &[ConnectionContext]) -> Result<(), Error> {
 }
 
 impl RedirectUri {
-    /// The redirect URI of one context: this one, with the identifier of the context as a further segment of its path.
-    /// Register each with its server.
+    /// The redirect URI of one context: this URI with the identifier of the context as a further path segment. Register
+    /// each with its server.
     ///
     /// # Errors
-    /// `context.identifier` for one that is empty, longer than 256 bytes, or a dot segment; `redirect_uri.refused`.
+    /// `context.identifier` for an identifier that is empty, longer than 256 bytes, or a dot segment;
+    /// `redirect_uri.refused`.
     pub fn of_context(&self, id: &str) -> Result<Self, Error> {
         check_id(id)?;
         let (path, query) = match self.as_str().split_once('?') {
@@ -176,11 +177,11 @@ impl RedirectUri {
 }
 
 impl Server {
-    /// Whether each context that uses this server needs a redirect URI of its own.
+    /// Whether each context that uses this server needs its own redirect URI.
     ///
-    /// The issuer that a callback names (RFC 9207) can stand in for that, if the server says that it always names it,
-    /// and the endpoints are those of the issuer's own metadata (section 2.2.2). The other condition, that there is no
-    /// implicit grant, this client always meets.
+    /// The issuer that a callback names (RFC 9207) can replace that, if the server says that it always names it,
+    /// and the endpoints are those of the issuer's own metadata (section 2.2.2). This client always meets the other
+    /// condition, that there is no implicit grant.
     pub fn needs_distinct_redirect_uri(&self) -> bool {
         !(self.is_discovered() && self.authorization_response_iss_supported())
     }

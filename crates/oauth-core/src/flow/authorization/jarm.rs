@@ -24,11 +24,11 @@ use crate::token::id_token;
 /// The parameter that holds the JWT.
 pub(super) const PARAMETER: &str = "response";
 
-/// The claims that are the JWT's own, and no parameters of the response.
+/// The claims of the JWT itself, which are not parameters of the response.
 const OWN: [&str; 6] = ["aud", "exp", "iat", "jti", "nbf", "sub"];
 
-/// The verification of a response: its signature with the keys of the expected issuer, its claims, and then the
-/// flow's own checks of what it says.
+/// The verification of a response: its signature with the keys of the expected issuer, its claims, and then the flow's
+/// own checks of its parameters.
 pub(super) fn redemption(
     config: Arc<ClientConfig>,
     pending: Pending,
@@ -49,8 +49,7 @@ pub(super) fn redemption(
     })
 }
 
-/// The claims, once issuer, audience and time are what they have to be. "aud, exp, iss ... MUST" be there (section
-/// 2.1).
+/// The claims, once issuer, audience and times are checked. "aud, exp, iss ... MUST" be present (section 2.1).
 fn check(config: &ClientConfig, jws: &Jws, now: UnixTime) -> Result<Claims, Error> {
     let claims = Claims::parse(jws.payload())?;
     id_token::issuer(&config.server, &claims)?;
@@ -64,7 +63,7 @@ fn check(config: &ClientConfig, jws: &Jws, now: UnixTime) -> Result<Claims, Erro
     Ok(claims)
 }
 
-/// The parameters of the response, as if it had come unsigned.
+/// The parameters of the response, as if it had been unsigned.
 fn parameters(claims: &Claims) -> Result<Pairs<'_>, Error> {
     let mut pairs = Pairs::new();
     for name in Callback::KNOWN
@@ -79,14 +78,14 @@ fn parameters(claims: &Claims) -> Result<Pairs<'_>, Error> {
     Ok(pairs)
 }
 
-/// `authorization_signed_response_alg`, or what the server signs with: "If omitted, the default is RS256" (section
+/// `authorization_signed_response_alg`, or the default: "If omitted, the default is RS256" (section
 /// 3).
 fn allowed_algs(config: &ClientConfig) -> Vec<Alg> {
     let member = "authorization_signing_alg_values_supported";
     id_token::allowed(config, config.authorization_algs.as_deref(), member)
 }
 
-/// The unverified state of a response: it may only be used to find the flow.
+/// The unverified state of a response: use it only to find the flow.
 pub(super) fn claimed_state(
     config: Option<&ClientConfig>,
     response: &str,
@@ -97,7 +96,7 @@ pub(super) fn claimed_state(
     claims.text("state").ok().flatten().map(Secret::from)
 }
 
-/// Whether it is encrypted, as far as its form tells.
+/// Whether the response is encrypted, judging by its form.
 pub(super) fn is_encrypted(response: &str) -> bool {
     response.split('.').take(6).count() == 5
 }

@@ -47,20 +47,20 @@ pub struct Pending {
     pub(crate) max_age: Option<u64>,
     /// The step-up that an API requires.
     pub(crate) step_up: Option<StepUp>,
-    /// Where the flow was begun, and by whom.
+    /// The context in which the flow was begun, and the user who began it.
     pub(crate) context: Option<String>,
     pub(crate) user: Option<Secret<String>>,
-    /// Where its callback arrived. It is not stored.
+    /// Where the callback arrived. It is not stored.
     pub(crate) arrival: Arrival,
 }
 
 impl Pending {
-    /// The issuer the person was sent to.
+    /// The issuer to which the user was sent.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// The redirect URI the callback must arrive at.
+    /// The redirect URI at which the callback must arrive.
     pub const fn redirect_uri(&self) -> &RedirectUri {
         &self.redirect_uri
     }
@@ -91,7 +91,7 @@ impl Pending {
         self.is_answered(None, callback)
     }
 
-    /// [`Self::recognizes`], by a client that may have the keys of encrypted responses.
+    /// The same as [`Self::recognizes`], by a client that may have the keys of encrypted responses.
     pub(crate) fn is_answered(&self, config: Option<&ClientConfig>, callback: &str) -> bool {
         let Ok(callback) = self.read(callback) else {
             return false;
@@ -106,16 +106,16 @@ impl Pending {
         }
     }
 
-    /// Where the callback arrived, as the application knows it. A flow that was begun in a context, or by a person, can
-    /// be redeemed there alone: `callback.context` and `callback.user` are the errors of every other place, and of
-    /// none.
+    /// Sets where the callback arrived, as the application knows it. A flow that was begun in a context, or by a user,
+    /// can be redeemed only there: `callback.context` and `callback.user` are the errors for any other context or user,
+    /// and for none.
     #[must_use]
     pub fn arrived(mut self, arrival: Arrival) -> Self {
         self.arrival = arrival;
         self
     }
 
-    /// The context that the flow was begun in.
+    /// The context in which the flow was begun.
     pub fn context(&self) -> Option<&str> {
         self.context.as_deref()
     }
@@ -125,11 +125,11 @@ impl Pending {
         Callback::read(callback, &self.redirect_uri, place)
     }
 
-    /// Asks for a token for these of the requested resources alone when the code is redeemed (RFC 8707 section
-    /// 2.2): the others can be asked for with the refresh token.
+    /// Requests a token for only these of the requested resources when the code is redeemed (RFC 8707 section 2.2):
+    /// tokens for the others can be requested with the refresh token.
     ///
     /// # Errors
-    /// `resource.exceeds_grant` for one that the authorization did not ask for.
+    /// `resource.exceeds_grant` for one that the authorization did not request.
     pub fn for_resources<'a>(
         mut self,
         resources: impl IntoIterator<Item = &'a str>,
@@ -146,7 +146,7 @@ impl Pending {
         Ok(self)
     }
 
-    /// The flow as JSON. It holds the verifier: store it where secrets belong.
+    /// The flow as JSON. It contains the verifier: store it where secrets belong.
     pub fn to_json(&self) -> Secret<String> {
         let stored = Stored {
             version: 1,
@@ -180,13 +180,13 @@ impl Pending {
     /// `stored.malformed`.
     pub fn from_json(text: &str) -> Result<Self, Error> {
         let stored: Stored = json::from_text(text).ok_or(Misuse::StoredForm)?;
-        // Without its nonce, a sign-in could not tell which ID token is its own.
+        // Without its nonce, a sign-in could not recognize its own ID token.
         let has_nonce = stored
             .nonce
             .as_deref()
             .is_some_and(|nonce| !nonce.is_empty());
         let is_bound = has_nonce || !stored.scope.contains("openid");
-        // Nor may a response be accepted in a place where none was requested.
+        // Nor may a response be accepted in a part of the callback where none was requested.
         let response_type = stored.response_type.unwrap_or_default();
         let is_whole = response_type == ResponseType::Code
             || has_nonce && stored.response_mode.place(response_type) != ResponseMode::Query;
@@ -219,7 +219,7 @@ impl Pending {
         })
     }
 
-    /// Checks a callback; leads to its code and the parameters of the token request. No check can be
+    /// Checks a callback; returns its code and the parameters of the token request. No check can be
     /// skipped, and the flow is consumed whatever the result.
     pub(crate) fn accept(
         self,
@@ -272,8 +272,8 @@ impl Pending {
         // A forged error costs only this flow, which anyone who can reach the browser can end; a forged code
         // costs more.
         let is_excused = error.is_some() && rules.has(&Quirk::ErrorsWithoutIssuer);
-        // The ID token beside a code names the issuer as well, and is verified before the code is sent: a server
-        // need not say it twice (RFC 9207 section 2.4).
+        // The ID token beside a code names the issuer as well, and is verified before the code is sent: a server need
+        // not name it twice (RFC 9207 section 2.4).
         let is_vouched =
             self.response_type == ResponseType::CodeIdToken && callback.id_token().is_ok();
         let is_required = self.issuer_required && !is_excused && !is_vouched;
@@ -305,7 +305,7 @@ impl Pending {
         let details = self.token_request.named(authorization_details::PARAMETER);
         let details = details.map(|text| AuthorizationDetails::parse(text.expose()));
         let details = details.last().transpose()?;
-        // The code stands for the permissions as well, and the server may have enriched them.
+        // The code represents the permissions as well, and the server may have enriched them.
         let mut token_request = self
             .token_request
             .without(&[authorization_details::PARAMETER]);
@@ -313,7 +313,7 @@ impl Pending {
             code,
             redirect_uri: self.redirect_uri,
             code_verifier: self.code_verifier,
-            // The code stands for the scope, which is not sent again.
+            // The code represents the scope, which is not sent again.
             scope: std::mem::take(&mut token_request.scope),
         };
         let is_openid = code.scope.contains("openid");

@@ -14,14 +14,14 @@ use crate::profile::{Profile, Requirement};
 use crate::quirk::Quirk;
 use crate::server::{EndpointKind, Flag};
 
-/// A request whose parameters are known, on whichever way they go.
+/// A request whose parameters are known, however they are delivered.
 pub(super) struct Prepared {
     pub(super) form: Form,
     pub(super) pending: Pending,
 }
 
 impl AuthorizationRequest {
-    /// Whether the server gets the request before the person does.
+    /// Whether the request is pushed to the server first.
     pub(super) fn is_pushed(&self, config: &ClientConfig) -> bool {
         let required = "require_pushed_authorization_requests";
         let kind = EndpointKind::PushedAuthorizationRequest;
@@ -35,14 +35,14 @@ impl AuthorizationRequest {
             || config.profile.is_some_and(is_wanted)
     }
 
-    /// Every parameter of the request, and what to keep until the person comes back.
+    /// Every parameter of the request, and what to keep until the user returns.
     pub(super) fn prepare(
         self,
         config: &ClientConfig,
         now: UnixTime,
         entropy: &FlowEntropy<'_>,
     ) -> Result<Prepared, Error> {
-        // The person would only be shown the server's error page.
+        // The user would only see the server's error page.
         let required = "require_signed_request_object";
         if config.request_signing().is_none() && config.server.flag(required, Flag::False) {
             return Err(Misuse::RequestObjectRequired.into());
@@ -134,8 +134,8 @@ impl AuthorizationRequest {
         Ok(Prepared { form, pending })
     }
 
-    /// A token in the answer is an ID token, and stays out of the query: that is logged, and sent on as a
-    /// referrer ("the query encoding MUST NOT be used", Multiple Response Type Encoding Practices section 5).
+    /// A token in the answer is an ID token, and must stay out of the query, which is logged and sent on as a referrer
+    /// ("the query encoding MUST NOT be used", Multiple Response Type Encoding Practices section 5).
     fn check_response_type(&self) -> Result<(), Error> {
         if self.response_type == ResponseType::Code {
             return Ok(());
@@ -150,8 +150,8 @@ impl AuthorizationRequest {
         Ok(())
     }
 
-    /// Whether a login with PKCE is known to fail, and one without has other credentials. Who requires that
-    /// PKCE is advertised requires PKCE.
+    /// Whether a login with PKCE is known to fail, and the client has other credentials. A caller that requires PKCE to
+    /// be advertised requires PKCE.
     fn is_known_to_break(&self, config: &ClientConfig) -> bool {
         self.pkce_requirement == PkceRequirement::Usual
             && config.auth.is_confidential()
@@ -172,7 +172,7 @@ impl AuthorizationRequest {
     }
 }
 
-/// The parameters of a token request that are asked for at the authorization, too.
+/// The parameters of a token request that are also requested at the authorization.
 const TARGETS: [&str; 3] = ["resource", "audience", authorization_details::PARAMETER];
 
 /// Parameters this crate writes itself, or that must not be in a front-channel request.
@@ -215,7 +215,7 @@ fn check_extra(config: &ClientConfig, name: &str, value: &str) -> Result<(), Err
         .secret()
         .is_some_and(|secret| !secret.is_empty() && value.contains(secret));
     if SECRETS.contains(&name) || holds_secret {
-        // UserTesting's portal shows just this; a URL ends up in histories and logs.
+        // UserTesting's portal shows exactly this; a URL ends up in histories and logs.
         return Err(Error::from(Misuse::SecretInUrl).about(name));
     }
     let own_id = config.server.rules().client_id_parameter();
@@ -225,7 +225,7 @@ fn check_extra(config: &ClientConfig, name: &str, value: &str) -> Result<(), Err
     Ok(())
 }
 
-/// Checks the parameters that have a form of their own. Of `max_age` the number is told.
+/// Checks the parameters with a special form. Returns the number of `max_age`.
 fn check_value(name: &str, value: &str) -> Result<Option<u64>, Error> {
     let wrong = || Error::from(Misuse::ParameterValue).about(name);
     match name {

@@ -30,9 +30,9 @@ pub struct AuthorizationRequest {
     /// Further parameters, such as `display` or `domain_hint`. None may have the name of a
     /// parameter that this crate writes.
     pub extra: Vec<(String, String)>,
-    /// Whether the server must say that it supports PKCE.
+    /// Whether the server must announce that it supports PKCE.
     pub pkce_requirement: PkceRequirement,
-    /// Whether the request is pushed to the server before the person goes there (RFC 9126).
+    /// Whether the request is pushed to the server before the user goes there (RFC 9126).
     pub push: Push,
     /// The URL from which the server fetches the signed request (RFC 9101 section 5.2).
     pub request_uri: Option<Url>,
@@ -41,7 +41,7 @@ pub struct AuthorizationRequest {
     /// The context in which the flow begins, such as a tool and a tenant: its callback must arrive in the same one, see
     /// [`Pending::arrived`](super::Pending::arrived).
     pub context: Option<String>,
-    /// The person or session that begins the flow, as the application names it: its callback must arrive there.
+    /// The user or session that begins the flow, as the application names it: its callback must arrive there.
     pub user: Option<Secret<String>>,
     pub(crate) pkce: Pkce,
     /// The step-up that an API requires.
@@ -49,8 +49,8 @@ pub struct AuthorizationRequest {
 }
 
 /// Whether a login by a code on another device loses nothing by this parameter of an authorization request: the device
-/// grant has a place for what the tokens are for (RFC 8628 section 3.1), and a mere hint may be left out. How the person
-/// has to sign in (`acr_values`, `max_age`, `prompt`, `claims`) cannot be said there.
+/// grant has parameters for what the tokens are for (RFC 8628 section 3.1), and a mere hint may be left out. How the
+/// user has to sign in (`acr_values`, `max_age`, `prompt`, `claims`) cannot be requested there.
 pub fn has_place_in_device_grant(parameter: &str) -> bool {
     const PLACES: [&str; 6] = [
         "scope",
@@ -67,7 +67,7 @@ pub fn has_place_in_device_grant(parameter: &str) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Push {
-    /// Where the server requires it.
+    /// If the server requires it.
     #[default]
     WhereRequired,
     /// Always.
@@ -150,22 +150,22 @@ impl AuthorizationRequest {
         self
     }
 
-    /// Requests these permissions (RFC 9396), in place of those named before. In a URL anybody can change
-    /// them: push the request, or sign it, where that matters (section 12).
+    /// Requests these permissions (RFC 9396), instead of those named before. In a URL anyone can change them: push the
+    /// request, or sign it, if that matters (section 12).
     #[must_use]
     pub fn authorization_details(mut self, details: &AuthorizationDetails) -> Self {
         self.token_request = self.token_request.authorization_details(details);
         self
     }
 
-    /// Requests all of this, in place of what was named before.
+    /// Requests all of this, instead of what was named before.
     #[must_use]
     pub fn requesting(mut self, token_request: impl Into<TokenRequest>) -> Self {
         self.token_request = token_request.into();
         self
     }
 
-    /// Whether a device authorization request could stand in for this one, see [`has_place_in_device_grant`].
+    /// Whether a device authorization request could replace this one, see [`has_place_in_device_grant`].
     pub fn fits_device_grant(&self) -> bool {
         let names = self.extra.iter().map(|(name, _)| name.as_str());
         self.step_up.is_none()
@@ -173,7 +173,7 @@ impl AuthorizationRequest {
             && names.into_iter().all(has_place_in_device_grant)
     }
 
-    /// Pushes the request to the server before the person goes there (RFC 9126), whether the server
+    /// Pushes the request to the server before the user goes there (RFC 9126), whether the server
     /// requires that or not.
     #[must_use]
     pub const fn pushed(mut self) -> Self {
@@ -182,9 +182,9 @@ impl AuthorizationRequest {
     }
 
     /// Sends the signed request by reference (RFC 9101 section 5.2): the server fetches it from this `https`
-    /// URL, which nobody must be able to guess. Serve
+    /// URL, which must not be guessable. Serve
     /// [`Authorization::request_object`](super::Authorization::request_object) there, as
-    /// `application/oauth-authz-req+jwt`, before the person is sent to the server.
+    /// `application/oauth-authz-req+jwt`, before the user is sent to the server.
     #[must_use]
     pub fn request_uri(mut self, url: Url) -> Self {
         self.request_uri = Some(url);
@@ -192,34 +192,34 @@ impl AuthorizationRequest {
     }
 
     /// The requested `acr` values, best first (OpenID Connect Core section 3.1.2.1). The server may ignore them:
-    /// the `acr` of the ID token tells.
+    /// check the `acr` of the ID token.
     #[must_use]
     pub fn acr_values<'a>(self, values: impl IntoIterator<Item = &'a str>) -> Self {
         let values: Vec<_> = values.into_iter().collect();
         self.extra("acr_values", values.join(" "))
     }
 
-    /// The person must have authenticated within this many seconds; with 0 they authenticate now. The ID token is
+    /// The user must have authenticated within this many seconds; with 0, the user authenticates now. The ID token is
     /// checked against it.
     #[must_use]
     pub fn max_age(self, seconds: u64) -> Self {
         self.extra("max_age", seconds.to_string())
     }
 
-    /// Whether the person is prompted: `none`, or any of `login`, `consent`, `select_account` and `create`, separated
+    /// Whether the user is prompted: `none`, or any of `login`, `consent`, `select_account` and `create`, separated
     /// by spaces.
     #[must_use]
     pub fn prompt(self, prompt: &str) -> Self {
         self.extra("prompt", prompt)
     }
 
-    /// A hint about the person who is about to sign in.
+    /// A hint about the user who is about to sign in.
     #[must_use]
     pub fn login_hint(self, hint: &str) -> Self {
         self.extra("login_hint", hint)
     }
 
-    /// The ID token of the person who is expected to be signed in. It becomes part of the URL, unless the
+    /// The ID token of the user who is expected to be signed in. It becomes part of the URL, unless the
     /// request is pushed.
     #[must_use]
     pub fn id_token_hint(self, token: &Secret<String>) -> Self {
@@ -248,8 +248,8 @@ impl AuthorizationRequest {
         self
     }
 
-    /// Begins the flow for this person or session, as the application names it. It is not sent; the callback must arrive
-    /// there (section 2.3). PKCE and state do not tell people apart.
+    /// Begins the flow for this user or session, as the application names it. It is not sent; the callback must arrive
+    /// there (section 2.3). PKCE and state do not distinguish users.
     #[must_use]
     pub fn of_user(mut self, user: impl Into<Secret<String>>) -> Self {
         self.user = Some(user.into());

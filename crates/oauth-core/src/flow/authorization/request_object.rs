@@ -34,7 +34,7 @@ pub(crate) fn signing_input(
     if !signing.key().id().is_empty() {
         members.text("kid", signing.key().id());
     }
-    // Told apart from a client assertion by its type, and by having no `sub` (section 10.8).
+    // Distinguished from a client assertion by its type, and because it has no `sub` (section 10.8).
     members.text("typ", "oauth-authz-req+jwt");
     members.end();
     let mut members = Members::of(&mut claims);
@@ -61,7 +61,7 @@ fn write(parameters: &Form, members: &mut Members<'_>) {
         }
         let all: Vec<_> = pairs.iter().filter(is_this).collect();
         match &**name {
-            // What they hold was found well-formed before.
+            // Their content has already been checked to be well-formed.
             "max_age" | "claims" | authorization_details::PARAMETER => {
                 members.next(name).push_str(value);
             }
@@ -76,8 +76,8 @@ fn write(parameters: &Form, members: &mut Members<'_>) {
     }
 }
 
-/// What goes beside a request object: `client_id`, and what OpenID Connect Core section 6.1 wants as well of a
-/// request that does not go the way of RFC 9126.
+/// The parameters beside a request object: `client_id`, and those that OpenID Connect Core section 6.1 also requires of
+/// a request that is not pushed (RFC 9126).
 pub(super) fn beside(config: &ClientConfig, parameters: &Form) -> Form {
     let id = config.server.rules().client_id_parameter();
     let is_openid = parameters.names("nonce");
@@ -92,8 +92,8 @@ pub(super) fn beside(config: &ClientConfig, parameters: &Form) -> Form {
 }
 
 /// # Errors
-/// `form.malformed_parameter` for a `request_uri` that is not `https`, or too long; or if the server accepts
-/// none.
+/// `form.malformed_parameter` for a `request_uri` that is not `https`, or too long; or if the server does not support
+/// it.
 pub(super) fn check_reference(url: &Url, server: &Server) -> Result<(), Error> {
     let wrong = |why: &str| Err(Error::from(Misuse::ParameterValue).about(why));
     if !server.flag("request_uri_parameter_supported", Flag::True) {

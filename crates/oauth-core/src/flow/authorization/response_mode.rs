@@ -5,7 +5,7 @@ use crate::json::storage_form::json_words;
 
 macro_rules! modes {
     ($($(#[$meta:meta])* $variant:ident $name:literal $text:literal)*) => {
-        /// How the server hands over its answer.
+        /// How the server returns its response.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
         #[non_exhaustive]
         pub enum ResponseMode { $(#[doc = $text] $(#[$meta])* #[serde(rename = $name)] $variant),* }
@@ -16,7 +16,7 @@ macro_rules! modes {
             /// Every mode.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
-            /// As it stands in a request.
+            /// The mode's name in a request.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name),* }
             }
@@ -41,7 +41,7 @@ impl ResponseMode {
         all.find(|mode| mode.as_str() == name)
     }
 
-    /// Whether the server signs its answer (JWT Secured Authorization Response Mode, JARM).
+    /// Whether the server signs its response (JWT Secured Authorization Response Mode, JARM).
     pub const fn is_jwt(self) -> bool {
         matches!(
             self,
@@ -49,7 +49,7 @@ impl ResponseMode {
         )
     }
 
-    /// Where the parameters stand, signed or not: [`Self::Query`], [`Self::Fragment`] or [`Self::FormPost`].
+    /// Where the parameters are, signed or not: [`Self::Query`], [`Self::Fragment`] or [`Self::FormPost`].
     pub const fn place(self, response_type: ResponseType) -> Self {
         match self {
             Self::Query | Self::QueryJwt => Self::Query,
@@ -59,7 +59,7 @@ impl ResponseMode {
         }
     }
 
-    /// The same place, signed (FAPI 2.0 Message Signing section 5.4).
+    /// The signed mode for the same place (FAPI 2.0 Message Signing section 5.4).
     pub(crate) const fn signed(self) -> Self {
         match self {
             Self::Query => Self::QueryJwt,
@@ -70,14 +70,14 @@ impl ResponseMode {
     }
 }
 
-/// What the authorization response brings (OAuth 2.0 Multiple Response Type Encoding Practices).
+/// What the authorization response contains (OAuth 2.0 Multiple Response Type Encoding Practices).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ResponseType {
     /// A code; everything else comes from the token endpoint.
     #[default]
     Code,
-    /// A code and, beside it, an ID token that vouches for it (OpenID Connect Core section 3.3). It is
+    /// A code and an ID token that vouches for it (OpenID Connect Core section 3.3). It is
     /// verified before the code is sent.
     CodeIdToken,
 }
@@ -91,7 +91,7 @@ impl ResponseType {
         all.find(|kind| kind.as_str() == name)
     }
 
-    /// As it stands in a request.
+    /// The type's name in a request.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Code => "code",
@@ -99,7 +99,7 @@ impl ResponseType {
         }
     }
 
-    /// Where the answer stands if the request does not say: "the default Response Mode ... is the fragment
+    /// The mode of the response if the request names none: "the default Response Mode ... is the fragment
     /// encoding" as soon as a token is in it (Multiple Response Type Encoding Practices section 5).
     pub const fn default_mode(self) -> ResponseMode {
         match self {

@@ -12,7 +12,7 @@ use crate::scope::Scope;
 use crate::token::Tokens;
 use crate::token::step_up::{StepUp, StepUpLogin};
 
-/// What an API wants, and what the tokens that were not enough for it have.
+/// What an API requires, and what the insufficient tokens have.
 #[derive(Debug, Clone)]
 pub(crate) struct StepUpRequirements {
     pub(super) wanted: StepUp,
@@ -21,11 +21,11 @@ pub(crate) struct StepUpRequirements {
 }
 
 impl AuthorizationRequest {
-    /// Asks the person for what an API wants, beyond these tokens (RFC 9470 section 4): its `acr_values`, `max_age`
-    /// and `claims` in place of those of this request, and its scope beside what was granted.
+    /// Requests the step-up that an API requires beyond these tokens (RFC 9470 section 4): its `acr_values`, `max_age`
+    /// and `claims` instead of those of this request, and its scope in addition to what was granted.
     ///
-    /// The authorization is refused with `step_up.empty` if the API wants nothing that could be asked for, and with
-    /// `step_up.repeated` if these tokens are from a login that was made for the same: the person would be asked
+    /// The authorization is refused with `step_up.empty` if the API requires nothing that could be requested, and with
+    /// `step_up.repeated` if these tokens come from a login that was made for the same step-up: the user would be asked
     /// again and again.
     #[must_use]
     pub fn step_up(mut self, wanted: StepUp, tokens: &Tokens) -> Self {
@@ -38,7 +38,7 @@ impl AuthorizationRequest {
     }
 }
 
-/// Puts what the API wants into the request.
+/// Adds what the API requires to the request.
 ///
 /// # Errors
 /// `step_up.empty`, `step_up.repeated`.

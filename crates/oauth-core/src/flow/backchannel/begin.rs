@@ -10,7 +10,7 @@ use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Input, Step};
 use crate::moment::Moment;
 use crate::pending_backchannel::Repeat;
 
-/// Asks the server to ask, unless the person is being asked just that.
+/// Sends the request, unless the same one is already pending.
 pub(crate) fn begin(config: Arc<ClientConfig>, request: BackchannelAuthentication) -> Begin {
     Begin {
         whom: request.whom(config.server.rules()),
@@ -26,7 +26,7 @@ pub(crate) struct Begin {
     repeat: Repeat,
     inner: Boxed<BackchannelRequest>,
     config: Arc<ClientConfig>,
-    /// Whether others wait for what comes of it.
+    /// Whether the request is recorded, but not answered by the server yet.
     is_begun: bool,
 }
 
@@ -49,7 +49,7 @@ impl Exchange for Begin {
     }
 }
 
-/// One that failed, or was given up, has asked nobody that anybody waits for.
+/// A request that failed or was given up is no longer pending.
 impl Drop for Begin {
     fn drop(&mut self) {
         if let (true, Ok(whom)) = (self.is_begun, &self.whom) {

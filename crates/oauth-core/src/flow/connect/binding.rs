@@ -1,4 +1,4 @@
-//! Whether the tokens of an API are bound to a key (RFC 9449), and of which algorithm that key is.
+//! Whether the tokens of an API are bound to a key (RFC 9449), and the algorithm of that key.
 
 use super::{ConnectRequest, Connection};
 use crate::dpop::DpopKey;
@@ -18,19 +18,20 @@ const PREFERRED: [Alg; 8] = [
     Alg::Ps512,
 ];
 
-/// What a server says of the proofs that it takes (RFC 9449 section 5.1).
+/// The metadata member with the algorithms of proofs that a server accepts (RFC 9449 section 5.1).
 const SERVER_ALGS: &str = "dpop_signing_alg_values_supported";
 
 impl ConnectRequest {
-    /// With tokens that are bound to this key (RFC 9449), whether or not the API demands that: the client registers itself
-    /// so (section 5.2), and an API or a server that takes no proofs of such a key is not gone on with.
+    /// Binds tokens to this key (RFC 9449), whether or not the API requires that: the client registers itself
+    /// accordingly (section 5.2), and the connection fails if the API or its server does not accept proofs of such a
+    /// key.
     #[must_use]
     pub fn dpop(mut self, key: DpopKey) -> Self {
         self.dpop = Some(key);
         self
     }
 
-    /// The key that tokens are to be bound to, if the caller has one.
+    /// The key to which tokens will be bound, if the caller has one.
     pub const fn dpop_key(&self) -> Option<&DpopKey> {
         self.dpop.as_ref()
     }
@@ -46,12 +47,12 @@ impl ConnectRequest {
 }
 
 impl Connection {
-    /// Of which algorithm a key has to be, where tokens have to be bound to one: because the API takes no others
-    /// (`dpop_bound_access_tokens_required`, RFC 9728 section 2), or because that is what the client is registered for.
-    /// Of those that the API and its server take it is the first of ours.
+    /// The algorithm of the key, if tokens must be bound to one: because the API accepts no others
+    /// (`dpop_bound_access_tokens_required`, RFC 9728 section 2), or because the client is registered for that. It is
+    /// the first preferred one that the API and its server accept.
     ///
     /// # Errors
-    /// `key.algorithm` if they take none of them.
+    /// `key.algorithm` if they accept none of them.
     pub fn dpop_alg(&self) -> Result<Option<Alg>, Error> {
         let registered = self.registration.as_ref();
         let registered = registered.and_then(|client| client.metadata.dpop_bound_access_tokens);
@@ -73,7 +74,7 @@ impl Connection {
         ours.map(Some).ok_or_else(none)
     }
 
-    /// Whether the API and its server take proofs of this key.
+    /// Checks that the API and its server accept proofs of this key.
     ///
     /// # Errors
     /// `key.algorithm`.
@@ -82,7 +83,7 @@ impl Connection {
         key.check(self.server.named_list(SERVER_ALGS).as_deref())
     }
 
-    /// Whether proofs of this key, or of one that is made for the API, will be taken.
+    /// Checks that proofs of this key, or of one that is made for the API, will be accepted.
     pub(super) fn check_binding(&self, key: Option<&DpopKey>) -> Result<(), Error> {
         match key {
             Some(key) => self.check_dpop_key(key),

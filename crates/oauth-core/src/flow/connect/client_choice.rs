@@ -7,25 +7,25 @@ use crate::registered_client::RegisteredClient;
 use crate::server::{EndpointKind, Flag, Server};
 use crate::url::Url;
 
-/// By which grant tokens are asked for.
+/// The grant by which tokens are requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum GrantChoice {
-    /// A person signs in, with PKCE.
+    /// A user signs in, with PKCE.
     #[default]
     AuthorizationCode,
     /// The client acts for itself, with credentials that were registered by hand.
     ClientCredentials,
-    /// The identity provider of an organization vouches for the person (ID-JAG), who is sent nowhere.
+    /// The identity provider of an organization vouches for the user (ID-JAG), without a browser.
     IdentityAssertion,
 }
 
 /// A client that is registered at one server only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BoundClient {
-    /// The server.
+    /// The issuer of the server.
     pub issuer: Issuer,
-    /// Its id there.
+    /// The client's id there.
     pub client_id: ClientId,
 }
 
@@ -33,10 +33,10 @@ pub struct BoundClient {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ClientCandidates {
-    /// The one that was registered by hand for this API. It is used or nothing: where the API names another server,
-    /// that is an error, and its credentials are not tried there.
+    /// The client that was registered by hand for this API. If there is one, no other is used: if the API names another
+    /// server, that is an error, and the credentials are not tried there.
     pub preregistered: Option<BoundClient>,
-    /// Those of earlier registrations. Each is used at its own server alone.
+    /// The clients of earlier registrations. Each is used only at its own server.
     pub registered: Vec<BoundClient>,
     /// The URL of the program's client metadata document, which is its client id at every server that supports that.
     pub metadata_document: Option<ClientId>,
@@ -44,13 +44,13 @@ pub struct ClientCandidates {
     pub dynamic_registration: DynamicRegistration,
 }
 
-/// Whether a program registers itself with servers that it meets (RFC 7591).
+/// Whether a program registers itself at unknown servers (RFC 7591).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DynamicRegistration {
-    /// It does where nothing else is possible.
+    /// It registers itself if nothing else is possible.
     #[default]
     WhereNeeded,
-    /// It never does.
+    /// It never registers itself.
     Never,
 }
 
@@ -58,13 +58,14 @@ pub enum DynamicRegistration {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientChoice {
-    /// One that this server knows.
+    /// A client that this server knows.
     Registered(BoundClient),
-    /// One whose metadata document the server fetches. It is the same everywhere; its tokens are not.
+    /// A client whose metadata document the server fetches. The same client id is used everywhere, but its tokens
+    /// differ.
     MetadataDocument(ClientId),
-    /// One that the caller registers first at this endpoint, and keeps by its issuer.
+    /// A client that the caller first registers at this endpoint, and stores by its issuer.
     Register(Url),
-    /// None is known: the user has to enter a client id.
+    /// No client is known: the user has to enter a client id.
     Ask,
 }
 
@@ -81,7 +82,7 @@ impl ClientChoice {
 }
 
 impl ClientCandidates {
-    /// The client that was registered by hand for this API.
+    /// Only the client that was registered by hand for this API.
     pub fn preregistered(issuer: Issuer, client_id: ClientId) -> Self {
         Self {
             preregistered: Some(BoundClient { issuer, client_id }),
@@ -89,18 +90,18 @@ impl ClientCandidates {
         }
     }
 
-    /// Whether an earlier registration is this server's.
+    /// Whether there is an earlier registration at this server.
     pub(super) fn is_known_at(&self, issuer: &Issuer) -> bool {
         self.registered
             .iter()
             .any(|client| client.issuer == *issuer)
     }
 
-    /// Which client this server is asked as: registered by hand, registered before, by its document where the server
-    /// takes such, to be registered now, or to be asked for.
+    /// Chooses the client for this server: registered by hand, registered before, by its metadata document if the
+    /// server accepts that, to be registered now, or to be asked for.
     ///
     /// # Errors
-    /// `connect.issuer` for one that was registered by hand elsewhere; `client_auth.no_usable_method` where a client
+    /// `connect.issuer` for a client that was registered by hand elsewhere; `client_auth.no_usable_method` if a client
     /// acts for itself and none was registered by hand.
     pub fn choose(&self, grant: GrantChoice, server: &Server) -> Result<ClientChoice, Error> {
         if let Some(client) = &self.preregistered {
@@ -115,7 +116,7 @@ impl ClientCandidates {
             return Err(Error::from(ValidationFailure::ConnectIssuer).about(&both));
         }
         if grant == GrantChoice::ClientCredentials {
-            // "pre-registered": a client that anybody may become proves nothing about who acts.
+            // "pre-registered": a client id that anyone can get proves nothing about who acts.
             let why = "a client that was registered by hand";
             return Err(Error::from(Misuse::NoUsableMethod).about(why));
         }

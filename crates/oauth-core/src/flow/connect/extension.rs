@@ -1,6 +1,6 @@
 //! The authorization extensions that an MCP client declares when it initializes.
 
-/// An extension of the protocol's authorization, to be declared where it is configured and nowhere else.
+/// An extension of the protocol's authorization, to be declared only if it is configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Extension {
@@ -11,7 +11,7 @@ pub enum Extension {
 }
 
 impl Extension {
-    /// Its key among the `extensions` of the client's capabilities.
+    /// The extension's key among the `extensions` of the client's capabilities.
     pub const fn capability(self) -> &'static str {
         match self {
             Self::ClientCredentials => "io.modelcontextprotocol/oauth-client-credentials",

@@ -9,15 +9,15 @@ use crate::error::{Advice, Error};
 pub enum Recovery {
     /// The server has forgotten the client: forget its registration, and connect again, once.
     Register,
-    /// The grant has ended: the person signs in again, or their identity provider vouches for them again.
+    /// The grant has ended: the user signs in again, or the identity provider vouches for the user again.
     Authorize,
 }
 
 impl Connection {
-    /// What helps after this error of a request for tokens; nothing if it would end as before.
+    /// What helps after this error of a token request; `None` if it would fail again.
     ///
     /// A client that was registered by hand, or that publishes a metadata document, is not registered by the
-    /// program: for it `denied.invalid_client` is a matter for people.
+    /// program: for it `denied.invalid_client` must be resolved by hand.
     pub fn recovery(&self, error: &Error) -> Option<Recovery> {
         let is_forgotten =
             ["denied.invalid_client", "denied.unauthorized_client"].contains(&error.code());

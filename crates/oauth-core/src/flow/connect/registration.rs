@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::exchange::{Boxed, ExchangeExt as _, Ready};
 use crate::scope::Scope;
 
-/// The connection, with a client that is registered if it has to be and `registration` says how.
+/// The connection, with a client that is registered if that is necessary and `registration` says how.
 pub(super) fn registered(
     connection: Connection,
     registration: Option<Registration>,
@@ -44,8 +44,8 @@ pub(super) fn registered(
     Ok(known.boxed())
 }
 
-/// What will be asked for, for servers refuse scopes that a client is not registered for; and what the metadata name,
-/// or else all that the API lists, for what may be asked for later.
+/// The scope that will be requested, because servers refuse scopes for which a client is not registered; and the scope
+/// in the metadata, or else all that the API lists, because more may be requested later.
 fn registered_scope(connection: &Connection, named: Option<Scope>) -> Option<Scope> {
     let more = named.or_else(|| connection.resource.scopes_supported.clone());
     match (&connection.scope, more) {

@@ -4,23 +4,24 @@
 use crate::error::{Error, Misuse};
 use crate::scope::Scope;
 
-/// How many authorizations may be made because the API wanted more.
+/// How many authorizations may be made because the API required more.
 const STEP_UPS: u8 = 2;
 
-/// What there is to choose a scope from.
+/// The sources from which a scope is chosen.
 #[derive(Debug, Clone, Copy)]
 pub struct ScopeSource<'a> {
-    /// What was granted before.
+    /// The scope that was granted before.
     pub granted: &'a Scope,
-    /// What the challenge names: it is authoritative for what was tried, and no part of `supported` needs to hold it.
+    /// The scope in the challenge: it is authoritative for the refused request, and need not be contained in
+    /// `supported`.
     pub challenged: Option<&'a Scope>,
-    /// What the metadata of the resource list.
+    /// The scope that the metadata of the resource lists.
     pub supported: Option<&'a Scope>,
 }
 
 impl ScopeSource<'_> {
-    /// What is challenged, beside what was granted; without a challenge what was granted, or else all that is
-    /// supported; nothing where nobody says, and the parameter is left out.
+    /// The scope of the challenge, in addition to what was granted; without a challenge, what was granted, or else all
+    /// that is supported; `None` if nothing is known: then the parameter is left out.
     pub fn scope(&self) -> Option<Scope> {
         match (self.challenged, self.granted.is_empty()) {
             (Some(challenged), _) => Some(self.granted.union(challenged)),
@@ -30,7 +31,7 @@ impl ScopeSource<'_> {
     }
 }
 
-/// What was asked for because an API answered `insufficient_scope`, so that the person is not asked again and again.
+/// What was requested because an API answered `insufficient_scope`, so that the user is not asked again and again.
 #[derive(Debug, Clone)]
 pub struct StepUpBudget {
     requested: Scope,
@@ -38,7 +39,7 @@ pub struct StepUpBudget {
 }
 
 impl StepUpBudget {
-    /// After an authorization for this scope.
+    /// The budget after an authorization for this scope.
     pub const fn new(requested: Scope) -> Self {
         Self {
             requested,
@@ -46,10 +47,10 @@ impl StepUpBudget {
         }
     }
 
-    /// The scope to ask for next: all that was asked for before, and what the API wants now.
+    /// The scope to request next: all that was requested before, and what the API requires now.
     ///
     /// # Errors
-    /// `step_up.empty` if the API does not say what it wants, `step_up.repeated` if just that was asked for already,
+    /// `step_up.empty` if the API does not name a scope, `step_up.repeated` if exactly that was already requested,
     /// `step_up.limit` after two authorizations.
     pub fn next(&mut self, challenged: Option<&Scope>) -> Result<Scope, Error> {
         let challenged = challenged.filter(|scope| !scope.is_empty());
@@ -62,7 +63,7 @@ impl StepUpBudget {
         Ok(self.requested.clone())
     }
 
-    /// One authorization, for something else than a scope.
+    /// Counts one authorization for something other than a scope.
     ///
     /// # Errors
     /// `step_up.limit`, as [`Self::next`].

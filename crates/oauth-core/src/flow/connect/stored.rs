@@ -17,7 +17,7 @@ use crate::secret::Secret;
 use crate::server::Server;
 use crate::url::Transport;
 
-/// For how long what an API and its server say about themselves is gone by, in seconds.
+/// For how long the metadata of an API and its server is used, in seconds.
 const FRESH: u64 = 24 * 60 * 60;
 
 /// The version of the stored form.
@@ -45,7 +45,7 @@ struct Stored {
     server_metadata: Map<String, Value>,
     rules: Rules,
     loopback: bool,
-    /// Whether the requests to the server go to public addresses alone.
+    /// Whether the requests to the server go only to public addresses.
     public: bool,
     grant: GrantChoice,
     scope: Option<Scope>,
@@ -60,10 +60,10 @@ json_form! { Stored {
 } }
 
 impl Connection {
-    /// All of it, to be stored. It contains the secrets of a registered client.
+    /// The whole connection as JSON, to store. It contains the secrets of a registered client.
     ///
     /// # Errors
-    /// `connect.client` while there is no client.
+    /// `connect.client` if there is no client yet.
     pub fn to_json(&self) -> Result<Secret<String>, Error> {
         let (client, client_id) = match &self.client {
             ClientChoice::Registered(client) => (Whom::Registered, &client.client_id),
@@ -135,9 +135,8 @@ impl Connection {
         })
     }
 
-    /// Whether it is recent enough to go by: for a day, and for as long as the secret of the client is good. After
-    /// that the API is asked again, and [`ConnectRequest::registered`](super::ConnectRequest::registered) takes the
-    /// client along.
+    /// Whether the connection is recent enough to be used: for a day, and as long as the secret of the client is valid.
+    /// After that, connect again, with the client ([`ConnectRequest::registered`](super::ConnectRequest::registered)).
     pub fn is_fresh(&self, now: UnixTime) -> bool {
         let registration = self.registration.as_ref();
         let has_expired = registration.is_some_and(|client| client.is_secret_expired(now));

@@ -6,7 +6,7 @@ use crate::flow::resource_discovery::ResourceDiscovery;
 use crate::moment::Moment;
 use crate::protected_resource::ProtectedResource;
 
-/// What the API says about itself, where it is known how it has answered a stranger.
+/// The discovery of the API's metadata, if it is known how the API answers a request without a token.
 pub(super) struct Described {
     pub(super) discovery: ResourceDiscovery,
     pub(super) is_served: bool,
@@ -15,8 +15,8 @@ pub(super) struct Described {
 impl Exchange for Described {
     type Output = ProtectedResource;
 
-    /// Where there are no metadata and a stranger is served, there is nothing to authorize: "Authorization is OPTIONAL
-    /// for MCP implementations."
+    /// If there is no metadata and requests without a token are served, there is nothing to authorize: "Authorization
+    /// is OPTIONAL for MCP implementations."
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Self::Output>, Error> {
         let step = self.discovery.resume(at, input);
         step.map_err(|error| match error.kind() {

@@ -16,8 +16,7 @@ use crate::moment::{Moment, UnixTime};
 use crate::secret::Secret;
 use crate::token::{RefreshToken, Tokens};
 
-/// Access to the server of `client` for somebody who has signed in at the identity provider. Clones share what they
-/// know.
+/// Access to the server of `client` for a user who has signed in at the identity provider. Clones share their state.
 #[derive(Debug, Clone)]
 pub struct IdentityAccess(Arc<Facts>);
 
@@ -34,7 +33,7 @@ struct Known {
     id_token: Option<Secret<String>>,
     refresh_token: Option<RefreshToken>,
     assertion: Option<IdentityAssertion>,
-    /// Alive while some run spends the refresh token.
+    /// Alive while some exchange uses the refresh token.
     refreshing: Weak<Flight>,
 }
 
@@ -42,10 +41,10 @@ struct Known {
 #[derive(Debug)]
 struct Flight;
 
-/// How long it takes to look again for a sign-in that another run is refreshing.
+/// The pause before looking again for a sign-in that another exchange is refreshing.
 const POLL: Duration = Duration::from_millis(100);
 
-/// How often that is done: for longer than the longest request.
+/// The largest number of looks: together longer than the longest request.
 pub(super) const LOOKS: u16 = 600;
 
 impl IdentityAccess {
@@ -68,16 +67,16 @@ impl IdentityAccess {
         }))
     }
 
-    /// Gets tokens of the other server. Each assertion is presented once.
+    /// Gets tokens of the other server. Each assertion is presented only once.
     ///
-    /// Of several that run at once one refreshes the sign-in, and the others wait for it: a server that replaces refresh
-    /// tokens takes one that comes twice for theft. That holds for the clones of one access; where several processes
-    /// share a sign-in, ask a session for its ID token.
+    /// If several run at once, one refreshes the sign-in, and the others wait for it: a server that rotates refresh
+    /// tokens treats a reused one as stolen. This applies to the clones of one access; if several processes share a
+    /// sign-in, get its ID token from a session.
     ///
     /// # Errors
-    /// `grant.no_refresh_token` if the person has to sign in again at the identity provider, `denied.*` of either
-    /// server; all from the steps. Where the identity provider wants another login than there was
-    /// (`denied.insufficient_user_authentication`), the error names its `max_age` and `acr_values`.
+    /// `grant.no_refresh_token` if the user has to sign in again at the identity provider, `denied.*` of either server;
+    /// all from the steps. If the identity provider requires another login (`denied.insufficient_user_authentication`),
+    /// the error names its `max_age` and `acr_values`.
     pub fn tokens(&self) -> impl Exchange<Output = Tokens> + Send + use<> {
         Access {
             of: self.clone(),
@@ -92,7 +91,7 @@ impl IdentityAccess {
         self.known().refresh_token
     }
 
-    /// Keeps an assertion that was got elsewhere, to be presented next.
+    /// Keeps an assertion that was obtained elsewhere, to be presented next.
     pub fn keep(&self, assertion: IdentityAssertion) {
         self.update(|known| known.assertion = Some(assertion));
     }
@@ -106,7 +105,7 @@ impl IdentityAccess {
         change(&mut self.0.known.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// What has to be done first.
+    /// The first state of an exchange.
     fn next(&self, now: UnixTime) -> Result<State, Error> {
         let known = self.known();
         if let Some(assertion) = known.assertion.filter(|assertion| is_good(assertion, now)) {
@@ -128,7 +127,7 @@ impl IdentityAccess {
         }
     }
 
-    /// The right to spend the refresh token, unless another run has it. Both are taken under one lock.
+    /// The permit to use the refresh token, unless another exchange has it. Both are taken under one lock.
     fn flight(&self) -> Option<(Arc<Flight>, Option<RefreshToken>)> {
         let known = self.0.known.lock();
         let mut known = known.unwrap_or_else(PoisonError::into_inner);
@@ -148,7 +147,8 @@ impl IdentityAccess {
         Ok(request(Arc::clone(&self.0.identity_provider), wanted))
     }
 
-    /// What was granted stands in the assertion, and is not said again. It is forgotten here: it may be good once.
+    /// The assertion contains what was granted, which is not sent again. It is forgotten here, because it may be valid
+    /// only once.
     fn redeem(&self, assertion: IdentityAssertion) -> Boxed<Tokens> {
         self.update(|known| known.assertion = None);
         redeem(Arc::clone(&self.0.client), assertion, TokenRequest::new())
@@ -159,7 +159,7 @@ fn is_good(assertion: &IdentityAssertion, now: UnixTime) -> bool {
     assertion.expires_at.is_none_or(|expires| now < expires)
 }
 
-/// One that cannot be read is for the server to judge.
+/// Whether the ID token has expired; one that cannot be read is left to the server.
 fn has_ended(id_token: &Secret<String>, now: UnixTime) -> bool {
     let token = Unverified::parse(id_token.expose()).ok();
     let claims = token.as_ref().and_then(Unverified::claims);
@@ -174,18 +174,18 @@ struct Access {
     looks: u16,
 }
 
-/// Where the assertion comes from that is presented.
+/// The origin of the assertion that is presented.
 #[derive(PartialEq, Eq)]
 enum Presented {
-    /// It was kept: the server may have seen it.
+    /// It was kept: the server may already have seen it.
     Kept,
-    /// It was just given.
+    /// It was just issued.
     New,
 }
 
 enum State {
     Fresh,
-    /// Another run refreshes the sign-in.
+    /// Another exchange is refreshing the sign-in.
     Waiting,
     Refreshing(Boxed<Tokens>, Arc<Flight>),
     Exchanging(Boxed<IdentityAssertion>),
@@ -233,7 +233,7 @@ impl Access {
                     known.refresh_token.clone_from(&tokens.refresh_token);
                 });
                 let id_token = tokens.id_token.filter(|token| !has_ended(token, at.now()));
-                // A refresh that brings no new ID token leaves none that is good.
+                // Without a new ID token from the refresh, there is no valid one.
                 let id_token = id_token.ok_or(Misuse::NoRefreshToken)?;
                 let next = State::Exchanging(self.of.request(id_token)?);
                 return self.enter(at, next);
@@ -259,7 +259,7 @@ impl Access {
         passed(step)
     }
 
-    /// An assertion that was kept may have been presented before: then a new one is asked for, once.
+    /// An assertion that was kept may have been presented before: then a new one is requested, once.
     fn redeemed(
         &mut self,
         at: &Moment,

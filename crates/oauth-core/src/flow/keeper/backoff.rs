@@ -11,9 +11,8 @@ use crate::moment::{Moment, UnixTime};
 /// The longest pause between two attempts, unless the server names one.
 const LONGEST: u64 = 60;
 
-/// Renewals that were caused by a refused access token. Where every token is refused, renewing does not
-/// help, and costs the server a refresh each time. They are kept in the record, so that those of all
-/// workers count.
+/// Renewals that were caused by a refused access token. If every token is refused, renewing does not help, and costs
+/// the server a refresh each time. They are kept in the record, so that those of all workers count.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Refusals {
     count: u32,
@@ -23,7 +22,7 @@ pub(super) struct Refusals {
 /// How many such renewals in a row need no pause: tokens expire early now and then.
 const FREE_RENEWALS: u32 = 3;
 
-/// After so many seconds without one, counting restarts.
+/// After this many seconds without one, counting restarts.
 const QUIET_SECONDS: u64 = 2 * LONGEST;
 
 impl JsonForm for Refusals {
@@ -62,7 +61,7 @@ impl Refusals {
         (now < until).then(|| until.since(now))
     }
 
-    /// Counts one more.
+    /// Counts one more such renewal.
     pub(super) fn note(&mut self, now: UnixTime) {
         let is_near = |last: &UnixTime| *last <= now && now.since(*last).as_secs() < QUIET_SECONDS;
         if !self.last.as_ref().is_some_and(is_near) {
@@ -73,20 +72,19 @@ impl Refusals {
     }
 }
 
-/// The pause after failed attempts, of this worker alone.
+/// The pause after failed attempts, only of this worker.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Backoff {
     count: u32,
     last: Option<Box<Hold>>,
-    /// Whether it applies only while the token is good.
+    /// Whether it applies only while the token is valid.
     is_soft: bool,
 }
 
 /// The time before which no attempt is made.
 #[derive(Debug, Clone)]
 struct Hold {
-    /// When it began. If the clock is before that, it was set back, and how much is left cannot be
-    /// told.
+    /// When it began. If the clock is before that, it was set back, and the remaining time is unknown.
     since: UnixTime,
     until: UnixTime,
     /// When another attempt may succeed, which may be later: other workers hold back too.
@@ -134,7 +132,7 @@ impl Backoff {
         error.pausing(self.remaining(now))
     }
 
-    /// The same, while the token is good.
+    /// The same, while the token is valid.
     pub(super) fn record_soft_failure(&mut self, at: &Moment, error: Error) -> Error {
         let error = self.record_failure(at, error);
         self.is_soft = true;
@@ -153,7 +151,7 @@ impl Backoff {
         self.is_soft = false;
     }
 
-    /// The same, while the token is good.
+    /// The same, while the token is valid.
     pub(super) fn set_soft(&mut self, since: UnixTime, until: UnixTime, error: &Error) {
         self.set(since, until, error);
         self.is_soft = true;

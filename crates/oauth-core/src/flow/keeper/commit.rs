@@ -25,9 +25,9 @@ const SAVES: u32 = 5;
 #[derive(Debug, Clone)]
 pub(super) enum Unsaved {
     Nothing,
-    /// Of a new login: they replace whatever is stored.
+    /// Tokens of a new login: they replace whatever is stored.
     Login(Login),
-    /// Of a renewal: they replace only the tokens they were issued for.
+    /// Tokens of a renewal: they replace only the tokens for which they were issued.
     Renewed {
         /// The tokens they were issued for.
         parent: Option<Arc<Tokens>>,
@@ -77,8 +77,7 @@ impl UnsavedTokens {
     }
 
     /// Whether they succeed the stored tokens: they come from the same login, and were issued for the
-    /// stored refresh token. Where the server does not rotate it, the number of renewals decides, and
-    /// then the time.
+    /// stored refresh token. If the server does not rotate it, the number of renewals decides, and then the time.
     fn follows(&self, stored: &Record) -> bool {
         let secret = |tokens: &Option<Arc<Tokens>>| {
             let token = tokens.as_ref()?.refresh_token.as_ref()?;
@@ -192,8 +191,8 @@ impl Keeper {
         self.release(tokens.ok_or_else(|| Misuse::NoRefreshToken.into()))
     }
 
-    /// Another worker has saved meanwhile. The new tokens are the newest if they succeed what is stored
-    /// now, whoever else tried, or if the store has lost its record. Otherwise others have replaced or
+    /// Another worker has saved in the meantime. The new tokens are the newest if they succeed what is stored
+    /// now, whatever other workers tried, or if the store has lost its record. Otherwise others have replaced or
     /// removed them.
     pub(super) fn resolve_conflict(
         &mut self,
@@ -244,7 +243,7 @@ impl Keeper {
         }
     }
 
-    /// A person has logged out while these tokens were requested: revokes them. If that fails, there is
+    /// The user has logged out while these tokens were requested: revokes them. If that fails, there is
     /// nothing left to do.
     fn revoke_unwanted(&mut self, unwanted: &Tokens, outcome: Outcome) -> Step {
         if self

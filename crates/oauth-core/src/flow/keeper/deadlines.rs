@@ -12,13 +12,13 @@ use crate::token::Tokens;
 /// The deadlines of one access token and its refresh token, by this worker's clock.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadlines {
-    /// From here on it is handed out and refreshed in the background.
+    /// From this time on it is handed out and refreshed in the background.
     pub(super) refresh_at: UnixTime,
-    /// From here on it is stale: callers wait for the next one.
+    /// From this time on it is stale: callers wait for the next one.
     pub(super) stale_at: UnixTime,
-    /// From here on the server refuses it.
+    /// From this time on the server refuses it.
     pub(super) expires_at: UnixTime,
-    /// From here on the refresh token is used even if no caller asks, so that it does not expire unused.
+    /// From this time on the refresh token is used even if no caller asks, so that it does not expire unused.
     pub(super) keep_alive_at: Option<UnixTime>,
 }
 
@@ -37,7 +37,7 @@ impl Deadlines {
             let jitter = at.dice() % (spread.as_secs() + 1);
             latest.before(ahead + Duration::from_secs(jitter))
         });
-        // What has ended renews nothing, so there is to be time for many tries.
+        // An expired token cannot be renewed, so there must be time for many tries.
         let renew_at = renewal.map_or(never, |renewal| {
             renewal.from(tokens.received_at, tokens.expires_in)
         });

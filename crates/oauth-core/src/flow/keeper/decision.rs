@@ -10,7 +10,7 @@ use crate::moment::UnixTime;
 use crate::token::Tokens;
 
 impl Keeper {
-    /// Decides what a caller does, who may know of a token that a resource server refused.
+    /// Decides what a caller has to do. `refused` is a token that a resource server refused, if any.
     pub fn ask(&mut self, now: UnixTime, refused: Option<&Tokens>) -> Decision {
         if self.lacks_subject() {
             let why = "a person's grant in a store has a subject: say whose it is";
@@ -69,13 +69,12 @@ impl Keeper {
         Some(Error::lost(Cause::unsent_as(why)).pausing(rest))
     }
 
-    /// The token for a caller that will not wait any longer for the renewal under way: the one at hand,
-    /// as long as it is good.
+    /// The token for a caller that stops waiting for the renewal under way: the current one, as long as it is valid.
     pub fn still_good(&self, now: UnixTime) -> Option<Arc<Tokens>> {
         self.good(now).filter(|_| !self.is_withheld())
     }
 
-    /// Marks exactly this token as refused: its successor stays usable.
+    /// Marks this token, and no other, as refused: its successor stays usable.
     pub fn refuse(&mut self, refused: &Tokens) {
         let is_ours = self
             .record
@@ -94,13 +93,13 @@ impl Keeper {
         decision
     }
 
-    /// Whether this is a person's grant in a store, without a subject to tell it from others.
+    /// Whether this is a user's grant in a store, without a subject to distinguish it from others.
     fn lacks_subject(&self) -> bool {
         let is_persons = !self.is_clients();
         is_persons && self.storage == Storage::Shared && self.id.subject().is_none()
     }
 
-    /// Whether the tokens have to be stored before anyone sees them.
+    /// Whether the tokens have to be stored before they are handed out.
     fn is_withheld(&self) -> bool {
         match &self.unsaved {
             Unsaved::Nothing => false,
@@ -124,7 +123,7 @@ impl Keeper {
     }
 }
 
-/// The error for callers that come while the host shuts down.
+/// The error for callers while the host is shutting down.
 pub(super) fn drained() -> Error {
     Error::lost(Cause::unsent_as("this worker is ending and renews no more"))
 }

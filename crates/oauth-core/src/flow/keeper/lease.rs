@@ -1,5 +1,5 @@
 //! Which worker refreshes: the one that wins the lease of the grant's record. The record is read before the lease is
-//! requested, and again under it, since another worker may have renewed the tokens in between.
+//! requested, and again under it, because another worker may have renewed the tokens in between.
 //!
 //! Which caller of this worker begins a renewal is decided in `decision.rs`; whether the refresh token may be sent under
 //! the lease, in `send_decision.rs`.
@@ -18,7 +18,7 @@ pub(super) const MIN_POLL_MILLIS: u64 = 25;
 const LOOK_LONGEST: u64 = 1000;
 
 impl Keeper {
-    /// Takes newer tokens from the record, if there are any; otherwise requests the lease.
+    /// Adopts newer tokens from the record, if there are any; otherwise requests the lease.
     pub(super) fn examine_before_lease(
         &mut self,
         at: &Moment,
@@ -88,8 +88,8 @@ impl Keeper {
         Step::Wait(Duration::from_millis(pause / 2 + at.dice() % pause))
     }
 
-    /// Takes newer tokens from the record, which another worker may have saved before this one got the lease; otherwise
-    /// acts on the [`SendDecision`].
+    /// Adopts newer tokens from the record, which another worker may have saved before this one got the lease;
+    /// otherwise acts on the [`SendDecision`].
     pub(super) fn examine_under_lease(&mut self, at: &Moment, entry: Option<Entry>) -> Step {
         let before = self.record.tokens.clone();
         match self.reconcile(at, entry) {
@@ -111,7 +111,7 @@ impl Keeper {
             let outcome = self.good(at.now()).ok_or(error);
             return self.release(outcome);
         }
-        // This worker's clock was set back.
+        // This worker's clock has been set back.
         self.marker_seen = self.marker_seen.min(at.now());
         match self.send_decision(at.now()) {
             SendDecision::Send { marked: false } => {

@@ -60,7 +60,7 @@ impl Keeper {
         let stored = stored
             .and_then(|entry| Record::read(entry.record.expose(), &self.config, &self.id).ok());
         let over = stored.as_ref().and_then(|stored| stored.login.clone());
-        // A version that is not higher than when it was tried tells nothing about later saves.
+        // A version that is not higher than when it was tried says nothing about later saves.
         let is_newer = version > self.version;
         let received = stored.as_ref().and_then(|stored| stored.tokens.as_ref());
         let is_old = received.is_some_and(|tokens| tokens.received_at >= login.tokens.received_at);
@@ -72,7 +72,7 @@ impl Keeper {
         }
         login.over = over;
         let (record, id) = (login.record(self.until), login.id.clone());
-        // Callers get the tokens of the login meanwhile: the known record may be older than the one just
+        // Callers get the tokens of the login in the meantime: the known record may be older than the one just
         // read.
         self.adopt(at, record.clone(), version);
         self.save(&record.clone(), State::SaveLogin(id, Box::new(record)))

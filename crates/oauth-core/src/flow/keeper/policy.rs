@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Allowance for a request that arrives after its sender gave up on it, and for clocks that differ.
 const MARGIN: Duration = Duration::from_secs(15);
 
-/// What a [`Keeper`](super::Keeper) may decide differently.
+/// The settings of a [`Keeper`](super::Keeper).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Policy {
@@ -19,11 +19,11 @@ pub struct Policy {
     /// workers of a fleet do not renew at once.
     pub ahead: Duration,
     /// How long a lease is taken: 10 s. The host extends it while a request runs, see
-    /// [`lease_extension`](super::Keeper::lease_extension), so that a worker that died is waited for
-    /// no longer than this.
+    /// [`lease_extension`](super::Keeper::lease_extension), so that others wait for a crashed worker no longer than
+    /// this.
     pub lease: Duration,
     /// How long a token request can take, from when the driver gets it until its response has been read
-    /// or it is given up: 30 s. Only resending a refresh token whose fate is not known waits for it. A
+    /// or it is given up: 30 s. Only resending a refresh token that may have been used waits for it. A
     /// host that knows the limit sets it, see
     /// [`with_longest_request`](super::Keeper::with_longest_request).
     pub longest_request: Duration,
@@ -31,7 +31,7 @@ pub struct Policy {
     pub reuse: Reuse,
     /// How long before its unused refresh token expires an idle grant is refreshed, if the server states the expiry:
     /// never more than a fifth of that time, and up to half as much earlier, so that the workers of a fleet do not
-    /// wake at once. Nothing by default: no request is made for a grant that nobody uses. See
+    /// wake at once. `None` by default: no request is sent for an unused grant. See
     /// [`Keeper::upkeep`](super::Keeper::upkeep).
     pub keep_alive: Option<Duration>,
     /// How long before the end of a user's authorization notice is given: 7 days; at once if less is left.
@@ -63,20 +63,19 @@ impl Policy {
 
 /// What the server does when a refresh token is reused (RFC 9700 section 4.14.2).
 ///
-/// It matters once the reply to a refresh is lost: the server may have replaced the token, and the
-/// replacement is gone.
+/// It matters once the reply to a refresh is lost: the server may have replaced the token, and the replacement is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Reuse {
     /// Not known. After a lost reply the token is sent again only when nothing is left to lose: the
     /// access token has expired, and the worker that may still receive the reply has had the time for it,
     /// see [`Policy::attempt_window`]. If the server tolerates reuse, the cost is a delay; if it revokes,
-    /// an alarm at the server for a grant that was lost already. A server that was never seen to rotate
-    /// the token is treated as [`Tolerated`](Self::Tolerated).
+    /// an alarm at the server for a grant that was lost already. A server that has never rotated the token is treated
+    /// as [`Tolerated`](Self::Tolerated).
     #[default]
     Unknown,
-    /// The server revokes the grant. A refresh token whose fate is not known is never sent again:
-    /// the grant ends with `grant.outcome_unknown`, even where the server had not seen it.
+    /// The server revokes the grant. A refresh token that may have been used is never sent again: the grant ends with
+    /// `grant.outcome_unknown`, even if the server had not seen it.
     Revokes,
     /// The old token stays valid, or is accepted again for a while: it is sent again at once.
     Tolerated,

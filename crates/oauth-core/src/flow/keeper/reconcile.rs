@@ -53,7 +53,7 @@ impl Keeper {
         Ok(Reconciled::Adopted)
     }
 
-    /// Why nothing is sent now: the host shuts down, every new token was refused, the server refused this
+    /// Why nothing is sent now: the host is shutting down, every new token was refused, the server refused this
     /// refresh token recently, it asked this or another worker for a pause, or the breaker of the client
     /// is open.
     pub(super) fn held_back(&mut self, at: &Moment) -> Option<Error> {
@@ -64,7 +64,7 @@ impl Keeper {
         if let Some(error) = self.repeated_refusals(at.now()) {
             return Some(error);
         }
-        // This worker's clock was set back.
+        // This worker's clock has been set back.
         self.suspected_at = self.suspected_at.min(at.now());
         if let Some(error) = self.suspicion_error(at.now()) {
             self.pause_briefly(at, &error);

@@ -27,32 +27,32 @@ const RESOURCE_NONCES: usize = 4;
 /// The format of a stored record.
 const FORMAT: u32 = 1;
 
-/// Which grant of a client this is: whose, and what is asked for with each renewal. Two that differ in any
+/// Identifies a grant of a client: its owner, and what each renewal requests. Two that differ in any
 /// of these never share a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GrantId {
-    /// Whose grant it is.
+    /// The owner of the grant.
     pub owner: GrantOwner,
-    /// What was asked for. A refresh asks for the same parameters, and for all of the scope that was granted.
+    /// What was requested. A refresh sends the same parameters, and requests the whole granted scope.
     pub token_request: TokenRequest,
-    /// The thumbprint of the key the tokens are bound to (RFC 9449 section 6.1).
+    /// The thumbprint of the key to which the tokens are bound (RFC 9449 section 6.1).
     pub dpop_jkt: Option<String>,
 }
 
-/// Whose grant it is, and so how it is renewed.
+/// The owner of a grant, which determines how it is renewed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GrantOwner {
-    /// The client's own: it asks for another token in its own name.
+    /// The client itself: it requests another token in its own name.
     Client,
-    /// A person's: it is renewed with the refresh token. The `sub` of the issuer, or your own name for the
-    /// person; one that is not shared needs none.
+    /// A user: the grant is renewed with the refresh token. The `sub` of the issuer, or your own name for the user; a
+    /// grant that is not shared needs none.
     Person(Option<String>),
 }
 
 impl GrantId {
-    /// The grant of this person: renewed with the refresh token.
+    /// The grant of this user, renewed with the refresh token.
     pub fn person(subject: impl Into<String>) -> Self {
         Self {
             owner: GrantOwner::Person(Some(subject.into())),
@@ -60,7 +60,7 @@ impl GrantId {
         }
     }
 
-    /// The grant of a person whom nobody has to tell from others: it cannot be shared.
+    /// The grant of an unnamed user: it cannot be shared.
     pub fn unnamed_person() -> Self {
         Self {
             owner: GrantOwner::Person(None),
@@ -68,7 +68,7 @@ impl GrantId {
         }
     }
 
-    /// The client's own grant: asked for in its own name.
+    /// The client's own grant, requested in its own name.
     pub const fn client() -> Self {
         Self {
             owner: GrantOwner::Client,
@@ -77,7 +77,7 @@ impl GrantId {
         }
     }
 
-    /// The person, if it has a name.
+    /// The subject of the user's grant, if it has one.
     pub fn subject(&self) -> Option<&str> {
         match &self.owner {
             GrantOwner::Person(subject) => subject.as_deref(),
@@ -85,22 +85,22 @@ impl GrantId {
         }
     }
 
-    /// For all of this: a [`TokenRequest`], or a scope alone.
+    /// Sets what is requested: a [`TokenRequest`], or just a scope.
     #[must_use]
     pub fn requesting(mut self, token_request: impl Into<TokenRequest>) -> Self {
         self.token_request = token_request.into();
         self
     }
 
-    /// With tokens bound to the key of this thumbprint.
+    /// Binds the tokens to the key with this thumbprint.
     #[must_use]
     pub fn with_dpop_jkt(mut self, thumbprint: impl Into<String>) -> Self {
         self.dpop_jkt = Some(thumbprint.into());
         self
     }
 
-    /// A name for a store: 43 characters of base64url, the same in every process and language. A server
-    /// may move its token endpoint: that is no other grant.
+    /// A name for a store: 43 characters of base64url, the same in every process and language. A server may move its
+    /// token endpoint: the grant is still the same.
     #[cfg(feature = "sha2")]
     pub(super) fn key(&self, config: &ClientConfig) -> String {
         let whose = match self.owner {
@@ -125,13 +125,13 @@ impl GrantId {
     }
 }
 
-/// The in-flight marker: a refresh token was sent, and its fate is not known until the reply is stored.
+/// The in-flight marker: a refresh token was sent, and may have been used until the reply is stored.
 /// The stored format calls it `attempt`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct InFlightMarker {
     pub(super) id: String,
     pub(super) at: UnixTime,
-    /// In seconds, how long its request may be in flight: another worker may have a shorter limit.
+    /// How long its request may be in flight, in seconds: another worker may have a shorter limit.
     pub(super) window: Option<u64>,
 }
 
@@ -139,7 +139,7 @@ pub(super) struct InFlightMarker {
 const LONGEST_WINDOW: Duration = Duration::from_secs(3600);
 
 impl InFlightMarker {
-    /// How long its request may be in flight, where this worker's own may be for `ours`.
+    /// How long its request may be in flight, if this worker's own may be for `ours`.
     pub(super) fn window(&self, ours: Duration) -> Duration {
         let theirs = Duration::from_secs(self.window.unwrap_or(0));
         ours.max(theirs.min(LONGEST_WINDOW))
@@ -209,16 +209,16 @@ impl GrantEnd {
     }
 }
 
-/// All that is known of a grant.
+/// All that is known about a grant.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Record {
     pub(super) tokens: Option<Arc<Tokens>>,
     /// The id of the login that the tokens come from.
     pub(super) login: Option<String>,
-    /// Whether the server was seen to replace the refresh token.
+    /// Whether the server has replaced the refresh token before.
     pub(super) rotates: Option<bool>,
-    /// How often the tokens were renewed since that login, if every worker counted: tells which of two
-    /// records is older, whatever happened to the store in between.
+    /// How often the tokens were renewed since that login, if every worker counted: shows which of two records is
+    /// older, whatever happened to the store in between.
     pub(super) renewals: Option<u64>,
     pub(super) in_flight: Option<InFlightMarker>,
     pub(super) ended: Option<GrantEnd>,
@@ -236,15 +236,15 @@ pub(super) struct Stored {
     pub(super) token_endpoint: String,
     pub(super) subject: Option<String>,
     pub(super) scope: Scope,
-    /// Names and values, in the order in which they are sent.
+    /// The names and values of parameters, in the order in which they are sent.
     pub(super) parameters: Vec<(String, String)>,
     pub(super) dpop_jkt: Option<String>,
     /// The newest nonce of the token endpoint: the first request after a restart has it (RFC 9449 section 8).
     pub(super) dpop_nonce: Option<String>,
-    /// The newest nonces of APIs, by their origins, oldest first (section 9). A new one alone is no reason to store
-    /// anything: without it an API is asked twice, once.
+    /// The newest nonces of APIs, by their origins, oldest first (section 9). A new nonce alone is not stored at once:
+    /// without it, one request to the API is sent twice.
     pub(super) resource_nonces: Vec<(String, String)>,
-    /// For people and tools that read a store; the member of the tokens is the one that counts.
+    /// The expiry, for people and tools that read a store; the member of the tokens is authoritative.
     pub(super) expires_at: Option<UnixTime>,
     pub(super) login: Option<String>,
     pub(super) rotates: Option<bool>,
@@ -287,8 +287,8 @@ impl Record {
         }
     }
 
-    /// Whether this is a later renewal of the same login as the other. Where the refresh token is the
-    /// same, or there is none, nothing is lost by taking the stored record.
+    /// Whether this is a later renewal of the same login as the other. If the refresh token is the same, or there is
+    /// none, nothing is lost by using the stored record.
     pub(super) fn is_later_than(&self, other: &Self) -> bool {
         let renewals = self.renewals.zip(other.renewals);
         let is_replaced = match (self.refresh_token(), other.refresh_token()) {
@@ -305,7 +305,7 @@ impl Record {
         token.map(|token| &token.secret)
     }
 
-    /// Counts this renewal after the other, where both come from one login: two workers may have used a
+    /// Counts this renewal after the other, if both come from the same login: two workers may have used a
     /// refresh token that is not rotated.
     pub(super) fn count_after(&mut self, other: &Self) {
         if self.login == other.login {
@@ -314,7 +314,7 @@ impl Record {
         }
     }
 
-    /// When it should be renewed though no caller asks: unused refresh tokens expire too.
+    /// When the grant should be renewed even if no caller asks, because unused refresh tokens expire too.
     pub(super) fn due(&self, policy: &Policy) -> Option<UnixTime> {
         let tokens = self.tokens.as_deref().filter(|_| self.ended.is_none())?;
         match keep_alive(tokens, policy) {
@@ -357,7 +357,7 @@ impl Record {
         Secret::new(json::to_text(&stored))
     }
 
-    /// Reads a record, and refuses one of another grant: its tokens must not be sent to this server.
+    /// Reads a record, and refuses that of another grant, because its tokens must not be sent to this server.
     pub(super) fn read(text: &str, config: &ClientConfig, id: &GrantId) -> Result<Self, Error> {
         let stored = Stored::read(text)?;
         if stored.issuer != config.binding.issuer || stored.client_id != config.binding.client_id {

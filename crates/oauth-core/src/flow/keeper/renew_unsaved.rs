@@ -1,9 +1,8 @@
 //! Renewal of tokens that the store fails to save.
 //!
-//! Only this worker has their refresh token, so no lease is needed to send it, and waiting for the store
-//! would only end a good grant. That holds as long as the store has their predecessor, and has answered
-//! each save with an error: a save that was never answered may still take effect, and then others may
-//! send its refresh token.
+//! Only this worker has their refresh token, so no lease is needed to send it, and waiting for the store would only end
+//! a valid grant. This applies as long as the store has their predecessor, and has answered each save with an error: a
+//! save that was never answered may still take effect, and then others may send its refresh token.
 
 use std::sync::Arc;
 
@@ -34,13 +33,13 @@ impl Keeper {
         unsaved.is_deferred && is_ours && is_needed
     }
 
-    /// The store took no save, for the reason in `error`, and was asked for its record.
+    /// The store accepted no save, for the reason in `error`, and was asked for its record.
     pub(super) fn renew_unsaved(&mut self, at: &Moment, error: Error, event: Event) -> Step {
         let may_fly = match event {
             Event::Loaded(entry) if version(entry.as_ref()) != self.version => {
                 return match self.unsaved_tokens() {
                     Some(unsaved) => self.resolve_conflict(at, unsaved, entry),
-                    // A person has logged in meanwhile.
+                    // The user has logged in in the meantime.
                     None => self.fail(at, error),
                 };
             }

@@ -9,8 +9,7 @@ use crate::token::Tokens;
 /// running it must not send a refresh token that another worker may have sent since.
 pub(super) struct SendDeadline {
     exchange: Boxed<Tokens>,
-    /// The request is not begun before this: the clock was then set back, and how late it is cannot
-    /// be told.
+    /// The request is not begun before this: the clock has then been set back, and it is unknown how late it is.
     not_before: UnixTime,
     /// The request is not begun after this.
     begin_by: UnixTime,

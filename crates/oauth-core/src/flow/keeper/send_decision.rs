@@ -1,5 +1,5 @@
-//! Decides whether a token request may be sent, and builds it. This is where a refresh token whose last refresh was lost
-//! is held back: it is not sent again before its fate is known, unless the server tolerates that.
+//! Decides whether a token request may be sent, and builds it. A refresh token whose last refresh was lost is held back
+//! here: it is not sent again before its outcome is known, unless the server tolerates that.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,11 +21,11 @@ use crate::token::Tokens;
 
 /// What the worker that holds the lease may do with the refresh token.
 pub(super) enum SendDecision {
-    /// Send it; `marked`: save an in-flight marker first, since the server may revoke a token that is sent twice.
+    /// Send it; `marked`: save an in-flight marker first, because the server may revoke a token that is sent twice.
     Send { marked: bool },
     /// The outcome of the last attempt is not known: other workers may still learn it.
     Hold,
-    /// The grant has ended: the token may have been spent, and sending it again would revoke it.
+    /// The grant has ended: the token may have been used, and sending it again would revoke it.
     End(GrantEnd),
     /// The request cannot be made.
     Fail(Error),
@@ -78,7 +78,7 @@ impl Keeper {
         }
     }
 
-    /// The fate of the refresh token is not known: the access token stays usable until it expires, and
+    /// It is not known whether the refresh token was used: the access token stays usable until it expires, and
     /// after that this worker waits for others that may know.
     pub(super) fn await_outcome(&mut self, at: &Moment) -> Step {
         if let Some(tokens) = self.good(at.now()) {
@@ -101,7 +101,7 @@ impl Keeper {
         let nobody = || Error::from(Misuse::NoRefreshToken).about("nobody has logged in");
         let token = tokens.ok_or_else(nobody)?.refresh_token.clone();
         let grant = Refresh::new(token.ok_or(Misuse::NoRefreshToken)?);
-        // All that was granted, which may not be what was asked for.
+        // All that was granted, which may not be what was requested.
         token_request.scope = Scope::none();
         Ok(Call::new(config, Token::new(grant, token_request)).boxed())
     }
@@ -128,8 +128,8 @@ impl Keeper {
     }
 
     /// The marker is saved. If that took a whole lease, sending may take as long, and by then others
-    /// regard the attempt as finished: the renewal is restarted, once. So it is if the clock was set back
-    /// meanwhile, for then the time cannot be told.
+    /// regard the attempt as finished: the renewal is restarted, once. The same applies if the clock has been set back
+    /// in the meantime, because the elapsed time is then unknown.
     pub(super) fn marker_saved(&mut self, at: &Moment, marker: InFlightMarker) -> Step {
         let (id, since) = (marker.id.clone(), marker.at);
         self.record.in_flight = Some(marker);
@@ -161,9 +161,9 @@ impl Keeper {
         SendDeadline::new(exchange, since, begin_by, send_by).boxed()
     }
 
-    /// Whether a renewal may continue though the store does not answer: callers need a token now, and
-    /// nothing can be lost. That holds for client credentials, and where the server was seen not to
-    /// rotate refresh tokens; where it rotates them, another worker may have spent this one.
+    /// Whether a renewal may continue although the store does not answer: callers need a token now, and nothing can be
+    /// lost. This applies to client credentials, and if the server is known not to rotate refresh tokens; if it rotates
+    /// them, another worker may have used this one.
     pub(super) fn may_send_without_store(&self, now: UnixTime) -> bool {
         let is_kept = self.tolerates() && self.record.rotates == Some(false);
         self.storage == Storage::Shared
@@ -177,7 +177,7 @@ impl Keeper {
             && self.exchange().is_ok()
     }
 
-    /// What tells this grant from others of the client: its login, or else its subject and scope.
+    /// What distinguishes this grant from others of the client: its login, or else its subject and scope.
     pub(super) fn name(&self) -> String {
         let login = self.record.login.clone();
         login.unwrap_or_else(|| {

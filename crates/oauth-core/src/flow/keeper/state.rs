@@ -9,7 +9,7 @@ use crate::token::Tokens;
 
 pub(super) type Outcome = Result<Arc<Tokens>, Error>;
 
-/// The state of a renewal: what was asked of the host, and for what. The table of transitions is in the
+/// The state of a renewal: what the host was asked to do, and why. The table of transitions is in the
 /// documentation of [`flow::keeper`](super).
 #[derive(Debug)]
 pub(super) enum State {
@@ -23,7 +23,7 @@ pub(super) enum State {
     WaitForHolder { looks: u32 },
     /// Loads the record again, under the lease.
     LoadUnderLease,
-    /// Releases the lease, and waits for a worker that may know the fate of the token.
+    /// Releases the lease, and waits for a worker that may know whether the token was used.
     ReleaseAndWait,
     /// Saves the in-flight marker, before the refresh token is sent.
     SaveMarker(InFlightMarker),
@@ -38,9 +38,9 @@ pub(super) enum State {
     ResolveConflict(Box<UnsavedTokens>),
     /// Waits before the next save of the new tokens.
     RetrySave(Box<UnsavedTokens>),
-    /// Waits before this state loads the record, for there were several conflicts.
+    /// Waits before this state loads the record, because there were several conflicts.
     PauseAfterConflict(Box<Self>),
-    /// Loads the record to see whether the store, which takes no saves, still has the predecessor of
+    /// Loads the record to see whether the store, which accepts no saves, still has the predecessor of
     /// unsaved tokens.
     CheckStoreForUnsaved(Error),
     /// Revokes tokens that were received after a logout.

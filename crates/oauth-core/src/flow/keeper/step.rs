@@ -10,7 +10,7 @@ use crate::moment::UnixTime;
 use crate::secret::Secret;
 use crate::token::Tokens;
 
-/// The answer to [`Keeper::ask`](super::Keeper::ask): what the caller is to do.
+/// The answer to [`Keeper::ask`](super::Keeper::ask): what the caller has to do.
 ///
 /// A caller that drops [`UseAndRenew`](Self::UseAndRenew) or [`Renew`](Self::Renew) leaves the keeper busy
 /// with a renewal that no host runs.
@@ -22,7 +22,7 @@ pub enum Decision {
     /// Use these, and renew them in the background: call [`Keeper::resume`](super::Keeper::resume) with
     /// [`Event::Begin`].
     UseAndRenew(Arc<Tokens>),
-    /// Renew, for this caller and all that join meanwhile: call
+    /// Renew, for this caller and all that join in the meantime: call
     /// [`Keeper::resume`](super::Keeper::resume) with
     /// [`Event::Begin`].
     Renew,
@@ -38,10 +38,10 @@ pub enum Standing {
     /// It is valid, as far as is known.
     #[default]
     Good,
-    /// The server refuses its refresh token without saying that the grant has ended: the person is told to log in, and
-    /// the token is tried again now and then.
+    /// The server refuses its refresh token without saying that the grant has ended: the user has to log in, and the
+    /// token is tried again now and then.
     Suspect,
-    /// It has ended for all workers: the person has to log in.
+    /// The grant has ended for all workers: the user has to log in.
     Ended,
 }
 
@@ -50,7 +50,7 @@ pub enum Standing {
 pub enum Step {
     /// Read the record. Answer with [`Event::Loaded`].
     Load,
-    /// Take the lease for this holder; with a `ttl` of zero: release it. Answer with
+    /// Acquire the lease for this holder; with a `ttl` of zero: release it. Answer with
     /// [`Event::Leased`].
     Lease {
         /// The holder: no other worker uses this name.
@@ -61,16 +61,17 @@ pub enum Step {
     /// Save the record if the stored one is still at this version; 0 is the version of an absent one.
     /// Answer with [`Event::Saved`].
     Save {
-        /// What to save.
+        /// The record to save.
         record: Secret<String>,
         /// The version it replaces.
         version: u64,
-        /// When it should be renewed, for a store that can find records by that: the expiry of the access token, or
-        /// when it was received if its lifetime is unknown; with [`Policy::keep_alive`](super::Policy::keep_alive),
-        /// when the refresh token has to be used before it expires unused, where that is known. Nothing for a grant
-        /// that has ended, or has no refresh token: it need not be renewed before a caller asks.
+        /// When the grant should be renewed, for a store that can find records by this time: the expiry of the access
+        /// token, or when it was received if its lifetime is unknown; with
+        /// [`Policy::keep_alive`](super::Policy::keep_alive), when the refresh token has to be used before it expires,
+        /// if that is known. `None` for a grant that has ended, or has no refresh token: it need not be renewed before
+        /// a caller asks.
         due: Option<UnixTime>,
-        /// When the record ends, for a store that lets records end: see
+        /// When the record expires, for a store that supports expiry: see
         /// [`Keeper::until`](super::Keeper::until).
         until: Option<UnixTime>,
     },
@@ -92,7 +93,7 @@ pub enum Step {
 )]
 #[derive(Debug)]
 pub enum Event {
-    /// The first event.
+    /// The first event of a renewal.
     Begin,
     /// The record, if there is one.
     Loaded(Option<Entry>),
@@ -102,7 +103,7 @@ pub enum Event {
     Completed(Result<Tokens, Error>),
     /// The answer to [`Step::Save`].
     Saved(Saved),
-    /// The pause has elapsed.
+    /// The pause is over.
     Elapsed,
     /// The store failed: the step may or may not have taken effect.
     Failed(Error),
@@ -110,7 +111,7 @@ pub enum Event {
 
 /// A record as it is stored.
 ///
-/// An empty one is a tombstone: the grant was removed, a person has logged out. It is saved like any
+/// An empty one is a tombstone: the grant was removed, because the user has logged out. It is saved like any
 /// other record, so that every worker that still has the tokens learns of it, and a store may delete it
 /// after 30 days. An absent record was never saved, or is lost: a worker that has it restores it.
 #[derive(Debug, Clone)]
@@ -118,7 +119,7 @@ pub struct Entry {
     /// Higher with every save, and never the same twice for one key, whatever was removed or lost in
     /// between; 1 or more.
     pub version: u64,
-    /// What was saved.
+    /// The record that was saved.
     pub record: Secret<String>,
 }
 
@@ -132,7 +133,7 @@ impl Entry {
 /// The answer of a store that was asked for a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lease {
-    /// The holder that asked has it; or, after a `ttl` of zero, has released it.
+    /// The requesting holder has it; or, after a `ttl` of zero, has released it.
     Won,
     /// Another holder has it, for this long from now.
     Held(Duration),

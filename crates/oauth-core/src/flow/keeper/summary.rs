@@ -19,31 +19,31 @@ use crate::token::Tokens;
 pub struct GrantSummary {
     /// The issuer of the tokens.
     pub issuer: String,
-    /// The client they were issued to.
+    /// The client to which the tokens were issued.
     pub client_id: String,
-    /// Where the client asks for new ones; empty if the server has no such endpoint.
+    /// The token endpoint at which the client requests new ones; empty if the server has no such endpoint.
     pub token_endpoint: String,
-    /// Which grant of the client it is.
+    /// The id of the grant.
     pub id: GrantId,
-    /// The scope that was granted; nothing if there are no tokens.
+    /// The scope that was granted; `None` if there are no tokens.
     pub scope: Option<Scope>,
     /// When the access token expires, if the server named a lifetime.
     pub expires_at: Option<UnixTime>,
-    /// When it should be renewed, as the store was told by a worker without [`Policy::keep_alive`](super::Policy::keep_alive); see
-    /// [`Step::Save`](super::Step::Save).
+    /// When the grant should be renewed, as passed to the store by a worker without
+    /// [`Policy::keep_alive`](super::Policy::keep_alive); see [`Step::Save`](super::Step::Save).
     pub due: Option<UnixTime>,
-    /// When the record ends; see [`Keeper::until`](super::Keeper::until).
+    /// When the record expires; see [`Keeper::until`](super::Keeper::until).
     pub until: Option<UnixTime>,
     /// Whether there is a refresh token.
     pub has_refresh_token: bool,
-    /// When the refresh token ends if it is not used before, as far as the server said so.
+    /// When the refresh token expires if it is not used before, if the server said so.
     pub refresh_token_use_by: Option<UnixTime>,
-    /// When the person's authorization ends, likewise.
+    /// When the user's authorization ends, if the server said so.
     pub authorization_until: Option<UnixTime>,
-    /// Why the grant has ended, if it has: a person has to log in again.
+    /// Why the grant has ended, if it has: the user has to log in again.
     pub ended: Option<Error>,
-    /// How the server refused the refresh token, if it did so without ending the grant: a person should
-    /// log in again, and the token is sent again now and then.
+    /// How the server refused the refresh token, if it did so without ending the grant: the user should log in again,
+    /// and the token is tried again now and then.
     pub suspect: Option<Error>,
 }
 
@@ -110,7 +110,7 @@ mod tests {
         let facts = summary.map(|summary| {
             let scope = summary.scope.unwrap_or_default();
             assert!(summary.ended.is_none());
-            // The expiry is that of the tokens, whatever the member beside them says.
+            // The expiry is that of the tokens, whatever the separate member says.
             (
                 summary.id,
                 scope.as_str().to_owned(),

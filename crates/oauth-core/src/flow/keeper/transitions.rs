@@ -53,7 +53,7 @@ impl Keeper {
                 self.restarts = 0;
                 match (self.unsaved_tokens(), self.good(at.now())) {
                     (Some(unsaved), _) => self.save_tokens(unsaved),
-                    // A person has logged in since the caller asked.
+                    // The user has logged in since the caller asked.
                     (None, Some(tokens))
                         if self.is_stored()
                             && at.now() < self.deadlines.refresh_at
@@ -100,7 +100,7 @@ impl Keeper {
                 self.record.suspicion = refusal.map(UnconfirmedRefusal::without_pause);
                 self.marker_saved(at, marker)
             }
-            // Another worker wrote after its lease expired, or a person logged in.
+            // Another worker wrote after its lease expired, or the user logged in.
             (State::SaveMarker(_), Event::Saved(Saved::Conflict)) => {
                 self.restart_after_conflict(at, State::LoadUnderLease)
             }
@@ -165,7 +165,7 @@ impl Keeper {
                     None => self.load(State::LoadBeforeLease { looks: 0 }),
                 }
             }
-            // A lease that could not be released expires by itself.
+            // A lease that could not be released expires on its own.
             (State::ReleaseLease(outcome), Event::Leased(_) | Event::Failed(_)) => {
                 self.finish(at, outcome)
             }
@@ -182,12 +182,12 @@ impl Keeper {
             (State::AcquireLease { .. } | State::LoadUnderLease, Event::Failed(error)) => {
                 self.fail(at, error)
             }
-            // No caller is told to log in before the store has recorded the reason for all workers.
+            // No caller is asked to log in before the store has recorded the reason for all workers.
             (
                 State::SaveSuspicion(_) | State::ResolveSuspicionConflict(_),
                 Event::Failed(error),
             ) => self.fail(at, error),
-            // Another worker may have newer tokens: no person is asked to log in before that is known.
+            // Another worker may have newer tokens: no user is asked to log in before that is known.
             (State::RecheckStore(_), Event::Failed(error)) => {
                 self.remember_finished(self.renewal_id.clone(), false);
                 self.fail(at, error)
@@ -292,7 +292,7 @@ impl Keeper {
         Some(Box::new(unsaved))
     }
 
-    /// The error of a grant that has ended, as the record says; a person may log in elsewhere.
+    /// The error of a grant that has ended, as the record says; the user may log in elsewhere.
     pub(super) fn ended_error(&mut self, at: &Moment) -> Option<Error> {
         let ended = self.record.ended.as_ref()?;
         if *ended == GrantEnd::OutcomeUnknown && self.marker_is_unspent() == Some(true) {
@@ -303,8 +303,7 @@ impl Keeper {
         Some(error)
     }
 
-    /// This worker can do nothing more. It reads the store again after a second, since another
-    /// worker may have acted.
+    /// This worker can do nothing more. It reads the store again after a second, because another worker may have acted.
     pub(super) fn pause_briefly(&mut self, at: &Moment, error: &Error) {
         let soon = at.now().after(Duration::from_secs(1));
         self.backoff.set(at.now(), soon, error);
@@ -331,7 +330,7 @@ impl Keeper {
                 Err(error) => self.end(Err(error)),
             };
         }
-        // A person may have logged in meanwhile.
+        // The user may have logged in in the meantime.
         self.adopt_login(at);
         self.end(outcome)
     }

@@ -1,8 +1,8 @@
 //! Refresh tokens that the server refuses without saying that the grant has ended.
 //!
-//! The client may be unknown for a minute, a person may have to confirm something, a firewall may have
-//! answered; or the token is dead, and this server has its own error for that. So a person is told to
-//! log in, in the server's own words, and the token is kept, and sent again now and then.
+//! The client may be unknown for a minute, the user may have to confirm something, a firewall may have answered; or the
+//! token is invalid, and this server has its own error for that. So the error says that the user has to log in, in the
+//! server's own words, and the token is kept, and tried again now and then.
 
 use std::time::Duration;
 
@@ -52,8 +52,8 @@ impl UnconfirmedRefusal {
         }
     }
 
-    /// The same without its pause, while the token is sent once more: nobody is told of the refusal before
-    /// its outcome is known.
+    /// The same without its pause, while the token is sent once more: the refusal is not reported before the outcome is
+    /// known.
     pub(super) fn without_pause(mut self: Box<Self>) -> Box<Self> {
         self.seconds = 0;
         self
@@ -85,7 +85,7 @@ impl UnconfirmedRefusal {
 }
 
 impl Keeper {
-    /// The suspicion that a refusal casts on the refresh token, if it does not settle its fate.
+    /// The suspicion that a refusal casts on the refresh token, if it is not conclusive.
     pub(super) fn suspicion(&self, at: &Moment, error: &Error) -> Option<UnconfirmedRefusal> {
         let server = error.server_error().filter(|server| !server.is_passing())?;
         (!self.is_clients())
@@ -105,14 +105,14 @@ impl Keeper {
         self.save(&record, State::SaveSuspicion(error.of_suspect()))
     }
 
-    /// All workers can know: callers get the error, unless there is a token that suffices for now.
+    /// The suspicion is stored for all workers: callers get the error, unless there is a token that suffices for now.
     pub(super) fn suspicion_saved(&mut self, at: &Moment, error: Error) -> Step {
         self.pause_briefly(at, &error);
         let outcome = self.good(at.now()).ok_or(error);
         self.release(outcome)
     }
 
-    /// Another worker has saved meanwhile. No person is asked to log in for a token that was replaced.
+    /// Another worker has saved in the meantime. No user is asked to log in for a token that was replaced.
     pub(super) fn resolve_suspicion_conflict(
         &mut self,
         at: &Moment,

@@ -1,5 +1,5 @@
-//! Upkeep of a grant whose token no caller requests: refreshes it before an idle refresh token expires, and gives notice
-//! before a person's authorization ends.
+//! Upkeep of a grant whose token no caller requests: refreshes it before an idle refresh token expires, and gives
+//! notice before a user's authorization ends.
 //!
 //! <https://datatracker.ietf.org/doc/html/draft-ietf-oauth-refresh-token-expiration-03#section-4.2>, section 9
 
@@ -15,18 +15,18 @@ use crate::token::Tokens;
 /// minute forever, for a grant that no caller uses.
 const SHORTEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The pause between two tries of this worker to keep a grant alive, where nothing names a longer one.
+/// The pause between two tries of this worker to keep a grant alive, unless something requires a longer one.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// What a host has to do for a grant that no caller asks for, see [`Keeper::upkeep`].
+/// What a host has to do for a grant although no caller asks, see [`Keeper::upkeep`].
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Upkeep {
     /// Renew: call [`Keeper::resume`] with [`Event::Begin`](super::Event::Begin). No caller waits for the outcome.
     Renew,
-    /// Tell the owner of the grant that the authorization ends then: only a person can extend it. It is told
-    /// once, unless a person extends it and that end comes near as well.
+    /// Notify the owner of the grant that the authorization ends at this time: only the user can extend it. This is
+    /// returned once, and again only if the user extends the authorization and the new end is near.
     AuthorizationEnds(UnixTime),
 }
 
@@ -35,7 +35,7 @@ pub enum Upkeep {
 pub(super) struct UpkeepDone {
     /// No try to keep it alive is made before this.
     not_before: UnixTime,
-    /// Whether the end of its authorization, which is near, was told.
+    /// Whether the end of its authorization, which is near, was reported.
     is_end_told: bool,
 }
 
@@ -49,8 +49,8 @@ impl Default for UpkeepDone {
 }
 
 impl Keeper {
-    /// How long to wait before [`upkeep`](Self::upkeep) has something to say; nothing if it never will, or while a
-    /// renewal is under way. Ask again after each [`Step::Done`](super::Step::Done), and after each upkeep.
+    /// How long to wait before [`upkeep`](Self::upkeep) returns something; `None` if it never will, or while a renewal
+    /// is under way. Ask again after each [`Step::Done`](super::Step::Done), and after each upkeep.
     pub fn upkeep_after(&self, now: UnixTime) -> Option<Duration> {
         let is_possible = !self.is_busy() && self.is_stored() && self.record.ended.is_none();
         let keep_alive = self.keep_alive_from(now).map(|from| from.since(now));
@@ -64,9 +64,9 @@ impl Keeper {
 
     /// The upkeep that the grant needs now, if any.
     ///
-    /// With [`Policy::keep_alive`], a grant is renewed before its refresh token ends unused. Of all workers that keep
-    /// it one sends a request: the others find its outcome in the store. A refresh cannot outrun the end of the
-    /// authorization, so none is sent for that; it is told [`Policy::notice`] before.
+    /// With [`Policy::keep_alive`], a grant is renewed before its unused refresh token expires. Only one of all workers
+    /// that keep it sends a request: the others find its outcome in the store. A refresh cannot extend the
+    /// authorization, so none is sent for that; its end is reported [`Policy::notice`] before.
     pub fn upkeep(&mut self, now: UnixTime) -> Option<Upkeep> {
         self.upkeep_after(now).filter(Duration::is_zero)?;
         if self.notice_from(now).is_some_and(|from| from <= now)
@@ -85,15 +85,15 @@ impl Keeper {
         let from = self.deadlines.keep_alive_at.filter(|_| !self.is_drained)?;
         let from = from.max(self.upkeep_done.not_before);
         let from = from.max(now.after(self.backoff.remaining(now)));
-        // A refresh token of unknown fate is not sent as long as the access token is good, which may be forever.
+        // A refresh token that may have been used is not sent while the access token is valid, which may be forever.
         (from < UnixTime::from_secs(u64::MAX)).then_some(from)
     }
 
-    /// From when on the end of the authorization is told, if it was not.
+    /// From when on the end of the authorization is reported, if it has not been.
     fn notice_from(&self, now: UnixTime) -> Option<UnixTime> {
         let end = self.authorization_until().filter(|end| now < *end)?;
         let from = end.before(self.policy.notice);
-        // Told once it was near; if it is far again, a person has extended it.
+        // Reported once it was near; if it is far again, the user has extended it.
         let is_told = self.upkeep_done.is_end_told && from <= now;
         (!is_told).then_some(from)
     }
@@ -102,7 +102,8 @@ impl Keeper {
         self.record.tokens.as_ref()?.authorization_until
     }
 
-    /// Whether this renewal only keeps the grant alive, and no caller waits: it is then due though the token is fresh.
+    /// Whether this renewal only keeps the grant alive, and no caller waits: it is then due although the token is
+    /// fresh.
     pub(super) fn keeps_alive(&self, now: UnixTime) -> bool {
         let at = self.deadlines.keep_alive_at;
         !self.has_waiters && at.is_some_and(|at| at <= now)
@@ -118,7 +119,7 @@ impl Keeper {
         })
     }
 
-    /// A far end is to be told again once it is near.
+    /// If the end is far again, it will be reported again once it is near.
     pub(super) fn note_end(&mut self, now: UnixTime) {
         let is_near = |end: UnixTime| end.before(self.policy.notice) <= now;
         if !self.authorization_until().is_some_and(is_near) {
@@ -127,9 +128,9 @@ impl Keeper {
     }
 }
 
-/// When the refresh token is exchanged at the latest though no caller asks, and how much earlier a worker may do it, so
-/// that a fleet does not wake at once. Nothing where that is not wished, where no end is known, and where the
-/// authorization ends by then: a refresh cannot outrun it.
+/// When the refresh token is exchanged at the latest although no caller asks, and how much earlier a worker may do it,
+/// so that a fleet does not wake at once. `None` if that is not configured, if no expiry is known, or if the
+/// authorization ends by then: a refresh cannot extend it.
 pub(super) fn keep_alive(tokens: &Tokens, policy: &Policy) -> Option<(UnixTime, Duration)> {
     let margin = policy.keep_alive?;
     let use_by = tokens.refresh_token_use_by()?;

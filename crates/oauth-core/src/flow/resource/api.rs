@@ -15,8 +15,8 @@ use crate::error::{Error, Misuse};
 use crate::exchange::field_named;
 use crate::url::Url;
 
-/// A resource server as its callers see it: where tokens may go, whose token a route needs, and
-/// how often it may be asked. Cheap to clone; clones share the limits.
+/// A resource server as its callers see it: where tokens may be sent, whose token a route needs, and how often it may
+/// be called. Cheap to clone; clones share the limits.
 #[derive(Debug, Clone)]
 pub struct Api {
     pub(super) resource: Resource,
@@ -24,15 +24,15 @@ pub struct Api {
     owners: Owners,
     pub(super) limiter: RateLimiter,
     proof_maker: Option<ProofMaker>,
-    /// Where it is known only once there are tokens.
+    /// The proofs, if their key is known only once there are tokens.
     proofs: Option<Proofs>,
     pub(super) ended: EndedTokens,
 }
 
-/// Whose tokens are at hand.
+/// Whose tokens are available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owners {
-    /// One source, for whatever route.
+    /// One source for all routes.
     One,
     Application,
     User,
@@ -53,11 +53,11 @@ impl Api {
         }
     }
 
-    /// Takes replies to which one of these rules fits for the end of a token, beside those that RFC 6750 section
-    /// 3.1 has. They take the place of rules that were given before.
+    /// Treats replies that match one of these rules as the report of an expired token, in addition to those of RFC 6750
+    /// section 3.1. They replace rules that were set before.
     ///
     /// # Errors
-    /// `misuse.setup` for a rule that a good reply would fit.
+    /// `misuse.setup` for a rule that a successful reply would match.
     #[cfg(feature = "ended-tokens")]
     pub fn with_ended_tokens(
         mut self,
@@ -67,16 +67,14 @@ impl Api {
         Ok(self)
     }
 
-    /// Tells routes apart by their paths, once [`with_owners`](Self::with_owners) says whose tokens
-    /// are at hand.
+    /// Distinguishes routes by their paths, once [`with_owners`](Self::with_owners) says whose tokens are available.
     #[must_use]
     pub fn with_routes(mut self, routes: Routes) -> Self {
         self.routes = routes;
         self
     }
 
-    /// Each route gets the token of its owner; routes of an owner that is not named here are
-    /// refused.
+    /// Sends the token of its owner to each route; routes of an owner that is not named here are refused.
     ///
     /// # Errors
     /// `resource.owner_missing` if neither owner is named, or both and the API has one kind of route.
@@ -103,28 +101,28 @@ impl Api {
         Ok(self)
     }
 
-    /// Keeps to this allowance before the server says no, see [`RateLimiter::keeping`].
+    /// Keeps to this allowance without waiting for a refusal, see [`RateLimiter::keeping`].
     #[must_use]
     pub fn keeping(mut self, allowance: Allowance) -> Self {
         self.limiter = self.limiter.keeping(allowance);
         self
     }
 
-    /// Shares these limits.
+    /// Uses these shared limits.
     #[must_use]
     pub fn with_limiter(mut self, limiter: RateLimiter) -> Self {
         self.limiter = limiter;
         self
     }
 
-    /// `with_dpop`, of what a client is made of.
+    /// The same as `with_dpop`, from a client's configuration.
     #[cfg(feature = "sha2")]
     pub(crate) fn with_client_config(mut self, config: &ClientConfig) -> Result<Self, Error> {
         self.proof_maker = Some(ProofMaker::of(config)?);
         Ok(self)
     }
 
-    /// Sends tokens that are bound to a key with proofs of the one that `proofs` will know by then.
+    /// Sends tokens that are bound to a key with proofs of the key that `proofs` will know by then.
     #[must_use]
     pub fn with_proofs(mut self, proofs: Proofs) -> Self {
         self.proofs = Some(proofs);
@@ -136,36 +134,35 @@ impl Api {
         self.proof_maker.clone().or_else(later)
     }
 
-    /// The thumbprint of the key that proofs are made with, if there is one.
+    /// The thumbprint of the key with which proofs are made, if there is one.
     #[cfg(feature = "sha2")]
     pub fn dpop_jkt(&self) -> Option<String> {
         self.proof_maker().as_ref().map(ProofMaker::thumbprint)
     }
 
-    /// Where tokens may go.
+    /// Where tokens may be sent.
     pub const fn resource(&self) -> &Resource {
         &self.resource
     }
 
-    /// The limits.
+    /// The rate limits.
     pub const fn limiter(&self) -> &RateLimiter {
         &self.limiter
     }
 
-    /// Whether a reply's header fields of this name are looked at; a host that has its own idea of
-    /// headers need not bring the others.
+    /// Whether a reply's header fields of this name are read; a host with its own header type need not pass the others.
     pub fn reads(&self, name: &[u8]) -> bool {
         self.field(name).is_some()
     }
 
-    /// The header field of this name, if it [is looked at](Self::reads).
+    /// The header field of this name, if it [is read](Self::reads).
     pub fn field(&self, name: &[u8]) -> Option<HeaderName> {
         field_named(name, &limits::READ)
             .or_else(|| self.limiter.field(name))
             .or_else(|| self.ended.field(name))
     }
 
-    /// Whose token a request to this URL gets; [`TokenFor::Any`] where there is one source.
+    /// Whose token a request to this URL gets; [`TokenFor::Any`] if there is one source.
     ///
     /// # Errors
     /// `resource.owner_missing`, `resource.route_ambiguous`.

@@ -13,20 +13,20 @@ use crate::json::{self, Json};
 use crate::scope::Scope;
 use crate::token::step_up::StepUp;
 
-/// What the resource server's reply asks for.
+/// What the resource server's reply requires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// Not about the token: hand the reply to the caller.
+    /// Not about the token: return the reply to the caller.
     Pass,
     /// The token is invalid or has expired: get a new one and repeat the request once, if its body can be repeated.
     Renew,
-    /// The token covers too little: the person must be asked for this scope too. A refresh would
+    /// The scope of the token is insufficient: the user must be asked for this scope too. A refresh would
     /// not help.
     WidenScope(Option<Scope>),
-    /// The person must log in again, in this way (RFC 9470). A refresh would not help.
+    /// The user must log in again, in this way (RFC 9470). A refresh would not help.
     StepUp(StepUp),
-    /// The proof of possession needs the nonce that the reply brings (RFC 9449 section 9): make another
+    /// The proof of possession needs the nonce in the reply (RFC 9449 section 9): make another
     /// proof and repeat the request once, if its body can be repeated.
     UseDpopNonce,
     /// The server refuses for a reason that no token can change.
@@ -34,7 +34,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// What the person has to be asked for, if that would help: another login, or a wider scope.
+    /// What the user has to be asked for, if that would help: another login, or a wider scope.
     pub fn step_up(self) -> Option<StepUp> {
         match self {
             Self::StepUp(step_up) => Some(step_up),
@@ -56,20 +56,20 @@ pub const fn may_be_about_the_token(status: StatusCode) -> bool {
     )
 }
 
-/// What a reply to a request with a token asks for (RFC 6750 section 3.1, RFC 9470 section 3).
+/// What a reply to a request with a token requires (RFC 6750 section 3.1, RFC 9470 section 3).
 pub fn after(status: StatusCode, headers: &HeaderMap) -> Verdict {
     let fields = headers.get_all(WWW_AUTHENTICATE).iter();
     after_fields(status, fields.map(HeaderValue::as_bytes))
 }
 
-/// [`after`] for hosts whose HTTP client lets through more than [`HeaderValue`] can hold: `fields`
-/// are the values of `WWW-Authenticate`. A control character refuses its challenge and no other.
+/// The same as [`after`], for hosts whose HTTP client accepts more than [`HeaderValue`] can hold: `fields`
+/// are the values of `WWW-Authenticate`. A control character invalidates only its own challenge.
 pub fn after_fields<'a>(status: StatusCode, fields: impl IntoIterator<Item = &'a [u8]>) -> Verdict {
     judge(status, fields, &["bearer"])
 }
 
-/// [`after`] a request whose token was bound to a key: its challenge has the scheme `DPoP`, and a server
-/// that takes both kinds of token may answer with the other's (RFC 9449 sections 7.1 and 7.2).
+/// The same as [`after`], for a request whose token was bound to a key: its challenge has the scheme `DPoP`, and a
+/// server that accepts both kinds of token may answer with that of the other (RFC 9449 sections 7.1 and 7.2).
 pub fn after_dpop(status: StatusCode, headers: &HeaderMap) -> Verdict {
     let fields = headers.get_all(WWW_AUTHENTICATE).iter();
     let fields = fields.map(HeaderValue::as_bytes);
@@ -103,7 +103,7 @@ pub(super) fn refuses_proof(status: StatusCode, headers: &HeaderMap) -> bool {
     status == StatusCode::UNAUTHORIZED && challenges.iter().any(is_refused)
 }
 
-/// What an API wants of the person, whichever kind of token it was shown ("any OAuth scheme", RFC 9470 section 3):
+/// What an API requires of the user, whichever kind of token was sent ("any OAuth scheme", RFC 9470 section 3):
 /// `fields` are the values of `WWW-Authenticate` of its reply.
 pub fn step_up<'a>(
     status: StatusCode,
@@ -112,7 +112,7 @@ pub fn step_up<'a>(
     judge(status, fields, &[dpop::DPOP, "bearer"]).step_up()
 }
 
-/// What the challenges of these schemes say; of two with an error, that of the first scheme counts.
+/// The verdict of the challenges of these schemes; if two have an error, that of the first scheme counts.
 fn judge<'a>(
     status: StatusCode,
     fields: impl IntoIterator<Item = &'a [u8]>,
@@ -137,17 +137,17 @@ fn judge<'a>(
         Some((challenge, "insufficient_scope")) => Verdict::WidenScope(scope(challenge)),
         Some((challenge, code @ ("insufficient_user_authentication" | "insufficient_claims"))) => {
             let step_up = read_step_up(challenge, code);
-            // A challenge that names no requirement: another login would end here again.
+            // The challenge names no requirement: another login would end the same way.
             match step_up.is_empty() {
                 true => Verdict::Refused,
                 false => Verdict::StepUp(step_up),
             }
         }
         Some(_) => Verdict::Refused,
-        // A 401 without an error code: UserVoice says no more than that, and RFC 6750 section 3.1
-        // wants no code where the request carried no token.
+        // A 401 without an error code: UserVoice sends no more than that, and RFC 6750 section 3.1 advises against a
+        // code if the request carried no token.
         None if status == StatusCode::UNAUTHORIZED => {
-            // What cannot be read may have been a Bearer challenge.
+            // A challenge that cannot be read may have been a Bearer challenge.
             let is_ours = challenges.is_empty() || !is_whole || ours().next().is_some();
             if is_ours {
                 Verdict::Renew
@@ -159,9 +159,9 @@ fn judge<'a>(
     }
 }
 
-/// The error that a reply stands for, if its status is 400 or above: `denied.http_status`,
-/// `denied.busy` where the status asks to come back, or the code that a Bearer challenge names
-/// (RFC 6750 section 3.1). `pause` is what the reply asks for before the next request.
+/// The error of a reply, if its status is 400 or above: `denied.http_status`, `denied.busy` if the status asks to retry
+/// later, or the code that a Bearer challenge names (RFC 6750 section 3.1). `pause` is what the reply asks for before
+/// the next request.
 pub fn refusal(status: StatusCode, headers: &HeaderMap, pause: Option<Duration>) -> Option<Error> {
     if !(status.is_client_error() || status.is_server_error()) {
         return None;
@@ -169,7 +169,7 @@ pub fn refusal(status: StatusCode, headers: &HeaderMap, pause: Option<Duration>)
     let server = ServerError::of_status(status.as_u16()).retry_after(pause);
     let fields = headers.get_all(WWW_AUTHENTICATE).iter();
     let (challenges, _) = challenge::readable_fields(fields.map(HeaderValue::as_bytes));
-    // Of a server's own words nothing is kept: they may repeat the token.
+    // The server's own words are not kept, because they may repeat the token.
     let code = challenges
         .iter()
         .filter(|challenge| ["bearer", dpop::DPOP].contains(&challenge.scheme.as_str()))
@@ -182,8 +182,8 @@ pub fn refusal(status: StatusCode, headers: &HeaderMap, pause: Option<Duration>)
     Some(Error::from(server).at_endpoint("resource"))
 }
 
-/// Reads which login the API requires (RFC 9470 section 3). `acr_values` and `max_age` have a meaning with that RFC's
-/// own error code only.
+/// Reads which login the API requires (RFC 9470 section 3). `acr_values` and `max_age` have a meaning only with that
+/// RFC's own error code.
 fn read_step_up(challenge: &Challenge, code: &str) -> StepUp {
     let mut step_up = StepUp {
         claims: claims(challenge),

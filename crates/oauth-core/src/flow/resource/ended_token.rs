@@ -1,7 +1,7 @@
-//! Rules for APIs that report an expired or revoked token without a Bearer challenge: by a status alone, or by a code
+//! Rules for APIs that report an expired or revoked token without a Bearer challenge: only by a status, or by a code
 //! in a small JSON body, which may come with a 200.
 //!
-//! RFC 6750 section 3.1 has a 401 with `invalid_token` for this, and that needs no rule. Some APIs answer 403 or
+//! RFC 6750 section 3.1 specifies a 401 with `invalid_token` for this, which needs no rule. Some APIs answer 403 or
 //! 404, and some answer 200 with an error in the body, such as Slack (`{"ok":false,"error":"token_expired"}`).
 
 use std::sync::Arc;
@@ -11,23 +11,23 @@ use crate::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use crate::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use crate::json::{self, Json};
 
-/// The most of a body that is looked at, in bytes: those that tell of a token are far shorter.
+/// The largest part of a body that is read, in bytes: bodies that report an expired token are far shorter.
 pub(super) const PEEK: usize = 16 << 10;
 
-/// The header fields that decide whether a body is looked at.
+/// The header fields that decide whether a body is read.
 const READ: [HeaderName; 2] = [CONTENT_TYPE, CONTENT_LENGTH];
 
-/// One way in which an API says that a token has ended: a status, and members of a JSON body that all have to be
-/// there. A reply to which it fits is answered as a 401 about the token is: by one renewal, and the request again.
+/// One way in which an API reports that a token has expired: a status, and members of a JSON body that must all match.
+/// A matching reply is handled like a 401 about the token: by one renewal, and the same request again.
 ///
-/// A rule that is too wide costs a renewal for each such reply; that is why one without members is for errors alone.
+/// A rule that is too wide costs a renewal for each such reply; so a rule without members is only for errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndedToken {
     status: StatusCode,
     members: Vec<Member>,
 }
 
-/// A member of the body, and the values of which it has one.
+/// A member of the body, and the values that match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Member {
     path: Vec<String>,
@@ -35,10 +35,10 @@ struct Member {
 }
 
 impl EndedToken {
-    /// A reply of this status.
+    /// A rule for replies with this status.
     ///
     /// # Errors
-    /// `misuse.setup` for one that is neither 2xx nor 4xx, and for 429, which is about a limit.
+    /// `misuse.setup` for a status that is neither 2xx nor 4xx, and for 429, which is about a limit.
     pub fn new(status: u16) -> Result<Self, Error> {
         let known = StatusCode::from_u16(status).ok();
         let known = known.filter(|status| status.is_success() || status.is_client_error());
@@ -51,8 +51,8 @@ impl EndedToken {
         })
     }
 
-    /// That the member at this path of the JSON body has one of these values. Names are separated by dots, as in
-    /// `error.code`; numbers and booleans are given as JSON writes them.
+    /// Requires that the member at this path of the JSON body has one of these values. Names are separated by dots, as
+    /// in `error.code`; numbers and booleans are given as JSON writes them.
     #[must_use]
     pub fn member<V: Into<String>>(
         mut self,
@@ -107,7 +107,7 @@ impl EndedToken {
         all.iter().map(read).collect()
     }
 
-    /// Whether it says anything that a good reply does not.
+    /// Checks that the rule does not match successful replies.
     fn check(&self) -> Result<(), Error> {
         let is_said = |member: &Member| {
             !member.values.is_empty() && !member.path.iter().any(String::is_empty)
@@ -146,12 +146,12 @@ fn misfit(what: &str) -> Error {
 #[derive(Debug, Clone, Default)]
 pub(super) struct EndedTokens(Arc<[EndedToken]>);
 
-/// What the head of a reply says of the token.
+/// What the head of a reply says about the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenVerdict {
-    /// It has ended.
+    /// The token has expired.
     Ended,
-    /// The body has to be looked at.
+    /// The body has to be read.
     PerhapsInTheBody,
     Nothing,
 }
@@ -162,7 +162,7 @@ impl EndedTokens {
         Ok(Self(rules.into()))
     }
 
-    /// The header field of this name, if it is looked at.
+    /// The header field of this name, if it is read.
     pub(super) fn field(&self, name: &[u8]) -> Option<HeaderName> {
         match self.0.is_empty() {
             true => None,
@@ -188,7 +188,7 @@ impl EndedTokens {
         }
     }
 
-    /// Of a body that is cut off nothing is known: it is no JSON.
+    /// Whether the body reports an expired token. A truncated body is not valid JSON, and matches nothing.
     pub(super) fn by_body(&self, status: StatusCode, body: &[u8]) -> bool {
         let text = body.get(..PEEK.min(body.len())).unwrap_or_default();
         let Some(body) = std::str::from_utf8(text)
@@ -202,7 +202,7 @@ impl EndedTokens {
     }
 }
 
-/// `application/json`, or a type that is written in it (RFC 6839 section 3.1).
+/// `application/json`, or a type with the suffix `+json` (RFC 6839 section 3.1).
 fn is_json(headers: &HeaderMap) -> bool {
     let value = headers
         .get(CONTENT_TYPE)
@@ -214,7 +214,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence == "application/json" || essence.ends_with("+json")
 }
 
-/// Whether it is not known to be longer than what is looked at.
+/// Whether the body is not known to be longer than what is read.
 fn is_short(headers: &HeaderMap) -> bool {
     let length = headers.get(CONTENT_LENGTH).map(HeaderValue::to_str);
     match length {

@@ -1,5 +1,4 @@
-//! Replaces `ended_token.rs` where the feature `ended-tokens` is off, as in builds for browsers: no API has such a
-//! rule.
+//! Replaces `ended_token.rs` if the feature `ended-tokens` is off, as in builds for browsers: no API has such rules.
 
 use crate::http::{HeaderMap, HeaderName, StatusCode};
 

@@ -14,38 +14,38 @@ use super::limits::{self, Allowance, ResetField};
 use crate::exchange::field_named;
 use crate::moment::Moment;
 
-/// Between two callers who wait, so that they go in order and do not wake at once.
+/// The gap between two waiting callers, so that they proceed in order and do not wake at once.
 const GAP: Duration = Duration::from_millis(10);
 
-/// A queue takes no longer than this, however many wait for the same moment: the gap shrinks.
+/// The longest time over which callers that wait for the same moment are spread: for more callers, the gap shrinks.
 const SPREAD: Duration = Duration::from_secs(1);
 
-/// How long a caller is waited for who could go and does not: its thread may be stopped.
+/// How long the limiter waits for a caller that could proceed and does not: its thread may be stopped.
 const OVERDUE: Duration = Duration::from_secs(1);
 
-/// How long the requests are counted of which one may be refused.
+/// The longest time over which requests are counted, to infer a limit from a refusal.
 const COUNTED: Duration = Duration::from_secs(60);
 
-/// The shortest pause after a refusal: nobody who says no means at once, and many say so in whole
-/// seconds. One that names no pause is answered by this one, which doubles with each.
+/// The shortest pause after a refusal: an immediate retry is never intended, and many servers count in whole seconds.
+/// It is also the pause after a refusal that names none, doubled with each.
 const FLOOR: Duration = Duration::from_secs(1);
 
 /// The longest pause after refusals that name none.
 const UNNAMED_MAX: Duration = Duration::from_secs(60);
 
-/// For how many windows an allowance is believed that was only observed.
+/// For how many windows an observed allowance is used.
 const BELIEVED: u32 = 10;
 
-/// How many requests are remembered where no allowance is known.
+/// How many requests are remembered if no allowance is known.
 const REMEMBERED: usize = 1_000;
 
-/// The most that are remembered at all.
+/// The largest number of requests that are ever remembered.
 const REMEMBERED_MAX: usize = 100_000;
 
-/// What a step of a request to an API may not invent.
+/// The time and randomness for a step of a request to an API.
 #[derive(Debug, Clone)]
 pub struct Clock {
-    /// The wall clock, for servers that name a time of day; the random bytes, for proofs of proof_maker.
+    /// The wall clock, for servers that name a time of day; and the random bytes, for proofs of possession.
     pub moment: Moment,
     /// Time since any fixed moment of this process, from a clock that is never set.
     pub elapsed: Duration,
@@ -65,10 +65,10 @@ impl Clock {
     }
 }
 
-/// What is known about the limits of an API, shared by everyone who calls it. Clones share it.
+/// What is known about the limits of an API, shared by all callers. Clones share it.
 ///
 /// Callers who have to wait are served in the order in which they first asked, a few milliseconds
-/// apart. What any of them learns from a reply holds for all.
+/// apart. What any of them learns from a reply applies to all.
 #[derive(Clone, Default)]
 pub struct RateLimiter(Arc<Shared>);
 
@@ -82,9 +82,9 @@ struct Shared {
 #[derive(Default)]
 struct State {
     next: u64,
-    /// The newest time that was told, for requests that are dropped without a word.
+    /// The newest time that was passed in, for requests that are dropped without an event.
     elapsed: Duration,
-    /// An API has one, or a few.
+    /// The origins: an API has one, or a few.
     origins: Vec<(String, Origin)>,
 }
 
@@ -95,10 +95,10 @@ struct Origin {
     held: Duration,
     /// Refusals in a row that named no pause.
     unnamed: u32,
-    /// When the replies to the last requests came: a request counts at the server from some
+    /// When the replies to the last requests arrived: a request counts at the server from some
     /// moment before that.
     spent: VecDeque<Duration>,
-    /// Tickets in order.
+    /// The tickets of requests in flight, in order.
     in_flight: Vec<u64>,
     /// The waiting requests in order, each with the time until which it waits.
     waiting: Vec<(u64, Duration)>,
@@ -110,14 +110,14 @@ struct Origin {
 /// The requests since the server last began to count, as far as can be seen from here.
 #[derive(Default, Clone, Copy)]
 struct Run {
-    /// Nothing before the first request.
+    /// `None` before the first request.
     began: Option<Duration>,
     served: u32,
-    /// The length of the server's window, once a refusal has told its end.
+    /// The length of the server's window, once a refusal has named its end.
     window: Option<Duration>,
 }
 
-/// An allowance that was read off a refusal.
+/// An allowance that was inferred from a refusal.
 #[derive(Clone, Copy)]
 struct Observed {
     requests: usize,
@@ -135,20 +135,20 @@ pub(super) struct Ticket {
 /// How patient a caller is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Patience {
-    /// Waits for its turn, behind all who asked before.
+    /// Waits for its turn, after all that asked before.
     Waits,
-    /// Goes now or not at all.
+    /// Proceeds now or not at all.
     None,
 }
 
 impl RateLimiter {
-    /// Reads replies with this reset field beside the standard ones.
+    /// Reads replies with this reset field in addition to the standard ones.
     pub fn new(reset: ResetField) -> Self {
         Self::of(None, reset)
     }
 
-    /// Also keeps to this allowance, before the server says no: never more requests than it allows
-    /// in any window of its length, the time of a request's reply taken for the time it counted.
+    /// Also keeps to this allowance, without waiting for a refusal: never more requests than it allows in any window of
+    /// its length, where a request counts from the arrival of its reply.
     #[must_use]
     pub fn keeping(self, allowance: Allowance) -> Self {
         Self::of(Some(allowance), self.0.reset.clone())
@@ -195,7 +195,7 @@ impl Ticket {
         &self.origin
     }
 
-    /// Nothing: the request may go out now. Or the pause after which to ask again.
+    /// `None` if the request may be sent now; otherwise the pause after which to ask again.
     pub(super) fn admit(&self, at: Duration, patience: Patience) -> Option<Duration> {
         let mut state = self.limiter.state();
         state.elapsed = state.elapsed.max(at);
@@ -223,7 +223,7 @@ impl Ticket {
         None
     }
 
-    /// Learns from the reply. A pause, if the request was refused for coming too soon.
+    /// Learns from the reply. Returns a pause, if the request was refused because it came too soon.
     pub(super) fn replied(
         &self,
         at: &Clock,
@@ -235,7 +235,7 @@ impl Ticket {
         let mut state = self.limiter.state();
         state.elapsed = state.elapsed.max(at.elapsed);
         let origin = state.origin(&self.origin);
-        // A server may count what it refuses; whether it does is not guessed where nothing is known.
+        // A server may count what it refuses; if no allowance is known, it is not assumed to.
         let counts = !told.is_refusal || kept.is_some();
         if origin.land(self.number) && counts {
             origin.count(at.elapsed, *kept);
@@ -253,7 +253,7 @@ impl Drop for Ticket {
         if let Some((_, origin)) = origins.find(|(name, _)| **name == *self.origin) {
             origin.leave(self.number);
             if origin.land(self.number) {
-                // The server may have it all the same.
+                // The server may have received it anyway.
                 origin.count(elapsed, kept);
             }
         }
@@ -276,7 +276,7 @@ impl State {
 }
 
 impl Origin {
-    /// How many wait who asked before this one.
+    /// How many waiting callers asked before this one.
     fn place(&self, number: u64) -> usize {
         self.waiting.partition_point(|&(other, _)| other < number)
     }
@@ -307,7 +307,7 @@ impl Origin {
         place.is_ok_and(|place| self.in_flight.remove(place) == number)
     }
 
-    /// The number of requests and the window that are kept to.
+    /// The number of requests and the window that apply.
     fn rule(
         &self,
         at: Duration,
@@ -332,8 +332,7 @@ impl Origin {
         observed.map(|observed| (observed.requests.max(1), observed.window))
     }
 
-    /// When the request at this place of the queue may go; for one that is not known, the earliest
-    /// time at which it can be.
+    /// When the request at this place of the queue may be sent; if that is not known, the earliest possible time.
     fn due(
         &self,
         position: usize,
@@ -345,19 +344,19 @@ impl Origin {
         let Some((requests, window)) = self.rule(at, kept, patience) else {
             return due;
         };
-        // A full window behind for every `requests` callers who wait before this one.
+        // One full window later for every `requests` callers that wait before this one.
         let rounds = u32::try_from(position / requests).unwrap_or(u32::MAX);
         let over = self.spent.partition_point(|&sent| sent + window <= at);
         let counting = self.spent.len() - over;
         let taken = counting + self.in_flight.len();
         let first = match (taken + position % requests).checked_sub(requests) {
             None => at,
-            // The one that has to count no more before this one may go.
+            // The request that must no longer count before this one may be sent.
             Some(nth) if nth < counting => {
                 let sent = self.spent.get(over + nth).copied();
                 sent.map_or(at, |sent| sent + window)
             }
-            // Its reply is not here yet.
+            // Its reply has not arrived yet.
             Some(_) => at + window,
         };
         due.max(first) + window.saturating_mul(rounds)
@@ -372,7 +371,7 @@ impl Origin {
         last.map_or(at, |last| last.max(at) + GAP.min(SPREAD / queue.max(1)))
     }
 
-    /// A request goes out.
+    /// Records that a request is sent.
     fn begin(&mut self, at: Duration) {
         let is_over = |began| {
             let is_lifted = self.held > began && at >= self.held;
@@ -386,7 +385,7 @@ impl Origin {
         }
     }
 
-    /// A request has come back, or never will.
+    /// Records that a request was answered, or never will be.
     fn count(&mut self, at: Duration, kept: Option<Allowance>) {
         self.spent.push_back(at);
         let rule = self.rule(at, kept, Patience::Waits);
@@ -423,7 +422,7 @@ impl Origin {
         Some(pause)
     }
 
-    /// The server served so many in a window of such a length, and refused the rest.
+    /// Records that the server served this many in a window of this length, and refused the rest.
     fn observe(&mut self, at: Duration) {
         if let Some(window) = self.run.window {
             self.observed = Some(Observed {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::moment::UnixTime;
 use crate::retry_after;
 
-/// The longest pause that is believed; a limit lasts a day at most.
+/// The longest pause that is accepted; a limit lasts a day at most.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -18,7 +18,7 @@ const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const LIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
-/// The header fields that a reply is judged by, beside the reset field.
+/// The header fields that are read, besides the reset field.
 pub(super) const READ: [HeaderName; 9] = [
     WWW_AUTHENTICATE,
     LOCATION,
@@ -31,7 +31,7 @@ pub(super) const READ: [HeaderName; 9] = [
     crate::dpop::NONCE_FIELD,
 ];
 
-/// So many requests in so many seconds.
+/// A number of requests in a number of seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -63,14 +63,14 @@ impl Allowance {
 pub enum ResetUnit {
     /// The seconds that are left.
     Seconds,
-    /// The second since 1970 at which the limit is lifted.
+    /// The time at which the limit is lifted, in seconds since 1970.
     UnixTime,
-    /// Either of the two, told apart by its size: no limit lasts thirty years.
+    /// Either of the two, distinguished by its size: no limit lasts thirty years.
     #[default]
     Either,
 }
 
-/// The field in which an API says when its limit is lifted, beside `Retry-After`.
+/// The field, besides `Retry-After`, in which an API says when its limit is lifted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResetField {
     name: HeaderName,
@@ -112,10 +112,10 @@ impl ResetField {
     }
 }
 
-/// What one reply says.
+/// The limits in one reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct LimitReading {
-    /// The request was refused for coming too soon.
+    /// The request was refused because it came too soon.
     pub(super) is_refusal: bool,
     /// No further request before this pause is over.
     pub(super) pause: Option<Duration>,
@@ -131,7 +131,7 @@ pub(super) fn read(
     reset: &ResetField,
     now: UnixTime,
 ) -> LimitReading {
-    // A time of day is the server's: its own clock tells how far off it is.
+    // A time of day is by the server's clock, so the pause is computed from that clock.
     let now = only(headers, &DATE)
         .and_then(retry_after::date)
         .unwrap_or(now);
@@ -175,7 +175,7 @@ struct Drafted {
 fn drafted(headers: &HeaderMap) -> Drafted {
     let field = |name: &HeaderName| only(headers, name);
     let seconds = |text: &str| digits(text).map(Duration::from_secs);
-    // Of several policies the first is looked at: a host that needs more reads them itself.
+    // Of several policies the first is read: a host that needs more reads them itself.
     let limit = field(&LIMIT).unwrap_or_default();
     let policy = field(&POLICY).unwrap_or_default();
     let number = |short: &str, long: &str| {
@@ -212,7 +212,7 @@ fn first_item(field: &str) -> Option<&str> {
     field.split([';', ',']).next().map(str::trim)
 }
 
-/// The one value of a field; one that stands twice says nothing.
+/// The single value of a field; a field that occurs twice is ignored.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut fields = headers.get_all(name).iter();
     match (fields.next(), fields.next()) {
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(pause(429, &[("ratelimit", old)]), Some(8));
         assert_eq!(pause(429, &[("ratelimit-reset", "6")]), Some(6));
         assert_eq!(pause(429, &[("retry-after", "999999")]), Some(86_400));
-        // The standard field goes before the others, also where it cannot be read.
+        // The standard field takes precedence over the others, even if it cannot be read.
         let both = [("retry-after", "7"), ("x-ratelimit-reset", "42")];
         assert_eq!(pause(429, &both), Some(7));
         let odd = [("retry-after", "soon"), ("x-ratelimit-reset", "42")];
@@ -325,7 +325,7 @@ mod tests {
         assert_eq!(pause(200, &[("ratelimit", "\"default\";r=1;t=9")]), None);
         let three = [("ratelimit-remaining", "0"), ("ratelimit-reset", "4")];
         assert_eq!(pause(200, &three), Some(4));
-        // What gateways send with every reply means nothing there.
+        // A field that gateways send with every reply means nothing there.
         assert_eq!(pause(200, &[("x-ratelimit-reset", "5")]), None);
     }
 

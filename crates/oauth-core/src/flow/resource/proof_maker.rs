@@ -1,6 +1,6 @@
 //! Proof of possession in requests to an API (RFC 9449 section 7).
 //!
-//! Without the feature `sha2` nothing makes a [`ProofMaker`], for a proof holds a hash.
+//! Without the feature `sha2` no [`ProofMaker`] can be made, because a proof contains a hash.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -25,8 +25,8 @@ pub(super) struct ProofMaker {
     shared: Arc<Shared>,
 }
 
-/// The DPoP key of an API's tokens, for hosts that call the API before it is known which client will have them. Cheap to
-/// clone; clones share what is known.
+/// The DPoP key of an API's tokens, for hosts that set up calls before the client of the tokens is known. Cheap to
+/// clone; clones share the key.
 #[derive(Debug, Clone, Default)]
 pub struct Proofs(Arc<RwLock<Option<ProofMaker>>>);
 
@@ -36,7 +36,7 @@ impl Proofs {
         known.clone()
     }
 
-    /// Those of this client from now on, with its nonces; none if it has no key.
+    /// Uses the key and nonces of this client from now on; none if it has no key.
     #[cfg(feature = "sha2")]
     pub(crate) fn be_of(&self, config: &ClientConfig) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -47,7 +47,7 @@ impl Proofs {
     }
 }
 
-/// A proof, or what has to be signed to make it.
+/// A proof, or what must be signed for it.
 pub(super) enum ProofStep {
     Ready(HeaderValue),
     Sign(SigningJob, UnsignedProof),
@@ -75,7 +75,7 @@ impl ProofMaker {
         self.key.thumbprint()
     }
 
-    /// The proof for one request: each needs its own, also where it is sent again (section 11.1).
+    /// The proof for one request: each needs its own, even if it is sent again (section 11.1).
     pub(super) fn prove(
         &self,
         at: &Moment,
@@ -131,13 +131,13 @@ impl ProofMaker {
     }
 
     /// # Errors
-    /// `key.algorithm` if the key's is none of those that are accepted.
+    /// `key.algorithm` if the key's algorithm is not accepted.
     pub(super) fn check(&self, accepted: Option<&[String]>) -> Result<(), Error> {
         self.key.check(accepted)
     }
 
-    /// Remembers the nonce of a reply (section 9). True if there was one. Of several nonces none is remembered, since it
-    /// is not known which is meant; the caller gets the reply nevertheless.
+    /// Remembers the nonce of a reply (section 9). True if there was one. Of several nonces none is remembered, because
+    /// it is not known which is meant; the caller still gets the reply.
     pub(super) fn learn(&self, url: &Url, headers: &HeaderMap) -> bool {
         let Ok(Some(nonce)) = dpop::nonce(headers) else {
             return false;
@@ -150,7 +150,7 @@ impl ProofMaker {
 }
 
 impl UnsignedProof {
-    /// With the signature that the host made.
+    /// Adds the signature that the host made.
     ///
     /// # Errors
     /// `client_auth.signature_length`.

@@ -2,8 +2,8 @@
 //! after a 401 or another reply by which the API reports its end, repeats once with a DPoP nonce, follows redirects
 //! within the origin, and observes the pause of a 429 or 503.
 //!
-//! The host keeps the request itself, since its body may be a stream; this type decides what the
-//! host does next. The loop of a host is always the same:
+//! The host keeps the request itself, because its body may be a stream; this type decides what the host does next. The
+//! loop of a host is always the same:
 //!
 //! ```
 //! # use std::time::Duration;
@@ -101,16 +101,16 @@ pub struct ResourceRequest {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Presented {
-    /// Not at all: the API asks for no authorization.
+    /// Not at all: the API requires no authorization.
     Not,
     AsBearer,
     WithProof,
 }
 
 enum Body {
-    /// Can be sent as often as it takes.
+    /// A body that can be sent again.
     Bytes(Bytes),
-    /// Can be sent once.
+    /// A body that can be sent only once.
     Stream,
     Gone,
 }
@@ -121,12 +121,12 @@ enum State {
     Queued {
         is_refused: bool,
     },
-    /// A token was asked for.
+    /// Waiting for a token.
     Asking,
-    /// A signature was asked for.
+    /// Waiting for a signature.
     Signing(Box<Unsent>),
     Sent,
-    /// The beginning of the body was asked for, of a reply of this status.
+    /// Waiting for the beginning of the body of a reply with this status.
     Peeking(StatusCode),
     Over,
 }
@@ -139,7 +139,7 @@ struct Unsent {
 }
 
 impl ResourceRequest {
-    /// A request. An invalid URL is reported by the first call of [`Self::resume`].
+    /// Creates a request. An invalid URL is reported by the first call of [`Self::resume`].
     pub fn new(api: &Api, method: Method, url: &str) -> Self {
         Self {
             api: api.clone(),
@@ -160,14 +160,14 @@ impl ResourceRequest {
         }
     }
 
-    /// The header fields of the request; those of [`super::READ_BEFORE`] are looked at.
+    /// Sets the header fields of the request; those of [`super::READ_BEFORE`] are read.
     #[must_use]
     pub fn headers(mut self, headers: HeaderMap) -> Self {
         self.headers = headers;
         self
     }
 
-    /// A header field. What is wrong with it is told at the first step.
+    /// Adds a header field. An invalid one is reported at the first step.
     pub fn add_header(&mut self, name: &str, value: &str) {
         match (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
             (Ok(name), Ok(value)) => {
@@ -177,38 +177,38 @@ impl ResourceRequest {
         }
     }
 
-    /// The fields that were given.
+    /// The header fields of the request.
     pub const fn header_map(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// The header field of this name, if a reply's is looked at: a host need not bring the others.
+    /// The header field of this name, if it is read in replies: a host need not pass the others.
     pub fn field(&self, name: &[u8]) -> Option<HeaderName> {
         self.api.field(name)
     }
 
-    /// A body that can be sent again.
+    /// Sets a body that can be sent again.
     #[must_use]
     pub fn body(mut self, body: Bytes) -> Self {
         self.body = Body::Bytes(body);
         self
     }
 
-    /// A body that can be sent once: neither a 401 nor a 429 is answered by sending it again.
+    /// Marks the body as one that can be sent only once: neither a 401 nor a 429 is answered by sending it again.
     #[must_use]
     pub fn body_once(mut self) -> Self {
         self.body = Body::Stream;
         self
     }
 
-    /// What to do where the API asks for a pause.
+    /// Sets what to do if the API asks for a pause.
     #[must_use]
     pub const fn on_limit(mut self, on_limit: OnLimit) -> Self {
         self.on_limit = on_limit;
         self
     }
 
-    /// Leaves redirects to the host, which must not take the token to another origin. One that leads
+    /// Leaves redirects to the host, which must not send the token to another origin. One that leads
     /// to a route of another owner is `resource.redirect`.
     #[must_use]
     pub const fn without_redirects(mut self) -> Self {
@@ -229,12 +229,11 @@ impl ResourceRequest {
         }
     }
 
-    /// The next step.
+    /// Takes the next step.
     ///
     /// # Errors
-    /// Before anything is sent: `url.*`, `resource.*`, `token.*` for a request that carries a token
-    /// already. After a reply: `resource.rate_limited`. `misuse.out_of_order` for an event that
-    /// does not answer the last step.
+    /// Before anything is sent: `url.*`, `resource.*`, `token.*` for a request that already carries a token. After a
+    /// reply: `resource.rate_limited`. `misuse.out_of_order` for an event that does not answer the last step.
     pub fn resume(&mut self, at: &Clock, event: Event<'_>) -> Result<Step, Error> {
         match (std::mem::replace(&mut self.state, State::Over), event) {
             (State::Over, _) => Err(Misuse::Over.into()),
@@ -266,7 +265,7 @@ impl ResourceRequest {
         }
     }
 
-    /// Whose token it carries.
+    /// Whose token the request needs.
     ///
     /// # Errors
     /// `url.*`, and those of [`Api::owner`].
@@ -330,7 +329,7 @@ impl ResourceRequest {
         self.send(url, Some(authorization), None)
     }
 
-    /// Sends the request without a token, if that is what the API wants.
+    /// Sends the request without a token, if the API requires none.
     fn go_without(&mut self, why: Error) -> Result<Step, Error> {
         if !matches!(why.kind(), Kind::Misuse(Misuse::ConnectOpen)) {
             return Err(why);
@@ -373,7 +372,7 @@ impl ResourceRequest {
             .as_ref()
             .map(|ticket| ticket.origin().to_owned());
         self.over(Step::Done);
-        // Rounded up: a caller that waits that long must not come too soon.
+        // Rounded up: a caller that waits that long must not be too early.
         let whole = Duration::from_secs(pause.as_secs() + u64::from(pause.subsec_nanos() > 0));
         let status = status.map(|status| status.as_u16());
         Error::from(ServerError::rate_limited(whole, status))
@@ -383,7 +382,7 @@ impl ResourceRequest {
 }
 
 impl fmt::Debug for ResourceRequest {
-    /// Its fields may be secrets of the caller's.
+    /// Shows no header fields, because they may contain the caller's secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResourceRequest").finish_non_exhaustive()
     }

@@ -1,4 +1,4 @@
-//! Routes of an API that belong to different token owners, told apart by a path segment.
+//! Routes of an API that belong to different token owners, distinguished by a path segment.
 
 use crate::error::{Error, Misuse};
 use crate::url::Url;
@@ -6,9 +6,9 @@ use crate::url::Url;
 /// Whose token a route needs. Exhaustive on purpose: a request router must know them all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TokenFor {
-    /// The application's own, from client credentials.
+    /// The application's own token, from client credentials.
     Application,
-    /// The person's.
+    /// The user's token.
     User,
     /// The API makes no difference between routes.
     Any,
@@ -51,21 +51,20 @@ impl Routes {
         }
     }
 
-    /// The segments.
+    /// The path segments that make a route the user's.
     pub fn segments(&self) -> &[String] {
         &self.user_segments
     }
 
     /// Whose token this path or URL needs.
     ///
-    /// Whole segments are compared, upper and lower case apart, with escaped unreserved characters
-    /// read as what they stand for (`%75ser` is `user`: RFC 3986 section 6.2.2.2). Query and host
-    /// are not looked at.
+    /// Whole segments are compared, case-sensitively, with escaped unreserved characters decoded (`%75ser` is `user`:
+    /// RFC 3986 section 6.2.2.2). Query and host are ignored.
     ///
     /// # Errors
     /// `resource.route_ambiguous` for a path in which one server finds the segment and another
-    /// does not: behind an escaped slash, a matrix parameter, a double escape or a dot segment.
-    /// A token of the wrong person must not depend on which it is.
+    /// does not: after an escaped slash, a matrix parameter, a double escape or a dot segment. Whose token is sent must
+    /// not depend on the server's choice.
     pub fn token_for(&self, path: &str) -> Result<TokenFor, Error> {
         if self.user_segments.is_empty() {
             return Ok(TokenFor::Any);
@@ -113,7 +112,7 @@ fn ambiguous(path: &str) -> Error {
     Error::from(Misuse::RouteAmbiguous).about(path)
 }
 
-/// All escapes read, and those that come out of them too.
+/// Decodes all escapes, including those that result from decoding.
 fn decode_to_the_end(path: &str) -> Vec<u8> {
     let mut bytes = path.as_bytes().to_vec();
     loop {
@@ -125,7 +124,7 @@ fn decode_to_the_end(path: &str) -> Vec<u8> {
     }
 }
 
-/// `text` with the escapes of those bytes that `reads` says yes to; an odd `%` stays as it is.
+/// `text` with the escapes decoded for which `reads` returns true; an invalid `%` is kept.
 fn decode(text: &[u8], reads: impl Fn(u8) -> bool) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -153,7 +152,7 @@ fn hex_pair(text: &[u8]) -> Option<u8> {
         .flatten()
 }
 
-/// RFC 3986 section 2.3.
+/// Whether a byte is unreserved (RFC 3986 section 2.3).
 const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }

@@ -11,21 +11,21 @@ use crate::exchange::SigningJob;
 use crate::token::Tokens;
 use crate::url::Url;
 
-/// What to do where the API asks for a pause: a 429, a 503 that names one, or an allowance that is
+/// What to do if the API asks for a pause: a 429, a 503 that names one, or an allowance that is
 /// used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnLimit {
-    /// End with `resource.rate_limited`, whose advice holds the pause. While it lasts, other
+    /// End with `resource.rate_limited`, whose advice contains the pause. While it lasts, other
     /// requests end the same way without being sent.
     #[default]
     Fail,
-    /// Wait and send again, in the order of asking, and fail only where all pauses of this request
-    /// together would be longer than this.
+    /// Wait and send again, in the order of asking, and fail only if all pauses of this request together would be
+    /// longer than this.
     Wait {
         /// The longest wait.
         longest: Duration,
     },
-    /// Hand the reply to the caller as it is, and delay no other request.
+    /// Return the reply to the caller as it is, and delay no other request.
     HandBack,
 }
 
@@ -36,47 +36,48 @@ pub enum Step {
     Wait(Duration),
     /// Get a token of this owner; answer with [`Event::Token`], or with [`Event::NoToken`].
     Token(TokenFor),
-    /// Get a token in place of the last one, which was refused; answer with [`Event::Token`]. If there was none, then an API
-    /// that had asked for no authorization does now: tell the source, and ask it.
+    /// Get a token to replace the last one, which was refused; answer with [`Event::Token`]. If no token was sent, an
+    /// API that had required no authorization does now: notify the source, then ask it.
     Renew(TokenFor),
-    /// Sign this for the proof of proof_maker, with a key that lives with the host; answer with
+    /// Sign this for the proof of possession, with a key held by the host; answer with
     /// [`Event::Signed`], or drop the request if there is no signature.
     Sign(SigningJob),
     /// Send the request to this URL with these header fields, without following redirects; answer with
     /// [`Event::Reply`], or drop the request if there is none.
     Send {
-        /// Where to.
+        /// The URL to which the request is sent.
         url: Url,
-        /// The value of `Authorization`; none at an API that asks for no authorization.
+        /// The value of `Authorization`; `None` for an API that requires no authorization.
         authorization: Option<HeaderValue>,
-        /// The value of `DPoP`, where the token is bound to a key.
+        /// The value of `DPoP`, if the token is bound to a key.
         dpop: Option<HeaderValue>,
     },
     /// Read the reply's body up to this many bytes, or to its end if that comes first, and answer with
-    /// [`Event::Body`]; what was read stays the caller's. A host that cannot do that answers with nothing.
+    /// [`Event::Body`]; keep the part that was read readable for the caller. A host that cannot do that answers with an
+    /// empty body.
     Peek(usize),
-    /// The last reply is the caller's.
+    /// Return the last reply to the caller.
     Done,
-    /// The last reply is the caller's, and the token that it refused is dead: tell the source.
+    /// Return the last reply to the caller, and notify the source that the refused token is no longer valid.
     DoneRefused,
 }
 
 /// What has happened.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// Comes first.
+    /// The first event.
     Begin,
-    /// The pause has elapsed.
+    /// The pause is over.
     Elapsed,
-    /// The token that was asked for.
+    /// The requested token.
     Token(&'a Tokens),
-    /// There is no token, and this is why. If the API asks for no authorization (`connect.not_protected`), the request
-    /// goes without; otherwise the error comes back as it is.
+    /// There is no token, for this reason. If the API requires no authorization (`connect.not_protected`), the request
+    /// is sent without one; otherwise the error is returned unchanged.
     NoToken(Error),
-    /// The signature that was asked for, as JWS has it (RFC 7518 section 3).
+    /// The requested signature, in the form of JWS (RFC 7518 section 3).
     Signed(Bytes),
     /// The head of the reply.
     Reply(StatusCode, &'a HeaderMap),
-    /// The beginning of its body.
+    /// The beginning of the reply's body.
     Body(&'a [u8]),
 }

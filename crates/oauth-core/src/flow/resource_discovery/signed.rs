@@ -11,10 +11,10 @@ use crate::moment::UnixTime;
 /// The member that holds them.
 const MEMBER: &str = "signed_metadata";
 
-/// The claims of the JWT itself, which are no metadata (RFC 7519 section 4.1).
+/// The claims of the JWT itself, which are not metadata (RFC 7519 section 4.1).
 const OF_THE_TOKEN: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
 
-/// A document with signed values, whose signature is still to be verified.
+/// A document with signed values, whose signature still has to be verified.
 pub(super) struct Signed {
     document: Map<String, Value>,
     jws: Jws,
@@ -23,7 +23,7 @@ pub(super) struct Signed {
     rest: VecDeque<VerificationKey>,
 }
 
-/// A document in which the signed values have won, and whose they are.
+/// A document in which the signed values take precedence, and their issuer.
 pub(super) struct Verdict {
     pub(super) document: Map<String, Value>,
     pub(super) issuer: String,
@@ -66,7 +66,7 @@ impl Signed {
         })
     }
 
-    /// The next key to try.
+    /// The verification job with the next key to try.
     pub(super) fn next(&mut self) -> Option<VerificationJob> {
         let key = self.rest.pop_front()?;
         Some(VerificationJob::Signature {

@@ -16,11 +16,11 @@ use crate::token::id_token;
 const TYPES: [&str; 4] = ["bearer", "dpop", "n_a", "access_token"];
 
 impl Checks {
-    /// Checks the response of `server` about an active token by the rules for access tokens, as far as introspection
-    /// has them. Where the response leaves out the audience, the server vouches for it: "If the token can be used only at
-    /// certain resource servers, the authorization server MUST determine whether or not the token can be used
-    /// at the resource server making the introspection call" (section 4). `until` is the end of a token whose expiry
-    /// the response leaves out.
+    /// Checks the response of `server` about an active token by the rules for access tokens, as far as they apply to
+    /// introspection. If the response leaves out the audience, the server has checked it: "If the token can be used
+    /// only at certain resource servers, the authorization server MUST determine whether or not the token can be used
+    /// at the resource server making the introspection call" (section 4). `until` is the expiry of a token if the
+    /// response leaves it out.
     ///
     /// # Errors
     /// `jwt.*`, `access_token.*`.

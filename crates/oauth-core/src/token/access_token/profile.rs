@@ -6,36 +6,36 @@ use crate::jose::{Claims, Jws};
 use crate::json::Value;
 use crate::scope::Scope;
 
-/// Whose access tokens are verified. Except for [`Self::Jwt`], which sees some ID tokens only by their audience, none
-/// takes an ID token or a logout token of the same server for an access token.
+/// The form of the access tokens that are verified. Except for [`Self::Jwt`], which distinguishes some ID tokens only
+/// by their audience, none mistakes an ID token or a logout token of the same server for an access token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum AccessTokenProfile {
-    /// RFC 9068 to the letter: `typ` is `at+jwt`, and the claims of section 2.2 are all there.
+    /// Exactly RFC 9068: `typ` is `at+jwt`, and all required claims of section 2.2 are present.
     #[default]
     Rfc9068,
     /// Keycloak 25 or newer: the claim `typ` is `Bearer` or `DPoP`, the client is `azp`. Older versions, and
     /// the mapper "Nonce backwards compatible", copy the login's `nonce` into access tokens: those are refused.
     Keycloak,
     /// Microsoft Entra ID, v1 and v2: the client is `azp` or `appid`, the scope `scp`; no `jti`. The `iss` of
-    /// v1 is `https://sts.windows.net/{tenantid}/`: the server has to be that one.
+    /// v1 is `https://sts.windows.net/{tenantid}/`: the server must have that issuer.
     Entra,
     /// Auth0 with its own profile (that of RFC 9068 is another setting of the API): the client is `azp`.
     Auth0,
     /// Okta's custom authorization servers: the client is `cid`, the scope a list, `scp`.
     Okta,
-    /// Amazon Cognito: `token_use` is `access`. There is an `aud` only where a resource was requested; without
+    /// Amazon Cognito: `token_use` is `access`. There is an `aud` only if a resource was requested; without
     /// one, the expected audience is that of the app client, `client_id`.
     Cognito,
     /// A plain JWT of a server that writes neither `at+jwt` nor a claim that says what kind of token it is, such as
-    /// Spring Authorization Server, Duende IdentityServer with its older setting, or a server of one's own: `typ` is `at+jwt`, `JWT` or absent,
-    /// and of the claims `iss`, `sub`, `aud`, `iat` and `exp` are needed. The client is `client_id` or `azp` where
-    /// one is there, and the scope `scope` or `scp`, with spaces or as a list.
+    /// Spring Authorization Server, Duende IdentityServer with its older setting, or a custom server: `typ` is
+    /// `at+jwt`, `JWT` or absent, and the claims `iss`, `sub`, `aud`, `iat` and `exp` are required. The client is
+    /// `client_id` or `azp`, if present, and the scope `scope` or `scp`, with spaces or as a list.
     ///
-    /// What tells such a token from an ID token of the same server is its audience alone (RFC 8725 section 3.12): it
+    /// Only its audience distinguishes such a token from an ID token of the same server (RFC 8725 section 3.12): it
     /// must be an API's, never a client's id. Claims of ID tokens are refused, and so is a token whose `azp` is the
     /// audience itself; an ID token without any of them, for a client that has the API's audience as its id, is not
-    /// seen. A required scope helps: ID tokens have none. Prefer another profile where one fits.
+    /// detected. A required scope helps, because ID tokens have none. Prefer another profile if one fits.
     Jwt,
 }
 
@@ -51,7 +51,7 @@ impl AccessTokenProfile {
         Self::Jwt,
     ];
 
-    /// Its name: `rfc9068`, `keycloak`, `entra`, `auth0`, `okta`, `cognito` or `jwt`.
+    /// The profile's name: `rfc9068`, `keycloak`, `entra`, `auth0`, `okta`, `cognito` or `jwt`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Rfc9068 => "rfc9068",
@@ -77,14 +77,14 @@ impl AccessTokenProfile {
     }
 }
 
-/// What a profile asks for.
+/// What a profile requires.
 pub(super) struct Rules {
     typ: Typ,
-    /// A claim that says which kind of token it is, and what it says of access tokens.
+    /// A claim that says which kind of token it is, and its values for access tokens.
     kind: Option<(&'static str, &'static [&'static str])>,
     audience: Audience,
     scope: ScopeClaim,
-    /// The claim that names the client: the first of them that is there.
+    /// The claim that names the client: the first of these that is present.
     client: &'static [&'static str],
     naming: ClientNaming,
     jti: Jti,
@@ -93,7 +93,7 @@ pub(super) struct Rules {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ClientNaming {
     Required,
-    /// It may be missing, but if it is the audience, the token is one that a client was given about a person.
+    /// It may be missing, but if it is the audience, the token is one that a client received about a user.
     Optional,
 }
 
@@ -108,7 +108,7 @@ enum Typ {
 enum Audience {
     /// `aud`
     Aud,
-    /// `aud`, or, where there is none, the claim of this name.
+    /// `aud`, or, if there is none, the claim of this name.
     AudOr(&'static str),
 }
 
@@ -182,17 +182,17 @@ const JWT: Rules = Rules {
     ..RFC9068
 };
 
-/// Claims of ID tokens (OpenID Connect Core sections 2 and 3.3.2.11, FAPI) and of logout tokens: no access
-/// token has them, whoever issued it.
+/// Claims of ID tokens (OpenID Connect Core sections 2 and 3.3.2.11, FAPI) and of logout tokens: no access token has
+/// them, whatever its issuer.
 const OTHER_TOKEN_CLAIMS: [&str; 5] = ["nonce", "at_hash", "c_hash", "s_hash", "events"];
 
-/// What servers write into tokens of other kinds.
+/// Claims that mark tokens of other kinds.
 const OTHER_TOKEN_KINDS: [(&str, &[&str]); 2] = [
     ("token_use", &["id", "id_token", "refresh", "refresh_token"]),
     ("typ", &["ID", "Logout", "Refresh", "Offline"]),
 ];
 
-/// Refuses what no access token says.
+/// Refuses claims that no access token has.
 ///
 /// # Errors
 /// `jwt.unexpected_claim`
@@ -223,7 +223,7 @@ impl Rules {
         Err(Error::from(ValidationFailure::JwtType).about(typ))
     }
 
-    /// Whether it is an access token at all.
+    /// Checks that it is an access token at all.
     ///
     /// # Errors
     /// `jwt.unexpected_claim`, `jwt.missing_claim`, `jwt.malformed_claim`.
@@ -259,8 +259,8 @@ impl Rules {
         }
     }
 
-    /// Whether it may be a token about a person for the client that has the API's audience as its id: those name
-    /// the client as `azp` too (OpenID Connect Core section 2).
+    /// Refuses a token that may be about a user for the client that has the API's audience as its id: such tokens also
+    /// name the client as `azp` (OpenID Connect Core section 2).
     ///
     /// # Errors
     /// `jwt.unexpected_claim`, `jwt.malformed_claim`.
@@ -299,7 +299,7 @@ impl Rules {
     }
 }
 
-/// With spaces, or as a list.
+/// A scope with spaces, or as a list.
 fn listed(claims: &Claims, name: &str) -> Result<Option<Result<Scope, Error>>, Error> {
     Ok(match claims.get(name) {
         Some(Value::Array(_)) => Some(Scope::of(claims.texts(name)?)),

@@ -5,8 +5,8 @@ use super::{IdTokenChecks, WITHOUT_NONCE};
 use crate::secret::Secret;
 
 impl IdTokenChecks {
-    /// Of a token that came by itself, with this nonce. Without one, a token that has one is refused, for it was
-    /// made for another sign-in; and so is one that is older than a day, unless `max_token_age` says otherwise.
+    /// Checks for an unsolicited token with this nonce. Without one, a token that has a nonce is refused, because it
+    /// was made for another sign-in; and so is one that is older than a day, unless `max_token_age` says otherwise.
     pub fn unsolicited(nonce: Option<Secret<String>>) -> Self {
         Self {
             arrival: Arrival::Unsolicited,
@@ -18,14 +18,14 @@ impl IdTokenChecks {
     }
 }
 
-/// How an ID token came.
+/// How an ID token arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Arrival {
-    /// In the answer to a request of this client: a code or a secret vouches for it too.
+    /// In the response to a request of this client: a code or a secret vouches for it too.
     #[default]
     Answer,
-    /// By itself: a page or an app has posted it, and may have it from anywhere.
+    /// Unsolicited: a page or an app has posted it, and may have it from anywhere.
     Unsolicited,
 }
 
@@ -33,11 +33,11 @@ pub enum Arrival {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum WithoutNonce {
-    /// It is not looked at: some libraries of apps send one that the server of the application never learns. A token
+    /// The nonce is not checked: some app libraries send one that the application's server never learns. A token
     /// that was stolen from another sign-in is then accepted.
     #[default]
     Ignored,
-    /// There must be none: a token with one is of another sign-in.
+    /// There must be no nonce: a token with one belongs to another sign-in.
     Absent,
 }
 

@@ -43,7 +43,8 @@ impl IdTokenChecks {
             is_ours(named) || trusted.any(|trusted| trusted == *named)
         };
         let is_for_it_alone = audience.iter().all(|named| *named == client_id);
-        // A shared secret says nothing to several audiences (item 8), and only to the client whose it is.
+        // A signature with a shared secret proves nothing to several audiences (item 8), only to the client that has
+        // the secret.
         if !audience.iter().all(is_trusted) || !is_for_it_alone && alg.is_symmetric() {
             return told(ValidationFailure::JwtUntrustedAudience, &audience.join(" "));
         }

@@ -1,4 +1,4 @@
-//! The contract cases for records that end.
+//! The contract cases for records that expire.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,7 +7,7 @@ use oauth_core::moment::UnixTime;
 use super::harness::{Harness, Verdict, at};
 use crate::store::Times;
 
-/// How many records end, more than a store deletes at a time.
+/// How many records expire: more than a store deletes at a time.
 const RECORDS: usize = 24;
 
 fn from_now(seconds: u64) -> UnixTime {
@@ -15,7 +15,7 @@ fn from_now(seconds: u64) -> UnixTime {
     UnixTime::from_secs(now.map_or(0, |now| now.as_secs())).after(Duration::from_secs(seconds))
 }
 
-/// One that has ended already.
+/// The time of a record that has already expired.
 const PAST: Times = Times::until(UnixTime::from_secs(1));
 
 pub(super) async fn stays(harness: &Harness) -> Verdict {
@@ -23,13 +23,13 @@ pub(super) async fn stays(harness: &Harness) -> Verdict {
     let later = Times::until(from_now(3600));
     let version = at(harness.save_at(0, &key, "text", 0, later).await?, 0)?;
     harness.holds(&key, version, "text").await?;
-    // Those that end take nothing else with them.
+    // Expired records do not affect others.
     for number in 0..RECORDS {
         let other = harness.key(&format!("ending:other:{number}"));
         at(harness.save_at(number, &other, "text", 0, PAST).await?, 0)?;
     }
     harness.holds(&key, version, "text").await?;
-    // The last save counts: it does not end any more.
+    // The last save counts: it no longer expires.
     let version = at(harness.save(1, &key, "again", version).await?, version)?;
     harness.holds(&key, version, "again").await
 }
@@ -38,7 +38,7 @@ pub(super) async fn absent(harness: &Harness) -> Verdict {
     let key = harness.key("ending:absent");
     let first = at(harness.save_at(0, &key, "text", 0, PAST).await?, 0)?;
     let Some(entry) = harness.load(1, &key).await? else {
-        // As absent as any: nobody saves over it, and what begins does so at a version of its own.
+        // It is absent: no save over it succeeds, and a new record gets a new version.
         harness.conflicts(&key, first).await?;
         if harness.load(0, &key).await?.is_some() {
             return Err("a record that has ended is there again".to_owned());
@@ -49,6 +49,6 @@ pub(super) async fn absent(harness: &Harness) -> Verdict {
             false => Err(format!("version {again} comes after {first}")),
         };
     };
-    // A store that lets none end has it whole.
+    // A store without expiry still has all of it.
     harness.holds(&key, entry.version, "text").await
 }

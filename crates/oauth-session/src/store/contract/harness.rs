@@ -70,7 +70,7 @@ impl Harness {
         self.save_due(worker, key, text, version, None).await
     }
 
-    /// The same, due at so many seconds since 1970.
+    /// The same, due at this many seconds since 1970.
     pub(super) async fn save_due(
         &self,
         worker: usize,
@@ -103,8 +103,7 @@ impl Harness {
         answer.map_err(|error| format!("remove: {error}"))
     }
 
-    /// All pages that a handle tells, one after the other, as far as they are of this run; nothing if
-    /// the store does not list.
+    /// All pages that a handle lists, one after the other, with the keys of this run; `None` if the store cannot list.
     pub(super) async fn scan(&self, worker: usize) -> Result<Option<Vec<String>>, String> {
         let mut found = Vec::new();
         let mut cursor: Option<String> = None;
@@ -124,7 +123,7 @@ impl Harness {
         }
     }
 
-    /// What is due before this time; nothing if the store cannot tell.
+    /// What is due before this time; `None` if the store does not know.
     pub(super) async fn due(
         &self,
         worker: usize,
@@ -136,7 +135,7 @@ impl Harness {
         offered(answer).map_err(|error| format!("due: {error}"))
     }
 
-    /// Whether a key is of this run.
+    /// Whether a key belongs to this run.
     pub(super) fn is_ours(&self, key: &str) -> bool {
         key.ends_with(&self.run)
     }
@@ -185,7 +184,7 @@ impl Harness {
         )
     }
 
-    /// Takes the lease, or gives it back, which must succeed.
+    /// Acquires or releases the lease, which must succeed.
     pub(super) async fn won(&self, key: &str, holder: &str, millis: u64) -> Verdict {
         let lease = self.lease(0, key, holder, millis).await?;
         same(
@@ -215,7 +214,7 @@ impl Harness {
         Ok(())
     }
 
-    /// Waits until a lease of so many milliseconds expires that another took, and takes it for a minute.
+    /// Waits until another holder's lease of this many milliseconds expires, and acquires it for a minute.
     pub(super) async fn inherit(&self, key: &str, holder: &str, millis: u64) -> Verdict {
         let start = Instant::now();
         let mut worker = 0;
@@ -234,7 +233,7 @@ impl Harness {
         Err(format!("a lease of {millis} ms does not end"))
     }
 
-    /// Many workers at once, each with a number of its own.
+    /// Many workers at once, each with its own number.
     pub(super) async fn crowd<T, F>(
         &self,
         work: impl Fn(Self, usize) -> F,
@@ -271,7 +270,7 @@ pub(super) fn at(saved: Saved, version: u64) -> Result<u64, String> {
     }
 }
 
-/// What a verb gives that a store need not have.
+/// The result of an optional method.
 fn offered<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
     match answer {
         Err(error) if matches!(error.kind(), Kind::Misuse(Misuse::NotSupported)) => Ok(None),
@@ -286,7 +285,7 @@ pub(super) fn same<T: PartialEq + std::fmt::Debug>(what: &str, is: &T, want: &T)
     }
 }
 
-/// Enough of a text to tell it from others. The cases' own texts are no secrets.
+/// Enough of a text to distinguish it from others. The texts of the cases are not secret.
 fn start(text: &str) -> String {
     text.chars().take(40).collect()
 }

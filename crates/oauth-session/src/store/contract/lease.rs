@@ -6,7 +6,7 @@ use crate::store::Lease;
 
 const MINUTE: u64 = 60_000;
 
-/// A lease in milliseconds: short for a person, and long enough for a busy machine to reach the next
+/// A lease in milliseconds: short for a human, and long enough for a busy machine to reach the next
 /// line.
 const SHORT: u64 = 120;
 
@@ -40,7 +40,7 @@ pub(super) async fn again(harness: &Harness) -> Verdict {
     harness.won(&key, "one", MINUTE).await?;
     harness.won(&key, "one", 10 * MINUTE).await?;
     harness.held(&key, "two", 10 * MINUTE).await?;
-    // The latest call counts, also where it shortens the lease.
+    // The latest call counts, even if it shortens the lease.
     harness.won(&key, "one", SHORT).await?;
     harness.inherit(&key, "two", SHORT).await
 }
@@ -55,7 +55,7 @@ pub(super) async fn give_back(harness: &Harness) -> Verdict {
 
 pub(super) async fn not_theirs(harness: &Harness) -> Verdict {
     let key = harness.key("not-theirs");
-    // At first nobody has it.
+    // At first there is no holder.
     harness.won(&key, "two", 0).await?;
     harness.won(&key, "one", MINUTE).await?;
     harness.won(&key, "two", 0).await?;
@@ -66,7 +66,7 @@ pub(super) async fn over(harness: &Harness) -> Verdict {
     let key = harness.key("over");
     harness.won(&key, "one", SHORT).await?;
     harness.inherit(&key, "two", SHORT).await?;
-    // A former holder is a stranger now.
+    // A former holder has no rights any more.
     harness.won(&key, "one", 0).await?;
     harness.held(&key, "one", MINUTE).await
 }

@@ -65,7 +65,7 @@ pub(super) async fn removed(harness: &Harness) -> Verdict {
     harness.holds(&key, again, "again").await
 }
 
-/// A store that has forgotten a key gives it no version that it has had.
+/// A store that has lost a key never reuses its versions.
 pub(super) async fn first(harness: &Harness) -> Verdict {
     let mut highest = 0;
     let before = harness.key("before");
@@ -123,7 +123,7 @@ pub(super) async fn race(harness: &Harness) -> Verdict {
     Ok(())
 }
 
-/// Each worker adds one, three times, as often as it takes.
+/// Each worker adds one, three times, and retries as often as needed.
 pub(super) async fn count(harness: &Harness) -> Verdict {
     const TURNS: usize = 3;
     let key = harness.key("count");

@@ -1,4 +1,4 @@
-//! Deletes records that have ended, a few whenever a new one is created.
+//! Deletes expired records, a few whenever a new one is created.
 
 use std::sync::atomic::Ordering;
 
@@ -7,11 +7,11 @@ use oauth_core::error::Error;
 use super::Folder;
 use crate::store::file::{Kept, RECORD, decoded};
 
-/// How many records are looked at each time: as many begin as end, so that all of them are in their turn.
+/// How many records are checked each time: as many records expire as are created, so all are checked in turn.
 const LOOKED_AT: usize = 16;
 
 impl Folder {
-    /// Deletes what has ended, of the next records in the order of their names.
+    /// Deletes expired ones among the next records in the order of their names.
     pub(in crate::store) fn sweep_ended(&self) -> Result<(), Error> {
         let keys = self.keys(RECORD)?;
         if keys.is_empty() {
@@ -20,8 +20,8 @@ impl Folder {
         let first = self.swept.fetch_add(LOOKED_AT, Ordering::Relaxed) % keys.len();
         let looked_at = keys.iter().cycle().skip(first);
         for key in looked_at.take(LOOKED_AT.min(keys.len())) {
-            // Files are replaced as a whole, so no lock is needed to read one. One that cannot be read is for those
-            // who ask for it.
+            // Files are replaced as a whole, so no lock is needed to read one. An unreadable one is reported when it is
+            // loaded.
             let bytes = self.read(key, RECORD).ok().flatten();
             let kept = bytes.and_then(|bytes| decoded(&bytes, RECORD).ok());
             if !kept.is_some_and(|kept| kept.times.is_over()) {

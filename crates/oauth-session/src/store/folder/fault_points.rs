@@ -3,7 +3,7 @@
 //! With the feature `faults`, a process that has the name of such a point in the environment variable
 //! `OAUTH_SESSION_FAULT` is killed when it reaches it, as by `kill -9`.
 
-/// Every place: while the file of a record, of a lease, or of what was removed is written.
+/// All fault points: while the file of a record, a lease or a tombstone is written.
 #[cfg(feature = "faults")]
 pub const POINTS: &[&str] = &[
     "json.created",
@@ -26,7 +26,7 @@ pub const POINTS: &[&str] = &[
     "removed.folder_synced",
 ];
 
-/// The work on the file of this ending has come so far.
+/// Called when the work on the file with this extension has reached this point.
 #[cfg(feature = "faults")]
 pub(in crate::store) fn at(ending: &str, done: &str) {
     let point = format!("{ending}.{done}");
@@ -42,7 +42,7 @@ pub(in crate::store) const fn at(_: &str, _: &str) {}
 #[cfg(all(feature = "faults", unix))]
 fn die() -> ! {
     use rustix::process::{Signal, getpid, kill_process};
-    // A process may always kill itself; should that be forbidden, the abort below ends it.
+    // A process may always kill itself; if that is forbidden, the abort below ends it.
     let _ = kill_process(getpid(), Signal::KILL);
     std::process::abort()
 }

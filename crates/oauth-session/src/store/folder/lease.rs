@@ -11,7 +11,7 @@ use crate::store::{ENDPOINT, Lease, malformed};
 
 const FORMAT: &str = "oauth-core lease 1";
 
-/// The ending of a lease's file.
+/// The extension of a lease's file.
 const LEASE: &str = "lease";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,12 +19,12 @@ const LEASE: &str = "lease";
 pub(in crate::store) struct Held {
     format: String,
     pub(in crate::store) holder: String,
-    /// In milliseconds since 1970, as `until`.
+    /// When the lease was acquired, in milliseconds since 1970, like `until`.
     pub(in crate::store) taken_at: u64,
     pub(in crate::store) until: u64,
 }
 
-/// What becomes of what is kept of it.
+/// What to do with the stored lease.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::store) enum Change {
     Keep,
@@ -43,7 +43,7 @@ impl Held {
     }
 }
 
-/// The time that leases are told in.
+/// The clock of leases.
 pub(in crate::store) fn clock() -> Result<u64, Error> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map_err(|_| Error::from(Misuse::NoClock).at_endpoint(ENDPOINT))?;
@@ -51,7 +51,7 @@ pub(in crate::store) fn clock() -> Result<u64, Error> {
 }
 
 impl Locked<'_> {
-    /// Takes the lease for so many milliseconds; 0 releases it.
+    /// Acquires the lease for this many milliseconds; 0 releases it.
     pub(in crate::store) fn lease(&self, holder: &str, ttl: u64) -> Result<Lease, Error> {
         let now = clock()?;
         let (lease, change) = decide(self.read_lease()?, holder, ttl, now);
@@ -78,14 +78,14 @@ impl Locked<'_> {
         };
         let held: Option<Held> = serde_json::from_slice(bytes.expose()).ok();
         let held = held.filter(|held| held.format == FORMAT && held.taken_at <= held.until);
-        // It is replaced as a whole, so this is nothing that a crash leaves behind.
+        // It is replaced as a whole, so a crash cannot leave this.
         let name = self.name(LEASE);
         held.map(Some)
             .ok_or_else(|| malformed(&format!("{name}: not a lease")))
     }
 }
 
-/// The holder of the lease from now on, if another asks for it for so many milliseconds.
+/// Decides who holds the lease from now on, if another holder requests it for this many milliseconds.
 pub(in crate::store) fn decide(
     stored: Option<Held>,
     holder: &str,
@@ -94,9 +94,8 @@ pub(in crate::store) fn decide(
 ) -> (Lease, Change) {
     let is_there = stored.is_some();
     let (stored, is_moved) = match stored {
-        // The clock was set back: when the lease expires is no longer known, only for how long it was
-        // taken. To regard it as expired could let two workers hold it; to wait for the clock to come
-        // back could take hours.
+        // The clock has been set back: the expiry of the lease is no longer known, only its duration. Regarding it as
+        // expired could let two workers hold it; waiting for the clock to catch up could take hours.
         Some(held) if now < held.taken_at => {
             let until = now.saturating_add(held.until - held.taken_at);
             let taken_at = now;

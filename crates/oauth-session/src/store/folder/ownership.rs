@@ -9,7 +9,7 @@ use std::path::Path;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Access {
-    /// The owner of the files alone: the processes of one user.
+    /// Only the owner of the files: the processes of one user.
     #[default]
     Owner,
     /// The group of the folder: the processes of all its members, as of containers that share a
@@ -21,7 +21,7 @@ pub enum Access {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Trusted {
     Owner,
-    /// Of this group.
+    /// Any member of this group.
     #[cfg_attr(not(unix), allow(dead_code, reason = "there are no groups"))]
     Group(u32),
 }
@@ -109,7 +109,7 @@ fn ensure_whole(path: &Path, trusted: Trusted) -> io::Result<()> {
     if fs::symlink_metadata(path).is_ok() {
         return Ok(());
     }
-    // Each container numbers its processes from 1, so the number alone does not tell them apart.
+    // Each container numbers its processes from 1, so the number alone does not distinguish them.
     let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let nanos = since_1970.map_or(0, |time| time.as_nanos());
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -121,7 +121,7 @@ fn ensure_whole(path: &Path, trusted: Trusted) -> io::Result<()> {
     linked
 }
 
-/// Checks that it is a file that a trusted user owns. The error says why not.
+/// Checks that it is a file owned by a trusted user. The error is the reason if not.
 pub(in crate::store) fn check_file(data: &Metadata, trusted: Trusted) -> Result<(), &'static str> {
     if !data.is_file() {
         return Err("not a file");
@@ -152,7 +152,7 @@ pub(in crate::store) fn check_file(data: &Metadata, trusted: Trusted) -> Result<
     Ok(())
 }
 
-/// Checks the owner of a folder: whose files are trusted in it, or why it is refused.
+/// Checks the owner of a folder; returns whose files are trusted in it, or why it is refused.
 pub(in crate::store) fn check_folder(
     data: &Metadata,
     access: Access,
@@ -170,7 +170,7 @@ pub(in crate::store) fn check_folder(
         if data.uid() != rustix::process::geteuid().as_raw() {
             return Err("another user's folder");
         }
-        // As /tmp is: its mode is not this program's to change.
+        // Like /tmp, whose mode this program must not change.
         if mode & 0o1002 == 0o1002 {
             return Err("every user may write to it: take a folder of your own below it");
         }
@@ -200,19 +200,19 @@ fn check_group(mode: u32, group: u32) -> Result<Trusted, &'static str> {
     if mode & 0o030 != 0o030 {
         return Err("its group may not write to it: chmod 2770");
     }
-    // What is made in it has the group of whoever makes it, unless the folder says otherwise.
+    // A new file in it gets the group of its creator, unless the folder's setgid bit is set.
     if mode & 0o2000 == 0 && own != group {
         return Err("its files would not be its group's: chmod 2770");
     }
     Ok(Trusted::Group(group))
 }
 
-/// Whether no stranger can put another folder in the place of this one: the folder above that all may
-/// write to, and that does not keep what is others' (the sticky bit), if there is one.
+/// Looks for a parent folder in which others could replace this one: it is writable for all, and does not protect the
+/// files of others (the sticky bit). `None` if there is none.
 #[cfg(unix)]
 pub(in crate::store) fn open_above(path: &Path) -> io::Result<Option<std::path::PathBuf>> {
     use std::os::unix::fs::MetadataExt as _;
-    // A link is as safe as what it leads to.
+    // A link is as safe as its target.
     let path = fs::canonicalize(path)?;
     for above in path.ancestors().skip(1) {
         if fs::metadata(above)?.mode() & 0o1002 == 0o002 {
@@ -228,7 +228,7 @@ pub(in crate::store) const fn open_above(_: &Path) -> io::Result<Option<std::pat
     Ok(None)
 }
 
-/// Makes the folder and those above it, as far as they are not there, so that a power cut leaves them.
+/// Creates the folder and its parents, if they do not exist, so that they survive a power loss.
 pub(in crate::store) fn make_folder(path: &Path, access: Access) -> io::Result<()> {
     let made = match make_one(path, access) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -240,7 +240,7 @@ pub(in crate::store) fn make_folder(path: &Path, access: Access) -> io::Result<(
     };
     match made {
         Ok(()) => path.parent().map_or(Ok(()), sync_folder),
-        // Another may have been faster.
+        // Another process may have been faster.
         Err(_) if path.is_dir() => Ok(()),
         Err(error) => Err(error),
     }
@@ -263,13 +263,13 @@ fn make_one(path: &Path, access: Access) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Forces the names in a folder to the disk.
+/// Syncs the names in a folder to the disk.
 #[cfg(unix)]
 pub(in crate::store) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Windows does not open folders like files; it writes their names in its own time.
+/// Windows does not open folders like files; it writes their names later on its own.
 #[cfg(not(unix))]
 #[allow(clippy::unnecessary_wraps, reason = "as its twin")]
 pub(in crate::store) const fn sync_folder(_: &Path) -> io::Result<()> {

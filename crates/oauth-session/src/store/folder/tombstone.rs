@@ -8,7 +8,7 @@ use super::{Folder, Locked, parse_file_name};
 use crate::store::file::{Kept, RECORD, decoded, encoded};
 use crate::store::{Times, is_forgotten, malformed, next};
 
-/// The ending of a tombstone's file name.
+/// The extension of a tombstone's file.
 const REMOVED: &str = "removed";
 
 /// The tombstone of a record; none if the record was not removed.
@@ -72,7 +72,7 @@ impl Folder {
             let Some(locked) = self.try_lock(&key)? else {
                 continue;
             };
-            // A tombstone that cannot be read stays: the error is returned to the worker that loads this record.
+            // A tombstone that cannot be read is kept: the error is returned to the worker that loads this record.
             let removed = locked.removed().ok().and_then(|removed| removed.0);
             let version = removed.map_or(0, |kept| kept.entry.version);
             if version > 0 && is_forgotten(version) {

@@ -11,15 +11,15 @@ use crate::store::seal::Key;
 use crate::store::{ENDPOINT, Store as _, Times, malformed};
 
 impl KeyringStore {
-    /// The key that the keyring has under this name, to seal what is too large for a keyring, or has to be
-    /// listed. If there is none, it is generated at random and stored: of several callers at once, each
-    /// gets the one that was stored. Needs the feature `seal`.
+    /// The key in the keyring under this name, to seal records that are too large for a keyring, or have to be listed.
+    /// If there is none, it is generated at random and stored: several concurrent callers all get the one that was
+    /// stored. Requires the feature `seal`.
     ///
-    /// Should the keyring lose it, what was sealed with it is lost too.
+    /// If the keyring loses the key, everything sealed with it is lost too.
     ///
     /// # Errors
-    /// `misuse.setup` if no keyring can be reached; `stored.malformed` if it has something else under
-    /// this name; as for the verbs of [`Store`](crate::Store).
+    /// `misuse.setup` if no keyring can be reached; `stored.malformed` if it has something else under this name; those
+    /// of the methods of [`Store`](crate::Store).
     pub async fn seal_key(&self, name: &str) -> Result<Key, Error> {
         loop {
             let entry = self.load(name).await?;
@@ -27,7 +27,7 @@ impl KeyringStore {
                 let key = Key::parse(&entry.record);
                 return key.map_err(|_| malformed("the keyring has something else than a key"));
             }
-            // Of several who find none, one saves; all take what is there then.
+            // If several callers find none, one saves; all use what is stored then.
             let version = entry.map_or(0, |entry| entry.version);
             self.save(name, &drawn()?, version, Times::NONE).await?;
         }

@@ -18,7 +18,7 @@ pub(super) const fn connector() -> Result<Tls, Error> {
 pub(super) fn connector() -> Result<Tls, Error> {
     use rustls::{ClientConfig, RootCertStore};
     let mut roots = RootCertStore::empty();
-    // One that cannot be read is one that is not trusted.
+    // A certificate that cannot be read is not trusted.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let client = ClientConfig::builder_with_provider(provider)

@@ -5,22 +5,22 @@ use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _};
 
 use super::setup;
 
-/// Where Redis is.
+/// The address of Redis.
 pub(super) enum Address {
     One(Client),
     Sentinels(Sentinels),
     Cluster(Vec<ConnectionInfo>),
 }
 
-/// The sentinels, which know the primary of a name.
+/// The sentinels, which know the primary with a name.
 pub(super) struct Sentinels {
     pub(super) nodes: Vec<Client>,
     pub(super) primary: String,
-    /// A server of that name, but for its host and port.
+    /// The connection settings of that server, except host and port.
     server: ConnectionInfo,
 }
 
-/// The port of a sentinel, unless it is told.
+/// The default port of a sentinel.
 const SENTINEL_PORT: &str = "26379";
 
 impl Address {
@@ -93,7 +93,7 @@ impl Sentinels {
     }
 }
 
-/// What sentinels ask for: they have credentials of their own.
+/// The credentials for sentinels, which have their own.
 fn sentinel_user(query: &str) -> Result<String, Error> {
     let (mut name, mut password) = ("", None);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -116,7 +116,7 @@ fn info(url: &str) -> Result<ConnectionInfo, Error> {
     url.into_connection_info().map_err(|_| no_url())
 }
 
-/// What is wrong with it could show a part of it.
+/// The error for an invalid URL: the details could show a part of it.
 fn no_url() -> Error {
     setup("not a URL of a Redis server")
 }

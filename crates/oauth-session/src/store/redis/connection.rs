@@ -94,13 +94,13 @@ async fn open(client: &Client, patience: Duration) -> Result<MultiplexedConnecti
         .await
 }
 
-/// The primary that the first sentinel names which knows one, if that server says so too ("Guidelines
+/// The primary named by the first sentinel that knows one, if that server confirms it ("Guidelines
 /// for Redis clients with support for Redis Sentinel", steps 1 to 3).
 async fn primary(
     sentinels: &Sentinels,
     patience: Duration,
 ) -> Result<MultiplexedConnection, RedisError> {
-    // Those that are away must leave time for the others.
+    // Unreachable ones must leave time for the others.
     let patience = patience
         / u32::try_from(sentinels.nodes.len())
             .unwrap_or(u32::MAX)
@@ -144,8 +144,8 @@ fn no_primary(why: &'static str) -> RedisError {
 }
 
 impl Link {
-    /// How many replicas have what this connection has written to the place of a key, as soon as
-    /// they are so many, or this time has passed.
+    /// How many replicas have what this connection has written to the partition of a key, as soon as there are this
+    /// many, or this time has passed.
     pub(super) async fn replicas(
         &mut self,
         key: &str,
@@ -195,15 +195,15 @@ impl ConnectionLike for Link {
     }
 }
 
-/// Whether the server said that it is not the one to ask, and so did nothing: it has become a replica,
-/// has not read its data yet, or the key lives elsewhere.
+/// Whether the server reported that it is not the right one, and so did nothing: it has become a replica, has not
+/// loaded its data yet, or the key is elsewhere.
 pub(super) fn is_elsewhere(error: &RedisError) -> bool {
     use ServerErrorKind::{Ask, BusyLoading, ClusterDown, MasterDown, Moved, ReadOnly, TryAgain};
     match error.kind() {
         ErrorKind::Server(
             Ask | BusyLoading | ClusterDown | MasterDown | Moved | ReadOnly | TryAgain,
         ) => true,
-        // Before Redis 7, a script's error was told within another.
+        // Before Redis 7, a script's error was wrapped in another.
         ErrorKind::Server(ServerErrorKind::ResponseError) => error
             .detail()
             .is_some_and(|detail| detail.contains("-READONLY ")),
@@ -211,8 +211,8 @@ pub(super) fn is_elsewhere(error: &RedisError) -> bool {
     }
 }
 
-/// Whether the connection is of no more use: also one that gives no answer, as it does when the machine
-/// at its other end is gone.
+/// Whether the connection can no longer be used: also if it gives no answer, for example because the other machine is
+/// gone.
 pub(super) fn is_broken(error: &RedisError) -> bool {
     is_elsewhere(error) || error.is_io_error() || error.is_unrecoverable_error()
 }

@@ -1,4 +1,4 @@
-//! The keys of a store, given or asked for, and the format of sealed records.
+//! The keys of a store, given or requested, and the format of sealed records.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,20 +16,20 @@ use crate::store::{ENDPOINT, malformed};
 
 const FORMAT: &str = "oauth-core sealed 2";
 
-/// What a tag takes, in bytes.
+/// The length of a tag, in bytes.
 const ROOM: usize = 16;
 
-/// What was sealed before, bound to its name alone.
+/// The format of earlier versions, bound only to the name.
 const FIRST_FORMAT: &str = "oauth-core sealed 1";
 
 /// The key that seals, and the old ones that still open.
 ///
-/// They are given, or asked for when they are needed: see [`KeySource`].
+/// They are given, or requested when they are needed: see [`KeySource`].
 ///
 /// To change a key that is given: give every process the new one as [`also`](Self::also), then make it the
-/// current one everywhere, with the old one as `also`. Each record is sealed again with the current
-/// key when it is saved next; [`Sealed::reseal`](super::Sealed::reseal) does it for all. When that
-/// has left none behind, the old key can go.
+/// current one everywhere, with the old one as `also`. Each record is sealed again with the current key when it is next
+/// saved; [`Sealed::reseal`](super::Sealed::reseal) does it for all. When that has resealed all, the old key can be
+/// removed.
 #[derive(Clone)]
 pub struct Keys {
     current: Holder,
@@ -42,7 +42,7 @@ enum Holder {
     Elsewhere(Arc<Asked>),
 }
 
-/// What lies in the store.
+/// The stored form of a sealed record.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Envelope {
@@ -54,9 +54,9 @@ struct Envelope {
     sealed: String,
 }
 
-/// What was sealed.
+/// An opened record.
 pub(super) struct Opened {
-    /// Its name, unless it was sealed in the first format.
+    /// The record's name, unless it was sealed in the first format.
     pub(super) name: Option<String>,
     pub(super) record: Secret<String>,
     /// The id of the key, unless it would not be sealed like that today.
@@ -81,14 +81,14 @@ impl Keys {
         }
     }
 
-    /// Opens with this one too.
+    /// Also opens with this key.
     #[must_use]
     pub fn also(mut self, old: impl Into<Key>) -> Self {
         self.old.push(Holder::Here(old.into()));
         self
     }
 
-    /// Opens with the keys of this source too, for records from before.
+    /// Also opens with the keys of this source, for earlier records.
     #[must_use]
     pub fn also_from(mut self, source: impl KeySource + 'static) -> Self {
         self.old
@@ -114,7 +114,7 @@ impl Keys {
         if let Some(key) = here.next() {
             return Ok(Some(key));
         }
-        // Should one not answer, another may know it.
+        // If one does not answer, another may know it.
         let mut outcome = Ok(None);
         for holder in holders() {
             let Holder::Elsewhere(asked) = holder else {
@@ -165,7 +165,7 @@ impl Keys {
         Ok(Secret::new(text))
     }
 
-    /// Opens what lies under `stored`, at this version.
+    /// Opens what is stored under `stored`, at this version.
     pub(super) async fn open(
         &self,
         stored: &str,
@@ -209,7 +209,7 @@ impl Keys {
     }
 }
 
-/// Whether a text says of itself that it was sealed.
+/// Whether a text claims to be sealed.
 pub(super) fn is_sealed(text: &Secret<String>) -> bool {
     envelope(text).is_some()
 }
@@ -219,8 +219,7 @@ fn envelope(text: &Secret<String>) -> Option<Envelope> {
     envelope.filter(|envelope| envelope.format == FORMAT || envelope.format == FIRST_FORMAT)
 }
 
-/// What a record is sealed together with: no format and no number holds a line break, so no two read
-/// alike.
+/// What a record is sealed together with: no format and no number contains a line break, so no two inputs are the same.
 fn bound_to(stored: &str, over: u64) -> Vec<u8> {
     format!("{FORMAT}\n{over}\n{stored}").into_bytes()
 }

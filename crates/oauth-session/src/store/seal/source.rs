@@ -25,7 +25,7 @@ const RETRY: Duration = Duration::from_secs(60);
 /// How long an id is remembered as unknown.
 const UNKNOWN_LASTS: Duration = Duration::from_secs(60);
 
-/// How many unknown ids are remembered: a store full of made-up ids must not cause a request for each.
+/// How many unknown ids are remembered: a store full of forged ids must not cause a request for each.
 const MOST_UNKNOWN: usize = 64;
 
 /// How many keys are cached.
@@ -34,44 +34,44 @@ const KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 /// The longest id, in bytes: a key wrapped with the largest RSA keys in use, as text.
 const LONGEST_ID: usize = 2048;
 
-/// A holder of keys, such as a key management service: it makes and unwraps the data keys that records
-/// are sealed with (envelope encryption).
+/// A holder of keys, such as a key management service: it makes and unwraps the data keys with which records are sealed
+/// (envelope encryption).
 ///
-/// The id of a key stands in every record that is sealed with it, in the clear, so it can be the data key
-/// itself as the service has wrapped it: then nothing need be kept anywhere else. Or it is the name by
-/// which the service finds the key, or the version of a secret.
+/// The id of a key is in every record that is sealed with it, unencrypted, so it can be the data key itself, wrapped by
+/// the service: then nothing has to be stored anywhere else. Or it is the name by which the service finds the key, or
+/// the version of a secret.
 ///
-/// What it answers is kept in memory: an id is asked for once while the process lives (of 1024 keys, those
-/// used last are kept), the key to seal with once a day, and whoever needs a key meanwhile waits for the
-/// one call. An id that is unknown is not asked for again for a minute, and no other ones while there are
-/// 64 such. Errors are not kept. They end what was asked of the store with an error that names the key
-/// service: nothing was written then, and no token that is still good is kept from anybody.
+/// Its answers are cached in memory: an id is requested once during the life of the process (the 1024 most recently
+/// used keys are kept), the key to seal with once a day, and callers that need a key in the meantime wait for the
+/// single call. An unknown id is not requested again for a minute, and no others while there are 64 unknown ones.
+/// Errors are not cached. They fail the call to the store with an error that names the key service: nothing was written
+/// then, and tokens that are still valid are still handed out.
 ///
-/// There is no limit on time here: whoever waits for a key waits as long as the service takes. Answer
-/// within some seconds, or fail.
+/// There is no timeout here: a caller waits for a key as long as the service takes. Answer within some seconds, or
+/// fail.
 pub trait KeySource: Send + Sync {
     /// The key to seal with from now on: a new one, or always the same.
     ///
     /// # Errors
-    /// Whatever keeps the service from answering, best as [`Error::lost`]. While there is a key from
-    /// before, that is sealed with for another minute.
+    /// The reason why the service does not answer, best as [`Error::lost`]. If there is an earlier key, it is used for
+    /// another minute.
     fn data_key(&self) -> Answer<'_, DataKey>;
 
-    /// The key of this id; nothing if the service knows no such, or refuses it for good: then the record
-    /// is `stored.sealed`, and a new login may take its place.
+    /// The key of this id; `None` if the service does not know it, or refuses it permanently: then the record is
+    /// `stored.sealed`, and a new login may replace it.
     ///
     /// The id is from the store, where others may have written it.
     ///
     /// # Errors
-    /// Whatever keeps the service from answering, best as [`Error::lost`]; the record stays as it is.
+    /// The reason why the service does not answer, best as [`Error::lost`]; the record stays as it is.
     fn unwrap_key<'a>(&'a self, id: &'a str) -> Answer<'a, Option<Key>>;
 }
 
-/// A key, and what a [`KeySource`] knows it by.
+/// A key, and the id by which a [`KeySource`] knows it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DataKey {
-    /// 1 to 2048 visible characters of ASCII.
+    /// The id: 1 to 2048 visible ASCII characters.
     pub id: String,
     /// The key itself.
     pub key: Key,
@@ -146,7 +146,7 @@ impl Asked {
         outcome.and_then(|key| key.ok_or_else(none))
     }
 
-    /// The key of this id, if it was asked for before.
+    /// The key of this id, if it is cached.
     pub(super) fn known(&self, id: &str) -> Option<Key> {
         self.lock().keys.get(id).cloned()
     }
@@ -193,7 +193,7 @@ impl Asked {
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
-        // What is changed under it is whole at any time.
+        // The state under the lock is always consistent.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -210,7 +210,7 @@ impl Known {
         if let Some(key) = self.keys.get(id) {
             return Some(Ok(Some(key.clone())));
         }
-        // Also those whose clock was set back.
+        // Also those from before the clock was set back.
         self.unknown
             .retain(|_, until| now < *until && *until <= now.after(UNKNOWN_LASTS));
         if self.unknown.contains_key(id) {
@@ -268,7 +268,7 @@ impl Lead<'_> {
         known.note(&self.question, &answer, now);
         known.asking.remove(&self.question);
         let outcome = match known.at_hand(&self.question, now) {
-            // There is a key from before.
+            // There is an earlier key.
             Some(found @ Ok(_)) => found,
             _ => answer,
         };
@@ -292,7 +292,7 @@ fn is_id(id: &str) -> bool {
     (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Nothing was read or written: without the key there was nothing to do it with.
+/// Without the key, nothing was read or written.
 fn failed(error: Error) -> Error {
     let what = match error.detail() {
         Some(detail) => format!("the key service: {detail}"),

@@ -1,4 +1,4 @@
-//! The database's file, and the connection to it.
+//! The file of the database, and the connection to it.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -16,7 +16,7 @@ use crate::store::folder::ownership::Trusted;
 use crate::store::folder::{failed, make, ownership, refused};
 use crate::store::{Access, ENDPOINT, malformed};
 
-/// How long a verb waits for others, which write for milliseconds.
+/// How long a call waits for others, which write for milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The format of the table.
@@ -31,7 +31,7 @@ pub(super) struct Database {
     open: Mutex<Option<Open>>,
 }
 
-/// What is held between two verbs.
+/// What is kept between two calls.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keeping {
     /// The connection.
@@ -44,7 +44,7 @@ struct Open {
     file: Identity,
 }
 
-/// Which file it is, whatever is at its path later.
+/// The identity of the file, whatever is at its path later.
 #[derive(PartialEq, Eq)]
 struct Identity(Option<(u64, u64)>);
 
@@ -97,7 +97,7 @@ impl Database {
         behavior: TransactionBehavior,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
     ) -> Result<T, Error> {
-        // A verb that panicked has rolled back its transaction.
+        // A call that panicked has rolled back its transaction.
         let mut held = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let there = fs::symlink_metadata(&self.path).ok();
         let mut open = match (held.take(), there) {
@@ -105,7 +105,7 @@ impl Database {
             _ => open(&self.path, self.trusted, self.keeping)?,
         };
         let done = run(&mut open.connection, behavior, work);
-        // The next verb finds out what is wrong with the connection, if something is.
+        // The next call finds out whether something is wrong with the connection.
         if done.is_ok() && self.keeping == Keeping::Open {
             *held = Some(open);
         }
@@ -145,14 +145,14 @@ fn found(path: &Path, access: Access) -> Result<(PathBuf, Trusted), Error> {
     Ok((folder.join(name), trusted))
 }
 
-/// One at a time in this process: see what `open` says of locks.
+/// One at a time in this process: see the comment on locks in `open`.
 static OPENING: Mutex<()> = Mutex::new(());
 
 fn open(path: &Path, trusted: Trusted, keeping: Keeping) -> Result<Open, Error> {
     let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let broken = |error: io::Error| failed(&name, error);
-    // As private as SQLite makes those beside it. One that is there is not even opened: a process loses
+    // As private as SQLite makes the other files. An existing file is not even opened, because a process loses
     // all its locks on a file when it closes it anywhere (POSIX `fcntl`), those of connections too.
     ownership::ensure(path, trusted).map_err(broken)?;
     let data = fs::symlink_metadata(path).map_err(broken)?;
@@ -161,7 +161,7 @@ fn open(path: &Path, trusted: Trusted, keeping: Keeping) -> Result<Open, Error> 
         let mut path = path.as_os_str().to_owned();
         path.push(beside);
         let name = format!("{name}{beside}");
-        // SQLite would make them with what the umask leaves and then set the mode: another user who came in
+        // SQLite would make them with what the umask leaves and then set the mode: another user who opened them in
         // between could not write.
         if trusted != Trusted::Owner {
             ownership::ensure(path.as_ref(), trusted).map_err(|error| failed(&name, error))?;
@@ -175,8 +175,7 @@ fn open(path: &Path, trusted: Trusted, keeping: Keeping) -> Result<Open, Error> 
         | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let mut connection = Connection::open_with_flags(path, flags).map_err(|e| not_done(&e))?;
     prepare(&mut connection)?;
-    // A process that is often the last to close would checkpoint the log each time, which costs more
-    // than the verb.
+    // A process that is often the last to close would checkpoint the log each time, which costs more than the call.
     let is_last_to_move = keeping == Keeping::Open;
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !is_last_to_move)
@@ -213,7 +212,7 @@ fn prepared(connection: &mut Connection) -> Result<(), Failure> {
         0 | FORMAT => {}
         _ => return Err(malformed("the database has another format").into()),
     }
-    // What is answered is on the disk, and what is replaced is gone from there.
+    // Committed data is on the disk, and replaced data is overwritten there.
     connection.execute_batch(
         "pragma journal_mode = wal; pragma synchronous = full; pragma secure_delete = on;",
     )?;
@@ -252,8 +251,8 @@ fn is_busy(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// Something that was rolled back, or never begun. No text of SQLite's is told, for it may hold a part
-/// of a statement's values.
+/// The error of something that was rolled back, or never begun. SQLite's text is not included, because it may contain a
+/// part of a statement's values.
 fn not_done(error: &rusqlite::Error) -> Error {
     use ErrorCode::{CannotOpen, DatabaseCorrupt, NotADatabase, PermissionDenied, ReadOnly};
     match error.sqlite_error_code() {

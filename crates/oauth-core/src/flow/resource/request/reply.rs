@@ -37,7 +37,7 @@ impl ResourceRequest {
         let verdict = self.verdict(status, headers);
         if let (Presented::WithProof, Some(proof_maker)) = (self.presented, self.api.proof_maker())
         {
-            // No other proof of this key would be taken.
+            // No other proof of this key would be accepted.
             proof_maker.check(challenge_verdict::refused_algs(status, headers).as_deref())?;
         }
         let wants_nonce = verdict == Verdict::UseDpopNonce;
@@ -55,7 +55,7 @@ impl ResourceRequest {
         if verdict == Verdict::Renew {
             return self.ended(at);
         }
-        // A second renewal would not help, so nothing is looked at for it.
+        // A second renewal would not help, so the body is not read for one.
         if !self.is_renewed {
             match self.api.ended.by_head(status, headers) {
                 TokenVerdict::Nothing => {}
@@ -68,7 +68,7 @@ impl ResourceRequest {
         }
         let redirect = self.redirect(status, headers);
         if !self.follows {
-            // The host takes the token along, and must not to another owner's route.
+            // The host keeps the token on redirects, and must not send it to another owner's route.
             if let Some(url) = redirect
                 && self.api.owner(&url)? != self.owner()?
             {
@@ -76,8 +76,8 @@ impl ResourceRequest {
             }
             return Ok(self.over(Step::Done));
         }
-        // These two keep any method and its body (RFC 9110 sections 15.4.8 and 15.4.9); with the others, what is no
-        // read may have been done.
+        // These two keep any method and its body (RFC 9110 sections 15.4.8 and 15.4.9); with the others, a request that
+        // is not a read may already have been carried out.
         let keeps_method = matches!(status.as_u16(), 307 | 308);
         let is_read = self.method == Method::GET || self.method == Method::HEAD;
         match redirect.filter(|_| is_read || keeps_method) {
@@ -91,8 +91,8 @@ impl ResourceRequest {
         }
     }
 
-    /// The beginning of a body, of a reply of this status that may tell of the token. It is neither a redirect nor
-    /// a pause, so it is the caller's if it does not.
+    /// Handles the beginning of a body of a reply that may report an expired token. The reply is neither a redirect nor
+    /// a pause, so it is returned to the caller otherwise.
     pub(super) fn peeked(
         &mut self,
         at: &Clock,
@@ -105,7 +105,7 @@ impl ResourceRequest {
         }
     }
 
-    /// The token has ended: it is renewed once.
+    /// The token has expired: it is renewed once.
     fn ended(&mut self, at: &Clock) -> Result<Step, Error> {
         match (self.is_renewed, self.bytes().is_some()) {
             // The renewed token was refused too. A second renewal would not help, so the token is kept.
@@ -126,7 +126,7 @@ impl ResourceRequest {
         }
     }
 
-    /// Whether the proof was refused for its time.
+    /// Whether the proof was refused because of its time.
     fn corrects_clock(&mut self, at: &Clock, status: StatusCode, headers: &HeaderMap) -> bool {
         let (Some(proof_maker), Ok(url)) = (self.api.proof_maker(), &self.url) else {
             return false;
@@ -141,8 +141,8 @@ impl ResourceRequest {
         self.clock == Retry::Used
     }
 
-    /// Keeps the nonce of a reply, whatever its status ("200 OK" in RFC 9449 section 8.2), and says
-    /// whether there is one.
+    /// Keeps the nonce of a reply, whatever its status ("200 OK" in RFC 9449 section 8.2), and returns whether there is
+    /// one.
     fn learn(&self, headers: &HeaderMap) -> bool {
         match (self.presented, self.api.proof_maker(), &self.url) {
             (Presented::WithProof, Some(proof_maker), Ok(url)) => proof_maker.learn(url, headers),
@@ -150,14 +150,14 @@ impl ResourceRequest {
         }
     }
 
-    /// A 429 says that nothing was done. A 503 may come after something was: what must not be done
-    /// twice is then not repeated (RFC 9110 section 9.2.2).
+    /// Whether the request may be repeated. After a 429, nothing was done. A 503 may come after something was done: a
+    /// non-idempotent request is then not repeated (RFC 9110 section 9.2.2).
     fn may_repeat(&self, status: StatusCode) -> bool {
         let is_idempotent = self.method.is_idempotent();
         self.bytes().is_some() && (status == StatusCode::TOO_MANY_REQUESTS || is_idempotent)
     }
 
-    /// Where a redirect leads, if it stays within the origin.
+    /// The target of a redirect, if it stays within the origin.
     fn redirect(&self, status: StatusCode, headers: &HeaderMap) -> Option<Url> {
         let is_redirect = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
         if !is_redirect {
