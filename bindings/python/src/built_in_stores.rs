@@ -104,7 +104,8 @@ impl NativeStore {
     /// Saves the record if it is still at this version: the new version, or None.
     ///
     /// Version 0 is for a key that has none. due is when it should be renewed, as a Unix
-    /// time in seconds or an aware datetime, for due(). until is when the record expires: from then on it does not exist.
+    /// time in seconds or an aware datetime, for due(). until is when the record expires: from then
+    /// on it does not exist.
     #[pyo3(signature = (key, record, version, /, due = None, until = None))]
     fn save(
         &self,

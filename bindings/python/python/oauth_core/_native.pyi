@@ -2102,7 +2102,8 @@ class NativeStore:
         """Saves the record if it is still at this version: the new version, or None.
 
         Version 0 is for a key that has none. due is when it should be renewed, as a Unix
-        time in seconds or an aware datetime, for due(). until is when the record expires: from then on it does not exist.
+        time in seconds or an aware datetime, for due(). until is when the record expires: from then
+        on it does not exist.
         """
     def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
         """Takes the lease for this holder for this many seconds, or for 0 releases it.
