@@ -125,7 +125,10 @@ export interface WorkloadOptions {
   audience?: string | undefined
   /** Whether requests name the client too: by default `sent` for `azure` and `omitted` for others. */
   clientId?: 'omitted' | 'sent' | undefined
-  /** The token is exchanged for the client's own tokens (RFC 8693), for this audience, and not sent in place of a secret. */
+  /**
+   * The token is exchanged for the client's own tokens (RFC 8693), for this audience, and not sent in place of a
+   * secret.
+   */
   exchangeAudience?: string | undefined
   /** Read in place of `process.env`. */
   env?: Record<string, string | undefined> | undefined

@@ -83,7 +83,9 @@ export interface AuthProvider {
   readonly clientMetadata: { redirect_uris: string[] }
   clientInformation(): undefined
   saveClientInformation(): void
-  /** The token to send, fresh now; `undefined` if the server asks for no authorization. Its errors are those of `token`. */
+  /**
+   * The token to send, fresh now; `undefined` if the server asks for no authorization. Its errors are those of `token`.
+   */
   tokens(): Promise<{ access_token: string; token_type: 'Bearer'; scope?: string } | undefined>
   saveTokens(): void
   redirectToAuthorization(): void

@@ -243,7 +243,10 @@ export interface Line {
   send?: Send | undefined
 }
 
-/** `prefer`: which document is fetched first, if a server has both. Only OpenID's names the UserInfo endpoint and the like. */
+/**
+ * `prefer`: which document is fetched first, if a server has both. Only OpenID's names the UserInfo endpoint and the
+ * like.
+ */
 export interface DiscoveryOptions { transport?: Transport, prefer?: 'oauth' | 'openid' }
 /** Fetches the metadata of a server (RFC 8414, OpenID Connect Discovery). */
 export function discover(issuer: string | URL, options?: CallOptions & DiscoveryOptions & Line): Promise<Server>

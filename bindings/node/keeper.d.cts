@@ -73,7 +73,10 @@ export class Keeper {
   readonly tokens: Tokens | undefined
   /** Whether the store has the newest tokens. */
   readonly isStored: boolean
-  /** Whether the record is read in order to replace it with a new login: then one that cannot be opened may be overwritten. */
+  /**
+   * Whether the record is read in order to replace it with a new login: then one that cannot be opened may be
+   * overwritten.
+   */
   readonly isSavingLogin: boolean
   /** `suspect`: the server refuses the refresh token without saying that the grant has ended. */
   readonly standing: 'good' | 'suspect' | 'ended'
@@ -145,6 +148,9 @@ export interface RedeemOptions {
    * `callback.context` if the flow was begun in another one, or in none.
    */
   context?: string | undefined
-  /** The person in whose session the callback arrived, from your own knowledge too. `callback.user` if another person began the flow. */
+  /**
+   * The person in whose session the callback arrived, from your own knowledge too. `callback.user` if another person
+   * began the flow.
+   */
   user?: string | undefined
 }

@@ -29,7 +29,10 @@ export interface LoginOptions extends CallOptions, LoginRequest {
   /** The purpose of the code that the prompt states, such as `sign in to example-cli on build-7`. */
   purpose?: string | undefined
 }
-/** The login of native apps (RFC 8252): a loopback listener, the user's browser, the tokens; or a code on another device. */
+/**
+ * The login of native apps (RFC 8252): a loopback listener, the user's browser, the tokens; or a code on another
+ * device.
+ */
 export function login(client: Client, options?: LoginOptions): Promise<Tokens>
 /**
  * Tokens of the server of `client` for somebody who has signed in at the identity provider, of which the other is a

@@ -3,7 +3,10 @@
 import type { DpopKey } from './dpop.cjs'
 import type { Enc, JweAlg, MacAlg, SigningAlg } from './client-auth.cjs'
 
-/** How a server signs and encrypts its responses to the client, and the client its requests: by the names in its metadata. */
+/**
+ * How a server signs and encrypts its responses to the client, and the client its requests: by the names in its
+ * metadata.
+ */
 export interface RegistrationOptions {
   /**
    * The only algorithm of ID tokens, as registered; an HMAC is accepted only this way. Otherwise those that the
@@ -49,7 +52,10 @@ export interface RegistrationOptions {
   profile?: 'oauth21' | 'strict' | 'fapi2_security' | 'fapi2_message_signing' | undefined
 }
 
-/** What an API requires of the person (RFC 9470): pass it to `beginAuthorization` as `stepUp`, with the tokens it refused. */
+/**
+ * What an API requires of the person (RFC 9470): pass it to `beginAuthorization` as `stepUp`, with the tokens it
+ * refused.
+ */
 export interface StepUp {
   /** How the person is to authenticate, best first. */
   readonly acr_values?: readonly string[]

@@ -22,7 +22,10 @@ export interface Store {
    * milliseconds another still holds it, or nothing. A lease expires after `ms`.
    */
   lease(key: string, holder: string, ms: number): MaybePromise<number | undefined | null | void>
-  /** Removes a record and its lease; returns whether there was a record. If a store lacks this method, `Sealed` saves an empty record. */
+  /**
+   * Removes a record and its lease; returns whether there was a record. If a store lacks this method, `Sealed` saves an
+   * empty record.
+   */
   remove?(key: string): MaybePromise<boolean>
   /** The keys of some records, and the cursor for the next ones: for `reseal`. */
   scan?(cursor?: string): MaybePromise<{ keys: string[]; next?: string | undefined }>
@@ -238,7 +241,10 @@ export class Sealed implements Store {
   #native
 }
 export interface SealOptions {
-  /** Keys that can still open records. A record opened with one of them is sealed again with `key` when it is next saved. */
+  /**
+   * Keys that can still open records. A record opened with one of them is sealed again with `key` when it is next
+   * saved.
+   */
   old?: readonly (Uint8Array | string | Key | KeySource)[] | undefined
   /** A key that hides names, in a store that has no records yet. It cannot be changed later. */
   names?: Uint8Array | string | Key | undefined

@@ -15,7 +15,10 @@ const LIMIT = 1 << 20
 const TIMEOUT = 30_000
 const MAX_TIMER = 2 ** 31 - 1
 
-/** A few kilobytes of a compressed reply can expand to gigabytes, so compression is not requested. A compressed reply is read up to the limit. */
+/**
+ * A few kilobytes of a compressed reply can expand to gigabytes, so none is requested. One that comes anyway is read up
+ * to the limit.
+ */
 const AS_IT_IS = [['accept-encoding', 'identity']]
 /** What some servers send anyway, and costs little to unpack: not Brotli, whose window may be 16 MiB. */
 const UNPACKED = new Set(['', 'identity', 'gzip', 'x-gzip', 'deflate'])

@@ -170,7 +170,7 @@ function initOf({ rateLimit, longestWaitMs, ...others } = {}) {
   return { rateLimit, longestWaitMs, others }
 }
 
-/** The texts of an option that is a list, if it is given. A single string is refused, since a list of its characters is never meant. */
+/** The texts of an option that is a list, if it is given. A string is refused: its characters are never meant. */
 function textsOf(name, given) {
   if (given === undefined) return undefined
   if (typeof given === 'string' || typeof given?.[Symbol.iterator] !== 'function') {

@@ -194,7 +194,10 @@ export class Session {
   readonly signedIn: boolean
   /** The granted scope. */
   readonly scope: string
-  /** The permissions that were granted (RFC 9396 section 7), if the server says: `MalformedError` `token.malformed` if they are invalid. */
+  /**
+   * The permissions that were granted (RFC 9396 section 7), if the server says: `MalformedError` `token.malformed` if
+   * they are invalid.
+   */
   readonly authorizationDetails: Record<string, unknown>[] | undefined
   /**
    * Those of the wanted permissions that were not granted, as far as RFC 9396 section 2.2 defines them: what a type

@@ -33,7 +33,7 @@ function read(variable, what, call) {
   }
 }
 
-/** The settings of the client, with everything that is missing named in one error: the client's own variables and the site's. */
+/** The settings of the client. One error names all missing variables, the client's own and the site's. */
 function clientSettings(variables) {
   // An empty secret is one that was left out, such as in a file that nobody has filled in.
   const missing = [...NEEDED.filter((name) => !variables[name]), ...SECRETS.filter((name) => variables[name] === '')]
