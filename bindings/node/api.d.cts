@@ -1,38 +1,38 @@
-// Calling an API: where tokens come from, whose token a request carries, and how often it may be sent.
+// Calling an API: where tokens come from, which token a request carries, and how often it may be sent.
 import type { CallOptions, Fetch, MaybePromise, Network, Server, Tokens, Transport } from './index.cjs'
 
 declare global {
-  /** Known to `esnext.disposable` and to Node's types; whoever has neither can compile this all the same. */
+  /** Known to `esnext.disposable` and to Node's types; declared here so that this compiles without either. */
   interface SymbolConstructor {
     readonly asyncDispose: unique symbol
   }
 }
 
 /**
- * Whatever has a token when one is asked for. {@link GrantSource} keeps a grant fresh, {@link FixedToken}
- * has one token and no other; write one of your own to count, log or choose, or to stand in for them in
- * tests, with `Tokens.bearer('text')` for tokens. Whoever takes a source takes any object of this shape.
+ * Anything that returns a token when one is requested. {@link GrantSource} keeps a grant fresh, {@link FixedToken} has
+ * a single token; write your own to count, log or choose, or to replace them in tests, with `Tokens.bearer('text')` for
+ * tokens. Any object of this shape is accepted as a source.
  */
 export interface TokenSource {
-  /** A token that is good as far as can be known. */
+  /** A token that is valid as far as is known. */
   token(options?: CallOptions): Promise<Tokens>
   /**
-   * A token in place of one that a resource server refused; the newer one without a request, if another
-   * caller has replaced it already. Rejects where there is none.
+   * A token in place of one that a resource server refused; without a request, if another caller has already
+   * replaced it. Rejects if there is none.
    */
   renew(refused: Tokens, options?: CallOptions): Promise<Tokens>
-  /** Forgets exactly this token, for callers who do not want another one now. */
+  /** Forgets exactly this token, for callers who do not need another one now. */
   invalidate(refused: Tokens): void
 }
 
-/** Whose token a route needs: `any` where the API, or whoever calls it, has one kind. */
+/** Which token a route requires: `any` if the API, or its caller, has only one kind. */
 export type Owner = 'application' | 'user' | 'any'
 
 /**
- * What to do where the API asks for a pause: a 429, a 503 that names one, or an allowance that is used
+ * What to do if the API asks for a pause: a 429, a 503 that names one, or an allowance that is used
  * up. `error`: reject with `Denied` `resource.rate_limited`, whose `retryAfter` are the seconds; while the
- * pause lasts, other requests are rejected unsent. `wait`: wait and send again, in the order of asking, and
- * reject where that would take too long. `pass`: hand the reply back as it is, and hold nobody back.
+ * pause lasts, other requests are rejected unsent. `wait`: wait and send again, in the order of the calls, and
+ * reject if that would take too long. `pass`: return the reply unchanged, and delay no other request.
  */
 export type RateLimit = 'error' | 'wait' | 'pass'
 
@@ -43,9 +43,9 @@ export interface Allowance {
 }
 
 /**
- * A reply that says that a token has ended: its status and, if its JSON body tells, the values that members have
- * there. Names are separated by dots: `{ status: 200, body: { 'error.code': [190] } }`. All members have to have one
- * of their values; without any, the status has to be an error. No more than 16 KiB of a body are looked at.
+ * A reply that means that a token has expired: its status and, if the JSON body says so, the values of its members.
+ * Names are separated by dots: `{ status: 200, body: { 'error.code': [190] } }`. All members have to have one
+ * of their values; without any, the status has to be an error. At most 16 KiB of a body are examined.
  */
 export interface EndedToken {
   status: number
@@ -56,25 +56,25 @@ export interface EndedToken {
 export interface LimitOptions {
   /** `error` by default. */
   rateLimit?: RateLimit | undefined
-  /** How long all pauses of a request may take together, for `wait`: 300 000 ms. */
+  /** How long all pauses of a request may take in total, for `wait`: 300 000 ms. */
   longestWaitMs?: number | undefined
 }
 
 export interface ApiOptions extends LimitOptions {
   /** Where tokens may be sent, instead of the preset's API: any URL of each origin. */
   origins?: Iterable<string | URL> | undefined
-  /** Keeps to this before the server says no; `documented` is what the preset knows. Nothing by default. */
+  /** Keeps to this before the server refuses; `documented` is the preset's. None by default. */
   allowance?: 'documented' | Allowance | undefined
   /**
-   * What says that a token has ended, beside a 401 about it: such a reply is answered by one renewal, and the
-   * request again. In place of the preset's rules.
+   * Replies, besides a 401, that mean that a token has expired: they lead to one renewal and a repeated request.
+   * In place of the preset's rules.
    */
   endedTokens?: Iterable<EndedToken> | undefined
   /** Called with the milliseconds of each pause before it is waited for: the place to show progress. */
   onWait?: ((ms: number) => void) | undefined
   /** Carries the requests instead of `globalThis.fetch`, such as that of an undici pool. */
   fetch?: Fetch | undefined
-  /** Carries the requests; without either, they go the way of the first source's client. */
+  /** Carries the requests; without either, they use the transport of the first source's client. */
   network?: Network | undefined
 }
 
@@ -90,8 +90,8 @@ export interface OwnersOptions extends ApiOptions {
 export interface ApiRequestInit extends RequestInit, LimitOptions {}
 
 /**
- * An API, and whose tokens its requests carry: from `server.api` or `source.api`. All who call it share what
- * is known of its limits.
+ * An API, and the sources of the tokens that its requests carry: from `server.api` or `source.api`. All callers
+ * share what is known of its limits.
  */
 export class Api {
   private constructor()
@@ -99,16 +99,16 @@ export class Api {
    * `fetch` with the token of the route's owner attached, to allowed origins only. A 401 about the token is
    * answered once with a new one, and a pause is kept, if the body can be sent again. Redirects are followed
    * within the origin as `fetch` follows them, with the token of the route they lead to; one to another origin is
-   * handed back. `redirect: 'manual'` hands every one back, `'error'` rejects.
+   * returned. `redirect: 'manual'` returns every one, `'error'` rejects.
    */
   fetch(input: string | URL | Request, init?: ApiRequestInit): Promise<Response>
-  /** Whose token a request to this URL carries; throws where it would be refused. */
+  /** Which token a request to this URL carries; throws if it would be refused. */
   owner(url: string | URL): Owner
 }
 
 /**
  * One grant, kept fresh: any number of callers with a stale token make one request, and with a store
- * so do all workers together. A token near its end is handed out while the next is fetched beside.
+ * so do all workers together. A token that is about to expire is still returned while the next is fetched.
  */
 export class GrantSource implements TokenSource {
   private constructor()
@@ -119,27 +119,27 @@ export class GrantSource implements TokenSource {
    * `timeoutMs`, does not stop the request others wait for, and what that brings is kept.
    */
   token(options?: CallOptions): Promise<Tokens>
-  /** A token to take the place of one that was refused; without a request if that has happened already. */
+  /** A token that replaces a refused one; without a request if it has already been replaced. */
   renew(refused: Tokens, options?: CallOptions): Promise<Tokens>
   /** Forgets exactly this token. */
   invalidate(refused: Tokens): void
-  /** Takes the tokens of a new login in place of whatever was there, and stores them. */
+  /** Adopts the tokens of a new login in place of any others, and stores them. */
   logIn(tokens: Tokens): Promise<void>
   /**
-   * Shuts this source down gracefully before the process exits: no new renewal begins, one that was sent is
-   * finished, and what it has brought is stored. A token at hand is handed out until it expires. Rejects with
-   * `Lost` if that takes longer than 10 000 ms, or what is said here.
+   * Shuts this source down gracefully before the process exits: no new renewal begins, one that was sent is finished,
+   * and its result is stored. The current token is returned until it expires. Rejects with `Lost` if that takes longer
+   * than the given time, by default 10 000 ms.
    */
   drain(options?: CallOptions): Promise<void>
   /**
-   * {@link GrantSource.drain}, as `await using` does it at the end of its block. A source that `Sessions.get` gave
-   * belongs to the sessions: it is only let go of, and its grant is kept fresh for the others.
+   * {@link GrantSource.drain}, as `await using` does it at the end of its block. A source from `Sessions.get` belongs to
+   * the sessions: it is only released, and its grant is kept fresh for the others.
    */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
-  /** {@link Api.fetch} of the API that this source makes by itself, with one token for all routes. */
+  /** {@link Api.fetch} of this source's own API, with one token for all routes. */
   fetch(input: string | URL | Request, init?: ApiRequestInit): Promise<Response>
-  /** An API with this source for all routes, and limits of its own. */
+  /** An API with this source for all routes, and its own limits. */
   api(options?: ApiOptions): Api
 }
 
@@ -150,15 +150,15 @@ export type FixedTokenPlace =
   | { env: string }
   /** In this file, of at most 64 KiB; surrounding white space is ignored. */
   | { file: string | URL }
-  /** Wherever this looks. What it throws is what callers get. */
+  /** From this function. Callers get what it throws. */
   | { callback: () => MaybePromise<string> }
 
 export interface FixedTokenOptions {
   /** Where the token may be sent: any URL of each origin, or the server whose API it is for. */
   origins?: Iterable<string | URL> | Server | undefined
-  /** When it is known to end: afterwards callers get `grant.expired`, and nothing is sent. */
+  /** When it expires, if known: afterwards callers get `grant.expired`, and nothing is sent. */
   expiresAt?: Date | undefined
-  /** What `origins` may be, where they are URLs. */
+  /** What `origins` may be, if they are URLs. */
   transport?: Transport | undefined
   /** Carries the requests instead of `globalThis.fetch`. */
   fetch?: Fetch | undefined
@@ -167,23 +167,23 @@ export interface FixedTokenOptions {
 }
 
 /**
- * One token that no grant brought. It is never renewed: a 401 about it rejects the request with `Denied`
- * `grant.revoked` and the advice `reauthorize`, that is to make another one; unless another token stands
- * there by then, which is tried once.
+ * A single token that came from no grant. It is never renewed: a 401 about it rejects the request with
+ * `Denied` `grant.revoked` and the advice `reauthorize`, that is to create another one; unless another token is there
+ * by then, which is tried once.
  */
 export class FixedToken implements TokenSource {
   private constructor()
-  /** The token that is there now; `token.unreadable` where there is none, `grant.expired` after its end. */
+  /** The token that is there now; `token.unreadable` if there is none, `grant.expired` after its expiry. */
   token(options?: CallOptions): Promise<Tokens>
   /** The token that has replaced the refused one by now; otherwise `grant.revoked`. */
   renew(refused: Tokens, options?: CallOptions): Promise<Tokens>
-  /** Forgets nothing: what stands there is asked about again. */
+  /** Forgets nothing: the token is read again each time anyway. */
   invalidate(refused: Tokens): void
   /** {@link Api.fetch} of the API at its origins. */
   fetch(input: string | URL | Request, init?: ApiRequestInit): Promise<Response>
-  /** An API with this token for all routes, and limits of its own. */
+  /** An API with this token for all routes, and its own limits. */
   api(options?: ApiOptions): Api
 }
 
-/** A source of one token that was made by hand, or is kept fresh elsewhere. */
+/** A source of a single token that was created manually, or is kept fresh elsewhere. */
 export function fixedToken(token: FixedTokenPlace, options?: FixedTokenOptions): FixedToken

@@ -1,7 +1,7 @@
-// How a client proves who it is, beyond a secret.
+// How a client authenticates, other than with a secret.
 
 /**
- * How a client proves who it is with more than a secret: the `clientAuth` of a client. It shows its
+ * How a client authenticates other than with a plain secret: the `clientAuth` of a client. It shows its
  * method, and nothing of the key.
  */
 export interface ClientAuth {
@@ -14,7 +14,7 @@ export interface PrivateKeyAuth extends ClientAuth {
   readonly method: 'private_key_jwt'
   /**
    * The public halves of all keys as a JWK Set (RFC 7517 section 5): to register as `jwks`, or to serve at the client's
-   * `jwks_uri`. Throws `key.*` for what is no key; `misuse.setup` for no key, for two of one name, and for a `kid` where
+   * `jwks_uri`. Throws `key.*` for an invalid key; `misuse.setup` for no key, for two of one name, and for a `kid` if
    * there are several.
    */
   publicJwks(): { keys: Array<Record<string, string>> }
@@ -30,7 +30,7 @@ export type SigningAlg =
 /** The algorithm of a shared secret (RFC 7518 section 3.1). */
 export type MacAlg = 'HS256' | 'HS384' | 'HS512'
 
-/** How the key of an encrypted token comes along (RFC 7518 section 4.1). */
+/** How the key of an encrypted token is transported (RFC 7518 section 4.1). */
 export type JweAlg =
   | 'RSA-OAEP' | 'RSA-OAEP-256'
   | 'ECDH-ES' | 'ECDH-ES+A128KW' | 'ECDH-ES+A192KW' | 'ECDH-ES+A256KW'
@@ -42,42 +42,43 @@ export type JweAlg =
 export type Enc = 'A128CBC-HS256' | 'A192CBC-HS384' | 'A256CBC-HS512' | 'A128GCM' | 'A192GCM' | 'A256GCM'
 
 export interface PrivateKeyJwtOptions {
-  /** The first that both the key and the server know, unless it is given. */
+  /** By default the first that both the key and the server support. */
   alg?: SigningAlg | undefined
   /** The key's name at the server. */
   kid?: string | undefined
   /** The base64url of the SHA-256 of the key's certificate (`x5t#S256`), for servers that find the key by it. */
   certificateThumbprint?: string | undefined
-  /** What the server demands in place of its issuer (RFC 10070): a key with one serves one server. */
+  /** The audience that the server requires in place of its issuer (RFC 10070): a key with one serves one server. */
   audience?: string | undefined
   /**
-   * What decrypts keys that are encrypted, as `openssl genpkey -aes256` writes them (PKCS#8 with PBES2). Without one a client
+   * Decrypts encrypted keys, as `openssl genpkey -aes256` writes them (PKCS#8 with PBES2). Without one a client
    * throws `key.encrypted`, with a wrong one `key.passphrase`.
    */
   passphrase?: string | undefined
 }
 
 export interface ClientSecretJwtOptions {
-  /** `HS256` unless it is given. */
+  /** `HS256` by default. */
   alg?: MacAlg | undefined
-  /** What the server demands in place of its issuer, such as the URL of its token endpoint. */
+  /** The audience that the server requires in place of its issuer, such as the URL of its token endpoint. */
   audience?: string | undefined
 }
 
 export interface AssertionOptions {
-  /** What the token must be made out to, and nothing else; the server's issuer unless it is given. */
+  /** The required audience of the token, and the only one; by default the server's issuer. */
   audience?: string | undefined
   /** `spiffe_jwt` for a JWT-SVID, whose subject is a SPIFFE ID. */
   profile?: 'jwt' | 'spiffe_jwt' | undefined
-  /** Whether requests name the client too, as Microsoft Entra demands. */
+  /** Whether requests name the client too, as Microsoft Entra requires. */
   clientId?: 'omitted' | 'sent' | undefined
 }
 
 /**
- * `private_key_jwt`: a JWT for each request, signed by a private key (RFC 7523 section 2.2). The key is
- * PEM (PKCS#8, PKCS#1, SEC1) or a JWK, or there are several, the newest first: the newest that the server can
- * take signs, and each is named by the `kid` of its JWK or else by its thumbprint. A client of a text that is none throws `key.malformed`, of a key
- * that cannot sign so `key.algorithm`, of one that serves another server `key.shared`.
+ * `private_key_jwt`: a JWT for each request, signed by a private key (RFC 7523 section 2.2). The key is PEM (PKCS#8,
+ * PKCS#1, SEC1) or a JWK, or there are several, the newest first: the newest that the server supports signs, and each
+ * is named by the `kid` of its JWK or otherwise by its thumbprint. Creating a client throws `key.malformed` for text
+ * that is not a key, `key.algorithm` for a key that does not support the algorithm, `key.shared` for one that serves
+ * another server.
  */
 export function privateKeyJwt(key: string | readonly string[], options?: PrivateKeyJwtOptions): PrivateKeyAuth
 
@@ -88,31 +89,31 @@ export function privateKeyJwt(key: string | readonly string[], options?: Private
 export function clientSecretJwt(secret: string, options?: ClientSecretJwtOptions): ClientAuth
 
 /**
- * A service account of Google: `file` is the text of the JSON file that Google's console gives, and the `clientId` of the
+ * A service account of Google: `file` is the text of the JSON file from Google's console, and the `clientId` of the
  * client is its `client_email`. The client's own tokens, those of `clientCredentials()`, are the account's; with a
- * `subject` they are those of this person, whose organisation has allowed the account to act for its members. A client
- * of a text that is none throws `provider.data`, of a key that is none `key.*`.
+ * `subject` they are for this person, whose organisation has allowed the account to act for its members. Creating a
+ * client throws `provider.data` for an invalid file, `key.*` for an invalid key.
  */
 export function serviceAccount(file: string, options?: { subject?: string | undefined }): ClientAuth
 
 /**
- * A workload's token in place of a key (RFC 7521 section 4.2), such as Kubernetes and SPIFFE helpers write
- * it. The file is read again for each request, and once more when the server refuses the token and it has
+ * A workload's token in place of a key (RFC 7521 section 4.2), as written by Kubernetes and SPIFFE helpers.
+ * The file is read again for each request, and once more when the server refuses the token and it has
  * been replaced meanwhile. A request rejects with `client_auth.assertion_malformed`,
- * `client_auth.assertion_expired`, `client_auth.assertion_audience`, or `lost.unsent` where there is no
- * token.
+ * `client_auth.assertion_expired`, `client_auth.assertion_audience`, or `lost.unsent` if there is no token.
  */
 export function assertionFile(path: string | URL, options?: AssertionOptions): ClientAuth
 
 /**
- * The same where a function gives the token, or a promise of it: of a metadata service, or of another token endpoint. It is
- * called again for each request, and once more when the server refuses the token. A request rejects with `lost.unsent`
- * where the function throws, with what it threw as `cause`, and where it takes longer than 30 seconds. A step that is taken
- * by hand, as `exchange.begin()`, cannot wait for a promise, and throws a `TypeError`: `run` can.
+ * The same with a function that returns the token, or a promise of it: from a metadata service, or from another token
+ * endpoint. It is called again for each request, and once more when the server refuses the token. A request rejects
+ * with `lost.unsent` if the function throws, with what it threw as `cause`, and if it takes longer than 30 seconds. A
+ * step that is taken manually, such as `exchange.begin()`, cannot wait for a promise, and throws a `TypeError`: `run`
+ * can.
  */
 export function assertionFunction(read: () => string | PromiseLike<string>, options?: AssertionOptions): ClientAuth
 
-/** A platform that gives its workloads tokens. */
+/** A platform that issues tokens to its workloads. */
 export type Platform = 'kubernetes' | 'github_actions' | 'gitlab_ci' | 'spiffe' | 'aws' | 'azure' | 'gcp'
 
 export interface WorkloadOptions {
@@ -120,20 +121,25 @@ export interface WorkloadOptions {
   path?: string | URL | undefined
   /** The environment variable of the token: for `gitlab_ci`. */
   variable?: string | undefined
-  /** What the token must be made out to: the server's issuer unless it is given, for `azure` `api://AzureADTokenExchange`. */
+  /** The required audience of the token: by default the server's issuer, for `azure` `api://AzureADTokenExchange`. */
   audience?: string | undefined
-  /** Whether requests name the client too: `sent` for `azure` and `omitted` for others, unless it is given. */
+  /** Whether requests name the client too: by default `sent` for `azure` and `omitted` for others. */
   clientId?: 'omitted' | 'sent' | undefined
-  /** The token is exchanged for the client's own tokens (RFC 8693), for this audience, and not shown in place of a secret. */
+  /**
+   * The token is exchanged for the client's own tokens (RFC 8693), for this audience, and not sent in place of a
+   * secret.
+   */
   exchangeAudience?: string | undefined
-  /** Looked into in place of `process.env`. */
+  /** Read in place of `process.env`. */
   env?: Record<string, string | undefined> | undefined
 }
 
 /**
- * The identity of a workload, by the token that its platform gives it, in place of a key (RFC 7521 section 4.2). The token is
- * read again for each request, or asked for again where a service hands it out, as GitHub's does. A client throws
- * `environment.missing`, which names the variable, and `workload.setup` for an unknown platform, or a path or variable that it
- * lacks or has no use for. A request rejects with `workload.refused`, `workload.malformed`, and as with {@link assertionFile}.
+ * The identity of a workload, by the token that its platform issues to it, in place of a key (RFC 7521 section 4.2).
+ * The token is read again for each request, or requested again if a service issues it, as GitHub's does. A client
+ * throws
+ * `environment.missing`, which names the variable, and `workload.setup` for an unknown platform, or for a path or
+ * variable that is missing or not used. A request rejects with `workload.refused`, `workload.malformed`, and as with
+ * {@link assertionFile}.
  */
 export function workloadIdentity(platform: Platform, options?: WorkloadOptions): ClientAuth

@@ -42,18 +42,17 @@ export type { Grant, GrantMessage, GrantOptions, GrantPage, GrantEvent, Sessions
 export { FileStore, Key, Memory, PostgresStore, RedisStore, Sealed, SqliteStore } from './stores.cjs'
 export type { DataKey, FileOptions, KeyPage, KeySource, NativeStore, PostgresOptions, RedisOptions, Resealed, SealOptions, Store, StoredRecord } from './stores.cjs'
 
-/** An error: what went wrong, and whose fault it was. No error holds a token, code or secret. */
+/** An error: what went wrong, and which party was at fault. No error contains a token, code or secret. */
 export class OAuthError extends Error {
   protected constructor()
   /** A stable name for programs, such as `callback.state` or `denied.invalid_grant`: the same in every language. */
   readonly code: ErrorCode
-  /** Whose fault it was. */
+  /** Which party was at fault. */
   readonly kind: 'denied' | 'malformed' | 'untrusted' | 'lost' | 'misuse'
   /** What to do next. */
   readonly advice: Advice
   /**
-   * Seconds to wait before trying again: the pause that the server named, or what is left of the backoff after
-   * failures.
+   * Seconds to wait before trying again: the pause that the server named, or the rest of the backoff after failures.
    */
   readonly retryAfter: number | undefined
   /** Whether it is the error of an earlier attempt, reported again without another one. */
@@ -115,7 +114,7 @@ export interface FetchReply {
   readonly body: unknown
 }
 /** Any `fetch`: `globalThis.fetch`, or one of a package, with its own pool, proxy or certificate. */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- each package has a type of its own
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- each package has its own type
 export type Fetch = (url: string, init: any) => Promise<FetchReply>
 
 /** A request to the authorization server. */
@@ -125,10 +124,10 @@ export interface SendRequest {
   readonly headers: [name: string, value: string][]
   /** Empty if there is none. */
   readonly body: string
-  /** Aborted when nobody waits for the reply any longer. */
+  /** Aborted when no caller waits for the reply any longer. */
   readonly signal: AbortSignal
 }
-/** Its reply. One of more than 1 MiB is not read. */
+/** Its reply. At most 1 MiB is read. */
 export interface SendReply {
   readonly status: number
   readonly headers: Iterable<readonly [name: string, value: string]>
@@ -147,7 +146,7 @@ export interface CallOptions {
 
 /**
  * For tests and replays, in place of the system's clock and random source: the Unix time in seconds, and
- * 32 bytes out of which state, nonce and verifier are made. No two flows may have the same bytes.
+ * 32 bytes from which state, nonce and verifier are derived. No two flows may have the same bytes.
  */
 export interface Moment {
   readonly now: number
@@ -194,7 +193,7 @@ export interface ProviderOptions {
 }
 /** A preset, by name. */
 export function provider(name: string, options?: ProviderOptions): Server
-/** A provider of your own: the text of a file like those of the presets, in TOML. */
+/** Your own provider: the text of a file like those of the presets, in TOML. */
 export function providerFile(text: string, options?: ProviderOptions): Server
 /** The names of the presets. */
 export function providers(): string[]
@@ -218,8 +217,8 @@ export interface NetworkOptions {
   /** How many requests may be in progress to one origin: 16. */
   inFlightPerOrigin?: number | undefined
   /**
-   * The addresses that may be connected to. `public_where_marked`, the default: any address, but public ones alone for a URL that a
-   * server named; `public_only`: public ones alone; `any`: any. Else `lost.not_public`.
+   * The addresses that may be connected to. `public_where_marked`, the default: any address, but only public ones for a
+   * URL that a server named; `public_only`: only public ones; `any`: any. Others are refused with `lost.not_public`.
    */
   addresses?: 'public_where_marked' | 'public_only' | 'any' | undefined
 }
@@ -231,8 +230,8 @@ export interface NetworkOptions {
 export class Network {
   constructor(options?: NetworkOptions)
   /**
-   * The global `fetch`, over this network. It follows no redirect, and reads a body whole before it sends
-   * it; `Response.url` is empty. Plain http goes to loopback addresses only.
+   * The global `fetch`, over this network. It follows no redirect, and reads a whole body before it sends it;
+   * `Response.url` is empty. Plain http goes to loopback addresses only.
    */
   readonly fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>
 }
@@ -244,36 +243,39 @@ export interface Line {
   send?: Send | undefined
 }
 
-/** `prefer`: whose document comes first, where a server has both. OpenID's alone names the UserInfo endpoint and the like. */
+/**
+ * `prefer`: which document is fetched first, if a server has both. Only OpenID's names the UserInfo endpoint and the
+ * like.
+ */
 export interface DiscoveryOptions { transport?: Transport, prefer?: 'oauth' | 'openid' }
 /** Fetches the metadata of a server (RFC 8414, OpenID Connect Discovery). */
 export function discover(issuer: string | URL, options?: CallOptions & DiscoveryOptions & Line): Promise<Server>
-/** The same as an exchange, for a driver of your own. */
+/** The same as an exchange, for your own driver. */
 export function discovery(issuer: string | URL, options?: MomentOptions & DiscoveryOptions): Exchange<Server>
 
 export type MaybePromise<T> = T | Promise<T>
 
-/** Which grant of the client it is, and how it is kept fresh: all who share a grant must pass the same. */
+/** Which grant of the client it is, and how it is kept fresh: all workers that share a grant must pass the same. */
 export interface SourceOptions extends TokenRequest {
   /** Shares the grant with everyone who has this store. */
   store?: Store | undefined
   /**
-   * The subject of the grant: the `sub` of the issuer, or your own name for the person. The client's own has
+   * The subject of the grant: the `sub` of the issuer, or your own name for the person. The client's own grant has
    * none (`misuse.setup`).
    */
   subject?: string | undefined
   /**
    * What the server does with a reused refresh token. `unknown`: after a lost reply it is
-   * sent again only when nothing is left to lose. `revokes`: never, the grant then ends with
-   * `grant.outcome_unknown`. `tolerated`: at once.
+   * sent again only when there is nothing left to lose. `revokes`: never, the grant then ends with
+   * `grant.outcome_unknown`. `tolerated`: immediately.
    */
   reuse?: 'unknown' | 'revokes' | 'tolerated' | undefined
-  /** How long a lease is taken, and extended while a request runs: 10 000 ms. */
+  /** The duration of a lease, which is extended while a request runs: 10 000 ms. */
   leaseMs?: number | undefined
   /**
    * How long before its unused refresh token expires the grant is renewed in the background, once a token was requested,
    * as long as the source is held, and if the server states the expiry: never more than a fifth of that time.
-   * Without it nothing is sent for a grant that nobody uses.
+   * Without it nothing is sent for an unused grant.
    */
   keepAliveMs?: number | undefined
   /** How long before the end of a person's authorization `authorization_ends` is published: a week. */
@@ -288,16 +290,15 @@ export interface ClientOptions extends RegistrationOptions {
   /** Without it and `registered` the client can only `register`; other calls fail with `client_auth.client_id`. */
   clientId?: string | undefined
   /**
-   * The `stored` result of `register`, in place of id and secret: it has all that the client is registered with.
-   * `clientAuth` is then for a key or a certificate alone. `stored.issuer` at another server.
+   * The `stored` result of `register`, in place of id and secret: it has everything that the client is registered
+   * with. `clientAuth` is then only for a key or a certificate. `stored.issuer` at another server.
    */
   registered?: string | undefined
   clientSecret?: string | undefined
   /**
-   * As the preset documents it; without a preset as the metadata say, `client_secret_basic` where they say
-   * nothing (RFC 8414 section 2). The names of mutual TLS (RFC 8705) stand for the certificate of the
-   * `network`; {@link privateKeyJwt}, {@link clientSecretJwt}, {@link assertionFile} and
-   * {@link assertionFunction} make the others.
+   * As the preset documents it; without a preset as the metadata says, or `client_secret_basic` if it says nothing (RFC
+   * 8414 section 2). The names of mutual TLS (RFC 8705) mean the certificate of the `network`; {@link privateKeyJwt},
+   * {@link clientSecretJwt}, {@link assertionFile} and {@link assertionFunction} create the others.
    */
   clientAuth?:
     | 'client_secret_basic'
@@ -347,7 +348,7 @@ export class Client {
   static fromJson(text: string, options?: ConfiguredOptions): Promise<Client>
   readonly server: Server
   readonly clientId: string
-  /** The same operations as exchanges, for a driver of your own. */
+  /** The same operations as exchanges, for your own driver. */
   readonly exchange: Exchanges
   /**
    * The cached public keys of the server as JSON, with when they were fetched. Stored, they spare a cold start
@@ -359,18 +360,17 @@ export class Client {
   /** A token for the client itself, kept fresh. */
   clientCredentials(options?: Omit<SourceOptions, 'subject'>): GrantSource
   /**
-   * Tokens of a person, kept fresh. With tokens of a new login, these take the place of what a store
-   * has; without any, the store's are used. `scope` is the one that was asked for, if you keep several
-   * grants of one person apart by it.
+   * Tokens of a person, kept fresh. Tokens of a new login replace those in the store; without any, the
+   * store's are used. `scope` is the one that was requested, if it distinguishes several grants of one person.
    */
   source(tokens?: Tokens, options?: SourceOptions): GrantSource
-  /** One grant, kept fresh by a driver of your own: {@link Client.source} without transport and store. */
+  /** One grant, kept fresh by your own driver: {@link Client.source} without transport and store. */
   keeper(tokens?: Tokens, options?: KeeperOptions): Keeper
-  /** {@link Client.beginAuthorization} where nothing has to be sent: `authorization.push_required` elsewhere. */
+  /** {@link Client.beginAuthorization} if nothing has to be sent; otherwise `authorization.push_required`. */
   authorize(options: BeginAuthorizationArguments & MomentOptions): Authorization
   /**
    * Signs a person out at the server: returns the URL to open in their browser (OpenID Connect RP-Initiated Logout section 2).
-   * The session at this client is yours to end.
+   * Your application has to end the session at this client.
    */
   endSessionUrl(options?: EndSessionOptions): URL
   /** Checks the callback and redeems its code. No check can be skipped. */
@@ -396,7 +396,7 @@ export interface SleepStep {
   readonly kind: 'sleep'
   readonly ms: number
 }
-/** Sign this with a key of your own; then `signed` or `lost`. */
+/** Sign this with your own key; then `signed` or `lost`. */
 export interface SignStep {
   readonly kind: 'sign'
   readonly keyId: string
@@ -416,7 +416,7 @@ export class Exchange<T> {
   begin(): Step<T>
   /** The server answered, with at most 1 MiB of body. */
   reply(reply: { status: number; headers: Iterable<[string, string]>; body?: Uint8Array | undefined }): Step<T>
-  /** No answer arrived, or no signature was made. `unsent`: the server surely never saw it. */
+  /** No answer arrived, or no signature was made. `unsent`: the server certainly never received it. */
   lost(reason: unknown, reach?: 'unsent' | 'unknown' | 'too_large', loss?: 'dns' | 'connect' | 'tls' | 'proxy' | 'timeout' | 'closed'): Step<T>
   elapsed(): Step<T>
   signed(signature: Uint8Array): Step<T>

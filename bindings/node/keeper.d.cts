@@ -3,7 +3,7 @@ import type {
 } from './index.cjs'
 import type { Store, StoredRecord } from './stores.cjs'
 
-/** Which grant a keeper keeps, and how: {@link SourceOptions} without what a source does by itself. */
+/** Which grant a keeper keeps, and how: {@link SourceOptions} without what a source does automatically. */
 export interface KeeperOptions
   extends MomentOptions, TokenRequest, Pick<SourceOptions, 'subject' | 'reuse' | 'leaseMs' | 'keepAliveMs' | 'noticeMs'> {
   /** `refresh_token`: tokens of a person. `client_credentials`: the client's own, for `scope`. */
@@ -11,14 +11,14 @@ export interface KeeperOptions
   /** `false`: only this keeper has the grant, and it needs no store. */
   shared?: boolean | undefined
   /**
-   * How long a token request of yours can take at most, from when it is begun until its reply is read: 30 000 ms.
+   * How long your token requests can take at most, from the beginning until the reply is read: 30 000 ms.
    * Make sure that none takes longer: once that time and a lease have passed, another worker may send the refresh
    * token again.
    */
   longestRequestMs?: number | undefined
 }
 
-/** What a caller is to do: take the tokens, renew, or wait for the one who renews. */
+/** What a caller is to do: use the tokens, renew, or wait for another that renews. */
 export type Decision =
   | { readonly kind: 'use_token' | 'use_and_renew'; readonly tokens: Tokens }
   | { readonly kind: 'renew' | 'wait'; readonly tokens: undefined }
@@ -27,7 +27,7 @@ export type Decision =
 export interface LoadTask {
   readonly kind: 'load'
 }
-/** Take the lease, or for 0 ms give it back; then `leased`, or `failed`. */
+/** Take the lease, or for 0 ms release it; then `leased`, or `failed`. */
 export interface LeaseTask {
   readonly kind: 'lease'
   readonly holder: string
@@ -38,9 +38,9 @@ export interface SaveTask {
   readonly kind: 'save'
   readonly record: string
   readonly version: number
-  /** When it wants to be renewed, for a store that can find records by that. */
+  /** When it is due for renewal, for a store that can find records by that. */
   readonly due: Date | undefined
-  /** When nobody needs it any more, for a store that lets records end. */
+  /** When the record is no longer needed, for a store that supports expiry. */
   readonly until: Date | undefined
 }
 /** Run this exchange to its end; then `completed`. */
@@ -53,7 +53,7 @@ export interface WaitTask {
   readonly kind: 'wait'
   readonly ms: number
 }
-/** The end, for everyone who waited. An error is thrown by the method that brought it. */
+/** The end, for every caller that waited. An error is thrown by the method that caused it. */
 export interface OverTask {
   readonly kind: 'over'
   readonly tokens: Tokens
@@ -61,61 +61,64 @@ export interface OverTask {
 export type Task = LoadTask | LeaseTask | SaveTask | RunTask | WaitTask | OverTask
 
 /**
- * One grant, kept fresh by a driver of your own: {@link keep}, or a loop like it. It opens no socket
- * and asks no store. After a turn that says `renew` or `use_and_renew`, begin once and answer each
+ * One grant, kept fresh by your own driver: {@link keep}, or a loop like it. It opens no socket and calls
+ * no store. After a turn that says `renew` or `use_and_renew`, begin once and answer each
  * task, until the task is `over` or a method throws; or `abandon`.
  */
 export class Keeper {
   private constructor()
   /** The name of the record in a store. */
   readonly key: string
-  /** The newest tokens there are, good or not. */
+  /** The newest tokens, valid or not. */
   readonly tokens: Tokens | undefined
   /** Whether the store has the newest tokens. */
   readonly isStored: boolean
-  /** Whether the record is looked at to put a new login in its place: then one that cannot be opened may go. */
+  /**
+   * Whether the record is read in order to replace it with a new login: then one that cannot be opened may be
+   * overwritten.
+   */
   readonly isSavingLogin: boolean
   /** `suspect`: the server refuses the refresh token without saying that the grant has ended. */
   readonly standing: 'good' | 'suspect' | 'ended'
-  /** Why the last renewal failed, if it did. Callers do not hear of it while their token lives. */
+  /** Why the last renewal failed, if it did. Callers do not see it while their token is valid. */
   readonly lastError: OAuthError | undefined
-  /** The lease to extend, every so many milliseconds, while an exchange runs; nothing if none is held. */
+  /** The lease to extend while an exchange runs, and at which interval in milliseconds; nothing if none is held. */
   readonly extension: { holder: string; ms: number; every: number } | undefined
-  /** In how many milliseconds to try again to store what is not stored yet; nothing if there is nothing. */
+  /** In how many milliseconds to try again to store what is not stored yet; nothing if everything is stored. */
   readonly retryAfter: number | undefined
   /**
-   * In how many milliseconds {@link Keeper.upkeep} has something to say; nothing if it never will. Ask again after each
+   * In how many milliseconds {@link Keeper.upkeep} is due; nothing if it never is. Ask again after each
    * renewal, and after each upkeep.
    */
   readonly upkeepAfter: number | undefined
   /**
-   * What is to be done for the grant now though nobody asks: `renew`, then `begin`; or when the person's authorization
-   * ends, told once.
+   * What is to be done for the grant now even without a caller: `renew`, then `begin`; or when the person's authorization
+   * ends, reported once.
    */
   upkeep(): 'renew' | Date | undefined
   /** Whether there is something to store: then `begin`. */
   saveAgain(): boolean
   /** Renews nothing from here on. */
   drain(): void
-  /** One caller asks for a token, knowing perhaps of one that a resource server refused. */
+  /** A caller requests a token, and may name one that a resource server refused. */
   ask(refused?: Tokens): Decision
   /** Forgets exactly this token. */
   refuse(tokens: Tokens): void
-  /** Takes the tokens of a new login; the next renewal stores them. */
+  /** Adopts the tokens of a new login; the next renewal stores them. */
   replace(tokens: Tokens): void
-  /** Takes over a record that the store told of by itself. */
+  /** Adopts a record that the store reported on its own. */
   learn(entry: StoredRecord): void
   begin(): Task
   loaded(entry: StoredRecord | undefined | null): Task
-  /** For how many milliseconds another holds it; nothing, or 0, if it was won or given back. */
+  /** For how many milliseconds another holds it; nothing, or 0, if it was taken or released. */
   leased(ms?: number | undefined | null | void): Task
-  /** The new version, or nothing if the record was at another. */
+  /** The new version, or nothing if the record had another version. */
   saved(version?: number | undefined | null): Task
   completed(): Task
   elapsed(): Task
-  /** The store gave no answer, or threw. What a built-in store threw keeps its code. */
+  /** The store gave no answer, or threw. An error of a built-in store keeps its code. */
   failed(reason: unknown): Task
-  /** Gives up the renewal under way, or the one a turn asked for. */
+  /** Gives up the renewal under way, or the one that a turn requested. */
   abandon(): void
 }
 
@@ -124,20 +127,20 @@ export interface KeepOptions extends RunOptions {
   store?: Store | undefined
   /** Tokens that a resource server refused. */
   refused?: Tokens | undefined
-  /** Called with new tokens, and waited for, before any caller sees them. */
+  /** Called with new tokens, and awaited, before any caller gets them. */
   onTokens?: ((tokens: Tokens) => unknown) | undefined
 }
 /**
- * Tokens that are fresh, over a store and a `fetch` of your own. One caller renews, all others wait for
- * that; whoever leaves does not stop it.
+ * Tokens that are fresh, over your own store and `fetch`. One caller renews, all others wait for that; a
+ * caller that leaves does not stop it.
  */
 export function keep(keeper: Keeper, options?: KeepOptions): Promise<Tokens>
 
 /** What a token is for. */
 export interface RedeemOptions {
   /**
-   * Some of the resources that were asked for (RFC 8707 section 2.2); by default all. `resource.exceeds_grant` for
-   * another one, and the flow waits on.
+   * Some of the requested resources (RFC 8707 section 2.2); by default all. `resource.exceeds_grant` for another one,
+   * and the flow continues to wait.
    */
   resource?: Iterable<string> | undefined
   /**
@@ -145,6 +148,9 @@ export interface RedeemOptions {
    * `callback.context` if the flow was begun in another one, or in none.
    */
   context?: string | undefined
-  /** In whose session the callback arrived, likewise. `callback.user` if another person began the flow. */
+  /**
+   * The person in whose session the callback arrived, from your own knowledge too. `callback.user` if another person
+   * began the flow.
+   */
   user?: string | undefined
 }

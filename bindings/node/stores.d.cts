@@ -3,28 +3,31 @@ import type { MaybePromise } from './index.cjs'
 
 /**
  * Where the record of a grant lives, for every promise, worker thread, process and machine that
- * shares it. Each method is one step that no other worker can come between; a method that throws
- * says that nobody knows whether it was done. What is stored is a secret.
+ * shares it. Each method must be atomic with respect to other workers; if a method throws, it is
+ * unknown whether it took effect. What is stored is secret.
  */
 export interface Store {
-  /** The record as it was saved last, and its version; nothing if there is none. */
+  /** The record as it was last saved, and its version; nothing if there is none. */
   load(key: string): MaybePromise<StoredRecord | undefined | null>
   /**
-   * Saves the record if it is still at `version` (0: there is none) and gives the new version, which
-   * is higher than any that this key ever had; else gives nothing. It must have reached the store before
-   * it is answered. `due` is when somebody should renew the grant though nobody asks for it: for a store
-   * that can find records by that. `until` is when the record ends: from then on there is none, and the store may
-   * delete it. One that does not keeps sessions that nobody signs out of.
+   * Saves the record if it is still at `version` (0: there is none) and returns the new version, which is higher than
+   * any that this key ever had; otherwise returns nothing. The record must be durable before it returns. `due` is when
+   * the grant should be renewed even if it is not used: for a store that can find records by that. `until` is when the
+   * record expires: from then on it does not exist, and the store may delete it. A store that does not keeps sessions
+   * that were never signed out.
    */
   save(key: string, record: string, version: number, due?: Date, until?: Date): MaybePromise<number | undefined | null>
   /**
-   * Takes the lease in the name of `holder` for `ms`, unless another holds it; 0 gives it back. Gives
-   * for how many milliseconds another still holds it, or nothing. A lease ends by itself after `ms`.
+   * Takes the lease for `holder` for `ms`, unless another holds it; 0 releases it. Returns for how many
+   * milliseconds another still holds it, or nothing. A lease expires after `ms`.
    */
   lease(key: string, holder: string, ms: number): MaybePromise<number | undefined | null | void>
-  /** Removes a record and its lease; whether there was a record. What has none is saved empty by `Sealed`. */
+  /**
+   * Removes a record and its lease; returns whether there was a record. If a store lacks this method, `Sealed` saves an
+   * empty record.
+   */
   remove?(key: string): MaybePromise<boolean>
-  /** The keys of some records, and what to ask for the next with: for `reseal`. */
+  /** The keys of some records, and the cursor for the next ones: for `reseal`. */
   scan?(cursor?: string): MaybePromise<{ keys: string[]; next?: string | undefined }>
   /** The keys of up to `limit` records that were due before this time, the longest due first. */
   due?(before: Date, limit: number): MaybePromise<string[]>
@@ -41,20 +44,20 @@ export interface KeyPage {
 /**
  * Records in a folder, for the processes of one person on one machine. Each is a file that only its
  * owner may read, replaced as a whole: a process killed anywhere leaves the old record or the new one.
- * A record that is cut or something else is `stored.malformed`; a folder that others may write to is
+ * A record that is truncated or invalid is `stored.malformed`; a folder that others may write to is
  * `misuse.setup`. Use a local file system.
  */
 export class FileStore implements Store {
-  /** The folder is made (0700) if it is not there. */
+  /** The folder is created (0700) if it does not exist. */
   constructor(path: string | URL, options?: FileOptions)
   load(key: string): Promise<StoredRecord | undefined>
   save(key: string, record: string, version: number, due?: Date, until?: Date): Promise<number | undefined>
   lease(key: string, holder: string, ms: number): Promise<number | undefined>
-  /** Removes a record and its lease, whatever is in them; whether there was one. */
+  /** Removes a record and its lease, whatever is in them; returns whether there was one. */
   remove(key: string): Promise<boolean>
   /** The keys of all records, sorted; no record is read. */
   keys(): Promise<string[]>
-  /** The keys of some records, and what to ask for the next with; a key may come twice. */
+  /** The keys of some records, and the cursor for the next ones; a key may appear twice. */
   scan(cursor?: string): Promise<KeyPage>
   /** The keys of up to `limit` records that were due before this time, the longest due first. */
   due(before: Date, limit: number): Promise<string[]>
@@ -62,27 +65,27 @@ export class FileStore implements Store {
 }
 export interface FileOptions {
   /**
-   * `'group'` shares the folder with the group it has, whose members may read and remove every record: files
-   * are 0660, the folder 2770, as of a volume that containers share with `fsGroup`. A process that is not in
-   * the group, and whatever all may read or write, is `misuse.setup`. `'owner'`
+   * `'group'` shares the folder with its group, whose members may read and remove every record: files
+   * are 0660, the folder 2770, as of a volume that containers share with `fsGroup`. A process that is not in the
+   * group, and anything that all users may read or write, is `misuse.setup`. `'owner'`
    */
   access?: 'owner' | 'group' | undefined
 }
 
 /**
- * Records in a SQLite database, for the processes of one person on one machine: as `FileStore`, and
- * better where there are many grants. The file is private (0600); another's file, a folder that others
+ * Records in a SQLite database, for the processes of one person on one machine: like `FileStore`, and
+ * better for many grants. The file is private (0600); another's file, a folder that others
  * may write to, and a link are `misuse.setup`. Use a local file system.
  */
 export class SqliteStore implements Store {
-  /** The file is made if it is not there, and its folder (0700) too. */
+  /** The file is created if it does not exist, and its folder (0700) too. */
   constructor(path: string | URL, options?: FileOptions)
   load(key: string): Promise<StoredRecord | undefined>
   save(key: string, record: string, version: number, due?: Date, until?: Date): Promise<number | undefined>
   lease(key: string, holder: string, ms: number): Promise<number | undefined>
-  /** Removes a record and its lease; whether there was a record. */
+  /** Removes a record and its lease; returns whether there was a record. */
   remove(key: string): Promise<boolean>
-  /** The keys of some records, and what to ask for the next with; a key may come twice. */
+  /** The keys of some records, and the cursor for the next ones; a key may appear twice. */
   scan(cursor?: string): Promise<KeyPage>
   /** The keys of up to `limit` records that were due before this time, the longest due first. */
   due(before: Date, limit: number): Promise<string[]>
@@ -95,9 +98,9 @@ export class Memory implements Store {
   load(key: string): Promise<StoredRecord | undefined>
   save(key: string, record: string, version: number, due?: Date, until?: Date): Promise<number | undefined>
   lease(key: string, holder: string, ms: number): Promise<number | undefined>
-  /** Removes a record and its lease; whether there was a record. */
+  /** Removes a record and its lease; returns whether there was a record. */
   remove(key: string): Promise<boolean>
-  /** The keys of some records, and what to ask for the next with; a key may come twice. */
+  /** The keys of some records, and the cursor for the next ones; a key may appear twice. */
   scan(cursor?: string): Promise<KeyPage>
   /** The keys of up to `limit` records that were due before this time, the longest due first. */
   due(before: Date, limit: number): Promise<string[]>
@@ -106,7 +109,7 @@ export class Memory implements Store {
 
 /**
  * Records in Redis 5 or newer, for machines that share a server. A record is as safe as the server:
- * turn `appendonly` on, and see that memory is no reason to evict.
+ * turn `appendonly` on, and prevent eviction for lack of memory.
  */
 export class RedisStore implements Store {
   /**
@@ -118,89 +121,88 @@ export class RedisStore implements Store {
   load(key: string): Promise<StoredRecord | undefined>
   save(key: string, record: string, version: number, due?: Date, until?: Date): Promise<number | undefined>
   lease(key: string, holder: string, ms: number): Promise<number | undefined>
-  /** Removes a record and its lease; whether there was either. */
+  /** Removes a record and its lease; returns whether there was either. */
   remove(key: string): Promise<boolean>
-  /** The keys of some records, and what to ask for the next with; a key may come twice. */
+  /** The keys of some records, and the cursor for the next ones; a key may appear twice. */
   scan(cursor?: string): Promise<KeyPage>
   /** The keys of up to `limit` records that were due before this time, the longest due first. */
   due(before: Date, limit: number): Promise<string[]>
   #native
 }
 export interface RedisOptions {
-  /** What stands before every key: `oauth-core:grant:`. */
+  /** The prefix of every key: `oauth-core:grant:`. */
   prefix?: string | undefined
-  /** How long a connection may take, and again an answer: 5000 ms. */
+  /** How long a connection may take, and also an answer: 5000 ms. */
   timeoutMs?: number | undefined
-  /** How many replicas must have a record too before it counts as saved: 0. */
+  /** How many replicas must also have a record before it counts as saved: 0. */
   replicas?: number | undefined
 }
 
 /**
  * Records in a table of PostgreSQL 9.6 or newer, for machines that share a server. Each method is one
- * statement, so a pooler between is no hindrance. A record is as safe as the server.
+ * statement, so a pooler can be used. A record is as safe as the server.
  */
 export class PostgresStore implements Store {
-  /** What `migrate` runs, for those who migrate in their own way. */
+  /** What `migrate` runs, for other ways to migrate. */
   static readonly SCHEMA: string
   /**
-   * `postgres://user:password@host/database`; with `sslmode=require` nothing is sent without TLS, which
-   * else is used if the server offers it. Nothing is connected before it is needed.
+   * `postgres://user:password@host/database`; with `sslmode=require` nothing is sent without TLS, which is
+   * otherwise used if the server offers it. Nothing is connected before it is needed.
    */
   constructor(url: string | URL, options?: PostgresOptions)
-  /** Makes the table of the records, unless it is there. */
+  /** Creates the table of the records, unless it exists. */
   migrate(): Promise<void>
   load(key: string): Promise<StoredRecord | undefined>
   save(key: string, record: string, version: number, due?: Date, until?: Date): Promise<number | undefined>
   lease(key: string, holder: string, ms: number): Promise<number | undefined>
-  /** Removes a record and its lease; whether there was a record. */
+  /** Removes a record and its lease; returns whether there was a record. */
   remove(key: string): Promise<boolean>
-  /** The keys of some records, and what to ask for the next with; a key may come twice. */
+  /** The keys of some records, and the cursor for the next ones; a key may appear twice. */
   scan(cursor?: string): Promise<KeyPage>
   /** The keys of up to `limit` records that were due before this time, the longest due first. */
   due(before: Date, limit: number): Promise<string[]>
   #native
 }
 export interface PostgresOptions {
-  /** How long a connection may take, and again an answer: 5000 ms. */
+  /** How long a connection may take, and also an answer: 5000 ms. */
   timeoutMs?: number | undefined
 }
 
-/** A store of this package: its work is done beside JavaScript. */
+/** A store of this package: it does its work outside JavaScript. */
 export type NativeStore = FileStore | Memory | PostgresStore | RedisStore | Sealed | SqliteStore
 
-/** A key to seal with. It shows its id, and nothing else. */
+/** A key to seal with. It shows only its id. */
 export class Key {
   /** 32 random bytes, or their text in base64url without padding, of 43 characters. */
   constructor(key: Uint8Array | string)
   /**
-   * The key that the operating system's keyring has for this service (`'oauth-core'`) under this name
-   * (`'seal'`), made by whoever comes first. `folder` is where those who come at once wait for each other,
-   * and holds no secret: it is made (0700) if it is not there, and all must name the same. `misuse.setup` if
-   * no keyring can be reached; one that is locked may ask the person, and is waited for.
+   * The key that the operating system's keyring has for this service (`'oauth-core'`) under this name (`'seal'`),
+   * created on first use. `folder` is for locks between concurrent processes, and contains no secret: it is created
+   * (0700) if it does not exist, and all must name the same. `misuse.setup` if no keyring can be reached; one that is
+   * locked may prompt the user, and is waited for.
    */
   static fromKeyring(
     folder: string | URL,
     options?: { service?: string | undefined; name?: string | undefined },
   ): Promise<Key>
-  /** Its name, which says nothing about it. */
+  /** Its name, which reveals nothing about it. */
   readonly id: string
   #native
 }
 
 /**
- * Who holds the keys that `Sealed` seals with, such as a key management service. The id of a key stands in
- * every record that is sealed with it, so it can be the data key itself as the service has wrapped it: then
- * nothing need be kept anywhere else. What is answered is kept in memory: an id is asked for once, the key to
- * seal with once a day, by one call for all who wait; an id that is unknown is not asked for again for a
- * minute. What is thrown, or 30 seconds of silence, is `lost.unsent`: nothing was written then, and the record
- * stays as it is.
+ * The holder of the keys that `Sealed` seals with, such as a key management service. The id of a key is stored in every
+ * record that is sealed with it, so it can be the data key itself as wrapped by the service: then nothing need be kept
+ * anywhere else. Answers are kept in memory: an id is asked for once, the key to seal with once a day, with one call
+ * for all that wait; an id that is unknown is not asked for again for a minute. A thrown error, or no answer within 30
+ * seconds, is `lost.unsent`: then nothing was written, and the record is unchanged.
  */
 export interface KeySource {
   /** The key to seal with from now on. */
   dataKey(): MaybePromise<DataKey>
   /**
-   * The key of this id, which comes from the store, where others may have written it; nothing if there is no
-   * such, or it is refused for good.
+   * The key of this id, which comes from the store, where others may have written it; nothing if it does not
+   * exist, or is permanently refused.
    */
   unwrapKey(id: string): MaybePromise<Uint8Array | string | undefined | null>
 }
@@ -211,10 +213,10 @@ export interface DataKey {
 }
 
 /**
- * A store whose records only the holder of a key can read, or change unnoticed. Versions, leases
- * and when a grant is due are not hidden, and names only with `names`. Who can write to the store can put
- * an older record back. A record that cannot be opened is `stored.sealed`: its key is not given, it was
- * changed or moved, or it was never sealed; a new login takes its place.
+ * A store whose records only the holder of a key can read, or change unnoticed. Versions, leases and due times are not
+ * hidden, and names only with `names`. Anyone who can write to the store can restore an older record. A record that
+ * cannot be opened is `stored.sealed`: its key was not given, it was changed or moved, or it was never sealed; a new
+ * login replaces it.
  */
 export class Sealed implements Store {
   /**
@@ -226,24 +228,27 @@ export class Sealed implements Store {
   save(key: string, record: string, version: number, due?: Date, until?: Date): Promise<number | undefined>
   lease(key: string, holder: string, ms: number): Promise<number | undefined>
   /**
-   * Reseals every record that is not sealed with the current key, beside workers who go on. When
-   * nothing is `unopened`, the old keys can go.
+   * Reseals every record that is not sealed with the current key, while workers continue. When nothing
+   * is `unopened`, the old keys can be removed.
    */
   reseal(): Promise<Resealed>
-  /** As `remove` of the store that is sealed. It needs no key, but for names. */
+  /** Like `remove` of the store that is sealed. It needs no key, except for names. */
   remove(key: string): Promise<boolean>
-  /** The keys of some records, and what to ask for the next with; a key may come twice. */
+  /** The keys of some records, and the cursor for the next ones; a key may appear twice. */
   scan(cursor?: string): Promise<KeyPage>
   /** The keys of up to `limit` records that were due before this time, the longest due first. */
   due(before: Date, limit: number): Promise<string[]>
   #native
 }
 export interface SealOptions {
-  /** Keys that still open. What one of them opened is sealed again with `key` when it is saved next. */
+  /**
+   * Keys that can still open records. A record opened with one of them is sealed again with `key` when it is next
+   * saved.
+   */
   old?: readonly (Uint8Array | string | Key | KeySource)[] | undefined
   /** A key that hides names, in a store that has no records yet. It cannot be changed later. */
   names?: Uint8Array | string | Key | undefined
-  /** Whether records are read that were never sealed; `reseal` seals them. `'refuse'` */
+  /** Whether records that were never sealed are read; `reseal` seals them. `'refuse'` */
   plain?: 'refuse' | 'accept' | undefined
 }
 export interface Resealed {

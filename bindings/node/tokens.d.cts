@@ -11,7 +11,7 @@ export interface AuthorizationDetail {
 
 /**
  * The tokens of one grant. `console.log` and `JSON.stringify` do not show them, and `structuredClone` and
- * `postMessage` refuse them with a `DataCloneError`: hand over what {@link Tokens.serialize} writes.
+ * `postMessage` refuse them with a `DataCloneError`: pass on what {@link Tokens.serialize} writes.
  */
 export class Tokens {
   private constructor()
@@ -45,28 +45,28 @@ export class Tokens {
   readonly extra: Record<string, unknown>
   /**
    * The permissions that were granted (RFC 9396 section 7), if the server says; it may have enriched them.
-   * `token.malformed` for what are none.
+   * `token.malformed` if they are invalid.
    */
   readonly authorizationDetails: AuthorizationDetail[] | undefined
   /**
    * Those of the wanted permissions that were not granted, as far as RFC 9396 section 2.2 defines them: what a type
-   * defines for itself, such as an amount, is yours to compare. A login compares what it asked for by itself:
-   * `authorization_details_missing` is in `warnings`. `authorization_details.malformed` for what are no permissions.
+   * itself defines, such as an amount, your program has to compare. A login automatically compares what it requested:
+   * `authorization_details_missing` is in `warnings`. `authorization_details.malformed` for invalid permissions.
    */
   missingAuthorizationDetails(wanted: readonly AuthorizationDetail[]): AuthorizationDetail[]
   /** Flaws of the reply, such as `malformed_expires_in`. */
   readonly warnings: string[]
   readonly issuer: string
   readonly clientId: string
-  /** Everything needed to go on after a restart: store it where secrets belong. */
+  /** Everything needed to continue after a restart: store it like any secret. */
   serialize(): string
   /** The members that may be shown. */
   toJSON(): Record<string, unknown>
 }
 
 /**
- * One login between the authorization URL and its callback, used once. It holds secrets: keep it in the session.
- * `structuredClone` and `postMessage` refuse it with a `DataCloneError`: hand over what {@link Flow.serialize} writes.
+ * One login between the authorization URL and its callback, used once. It contains secrets: keep it in the session.
+ * `structuredClone` and `postMessage` refuse it with a `DataCloneError`: pass on what {@link Flow.serialize} writes.
  */
 export class Flow {
   private constructor()
@@ -77,10 +77,10 @@ export class Flow {
   readonly issuer: string
   readonly redirectUri: string
   readonly startedAt: Date
-  /** Whether a callback is this flow's. Never, once the flow has been redeemed. */
+  /** Whether a callback belongs to this flow; `false` once the flow has been redeemed. */
   recognizes(callback: string | URL): boolean
-  /** What to store; it holds secrets. Throws `misuse.over` once the flow has been redeemed. */
+  /** What to store; it contains secrets. Throws `misuse.over` once the flow has been redeemed. */
   serialize(): string
-  /** The same as an object, for stores that write JSON by themselves. */
+  /** The same as an object, for stores that write JSON themselves. */
   toJSON(): Record<string, unknown>
 }

@@ -1,48 +1,48 @@
-// For APIs that are shown access tokens, and for the logout of a person.
+// For APIs that receive access tokens, and for the logout of a user.
 import type { CallOptions, Client, ClientOptions, Exchange, MomentOptions, Server } from './index.cjs'
 import type { VerifiedAccessToken, VerifyAccessTokenArguments } from './js/ops.cjs'
 
-/** How to sign a person out at the server. */
+/** How to sign a user out at the server. */
 export interface EndSessionOptions {
   /**
-   * The ID token of the login, which tells the server whose session is meant. The standard wants it in the URL: keep
-   * that out of logs.
+   * The ID token of the login, which identifies the session to the server. The standard puts it into the URL: keep that
+   * out of logs.
    */
   idTokenHint?: string | undefined
-  /** Who is to be signed out, in words that the server knows. */
+  /** Who is to be signed out, as a hint that the server understands. */
   logoutHint?: string | undefined
-  /** Where to come back to; registered at the server. */
+  /** The URL to return to; registered at the server. */
   postLogoutRedirectUri?: string | URL | undefined
-  /** What comes back with the person: compare it. */
+  /** Returned with the user: compare it. */
   state?: string | undefined
-  /** Languages in order of preference, with spaces. */
+  /** Languages in order of preference, separated by spaces. */
   uiLocales?: string | undefined
 }
 
-/** What a token needs, and what its request has proved. */
+/** What a token must have, and what its request has proved. */
 export type AccessTokenNeeds = Pick<VerifyAccessTokenArguments, 'scope' | 'acrValues' | 'maxAge' | 'jkt' | 'x5tS256'>
 
-/** What an API asks of all tokens. */
+/** What an API requires of all tokens. */
 export interface AccessTokenVerifierOptions
   extends Omit<VerifyAccessTokenArguments, 'token' | 'jkt' | 'x5tS256'>,
     Pick<ClientOptions, 'timeoutMs' | 'network' | 'fetch' | 'send'> {}
 
-/** What an API asks of all tokens, and what it remembers of those that the server was asked about. */
+/** What an API requires of all tokens, and how answers of the server are cached. */
 export interface IntrospectingVerifierOptions
   extends Omit<VerifyAccessTokenArguments, 'token' | 'jkt' | 'x5tS256' | 'profile' | 'algs'> {
   /**
-   * For how many seconds an answer is believed, and never beyond the end of the token; that it is not active, for five
-   * at most. A revoked token is good here for as long. Without it, each call is a request.
+   * For how many seconds an answer is cached, and never beyond the token's expiry; that it is not active, for five at most.
+   * A revoked token is accepted here for as long. Without it, each call makes a request.
    */
   cacheMaxAge?: number | undefined
-  /** How many answers are kept at most: 1000 unless you say. One takes up to 256 KiB; tokens are not kept. */
+  /** How many answers are kept at most: 1000 by default. One takes up to 256 KiB; tokens are not kept. */
   cacheEntries?: number | undefined
   /**
    * The algorithm of signed answers (RFC 9701), as registered: introspection_signed_response_alg. Plain answers are then
    * refused.
    */
   signedResponseAlg?: string | undefined
-  /** The name that the server has for this API in the aud of a signed answer, if it is not the client id. */
+  /** The server's name for this API in the aud of a signed answer, if it is not the client id. */
   signedResponseAudience?: string | undefined
 }
 
@@ -53,22 +53,22 @@ export interface IntrospectingVerifierOptions
 export class AccessTokenVerifier {
   constructor(server: Server, options: AccessTokenVerifierOptions)
   /**
-   * Verifies tokens by asking the server about each (RFC 7662), as this client: those that say nothing by themselves, or
-   * to learn of revocations. Where the server names no audience it vouches for it, as section 4 demands. Results, refusals
-   * and challenges are those of a verifier of JWTs; a token that is not active is `access_token.inactive`. Of several
-   * calls with one new token one asks, where answers are kept.
+   * Verifies tokens by asking the server about each (RFC 7662), as this client: opaque ones, or to learn of revocations. If
+   * the server names no audience, its answer vouches for it, as section 4 requires. Results, refusals
+   * and challenges are those of a verifier of JWTs; a token that is not active is `access_token.inactive`. If answers are
+   * kept, of several calls with one new token only one asks.
    */
   static introspecting(client: Client, options: IntrospectingVerifierOptions): AccessTokenVerifier
   readonly server: Server
   /**
-   * Verifies a token that was shown as a bearer token, or with the proof whose key you name. What is needed here takes
-   * the place of what the API needs. An error has `answerStatus` and `challenge`: what to answer with (RFC 6750 section 3).
+   * Verifies a token that was presented as a bearer token, or with the proof whose key you name. Requirements given here
+   * replace those of the API. An error has `answerStatus` and `challenge` for the response (RFC 6750 section 3).
    */
   verify(token: string, options?: AccessTokenNeeds & CallOptions): Promise<VerifiedAccessToken>
-  /** The same for a driver of your own. */
+  /** The same for your own driver. */
   verifyExchange(token: string, options?: AccessTokenNeeds & MomentOptions): Exchange<VerifiedAccessToken>
   /** The server's public keys that are known, to store: see `Client.exportKeys`. */
   exportKeys(): string | undefined
-  /** Knows the keys that `exportKeys` wrote, unless newer ones are known. */
+  /** Adopts the keys that `exportKeys` wrote, unless newer ones are known. */
   importKeys(text: string): void
 }

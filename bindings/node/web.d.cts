@@ -51,13 +51,13 @@ export class User implements Identity {
   /**
    * `fetch` with this person's access token, renewed if needed: one renewal for all concurrent callers, in all processes
    * that share the store. To `apiOrigins` only. `web.setup` without tokens; an error whose advice is `reauthorize` if
-   * the person has to sign in again, which ends the session too. Where nobody catches it, they are led to sign in; the user
-   * of `required(request)` and `required(headers, path)` throws what leads there in its place.
+   * the person has to sign in again, which ends the session too. If it is not caught, they are redirected to sign in; the user of
+   * `required(request)` and `required(headers, path)` throws that redirect instead.
    */
   fetch(input: string | URL | Request, init?: ApiRequestInit): Promise<Response>
   /** This person's tokens, renewed if needed; `web.setup` without any. */
   token(options?: CallOptions): Promise<Tokens>
-  /** Ends this session everywhere, and its grant. A session that is kept in its cookie alone cannot be ended this way. */
+  /** Ends this session everywhere, and its grant. A session that is kept only in its cookie cannot be ended this way. */
   end(): Promise<void>
   /** The session as plain data, with the names of the protocol: times in Unix seconds, and no token. */
   toJSON(): { readonly [name: string]: Json }
@@ -122,8 +122,8 @@ export interface ProviderOptions {
   /** How the provider returns the authorization response: `query` unless set. */
   callbackMode?: 'query' | 'form_post' | undefined
   /**
-   * Its issuer and client id, where a function gives the client. Sessions of another client are nobody's; without this, one
-   * under the same id passes until the client is known.
+   * Its issuer and client id, if a function returns the client. Sessions of another client count as signed out; without this,
+   * one under the same id is accepted until the client is known.
    */
   registered?: { issuer: string; clientId: string } | undefined
   /** Where `user.fetch` may send tokens: any URL of each origin, in place of the preset's API. */
@@ -209,9 +209,9 @@ export interface SiteSettings {
    */
   api?: Readonly<Record<string, string | URL | { url: string | URL; methods?: Iterable<string> | undefined }>> | undefined
   /**
-   * The client's own metadata document, where a provider takes its URL for a client id
-   * (draft-ietf-oauth-client-id-metadata-document): the site serves it at that URL, its `client_id`, below a base URL, to
-   * whoever asks. `client.clientIdMetadata` makes one. `client_id_metadata.*`, `client_metadata.*` for one that is no good.
+   * The client's own metadata document, if a provider accepts its URL as a client id
+   * (draft-ietf-oauth-client-id-metadata-document): the site serves it at that URL, its `client_id`, below a base URL, to any
+   * request. `client.clientIdMetadata` makes one. `client_id_metadata.*`, `client_metadata.*` for an invalid one.
    */
   clientMetadata?: string | Readonly<Record<string, unknown>> | undefined
   /** `loopback_http` allows plain http to loopback addresses, for tests. */
@@ -310,8 +310,8 @@ export class Site {
    * {@link Client.fromEnv} reads), `OAUTH_BASE_URL`, `OAUTH_KEY` (followed by old keys, separated by spaces) and
    * `OAUTH_STORE` (a URL of redis, postgresql, sqlite, file or memory, optional; records are sealed with the key), and
    * `OAUTH_TRANSPORT` (`loopback_http` for a site and a provider on this machine).
-   * `environment.missing` names all variables that are not set, `web.setup` one with an invalid value. The metadata of
-   * the provider are fetched when somebody signs in.
+   * `environment.missing` names all variables that are not set, `web.setup` one with an invalid value. The metadata of the
+   * provider is fetched when somebody signs in.
    */
   static fromEnv<T extends typeof Site>(this: T, options?: FromEnvOptions): InstanceType<T>
   /** The standard handler: a response to send, or the user. */
@@ -333,13 +333,13 @@ export class Site {
   /** A plugin for Fastify: `request.user`. */
   readonly fastify: (app: any) => Promise<void>
   /**
-   * Express's handler of errors, behind the routes: where `user.fetch` has found that a grant has ended, whoever opened the
-   * page is led to sign in, and a script gets a 401. The adapters of all other frameworks do so by themselves.
+   * An error handler for Express, after the routes: if `user.fetch` has found that a grant has ended, a person who opened a page
+   * is redirected to sign in, and a script gets a 401. The adapters of all other frameworks do so automatically.
    */
   expressErrors(): (error: any, request: any, response: any, next: (error?: any) => void) => Promise<void>
   /**
-   * The `handle` hook of SvelteKit: `event.locals.user`. `protect`: paths for people who are signed in, with all paths below; as
-   * an object, each with what else is needed there: `{ '/me': {}, '/pay': { acr: 'mfa' } }`.
+   * The `handle` hook of SvelteKit: `event.locals.user`. `protect`: paths for people who are signed in, with all paths below; as an
+   * object, each with what else is required there: `{ '/me': {}, '/pay': { acr: 'mfa' } }`.
    */
   sveltekit(options?: { protect?: string | readonly string[] | Readonly<Record<string, Need>> | ((event: any) => boolean | Need | undefined) | undefined }):
     (input: { event: any; resolve: (event: any) => MaybePromise<Response> }) => Promise<Response>

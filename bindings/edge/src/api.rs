@@ -16,7 +16,7 @@ use crate::plain::{member, millis, object, read, to_millis};
 use crate::server::{NativeServer, transport};
 use crate::tokens::NativeTokens;
 
-/// So many requests in so many seconds.
+/// This many requests in this many seconds.
 #[derive(Deserialize)]
 struct Allowed {
     requests: u32,
@@ -31,7 +31,7 @@ fn allowance(given: &JsValue) -> Result<Option<Allowance>, JsValue> {
     Ok(Some(Allowance::new(allowed.requests, allowed.seconds)))
 }
 
-/// An API; whoever calls it through this shares what is known of its limits.
+/// An API; all callers share what is known of its limits.
 #[wasm_bindgen]
 pub struct NativeApi(Api);
 
@@ -57,7 +57,7 @@ impl NativeApi {
         api.map(Self).map_err(fail)
     }
 
-    /// An API that is known by its origins alone.
+    /// An API of which only the origins are known.
     pub fn at(origins: Vec<String>, loopback: bool, allowed: &JsValue) -> Result<Self, JsValue> {
         let api = Api::new(&origins, transport(loopback)).map_err(fail)?;
         Ok(Self(match allowance(allowed)? {
@@ -87,7 +87,7 @@ impl NativeApi {
         api.map(Self).map_err(fail)
     }
 
-    /// Whose token a request to this URL gets.
+    /// Which token a request to this URL gets.
     pub fn owner(&self, url: &str) -> Result<String, JsValue> {
         self.0.owner(url).map(str::to_owned).map_err(fail)
     }
@@ -156,7 +156,7 @@ impl NativeCall {
         self.step(|call, at| call.token(at, &tokens.0))
     }
 
-    /// There is no token, for the API asks for no authorization.
+    /// There is no token, because the API asks for no authorization.
     pub fn unprotected(&mut self) -> Result<Object, JsValue> {
         self.step(ApiCall::unprotected)
     }

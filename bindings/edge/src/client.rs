@@ -255,7 +255,7 @@ impl NativeFlow {
     }
 }
 
-/// What a reply of an API wants of the person, as JSON.
+/// What a reply of an API requires of the person, as JSON.
 #[wasm_bindgen(js_name = stepUp)]
 pub fn step_up(status: u16, challenges: Vec<String>) -> Result<JsValue, JsValue> {
     let wanted = oauth_facade::step_up(status, &challenges).map_err(fail)?;

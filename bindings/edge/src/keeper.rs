@@ -188,7 +188,7 @@ impl NativeKeeper {
         replaced.map_err(fail)
     }
 
-    /// Takes over a record that the store told of by itself.
+    /// Adopts a record that the store reported on its own.
     pub fn learn(&self, at: &JsValue, version: f64, record: String) -> Result<(), JsValue> {
         let record = Secret::new(record);
         let learned = self.0.learn(&moment(at)?, whole(version), record);
@@ -213,7 +213,7 @@ impl NativeKeeper {
         self.0.is_saving_login()
     }
 
-    /// How the grant stands.
+    /// The state of the grant.
     #[wasm_bindgen(getter)]
     pub fn standing(&self) -> String {
         self.0.standing().to_owned()

@@ -52,7 +52,7 @@ impl NativeTokens {
         are_same(&self.0, &other.0)
     }
 
-    /// A token that no grant brought; `expires_at` in Unix seconds.
+    /// A token that came from no grant; `expires_at` in Unix seconds.
     pub fn bearer(text: String, expires_at: Option<f64>) -> Self {
         let tokens = oauth_core::Tokens::bearer(text);
         Self(Arc::new(match expires_at {

@@ -17,7 +17,7 @@ const LONGEST_WAIT = 300_000
 const MAX_HOPS = 20
 const OF_BODY = ['content-encoding', 'content-language', 'content-length', 'content-location', 'content-type']
 
-/** An API, and whose tokens its requests carry. All who call it share what is known of its limits. */
+/** An API, and the sources of the tokens that its requests carry. All callers share what is known of its limits. */
 class Api {
   #known
   #sources
@@ -35,7 +35,7 @@ class Api {
     this.#limits = checkLimits(rateLimit, longestWaitMs)
   }
 
-  /** Whose token a request to this URL carries. */
+  /** Which token a request to this URL carries. */
   owner(url) {
     return lifted(() => this.#known.owner(textOrUrl(url, 'url')))
   }
@@ -150,7 +150,7 @@ async function carried(call, { sources, send, onWait, signal, led }) {
     }
     return reply
   } finally {
-    // Those who wait behind it go on.
+    // Those that wait after it continue.
     call.close()
     if (!isOver) drop(reply)
   }
@@ -168,7 +168,7 @@ async function given(source, isRefused, tokens, signal) {
   }
 }
 
-/** Up to so many bytes of a reply's body, which stays whole for its caller. One that breaks off says nothing here. */
+/** Up to this many bytes of a reply's body, which stays whole for its caller. One that breaks off says nothing here. */
 async function beginning(reply, limit) {
   const head = new Uint8Array(limit)
   let reader
@@ -238,7 +238,7 @@ function checkSource(source, name) {
 }
 
 /**
- * An API of `server`, or else one that is known by its origins alone, with a source for each owner.
+ * An API of `server`, or else one of which only the origins are known, with a source for each owner.
  */
 function apiOf({ server, loopback = false }, sources, { origins, allowance, endedTokens, ...options }) {
   const places = textsOf('origins', origins)

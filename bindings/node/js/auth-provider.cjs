@@ -1,6 +1,6 @@
 'use strict'
 
-// What the TypeScript SDK of the Model Context Protocol takes as `authProvider`, over a connection.
+// The `authProvider` for the TypeScript SDK of the Model Context Protocol, over a connection.
 //
 // The SDK (1.32) asks for tokens before each message. After a 401, and after a 403 that wants more scope, it runs its own
 // OAuth, which tells a provider neither the status nor the token, and sends the message again only once a token request

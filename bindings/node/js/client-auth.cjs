@@ -35,7 +35,7 @@ class AssertionFunction {
     }
   }
 
-  /** The same for a step that is taken by hand, where nobody can wait. */
+  /** The same for a step that is taken manually, where waiting is impossible. */
   readAtOnce() {
     let token
     try {

@@ -1,6 +1,6 @@
 'use strict'
 
-// The client: its methods, and its exchanges for a driver of your own.
+// The client: its methods, and its exchanges for your own driver.
 
 const { inspect, isOnePackage } = require('#host')
 const { ClientAuth, checkText, variablesOf } = require('./client-auth.cjs')
@@ -21,7 +21,7 @@ const { nativeFlow, nativeTokens } = require('./tokens.cjs')
 
 if (!isOnePackage) agree(FINGERPRINT)
 
-/** The conversations of a client, for a driver of your own. */
+/** The conversations of a client, for your own driver. */
 class Exchanges extends ExchangeOperations {
   #client
   #assertion
@@ -119,19 +119,19 @@ class Client extends Operations {
     Object.defineProperty(this, 'exchange', { enumerable: false, writable: false })
   }
 
-  /** A client out of environment variables. */
+  /** A client from environment variables. */
   static async fromEnv(given) {
     const { env, ...options } = optionsOf('Client.fromEnv', given)
     return configured(this, lifted(() => native.NativeSettings.fromEnv(variablesOf(env))), options)
   }
 
-  /** A client out of a client file: Google's, Microsoft Entra's, or a plain one. */
+  /** A client from a client file: Google's, Microsoft Entra's, or a plain one. */
   static async fromFile(path, given) {
     const { env, ...options } = optionsOf('Client.fromFile', given)
     return configured(this, lifted(() => native.NativeSettings.fromFile(pathOf(path), variablesOf(env))), options)
   }
 
-  /** A client out of the text of a client file. */
+  /** A client from the text of a client file. */
   static async fromJson(text, given) {
     const { env, ...options } = optionsOf('Client.fromJson', given)
     return configured(this, lifted(() => native.NativeSettings.fromJson(checkText(text, 'text'), variablesOf(env))), options)
@@ -150,7 +150,7 @@ class Client extends Operations {
     return this.#source('refresh_token', tokens, optionsOf('source', options))
   }
 
-  /** One grant, kept fresh by a driver of your own. */
+  /** One grant, kept fresh by your own driver. */
   keeper(tokens, given) {
     const options = optionsOf('keeper', given)
     const { grantType = 'refresh_token', shared = true, longestRequestMs, moment } = options
@@ -328,7 +328,7 @@ async function asked(listener, flow, paste, signal) {
     try {
       text = await paste(signal)
     } catch (error) {
-      // The question was taken back, for the browser came first.
+      // The question was withdrawn, because the browser came first.
       if (!signal.aborted) throw error
       return new Promise(() => {})
     }

@@ -1,6 +1,6 @@
 'use strict'
 
-// Connections to APIs that are known by their URL alone.
+// Connections to APIs of which only the URL is known.
 
 const { inspect } = require('#host')
 const native = require('#native')
@@ -20,7 +20,7 @@ const { inner } = require('./stores.cjs')
 const { Tokens, nativeTokens } = require('./tokens.cjs')
 
 /**
- * The tokens of an API that is known by its URL alone, such as a server of the Model Context Protocol. Nothing is asked
+ * The tokens of an API of which only the URL is known, such as a server of the Model Context Protocol. Nothing is asked
  * before a token is wanted; callers who want one at once make one login.
  */
 class ResourceConnection {
@@ -85,10 +85,10 @@ class ResourceConnection {
   /** The URL of the API. */
   get url() { return this.#url }
 
-  /** What the TypeScript SDK of the Model Context Protocol takes as `authProvider`. */
+  /** The `authProvider` for the TypeScript SDK of the Model Context Protocol. */
   get authProvider() { return (this.#authProvider ??= new AuthProvider(this)) }
 
-  /** Tokens that are fresh now: those at hand, or new ones, for which the person signs in if need be. */
+  /** Tokens that are fresh now: the current ones, or new ones, for which the person signs in if necessary. */
   token(options) {
     return this.#tokens(() => this.#native.token(), options)
   }
@@ -99,7 +99,7 @@ class ResourceConnection {
     return this.#tokens(() => this.#native.token(known), options)
   }
 
-  /** Tokens that have what the API wants beyond these, for which the person signs in; nothing if there is nobody. */
+  /** Tokens that have what the API requires beyond these, for which the person signs in; nothing if there is nobody. */
   async stepUp(tokens, wanted, options) {
     const known = nativeTokens(tokens)
     const text = typeof wanted === 'string' ? wanted : JSON.stringify(wanted)

@@ -4,7 +4,7 @@
 
 const native = require('#native')
 
-/** What went wrong in a conversation, and whose fault it was. `code` is the same in every language. */
+/** What went wrong in a conversation, and which party was at fault. `code` is the same in every language. */
 class OAuthError extends Error {
   constructor(record, options) {
     super(record.message, options)

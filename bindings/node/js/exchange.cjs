@@ -15,9 +15,12 @@ const LIMIT = 1 << 20
 const TIMEOUT = 30_000
 const MAX_TIMER = 2 ** 31 - 1
 
-/** A few kilobytes of a compressed reply can stand for gigabytes: better none. One that comes all the same is read up to the limit. */
+/**
+ * A few kilobytes of a compressed reply can expand to gigabytes, so none is requested. One that comes anyway is read up
+ * to the limit.
+ */
 const AS_IT_IS = [['accept-encoding', 'identity']]
-/** What some servers send all the same, and costs little to unpack: not Brotli, whose window may be 16 MiB. */
+/** What some servers send anyway, and costs little to unpack: not Brotli, whose window may be 16 MiB. */
 const UNPACKED = new Set(['', 'identity', 'gzip', 'x-gzip', 'deflate'])
 /** Frameworks patch `fetch` to cache what it brings; not every runtime knows the option, and some throw for it. */
 const UNCACHED = 'cache' in Request.prototype ? { cache: 'no-store' } : {}
@@ -176,7 +179,7 @@ function sendOver(fetch) {
       signal,
       ...UNCACHED,
     })
-    // A browser tells no more of a redirect than that there was one.
+    // A browser reveals no more of a redirect than that there was one.
     if (reply.status === 0) throw new Error('an opaque redirect')
     const fields = []
     for (const name of readFields()) {
@@ -217,7 +220,7 @@ async function bodyOf({ headers, body }) {
   return chunks.length === 1 ? chunks[0] : joined(chunks)
 }
 
-/** The same of a stream that is no web stream. */
+/** The same of a stream that is not a web stream. */
 async function wholeOf(stream) {
   const chunks = []
   let size = 0

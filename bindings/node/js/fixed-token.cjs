@@ -49,7 +49,7 @@ function readerOf(token, end) {
   return lifted(() => places[place](value, end))
 }
 
-/** One token that no grant brought. It is never renewed; what is no text at hand is read again each time. */
+/** A single token that came from no grant. It is never renewed; what is no text at hand is read again each time. */
 class FixedToken extends Source {
   #read
 
@@ -80,7 +80,7 @@ class FixedToken extends Source {
     }
   }
 
-  /** Forgets nothing: what stands there is asked about again. */
+  /** Forgets nothing: the token is read again each time anyway. */
   invalidate(refused) {
     nativeTokens(refused)
   }
@@ -90,7 +90,7 @@ class FixedToken extends Source {
   }
 }
 
-/** A source of one token that was made by hand, or is kept fresh elsewhere. */
+/** A source of one token that was created manually, or is kept fresh elsewhere. */
 function fixedToken(token, options) {
   const { origins = [], expiresAt, transport, network, fetch } = optionsOf('fixedToken', options)
   const read = readerOf(token, secondsOf(expiresAt))

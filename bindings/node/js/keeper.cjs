@@ -1,6 +1,6 @@
 'use strict'
 
-// The keeper of one grant, for a driver and a store of your own.
+// The keeper of one grant, for your own driver and store.
 
 const { inspect } = require('#host')
 const native = require('#native')
@@ -26,7 +26,7 @@ class Task {
   }
 }
 
-/** One grant, kept fresh by a driver of your own. It opens no socket and asks no store. */
+/** One grant, kept fresh by your own driver. It opens no socket and calls no store. */
 class Keeper {
   #known
   #moment
@@ -45,7 +45,7 @@ class Keeper {
   get isSavingLogin() { return this.#known.isSavingLogin }
   get tokens() { return this.#held(this.#known.tokens) }
 
-  /** How the grant stands: `good`, `suspect` or `ended`. */
+  /** The state of the grant: `good`, `suspect` or `ended`. */
   get standing() { return this.#known.standing }
 
   /** Why the last renewal failed, if it did. */

@@ -18,7 +18,7 @@ class Key {
     natives.set(this, nativeKey(key))
   }
 
-  /** The key that the keyring has for this service under this name, made by whoever comes first. */
+  /** The key that the keyring has for this service under this name, created on first use. */
   static async fromKeyring(folder, options) {
     const { service = 'oauth-core', name = 'seal' } = optionsOf('Key.fromKeyring', options)
     const path = pathOf(folder)

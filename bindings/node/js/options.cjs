@@ -170,7 +170,7 @@ function initOf({ rateLimit, longestWaitMs, ...others } = {}) {
   return { rateLimit, longestWaitMs, others }
 }
 
-/** The texts of an option that is a list, if it is given. One text is no list of its letters, which nobody means. */
+/** The texts of an option that is a list, if it is given. A string is refused: its characters are never meant. */
 function textsOf(name, given) {
   if (given === undefined) return undefined
   if (typeof given === 'string' || typeof given?.[Symbol.iterator] !== 'function') {

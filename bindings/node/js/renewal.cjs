@@ -9,7 +9,7 @@ const { optionsOf } = require('./options.cjs')
 /** How long a store may take, in milliseconds. */
 const PATIENCE = 30_000
 
-/** What happens to grants, for whoever subscribes: `{ grant, what, error, ms }`, no secret among it. */
+/** What happens to grants, for subscribers: `{ grant, what, error, ms }`, no secret among it. */
 const channel = channelOf('oauth-core:grant')
 
 /** The renewals under way. */
@@ -28,7 +28,7 @@ const LONGEST_SLEEP = 3_600_000
 const unheard = () => {}
 
 /**
- * Tokens that are fresh: those at hand, or those of the renewal under way. `job` is how a renewal is
+ * Tokens that are fresh: the current ones, or those of the renewal under way. `job` is how a renewal is
  * carried out: `store`, `run` for its exchange, and `onTokens`; `onEnded` hears of the end of a grant. One that
  * `isAlone` has no store, and its requests leave from here: an exchange is all there is to it.
  */
@@ -135,7 +135,7 @@ async function renewed(keeper, job, renewal, over) {
 async function outcome(keeper, job, renewal) {
   try {
     const [tokens, isNew] = renewal ? [await job.run(renewal), keeper.lastError === undefined] : await carried(keeper, job)
-    // A caller whose token is good hears of no error.
+    // A caller whose token is valid gets no error.
     if (renewal && isNew) told.delete(keeper)
     else toldStanding(keeper, job, keeper.lastError)
     return [tokens, isNew]
@@ -155,7 +155,7 @@ function toldStanding(keeper, job, error) {
   return isNews
 }
 
-/** Tells whoever listens. */
+/** Notifies the listeners. */
 function tell(job, keeper, what, more = {}) {
   job.onNotice?.(what, more)
   if (channel.hasSubscribers) channel.publish({ grant: keeper.key, what, ...more })
@@ -209,7 +209,7 @@ function extended(keeper, job) {
   return () => clearInterval(timer)
 }
 
-/** Ends all grants of this process in good order. */
+/** Shuts down all grants of this process gracefully. */
 async function drain(options) {
   return drainSome(() => true, options)
 }
@@ -314,7 +314,7 @@ function checkStore(store) {
   return store
 }
 
-/** Tokens that are fresh, over a store and a `fetch` of your own. */
+/** Tokens that are fresh, over your own store and `fetch`. */
 async function keep(keeper, options) {
   const { store, refused, onTokens, fetch, send, sign, requestTimeoutMs, signal, timeoutMs } = optionsOf('keep', options)
   if (typeof keeper?.ask !== 'function') throw new TypeError('keeper must be a Keeper')

@@ -71,7 +71,7 @@ function provider(name, given) {
   return new Server(lifted(() => native.NativeServer.fromProvider(checkText(name, 'name'), undefined, variables, options, loopback)))
 }
 
-/** A provider of your own: the text of a provider file. */
+/** Your own provider: the text of a provider file. */
 function providerFile(text, given) {
   const { variables = {}, options = [], loopback } = optionsOf('providerFile', given)
   return new Server(lifted(() => native.NativeServer.fromProvider(undefined, checkText(text, 'text'), variables, options, loopback)))
@@ -89,7 +89,7 @@ async function discover(issuer, options) {
   return perform(discovery(issuer, { transport, prefer }), { ...line, requestTimeoutMs: call.timeoutMs }, call)
 }
 
-/** The same as an exchange, for a driver of your own. */
+/** The same as an exchange, for your own driver. */
 function discovery(issuer, options) {
   const { transport, prefer, moment } = optionsOf('discovery', options)
   const exchange = lifted(() => native.discovery(textOrUrl(issuer, 'issuer'), isLoopback(transport), prefer))

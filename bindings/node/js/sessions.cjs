@@ -202,7 +202,7 @@ class Sessions {
     return { grant: { ...facts, ...ends } }
   }
 
-  /** Renews what nobody has used for so long, for refresh tokens die unused. */
+  /** Renews grants that have not been used for this long, because refresh tokens expire unused. */
   async renewIdle(unusedMs) {
     checkLimit(unusedMs, 'unusedMs')
     const outcome = { renewed: 0, failed: [] }
@@ -252,7 +252,7 @@ class Sessions {
     return method.bind(this.#store)
   }
 
-  /** Ends all of them in good order, as `source.drain`. */
+  /** Shuts all of them down gracefully, like `source.drain`. */
   async drain(options) {
     const ours = new Set([...this.#known.values()].map((known) => known.deref()).filter(Boolean).map(GrantSource.keeperOf))
     for (const keeper of ours) keeper.drain()

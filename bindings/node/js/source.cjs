@@ -40,8 +40,8 @@ class GrantSource extends Source {
   }
 
   /**
-   * Ends this source in good order: no new renewal begins, one that was sent is finished, and what it has brought is
-   * stored. A token at hand is handed out until it expires.
+   * Shuts this source down gracefully: no new renewal begins, one that was sent is finished, and what it has brought is
+   * stored. The current token is returned until it expires.
    */
   async drain(options) {
     this.#keeper.drain()

@@ -5,7 +5,7 @@
 const native = require('#native')
 const { lifted } = require('./errors.cjs')
 
-/** What the reply of an API wants of the person (RFC 9470, RFC 6750 section 3.1). */
+/** What the reply of an API requires of the person (RFC 9470, RFC 6750 section 3.1). */
 function stepUp(reply) {
   if (typeof reply?.headers?.get !== 'function') throw new TypeError('reply must be a Response')
   const { status, headers } = reply

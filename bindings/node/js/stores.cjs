@@ -65,7 +65,7 @@ class NativeStore {
     return { keys, next: next ?? undefined }
   }
 
-  /** The keys of up to so many records that were due before this time, the longest due first. */
+  /** The keys of up to this many records that were due before this time, the longest due first. */
   async due(before, limit) {
     if (!Number.isSafeInteger(limit) || limit < 0) throw new TypeError('limit must be a whole number')
     const ms = time(before)

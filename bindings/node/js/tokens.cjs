@@ -61,7 +61,7 @@ class Tokens {
     }
   }
 
-  /** A token that no grant brought, for sources of your own and for tests. */
+  /** A token that came from no grant, for your own sources and for tests. */
   static bearer(accessToken, options) {
     const { expiresAt } = optionsOf('Tokens.bearer', options)
     return new Tokens(lifted(() => native.NativeTokens.bearer(checkText(accessToken, 'accessToken'), secondsOf(expiresAt))))

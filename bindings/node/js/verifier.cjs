@@ -67,7 +67,7 @@ class AccessTokenVerifier {
     return this.#client.verifyAccessToken(this.#asked(token, given), { signal, timeoutMs })
   }
 
-  /** The same for a driver of your own. */
+  /** The same for your own driver. */
   verifyExchange(token, { moment, ...given } = {}) {
     return this.#client.exchange.verifyAccessToken(this.#asked(token, given), { moment })
   }

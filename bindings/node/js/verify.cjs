@@ -16,7 +16,7 @@ function algorithms(alg) {
   return [{ name: 'ECDSA', namedCurve }, { name: 'ECDSA', hash }]
 }
 
-/** Whether a signature is good. Rejects where the runtime does not know the algorithm. */
+/** Whether a signature is valid. Rejects where the runtime does not know the algorithm. */
 async function isSigned({ verifies, jwk, secret, input, signature }) {
   const [kind, way] = algorithms(verifies)
   try {

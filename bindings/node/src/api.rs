@@ -16,7 +16,7 @@ use crate::runtime::millis;
 use crate::server::{NativeServer, transport};
 use crate::tokens::NativeTokens;
 
-/// So many requests in so many seconds.
+/// This many requests in this many seconds.
 #[napi(object, object_to_js = false)]
 pub struct NativeAllowance {
     /// The number of requests.
@@ -64,7 +64,7 @@ pub struct NativeCallStep {
     pub signer: Option<NativeSigner>,
 }
 
-/// An API; whoever calls it through this shares what is known of its limits.
+/// An API; all callers share what is known of its limits.
 #[napi]
 pub struct NativeApi(Api);
 
@@ -96,7 +96,7 @@ impl NativeApi {
         api.map(Self).map_err(fail)
     }
 
-    /// An API that is known by its origins alone.
+    /// An API of which only the origins are known.
     #[napi(factory)]
     pub fn at(
         origins: Vec<String>,
@@ -124,7 +124,7 @@ impl NativeApi {
         api.map(Self).map_err(fail)
     }
 
-    /// Whose token a request to this URL gets.
+    /// Which token a request to this URL gets.
     #[napi(ts_return_type = "'application' | 'user' | 'any'")]
     pub fn owner(&self, url: String) -> Result<&'static str> {
         self.0.owner(&url).map_err(fail)
@@ -184,7 +184,7 @@ impl NativeCall {
         self.step(|call, at| call.token(at, &tokens.0))
     }
 
-    /// There is no token, for the API asks for no authorization.
+    /// There is no token, because the API asks for no authorization.
     #[napi]
     pub fn unprotected(&mut self) -> Result<NativeCallStep> {
         self.step(ApiCall::unprotected)
@@ -202,7 +202,7 @@ impl NativeCall {
         self.step(|call, at| call.reply(at, status, &headers))
     }
 
-    /// What the reply wants of the person, as JSON, after `step_up`.
+    /// What the reply requires of the person, as JSON, after `step_up`.
     #[napi(getter)]
     pub fn wanted(&self) -> Option<String> {
         self.0.as_ref()?.wanted()

@@ -187,7 +187,7 @@ pub struct NativeAuthorization {
     pub url: String,
     /// The flow, as JSON.
     pub flow: String,
-    /// For how many seconds the URL is good.
+    /// For how many seconds the URL is valid.
     pub expires_in: Option<f64>,
     /// What to serve at the `request_uri`.
     pub request_object: Option<String>,
@@ -484,7 +484,7 @@ impl NativeFlow {
     }
 }
 
-/// What a reply of an API wants of the person, as JSON.
+/// What a reply of an API requires of the person, as JSON.
 #[napi]
 pub(crate) fn step_up(status: u16, challenges: Vec<String>) -> Result<Option<String>> {
     oauth_facade::step_up(status, &challenges).map_err(fail)

@@ -1,4 +1,4 @@
-//! Connections to APIs known by their URL alone.
+//! Connections to APIs of which only the URL is known.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ pub struct NativeConnect {
     pub initial_access_token: Option<String>,
     /// The URL of the client's metadata document.
     pub client_metadata_url: Option<String>,
-    /// The id of a client that was registered by hand.
+    /// The id of a client that was registered manually.
     pub client_id: Option<String>,
     /// Its secret.
     pub client_secret: Option<String>,
@@ -74,7 +74,7 @@ pub struct NativeConnect {
     pub challenges: Option<Vec<String>>,
 }
 
-/// An API that is known by its URL alone.
+/// An API of which only the URL is known.
 #[napi]
 pub struct NativeConnection {
     connection: ResourceConnection,
@@ -174,7 +174,7 @@ impl NativeConnection {
         })
     }
 
-    /// Tokens that have what the API wants beyond these.
+    /// Tokens that have what the API requires beyond these.
     #[napi(ts_return_type = "Promise<NativeTokens | null>")]
     pub fn step_up<'env>(
         &self,

@@ -41,7 +41,7 @@ pub struct NativeKeep {
 pub struct NativeDecision {
     /// `use_token`, `use_and_renew`, `renew` or `wait`.
     pub kind: &'static str,
-    /// What the caller holds is still good.
+    /// What the caller holds is still valid.
     pub held: bool,
     /// What is handed out, if the caller does not hold it.
     pub tokens: Option<NativeTokens>,
@@ -63,9 +63,9 @@ pub struct NativeTask {
     pub record: Option<String>,
     /// The version it replaces.
     pub version: Option<f64>,
-    /// When it wants to be renewed, in milliseconds since 1970.
+    /// When it is due for renewal, in milliseconds since 1970.
     pub due: Option<f64>,
-    /// When nobody needs it any more, likewise.
+    /// When it is no longer needed, likewise.
     pub until: Option<f64>,
     /// What to run.
     pub exchange: Option<NativeExchange>,
@@ -120,7 +120,7 @@ pub(crate) struct NativeSummary {
     pub refresh_token_use_by: Option<f64>,
     /// When the person's authorization ends, likewise.
     pub authorization_until: Option<f64>,
-    /// The code of why it is over.
+    /// The code of why it has ended.
     pub ended: Option<&'static str>,
 }
 
@@ -280,7 +280,7 @@ impl NativeKeeper {
         replaced.map_err(fail)
     }
 
-    /// Takes over a record that the store told of by itself.
+    /// Adopts a record that the store reported on its own.
     #[napi]
     pub fn learn(&self, at: Option<NativeMoment>, version: f64, record: String) -> Result<()> {
         let learned = self
@@ -307,7 +307,7 @@ impl NativeKeeper {
         self.0.is_saving_login()
     }
 
-    /// How the grant stands.
+    /// The state of the grant.
     #[napi(getter)]
     pub fn standing(&self) -> &'static str {
         self.0.standing()

@@ -40,7 +40,7 @@ impl NativeKey {
     }
 }
 
-/// The key that the keyring has for this service under this name, made by whoever comes first.
+/// The key that the keyring has for this service under this name, created on first use.
 #[napi(ts_return_type = "Promise<NativeKey>")]
 pub(crate) fn key_of_keyring(
     env: &Env,

@@ -134,7 +134,7 @@ impl NativeNetwork {
         self.0.transport.options.timeout.as_secs_f64() * 1000.0
     }
 
-    /// A request that is no exchange.
+    /// A request that is not an exchange.
     #[napi]
     pub fn request(
         &self,

@@ -359,7 +359,7 @@ impl NativeStore {
         })
     }
 
-    /// The keys of up to so many records that were due before this time in milliseconds.
+    /// The keys of up to this many records that were due before this time in milliseconds.
     #[napi(ts_return_type = "Promise<NativeAnswer>")]
     pub fn due<'env>(&self, env: &'env Env, before: f64, limit: u32) -> Result<Object<'env>> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);

@@ -47,7 +47,7 @@ impl NativeTokens {
         self.is(&other.0)
     }
 
-    /// A token that no grant brought; `expires_at` in Unix seconds.
+    /// A token that came from no grant; `expires_at` in Unix seconds.
     #[napi(factory)]
     pub fn bearer(text: String, expires_at: Option<f64>) -> Self {
         Self(Arc::new(bearer(text, expires_at)))
@@ -106,7 +106,7 @@ impl NativeTokens {
     }
 }
 
-/// A token that no grant brought, and its end in Unix seconds.
+/// A token that came from no grant, and its end in Unix seconds.
 pub(crate) fn bearer(text: String, expires_at: Option<f64>) -> oauth_core::Tokens {
     let tokens = oauth_core::Tokens::bearer(text);
     match expires_at {

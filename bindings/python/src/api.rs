@@ -264,17 +264,17 @@ impl ApiRequest<'_> {
     }
 }
 
-/// An API: where tokens may be sent, whose token a route gets, and what limits it has.
+/// An API: where tokens may be sent, which token a route gets, and what limits it has.
 ///
-/// This is the one of a single source, for limits; Server.api() makes one of two owners.
-/// rate_limit is what is done where the API asks for a pause (429, or 503 with
+/// This is for a single source, for limits; Server.api() makes one for two owners.
+/// rate_limit is what is done if the API asks for a pause (429, or 503 with
 /// Retry-After): "error" raises resource.rate_limited, "wait" waits for up to longest_wait
-/// seconds and calls on_wait(seconds) before, "pass" hands the reply back. allowance is
-/// kept to before the API says no: (requests, seconds), or "documented" for what the preset
-/// knows. ended_tokens says which replies tell that a token has ended, beside a 401 about it and in
+/// seconds and calls on_wait(seconds) before, "pass" returns the reply. allowance is
+/// respected before the API refuses: (requests, seconds), or "documented" for what the preset
+/// knows. ended_tokens says which replies mean that a token has expired, besides a 401 about it and in
 /// place of the preset's rules: dicts with a status and, if its JSON body tells, the values that
-/// members have there, such as {"status": 200, "body": {"error.code": [190]}}. url.* for an origin
-/// that is none, misuse.setup for a rule that a good reply would fit.
+/// members have there, such as {"status": 200, "body": {"error.code": [190]}}. url.* for an invalid
+/// origin, misuse.setup for a rule that a successful reply would match.
 #[pyclass(frozen, subclass, module = "oauth_core")]
 pub(crate) struct Api {
     pub(crate) api: oauth_facade::Api,
@@ -404,10 +404,10 @@ impl Api {
         Ok(Self::new(api, vec![(TokenFor::Any, source)], line, limits))
     }
 
-    /// Whose token a request to this URL gets: "application", "user" or "any".
+    /// Which token a request to this URL gets: "application", "user" or "any".
     ///
-    /// resource.origin_not_allowed, resource.owner_missing or resource.route_ambiguous where
-    /// none is sent.
+    /// resource.origin_not_allowed, resource.owner_missing or resource.route_ambiguous if none is
+    /// sent.
     fn owner(
         &self,
         py: Python<'_>,
@@ -451,15 +451,15 @@ twins! {
         /// Sends a request with its route's token, renewed once after a 401.
         ///
         /// The reply is read whole. timeout, rate_limit and longest_wait are this API's unless they
-        /// are given. resource.owner_missing and resource.route_ambiguous where it cannot be told
-        /// whose token is needed. Only the API's origins get the token
+        /// are given. resource.owner_missing and resource.route_ambiguous if it cannot be determined
+        /// which token is needed. Only the API's origins get the token
         /// (resource.origin_not_allowed), over the Authorization header (RFC 6750 section 2.1). A
         /// redirect within the origin is followed. params are added to the query of the URL: a str or
         /// an int, or a list of them, by name. content is a body; data is a form with members like
         /// those of params; json is any value that json.dumps takes, sent as application/json. timeout
         /// is in seconds, for the head of the reply and again for its body. rate_limit is what to do
         /// when the API asks for a pause: "error" raises resource.rate_limited, "wait" waits for up to
-        /// longest_wait seconds, "pass" returns the reply. A status of 400 or above is no error by
+        /// longest_wait seconds, "pass" returns the reply. A status of 400 or above is not an error in
         /// itself: see Response.raise_for_status(). Denied, Lost and the errors of token().
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (method, url, *, headers = None, params = None,

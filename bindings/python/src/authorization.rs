@@ -61,7 +61,7 @@ impl Flow {
         Ok(&self.start()?.url)
     }
 
-    /// For how many seconds the URL is good, if the server has said so (RFC 9126 section 2.2).
+    /// For how many seconds the URL is valid, if the server stated it (RFC 9126 section 2.2).
     ///
     /// AttributeError as for url.
     #[getter]
@@ -69,9 +69,9 @@ impl Flow {
         Ok(self.start()?.expires_in)
     }
 
-    /// What to serve at the request_uri of yours, before the person is sent (RFC 9101 section 5.2).
+    /// What to serve at your request_uri, before the person is sent there (RFC 9101 section 5.2).
     ///
-    /// None where there is no such request_uri; AttributeError as for url.
+    /// None if there is no such request_uri; AttributeError as for url.
     #[getter]
     fn request_object(&self) -> PyResult<Option<&str>> {
         let object = self.start()?.request_object.as_ref();
@@ -92,7 +92,7 @@ impl Flow {
         self.0.state().expose()
     }
 
-    /// Where the callback must come to.
+    /// The URI that the callback must arrive at.
     #[getter]
     fn redirect_uri(&self) -> &str {
         self.0.redirect_uri()
@@ -112,7 +112,7 @@ impl Flow {
         self.0.recognizes(&callback_url)
     }
 
-    /// What to keep until the callback, in the person's session. It holds secrets.
+    /// What to keep until the callback, in the person's session. It contains secrets.
     ///
     /// misuse.over once the flow has been redeemed.
     fn serialize(&self, py: Python<'_>) -> PyResult<String> {
@@ -166,10 +166,10 @@ pub(crate) fn code_turn(
 
 /// Waits on a loopback address for one callback (RFC 8252 section 7.3).
 ///
-/// At this port or a free one, and this path or /callback; or where redirect_uri leads,
-/// which is registered as a whole. misuse.setup if the port is taken, redirect_uri.refused
-/// for an address that is not loopback, TypeError for a redirect_uri with a port or path
-/// beside it.
+/// At this port or a free one, and this path or /callback; or at redirect_uri, which is
+/// registered as a whole. misuse.setup if the port is taken, redirect_uri.refused
+/// for an address that is not loopback, TypeError for a redirect_uri together with a port or
+/// path.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Listener {
     redirect_uri: String,
@@ -226,7 +226,7 @@ impl Listener {
         Ok(self.pasted.give_callback(&text, &pending))
     }
 
-    /// Where the callback must come to: give it to authorize().
+    /// The URI that the callback must arrive at: pass it to authorize().
     #[getter]
     fn redirect_uri(&self) -> &str {
         &self.redirect_uri
@@ -239,11 +239,10 @@ impl Listener {
 
 twins! {
     impl Listener {
-        /// Waits for the callback of this flow, and gives back its URL.
+        /// Waits for the callback of this flow, and returns its URL.
         ///
-        /// timeout is in seconds; lost.timeout when it has run out. A callback of another flow is
-        /// answered with an error page, and the wait goes on. A listener waits once, then
-        /// misuse.over.
+        /// timeout is in seconds; lost.timeout when it has elapsed. A callback of another flow is
+        /// answered with an error page, and the wait continues. A listener waits once, then misuse.over.
         #[pyo3(signature = (flow, *, timeout = 300.0))]
         fn callback / acallback(self, py, flow: &Flow, timeout: f64) {
             self.waiting(py, flow, timeout)

@@ -54,10 +54,10 @@ pub(crate) fn store_url(
     }
 }
 
-/// A built-in store: its verbs, which block without Python's lock.
+/// A built-in store: its methods, which block with Python's lock released.
 ///
-/// Each is one step that no other worker comes between. Lost if the store cannot be
-/// reached: nobody knows then whether it was done.
+/// Each is atomic with respect to other workers. Lost if the store cannot be
+/// reached: then it is unknown whether it took effect.
 #[pyclass(frozen, subclass, module = "oauth_core.stores")]
 pub(crate) struct NativeStore(Arc<Opened>);
 
@@ -103,8 +103,9 @@ impl NativeStore {
 
     /// Saves the record if it is still at this version: the new version, or None.
     ///
-    /// Version 0 is for a key that has none. due is when somebody should renew it, as a Unix
-    /// time in seconds or an aware datetime, for due(). until is when it ends: then there is none.
+    /// Version 0 is for a key that has none. due is when it should be renewed, as a Unix
+    /// time in seconds or an aware datetime, for due(). until is when the record expires: from then
+    /// on it does not exist.
     #[pyo3(signature = (key, record, version, /, due = None, until = None))]
     fn save(
         &self,
@@ -129,9 +130,9 @@ impl NativeStore {
         PendingCall::new("store.save", work).wait(py)
     }
 
-    /// Takes the lease in this name for so many seconds, or for 0 gives it back.
+    /// Takes the lease for this holder for this many seconds, or for 0 releases it.
     ///
-    /// For how many seconds another holds it, or None if it is ours.
+    /// Returns for how many seconds another holds it, or None if it is ours.
     #[pyo3(signature = (key, holder, seconds, /))]
     fn lease(
         &self,
@@ -153,7 +154,7 @@ impl NativeStore {
         PendingCall::new("store.lease", work).wait(py)
     }
 
-    /// Removes a record and its lease, whatever is in them; whether there was one.
+    /// Removes a record and its lease, whatever is in them; returns whether there was one.
     #[pyo3(signature = (key, /))]
     fn remove(
         &self,
@@ -165,9 +166,9 @@ impl NativeStore {
         PendingCall::new("store.remove", work).wait(py)
     }
 
-    /// The keys of some records, and what to call it with for the next: None after the last.
+    /// The keys of some records, and the argument for the next call: None after the last.
     ///
-    /// A key may come twice.
+    /// A key may appear twice.
     #[pyo3(signature = (cursor = None, /))]
     fn scan(
         &self,
@@ -199,10 +200,10 @@ impl NativeStore {
 /// record or the new one. A truncated or unreadable record is stored.malformed; a folder that others may write to is
 /// misuse.setup. Use a local file system.
 ///
-/// The folder is made (0700) if it is not there. access="group" shares it with the group it
-/// has, whose members may read and remove every record: files are 0660, the folder 2770, as
+/// The folder is created (0700) if it does not exist. access="group" shares it with its group, whose
+/// members may read and remove every record: files are 0660, the folder 2770, as
 /// of a volume that containers share with fsGroup. A process that is not in the group, and
-/// whatever all may read or write, is misuse.setup.
+/// anything that all users may read or write, is misuse.setup.
 #[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
 pub(crate) struct FileStore {
     store: store::FileStore,
@@ -238,9 +239,9 @@ impl FileStore {
 
 /// Records in a SQLite database, for the processes of one person on one machine.
 ///
-/// As FileStore, and better where there are many grants. The file is private (0600);
+/// Like FileStore, and better for many grants. The file is private (0600);
 /// another's file, a folder that others may write to, and a link are misuse.setup. Use a
-/// local file system. The file is made if it is not there, and its folder (0700) too.
+/// local file system. The file is created if it does not exist, and its folder (0700) too.
 /// access="group" is as for FileStore.
 #[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
 pub(crate) struct SqliteStore(PathBuf);
@@ -287,8 +288,8 @@ fn to_access(text: &str) -> PyResult<Access> {
 
 /// Records in the memory of this process, for all its threads and tasks.
 ///
-/// For tests, and where tokens need not outlive the process. A forked child begins with a
-/// copy, which is its own.
+/// For tests, and if tokens need not outlive the process. A forked child begins with its own
+/// copy.
 #[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
 pub(crate) struct Memory;
 
@@ -355,9 +356,9 @@ impl RedisStore {
 /// Records in a table of PostgreSQL 9.6 or newer, for machines that share a server.
 ///
 /// postgres://user:password@host/database; with sslmode=require nothing is sent without
-/// TLS, which else is used if the server offers it. Nothing is connected before it is
-/// needed. timeout, in seconds, is for a connection, and again for an answer. Each verb is
-/// one statement, so a connection pooler works. A record is as durable as the server.
+/// TLS, which is otherwise used if the server offers it. Nothing is connected before it is
+/// needed. timeout, in seconds, is for a connection, and also for an answer. Each method is one
+/// statement, so a connection pooler works. A record is as durable as the server.
 #[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
 pub(crate) struct PostgresStore(Pool);
 

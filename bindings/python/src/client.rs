@@ -247,9 +247,9 @@ impl Client {
     /// Signs a person out at the server: returns the URL to open in their browser.
     ///
     /// OpenID Connect RP-Initiated Logout section 2. id_token_hint is the ID token of the login, which
-    /// tells the server which session to end; the standard puts it in the URL, so keep that out of
+    /// identifies the session to end; the standard puts it in the URL, so keep that out of
     /// logs. post_logout_redirect_uri must be registered, and state is returned there: compare
-    /// it. The session at this client is yours to end.
+    /// it. Your application has to end the session at this client.
     ///
     /// Nothing is sent. endpoint.missing for a server without such an endpoint, redirect_uri.refused.
     #[pyo3(signature = (*, id_token_hint = None, logout_hint = None, post_logout_redirect_uri = None,
@@ -329,19 +329,19 @@ impl Client {
     ///
     /// They come from a login, or from the store.
     ///
-    /// With a store, all who name the same subject, scope and parameters share one grant, and
-    /// one of them renews it; without tokens it is read from there. reuse is what the server
+    /// With a store, all workers that name the same subject, scope and parameters share one grant,
+    /// and one of them renews it; without tokens it is read from there. reuse is what the server
     /// does with a refresh token that is used twice: "unknown", "revokes" or "tolerated". lease
     /// is how many seconds one worker holds a renewal, 10 by default. on_tokens(tokens)
     /// is called with new tokens before any caller sees them, in a thread of the library; it
     /// must not wait for a token.
     ///
-    /// keep_alive is how many seconds before its unused refresh token expires the grant is renewed
-    /// though nobody asks, once it was asked for a token: never more than a fifth of that time.
-    /// Without it nothing is sent for a grant that nobody uses.
+    /// keep_alive is how many seconds before its unused refresh token expires the grant is renewed even
+    /// without a caller, once a token was requested: never more than a fifth of that time.
+    /// Without it nothing is sent for an unused grant.
     ///
-    /// grant.no_refresh_token and stored.* for tokens that cannot be kept fresh here; the rest
-    /// token() raises.
+    /// grant.no_refresh_token and stored.* for tokens that cannot be kept fresh here; token() raises
+    /// the other errors.
     #[pyo3(signature = (tokens = None, *, store = None, subject = None, scope = None,
                         resource = None, audience = None, extra = None, reuse = None,
                         lease = None, keep_alive = None, on_tokens = None))]
@@ -377,14 +377,14 @@ impl Client {
         GrantSource::refreshing(py, Arc::clone(&self.us), tokens, kept)
     }
 
-    /// One grant, kept fresh by a driver of yours: source() without transport and store.
+    /// One grant, kept fresh by your own driver: source() without transport and store.
     ///
     /// grant_type is refresh_token, for tokens of a person: these, or what a store has of them;
-    /// or client_credentials, which take no subject. A keeper that is not shared asks for no
-    /// store. longest_request is how many seconds a token request of yours can take at most, 30
+    /// or client_credentials, which take no subject. A keeper that is not shared needs no store.
+    /// longest_request is how many seconds your token requests can take at most, 30
     /// by default: after that, and a lease, another worker may send the refresh token again.
     /// keep_alive is as for source(), and notice how many seconds before a person's
-    /// authorization ends that is told, a week unless you say: both by upkeep().
+    /// authorization ends that is reported, a week by default: both by upkeep().
     /// moment is for tests and replays, as in exchange.
     #[pyo3(signature = (tokens = None, *, grant_type = "refresh_token", shared = true,
                         subject = None, scope = None, resource = None, audience = None,
@@ -430,7 +430,7 @@ impl Client {
     }
 }
 
-/// The native half of a client that asks about the access tokens it is shown.
+/// The native half of a client that asks about the access tokens it receives.
 #[pyclass(frozen, subclass, extends = Client, module = "oauth_core")]
 pub(crate) struct Introspecting;
 
@@ -480,8 +480,8 @@ twins! {
         /// them (RFC 8707 section 2.2); Misuse resource.exceeds_grant for another one.
         ///
         /// context and user say where the callback arrived, as your application knows it: in which tool and
-        /// tenant, and in whose session. Never take them from the callback. They must be
-        /// those that the flow was begun with, else Untrusted callback.context or callback.user.
+        /// tenant, and in whose session. Never take them from the callback. They must be those
+        /// that the flow was begun with, otherwise Untrusted callback.context or callback.user.
         #[pyo3(signature = (flow, callback_url, *, resource = None, context = None, user = None))]
         fn redeem / aredeem(
             self,

@@ -57,21 +57,22 @@ pub(crate) struct Public;
 /// client_secret_jwt: a JWT for each request, with an HMAC of the secret (RFC 7523 section 2.2).
 ///
 /// alg is HS256, HS384 or HS512, and the secret at least as long as its hash: jws.key_too_small
-/// otherwise. audience is what the server demands in place of its issuer, such as the URL of its
+/// otherwise. audience is what the server requires in place of its issuer, such as the URL of its
 /// token endpoint.
 #[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
 pub(crate) struct ClientSecretJwt;
 
 /// private_key_jwt: a JWT for each request, signed by a private key (RFC 7523 section 2.2).
 ///
-/// key is PEM (PKCS#8, PKCS#1, SEC1) or a JWK, or several of them, the newest first: the newest that the
-/// server can take signs, and each is named by the kid of its JWK or else by its thumbprint. alg is the first that both the key and the server
-/// know, unless it is given; kid is the key's name at the server. certificate_thumbprint is the
-/// base64url of the SHA-256 of the key's certificate (x5t#S256), for servers that find the key by
-/// it. audience is what the server demands in place of its issuer (RFC 10070): a key with one serves
-/// one server, key.shared otherwise. passphrase decrypts keys that are encrypted, as openssl genpkey -aes256
-/// writes them (PKCS#8 with PBES2): key.encrypted without one, key.passphrase for a wrong one. key.malformed
-/// for a text that is no key, key.algorithm for a key that cannot sign so.
+/// key is PEM (PKCS#8, PKCS#1, SEC1) or a JWK, or several of them, the newest first: the newest
+/// that the server supports signs, and each is named by the kid of its JWK or otherwise by its
+/// thumbprint. alg is by default the first that both the key and the server support; kid is the
+/// key's name at the server. certificate_thumbprint is the base64url of the SHA-256 of the key's
+/// certificate (x5t#S256), for servers that find the key by it. audience is what the server
+/// requires in place of its issuer (RFC 10070): a key with one serves one server, key.shared
+/// otherwise. passphrase decrypts keys that are encrypted, as openssl genpkey -aes256 writes them
+/// (PKCS#8 with PBES2): key.encrypted without one, key.passphrase for a wrong one. key.malformed
+/// for text that is not a key, key.algorithm for a key that does not support the algorithm.
 #[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
 pub(crate) struct PrivateKeyJwt;
 
@@ -79,19 +80,19 @@ pub(crate) struct PrivateKeyJwt;
 ///
 /// source is the path of a file, or a function that returns the token; it is read again for each
 /// request, and once more when the server refuses the token and it has been replaced meanwhile. The
-/// token must be made out to audience, which is the server's issuer unless it is given, and to nobody
-/// else: client_auth.assertion_audience. client_id says whether requests name the client too, as
-/// Microsoft Entra demands. Other errors of a request: client_auth.assertion_malformed,
-/// client_auth.assertion_expired, lost.unsent where there is no token.
+/// token's only audience must be audience, which is by default the server's issuer:
+/// client_auth.assertion_audience. client_id says whether requests name the client too, as
+/// Microsoft Entra requires. Other errors of a request: client_auth.assertion_malformed,
+/// client_auth.assertion_expired, lost.unsent if there is no token.
 #[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
 pub(crate) struct FederatedAssertion;
 
-/// A service account of Google: its file says who it is, and its key signs (RFC 7523 section 2.1).
+/// A service account of Google: its file names it, and its key signs (RFC 7523 section 2.1).
 ///
-/// file is the text of the JSON file that Google's console gives, and the client_id of the client is its
-/// client_email. The client's own tokens, those of client_credentials(), are the account's; with a subject they
-/// are those of this person, whose organisation has allowed the account to act for its members. provider.data for
-/// a file that is none, key.* for its key.
+/// file is the text of the JSON file from Google's console, and the client_id of the client is its
+/// client_email. The client's own tokens, those of client_credentials(), are the account's; with a subject they are
+/// for this person, whose organisation has allowed the account to act for its members. provider.data for an
+/// invalid file, key.* for its key.
 #[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
 pub(crate) struct ServiceAccount;
 
@@ -202,8 +203,8 @@ impl PrivateKeyJwt {
 
     /// The public halves of all keys as a JWK Set (RFC 7517 section 5).
     ///
-    /// To register as jwks, or to serve at the client's jwks_uri. key.* for what is no key; misuse.setup
-    /// for no key, for two of one name, and for a kid where there are several.
+    /// To register as jwks, or to serve at the client's jwks_uri. key.* for an invalid key; misuse.setup for
+    /// no key, for two of one name, and for a kid if there are several.
     fn public_jwks<'py>(self_: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = self_.py();
         let Auth::PrivateKeyJwt(jwt) = &self_.as_super().get().0 else {

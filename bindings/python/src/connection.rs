@@ -33,39 +33,43 @@ use crate::tokens::Tokens;
 use crate::value::Pairs;
 use crate::{errors, runtime, secret, value};
 
-/// An API that is known by its URL alone, such as a server of the Model Context Protocol: a source of its tokens.
+/// An API of which only the URL is known, such as a server of the Model Context Protocol: a source of its tokens.
 ///
-/// No request is sent before a token is needed. Then the API is asked for its challenge and for its
-/// itself (RFC 9728), and its authorization server is found. The client is the one that was registered by hand
-/// (client_id, of the issuer, with client_secret or client_auth), or the metadata document at client_metadata_url, or
-/// registers itself (RFC 7591): as a native app of client_name, or by client_metadata, with initial_access_token where
-/// not everybody may. The person signs in with their browser, and the tokens are kept fresh from then on. They are
-/// asked for with the API as their resource (RFC 8707), and sent nowhere but beneath its URL.
+/// No request is sent before a token is needed. Then the API is asked for its challenge and its
+/// metadata (RFC 9728), and its authorization server is found. The client is the one that was
+/// registered manually (client_id, of the issuer, with client_secret or client_auth), or the
+/// metadata document at client_metadata_url, or registers itself (RFC 7591): as a native app of
+/// client_name, or by client_metadata, with initial_access_token if registration requires one. The
+/// person signs in with their browser, and the tokens are kept fresh from then on. They are requested
+/// with the API as their resource (RFC 8707), and sent only to URLs beneath its own.
 ///
-/// With a store all of that happens once for all runs of all programs that share it; person tells apart whose tokens
-/// they are. A client that the server has forgotten is registered again, once. Where the API wants a wider scope or
-/// another login, the person is asked, twice an hour at most (step_up.repeated, step_up.limit).
+/// With a store all of this happens once for all runs of all programs that share it; person
+/// distinguishes the tokens of several people. A client that the server has forgotten is registered
+/// again, once. If the API requires more scope or another login, the person is asked, twice an hour
+/// at most (step_up.repeated, step_up.limit).
 ///
-/// issuers are the servers that may be asked, whichever others the API names (connect.server_not_allowed). grant_type
-/// is "authorization_code", or "client_credentials" for a client of its own. open shows a URL to the person, who has
-/// timeout seconds; by default it is printed on standard error, and opened in the system's browser. Where there is no
-/// browser, and always with device=True, the person enters a code on another device, if the server offers it (RFC
-/// 8628): show gets the code, and prints its prompt by default.
+/// issuers are the only servers that may be used, even if the API names others
+/// (connect.server_not_allowed). grant_type is "authorization_code", or "client_credentials" for a
+/// client of its own. open shows a URL to the person, who has timeout seconds; by default it is
+/// printed on standard error, and opened in the system's browser. If there is no browser, and
+/// always with device=True, the person enters a code on another device, if the server offers it
+/// (RFC 8628): show gets the code, and prints its prompt by default.
 ///
-/// With identity_provider and sign_in nobody is sent anywhere: the client of an organisation's identity provider, and
-/// a source of the tokens of the person's sign-in there, with openid, such as client.source(tokens). The identity
-/// provider vouches for the person (draft-ietf-oauth-identity-assertion-authz-grant, MCP's enterprise-managed
-/// authorization): identity_assertion.no_id_token where they have to sign in there again, connect.way where the API's
-/// server takes no such assertion.
+/// With identity_provider and sign_in no person is sent to the server: the client of an
+/// organisation's identity provider, and a source of the tokens of the person's sign-in there, with
+/// openid, such as client.source(tokens). The identity provider vouches for the person
+/// (draft-ietf-oauth-identity-assertion-authz-grant, MCP's enterprise-managed authorization):
+/// identity_assertion.no_id_token if they have to sign in there again, connect.way if the API's
+/// server accepts no such assertion.
 ///
-/// Tokens are bound to dpop_key, or, where the API demands that (RFC 9449, RFC 9728), to a key that is made for it and kept
-/// in the store. An API that asks for no authorization is called without a token; token() says so
-/// (connect.not_protected).
+/// Tokens are bound to dpop_key, or, if the API requires bound tokens (RFC 9449, RFC 9728), to a
+/// key that is created and kept in the store. An API that asks for no authorization is called
+/// without a token; token() says so (connect.not_protected).
 ///
-/// redirect_uri is a loopback address that is registered, otherwise a free port. without_resource sends no resource,
-/// for a server that refuses it, as Microsoft Entra's does; its tokens are then for what their scope says.
-/// www_authenticate are the values of an answer that was met already. Requests to a server that the API alone has
-/// named go to public addresses only, unless the network says otherwise (lost.not_public). connect.client if there is
+/// redirect_uri is a registered loopback address; by default a free port is used. without_resource sends no resource,
+/// for a server that refuses it, as Microsoft Entra's does; its tokens are then for the API that their scope names.
+/// www_authenticate are the values of an earlier answer. Requests to a server that only the API has named
+/// go to public addresses only, unless the network says otherwise (lost.not_public). connect.client if there is
 /// no client, and none can be registered.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct ResourceConnection {
@@ -332,8 +336,8 @@ impl ResourceConnection {
         &self.connect.url
     }
 
-    /// Forgets exactly these tokens, for callers who want no others now; with None, that the API asked for no
-    /// authorization.
+    /// Forgets exactly these tokens, for callers who need no others now; with None, forgets that the API asked for
+    /// no authorization.
     fn invalidate(&self, py: Python<'_>, tokens: Option<&Tokens>) -> PyResult<()> {
         let native = self.native(py)?;
         match tokens {
@@ -350,7 +354,7 @@ impl ResourceConnection {
 
 twins! {
     impl ResourceConnection {
-        /// Tokens that are fresh now: those at hand, or new ones, for which the person signs in if need be.
+        /// Tokens that are fresh now: the current ones, or new ones, for which the person signs in if necessary.
         ///
         /// timeout is how many seconds this caller waits, for ever unless it is given: then lost.timeout, and a login
         /// under way is given up. Errors are those of resource_metadata(), discover(), register(), login() and of the
@@ -361,18 +365,18 @@ twins! {
             self.fetching(py, None, timeout)
         }
 
-        /// Tokens to take the place of those the API refused.
+        /// Tokens that replace those the API refused.
         ///
-        /// Without a request if another caller has replaced them already. timeout and errors are those of token().
+        /// Without a request if another caller has already replaced them. timeout and errors are those of token().
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (tokens, *, timeout = None))]
         fn renew / arenew(self, py, tokens: &Tokens, timeout: Option<f64>) {
             self.fetching(py, Some(tokens), timeout)
         }
 
-        /// Tokens that have what the API wants beyond these, for which the person signs in (RFC 9470).
+        /// Tokens that have what the API requires beyond these, for which the person signs in (RFC 9470).
         ///
-        /// wanted is what step_up() gives. None for a client that acts for itself, which has nobody to ask.
+        /// wanted is what step_up() returns. None for a client that acts for itself, which has nobody to ask.
         /// step_up.repeated, step_up.limit; errors of the login.
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (tokens, wanted))]
@@ -380,10 +384,10 @@ twins! {
             self.asking(py, tokens, wanted)
         }
 
-        /// Forgets the tokens and the client, here and in the store: the next call begins from nothing.
+        /// Forgets the tokens and the client, here and in the store: the next call starts over.
         ///
-        /// For a server that has forgotten the client and shows people a page that says so, which no program sees.
-        /// The server is told nothing. Errors of the store.
+        /// For a server that has forgotten the client and says so only on a page in the browser, which no program sees.
+        /// The server is not informed. Errors of the store.
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = ())]
         fn forget / aforget(self, py) {
@@ -392,14 +396,16 @@ twins! {
 
         /// Sends a request with the token, renewed once after a 401, and after the person was asked for more.
         ///
-        /// The reply is read whole. Only what lies beneath the URL of the API gets the token (resource.not_covered),
-        /// over the Authorization header (RFC 6750 section 2.1). A redirect beneath it is followed. params are
-        /// added to the query of the URL: a str or an int, or a list of them, by name. content is a body; data is a form
-        /// with members like those of params;
-        /// json is any value that json.dumps takes, sent as application/json. timeout is in seconds, for the head of
-        /// the reply and again for its body. rate_limit is what is done where the API asks for a pause: "error" raises
-        /// resource.rate_limited, "wait" waits for up to longest_wait seconds, "pass" hands the reply back. A status of
-        /// 400 or above is no error by itself: see Response.raise_for_status(). Denied, Lost and the errors of token().
+        /// The reply is read whole. Only URLs beneath that of the API get the token
+        /// (resource.not_covered), over the Authorization header (RFC 6750 section 2.1). A redirect
+        /// beneath it is followed. params are added to the query of the URL: a str or an int, or a
+        /// list of them, by name. content is a body; data is a form with members like those of
+        /// params; json is any value that json.dumps takes, sent as application/json. timeout is in
+        /// seconds, for the head of the reply and again for its body. rate_limit is what is done if
+        /// the API asks for a pause: "error" raises resource.rate_limited, "wait" waits for up to
+        /// longest_wait seconds, "pass" hands the reply back. A status of 400 or above is not an
+        /// error in itself: see Response.raise_for_status(). Denied, Lost and the errors of
+        /// token().
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (method, url, *, headers = None, params = None,
                             content = None, data = None, json = None, timeout = None,

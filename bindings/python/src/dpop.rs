@@ -13,9 +13,9 @@ use crate::{errors, held_key, no_pickle, secret};
 
 /// A private key that tokens are bound to (RFC 9449): a stolen token is useless without it.
 ///
-/// key is PEM (PKCS#8, PKCS#1, SEC1) or a JWK; alg is the first that it can sign by, unless it is given.
-/// passphrase decrypts a key that is encrypted (PKCS#8 with PBES2). key.malformed for a text that is no
-/// key, key.algorithm for one that cannot sign so, key.encrypted, key.passphrase.
+/// key is PEM (PKCS#8, PKCS#1, SEC1) or a JWK; alg is by default the first that it supports.
+/// passphrase decrypts a key that is encrypted (PKCS#8 with PBES2). key.malformed for text that is not a key,
+/// key.algorithm for a key that does not support the algorithm, key.encrypted, key.passphrase.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct DpopKey(pub(crate) oauth_facade::DpopKey);
 
@@ -43,13 +43,13 @@ impl DpopKey {
         made(py, oauth_facade::DpopKey::generate(alg))
     }
 
-    /// A key that is held elsewhere, by a key service (KMS) or a hardware module (HSM), which signs.
+    /// A key held elsewhere, by a key service (KMS) or a hardware module (HSM), which signs.
     ///
-    /// public_jwk is its public half, as a dict or JSON. sign is called with a Sign and gives the signature as bytes, in
-    /// the form of JWS (RFC 7518 section 3): for ES256 r and s, 32 bytes each, where key services often give DER. It is
-    /// called for each proof, on a thread where it may block; what it raises comes out of the call that needed the
-    /// signature, and nothing was sent. key.malformed for what is no public JWK, key.algorithm for one that does not
-    /// sign by alg.
+    /// public_jwk is its public half, as a dict or JSON. sign is called with a Sign and returns the
+    /// signature as bytes, in JWS format (RFC 7518 section 3): for ES256 r and s, 32 bytes each,
+    /// whereas key services often return DER. It is called for each proof, on a thread where it may
+    /// block; the call that needed the signature raises what it raises, and nothing was sent.
+    /// key.malformed for an invalid public JWK, key.algorithm for one that does not support alg.
     #[staticmethod]
     #[pyo3(signature = (public_jwk, sign, /, *, alg = "ES256"))]
     fn held(
@@ -72,7 +72,7 @@ impl DpopKey {
         made(py, oauth_facade::DpopKey::held(alg, &public, holder))
     }
 
-    /// The key of this name in a store, which workers share as they share tokens; made by anyone who asks first.
+    /// The key of this name in a store, which workers share as they share tokens; created on first use.
     ///
     /// store is one of oauth_core.stores, or an object with the methods of a store; without Sealed, the key is in it
     /// in the clear, as refresh tokens are. name has at most 48 bytes. key.algorithm if the stored key is for another
@@ -100,7 +100,7 @@ impl DpopKey {
         opening(py, &store, name, alg)?.later(py)
     }
 
-    /// What tokens that are bound to it hold: jkt (RFC 9449 section 6.1).
+    /// Contained in tokens that are bound to it: jkt (RFC 9449 section 6.1).
     #[getter]
     fn thumbprint(&self) -> String {
         self.0.thumbprint()
@@ -112,7 +112,7 @@ impl DpopKey {
             .call_method1("loads", (self.0.public_jwk(),))
     }
 
-    /// The key as PKCS#8 in PEM, to keep where secrets belong: all who share it share tokens.
+    /// The key as PKCS#8 in PEM, to store like any secret: all that share it can share tokens.
     ///
     /// misuse.setup for a key that is held elsewhere.
     fn private_pem(&self, py: Python<'_>) -> PyResult<String> {

@@ -23,8 +23,8 @@ const BODY_LIMIT: usize = 1 << 20;
 
 /// One exchange: a generator of steps. Its result is the value of StopIteration.
 ///
-/// Each step is a Send, a Sleep or a Sign. It opens no socket: oauth_core.drive runs one
-/// over an HTTP client of yours, or you do. misuse.over after its end.
+/// Each step is a Send, a Sleep or a Sign. It opens no socket: oauth_core.drive runs one over
+/// your own HTTP client, or you do. misuse.over after its end.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Exchange {
     state: Mutex<State>,
@@ -143,8 +143,8 @@ impl Exchange {
 
     /// Says that no answer arrived; a ConnectionRefusedError, that nothing was sent either.
     ///
-    /// What it came of is looked at too: why there is no answer, and whether anything can have been
-    /// sent. What is no ordinary exception ends the exchange.
+    /// Its cause is examined too: why there is no answer, and whether anything can have been sent. An
+    /// exception that is not an Exception ends the exchange.
     #[pyo3(signature = (typ, val = None, tb = None, /))]
     fn throw(
         &self,
@@ -248,7 +248,7 @@ impl Send {
     }
 }
 
-/// Wait so many seconds. Made by hand, it is for tests of a driver of yours.
+/// Wait this many seconds. Created manually, it is for tests of your own driver.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Sleep(f64);
 
@@ -277,7 +277,7 @@ impl Sleep {
     }
 }
 
-/// Sign this with a key of yours (RFC 7515 section 5.1).
+/// Sign this with your own key (RFC 7515 section 5.1).
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Sign(pub(crate) SigningJob);
 
@@ -301,7 +301,7 @@ impl Sign {
         PyBytes::new(py, &self.0.signing_input)
     }
 
-    /// The signature of a key that is held elsewhere (DpopKey.held): its function is called here and now.
+    /// The signature of a key that is held elsewhere (DpopKey.held): its function is called immediately.
     ///
     /// Raises what that raises; key.missing for a key without one.
     fn signature<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
@@ -366,7 +366,7 @@ impl Exchanges {
 
 /// discover() without a transport: an Exchange whose result is a Server.
 ///
-/// moment is for tests and replays: a callable that gives the Unix time in seconds and 32
+/// moment is for tests and replays: a callable that returns the Unix time in seconds and 32
 /// random bytes.
 #[pyfunction]
 #[pyo3(signature = (issuer, *, transport = "https", prefer = "oauth", moment = None))]

@@ -45,7 +45,7 @@ impl FixedToken {
 
 #[pymethods]
 impl FixedToken {
-    /// Forgets nothing: what stands there is asked about again.
+    /// Forgets nothing: the token is read again each time anyway.
     const fn invalidate(&self, tokens: &Tokens) {
         let _ = tokens;
     }
@@ -64,9 +64,9 @@ twins! {
     impl FixedToken {
         /// The token that is there now.
         ///
-        /// token.unreadable where there is none, grant.expired after its end; what a callback
-        /// raises comes out as it is. timeout is how many seconds this caller waits, for ever
-        /// unless it is given: then lost.timeout.
+        /// token.unreadable if there is none, grant.expired after its expiry; what a callback
+        /// raises is passed on unchanged. timeout is how many seconds this caller waits, forever by
+        /// default: then lost.timeout.
         #[pyo3(signature = (*, timeout = None))]
         fn token / atoken(self, py, timeout: Option<f64>) {
             self.reading(None, timeout)
@@ -82,12 +82,12 @@ twins! {
     }
 }
 
-/// One token that no grant brought: this text, or what env, file or callback says.
+/// A single token that came from no grant: this text, or what env, file or callback provides.
 ///
-/// env names an environment variable, file a path, and callback a function that gives the
-/// text; each is read again whenever a token is asked for. origins is where the token may be
+/// env names an environment variable, file a path, and callback a function that returns the
+/// text; each is read again whenever a token is requested. origins is where the token may be
 /// sent: URLs, or a server with a preset. expires_at, a Unix time in seconds or an aware
-/// datetime, is when it is known to end. url.* for an invalid origin,
+/// datetime, is when it expires, if known. url.* for an invalid origin,
 /// token.unreadable for an empty text, TypeError unless exactly one place is given.
 #[pyfunction]
 #[pyo3(signature = (token = None, *, env = None, file = None, callback = None, origins,

@@ -17,7 +17,7 @@ use crate::text::text;
 use crate::tokens::Tokens;
 use crate::{errors, secret, value};
 
-/// One grant, kept fresh by a driver of yours. It opens no socket and asks no store.
+/// One grant, kept fresh by a driver of yours. It opens no socket and calls no store.
 ///
 /// After a turn that says "renew" or "use_and_renew", run a renewal() once, to its
 /// end; or abandon().
@@ -59,7 +59,7 @@ impl Keeper {
         self.0.keeper.key()
     }
 
-    /// The newest tokens there are, good or not.
+    /// The newest tokens, valid or not.
     #[getter]
     fn tokens(&self) -> Option<Tokens> {
         self.0.keeper.tokens().map(Tokens::of)
@@ -90,7 +90,7 @@ impl Keeper {
         Some((holder, ttl.as_secs_f64(), every.as_secs_f64()))
     }
 
-    /// One caller asks for a token, knowing perhaps of one that a resource server refused.
+    /// A caller requests a token, and may name one that a resource server refused.
     ///
     /// Raises what the last renewal failed with while its pause is kept, and the end of the
     /// grant.
@@ -108,7 +108,7 @@ impl Keeper {
         Ok(Decision { kind, tokens })
     }
 
-    /// In how many seconds to call upkeep(); None if it never has anything to say.
+    /// In how many seconds to call upkeep(); None if it never has to be called.
     ///
     /// Ask again after each renewal, and after each upkeep().
     #[getter]
@@ -121,10 +121,10 @@ impl Keeper {
             .map(|wait| wait.as_secs_f64()))
     }
 
-    /// What is to be done for the grant now though nobody asks, if anything.
+    /// What is to be done for the grant now even without a caller, if anything.
     ///
-    /// "renew": run a renewal(), for nobody who waits. A datetime is when the person's
-    /// authorization ends, told once: only the person can extend it.
+    /// "renew": run a renewal(), although no caller waits. A datetime is when the person's
+    /// authorization ends, reported once: only the person can extend it.
     fn upkeep<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let at = self.0.moment.take(py)?;
         match self.0.keeper.upkeep(&at) {
@@ -134,7 +134,7 @@ impl Keeper {
         }
     }
 
-    /// The renewal a turn asked for: run it once, to its end.
+    /// The renewal that a turn requested: run it once, to its end.
     fn renewal(&self) -> Renewal {
         Renewal {
             kept: Arc::clone(&self.0),
@@ -156,9 +156,9 @@ impl Keeper {
         replaced.map_err(|error| errors::raise(py, &error))
     }
 
-    /// Takes over a record that the store told of by itself.
+    /// Adopts a record that the store reported on its own.
     ///
-    /// stored.malformed, stored.grant or stored.issuer for one that is none of this grant.
+    /// stored.malformed, stored.grant or stored.issuer for one that does not belong to this grant.
     fn learn(
         &self,
         py: Python<'_>,
@@ -170,7 +170,7 @@ impl Keeper {
         learned.map_err(|error| errors::raise(py, &error))
     }
 
-    /// Gives up the renewal under way, or the one a turn asked for.
+    /// Gives up the renewal under way, or the one that a turn requested.
     fn abandon(&self, py: Python<'_>) -> PyResult<()> {
         self.0.keeper.abandon(&self.0.moment.take(py)?);
         Ok(())
@@ -196,7 +196,7 @@ impl Decision {
         self.kind
     }
 
-    /// What is handed out, if anything is.
+    /// The tokens that are handed out, if any.
     #[getter]
     fn tokens(&self) -> Option<Tokens> {
         self.tokens.clone().map(Tokens::of)
@@ -375,7 +375,7 @@ impl Renewal {
 
     /// Says that the store gave no answer, or that the exchange failed or was dropped.
     ///
-    /// What is no ordinary exception, or comes at another time, ends the renewal.
+    /// An exception that is not an Exception, or comes at another time, ends the renewal.
     #[pyo3(signature = (typ, val = None, tb = None, /))]
     fn throw(
         &self,

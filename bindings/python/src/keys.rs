@@ -15,7 +15,7 @@ use crate::store::ask;
 use crate::text::text;
 use crate::{errors, secret};
 
-/// A key to seal with. It shows its id, and nothing else.
+/// A key to seal with. It shows only its id.
 ///
 /// 32 random bytes, or their text in base64url without padding, of 43 characters;
 /// misuse.setup otherwise.
@@ -36,12 +36,12 @@ impl Key {
         key.0.map(Self).map_err(|error| errors::raise(py, &error))
     }
 
-    /// The key that the operating system's keyring has, made by whoever comes first.
+    /// The key that the operating system's keyring has, created on first use.
     ///
-    /// It has it for this service under this name. folder is where those who come at once wait
-    /// for each other, and holds no secret: it is made (0700) if it is not there, and all must
-    /// name the same. misuse.setup if no keyring can be reached; one that is locked may ask the
-    /// person, and is waited for.
+    /// It has it for this service under this name. folder is for locks between concurrent
+    /// processes, and contains no secret: it is created (0700) if it does not exist, and all must
+    /// name the same. misuse.setup if no keyring can be reached; one that is locked may prompt the
+    /// user, and is waited for.
     #[staticmethod]
     #[pyo3(signature = (folder, /, *, service = "oauth-core", name = "seal"))]
     fn from_keyring(
@@ -59,7 +59,7 @@ impl Key {
         PendingCall::new("key.from_keyring", work).wait(py)
     }
 
-    /// Its name, which says nothing about it.
+    /// Its name, which reveals nothing about it.
     #[getter]
     fn id(&self) -> &str {
         self.0.id()

@@ -17,19 +17,19 @@ use crate::fork_safety::PerProcess;
 use crate::text::text;
 use crate::{errors, held_key, secret};
 
-/// Certificates, proxy and limits, of token requests and of calls to APIs alike.
+/// Certificates, proxy and limits, for token requests and calls to APIs alike.
 ///
 /// What is left out is the system's: its certificates (or those that SSL_CERT_FILE and
 /// SSL_CERT_DIR name), and the proxy that HTTPS_PROXY, ALL_PROXY and NO_PROXY name. Files
 /// are read once, here.
 ///
-/// ca is trusted beside the system's authorities, only_ca instead of them; they and
-/// client_certificate with its client_key (RFC 8705) are PEM texts or paths. proxy is a URL
-/// (http, https, socks5, socks5h) or "direct". Times are seconds: connect_timeout is 10,
-/// timeout of one request 30. At most in_flight_per_origin requests, 16, are under way to
-/// one origin. addresses says what is connected to: with "public_where_marked" any address, but
-/// public ones alone for a URL that a server and not the program named; with "public_only" public
-/// ones alone; with "any" any (lost.not_public). misuse.setup for what cannot be read.
+/// ca is trusted in addition to the system's authorities, only_ca instead of them; they and
+/// client_certificate with its client_key (RFC 8705) are PEM texts or paths. proxy is a URL (http,
+/// https, socks5, socks5h) or "direct". Times are seconds: connect_timeout is 10, timeout of one
+/// request 30. At most in_flight_per_origin requests, 16, are under way to one origin. addresses
+/// says which may be connected to: with "public_where_marked" any address, but only public ones for
+/// a URL that a server and not the program named; with "public_only" only public ones; with "any"
+/// any (lost.not_public). misuse.setup for a file that cannot be read.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Network(Arc<Drivers>);
 

@@ -17,7 +17,7 @@ use crate::value::Fields;
 ///
 /// ("wait", seconds), ("token", source), ("renew", source), ("send", the Authorization
 /// header's value, or None for no such header), ("peek", how many bytes of the body to look at), ("step_up", source),
-/// ("sign", Sign), ("done", None) or ("refused", source). What has its token at hand is never asked for it.
+/// ("sign", Sign), ("done", None) or ("refused", source). A source whose token is available is not asked for it.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Call {
     api: Py<Api>,
@@ -117,7 +117,7 @@ impl Call {
 
 #[pymethods]
 impl Call {
-    /// The first step. resource.* and url.* where the request must not be sent.
+    /// The first step. resource.* and url.* if the request must not be sent.
     fn begin(&self, py: Python<'_>) -> PyResult<Said> {
         self.step(py, |state, at| state.call.begin(at))
     }
@@ -135,7 +135,7 @@ impl Call {
         })
     }
 
-    /// The step after a source had none, for its API asks for no authorization (connect.not_protected).
+    /// The step after a source had none, because its API asks for no authorization (connect.not_protected).
     fn unprotected(&self, py: Python<'_>) -> PyResult<Said> {
         self.step(py, |state, at| state.call.unprotected(at))
     }
@@ -147,13 +147,13 @@ impl Call {
 
     /// The step after a reply came, by its status and headers (pairs of names and values).
     ///
-    /// resource.rate_limited where the API asks for a pause that is not waited for.
+    /// resource.rate_limited if the API asks for a pause that is not waited for.
     fn reply(&self, py: Python<'_>, status: u16, headers: &Bound<'_, PyAny>) -> PyResult<Said> {
         let fields = Fields::wanted(headers, |name| self.api.get().api.reads(name))?;
         self.step(py, |state, at| state.call.reply(at, status, &fields.0))
     }
 
-    /// What the reply wants of the person after ("step_up", source), for the source's step_up().
+    /// What the reply requires of the person after ("step_up", source), for the source's step_up().
     #[getter]
     fn wanted(&self) -> Option<String> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -170,7 +170,7 @@ impl Call {
         self.step(py, |state, at| state.call.body(at, body))
     }
 
-    /// Whose token it gets; "any" before one was asked for, and where one source serves all.
+    /// Which token it gets; "any" before one was requested, and if one source serves all.
     #[getter]
     fn owner(&self) -> &'static str {
         self.state
@@ -179,7 +179,7 @@ impl Call {
             .owner
     }
 
-    /// The value of the DPoP header that goes with what is to be sent; None for a bearer token.
+    /// The value of the DPoP header for what is to be sent; None for a bearer token.
     #[getter]
     fn proof(&self) -> Option<String> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

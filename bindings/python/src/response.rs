@@ -67,7 +67,7 @@ impl Response {
         PyBytes::new(py, &self.content)
     }
 
-    /// The body as UTF-8; what is none is replaced.
+    /// The body as UTF-8; invalid bytes are replaced.
     #[getter]
     fn text(&self) -> String {
         String::from_utf8_lossy(&self.content).into_owned()
@@ -79,19 +79,19 @@ impl Response {
         self.retry_after.map(|pause| pause.as_secs_f64())
     }
 
-    /// The body, parsed by json.loads; ValueError if it is no JSON.
+    /// The body, parsed by json.loads; ValueError if it is not JSON.
     fn json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         py.import("json")?
             .call_method1("loads", (self.content(py),))
     }
 
-    /// Raises Denied if the status is 400 or above; otherwise gives this reply back.
+    /// Raises Denied if the status is 400 or above; otherwise returns this reply.
     ///
-    /// The error's code is denied.http_status, or denied.busy where the status asks to come
-    /// back (408, 429, 500, 502, 503, 504), or what a Bearer challenge names, such as
-    /// denied.insufficient_scope (RFC 6750 section 3.1). It has the status and the pause that
-    /// was asked for, and nothing of the body. A redirect that leaves the API's origin is
-    /// handed back as it is, and is no error here.
+    /// The error's code is denied.http_status, or denied.busy if the status means to try again
+    /// later (408, 429, 500, 502, 503, 504), or what a Bearer challenge names, such as
+    /// denied.insufficient_scope (RFC 6750 section 3.1). It has the status and the requested pause,
+    /// and nothing of the body. A redirect that leaves the API's origin is
+    /// returned unchanged, and is not an error here.
     fn raise_for_status<'py>(this: Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
         let us = this.get();
         match resource::refusal(us.status, &us.headers, us.retry_after) {

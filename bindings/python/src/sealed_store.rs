@@ -18,14 +18,14 @@ use crate::text::text;
 
 /// A store whose records only the holder of a key can read, or change unnoticed.
 ///
-/// Versions, leases and when a grant is due are not hidden, and names only with names=.
-/// Whoever can write to the store can put an older record back. A record that cannot be
-/// opened is stored.sealed: its key is not given, it was changed or moved, or it was never
-/// sealed; a new login takes its place.
+/// Versions, leases and due times are not hidden, and names only with names=.
+/// Anyone who can write to the store can restore an older record. A record that cannot be
+/// opened is stored.sealed: its key was not given, it was changed or moved, or it was never
+/// sealed; a new login replaces it.
 ///
 /// It seals and opens with key, and opens with the old ones too: a Key, 32 random bytes,
 /// their text in base64url without padding, of 43 characters, or a KeySource that is asked
-/// for keys. What an old key opened is sealed again when it is saved next, or by reseal().
+/// for keys. What an old key opened is sealed again when it is next saved, or by reseal().
 /// names is a key that hides names, in a store that has no records yet; plain="accept"
 /// reads records that were never sealed.
 #[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
@@ -73,10 +73,10 @@ impl Sealed {
 
     /// Reseals every record that is not sealed with the current key.
     ///
-    /// Other workers go on beside it.
+    /// Other workers continue meanwhile.
     ///
-    /// How many, and the names in the store of those that no key opens. When there are none,
-    /// the old keys can go.
+    /// Returns how many, and the names in the store of those that no key opens. When there are none, the
+    /// old keys can be removed.
     fn reseal(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let sealed = (self.0)(py)?;
         let work = async move {

@@ -28,7 +28,7 @@ impl Server {
 
 #[pymethods]
 impl Server {
-    /// A server by a metadata document at hand (RFC 8414), as a mapping or as JSON text.
+    /// A server from a given metadata document (RFC 8414), as a mapping or as JSON text.
     ///
     /// Untrusted metadata.issuer if the document is another issuer's, Malformed metadata.* or
     /// reply.* if it is not what RFC 8414 section 2 describes. transport="loopback_http" allows plain http
@@ -145,11 +145,11 @@ pub(crate) fn providers(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
     PyTuple::new(py, oauth_providers::names().collect::<Vec<_>>())
 }
 
-/// A server by a provider file of your own: its TOML text, or a path to it.
+/// A server from your own provider file: its TOML text, or a path to it.
 ///
 /// Otherwise as provider().
 ///
-/// A text of more than one line is the file itself. provider.data if it is not what the
+/// Text of more than one line is the file itself. provider.data if it is not what the
 /// format describes, OSError if the path cannot be read.
 #[pyfunction]
 #[pyo3(signature = (path_or_text, /, *, options = Vec::new(), loopback = None, **variables))]
@@ -190,11 +190,11 @@ fn configured(
 
 /// Fetches the metadata of an issuer (RFC 8414, OpenID Connect Discovery).
 ///
-/// prefer says whose document is asked for first, where a server has both: that of "openid" alone
-/// names the userinfo endpoint and the like. timeout is that of one request in seconds, 30 unless
-/// the network says otherwise. Untrusted metadata.issuer if the document is another issuer's, Malformed metadata.* if
-/// it is none, Denied if the server says no, Lost if no answer arrives, issuer.* for what
-/// cannot be an issuer.
+/// prefer says which document is fetched first, if a server has both: only that of "openid" names
+/// the userinfo endpoint and the like. timeout is that of one request in seconds, 30 unless the
+/// network says otherwise. Untrusted metadata.issuer if the document is another issuer's, Malformed
+/// metadata.* if it is invalid, Denied if the server refuses, Lost if no answer arrives, issuer.*
+/// for an invalid issuer.
 #[pyfunction]
 #[pyo3(signature = (issuer, *, transport = "https", prefer = "oauth", timeout = None, network = None))]
 pub(crate) fn discover(

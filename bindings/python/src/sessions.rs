@@ -26,12 +26,12 @@ use crate::{errors, runtime, value};
 
 /// The grants of a client: one for each person its store knows, and the client's own.
 ///
-/// Each costs memory only while it is used. Beyond capacity, unused ones are dropped, and read from the store when
-/// they are asked for again. reuse, lease and keep_alive (seconds) are those of client.source(). At most per_second
+/// Each costs memory only while it is used. Beyond capacity, unused ones are dropped, and read from the store when they
+/// are requested again. reuse, lease and keep_alive (seconds) are those of client.source(). At most per_second
 /// renewals begin in a second, and at most at_once are under way at the client's issuer, from the lease to the stored
-/// tokens; 0 is no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called in a thread of the
+/// tokens; 0 means no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called in a thread of the
 /// library, and so is on_authorization_ends(subject, end) once, notice seconds before a person's authorization ends,
-/// a week unless you say: only the person can extend it. Use it in a with or async with block, or end it with
+/// a week by default: only the person can extend it. Use it in a with or async with block, or end it with
 /// close().
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Sessions(Arc<Shared>);
@@ -196,8 +196,8 @@ impl Sessions {
 
     /// The source of one grant: this person's, or the client's own if subject is None.
     ///
-    /// All who get the same grant share its renewals. Nothing is read yet. scope.syntax,
-    /// resource.syntax, form.reserved_parameter for what cannot be asked for.
+    /// All callers of the same grant share its renewals. Nothing is read yet. scope.syntax,
+    /// resource.syntax, form.reserved_parameter for what cannot be requested.
     #[pyo3(signature = (subject = None, *, scope = None, resource = None, audience = None, extra = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn get(
@@ -214,7 +214,7 @@ impl Sessions {
         GrantSource::one_of(py, &self.0, id)
     }
 
-    /// How often what has happened to the grants of this process, from zero on.
+    /// How often each event has happened to the grants of this process, from zero.
     ///
     /// The names are renewed, waits, failed, suspect, ended, unsaved, stored_late,
     /// authorization_ends and lease_lost.
@@ -240,7 +240,7 @@ impl Sessions {
 
 twins! {
     impl Sessions {
-        /// Takes the tokens of a new login, and stores them in the place of what is there.
+        /// Adopts the tokens of a new login, and stores them in place of any others.
         ///
         /// stored.issuer for tokens of another server or client; the errors of the store.
         #[pyo3(signature = (subject, tokens, *, scope = None, resource = None, audience = None, extra = None))]
@@ -258,10 +258,10 @@ twins! {
             self.logging_in(py, id(py, Some(subject), request)?, tokens)
         }
 
-        /// Ends a grant: asks the server to forget the tokens (RFC 7009), and removes the record.
+        /// Ends a grant: asks the server to revoke the tokens (RFC 7009), and removes the record.
         ///
         /// A renewal under way is waited for first. If the server could not be asked, that is
-        /// raised, and the record is removed all the same. RuntimeError in a hook.
+        /// raised, and the record is removed anyway. RuntimeError in a hook.
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (subject, *, scope = None, resource = None, audience = None, extra = None))]
         fn log_out / alog_out(
@@ -287,17 +287,17 @@ twins! {
             self.listing(py, cursor)
         }
 
-        /// Renews what nobody has used for so many seconds, for refresh tokens die unused.
+        /// Renews grants that have not been used for this many seconds, because refresh tokens expire unused.
         ///
-        /// How many were renewed, and the keys of those that could not be, with the codes of their
-        /// errors. Call it now and then, from any number of workers. misuse.not_supported for a
+        /// Returns how many were renewed, and the keys of those that could not be, with the codes of their
+        /// errors. Call it regularly, from any number of workers. misuse.not_supported for a
         /// store without due().
         #[pyo3(signature = (unused, /))]
         fn renew_idle / arenew_idle(self, py, unused: f64) {
             self.renewing_idle(py, unused)
         }
 
-        /// Ends all of them in good order, as GrantSource.drain(); timeout in seconds.
+        /// Shuts all of them down gracefully, like GrantSource.drain(); timeout in seconds.
         #[pyo3(signature = (*, timeout = 10.0))]
         fn drain / adrain(self, py, timeout: f64) {
             self.draining(py, timeout)

@@ -92,16 +92,18 @@ fn environment(environ: Option<Pairs>) -> Arc<dyn Environment> {
     })
 }
 
-/// The identity of a workload, by the token that its platform gives it: in place of a client secret.
+/// The identity of a workload, by the token that its platform issues to it: in place of a client secret.
 ///
-/// platform is kubernetes, spiffe (both with the path of a file), github_actions, gitlab_ci (with the name of a
-/// variable), aws, azure or gcp. The token is read again for each request, or asked for again where a service hands it
-/// out, and must be made out to audience, which is the server's issuer unless it is given (for azure
-/// api://AzureADTokenExchange), and to nobody else. client_id says whether requests name the client too: they do for
-/// azure. With an exchange_audience the token is exchanged for the client's own tokens (RFC 8693), those of
-/// client_credentials(), and not shown in place of a secret. environ is looked into in place of os.environ. environment.missing, which names the variable;
-/// workload.setup for an unknown platform, or a path or variable that it lacks or has no use for. Errors of a request:
-/// workload.refused, workload.malformed, lost.unsent where there is no token, and those of FederatedAssertion.
+/// platform is kubernetes, spiffe (both with the path of a file), github_actions, gitlab_ci (with
+/// the name of a variable), aws, azure or gcp. The token is read again for each request, or
+/// requested again if a service issues it, and its only audience must be audience, which is by
+/// default the server's issuer (for azure api://AzureADTokenExchange). client_id says whether
+/// requests name the client too: they do for azure. With an exchange_audience the token is
+/// exchanged for the client's own tokens (RFC 8693), those of client_credentials(), and not sent in
+/// place of a secret. environ is read in place of os.environ. environment.missing, which names the
+/// variable; workload.setup for an unknown platform, or for a path or variable that is missing or
+/// not used. Errors of a request: workload.refused, workload.malformed, lost.unsent if there is no
+/// token, and those of FederatedAssertion.
 #[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
 pub(crate) struct WorkloadIdentity;
 

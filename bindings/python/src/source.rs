@@ -30,12 +30,12 @@ use crate::tokens::Tokens;
 use crate::value::Pairs;
 use crate::{errors, runtime};
 
-/// One grant, kept fresh: one token request, however many threads and tasks wait for it.
+/// One grant, kept fresh: one token request, no matter how many threads and tasks wait for it.
 ///
-/// From client.source(), client.client_credentials() or sessions.get(). A token near its
-/// end is handed out while the next is fetched in the background. Use it in a with or async with
-/// block, or end it with close(): a renewal in progress is then finished and stored before
-/// the program goes on.
+/// From client.source(), client.client_credentials() or sessions.get(). A token that is about
+/// to expire is still returned while the next is fetched in the background. Use it in a with or async with
+/// block, or end it with close(): a renewal in progress is then finished and stored before the
+/// program continues.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct GrantSource {
     us: Arc<SharedClient>,
@@ -323,7 +323,7 @@ impl GrantSource {
         Ok(self.native(py)?.key().map(str::to_owned))
     }
 
-    /// The function that is called with new tokens before anyone else sees them.
+    /// The function that is called with new tokens before any caller gets them.
     #[getter]
     fn on_tokens<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         let hook = self.kept.on_tokens.as_ref();
@@ -356,8 +356,8 @@ twins! {
         /// Fresh tokens: the current ones, or new ones.
         ///
         /// timeout is how many seconds this caller waits, forever by default: then
-        /// lost.timeout. The renewal goes on for the others and for anyone who asks next; nothing is
-        /// lost by it. Denied, with the advice "reauthorize" once the grant has ended; Lost;
+        /// lost.timeout. The renewal continues for the others and for the next caller; nothing is
+        /// lost. Denied, with the advice "reauthorize" once the grant has ended; Lost;
         /// grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens hook, which
         /// would wait for itself.
         #[blocking(refuse_in_hook)]
@@ -368,7 +368,7 @@ twins! {
 
         /// Tokens to replace those that a resource server refused.
         ///
-        /// Without a request if another caller has replaced them already. timeout and errors are
+        /// Without a request if another caller has already replaced them. timeout and errors are
         /// those of token().
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (tokens, *, timeout = None))]
@@ -376,7 +376,7 @@ twins! {
             self.renewing(py, tokens, timeout)
         }
 
-        /// Takes the tokens of a new login in place of whatever was there, and stores them.
+        /// Adopts the tokens of a new login in place of any others, and stores them.
         ///
         /// Lost and store errors if that was not done; stored.issuer for tokens of another server
         /// or client.
@@ -389,7 +389,7 @@ twins! {
         /// Shuts this source down gracefully, before the program ends.
         ///
         /// No new renewal begins, one that was sent is finished, and its tokens are stored.
-        /// The current token is handed out until it expires; after that, lost.unsent. lost.timeout if
+        /// The current token is returned until it expires; after that, lost.unsent. lost.timeout if
         /// that has not been done within timeout, in seconds. The interpreter does the same for all
         /// sources when it ends, for 5 s.
         #[pyo3(signature = (*, timeout = 10.0))]
@@ -407,7 +407,7 @@ twins! {
         /// value that json.dumps takes, sent as application/json. timeout is in seconds, for the
         /// head of the reply and again for its body. rate_limit is what to do when the API asks
         /// for a pause: "error" raises resource.rate_limited, "wait" waits for up to longest_wait
-        /// seconds, "pass" returns the reply. A status of 400 or above is no error by itself:
+        /// seconds, "pass" returns the reply. A status of 400 or above is not an error in itself:
         /// see Response.raise_for_status(). Denied, Lost and the errors of token().
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (method, url, *, headers = None, params = None,

@@ -7,7 +7,7 @@ use crate::{secret, value};
 
 /// Read the record; then send (version, record), or None.
 ///
-/// Made by hand, it is for tests of a driver of yours.
+/// Created manually, it is for tests of your own driver.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Load;
 
@@ -23,10 +23,10 @@ impl Load {
     }
 }
 
-/// Take the lease, or for 0 seconds give it back.
+/// Take the lease, or for 0 seconds release it.
 ///
-/// Then send the seconds another holds it, or None. Made by hand, it is for tests of a
-/// driver of yours.
+/// Then send the seconds another holds it, or None. Created manually, it is for tests of
+/// your own driver.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Lease(pub(crate) String, pub(crate) f64);
 
@@ -44,7 +44,7 @@ impl Lease {
         &self.0
     }
 
-    /// For so many seconds.
+    /// For this many seconds.
     #[getter]
     const fn seconds(&self) -> f64 {
         self.1
@@ -59,8 +59,8 @@ impl Lease {
 ///
 /// Version 0 is for none.
 ///
-/// due and until are Unix times in seconds or aware datetimes. Made by hand, it is for tests of a
-/// driver of yours.
+/// due and until are Unix times in seconds or aware datetimes. Created manually, it is for tests of
+/// your own driver.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Save(
     pub(crate) oauth_core::Secret<String>,
@@ -84,7 +84,7 @@ impl Save {
         Ok(Self(secret(record), version, due, until))
     }
 
-    /// What to save: a secret.
+    /// What to save; it is secret.
     #[getter]
     fn record(&self) -> &str {
         self.0.expose()
@@ -96,13 +96,13 @@ impl Save {
         self.1
     }
 
-    /// When it wants to be renewed, in UTC, for a store that can find records by that.
+    /// When it is due for renewal, in UTC, for a store that can find records by that.
     #[getter]
     fn due<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.2.map(|due| value::of_time(py, due)).transpose()
     }
 
-    /// When nobody needs it any more, in UTC, for a store that lets records end.
+    /// When the record is no longer needed, in UTC, for a store that supports expiry.
     #[getter]
     fn until<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.3.map(|until| value::of_time(py, until)).transpose()

@@ -45,7 +45,7 @@ impl Tokens {
 
 #[pymethods]
 impl Tokens {
-    /// A bearer token by itself, for sources of your own and for tests.
+    /// A bearer token without a grant, for your own sources and for tests.
     ///
     /// It belongs to no client.
     ///
@@ -83,23 +83,23 @@ impl Tokens {
         self.0.expires_in
     }
 
-    /// When the access token ends, in UTC, if the server named a lifetime: not after the authorization.
+    /// When the access token expires, in UTC, if the server named a lifetime: not after the authorization.
     #[getter]
     fn expires_at<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let end = self.0.expires_at();
         end.map(|end| value::of_time(py, end)).transpose()
     }
 
-    /// When the refresh token ends, in UTC, if nobody uses it before and the server says so.
+    /// When the refresh token expires unless it is used, in UTC, if the server states it.
     ///
-    /// draft-ietf-oauth-refresh-token-expiration. It may end earlier, at any time.
+    /// draft-ietf-oauth-refresh-token-expiration. It may be revoked earlier, at any time.
     #[getter]
     fn refresh_token_use_by<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let end = self.0.refresh_token_use_by();
         end.map(|end| value::of_time(py, end)).transpose()
     }
 
-    /// When the person's authorization ends, in UTC, whatever is renewed before, if the server says so.
+    /// When the person's authorization ends regardless of renewals, in UTC, if the server states it.
     ///
     /// Only the person can extend it.
     #[getter]
@@ -114,7 +114,7 @@ impl Tokens {
         value::of_time(py, self.0.received_at)
     }
 
-    /// What was granted: as the server said, or as was asked for where it said nothing.
+    /// The granted scope: as the server stated, or as requested if it stated none.
     ///
     /// RFC 6749 section 5.1.
     #[getter]
@@ -122,7 +122,7 @@ impl Tokens {
         PyFrozenSet::new(py, self.0.scope.iter())
     }
 
-    /// The refresh token: a new one, or on refresh the old one where the server sent none.
+    /// The refresh token: a new one, or on refresh the old one if the server sent none.
     ///
     /// RFC 6749 section 6. None if there never was one.
     #[getter]
@@ -134,7 +134,7 @@ impl Tokens {
     /// Who signed in: the verified claims of the ID token of redeem() and login(); a new dict each time.
     ///
     /// OpenID Connect Core section 2. None without the scope openid, and for tokens that
-    /// were refreshed or read from a store. People are told apart by iss and sub together.
+    /// were refreshed or read from a store. iss and sub together identify a person.
     #[getter]
     fn claims<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
         let claims = self.1.as_ref();
@@ -143,9 +143,9 @@ impl Tokens {
             .transpose()
     }
 
-    /// The ID Token as it came. What it says is in claims, once it is verified.
+    /// The ID Token as received. Its verified content is in claims.
     ///
-    /// Good for id_token_hint, and to hand on.
+    /// For use as id_token_hint, or to pass on.
     #[getter]
     fn id_token(&self) -> Option<&str> {
         self.0
@@ -162,8 +162,8 @@ impl Tokens {
 
     /// The permissions that were granted, each a dict with a type; None if the server says nothing.
     ///
-    /// RFC 9396 section 7. The server may have enriched what was asked for. Malformed, token.malformed, for
-    /// what are none.
+    /// RFC 9396 section 7. The server may have enriched what was requested. Malformed, token.malformed, if they
+    /// are invalid.
     #[getter]
     fn authorization_details<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let granted = oauth_facade::authorization_details(&self.0);
@@ -174,9 +174,9 @@ impl Tokens {
     /// Those of the wanted authorization_details that were not granted: none of this type, or one that lacks
     /// something of what RFC 9396 section 2.2 defines.
     ///
-    /// What a type defines for itself, such as an amount, is yours to compare. A login compares what it asked
-    /// for by itself: "authorization_details_missing" is in warnings. Misuse, authorization_details.malformed, for
-    /// what are no permissions; Malformed, token.malformed, for what was granted.
+    /// What a type itself defines, such as an amount, your program has to compare. A login automatically compares
+    /// what it requested: "authorization_details_missing" is in warnings. Misuse, authorization_details.malformed, for
+    /// invalid permissions; Malformed, token.malformed, for what was granted.
     #[pyo3(signature = (wanted, /))]
     fn missing_authorization_details<'py>(
         &self,
@@ -190,7 +190,7 @@ impl Tokens {
         value::of_json(py, &missing)
     }
 
-    /// What was odd about the reply, as stable names such as "malformed_expires_in".
+    /// Flaws of the reply, as stable names such as "malformed_expires_in".
     #[getter]
     fn warnings<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, pyo3::types::PyTuple>> {
         let codes = self
@@ -213,7 +213,7 @@ impl Tokens {
         self.0.client_id()
     }
 
-    /// Everything needed to go on after a restart. Store it where secrets belong.
+    /// Everything needed to continue after a restart. Store it like any secret.
     fn serialize(&self) -> String {
         self.0.to_json().expose().clone()
     }

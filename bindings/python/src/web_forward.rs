@@ -129,8 +129,8 @@ impl Streamed {
 
 twins! {
     impl Forward {
-        /// Passes it on with this body, once: a Streamed; a Reply where the tokens of the session have expired (401), the body
-        /// is larger than limit (413), or the API cannot be reached (502).
+        /// Passes it on with this body, once: a Streamed; a Reply if the tokens of the session have
+        /// expired (401), the body is larger than limit (413), or the API cannot be reached (502).
         ///
         /// misuse.over the second time.
         #[pyo3(signature = (body, /))]

@@ -15,20 +15,21 @@ use crate::text::text;
 use crate::value::Pairs;
 use crate::{errors, runtime};
 
-/// Who people sign in with: a client that is registered there, or a function that gives it.
+/// The provider that people sign in with: a client that is registered there, or a function that returns it.
 ///
-/// Such a function is called once somebody signs in, in a thread of its own, and may ask the provider for its metadata.
-/// What it fails with is remembered for 5 seconds: sign-ins are 503 meanwhile, and every other page is there. A person
-/// waits for 10 seconds at most.
+/// Such a function is called once somebody signs in, in a thread of its own, and may ask the
+/// provider for its metadata. Its failure is remembered for 5 seconds: sign-ins are answered 503
+/// meanwhile, and every other page works. A person waits for 10 seconds at most.
 ///
-/// id names it in URLs and sessions: letters, digits, - and _. title is what people call it where they choose, the id
-/// unless it is given. scope has to contain openid. extra are more parameters of the authorization request. callback is
-/// where the provider sends people back to, a path below the site's root; unless it is given {prefix}/callback, and
-/// {prefix}/callback/{id} where there are several providers. With callback_mode "form_post" they come back with a
-/// form, which browsers post over https alone. tenant is whose people sign in there, where a site has tenants.
+/// id names it in URLs and sessions: letters, digits, - and _. title is its name on the page where
+/// people choose, by default the id. scope has to contain openid. extra are more parameters of the
+/// authorization request. callback is where the provider sends people back to, a path below the
+/// site's root; unless it is given {prefix}/callback, and {prefix}/callback/{id} if there are
+/// several providers. With callback_mode "form_post" they return with a form, which browsers post
+/// only over https. tenant is the tenant whose people sign in there, if a site has tenants.
 ///
 /// A session is checked against the client that began it: its issuer and its client id. registered is that pair, for a
-/// client that a function gives; without it a session under this id passes until the client is known.
+/// client that a function returns; without it a session under this id is accepted until the client is known.
 #[pyclass(frozen, module = "oauth_core.web")]
 pub(crate) struct Provider {
     pub(crate) provider: oauth_web::Provider,
@@ -119,7 +120,7 @@ impl Provider {
         &self.provider.id
     }
 
-    /// The client that is registered there; None as long as nobody has needed it, where a function gives it.
+    /// The client that is registered there; None until it was first needed, if a function returns it.
     #[getter]
     fn client(&self, py: Python<'_>) -> Option<Py<Client>> {
         self.client.get(py).map(|client| client.clone_ref(py))

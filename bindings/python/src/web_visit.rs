@@ -223,11 +223,12 @@ fn host_outcome(
 
 twins! {
     impl Visit {
-        /// Goes on until it ends, or halts with an Identity or a ProviderQuery.
+        /// Continues until it ends, or halts with an Identity or a ProviderQuery.
         ///
-        /// After an Identity local is what the application adds to the session, as json.dumps takes it, or refused the
-        /// reason why it does not let the person in, which the person sees. After a ProviderQuery provider is the one that is asked
-        /// for; local={} says that there is none. misuse.* for what a host does wrong.
+        /// After an Identity local is what the application adds to the session, as json.dumps takes
+        /// it, or refused the reason why it does not let the person in, which the person sees.
+        /// After a ProviderQuery provider is the requested one; local={} says that there is none.
+        /// misuse.* for errors of the host.
         #[pyo3(signature = (local = None, *, refused = None, provider = None))]
         fn resume / aresume(self, py, local: Option<&Bound<'_, PyAny>>, #[pyo3(from_py_with = text)] refused: Option<String>, provider: Option<&Bound<'_, Provider>>) {
             self.resuming(host_outcome(py, local, refused, provider)?)

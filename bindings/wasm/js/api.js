@@ -50,7 +50,7 @@ export async function call({ wasm, api, source, config }, input, init) {
       }
     }
   } finally {
-    // Those who wait behind it go on.
+    // Those that wait after it continue.
     rules.free()
     if (!isOver) reply?.body?.cancel().catch(() => {})
   }

@@ -57,7 +57,7 @@ async function send(exchange, step, observe, signal) {
 }
 
 /**
- * Why no reply came, as far as a page may know: a browser tells the reason to the person alone. Some
+ * Why no reply came, as far as a page may know: a browser shows the reason only to the person. Some
  * servers let a page read what they grant and not what they refuse, so a refusal looks the same.
  */
 export function reasonOf(error, method) {

@@ -1,9 +1,9 @@
-// A token that a person made by hand, and pasted.
+// A token that a user created manually, and pasted.
 
 import { call } from './api.js'
 import { ready } from './wasm.js'
 
-/** A source of this one token: it is kept in memory alone, and never renewed. */
+/** A source of this one token: it is kept only in memory, and never renewed. */
 export const fixedToken = (token, { origins = [], expiresAt, ...config } = {}) =>
   new FixedToken(token, origins, expiresAt, config)
 
@@ -21,7 +21,7 @@ class FixedToken {
         tokens.checkFixed(Date.now() / 1000, isRefused)
         return tokens
       }
-      // Nothing is forgotten: there is no other.
+      // Nothing is forgotten, because there is no other.
       const source = { token: () => checked(false), renew: () => checked(true), refuse() {} }
       const api = new wasm.Api([...origins].map(String), Boolean(config.loopback))
       return { wasm, api, source, config }
@@ -30,7 +30,7 @@ class FixedToken {
     this.#context = () => (context ??= prepared())
   }
 
-  /** The token, unless it is over. */
+  /** The token, unless it has expired. */
   async token() {
     const { source } = await this.#context()
     return source.token().accessToken

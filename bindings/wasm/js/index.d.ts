@@ -6,10 +6,10 @@ import type {
 export type { Advice, DeniedCode, ErrorCode, LostCode, MalformedCode, MisuseCode, UntrustedCode }
 
 /**
- * What to do where an API asks for a pause: a 429, or a 503 that names one. `error`: reject with
+ * What to do if an API asks for a pause: a 429, or a 503 that names one. `error`: reject with
  * `DeniedError` `resource.rate_limited`, whose `retryAfter` are the seconds; while the pause lasts, other
- * requests are rejected unsent. `wait`: wait and send again, in the order of asking, and reject where that
- * would take too long. `pass`: hand the reply back as it is, and hold nobody back.
+ * requests are rejected unsent. `wait`: wait and send again, in the order of the calls, and reject if that would
+ * take too long. `pass`: return the reply unchanged, and delay no other request.
  */
 export type RateLimit = 'error' | 'wait' | 'pass'
 
@@ -17,7 +17,7 @@ export type RateLimit = 'error' | 'wait' | 'pass'
 export interface LimitOptions {
   /** `error` by default. */
   rateLimit?: RateLimit
-  /** How long all pauses of a request may take together, for `wait`. By default 300 000 milliseconds. */
+  /** How long all pauses of a request may take in total, for `wait`. By default 300 000 milliseconds. */
   longestWaitMs?: number
 }
 
@@ -32,7 +32,7 @@ export interface Config extends LimitOptions {
   variables?: Record<string, string>
   /** The preset's options. */
   options?: string[]
-  /** The server's issuer, where there is no preset; its metadata is fetched. */
+  /** The server's issuer, if there is no preset; its metadata is fetched. */
   issuer?: string
   /** The metadata document (RFC 8414), so that nothing is fetched. */
   metadata?: Record<string, unknown>
@@ -44,39 +44,39 @@ export interface Config extends LimitOptions {
   clientId: string
   /** Exactly as registered, and of the page's own origin. The page there calls `handleCallback`. */
   redirectUri: string
-  /** The resources that tokens are for, as absolute URIs (RFC 8707): asked for at sign-in and with each renewal. */
+  /** The resources that tokens are for, as absolute URIs (RFC 8707): requested at sign-in and with each renewal. */
   resource?: string[]
-  /** The audiences, as some servers name it, likewise. */
+  /** The audiences, as some servers call them, requested in the same way. */
   audience?: string[]
   /** Parameters for the token endpoint that the provider documents. A page can keep nothing secret. */
   tokenExtra?: Record<string, string | string[]>
   /**
-   * What the answer brings. With `code id_token`, an ID token beside the code is verified before the code is
+   * What the response contains. With `code id_token`, an ID token returned with the code is verified before the code is
    * sent (OpenID Connect Core section 3.3). By default `code`.
    */
   responseType?: 'code' | 'code id_token'
   /**
-   * Where the answer stands in the redirect URI: in the query, or behind the `#`, which reaches no server. By
-   * default in the query, or behind the `#` if an ID token is in it. With `jwt` and its likes it is signed (JARM).
+   * Where the response is in the redirect URI: in the query, or after the `#`, which is not sent to any server. By
+   * default in the query, or after the `#` if it contains an ID token. With `jwt` and its variants it is signed (JARM).
    */
   responseMode?: 'query' | 'fragment' | 'jwt' | 'query.jwt' | 'fragment.jwt'
   /**
-   * Binds tokens to a key (RFC 9449), so that whoever copies them has nothing. `true` makes one that WebCrypto keeps to
-   * itself, in IndexedDB, for all tabs of this client; a pair of the page's own signs by ECDSA over P-256. An API at
-   * another origin has to allow the header `DPoP`, and to show `DPoP-Nonce` and `WWW-Authenticate` (CORS).
+   * Binds tokens to a key (RFC 9449), so that copies of them are useless. `true` creates one that cannot be exported
+   * from WebCrypto, in IndexedDB, for all tabs of this client; a key pair of the page's own signs by ECDSA over P-256.
+   * An API at another origin has to allow the header `DPoP`, and to expose `DPoP-Nonce` and `WWW-Authenticate` (CORS).
    */
   dpop?: boolean | CryptoKeyPair
   /**
-   * Rules that the client keeps to: what they forbid is refused with `profile.forbidden`, which names the clause. A page
-   * keeps to none of FAPI 2.0: those want a client that proves who it is by a key that the server knows (section
-   * 5.3.3.1), and nothing in a page is hidden from whoever opens it. They are refused before anything is sent.
+   * Rules that the client keeps to: what they forbid is refused with `profile.forbidden`, which names the clause. A
+   * page cannot use those of FAPI 2.0: they require a client that authenticates with a key that the server knows
+   * (section 5.3.3.1), and nothing in a page is hidden from its visitors. They are refused before anything is sent.
    */
   profile?: 'oauth21' | 'strict'
-  /** The origins that tokens may be sent to. By default those of the preset, or else the page's own. */
+  /** The origins that tokens may be sent to. By default those of the preset, or otherwise the page's own. */
   api?: string[]
   /**
-   * Where tokens are kept. By default in memory alone; `session` survives a reload of the tab; a storage
-   * of your own is for workers and extensions, which have none. Whoever can read it has the tokens.
+   * Where tokens are kept. By default only in memory; `session` survives a reload of the tab; your own storage
+   * is for workers and extensions, which have none. Anything that can read it has the tokens.
    */
   storage?: 'memory' | 'session' | TokenStorage
   /** Whether tabs share the session and its refresh. On by default. */
@@ -85,7 +85,7 @@ export interface Config extends LimitOptions {
   timeoutMs?: number
   /** Called with the milliseconds of each pause before it is waited for: the place to show progress. */
   onWait?: (ms: number) => void
-  /** Hears of every step as it happens, without any secret. */
+  /** Called with every step as it happens, without any secret. */
   observe?: (event: Observed) => void
   /** Where the WebAssembly module is, if not beside the package. */
   wasm?: string | URL | BufferSource | WebAssembly.Module
@@ -93,7 +93,7 @@ export interface Config extends LimitOptions {
   clientSecret?: never
 }
 
-/** What a session is kept in: `localStorage` is one, and so is whatever answers with promises. */
+/** What a session is kept in: `localStorage` is one, and so is any object of this shape that returns promises. */
 export interface TokenStorage {
   getItem(key: string): string | null | undefined | Promise<string | null | undefined>
   setItem(key: string, value: string): void | Promise<void>
@@ -108,20 +108,20 @@ export interface SignInOptions extends Omit<
   /** `redirect` leaves the page; `popup` must be called from a click. */
   mode?: 'redirect' | 'popup'
   /**
-   * Where the person goes on afterwards, handed back as `session.returnTo`: a path of this origin,
+   * Where the user continues afterwards, returned as `session.returnTo`: a path of this origin,
    * or a URL of it; anything else is refused with `return_target.refused`.
    */
   returnTo?: string
   /**
-   * Of a `stepUp`: the session whose token was not enough. What was granted is asked for again, and a wish that its
-   * login was made for already is not asked twice (`step_up.repeated`).
+   * For a `stepUp`: the session whose token was not enough. What was granted is requested again, and a requirement that
+   * its login was already made for is not requested twice (`step_up.repeated`).
    */
   session?: Session
   /** Gives up; a popup is closed. */
   signal?: AbortSignal
 }
 
-/** What an observer hears. Values are shown where they give nothing away, and are `[redacted]` else. */
+/** What an observer receives. Values are shown if they reveal nothing, and are `[redacted]` otherwise. */
 export type Observed =
   | { kind: 'authorize' | 'callback'; url: string; parameters: Record<string, string> }
   | { kind: 'request'; method: string; url: string; parameters: Record<string, string> }
@@ -134,20 +134,20 @@ export type Observed =
   | { kind: 'end' }
 
 /**
- * What the reply of an API wants of the person (RFC 9470), for `signIn` as `stepUp`, with the `session` whose token was
- * not enough: another login, or a wider scope; `undefined` if no other login would help. The reply has to let the page
+ * What the reply of an API requires of the person (RFC 9470), for `signIn` as `stepUp`, with the `session` whose token
+ * was not enough: another login, or more scope; `undefined` if no other login would help. The reply has to let the page
  * read its `WWW-Authenticate` (CORS).
  */
 export function stepUp(response: Pick<Response, 'status' | 'headers'>): Promise<Record<string, unknown> | undefined>
 
-/** By popup, the session; by redirect, the page leaves and this never settles. */
+/** With a popup, returns the session; with a redirect, the browser leaves the page and this never settles. */
 export function signIn(config: Config, options?: SignInOptions): Promise<Session>
 
 /**
- * On the page of the redirect URI: redeems the callback, cleans the address, gives the session. In a
- * popup, hands the callback to the opener and gives `null`. Without a callback, does `restore`: one
- * is there if the path is the redirect URI's and the query holds `state` and `code` or `error`.
- * Called again, at once or later, it gives the same session.
+ * On the page of the redirect URI: redeems the callback, cleans the address bar, returns the session. In a popup,
+ * passes the callback to the opener and returns `null`. Without a callback, does `restore`: a URL is a callback if its
+ * path is the redirect URI's and its query contains `state` and `code` or `error`. Called again, immediately or later,
+ * it returns the same session.
  */
 export function handleCallback(config: Config): Promise<Session | null>
 
@@ -192,47 +192,51 @@ export const providers: readonly string[]
 export class Session {
   private constructor()
   readonly signedIn: boolean
-  /** What was granted. */
+  /** The granted scope. */
   readonly scope: string
-  /** The permissions that were granted (RFC 9396 section 7), if the server says: `MalformedError` `token.malformed` for what are none. */
+  /**
+   * The permissions that were granted (RFC 9396 section 7), if the server says: `MalformedError` `token.malformed` if
+   * they are invalid.
+   */
   readonly authorizationDetails: Record<string, unknown>[] | undefined
   /**
    * Those of the wanted permissions that were not granted, as far as RFC 9396 section 2.2 defines them: what a type
-   * defines for itself, such as an amount, is the page's to compare. `MisuseError`
-   * `authorization_details.malformed` for what are no permissions.
+   * itself defines, such as an amount, the page has to compare. `MisuseError` `authorization_details.malformed` for
+   * invalid permissions.
    */
   missingAuthorizationDetails(wanted: readonly Record<string, unknown>[]): Record<string, unknown>[]
-  /** When the access token ends, if the server said. */
+  /** When the access token expires, if the server states it. */
   readonly expiresAt: Date | undefined
-  /** What `signIn` was given as `returnTo`. */
+  /** The `returnTo` that was passed to `signIn`. */
   readonly returnTo: string | undefined
-  /** Calls `listener` after every change; gives what ends that. May be passed on by itself. */
+  /** Calls `listener` after every change; returns a function that ends this. May be passed on as a plain function. */
   readonly subscribe: (listener: (change: Change) => void) => () => void
   /** The same object until something changes, for React's `useSyncExternalStore`. */
   readonly getSnapshot: () => Snapshot
   /**
    * Who signed in on this page: the verified claims of the ID token (OpenID Connect Core section 2). `undefined`
-   * without the scope `openid`, and in sessions that another tab or an earlier page began. People are told apart
-   * by `iss` and `sub` together.
+   * without the scope `openid`, and in sessions that another tab or an earlier page began. `iss` and `sub` together
+   * identify a person.
    */
   readonly claims: Readonly<Record<string, unknown>> | undefined
-  /** The ID token as it came. What it says is in `claims`, once it is verified. */
+  /** The ID token as received. Its verified content is in `claims`. */
   readonly idToken: string | undefined
   /**
-   * What the server tells of the person (OpenID Connect Core section 5.3): `UntrustedError` `userinfo.subject` if it
-   * tells of somebody else. Other errors: `endpoint.missing`, `userinfo.malformed`, `denied.*`, `lost.*`; a `TypeError`
+   * What the server says about the person (OpenID Connect Core section 5.3): `UntrustedError` `userinfo.subject` if it is
+   * about somebody else. Other errors: `endpoint.missing`, `userinfo.malformed`, `denied.*`, `lost.*`; a `TypeError`
    * for a session without an ID token.
    */
   userinfo(): Promise<Readonly<Record<string, unknown>>>
   /**
-   * Where to send the person to be signed out at the server, too (OpenID Connect RP-Initiated Logout 1.0): ask before
-   * {@link Session.signOut}, then assign it to `location`. The ID token stands in it, as the standard wants it.
+   * The URL to send the user to in order to be signed out at the server, too (OpenID Connect RP-Initiated Logout 1.0):
+   * call it before {@link Session.signOut}, then assign it to `location`. It contains the ID token, as the standard
+   * recommends.
    * `endpoint.missing` if the server has no such page.
    */
   endSessionUrl(options?: { postLogoutRedirectUri?: string | URL | undefined, state?: string | undefined }): URL
   /**
-   * An access token that is fresh, as far as can be known. A caller that leaves, by its `signal` or with
-   * `LostError` `lost.timeout` after its `timeoutMs`, stops no renewal, and what that brings is kept.
+   * An access token that is fresh, as far as is known. A caller that leaves, by its `signal` or with
+   * `LostError` `lost.timeout` after its `timeoutMs`, does not stop the renewal, and its result is kept.
    */
   token(options?: CallOptions): Promise<string>
   /**
@@ -240,7 +244,7 @@ export class Session {
    * after a pause that the API asks for, if the body can be sent again.
    */
   fetch(input: RequestInfo | URL, init?: ApiRequestInit): Promise<Response>
-  /** Asks the server to forget the tokens; they are gone from every tab in any case. */
+  /** Asks the server to revoke the tokens; they are removed from every tab in any case. */
   revoke(): Promise<void>
   /** Ends the session in every tab, and at the server if it can be asked and answers. */
   signOut(): Promise<void>
@@ -249,36 +253,36 @@ export class Session {
 export interface FixedTokenOptions extends LimitOptions, Pick<Config, 'observe' | 'onWait' | 'wasm'> {
   /** Where the token may be sent: any URL of each origin. */
   origins: Iterable<string | URL>
-  /** When it is known to end: afterwards callers get `grant.expired`, and nothing is sent. */
+  /** When it expires, if known: afterwards callers get `grant.expired`, and nothing is sent. */
   expiresAt?: Date
   /** For tests: lets the origins be plain http on a loopback address. */
   loopback?: boolean
 }
 
-/** One token that no grant brought. */
+/** A single token that came from no grant. */
 export interface FixedToken {
-  /** The token; `grant.expired` after its end. */
+  /** The token; `grant.expired` after its expiry. */
   token(): Promise<string>
-  /** As `Session.fetch`; a 401 about the token rejects with `grant.revoked`, for nothing renews it. */
+  /** Like `Session.fetch`; a 401 about the token rejects with `grant.revoked`, because it cannot be renewed. */
   fetch(input: RequestInfo | URL, init?: ApiRequestInit): Promise<Response>
 }
 
-/** A token that a person made by hand, in a provider's console, and pasted. It is kept in memory alone. */
+/** A token that a user created manually, in a provider's console, and pasted. It is kept only in memory. */
 export function fixedToken(token: string, options: FixedTokenOptions): FixedToken
 
 /** Anything that goes wrong between this page and an authorization server. */
 export class OAuthError extends Error {
   /** Stable, and the same in every language, such as `callback.state`. */
   readonly code: ErrorCode
-  /** Whose fault it was. */
+  /** Which party was at fault. */
   readonly kind: 'denied' | 'malformed' | 'untrusted' | 'lost' | 'misuse'
   readonly advice: Advice
   /**
-   * Seconds to wait before asking again: the pause that the server named, or what is left of the one that is
-   * kept after failures.
+   * Seconds to wait before asking again: the pause that the server named, or the rest of the backoff after
+   * failures.
    */
   readonly retryAfter: number | undefined
-  /** Whether it is the error of the last attempt, told without another one. */
+  /** Whether it is the error of the last attempt, reported again without another one. */
   readonly repeated: boolean
   readonly endpoint: string | undefined
   /** The HTTP status, `error` and `error_description` of a refusal. */

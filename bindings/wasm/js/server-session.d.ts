@@ -1,6 +1,6 @@
 // Who is signed in at the server that a page comes from.
 
-/** What the server says of somebody: `sub`, and the claims that its sessions keep. */
+/** What the server says about a person: `sub`, and the claims that its sessions keep. */
 export interface ServerUser {
   readonly sub: string
   readonly name?: string
@@ -14,7 +14,7 @@ export interface ServerSessionState {
   readonly isLoading: boolean
   /** Who is signed in. */
   readonly user: ServerUser | undefined
-  /** With whom. */
+  /** The provider. */
   readonly provider: string | undefined
   /** When the session ends. */
   readonly until: Date | undefined
@@ -23,17 +23,17 @@ export interface ServerSessionState {
 }
 
 export interface SignInOptions {
-  /** Where to come back to: this page unless set. */
+  /** Where to return to: this page unless set. */
   returnTo?: string
-  /** With whom, where there are several. */
+  /** Which provider, if there are several. */
   provider?: string
   loginHint?: string
 }
 
 export interface ServerSessionActions {
-  /** Leads to the login, and back. */
+  /** Navigates to the login, and back. */
   signIn(options?: SignInOptions): void
-  /** Signs out, here and at the provider, and leads to `returnTo`, the home page unless set. */
+  /** Signs out, here and at the provider, and navigates to `returnTo`, the home page unless set. */
   signOut(options?: { returnTo?: string }): void
   /** `fetch` of the page's own origin, with the header `X-CSRF-Protection`. After a 401 nobody is signed in. */
   fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>

@@ -15,7 +15,7 @@ const KEPT = 'oauth-core:session:'
 /** A record that was removed, as the keeper knows it. */
 const REMOVED = ''
 
-/** The tokens of a session, for this package alone. */
+/** The tokens of a session, for this package only. */
 export let tokensOf
 
 /** The tokens of one sign-in. Made by `signIn`, `handleCallback` and `restore`. */
@@ -109,7 +109,7 @@ export class Session {
     return end === undefined ? undefined : new Date(end * 1000)
   }
 
-  /** Who signed in here: the verified claims of the ID token. Another tab and a later page know the tokens alone. */
+  /** Who signed in here: the verified claims of the ID token. Another tab and a later page know only the tokens. */
   get claims() {
     const { claims } = this.#context
     return claims === undefined ? undefined : JSON.parse(claims)
@@ -120,7 +120,7 @@ export class Session {
     return this.#live().idToken
   }
 
-  /** What the server tells of the person, compared with the ID token. */
+  /** What the server says about the person, compared with the ID token. */
   async userinfo() {
     const { client, config } = this.#context
     const subject = this.claims?.sub ?? (await import('./subject.js')).subjectOf(this.#live().idToken)
@@ -174,7 +174,7 @@ export class Session {
     }
   }
 
-  /** Tokens that are good now, and not those that were `refused`. */
+  /** Tokens that are valid now, and not those that were `refused`. */
   async #ask(refused) {
     this.#live()
     // The keeper takes what it is given.
@@ -225,7 +225,7 @@ export class Session {
       await keep(keeper, store, this.#context.config)
     } catch (error) {
       if (isOut()) throw this.#context.wasm.signedOutError()
-      // The grant is gone: asking again with the same token would only be refused again.
+      // The grant has ended: asking again with the same token would only be refused again.
       if (error instanceof DeniedError && error.advice === 'reauthorize') await this.#forget()
       throw error
     } finally {

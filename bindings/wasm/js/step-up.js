@@ -1,8 +1,8 @@
-// What an API wants of the person before it lets a request through (RFC 9470).
+// What an API requires of the person before it lets a request through (RFC 9470).
 
 import { ready } from './wasm.js'
 
-/** What the reply of an API wants of the person, for `signIn`; `undefined` if no other login would help. */
+/** What the reply of an API requires of the person, for `signIn`; `undefined` if no other login would help. */
 export async function stepUp({ status, headers }) {
   const wasm = await ready()
   const field = headers.get('www-authenticate')

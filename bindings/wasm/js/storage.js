@@ -4,7 +4,7 @@ import { setupError } from './errors.js'
 
 const NEEDED = ['getItem', 'setItem', 'removeItem']
 
-/** What has these three, whose answers may be promises; nothing for memory alone. */
+/** What has these three, whose answers may be promises; nothing for memory only. */
 export function storageOf({ storage = 'memory' }) {
   if (storage === 'memory') return undefined
   if (storage === 'session') {

@@ -1,4 +1,4 @@
-// Who signed in, where a page knows the tokens alone.
+// Who signed in, when a page knows only the tokens.
 
 /** Whom an ID token names that this page, or another tab of it, has verified at the sign-in. */
 export function subjectOf(idToken) {

@@ -81,7 +81,7 @@ export class Tabs {
     this.#post({ type: 'out', sid })
   }
 
-  /** Leaves for good. */
+  /** Leaves permanently. */
   close() {
     this.release()
     this.#leave()

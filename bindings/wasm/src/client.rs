@@ -139,7 +139,7 @@ pub fn check_return_target(target: &str, origin: &str) -> Result<(), JsValue> {
         .map_err(fail)
 }
 
-/// What a reply of an API wants of the person, as JSON; `js/step-up.js` reads it.
+/// What a reply of an API requires of the person, as JSON; `js/step-up.js` reads it.
 #[wasm_bindgen(js_name = stepUp)]
 pub fn step_up(status: u16, challenges: Vec<String>) -> Result<Option<String>, JsValue> {
     oauth_facade::step_up(status, &challenges).map_err(fail)

@@ -19,7 +19,7 @@ const SECRETS = ['OAUTH_CLIENT_SECRET']
 
 const ON_THIS_MACHINE = "OAUTH_TRANSPORT=loopback_http, or transport: 'loopback_http', is for tests on this machine"
 
-/** The key for tests, which everybody has: no site that others could reach takes it. */
+/** The key for tests, which is public: a site that others could reach refuses it. */
 const TESTING = 'testing'
 
 const setup = (what) => lift(new Error(native.webSetupError(what)))
@@ -33,7 +33,7 @@ function read(variable, what, call) {
   }
 }
 
-/** The settings of the client, with all that is missing named at once: the client's own variables and the site's. */
+/** The settings of the client. One error names all missing variables, the client's own and the site's. */
 function clientSettings(variables) {
   // An empty secret is one that was left out, such as in a file that nobody has filled in.
   const missing = [...NEEDED.filter((name) => !variables[name]), ...SECRETS.filter((name) => variables[name] === '')]
@@ -58,7 +58,7 @@ function transportOf({ OAUTH_TRANSPORT: given }) {
   return given
 }
 
-/** Options of a site out of environment variables; what is missing is named at once. */
+/** Options of a site from environment variables; everything that is missing is named in one error. */
 function fromEnvironment({ env, clientOptions = {}, ...options }) {
   const variables = variablesOf(env ?? environment())
   const transport = options.transport ?? transportOf(variables)

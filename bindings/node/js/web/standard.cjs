@@ -34,7 +34,7 @@ async function handle(site, request, options) {
   return reply ? responseOf(reply) : { user }
 }
 
-/** The site's own pages alone. */
+/** Only the site's own pages. */
 async function page(site, given) {
   // Loaders and actions are called with it inside.
   const outcome = await handle(site, isRequest(given) ? given : given?.request)

@@ -99,7 +99,7 @@ function refused(user) {
   return user
 }
 
-/** What `admit` gives to keep somebody out; the reason is shown to them. */
+/** What `admit` returns to keep somebody out; the reason is shown to them. */
 class Refuse {
   constructor(reason = '') {
     this.reason = String(reason)

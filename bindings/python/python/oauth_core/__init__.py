@@ -4,9 +4,9 @@
     source = client.client_credentials(scope="studies:read")
     source.get("https://api.use2.usertesting.com/api/v2/sessionResults/?testId=1").json()
 
-Everything that waits has two names: ``token()`` blocks (without Python's lock), ``atoken()`` is its
-coroutine for asyncio. ``drive`` runs the same conversations over an HTTP client of yours; ``httpx``,
-``httpx2``, ``requests`` and ``aiohttp`` are plug-ins, imported only by whoever names them.
+Everything that waits has two names: ``token()`` blocks (with Python's lock released), ``atoken()`` is its
+coroutine for asyncio. ``drive`` runs the same conversations over your own HTTP client; ``httpx``,
+``httpx2``, ``requests`` and ``aiohttp`` are plug-ins, imported only if named.
 """
 
 from ._client import Client

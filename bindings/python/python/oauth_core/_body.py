@@ -1,6 +1,6 @@
 """Reads the body of a reply over any HTTP client, limited in size even if it is compressed.
 
-A few kilobytes of a compressed reply can stand for gigabytes. Clients such as httpx unpack a piece
+A few kilobytes of a compressed reply can expand to gigabytes. Clients such as httpx unpack a piece
 as it arrives, whole, before anyone can count what comes out; so pieces are taken as they are on the
 wire, and unpacked here.
 """

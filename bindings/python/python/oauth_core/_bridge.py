@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 async def wait(start: Callable[[], tuple[Any, Future[Any] | None]]) -> Any:
-    """Begins native work and awaits it, unless it completes at once."""
+    """Begins native work and awaits it, unless it completes immediately."""
     answer, future = start()
     return answer if future is None else await future
 
@@ -25,7 +25,7 @@ def complete(future: Future[Any], answer: Any, error: BaseException | None) -> N
 
 
 def settled(given: Any) -> Any:
-    """What a function of the caller's gives. A coroutine is run to its end, in a loop of its own."""
+    """What a function of the caller returns. A coroutine is run to its end, in its own loop."""
     if not hasattr(given, "__await__"):
         return given
     import asyncio

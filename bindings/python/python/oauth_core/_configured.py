@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 
 
 class Configured:
-    """The constructors of a client that somebody else has configured."""
+    """The constructors of a client that is configured outside the program."""
 
     __slots__ = ()
 
     @classmethod
     def from_env(cls, *, environ: Environ = None, transport: Transport = "https", **options: Any) -> Self:
-        """A client out of environment variables, and nothing in the code.
+        """A client from environment variables, with no settings in the code.
 
         ``OAUTH_ISSUER``, or ``OAUTH_PROVIDER`` for a preset (with ``OAUTH_PROVIDER_TENANT`` and the like for its
-        variables); ``OAUTH_CLIENT_ID``; ``OAUTH_REDIRECT_URIS``, with spaces between them. At most one of
+        variables); ``OAUTH_CLIENT_ID``; ``OAUTH_REDIRECT_URIS``, separated by spaces. At most one of
         ``OAUTH_CLIENT_SECRET``, ``OAUTH_CLIENT_SECRET_FILE``, ``OAUTH_CLIENT_KEY_FILE`` (whose name is
-        ``OAUTH_CLIENT_KEY_ID``), ``OAUTH_ASSERTION_FILE`` and ``OAUTH_WORKLOAD``, a platform of
-        ``WorkloadIdentity`` with ``OAUTH_WORKLOAD_FILE`` or ``OAUTH_WORKLOAD_VARIABLE`` where it needs one; the last
-        two for ``OAUTH_ASSERTION_AUDIENCE``, if not for the issuer. A platform's token is exchanged for the client's
-        own (RFC 8693) with ``OAUTH_EXCHANGE_AUDIENCE``. Or ``OAUTH_CLIENT_FILE``, the path of a client
-        file, and no other. A variable that is empty is not set.
+        ``OAUTH_CLIENT_KEY_ID``), ``OAUTH_ASSERTION_FILE`` and ``OAUTH_WORKLOAD``, a platform of ``WorkloadIdentity``
+        with ``OAUTH_WORKLOAD_FILE`` or ``OAUTH_WORKLOAD_VARIABLE`` if it needs one; the last two with the audience
+        ``OAUTH_ASSERTION_AUDIENCE``, by default the issuer. A platform's token is exchanged for the client's own (RFC
+        8693) with ``OAUTH_EXCHANGE_AUDIENCE``. Or ``OAUTH_CLIENT_FILE``, the path of a client file, and no other. An
+        empty variable counts as not set.
 
-        The metadata of an issuer are fetched. ``environ`` is looked into in place of ``os.environ``, and ``options``
+        The metadata of an issuer is fetched. ``environ`` is read in place of ``os.environ``, and ``options``
         are those of ``Client``. ``environment.missing`` and ``environment.conflict`` name the variables and never
         their values; ``client_file.*``, ``provider.*``, ``workload.setup``, ``client_file.unreadable``, and those of
         ``discover``.
@@ -55,7 +55,7 @@ class Configured:
     def from_file(
         cls, path: Place, /, *, environ: Environ = None, transport: Transport = "https", **options: Any
     ) -> Self:
-        """A client out of a client file: Google's, Microsoft Entra's, or a plain one.
+        """A client from a client file: Google's, Microsoft Entra's, or a plain one.
 
         Google's ``client_secret.json``, service account and workload identity federation (``external_account``)
         and Microsoft Entra's credentials are recognised by their members. A plain one is a JSON object with
@@ -79,7 +79,7 @@ class Configured:
     def from_json(
         cls, text: str, /, *, environ: Environ = None, transport: Transport = "https", **options: Any
     ) -> Self:
-        """A client out of the text of a client file, such as a secret manager has it; as ``from_file``."""
+        """A client from the text of a client file, such as from a secret manager; like ``from_file``."""
         return cls._configured(ClientSettings.from_json(text, environ), transport, options)
 
     @classmethod

@@ -9,8 +9,8 @@ from ._native import Exchanges as NativeExchanges
 class Exchanges(NativeExchanges, ExchangeOperations):
     """The calls of a client without any transport, each as an Exchange.
 
-    ``moment``, in each of them, is for tests and replays: a callable that gives the Unix time in seconds
-    and 32 random bytes of each step.
+    ``moment``, in each of them, is for tests and replays: a callable that returns the Unix time in seconds and
+    32 random bytes for each step.
     """
 
     __slots__ = ()

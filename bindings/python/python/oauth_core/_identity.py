@@ -20,12 +20,12 @@ def identity_assertion_grant(
 ) -> Tokens:
     """Tokens of the server of ``client`` for somebody who has signed in at the identity provider.
 
-    ``tokens`` are those of that sign-in, with its ID token. The identity provider gives an assertion for the
-    other server, which gives tokens for it (draft-ietf-oauth-identity-assertion-authz-grant). Both are configured
-    by the organisation, and never taken from what a resource says. Call it again for new tokens: an assertion is
-    good once. ``scope`` and ``resource`` are those of the other server.
+    ``tokens`` are those of that sign-in, with its ID token. The identity provider issues an assertion for the
+    other server, which issues tokens for it (draft-ietf-oauth-identity-assertion-authz-grant). Both are configured
+    by the organisation, and never taken from a resource. Call it again for new tokens: an assertion can be used once.
+    ``scope`` and ``resource`` are those of the other server.
 
-    ``identity_assertion.no_id_token`` if there is none; ``jwt.expired`` if it has ended: refresh the sign-in first. A
+    ``identity_assertion.no_id_token`` if there is none; ``jwt.expired`` if it has expired: refresh the sign-in first. A
     ``ResourceConnection`` does all of that for an API, and renews.
     """
     got = identity_provider.request_identity_assertion(

@@ -10,7 +10,7 @@ _Item = TypeVar("_Item")
 
 
 def listed(name: str, given: Iterable[_Item]) -> list[_Item]:
-    """The items. One text is no list of its letters, which nobody means."""
+    """The items. A single string is refused, since a list of its characters is never meant."""
     if isinstance(given, (str, bytes)):
         raise TypeError(f"{name} is a list, and not one text")
     return list(given)

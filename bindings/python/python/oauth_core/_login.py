@@ -49,32 +49,31 @@ def login(
 ) -> Tokens:
     """Sends the person to the server, waits for the callback, and redeems its code (RFC 8252).
 
-    ``scope`` is names with spaces between them, or an iterable of names. ``timeout`` is how many seconds
-    the person may take; afterwards ``Lost``. What the server or the person says no to is ``Denied``.
+    ``scope`` is names separated by spaces, or an iterable of names. ``timeout`` is how many seconds
+    the person may take; afterwards ``Lost``. A refusal by the server or the person is ``Denied``.
 
     ``open`` shows a URL to the person: by default it is printed on standard error, and opened in
     the system's browser. It must not wait for what the browser does.
 
     ``paste``, for example ``input``, asks for the address at which a browser on another machine
-    ended. It is called in a thread of its own, again if the address is none of this login, and is
-    not waited for if the browser comes back first.
+    ended. It is called in its own thread, again if the address does not belong to this login, and is
+    not waited for if the browser returns first.
 
-    The redirect URI is ``http://127.0.0.1:PORT/callback``, at a free port; a server that compares
-    ports or paths takes the same ones each time, or the whole ``redirect_uri`` that is registered.
+    The redirect URI is ``http://127.0.0.1:PORT/callback``, at a free port; for a server that compares
+    ports or paths, pass the same ones each time, or the whole registered ``redirect_uri``.
 
-    ``resource`` and ``audience`` are asked for in the browser and when the code is redeemed; ``extra``
-    are parameters of the provider's own in the URL, ``token_extra`` those of the token request. The others
-    are as for ``begin_authorization``: the request is pushed and signed where the server wants that.
+    ``resource`` and ``audience`` are requested in the browser and when the code is redeemed; ``extra`` are
+    the provider's own parameters in the URL, ``token_extra`` those of the token request. The others
+    are as for ``begin_authorization``: the request is pushed and signed if the server requires that.
 
-    Where there is no browser (no display, as over SSH, ``BROWSER=none``, or nothing opens) and the server offers
-    it (RFC 8628), the person enters a code on another device instead. ``device=True`` always does that, and
-    ``device=False`` never: the URL is then opened by hand. By itself it is not done with an ``open`` of your own,
-    which knows of a browser, nor where something is asked for that a code has no place for, such as
-    ``acr_values``. ``show`` gets the code; by default its prompt, which says what for, where, and to
-    enter no code of somebody else, is printed on standard error, in a terminal with a QR code. ``purpose`` is what
-    the prompt says it is for, such as ``sign in to example-cli on build-7``. Scope, resource, audience and
-    ``token_extra`` are as above, the server says how long the person may take, and everything else is about a
-    browser.
+    If there is no browser (no display, as over SSH, ``BROWSER=none``, or nothing opens) and the server offers it (RFC
+    8628), the person enters a code on another device instead. ``device=True`` always does that, and ``device=False``
+    never: the URL is then opened manually. By default no code is used with your own ``open``, which implies a browser,
+    nor if something is requested that the device flow does not support, such as ``acr_values``. ``show`` gets the code;
+    by default its prompt, which says what for, where, and warns not to enter anybody else's code, is printed on
+    standard error, in a terminal with a QR code. ``purpose`` is what the prompt says it is for, such as ``sign in to
+    example-cli on build-7``. Scope, resource, audience and ``token_extra`` are as above, the server says how long the
+    person may take, and everything else is about a browser.
     """
     asked = _asked(scope, resource, audience, token_extra)
     turn = _turn(

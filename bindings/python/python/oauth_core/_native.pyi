@@ -142,11 +142,11 @@ def provider_file(
     path_or_text: _Place, /, *, options: Sequence[str] = ..., loopback: str | None = None,
     **variables: str,
 ) -> Server:
-    """A server by a provider file of your own: its TOML text, or a path to it.
+    """A server from your own provider file: its TOML text, or a path to it.
 
     Otherwise as provider().
 
-    A text of more than one line is the file itself. provider.data if it is not what the
+    Text of more than one line is the file itself. provider.data if it is not what the
     format describes, OSError if the path cannot be read.
     """
 def providers() -> tuple[str, ...]:
@@ -179,12 +179,12 @@ def fixed_token(
     expires_at: float | datetime | None = None, transport: _Transport = "https",
     network: Network | None = None,
 ) -> FixedToken:
-    """One token that no grant brought: this text, or what env, file or callback says.
+    """A single token that came from no grant: this text, or what env, file or callback provides.
 
-    env names an environment variable, file a path, and callback a function that gives the
-    text; each is read again whenever a token is asked for. origins is where the token may be
+    env names an environment variable, file a path, and callback a function that returns the
+    text; each is read again whenever a token is requested. origins is where the token may be
     sent: URLs, or a server with a preset. expires_at, a Unix time in seconds or an aware
-    datetime, is when it is known to end. url.* for an invalid origin,
+    datetime, is when it expires, if known. url.* for an invalid origin,
     token.unreadable for an empty text, TypeError unless exactly one place is given.
     """
 def discover(
@@ -193,11 +193,11 @@ def discover(
 ) -> Server:
     """Fetches the metadata of an issuer (RFC 8414, OpenID Connect Discovery).
 
-    prefer says whose document is asked for first, where a server has both: that of "openid" alone
-    names the userinfo endpoint and the like. timeout is that of one request in seconds, 30 unless
-    the network says otherwise. Untrusted metadata.issuer if the document is another issuer's, Malformed metadata.* if
-    it is none, Denied if the server says no, Lost if no answer arrives, issuer.* for what
-    cannot be an issuer.
+    prefer says which document is fetched first, if a server has both: only that of "openid" names
+    the userinfo endpoint and the like. timeout is that of one request in seconds, 30 unless the
+    network says otherwise. Untrusted metadata.issuer if the document is another issuer's, Malformed
+    metadata.* if it is invalid, Denied if the server refuses, Lost if no answer arrives, issuer.*
+    for an invalid issuer.
     """
 def adiscover(
     issuer: str, *, transport: _Transport = "https", prefer: Literal["oauth", "openid"] = "oauth",
@@ -210,16 +210,16 @@ def discover_exchange(
 ) -> Exchange[Server]:
     """discover() without a transport: an Exchange whose result is a Server.
 
-    moment is for tests and replays: a callable that gives the Unix time in seconds and 32
+    moment is for tests and replays: a callable that returns the Unix time in seconds and 32
     random bytes.
     """
 @final
 class DpopKey:
     """A private key that tokens are bound to (RFC 9449): a stolen token is useless without it.
 
-    key is PEM (PKCS#8, PKCS#1, SEC1) or a JWK; alg is the first that it can sign by, unless it is given.
-    passphrase decrypts a key that is encrypted (PKCS#8 with PBES2). key.malformed for a text that is no
-    key, key.algorithm for one that cannot sign so, key.encrypted, key.passphrase.
+    key is PEM (PKCS#8, PKCS#1, SEC1) or a JWK; alg is by default the first that it supports.
+    passphrase decrypts a key that is encrypted (PKCS#8 with PBES2). key.malformed for text that is not a key,
+    key.algorithm for a key that does not support the algorithm, key.encrypted, key.passphrase.
     """
     def __new__(
         cls, key: str, /, *, alg: _SigningAlg | None = None, passphrase: str | None = None
@@ -232,7 +232,7 @@ class DpopKey:
         """
     @staticmethod
     def open(store: Store, name: str, /, *, alg: _SigningAlg = "ES256") -> DpopKey:
-        """The key of this name in a store, which workers share as they share tokens; made by anyone who asks first.
+        """The key of this name in a store, which workers share as they share tokens; created on first use.
 
         store is one of oauth_core.stores, or an object with the methods of a store; without Sealed, the key is in it
         in the clear, as refresh tokens are. name has at most 48 bytes. key.algorithm if the stored key is for another
@@ -246,40 +246,40 @@ class DpopKey:
         public_jwk: Mapping[str, Any] | str, sign: Callable[[Sign], bytes], /, *,
         alg: _SigningAlg = "ES256",
     ) -> DpopKey:
-        """A key that is held elsewhere, by a key service (KMS) or a hardware module (HSM), which signs.
+        """A key held elsewhere, by a key service (KMS) or a hardware module (HSM), which signs.
 
-        public_jwk is its public half, as a dict or JSON. sign is called with a Sign and gives the signature as bytes, in
-        the form of JWS (RFC 7518 section 3): for ES256 r and s, 32 bytes each, where key services often give DER. It is
-        called for each proof, on a thread where it may block; what it raises comes out of the call that needed the
-        signature, and nothing was sent. key.malformed for what is no public JWK, key.algorithm for one that does not
-        sign by alg.
+        public_jwk is its public half, as a dict or JSON. sign is called with a Sign and returns the
+        signature as bytes, in JWS format (RFC 7518 section 3): for ES256 r and s, 32 bytes each,
+        whereas key services often return DER. It is called for each proof, on a thread where it may
+        block; the call that needed the signature raises what it raises, and nothing was sent.
+        key.malformed for an invalid public JWK, key.algorithm for one that does not support alg.
         """
     @property
     def thumbprint(self) -> str:
-        """What tokens that are bound to it hold: jkt (RFC 9449 section 6.1)."""
+        """Contained in tokens that are bound to it: jkt (RFC 9449 section 6.1)."""
     def public_jwk(self) -> dict[str, Any]:
         """Its public half, as a JWK (RFC 7517)."""
     def private_pem(self) -> str:
-        """The key as PKCS#8 in PEM, to keep where secrets belong: all who share it share tokens.
+        """The key as PKCS#8 in PEM, to store like any secret: all that share it can share tokens.
 
         misuse.setup for a key that is held elsewhere.
         """
     def __reduce__(self) -> tuple[Any, ...]: ...
 @final
 class Network:
-    """Certificates, proxy and limits, of token requests and of calls to APIs alike.
+    """Certificates, proxy and limits, for token requests and calls to APIs alike.
 
     What is left out is the system's: its certificates (or those that SSL_CERT_FILE and
     SSL_CERT_DIR name), and the proxy that HTTPS_PROXY, ALL_PROXY and NO_PROXY name. Files
     are read once, here.
 
-    ca is trusted beside the system's authorities, only_ca instead of them; they and
-    client_certificate with its client_key (RFC 8705) are PEM texts or paths. proxy is a URL
-    (http, https, socks5, socks5h) or "direct". Times are seconds: connect_timeout is 10,
-    timeout of one request 30. At most in_flight_per_origin requests, 16, are under way to
-    one origin. addresses says what is connected to: with "public_where_marked" any address, but
-    public ones alone for a URL that a server and not the program named; with "public_only" public
-    ones alone; with "any" any (lost.not_public). misuse.setup for what cannot be read.
+    ca is trusted in addition to the system's authorities, only_ca instead of them; they and
+    client_certificate with its client_key (RFC 8705) are PEM texts or paths. proxy is a URL (http,
+    https, socks5, socks5h) or "direct". Times are seconds: connect_timeout is 10, timeout of one
+    request 30. At most in_flight_per_origin requests, 16, are under way to one origin. addresses
+    says which may be connected to: with "public_where_marked" any address, but only public ones for
+    a URL that a server and not the program named; with "public_only" only public ones; with "any"
+    any (lost.not_public). misuse.setup for a file that cannot be read.
     """
     def __new__(
         cls, *, ca: _Place | None = None, only_ca: _Place | None = None,
@@ -296,7 +296,7 @@ class Server:
     def from_metadata(
         issuer: str, metadata: Mapping[str, Any] | str, *, transport: _Transport = "https"
     ) -> Server:
-        """A server by a metadata document at hand (RFC 8414), as a mapping or as JSON text.
+        """A server from a given metadata document (RFC 8414), as a mapping or as JSON text.
 
         Untrusted metadata.issuer if the document is another issuer's, Malformed metadata.* or
         reply.* if it is not what RFC 8414 section 2 describes. transport="loopback_http" allows plain http
@@ -341,7 +341,7 @@ class ClientSecretJwt(ClientAuth):
     """client_secret_jwt: a JWT for each request, with an HMAC of the secret (RFC 7523 section 2.2).
 
     alg is HS256, HS384 or HS512, and the secret at least as long as its hash: jws.key_too_small
-    otherwise. audience is what the server demands in place of its issuer, such as the URL of its
+    otherwise. audience is what the server requires in place of its issuer, such as the URL of its
     token endpoint.
     """
     def __new__(
@@ -352,14 +352,15 @@ class ClientSecretJwt(ClientAuth):
 class PrivateKeyJwt(ClientAuth):
     """private_key_jwt: a JWT for each request, signed by a private key (RFC 7523 section 2.2).
 
-    key is PEM (PKCS#8, PKCS#1, SEC1) or a JWK, or several of them, the newest first: the newest that the
-    server can take signs, and each is named by the kid of its JWK or else by its thumbprint. alg is the first that both the key and the server
-    know, unless it is given; kid is the key's name at the server. certificate_thumbprint is the
-    base64url of the SHA-256 of the key's certificate (x5t#S256), for servers that find the key by
-    it. audience is what the server demands in place of its issuer (RFC 10070): a key with one serves
-    one server, key.shared otherwise. passphrase decrypts keys that are encrypted, as openssl genpkey -aes256
-    writes them (PKCS#8 with PBES2): key.encrypted without one, key.passphrase for a wrong one. key.malformed
-    for a text that is no key, key.algorithm for a key that cannot sign so.
+    key is PEM (PKCS#8, PKCS#1, SEC1) or a JWK, or several of them, the newest first: the newest
+    that the server supports signs, and each is named by the kid of its JWK or otherwise by its
+    thumbprint. alg is by default the first that both the key and the server support; kid is the
+    key's name at the server. certificate_thumbprint is the base64url of the SHA-256 of the key's
+    certificate (x5t#S256), for servers that find the key by it. audience is what the server
+    requires in place of its issuer (RFC 10070): a key with one serves one server, key.shared
+    otherwise. passphrase decrypts keys that are encrypted, as openssl genpkey -aes256 writes them
+    (PKCS#8 with PBES2): key.encrypted without one, key.passphrase for a wrong one. key.malformed
+    for text that is not a key, key.algorithm for a key that does not support the algorithm.
     """
     def __new__(
         cls, key: str | Sequence[str], /, *, alg: _SigningAlg | None = None,
@@ -369,8 +370,8 @@ class PrivateKeyJwt(ClientAuth):
     def public_jwks(self) -> dict[str, list[dict[str, str]]]:
         """The public halves of all keys as a JWK Set (RFC 7517 section 5).
 
-        To register as jwks, or to serve at the client's jwks_uri. key.* for what is no key; misuse.setup
-        for no key, for two of one name, and for a kid where there are several.
+        To register as jwks, or to serve at the client's jwks_uri. key.* for an invalid key; misuse.setup for
+        no key, for two of one name, and for a kid if there are several.
         """
 @final
 class FederatedAssertion(ClientAuth):
@@ -378,10 +379,10 @@ class FederatedAssertion(ClientAuth):
 
     source is the path of a file, or a function that returns the token; it is read again for each
     request, and once more when the server refuses the token and it has been replaced meanwhile. The
-    token must be made out to audience, which is the server's issuer unless it is given, and to nobody
-    else: client_auth.assertion_audience. client_id says whether requests name the client too, as
-    Microsoft Entra demands. Other errors of a request: client_auth.assertion_malformed,
-    client_auth.assertion_expired, lost.unsent where there is no token.
+    token's only audience must be audience, which is by default the server's issuer:
+    client_auth.assertion_audience. client_id says whether requests name the client too, as
+    Microsoft Entra requires. Other errors of a request: client_auth.assertion_malformed,
+    client_auth.assertion_expired, lost.unsent if there is no token.
     """
     def __new__(
         cls, source: _Place | Callable[[], str], /, *, audience: str | None = None,
@@ -390,16 +391,18 @@ class FederatedAssertion(ClientAuth):
     ) -> Self: ...
 @final
 class WorkloadIdentity(ClientAuth):
-    """The identity of a workload, by the token that its platform gives it: in place of a client secret.
+    """The identity of a workload, by the token that its platform issues to it: in place of a client secret.
 
-    platform is kubernetes, spiffe (both with the path of a file), github_actions, gitlab_ci (with the name of a
-    variable), aws, azure or gcp. The token is read again for each request, or asked for again where a service hands it
-    out, and must be made out to audience, which is the server's issuer unless it is given (for azure
-    api://AzureADTokenExchange), and to nobody else. client_id says whether requests name the client too: they do for
-    azure. With an exchange_audience the token is exchanged for the client's own tokens (RFC 8693), those of
-    client_credentials(), and not shown in place of a secret. environ is looked into in place of os.environ. environment.missing, which names the variable;
-    workload.setup for an unknown platform, or a path or variable that it lacks or has no use for. Errors of a request:
-    workload.refused, workload.malformed, lost.unsent where there is no token, and those of FederatedAssertion.
+    platform is kubernetes, spiffe (both with the path of a file), github_actions, gitlab_ci (with
+    the name of a variable), aws, azure or gcp. The token is read again for each request, or
+    requested again if a service issues it, and its only audience must be audience, which is by
+    default the server's issuer (for azure api://AzureADTokenExchange). client_id says whether
+    requests name the client too: they do for azure. With an exchange_audience the token is
+    exchanged for the client's own tokens (RFC 8693), those of client_credentials(), and not sent in
+    place of a secret. environ is read in place of os.environ. environment.missing, which names the
+    variable; workload.setup for an unknown platform, or for a path or variable that is missing or
+    not used. Errors of a request: workload.refused, workload.malformed, lost.unsent if there is no
+    token, and those of FederatedAssertion.
     """
     def __new__(
         cls, platform: _Platform, /, *, path: _Place | None = None, variable: str | None = None,
@@ -428,12 +431,12 @@ class ClientSettings:
         """The server, or the issuer whose metadata are to be fetched."""
 @final
 class ServiceAccount(ClientAuth):
-    """A service account of Google: its file says who it is, and its key signs (RFC 7523 section 2.1).
+    """A service account of Google: its file names it, and its key signs (RFC 7523 section 2.1).
 
-    file is the text of the JSON file that Google's console gives, and the client_id of the client is its
-    client_email. The client's own tokens, those of client_credentials(), are the account's; with a subject they
-    are those of this person, whose organisation has allowed the account to act for its members. provider.data for
-    a file that is none, key.* for its key.
+    file is the text of the JSON file from Google's console, and the client_id of the client is its
+    client_email. The client's own tokens, those of client_credentials(), are the account's; with a subject they are
+    for this person, whose organisation has allowed the account to act for its members. provider.data for an
+    invalid file, key.* for its key.
     """
     def __new__(cls, file: str, /, *, subject: str | None = None) -> Self: ...
 @final
@@ -532,8 +535,8 @@ class Client:
         them (RFC 8707 section 2.2); Misuse resource.exceeds_grant for another one.
 
         context and user say where the callback arrived, as your application knows it: in which tool and
-        tenant, and in whose session. Never take them from the callback. They must be
-        those that the flow was begun with, else Untrusted callback.context or callback.user.
+        tenant, and in whose session. Never take them from the callback. They must be those
+        that the flow was begun with, otherwise Untrusted callback.context or callback.user.
         """
     def aredeem(
         self, flow: Flow, callback_url: str, *, resource: Sequence[str] | None = None,
@@ -548,9 +551,9 @@ class Client:
         """Signs a person out at the server: returns the URL to open in their browser.
 
         OpenID Connect RP-Initiated Logout section 2. id_token_hint is the ID token of the login, which
-        tells the server which session to end; the standard puts it in the URL, so keep that out of
+        identifies the session to end; the standard puts it in the URL, so keep that out of
         logs. post_logout_redirect_uri must be registered, and state is returned there: compare
-        it. The session at this client is yours to end.
+        it. Your application has to end the session at this client.
 
         Nothing is sent. endpoint.missing for a server without such an endpoint, redirect_uri.refused.
         """
@@ -586,19 +589,19 @@ class Client:
 
         They come from a login, or from the store.
 
-        With a store, all who name the same subject, scope and parameters share one grant, and
-        one of them renews it; without tokens it is read from there. reuse is what the server
+        With a store, all workers that name the same subject, scope and parameters share one grant,
+        and one of them renews it; without tokens it is read from there. reuse is what the server
         does with a refresh token that is used twice: "unknown", "revokes" or "tolerated". lease
         is how many seconds one worker holds a renewal, 10 by default. on_tokens(tokens)
         is called with new tokens before any caller sees them, in a thread of the library; it
         must not wait for a token.
 
-        keep_alive is how many seconds before its unused refresh token expires the grant is renewed
-        though nobody asks, once it was asked for a token: never more than a fifth of that time.
-        Without it nothing is sent for a grant that nobody uses.
+        keep_alive is how many seconds before its unused refresh token expires the grant is renewed even
+        without a caller, once a token was requested: never more than a fifth of that time.
+        Without it nothing is sent for an unused grant.
 
-        grant.no_refresh_token and stored.* for tokens that cannot be kept fresh here; the rest
-        token() raises.
+        grant.no_refresh_token and stored.* for tokens that cannot be kept fresh here; token() raises
+        the other errors.
         """
     def keeper(
         self, tokens: Tokens | None = None, *, grant_type: Literal["refresh_token",
@@ -608,14 +611,14 @@ class Client:
         longest_request: float | None = None, keep_alive: float | None = None,
         notice: float | None = None, moment: Moment | None = None,
     ) -> Keeper:
-        """One grant, kept fresh by a driver of yours: source() without transport and store.
+        """One grant, kept fresh by your own driver: source() without transport and store.
 
         grant_type is refresh_token, for tokens of a person: these, or what a store has of them;
-        or client_credentials, which take no subject. A keeper that is not shared asks for no
-        store. longest_request is how many seconds a token request of yours can take at most, 30
+        or client_credentials, which take no subject. A keeper that is not shared needs no store.
+        longest_request is how many seconds your token requests can take at most, 30
         by default: after that, and a lease, another worker may send the refresh token again.
         keep_alive is as for source(), and notice how many seconds before a person's
-        authorization ends that is told, a week unless you say: both by upkeep().
+        authorization ends that is reported, a week by default: both by upkeep().
         moment is for tests and replays, as in exchange.
         """
 @final
@@ -633,15 +636,15 @@ class Flow:
         """
     @property
     def expires_in(self) -> int | None:
-        """For how many seconds the URL is good, if the server has said so (RFC 9126 section 2.2).
+        """For how many seconds the URL is valid, if the server stated it (RFC 9126 section 2.2).
 
         AttributeError as for url.
         """
     @property
     def request_object(self) -> str | None:
-        """What to serve at the request_uri of yours, before the person is sent (RFC 9101 section 5.2).
+        """What to serve at your request_uri, before the person is sent there (RFC 9101 section 5.2).
 
-        None where there is no such request_uri; AttributeError as for url.
+        None if there is no such request_uri; AttributeError as for url.
         """
     @property
     def issuer(self) -> str:
@@ -654,7 +657,7 @@ class Flow:
         """
     @property
     def redirect_uri(self) -> str:
-        """Where the callback must come to."""
+        """The URI that the callback must arrive at."""
     @property
     def started_at(self) -> datetime:
         """When the flow began, in UTC, to expire old ones."""
@@ -665,7 +668,7 @@ class Flow:
         or its query.
         """
     def serialize(self) -> str:
-        """What to keep until the callback, in the person's session. It holds secrets.
+        """What to keep until the callback, in the person's session. It contains secrets.
 
         misuse.over once the flow has been redeemed.
         """
@@ -677,17 +680,17 @@ class Flow:
 class Listener:
     """Waits on a loopback address for one callback (RFC 8252 section 7.3).
 
-    At this port or a free one, and this path or /callback; or where redirect_uri leads,
-    which is registered as a whole. misuse.setup if the port is taken, redirect_uri.refused
-    for an address that is not loopback, TypeError for a redirect_uri with a port or path
-    beside it.
+    At this port or a free one, and this path or /callback; or at redirect_uri, which is
+    registered as a whole. misuse.setup if the port is taken, redirect_uri.refused
+    for an address that is not loopback, TypeError for a redirect_uri together with a port or
+    path.
     """
     def __new__(
         cls, *, port: int = 0, path: str | None = None, redirect_uri: str | None = None
     ) -> Self: ...
     @property
     def redirect_uri(self) -> str:
-        """Where the callback must come to: give it to authorize()."""
+        """The URI that the callback must arrive at: pass it to authorize()."""
     def paste(self, flow: Flow, text: str) -> bool:
         """Takes a pasted callback URL, for a browser that cannot reach this listener.
 
@@ -695,11 +698,10 @@ class Listener:
         somebody waits for it. misuse.over once the flow has been redeemed.
         """
     def callback(self, flow: Flow, *, timeout: float = 300.0) -> str:
-        """Waits for the callback of this flow, and gives back its URL.
+        """Waits for the callback of this flow, and returns its URL.
 
-        timeout is in seconds; lost.timeout when it has run out. A callback of another flow is
-        answered with an error page, and the wait goes on. A listener waits once, then
-        misuse.over.
+        timeout is in seconds; lost.timeout when it has elapsed. A callback of another flow is
+        answered with an error page, and the wait continues. A listener waits once, then misuse.over.
         """
     def acallback(self, flow: Flow, *, timeout: float = 300.0) -> _Later[str]:
         """callback(), in a coroutine."""
@@ -712,7 +714,7 @@ class Tokens:
     """
     @staticmethod
     def bearer(access_token: str, *, expires_at: float | datetime | None = None) -> Tokens:
-        """A bearer token by itself, for sources of your own and for tests.
+        """A bearer token without a grant, for your own sources and for tests.
 
         It belongs to no client.
 
@@ -730,16 +732,16 @@ class Tokens:
         """The lifetime in seconds, counted from received_at, if the server named one."""
     @property
     def expires_at(self) -> datetime | None:
-        """When the access token ends, in UTC, if the server named a lifetime: not after the authorization."""
+        """When the access token expires, in UTC, if the server named a lifetime: not after the authorization."""
     @property
     def refresh_token_use_by(self) -> datetime | None:
-        """When the refresh token ends, in UTC, if nobody uses it before and the server says so.
+        """When the refresh token expires unless it is used, in UTC, if the server states it.
 
-        draft-ietf-oauth-refresh-token-expiration. It may end earlier, at any time.
+        draft-ietf-oauth-refresh-token-expiration. It may be revoked earlier, at any time.
         """
     @property
     def authorization_until(self) -> datetime | None:
-        """When the person's authorization ends, in UTC, whatever is renewed before, if the server says so.
+        """When the person's authorization ends regardless of renewals, in UTC, if the server states it.
 
         Only the person can extend it.
         """
@@ -748,13 +750,13 @@ class Tokens:
         """When the reply arrived, in UTC; 1970 for those of bearer()."""
     @property
     def scope(self) -> frozenset[str]:
-        """What was granted: as the server said, or as was asked for where it said nothing.
+        """The granted scope: as the server stated, or as requested if it stated none.
 
         RFC 6749 section 5.1.
         """
     @property
     def refresh_token(self) -> str | None:
-        """The refresh token: a new one, or on refresh the old one where the server sent none.
+        """The refresh token: a new one, or on refresh the old one if the server sent none.
 
         RFC 6749 section 6. None if there never was one.
         """
@@ -763,13 +765,13 @@ class Tokens:
         """Who signed in: the verified claims of the ID token of redeem() and login(); a new dict each time.
 
         OpenID Connect Core section 2. None without the scope openid, and for tokens that
-        were refreshed or read from a store. People are told apart by iss and sub together.
+        were refreshed or read from a store. iss and sub together identify a person.
         """
     @property
     def id_token(self) -> str | None:
-        """The ID Token as it came. What it says is in claims, once it is verified.
+        """The ID Token as received. Its verified content is in claims.
 
-        Good for id_token_hint, and to hand on.
+        For use as id_token_hint, or to pass on.
         """
     @property
     def extra(self) -> dict[str, Any]:
@@ -778,8 +780,8 @@ class Tokens:
     def authorization_details(self) -> list[dict[str, Any]] | None:
         """The permissions that were granted, each a dict with a type; None if the server says nothing.
 
-        RFC 9396 section 7. The server may have enriched what was asked for. Malformed, token.malformed, for
-        what are none.
+        RFC 9396 section 7. The server may have enriched what was requested. Malformed, token.malformed, if they
+        are invalid.
         """
     def missing_authorization_details(
         self, wanted: Sequence[Mapping[str, Any]], /
@@ -787,13 +789,13 @@ class Tokens:
         """Those of the wanted authorization_details that were not granted: none of this type, or one that lacks
         something of what RFC 9396 section 2.2 defines.
 
-        What a type defines for itself, such as an amount, is yours to compare. A login compares what it asked
-        for by itself: "authorization_details_missing" is in warnings. Misuse, authorization_details.malformed, for
-        what are no permissions; Malformed, token.malformed, for what was granted.
+        What a type itself defines, such as an amount, your program has to compare. A login automatically compares
+        what it requested: "authorization_details_missing" is in warnings. Misuse, authorization_details.malformed, for
+        invalid permissions; Malformed, token.malformed, for what was granted.
         """
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What was odd about the reply, as stable names such as "malformed_expires_in"."""
+        """Flaws of the reply, as stable names such as "malformed_expires_in"."""
     @property
     def issuer(self) -> str:
         """The issuer whose tokens these are; empty for those of bearer()."""
@@ -801,7 +803,7 @@ class Tokens:
     def client_id(self) -> str:
         """The client the tokens were issued to; empty for those of bearer()."""
     def serialize(self) -> str:
-        """Everything needed to go on after a restart. Store it where secrets belong."""
+        """Everything needed to continue after a restart. Store it like any secret."""
     @staticmethod
     def deserialize(text: str) -> Tokens:
         """Reads what serialize() wrote; stored.malformed for anything else."""
@@ -812,19 +814,19 @@ class Tokens:
     def __reduce__(self) -> tuple[Any, ...]: ...
 @final
 class GrantSource:
-    """One grant, kept fresh: one token request, however many threads and tasks wait for it.
+    """One grant, kept fresh: one token request, no matter how many threads and tasks wait for it.
 
-    From client.source(), client.client_credentials() or sessions.get(). A token near its
-    end is handed out while the next is fetched in the background. Use it in a with or async with
-    block, or end it with close(): a renewal in progress is then finished and stored before
-    the program goes on.
+    From client.source(), client.client_credentials() or sessions.get(). A token that is about
+    to expire is still returned while the next is fetched in the background. Use it in a with or async with
+    block, or end it with close(): a renewal in progress is then finished and stored before the
+    program continues.
     """
     def token(self, *, timeout: float | None = None) -> Tokens:
         """Fresh tokens: the current ones, or new ones.
 
         timeout is how many seconds this caller waits, forever by default: then
-        lost.timeout. The renewal goes on for the others and for anyone who asks next; nothing is
-        lost by it. Denied, with the advice "reauthorize" once the grant has ended; Lost;
+        lost.timeout. The renewal continues for the others and for the next caller; nothing is
+        lost. Denied, with the advice "reauthorize" once the grant has ended; Lost;
         grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens hook, which
         would wait for itself.
         """
@@ -833,7 +835,7 @@ class GrantSource:
     def renew(self, tokens: Tokens, *, timeout: float | None = None) -> Tokens:
         """Tokens to replace those that a resource server refused.
 
-        Without a request if another caller has replaced them already. timeout and errors are
+        Without a request if another caller has already replaced them. timeout and errors are
         those of token().
         """
     def arenew(self, tokens: Tokens, *, timeout: float | None = None) -> _Later[Tokens]:
@@ -841,7 +843,7 @@ class GrantSource:
     def invalidate(self, tokens: Tokens) -> None:
         """Discards exactly these tokens, for callers that do not need others now."""
     def log_in(self, tokens: Tokens) -> None:
-        """Takes the tokens of a new login in place of whatever was there, and stores them.
+        """Adopts the tokens of a new login in place of any others, and stores them.
 
         Lost and store errors if that was not done; stored.issuer for tokens of another server
         or client.
@@ -852,7 +854,7 @@ class GrantSource:
         """Shuts this source down gracefully, before the program ends.
 
         No new renewal begins, one that was sent is finished, and its tokens are stored.
-        The current token is handed out until it expires; after that, lost.unsent. lost.timeout if
+        The current token is returned until it expires; after that, lost.unsent. lost.timeout if
         that has not been done within timeout, in seconds. The interpreter does the same for all
         sources when it ends, for 5 s.
         """
@@ -863,7 +865,7 @@ class GrantSource:
         """The name of the record in the store; None without one."""
     @property
     def on_tokens(self) -> _Hook | None:
-        """The function that is called with new tokens before anyone else sees them."""
+        """The function that is called with new tokens before any caller gets them."""
     def resource(self, origins: Sequence[str] | None = None) -> Resource:
         """Where these tokens may be sent: these origins, or those of the server's preset.
 
@@ -886,7 +888,7 @@ class GrantSource:
         value that json.dumps takes, sent as application/json. timeout is in seconds, for the
         head of the reply and again for its body. rate_limit is what to do when the API asks
         for a pause: "error" raises resource.rate_limited, "wait" waits for up to longest_wait
-        seconds, "pass" returns the reply. A status of 400 or above is no error by itself:
+        seconds, "pass" returns the reply. A status of 400 or above is not an error in itself:
         see Response.raise_for_status(). Denied, Lost and the errors of token().
         """
     def arequest(
@@ -1026,12 +1028,12 @@ _Page: TypeAlias = tuple[list[_Grant], _Failed, str | None]
 class Sessions:
     """The grants of a client: one for each person its store knows, and the client's own.
 
-    Each costs memory only while it is used. Beyond capacity, unused ones are dropped, and read from the store when
-    they are asked for again. reuse, lease and keep_alive (seconds) are those of client.source(). At most per_second
+    Each costs memory only while it is used. Beyond capacity, unused ones are dropped, and read from the store when they
+    are requested again. reuse, lease and keep_alive (seconds) are those of client.source(). At most per_second
     renewals begin in a second, and at most at_once are under way at the client's issuer, from the lease to the stored
-    tokens; 0 is no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called in a thread of the
+    tokens; 0 means no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called in a thread of the
     library, and so is on_authorization_ends(subject, end) once, notice seconds before a person's authorization ends,
-    a week unless you say: only the person can extend it. Use it in a with or async with block, or end it with
+    a week by default: only the person can extend it. Use it in a with or async with block, or end it with
     close().
     """
     def __new__(
@@ -1049,14 +1051,14 @@ class Sessions:
     ) -> GrantSource:
         """The source of one grant: this person's, or the client's own if subject is None.
 
-        All who get the same grant share its renewals. Nothing is read yet. scope.syntax,
-        resource.syntax, form.reserved_parameter for what cannot be asked for.
+        All callers of the same grant share its renewals. Nothing is read yet. scope.syntax,
+        resource.syntax, form.reserved_parameter for what cannot be requested.
         """
     def log_in(
         self, subject: str, tokens: Tokens, *, scope: _Scope = None, resource: _Names = None,
         audience: _Names = None, extra: _Extra = None,
     ) -> None:
-        """Takes the tokens of a new login, and stores them in the place of what is there.
+        """Adopts the tokens of a new login, and stores them in place of any others.
 
         stored.issuer for tokens of another server or client; the errors of the store.
         """
@@ -1069,10 +1071,10 @@ class Sessions:
         self, subject: str | None, *, scope: _Scope = None, resource: _Names = None,
         audience: _Names = None, extra: _Extra = None,
     ) -> None:
-        """Ends a grant: asks the server to forget the tokens (RFC 7009), and removes the record.
+        """Ends a grant: asks the server to revoke the tokens (RFC 7009), and removes the record.
 
         A renewal under way is waited for first. If the server could not be asked, that is
-        raised, and the record is removed all the same. RuntimeError in a hook.
+        raised, and the record is removed anyway. RuntimeError in a hook.
         """
     def alog_out(
         self, subject: str | None, *, scope: _Scope = None, resource: _Names = None,
@@ -1089,16 +1091,16 @@ class Sessions:
     def alist(self, cursor: str | None = None) -> _Later[_Page]:
         """list(), in a coroutine."""
     def renew_idle(self, unused: float, /) -> tuple[int, _Failed]:
-        """Renews what nobody has used for so many seconds, for refresh tokens die unused.
+        """Renews grants that have not been used for this many seconds, because refresh tokens expire unused.
 
-        How many were renewed, and the keys of those that could not be, with the codes of their
-        errors. Call it now and then, from any number of workers. misuse.not_supported for a
+        Returns how many were renewed, and the keys of those that could not be, with the codes of their
+        errors. Call it regularly, from any number of workers. misuse.not_supported for a
         store without due().
         """
     def arenew_idle(self, unused: float, /) -> _Later[tuple[int, _Failed]]:
         """renew_idle(), in a coroutine."""
     def drain(self, *, timeout: float = 10.0) -> None:
-        """Ends all of them in good order, as GrantSource.drain(); timeout in seconds."""
+        """Shuts all of them down gracefully, like GrantSource.drain(); timeout in seconds."""
     def adrain(self, *, timeout: float = 10.0) -> _Later[None]:
         """drain(), in a coroutine."""
     def close(self) -> None:
@@ -1120,7 +1122,7 @@ class Sessions:
     ) -> _Later[None]: ...
     @property
     def counters(self) -> dict[str, int]:
-        """How often what has happened to the grants of this process, from zero on.
+        """How often each event has happened to the grants of this process, from zero.
 
         The names are renewed, waits, failed, suspect, ended, unsaved, stored_late,
         authorization_ends and lease_lost.
@@ -1134,20 +1136,21 @@ _Key: TypeAlias = str | bytes | Key
 
 @final
 class Provider:
-    """Who people sign in with: a client that is registered there, or a function that gives it.
+    """The provider that people sign in with: a client that is registered there, or a function that returns it.
 
-    Such a function is called once somebody signs in, in a thread of its own, and may ask the provider for its metadata.
-    What it fails with is remembered for 5 seconds: sign-ins are 503 meanwhile, and every other page is there. A person
-    waits for 10 seconds at most.
+    Such a function is called once somebody signs in, in a thread of its own, and may ask the
+    provider for its metadata. Its failure is remembered for 5 seconds: sign-ins are answered 503
+    meanwhile, and every other page works. A person waits for 10 seconds at most.
 
-    id names it in URLs and sessions: letters, digits, - and _. title is what people call it where they choose, the id
-    unless it is given. scope has to contain openid. extra are more parameters of the authorization request. callback is
-    where the provider sends people back to, a path below the site's root; unless it is given {prefix}/callback, and
-    {prefix}/callback/{id} where there are several providers. With callback_mode "form_post" they come back with a
-    form, which browsers post over https alone. tenant is whose people sign in there, where a site has tenants.
+    id names it in URLs and sessions: letters, digits, - and _. title is its name on the page where
+    people choose, by default the id. scope has to contain openid. extra are more parameters of the
+    authorization request. callback is where the provider sends people back to, a path below the
+    site's root; unless it is given {prefix}/callback, and {prefix}/callback/{id} if there are
+    several providers. With callback_mode "form_post" they return with a form, which browsers post
+    only over https. tenant is the tenant whose people sign in there, if a site has tenants.
 
     A session is checked against the client that began it: its issuer and its client id. registered is that pair, for a
-    client that a function gives; without it a session under this id passes until the client is known.
+    client that a function returns; without it a session under this id is accepted until the client is known.
     """
     def __new__(
         cls, client: Client | Callable[[], Client], /, *, id: str = "login",
@@ -1161,7 +1164,7 @@ class Provider:
         """Its name."""
     @property
     def client(self) -> Client | None:
-        """The client that is registered there; None as long as nobody has needed it, where a function gives it."""
+        """The client that is registered there; None until it was first needed, if a function returns it."""
 @final
 class WebSite:
     """A site whose people sign in; `web/_site.py` is what users make of it."""
@@ -1220,11 +1223,12 @@ class Visit:
         self, local: Mapping[str, Any] | None = None, *, refused: str | None = None,
         provider: Provider | None = None,
     ) -> Reply | Forward | Session | Identity | ProviderQuery | None:
-        """Goes on until it ends, or halts with an Identity or a ProviderQuery.
+        """Continues until it ends, or halts with an Identity or a ProviderQuery.
 
-        After an Identity local is what the application adds to the session, as json.dumps takes it, or refused the
-        reason why it does not let the person in, which the person sees. After a ProviderQuery provider is the one that is asked
-        for; local={} says that there is none. misuse.* for what a host does wrong.
+        After an Identity local is what the application adds to the session, as json.dumps takes
+        it, or refused the reason why it does not let the person in, which the person sees.
+        After a ProviderQuery provider is the requested one; local={} says that there is none.
+        misuse.* for errors of the host.
         """
     def aresume(
         self, local: Mapping[str, Any] | None = None, *, refused: str | None = None,
@@ -1238,8 +1242,8 @@ class Forward:
     def limit(self) -> int:
         """The most bytes of the body that are passed on."""
     def send(self, body: bytes, /) -> Streamed | Reply:
-        """Passes it on with this body, once: a Streamed; a Reply where the tokens of the session have expired (401), the body
-        is larger than limit (413), or the API cannot be reached (502).
+        """Passes it on with this body, once: a Streamed; a Reply if the tokens of the session have
+        expired (401), the body is larger than limit (413), or the API cannot be reached (502).
 
         misuse.over the second time.
         """
@@ -1368,17 +1372,17 @@ class Problem:
         """The login page, if signing in again may help."""
 @disjoint_base
 class Api:
-    """An API: where tokens may be sent, whose token a route gets, and what limits it has.
+    """An API: where tokens may be sent, which token a route gets, and what limits it has.
 
-    This is the one of a single source, for limits; Server.api() makes one of two owners.
-    rate_limit is what is done where the API asks for a pause (429, or 503 with
+    This is for a single source, for limits; Server.api() makes one for two owners.
+    rate_limit is what is done if the API asks for a pause (429, or 503 with
     Retry-After): "error" raises resource.rate_limited, "wait" waits for up to longest_wait
-    seconds and calls on_wait(seconds) before, "pass" hands the reply back. allowance is
-    kept to before the API says no: (requests, seconds), or "documented" for what the preset
-    knows. ended_tokens says which replies tell that a token has ended, beside a 401 about it and in
+    seconds and calls on_wait(seconds) before, "pass" returns the reply. allowance is
+    respected before the API refuses: (requests, seconds), or "documented" for what the preset
+    knows. ended_tokens says which replies mean that a token has expired, besides a 401 about it and in
     place of the preset's rules: dicts with a status and, if its JSON body tells, the values that
-    members have there, such as {"status": 200, "body": {"error.code": [190]}}. url.* for an origin
-    that is none, misuse.setup for a rule that a good reply would fit.
+    members have there, such as {"status": 200, "body": {"error.code": [190]}}. url.* for an invalid
+    origin, misuse.setup for a rule that a successful reply would match.
     """
     def __new__(
         cls, source: TokenSource, *, origins: Sequence[str] | None = None,
@@ -1388,10 +1392,10 @@ class Api:
         transport: _Transport = "https", network: Network | None = None,
     ) -> Self: ...
     def owner(self, url: str) -> Literal["application", "user", "any"]:
-        """Whose token a request to this URL gets: "application", "user" or "any".
+        """Which token a request to this URL gets: "application", "user" or "any".
 
-        resource.origin_not_allowed, resource.owner_missing or resource.route_ambiguous where
-        none is sent.
+        resource.origin_not_allowed, resource.owner_missing or resource.route_ambiguous if none is
+        sent.
         """
     def call(
         self, method: str, url: str, headers: _Fields, body: bytes | None, once: bool
@@ -1412,15 +1416,15 @@ class Api:
         """Sends a request with its route's token, renewed once after a 401.
 
         The reply is read whole. timeout, rate_limit and longest_wait are this API's unless they
-        are given. resource.owner_missing and resource.route_ambiguous where it cannot be told
-        whose token is needed. Only the API's origins get the token
+        are given. resource.owner_missing and resource.route_ambiguous if it cannot be determined
+        which token is needed. Only the API's origins get the token
         (resource.origin_not_allowed), over the Authorization header (RFC 6750 section 2.1). A
         redirect within the origin is followed. params are added to the query of the URL: a str or
         an int, or a list of them, by name. content is a body; data is a form with members like
         those of params; json is any value that json.dumps takes, sent as application/json. timeout
         is in seconds, for the head of the reply and again for its body. rate_limit is what to do
         when the API asks for a pause: "error" raises resource.rate_limited, "wait" waits for up to
-        longest_wait seconds, "pass" returns the reply. A status of 400 or above is no error by
+        longest_wait seconds, "pass" returns the reply. A status of 400 or above is not an error in
         itself: see Response.raise_for_status(). Denied, Lost and the errors of token().
         """
     def arequest(
@@ -1520,9 +1524,9 @@ class FixedToken(Api):
     def token(self, *, timeout: float | None = None) -> Tokens:
         """The token that is there now.
 
-        token.unreadable where there is none, grant.expired after its end; what a callback
-        raises comes out as it is. timeout is how many seconds this caller waits, for ever
-        unless it is given: then lost.timeout.
+        token.unreadable if there is none, grant.expired after its expiry; what a callback
+        raises is passed on unchanged. timeout is how many seconds this caller waits, forever by
+        default: then lost.timeout.
         """
     def atoken(self, *, timeout: float | None = None) -> _Later[Tokens]:
         """token(), in a coroutine."""
@@ -1534,44 +1538,48 @@ class FixedToken(Api):
     def arenew(self, tokens: Tokens, *, timeout: float | None = None) -> _Later[Tokens]:
         """renew(), in a coroutine."""
     def invalidate(self, tokens: Tokens) -> None:
-        """Forgets nothing: what stands there is asked about again."""
+        """Forgets nothing: the token is read again each time anyway."""
     def resource(self) -> Resource:
         """Where the token may be sent. For plug-ins."""
 @final
 class ResourceConnection:
-    """An API that is known by its URL alone, such as a server of the Model Context Protocol: a source of its tokens.
+    """An API of which only the URL is known, such as a server of the Model Context Protocol: a source of its tokens.
 
-    No request is sent before a token is needed. Then the API is asked for its challenge and for its
-    itself (RFC 9728), and its authorization server is found. The client is the one that was registered by hand
-    (client_id, of the issuer, with client_secret or client_auth), or the metadata document at client_metadata_url, or
-    registers itself (RFC 7591): as a native app of client_name, or by client_metadata, with initial_access_token where
-    not everybody may. The person signs in with their browser, and the tokens are kept fresh from then on. They are
-    asked for with the API as their resource (RFC 8707), and sent nowhere but beneath its URL.
+    No request is sent before a token is needed. Then the API is asked for its challenge and its
+    metadata (RFC 9728), and its authorization server is found. The client is the one that was
+    registered manually (client_id, of the issuer, with client_secret or client_auth), or the
+    metadata document at client_metadata_url, or registers itself (RFC 7591): as a native app of
+    client_name, or by client_metadata, with initial_access_token if registration requires one. The
+    person signs in with their browser, and the tokens are kept fresh from then on. They are requested
+    with the API as their resource (RFC 8707), and sent only to URLs beneath its own.
 
-    With a store all of that happens once for all runs of all programs that share it; person tells apart whose tokens
-    they are. A client that the server has forgotten is registered again, once. Where the API wants a wider scope or
-    another login, the person is asked, twice an hour at most (step_up.repeated, step_up.limit).
+    With a store all of this happens once for all runs of all programs that share it; person
+    distinguishes the tokens of several people. A client that the server has forgotten is registered
+    again, once. If the API requires more scope or another login, the person is asked, twice an hour
+    at most (step_up.repeated, step_up.limit).
 
-    issuers are the servers that may be asked, whichever others the API names (connect.server_not_allowed). grant_type
-    is "authorization_code", or "client_credentials" for a client of its own. open shows a URL to the person, who has
-    timeout seconds; by default it is printed on standard error, and opened in the system's browser. Where there is no
-    browser, and always with device=True, the person enters a code on another device, if the server offers it (RFC
-    8628): show gets the code, and prints its prompt by default.
+    issuers are the only servers that may be used, even if the API names others
+    (connect.server_not_allowed). grant_type is "authorization_code", or "client_credentials" for a
+    client of its own. open shows a URL to the person, who has timeout seconds; by default it is
+    printed on standard error, and opened in the system's browser. If there is no browser, and
+    always with device=True, the person enters a code on another device, if the server offers it
+    (RFC 8628): show gets the code, and prints its prompt by default.
 
-    With identity_provider and sign_in nobody is sent anywhere: the client of an organisation's identity provider, and
-    a source of the tokens of the person's sign-in there, with openid, such as client.source(tokens). The identity
-    provider vouches for the person (draft-ietf-oauth-identity-assertion-authz-grant, MCP's enterprise-managed
-    authorization): identity_assertion.no_id_token where they have to sign in there again, connect.way where the API's
-    server takes no such assertion.
+    With identity_provider and sign_in no person is sent to the server: the client of an
+    organisation's identity provider, and a source of the tokens of the person's sign-in there, with
+    openid, such as client.source(tokens). The identity provider vouches for the person
+    (draft-ietf-oauth-identity-assertion-authz-grant, MCP's enterprise-managed authorization):
+    identity_assertion.no_id_token if they have to sign in there again, connect.way if the API's
+    server accepts no such assertion.
 
-    Tokens are bound to dpop_key, or, where the API demands that (RFC 9449, RFC 9728), to a key that is made for it and kept
-    in the store. An API that asks for no authorization is called without a token; token() says so
-    (connect.not_protected).
+    Tokens are bound to dpop_key, or, if the API requires bound tokens (RFC 9449, RFC 9728), to a
+    key that is created and kept in the store. An API that asks for no authorization is called
+    without a token; token() says so (connect.not_protected).
 
-    redirect_uri is a loopback address that is registered, otherwise a free port. without_resource sends no resource,
-    for a server that refuses it, as Microsoft Entra's does; its tokens are then for what their scope says.
-    www_authenticate are the values of an answer that was met already. Requests to a server that the API alone has
-    named go to public addresses only, unless the network says otherwise (lost.not_public). connect.client if there is
+    redirect_uri is a registered loopback address; by default a free port is used. without_resource sends no resource,
+    for a server that refuses it, as Microsoft Entra's does; its tokens are then for the API that their scope names.
+    www_authenticate are the values of an earlier answer. Requests to a server that only the API has named
+    go to public addresses only, unless the network says otherwise (lost.not_public). connect.client if there is
     no client, and none can be registered.
     """
     def __new__(
@@ -1593,7 +1601,7 @@ class ResourceConnection:
     def url(self) -> str:
         """The URL of the API."""
     def token(self, *, timeout: float | None = None) -> Tokens:
-        """Tokens that are fresh now: those at hand, or new ones, for which the person signs in if need be.
+        """Tokens that are fresh now: the current ones, or new ones, for which the person signs in if necessary.
 
         timeout is how many seconds this caller waits, for ever unless it is given: then lost.timeout, and a login
         under way is given up. Errors are those of resource_metadata(), discover(), register(), login() and of the
@@ -1602,22 +1610,22 @@ class ResourceConnection:
     def atoken(self, *, timeout: float | None = None) -> _Later[Tokens]:
         """token(), in a coroutine."""
     def renew(self, tokens: Tokens, *, timeout: float | None = None) -> Tokens:
-        """Tokens to take the place of those the API refused.
+        """Tokens that replace those the API refused.
 
-        Without a request if another caller has replaced them already. timeout and errors are those of token().
+        Without a request if another caller has already replaced them. timeout and errors are those of token().
         """
     def arenew(self, tokens: Tokens, *, timeout: float | None = None) -> _Later[Tokens]:
         """renew(), in a coroutine."""
     def invalidate(self, tokens: Tokens | None) -> None:
-        """Forgets exactly these tokens, for callers who want no others now; with None, that the API asked for no
-        authorization.
+        """Forgets exactly these tokens, for callers who need no others now; with None, forgets that the API asked for
+        no authorization.
         """
     def step_up(
         self, tokens: Tokens, wanted: Mapping[str, Any] | str
     ) -> Tokens | None:
-        """Tokens that have what the API wants beyond these, for which the person signs in (RFC 9470).
+        """Tokens that have what the API requires beyond these, for which the person signs in (RFC 9470).
 
-        wanted is what step_up() gives. None for a client that acts for itself, which has nobody to ask.
+        wanted is what step_up() returns. None for a client that acts for itself, which has nobody to ask.
         step_up.repeated, step_up.limit; errors of the login.
         """
     def astep_up(
@@ -1625,10 +1633,10 @@ class ResourceConnection:
     ) -> _Later[Tokens | None]:
         """step_up(), in a coroutine."""
     def forget(self) -> None:
-        """Forgets the tokens and the client, here and in the store: the next call begins from nothing.
+        """Forgets the tokens and the client, here and in the store: the next call starts over.
 
-        For a server that has forgotten the client and shows people a page that says so, which no program sees.
-        The server is told nothing. Errors of the store.
+        For a server that has forgotten the client and says so only on a page in the browser, which no program sees.
+        The server is not informed. Errors of the store.
         """
     def aforget(self) -> _Later[None]:
         """forget(), in a coroutine."""
@@ -1640,14 +1648,16 @@ class ResourceConnection:
     ) -> Response:
         """Sends a request with the token, renewed once after a 401, and after the person was asked for more.
 
-        The reply is read whole. Only what lies beneath the URL of the API gets the token (resource.not_covered),
-        over the Authorization header (RFC 6750 section 2.1). A redirect beneath it is followed. params are
-        added to the query of the URL: a str or an int, or a list of them, by name. content is a body; data is a form
-        with members like those of params;
-        json is any value that json.dumps takes, sent as application/json. timeout is in seconds, for the head of
-        the reply and again for its body. rate_limit is what is done where the API asks for a pause: "error" raises
-        resource.rate_limited, "wait" waits for up to longest_wait seconds, "pass" hands the reply back. A status of
-        400 or above is no error by itself: see Response.raise_for_status(). Denied, Lost and the errors of token().
+        The reply is read whole. Only URLs beneath that of the API get the token
+        (resource.not_covered), over the Authorization header (RFC 6750 section 2.1). A redirect
+        beneath it is followed. params are added to the query of the URL: a str or an int, or a
+        list of them, by name. content is a body; data is a form with members like those of
+        params; json is any value that json.dumps takes, sent as application/json. timeout is in
+        seconds, for the head of the reply and again for its body. rate_limit is what is done if
+        the API asks for a pause: "error" raises resource.rate_limited, "wait" waits for up to
+        longest_wait seconds, "pass" hands the reply back. A status of 400 or above is not an
+        error in itself: see Response.raise_for_status(). Denied, Lost and the errors of
+        token().
         """
     def arequest(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
@@ -1744,39 +1754,39 @@ class Call:
 
     ("wait", seconds), ("token", source), ("renew", source), ("send", the Authorization
     header's value, or None for no such header), ("peek", how many bytes of the body to look at), ("step_up", source),
-    ("sign", Sign), ("done", None) or ("refused", source). What has its token at hand is never asked for it.
+    ("sign", Sign), ("done", None) or ("refused", source). A source whose token is available is not asked for it.
     """
     def begin(self) -> tuple[str, Any]:
-        """The first step. resource.* and url.* where the request must not be sent."""
+        """The first step. resource.* and url.* if the request must not be sent."""
     def elapsed(self) -> tuple[str, Any]:
         """The step after a pause has been waited for."""
     def token(self, tokens: Tokens) -> tuple[str, Any]:
         """The step after a source gave these tokens."""
     def unprotected(self) -> tuple[str, Any]:
-        """The step after a source had none, for its API asks for no authorization (connect.not_protected)."""
+        """The step after a source had none, because its API asks for no authorization (connect.not_protected)."""
     def signed(self, signature: bytes) -> tuple[str, Any]:
         """The step after ("sign", Sign), with the signature."""
     def reply(self, status: int, headers: _Fields) -> tuple[str, Any]:
         """The step after a reply came, by its status and headers (pairs of names and values).
 
-        resource.rate_limited where the API asks for a pause that is not waited for.
+        resource.rate_limited if the API asks for a pause that is not waited for.
         """
     def asked(self) -> tuple[str, Any]:
         """The step after the person was asked for that."""
     @property
     def wanted(self) -> str | None:
-        """What the reply wants of the person after ("step_up", source), for the source's step_up()."""
+        """What the reply requires of the person after ("step_up", source), for the source's step_up()."""
     def body(self, body: bytes) -> tuple[str, Any]:
         """The step after the beginning of the body was looked at; b"" if it cannot be."""
     @property
     def proof(self) -> str | None:
-        """The value of the DPoP header that goes with what is to be sent; None for a bearer token."""
+        """The value of the DPoP header for what is to be sent; None for a bearer token."""
     @property
     def tokens(self) -> Tokens | None:
         """The token that was sent last; None before that."""
     @property
     def owner(self) -> Literal["application", "user", "any"]:
-        """Whose token it gets; "any" before one was asked for, and where one source serves all."""
+        """Which token it gets; "any" before one was requested, and if one source serves all."""
 @final
 class Response:
     """A resource server's reply, read whole."""
@@ -1791,20 +1801,20 @@ class Response:
         """The body as bytes."""
     @property
     def text(self) -> str:
-        """The body as UTF-8; what is none is replaced."""
+        """The body as UTF-8; invalid bytes are replaced."""
     @property
     def retry_after(self) -> float | None:
         """The seconds the server asks to wait (Retry-After, X-RateLimit-Reset); at most 300."""
     def json(self) -> Any:
-        """The body, parsed by json.loads; ValueError if it is no JSON."""
+        """The body, parsed by json.loads; ValueError if it is not JSON."""
     def raise_for_status(self) -> Self:
-        """Raises Denied if the status is 400 or above; otherwise gives this reply back.
+        """Raises Denied if the status is 400 or above; otherwise returns this reply.
 
-        The error's code is denied.http_status, or denied.busy where the status asks to come
-        back (408, 429, 500, 502, 503, 504), or what a Bearer challenge names, such as
-        denied.insufficient_scope (RFC 6750 section 3.1). It has the status and the pause that
-        was asked for, and nothing of the body. A redirect that leaves the API's origin is
-        handed back as it is, and is no error here.
+        The error's code is denied.http_status, or denied.busy if the status means to try again
+        later (408, 429, 500, 502, 503, 504), or what a Bearer challenge names, such as
+        denied.insufficient_scope (RFC 6750 section 3.1). It has the status and the requested pause,
+        and nothing of the body. A redirect that leaves the API's origin is
+        returned unchanged, and is not an error here.
         """
 @final
 class Resource:
@@ -1836,8 +1846,8 @@ class Resource:
 class Exchange(Generator[Step, Answer, _T_co]):
     """One exchange: a generator of steps. Its result is the value of StopIteration.
 
-    Each step is a Send, a Sleep or a Sign. It opens no socket: oauth_core.drive runs one
-    over an HTTP client of yours, or you do. misuse.over after its end.
+    Each step is a Send, a Sleep or a Sign. It opens no socket: oauth_core.drive runs one over
+    your own HTTP client, or you do. misuse.over after its end.
     """
     # What `yield from` needs to know its value; at run time it is the exchange itself.
     def __iter__(self) -> Generator[Step, Answer, _T_co]: ...
@@ -1856,8 +1866,8 @@ class Exchange(Generator[Step, Answer, _T_co]):
     ) -> Step:
         """Says that no answer arrived; a ConnectionRefusedError, that nothing was sent either.
 
-        What it came of is looked at too: why there is no answer, and whether anything can have been
-        sent. What is no ordinary exception ends the exchange.
+        Its cause is examined too: why there is no answer, and whether anything can have been sent. An
+        exception that is not an Exception ends the exchange.
         """
     @overload
     def throw(
@@ -1865,15 +1875,15 @@ class Exchange(Generator[Step, Answer, _T_co]):
     ) -> Step:
         """Says that no answer arrived; a ConnectionRefusedError, that nothing was sent either.
 
-        What it came of is looked at too: why there is no answer, and whether anything can have been
-        sent. What is no ordinary exception ends the exchange.
+        Its cause is examined too: why there is no answer, and whether anything can have been sent. An
+        exception that is not an Exception ends the exchange.
         """
     def close(self) -> None:
         """Ends the exchange."""
     @classmethod
     def __class_getitem__(cls, item: Any) -> GenericAlias: ...
 class Introspecting(Client):
-    """The native half of a client that asks about the access tokens it is shown."""
+    """The native half of a client that asks about the access tokens it receives."""
     def __new__(cls, client: Client, arguments: tuple[object, ...], /) -> Self: ...
 @disjoint_base
 class Exchanges:
@@ -1901,14 +1911,14 @@ class Send:
         """The body; empty for none. It may hold secrets."""
 @final
 class Sleep:
-    """Wait so many seconds. Made by hand, it is for tests of a driver of yours."""
+    """Wait this many seconds. Created manually, it is for tests of your own driver."""
     def __new__(cls, seconds: float, /) -> Self: ...
     @property
     def seconds(self) -> float:
         """How long, in seconds."""
 @final
 class Sign:
-    """Sign this with a key of yours (RFC 7515 section 5.1)."""
+    """Sign this with your own key (RFC 7515 section 5.1)."""
     @property
     def key_id(self) -> str:
         """Your name for the key."""
@@ -1919,13 +1929,13 @@ class Sign:
     def signing_input(self) -> bytes:
         """The bytes to sign. For ES256 the signature is r and s, 32 bytes each."""
     def signature(self) -> bytes:
-        """The signature of a key that is held elsewhere (DpopKey.held): its function is called here and now.
+        """The signature of a key that is held elsewhere (DpopKey.held): its function is called immediately.
 
         Raises what that raises; key.missing for a key without one.
         """
 @final
 class Keeper:
-    """One grant, kept fresh by a driver of yours. It opens no socket and asks no store.
+    """One grant, kept fresh by a driver of yours. It opens no socket and calls no store.
 
     After a turn that says "renew" or "use_and_renew", run a renewal() once, to its
     end; or abandon().
@@ -1935,7 +1945,7 @@ class Keeper:
         """The name of the record in a store."""
     @property
     def tokens(self) -> Tokens | None:
-        """The newest tokens there are, good or not."""
+        """The newest tokens, valid or not."""
     @property
     def is_stored(self) -> bool:
         """Whether the store has the newest tokens."""
@@ -1954,24 +1964,24 @@ class Keeper:
         """
     @property
     def upkeep_after(self) -> float | None:
-        """In how many seconds to call upkeep(); None if it never has anything to say.
+        """In how many seconds to call upkeep(); None if it never has to be called.
 
         Ask again after each renewal, and after each upkeep().
         """
     def upkeep(self) -> Literal["renew"] | datetime | None:
-        """What is to be done for the grant now though nobody asks, if anything.
+        """What is to be done for the grant now even without a caller, if anything.
 
-        "renew": run a renewal(), for nobody who waits. A datetime is when the person's
-        authorization ends, told once: only the person can extend it.
+        "renew": run a renewal(), although no caller waits. A datetime is when the person's
+        authorization ends, reported once: only the person can extend it.
         """
     def ask(self, refused: Tokens | None = None) -> Decision:
-        """One caller asks for a token, knowing perhaps of one that a resource server refused.
+        """A caller requests a token, and may name one that a resource server refused.
 
         Raises what the last renewal failed with while its pause is kept, and the end of the
         grant.
         """
     def renewal(self) -> Renewal:
-        """The renewal a turn asked for: run it once, to its end."""
+        """The renewal that a turn requested: run it once, to its end."""
     def refuse(self, tokens: Tokens) -> None:
         """Forgets exactly these tokens."""
     def replace(self, tokens: Tokens) -> None:
@@ -1980,12 +1990,12 @@ class Keeper:
         stored.issuer for tokens of another server or client.
         """
     def learn(self, version: int, record: str) -> None:
-        """Takes over a record that the store told of by itself.
+        """Adopts a record that the store reported on its own.
 
-        stored.malformed, stored.grant or stored.issuer for one that is none of this grant.
+        stored.malformed, stored.grant or stored.issuer for one that does not belong to this grant.
         """
     def abandon(self) -> None:
-        """Gives up the renewal under way, or the one a turn asked for."""
+        """Gives up the renewal under way, or the one that a turn requested."""
 @final
 class Decision:
     """What a caller of the keeper should do."""
@@ -1994,7 +2004,7 @@ class Decision:
         """use_token, use_and_renew, renew, or wait: another one renews."""
     @property
     def tokens(self) -> Tokens | None:
-        """What is handed out, if anything is."""
+        """The tokens that are handed out, if any."""
 @final
 class Renewal(Generator[Task, Said, Tokens]):
     """One renewal: a generator of tasks. Its result, of StopIteration, is the tokens.
@@ -2018,7 +2028,7 @@ class Renewal(Generator[Task, Said, Tokens]):
     ) -> Task:
         """Says that the store gave no answer, or that the exchange failed or was dropped.
 
-        What is no ordinary exception, or comes at another time, ends the renewal.
+        An exception that is not an Exception, or comes at another time, ends the renewal.
         """
     @overload
     def throw(
@@ -2026,7 +2036,7 @@ class Renewal(Generator[Task, Said, Tokens]):
     ) -> Task:
         """Says that the store gave no answer, or that the exchange failed or was dropped.
 
-        What is no ordinary exception, or comes at another time, ends the renewal.
+        An exception that is not an Exception, or comes at another time, ends the renewal.
         """
     def close(self) -> None:
         """Gives the renewal up."""
@@ -2034,15 +2044,15 @@ class Renewal(Generator[Task, Said, Tokens]):
 class Load:
     """Read the record; then send (version, record), or None.
 
-    Made by hand, it is for tests of a driver of yours.
+    Created manually, it is for tests of your own driver.
     """
     def __new__(cls) -> Self: ...
 @final
 class Lease:
-    """Take the lease, or for 0 seconds give it back.
+    """Take the lease, or for 0 seconds release it.
 
-    Then send the seconds another holds it, or None. Made by hand, it is for tests of a
-    driver of yours.
+    Then send the seconds another holds it, or None. Created manually, it is for tests of
+    your own driver.
     """
     def __new__(cls, holder: str, seconds: float, /) -> Self: ...
     @property
@@ -2050,15 +2060,15 @@ class Lease:
         """In this name."""
     @property
     def seconds(self) -> float:
-        """For so many seconds."""
+        """For this many seconds."""
 @final
 class Save:
     """Save the record if it is at this version; then send the new version, or None.
 
     Version 0 is for none.
 
-    due and until are Unix times in seconds or aware datetimes. Made by hand, it is for tests of a
-    driver of yours.
+    due and until are Unix times in seconds or aware datetimes. Created manually, it is for tests of
+    your own driver.
     """
     def __new__(
         cls, record: str, version: int, /, due: float | datetime | None = None,
@@ -2066,22 +2076,22 @@ class Save:
     ) -> Self: ...
     @property
     def record(self) -> str:
-        """What to save: a secret."""
+        """What to save; it is secret."""
     @property
     def version(self) -> int:
         """The version it replaces; 0 if there is no record yet."""
     @property
     def due(self) -> datetime | None:
-        """When it wants to be renewed, in UTC, for a store that can find records by that."""
+        """When it is due for renewal, in UTC, for a store that can find records by that."""
     @property
     def until(self) -> datetime | None:
-        """When nobody needs it any more, in UTC, for a store that lets records end."""
+        """When the record is no longer needed, in UTC, for a store that supports expiry."""
 @disjoint_base
 class NativeStore:
-    """A built-in store: its verbs, which block without Python's lock.
+    """A built-in store: its methods, which block with Python's lock released.
 
-    Each is one step that no other worker comes between. Lost if the store cannot be
-    reached: nobody knows then whether it was done.
+    Each is atomic with respect to other workers. Lost if the store cannot be
+    reached: then it is unknown whether it took effect.
     """
     def load(self, key: str, /) -> tuple[int, str] | None:
         """The version of the record and the record, a secret; None if there is none."""
@@ -2091,20 +2101,21 @@ class NativeStore:
     ) -> int | None:
         """Saves the record if it is still at this version: the new version, or None.
 
-        Version 0 is for a key that has none. due is when somebody should renew it, as a Unix
-        time in seconds or an aware datetime, for due(). until is when it ends: then there is none.
+        Version 0 is for a key that has none. due is when it should be renewed, as a Unix
+        time in seconds or an aware datetime, for due(). until is when the record expires: from then
+        on it does not exist.
         """
     def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
-        """Takes the lease in this name for so many seconds, or for 0 gives it back.
+        """Takes the lease for this holder for this many seconds, or for 0 releases it.
 
-        For how many seconds another holds it, or None if it is ours.
+        Returns for how many seconds another holds it, or None if it is ours.
         """
     def remove(self, key: str, /) -> bool:
-        """Removes a record and its lease, whatever is in them; whether there was one."""
+        """Removes a record and its lease, whatever is in them; returns whether there was one."""
     def scan(self, cursor: str | None = None, /) -> tuple[list[str], str | None]:
-        """The keys of some records, and what to call it with for the next: None after the last.
+        """The keys of some records, and the argument for the next call: None after the last.
 
-        A key may come twice.
+        A key may appear twice.
         """
     def due(self, before: float | datetime, limit: int, /) -> list[str]:
         """The keys of up to limit records that were due before this time, the longest due first.
@@ -2119,10 +2130,10 @@ class FileStore(NativeStore):
     record or the new one. A truncated or unreadable record is stored.malformed; a folder that others may write to is
     misuse.setup. Use a local file system.
 
-    The folder is made (0700) if it is not there. access="group" shares it with the group it
-    has, whose members may read and remove every record: files are 0660, the folder 2770, as
+    The folder is created (0700) if it does not exist. access="group" shares it with its group, whose
+    members may read and remove every record: files are 0660, the folder 2770, as
     of a volume that containers share with fsGroup. A process that is not in the group, and
-    whatever all may read or write, is misuse.setup.
+    anything that all users may read or write, is misuse.setup.
     """
     def __new__(
         cls, path: str | os.PathLike[str], /, *, access: Literal["owner", "group"] = "owner"
@@ -2133,9 +2144,9 @@ class FileStore(NativeStore):
 class SqliteStore(NativeStore):
     """Records in a SQLite database, for the processes of one person on one machine.
 
-    As FileStore, and better where there are many grants. The file is private (0600);
+    Like FileStore, and better for many grants. The file is private (0600);
     another's file, a folder that others may write to, and a link are misuse.setup. Use a
-    local file system. The file is made if it is not there, and its folder (0700) too.
+    local file system. The file is created if it does not exist, and its folder (0700) too.
     access="group" is as for FileStore.
     """
     def __new__(
@@ -2145,8 +2156,8 @@ class SqliteStore(NativeStore):
 class Memory(NativeStore):
     """Records in the memory of this process, for all its threads and tasks.
 
-    For tests, and where tokens need not outlive the process. A forked child begins with a
-    copy, which is its own.
+    For tests, and if tokens need not outlive the process. A forked child begins with its own
+    copy.
     """
     def __new__(cls) -> Self: ...
 @final
@@ -2172,9 +2183,9 @@ class PostgresStore(NativeStore):
     """Records in a table of PostgreSQL 9.6 or newer, for machines that share a server.
 
     postgres://user:password@host/database; with sslmode=require nothing is sent without
-    TLS, which else is used if the server offers it. Nothing is connected before it is
-    needed. timeout, in seconds, is for a connection, and again for an answer. Each verb is
-    one statement, so a connection pooler works. A record is as durable as the server.
+    TLS, which is otherwise used if the server offers it. Nothing is connected before it is
+    needed. timeout, in seconds, is for a connection, and also for an answer. Each method is one
+    statement, so a connection pooler works. A record is as durable as the server.
     """
     SCHEMA: ClassVar[str]
     def __new__(cls, url: str, /, *, timeout: float = 5.0) -> Self: ...
@@ -2184,7 +2195,7 @@ class PostgresStore(NativeStore):
         """migrate(), in a coroutine."""
 @final
 class Key:
-    """A key to seal with. It shows its id, and nothing else.
+    """A key to seal with. It shows only its id.
 
     32 random bytes, or their text in base64url without padding, of 43 characters;
     misuse.setup otherwise.
@@ -2194,28 +2205,28 @@ class Key:
     def from_keyring(
         folder: str | os.PathLike[str], /, *, service: str = "oauth-core", name: str = "seal"
     ) -> Key:
-        """The key that the operating system's keyring has, made by whoever comes first.
+        """The key that the operating system's keyring has, created on first use.
 
-        It has it for this service under this name. folder is where those who come at once wait
-        for each other, and holds no secret: it is made (0700) if it is not there, and all must
-        name the same. misuse.setup if no keyring can be reached; one that is locked may ask the
-        person, and is waited for.
+        It has it for this service under this name. folder is for locks between concurrent
+        processes, and contains no secret: it is created (0700) if it does not exist, and all must
+        name the same. misuse.setup if no keyring can be reached; one that is locked may prompt the
+        user, and is waited for.
         """
     @property
     def id(self) -> str:
-        """Its name, which says nothing about it."""
+        """Its name, which reveals nothing about it."""
 @final
 class Sealed(NativeStore):
     """A store whose records only the holder of a key can read, or change unnoticed.
 
-    Versions, leases and when a grant is due are not hidden, and names only with names=.
-    Whoever can write to the store can put an older record back. A record that cannot be
-    opened is stored.sealed: its key is not given, it was changed or moved, or it was never
-    sealed; a new login takes its place.
+    Versions, leases and due times are not hidden, and names only with names=.
+    Anyone who can write to the store can restore an older record. A record that cannot be
+    opened is stored.sealed: its key was not given, it was changed or moved, or it was never
+    sealed; a new login replaces it.
 
     It seals and opens with key, and opens with the old ones too: a Key, 32 random bytes,
     their text in base64url without padding, of 43 characters, or a KeySource that is asked
-    for keys. What an old key opened is sealed again when it is saved next, or by reseal().
+    for keys. What an old key opened is sealed again when it is next saved, or by reseal().
     names is a key that hides names, in a store that has no records yet; plain="accept"
     reads records that were never sealed.
     """
@@ -2227,8 +2238,8 @@ class Sealed(NativeStore):
     def reseal(self) -> tuple[int, list[str]]:
         """Reseals every record that is not sealed with the current key.
 
-        Other workers go on beside it.
+        Other workers continue meanwhile.
 
-        How many, and the names in the store of those that no key opens. When there are none,
-        the old keys can go.
+        Returns how many, and the names in the store of those that no key opens. When there are none, the
+        old keys can be removed.
         """

@@ -12,13 +12,13 @@ __all__ = ["TokenSource"]
 
 @runtime_checkable
 class TokenSource(Protocol):
-    """Whatever has a token when one is asked for: any object with these three methods.
+    """Anything that returns a token when one is requested: any object with these three methods.
 
     ``GrantSource`` keeps a grant fresh and ``FixedToken`` has one token; wrap another to count, log
     or choose, or fake one in a test with ``Tokens.bearer("text")``. The methods may be called from
-    several threads. Where a source also has the coroutines ``atoken()`` and ``arenew(tokens)``, the
-    plug-ins for asyncio await them; otherwise they call these in a thread. What a method raises
-    reaches whoever made the request.
+    several threads. If a source also has the coroutines ``atoken()`` and ``arenew(tokens)``, the
+    plug-ins for asyncio await them; otherwise they call these in a thread. What a method raises is
+    passed to the caller that made the request.
     """
 
     def token(self) -> Tokens:
@@ -26,7 +26,7 @@ class TokenSource(Protocol):
         ...
 
     def renew(self, tokens: Tokens, /) -> Tokens:
-        """Tokens to take the place of those a resource server refused."""
+        """Tokens that replace those a resource server refused."""
         ...
 
     def invalidate(self, tokens: Tokens, /) -> None:

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 def step_up(status: int, www_authenticate: str | Iterable[str]) -> dict[str, Any] | None:
-    """What the reply of an API wants of the person: another login, or a wider scope (RFC 9470, RFC 6750).
+    """What the reply of an API requires of the person: another login, or more scope (RFC 9470, RFC 6750).
 
-    Give it to ``begin_authorization`` or ``login`` as ``step_up``, with the ``tokens`` that were not enough.
+    Pass it to ``begin_authorization`` or ``login`` as ``step_up``, with the ``tokens`` that were not enough.
     Its members are those of ``acr_values``, ``max_age`` (seconds), ``scope`` and ``claims`` that the API names.
     None if no other authorization would help. An API that you do not trust can send people through logins:
-    ask for those alone that you know.
+    request only those that you know.
 
     Args:
         status: The HTTP status of the reply.

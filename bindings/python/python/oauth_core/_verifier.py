@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .drive import Moment
 
     class _Needs(TypedDict, total=False):
-        """What a token has to be good for, of an API or of a call."""
+        """What is required of a token, by an API or by a call."""
 
         scope: str | Iterable[str] | None
         acr_values: Sequence[str] | None
@@ -70,17 +70,18 @@ class _Introspecting(NativeIntrospecting, Client):
 class AccessTokenVerifier:
     """Verifies the access tokens of one server for one API (RFC 9068 section 4).
 
-    ``audience`` is the identifier of the API, or several of which tokens have to name one. ``profile`` says whose
-    tokens they are; ``"jwt"`` takes plain JWTs, which only their audience tells from ID tokens of the same server: it
-    must be an API's, and never a client's id. ``scope``, ``acr_values`` and ``max_age`` (seconds, RFC 9470) are what every token needs; a call
-    can need others. ``algs`` are those of the server's metadata unless you say, never with a shared secret.
-    ``clock_skew`` is how many seconds clocks may be apart, ``dpop_algs`` and ``realm`` stand in challenges. The
-    server's keys are fetched as needed, and kept for all calls of this verifier, in all threads.
+    ``audience`` is the identifier of the API, or several, of which tokens have to name one. ``profile`` says which
+    server's tokens they are; ``"jwt"`` accepts plain JWTs, which only their audience distinguishes from ID tokens of
+    the same server: it must be an API's, and never a client's id. ``scope``, ``acr_values`` and ``max_age`` (seconds,
+    RFC 9470) are required of every token; a call can require others. ``algs`` are by default those of the server's
+    metadata, never with a shared secret. ``clock_skew`` is how many seconds clocks may be apart, ``dpop_algs`` and
+    ``realm`` appear in challenges. The server's keys are fetched as needed, and kept for all calls of this verifier, in
+    all threads.
 
-    For tokens that say nothing by themselves there is ``introspecting``.
+    For opaque tokens there is ``introspecting``.
 
-    An error of a call has ``answer_status`` and ``challenge``: the status and the ``WWW-Authenticate`` to
-    answer with (RFC 6750 section 3).
+    An error of a call has ``answer_status`` and ``challenge``: the status and the ``WWW-Authenticate`` for the
+    response (RFC 6750 section 3).
     """
 
     __slots__ = ("_client", "_common")
@@ -114,17 +115,17 @@ class AccessTokenVerifier:
     ) -> Self:
         """Verifies tokens by asking the server about each (RFC 7662), as this client.
 
-        That is for tokens that say nothing by themselves, and to learn of revocations. Where the server
-        names no audience it vouches for it, as section 4 demands. Results, refusals and challenges are those
+        This is for opaque tokens, and to learn of revocations. If the server names no audience, its answer
+        vouches for it, as section 4 requires. Results, refusals and challenges are those
         of a verifier of JWTs; a token that is not active is ``access_token.inactive``.
 
-        Each call is a request, unless answers are kept: for ``cache_max_age`` seconds, and never beyond the
-        end of the token; that it is not active, for five seconds at most. A revoked token is good here for as
-        long. ``cache_entries``, 1000 unless you say, is how many are kept at most; an answer takes up to 256
-        KiB, and the token itself is not kept. Of several calls with one new token one asks.
+        Each call makes a request, unless answers are cached: for ``cache_max_age`` seconds, and never beyond the
+        token's expiry; that it is not active, for five seconds at most. A revoked token is accepted here for as long.
+        ``cache_entries``, 1000 by default, is how many are kept at most; an answer takes up to 256 KiB, and the token
+        itself is not kept. Of several calls with one new token only one asks.
 
         With ``signed_response_alg`` the server's answers are signed, and others refused (RFC 9701);
-        ``signed_response_audience`` is the name that it has for this API there, if it is not the client id.
+        ``signed_response_audience`` is its name for this API there, if it is not the client id.
         """
         how = (signed_response_alg, signed_response_audience, cache_max_age, cache_entries)
         verifier = cls.__new__(cls)
@@ -159,11 +160,11 @@ class AccessTokenVerifier:
         return {**self._common, **given, "token": token}
 
     def verify(self, token: str, **shown: Unpack[_Shown]) -> VerifiedAccessToken:
-        """Verifies a token that was shown as a bearer token.
+        """Verifies a token that was presented as a bearer token.
 
         ``jkt`` is the thumbprint of the key of a DPoP proof that you have verified for this request, and
         ``x5t_s256`` that of the client's certificate: without them a token that is bound to a key is
-        refused. ``scope``, ``acr_values`` and ``max_age`` take the place of the verifier's.
+        refused. ``scope``, ``acr_values`` and ``max_age`` replace the verifier's.
         """
         return self._client.verify_access_token(**self._asked(token, {**shown}))
 

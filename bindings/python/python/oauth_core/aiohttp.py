@@ -23,8 +23,8 @@ class Auth(Attacher):
     """Attaches the source's token, and renews it once after a 401.
 
     A request to any other origin than those given (by default the preset's) is refused before it
-    is sent; so is a redirect to one, for aiohttp asks its middlewares about each. A body that
-    streams cannot be sent twice: its 401 is handed back, and the token is forgotten.
+    is sent; so is a redirect to one, because aiohttp calls its middlewares for each. A body that
+    streams cannot be sent twice: its 401 is returned, and the token is forgotten.
     """
 
     def __init__(

@@ -3,7 +3,7 @@
 ``run`` takes an ``httpx.Client`` or ``httpx2.Client``, ``arun`` their ``AsyncClient``; for any
 other library, write the loop below. A driver keeps four promises: it sends each
 request exactly once, follows no redirect, reads at most 1 MiB of a reply, unpacked as it goes if
-it is compressed, and tells the exchange of every failure.
+it is compressed, and reports every failure to the exchange.
 
 ``keep`` and ``akeep`` do the same for a keeper: they return fresh tokens.
 """
@@ -87,7 +87,7 @@ def run(
     sign: Sign_ | None = None,
     sleep: Callable[[float], object] = time.sleep,
 ) -> T:
-    """Runs an exchange to its end, and gives back what it leaves behind."""
+    """Runs an exchange to its end, and returns its result."""
     try:
         step = next(exchange)
         while True:
@@ -279,7 +279,7 @@ async def akeep(
 ) -> Tokens:
     """keep(), in a coroutine of asyncio; the store is called in threads.
 
-    A caller that is cancelled leaves the renewal to go on by itself: keep ``http`` open for it.
+    If a caller is cancelled, the renewal continues: keep ``http`` open for it.
     """
     import asyncio
 

@@ -1,6 +1,6 @@
-"""Errors: whose fault it was, a stable code, and what to do about it.
+"""Errors: which party was at fault, a stable code, and what to do about it.
 
-No error holds a token, a code, a secret, a body, or a URL's query.
+No error contains a token, a code, a secret, a body, or a URL's query.
 """
 
 from __future__ import annotations

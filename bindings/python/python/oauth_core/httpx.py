@@ -21,7 +21,7 @@ class Auth(Flow, httpx.Auth):
 
     For ``httpx.Client`` and ``httpx.AsyncClient`` alike. A request to any other origin than those
     given (by default the preset's) is refused before it is sent; give such a request its own
-    ``auth``. A body that streams cannot be sent twice: its 401 is handed back, and the token is
+    ``auth``. A body that streams cannot be sent twice: its 401 is returned, and the token is
     forgotten. A redirect that the client follows carries
     the token within the origin only; with an ``Api`` of two owners it is followed without one and
     asked for again, and one to another owner's route is refused (``resource.redirect``). A proof of

@@ -1,7 +1,7 @@
-"""Tokens in pickles, for anyone who asks for them by name.
+"""Tokens in pickles, for programs that explicitly allow them.
 
-A pickle goes where nobody looks for secrets: into the queue of a task runner, into caches and core
-dumps. So ``Tokens`` refuse to be pickled. Where every pickle is kept as secrets are, such as between
+Pickles end up in places that are not protected like secrets: the queue of a task runner, caches and core
+dumps. So ``Tokens`` refuse to be pickled. If every pickle is protected like a secret, such as between
 the processes of one ``multiprocessing`` pool, call ``allow()`` in each of them. ``copy.deepcopy`` needs
 none of this.
 """

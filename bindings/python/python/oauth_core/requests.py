@@ -26,9 +26,9 @@ class Auth(Attacher, requests.auth.AuthBase):
     A request to any other origin than those given (by default the preset's) is refused before it
     is sent. A redirect to another origin is followed without the token, one to another owner's route
     is refused (``resource.redirect``). A body that streams cannot
-    be sent twice: its 401 is handed back, and the token is forgotten.
-    requests follows a redirect with the proof of possession of the first URL: where that is answered
-    401, the request is sent there once more, with a proof of its own.
+    be sent twice: its 401 is returned, and the token is forgotten.
+    requests follows a redirect with the proof of possession of the first URL: if that is answered 401, the
+    request is sent there once more, with its own proof.
     """
 
     def __init__(

@@ -4,10 +4,10 @@
 ``PostgresStore`` for machines that share a server, ``Memory`` for the threads of one process.
 ``Sealed`` encrypts what any store keeps, with a ``Key`` or with keys of a ``KeySource``.
 
-A store has three methods, each one step that no other worker can come between. Write one for
-whatever your workers share; it is called on threads that may block, so it may be as slow as a
-database, and must be safe to call from several threads. What it stores is a secret. A method that
-raises says that nobody knows whether it was done.
+A store has three methods, each atomic with respect to other workers. Write one for anything that
+your workers share; it is called on threads that may block, so it may be as slow as a
+database, and must be safe to call from several threads. What it stores is secret. If a method raises,
+it is unknown whether it took effect.
 """
 
 from __future__ import annotations
@@ -34,41 +34,41 @@ _DataKey = tuple[str, _Key]
 
 
 class Store(Protocol):
-    """What ``store=`` takes: any object with these methods. None of them may be a coroutine."""
+    """What ``store=`` accepts: any object with these methods. None of them may be a coroutine."""
 
     def load(self, key: str, /) -> tuple[int, str] | None:
         """The version of the record and the record, as it was saved last; None if there is none."""
 
     def save(self, key: str, record: str, version: int, /) -> int | None:
-        """Saves the record if it is still at ``version`` (0: there is none), else gives None.
+        """Saves the record if it is still at ``version`` (0: there is none), otherwise returns None.
 
-        Gives the new version, which is higher than any that this key ever had. The record must have
-        reached the store by then.
+        Returns the new version, which is higher than any that this key ever had. The record must be
+        durable by then.
 
-        A method with a parameter ``until`` is told by that name when the record ends, if it does: a
-        datetime in UTC. From then on there is none, and the store may delete it. Without it the store
-        keeps sessions that nobody signs out of.
+        A method with a parameter ``until`` gets in it when the record expires, if it does: a datetime in UTC. From then
+        on the record does not exist, and the store may delete it. Without it the store keeps sessions that were never
+        signed out.
         """
 
     def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
-        """Takes the lease in the name of ``holder`` for so long, unless another holds it.
+        """Takes the lease for ``holder`` for this long, unless another holds it.
 
-        0 seconds gives it back. Gives for how many seconds another still holds it, or None. A lease
-        ends by itself after its time; there may be one where there is no record yet.
+        0 seconds releases it. Returns for how many seconds another still holds it, or None. A lease
+        expires after its time; there may be one before there is a record.
         """
 
 
 class KeySource(Protocol):
-    """Who holds the keys that ``Sealed`` seals with, such as a key management service.
+    """The holder of the keys that ``Sealed`` seals with, such as a key management service.
 
-    The id of a key stands in every record that is sealed with it, so it can be the data key itself as
-    the service has wrapped it: then nothing need be kept anywhere else. What is answered is kept in
-    memory: an id is asked for once, the key to seal with once a day, by one call for all who wait. An
+    The id of a key is stored in every record that is sealed with it, so it can be the data key itself as
+    wrapped by the service: then nothing need be kept anywhere else. Answers are kept in memory:
+    an id is asked for once, the key to seal with once a day, with one call for all that wait. An
     id that is unknown is not asked for again for a minute.
 
-    Both are called on threads that may block, and may be coroutine functions: each coroutine runs in an
-    event loop of its own. What they raise, or 30 seconds of silence, is ``lost.unsent``: nothing was
-    written then, and the record stays as it is.
+    Both are called on threads that may block, and may be coroutine functions: each coroutine runs in its own event
+    loop. What they raise, or no answer within 30 seconds, is ``lost.unsent``: then nothing was written, and the record
+    is unchanged.
     """
 
     def data_key(self) -> Union[_DataKey, Awaitable[_DataKey]]:
@@ -76,7 +76,7 @@ class KeySource(Protocol):
         ...
 
     def unwrap_key(self, id: str, /) -> Union[Optional[_Key], Awaitable[Optional[_Key]]]:
-        """The key of this id; None if there is no such, or it is refused for good.
+        """The key of this id; None if it does not exist, or is permanently refused.
 
         The id comes from the store, where others may have written it.
         """

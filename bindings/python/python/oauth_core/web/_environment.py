@@ -1,4 +1,4 @@
-"""The settings of a site, out of environment variables."""
+"""The settings of a site, from environment variables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OPEN: dict[str, Callable[[str], stores.Store]] = {
 
 
 def settings(environ: Mapping[str, str] | None, given: dict[str, Any]) -> dict[str, Any]:
-    """What was given, and the rest out of the environment: all that is missing is named. Nothing is sent."""
+    """What was given, and the rest from the environment: everything that is missing is named. Nothing is sent."""
     variables = os.environ if environ is None else environ
     found = dict(given)
     asked: dict[str, Any] = {name: found.pop(name) for name in ("scope", "extra") if name in found}
@@ -54,7 +54,7 @@ def settings(environ: Mapping[str, str] | None, given: dict[str, Any]) -> dict[s
 
 
 def provider(environ: Mapping[str, str] | None, line: dict[str, Any], asked: dict[str, Any]) -> Provider:
-    """The provider of the environment; one whose metadata have to be fetched is asked when somebody comes."""
+    """The provider of the environment; one whose metadata has to be fetched is asked at the first sign-in."""
     client = ClientSettings.from_env(environ)
     try:
         known, issuer = client.server(line.get("transport", "https"))

@@ -49,7 +49,7 @@ _Hook = TypeVar("_Hook", bound=Callable[..., Any])
 
 
 class Refuse(Exception):
-    """Raised, or given back, by ``admit``: the person is not let in, and is told this reason."""
+    """Raised, or returned, by ``admit``: the person is not let in, and is shown this reason."""
 
 
 class Request(NamedTuple):
@@ -66,7 +66,7 @@ class Request(NamedTuple):
 
 
 class Need(NamedTuple):
-    """What a page wants beyond somebody who is signed in (RFC 9470)."""
+    """What a page requires beyond a signed-in person (RFC 9470)."""
 
     acr: Sequence[str] = ()
     max_age: int | None = None
@@ -82,25 +82,26 @@ class Site:
 
     ``providers`` are those people sign in with, at least one. ``base_url`` is where people reach the site, root path
     included, or several that are one site; a request's ``Host`` at most chooses one. ``key`` seals the cookies: a
-    ``stores.Key``, 32 bytes, or their text as ``oauth key`` prints it; ``old_keys`` open what they sealed. With a ``store``
-    sessions live in there, with fresh tokens, and end everywhere at once. Without, a session is who signed in, in a cookie;
-    with ``keep="access_token"`` the access token is in there too, and nothing renews it but a sign-in that asks nobody.
+    ``stores.Key``, 32 bytes, or their text as ``oauth key`` prints it; ``old_keys`` open what they sealed. With a
+    ``store`` sessions are kept there, with fresh tokens, and end everywhere immediately. Without one, a session is the
+    identity in a cookie; with ``keep="access_token"`` the access token is in it too, and is renewed only by a sign-in
+    without a prompt.
 
     ``api`` are APIs that the site's pages may call at ``/auth/api/{name}/``, with a token that they never see: each a URL,
     or a URL and the methods that are allowed instead of ``GET``. With ``lookup="asked"`` the hook ``provider`` knows more
     providers than ``providers``, which may be none: tenants that come and go.
 
-    ``client_metadata`` is the client's own metadata document, where a provider takes its URL for a client id
-    (draft-ietf-oauth-client-id-metadata-document): the site serves it at that URL, its ``client_id``, below a base URL, to
-    whoever asks. ``Client.client_id_metadata`` makes one. ``client_id_metadata.*`` and ``client_metadata.*`` for one that is
-    no good.
+    ``client_metadata`` is the client's own metadata document, if a provider accepts its URL as a client id
+    (draft-ietf-oauth-client-id-metadata-document): the site serves it at that URL, its ``client_id``, below a base URL,
+    to any request. ``Client.client_id_metadata`` makes one. ``client_id_metadata.*`` and ``client_metadata.*`` for an
+    invalid one.
 
     ``name`` names the cookies (``oauth-session``), ``prefix`` is where the site's own pages are (``/auth``).
     ``lifetime``, ``idle`` and ``flow_lifetime`` (of a sign-in under way) are seconds. ``flows`` is how many sign-ins a
-    browser may have under way. ``same_site`` is ``lax`` or ``strict``. ``home`` is where people go who asked for no
+    browser may have under way. ``same_site`` is ``lax`` or ``strict``. ``home`` is where people go who requested no
     page, ``return_origins`` are other origins they may return to. ``claims`` are those that a session keeps.
-    ``transport="loopback_http"`` allows plain http on loopback addresses. ``network`` is that of the first provider's
-    client unless it is given. ``web.setup`` for settings that contradict themselves, ``url.insecure``.
+    ``transport="loopback_http"`` allows plain http on loopback addresses. ``network`` is by default that of the first
+    provider's client. ``web.setup`` for contradictory settings, ``url.insecure``.
     """
 
     _site: WebSite
@@ -167,20 +168,20 @@ class Site:
 
     @classmethod
     def from_env(cls, *app: Any, environ: Mapping[str, str] | None = None, **settings_: Any) -> Self:
-        """A site out of environment variables; each is an argument too.
+        """A site from environment variables; each is an argument too.
 
         The client's variables are those of ``Client.from_env``: ``OAUTH_ISSUER`` or ``OAUTH_PROVIDER``,
         ``OAUTH_CLIENT_ID``, ``OAUTH_CLIENT_SECRET``. ``OAUTH_BASE_URL``, ``OAUTH_KEY``, and ``OAUTH_STORE``, a URL
         (``redis://``, ``postgres://``, ``sqlite:///path``, ``file:///folder``), are the site's, and
-        ``OAUTH_TRANSPORT``, which is ``loopback_http`` for a site and a provider on this machine. ``scope`` and ``extra`` are
-        those of ``Provider``. ``environment.missing`` names all variables that are needed and not set; what is wrong with
-        one says which. The provider is asked for its metadata when somebody first signs in: until it answers, sign-ins are
-        503 and every other page is there.
+        ``OAUTH_TRANSPORT``, which is ``loopback_http`` for a site and a provider on this machine. ``scope`` and
+        ``extra`` are those of ``Provider``. ``environment.missing`` names all variables that are needed and not set;
+        what is wrong with one says which. The provider's metadata is fetched when somebody first signs in: until it
+        answers, sign-ins are answered 503 and every other page works.
         """
         return cls(*app, **settings(environ, settings_))
 
     def admit(self, hook: _Hook) -> _Hook:
-        """Has ``hook(identity)`` say whom to let in: it gives a dict to add to the session, or raises ``Refuse``.
+        """Lets ``hook(identity)`` decide whom to let in: it returns a dict to add to the session, or raises ``Refuse``.
 
         It is called at each sign-in, where requests are served, and may be a coroutine function where those are.
         """
@@ -188,7 +189,7 @@ class Site:
         return hook
 
     def error_page(self, hook: _Hook) -> _Hook:
-        """Has ``hook(problem)`` make the page, in HTML, that tells a person what went wrong."""
+        """Has ``hook(problem)`` make the page, in HTML, that shows a person what went wrong."""
         self._error_page = hook
         return hook
 
@@ -198,9 +199,10 @@ class Site:
         return hook
 
     def provider(self, hook: _Hook) -> _Hook:
-        """Has ``hook(ask)`` look up the providers that are not in the settings (``lookup="asked"``): it gives a ``Provider``
-        or None. It is asked at each request that needs one, so clients are kept at hand; it may be a coroutine function
-        where ``admit`` may."""
+        """Has ``hook(ask)`` look up the providers that are not in the settings (``lookup="asked"``): it returns a
+        ``Provider`` or None. It is called at each request that needs one, so cache clients; it may be a coroutine
+        function where ``admit`` may.
+        """
         self._find = hook
         return hook
 
@@ -240,7 +242,9 @@ class Site:
             self._known[found.id] = found
 
     def end(self, user: User) -> None:
-        """Ends a session and its grant, wherever it is used. One that lives in its cookie alone cannot be ended so."""
+        """Ends a session and its grant, wherever it is used. One that is kept only in its cookie cannot be ended this
+        way.
+        """
         self._driven(self._told(self._site.end(user.session), "resume"))
 
     async def aend(self, user: User) -> None:
@@ -248,7 +252,7 @@ class Site:
         await self._adriven(self._told(self._site.end(user.session), "aresume"))
 
     def sign_out(self, request: Request) -> Reply:
-        """Ends the session of a request, and its grant, for an application with a logout of its own.
+        """Ends the session of a request, and its grant, for an application with its own logout.
 
         The ``set-cookie`` fields of the reply are to be sent with the application's response. The person stays signed in at
         the provider; a form that posts to ``/auth/logout`` ends that too.

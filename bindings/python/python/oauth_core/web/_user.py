@@ -112,8 +112,7 @@ class User:
     def source(self) -> GrantSource:
         """The person's tokens, kept fresh: one renewal for all concurrent requests and workers.
 
-        Only where the site has a store (``web.setup``). It waits for the provider's metadata, where nobody has needed
-        them yet.
+        Only if the site has a store (``web.setup``). It waits for the provider's metadata, if it was not needed before.
         """
         grant = self.session.grant
         if grant is None:
@@ -123,7 +122,7 @@ class User:
     def token(self, *, timeout: float | None = None) -> Tokens:
         """The person's tokens, fresh now, for calls that are not made with ``fetch``; ``web.setup`` without any.
 
-        Once the grant is over (advice ``reauthorize``), so is the session: the next request finds nobody signed in.
+        Once the grant has ended (advice ``reauthorize``), so has the session: on the next request nobody is signed in.
         """
         try:
             return self._keeper().token(timeout=timeout)
@@ -147,10 +146,10 @@ class User:
     def fetch(self, url: str, *, method: str = "GET", **options: Any) -> Response:
         """Calls an API with the person's token; the options are those of ``GrantSource.request``.
 
-        The token is sent only to ``origins``, or to the API of the provider's preset; ``resource.origin_not_allowed`` for any
-        other URL, wherever the tokens are kept. Once the grant has ended (advice ``reauthorize``), the session has ended too:
-        on the next request nobody is signed in. The error need not be caught: where it leaves a page, the person is led to
-        sign in, and a script gets a 401.
+        The token is sent only to ``origins``, or to the API of the provider's preset; ``resource.origin_not_allowed``
+        for any other URL, wherever the tokens are kept. Once the grant has ended (advice ``reauthorize``), the session
+        has ended too: on the next request nobody is signed in. The error need not be caught: if it leaves a page, the
+        person is redirected to sign in, and a script gets a 401.
         """
         try:
             return self._caller(options).request(method, url, **options)

@@ -29,7 +29,7 @@ VISIT = "oauth_core.visit"
 class SignIn:
     """ASGI middleware, which signs people in before the application is called.
 
-    ``access`` is what its pages take: everybody (``open``), everybody, but signed in if the provider knows them
+    ``access`` is whom its pages admit: everybody (``open``), everybody, but signed in if the provider knows them
     (``quiet``), or nobody else (``signed_in``).
     """
 
@@ -69,7 +69,7 @@ def user(scope: Scope) -> User | None:
 
 
 async def challenge(scope: Scope, need: Need = NOTHING) -> Ended:
-    """The user, if they meet the need; else the reply to send."""
+    """The user, if they meet the need; otherwise the reply to send."""
     site, request, known = _visit(scope)
     if known is not None and need == NOTHING:
         return known
@@ -137,7 +137,7 @@ def target_of(scope: Scope) -> str:
 
 
 async def _body(receive: Receive, limit: int) -> bytes:
-    """The body, cut off after so many bytes."""
+    """The body, cut off after this many bytes."""
     body = bytearray()
     while len(body) <= limit:
         message = await receive()

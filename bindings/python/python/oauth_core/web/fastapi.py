@@ -47,7 +47,7 @@ class Site(Base):
 
     @property
     def user(self) -> Any:
-        """A dependency of FastAPI: the user. If nobody is signed in, the page is not called."""
+        """A FastAPI dependency: the user. If nobody is signed in, the page is not called."""
         return self.required()
 
     @property
@@ -75,7 +75,7 @@ async def current_user(request: starlette.requests.HTTPConnection) -> User | Non
 
 
 async def require(request: starlette.requests.HTTPConnection, need: Need = NOTHING) -> User:
-    """The user who meets the need, for handlers of Starlette; otherwise the reply is sent in place of calling them."""
+    """The user who meets the need, for Starlette handlers; otherwise the reply is sent and they are not called."""
     ended = await asgi.challenge(request.scope, need)
     if isinstance(ended, Reply):
         # A mounted application has its own exception handlers: the site's handler is added to them here.

@@ -35,8 +35,9 @@ _View = TypeVar("_View", bound=Callable[..., Any])
 class Site(Base):
     """The site of an application of Flask; the settings are those of ``oauth_core.web.Site``.
 
-    Without an application it waits for ``init_app``, as an application factory has it. ``access`` is what all pages take; a page that wants somebody says so itself, with ``required``. Hooks are called in
-    the context of the request.
+    Without an application it waits for ``init_app``, as an application factory has it. ``access`` is whom all pages
+    admit; a page that requires a login says so itself, with ``required``. Hooks are called in the context of the
+    request.
     """
 
     def __init__(self, app: Flask | None = None, *, access: Access = "open", **settings: Any) -> None:

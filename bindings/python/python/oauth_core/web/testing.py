@@ -3,10 +3,10 @@
     site = Site(app, providers=..., base_url="http://localhost", key=testing.KEY, transport="loopback_http")
     testing.sign_in(client, site, "ann", claims={"name": "Ann"})
 
-``client`` is a test client of Starlette and FastAPI, Flask or Django, or an ``httpx.Client``. The key is everybody's:
-no site takes it whose ``base_url`` others could reach. The session is as a real one: ``admit`` is asked, and of the claims
-those are kept that the site keeps. The client's requests say that a page of the site sends them, as browsers do, so that a
-POST is none of another site.
+``client`` is a test client of Starlette and FastAPI, Flask or Django, or an ``httpx.Client``. The key is public: a site
+whose ``base_url`` others could reach refuses it. The session is like a real one: ``admit`` is called, and only the
+claims that the site keeps are kept. The client's requests say that a page of the site sends them, as browsers do, so
+that a POST does not count as one from another site.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ def cookies(
 ) -> dict[str, str]:
     """The cookies of a user who has just signed in: names and values. There are no tokens.
 
-    ``claims`` are what the provider vouched for, ``acr`` is how and ``auth_time`` when (Unix time, in seconds) the person
-    authenticated, ``sid`` the session there; ``provider`` is the first of the site unless it is named. ``local``
-    is what ``admit`` would give, which is not asked then. ``web.setup`` unless the site seals with ``KEY``,
+    ``claims`` are those of the provider, ``acr`` is how and ``auth_time`` when (Unix time, in seconds) the person
+    authenticated, ``sid`` the session there; ``provider`` is by default the first of the site. ``local`` is what
+    ``admit`` would return, which is then not called. ``web.setup`` unless the site seals with ``KEY``,
     ``web.not_admitted`` if ``admit`` refuses.
 
     A request that changes something needs ``SAME_ORIGIN`` too: what a page of the site sends along.

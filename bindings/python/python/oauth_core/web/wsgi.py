@@ -44,7 +44,7 @@ VISIT = "oauth_core.visit"
 class SignIn:
     """WSGI middleware, which signs people in before the application is called.
 
-    ``access`` is what its pages take: everybody (``open``), everybody, but signed in if the provider knows them
+    ``access`` is whom its pages admit: everybody (``open``), everybody, but signed in if the provider knows them
     (``quiet``), or nobody else (``signed_in``).
     """
 
@@ -75,7 +75,7 @@ def user(environ: Environ) -> User | None:
 
 
 def challenge(environ: Environ, need: Need = NOTHING) -> Ended:
-    """The user, if they meet the need; else the reply to send."""
+    """The user, if they meet the need; otherwise the reply to send."""
     site, request, known = _visit(environ)
     if known is not None and need == NOTHING:
         return known
@@ -157,7 +157,7 @@ def target_of(environ: Environ) -> str:
 
 
 def body_of(environ: Environ, limit: int) -> bytes:
-    """The body, cut off after so many bytes."""
+    """The body, cut off after this many bytes."""
     length = environ.get("CONTENT_LENGTH") or (limit + 1 if environ.get("wsgi.input_terminated") else 0)
     wanted = min(int(length), limit + 1)
     body = bytearray()

@@ -4,10 +4,10 @@
     MIDDLEWARE += ["oauth_core.web.django.Middleware"]
     LOGIN_URL = "/auth/login"
 
-The settings are those of ``oauth_core.web.Site.from_env``: environment variables, or members of the dict ``OAUTH``. It may
-have ``access`` too, what all pages take (``open`` unless it is given), and hooks, functions or their dotted paths:
-``admit`` and ``error_page`` as ``Site`` has them, and ``user``, which gives the user of an identity at each sign-in, in
-place of the table of people and a user of their own for those who are new.
+The settings are those of ``oauth_core.web.Site.from_env``: environment variables, or members of the dict ``OAUTH``. It
+may have ``access`` too, whom all pages admit (``open`` by default), and hooks, functions or their dotted paths:
+``admit`` and ``error_page`` as ``Site`` has them, and ``user``, which returns the user for an identity at each sign-in,
+in place of the table of people and the new users that are created for new people.
 """
 
 from __future__ import annotations

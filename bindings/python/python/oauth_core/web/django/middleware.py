@@ -21,9 +21,9 @@ from .site import SERVED, at_once, site
 class Middleware:
     """Signs people in before their requests reach a view. Place it after Django's own for sessions and users.
 
-    ``request.oauth`` is the ``User`` of this package, or None; ``request.user`` is Django's. Whoever is signed in with a
-    password of Django's stays so. A view that calls ``logout``, or ``login`` for another user, as the admin does, ends
-    the session of this package too, and its grant.
+    ``request.oauth`` is the ``User`` of this package, or None; ``request.user`` is Django's. A person who is signed in
+    with a Django password stays so. A view that calls ``logout``, or ``login`` for another user, as the admin does,
+    ends the session of this package too, and its grant.
     """
 
     sync_capable = True

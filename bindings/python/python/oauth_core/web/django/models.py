@@ -28,7 +28,7 @@ class Person(models.Model):
 
     @property
     def name(self) -> str:
-        """A display name: the full name of the user, else the address, else the subject."""
+        """A display name: the full name of the user, otherwise the address or the subject."""
         user = self.user
         full = getattr(user, "get_full_name", str)()
         return full or getattr(user, "email", "") or self.subject
