@@ -54,7 +54,7 @@ class TokenState extends Record {
   }
 }
 
-/** What to show to the person, and what the token endpoint is polled with (RFC 8628 section 3.2). */
+/** What to show to the user, and the code with which the token endpoint is polled (RFC 8628 section 3.2). */
 class DeviceCode extends Record {
   static members = {
     deviceCode: 'secret',
@@ -69,7 +69,7 @@ class DeviceCode extends Record {
   }
 }
 
-/** A pending backchannel request, and what the token endpoint is polled with (CIBA Core section 7.3). */
+/** A pending backchannel request, with which the token endpoint is polled (CIBA Core section 7.3). */
 class BackchannelRequest extends Record {
   static members = {
     authReqId: 'secret',
@@ -104,7 +104,7 @@ class VerifiedAccessToken extends Record {
   }
 }
 
-/** What a verified ID token says (OpenID Connect Core sections 2 and 5.1). */
+/** The claims of a verified ID token (OpenID Connect Core sections 2 and 5.1). */
 class IdToken extends Record {
   static members = {
     subject: 'plain',
@@ -141,7 +141,7 @@ class LogoutToken extends Record {
   }
 }
 
-/** A client as the server has registered it (RFC 7591 section 3.2.1). The server's values hold, whatever was requested. */
+/** A client as the server has registered it (RFC 7591 section 3.2.1). The server's values apply, whatever was requested. */
 class RegisteredClient extends Record {
   static members = {
     clientId: 'plain',
@@ -172,7 +172,7 @@ class ProtectedResource extends Record {
   }
 }
 
-/** Where a person signs in. */
+/** The issuer at which a user signs in. */
 class DiscoveredIssuer extends Record {
   static members = {
     issuer: 'plain',

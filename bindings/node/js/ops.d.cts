@@ -33,11 +33,11 @@ export interface RevokeArguments {
 export interface RefreshArguments {
   /** The tokens to refresh. */
   tokens: Tokens
-  /** What the tokens are for, as names of scopes. */
+  /** The scope to request. */
   scope?: Scope | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
   resource?: readonly string[] | undefined
-  /** The audiences, as some servers name it. */
+  /** The audiences, for servers that use this parameter. */
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
@@ -56,13 +56,13 @@ export interface BeginAuthorizationArguments {
   /** The scope to request. */
   scope?: Scope | undefined
   /**
-   * The response type: a code, or a code and an ID token, which is verified before the code is sent (OpenID Connect
-   * Core section 3.3).
+   * The response type: a code, or a code and an ID token; the ID token is verified before the code is sent (OpenID
+   * Connect Core section 3.3).
    */
   responseType?: ResponseType | undefined
   /**
-   * The response mode: by default the query, or the fragment if it has an ID token; with `form_post` the callback is
-   * the posted form. With `jwt` and its variants the response is signed (JARM).
+   * The response mode: by default the query, or the fragment if the response has an ID token; with `form_post` the
+   * callback is the posted form. With `jwt` and its variants the response is signed (JARM).
    */
   responseMode?: ResponseMode | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
@@ -73,44 +73,46 @@ export interface BeginAuthorizationArguments {
   authorizationDetails?: object | undefined
   /** The requested `acr` values, best first. */
   acrValues?: readonly string[] | undefined
-  /** The person must have authenticated within this many seconds; with 0 they authenticate now. */
+  /** The user must have authenticated within this many seconds; with 0, the user authenticates now. */
   maxAge?: number | undefined
   /**
-   * Whether the person is prompted: `none`, or any of `login`, `consent`, `select_account` and `create`, separated by
+   * Whether the user is prompted: `none`, or any of `login`, `consent`, `select_account` and `create`, separated by
    * spaces.
    */
   prompt?: string | undefined
-  /** A hint about the person who is about to sign in. */
+  /** A hint about the user who is about to sign in. */
   loginHint?: string | undefined
   /**
-   * The ID token of the person who is expected to be signed in. It becomes part of the URL, unless the request is
-   * pushed.
+   * The ID token of the user who is expected to be signed in. It becomes part of the URL, unless the request is pushed.
    */
   idTokenHint?: string | undefined
   /** Languages for the server's pages, best first (BCP 47). */
   uiLocales?: readonly string[] | undefined
   /** Individual claims, as an object with the members `userinfo` and `id_token` (OpenID Connect Core section 5.5). */
   claims?: object | undefined
-  /** Whether the request is pushed to the server first (RFC 9126): where that is required, unless you say `always`. */
+  /**
+   * Whether the request is pushed to the server first (RFC 9126): by default only if that is required; with `always`,
+   * always.
+   */
   push?: Push | undefined
   /**
    * An `https` URL of your own from which the server fetches the signed request (RFC 9101 section 5.2): serve
-   * `request_object` there, as `application/oauth-authz-req+jwt`, before the person is sent.
+   * `request_object` there, as `application/oauth-authz-req+jwt`, before you send the user to the server.
    */
   requestUri?: string | undefined
   /**
-   * The step-up that an API requires (RFC 9470): it is requested in place of `acr_values`, `max_age` and `claims`, with
+   * The step-up that an API requires (RFC 9470): it is requested instead of `acr_values`, `max_age` and `claims`, with
    * the scope of `tokens`.
    */
   stepUp?: object | undefined
-  /** The tokens that did not suffice for the API. */
+  /** The tokens that were not sufficient for the API. */
   tokens?: Tokens | undefined
   /**
-   * The context in which the flow begins, such as a tool and a tenant: its callback must arrive in the same. It is not
-   * sent.
+   * The context in which the flow begins, such as a tool and a tenant: its callback must arrive in the same context. It
+   * is not sent.
    */
   context?: string | undefined
-  /** The person or session that begins the flow, as you name it: its callback must arrive there. It is not sent. */
+  /** The user or session that begins the flow, as you name it: its callback must arrive there. It is not sent. */
   user?: string | undefined
   /** Further parameters of this request, which the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
@@ -128,7 +130,7 @@ export interface IntrospectArguments {
    * then refused.
    */
   signedResponseAlg?: string | undefined
-  /** The name that the server has for this API in the aud of a signed response, if it is not the client id. */
+  /** The server's name for this API in the aud of a signed response, if it is not the client id. */
   audience?: string | undefined
 }
 
@@ -137,35 +139,35 @@ export interface PasswordArguments {
   username: string
   /** The password. */
   password: string
-  /** What the tokens are for, as names of scopes. */
+  /** The scope to request. */
   scope?: Scope | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
   resource?: readonly string[] | undefined
-  /** The audiences, as some servers name it. */
+  /** The audiences, for servers that use this parameter. */
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
 }
 
 export interface ClientCredentialsArguments {
-  /** What the tokens are for, as names of scopes. */
+  /** The scope to request. */
   scope?: Scope | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
   resource?: readonly string[] | undefined
-  /** The audiences, as some servers name it. */
+  /** The audiences, for servers that use this parameter. */
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
 }
 
 export interface DeviceAuthorizationArguments {
-  /** What the person agrees to, for the prompt, such as "sign in to example-cli on build-7". */
+  /** What the user agrees to, for the prompt, such as "sign in to example-cli on build-7". */
   purpose?: string | undefined
-  /** What the tokens are for, as names of scopes. */
+  /** The scope to request. */
   scope?: Scope | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
   resource?: readonly string[] | undefined
-  /** The audiences, as some servers name it. */
+  /** The audiences, for servers that use this parameter. */
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
@@ -174,44 +176,44 @@ export interface DeviceAuthorizationArguments {
 export interface DeviceLoginArguments {
   /** The device code. */
   deviceCode: string
-  /** When it expires. */
+  /** When the device code expires. */
   expiresAt: Date
   /** How many seconds to wait between two polls: 5 unless the server says otherwise. */
   interval?: number | undefined
-  /** What the tokens are for, as names of scopes. */
+  /** The scope to request. */
   scope?: Scope | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
   resource?: readonly string[] | undefined
-  /** The audiences, as some servers name it. */
+  /** The audiences, for servers that use this parameter. */
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
 }
 
 export interface BackchannelAuthenticationArguments {
-  /** The name of the person at the server. */
+  /** The user's name at the server. */
   loginHint?: string | undefined
-  /** A token of another party that names the person. */
+  /** A token of another party that identifies the user. */
   loginHintToken?: string | undefined
-  /** An earlier ID token of the person from this server. */
+  /** An earlier ID token of the user from this server. */
   idTokenHint?: string | undefined
-  /** A short text that both devices show, by which the person recognizes this request. */
+  /** A short text that both devices show, by which the user recognizes this request. */
   bindingMessage?: string | undefined
-  /** A code known to the person and the server, which the person entered here. */
+  /** A code known to the user and the server, which the user entered here. */
   userCode?: string | undefined
-  /** How long the person should be able to answer, in seconds. */
+  /** How long the user should be able to answer, in seconds. */
   requestedExpiry?: number | undefined
-  /** How the person should authenticate, in order of preference. */
+  /** How the user should authenticate: `acr` values in order of preference. */
   acrValues?: readonly string[] | undefined
   /** The registered delivery mode of this client: `poll` by default. */
   delivery?: Delivery | undefined
   /** Whether the same request may be repeated while it is pending: `refused` by default, or `allowed`. */
   repeat?: Repeat | undefined
-  /** What the tokens are for, as names of scopes. */
+  /** The scope to request. */
   scope?: Scope | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
   resource?: readonly string[] | undefined
-  /** The audiences, as some servers name it. */
+  /** The audiences, for servers that use this parameter. */
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
@@ -220,15 +222,15 @@ export interface BackchannelAuthenticationArguments {
 export interface BackchannelLoginArguments {
   /** The server's id of the request. */
   authReqId: string
-  /** When the request ends. Without it, the server is asked once. */
+  /** When the request expires. Without it, the server is asked once. */
   expiresAt?: Date | undefined
   /** How many seconds to wait between two polls: 5 unless the server says otherwise. */
   interval?: number | undefined
-  /** What the tokens are for, as names of scopes. */
+  /** The scope to request. */
   scope?: Scope | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
   resource?: readonly string[] | undefined
-  /** The audiences, as some servers name it. */
+  /** The audiences, for servers that use this parameter. */
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
@@ -239,9 +241,9 @@ export interface VerifyPingArguments {
   authReqId: string
   /** The token with which the server must authenticate. */
   clientNotificationToken: string
-  /** The value of its Authorization header. */
+  /** The value of the notification's Authorization header. */
   authorization?: string | undefined
-  /** Its body. */
+  /** The body of the notification. */
   body: string
 }
 
@@ -250,15 +252,15 @@ export interface AcceptPushArguments {
   authReqId: string
   /** The token with which the server must authenticate. */
   clientNotificationToken: string
-  /** The value of its Authorization header. */
+  /** The value of the notification's Authorization header. */
   authorization?: string | undefined
-  /** Its body. */
+  /** The body of the notification. */
   body: string
-  /** What the tokens are for, as names of scopes. */
+  /** The scope to request. */
   scope?: Scope | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
   resource?: readonly string[] | undefined
-  /** The audiences, as some servers name it. */
+  /** The audiences, for servers that use this parameter. */
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
@@ -267,19 +269,19 @@ export interface AcceptPushArguments {
 export interface TokenExchangeArguments {
   /** The token to exchange. */
   subjectToken: string
-  /** Its type. */
+  /** The type of the subject token. */
   subjectTokenType: string
   /** The token of the actor, who acts for the subject. */
   actorToken?: string | undefined
-  /** Its type. */
+  /** The type of the actor token. */
   actorTokenType?: string | undefined
-  /** The requested type; by default the server chooses. */
+  /** The requested type of token; by default the server chooses. */
   requestedTokenType?: string | undefined
-  /** What the tokens are for, as names of scopes. */
+  /** The scope to request. */
   scope?: Scope | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
   resource?: readonly string[] | undefined
-  /** The audiences, as some servers name it. */
+  /** The audiences, for servers that use this parameter. */
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
@@ -288,11 +290,11 @@ export interface TokenExchangeArguments {
 export interface JwtBearerArguments {
   /** The JWT. */
   assertion: string
-  /** What the tokens are for, as names of scopes. */
+  /** The scope to request. */
   scope?: Scope | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
   resource?: readonly string[] | undefined
-  /** The audiences, as some servers name it. */
+  /** The audiences, for servers that use this parameter. */
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
@@ -301,11 +303,11 @@ export interface JwtBearerArguments {
 export interface SamlBearerArguments {
   /** The assertion, as XML. */
   assertion: string
-  /** What the tokens are for, as names of scopes. */
+  /** The scope to request. */
   scope?: Scope | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
   resource?: readonly string[] | undefined
-  /** The audiences, as some servers name it. */
+  /** The audiences, for servers that use this parameter. */
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
@@ -329,15 +331,15 @@ export interface JwtBearerWithKeyArguments {
    * preset, or the issuer.
    */
   audienceClaim?: string | undefined
-  /** Its lifetime in seconds: 300 by default. */
+  /** The lifetime of the assertion in seconds: 300 by default. */
   lifetime?: number | undefined
   /** Further claims that the server documents, as an object. */
   claims?: object | undefined
-  /** What the tokens are for, as names of scopes. */
+  /** The scope to request. */
   scope?: Scope | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
   resource?: readonly string[] | undefined
-  /** The audiences, as some servers name it. */
+  /** The audiences, for servers that use this parameter. */
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
@@ -346,13 +348,13 @@ export interface JwtBearerWithKeyArguments {
 export interface ExtensionGrantArguments {
   /** The grant type: an absolute URI, or the name of one that the server's preset describes. */
   grantType: string
-  /** Its parameters. A name may occur several times. */
+  /** The parameters of the grant. A name may occur several times. */
   parameters?: Readonly<Record<string, string | readonly string[]>> | undefined
-  /** What the tokens are for, as names of scopes. */
+  /** The scope to request. */
   scope?: Scope | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
   resource?: readonly string[] | undefined
-  /** The audiences, as some servers name it. */
+  /** The audiences, for servers that use this parameter. */
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
@@ -361,15 +363,15 @@ export interface ExtensionGrantArguments {
 export interface RequestIdentityAssertionArguments {
   /** The subject token: an ID token, a refresh token or a SAML assertion of this server. */
   subjectToken: string
-  /** Its type: id_token by default, refresh_token or saml2. */
+  /** The type of the subject token: id_token by default, refresh_token or saml2. */
   subjectTokenType?: string | undefined
-  /** The issuer of the server that the assertion is for. */
+  /** The issuer of the server for which the assertion is requested. */
   issuer: string
-  /** What the tokens are for, as names of scopes. */
+  /** The scope to request. */
   scope?: Scope | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
   resource?: readonly string[] | undefined
-  /** The audiences, as some servers name it. */
+  /** The audiences, for servers that use this parameter. */
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
@@ -378,11 +380,11 @@ export interface RequestIdentityAssertionArguments {
 export interface RedeemIdentityAssertionArguments {
   /** The assertion. */
   assertion: string
-  /** What the tokens are for, as names of scopes. */
+  /** The scope to request. */
   scope?: Scope | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
   resource?: readonly string[] | undefined
-  /** The audiences, as some servers name it. */
+  /** The audiences, for servers that use this parameter. */
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
@@ -394,17 +396,17 @@ export interface VerifyAccessTokenArguments {
   /** The identifier of the API, or several, one of which must be an audience of the token. */
   audience: string | readonly string[]
   /**
-   * The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs, which only their audience tells from ID
-   * tokens of the same server: it must be an API's, and never a client's id.
+   * The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs, which only their audience distinguishes
+   * from ID tokens of the same server: it must identify an API, and never be a client's id.
    */
   profile?: AccessTokenProfile | undefined
   /** The required scope. */
   scope?: Scope | undefined
-  /** The required `acr`: one of these (RFC 9470). */
+  /** The accepted `acr` values, one of which is required (RFC 9470). */
   acrValues?: readonly string[] | undefined
   /** The largest age of the authentication, in seconds (RFC 9470). */
   maxAge?: number | undefined
-  /** The accepted algorithms, by default those of the server's metadata. Those with a shared secret are left out. */
+  /** The accepted algorithms, by default those of the server's metadata. Those with a shared secret are ignored. */
   algs?: readonly string[] | undefined
   /** How many seconds clocks may differ: 60 by default, 300 at most. */
   clockSkew?: number | undefined
@@ -422,8 +424,8 @@ export interface VerifyIdTokenArguments {
   /** The ID token. */
   token: string
   /**
-   * The nonce that was sent for this sign-in. GrantSettings it with the session of the browser or the app, and forget
-   * it with the first token that is posted.
+   * The nonce that was sent for this sign-in. Keep it with the session of the browser or the app, and delete it with
+   * the first token that is posted.
    */
   nonce?: string | undefined
   /**
@@ -436,15 +438,15 @@ export interface VerifyIdTokenArguments {
    * one of them, and azp may be one of them.
    */
   clientIds?: readonly string[] | undefined
-  /** The access token that came with it: at_hash has to be there, and its. */
+  /** The access token that came with the ID token: at_hash must be present and match it. */
   accessToken?: string | undefined
-  /** The code that came with it: c_hash has to be there, and its. */
+  /** The code that came with the ID token: c_hash must be present and match it. */
   code?: string | undefined
-  /** How many seconds ago, at most, the person has to have authenticated. */
+  /** The largest age of the user's authentication, in seconds. */
   maxAge?: number | undefined
-  /** One of these has to be how the person has authenticated. */
+  /** The accepted acr values, one of which is required. */
   acrValues?: readonly string[] | undefined
-  /** How many seconds ago, at most, it has to have been issued: without a nonce a day, unless you say. */
+  /** The largest age of the ID token, in seconds: without a nonce, one day by default. */
   maxTokenAge?: number | undefined
 }
 
@@ -456,13 +458,13 @@ export interface VerifyLogoutTokenArguments {
    * refuse a token whose issuer and jti are in your store, and keep them until forget_at.
    */
   replay?: Replay | undefined
-  /** Accepts a token without exp, from servers older than that rule, if it was issued at most so many seconds ago. */
+  /** Accepts a token without exp, from servers older than that rule, if it was issued at most this many seconds ago. */
   maxAgeWithoutExpiry?: number | undefined
 }
 
 export interface RegisterArguments {
   /**
-   * The client metadata, by their registered names (section 2): `redirect_uris`, `token_endpoint_auth_method`,
+   * The client metadata, by its registered names (section 2): `redirect_uris`, `token_endpoint_auth_method`,
    * `grant_types`, `client_name` and so on.
    */
   metadata: object
@@ -478,7 +480,7 @@ export interface ReadRegistrationArguments {
 export interface UpdateRegistrationArguments {
   /** The client, as it was `stored`. */
   registered: string
-  /** All of its metadata: members that are left out are deleted, or get the server's default. */
+  /** All metadata of the client: members that are left out are deleted, or get the server's default. */
   metadata: object
 }
 
@@ -490,16 +492,17 @@ export interface DeleteRegistrationArguments {
 export interface ResourceMetadataArguments {
   /** The identifier of the resource: the https URL at which it is used. */
   resource: string
-  /** The `WWW-Authenticate` values of its response, which may name the URL of the metadata. */
+  /** The `WWW-Authenticate` values of the resource's response, which may name the URL of the metadata. */
   challenges?: readonly string[] | undefined
   /**
-   * Which resource the metadata may be about: the `identical` one alone, or also a `parent` that it lies beneath on its
-   * origin, as servers of the Model Context Protocol name it.
+   * Which resource the metadata may be about: only the `identical` one, or also a `parent` of it on its origin, which
+   * servers of the Model Context Protocol name.
    */
   matching?: ResourceMatch | undefined
   /**
-   * Who is trusted to sign metadata (section 2.2): issuers, each with its JWK Set. What a trusted issuer has signed
-   * goes before what stands beside it; all other signatures are ignored. `jwks.malformed` for no JWK Set.
+   * The issuers that are trusted to sign metadata (section 2.2), each with its JWK Set. Values that a trusted issuer
+   * has signed take precedence over unsigned ones; all other signatures are ignored. `jwks.malformed` for an invalid
+   * JWK Set.
    */
   signers?: object | undefined
 }
@@ -511,12 +514,12 @@ export interface DiscoverIssuerArguments {
 
 export interface ClientIdMetadataArguments {
   /**
-   * The client metadata, by their registered names (RFC 7591 section 2). With a `client_id` they are a document, and
-   * are checked as they are; without, one is made of them, by default of a public client.
+   * The client metadata, by its registered names (RFC 7591 section 2). With a `client_id` it is a document, and is
+   * checked as it is; without, a document is made of it, by default of a public client.
    */
   metadata: object
   /**
-   * Whether it has to have what servers of the Model Context Protocol want besides: a name and redirect URIs
+   * Whether the document must also contain what servers of the Model Context Protocol require: a name and redirect URIs
    * (`client_metadata.name_missing`, `client_metadata.inconsistent`).
    */
   mcp?: boolean | undefined
@@ -524,12 +527,15 @@ export interface ClientIdMetadataArguments {
 
 /**
  * The claims about a user (OpenID Connect Core section 5.1).
- * A standard claim that is of another type than the standard gives it is absent: the text "false" is no boolean, and
- * must not pass for true. As it came, it is in `claims`.
+ * A standard claim of another type than the standard defines is absent: the string "false" is not a boolean, and must
+ * not pass for true. The unchanged claim is in `claims`.
  */
 export class UserClaims {
   private constructor()
-  /** The subject, which with the issuer identifies the user: the `sub` of the ID token. No other claim does. */
+  /**
+   * The subject, which with the issuer identifies the user: the `sub` of the ID token. No other claim identifies the
+   * user.
+   */
   readonly subject: string
   /** All claims: `sub`, the claims below, the postal `address` (section 5.1.1), and others. */
   readonly claims: Readonly<Record<string, unknown>>
@@ -543,7 +549,7 @@ export class UserClaims {
   readonly middleName: string | undefined
   /** The casual name of the user. */
   readonly nickname: string | undefined
-  /** The user name to display; it may change, and may belong to another user tomorrow. */
+  /** The user name to display; it may change, and may later belong to another user. */
   readonly preferredUsername: string | undefined
   /** The URL of the profile page. */
   readonly profile: string | undefined
@@ -586,17 +592,17 @@ export class TokenState {
   readonly active: boolean
   /** The scope of the token: `scope`. */
   readonly scope: readonly string[] | undefined
-  /** The client it was issued to. */
+  /** The client to which the token was issued. */
   readonly clientId: string | undefined
-  /** A human-readable name of the person. */
+  /** A human-readable name of the user. */
   readonly username: string | undefined
-  /** Its type, such as `Bearer`. */
+  /** The token type, such as `Bearer`. */
   readonly tokenType: string | undefined
-  /** When it expires: `exp`. The response must not be cached beyond that. */
+  /** When the token expires: `exp`. The response must not be cached beyond that. */
   readonly expiresAt: Date | undefined
-  /** When it was issued: `iat`. */
+  /** When the token was issued: `iat`. */
   readonly issuedAt: Date | undefined
-  /** When it becomes valid: `nbf`. */
+  /** When the token becomes valid: `nbf`. */
   readonly notBefore: Date | undefined
   /** The subject, as the issuer identifies it: `sub`. */
   readonly subject: string | undefined
@@ -604,9 +610,9 @@ export class TokenState {
   readonly audience: readonly string[]
   /** The issuer: `iss`. */
   readonly issuer: string | undefined
-  /** For a refresh token: when it expires unless it is used. Introspection does not count as use. */
+  /** For a refresh token: when it expires if it is not used before. Introspection does not count as use. */
   readonly refreshTokenUseBy: Date | undefined
-  /** When the person's authorization ends, regardless of renewals. */
+  /** When the user's authorization ends, regardless of renewals. */
   readonly authorizationUntil: Date | undefined
   /** Members that the standard does not define. */
   readonly extra: Readonly<Record<string, unknown>>
@@ -614,49 +620,49 @@ export class TokenState {
   toJSON(): Record<string, unknown>
 }
 
-/** What to show to the person, and what the token endpoint is polled with (RFC 8628 section 3.2). */
+/** What to show to the user, and the code with which the token endpoint is polled (RFC 8628 section 3.2). */
 export class DeviceCode {
   private constructor()
-  /** What the token endpoint is polled with. Do not show it. */
+  /** The code with which the token endpoint is polled. Do not show it. */
   readonly deviceCode: string
-  /** The code that the person enters. */
+  /** The code that the user enters. */
   readonly userCode: string
-  /** The page where the person enters it. */
+  /** The page where the user enters the code. */
   readonly verificationUri: string
-  /** The same with the code in it, for a QR code; show the code as well. Only if it has the same origin. */
+  /** The same page with the code in its URL, for a QR code; show the code as well. Absent if its origin differs. */
   readonly verificationUriComplete: string | undefined
   /** How long both codes are valid, in seconds from the response. */
   readonly expiresIn: number
-  /** When both codes expire: remove the prompt then, and request new ones only if the person wants to. */
+  /** When both codes expire: remove the prompt then, and request new ones only if the user wants to. */
   readonly expiresAt: Date
   /** How many seconds to wait between two polls. */
   readonly interval: number
   /**
-   * The prompt for the person: what the code is for, where to enter it, and not to enter one that somebody else has
-   * sent. In English.
+   * The prompt for the user, in English: what the code is for, where to enter it, and not to enter a code that someone
+   * else has sent.
    */
   readonly prompt: string
   /**
-   * `verification_uri_complete` as a QR code for the camera of a telephone: lines of half blocks, for a terminal of
-   * light characters on a dark ground. Not if there is none, or it is too long.
+   * `verification_uri_complete` as a QR code for the camera of a telephone: lines of half blocks, for a terminal with
+   * light characters on a dark background. Absent if there is no such URL, or it is too long.
    */
   readonly qrCode: string | undefined
   /** What may be shown. */
   toJSON(): Record<string, unknown>
 }
 
-/** A pending backchannel request, and what the token endpoint is polled with (CIBA Core section 7.3). */
+/** A pending backchannel request, with which the token endpoint is polled (CIBA Core section 7.3). */
 export class BackchannelRequest {
   private constructor()
   /** The server's id of the request. Do not show it. */
   readonly authReqId: string
-  /** How long the person may answer, in seconds from the response. */
+  /** How long the user may answer, in seconds from the response. */
   readonly expiresIn: number
-  /** When the request ends. */
+  /** When the request expires. */
   readonly expiresAt: Date
   /** How many seconds to wait between two polls. */
   readonly interval: number
-  /** A message that the person also sees on their device: show it with the request. */
+  /** A message that the user's device also shows: show it with the request. */
   readonly bindingMessage: string | undefined
   /** The token with which the server will authenticate its notification. */
   readonly clientNotificationToken: string | undefined
@@ -669,9 +675,9 @@ export class IdentityAssertion {
   private constructor()
   /** The assertion, to be presented to that server and nowhere else. */
   readonly assertion: string
-  /** The issuer of the server that it is for. */
+  /** The issuer of the server that the assertion is for. */
   readonly audience: string
-  /** When it expires, if known. */
+  /** When the assertion expires, if known. */
   readonly expiresAt: Date | undefined
   /** The scope that the identity provider allows, which may be narrower than requested. */
   readonly scope: readonly string[]
@@ -684,64 +690,67 @@ export class VerifiedAccessToken {
   private constructor()
   /** The subject, as the issuer identifies it; the client itself if it acts for itself. */
   readonly subject: string
-  /** The client it was issued to, if it says: all but those of the profile "jwt" do. */
+  /** The client to which the token was issued; only tokens of the profile "jwt" may lack it. */
   readonly clientId: string | undefined
-  /** The scope. */
+  /** The granted scope. */
   readonly scope: readonly string[]
   /** The issuer. */
   readonly issuer: string
   /** The audiences. */
   readonly audience: readonly string[]
-  /** When it expires. */
+  /** When the token expires. */
   readonly expiresAt: Date
-  /** Every claim. */
+  /** All claims. */
   readonly claims: Readonly<Record<string, unknown>>
   /** What may be shown. */
   toJSON(): Record<string, unknown>
 }
 
 /**
- * What a verified ID token says (OpenID Connect Core sections 2 and 5.1).
- * A standard claim that is of another type than the standard gives it is absent, such as the text "true" of some
- * servers in place of a flag. As it came, it is in `claims`.
+ * The claims of a verified ID token (OpenID Connect Core sections 2 and 5.1).
+ * A standard claim of another type than the standard defines is absent, such as the string "true" that some servers
+ * send instead of a boolean. The unchanged claim is in `claims`.
  */
 export class IdToken {
   private constructor()
-  /** Who signed in, together with the issuer. No other claim tells users apart, the address for mail included. */
+  /**
+   * The user who signed in, identified together with the issuer. No other claim identifies a user, not even the e-mail
+   * address.
+   */
   readonly subject: string
-  /** The server that says so. */
+  /** The issuer of the ID token. */
   readonly issuer: string
-  /** For whom it is: this client, or another of the application's. */
+  /** The audiences: this client, or another of the application's. */
   readonly audience: readonly string[]
-  /** The client that it was issued to, if it says: azp. */
+  /** The client to which the ID token was issued, if it names one: azp. */
   readonly authorizedParty: string | undefined
-  /** When it was issued. */
+  /** When the ID token was issued. */
   readonly issuedAt: Date | undefined
-  /** When it ends. */
+  /** When the ID token expires. */
   readonly expiresAt: Date | undefined
-  /** When the person last authenticated, if the server says so. */
+  /** When the user last authenticated, if the server says so. */
   readonly authTime: Date | undefined
-  /** How the person authenticated, as a class. */
+  /** The authentication context class of the user's authentication. */
   readonly acr: string | undefined
-  /** How the person authenticated: RFC 8176 has the usual words. */
+  /** The methods by which the user authenticated, usually values of RFC 8176. */
   readonly amr: readonly string[]
   /** The session at the server, for logouts. */
   readonly sid: string | undefined
-  /** The full name, for people to read. */
+  /** The full name, for display. */
   readonly name: string | undefined
   /** The given or first name. */
   readonly givenName: string | undefined
   /** The family name. */
   readonly familyName: string | undefined
-  /** How the user wants to be referred to; it may change, and be another's tomorrow. */
+  /** The user name to display; it may change, and may later belong to another user. */
   readonly preferredUsername: string | undefined
   /** The URL of a picture. */
   readonly picture: string | undefined
-  /** The address for mail; whether it is known to be the user's, `email_verified` says. */
+  /** The e-mail address; `email_verified` says whether it is known to be the user's. */
   readonly email: string | undefined
-  /** Whether the server has made sure that the address is the user's. */
+  /** Whether the server has verified that the address is the user's. */
   readonly emailVerified: boolean | undefined
-  /** Every claim. */
+  /** All claims. */
   readonly claims: Readonly<Record<string, unknown>>
   /** What may be shown. */
   toJSON(): Record<string, unknown>
@@ -758,24 +767,24 @@ export class LogoutToken {
   readonly sid: string | undefined
   /** The id of this token: jti. */
   readonly jti: string
-  /** When it was issued. */
+  /** When the logout token was issued. */
   readonly issuedAt: Date
-  /** When jti may be forgotten: from then on the token is refused for its age. */
+  /** When jti may be forgotten: from then on the token is refused because of its age. */
   readonly forgetAt: Date
-  /** Every claim. */
+  /** All claims. */
   readonly claims: Readonly<Record<string, unknown>>
   /** What may be shown. */
   toJSON(): Record<string, unknown>
 }
 
 /**
- * A client as the server has registered it (RFC 7591 section 3.2.1). The server's values hold, whatever was requested.
+ * A client as the server has registered it (RFC 7591 section 3.2.1). The server's values apply, whatever was requested.
  */
 export class RegisteredClient {
   private constructor()
   /** The client id. */
   readonly clientId: string
-  /** Its secret, if it authenticates with one. */
+  /** The client secret, if the client authenticates with one. */
   readonly clientSecret: string | undefined
   /** When the id was issued. */
   readonly clientIdIssuedAt: Date | undefined
@@ -783,9 +792,9 @@ export class RegisteredClient {
   readonly clientSecretExpiresAt: Date | undefined
   /** How the client authenticates, by the registered name of the method. */
   readonly tokenEndpointAuthMethod: string
-  /** The redirect URIs that it may use. */
+  /** The redirect URIs that the client may use. */
   readonly redirectUris: readonly string[]
-  /** Its registered metadata, without a `software_statement`. */
+  /** The registered metadata, without a `software_statement`. */
   readonly metadata: Readonly<Record<string, unknown>>
   /** The token that reads, updates and deletes the registration (RFC 7592). */
   readonly registrationAccessToken: string | undefined
@@ -802,20 +811,20 @@ export class RegisteredClient {
 /** The metadata of a protected resource (RFC 9728 section 2). */
 export class ProtectedResource {
   private constructor()
-  /** The identifier of the resource: the `resource` to request tokens for. */
+  /** The identifier of the resource: the `resource` for which to request tokens. */
   readonly resource: string
   /**
-   * The issuers of the servers that issue tokens for it. A resource may name any server: use only those that you trust
-   * with the people who sign in.
+   * The issuers of the servers that issue tokens for it. A resource may name any server: use only those to which you
+   * trust your users to sign in.
    */
   readonly authorizationServers: readonly string[]
-  /** The scopes that it uses; empty if it does not say. */
+  /** The scopes that the resource uses; empty if it lists none. */
   readonly scopesSupported: readonly string[]
-  /** Whether it accepts only tokens bound to a DPoP key. */
+  /** Whether the resource accepts only tokens bound to a DPoP key. */
   readonly requiresDpop: boolean
-  /** Whether it accepts only tokens bound to a certificate. */
+  /** Whether the resource accepts only tokens bound to a certificate. */
   readonly requiresMtls: boolean
-  /** The algorithms of DPoP proofs that it accepts; empty if it does not say. */
+  /** The algorithms of DPoP proofs that the resource accepts; empty if it lists none. */
   readonly dpopAlgs: readonly string[]
   /** Which of the `signers` has signed the values; absent if none has. */
   readonly signedBy: string | undefined
@@ -825,14 +834,14 @@ export class ProtectedResource {
   toJSON(): Record<string, unknown>
 }
 
-/** Where a person signs in. */
+/** The issuer at which a user signs in. */
 export class DiscoveredIssuer {
   private constructor()
-  /** The issuer, for its metadata to be discovered. */
+  /** The issuer, whose metadata can then be discovered. */
   readonly issuer: string
   /**
-   * What was asked about: an acct or https URI, a hint for the login page at most. It proves nothing: who signs in is
-   * what the ID token says.
+   * The normalized identifier: an acct or https URI, at most a hint for the login page. It proves nothing: only the ID
+   * token says who signs in.
    */
   readonly identifier: string
   /** What may be shown. */
@@ -842,12 +851,12 @@ export class DiscoveredIssuer {
 /** A client ID metadata document. Nothing in it is secret. */
 export class ClientIdDocument {
   private constructor()
-  /** Its URL, which is the client's id. */
+  /** The URL of the document, which is the client's id. */
   readonly clientId: string
   /** The document, to publish as it is. */
   readonly document: string
   /**
-   * What servers may dislike about it: `query`, `bare_path` and `not_normalized` of the URL, `large` of the document.
+   * What servers may reject about it: `query`, `bare_path` and `not_normalized` for the URL, `large` for the document.
    */
   readonly warnings: readonly string[]
   /** What may be shown. */
@@ -866,65 +875,65 @@ export interface Operations {
   revoke(args: RevokeArguments, options?: CallOptions): Promise<void>
   /**
    * Refreshes tokens: redeems their refresh token for new ones (RFC 6749 section 6).
-   * Without a scope, the whole granted scope is requested. Many servers replace the refresh token: keep what comes
-   * back, and let one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is
+   * Without a scope, the whole granted scope is requested. Many servers replace the refresh token: store the result,
+   * and let only one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is
    * none, `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant has
    * ended, `lost.*` if no answer arrives.
    * @param args.tokens The tokens to refresh.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   refresh(args: RefreshArguments, options?: CallOptions): Promise<Tokens>
   /**
    * Fetches the claims of the user who signed in (OpenID Connect Core section 5.3).
-   * `userinfo.subject` if the response is about another user: then none of it may be used. `endpoint.missing` if the
-   * server does not offer it, `userinfo.malformed` if its answer is not what the standard describes, `denied.*` if it
-   * refuses, `lost.*` if no answer arrives. Where the client is registered for signed or encrypted responses,
-   * `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for what is wrong with a
-   * token.
+   * `userinfo.subject` if the response is about another user: then nothing in it may be used. `endpoint.missing` if the
+   * server does not offer it, `userinfo.malformed` if its response is not what the standard describes, `denied.*` if it
+   * refuses, `lost.*` if no answer arrives. If the client is registered for signed or encrypted responses,
+   * `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for invalid ones.
    * @param args.tokens The tokens of the sign-in.
    * @param args.subject The `sub` of the verified ID token: the response must be about the same user.
    */
   userinfo(args: UserinfoArguments, options?: CallOptions): Promise<UserClaims>
   /**
-   * Begins an authorization (RFC 6749 section 4.1.1): where to send the person, and the flow to keep until the
+   * Begins an authorization (RFC 6749 section 4.1.1): the URL to which to send the user, and the flow to keep until the
    * callback.
-   * State, nonce (with `openid`) and PKCE are always there. Where the server or the profile requires it, or `push` says
-   * so, the request is pushed to the server first (RFC 9126), and it is signed (RFC 9101). `redirect_uri.*`,
+   * State, nonce (with `openid`) and PKCE are always sent. If the server or the profile requires it, or `push` says so,
+   * the request is pushed to the server first (RFC 9126), and it is signed (RFC 9101). `redirect_uri.*`,
    * `scope.syntax`, `resource.syntax`, `form.*`, `pkce.*`, `profile.forbidden` and `authorization_details.malformed`
    * for an invalid request, `step_up.*` for a step-up that cannot succeed, `endpoint.missing` for a server without such
    * an endpoint.
    * @param args.redirectUri The redirect URI, exactly as registered.
    * @param args.scope The scope to request.
-   * @param args.responseType The response type: a code, or a code and an ID token, which is verified before the code is
-   * sent (OpenID Connect Core section 3.3).
-   * @param args.responseMode The response mode: by default the query, or the fragment if it has an ID token; with
-   * `form_post` the callback is the posted form. With `jwt` and its variants the response is signed (JARM).
+   * @param args.responseType The response type: a code, or a code and an ID token; the ID token is verified before the
+   * code is sent (OpenID Connect Core section 3.3).
+   * @param args.responseMode The response mode: by default the query, or the fragment if the response has an ID token;
+   * with `form_post` the callback is the posted form. With `jwt` and its variants the response is signed (JARM).
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    * @param args.acrValues The requested `acr` values, best first.
-   * @param args.maxAge The person must have authenticated within this many seconds; with 0 they authenticate now.
-   * @param args.prompt Whether the person is prompted: `none`, or any of `login`, `consent`, `select_account` and
+   * @param args.maxAge The user must have authenticated within this many seconds; with 0, the user authenticates now.
+   * @param args.prompt Whether the user is prompted: `none`, or any of `login`, `consent`, `select_account` and
    * `create`, separated by spaces.
-   * @param args.loginHint A hint about the person who is about to sign in.
-   * @param args.idTokenHint The ID token of the person who is expected to be signed in. It becomes part of the URL,
+   * @param args.loginHint A hint about the user who is about to sign in.
+   * @param args.idTokenHint The ID token of the user who is expected to be signed in. It becomes part of the URL,
    * unless the request is pushed.
    * @param args.uiLocales Languages for the server's pages, best first (BCP 47).
    * @param args.claims Individual claims, as an object with the members `userinfo` and `id_token` (OpenID Connect Core
    * section 5.5).
-   * @param args.push Whether the request is pushed to the server first (RFC 9126): where that is required, unless you
-   * say `always`.
+   * @param args.push Whether the request is pushed to the server first (RFC 9126): by default only if that is required;
+   * with `always`, always.
    * @param args.requestUri An `https` URL of your own from which the server fetches the signed request (RFC 9101
-   * section 5.2): serve `request_object` there, as `application/oauth-authz-req+jwt`, before the person is sent.
-   * @param args.stepUp The step-up that an API requires (RFC 9470): it is requested in place of `acr_values`, `max_age`
+   * section 5.2): serve `request_object` there, as `application/oauth-authz-req+jwt`, before you send the user to the
+   * server.
+   * @param args.stepUp The step-up that an API requires (RFC 9470): it is requested instead of `acr_values`, `max_age`
    * and `claims`, with the scope of `tokens`.
-   * @param args.tokens The tokens that did not suffice for the API.
+   * @param args.tokens The tokens that were not sufficient for the API.
    * @param args.context The context in which the flow begins, such as a tool and a tenant: its callback must arrive in
-   * the same. It is not sent.
-   * @param args.user The person or session that begins the flow, as you name it: its callback must arrive there. It is
+   * the same context. It is not sent.
+   * @param args.user The user or session that begins the flow, as you name it: its callback must arrive there. It is
    * not sent.
    * @param args.extra Further parameters of this request, which the provider documents.
    * @param args.tokenExtra Further parameters of the token request, which the provider documents.
@@ -933,162 +942,161 @@ export interface Operations {
   /**
    * Asks the server whether a token is active, and for its claims (RFC 7662).
    * `endpoint.missing` if the server does not offer it, `introspection.malformed` if its answer is not what the
-   * standard describes, `denied.*` if it refuses, `lost.*` if no answer arrives. For a signed response
-   * `introspection.not_signed` if it is not signed, and `jws.*` and `jwt.*` for what is wrong with it.
+   * standard describes, `denied.*` if it refuses, `lost.*` if no answer arrives. If a signed response is requested:
+   * `introspection.not_signed` if the response is not signed, and `jws.*` and `jwt.*` if it is invalid.
    * @param args.token The token.
    * @param args.hint The kind of token, a hint for the server.
    * @param args.signedResponseAlg The algorithm of signed responses (RFC 9701), as registered:
    * introspection_signed_response_alg. A plain response is then refused.
-   * @param args.audience The name that the server has for this API in the aud of a signed response, if it is not the
-   * client id.
+   * @param args.audience The server's name for this API in the aud of a signed response, if it is not the client id.
    */
   introspect(args: IntrospectArguments, options?: CallOptions): Promise<TokenState>
   /**
-   * Requests tokens with a person's password (RFC 6749 section 4.3).
+   * Requests tokens with a user's password (RFC 6749 section 4.3).
    * For servers that support nothing better: the client sees the password. Without a scope, the server grants its
    * default. `denied.invalid_grant` for a wrong password, `lost.*` if no answer arrives.
    * @param args.username The user name.
    * @param args.password The password.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   password(args: PasswordArguments, options?: CallOptions): Promise<Tokens>
   /**
-   * Requests a code that the person enters on another device (RFC 8628).
+   * Requests a code that the user enters on another device (RFC 8628).
    * Without a scope, the server grants its default. `endpoint.missing` if the server does not offer it, `reply.shape`
    * if its response is malformed, `denied.*` if it refuses, `lost.*` if no answer arrives.
-   * @param args.purpose What the person agrees to, for the prompt, such as "sign in to example-cli on build-7".
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.purpose What the user agrees to, for the prompt, such as "sign in to example-cli on build-7".
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   deviceAuthorization(args?: DeviceAuthorizationArguments, options?: CallOptions): Promise<DeviceCode>
   /**
-   * Waits until the person has entered the code of a device authorization, and signs in (RFC 8628 section 3.4).
-   * The server is polled at its interval, slower when it asks for that or responses are lost, and never once the code
-   * has expired. To stop, cancel the call. Scope and resources are those of the code: with openid the ID token is
+   * Waits until the user has entered the code of a device authorization, and signs in (RFC 8628 section 3.4).
+   * The server is polled at its interval, more slowly if it asks for that or responses are lost, and never after the
+   * code has expired. To stop, cancel the call. Scope and resources are those of the code: with openid the ID token is
    * verified.
-   * `denied.access_denied` if the person refuses, `denied.expired_token` if nobody has answered in time, other
+   * `denied.access_denied` if the user refuses, `denied.expired_token` if the user has not answered in time, other
    * `denied.*`, `id_token.*`, `jws.*` and `jwt.*`.
    * @param args.deviceCode The device code.
-   * @param args.expiresAt When it expires.
+   * @param args.expiresAt When the device code expires.
    * @param args.interval How many seconds to wait between two polls: 5 unless the server says otherwise.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   deviceLogin(args: DeviceLoginArguments, options?: CallOptions): Promise<Tokens>
   /**
-   * Asks the server to authenticate a person on their own device (CIBA Core section 7).
-   * Name the person in exactly one way. Begin it only for a person who is known to you and expects it, and one at a
-   * time. The request is signed if the client signs its requests and the server supports that.
+   * Asks the server to authenticate a user on the user's own device (CIBA Core section 7).
+   * Identify the user by exactly one hint. Begin a request only for a user who is known to you and expects it, and only
+   * one at a time. The request is signed if the client signs its requests and the server supports that.
    * `ciba.pending` while the same request is pending (RFC 10027 section 6.1.15), other `ciba.*` for an invalid request,
    * `endpoint.missing` if the server does not offer it, `client_auth.secret_missing` for a public client, `denied.*` if
    * it refuses, `lost.*` if no answer arrives.
-   * @param args.loginHint The name of the person at the server.
-   * @param args.loginHintToken A token of another party that names the person.
-   * @param args.idTokenHint An earlier ID token of the person from this server.
-   * @param args.bindingMessage A short text that both devices show, by which the person recognizes this request.
-   * @param args.userCode A code known to the person and the server, which the person entered here.
-   * @param args.requestedExpiry How long the person should be able to answer, in seconds.
-   * @param args.acrValues How the person should authenticate, in order of preference.
+   * @param args.loginHint The user's name at the server.
+   * @param args.loginHintToken A token of another party that identifies the user.
+   * @param args.idTokenHint An earlier ID token of the user from this server.
+   * @param args.bindingMessage A short text that both devices show, by which the user recognizes this request.
+   * @param args.userCode A code known to the user and the server, which the user entered here.
+   * @param args.requestedExpiry How long the user should be able to answer, in seconds.
+   * @param args.acrValues How the user should authenticate: `acr` values in order of preference.
    * @param args.delivery The registered delivery mode of this client: `poll` by default.
    * @param args.repeat Whether the same request may be repeated while it is pending: `refused` by default, or
    * `allowed`.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   backchannelAuthentication(args?: BackchannelAuthenticationArguments, options?: CallOptions): Promise<BackchannelRequest>
   /**
-   * Waits until the person has answered a backchannel request, and signs in (CIBA Core section 10.1).
-   * The server is polled at its interval until the request expires; after its notification (ping) leave out when it
-   * ends: then it is asked once. Scope and resources are those of the request. The ID token is verified.
-   * `denied.access_denied` if the person refuses, `denied.expired_token` if nobody has answered in time, other
+   * Waits until the user has answered a backchannel request, and signs the user in (CIBA Core section 10.1).
+   * The server is polled at its interval until the request expires; after its notification (ping), leave out
+   * `expires_at`: then it is asked once. Scope and resources are those of the request. The ID token is verified.
+   * `denied.access_denied` if the user refuses, `denied.expired_token` if the user has not answered in time, other
    * `denied.*`, `id_token.*`, `jws.*` and `jwt.*`.
    * @param args.authReqId The server's id of the request.
-   * @param args.expiresAt When the request ends. Without it, the server is asked once.
+   * @param args.expiresAt When the request expires. Without it, the server is asked once.
    * @param args.interval How many seconds to wait between two polls: 5 unless the server says otherwise.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   backchannelLogin(args: BackchannelLoginArguments, options?: CallOptions): Promise<Tokens>
   /**
-   * Verifies a ping, which the server posts once the person has answered (CIBA Core section 10.2).
-   * If it is valid, request the tokens once. Respond with 204, or as the error says.
-   * `ciba.notifier` for one without the token of its request, `ciba.unknown_request` for one of another request,
-   * `reply.*` for a malformed one.
+   * Verifies a ping, which the server posts once the user has answered (CIBA Core section 10.2).
+   * If it is valid, request the tokens once. Respond with 204, or with the response in the error.
+   * `ciba.notifier` for a ping without the token of its request, `ciba.unknown_request` for a ping about another
+   * request, `reply.*` for a malformed one.
    * @param args.authReqId The server's id of the pending request.
    * @param args.clientNotificationToken The token with which the server must authenticate.
-   * @param args.authorization The value of its Authorization header.
-   * @param args.body Its body.
+   * @param args.authorization The value of the notification's Authorization header.
+   * @param args.body The body of the notification.
    */
   verifyPing(args: VerifyPingArguments, options?: CallOptions): Promise<void>
   /**
-   * Accepts the tokens that the server has pushed once the person has answered (CIBA Core section 10.3.1).
-   * The ID token is verified: it must vouch for the request, the access token and the refresh token. Respond with 204,
-   * or as the error says.
-   * `ciba.*` for a notification that is not this request's, `token.*`, `id_token.*`, `jws.*` and `jwt.*`.
+   * Accepts the tokens that the server has pushed once the user has answered (CIBA Core section 10.3.1).
+   * The ID token is verified: it must be bound to the request, the access token and the refresh token. Respond with
+   * 204, or with the response in the error.
+   * `ciba.*` for a notification about another request, `token.*`, `id_token.*`, `jws.*` and `jwt.*`.
    * @param args.authReqId The server's id of the pending request.
    * @param args.clientNotificationToken The token with which the server must authenticate.
-   * @param args.authorization The value of its Authorization header.
-   * @param args.body Its body.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.authorization The value of the notification's Authorization header.
+   * @param args.body The body of the notification.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   acceptPush(args: AcceptPushArguments, options?: CallOptions): Promise<Tokens>
   /**
    * Exchanges a token for another one (RFC 8693): as its subject, or with an actor who acts for it.
    * Types are access_token, refresh_token, id_token, saml1, saml2, jwt, id-jag, or any URI. The type of the issued
-   * token is in the member issued_token_type of the tokens' other members; one whose token_type is N_A is not an access
-   * token.
+   * token is in the member issued_token_type of the tokens' other members; a token whose token_type is N_A is not an
+   * access token.
    * `token_exchange.malformed` for an invalid request, `denied.invalid_target` for a resource or audience that the
    * server does not know, other `denied.*` if it refuses, `lost.*` if no answer arrives.
    * @param args.subjectToken The token to exchange.
-   * @param args.subjectTokenType Its type.
+   * @param args.subjectTokenType The type of the subject token.
    * @param args.actorToken The token of the actor, who acts for the subject.
-   * @param args.actorTokenType Its type.
-   * @param args.requestedTokenType The requested type; by default the server chooses.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.actorTokenType The type of the actor token.
+   * @param args.requestedTokenType The requested type of token; by default the server chooses.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   tokenExchange(args: TokenExchangeArguments, options?: CallOptions): Promise<Tokens>
   /**
    * Requests tokens with a JWT assertion of another party (RFC 7523 section 2.1).
-   * `client_auth.assertion_malformed` for a malformed one, `denied.invalid_grant` for one that the server does not
-   * accept, `lost.*` if no answer arrives.
+   * `client_auth.assertion_malformed` if the assertion is malformed, `denied.invalid_grant` if the server does not
+   * accept it, `lost.*` if no answer arrives.
    * @param args.assertion The JWT.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   jwtBearer(args: JwtBearerArguments, options?: CallOptions): Promise<Tokens>
   /**
    * Requests tokens with a SAML 2.0 assertion (RFC 7522 section 2.1).
-   * `denied.invalid_grant` for one that the server does not accept, `lost.*` if no answer arrives.
+   * `denied.invalid_grant` if the server does not accept the assertion, `lost.*` if no answer arrives.
    * @param args.assertion The assertion, as XML.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   samlBearer(args: SamlBearerArguments, options?: CallOptions): Promise<Tokens>
   /**
    * Requests tokens with a JWT that this client signs itself, as service accounts do (RFC 7523 section 2.1).
    * `key.*` for a key that cannot sign it, `assertion.claim` for claims that are missing or must not be set,
-   * `denied.invalid_grant` for one that the server does not accept, `lost.*` if no answer arrives.
+   * `denied.invalid_grant` if the server does not accept the assertion, `lost.*` if no answer arrives.
    * @param args.key The private key: PEM (PKCS#8, PKCS#1, SEC1) or a JWK.
    * @param args.passphrase The passphrase of the key.
    * @param args.alg The algorithm; by default, one that suits the key.
@@ -1097,73 +1105,73 @@ export interface Operations {
    * @param args.subject The subject (`sub`) of the token; by default the issuer of the assertion.
    * @param args.audienceClaim The audience (`aud`): the server's issuer or its token endpoint, as its documentation
    * says; by default that of the preset, or the issuer.
-   * @param args.lifetime Its lifetime in seconds: 300 by default.
+   * @param args.lifetime The lifetime of the assertion in seconds: 300 by default.
    * @param args.claims Further claims that the server documents, as an object.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   jwtBearerWithKey(args: JwtBearerWithKeyArguments, options?: CallOptions): Promise<Tokens>
   /**
    * Requests tokens with an extension grant (RFC 6749 section 4.5).
    * `grant.not_an_extension` for a grant type that is neither a URI nor described by the server's preset,
-   * `form.reserved_parameter` for a name of the protocol's own, `form.*` for parameters that do not fit the
+   * `form.reserved_parameter` for a parameter name that the protocol uses, `form.*` for parameters that do not fit the
    * description, `denied.unsupported_grant_type` and other `denied.*` if the server refuses, `lost.*` if no answer
    * arrives.
    * @param args.grantType The grant type: an absolute URI, or the name of one that the server's preset describes.
-   * @param args.parameters Its parameters. A name may occur several times.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.parameters The parameters of the grant. A name may occur several times.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   extensionGrant(args: ExtensionGrantArguments, options?: CallOptions): Promise<Tokens>
   /**
    * Requests an assertion for another server from the identity provider
    * (draft-ietf-oauth-identity-assertion-authz-grant section 4.3).
-   * This client is the one of the identity provider, and authenticates as at the sign-in. Scope and resource are those
-   * of the other server.
-   * `jwt.audience` and `jwt.expired` for an ID token that is not this client's or has ended, before anything is sent;
-   * `identity_assertion.*` for an invalid request; `token.*` and `jwt.*` for a response that is no assertion for that
-   * server; `denied.*` if the identity provider refuses.
+   * This client is that of the identity provider, and authenticates as for the sign-in. Scope and resource are those of
+   * the other server.
+   * `jwt.audience` and `jwt.expired` for an ID token that is not for this client or has expired, before anything is
+   * sent; `identity_assertion.*` for an invalid request; `token.*` and `jwt.*` for a response that is not an assertion
+   * for that server; `denied.*` if the identity provider refuses.
    * @param args.subjectToken The subject token: an ID token, a refresh token or a SAML assertion of this server.
-   * @param args.subjectTokenType Its type: id_token by default, refresh_token or saml2.
-   * @param args.issuer The issuer of the server that the assertion is for.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.subjectTokenType The type of the subject token: id_token by default, refresh_token or saml2.
+   * @param args.issuer The issuer of the server for which the assertion is requested.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   requestIdentityAssertion(args: RequestIdentityAssertionArguments, options?: CallOptions): Promise<IdentityAssertion>
   /**
    * Presents an identity assertion to this server, for which it was issued
    * (draft-ietf-oauth-identity-assertion-authz-grant section 4.4).
-   * This client is the one that is registered at this server. Present each assertion once: servers may refuse one that
-   * they have seen.
-   * `jwt.audience` for one that is for another server, and `jwt.expired`, before anything is sent; `jws.malformed` for
+   * This client is the one that is registered at this server. Present each assertion only once: servers may refuse one
+   * that they have already seen.
+   * `jwt.audience` for an assertion for another server, and `jwt.expired`, before anything is sent; `jws.malformed` for
    * a malformed one; `denied.*` if the server refuses.
    * @param args.assertion The assertion.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   redeemIdentityAssertion(args: RedeemIdentityAssertionArguments, options?: CallOptions): Promise<Tokens>
   /**
    * Verifies an access token that was presented to an API: signature and claims (RFC 9068 section 4).
-   * The server's keys are fetched as needed, and kept for all calls of the client. jws.*, jwt.* and access_token.* for
-   * a token that is refused, lost.*, denied.* and others if it could not be verified. The error has the response to
-   * send: a status, and the value of WWW-Authenticate.
+   * The server's keys are fetched as needed, and cached for all calls of the client. jws.*, jwt.* and access_token.*
+   * for a token that is refused, lost.*, denied.* and others if it could not be verified. The error contains the
+   * response to send: a status, and the value of WWW-Authenticate.
    * @param args.token The token, without the scheme of the Authorization header.
    * @param args.audience The identifier of the API, or several, one of which must be an audience of the token.
    * @param args.profile The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs, which only their
-   * audience tells from ID tokens of the same server: it must be an API's, and never a client's id.
+   * audience distinguishes from ID tokens of the same server: it must identify an API, and never be a client's id.
    * @param args.scope The required scope.
-   * @param args.acrValues The required `acr`: one of these (RFC 9470).
+   * @param args.acrValues The accepted `acr` values, one of which is required (RFC 9470).
    * @param args.maxAge The largest age of the authentication, in seconds (RFC 9470).
    * @param args.algs The accepted algorithms, by default those of the server's metadata. Those with a shared secret are
-   * left out.
+   * ignored.
    * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.jkt The thumbprint of the key of a DPoP proof that you have verified for this request (RFC 9449 section
    * 4.3).
@@ -1173,51 +1181,50 @@ export interface Operations {
    */
   verifyAccessToken(args: VerifyAccessTokenArguments, options?: CallOptions): Promise<VerifiedAccessToken>
   /**
-   * Verifies an ID token that comes by itself: one that Google One Tap, the native button of Sign in with Apple or an
-   * app for phones has posted to a server (OpenID Connect Core section 3.1.3.7).
+   * Verifies an unsolicited ID token: one that Google One Tap, the native button of Sign in with Apple or a mobile app
+   * has posted to a server (OpenID Connect Core section 3.1.3.7).
    * The rules are those of a sign-in, but no code binds such a token to the browser or app that posts it: only the
-   * nonce does. Whoever gets hold of a token that was asked for without one can sign in with it until it ends, so
-   * without_nonce has to say that there is none.
-   * The server's keys are fetched as needed, and kept for all calls of the client. jwe.*, jws.*, jwt.* and id_token.*
-   * for what is no good ID token of this server for this client; misuse.setup without nonce and without_nonce; lost.*,
-   * denied.* and others where it could not be verified.
+   * nonce does. Anyone who obtains a token that was requested without a nonce can sign in with it until it expires, so
+   * without_nonce must state explicitly that there is none.
+   * The server's keys are fetched as needed, and cached for all calls of the client. jwe.*, jws.*, jwt.* and id_token.*
+   * if it is not a valid ID token of this server for this client; misuse.setup without nonce and without_nonce; lost.*,
+   * denied.* and others if it could not be verified.
    * @param args.token The ID token.
-   * @param args.nonce The nonce that was sent for this sign-in. GrantSettings it with the session of the browser or the
-   * app, and forget it with the first token that is posted.
+   * @param args.nonce The nonce that was sent for this sign-in. Keep it with the session of the browser or the app, and
+   * delete it with the first token that is posted.
    * @param args.withoutNonce Whether a token may have a nonce if the request sent none: "absent" refuses such a token,
    * which belongs to another sign-in; "ignored" accepts it, for apps whose library sends a nonce that you never learn.
    * @param args.clientIds Other clients of the same application at this server, such as its apps for Android and iOS:
    * the token may be for one of them, and azp may be one of them.
-   * @param args.accessToken The access token that came with it: at_hash has to be there, and its.
-   * @param args.code The code that came with it: c_hash has to be there, and its.
-   * @param args.maxAge How many seconds ago, at most, the person has to have authenticated.
-   * @param args.acrValues One of these has to be how the person has authenticated.
-   * @param args.maxTokenAge How many seconds ago, at most, it has to have been issued: without a nonce a day, unless
-   * you say.
+   * @param args.accessToken The access token that came with the ID token: at_hash must be present and match it.
+   * @param args.code The code that came with the ID token: c_hash must be present and match it.
+   * @param args.maxAge The largest age of the user's authentication, in seconds.
+   * @param args.acrValues The accepted acr values, one of which is required.
+   * @param args.maxTokenAge The largest age of the ID token, in seconds: without a nonce, one day by default.
    */
   verifyIdToken(args: VerifyIdTokenArguments, options?: CallOptions): Promise<IdToken>
   /**
    * Verifies a logout token that the server has posted (OpenID Connect Back-Channel Logout section 2.6).
-   * End the session of this issuer that it names by sid, and those of its subject whose login named no sid; if it names
-   * none, all of its subject. Respond with 200, or 400 after an error, with Cache-Control: no-store.
-   * logout_token.replayed for one that was received before, jwe.*, jws.*, jwt.* and logout_token.event for anything but
-   * a logout token of this server for this client, encrypted as its ID tokens are; lost.* and others where it could not
-   * be verified.
+   * End the session of this issuer that it names by sid, and those of its subject whose login had no sid; if it names
+   * no sid, end all sessions of its subject. Respond with 200, or 400 after an error, with Cache-Control: no-store.
+   * logout_token.replayed for a token that was received before, jwe.*, jws.*, jwt.* and logout_token.event for anything
+   * but a logout token of this server for this client, encrypted as its ID tokens are; lost.* and others if it could
+   * not be verified.
    * @param args.token The value of logout_token in the posted form.
    * @param args.replay Where received tokens are remembered against replay: "process", in this client, by default, or
    * "caller": then refuse a token whose issuer and jti are in your store, and keep them until forget_at.
    * @param args.maxAgeWithoutExpiry Accepts a token without exp, from servers older than that rule, if it was issued at
-   * most so many seconds ago.
+   * most this many seconds ago.
    */
   verifyLogoutToken(args: VerifyLogoutTokenArguments, options?: CallOptions): Promise<LogoutToken>
   /**
    * Registers a client at the server (RFC 7591), which issues an id, and a secret if the client needs one.
-   * Store the result before it is used: its secrets are nowhere else. The metadata are checked first, with
+   * Store the result before it is used: its secrets exist nowhere else. The metadata is checked first, with
    * `client_metadata.*` for contradictions. `endpoint.missing` if the server does not offer it,
    * `denied.invalid_redirect_uri`, `denied.invalid_client_metadata` and other `denied.*` if it refuses,
    * `registration.malformed` if its response is malformed, `registration.redirect_uri` if it registered a redirect URI
-   * that was not requested, `lost.*` if no answer arrives: then a client may have been registered all the same.
-   * @param args.metadata The client metadata, by their registered names (section 2): `redirect_uris`,
+   * that was not requested, `lost.*` if no answer arrives: then a client may have been registered anyway.
+   * @param args.metadata The client metadata, by its registered names (section 2): `redirect_uris`,
    * `token_endpoint_auth_method`, `grant_types`, `client_name` and so on.
    * @param args.initialAccessToken The initial access token, if the server requires one.
    */
@@ -1225,19 +1232,20 @@ export interface Operations {
   /**
    * Reads the registration of a client (RFC 7592 section 2.1).
    * Store the result in place of the stored client: the server may have changed the registration access token, the
-   * secret, or anything else. `registration.not_managed` if the server gave the client no such token, `stored.issuer`
-   * for a client of another server, `denied.invalid_token` if the server knows the client no more,
+   * secret, or anything else. `registration.not_managed` if the server issued the client no such token, `stored.issuer`
+   * for a client of another server, `denied.invalid_token` if the server no longer knows the client,
    * `registration.malformed` if its response is malformed, `lost.*` if no answer arrives.
    * @param args.registered The client, as it was `stored`.
    */
   readRegistration(args: ReadRegistrationArguments, options?: CallOptions): Promise<RegisteredClient>
   /**
    * Updates the registration of a client (RFC 7592 section 2.2).
-   * Store the result in place of the stored client. The metadata are checked first, with `client_metadata.*` for
+   * Store the result in place of the stored client. The metadata is checked first, with `client_metadata.*` for
    * contradictions. `registration.not_managed`, `stored.issuer` and `denied.*` as for `read_registration`,
    * `registration.*` and `lost.*` as for `register`.
    * @param args.registered The client, as it was `stored`.
-   * @param args.metadata All of its metadata: members that are left out are deleted, or get the server's default.
+   * @param args.metadata All metadata of the client: members that are left out are deleted, or get the server's
+   * default.
    */
   updateRegistration(args: UpdateRegistrationArguments, options?: CallOptions): Promise<RegisteredClient>
   /**
@@ -1249,41 +1257,43 @@ export interface Operations {
   deleteRegistration(args: DeleteRegistrationArguments, options?: CallOptions): Promise<void>
   /**
    * Fetches the metadata of a protected resource (RFC 9728): the servers that issue its tokens, and their kind.
-   * Nothing of the client is sent. `resource_metadata.url` if a challenge leads elsewhere than to the resource's own
+   * Nothing of the client is sent. `resource_metadata.url` if a challenge names a URL that is not on the resource's own
    * origin, `resource_metadata.resource` if the response is about another resource, `resource_metadata.*` and `reply.*`
    * if it is malformed, `resource.syntax` for an invalid resource identifier, `denied.*` if there is no metadata,
    * `lost.*` if no answer arrives.
    * @param args.resource The identifier of the resource: the https URL at which it is used.
-   * @param args.challenges The `WWW-Authenticate` values of its response, which may name the URL of the metadata.
-   * @param args.matching Which resource the metadata may be about: the `identical` one alone, or also a `parent` that
-   * it lies beneath on its origin, as servers of the Model Context Protocol name it.
-   * @param args.signers Who is trusted to sign metadata (section 2.2): issuers, each with its JWK Set. What a trusted
-   * issuer has signed goes before what stands beside it; all other signatures are ignored. `jwks.malformed` for no JWK
-   * Set.
+   * @param args.challenges The `WWW-Authenticate` values of the resource's response, which may name the URL of the
+   * metadata.
+   * @param args.matching Which resource the metadata may be about: only the `identical` one, or also a `parent` of it
+   * on its origin, which servers of the Model Context Protocol name.
+   * @param args.signers The issuers that are trusted to sign metadata (section 2.2), each with its JWK Set. Values that
+   * a trusted issuer has signed take precedence over unsigned ones; all other signatures are ignored. `jwks.malformed`
+   * for an invalid JWK Set.
    */
   resourceMetadata(args: ResourceMetadataArguments, options?: CallOptions): Promise<ProtectedResource>
   /**
-   * Asks the host of what a person typed for the issuer that signs them in (OpenID Connect Discovery section 2).
-   * Nothing of the client is sent, and its server is not asked: it may be any client. Anybody can type any host: public
-   * addresses alone are asked unless the client's network says otherwise, and the issuer's metadata should be as well.
-   * Make it a client only if you take whoever signs in there. `webfinger.identifier` for what names no host to be
-   * asked, `webfinger.no_issuer` if that host names no issuer, `webfinger.issuer` if it is no https URL,
-   * `webfinger.subject` if the answer is about somebody else, `webfinger.malformed` and `reply.*` if it is not what the
-   * standard describes, `denied.*` if there is none to be had, `lost.*` if none arrives.
+   * Finds the issuer that signs a user in, from what the user typed (OpenID Connect Discovery section 2).
+   * The host in the identifier is asked, by WebFinger. Nothing of the client is sent, and its server is not asked: it
+   * may be any client. A user can type any host: only public addresses are asked unless the client's network says
+   * otherwise, and the issuer's metadata should also be fetched only from public addresses. Create a client of the
+   * issuer only if you accept users who sign in there. `webfinger.identifier` for an identifier that names no host to
+   * ask, `webfinger.no_issuer` if that host names no issuer, `webfinger.issuer` if it is not an https URL,
+   * `webfinger.subject` if the answer is about another user, `webfinger.malformed` and `reply.*` if it is not what the
+   * standard describes, `denied.*` if the host refuses, `lost.*` if no answer arrives.
    * @param args.identifier Something like an e-mail address, a host with or without a port, or an https URL.
    */
   discoverIssuer(args: DiscoverIssuerArguments, options?: CallOptions): Promise<DiscoveredIssuer>
   /**
    * Makes or checks the document of this client, whose id is the URL where the document is published
-   * (draft-ietf-oauth-client-id-metadata-document). Nobody is asked.
-   * Serve it at that URL with status 200, as `application/json` and without a redirect; a site of ours does with its
-   * setting `client_metadata`. `client_id_metadata.url` for an id that is no such URL, `client_id_metadata.client_id`
-   * for a document of another client, `client_id_metadata.client_secret` and `client_id_metadata.shared_secret` for one
-   * with a secret, `client_metadata.*` for contradictions.
-   * @param args.metadata The client metadata, by their registered names (RFC 7591 section 2). With a `client_id` they
-   * are a document, and are checked as they are; without, one is made of them, by default of a public client.
-   * @param args.mcp Whether it has to have what servers of the Model Context Protocol want besides: a name and redirect
-   * URIs (`client_metadata.name_missing`, `client_metadata.inconsistent`).
+   * (draft-ietf-oauth-client-id-metadata-document). No request is sent.
+   * Serve it at that URL with status 200, as `application/json` and without a redirect; a site of this library does so
+   * with its setting `client_metadata`. `client_id_metadata.url` for an id that is not such a URL,
+   * `client_id_metadata.client_id` for a document of another client, `client_id_metadata.client_secret` and
+   * `client_id_metadata.shared_secret` for one with a secret, `client_metadata.*` for contradictions.
+   * @param args.metadata The client metadata, by its registered names (RFC 7591 section 2). With a `client_id` it is a
+   * document, and is checked as it is; without, a document is made of it, by default of a public client.
+   * @param args.mcp Whether the document must also contain what servers of the Model Context Protocol require: a name
+   * and redirect URIs (`client_metadata.name_missing`, `client_metadata.inconsistent`).
    */
   clientIdMetadata(args: ClientIdMetadataArguments, options?: CallOptions): Promise<ClientIdDocument>
 }
@@ -1300,65 +1310,65 @@ export interface ExchangeOperations {
   revoke(args: RevokeArguments, options?: MomentOptions): Exchange<void>
   /**
    * Refreshes tokens: redeems their refresh token for new ones (RFC 6749 section 6).
-   * Without a scope, the whole granted scope is requested. Many servers replace the refresh token: keep what comes
-   * back, and let one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is
+   * Without a scope, the whole granted scope is requested. Many servers replace the refresh token: store the result,
+   * and let only one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is
    * none, `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant has
    * ended, `lost.*` if no answer arrives.
    * @param args.tokens The tokens to refresh.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   refresh(args: RefreshArguments, options?: MomentOptions): Exchange<Tokens>
   /**
    * Fetches the claims of the user who signed in (OpenID Connect Core section 5.3).
-   * `userinfo.subject` if the response is about another user: then none of it may be used. `endpoint.missing` if the
-   * server does not offer it, `userinfo.malformed` if its answer is not what the standard describes, `denied.*` if it
-   * refuses, `lost.*` if no answer arrives. Where the client is registered for signed or encrypted responses,
-   * `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for what is wrong with a
-   * token.
+   * `userinfo.subject` if the response is about another user: then nothing in it may be used. `endpoint.missing` if the
+   * server does not offer it, `userinfo.malformed` if its response is not what the standard describes, `denied.*` if it
+   * refuses, `lost.*` if no answer arrives. If the client is registered for signed or encrypted responses,
+   * `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for invalid ones.
    * @param args.tokens The tokens of the sign-in.
    * @param args.subject The `sub` of the verified ID token: the response must be about the same user.
    */
   userinfo(args: UserinfoArguments, options?: MomentOptions): Exchange<UserClaims>
   /**
-   * Begins an authorization (RFC 6749 section 4.1.1): where to send the person, and the flow to keep until the
+   * Begins an authorization (RFC 6749 section 4.1.1): the URL to which to send the user, and the flow to keep until the
    * callback.
-   * State, nonce (with `openid`) and PKCE are always there. Where the server or the profile requires it, or `push` says
-   * so, the request is pushed to the server first (RFC 9126), and it is signed (RFC 9101). `redirect_uri.*`,
+   * State, nonce (with `openid`) and PKCE are always sent. If the server or the profile requires it, or `push` says so,
+   * the request is pushed to the server first (RFC 9126), and it is signed (RFC 9101). `redirect_uri.*`,
    * `scope.syntax`, `resource.syntax`, `form.*`, `pkce.*`, `profile.forbidden` and `authorization_details.malformed`
    * for an invalid request, `step_up.*` for a step-up that cannot succeed, `endpoint.missing` for a server without such
    * an endpoint.
    * @param args.redirectUri The redirect URI, exactly as registered.
    * @param args.scope The scope to request.
-   * @param args.responseType The response type: a code, or a code and an ID token, which is verified before the code is
-   * sent (OpenID Connect Core section 3.3).
-   * @param args.responseMode The response mode: by default the query, or the fragment if it has an ID token; with
-   * `form_post` the callback is the posted form. With `jwt` and its variants the response is signed (JARM).
+   * @param args.responseType The response type: a code, or a code and an ID token; the ID token is verified before the
+   * code is sent (OpenID Connect Core section 3.3).
+   * @param args.responseMode The response mode: by default the query, or the fragment if the response has an ID token;
+   * with `form_post` the callback is the posted form. With `jwt` and its variants the response is signed (JARM).
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    * @param args.acrValues The requested `acr` values, best first.
-   * @param args.maxAge The person must have authenticated within this many seconds; with 0 they authenticate now.
-   * @param args.prompt Whether the person is prompted: `none`, or any of `login`, `consent`, `select_account` and
+   * @param args.maxAge The user must have authenticated within this many seconds; with 0, the user authenticates now.
+   * @param args.prompt Whether the user is prompted: `none`, or any of `login`, `consent`, `select_account` and
    * `create`, separated by spaces.
-   * @param args.loginHint A hint about the person who is about to sign in.
-   * @param args.idTokenHint The ID token of the person who is expected to be signed in. It becomes part of the URL,
+   * @param args.loginHint A hint about the user who is about to sign in.
+   * @param args.idTokenHint The ID token of the user who is expected to be signed in. It becomes part of the URL,
    * unless the request is pushed.
    * @param args.uiLocales Languages for the server's pages, best first (BCP 47).
    * @param args.claims Individual claims, as an object with the members `userinfo` and `id_token` (OpenID Connect Core
    * section 5.5).
-   * @param args.push Whether the request is pushed to the server first (RFC 9126): where that is required, unless you
-   * say `always`.
+   * @param args.push Whether the request is pushed to the server first (RFC 9126): by default only if that is required;
+   * with `always`, always.
    * @param args.requestUri An `https` URL of your own from which the server fetches the signed request (RFC 9101
-   * section 5.2): serve `request_object` there, as `application/oauth-authz-req+jwt`, before the person is sent.
-   * @param args.stepUp The step-up that an API requires (RFC 9470): it is requested in place of `acr_values`, `max_age`
+   * section 5.2): serve `request_object` there, as `application/oauth-authz-req+jwt`, before you send the user to the
+   * server.
+   * @param args.stepUp The step-up that an API requires (RFC 9470): it is requested instead of `acr_values`, `max_age`
    * and `claims`, with the scope of `tokens`.
-   * @param args.tokens The tokens that did not suffice for the API.
+   * @param args.tokens The tokens that were not sufficient for the API.
    * @param args.context The context in which the flow begins, such as a tool and a tenant: its callback must arrive in
-   * the same. It is not sent.
-   * @param args.user The person or session that begins the flow, as you name it: its callback must arrive there. It is
+   * the same context. It is not sent.
+   * @param args.user The user or session that begins the flow, as you name it: its callback must arrive there. It is
    * not sent.
    * @param args.extra Further parameters of this request, which the provider documents.
    * @param args.tokenExtra Further parameters of the token request, which the provider documents.
@@ -1367,171 +1377,170 @@ export interface ExchangeOperations {
   /**
    * Asks the server whether a token is active, and for its claims (RFC 7662).
    * `endpoint.missing` if the server does not offer it, `introspection.malformed` if its answer is not what the
-   * standard describes, `denied.*` if it refuses, `lost.*` if no answer arrives. For a signed response
-   * `introspection.not_signed` if it is not signed, and `jws.*` and `jwt.*` for what is wrong with it.
+   * standard describes, `denied.*` if it refuses, `lost.*` if no answer arrives. If a signed response is requested:
+   * `introspection.not_signed` if the response is not signed, and `jws.*` and `jwt.*` if it is invalid.
    * @param args.token The token.
    * @param args.hint The kind of token, a hint for the server.
    * @param args.signedResponseAlg The algorithm of signed responses (RFC 9701), as registered:
    * introspection_signed_response_alg. A plain response is then refused.
-   * @param args.audience The name that the server has for this API in the aud of a signed response, if it is not the
-   * client id.
+   * @param args.audience The server's name for this API in the aud of a signed response, if it is not the client id.
    */
   introspect(args: IntrospectArguments, options?: MomentOptions): Exchange<TokenState>
   /**
-   * Requests tokens with a person's password (RFC 6749 section 4.3).
+   * Requests tokens with a user's password (RFC 6749 section 4.3).
    * For servers that support nothing better: the client sees the password. Without a scope, the server grants its
    * default. `denied.invalid_grant` for a wrong password, `lost.*` if no answer arrives.
    * @param args.username The user name.
    * @param args.password The password.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   password(args: PasswordArguments, options?: MomentOptions): Exchange<Tokens>
   /**
    * Requests a token for the client itself (RFC 6749 section 4.4).
    * Without a scope, the server grants its default. `denied.*` if it refuses, `lost.*` if no answer arrives.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   clientCredentials(args?: ClientCredentialsArguments, options?: MomentOptions): Exchange<Tokens>
   /**
-   * Requests a code that the person enters on another device (RFC 8628).
+   * Requests a code that the user enters on another device (RFC 8628).
    * Without a scope, the server grants its default. `endpoint.missing` if the server does not offer it, `reply.shape`
    * if its response is malformed, `denied.*` if it refuses, `lost.*` if no answer arrives.
-   * @param args.purpose What the person agrees to, for the prompt, such as "sign in to example-cli on build-7".
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.purpose What the user agrees to, for the prompt, such as "sign in to example-cli on build-7".
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   deviceAuthorization(args?: DeviceAuthorizationArguments, options?: MomentOptions): Exchange<DeviceCode>
   /**
-   * Waits until the person has entered the code of a device authorization, and signs in (RFC 8628 section 3.4).
-   * The server is polled at its interval, slower when it asks for that or responses are lost, and never once the code
-   * has expired. To stop, cancel the call. Scope and resources are those of the code: with openid the ID token is
+   * Waits until the user has entered the code of a device authorization, and signs in (RFC 8628 section 3.4).
+   * The server is polled at its interval, more slowly if it asks for that or responses are lost, and never after the
+   * code has expired. To stop, cancel the call. Scope and resources are those of the code: with openid the ID token is
    * verified.
-   * `denied.access_denied` if the person refuses, `denied.expired_token` if nobody has answered in time, other
+   * `denied.access_denied` if the user refuses, `denied.expired_token` if the user has not answered in time, other
    * `denied.*`, `id_token.*`, `jws.*` and `jwt.*`.
    * @param args.deviceCode The device code.
-   * @param args.expiresAt When it expires.
+   * @param args.expiresAt When the device code expires.
    * @param args.interval How many seconds to wait between two polls: 5 unless the server says otherwise.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   deviceLogin(args: DeviceLoginArguments, options?: MomentOptions): Exchange<Tokens>
   /**
-   * Asks the server to authenticate a person on their own device (CIBA Core section 7).
-   * Name the person in exactly one way. Begin it only for a person who is known to you and expects it, and one at a
-   * time. The request is signed if the client signs its requests and the server supports that.
+   * Asks the server to authenticate a user on the user's own device (CIBA Core section 7).
+   * Identify the user by exactly one hint. Begin a request only for a user who is known to you and expects it, and only
+   * one at a time. The request is signed if the client signs its requests and the server supports that.
    * `ciba.pending` while the same request is pending (RFC 10027 section 6.1.15), other `ciba.*` for an invalid request,
    * `endpoint.missing` if the server does not offer it, `client_auth.secret_missing` for a public client, `denied.*` if
    * it refuses, `lost.*` if no answer arrives.
-   * @param args.loginHint The name of the person at the server.
-   * @param args.loginHintToken A token of another party that names the person.
-   * @param args.idTokenHint An earlier ID token of the person from this server.
-   * @param args.bindingMessage A short text that both devices show, by which the person recognizes this request.
-   * @param args.userCode A code known to the person and the server, which the person entered here.
-   * @param args.requestedExpiry How long the person should be able to answer, in seconds.
-   * @param args.acrValues How the person should authenticate, in order of preference.
+   * @param args.loginHint The user's name at the server.
+   * @param args.loginHintToken A token of another party that identifies the user.
+   * @param args.idTokenHint An earlier ID token of the user from this server.
+   * @param args.bindingMessage A short text that both devices show, by which the user recognizes this request.
+   * @param args.userCode A code known to the user and the server, which the user entered here.
+   * @param args.requestedExpiry How long the user should be able to answer, in seconds.
+   * @param args.acrValues How the user should authenticate: `acr` values in order of preference.
    * @param args.delivery The registered delivery mode of this client: `poll` by default.
    * @param args.repeat Whether the same request may be repeated while it is pending: `refused` by default, or
    * `allowed`.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   backchannelAuthentication(args?: BackchannelAuthenticationArguments, options?: MomentOptions): Exchange<BackchannelRequest>
   /**
-   * Waits until the person has answered a backchannel request, and signs in (CIBA Core section 10.1).
-   * The server is polled at its interval until the request expires; after its notification (ping) leave out when it
-   * ends: then it is asked once. Scope and resources are those of the request. The ID token is verified.
-   * `denied.access_denied` if the person refuses, `denied.expired_token` if nobody has answered in time, other
+   * Waits until the user has answered a backchannel request, and signs the user in (CIBA Core section 10.1).
+   * The server is polled at its interval until the request expires; after its notification (ping), leave out
+   * `expires_at`: then it is asked once. Scope and resources are those of the request. The ID token is verified.
+   * `denied.access_denied` if the user refuses, `denied.expired_token` if the user has not answered in time, other
    * `denied.*`, `id_token.*`, `jws.*` and `jwt.*`.
    * @param args.authReqId The server's id of the request.
-   * @param args.expiresAt When the request ends. Without it, the server is asked once.
+   * @param args.expiresAt When the request expires. Without it, the server is asked once.
    * @param args.interval How many seconds to wait between two polls: 5 unless the server says otherwise.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   backchannelLogin(args: BackchannelLoginArguments, options?: MomentOptions): Exchange<Tokens>
   /**
-   * Verifies a ping, which the server posts once the person has answered (CIBA Core section 10.2).
-   * If it is valid, request the tokens once. Respond with 204, or as the error says.
-   * `ciba.notifier` for one without the token of its request, `ciba.unknown_request` for one of another request,
-   * `reply.*` for a malformed one.
+   * Verifies a ping, which the server posts once the user has answered (CIBA Core section 10.2).
+   * If it is valid, request the tokens once. Respond with 204, or with the response in the error.
+   * `ciba.notifier` for a ping without the token of its request, `ciba.unknown_request` for a ping about another
+   * request, `reply.*` for a malformed one.
    * @param args.authReqId The server's id of the pending request.
    * @param args.clientNotificationToken The token with which the server must authenticate.
-   * @param args.authorization The value of its Authorization header.
-   * @param args.body Its body.
+   * @param args.authorization The value of the notification's Authorization header.
+   * @param args.body The body of the notification.
    */
   verifyPing(args: VerifyPingArguments, options?: MomentOptions): Exchange<void>
   /**
-   * Accepts the tokens that the server has pushed once the person has answered (CIBA Core section 10.3.1).
-   * The ID token is verified: it must vouch for the request, the access token and the refresh token. Respond with 204,
-   * or as the error says.
-   * `ciba.*` for a notification that is not this request's, `token.*`, `id_token.*`, `jws.*` and `jwt.*`.
+   * Accepts the tokens that the server has pushed once the user has answered (CIBA Core section 10.3.1).
+   * The ID token is verified: it must be bound to the request, the access token and the refresh token. Respond with
+   * 204, or with the response in the error.
+   * `ciba.*` for a notification about another request, `token.*`, `id_token.*`, `jws.*` and `jwt.*`.
    * @param args.authReqId The server's id of the pending request.
    * @param args.clientNotificationToken The token with which the server must authenticate.
-   * @param args.authorization The value of its Authorization header.
-   * @param args.body Its body.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.authorization The value of the notification's Authorization header.
+   * @param args.body The body of the notification.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   acceptPush(args: AcceptPushArguments, options?: MomentOptions): Exchange<Tokens>
   /**
    * Exchanges a token for another one (RFC 8693): as its subject, or with an actor who acts for it.
    * Types are access_token, refresh_token, id_token, saml1, saml2, jwt, id-jag, or any URI. The type of the issued
-   * token is in the member issued_token_type of the tokens' other members; one whose token_type is N_A is not an access
-   * token.
+   * token is in the member issued_token_type of the tokens' other members; a token whose token_type is N_A is not an
+   * access token.
    * `token_exchange.malformed` for an invalid request, `denied.invalid_target` for a resource or audience that the
    * server does not know, other `denied.*` if it refuses, `lost.*` if no answer arrives.
    * @param args.subjectToken The token to exchange.
-   * @param args.subjectTokenType Its type.
+   * @param args.subjectTokenType The type of the subject token.
    * @param args.actorToken The token of the actor, who acts for the subject.
-   * @param args.actorTokenType Its type.
-   * @param args.requestedTokenType The requested type; by default the server chooses.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.actorTokenType The type of the actor token.
+   * @param args.requestedTokenType The requested type of token; by default the server chooses.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   tokenExchange(args: TokenExchangeArguments, options?: MomentOptions): Exchange<Tokens>
   /**
    * Requests tokens with a JWT assertion of another party (RFC 7523 section 2.1).
-   * `client_auth.assertion_malformed` for a malformed one, `denied.invalid_grant` for one that the server does not
-   * accept, `lost.*` if no answer arrives.
+   * `client_auth.assertion_malformed` if the assertion is malformed, `denied.invalid_grant` if the server does not
+   * accept it, `lost.*` if no answer arrives.
    * @param args.assertion The JWT.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   jwtBearer(args: JwtBearerArguments, options?: MomentOptions): Exchange<Tokens>
   /**
    * Requests tokens with a SAML 2.0 assertion (RFC 7522 section 2.1).
-   * `denied.invalid_grant` for one that the server does not accept, `lost.*` if no answer arrives.
+   * `denied.invalid_grant` if the server does not accept the assertion, `lost.*` if no answer arrives.
    * @param args.assertion The assertion, as XML.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   samlBearer(args: SamlBearerArguments, options?: MomentOptions): Exchange<Tokens>
   /**
    * Requests tokens with a JWT that this client signs itself, as service accounts do (RFC 7523 section 2.1).
    * `key.*` for a key that cannot sign it, `assertion.claim` for claims that are missing or must not be set,
-   * `denied.invalid_grant` for one that the server does not accept, `lost.*` if no answer arrives.
+   * `denied.invalid_grant` if the server does not accept the assertion, `lost.*` if no answer arrives.
    * @param args.key The private key: PEM (PKCS#8, PKCS#1, SEC1) or a JWK.
    * @param args.passphrase The passphrase of the key.
    * @param args.alg The algorithm; by default, one that suits the key.
@@ -1540,73 +1549,73 @@ export interface ExchangeOperations {
    * @param args.subject The subject (`sub`) of the token; by default the issuer of the assertion.
    * @param args.audienceClaim The audience (`aud`): the server's issuer or its token endpoint, as its documentation
    * says; by default that of the preset, or the issuer.
-   * @param args.lifetime Its lifetime in seconds: 300 by default.
+   * @param args.lifetime The lifetime of the assertion in seconds: 300 by default.
    * @param args.claims Further claims that the server documents, as an object.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   jwtBearerWithKey(args: JwtBearerWithKeyArguments, options?: MomentOptions): Exchange<Tokens>
   /**
    * Requests tokens with an extension grant (RFC 6749 section 4.5).
    * `grant.not_an_extension` for a grant type that is neither a URI nor described by the server's preset,
-   * `form.reserved_parameter` for a name of the protocol's own, `form.*` for parameters that do not fit the
+   * `form.reserved_parameter` for a parameter name that the protocol uses, `form.*` for parameters that do not fit the
    * description, `denied.unsupported_grant_type` and other `denied.*` if the server refuses, `lost.*` if no answer
    * arrives.
    * @param args.grantType The grant type: an absolute URI, or the name of one that the server's preset describes.
-   * @param args.parameters Its parameters. A name may occur several times.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.parameters The parameters of the grant. A name may occur several times.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   extensionGrant(args: ExtensionGrantArguments, options?: MomentOptions): Exchange<Tokens>
   /**
    * Requests an assertion for another server from the identity provider
    * (draft-ietf-oauth-identity-assertion-authz-grant section 4.3).
-   * This client is the one of the identity provider, and authenticates as at the sign-in. Scope and resource are those
-   * of the other server.
-   * `jwt.audience` and `jwt.expired` for an ID token that is not this client's or has ended, before anything is sent;
-   * `identity_assertion.*` for an invalid request; `token.*` and `jwt.*` for a response that is no assertion for that
-   * server; `denied.*` if the identity provider refuses.
+   * This client is that of the identity provider, and authenticates as for the sign-in. Scope and resource are those of
+   * the other server.
+   * `jwt.audience` and `jwt.expired` for an ID token that is not for this client or has expired, before anything is
+   * sent; `identity_assertion.*` for an invalid request; `token.*` and `jwt.*` for a response that is not an assertion
+   * for that server; `denied.*` if the identity provider refuses.
    * @param args.subjectToken The subject token: an ID token, a refresh token or a SAML assertion of this server.
-   * @param args.subjectTokenType Its type: id_token by default, refresh_token or saml2.
-   * @param args.issuer The issuer of the server that the assertion is for.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.subjectTokenType The type of the subject token: id_token by default, refresh_token or saml2.
+   * @param args.issuer The issuer of the server for which the assertion is requested.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   requestIdentityAssertion(args: RequestIdentityAssertionArguments, options?: MomentOptions): Exchange<IdentityAssertion>
   /**
    * Presents an identity assertion to this server, for which it was issued
    * (draft-ietf-oauth-identity-assertion-authz-grant section 4.4).
-   * This client is the one that is registered at this server. Present each assertion once: servers may refuse one that
-   * they have seen.
-   * `jwt.audience` for one that is for another server, and `jwt.expired`, before anything is sent; `jws.malformed` for
+   * This client is the one that is registered at this server. Present each assertion only once: servers may refuse one
+   * that they have already seen.
+   * `jwt.audience` for an assertion for another server, and `jwt.expired`, before anything is sent; `jws.malformed` for
    * a malformed one; `denied.*` if the server refuses.
    * @param args.assertion The assertion.
-   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
+   * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
   redeemIdentityAssertion(args: RedeemIdentityAssertionArguments, options?: MomentOptions): Exchange<Tokens>
   /**
    * Verifies an access token that was presented to an API: signature and claims (RFC 9068 section 4).
-   * The server's keys are fetched as needed, and kept for all calls of the client. jws.*, jwt.* and access_token.* for
-   * a token that is refused, lost.*, denied.* and others if it could not be verified. The error has the response to
-   * send: a status, and the value of WWW-Authenticate.
+   * The server's keys are fetched as needed, and cached for all calls of the client. jws.*, jwt.* and access_token.*
+   * for a token that is refused, lost.*, denied.* and others if it could not be verified. The error contains the
+   * response to send: a status, and the value of WWW-Authenticate.
    * @param args.token The token, without the scheme of the Authorization header.
    * @param args.audience The identifier of the API, or several, one of which must be an audience of the token.
    * @param args.profile The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs, which only their
-   * audience tells from ID tokens of the same server: it must be an API's, and never a client's id.
+   * audience distinguishes from ID tokens of the same server: it must identify an API, and never be a client's id.
    * @param args.scope The required scope.
-   * @param args.acrValues The required `acr`: one of these (RFC 9470).
+   * @param args.acrValues The accepted `acr` values, one of which is required (RFC 9470).
    * @param args.maxAge The largest age of the authentication, in seconds (RFC 9470).
    * @param args.algs The accepted algorithms, by default those of the server's metadata. Those with a shared secret are
-   * left out.
+   * ignored.
    * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.jkt The thumbprint of the key of a DPoP proof that you have verified for this request (RFC 9449 section
    * 4.3).
@@ -1616,51 +1625,50 @@ export interface ExchangeOperations {
    */
   verifyAccessToken(args: VerifyAccessTokenArguments, options?: MomentOptions): Exchange<VerifiedAccessToken>
   /**
-   * Verifies an ID token that comes by itself: one that Google One Tap, the native button of Sign in with Apple or an
-   * app for phones has posted to a server (OpenID Connect Core section 3.1.3.7).
+   * Verifies an unsolicited ID token: one that Google One Tap, the native button of Sign in with Apple or a mobile app
+   * has posted to a server (OpenID Connect Core section 3.1.3.7).
    * The rules are those of a sign-in, but no code binds such a token to the browser or app that posts it: only the
-   * nonce does. Whoever gets hold of a token that was asked for without one can sign in with it until it ends, so
-   * without_nonce has to say that there is none.
-   * The server's keys are fetched as needed, and kept for all calls of the client. jwe.*, jws.*, jwt.* and id_token.*
-   * for what is no good ID token of this server for this client; misuse.setup without nonce and without_nonce; lost.*,
-   * denied.* and others where it could not be verified.
+   * nonce does. Anyone who obtains a token that was requested without a nonce can sign in with it until it expires, so
+   * without_nonce must state explicitly that there is none.
+   * The server's keys are fetched as needed, and cached for all calls of the client. jwe.*, jws.*, jwt.* and id_token.*
+   * if it is not a valid ID token of this server for this client; misuse.setup without nonce and without_nonce; lost.*,
+   * denied.* and others if it could not be verified.
    * @param args.token The ID token.
-   * @param args.nonce The nonce that was sent for this sign-in. GrantSettings it with the session of the browser or the
-   * app, and forget it with the first token that is posted.
+   * @param args.nonce The nonce that was sent for this sign-in. Keep it with the session of the browser or the app, and
+   * delete it with the first token that is posted.
    * @param args.withoutNonce Whether a token may have a nonce if the request sent none: "absent" refuses such a token,
    * which belongs to another sign-in; "ignored" accepts it, for apps whose library sends a nonce that you never learn.
    * @param args.clientIds Other clients of the same application at this server, such as its apps for Android and iOS:
    * the token may be for one of them, and azp may be one of them.
-   * @param args.accessToken The access token that came with it: at_hash has to be there, and its.
-   * @param args.code The code that came with it: c_hash has to be there, and its.
-   * @param args.maxAge How many seconds ago, at most, the person has to have authenticated.
-   * @param args.acrValues One of these has to be how the person has authenticated.
-   * @param args.maxTokenAge How many seconds ago, at most, it has to have been issued: without a nonce a day, unless
-   * you say.
+   * @param args.accessToken The access token that came with the ID token: at_hash must be present and match it.
+   * @param args.code The code that came with the ID token: c_hash must be present and match it.
+   * @param args.maxAge The largest age of the user's authentication, in seconds.
+   * @param args.acrValues The accepted acr values, one of which is required.
+   * @param args.maxTokenAge The largest age of the ID token, in seconds: without a nonce, one day by default.
    */
   verifyIdToken(args: VerifyIdTokenArguments, options?: MomentOptions): Exchange<IdToken>
   /**
    * Verifies a logout token that the server has posted (OpenID Connect Back-Channel Logout section 2.6).
-   * End the session of this issuer that it names by sid, and those of its subject whose login named no sid; if it names
-   * none, all of its subject. Respond with 200, or 400 after an error, with Cache-Control: no-store.
-   * logout_token.replayed for one that was received before, jwe.*, jws.*, jwt.* and logout_token.event for anything but
-   * a logout token of this server for this client, encrypted as its ID tokens are; lost.* and others where it could not
-   * be verified.
+   * End the session of this issuer that it names by sid, and those of its subject whose login had no sid; if it names
+   * no sid, end all sessions of its subject. Respond with 200, or 400 after an error, with Cache-Control: no-store.
+   * logout_token.replayed for a token that was received before, jwe.*, jws.*, jwt.* and logout_token.event for anything
+   * but a logout token of this server for this client, encrypted as its ID tokens are; lost.* and others if it could
+   * not be verified.
    * @param args.token The value of logout_token in the posted form.
    * @param args.replay Where received tokens are remembered against replay: "process", in this client, by default, or
    * "caller": then refuse a token whose issuer and jti are in your store, and keep them until forget_at.
    * @param args.maxAgeWithoutExpiry Accepts a token without exp, from servers older than that rule, if it was issued at
-   * most so many seconds ago.
+   * most this many seconds ago.
    */
   verifyLogoutToken(args: VerifyLogoutTokenArguments, options?: MomentOptions): Exchange<LogoutToken>
   /**
    * Registers a client at the server (RFC 7591), which issues an id, and a secret if the client needs one.
-   * Store the result before it is used: its secrets are nowhere else. The metadata are checked first, with
+   * Store the result before it is used: its secrets exist nowhere else. The metadata is checked first, with
    * `client_metadata.*` for contradictions. `endpoint.missing` if the server does not offer it,
    * `denied.invalid_redirect_uri`, `denied.invalid_client_metadata` and other `denied.*` if it refuses,
    * `registration.malformed` if its response is malformed, `registration.redirect_uri` if it registered a redirect URI
-   * that was not requested, `lost.*` if no answer arrives: then a client may have been registered all the same.
-   * @param args.metadata The client metadata, by their registered names (section 2): `redirect_uris`,
+   * that was not requested, `lost.*` if no answer arrives: then a client may have been registered anyway.
+   * @param args.metadata The client metadata, by its registered names (section 2): `redirect_uris`,
    * `token_endpoint_auth_method`, `grant_types`, `client_name` and so on.
    * @param args.initialAccessToken The initial access token, if the server requires one.
    */
@@ -1668,19 +1676,20 @@ export interface ExchangeOperations {
   /**
    * Reads the registration of a client (RFC 7592 section 2.1).
    * Store the result in place of the stored client: the server may have changed the registration access token, the
-   * secret, or anything else. `registration.not_managed` if the server gave the client no such token, `stored.issuer`
-   * for a client of another server, `denied.invalid_token` if the server knows the client no more,
+   * secret, or anything else. `registration.not_managed` if the server issued the client no such token, `stored.issuer`
+   * for a client of another server, `denied.invalid_token` if the server no longer knows the client,
    * `registration.malformed` if its response is malformed, `lost.*` if no answer arrives.
    * @param args.registered The client, as it was `stored`.
    */
   readRegistration(args: ReadRegistrationArguments, options?: MomentOptions): Exchange<RegisteredClient>
   /**
    * Updates the registration of a client (RFC 7592 section 2.2).
-   * Store the result in place of the stored client. The metadata are checked first, with `client_metadata.*` for
+   * Store the result in place of the stored client. The metadata is checked first, with `client_metadata.*` for
    * contradictions. `registration.not_managed`, `stored.issuer` and `denied.*` as for `read_registration`,
    * `registration.*` and `lost.*` as for `register`.
    * @param args.registered The client, as it was `stored`.
-   * @param args.metadata All of its metadata: members that are left out are deleted, or get the server's default.
+   * @param args.metadata All metadata of the client: members that are left out are deleted, or get the server's
+   * default.
    */
   updateRegistration(args: UpdateRegistrationArguments, options?: MomentOptions): Exchange<RegisteredClient>
   /**
@@ -1692,41 +1701,43 @@ export interface ExchangeOperations {
   deleteRegistration(args: DeleteRegistrationArguments, options?: MomentOptions): Exchange<void>
   /**
    * Fetches the metadata of a protected resource (RFC 9728): the servers that issue its tokens, and their kind.
-   * Nothing of the client is sent. `resource_metadata.url` if a challenge leads elsewhere than to the resource's own
+   * Nothing of the client is sent. `resource_metadata.url` if a challenge names a URL that is not on the resource's own
    * origin, `resource_metadata.resource` if the response is about another resource, `resource_metadata.*` and `reply.*`
    * if it is malformed, `resource.syntax` for an invalid resource identifier, `denied.*` if there is no metadata,
    * `lost.*` if no answer arrives.
    * @param args.resource The identifier of the resource: the https URL at which it is used.
-   * @param args.challenges The `WWW-Authenticate` values of its response, which may name the URL of the metadata.
-   * @param args.matching Which resource the metadata may be about: the `identical` one alone, or also a `parent` that
-   * it lies beneath on its origin, as servers of the Model Context Protocol name it.
-   * @param args.signers Who is trusted to sign metadata (section 2.2): issuers, each with its JWK Set. What a trusted
-   * issuer has signed goes before what stands beside it; all other signatures are ignored. `jwks.malformed` for no JWK
-   * Set.
+   * @param args.challenges The `WWW-Authenticate` values of the resource's response, which may name the URL of the
+   * metadata.
+   * @param args.matching Which resource the metadata may be about: only the `identical` one, or also a `parent` of it
+   * on its origin, which servers of the Model Context Protocol name.
+   * @param args.signers The issuers that are trusted to sign metadata (section 2.2), each with its JWK Set. Values that
+   * a trusted issuer has signed take precedence over unsigned ones; all other signatures are ignored. `jwks.malformed`
+   * for an invalid JWK Set.
    */
   resourceMetadata(args: ResourceMetadataArguments, options?: MomentOptions): Exchange<ProtectedResource>
   /**
-   * Asks the host of what a person typed for the issuer that signs them in (OpenID Connect Discovery section 2).
-   * Nothing of the client is sent, and its server is not asked: it may be any client. Anybody can type any host: public
-   * addresses alone are asked unless the client's network says otherwise, and the issuer's metadata should be as well.
-   * Make it a client only if you take whoever signs in there. `webfinger.identifier` for what names no host to be
-   * asked, `webfinger.no_issuer` if that host names no issuer, `webfinger.issuer` if it is no https URL,
-   * `webfinger.subject` if the answer is about somebody else, `webfinger.malformed` and `reply.*` if it is not what the
-   * standard describes, `denied.*` if there is none to be had, `lost.*` if none arrives.
+   * Finds the issuer that signs a user in, from what the user typed (OpenID Connect Discovery section 2).
+   * The host in the identifier is asked, by WebFinger. Nothing of the client is sent, and its server is not asked: it
+   * may be any client. A user can type any host: only public addresses are asked unless the client's network says
+   * otherwise, and the issuer's metadata should also be fetched only from public addresses. Create a client of the
+   * issuer only if you accept users who sign in there. `webfinger.identifier` for an identifier that names no host to
+   * ask, `webfinger.no_issuer` if that host names no issuer, `webfinger.issuer` if it is not an https URL,
+   * `webfinger.subject` if the answer is about another user, `webfinger.malformed` and `reply.*` if it is not what the
+   * standard describes, `denied.*` if the host refuses, `lost.*` if no answer arrives.
    * @param args.identifier Something like an e-mail address, a host with or without a port, or an https URL.
    */
   discoverIssuer(args: DiscoverIssuerArguments, options?: MomentOptions): Exchange<DiscoveredIssuer>
   /**
    * Makes or checks the document of this client, whose id is the URL where the document is published
-   * (draft-ietf-oauth-client-id-metadata-document). Nobody is asked.
-   * Serve it at that URL with status 200, as `application/json` and without a redirect; a site of ours does with its
-   * setting `client_metadata`. `client_id_metadata.url` for an id that is no such URL, `client_id_metadata.client_id`
-   * for a document of another client, `client_id_metadata.client_secret` and `client_id_metadata.shared_secret` for one
-   * with a secret, `client_metadata.*` for contradictions.
-   * @param args.metadata The client metadata, by their registered names (RFC 7591 section 2). With a `client_id` they
-   * are a document, and are checked as they are; without, one is made of them, by default of a public client.
-   * @param args.mcp Whether it has to have what servers of the Model Context Protocol want besides: a name and redirect
-   * URIs (`client_metadata.name_missing`, `client_metadata.inconsistent`).
+   * (draft-ietf-oauth-client-id-metadata-document). No request is sent.
+   * Serve it at that URL with status 200, as `application/json` and without a redirect; a site of this library does so
+   * with its setting `client_metadata`. `client_id_metadata.url` for an id that is not such a URL,
+   * `client_id_metadata.client_id` for a document of another client, `client_id_metadata.client_secret` and
+   * `client_id_metadata.shared_secret` for one with a secret, `client_metadata.*` for contradictions.
+   * @param args.metadata The client metadata, by its registered names (RFC 7591 section 2). With a `client_id` it is a
+   * document, and is checked as it is; without, a document is made of it, by default of a public client.
+   * @param args.mcp Whether the document must also contain what servers of the Model Context Protocol require: a name
+   * and redirect URIs (`client_metadata.name_missing`, `client_metadata.inconsistent`).
    */
   clientIdMetadata(args: ClientIdMetadataArguments, options?: MomentOptions): Exchange<ClientIdDocument>
 }

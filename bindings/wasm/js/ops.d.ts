@@ -27,13 +27,13 @@ export interface AskedFor {
   /** The scope to request. */
   scope?: Scope | undefined
   /**
-   * The response type: a code, or a code and an ID token, which is verified before the code is sent (OpenID Connect
-   * Core section 3.3).
+   * The response type: a code, or a code and an ID token; the ID token is verified before the code is sent (OpenID
+   * Connect Core section 3.3).
    */
   responseType?: ResponseType | undefined
   /**
-   * The response mode: by default the query, or the fragment if it has an ID token; with `form_post` the callback is
-   * the posted form. With `jwt` and its variants the response is signed (JARM).
+   * The response mode: by default the query, or the fragment if the response has an ID token; with `form_post` the
+   * callback is the posted form. With `jwt` and its variants the response is signed (JARM).
    */
   responseMode?: ResponseMode | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
@@ -44,44 +44,46 @@ export interface AskedFor {
   authorizationDetails?: object | undefined
   /** The requested `acr` values, best first. */
   acrValues?: readonly string[] | undefined
-  /** The person must have authenticated within this many seconds; with 0 they authenticate now. */
+  /** The user must have authenticated within this many seconds; with 0, the user authenticates now. */
   maxAge?: number | undefined
   /**
-   * Whether the person is prompted: `none`, or any of `login`, `consent`, `select_account` and `create`, separated by
+   * Whether the user is prompted: `none`, or any of `login`, `consent`, `select_account` and `create`, separated by
    * spaces.
    */
   prompt?: string | undefined
-  /** A hint about the person who is about to sign in. */
+  /** A hint about the user who is about to sign in. */
   loginHint?: string | undefined
   /**
-   * The ID token of the person who is expected to be signed in. It becomes part of the URL, unless the request is
-   * pushed.
+   * The ID token of the user who is expected to be signed in. It becomes part of the URL, unless the request is pushed.
    */
   idTokenHint?: string | undefined
   /** Languages for the server's pages, best first (BCP 47). */
   uiLocales?: readonly string[] | undefined
   /** Individual claims, as an object with the members `userinfo` and `id_token` (OpenID Connect Core section 5.5). */
   claims?: object | undefined
-  /** Whether the request is pushed to the server first (RFC 9126): where that is required, unless you say `always`. */
+  /**
+   * Whether the request is pushed to the server first (RFC 9126): by default only if that is required; with `always`,
+   * always.
+   */
   push?: Push | undefined
   /**
    * An `https` URL of your own from which the server fetches the signed request (RFC 9101 section 5.2): serve
-   * `request_object` there, as `application/oauth-authz-req+jwt`, before the person is sent.
+   * `request_object` there, as `application/oauth-authz-req+jwt`, before you send the user to the server.
    */
   requestUri?: string | undefined
   /**
-   * The step-up that an API requires (RFC 9470): it is requested in place of `acr_values`, `max_age` and `claims`, with
+   * The step-up that an API requires (RFC 9470): it is requested instead of `acr_values`, `max_age` and `claims`, with
    * the scope of `tokens`.
    */
   stepUp?: object | undefined
-  /** The tokens that did not suffice for the API. */
+  /** The tokens that were not sufficient for the API. */
   tokens?: Tokens | undefined
   /**
-   * The context in which the flow begins, such as a tool and a tenant: its callback must arrive in the same. It is not
-   * sent.
+   * The context in which the flow begins, such as a tool and a tenant: its callback must arrive in the same context. It
+   * is not sent.
    */
   context?: string | undefined
-  /** The person or session that begins the flow, as you name it: its callback must arrive there. It is not sent. */
+  /** The user or session that begins the flow, as you name it: its callback must arrive there. It is not sent. */
   user?: string | undefined
   /** Further parameters of this request, which the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
@@ -107,19 +109,19 @@ export function revoke<NativeExchange>(client: Client<NativeExchange>, args: {
 
 /**
  * Refreshes tokens: redeems their refresh token for new ones (RFC 6749 section 6).
- * Without a scope, the whole granted scope is requested. Many servers replace the refresh token: keep what comes back,
- * and let one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is none,
+ * Without a scope, the whole granted scope is requested. Many servers replace the refresh token: store the result, and
+ * let only one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is none,
  * `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant has ended,
  * `lost.*` if no answer arrives.
  */
 export function refresh<NativeExchange>(client: Client<NativeExchange>, args: {
   /** The tokens to refresh. */
   tokens: Tokens
-  /** What the tokens are for, as names of scopes. */
+  /** The scope to request. */
   scope?: Scope | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
   resource?: readonly string[] | undefined
-  /** The audiences, as some servers name it. */
+  /** The audiences, for servers that use this parameter. */
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
@@ -127,11 +129,10 @@ export function refresh<NativeExchange>(client: Client<NativeExchange>, args: {
 
 /**
  * Fetches the claims of the user who signed in (OpenID Connect Core section 5.3).
- * `userinfo.subject` if the response is about another user: then none of it may be used. `endpoint.missing` if the
- * server does not offer it, `userinfo.malformed` if its answer is not what the standard describes, `denied.*` if it
- * refuses, `lost.*` if no answer arrives. Where the client is registered for signed or encrypted responses,
- * `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for what is wrong with a
- * token.
+ * `userinfo.subject` if the response is about another user: then nothing in it may be used. `endpoint.missing` if the
+ * server does not offer it, `userinfo.malformed` if its response is not what the standard describes, `denied.*` if it
+ * refuses, `lost.*` if no answer arrives. If the client is registered for signed or encrypted responses,
+ * `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for invalid ones.
  */
 export function userinfo<NativeExchange>(client: Client<NativeExchange>, args: {
   /** The tokens of the sign-in. */

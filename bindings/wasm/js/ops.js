@@ -3,7 +3,7 @@
 
 const json = (value) => (value === undefined ? undefined : JSON.stringify(value))
 
-/** Begins an authorization (RFC 6749 section 4.1.1): where to send the person, and the flow to keep until the callback. */
+/** Begins an authorization (RFC 6749 section 4.1.1): the URL to which to send the user, and the flow to keep until the callback. */
 export function beginAuthorization(client, { state, nonce, verifier, challenge }, asked) {
   const { redirectUri, scope, responseType, responseMode, resource, audience, authorizationDetails, acrValues, maxAge, prompt, loginHint, idTokenHint, uiLocales, claims, push, requestUri, stepUp, tokens, context, user, extra, tokenExtra } = asked
   return client.beginAuthorization(state, nonce, verifier, challenge, [redirectUri, scope, responseType, responseMode, resource, audience, json(authorizationDetails), acrValues, maxAge, prompt, loginHint, idTokenHint, uiLocales, json(claims), push, requestUri, json(stepUp), tokens, context, user, extra, tokenExtra])

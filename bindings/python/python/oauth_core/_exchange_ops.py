@@ -72,16 +72,16 @@ class ExchangeOperations:
         """Refreshes tokens: redeems their refresh token for new ones (RFC 6749 section 6).
 
         Without a scope, the whole granted scope is requested. Many servers replace the refresh
-        token: keep what comes back, and let one worker refresh at a time, as a source of the client
-        does. grant.no_refresh_token if there is none, scope.exceeds_grant for more than was
-        granted, denied.* with the advice reauthorize once the grant has ended, lost.* if no
-        answer arrives.
+        token: store the result, and let only one worker refresh at a time, as a source of the
+        client does. grant.no_refresh_token if there is none, scope.exceeds_grant for more than
+        was granted, denied.* with the advice reauthorize once the grant has ended, lost.* if
+        no answer arrives.
 
         Args:
             tokens: The tokens to refresh.
-            scope: What the tokens are for, as names of scopes.
+            scope: The scope to request.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
-            audience: The audiences, as some servers name it.
+            audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
@@ -98,12 +98,11 @@ class ExchangeOperations:
     ) -> Exchange[UserClaims]:
         """Fetches the claims of the user who signed in (OpenID Connect Core section 5.3).
 
-        userinfo.subject if the response is about another user: then none of it may be used.
-        endpoint.missing if the server does not offer it, userinfo.malformed if its answer is
-        not what the standard describes, denied.* if it refuses, lost.* if no answer arrives.
-        Where the client is registered for signed or encrypted responses, userinfo.not_signed and
-        jwe.not_encrypted for plain ones, jwe.*, jws.* and jwt.* for what is wrong with a
-        token.
+        userinfo.subject if the response is about another user: then nothing in it may be used.
+        endpoint.missing if the server does not offer it, userinfo.malformed if its response is
+        not what the standard describes, denied.* if it refuses, lost.* if no answer arrives. If
+        the client is registered for signed or encrypted responses, userinfo.not_signed and
+        jwe.not_encrypted for plain ones, jwe.*, jws.* and jwt.* for invalid ones.
 
         Args:
             tokens: The tokens of the sign-in.
@@ -142,50 +141,50 @@ class ExchangeOperations:
         token_extra: Mapping[str, str | Sequence[str]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Flow]:
-        """Begins an authorization (RFC 6749 section 4.1.1): where to send the person, and the flow to
-        keep until the callback.
+        """Begins an authorization (RFC 6749 section 4.1.1): the URL to which to send the user, and the
+        flow to keep until the callback.
 
-        State, nonce (with openid) and PKCE are always there. Where the server or the profile
-        requires it, or push says so, the request is pushed to the server first (RFC 9126), and it
-        is signed (RFC 9101). redirect_uri.*, scope.syntax, resource.syntax, form.*,
-        pkce.*, profile.forbidden and authorization_details.malformed for an invalid request,
+        State, nonce (with openid) and PKCE are always sent. If the server or the profile requires
+        it, or push says so, the request is pushed to the server first (RFC 9126), and it is
+        signed (RFC 9101). redirect_uri.*, scope.syntax, resource.syntax, form.*, pkce.*,
+        profile.forbidden and authorization_details.malformed for an invalid request,
         step_up.* for a step-up that cannot succeed, endpoint.missing for a server without such
         an endpoint.
 
         Args:
             redirect_uri: The redirect URI, exactly as registered.
             scope: The scope to request.
-            response_type: The response type: a code, or a code and an ID token, which is
+            response_type: The response type: a code, or a code and an ID token; the ID token is
                 verified before the code is sent (OpenID Connect Core section 3.3).
-            response_mode: The response mode: by default the query, or the fragment if it has an
-                ID token; with form_post the callback is the posted form. With jwt and its
-                variants the response is signed (JARM).
+            response_mode: The response mode: by default the query, or the fragment if the
+                response has an ID token; with form_post the callback is the posted form. With
+                jwt and its variants the response is signed (JARM).
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             authorization_details: The authorization_details: a list of objects, each with a
                 type (RFC 9396).
             acr_values: The requested acr values, best first.
-            max_age: The person must have authenticated within this many seconds; with 0 they
-                authenticate now.
-            prompt: Whether the person is prompted: none, or any of login, consent,
+            max_age: The user must have authenticated within this many seconds; with 0, the user
+                authenticates now.
+            prompt: Whether the user is prompted: none, or any of login, consent,
                 select_account and create, separated by spaces.
-            login_hint: A hint about the person who is about to sign in.
-            id_token_hint: The ID token of the person who is expected to be signed in. It
-                becomes part of the URL, unless the request is pushed.
+            login_hint: A hint about the user who is about to sign in.
+            id_token_hint: The ID token of the user who is expected to be signed in. It becomes
+                part of the URL, unless the request is pushed.
             ui_locales: Languages for the server's pages, best first (BCP 47).
             claims: Individual claims, as an object with the members userinfo and id_token
                 (OpenID Connect Core section 5.5).
-            push: Whether the request is pushed to the server first (RFC 9126): where that is
-                required, unless you say always.
+            push: Whether the request is pushed to the server first (RFC 9126): by default only
+                if that is required; with always, always.
             request_uri: An https URL of your own from which the server fetches the signed
                 request (RFC 9101 section 5.2): serve request_object there, as
-                application/oauth-authz-req+jwt, before the person is sent.
-            step_up: The step-up that an API requires (RFC 9470): it is requested in place of
+                application/oauth-authz-req+jwt, before you send the user to the server.
+            step_up: The step-up that an API requires (RFC 9470): it is requested instead of
                 acr_values, max_age and claims, with the scope of tokens.
-            tokens: The tokens that did not suffice for the API.
+            tokens: The tokens that were not sufficient for the API.
             context: The context in which the flow begins, such as a tool and a tenant: its
-                callback must arrive in the same. It is not sent.
-            user: The person or session that begins the flow, as you name it: its callback must
+                callback must arrive in the same context. It is not sent.
+            user: The user or session that begins the flow, as you name it: its callback must
                 arrive there. It is not sent.
             extra: Further parameters of this request, which the provider documents.
             token_extra: Further parameters of the token request, which the provider documents.
@@ -208,16 +207,16 @@ class ExchangeOperations:
 
         endpoint.missing if the server does not offer it, introspection.malformed if its answer
         is not what the standard describes, denied.* if it refuses, lost.* if no answer arrives.
-        For a signed response introspection.not_signed if it is not signed, and jws.* and
-        jwt.* for what is wrong with it.
+        If a signed response is requested: introspection.not_signed if the response is not signed,
+        and jws.* and jwt.* if it is invalid.
 
         Args:
             token: The token.
             hint: The kind of token, a hint for the server.
             signed_response_alg: The algorithm of signed responses (RFC 9701), as registered:
                 introspection_signed_response_alg. A plain response is then refused.
-            audience: The name that the server has for this API in the aud of a signed response,
-                if it is not the client id.
+            audience: The server's name for this API in the aud of a signed response, if it is
+                not the client id.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
@@ -235,7 +234,7 @@ class ExchangeOperations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
-        """Requests tokens with a person's password (RFC 6749 section 4.3).
+        """Requests tokens with a user's password (RFC 6749 section 4.3).
 
         For servers that support nothing better: the client sees the password. Without a scope, the
         server grants its default. denied.invalid_grant for a wrong password, lost.* if no
@@ -244,9 +243,9 @@ class ExchangeOperations:
         Args:
             username: The user name.
             password: The password.
-            scope: What the tokens are for, as names of scopes.
+            scope: The scope to request.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
-            audience: The audiences, as some servers name it.
+            audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
@@ -269,9 +268,9 @@ class ExchangeOperations:
         answer arrives.
 
         Args:
-            scope: What the tokens are for, as names of scopes.
+            scope: The scope to request.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
-            audience: The audiences, as some servers name it.
+            audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
@@ -289,18 +288,18 @@ class ExchangeOperations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[DeviceCode]:
-        """Requests a code that the person enters on another device (RFC 8628).
+        """Requests a code that the user enters on another device (RFC 8628).
 
         Without a scope, the server grants its default. endpoint.missing if the server does not
         offer it, reply.shape if its response is malformed, denied.* if it refuses, lost.* if
         no answer arrives.
 
         Args:
-            purpose: What the person agrees to, for the prompt, such as "sign in to example-cli
-                on build-7".
-            scope: What the tokens are for, as names of scopes.
+            purpose: What the user agrees to, for the prompt, such as "sign in to example-cli on
+                build-7".
+            scope: The scope to request.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
-            audience: The audiences, as some servers name it.
+            audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
@@ -320,24 +319,24 @@ class ExchangeOperations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
-        """Waits until the person has entered the code of a device authorization, and signs in (RFC
-        8628 section 3.4).
+        """Waits until the user has entered the code of a device authorization, and signs in (RFC 8628
+        section 3.4).
 
-        The server is polled at its interval, slower when it asks for that or responses are lost,
-        and never once the code has expired. To stop, cancel the call. Scope and resources are those
-        of the code: with openid the ID token is verified.
+        The server is polled at its interval, more slowly if it asks for that or responses are lost,
+        and never after the code has expired. To stop, cancel the call. Scope and resources are
+        those of the code: with openid the ID token is verified.
 
-        denied.access_denied if the person refuses, denied.expired_token if nobody has answered
-        in time, other denied.*, id_token.*, jws.* and jwt.*.
+        denied.access_denied if the user refuses, denied.expired_token if the user has not
+        answered in time, other denied.*, id_token.*, jws.* and jwt.*.
 
         Args:
             device_code: The device code.
-            expires_at: When it expires.
+            expires_at: When the device code expires.
             interval: How many seconds to wait between two polls: 5 unless the server says
                 otherwise.
-            scope: What the tokens are for, as names of scopes.
+            scope: The scope to request.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
-            audience: The audiences, as some servers name it.
+            audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
@@ -363,11 +362,11 @@ class ExchangeOperations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[BackchannelRequest]:
-        """Asks the server to authenticate a person on their own device (CIBA Core section 7).
+        """Asks the server to authenticate a user on the user's own device (CIBA Core section 7).
 
-        Name the person in exactly one way. Begin it only for a person who is known to you and
-        expects it, and one at a time. The request is signed if the client signs its requests and
-        the server supports that.
+        Identify the user by exactly one hint. Begin a request only for a user who is known to you
+        and expects it, and only one at a time. The request is signed if the client signs its
+        requests and the server supports that.
 
         ciba.pending while the same request is pending (RFC 10027 section 6.1.15), other ciba.*
         for an invalid request, endpoint.missing if the server does not offer it,
@@ -375,20 +374,20 @@ class ExchangeOperations:
         answer arrives.
 
         Args:
-            login_hint: The name of the person at the server.
-            login_hint_token: A token of another party that names the person.
-            id_token_hint: An earlier ID token of the person from this server.
-            binding_message: A short text that both devices show, by which the person recognizes
+            login_hint: The user's name at the server.
+            login_hint_token: A token of another party that identifies the user.
+            id_token_hint: An earlier ID token of the user from this server.
+            binding_message: A short text that both devices show, by which the user recognizes
                 this request.
-            user_code: A code known to the person and the server, which the person entered here.
-            requested_expiry: How long the person should be able to answer, in seconds.
-            acr_values: How the person should authenticate, in order of preference.
+            user_code: A code known to the user and the server, which the user entered here.
+            requested_expiry: How long the user should be able to answer, in seconds.
+            acr_values: How the user should authenticate: acr values in order of preference.
             delivery: The registered delivery mode of this client: poll by default.
             repeat: Whether the same request may be repeated while it is pending: refused by
                 default, or allowed.
-            scope: What the tokens are for, as names of scopes.
+            scope: The scope to request.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
-            audience: The audiences, as some servers name it.
+            audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
@@ -408,24 +407,24 @@ class ExchangeOperations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
-        """Waits until the person has answered a backchannel request, and signs in (CIBA Core section
-        10.1).
+        """Waits until the user has answered a backchannel request, and signs the user in (CIBA Core
+        section 10.1).
 
         The server is polled at its interval until the request expires; after its notification
-        (ping) leave out when it ends: then it is asked once. Scope and resources are those of the
+        (ping), leave out expires_at: then it is asked once. Scope and resources are those of the
         request. The ID token is verified.
 
-        denied.access_denied if the person refuses, denied.expired_token if nobody has answered
-        in time, other denied.*, id_token.*, jws.* and jwt.*.
+        denied.access_denied if the user refuses, denied.expired_token if the user has not
+        answered in time, other denied.*, id_token.*, jws.* and jwt.*.
 
         Args:
             auth_req_id: The server's id of the request.
-            expires_at: When the request ends. Without it, the server is asked once.
+            expires_at: When the request expires. Without it, the server is asked once.
             interval: How many seconds to wait between two polls: 5 unless the server says
                 otherwise.
-            scope: What the tokens are for, as names of scopes.
+            scope: The scope to request.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
-            audience: The audiences, as some servers name it.
+            audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
@@ -442,19 +441,19 @@ class ExchangeOperations:
         body: str,
         moment: Moment | None = None,
     ) -> Exchange[None]:
-        """Verifies a ping, which the server posts once the person has answered (CIBA Core section
-        10.2).
+        """Verifies a ping, which the server posts once the user has answered (CIBA Core section 10.2).
 
-        If it is valid, request the tokens once. Respond with 204, or as the error says.
+        If it is valid, request the tokens once. Respond with 204, or with the response in the
+        error.
 
-        ciba.notifier for one without the token of its request, ciba.unknown_request for one of
-        another request, reply.* for a malformed one.
+        ciba.notifier for a ping without the token of its request, ciba.unknown_request for a
+        ping about another request, reply.* for a malformed one.
 
         Args:
             auth_req_id: The server's id of the pending request.
             client_notification_token: The token with which the server must authenticate.
-            authorization: The value of its Authorization header.
-            body: Its body.
+            authorization: The value of the notification's Authorization header.
+            body: The body of the notification.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
@@ -474,23 +473,23 @@ class ExchangeOperations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
-        """Accepts the tokens that the server has pushed once the person has answered (CIBA Core
-        section 10.3.1).
+        """Accepts the tokens that the server has pushed once the user has answered (CIBA Core section
+        10.3.1).
 
-        The ID token is verified: it must vouch for the request, the access token and the refresh
-        token. Respond with 204, or as the error says.
+        The ID token is verified: it must be bound to the request, the access token and the refresh
+        token. Respond with 204, or with the response in the error.
 
-        ciba.* for a notification that is not this request's, token.*, id_token.*, jws.* and
+        ciba.* for a notification about another request, token.*, id_token.*, jws.* and
         jwt.*.
 
         Args:
             auth_req_id: The server's id of the pending request.
             client_notification_token: The token with which the server must authenticate.
-            authorization: The value of its Authorization header.
-            body: Its body.
-            scope: What the tokens are for, as names of scopes.
+            authorization: The value of the notification's Authorization header.
+            body: The body of the notification.
+            scope: The scope to request.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
-            audience: The audiences, as some servers name it.
+            audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
@@ -516,8 +515,8 @@ class ExchangeOperations:
         it.
 
         Types are access_token, refresh_token, id_token, saml1, saml2, jwt, id-jag, or any URI. The
-        type of the issued token is in the member issued_token_type of the tokens' other members;
-        one whose token_type is N_A is not an access token.
+        type of the issued token is in the member issued_token_type of the tokens' other members; a
+        token whose token_type is N_A is not an access token.
 
         token_exchange.malformed for an invalid request, denied.invalid_target for a resource or
         audience that the server does not know, other denied.* if it refuses, lost.* if no
@@ -525,13 +524,13 @@ class ExchangeOperations:
 
         Args:
             subject_token: The token to exchange.
-            subject_token_type: Its type.
+            subject_token_type: The type of the subject token.
             actor_token: The token of the actor, who acts for the subject.
-            actor_token_type: Its type.
-            requested_token_type: The requested type; by default the server chooses.
-            scope: What the tokens are for, as names of scopes.
+            actor_token_type: The type of the actor token.
+            requested_token_type: The requested type of token; by default the server chooses.
+            scope: The scope to request.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
-            audience: The audiences, as some servers name it.
+            audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
@@ -551,14 +550,14 @@ class ExchangeOperations:
     ) -> Exchange[Tokens]:
         """Requests tokens with a JWT assertion of another party (RFC 7523 section 2.1).
 
-        client_auth.assertion_malformed for a malformed one, denied.invalid_grant for one that
-        the server does not accept, lost.* if no answer arrives.
+        client_auth.assertion_malformed if the assertion is malformed, denied.invalid_grant if
+        the server does not accept it, lost.* if no answer arrives.
 
         Args:
             assertion: The JWT.
-            scope: What the tokens are for, as names of scopes.
+            scope: The scope to request.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
-            audience: The audiences, as some servers name it.
+            audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
@@ -578,14 +577,14 @@ class ExchangeOperations:
     ) -> Exchange[Tokens]:
         """Requests tokens with a SAML 2.0 assertion (RFC 7522 section 2.1).
 
-        denied.invalid_grant for one that the server does not accept, lost.* if no answer
+        denied.invalid_grant if the server does not accept the assertion, lost.* if no answer
         arrives.
 
         Args:
             assertion: The assertion, as XML.
-            scope: What the tokens are for, as names of scopes.
+            scope: The scope to request.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
-            audience: The audiences, as some servers name it.
+            audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
@@ -615,8 +614,8 @@ class ExchangeOperations:
         section 2.1).
 
         key.* for a key that cannot sign it, assertion.claim for claims that are missing or must
-        not be set, denied.invalid_grant for one that the server does not accept, lost.* if no
-        answer arrives.
+        not be set, denied.invalid_grant if the server does not accept the assertion, lost.* if
+        no answer arrives.
 
         Args:
             key: The private key: PEM (PKCS#8, PKCS#1, SEC1) or a JWK.
@@ -627,11 +626,11 @@ class ExchangeOperations:
             subject: The subject (sub) of the token; by default the issuer of the assertion.
             audience_claim: The audience (aud): the server's issuer or its token endpoint, as
                 its documentation says; by default that of the preset, or the issuer.
-            lifetime: Its lifetime in seconds: 300 by default.
+            lifetime: The lifetime of the assertion in seconds: 300 by default.
             claims: Further claims that the server documents, as an object.
-            scope: What the tokens are for, as names of scopes.
+            scope: The scope to request.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
-            audience: The audiences, as some servers name it.
+            audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
@@ -653,17 +652,17 @@ class ExchangeOperations:
         """Requests tokens with an extension grant (RFC 6749 section 4.5).
 
         grant.not_an_extension for a grant type that is neither a URI nor described by the
-        server's preset, form.reserved_parameter for a name of the protocol's own, form.* for
-        parameters that do not fit the description, denied.unsupported_grant_type and other
-        denied.* if the server refuses, lost.* if no answer arrives.
+        server's preset, form.reserved_parameter for a parameter name that the protocol uses,
+        form.* for parameters that do not fit the description, denied.unsupported_grant_type and
+        other denied.* if the server refuses, lost.* if no answer arrives.
 
         Args:
             grant_type: The grant type: an absolute URI, or the name of one that the server's
                 preset describes.
-            parameters: Its parameters. A name may occur several times.
-            scope: What the tokens are for, as names of scopes.
+            parameters: The parameters of the grant. A name may occur several times.
+            scope: The scope to request.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
-            audience: The audiences, as some servers name it.
+            audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
@@ -686,22 +685,23 @@ class ExchangeOperations:
         """Requests an assertion for another server from the identity provider
         (draft-ietf-oauth-identity-assertion-authz-grant section 4.3).
 
-        This client is the one of the identity provider, and authenticates as at the sign-in. Scope
+        This client is that of the identity provider, and authenticates as for the sign-in. Scope
         and resource are those of the other server.
 
-        jwt.audience and jwt.expired for an ID token that is not this client's or has ended,
+        jwt.audience and jwt.expired for an ID token that is not for this client or has expired,
         before anything is sent; identity_assertion.* for an invalid request; token.* and
-        jwt.* for a response that is no assertion for that server; denied.* if the identity
+        jwt.* for a response that is not an assertion for that server; denied.* if the identity
         provider refuses.
 
         Args:
             subject_token: The subject token: an ID token, a refresh token or a SAML assertion
                 of this server.
-            subject_token_type: Its type: id_token by default, refresh_token or saml2.
-            issuer: The issuer of the server that the assertion is for.
-            scope: What the tokens are for, as names of scopes.
+            subject_token_type: The type of the subject token: id_token by default,
+                refresh_token or saml2.
+            issuer: The issuer of the server for which the assertion is requested.
+            scope: The scope to request.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
-            audience: The audiences, as some servers name it.
+            audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
@@ -722,17 +722,17 @@ class ExchangeOperations:
         """Presents an identity assertion to this server, for which it was issued
         (draft-ietf-oauth-identity-assertion-authz-grant section 4.4).
 
-        This client is the one that is registered at this server. Present each assertion once:
-        servers may refuse one that they have seen.
+        This client is the one that is registered at this server. Present each assertion only once:
+        servers may refuse one that they have already seen.
 
-        jwt.audience for one that is for another server, and jwt.expired, before anything is
+        jwt.audience for an assertion for another server, and jwt.expired, before anything is
         sent; jws.malformed for a malformed one; denied.* if the server refuses.
 
         Args:
             assertion: The assertion.
-            scope: What the tokens are for, as names of scopes.
+            scope: The scope to request.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
-            audience: The audiences, as some servers name it.
+            audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
@@ -760,9 +760,9 @@ class ExchangeOperations:
         """Verifies an access token that was presented to an API: signature and claims (RFC 9068
         section 4).
 
-        The server's keys are fetched as needed, and kept for all calls of the client. jws.*, jwt.*
-        and access_token.* for a token that is refused, lost.*, denied.* and others if it could not
-        be verified. The error has the response to send: a status, and the value of
+        The server's keys are fetched as needed, and cached for all calls of the client. jws.*,
+        jwt.* and access_token.* for a token that is refused, lost.*, denied.* and others if it
+        could not be verified. The error contains the response to send: a status, and the value of
         WWW-Authenticate.
 
         Args:
@@ -770,13 +770,13 @@ class ExchangeOperations:
             audience: The identifier of the API, or several, one of which must be an audience of
                 the token.
             profile: The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs,
-                which only their audience tells from ID tokens of the same server: it must be an
-                API's, and never a client's id.
+                which only their audience distinguishes from ID tokens of the same server: it must
+                identify an API, and never be a client's id.
             scope: The required scope.
-            acr_values: The required acr: one of these (RFC 9470).
+            acr_values: The accepted acr values, one of which is required (RFC 9470).
             max_age: The largest age of the authentication, in seconds (RFC 9470).
             algs: The accepted algorithms, by default those of the server's metadata. Those with
-                a shared secret are left out.
+                a shared secret are ignored.
             clock_skew: How many seconds clocks may differ: 60 by default, 300 at most.
             jkt: The thumbprint of the key of a DPoP proof that you have verified for this
                 request (RFC 9449 section 4.3).
@@ -804,34 +804,35 @@ class ExchangeOperations:
         max_token_age: int | None = None,
         moment: Moment | None = None,
     ) -> Exchange[IdToken]:
-        """Verifies an ID token that comes by itself: one that Google One Tap, the native button of
-        Sign in with Apple or an app for phones has posted to a server (OpenID Connect Core section
-        3.1.3.7).
+        """Verifies an unsolicited ID token: one that Google One Tap, the native button of Sign in with
+        Apple or a mobile app has posted to a server (OpenID Connect Core section 3.1.3.7).
 
         The rules are those of a sign-in, but no code binds such a token to the browser or app that
-        posts it: only the nonce does. Whoever gets hold of a token that was asked for without one
-        can sign in with it until it ends, so without_nonce has to say that there is none.
+        posts it: only the nonce does. Anyone who obtains a token that was requested without a nonce
+        can sign in with it until it expires, so without_nonce must state explicitly that there is
+        none.
 
-        The server's keys are fetched as needed, and kept for all calls of the client. jwe.*, jws.*,
-        jwt.* and id_token.* for what is no good ID token of this server for this client;
-        misuse.setup without nonce and without_nonce; lost.*, denied.* and others where it could not
-        be verified.
+        The server's keys are fetched as needed, and cached for all calls of the client. jwe.*,
+        jws.*, jwt.* and id_token.* if it is not a valid ID token of this server for this client;
+        misuse.setup without nonce and without_nonce; lost.*, denied.* and others if it could not be
+        verified.
 
         Args:
             token: The ID token.
-            nonce: The nonce that was sent for this sign-in. GrantSettings it with the session
-                of the browser or the app, and forget it with the first token that is posted.
+            nonce: The nonce that was sent for this sign-in. Keep it with the session of the
+                browser or the app, and delete it with the first token that is posted.
             without_nonce: Whether a token may have a nonce if the request sent none: "absent"
                 refuses such a token, which belongs to another sign-in; "ignored" accepts it, for
                 apps whose library sends a nonce that you never learn.
             client_ids: Other clients of the same application at this server, such as its apps
                 for Android and iOS: the token may be for one of them, and azp may be one of them.
-            access_token: The access token that came with it: at_hash has to be there, and its.
-            code: The code that came with it: c_hash has to be there, and its.
-            max_age: How many seconds ago, at most, the person has to have authenticated.
-            acr_values: One of these has to be how the person has authenticated.
-            max_token_age: How many seconds ago, at most, it has to have been issued: without a
-                nonce a day, unless you say.
+            access_token: The access token that came with the ID token: at_hash must be present
+                and match it.
+            code: The code that came with the ID token: c_hash must be present and match it.
+            max_age: The largest age of the user's authentication, in seconds.
+            acr_values: The accepted acr values, one of which is required.
+            max_token_age: The largest age of the ID token, in seconds: without a nonce, one day
+                by default.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
@@ -850,12 +851,12 @@ class ExchangeOperations:
         section 2.6).
 
         End the session of this issuer that it names by sid, and those of its subject whose login
-        named no sid; if it names none, all of its subject. Respond with 200, or 400 after an error,
-        with Cache-Control: no-store.
+        had no sid; if it names no sid, end all sessions of its subject. Respond with 200, or 400
+        after an error, with Cache-Control: no-store.
 
-        logout_token.replayed for one that was received before, jwe.*, jws.*, jwt.* and
+        logout_token.replayed for a token that was received before, jwe.*, jws.*, jwt.* and
         logout_token.event for anything but a logout token of this server for this client, encrypted
-        as its ID tokens are; lost.* and others where it could not be verified.
+        as its ID tokens are; lost.* and others if it could not be verified.
 
         Args:
             token: The value of logout_token in the posted form.
@@ -863,7 +864,7 @@ class ExchangeOperations:
                 client, by default, or "caller": then refuse a token whose issuer and jti are in
                 your store, and keep them until forget_at.
             max_age_without_expiry: Accepts a token without exp, from servers older than that
-                rule, if it was issued at most so many seconds ago.
+                rule, if it was issued at most this many seconds ago.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
@@ -880,17 +881,16 @@ class ExchangeOperations:
         """Registers a client at the server (RFC 7591), which issues an id, and a secret if the client
         needs one.
 
-        Store the result before it is used: its secrets are nowhere else. The metadata are checked
+        Store the result before it is used: its secrets exist nowhere else. The metadata is checked
         first, with client_metadata.* for contradictions. endpoint.missing if the server does
         not offer it, denied.invalid_redirect_uri, denied.invalid_client_metadata and other
         denied.* if it refuses, registration.malformed if its response is malformed,
         registration.redirect_uri if it registered a redirect URI that was not requested, lost.*
-        if no answer arrives: then a client may have been registered all the same.
+        if no answer arrives: then a client may have been registered anyway.
 
         Args:
-            metadata: The client metadata, by their registered names (section 2):
-                redirect_uris, token_endpoint_auth_method, grant_types, client_name and so
-                on.
+            metadata: The client metadata, by its registered names (section 2): redirect_uris,
+                token_endpoint_auth_method, grant_types, client_name and so on.
             initial_access_token: The initial access token, if the server requires one.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
@@ -907,9 +907,9 @@ class ExchangeOperations:
         """Reads the registration of a client (RFC 7592 section 2.1).
 
         Store the result in place of the stored client: the server may have changed the registration
-        access token, the secret, or anything else. registration.not_managed if the server gave
+        access token, the secret, or anything else. registration.not_managed if the server issued
         the client no such token, stored.issuer for a client of another server,
-        denied.invalid_token if the server knows the client no more, registration.malformed if
+        denied.invalid_token if the server no longer knows the client, registration.malformed if
         its response is malformed, lost.* if no answer arrives.
 
         Args:
@@ -929,14 +929,14 @@ class ExchangeOperations:
     ) -> Exchange[RegisteredClient]:
         """Updates the registration of a client (RFC 7592 section 2.2).
 
-        Store the result in place of the stored client. The metadata are checked first, with
+        Store the result in place of the stored client. The metadata is checked first, with
         client_metadata.* for contradictions. registration.not_managed, stored.issuer and
         denied.* as for read_registration, registration.* and lost.* as for register.
 
         Args:
             registered: The client, as it was stored.
-            metadata: All of its metadata: members that are left out are deleted, or get the
-                server's default.
+            metadata: All metadata of the client: members that are left out are deleted, or get
+                the server's default.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
@@ -974,22 +974,22 @@ class ExchangeOperations:
         """Fetches the metadata of a protected resource (RFC 9728): the servers that issue its tokens,
         and their kind.
 
-        Nothing of the client is sent. resource_metadata.url if a challenge leads elsewhere than
-        to the resource's own origin, resource_metadata.resource if the response is about another
-        resource, resource_metadata.* and reply.* if it is malformed, resource.syntax for an
-        invalid resource identifier, denied.* if there is no metadata, lost.* if no answer
-        arrives.
+        Nothing of the client is sent. resource_metadata.url if a challenge names a URL that is
+        not on the resource's own origin, resource_metadata.resource if the response is about
+        another resource, resource_metadata.* and reply.* if it is malformed, resource.syntax
+        for an invalid resource identifier, denied.* if there is no metadata, lost.* if no
+        answer arrives.
 
         Args:
             resource: The identifier of the resource: the https URL at which it is used.
-            challenges: The WWW-Authenticate values of its response, which may name the URL of
-                the metadata.
-            matching: Which resource the metadata may be about: the identical one alone, or
-                also a parent that it lies beneath on its origin, as servers of the Model Context
-                Protocol name it.
-            signers: Who is trusted to sign metadata (section 2.2): issuers, each with its JWK
-                Set. What a trusted issuer has signed goes before what stands beside it; all other
-                signatures are ignored. jwks.malformed for no JWK Set.
+            challenges: The WWW-Authenticate values of the resource's response, which may name
+                the URL of the metadata.
+            matching: Which resource the metadata may be about: only the identical one, or
+                also a parent of it on its origin, which servers of the Model Context Protocol
+                name.
+            signers: The issuers that are trusted to sign metadata (section 2.2), each with its
+                JWK Set. Values that a trusted issuer has signed take precedence over unsigned ones;
+                all other signatures are ignored. jwks.malformed for an invalid JWK Set.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
@@ -1002,17 +1002,18 @@ class ExchangeOperations:
         identifier: str,
         moment: Moment | None = None,
     ) -> Exchange[DiscoveredIssuer]:
-        """Asks the host of what a person typed for the issuer that signs them in (OpenID Connect
-        Discovery section 2).
+        """Finds the issuer that signs a user in, from what the user typed (OpenID Connect Discovery
+        section 2).
 
-        Nothing of the client is sent, and its server is not asked: it may be any client. Anybody
-        can type any host: public addresses alone are asked unless the client's network says
-        otherwise, and the issuer's metadata should be as well. Make it a client only if you take
-        whoever signs in there. webfinger.identifier for what names no host to be asked,
-        webfinger.no_issuer if that host names no issuer, webfinger.issuer if it is no https
-        URL, webfinger.subject if the answer is about somebody else, webfinger.malformed and
-        reply.* if it is not what the standard describes, denied.* if there is none to be had,
-        lost.* if none arrives.
+        The host in the identifier is asked, by WebFinger. Nothing of the client is sent, and its
+        server is not asked: it may be any client. A user can type any host: only public addresses
+        are asked unless the client's network says otherwise, and the issuer's metadata should also
+        be fetched only from public addresses. Create a client of the issuer only if you accept
+        users who sign in there. webfinger.identifier for an identifier that names no host to ask,
+        webfinger.no_issuer if that host names no issuer, webfinger.issuer if it is not an https
+        URL, webfinger.subject if the answer is about another user, webfinger.malformed and
+        reply.* if it is not what the standard describes, denied.* if the host refuses, lost.*
+        if no answer arrives.
 
         Args:
             identifier: Something like an e-mail address, a host with or without a port, or an
@@ -1031,20 +1032,20 @@ class ExchangeOperations:
         moment: Moment | None = None,
     ) -> Exchange[ClientIdDocument]:
         """Makes or checks the document of this client, whose id is the URL where the document is
-        published (draft-ietf-oauth-client-id-metadata-document). Nobody is asked.
+        published (draft-ietf-oauth-client-id-metadata-document). No request is sent.
 
         Serve it at that URL with status 200, as application/json and without a redirect; a site
-        of ours does with its setting client_metadata. client_id_metadata.url for an id that is
-        no such URL, client_id_metadata.client_id for a document of another client,
+        of this library does so with its setting client_metadata. client_id_metadata.url for an
+        id that is not such a URL, client_id_metadata.client_id for a document of another client,
         client_id_metadata.client_secret and client_id_metadata.shared_secret for one with a
         secret, client_metadata.* for contradictions.
 
         Args:
-            metadata: The client metadata, by their registered names (RFC 7591 section 2). With
-                a client_id they are a document, and are checked as they are; without, one is made
-                of them, by default of a public client.
-            mcp: Whether it has to have what servers of the Model Context Protocol want besides:
-                a name and redirect URIs (client_metadata.name_missing,
+            metadata: The client metadata, by its registered names (RFC 7591 section 2). With a
+                client_id it is a document, and is checked as it is; without, a document is made
+                of it, by default of a public client.
+            mcp: Whether the document must also contain what servers of the Model Context
+                Protocol require: a name and redirect URIs (client_metadata.name_missing,
                 client_metadata.inconsistent).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.

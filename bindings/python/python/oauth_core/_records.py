@@ -29,12 +29,12 @@ __all__ = [
 class UserClaims(Record):
     """The claims about a user (OpenID Connect Core section 5.1).
 
-    A standard claim that is of another type than the standard gives it is absent: the text "false"
-    is no boolean, and must not pass for true. As it came, it is in claims.
+    A standard claim of another type than the standard defines is absent: the string "false" is not
+    a boolean, and must not pass for true. The unchanged claim is in claims.
 
     Attributes:
         subject: The subject, which with the issuer identifies the user: the sub of the ID
-            token. No other claim does.
+            token. No other claim identifies the user.
         claims: All claims: sub, the claims below, the postal address (section 5.1.1), and
             others.
         name: The full name, for display.
@@ -42,8 +42,8 @@ class UserClaims(Record):
         family_name: The family name.
         middle_name: The middle name.
         nickname: The casual name of the user.
-        preferred_username: The user name to display; it may change, and may belong to another
-            user tomorrow.
+        preferred_username: The user name to display; it may change, and may later belong to
+            another user.
         profile: The URL of the profile page.
         picture: The URL of a picture.
         website: The URL of the user's web page.
@@ -61,7 +61,7 @@ class UserClaims(Record):
     if TYPE_CHECKING:
         subject: str
         """The subject, which with the issuer identifies the user: the sub of the ID token. No other
-        claim does."""
+        claim identifies the user."""
         claims: dict[str, Any] = {}
         """All claims: sub, the claims below, the postal address (section 5.1.1), and others."""
         name: str | None = None
@@ -75,7 +75,7 @@ class UserClaims(Record):
         nickname: str | None = None
         """The casual name of the user."""
         preferred_username: str | None = None
-        """The user name to display; it may change, and may belong to another user tomorrow."""
+        """The user name to display; it may change, and may later belong to another user."""
         profile: str | None = None
         """The URL of the profile page."""
         picture: str | None = None
@@ -172,18 +172,18 @@ class TokenState(Record):
         active: Whether the token is active. If not, it has expired, is unknown, or may not be
             disclosed: the server does not say which.
         scope: The scope of the token: scope.
-        client_id: The client it was issued to.
-        username: A human-readable name of the person.
-        token_type: Its type, such as Bearer.
-        expires_at: When it expires: exp. The response must not be cached beyond that.
-        issued_at: When it was issued: iat.
-        not_before: When it becomes valid: nbf.
+        client_id: The client to which the token was issued.
+        username: A human-readable name of the user.
+        token_type: The token type, such as Bearer.
+        expires_at: When the token expires: exp. The response must not be cached beyond that.
+        issued_at: When the token was issued: iat.
+        not_before: When the token becomes valid: nbf.
         subject: The subject, as the issuer identifies it: sub.
         audience: The audiences: aud.
         issuer: The issuer: iss.
-        refresh_token_use_by: For a refresh token: when it expires unless it is used.
+        refresh_token_use_by: For a refresh token: when it expires if it is not used before.
             Introspection does not count as use.
-        authorization_until: When the person's authorization ends, regardless of renewals.
+        authorization_until: When the user's authorization ends, regardless of renewals.
         extra: Members that the standard does not define.
     """
 
@@ -194,17 +194,17 @@ class TokenState(Record):
         scope: frozenset[str] | None = None
         """The scope of the token: scope."""
         client_id: str | None = None
-        """The client it was issued to."""
+        """The client to which the token was issued."""
         username: str | None = None
-        """A human-readable name of the person."""
+        """A human-readable name of the user."""
         token_type: str | None = None
-        """Its type, such as Bearer."""
+        """The token type, such as Bearer."""
         expires_at: datetime | None = None
-        """When it expires: exp. The response must not be cached beyond that."""
+        """When the token expires: exp. The response must not be cached beyond that."""
         issued_at: datetime | None = None
-        """When it was issued: iat."""
+        """When the token was issued: iat."""
         not_before: datetime | None = None
-        """When it becomes valid: nbf."""
+        """When the token becomes valid: nbf."""
         subject: str | None = None
         """The subject, as the issuer identifies it: sub."""
         audience: tuple[str, ...] = ()
@@ -212,10 +212,10 @@ class TokenState(Record):
         issuer: str | None = None
         """The issuer: iss."""
         refresh_token_use_by: datetime | None = None
-        """For a refresh token: when it expires unless it is used. Introspection does not count as
-        use."""
+        """For a refresh token: when it expires if it is not used before. Introspection does not
+        count as use."""
         authorization_until: datetime | None = None
-        """When the person's authorization ends, regardless of renewals."""
+        """When the user's authorization ends, regardless of renewals."""
         extra: dict[str, Any] = {}
         """Members that the standard does not define."""
     else:
@@ -253,49 +253,50 @@ class TokenState(Record):
 
 
 class DeviceCode(Record):
-    """What to show to the person, and what the token endpoint is polled with (RFC 8628 section 3.2).
+    """What to show to the user, and the code with which the token endpoint is polled (RFC 8628 section
+    3.2).
 
     Attributes:
-        device_code: What the token endpoint is polled with. Do not show it.
-        user_code: The code that the person enters.
-        verification_uri: The page where the person enters it.
-        verification_uri_complete: The same with the code in it, for a QR code; show the code as
-            well. Only if it has the same origin.
+        device_code: The code with which the token endpoint is polled. Do not show it.
+        user_code: The code that the user enters.
+        verification_uri: The page where the user enters the code.
+        verification_uri_complete: The same page with the code in its URL, for a QR code; show
+            the code as well. Absent if its origin differs.
         expires_in: How long both codes are valid, in seconds from the response.
         expires_at: When both codes expire: remove the prompt then, and request new ones only if
-            the person wants to.
+            the user wants to.
         interval: How many seconds to wait between two polls.
-        prompt: The prompt for the person: what the code is for, where to enter it, and not to
-            enter one that somebody else has sent. In English.
+        prompt: The prompt for the user, in English: what the code is for, where to enter it,
+            and not to enter a code that someone else has sent.
         qr_code: verification_uri_complete as a QR code for the camera of a telephone: lines
-            of half blocks, for a terminal of light characters on a dark ground. Not if there is
-            none, or it is too long.
+            of half blocks, for a terminal with light characters on a dark background. Absent if
+            there is no such URL, or it is too long.
     """
 
     if TYPE_CHECKING:
         device_code: str
-        """What the token endpoint is polled with. Do not show it."""
+        """The code with which the token endpoint is polled. Do not show it."""
         user_code: str
-        """The code that the person enters."""
+        """The code that the user enters."""
         verification_uri: str
-        """The page where the person enters it."""
+        """The page where the user enters the code."""
         verification_uri_complete: str | None = None
-        """The same with the code in it, for a QR code; show the code as well. Only if it has the
-        same origin."""
+        """The same page with the code in its URL, for a QR code; show the code as well. Absent if
+        its origin differs."""
         expires_in: int
         """How long both codes are valid, in seconds from the response."""
         expires_at: datetime
-        """When both codes expire: remove the prompt then, and request new ones only if the person
+        """When both codes expire: remove the prompt then, and request new ones only if the user
         wants to."""
         interval: int
         """How many seconds to wait between two polls."""
         prompt: str
-        """The prompt for the person: what the code is for, where to enter it, and not to enter one
-        that somebody else has sent. In English."""
+        """The prompt for the user, in English: what the code is for, where to enter it, and not to
+        enter a code that someone else has sent."""
         qr_code: str | None = None
         """verification_uri_complete as a QR code for the camera of a telephone: lines of half
-        blocks, for a terminal of light characters on a dark ground. Not if there is none, or it
-        is too long."""
+        blocks, for a terminal with light characters on a dark background. Absent if there is no
+        such URL, or it is too long."""
     else:
         __slots__ = (
             "device_code",
@@ -318,16 +319,14 @@ class DeviceCode(Record):
 
 
 class BackchannelRequest(Record):
-    """A pending backchannel request, and what the token endpoint is polled with (CIBA Core section
-    7.3).
+    """A pending backchannel request, with which the token endpoint is polled (CIBA Core section 7.3).
 
     Attributes:
         auth_req_id: The server's id of the request. Do not show it.
-        expires_in: How long the person may answer, in seconds from the response.
-        expires_at: When the request ends.
+        expires_in: How long the user may answer, in seconds from the response.
+        expires_at: When the request expires.
         interval: How many seconds to wait between two polls.
-        binding_message: A message that the person also sees on their device: show it with the
-            request.
+        binding_message: A message that the user's device also shows: show it with the request.
         client_notification_token: The token with which the server will authenticate its
             notification.
     """
@@ -336,13 +335,13 @@ class BackchannelRequest(Record):
         auth_req_id: str
         """The server's id of the request. Do not show it."""
         expires_in: int
-        """How long the person may answer, in seconds from the response."""
+        """How long the user may answer, in seconds from the response."""
         expires_at: datetime
-        """When the request ends."""
+        """When the request expires."""
         interval: int
         """How many seconds to wait between two polls."""
         binding_message: str | None = None
-        """A message that the person also sees on their device: show it with the request."""
+        """A message that the user's device also shows: show it with the request."""
         client_notification_token: str | None = None
         """The token with which the server will authenticate its notification."""
     else:
@@ -369,8 +368,8 @@ class IdentityAssertion(Record):
 
     Attributes:
         assertion: The assertion, to be presented to that server and nowhere else.
-        audience: The issuer of the server that it is for.
-        expires_at: When it expires, if known.
+        audience: The issuer of the server that the assertion is for.
+        expires_at: When the assertion expires, if known.
         scope: The scope that the identity provider allows, which may be narrower than
             requested.
     """
@@ -379,9 +378,9 @@ class IdentityAssertion(Record):
         assertion: str
         """The assertion, to be presented to that server and nowhere else."""
         audience: str
-        """The issuer of the server that it is for."""
+        """The issuer of the server that the assertion is for."""
         expires_at: datetime | None = None
-        """When it expires, if known."""
+        """When the assertion expires, if known."""
         scope: frozenset[str] = frozenset()
         """The scope that the identity provider allows, which may be narrower than requested."""
     else:
@@ -406,30 +405,30 @@ class VerifiedAccessToken(Record):
     Attributes:
         subject: The subject, as the issuer identifies it; the client itself if it acts for
             itself.
-        client_id: The client it was issued to, if it says: all but those of the profile "jwt"
-            do.
-        scope: The scope.
+        client_id: The client to which the token was issued; only tokens of the profile "jwt"
+            may lack it.
+        scope: The granted scope.
         issuer: The issuer.
         audience: The audiences.
-        expires_at: When it expires.
-        claims: Every claim.
+        expires_at: When the token expires.
+        claims: All claims.
     """
 
     if TYPE_CHECKING:
         subject: str
         """The subject, as the issuer identifies it; the client itself if it acts for itself."""
         client_id: str | None = None
-        """The client it was issued to, if it says: all but those of the profile "jwt" do."""
+        """The client to which the token was issued; only tokens of the profile "jwt" may lack it."""
         scope: frozenset[str] = frozenset()
-        """The scope."""
+        """The granted scope."""
         issuer: str
         """The issuer."""
         audience: tuple[str, ...] = ()
         """The audiences."""
         expires_at: datetime
-        """When it expires."""
+        """When the token expires."""
         claims: dict[str, Any] = {}
-        """Every claim."""
+        """All claims."""
     else:
         __slots__ = (
             "subject",
@@ -449,73 +448,72 @@ class VerifiedAccessToken(Record):
 
 
 class IdToken(Record):
-    """What a verified ID token says (OpenID Connect Core sections 2 and 5.1).
+    """The claims of a verified ID token (OpenID Connect Core sections 2 and 5.1).
 
-    A standard claim that is of another type than the standard gives it is absent, such as the text
-    "true" of some servers in place of a flag. As it came, it is in claims.
+    A standard claim of another type than the standard defines is absent, such as the string "true"
+    that some servers send instead of a boolean. The unchanged claim is in claims.
 
     Attributes:
-        subject: Who signed in, together with the issuer. No other claim tells users apart, the
-            address for mail included.
-        issuer: The server that says so.
-        audience: For whom it is: this client, or another of the application's.
-        authorized_party: The client that it was issued to, if it says: azp.
-        issued_at: When it was issued.
-        expires_at: When it ends.
-        auth_time: When the person last authenticated, if the server says so.
-        acr: How the person authenticated, as a class.
-        amr: How the person authenticated: RFC 8176 has the usual words.
+        subject: The user who signed in, identified together with the issuer. No other claim
+            identifies a user, not even the e-mail address.
+        issuer: The issuer of the ID token.
+        audience: The audiences: this client, or another of the application's.
+        authorized_party: The client to which the ID token was issued, if it names one: azp.
+        issued_at: When the ID token was issued.
+        expires_at: When the ID token expires.
+        auth_time: When the user last authenticated, if the server says so.
+        acr: The authentication context class of the user's authentication.
+        amr: The methods by which the user authenticated, usually values of RFC 8176.
         sid: The session at the server, for logouts.
-        name: The full name, for people to read.
+        name: The full name, for display.
         given_name: The given or first name.
         family_name: The family name.
-        preferred_username: How the user wants to be referred to; it may change, and be
-            another's tomorrow.
+        preferred_username: The user name to display; it may change, and may later belong to
+            another user.
         picture: The URL of a picture.
-        email: The address for mail; whether it is known to be the user's, email_verified
-            says.
-        email_verified: Whether the server has made sure that the address is the user's.
-        claims: Every claim.
+        email: The e-mail address; email_verified says whether it is known to be the user's.
+        email_verified: Whether the server has verified that the address is the user's.
+        claims: All claims.
     """
 
     if TYPE_CHECKING:
         subject: str
-        """Who signed in, together with the issuer. No other claim tells users apart, the address
-        for mail included."""
+        """The user who signed in, identified together with the issuer. No other claim identifies a
+        user, not even the e-mail address."""
         issuer: str
-        """The server that says so."""
+        """The issuer of the ID token."""
         audience: tuple[str, ...] = ()
-        """For whom it is: this client, or another of the application's."""
+        """The audiences: this client, or another of the application's."""
         authorized_party: str | None = None
-        """The client that it was issued to, if it says: azp."""
+        """The client to which the ID token was issued, if it names one: azp."""
         issued_at: datetime | None = None
-        """When it was issued."""
+        """When the ID token was issued."""
         expires_at: datetime | None = None
-        """When it ends."""
+        """When the ID token expires."""
         auth_time: datetime | None = None
-        """When the person last authenticated, if the server says so."""
+        """When the user last authenticated, if the server says so."""
         acr: str | None = None
-        """How the person authenticated, as a class."""
+        """The authentication context class of the user's authentication."""
         amr: tuple[str, ...] = ()
-        """How the person authenticated: RFC 8176 has the usual words."""
+        """The methods by which the user authenticated, usually values of RFC 8176."""
         sid: str | None = None
         """The session at the server, for logouts."""
         name: str | None = None
-        """The full name, for people to read."""
+        """The full name, for display."""
         given_name: str | None = None
         """The given or first name."""
         family_name: str | None = None
         """The family name."""
         preferred_username: str | None = None
-        """How the user wants to be referred to; it may change, and be another's tomorrow."""
+        """The user name to display; it may change, and may later belong to another user."""
         picture: str | None = None
         """The URL of a picture."""
         email: str | None = None
-        """The address for mail; whether it is known to be the user's, email_verified says."""
+        """The e-mail address; email_verified says whether it is known to be the user's."""
         email_verified: bool | None = None
-        """Whether the server has made sure that the address is the user's."""
+        """Whether the server has verified that the address is the user's."""
         claims: dict[str, Any] = {}
-        """Every claim."""
+        """All claims."""
     else:
         __slots__ = (
             "subject",
@@ -573,9 +571,10 @@ class LogoutToken(Record):
         subject: The subject that was signed out.
         sid: The session that has ended: the sid of the ID token of its login.
         jti: The id of this token: jti.
-        issued_at: When it was issued.
-        forget_at: When jti may be forgotten: from then on the token is refused for its age.
-        claims: Every claim.
+        issued_at: When the logout token was issued.
+        forget_at: When jti may be forgotten: from then on the token is refused because of its
+            age.
+        claims: All claims.
     """
 
     if TYPE_CHECKING:
@@ -588,11 +587,11 @@ class LogoutToken(Record):
         jti: str
         """The id of this token: jti."""
         issued_at: datetime
-        """When it was issued."""
+        """When the logout token was issued."""
         forget_at: datetime
-        """When jti may be forgotten: from then on the token is refused for its age."""
+        """When jti may be forgotten: from then on the token is refused because of its age."""
         claims: dict[str, Any] = {}
-        """Every claim."""
+        """All claims."""
     else:
         __slots__ = (
             "issuer",
@@ -611,18 +610,18 @@ class LogoutToken(Record):
 
 
 class RegisteredClient(Record):
-    """A client as the server has registered it (RFC 7591 section 3.2.1). The server's values hold,
+    """A client as the server has registered it (RFC 7591 section 3.2.1). The server's values apply,
     whatever was requested.
 
     Attributes:
         client_id: The client id.
-        client_secret: Its secret, if it authenticates with one.
+        client_secret: The client secret, if the client authenticates with one.
         client_id_issued_at: When the id was issued.
         client_secret_expires_at: When the secret expires; absent if it never does.
         token_endpoint_auth_method: How the client authenticates, by the registered name of the
             method.
-        redirect_uris: The redirect URIs that it may use.
-        metadata: Its registered metadata, without a software_statement.
+        redirect_uris: The redirect URIs that the client may use.
+        metadata: The registered metadata, without a software_statement.
         registration_access_token: The token that reads, updates and deletes the registration
             (RFC 7592).
         registration_client_uri: The URL of the registration.
@@ -634,7 +633,7 @@ class RegisteredClient(Record):
         client_id: str
         """The client id."""
         client_secret: str | None = None
-        """Its secret, if it authenticates with one."""
+        """The client secret, if the client authenticates with one."""
         client_id_issued_at: datetime | None = None
         """When the id was issued."""
         client_secret_expires_at: datetime | None = None
@@ -642,9 +641,9 @@ class RegisteredClient(Record):
         token_endpoint_auth_method: str
         """How the client authenticates, by the registered name of the method."""
         redirect_uris: tuple[str, ...] = ()
-        """The redirect URIs that it may use."""
+        """The redirect URIs that the client may use."""
         metadata: dict[str, Any] = {}
-        """Its registered metadata, without a software_statement."""
+        """The registered metadata, without a software_statement."""
         registration_access_token: str | None = None
         """The token that reads, updates and deletes the registration (RFC 7592)."""
         registration_client_uri: str | None = None
@@ -688,31 +687,32 @@ class ProtectedResource(Record):
     """The metadata of a protected resource (RFC 9728 section 2).
 
     Attributes:
-        resource: The identifier of the resource: the resource to request tokens for.
+        resource: The identifier of the resource: the resource for which to request tokens.
         authorization_servers: The issuers of the servers that issue tokens for it. A resource
-            may name any server: use only those that you trust with the people who sign in.
-        scopes_supported: The scopes that it uses; empty if it does not say.
-        requires_dpop: Whether it accepts only tokens bound to a DPoP key.
-        requires_mtls: Whether it accepts only tokens bound to a certificate.
-        dpop_algs: The algorithms of DPoP proofs that it accepts; empty if it does not say.
+            may name any server: use only those to which you trust your users to sign in.
+        scopes_supported: The scopes that the resource uses; empty if it lists none.
+        requires_dpop: Whether the resource accepts only tokens bound to a DPoP key.
+        requires_mtls: Whether the resource accepts only tokens bound to a certificate.
+        dpop_algs: The algorithms of DPoP proofs that the resource accepts; empty if it lists
+            none.
         signed_by: Which of the signers has signed the values; absent if none has.
         metadata: All metadata, including members that no standard defines.
     """
 
     if TYPE_CHECKING:
         resource: str
-        """The identifier of the resource: the resource to request tokens for."""
+        """The identifier of the resource: the resource for which to request tokens."""
         authorization_servers: tuple[str, ...] = ()
         """The issuers of the servers that issue tokens for it. A resource may name any server: use
-        only those that you trust with the people who sign in."""
+        only those to which you trust your users to sign in."""
         scopes_supported: frozenset[str] = frozenset()
-        """The scopes that it uses; empty if it does not say."""
+        """The scopes that the resource uses; empty if it lists none."""
         requires_dpop: bool
-        """Whether it accepts only tokens bound to a DPoP key."""
+        """Whether the resource accepts only tokens bound to a DPoP key."""
         requires_mtls: bool
-        """Whether it accepts only tokens bound to a certificate."""
+        """Whether the resource accepts only tokens bound to a certificate."""
         dpop_algs: tuple[str, ...] = ()
-        """The algorithms of DPoP proofs that it accepts; empty if it does not say."""
+        """The algorithms of DPoP proofs that the resource accepts; empty if it lists none."""
         signed_by: str | None = None
         """Which of the signers has signed the values; absent if none has."""
         metadata: dict[str, Any] = {}
@@ -738,20 +738,20 @@ class ProtectedResource(Record):
 
 
 class DiscoveredIssuer(Record):
-    """Where a person signs in.
+    """The issuer at which a user signs in.
 
     Attributes:
-        issuer: The issuer, for its metadata to be discovered.
-        identifier: What was asked about: an acct or https URI, a hint for the login page at
-            most. It proves nothing: who signs in is what the ID token says.
+        issuer: The issuer, whose metadata can then be discovered.
+        identifier: The normalized identifier: an acct or https URI, at most a hint for the
+            login page. It proves nothing: only the ID token says who signs in.
     """
 
     if TYPE_CHECKING:
         issuer: str
-        """The issuer, for its metadata to be discovered."""
+        """The issuer, whose metadata can then be discovered."""
         identifier: str
-        """What was asked about: an acct or https URI, a hint for the login page at most. It proves
-        nothing: who signs in is what the ID token says."""
+        """The normalized identifier: an acct or https URI, at most a hint for the login page. It
+        proves nothing: only the ID token says who signs in."""
     else:
         __slots__ = (
             "issuer",
@@ -768,20 +768,20 @@ class ClientIdDocument(Record):
     """A client ID metadata document. Nothing in it is secret.
 
     Attributes:
-        client_id: Its URL, which is the client's id.
+        client_id: The URL of the document, which is the client's id.
         document: The document, to publish as it is.
-        warnings: What servers may dislike about it: query, bare_path and not_normalized
-            of the URL, large of the document.
+        warnings: What servers may reject about it: query, bare_path and not_normalized
+            for the URL, large for the document.
     """
 
     if TYPE_CHECKING:
         client_id: str
-        """Its URL, which is the client's id."""
+        """The URL of the document, which is the client's id."""
         document: str
         """The document, to publish as it is."""
         warnings: tuple[str, ...] = ()
-        """What servers may dislike about it: query, bare_path and not_normalized of the URL, large
-        of the document."""
+        """What servers may reject about it: query, bare_path and not_normalized for the URL, large
+        for the document."""
     else:
         __slots__ = (
             "client_id",
