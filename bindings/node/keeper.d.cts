@@ -62,7 +62,7 @@ export type Task = LoadTask | LeaseTask | SaveTask | RunTask | WaitTask | OverTa
 
 /**
  * One grant, kept fresh by your own driver: {@link keep}, or a loop like it. It opens no socket and calls
- * no store. After a turn that says `renew` or `use_and_renew`, begin once and answer each
+ * no store. After a decision that says `renew` or `use_and_renew`, begin once and answer each
  * task, until the task is `over` or a method throws; or `abandon`.
  */
 export class Keeper {
@@ -118,7 +118,7 @@ export class Keeper {
   elapsed(): Task
   /** The store gave no answer, or threw. An error of a built-in store keeps its code. */
   failed(reason: unknown): Task
-  /** Gives up the renewal under way, or the one that a turn requested. */
+  /** Gives up the renewal under way, or the one that a decision requested. */
   abandon(): void
 }
 

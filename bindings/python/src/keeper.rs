@@ -19,7 +19,7 @@ use crate::{errors, secret, value};
 
 /// One grant, kept fresh by a driver of yours. It opens no socket and calls no store.
 ///
-/// After a turn that says "renew" or "use_and_renew", run a renewal() once, to its
+/// After a decision that says "renew" or "use_and_renew", run a renewal() once, to its
 /// end; or abandon().
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Keeper(Arc<Kept>);
@@ -134,7 +134,7 @@ impl Keeper {
         }
     }
 
-    /// The renewal that a turn requested: run it once, to its end.
+    /// The renewal that a decision requested: run it once, to its end.
     fn renewal(&self) -> Renewal {
         Renewal {
             kept: Arc::clone(&self.0),
@@ -170,7 +170,7 @@ impl Keeper {
         learned.map_err(|error| errors::raise(py, &error))
     }
 
-    /// Gives up the renewal under way, or the one that a turn requested.
+    /// Gives up the renewal under way, or the one that a decision requested.
     fn abandon(&self, py: Python<'_>) -> PyResult<()> {
         self.0.keeper.abandon(&self.0.moment.take(py)?);
         Ok(())

@@ -1937,7 +1937,7 @@ class Sign:
 class Keeper:
     """One grant, kept fresh by a driver of yours. It opens no socket and calls no store.
 
-    After a turn that says "renew" or "use_and_renew", run a renewal() once, to its
+    After a decision that says "renew" or "use_and_renew", run a renewal() once, to its
     end; or abandon().
     """
     @property
@@ -1981,7 +1981,7 @@ class Keeper:
         grant.
         """
     def renewal(self) -> Renewal:
-        """The renewal that a turn requested: run it once, to its end."""
+        """The renewal that a decision requested: run it once, to its end."""
     def refuse(self, tokens: Tokens) -> None:
         """Forgets exactly these tokens."""
     def replace(self, tokens: Tokens) -> None:
@@ -1995,7 +1995,7 @@ class Keeper:
         stored.malformed, stored.grant or stored.issuer for one that does not belong to this grant.
         """
     def abandon(self) -> None:
-        """Gives up the renewal under way, or the one that a turn requested."""
+        """Gives up the renewal under way, or the one that a decision requested."""
 @final
 class Decision:
     """What a caller of the keeper should do."""

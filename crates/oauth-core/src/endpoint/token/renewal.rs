@@ -1,4 +1,6 @@
-//! Renewal of an access token with itself, at a proprietary endpoint.
+//! Renewal of an access token with itself, at a proprietary endpoint (Meta's).
+//!
+//! The refresh token grant (RFC 6749 section 6) is in `grant/refresh_token.rs` and `endpoint/token.rs`.
 
 use crate::endpoint::{Auth, Body, EndpointRequest};
 use crate::error::{Error, Misuse};

@@ -234,6 +234,11 @@ fn check_value(name: &str, value: &str) -> Result<Option<u64>, Error> {
             let seconds = value.parse().ok().filter(|_| is_number);
             return seconds.map(Some).ok_or_else(wrong);
         }
+        // "If this parameter contains none with any other value, an error is returned" (OpenID Connect Core section
+        // 3.1.2.1).
+        "prompt" if value != "none" && value.split(' ').any(|prompt| prompt == "none") => {
+            return Err(wrong());
+        }
         "resource" => check_resource(value)?,
         "claims" => match json::parse(value) {
             Ok(Json::Object(_)) => {}

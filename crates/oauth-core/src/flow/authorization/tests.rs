@@ -213,7 +213,16 @@ fn parameters_of_the_callers_own_have_names_of_their_own() {
     let with = |name: &str, value: &str| {
         code(client().authorize(&at(), ask().extra(name, value))).map(drop)
     };
-    assert_eq!(with("prompt", "login"), Ok(()));
+    for prompt in ["login", "none", "login consent", "nonesuch login"] {
+        assert_eq!(with("prompt", prompt), Ok(()), "{prompt}");
+    }
+    for prompt in ["none login", "login none"] {
+        assert_eq!(
+            with("prompt", prompt),
+            Err("form.malformed_parameter"),
+            "{prompt}"
+        );
+    }
     assert_eq!(with("", "x"), Err("form.reserved_parameter"));
     for name in RESERVED {
         assert_eq!(with(name, "x"), Err("form.reserved_parameter"), "{name}");

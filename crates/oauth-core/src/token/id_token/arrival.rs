@@ -1,5 +1,5 @@
 //! Whether an ID token answers a request of this client or came unsolicited, and what then binds it to a sign-in
-//! (`nonce`).
+//! (`nonce`). The rules for the ID token of a refresh (section 12.2) are in `token/id_token.rs`.
 
 use super::{IdTokenChecks, WITHOUT_NONCE};
 use crate::secret::Secret;
