@@ -14,6 +14,7 @@ use crate::endpoint::introspection::{ActiveToken, Introspection, SignedResponse,
 use crate::error::{Error, Kind, Misuse, ProtocolViolation, Refusal, ValidationFailure};
 use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Input, Step};
 use crate::flow::introspection::introspect;
+use crate::flow::resource::bearer;
 use crate::jose::Claims;
 use crate::json::{Map, Value};
 use crate::moment::{Moment, UnixTime};
@@ -108,6 +109,19 @@ impl Introspected {
         }
     }
 
+    /// Begins with a token that has the form of one. No header can have carried any other:
+    /// the server's answer to such a request, as to an empty `token`, would say nothing about the token.
+    ///
+    /// # Errors
+    /// `access_token.malformed`.
+    fn start(&mut self, at: &Moment, token: Secret<String>) -> Result<Step<AccessToken>, Error> {
+        if bearer(&token).is_err() {
+            let error = Error::from(ProtocolViolation::AccessTokenShape);
+            return Err(error.at_endpoint("access_token"));
+        }
+        self.look(at, token, 0)
+    }
+
     /// Looks into the cache: returns the cached result, begins an introspection request, or pauses while another
     /// verification asks.
     fn look(
@@ -186,7 +200,7 @@ impl Exchange for Introspected {
 
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<AccessToken>, Error> {
         match (std::mem::replace(&mut self.state, State::Over), input) {
-            (State::Start(token), Input::Begin) => self.look(at, token, 0),
+            (State::Start(token), Input::Begin) => self.start(at, token),
             (State::Waiting(token, looks), Input::Elapsed) => self.look(at, token, looks),
             (State::Asked(asked, permit), input) => self.ask(at, asked, permit, input),
             (State::Over, _) => Err(Misuse::Over.into()),
