@@ -86,7 +86,7 @@ impl Flow {
 
     /// Judges a callback and redeems its code. One that carries this flow's state spends the flow,
     /// whatever the verdict: its code, if it has one, can be good only once. Any other is turned
-    /// away and the flow waits on, for anyone can make up a callback.
+    /// away and the flow waits on, for anyone can make up a callback. So does it for a client that it is not of.
     ///
     /// # Errors
     /// `misuse.over` once it is spent, and those of [`oauth_core::Client::redeem`].
@@ -116,7 +116,11 @@ impl Flow {
             pending = pending.for_resources(resources.iter().map(String::as_str))?;
         }
         let machine = client.redeem_pending(pending.arrived(arrival), callback);
-        if is_ours {
+        // A client that the flow is not of learns nothing and sends nothing: its code is as good as before.
+        let is_another_clients = machine
+            .as_ref()
+            .is_err_and(|error| error.code() == "stored.issuer");
+        if is_ours && !is_another_clients {
             *held = None;
         }
         machine
