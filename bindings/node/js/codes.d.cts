@@ -89,6 +89,7 @@ export type MalformedCode =
   | 'resource_metadata.missing_resource'
   | 'resource_metadata.no_authorization_server'
   | 'resource_metadata.bearer_methods'
+  | 'access_token.malformed'
   | 'introspection.malformed'
   | 'workload.malformed'
   | 'registration.malformed'

@@ -101,6 +101,14 @@ test('a server that refuses the question is no fault of the token', async () => 
   assert.deepEqual(await refusal(large({ cacheMaxAge: 60 }), 't'), ['introspection.malformed', 503, undefined])
 })
 
+test('what no header can carry is refused, and not asked about', async () => {
+  const { api, asked } = await server({ error: 'invalid_request' }, 400)
+  for (const token of ['', 'a b', 'a\r\nX: y', 't\u00f6ken']) {
+    assert.deepEqual(await refusal(api(), token), ['access_token.malformed', 401, 'Bearer error="invalid_token"'])
+  }
+  assert.deepEqual(asked, [])
+})
+
 test('it runs without a transport', async () => {
   const { api, asked, base } = await server(good)
   const verifier = api({ cacheMaxAge: 60 })

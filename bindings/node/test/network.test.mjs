@@ -155,6 +155,7 @@ test('what cannot be is told at once', () => {
     { ca: 'a', onlyCa: 'b' },
     { clientKey: 'S3CR3T' },
     { clientCertificate: 'S3CR3T\n' },
+    { clientCertificate: 'MIGHAgEAMBMGByqGSM49S3CR3T/a' }, // a key that lacks its PEM lines
     { proxy: 'gopher://S3CR3T' },
     { userAgent: 'a\nb' },
   ]

@@ -47,7 +47,7 @@ test('what is missing is named at once', () => {
     const fails = { code: 'environment.missing', message: new RegExp(name) }
     assert.throws(() => Site.fromEnv({ env: { ...all, [name]: undefined } }), fails)
   }
-  assert.throws(() => Site.fromEnv({ env: {} }), /OAUTH_ISSUER, OAUTH_CLIENT_ID, OAUTH_BASE_URL, OAUTH_KEY/)
+  assert.throws(() => Site.fromEnv({ env: {} }), /: OAUTH_ISSUER or OAUTH_PROVIDER, OAUTH_CLIENT_ID, OAUTH_BASE_URL, OAUTH_KEY/)
   // One that is set and empty was not filled in.
   const empty = { code: 'environment.missing', message: /OAUTH_CLIENT_SECRET/ }
   assert.throws(() => Site.fromEnv({ env: { ...all, OAUTH_CLIENT_SECRET: '' } }), empty)

@@ -124,6 +124,16 @@ def test_a_server_that_cannot_be_asked_is_no_fault_of_the_token(
     assert refused(cut, "t") == ("introspection.malformed", 503, None)
 
 
+def test_what_no_header_can_carry_is_refused_and_not_asked_about(
+    plain: Callable[[Answer], Plain],
+) -> None:
+    server = plain(reply(400, b'{"error":"invalid_request"}'))
+    for token in ("", "a b", "a\r\nX: y", "t\u00f6ken"):
+        answer = 'Bearer error="invalid_token"'
+        assert refused(api_at(server), token) == ("access_token.malformed", 401, answer)
+    assert server.seen == []
+
+
 def test_it_runs_without_a_transport(plain: Callable[[Answer], Plain]) -> None:
     server = plain(told(GOOD))
     verifier = api_at(server, cache_max_age=60)

@@ -155,6 +155,7 @@ def test_what_cannot_be_is_told_at_once(tmp_path: Path) -> None:
         {"ca": "a", "only_ca": "b"},
         {"client_key": "S3CR3T"},
         {"client_certificate": "S3CR3T\n"},
+        {"client_certificate": "MIGHAgEAMBMGByqGSM49S3CR3T/a"},  # a key that lacks its PEM lines
         {"proxy": "gopher://S3CR3T"},
         {"timeout": 0},
         {"connect_timeout": -1.0},

@@ -15,6 +15,7 @@ use oauth_session::blocking::wait;
 use oauth_session::{Session, Token};
 
 use crate::Global;
+use crate::credential::Auth;
 use crate::login_record::LoginRecord;
 use crate::output::{Failure, Output};
 use crate::profile::{Profile, StoreKind, Who};
@@ -156,6 +157,10 @@ impl ProfileTokens {
             if choice == Choice::Person || LoginRecord::load(&self.profile)?.is_some() {
                 return Err(self.nobody());
             }
+            // A public client has no tokens of its own (RFC 6749 section 4.4): what is missing is a login, not a secret.
+            if plan.profile.client_auth == Some(Auth::None) {
+                return Err(self.nobody_yet());
+            }
         }
         let owner = Owner::Client(plan.asked(said)?);
         Ok(Chosen {
@@ -259,6 +264,12 @@ impl ProfileTokens {
                 "log in: oauth login --profile {profile}; --as client acts for the client itself"
             ),
         )
+    }
+
+    /// The same, of a client that cannot act for itself.
+    fn nobody_yet(&self) -> Failure {
+        let login = format!("log in: oauth login --profile {}", self.profile);
+        self.nobody().with_hint(login)
     }
 
     fn id(&self, owner: &Owner) -> GrantId {

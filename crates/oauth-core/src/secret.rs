@@ -91,6 +91,22 @@ impl<T: Wipe> fmt::Debug for Secret<T> {
     }
 }
 
+/// The name of a file or variable, as errors show it. A JWT that was given in place of its name is not shown.
+///
+/// ```
+/// use oauth_core::secret::shown_name;
+///
+/// assert_eq!(shown_name("/run/token"), "/run/token");
+/// assert!(!shown_name("eyJhbGciOiJSUzI1NiJ9.e30.c2ln").contains("eyJ"));
+/// ```
+pub fn shown_name(name: &str) -> &str {
+    let is_jwt = |part: &str| part.starts_with("eyJ");
+    match name.split(['/', '\\']).any(is_jwt) {
+        true => "a token, in place of the name of what holds one",
+        false => name,
+    }
+}
+
 impl From<String> for Secret<String> {
     fn from(value: String) -> Self {
         Self(value)

@@ -86,7 +86,7 @@ impl Flow {
 
     /// Checks a callback and redeems its code. A callback that carries this flow's state spends the flow, whatever the
     /// result, because its code, if it has one, is valid only once. Any other is rejected and the flow stays pending,
-    /// because anyone can forge a callback.
+    /// because anyone can forge a callback. So it does if the client is not the flow's.
     ///
     /// # Errors
     /// `misuse.over` once the flow is spent, and those of [`oauth_core::Client::redeem`].
@@ -116,7 +116,11 @@ impl Flow {
             pending = pending.for_resources(resources.iter().map(String::as_str))?;
         }
         let exchange = client.redeem_pending(pending.arrived(arrival), callback);
-        if is_ours {
+        // A client that the flow is not of learns nothing and sends nothing: its code is as good as before.
+        let is_another_clients = exchange
+            .as_ref()
+            .is_err_and(|error| error.code() == "stored.issuer");
+        if is_ours && !is_another_clients {
             *held = None;
         }
         exchange

@@ -7,11 +7,15 @@ use oauth_core::moment::UnixTime;
 use oauth_facade::{Arrival, Auth, Authorize, Client, ErasedStep, Error, Flow, Server};
 
 fn client() -> Client {
+    client_of("id")
+}
+
+fn client_of(id: &str) -> Client {
     let metadata = r#"{"issuer":"https://as.example",
         "authorization_endpoint":"https://as.example/authorize",
         "token_endpoint":"https://as.example/token"}"#;
     let server = Server::from_metadata("https://as.example", metadata, Default::default());
-    Client::new(&server.expect("metadata"), "id", Auth::None).expect("a client")
+    Client::new(&server.expect("metadata"), id, Auth::None).expect("a client")
 }
 
 fn at() -> Moment {
@@ -54,6 +58,20 @@ fn a_callback_of_another_flow_is_turned_away_and_the_flow_waits_on() {
     assert!(flow.recognizes(&own));
     let mut exchange = flow.redeem(&client, &own).expect("a request");
     assert!(matches!(exchange.begin(&at()), Ok(ErasedStep::Send(_))));
+}
+
+#[test]
+fn a_flow_survives_a_client_that_it_is_not_of() {
+    let client = client();
+    let flow = begun(&client);
+    let own = callback(&flow, "code=c");
+    assert_eq!(
+        code(flow.redeem(&client_of("another"), &own)),
+        "stored.issuer"
+    );
+    let mut exchange = flow.redeem(&client, &own).expect("a request");
+    assert!(matches!(exchange.begin(&at()), Ok(ErasedStep::Send(_))));
+    assert_eq!(code(flow.redeem(&client, &own)), "misuse.over");
 }
 
 #[test]

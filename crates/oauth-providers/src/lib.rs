@@ -41,12 +41,16 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     BUILT_IN.iter().map(|(name, _)| *name)
 }
 
-/// The requested name, and names that may have been meant.
+/// The requested name as it was written, and names that may have been meant.
 fn suggestion(asked: &str) -> String {
-    let asked: String = asked.to_ascii_lowercase().chars().take(40).collect();
+    let asked: String = asked.chars().take(40).collect();
+    let lower = asked.to_ascii_lowercase();
+    if names().any(|name| name == lower) {
+        return format!("`{asked}`; there is {lower}");
+    }
     let is_near = |name: &&str| {
-        let is_part = asked.len() > 2 && (name.contains(&asked) || asked.contains(*name));
-        is_part || edits(&asked, name) <= 2
+        let is_part = lower.len() > 2 && (name.contains(&lower) || lower.contains(*name));
+        is_part || edits(&lower, name) <= 2
     };
     let near: Vec<&str> = names().filter(is_near).collect();
     if near.is_empty() {

@@ -1,10 +1,12 @@
 //! A workload's token in a file, as Kubernetes and SPIFFE helpers write it.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use oauth_core::Secret;
 use oauth_core::client_auth::AssertionSource;
 use oauth_core::error::Cause;
+use oauth_core::secret::shown_name;
 
 use crate::environment;
 
@@ -18,8 +20,17 @@ use crate::environment;
 /// let token = AssertionFile::new("/var/run/secrets/tokens/idp");
 /// let auth = ClientAuth::federated(FederatedAssertion::new(token));
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct AssertionFile(PathBuf);
+
+impl fmt::Debug for AssertionFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.0.display().to_string();
+        f.debug_tuple("AssertionFile")
+            .field(&shown_name(&path))
+            .finish()
+    }
+}
 
 impl AssertionFile {
     /// A token in the file with this name, which need not exist yet.
@@ -31,8 +42,31 @@ impl AssertionFile {
 impl AssertionSource for AssertionFile {
     fn assertion(&self) -> Result<Secret<String>, Cause> {
         environment::read(&self.0).map_err(|why| {
-            let path = self.0.display();
-            Cause::unsent(format!("the client assertion in {path}: {why}"))
+            let path = self.0.display().to_string();
+            Cause::unsent(format!(
+                "the client assertion in {}: {why}",
+                shown_name(&path)
+            ))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_in_place_of_its_file_is_not_shown() {
+        for place in [
+            "eyJhbGciOiJub25lIn0.e30.",
+            "/profiles/eyJhbGciOiJub25lIn0.e30.",
+        ] {
+            let file = AssertionFile::new(place);
+            let cause = file.assertion().unwrap_err();
+            let shown = format!("{cause:?} {cause} {file:?}");
+            assert!(!shown.contains("eyJ"), "{shown}");
+        }
+        let file = AssertionFile::new("/no/such/file");
+        assert!(format!("{:?}", file.assertion()).contains("/no/such/file"));
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::moment::UnixTime;
+use oauth_core::secret::shown_name;
 use oauth_core::{Secret, Tokens};
 
 use crate::source::{Token, TokenSource};
@@ -172,7 +173,7 @@ fn empty(name: &str) -> Error {
 }
 
 fn unreadable(name: &str) -> Error {
-    Error::from(Misuse::TokenUnreadable).about(name)
+    Error::from(Misuse::TokenUnreadable).about(shown_name(name))
 }
 
 impl TokenSource for FixedToken {
@@ -188,7 +189,7 @@ impl fmt::Debug for FixedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = match &self.place {
             Place::Here(_) => "a text",
-            Place::Variable(name) => name,
+            Place::Variable(name) => shown_name(name),
             Place::File(_) => "a file",
             Place::Callback(_) => "a callback",
         };
@@ -232,6 +233,17 @@ mod tests {
                 (error.code(), error.detail()),
                 ("token.unreadable", Some(place))
             );
+        }
+    }
+
+    #[test]
+    fn a_token_in_place_of_its_name_is_not_shown() {
+        let token = "eyJhbGciOiJub25lIn0.e30.";
+        for source in [FixedToken::from_env(token), FixedToken::from_file(token)] {
+            let error = source.read(None).unwrap_err();
+            assert_eq!(error.code(), "token.unreadable");
+            let shown = format!("{error} {error:?} {source:?}");
+            assert!(!shown.contains("eyJ"), "{shown}");
         }
     }
 

@@ -43,8 +43,9 @@ function clientSettings(variables) {
   } catch (error) {
     if (error.code !== 'environment.missing') throw error
     if (variables.OAUTH_CLIENT_FILE) throw error
-    const own = variables.OAUTH_PROVIDER ? ['OAUTH_CLIENT_ID'] : ['OAUTH_ISSUER', 'OAUTH_CLIENT_ID']
-    missing.unshift(...own.filter((name) => !variables[name]))
+    const isServerSaid = variables.OAUTH_ISSUER || variables.OAUTH_PROVIDER
+    if (!variables.OAUTH_CLIENT_ID) missing.unshift('OAUTH_CLIENT_ID')
+    if (!isServerSaid) missing.unshift('OAUTH_ISSUER or OAUTH_PROVIDER')
     if (missing.length === 0) throw error
   }
   if (missing.length > 0) throw lift(new Error(native.missingVariablesError(missing.join(', '))))

@@ -91,6 +91,7 @@ MalformedCode = Literal[
     "resource_metadata.missing_resource",
     "resource_metadata.no_authorization_server",
     "resource_metadata.bearer_methods",
+    "access_token.malformed",
     "introspection.malformed",
     "workload.malformed",
     "registration.malformed",

@@ -59,6 +59,30 @@ fn a_profile_says_it_all() {
     );
 }
 
+/// A client without credentials has no tokens of its own: not a secret is missing, but a login.
+#[test]
+fn a_public_client_wants_a_login_and_no_secret() {
+    let served = served();
+    let folder = folder("profile-public");
+    let text = format!(
+        "[profile.me]\nissuer = \"{}\"\nloopback_http = true\n\
+         client_id = \"twin-public\"\nclient_auth = \"none\"\norigins = [\"{0}\"]\n",
+        served.base()
+    );
+    let config = write(&folder, &text);
+    let url = format!("{}/api/echo", served.base());
+    for command in [&["token"][..], &["call", &url]] {
+        let done = with(&config, &[command, &["--profile", "me"]].concat());
+        assert_eq!(done.code, 2, "{}", done.stderr);
+        for said in ["usage.no_login", "log in: oauth login --profile me\n"] {
+            assert!(done.stderr.contains(said), "{}", done.stderr);
+        }
+    }
+    // Who asks for the client's own is answered about the client.
+    let own = with(&config, &["token", "--profile", "me", "--as", "client"]);
+    assert!(own.stderr.contains("secret_missing"), "{}", own.stderr);
+}
+
 #[test]
 fn the_default_profile_is_not_for_another_server_or_client() {
     let served = served();

@@ -141,6 +141,7 @@ table! {
         ResourceMetadataNoResource "resource_metadata.missing_resource" GIVE_UP "the resource metadata has no resource"
         ResourceMetadataNoServer "resource_metadata.no_authorization_server" GIVE_UP "the resource metadata names no usable authorization server"
         ResourceMetadataBearerMethods "resource_metadata.bearer_methods" GIVE_UP "the resource does not take tokens in the Authorization header; it takes them in"
+        AccessTokenShape "access_token.malformed" GIVE_UP "the access token is empty, or contains a character that is not allowed in an Authorization header"
         IntrospectionShape "introspection.malformed" GIVE_UP "the introspection response does not conform to RFC 7662 section 2.2"
         WorkloadToken "workload.malformed" GIVE_UP "the workload's token is not where its configured source should have it"
         RegistrationShape "registration.malformed" GIVE_UP "the registration response does not conform to RFC 7591 section 3.2.1"

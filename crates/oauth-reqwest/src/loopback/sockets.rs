@@ -28,6 +28,7 @@ impl ListenerSockets {
             }
             bound => bound,
         };
+        let failed = |why| failed(port, why);
         let socket = bound.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
         let host = host_of(&literal(address.ip()), address.port());
@@ -49,6 +50,7 @@ impl ListenerSockets {
         }
         let named = has_port(uri.as_str());
         let wanted = if named { url.port() } else { 0 };
+        let failed = |why| failed(wanted, why);
         let bound = match ip {
             Some(ip) => Self::one(TcpListener::bind((ip, wanted)).await.map_err(failed)?),
             None => Self::both(wanted).await.map_err(failed)?,
@@ -112,9 +114,13 @@ impl ListenerSockets {
     }
 }
 
-fn failed(why: io::Error) -> Error {
+fn failed(port: u16, why: io::Error) -> Error {
+    let what = match port {
+        0 => "cannot listen".to_owned(),
+        _ => format!("cannot listen on port {port}: {}", why.kind()),
+    };
     Error::from(Misuse::Setup)
-        .about("cannot listen")
+        .about(&what)
         .caused_by(Cause::unsent(why))
 }
 

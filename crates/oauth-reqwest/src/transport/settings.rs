@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use oauth_core::Secret;
-use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::error::{Cause, Error};
 use serde::{Deserialize, Deserializer};
 
 use super::{Route, Transport, Trust, bad_setting};
@@ -86,8 +86,8 @@ impl Settings {
         };
         transport.trust = match (&self.ca, &self.only_ca) {
             (None, None) => Trust::System,
-            (Some(ca), None) => Trust::Also(pem(ca)?.into_bytes()),
-            (None, Some(ca)) => Trust::Only(pem(ca)?.into_bytes()),
+            (Some(ca), None) => Trust::Also(pem("ca", ca)?.into_bytes()),
+            (None, Some(ca)) => Trust::Only(pem("only_ca", ca)?.into_bytes()),
             (Some(_), Some(_)) => return Err(bad_setting("give either ca or only_ca")),
         };
         transport.route = match &self.proxy {
@@ -120,11 +120,12 @@ impl Settings {
     }
 
     fn identity(&self) -> Result<Option<Secret<String>>, Error> {
+        let certificate = |text: &Secret<String>| pem("client_certificate", text.expose());
         match (&self.client_certificate, &self.client_key) {
             (None, None) => Ok(None),
-            (Some(certificate), None) => pem(certificate.expose()).map(|pem| Some(pem.into())),
-            (Some(certificate), Some(key)) => {
-                let (certificate, key) = (pem(certificate.expose())?, pem(key.expose())?);
+            (Some(text), None) => certificate(text).map(|pem| Some(pem.into())),
+            (Some(text), Some(key)) => {
+                let (certificate, key) = (certificate(text)?, pem("client_key", key.expose())?);
                 Ok(Some(format!("{certificate}\n{key}").into()))
             }
             (None, Some(_)) => Err(bad_setting("a client_key without a client_certificate")),
@@ -136,20 +137,35 @@ fn is_pem(text: &str) -> bool {
     text.trim_start().starts_with(PEM)
 }
 
-/// The text, or the content of the file with that name.
-fn pem(text_or_path: &str) -> Result<String, Error> {
+/// The text, or the content of the file with that name. Errors name the setting, and the file if its name cannot be a
+/// key.
+fn pem(setting: &str, text_or_path: &str) -> Result<String, Error> {
     if is_pem(text_or_path) {
         return Ok(text_or_path.to_owned());
     }
     // A PEM text that lacks its first line is longer than any name, and may be a key.
-    let is_name = !text_or_path.contains('\n');
-    let path = is_name.then(|| Path::new(text_or_path));
-    let path = path.ok_or_else(|| bad_setting("neither PEM nor the name of a file"))?;
-    std::fs::read_to_string(path).map_err(|why| {
-        Error::from(Misuse::Setup)
-            .about(&path.display().to_string())
-            .caused_by(Cause::unsent(why))
+    if text_or_path.contains('\n') {
+        return Err(bad_setting(&format!(
+            "{setting} is neither PEM nor the name of a file"
+        )));
+    }
+    std::fs::read_to_string(text_or_path).map_err(|why| {
+        let about = match is_surely_a_name(text_or_path) {
+            true => format!("{setting}: {text_or_path}"),
+            false => format!("{setting} is neither PEM nor the name of a file that can be read"),
+        };
+        bad_setting(&about).caused_by(Cause::unsent(why))
     })
+}
+
+/// Whether the text has the form of a path and cannot be a key that lacks its PEM lines. The base64 of DER has no dot and
+/// begins with one of `MA` to `MI`, here after the folder of a profile too; quotes and braces are those of a JWK, and
+/// dashes those of a PEM text whose lines were joined.
+fn is_surely_a_name(text: &str) -> bool {
+    let is_der = |part: &str| matches!(part.as_bytes(), [b'M', b'A'..=b'I', ..]);
+    let has_form_of_path = text.contains('.') || Path::new(text).is_absolute();
+    let may_be_key = text.contains(['"', '{']) || text.contains("----");
+    has_form_of_path && !may_be_key && !text.split(['/', '\\']).any(is_der)
 }
 
 fn seconds(name: &str, value: f64) -> Result<Duration, Error> {

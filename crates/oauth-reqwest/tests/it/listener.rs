@@ -112,7 +112,10 @@ async fn lo_bind() {
     }
     // Nobody gets a port that is taken.
     let taken = Listener::bind_on(port.parse().unwrap()).await;
-    assert_eq!(taken.unwrap_err().code(), "misuse.setup");
+    let taken = taken.unwrap_err();
+    assert_eq!(taken.code(), "misuse.setup");
+    let said = format!("cannot listen on port {port}: address in use");
+    assert_eq!(taken.detail(), Some(said.as_str()));
 }
 
 #[tokio::test]

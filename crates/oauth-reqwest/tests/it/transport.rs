@@ -283,6 +283,36 @@ fn settings_that_cannot_be_are_told_at_once() {
     }
 }
 
+/// A key that has lost its PEM lines is taken for the name of a file, and must not be shown as one.
+#[test]
+fn a_key_that_lacks_its_lines_is_never_shown() {
+    let pem = KeyPair::generate().unwrap().serialize_pem();
+    let base64: String = pem.lines().filter(|line| !line.contains("--")).collect();
+    let joined = format!("----BEGIN PRIVATE KEY-----{base64}/x.pem");
+    let quoted = format!(r#"{{"kty":"OKP","kid":"a.b","d":"{base64}"}}"#);
+    let at_root = format!("/{base64}");
+    for key in [&base64, &joined, &quoted, &at_root] {
+        for change in [
+            |s: &mut Settings, key: &str| s.ca = Some(key.to_owned()),
+            |s: &mut Settings, key: &str| s.client_certificate = Some(key.to_owned().into()),
+            |s: &mut Settings, key: &str| {
+                s.client_certificate = Some("-----BEGIN ".into());
+                s.client_key = Some(key.to_owned().into());
+            },
+        ] {
+            let mut settings = Settings::default();
+            change(&mut settings, key);
+            for settings in [settings.clone(), settings.beside("/home/a.b".as_ref())] {
+                let error = settings.read().unwrap_err();
+                assert_eq!(error.code(), "misuse.setup");
+                let text = format!("{error} {error:?}");
+                assert!(text.contains("neither PEM"), "{text}");
+                assert!(!text.contains(&base64[..20]), "{text}");
+            }
+        }
+    }
+}
+
 /// TLS that is not verified: a certificate of nobody, of another host, and one that has ended are none. There is no
 /// switch, and roots that cannot be read are an error.
 #[tokio::test]

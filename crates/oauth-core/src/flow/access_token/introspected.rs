@@ -16,6 +16,7 @@ use crate::endpoint::introspection::{ActiveToken, Introspection, SignedResponse,
 use crate::error::{ApiRefusal, Error, Kind, Misuse, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Input, Step};
 use crate::flow::introspection::introspect;
+use crate::flow::resource::bearer;
 use crate::jose::Claims;
 use crate::json::{Map, Value};
 use crate::moment::{Moment, UnixTime};
@@ -110,6 +111,23 @@ impl Introspected {
         }
     }
 
+    /// Begins with a token that has the form of one. No header can have carried any other:
+    /// the server's answer to such a request, as to an empty `token`, would say nothing about the token.
+    ///
+    /// # Errors
+    /// `access_token.malformed`.
+    fn start(
+        &mut self,
+        at: &Moment,
+        token: Secret<String>,
+    ) -> Result<Step<VerifiedAccessToken>, Error> {
+        if bearer(&token).is_err() {
+            let error = Error::from(ProtocolViolation::AccessTokenShape);
+            return Err(error.at_endpoint("access_token"));
+        }
+        self.look(at, token, 0)
+    }
+
     /// Looks into the cache: returns the cached result, begins an introspection request, or pauses while another
     /// verification asks.
     fn look(
@@ -193,7 +211,7 @@ impl Exchange for Introspected {
 
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<VerifiedAccessToken>, Error> {
         match (std::mem::replace(&mut self.state, State::Over), input) {
-            (State::Start(token), Input::Begin) => self.look(at, token, 0),
+            (State::Start(token), Input::Begin) => self.start(at, token),
             (State::Waiting(token, looks), Input::Elapsed) => self.look(at, token, looks),
             (State::Asked(asked, permit), input) => self.ask(at, asked, permit, input),
             (State::Over, _) => Err(Misuse::Over.into()),

@@ -130,6 +130,23 @@ fn what_makes_a_token_no_good_has_the_codes_of_a_jwt() {
 }
 
 #[test]
+fn the_server_is_not_asked_about_what_no_header_can_carry() {
+    for token in ["", "=", "a b", "Bearer a", "a\r\nX: y", "a\0", "t\u{f6}ken"] {
+        let proven = ProvenKeys::none();
+        let error = shown_at(&verifier(), token, proven, &later(0), None).unwrap_err();
+        assert_eq!(error.code(), "access_token.malformed", "{token:?}");
+        let refusal = error.refusal().unwrap();
+        assert_eq!(refusal.status, 401);
+        let challenge = refusal.challenge.as_deref().unwrap();
+        assert!(challenge.contains("invalid_token"), "{challenge}");
+    }
+    // Some servers' tokens are not token68.
+    let mut exchange = verifier().verify("00Dx!AQ~-._|");
+    let step = exchange.resume(&later(0), Input::Begin).unwrap();
+    assert!(matches!(step, Step::Send(_)), "{step:?}");
+}
+
+#[test]
 fn a_token_that_is_not_active_is_answered_like_any_bad_token() {
     let told = r#"{"active":false,"sub":"u","client_id":"c"}"#;
     let proven = ProvenKeys::none();
