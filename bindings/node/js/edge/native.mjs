@@ -56,9 +56,6 @@ export class NativeStore {
 }
 for (const kind of ['file', 'memory', 'postgres', 'redis', 'sqlite']) NativeStore[kind] = absent(`a store of this package (${kind})`).open
 
-/** JSON has no word for a time without end. */
-const finite = (ms) => (ms === Infinity ? Number.MAX_VALUE : ms)
-
 export class NativeSiteSetup {
   #known
 
@@ -91,8 +88,7 @@ export class NativeSiteSetup {
     return this.#known
   }
 
-  site({ lifetimeMs, idleMs, flowLifetimeMs, ...options }, admit, store) {
-    const times = { lifetimeMs: finite(lifetimeMs), idleMs: finite(idleMs), flowLifetimeMs: finite(flowLifetimeMs) }
-    return new NativeSite(this.#known.site({ ...options, ...times }, store !== undefined), { admit, store, overdue: wasm.overdueError })
+  site(settings, admit, store) {
+    return new NativeSite(this.#known.site(settings, store !== undefined), { admit, store, overdue: wasm.overdueError })
   }
 }

@@ -12,6 +12,7 @@ const { nativeKey } = require('../keys.cjs')
 const { optionsOf, textsOf } = require('../options.cjs')
 const { isLoopback } = require('../server.cjs')
 const { Sealed, StoreAt } = require('../stores.cjs')
+const { SITE_SETTINGS } = require('./site-settings.cjs')
 
 /** Variables that a site cannot be without; the client's own are read by the client. */
 const NEEDED = ['OAUTH_BASE_URL', 'OAUTH_KEY']
@@ -97,37 +98,31 @@ function providersOf({ provider, providers, client, id = 'login', title, scope, 
   })
 }
 
-const names = (scope) => (typeof scope === 'string' ? scope : [...scope].join(' '))
+const names = (scope) => (scope === undefined || typeof scope === 'string' ? scope : [...scope].join(' '))
 
-/** An API by its name: a URL, or one with the methods that pages may use. */
-function upstream(name, given) {
-  const { url, methods } = typeof given === 'string' || given instanceof URL ? { url: given } : optionsOf('an API of a site', given)
-  return { name, url: String(url), methods: textsOf('methods', methods) }
+/** An API: a URL, or one with the methods that pages may use. */
+function upstream(given) {
+  if (typeof given === 'string' || given instanceof URL) return String(given)
+  const { url, methods } = optionsOf('an API of a site', given)
+  return { url: String(url), methods: textsOf('methods', methods) }
+}
+
+/** How settings cross, which is as JSON; it has no word for a time without end. */
+const crossing = {
+  plain: (_, value) => value,
+  document: (_, value) => value,
+  urls: (_, value) => [value].flat().map(String),
+  texts: textsOf,
+  span: (name, ms) => Math.min(checkLimit(ms, name), Number.MAX_VALUE) / 1000,
+  apis: (_, given) => Object.fromEntries(Object.entries(given).map(([name, api]) => [name, upstream(api)])),
 }
 
 /** The settings as the addon takes them. */
-function nativeOptions({
-  baseUrl, transport, name, prefix, lifetimeMs, idleMs, flowLifetimeMs, flows, sameSite, home, returnOrigins, claims, api = {},
-  keep, provider, clientMetadata,
-}) {
-  return {
-    baseUrls: [baseUrl].flat().map(String),
-    loopback: isLoopback(transport),
-    name,
-    prefix,
-    lifetimeMs: checkLimit(lifetimeMs, 'lifetimeMs'),
-    idleMs: checkLimit(idleMs, 'idleMs'),
-    flowLifetimeMs: checkLimit(flowLifetimeMs, 'flowLifetimeMs'),
-    flows,
-    sameSite,
-    home,
-    returnOrigins: textsOf('returnOrigins', returnOrigins),
-    claims: textsOf('claims', claims),
-    api: Object.entries(api).map(([name, given]) => upstream(name, given)),
-    keep,
-    looksUp: provider !== undefined,
-    clientMetadata: typeof clientMetadata === 'object' ? JSON.stringify(clientMetadata) : clientMetadata,
-  }
+function nativeOptions(options) {
+  const given = SITE_SETTINGS.filter(({ name }) => options[name] !== undefined)
+  const settings = given.map(({ name, wire, shape }) => [wire, crossing[shape](name, options[name])])
+  const lookup = options.provider === undefined ? 'fixed' : 'asked'
+  return JSON.stringify({ ...Object.fromEntries(settings), lookup })
 }
 
 /** Where a provider without OpenID Connect says who a person is. */
@@ -150,8 +145,8 @@ function nativeSetup({ key, oldKeys = [] }, providers) {
   for (const old of oldKeys) made.also(nativeKey(old))
   for (const { id, client, title, scope, identity, parameters = {}, callback, callbackMode, tenant, registered } of providers) {
     const pairs = Object.entries(parameters).map(([name, value]) => [name, String(value)])
-    const asked = scope ?? (identity ? '' : 'openid profile email')
-    const given = { id, title, scope: names(asked), identity: identityEndpoint(identity), parameters: pairs, callback, callbackMode, tenant, registered: registered && pair(registered) }
+    const settings = { id, title, scope: names(scope), identity: identityEndpoint(identity), parameters: pairs, callback, callbackMode, tenant, registered: registered && pair(registered) }
+    const given = JSON.stringify(settings)
     lifted(() => (client instanceof Client ? made.provider(nativeClient(client), given) : made.later(given)))
   }
   return made

@@ -1144,7 +1144,9 @@ class Provider:
     unless it is given. scope has to contain openid. extra are more parameters of the authorization request. callback is
     where the provider sends people back to, a path below the site's root; unless it is given {prefix}/callback, and
     {prefix}/callback/{id} where there are several providers. With callback_mode "form_post" they come back with a
-    form, which browsers post over https alone. tenant is whose people sign in there, where a site has tenants.
+    form, which browsers post over https alone. identity, of a provider without OpenID Connect, is a dict: the url that says
+    who a person is, called with the access token, subject, which is the member that is never reassigned, and claims, which
+    maps claims to members; no scope is requested unless given. tenant is whose people sign in there, where a site has tenants.
 
     A session is checked against the client that began it: its issuer and its client id. registered is that pair, for a
     client that a function gives; without it a session under this id passes until the client is known.
@@ -1153,8 +1155,8 @@ class Provider:
         cls, client: Client | Callable[[], Client], /, *, id: str = "login",
         title: str | None = None, scope: str | Iterable[str] | None = None, extra: Mapping[str,
         str] | None = None, callback: str | None = None, callback_mode: Literal["query",
-        "form_post"] = "query", tenant: str | None = None, registered: tuple[str,
-        str] | None = None,
+        "form_post"] | None = None, identity: Mapping[str, Any] | None = None,
+        tenant: str | None = None, registered: tuple[str, str] | None = None,
     ) -> Self: ...
     @property
     def id(self) -> str:
@@ -1166,17 +1168,8 @@ class Provider:
 class WebSite:
     """A site whose people sign in; `web/_site.py` is what users make of it."""
     def __new__(
-        cls, providers: Sequence[Provider], base_urls: str | Iterable[str], key: _Key, *,
-        old_keys: Sequence[_Key] = ..., store: Store | None = None, name: str | None = None,
-        prefix: str | None = None, lifetime: float | None = None, idle: float | None = None,
-        flow_lifetime: float | None = None, flows: int | None = None,
-        same_site: Literal["lax", "strict"] = "lax", home: str | None = None,
-        return_origins: Sequence[str] = ..., claims: Sequence[str] | None = None,
-        transport: _Transport = "https", network: Network | None = None,
-        keep: Literal["identity", "access_token", "store"] | None = None,
-        api: Sequence[tuple[str, str, Sequence[str]]] = ...,
-        lookup: Literal["fixed", "asked"] = "fixed",
-        client_metadata: str | None = None,
+        cls, settings: str, providers: Sequence[Provider], key: _Key, old_keys: Sequence[_Key],
+        store: Store | None, network: Network | None,
     ) -> Self: ...
     def reads_form(self, method: str, path: str) -> bool:
         """Whether the body of such a request is for the site.

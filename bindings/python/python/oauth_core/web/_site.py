@@ -25,6 +25,7 @@ from .._lists import listed
 from .._native import MAX_FORM, ProviderQuery, Forward, Identity, Reply, Sessions, Visit, WebSite
 from ..errors import OAuthError, misuse
 from ._environment import settings
+from ._settings import SiteSettings
 from ._user import User
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ Local = Optional[Mapping[str, Any]]
 Admit: TypeAlias = "Callable[[Identity], Union[Local, Awaitable[Local]]]"
 ErrorPage: TypeAlias = "Callable[[Problem], Union[str, Awaitable[str]]]"
 Find: TypeAlias = "Callable[[ProviderQuery], Union[Optional[Provider], Awaitable[Optional[Provider]]]]"
-Upstream: TypeAlias = "Union[str, tuple[str, Sequence[str]]]"
 SignedOut: TypeAlias = "Callable[[Identity], object]"
 _Hook = TypeVar("_Hook", bound=Callable[..., Any])
 
@@ -77,84 +77,18 @@ class Need(NamedTuple):
 NOTHING = Need()
 
 
-class Site:
-    """A site whose people sign in: one for an application.
-
-    ``providers`` are those people sign in with, at least one. ``base_url`` is where people reach the site, root path
-    included, or several that are one site; a request's ``Host`` at most chooses one. ``key`` seals the cookies: a
-    ``stores.Key``, 32 bytes, or their text as ``oauth key`` prints it; ``old_keys`` open what they sealed. With a ``store``
-    sessions live in there, with fresh tokens, and end everywhere at once. Without, a session is who signed in, in a cookie;
-    with ``keep="access_token"`` the access token is in there too, and nothing renews it but a sign-in that asks nobody.
-
-    ``api`` are APIs that the site's pages may call at ``/auth/api/{name}/``, with a token that they never see: each a URL,
-    or a URL and the methods that are allowed instead of ``GET``. With ``lookup="asked"`` the hook ``provider`` knows more
-    providers than ``providers``, which may be none: tenants that come and go.
-
-    ``client_metadata`` is the client's own metadata document, where a provider takes its URL for a client id
-    (draft-ietf-oauth-client-id-metadata-document): the site serves it at that URL, its ``client_id``, below a base URL, to
-    whoever asks. ``Client.client_id_metadata`` makes one. ``client_id_metadata.*`` and ``client_metadata.*`` for one that is
-    no good.
-
-    ``name`` names the cookies (``oauth-session``), ``prefix`` is where the site's own pages are (``/auth``).
-    ``lifetime``, ``idle`` and ``flow_lifetime`` (of a sign-in under way) are seconds. ``flows`` is how many sign-ins a
-    browser may have under way. ``same_site`` is ``lax`` or ``strict``. ``home`` is where people go who asked for no
-    page, ``return_origins`` are other origins they may return to. ``claims`` are those that a session keeps.
-    ``transport="loopback_http"`` allows plain http on loopback addresses. ``network`` is that of the first provider's
-    client unless it is given. ``web.setup`` for settings that contradict themselves, ``url.insecure``.
-    """
+class Site(SiteSettings):
+    """A site whose people sign in: one for an application."""
 
     _site: WebSite
 
-    def __init__(
-        self,
-        *,
-        providers: Sequence[Provider],
-        base_url: str | Sequence[str],
-        key: str | bytes | Key,
-        old_keys: Sequence[str | bytes | Key] = (),
-        store: Store | None = None,
-        name: str | None = None,
-        prefix: str | None = None,
-        lifetime: float | None = None,
-        idle: float | None = None,
-        flow_lifetime: float | None = None,
-        flows: int | None = None,
-        same_site: Literal["lax", "strict"] = "lax",
-        home: str | None = None,
-        return_origins: Sequence[str] = (),
-        claims: Sequence[str] | None = None,
-        transport: Literal["https", "loopback_http"] = "https",
-        network: Network | None = None,
-        keep: Literal["identity", "access_token", "store"] | None = None,
-        api: Mapping[str, Upstream] | None = None,
-        lookup: Literal["fixed", "asked"] = "fixed",
-        client_metadata: Mapping[str, Any] | str | None = None,
+    def _made(
+        self, settings: str, providers: Sequence[Provider], key: str | bytes | Key,
+        old_keys: Sequence[str | bytes | Key], store: Store | None, network: Network | None,
     ) -> None:
-        self._site = WebSite(
-            listed("providers", providers),
-            base_url,
-            key,
-            old_keys=listed("old_keys", old_keys),
-            store=store,
-            name=name,
-            prefix=prefix,
-            lifetime=lifetime,
-            idle=idle,
-            flow_lifetime=flow_lifetime,
-            flows=flows,
-            same_site=same_site,
-            home=home,
-            return_origins=listed("return_origins", return_origins),
-            claims=None if claims is None else listed("claims", claims),
-            transport=transport,
-            network=network,
-            keep=keep,
-            api=[_upstream(name, given) for name, given in (api or {}).items()],
-            lookup=lookup,
-            client_metadata=client_metadata
-            if client_metadata is None or isinstance(client_metadata, str)
-            else json.dumps(dict(client_metadata)),
-        )
+        providers = listed("providers", providers)
+        self._site = WebSite(settings, providers, key, listed("old_keys", old_keys), store, network)
+        transport: Any = json.loads(settings).get("transport", "https")
         self.transport: Literal["https", "loopback_http"] = transport
         self.network = network
         self._admit: Admit | None = None
@@ -375,8 +309,3 @@ def somebody(ended: Ended) -> User:
     if isinstance(ended, User):
         return ended
     raise misuse("misuse.out_of_order", "the visit has not signed anybody in")
-
-
-def _upstream(name: str, given: Upstream) -> tuple[str, str, list[str]]:
-    url, methods = (given, ["GET"]) if isinstance(given, str) else given
-    return name, url, listed("methods", methods)
