@@ -6,7 +6,8 @@ use http::StatusCode;
 use oauth_core::error::{Advice, Error};
 use oauth_web::Reply;
 
-use crate::layer::{SignInAgain, plain, response};
+use crate::carry::{plain, response};
+use crate::visited::SignInAgain;
 
 /// What is sent instead of calling the handler, or of what it would have said: the error of a handler that calls an API
 /// with a person's token. Once the grant has ended (advice `reauthorize`), the person is led to sign in again, and a

@@ -13,9 +13,9 @@ use oauth_core::error::Error;
 
 use crate::drive::Outcome;
 use crate::host::Host;
-use crate::layer::Visited;
 use crate::rejection::Rejection;
 use crate::tokens::SessionSource;
+use crate::visited::Visited;
 
 /// Who is signed in. A handler that takes one is never called without: people are sent to sign in, and scripts
 /// are told. `Option<User>` is for pages that everybody may see.

@@ -12,7 +12,7 @@ place of the table of people and a user of their own for those who are new.
 
 from __future__ import annotations
 
-from .._site import Refuse
+from .._types import Refuse
 from .middleware import Middleware
 from .views import required
 
