@@ -1,68 +1,16 @@
 // Every check of a sign-in in the runtimes beside Node.js: Workers, with the machine in WebAssembly; Deno and Bun, with the addon.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
-import { createRequire } from 'node:module'
+import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, test } from 'node:test'
 import { root, twins } from './helper.mjs'
 import { install } from './web-apps.mjs'
 import { Browser, checks } from './web-checks.mjs'
-
-const place = path.join(root, 'tests/web/edge')
-const tools = createRequire(path.join(place, 'package.json'))
-const { build } = tools('esbuild')
-const { Miniflare } = tools('miniflare')
+import { bundled, chapter, freePort, place, served, snippets, wrangler } from './web-worker.mjs'
 
 install(place)
-
-async function freePort() {
-  const server = createServer()
-  await new Promise((done) => server.listen(0, '127.0.0.1', done))
-  const { port } = server.address()
-  await new Promise((done) => server.close(done))
-  return port
-}
-
-/** A Worker, bundled as wrangler does it: its modules in one file, and those of WebAssembly beside it. */
-async function bundled(contents) {
-  const beside = new Map()
-  const wasm = {
-    name: 'wasm',
-    setup(bundler) {
-      bundler.onResolve({ filter: /\.wasm$/ }, ({ path: name, resolveDir }) => {
-        const file = path.basename(name)
-        beside.set(file, readFileSync(path.join(resolveDir, name)))
-        return { path: `./${file}`, external: true }
-      })
-    },
-  }
-  const { outputFiles: [script] } = await build({
-    stdin: { contents, resolveDir: place }, bundle: true, write: false, format: 'esm', target: 'es2024', platform: 'browser',
-    conditions: ['workerd', 'worker', 'browser'], external: ['cloudflare:*'], plugins: [wasm], nodePaths: [path.join(place, 'node_modules')],
-  })
-  const modules = [...beside].map(([file, contents]) => ({ type: 'CompiledWasm', path: file, contents }))
-  return [{ type: 'ESModule', path: 'worker.mjs', contents: script.text }, ...modules]
-}
-
-const chapter = path.join(root, 'crates/oauth-guide/chapters/web_node.md')
-/** Code of a page, for one runtime. */
-const snippets = (file, kind) => [...readFileSync(file, 'utf8').matchAll(new RegExp(`^\`\`\`${kind}\\n([^]*?)^\`\`\`$`, 'gm'))].map(([, code]) => code)
-/** The settings of the guide, which are wrangler's. */
-const wrangler = JSON.parse(snippets(chapter, 'jsonc')[0].replaceAll(/ \/\/.*$/gm, ''))
-
-/** Serves a Worker in workerd. */
-async function served(port, modules, bindings) {
-  const objects = wrangler.durable_objects.bindings.map(({ name, class_name: className }) => [name, { className, useSQLite: true }])
-  const server = new Miniflare({
-    host: '127.0.0.1', port, modules, bindings, compatibilityDate: wrangler.compatibility_date,
-    ...(modules[0].contents.includes('StoredRecord') && { durableObjects: Object.fromEntries(objects) }),
-  })
-  await server.ready
-  return () => server.dispose()
-}
 
 const worker = await bundled("export * from './worker.mjs'; export { default } from './worker.mjs'")
 
