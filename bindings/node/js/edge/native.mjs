@@ -19,7 +19,6 @@ const absent = (what) => new Proxy(class {}, {
 export const NativeAssertionSource = absent('an assertion function')
 export const NativeConnection = absent('a ResourceConnection')
 export const NativeDpopKey = absent('a DpopKey')
-export const NativeFixedToken = absent('a fixed token')
 export const NativeKeys = absent('a store that is sealed')
 export const NativeNetwork = absent('a Network')
 export const codeTurn = absent('a login with a browser').turn
@@ -37,6 +36,28 @@ export class NativeClient {
   }
 }
 
+/** One token, which is never renewed. There are no files here. */
+export class NativeFixedToken {
+  #tokens
+
+  constructor(tokens) {
+    this.#tokens = tokens
+  }
+
+  static text(token, end) {
+    return new NativeFixedToken(wasm.NativeTokens.bearer(token, end))
+  }
+
+  /** The token, and not the one that was refused. */
+  read(refused) {
+    const now = Date.now() / 1000
+    if (refused === undefined) this.#tokens.checkFixed(now)
+    else this.#tokens.checkFixedBeside(now, refused)
+    return this.#tokens
+  }
+}
+for (const place of ['env', 'file']) NativeFixedToken[place] = absent(`a token of ${place === 'env' ? 'the environment' : 'a file'}`).read
+
 /** A store that is written in JavaScript. */
 export class NativeStore {
   #handler
@@ -47,6 +68,10 @@ export class NativeStore {
 
   static foreign(handler) {
     return new NativeStore(handler)
+  }
+
+  dpopKey() {
+    throw elsewhere('a DpopKey')
   }
 
   /** What it answers, or `{ why }` or `{ failure }`. */
