@@ -76,6 +76,44 @@ pub(crate) fn rust(file: Option<&Path>) -> Outcome {
     finish(measured, &figures, file)
 }
 
+/// A page for whoever is signed in, in three languages, beside peers that do the same. The Rust side is a workspace of its
+/// own.
+pub(crate) fn web(file: Option<&Path>) -> Outcome {
+    let scripts = place().join("web");
+    let venv = target().join("bench/web-venv");
+    let built = setup::npm_ci(&scripts)
+        .and(python::installed())
+        .and(node::built())
+        .and(python::environment(
+            &venv,
+            &scripts.join("requirements.txt"),
+        ))
+        .and(python::install(&venv));
+    if built.failed > 0 {
+        return built;
+    }
+    let mut rust = cargo();
+    rust.current_dir(scripts.join("rust"));
+    rust.args(["run", "--quiet", "--release", "--locked", "--target-dir"]);
+    rust.arg(target().join("bench/web-rust"));
+    let mut python = Command::new(venv.join("bin/python"));
+    python.arg("-B").arg(scripts.join("pass.py"));
+    let mut node = Command::new("node");
+    node.arg(scripts.join("pass.mjs"));
+    let package = root().join("bindings/node/npm/oauth-core/package.json");
+    node.env("OAUTH_PACKAGE", package);
+    let mut figures = Vec::new();
+    let mut measured = built;
+    for (script, command) in [
+        ("rust", &mut rust),
+        ("pass.py", &mut python),
+        ("pass.mjs", &mut node),
+    ] {
+        measured = measured.and(measure(script, command, &mut figures));
+    }
+    finish(measured, &figures, file)
+}
+
 /// Shows the figures, and writes them into the file, if there is one.
 fn finish(measured: Outcome, figures: &[Figure], file: Option<&Path>) -> Outcome {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);

@@ -66,7 +66,7 @@ enum Command {
         check: bool,
     },
     /// Measure what users pay: `cargo xtask bench bindings` and `cargo xtask bench rust` beside peers,
-    /// `cargo xtask bench grants` for many grants in one process.
+    /// `cargo xtask bench web` for sign-in, `cargo xtask bench grants` for many grants in one process.
     Bench {
         #[command(subcommand)]
         what: Bench,
@@ -172,6 +172,13 @@ enum Bench {
     /// The Rust crates, beside a floor and peers in one process. A missed budget is no failure, sides
     /// that do not send the same are one.
     Rust {
+        /// Also write the figures there, as JSON.
+        #[arg(long)]
+        json: Option<PathBuf>,
+    },
+    /// A page for whoever is signed in: axum, Starlette and Express, beside axum-login, Authlib, Auth.js and
+    /// express-openid-connect. A missed budget is no failure, a side that lets in the wrong people is one.
+    Web {
         /// Also write the figures there, as JSON.
         #[arg(long)]
         json: Option<PathBuf>,
@@ -294,6 +301,9 @@ fn main() -> ExitCode {
         Command::Bench {
             what: Bench::Rust { json },
         } => bench::rust(json.as_deref()),
+        Command::Bench {
+            what: Bench::Web { json },
+        } => bench::web(json.as_deref()),
         Command::Bench {
             what: Bench::Grants { known, active },
         } => setup::run().and(bench::grants(known, active)),

@@ -112,7 +112,7 @@ fn pack(project: &Path) -> io::Result<Outcome> {
 }
 
 /// What is tested in other runtimes than Node.js, where applications are modules.
-const EDGE: &str = "web-edge.test.";
+const EDGE: &str = "web-edge";
 
 /// All other tests, with the package loaded by `import` or by `require`.
 fn tests(project: &Path, modules: &str) -> Outcome {

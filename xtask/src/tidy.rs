@@ -1,6 +1,7 @@
 //! The rules a reader relies on, proved on every run: who imports whom, where time and chance come
 //! from, how long a file is.
 
+mod adapters;
 mod circles;
 mod published;
 mod unused;
@@ -149,7 +150,7 @@ const NOT_IN_BROWSERS: &[&str] = &[
 
 /// Checks every rule and prints what breaks it.
 pub(crate) fn check() -> Outcome {
-    let rules: [Rule; 9] = [
+    let rules: [Rule; 10] = [
         ("modules of oauth-core import upward only", modules),
         (
             "no modules of the libraries, and no files of JavaScript or Python, import one another in a circle",
@@ -166,6 +167,10 @@ pub(crate) fn check() -> Outcome {
             sources,
         ),
         ("no file passes 500 lines, no stub 2400", lengths),
+        (
+            "no adapter of sign-in passes 150 lines, or decides by the protocol",
+            adapters::adapters,
+        ),
         ("oauth-core stands on at most 35 crates", weight),
         (
             "the browser package holds no transport, and no cryptography but a hash",

@@ -1,79 +1,19 @@
 //! Sign-in for web applications: the settings of a site.
 
-use std::time::Duration;
-
 use http::Method;
-use oauth_core::scope::Scope;
-use oauth_core::url::Url;
+use oauth_core::Client;
+use oauth_facade::camel;
 use oauth_seal::Keys;
 use oauth_web::{
-    CallbackMode, Config, IdentityEndpoint, Keep, Lookup, MAX_FORM, Provider, SameSite, Site,
-    Upstream, testing_key,
+    Config, Keep, MAX_FORM, Provider, ProviderSettings, SettingError, Site, Storage, testing_key,
 };
-use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
 use crate::client::NativeClient;
 use crate::error::{fail, invalid};
 use crate::keys::NativeKey;
-use crate::plain::{member, millis, read};
-use crate::server::transport;
+use crate::plain::member;
 use crate::visit::{NativeVisit, need, request};
-
-/// Who people sign in with.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct GivenProvider {
-    id: String,
-    title: Option<String>,
-    scope: String,
-    identity: Option<GivenIdentity>,
-    parameters: Vec<(String, String)>,
-    callback: Option<String>,
-    callback_mode: Option<String>,
-    tenant: Option<String>,
-    registered: Option<(String, String)>,
-}
-
-/// Where a provider without OpenID Connect says who a person is.
-#[derive(Deserialize)]
-struct GivenIdentity {
-    url: String,
-    subject: String,
-    claims: Vec<(String, String)>,
-}
-
-/// An API that pages may call.
-#[derive(Deserialize)]
-struct GivenUpstream {
-    name: String,
-    url: String,
-    methods: Option<Vec<String>>,
-}
-
-/// The settings of a site; what is absent is as the site has it by default.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Options {
-    base_urls: Vec<String>,
-    loopback: bool,
-    name: Option<String>,
-    prefix: Option<String>,
-    lifetime_ms: Option<f64>,
-    idle_ms: Option<f64>,
-    flow_lifetime_ms: Option<f64>,
-    flows: Option<u32>,
-    same_site: Option<String>,
-    home: Option<String>,
-    return_origins: Option<Vec<String>>,
-    claims: Option<Vec<String>>,
-    #[serde(default)]
-    api: Vec<GivenUpstream>,
-    keep: Option<String>,
-    #[serde(default)]
-    looks_up: bool,
-    client_metadata: Option<String>,
-}
 
 /// A site in the making.
 #[wasm_bindgen]
@@ -106,28 +46,25 @@ impl NativeSiteSetup {
         self.keys = self.keys.clone().also(key.0.clone());
     }
 
-    /// People may sign in with this one.
-    pub fn provider(&mut self, client: &NativeClient, given: &JsValue) -> Result<(), JsValue> {
-        let given: GivenProvider = read(given, "the settings of a provider are texts")?;
-        let client = client.facade().core().clone();
-        let known = Provider::new(given.id.clone(), client).map_err(fail)?;
-        self.providers.push(provider(known, given)?);
-        Ok(())
+    /// People may sign in with this one; its settings are JSON.
+    pub fn provider(&mut self, client: &NativeClient, given: &str) -> Result<(), JsValue> {
+        self.take(Some(client.facade().core().clone()), given)
     }
 
     /// With this one as well, whose client is asked for when it is first needed.
-    pub fn later(&mut self, given: &JsValue) -> Result<(), JsValue> {
-        let given: GivenProvider = read(given, "the settings of a provider are texts")?;
-        let later = Provider::later(given.id.clone()).map_err(fail)?;
-        self.providers.push(provider(later, given)?);
-        Ok(())
+    pub fn later(&mut self, given: &str) -> Result<(), JsValue> {
+        self.take(None, given)
     }
 
-    /// The site, whose sessions live in a store or not.
-    pub fn site(&self, given: &JsValue, in_store: bool) -> Result<NativeSite, JsValue> {
-        let options = read(given, "a setting of the site is of another type")?;
-        let config = self.config(options, in_store)?;
-        Site::new(config).map(NativeSite).map_err(fail)
+    /// The site, whose settings are JSON, and whose sessions live in a store or not.
+    pub fn site(&self, settings: &str, in_store: bool) -> Result<NativeSite, JsValue> {
+        let storage = match in_store {
+            true => Storage::Store,
+            false => Storage::Cookie,
+        };
+        let config = Config::read(settings, self.keys.clone(), self.providers.clone(), storage);
+        let site = Site::new(config.map_err(refused)?);
+        site.map(NativeSite).map_err(fail)
     }
 }
 
@@ -137,101 +74,24 @@ impl NativeSiteSetup {
         self.providers.last().cloned()
     }
 
-    fn config(&self, given: Options, in_store: bool) -> Result<Config, JsValue> {
-        let mut urls = urls(&given.base_urls)?.into_iter();
-        let Some(url) = urls.next() else {
-            return Err(invalid("a site has a baseUrl"));
-        };
-        let mut config = Config::without_providers(url, self.keys.clone());
-        match (given.keep.as_deref(), in_store) {
-            (None | Some("store"), true) => config = config.in_store(),
-            (None | Some("identity"), false) => {}
-            (Some("access_token"), false) => config.keep = Keep::AccessToken,
-            _ => {
-                let what = "keep is store with a store, and identity or access_token without";
-                return Err(invalid(what));
-            }
-        }
-        if given.looks_up {
-            config.lookup = Lookup::Asked;
-        }
-        config.base_urls.extend(urls);
-        config.providers.clone_from(&self.providers);
-        config.transport = transport(given.loopback);
-        if let Some(document) = given.client_metadata {
-            config.set_client_metadata(&document).map_err(fail)?;
-        }
-        set(&mut config.name, given.name);
-        set(&mut config.prefix, given.prefix);
-        set(&mut config.home, given.home);
-        set(&mut config.claims, given.claims);
-        set(&mut config.lifetime, given.lifetime_ms.map(millis));
-        let flow_lifetime = given.flow_lifetime_ms.map(millis);
-        set(&mut config.flow_lifetime, flow_lifetime);
-        let flows = given.flows;
-        let flows = flows.map(|flows| usize::try_from(flows).unwrap_or(usize::MAX));
-        set(&mut config.flows, flows);
-        if let Some(idle) = given.idle_ms {
-            config.idle = Some(millis(idle)).filter(|idle| *idle != Duration::MAX);
-        }
-        if let Some(origins) = given.return_origins {
-            config.return_origins = self::urls(&origins)?;
-        }
-        config.api = given
-            .api
-            .into_iter()
-            .map(upstream)
-            .collect::<Result<_, _>>()?;
-        config.same_site = match given.same_site.as_deref() {
-            None | Some("lax") => SameSite::Lax,
-            Some("strict") => SameSite::Strict,
-            Some(_) => return Err(invalid("sameSite is lax or strict")),
-        };
-        Ok(config)
+    fn take(&mut self, client: Option<Client>, given: &str) -> Result<(), JsValue> {
+        // An error of serde quotes what was given.
+        let given: ProviderSettings = serde_json::from_str(given)
+            .map_err(|_| invalid("a setting of a provider is of another type"))?;
+        self.providers
+            .push(given.provider(client).map_err(refused)?);
+        Ok(())
     }
 }
 
-fn set<T>(setting: &mut T, given: Option<T>) {
-    if let Some(given) = given {
-        *setting = given;
+/// Why there is no site, with settings named as in JavaScript.
+fn refused(error: SettingError) -> JsValue {
+    match error {
+        SettingError::Type { name, wanted } => {
+            invalid(&SettingError::type_text(&camel(&name), &wanted))
+        }
+        SettingError::Value(_, error) | SettingError::Refused(error) => fail(error),
     }
-}
-
-fn provider(mut provider: Provider, given: GivenProvider) -> Result<Provider, JsValue> {
-    provider.scope = Scope::parse(&given.scope).map_err(fail)?;
-    set(&mut provider.title, given.title);
-    if let Some(endpoint) = given.identity {
-        let url = Url::parse(&endpoint.url).map_err(fail)?;
-        let mut identity = IdentityEndpoint::new(url, endpoint.subject);
-        identity.claims = endpoint.claims;
-        provider.identity = Some(identity);
-    }
-    provider.parameters = given.parameters;
-    provider.callback = given.callback;
-    provider.tenant = given.tenant;
-    provider.registered = given.registered;
-    provider.callback_mode = match given.callback_mode.as_deref() {
-        None | Some("query") => CallbackMode::Query,
-        Some("form_post") => CallbackMode::FormPost,
-        Some(_) => return Err(invalid("callbackMode is query or form_post")),
-    };
-    Ok(provider)
-}
-
-fn upstream(given: GivenUpstream) -> Result<Upstream, JsValue> {
-    let upstream = Upstream::new(given.name, Url::parse(&given.url).map_err(fail)?);
-    let Some(methods) = given.methods else {
-        return Ok(upstream);
-    };
-    let methods = methods.iter().map(|name| {
-        Method::from_bytes(name.as_bytes()).map_err(|_| invalid("a method is none of HTTP"))
-    });
-    Ok(upstream.methods(methods.collect::<Result<Vec<_>, _>>()?))
-}
-
-fn urls(texts: &[String]) -> Result<Vec<Url>, JsValue> {
-    let urls = texts.iter().map(|text| Url::parse(text));
-    urls.collect::<Result<_, _>>().map_err(fail)
 }
 
 /// A site whose people sign in.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use js_sys::{Function, Reflect};
+use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::moment::UnixTime;
 use oauth_facade::for_doubles;
 use serde_json::json;
@@ -61,6 +62,18 @@ impl NativeTokens {
         }))
     }
 
+    /// Refuses a token that no grant brought once it has ended: `now` is in Unix seconds.
+    #[wasm_bindgen(js_name = checkFixed)]
+    pub fn check_fixed(&self, now: f64) -> Result<(), JsValue> {
+        self.fixed(now, None)
+    }
+
+    /// The same, where an API has refused these.
+    #[wasm_bindgen(js_name = checkFixedBeside)]
+    pub fn check_fixed_beside(&self, now: f64, refused: &NativeTokens) -> Result<(), JsValue> {
+        self.fixed(now, Some(&refused.0))
+    }
+
     /// Reads what `serialize` wrote.
     pub fn deserialize(text: &str) -> Result<Self, JsValue> {
         let tokens = oauth_core::Tokens::from_json(text).map_err(fail)?;
@@ -108,5 +121,16 @@ impl NativeTokens {
             "clientId": tokens.client_id(),
         });
         members.to_string()
+    }
+}
+
+impl NativeTokens {
+    fn fixed(&self, now: f64, refused: Option<&oauth_core::Tokens>) -> Result<(), JsValue> {
+        if self.0.access_token.expose().is_empty() {
+            let empty = Error::from(Misuse::TokenUnreadable).about("a text");
+            return Err(fail(empty.caused_by(Cause::unsent("it is empty"))));
+        }
+        let now = UnixTime::from_secs(whole(now));
+        self.0.check_fixed(now, refused).map_err(fail)
     }
 }

@@ -22,7 +22,7 @@ class AssertionFunction {
 
   constructor(read) {
     this.#read = read
-    this.native = native.NativeAssertionSource.of(answersOfAssertion(() => this.#token()))
+    this.native = lifted(() => native.NativeAssertionSource.of(answersOfAssertion(() => this.#token())))
   }
 
   /** Reads it for the next step: what leaves it with the addon. */

@@ -3,6 +3,7 @@
 // The named options of each call. An unknown option is refused, since it may be a misspelt one that protects the caller.
 
 const { checkUnicode } = require('./unicode.cjs')
+const { SITE_SETTINGS } = require('./web/site-settings.cjs')
 
 const REQUEST = ['scope', 'resource', 'audience', 'extra']
 const CALL = ['signal', 'timeoutMs']
@@ -24,10 +25,8 @@ const CLIENT = [
 const CONFIGURED = [...CLIENT, 'env', 'transport', 'signal']
 
 const PROVIDER = ['title', 'scope', 'identity', 'parameters', 'callback', 'callbackMode', 'apiOrigins', 'tenant', 'registered']
-const SETTINGS = [
-  'store', 'access', 'admit', 'errorPage', 'log', 'name', 'prefix', 'rootPath', 'lifetimeMs', 'idleMs', 'flowLifetimeMs', 'flows',
-  'sameSite', 'home', 'returnOrigins', 'claims', 'api', 'keep', 'provider', 'clientMetadata', 'transport', 'network',
-]
+const PLAIN = SITE_SETTINGS.map(({ name }) => name).filter((name) => name !== 'baseUrl')
+const SETTINGS = ['store', 'access', 'admit', 'errorPage', 'log', 'rootPath', 'provider', 'network', ...PLAIN]
 
 const OPTIONS = {
   Client: ['clientId', 'registered', 'clientSecret', 'clientAuth', ...CLIENT],

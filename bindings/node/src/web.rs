@@ -1,21 +1,15 @@
 //! Sign-in for web applications: the settings of a site.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::Method;
 use napi::Result;
 use napi_derive::napi;
-use oauth_core::Error;
-use oauth_core::scope::Scope;
-use oauth_core::url::Url;
+use oauth_core::{Client, Error};
+use oauth_facade::camel;
 use oauth_reqwest::Driver;
 use oauth_seal::{Key, Keys};
 use oauth_session::Store;
-use oauth_web::{
-    CallbackMode, Config, IdentityEndpoint, Keep, Lookup, Provider, SameSite, Site, Upstream,
-    testing_key,
-};
+use oauth_web::{Config, Provider, ProviderSettings, SettingError, Site, Storage, testing_key};
 use oauth_web_tower::Host;
 
 use crate::client::NativeClient;
@@ -23,92 +17,8 @@ use crate::error::{fail, invalid};
 use crate::js_callbacks::{Foreign, Handler};
 use crate::keys::NativeKey;
 use crate::network::{NativeNetwork, over};
-use crate::runtime::millis;
-use crate::server::transport;
 use crate::store::NativeStore;
 use crate::web_visit::NativeSite;
-
-/// Who people sign in with.
-#[napi(object, object_to_js = false)]
-pub struct NativeSiteProvider {
-    /// Its name in URLs and sessions.
-    pub id: String,
-    /// What people call it.
-    pub title: Option<String>,
-    /// Names with spaces between.
-    pub scope: String,
-    /// Where it says who a person is, if it does not speak OpenID Connect.
-    pub identity: Option<NativeIdentityEndpoint>,
-    /// More parameters of the authorization request.
-    pub parameters: Vec<(String, String)>,
-    /// The path of its callback.
-    pub callback: Option<String>,
-    /// `query` or `form_post`.
-    pub callback_mode: Option<String>,
-    /// Whose people sign in there.
-    pub tenant: Option<String>,
-    /// The issuer and the client id, of one whose client is asked for later.
-    pub registered: Option<(String, String)>,
-}
-
-/// Where a provider without OpenID Connect says who a person is.
-#[napi(object, object_to_js = false)]
-pub struct NativeIdentityEndpoint {
-    /// Asked with the access token.
-    pub url: String,
-    /// The member that is the person's subject.
-    pub subject: String,
-    /// Claims, and the members that are they.
-    pub claims: Vec<(String, String)>,
-}
-
-/// An API that pages may call.
-#[napi(object, object_to_js = false)]
-pub struct NativeUpstream {
-    /// Its name in the site's URLs.
-    pub name: String,
-    /// Where it is.
-    pub url: String,
-    /// What may be asked of it.
-    pub methods: Option<Vec<String>>,
-}
-
-/// The settings of a site; what is absent is as the site has it by default.
-#[napi(object, object_to_js = false)]
-pub struct NativeSiteOptions {
-    /// Where people reach it.
-    pub base_urls: Vec<String>,
-    /// Whether plain http is allowed on loopback addresses.
-    pub loopback: bool,
-    /// Names the cookies.
-    pub name: Option<String>,
-    /// Where its own pages are.
-    pub prefix: Option<String>,
-    /// Milliseconds.
-    pub lifetime_ms: Option<f64>,
-    /// Milliseconds.
-    pub idle_ms: Option<f64>,
-    /// Milliseconds.
-    pub flow_lifetime_ms: Option<f64>,
-    /// How many sign-ins may be under way.
-    pub flows: Option<u32>,
-    /// `lax` or `strict`.
-    pub same_site: Option<String>,
-    /// Where people go who asked for no page.
-    pub home: Option<String>,
-    /// Other origins that people may return to.
-    pub return_origins: Option<Vec<String>>,
-    /// The claims that a session keeps.
-    pub claims: Option<Vec<String>>,
-    /// The APIs that pages may call.
-    pub api: Vec<NativeUpstream>,
-    /// `identity`, `access_token` or `store`.
-    pub keep: Option<String>,
-    /// Whether providers are looked up.
-    pub looks_up: bool,
-    /// The document at the URL that is the client's id, in JSON.
-    pub client_metadata: Option<String>,
-}
 
 /// A site in the making.
 #[napi]
@@ -144,34 +54,38 @@ impl NativeSiteSetup {
         self.keys = self.keys.clone().also(key.0.clone());
     }
 
-    /// People may sign in with this one.
+    /// People may sign in with this one; its settings are JSON.
     #[napi]
-    pub fn provider(&mut self, client: &NativeClient, given: NativeSiteProvider) -> Result<()> {
-        let client = client.facade().core().clone();
-        let known = Provider::new(given.id.clone(), client).map_err(fail)?;
-        self.providers.push(provider(known, given)?);
-        Ok(())
+    pub fn provider(&mut self, client: &NativeClient, given: String) -> Result<()> {
+        self.take(Some(client.facade().core().clone()), &given)
     }
 
     /// With this one as well, whose client is asked for when it is first needed.
     #[napi]
-    pub fn later(&mut self, given: NativeSiteProvider) -> Result<()> {
-        let later = Provider::later(given.id.clone()).map_err(fail)?;
-        self.providers.push(provider(later, given)?);
-        Ok(())
+    pub fn later(&mut self, given: String) -> Result<()> {
+        self.take(None, &given)
     }
 
-    /// The site. With a store its sessions live there.
+    /// The site, whose settings are JSON. With a store its sessions live there.
     #[napi]
     pub fn site(
         &self,
-        options: NativeSiteOptions,
+        settings: String,
         admit: Option<Handler<'_>>,
         store: Option<&NativeStore>,
         network: Option<&NativeNetwork>,
     ) -> Result<NativeSite> {
-        let config = self.config(options, store.is_some())?;
-        let site = Site::new(config).map_err(fail)?;
+        let storage = match store {
+            Some(_) => Storage::Store,
+            None => Storage::Cookie,
+        };
+        let config = Config::read(
+            &settings,
+            self.keys.clone(),
+            self.providers.clone(),
+            storage,
+        );
+        let site = Site::new(config.map_err(refused)?).map_err(fail)?;
         let host = host(site, over(network)?, store.map(NativeStore::shared)).map_err(fail)?;
         let admit = admit.map(|admit| Foreign::new("admit function", &admit));
         Ok(NativeSite::new(host, admit.transpose()?.map(Arc::new)))
@@ -184,102 +98,24 @@ impl NativeSiteSetup {
         self.providers.last().cloned()
     }
 
-    fn config(&self, given: NativeSiteOptions, in_store: bool) -> Result<Config> {
-        let mut urls = urls(given.base_urls)?.into_iter();
-        let Some(url) = urls.next() else {
-            return Err(invalid("a site has a baseUrl"));
-        };
-        let mut config = Config::without_providers(url, self.keys.clone());
-        match (given.keep.as_deref(), in_store) {
-            (None | Some("store"), true) => config = config.in_store(),
-            (None | Some("identity"), false) => {}
-            (Some("access_token"), false) => config.keep = Keep::AccessToken,
-            _ => {
-                let what = "keep is store with a store, and identity or access_token without";
-                return Err(invalid(what));
-            }
-        }
-        if given.looks_up {
-            config.lookup = Lookup::Asked;
-        }
-        config.base_urls.extend(urls);
-        config.providers.clone_from(&self.providers);
-        config.transport = transport(given.loopback);
-        if let Some(document) = given.client_metadata {
-            config.set_client_metadata(&document).map_err(fail)?;
-        }
-        set(&mut config.name, given.name);
-        set(&mut config.prefix, given.prefix);
-        set(&mut config.home, given.home);
-        set(&mut config.claims, given.claims);
-        set(&mut config.lifetime, given.lifetime_ms.map(millis));
-        set(
-            &mut config.flow_lifetime,
-            given.flow_lifetime_ms.map(millis),
-        );
-        set(
-            &mut config.flows,
-            given
-                .flows
-                .map(|flows| usize::try_from(flows).unwrap_or(usize::MAX)),
-        );
-        if let Some(idle) = given.idle_ms {
-            config.idle = Some(millis(idle)).filter(|idle| *idle != Duration::MAX);
-        }
-        if let Some(origins) = given.return_origins {
-            config.return_origins = self::urls(origins)?;
-        }
-        config.api = given.api.into_iter().map(upstream).collect::<Result<_>>()?;
-        config.same_site = match given.same_site.as_deref() {
-            None | Some("lax") => SameSite::Lax,
-            Some("strict") => SameSite::Strict,
-            Some(_) => return Err(invalid("sameSite is lax or strict")),
-        };
-        Ok(config)
+    fn take(&mut self, client: Option<Client>, given: &str) -> Result<()> {
+        // An error of serde quotes what was given.
+        let given: ProviderSettings = serde_json::from_str(given)
+            .map_err(|_| invalid("a setting of a provider is of another type"))?;
+        self.providers
+            .push(given.provider(client).map_err(refused)?);
+        Ok(())
     }
 }
 
-fn set<T>(setting: &mut T, given: Option<T>) {
-    if let Some(given) = given {
-        *setting = given;
+/// Why there is no site, with settings named as in JavaScript.
+fn refused(error: SettingError) -> napi::Error {
+    match error {
+        SettingError::Type { name, wanted } => {
+            invalid(&SettingError::type_text(&camel(&name), &wanted))
+        }
+        SettingError::Value(_, error) | SettingError::Refused(error) => fail(error),
     }
-}
-
-fn provider(mut provider: Provider, given: NativeSiteProvider) -> Result<Provider> {
-    provider.scope = Scope::parse(&given.scope).map_err(fail)?;
-    set(&mut provider.title, given.title);
-    if let Some(endpoint) = given.identity {
-        let url = Url::parse(&endpoint.url).map_err(fail)?;
-        let mut identity = IdentityEndpoint::new(url, endpoint.subject);
-        identity.claims = endpoint.claims;
-        provider.identity = Some(identity);
-    }
-    provider.parameters = given.parameters;
-    provider.callback = given.callback;
-    provider.tenant = given.tenant;
-    provider.registered = given.registered;
-    provider.callback_mode = match given.callback_mode.as_deref() {
-        None | Some("query") => CallbackMode::Query,
-        Some("form_post") => CallbackMode::FormPost,
-        Some(_) => return Err(invalid("callbackMode is query or form_post")),
-    };
-    Ok(provider)
-}
-
-fn upstream(given: NativeUpstream) -> Result<Upstream> {
-    let upstream = Upstream::new(given.name, Url::parse(&given.url).map_err(fail)?);
-    let Some(methods) = given.methods else {
-        return Ok(upstream);
-    };
-    let methods = methods.iter().map(|name| {
-        Method::from_bytes(name.as_bytes()).map_err(|_| invalid("a method is none of HTTP"))
-    });
-    Ok(upstream.methods(methods.collect::<Result<Vec<_>>>()?))
-}
-
-fn urls(texts: Vec<String>) -> Result<Vec<Url>> {
-    let urls = texts.iter().map(|text| Url::parse(text));
-    urls.collect::<std::result::Result<_, _>>().map_err(fail)
 }
 
 fn host(

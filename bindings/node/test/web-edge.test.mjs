@@ -2,67 +2,15 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
-import { createRequire } from 'node:module'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, test } from 'node:test'
 import { root, twins } from './helper.mjs'
 import { install } from './web-apps.mjs'
 import { Browser, checks } from './web-checks.mjs'
-
-const place = path.join(root, 'tests/web/edge')
-const tools = createRequire(path.join(place, 'package.json'))
-const { build } = tools('esbuild')
-const { Miniflare } = tools('miniflare')
+import { bundled, chapter, freePort, place, served, snippets, wrangler } from './web-worker.mjs'
 
 install(place)
-
-async function freePort() {
-  const server = createServer()
-  await new Promise((done) => server.listen(0, '127.0.0.1', done))
-  const { port } = server.address()
-  await new Promise((done) => server.close(done))
-  return port
-}
-
-/** A Worker, bundled as wrangler does it: its modules in one file, and those of WebAssembly beside it. */
-async function bundled(contents) {
-  const beside = new Map()
-  const wasm = {
-    name: 'wasm',
-    setup(bundler) {
-      bundler.onResolve({ filter: /\.wasm$/ }, ({ path: name, resolveDir }) => {
-        const file = path.basename(name)
-        beside.set(file, readFileSync(path.join(resolveDir, name)))
-        return { path: `./${file}`, external: true }
-      })
-    },
-  }
-  const { outputFiles: [script] } = await build({
-    stdin: { contents, resolveDir: place }, bundle: true, write: false, format: 'esm', target: 'es2024', platform: 'browser',
-    conditions: ['workerd', 'worker', 'browser'], external: ['cloudflare:*'], plugins: [wasm], nodePaths: [path.join(place, 'node_modules')],
-  })
-  const modules = [...beside].map(([file, contents]) => ({ type: 'CompiledWasm', path: file, contents }))
-  return [{ type: 'ESModule', path: 'worker.mjs', contents: script.text }, ...modules]
-}
-
-const chapter = path.join(root, 'crates/oauth-guide/chapters/web_node.md')
-/** Code of a page, for one runtime. */
-const snippets = (file, kind) => [...readFileSync(file, 'utf8').matchAll(new RegExp(`^\`\`\`${kind}\\n([^]*?)^\`\`\`$`, 'gm'))].map(([, code]) => code)
-/** The settings of the guide, which are wrangler's. */
-const wrangler = JSON.parse(snippets(chapter, 'jsonc')[0].replaceAll(/ \/\/.*$/gm, ''))
-
-/** Serves a Worker in workerd. */
-async function served(port, modules, bindings) {
-  const objects = wrangler.durable_objects.bindings.map(({ name, class_name: className }) => [name, { className, useSQLite: true }])
-  const server = new Miniflare({
-    host: '127.0.0.1', port, modules, bindings, compatibilityDate: wrangler.compatibility_date,
-    ...(modules[0].contents.includes('StoredRecord') && { durableObjects: Object.fromEntries(objects) }),
-  })
-  await server.ready
-  return () => server.dispose()
-}
 
 const worker = await bundled("export * from './worker.mjs'; export { default } from './worker.mjs'")
 
@@ -167,15 +115,30 @@ test('what is not there in a Worker says so', async (context) => {
   const code = `
     import * as core from 'oauth-core'
     const server = core.Server.fromMetadata('https://login.example', { issuer: 'https://login.example', token_endpoint: 'https://login.example/token' })
+    const client = (options) => new core.Client(server, { clientId: 'id', ...options })
+    const store = { load() {}, save() {}, lease() {} }
     const uses = {
-      memory: () => new core.Memory(),
-      redis: () => new core.RedisStore('redis://localhost'),
-      sealed: () => new core.Sealed({ load() {}, save() {}, lease() {} }, new Uint8Array(32)),
-      network: () => new core.Network(),
-      key: () => new core.Client(server, { clientId: 'id', clientAuth: core.privateKeyJwt('a key') }),
-      certificate: () => new core.Client(server, { clientId: 'id', clientAuth: 'tls_client_auth' }),
-      file: () => core.Client.fromFile('client.json'),
-      login: () => core.login(new core.Client(server, { clientId: 'id', clientAuth: 'none' })),
+      Memory: () => new core.Memory(),
+      FileStore: () => new core.FileStore('/records'),
+      SqliteStore: () => new core.SqliteStore('/records.db'),
+      RedisStore: () => new core.RedisStore('redis://localhost'),
+      PostgresStore: () => new core.PostgresStore('postgresql://localhost/db'),
+      Sealed: () => new core.Sealed(store, new Uint8Array(32)),
+      'Key.fromKeyring': () => core.Key.fromKeyring('/records'),
+      Network: () => new core.Network(),
+      privateKeyJwt: () => client({ clientAuth: core.privateKeyJwt('a key') }),
+      clientSecretJwt: () => client({ clientAuth: core.clientSecretJwt('s'.repeat(32), { alg: 'HS256' }) }),
+      'mutual TLS': () => client({ clientAuth: 'tls_client_auth' }),
+      assertionFunction: () => client({ clientAuth: core.assertionFunction(() => 'a.b.c') }),
+      workloadIdentity: () => client({ clientAuth: core.workloadIdentity('github') }),
+      'DpopKey.generate': () => core.DpopKey.generate(),
+      'DpopKey.held': () => core.DpopKey.held({ kty: 'EC' }, () => new Uint8Array(64)),
+      'DpopKey.open': () => core.DpopKey.open(store, 'api'),
+      ResourceConnection: () => new core.ResourceConnection('https://api.example'),
+      'Client.fromFile': () => core.Client.fromFile('client.json'),
+      'fixedToken({ env })': () => core.fixedToken({ env: 'TOKEN' }),
+      'fixedToken({ file })': () => core.fixedToken({ file: '/token' }),
+      login: () => core.login(client({ clientAuth: 'none' })),
     }
     const code = async (use) => { try { await use(); return 'nothing' } catch (error) { return error.code ?? String(error) } }
     export default { async fetch() {
@@ -187,8 +150,48 @@ test('what is not there in a Worker says so', async (context) => {
   const port = await freePort()
   context.after(await served(port, await bundled(code), {}))
   const said = await (await fetch(`http://127.0.0.1:${port}/`)).json()
-  assert.equal(Object.keys(said).length, 8)
-  assert.deepEqual([...new Set(Object.values(said))], ['misuse.not_supported'], JSON.stringify(said))
+  const wanted = Object.fromEntries(Object.keys(said).map((name) => [name, 'misuse.not_supported']))
+  assert.deepEqual(said, wanted)
+  // The guide's table has them all, and nothing beside.
+  const rows = readFileSync(chapter, 'utf8').split('\n').filter((line) => line.endsWith('| `misuse.not_supported` |'))
+  const named = rows.flatMap((row) => row.split('|')[1].split(',').map((name) => name.trim().replaceAll('`', '')))
+  assert.deepEqual(named.sort(), Object.keys(said).sort())
+})
+
+test('an access token in the cookie of a session is sent by a Worker', async (context) => {
+  const code = `
+    import { env } from 'cloudflare:workers'
+    import { Site } from 'oauth-core/web'
+    const site = Site.fromEnv({
+      env, transport: 'loopback_http', access: 'signed_in', keep: 'access_token', scope: 'openid read', apiOrigins: [env.API],
+    })
+    export default { fetch: site.wrap(async (request, user) => {
+      const { status } = await user.fetch(env.API + '/api/echo')
+      const elsewhere = await user.fetch('https://elsewhere.example/').catch(({ code }) => code)
+      return new Response(status + ' ' + elsewhere)
+    }) }
+  `
+  const port = await freePort()
+  const base = `http://127.0.0.1:${port}`
+  context.after(await served(port, await bundled(code), { ...(await environment(base)), API: twin.base }))
+  assert.equal((await new Browser().open(base)).text, '200 resource.origin_not_allowed')
+})
+
+test('a fixed token in a Worker ends, and is not repeated', async (context) => {
+  const code = `
+    import * as core from 'oauth-core'
+    const origins = ['https://api.example']
+    const say = async (ask) => { try { await ask(); return 'taken' } catch (error) { return error.code ?? String(error) } }
+    export default { async fetch() {
+      const source = core.fixedToken('a', { origins })
+      const tokens = await source.token()
+      const over = core.fixedToken('a', { origins, expiresAt: new Date(1000) })
+      return Response.json([await say(() => source.token()), await say(() => source.renew(tokens)), await say(() => over.token())])
+    } }
+  `
+  const port = await freePort()
+  context.after(await served(port, await bundled(code), {}))
+  assert.deepEqual(await (await fetch(`http://127.0.0.1:${port}/`)).json(), ['taken', 'grant.revoked', 'grant.expired'])
 })
 
 // What the documentation says of runtimes is what this prints.

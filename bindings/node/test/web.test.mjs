@@ -61,6 +61,28 @@ test('what is missing is named at once', () => {
   for (const OAUTH_STORE of ['memory:', 'redis://localhost', 'postgresql://localhost/db']) Site.fromEnv({ env: { ...all, OAUTH_STORE } })
 })
 
+test('a setting of another type is named, and not shown', () => {
+  const wrong = [
+    [{ keep: 't0kens' }, /keep: expected one of "identity", "access_token", "store"/],
+    [{ sameSite: 'n0ne' }, /sameSite: expected one of "lax", "strict"/],
+    [{ lifetimeMs: -1 }, /lifetimeMs must be a positive number/],
+    [{ flows: 1.5 }, /flows: expected a whole number/],
+    [{ name: 5 }, /name: expected a text/],
+    [{ claims: 'name' }, /claims must be a list/],
+    [{ api: { mail: { url: 'https://mail.example', methods: ['n0 method'] } } }, /api: expected APIs by their names/],
+    [{ baseUrl: [] }, /baseUrl: expected a URL/],
+    [{ callbackMode: 'n0ne' }, /callbackMode: expected one of "query", "form_post"/],
+    [{ title: 5 }, /a setting of a provider is of another type/],
+  ]
+  for (const [settings, message] of wrong) {
+    const fails = (error) => error instanceof TypeError && message.test(error.message) && !/[nt]0/.test(error.message)
+    assert.throws(() => at(settings), fails, JSON.stringify(settings))
+  }
+  assert.throws(() => at({ keep: 'store' }), { code: 'web.setup', message: /keep/ })
+  assert.throws(() => at({ keep: 'access_token', store: new core.Memory() }), { code: 'web.setup', message: /keep/ })
+  at({ lifetimeMs: Infinity, flowLifetimeMs: 1500, claims: new Set(['name']), returnOrigins: [new URL('https://app.example')] })
+})
+
 test('settings that are not safe are refused at the start, and a provider is asked when somebody comes', async () => {
   assert.throws(() => at({ baseUrl: 'http://shop.example' }), { code: 'url.insecure' })
   assert.throws(() => at({ prefix: '/' }), { code: 'web.setup' })

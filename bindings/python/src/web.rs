@@ -7,21 +7,19 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use oauth_core::Moment;
 use oauth_core::error::{Error, Kind, Misuse};
-use oauth_core::url::Url;
 use oauth_seal::Keys;
-use oauth_web::{Access, Config, Keep, Lookup, Need, Request, SameSite, Upstream};
+use oauth_web::{Access, Config, Need, Request, SettingError, Storage};
 use oauth_web_tower::Host;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::fork_safety::PerProcess;
 use crate::keys::{GivenKey, Key};
-use crate::network::{Network, RequestSettings, seconds};
-use crate::server::read_transport;
+use crate::network::{Network, RequestSettings};
 use crate::store::Store;
 use crate::text::text;
 use crate::value::Fields;
-use crate::web_provider::{Provider, Several, made};
+use crate::web_provider::{Provider, made};
 use crate::web_session::Session;
 use crate::web_visit::Visit;
 use crate::{errors, runtime};
@@ -76,118 +74,29 @@ impl WebSite {
 #[pymethods]
 impl WebSite {
     #[new]
-    #[pyo3(signature = (providers, base_urls, key, *, old_keys = Vec::new(), store = None, name = None, prefix = None,
-                        lifetime = None, idle = None, flow_lifetime = None, flows = None, same_site = "lax",
-                        home = None, return_origins = Vec::new(), claims = None, transport = "https",
-                        network = None, keep = None, api = Vec::new(), lookup = "fixed",
-                        client_metadata = None))]
-    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    #[pyo3(signature = (settings, providers, key, old_keys, store, network))]
     fn new(
         py: Python<'_>,
+        settings: &str,
         providers: Vec<Py<Provider>>,
-        base_urls: Several,
         key: GivenKey,
         old_keys: Vec<GivenKey>,
         store: Option<Store>,
-        #[pyo3(from_py_with = text)] name: Option<String>,
-        #[pyo3(from_py_with = text)] prefix: Option<String>,
-        lifetime: Option<f64>,
-        idle: Option<f64>,
-        flow_lifetime: Option<f64>,
-        flows: Option<usize>,
-        same_site: &str,
-        #[pyo3(from_py_with = text)] home: Option<String>,
-        #[pyo3(from_py_with = text)] return_origins: Vec<String>,
-        #[pyo3(from_py_with = text)] claims: Option<Vec<String>>,
-        transport: &str,
         network: Option<&Bound<'_, Network>>,
-        keep: Option<&str>,
-        #[pyo3(from_py_with = text)] api: Vec<(String, String, Vec<String>)>,
-        lookup: &str,
-        #[pyo3(from_py_with = text)] client_metadata: Option<String>,
     ) -> PyResult<Self> {
         let raise = |error| errors::raise(py, &error);
-        let urls = |name: &str, texts: Vec<String>| -> PyResult<Vec<Url>> {
-            let urls = texts.iter().map(|text| Url::parse(text));
-            urls.collect::<Result<_, _>>()
-                .map_err(|error| raise(named(name, error)))
-        };
-        let transport = read_transport(transport)?;
-        let lookup = match lookup {
-            "fixed" => Lookup::Fixed,
-            "asked" => Lookup::Asked,
-            _ => return Err(PyValueError::new_err("lookup is fixed or asked")),
-        };
-        if providers.is_empty() && lookup == Lookup::Fixed {
-            return Err(PyTypeError::new_err("a site has at least one provider"));
-        }
-        let base_urls = urls(BASE_URL, base_urls.0)?;
-        for url in &base_urls {
-            let allowed = url.require(transport);
-            allowed.map_err(|error| raise(named(BASE_URL, error)))?;
-        }
-        let base_url = base_urls.first().cloned();
-        let base_url = base_url.ok_or_else(|| PyTypeError::new_err("a site has a base URL"))?;
         let mut keys = Keys::new(key.0.map_err(|error| raise(named(KEY, error)))?);
         for old in old_keys {
             keys = keys.also(old.0.map_err(|error| raise(named("old_keys", error)))?);
         }
-        let mut config = Config::without_providers(base_url, keys);
-        config.lookup = lookup;
-        match (keep, store.is_some()) {
-            (None | Some("store"), true) => config = config.in_store(),
-            (None | Some("identity"), false) => {}
-            (Some("access_token"), false) => config.keep = Keep::AccessToken,
-            _ => {
-                let what = "keep is store with a store, and identity or access_token without";
-                return Err(PyValueError::new_err(what));
-            }
-        }
-        for (name, url, methods) in api {
-            let upstream = Upstream::new(name, Url::parse(&url).map_err(raise)?);
-            let methods = methods
-                .iter()
-                .map(|name| Method::from_bytes(name.as_bytes()));
-            let methods: Result<Vec<_>, _> = methods.collect();
-            let methods = methods.map_err(|_| PyValueError::new_err("a method is a token"))?;
-            config.api.push(upstream.methods(methods));
-        }
-        config.base_urls = base_urls;
-        config.transport = transport;
-        if let Some(document) = client_metadata {
-            let set = config.set_client_metadata(&document);
-            set.map_err(|error| raise(named("client_metadata", error)))?;
-        }
-        config.providers = providers
-            .iter()
-            .map(|one| one.get().provider.clone())
-            .collect();
-        let set = |place: &mut Duration, given: Option<f64>| -> PyResult<()> {
-            if let Some(given) = given {
-                *place = seconds(given)?;
-            }
-            Ok(())
+        let given = providers.iter();
+        let given = given.map(|one| one.get().provider.clone()).collect();
+        let storage = match &store {
+            Some(_) => Storage::Store,
+            None => Storage::Cookie,
         };
-        set(&mut config.lifetime, lifetime)?;
-        set(&mut config.flow_lifetime, flow_lifetime)?;
-        if let Some(idle) = idle {
-            config.idle = Some(seconds(idle)?);
-        }
-        for (place, given) in [
-            (&mut config.name, name),
-            (&mut config.prefix, prefix),
-            (&mut config.home, home),
-        ] {
-            *place = given.unwrap_or_else(|| std::mem::take(place));
-        }
-        config.flows = flows.unwrap_or(config.flows);
-        config.claims = claims.unwrap_or_else(|| std::mem::take(&mut config.claims));
-        config.return_origins = urls("return_origins", return_origins)?;
-        config.same_site = match same_site {
-            "lax" => SameSite::Lax,
-            "strict" => SameSite::Strict,
-            _ => return Err(PyValueError::new_err("same_site is lax or strict")),
-        };
+        let config = Config::read(settings, keys, given, storage);
+        let config = config.map_err(|error| refused(py, error))?;
         let first = providers
             .first()
             .and_then(|first| first.get().client.get(py));
@@ -316,6 +225,18 @@ pub(crate) fn testing_key() -> Key {
 /// Arguments, and the variables that they may be of.
 const BASE_URL: &str = "base_url (OAUTH_BASE_URL)";
 const KEY: &str = "key (OAUTH_KEY)";
+
+/// Why there is no site, or no provider.
+pub(crate) fn refused(py: Python<'_>, error: SettingError) -> PyErr {
+    match error {
+        SettingError::Type { name, wanted } => {
+            PyTypeError::new_err(SettingError::type_text(&name, &wanted))
+        }
+        SettingError::Value("base_url", error) => errors::raise(py, &named(BASE_URL, error)),
+        SettingError::Value(name, error) => errors::raise(py, &named(name, error)),
+        SettingError::Refused(error) => errors::raise(py, &error),
+    }
+}
 
 /// The error, which says whose value it is about.
 fn named(name: &str, error: Error) -> Error {

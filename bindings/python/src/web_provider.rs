@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use oauth_core::error::{Cause, Error, Misuse};
-use oauth_core::scope::Scope;
-use oauth_web::CallbackMode;
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use oauth_web::{IdentitySettings, ProviderSettings};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyString;
+use pyo3::types::{PyMapping, PyString};
 
 use crate::client::Client;
 use crate::text::text;
 use crate::value::Pairs;
+use crate::web::refused;
 use crate::{errors, runtime};
 
 /// The provider that people sign in with: a client that is registered there, or a function that returns it.
@@ -26,7 +26,10 @@ use crate::{errors, runtime};
 /// authorization request. callback is where the provider sends people back to, a path below the
 /// site's root; unless it is given {prefix}/callback, and {prefix}/callback/{id} if there are
 /// several providers. With callback_mode "form_post" they return with a form, which browsers post
-/// only over https. tenant is the tenant whose people sign in there, if a site has tenants.
+/// only over https. identity, of a provider without OpenID Connect, is a dict: url, which says who a
+/// person is and is called with the access token; subject, the member that is never reassigned; and
+/// claims, which maps claims to members. No scope is requested then unless one is given. tenant is
+/// the tenant whose people sign in there, if a site has tenants.
 ///
 /// A session is checked against the client that began it: its issuer and its client id. registered is that pair, for a
 /// client that a function returns; without it a session under this id is accepted until the client is known.
@@ -56,11 +59,35 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Several {
     }
 }
 
+/// Where a provider without OpenID Connect says who a person is.
+struct Endpoint(IdentitySettings);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Endpoint {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        let mut settings = IdentitySettings::default();
+        for (name, value) in object
+            .cast::<PyMapping>()?
+            .items()?
+            .extract::<Vec<(String, Bound<'py, PyAny>)>>()?
+        {
+            match name.as_str() {
+                "url" => settings.url = text(&value)?,
+                "subject" => settings.subject = text(&value)?,
+                "claims" => settings.claims = value.extract::<Pairs>()?.0,
+                _ => return Err(PyTypeError::new_err("identity: url, subject and claims")),
+            }
+        }
+        Ok(Self(settings))
+    }
+}
+
 #[pymethods]
 impl Provider {
     #[new]
     #[pyo3(signature = (client, /, *, id = "login", title = None, scope = None, extra = None, callback = None,
-                        callback_mode = "query", tenant = None, registered = None))]
+                        callback_mode = None, identity = None, tenant = None, registered = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -70,37 +97,30 @@ impl Provider {
         scope: Option<Several>,
         extra: Option<Pairs>,
         #[pyo3(from_py_with = text)] callback: Option<String>,
-        callback_mode: &str,
+        #[pyo3(from_py_with = text)] callback_mode: Option<String>,
+        identity: Option<Endpoint>,
         #[pyo3(from_py_with = text)] tenant: Option<String>,
         registered: Option<(String, String)>,
     ) -> PyResult<Self> {
-        let scope = scope.map_or_else(|| "openid profile email".to_owned(), |s| s.0.join(" "));
         let known = client.cast::<Client>().ok();
         if known.is_none() && !client.is_callable() {
             return Err(PyTypeError::new_err(
                 "a provider has a Client, or a function that gives one",
             ));
         }
-        let made = || {
-            let provider = match known {
-                Some(client) => oauth_web::Provider::new(id, core(client)),
-                None => oauth_web::Provider::later(id),
-            };
-            Ok(provider?.scope(Scope::parse(&scope)?))
+        let settings = ProviderSettings {
+            id: id.to_owned(),
+            title,
+            scope: scope.map(|scope| scope.0.join(" ")),
+            identity: identity.map(|endpoint| endpoint.0),
+            parameters: extra.map(|extra| extra.0).unwrap_or_default(),
+            callback,
+            callback_mode,
+            tenant,
+            registered,
         };
-        let mut provider = made().map_err(|error| errors::raise(py, &error))?;
-        if let Some(title) = title {
-            provider.title = title;
-        }
-        provider.parameters = extra.map(|extra| extra.0).unwrap_or_default();
-        provider.callback = callback;
-        provider.tenant = tenant;
-        provider.registered = registered;
-        provider.callback_mode = match callback_mode {
-            "query" => CallbackMode::Query,
-            "form_post" => CallbackMode::FormPost,
-            _ => return Err(PyValueError::new_err("callback_mode is query or form_post")),
-        };
+        let provider = settings.provider(known.map(core));
+        let provider = provider.map_err(|error| refused(py, error))?;
         let make = known.is_none().then(|| client.clone().unbind());
         let client = PyOnceLock::new();
         if let Some(known) = known {

@@ -8,7 +8,7 @@ import logging
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from conftest import Twin, approve, generic_client
@@ -78,11 +78,47 @@ def test_settings_that_are_not_safe_are_refused(client: oauth_core.Client) -> No
         with pytest.raises(oauth_core.Misuse) as caught:
             site(client, **settings)
         assert caught.value.code == code, settings
-    for keep, store in (("store", None), ("access_token", Memory()), ("tokens", None)):
-        with pytest.raises(ValueError, match="keep"):
+    for keep, store in (("store", None), ("access_token", Memory())):
+        with pytest.raises(oauth_core.Misuse, match="keep"):
             site(client, keep=keep, store=store)
     with pytest.raises(oauth_core.Misuse, match="offline_access"):
         site(client, keep="access_token", providers=[Provider(client, scope="openid offline_access")])
+
+
+def test_a_setting_of_another_type_is_named_and_not_shown(client: oauth_core.Client) -> None:
+    for settings, text in (
+        ({"keep": "t0kens"}, 'keep: expected one of "identity", "access_token", "store"'),
+        ({"same_site": "n0ne"}, 'same_site: expected one of "lax", "strict"'),
+        ({"lookup": "n0ne"}, "lookup: expected one of"),
+        ({"lifetime": -1}, "lifetime: expected a positive time span"),
+        ({"flows": 1.5}, "flows: expected a whole number"),
+        ({"name": 5}, "name: expected a text"),
+        ({"claims": ["name", 5]}, "claims: expected a list of texts"),
+        ({"claims": "name"}, "claims is a list"),
+        ({"api": {"mail": ("https://mail.example", ["n0 method"])}}, "api: expected APIs by their names"),
+        ({"providers": []}, "providers: expected at least one provider"),
+        ({"providers": "login"}, "providers is a list"),
+        ({"redirect": "/n0ne"}, "redirect"),
+    ):
+        with pytest.raises(TypeError, match=text) as caught:
+            site(client, **settings)
+        assert "n0" not in str(caught.value) and "t0" not in str(caught.value), settings
+    for name, settings in (("base_url", {"base_url": "n0ne"}), ("return_origins", {"return_origins": ["n0ne"]})):
+        with pytest.raises(oauth_core.Misuse, match=name):
+            site(client, **settings)
+    with pytest.raises(TypeError, match="callback_mode: expected one of"):
+        Provider(client, callback_mode=cast(Any, "n0ne"))
+    assert site(client, lifetime=float("inf"), flow_lifetime=1.5)
+
+
+def test_a_provider_without_openid_connect_is_asked_who_somebody_is(client: oauth_core.Client) -> None:
+    endpoint = {"url": f"{BASE}/user", "subject": "id", "claims": {"name": "login"}}
+    # No openid is asked for, and asking for it as well is a contradiction.
+    assert site(client, providers=[Provider(client, identity=endpoint)])
+    with pytest.raises(oauth_core.Misuse, match="openid, or an identity endpoint"):
+        site(client, providers=[Provider(client, identity=endpoint, scope="openid")])
+    with pytest.raises(TypeError, match="url, subject and claims"):
+        Provider(client, identity={**endpoint, "title": "name"})
 
 
 class ThreeVerbs:

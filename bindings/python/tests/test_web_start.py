@@ -280,7 +280,7 @@ def test_a_key_that_is_wrong_is_named_before_a_store_is_opened() -> None:
 
 
 def test_only_a_dict_or_none_lets_somebody_in(client: oauth_core.Client) -> None:
-    from oauth_core.web._site import _decided
+    from oauth_core.web._visits import _decided
 
     for answer in (False, True, 0, "", "no", [], ["a"]):
         with pytest.raises(TypeError, match="admit"):

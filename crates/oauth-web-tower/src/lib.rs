@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod carry;
 #[cfg(feature = "env")]
 mod environment;
 mod grants;
@@ -11,12 +12,15 @@ mod tokens;
 #[cfg(feature = "axum")]
 mod user;
 mod visit_driver;
+mod visited;
 
+pub use carry::GuardedBody;
 pub use host::Host;
-pub use layer::{Guarded, GuardedBody, SignIn, SignInAgain, Visited};
+pub use layer::{Guarded, SignIn};
 #[cfg(feature = "axum")]
 pub use rejection::Rejection;
 pub use tokens::{Forwarded, MAX_FORWARDED, SessionSource};
 #[cfg(feature = "axum")]
 pub use user::{Needs, StepUp, User};
 pub use visit_driver::Outcome;
+pub use visited::{SignInAgain, Visited};

@@ -6,7 +6,8 @@ use http::StatusCode;
 use oauth_core::error::{Advice, Error};
 use oauth_web::Reply;
 
-use crate::layer::{SignInAgain, plain, response};
+use crate::carry::{plain, response};
+use crate::visited::SignInAgain;
 
 /// The response that is sent instead of calling the handler, or instead of its own: the error of a handler that calls
 /// an API with a person's token. If the grant has ended (advice `reauthorize`), the person is sent to sign in again,

@@ -12,10 +12,10 @@ use oauth_web::{Need, Session};
 use oauth_core::error::Error;
 
 use crate::host::Host;
-use crate::layer::Visited;
 use crate::rejection::Rejection;
 use crate::tokens::SessionSource;
 use crate::visit_driver::Outcome;
+use crate::visited::Visited;
 
 /// The person who is signed in. A handler that takes a `User` is only called if there is one: people are sent to sign
 /// in, and scripts get an error. `Option<User>` is for pages that everyone may see.

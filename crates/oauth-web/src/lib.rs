@@ -21,6 +21,7 @@ mod routes;
 mod session;
 mod session_handle;
 mod session_store;
+mod settings;
 mod site;
 mod site_state;
 mod testing;
@@ -33,6 +34,9 @@ pub use identity_endpoint::IdentityEndpoint;
 pub use reply::{Problem, Reply};
 pub use request::{MAX_FORM, PROTECTION_HEADER, Request};
 pub use session::{Identity, Need, Session};
+pub use settings::{
+    IdentitySettings, ProviderSettings, SITE_SETTINGS, Setting, SettingError, Shape, Storage,
+};
 pub use site::Site;
 pub use testing::testing_key;
 pub use visit::{Admission, Event, LogEntry, ProviderQuery, RunOutput, Step, Visit};

@@ -11,6 +11,7 @@ mod ops;
 mod presets;
 mod python;
 mod records;
+mod site;
 mod stub;
 
 use std::error::Error;
@@ -76,6 +77,12 @@ const FILES: &[(&str, Render)] = &[
     ("bindings/wasm/js/codes.d.ts", javascript::codes),
     ("bindings/wasm/js/errors.js", javascript::browser_classes),
     ("bindings/wasm/js/index.d.ts", javascript::browser_types),
+    (
+        "bindings/python/python/oauth_core/web/_settings.py",
+        site::python,
+    ),
+    ("bindings/node/js/web/site-settings.cjs", site::javascript),
+    ("bindings/node/web.d.cts", site::types),
     ("bindings/wasm/js/presets.js", presets::file),
     ("bindings/wasm/js/providers.js", presets::names),
 ];

@@ -19,7 +19,6 @@ const absent = (what) => new Proxy(class {}, {
 export const NativeAssertionSource = absent('an assertion function')
 export const NativeConnection = absent('a ResourceConnection')
 export const NativeDpopKey = absent('a DpopKey')
-export const NativeFixedToken = absent('a fixed token')
 export const NativeKeys = absent('a store that is sealed')
 export const NativeNetwork = absent('a Network')
 export const codeTurn = absent('a login with a browser').turn
@@ -37,6 +36,28 @@ export class NativeClient {
   }
 }
 
+/** One token, which is never renewed. There are no files here. */
+export class NativeFixedToken {
+  #tokens
+
+  constructor(tokens) {
+    this.#tokens = tokens
+  }
+
+  static text(token, end) {
+    return new NativeFixedToken(wasm.NativeTokens.bearer(token, end))
+  }
+
+  /** The token, and not the one that was refused. */
+  read(refused) {
+    const now = Date.now() / 1000
+    if (refused === undefined) this.#tokens.checkFixed(now)
+    else this.#tokens.checkFixedBeside(now, refused)
+    return this.#tokens
+  }
+}
+for (const place of ['env', 'file']) NativeFixedToken[place] = absent(`a token of ${place === 'env' ? 'the environment' : 'a file'}`).read
+
 /** A store that is written in JavaScript. */
 export class NativeStore {
   #handler
@@ -49,15 +70,16 @@ export class NativeStore {
     return new NativeStore(handler)
   }
 
+  dpopKey() {
+    throw elsewhere('a DpopKey')
+  }
+
   /** What it answers, or `{ why }` or `{ failure }`. */
   ask(question) {
     return asked('store', this.#handler, question)
   }
 }
 for (const kind of ['file', 'memory', 'postgres', 'redis', 'sqlite']) NativeStore[kind] = absent(`a store of this package (${kind})`).open
-
-/** JSON has no word for a time without end. */
-const finite = (ms) => (ms === Infinity ? Number.MAX_VALUE : ms)
 
 export class NativeSiteSetup {
   #known
@@ -91,8 +113,7 @@ export class NativeSiteSetup {
     return this.#known
   }
 
-  site({ lifetimeMs, idleMs, flowLifetimeMs, ...options }, admit, store) {
-    const times = { lifetimeMs: finite(lifetimeMs), idleMs: finite(idleMs), flowLifetimeMs: finite(flowLifetimeMs) }
-    return new NativeSite(this.#known.site({ ...options, ...times }, store !== undefined), { admit, store, overdue: wasm.overdueError })
+  site(settings, admit, store) {
+    return new NativeSite(this.#known.site(settings, store !== undefined), { admit, store, overdue: wasm.overdueError })
   }
 }

@@ -3,7 +3,7 @@
 // Next.js: sites created while pages are built, when variables may be missing.
 
 const { optionsOf } = require('../options.cjs')
-const { fromEnvironment } = require('./settings.cjs')
+const { fromEnvironment } = require('./environment.cjs')
 const { Site: Plain } = require('./site.cjs')
 const { Refuse, User } = require('./user.cjs')
 

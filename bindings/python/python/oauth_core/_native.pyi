@@ -1147,7 +1147,10 @@ class Provider:
     authorization request. callback is where the provider sends people back to, a path below the
     site's root; unless it is given {prefix}/callback, and {prefix}/callback/{id} if there are
     several providers. With callback_mode "form_post" they return with a form, which browsers post
-    only over https. tenant is the tenant whose people sign in there, if a site has tenants.
+    only over https. identity, of a provider without OpenID Connect, is a dict: url, which says who a
+    person is and is called with the access token; subject, the member that is never reassigned; and
+    claims, which maps claims to members. No scope is requested then unless one is given. tenant is
+    the tenant whose people sign in there, if a site has tenants.
 
     A session is checked against the client that began it: its issuer and its client id. registered is that pair, for a
     client that a function returns; without it a session under this id is accepted until the client is known.
@@ -1156,8 +1159,8 @@ class Provider:
         cls, client: Client | Callable[[], Client], /, *, id: str = "login",
         title: str | None = None, scope: str | Iterable[str] | None = None, extra: Mapping[str,
         str] | None = None, callback: str | None = None, callback_mode: Literal["query",
-        "form_post"] = "query", tenant: str | None = None, registered: tuple[str,
-        str] | None = None,
+        "form_post"] | None = None, identity: Mapping[str, Any] | None = None,
+        tenant: str | None = None, registered: tuple[str, str] | None = None,
     ) -> Self: ...
     @property
     def id(self) -> str:
@@ -1169,17 +1172,8 @@ class Provider:
 class WebSite:
     """A site whose people sign in; `web/_site.py` is what users make of it."""
     def __new__(
-        cls, providers: Sequence[Provider], base_urls: str | Iterable[str], key: _Key, *,
-        old_keys: Sequence[_Key] = ..., store: Store | None = None, name: str | None = None,
-        prefix: str | None = None, lifetime: float | None = None, idle: float | None = None,
-        flow_lifetime: float | None = None, flows: int | None = None,
-        same_site: Literal["lax", "strict"] = "lax", home: str | None = None,
-        return_origins: Sequence[str] = ..., claims: Sequence[str] | None = None,
-        transport: _Transport = "https", network: Network | None = None,
-        keep: Literal["identity", "access_token", "store"] | None = None,
-        api: Sequence[tuple[str, str, Sequence[str]]] = ...,
-        lookup: Literal["fixed", "asked"] = "fixed",
-        client_metadata: str | None = None,
+        cls, settings: str, providers: Sequence[Provider], key: _Key, old_keys: Sequence[_Key],
+        store: Store | None, network: Network | None,
     ) -> Self: ...
     def reads_form(self, method: str, path: str) -> bool:
         """Whether the body of such a request is for the site.

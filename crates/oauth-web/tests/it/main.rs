@@ -18,4 +18,5 @@ mod step_up;
 mod stored;
 mod tenants;
 mod unready;
+mod vectors;
 mod world;

@@ -7,7 +7,8 @@ carry requests and responses; what is done with them is the same for all, and in
 from __future__ import annotations
 
 from .._native import ProviderQuery, Identity, Problem, Provider, Reply, Session
-from ._site import Need, Refuse, Request, Site
+from ._site import Site
+from ._types import Need, Refuse, Request
 from ._user import User
 
 __all__ = [

@@ -3,168 +3,39 @@
 from __future__ import annotations
 
 import json
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Awaitable,
-    Callable,
-    Generator,
-    Iterable,
-    Literal,
-    Mapping,
-    NamedTuple,
-    Optional,
-    Sequence,
-    TypeVar,
-    Union,
-    cast,
-)
+from typing import TYPE_CHECKING, Any, Literal, Mapping, Sequence, cast
 
-from .._bridge import settled
 from .._lists import listed
-from .._native import MAX_FORM, ProviderQuery, Forward, Identity, Reply, Sessions, Visit, WebSite
-from ..errors import OAuthError, misuse
+from .._native import Identity, Reply, Visit, WebSite
 from ._environment import settings
+from ._people import People
+from ._types import NOTHING, Access, Ended, Local, Need, Request
 from ._user import User
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, TypeAlias
+    from typing_extensions import Self
 
-    from .._client import Client
-    from .._native import Network, Problem, Provider
+    from .._native import Network, Provider, Session
     from ..stores import Key, Store
 
-__all__ = ["MAX_FORM", "Access", "Ended", "Forward", "Need", "Refuse", "Request", "Site"]
-
-Access = Literal["open", "quiet", "signed_in"]
-Ended = Union[Reply, Forward, User, None]
-Step = tuple[Callable[[Any], Any], Any]
-Local = Optional[Mapping[str, Any]]
-Admit: TypeAlias = "Callable[[Identity], Union[Local, Awaitable[Local]]]"
-ErrorPage: TypeAlias = "Callable[[Problem], Union[str, Awaitable[str]]]"
-Find: TypeAlias = "Callable[[ProviderQuery], Union[Optional[Provider], Awaitable[Optional[Provider]]]]"
-Upstream: TypeAlias = "Union[str, tuple[str, Sequence[str]]]"
-SignedOut: TypeAlias = "Callable[[Identity], object]"
-_Hook = TypeVar("_Hook", bound=Callable[..., Any])
+__all__ = ["Site"]
 
 
-class Refuse(Exception):
-    """Raised, or returned, by ``admit``: the person is not let in, and is shown this reason."""
+class Site(People):
+    """A site whose people sign in: one for an application."""
 
-
-class Request(NamedTuple):
-    """A request, as the browser sent it."""
-
-    method: str
-    host: str
-    """The ``Host`` field."""
-    target: str
-    """Path and query as the browser shows them: not decoded, the root path in front."""
-    headers: Iterable[tuple[str | bytes, str | bytes]]
-    form: bytes | None = None
-    """The body, where ``reads_form`` says so."""
-
-
-class Need(NamedTuple):
-    """What a page requires beyond a signed-in person (RFC 9470)."""
-
-    acr: Sequence[str] = ()
-    max_age: int | None = None
-    scope: Sequence[str] = ()
-    tenant: str | None = None
-
-
-NOTHING = Need()
-
-
-class Site:
-    """A site whose people sign in: one for an application.
-
-    ``providers`` are those people sign in with, at least one. ``base_url`` is where people reach the site, root path
-    included, or several that are one site; a request's ``Host`` at most chooses one. ``key`` seals the cookies: a
-    ``stores.Key``, 32 bytes, or their text as ``oauth key`` prints it; ``old_keys`` open what they sealed. With a
-    ``store`` sessions are kept there, with fresh tokens, and end everywhere immediately. Without one, a session is the
-    identity in a cookie; with ``keep="access_token"`` the access token is in it too, and is renewed only by a sign-in
-    without a prompt.
-
-    ``api`` are APIs that the site's pages may call at ``/auth/api/{name}/``, with a token that they never see: each a URL,
-    or a URL and the methods that are allowed instead of ``GET``. With ``lookup="asked"`` the hook ``provider`` knows more
-    providers than ``providers``, which may be none: tenants that come and go.
-
-    ``client_metadata`` is the client's own metadata document, if a provider accepts its URL as a client id
-    (draft-ietf-oauth-client-id-metadata-document): the site serves it at that URL, its ``client_id``, below a base URL,
-    to any request. ``Client.client_id_metadata`` makes one. ``client_id_metadata.*`` and ``client_metadata.*`` for an
-    invalid one.
-
-    ``name`` names the cookies (``oauth-session``), ``prefix`` is where the site's own pages are (``/auth``).
-    ``lifetime``, ``idle`` and ``flow_lifetime`` (of a sign-in under way) are seconds. ``flows`` is how many sign-ins a
-    browser may have under way. ``same_site`` is ``lax`` or ``strict``. ``home`` is where people go who requested no
-    page, ``return_origins`` are other origins they may return to. ``claims`` are those that a session keeps.
-    ``transport="loopback_http"`` allows plain http on loopback addresses. ``network`` is by default that of the first
-    provider's client. ``web.setup`` for contradictory settings, ``url.insecure``.
-    """
-
-    _site: WebSite
-
-    def __init__(
-        self,
-        *,
-        providers: Sequence[Provider],
-        base_url: str | Sequence[str],
-        key: str | bytes | Key,
-        old_keys: Sequence[str | bytes | Key] = (),
-        store: Store | None = None,
-        name: str | None = None,
-        prefix: str | None = None,
-        lifetime: float | None = None,
-        idle: float | None = None,
-        flow_lifetime: float | None = None,
-        flows: int | None = None,
-        same_site: Literal["lax", "strict"] = "lax",
-        home: str | None = None,
-        return_origins: Sequence[str] = (),
-        claims: Sequence[str] | None = None,
-        transport: Literal["https", "loopback_http"] = "https",
-        network: Network | None = None,
-        keep: Literal["identity", "access_token", "store"] | None = None,
-        api: Mapping[str, Upstream] | None = None,
-        lookup: Literal["fixed", "asked"] = "fixed",
-        client_metadata: Mapping[str, Any] | str | None = None,
+    def _made(
+        self, settings: str, providers: Sequence[Provider], key: str | bytes | Key,
+        old_keys: Sequence[str | bytes | Key], store: Store | None, network: Network | None,
     ) -> None:
-        self._site = WebSite(
-            listed("providers", providers),
-            base_url,
-            key,
-            old_keys=listed("old_keys", old_keys),
-            store=store,
-            name=name,
-            prefix=prefix,
-            lifetime=lifetime,
-            idle=idle,
-            flow_lifetime=flow_lifetime,
-            flows=flows,
-            same_site=same_site,
-            home=home,
-            return_origins=listed("return_origins", return_origins),
-            claims=None if claims is None else listed("claims", claims),
-            transport=transport,
-            network=network,
-            keep=keep,
-            api=[_upstream(name, given) for name, given in (api or {}).items()],
-            lookup=lookup,
-            client_metadata=client_metadata
-            if client_metadata is None or isinstance(client_metadata, str)
-            else json.dumps(dict(client_metadata)),
-        )
+        providers = listed("providers", providers)
+        self._site = WebSite(settings, providers, key, listed("old_keys", old_keys), store, network)
+        transport: Any = json.loads(settings).get("transport", "https")
         self.transport: Literal["https", "loopback_http"] = transport
         self.network = network
-        self._admit: Admit | None = None
-        self._error_page: ErrorPage | None = None
-        self._signed_out: SignedOut | None = None
-        self._find: Find | None = None
         self._store = store
-        self._known: dict[str, Provider] = {one.id: one for one in providers}
-        self._grants: dict[str, Sessions] = {}
+        self._known = {one.id: one for one in providers}
+        self._grants = {}
 
     @classmethod
     def from_env(cls, *app: Any, environ: Mapping[str, str] | None = None, **settings_: Any) -> Self:
@@ -179,67 +50,6 @@ class Site:
         answers, sign-ins are answered 503 and every other page works.
         """
         return cls(*app, **settings(environ, settings_))
-
-    def admit(self, hook: _Hook) -> _Hook:
-        """Lets ``hook(identity)`` decide whom to let in: it returns a dict to add to the session, or raises ``Refuse``.
-
-        It is called at each sign-in, where requests are served, and may be a coroutine function where those are.
-        """
-        self._admit = hook
-        return hook
-
-    def error_page(self, hook: _Hook) -> _Hook:
-        """Has ``hook(problem)`` make the page, in HTML, that shows a person what went wrong."""
-        self._error_page = hook
-        return hook
-
-    def signed_out(self, hook: _Hook) -> _Hook:
-        """Has ``hook(identity)`` called when a person signs out here."""
-        self._signed_out = hook
-        return hook
-
-    def provider(self, hook: _Hook) -> _Hook:
-        """Has ``hook(ask)`` look up the providers that are not in the settings (``lookup="asked"``): it returns a
-        ``Provider`` or None. It is called at each request that needs one, so cache clients; it may be a coroutine
-        function where ``admit`` may.
-        """
-        self._find = hook
-        return hook
-
-    def sessions(self, provider: str) -> Sessions:
-        """The grants of everybody who signed in with this provider; ``web.setup`` without a store."""
-        if self._store is None:
-            raise misuse("web.setup", "sessions have tokens only where the site has a store")
-        client = self.client_of(provider)
-        if provider not in self._grants:
-            self._grants[provider] = Sessions(client, self._store)
-        return self._grants[provider]
-
-    def client_of(self, provider: str) -> Client:
-        """The client of a provider, which is asked for unless it is known."""
-        if provider not in self._known and self._find:
-            self._take(settled(self._find(ProviderQuery(id=provider))))
-        if provider not in self._known:
-            raise misuse("web.setup", "there is no provider of this name")
-        if self._known[provider].client is None:
-            self._driven(self._told(self._site.connect(provider), "resume"))
-        client = self._known[provider].client
-        if client is None:
-            raise misuse("web.setup", "the client of this provider is not known")
-        return cast("Client", client)
-
-    async def look_up(self, provider: str) -> None:
-        """Waits until a provider is known, and asks the hook for one that this process has not seen yet, such as that of
-        a session from elsewhere."""
-        if provider not in self._known and self._find:
-            given: Any = self._find(ProviderQuery(id=provider))
-            self._take(await given if hasattr(given, "__await__") else given)
-        if provider in self._known and self._known[provider].client is None:
-            await self._adriven(self._told(self._site.connect(provider), "aresume"))
-
-    def _take(self, found: Provider | None) -> None:
-        if found is not None:
-            self._known[found.id] = found
 
     def end(self, user: User) -> None:
         """Ends a session and its grant, wherever it is used. One that is kept only in its cookie cannot be ended this
@@ -291,35 +101,10 @@ class Site:
         ended: Ended = self._driven(self._visited(self._begin(request, access, need), "resume"))
         return ended
 
-    def _driven(self, steps: Generator[Step, Any, Any]) -> Any:
-        answer: Any = None
-        while True:
-            try:
-                call, argument = steps.send(answer)
-            except StopIteration as end:
-                return end.value
-            try:
-                answer = settled(call(argument))
-            except Refuse as refused:
-                answer = refused
-
     async def avisit(self, request: Request, access: Access = "open", need: Need = NOTHING) -> Ended:
         """visit(), in a coroutine."""
         ended: Ended = await self._adriven(self._visited(self._begin(request, access, need), "aresume"))
         return ended
-
-    async def _adriven(self, steps: Generator[Step, Any, Any]) -> Any:
-        answer: Any = None
-        while True:
-            try:
-                call, argument = steps.send(answer)
-            except StopIteration as end:
-                return end.value
-            try:
-                answer = call(argument)
-                answer = await answer if hasattr(answer, "__await__") else answer
-            except Refuse as refused:
-                answer = refused
 
     def _begin(self, request: Request, access: Access, need: Need) -> Visit:
         acr, max_age, scope, tenant = need
@@ -327,60 +112,8 @@ class Site:
             *request, access=access, acr=listed("acr", acr), max_age=max_age, scope=listed("scope", scope), tenant=tenant
         )
 
-    def _told(self, visit: Visit, resume: str, admit: Admit | None = None) -> Generator[Step, Any, Any]:
-        """What a visit ends in, once it was told what it asked of the application."""
-        decide = admit or self._admit
-        go_on = getattr(visit, resume)
-        ended = yield lambda told: go_on(**told), {}
-        while isinstance(ended, (ProviderQuery, Identity)):
-            if isinstance(ended, ProviderQuery):
-                found = (yield self._find, ended) if self._find else None
-                self._take(found)
-                told: dict[str, Any] = {"local": {}} if found is None else {"provider": found}
-            else:
-                told = _decided((yield decide, ended) if decide else None)
-            ended = yield lambda told: go_on(**told), told
-        return ended
-
-    def _visited(self, visit: Visit, resume: str) -> Generator[Step, Any, Ended]:
-        ended = yield from self._told(visit, resume)
-        if isinstance(ended, Forward):
-            return ended
-        if not isinstance(ended, Reply):
-            return User(self, ended) if ended else None
-        who, problem = ended.signed_out, ended.problem
-        if who and self._signed_out:
-            yield self._signed_out, who
-        if problem and self._error_page:
-            return ended.with_page((yield self._error_page, problem))
-        return ended
+    def _user(self, session: Session) -> User:
+        return User(self, session)
 
     def __repr__(self) -> str:
         return repr(self._site)
-
-
-def _decided(answer: Any) -> dict[str, Any]:
-    """What ``admit`` said, and nothing that could be read as either: a False lets nobody in."""
-    if isinstance(answer, Refuse):
-        return {"refused": str(answer)}
-    local: Any = answer
-    if answer is None or isinstance(answer, Mapping):
-        return {"local": dict(local or {})}
-    raise TypeError(f"admit gives a dict, None or a Refuse, and has given a {type(answer).__name__}: nobody is let in")
-
-
-def is_over(user: User | None, error: BaseException) -> bool:
-    """Whether what left a page says that the session of this request has ended."""
-    return user is not None and user.is_over and isinstance(error, OAuthError) and error.advice == "reauthorize"
-
-
-def somebody(ended: Ended) -> User:
-    """Who is signed in, of a visit that is not passed on without anybody."""
-    if isinstance(ended, User):
-        return ended
-    raise misuse("misuse.out_of_order", "the visit has not signed anybody in")
-
-
-def _upstream(name: str, given: Upstream) -> tuple[str, str, list[str]]:
-    url, methods = (given, ["GET"]) if isinstance(given, str) else given
-    return name, url, listed("methods", methods)

@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import Any, Awaitable, Callable, MutableMapping
 from urllib.parse import quote
 
-from .._native import Reply
+from .._native import MAX_FORM, Forward, Reply
 from ..errors import OAuthError
-from ._site import MAX_FORM, NOTHING, Access, Ended, Forward, Need, Request, Site, is_over, somebody
+from ._site import Site
+from ._types import NOTHING, Access, Ended, Need, Request, is_over, somebody
 from ._user import User
 
 __all__ = ["SignIn", "challenge", "passed_on", "reply", "somebody", "target_of", "user"]

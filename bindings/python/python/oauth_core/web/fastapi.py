@@ -16,8 +16,8 @@ import starlette.responses
 from .._lists import listed
 from .._native import Reply
 from . import asgi
-from ._site import NOTHING, Access, Need, Refuse
 from ._site import Site as Base
+from ._types import NOTHING, Access, Need, Refuse
 from ._user import User
 
 if TYPE_CHECKING:

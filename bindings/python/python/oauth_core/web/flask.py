@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Callable, Sequence, TypeVar, overload
 import flask
 
 from .._lists import listed
-from .._native import Reply
+from .._native import Forward, Reply
 from ..errors import OAuthError
 from . import wsgi
-from ._site import Access, Forward, Need, Refuse, is_over
 from ._site import Site as Base
+from ._types import Access, Need, Refuse, is_over
 from ._user import User
 
 if TYPE_CHECKING:

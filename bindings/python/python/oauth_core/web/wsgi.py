@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator
-from urllib.parse import quote, urlsplit
 
-from .._native import Reply
+from .._native import Forward, Reply
 from ..errors import OAuthError
-from ._site import MAX_FORM, NOTHING, Access, Ended, Forward, Need, Request, Site, is_over
+from ._environ import Environ, body_of, headers_of, request_of, target_of
+from ._site import Site
+from ._types import NOTHING, Access, Ended, Need, Request, is_over
 from ._user import User
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ __all__ = [
     "user",
 ]
 
-Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 App = Callable[[Environ, StartResponse], Iterable[bytes]]
 
@@ -121,49 +121,8 @@ def _status(code: int) -> str:
         return f"{code} -"
 
 
-def request_of(site: Site, environ: Environ) -> Request:
-    """The request of an environment."""
-    method, target = environ["REQUEST_METHOD"], target_of(environ)
-    form = body_of(environ, MAX_FORM) if site.reads_form(method, target) else None
-    return Request(method, environ.get("HTTP_HOST", ""), target, headers_of(environ), form)
-
-
-def headers_of(environ: Environ) -> list[tuple[str, str]]:
-    """The header fields of an environment."""
-    fields = ((name[5:], value) for name, value in environ.items() if name.startswith("HTTP_"))
-    return [(name.replace("_", "-").lower(), value) for name, value in fields]
-
-
 def _visit(environ: Environ) -> tuple[Site, Request, User | None]:
     if VISIT not in environ:
         raise RuntimeError("the application is not behind oauth_core.web's SignIn")
     visit: tuple[Site, Request, User | None] = environ[VISIT]
     return visit
-
-
-def target_of(environ: Environ) -> str:
-    """The path as the browser shows it: WSGI decodes the path, and most servers also have the original."""
-    root = quote(environ.get("SCRIPT_NAME", "").rstrip("/"), encoding="latin-1")
-    raw: str | None = environ.get("RAW_URI") or environ.get("REQUEST_URI")
-    if raw is None:
-        path, query = quote(environ.get("PATH_INFO", ""), encoding="latin-1"), environ.get("QUERY_STRING", "")
-        return f"{root}{path}?{query}" if query else root + path
-    if not raw.startswith("/"):
-        # To a proxy a whole URL is sent (RFC 9112 section 3.2.2).
-        parts = urlsplit(raw)
-        raw = f"{parts.path}?{parts.query}" if parts.query else parts.path
-    path = raw.partition("?")[0]
-    return raw if f"{path}/".startswith(f"{root}/") else root + raw
-
-
-def body_of(environ: Environ, limit: int) -> bytes:
-    """The body, cut off after this many bytes."""
-    length = environ.get("CONTENT_LENGTH") or (limit + 1 if environ.get("wsgi.input_terminated") else 0)
-    wanted = min(int(length), limit + 1)
-    body = bytearray()
-    while len(body) < wanted:
-        more = environ["wsgi.input"].read(wanted - len(body))
-        if not more:
-            break
-        body += more
-    return bytes(body)

@@ -12,7 +12,7 @@ in place of the table of people and the new users that are created for new peopl
 
 from __future__ import annotations
 
-from .._site import Refuse
+from .._types import Refuse
 from .middleware import Middleware
 from .views import required
 

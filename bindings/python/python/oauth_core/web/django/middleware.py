@@ -11,9 +11,10 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.functional import SimpleLazyObject
 from django.utils.module_loading import import_string
 
-from ..._native import Reply
+from ..._native import MAX_FORM, Forward, Reply
 from .. import asgi, wsgi
-from .._site import MAX_FORM, Ended, Forward, Request, Site, is_over
+from .._site import Site
+from .._types import Ended, Request, is_over
 from .replies import ending, later_chunks, response, streamed
 from .site import SERVED, at_once, site
 

@@ -11,7 +11,7 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.http import HttpRequest
 
 from ..._native import Identity
-from .._site import Refuse
+from .._types import Refuse
 from .models import Person
 from .site import SERVED
 

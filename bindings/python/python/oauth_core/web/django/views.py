@@ -9,7 +9,7 @@ from asgiref.sync import iscoroutinefunction
 
 from ..._lists import listed
 from ..._native import Reply
-from .._site import Need
+from .._types import Need
 from .replies import response
 from .site import site
 

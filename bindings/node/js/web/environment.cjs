@@ -1,0 +1,83 @@
+'use strict'
+
+// A site out of environment variables.
+
+const { environment } = require('#host')
+const native = require('#native')
+const { Client } = require('../client.cjs')
+const { variablesOf } = require('../client-auth.cjs')
+const { lift, lifted } = require('../errors.cjs')
+const { nativeKey } = require('../keys.cjs')
+const { isLoopback } = require('../server.cjs')
+const { Sealed, StoreAt } = require('../stores.cjs')
+const { TESTING, setup } = require('./settings.cjs')
+
+/** Variables that a site cannot be without; the client's own are read by the client. */
+const NEEDED = ['OAUTH_BASE_URL', 'OAUTH_KEY']
+const SECRETS = ['OAUTH_CLIENT_SECRET']
+
+const ON_THIS_MACHINE = "OAUTH_TRANSPORT=loopback_http, or transport: 'loopback_http', is for tests on this machine"
+
+/** What the addon reads, or else an error that names the variable and shows nothing of its value. */
+function read(variable, what, call) {
+  try {
+    return call()
+  } catch {
+    throw setup(`${variable}: ${what}`)
+  }
+}
+
+/** The settings of the client, one error names all missing variables, the client's own and the site's. */
+function clientSettings(variables) {
+  // An empty secret is one that was left out, such as in a file that nobody has filled in.
+  const missing = [...NEEDED.filter((name) => !variables[name]), ...SECRETS.filter((name) => variables[name] === '')]
+  let settings
+  try {
+    settings = lifted(() => native.NativeSettings.fromEnv(variables))
+  } catch (error) {
+    if (error.code !== 'environment.missing') throw error
+    if (variables.OAUTH_CLIENT_FILE) throw error
+    const isServerSaid = variables.OAUTH_ISSUER || variables.OAUTH_PROVIDER
+    if (!variables.OAUTH_CLIENT_ID) missing.unshift('OAUTH_CLIENT_ID')
+    if (!isServerSaid) missing.unshift('OAUTH_ISSUER or OAUTH_PROVIDER')
+    if (missing.length === 0) throw error
+  }
+  if (missing.length > 0) throw lift(new Error(native.missingVariablesError(missing.join(', '))))
+  return settings
+}
+
+/** Whether site and provider may be on this machine. */
+function transportOf({ OAUTH_TRANSPORT: given }) {
+  if (!given) return undefined
+  if (given !== 'https' && given !== 'loopback_http') throw setup('OAUTH_TRANSPORT: https or loopback_http')
+  return given
+}
+
+/** Options of a site out of environment variables; what is missing is named at once. */
+function fromEnvironment({ env, clientOptions = {}, ...options }) {
+  const variables = variablesOf(env ?? environment())
+  const transport = options.transport ?? transportOf(variables)
+  const { network } = options
+  const line = { env, transport, network, ...clientOptions }
+  // Read now, so that what is missing or wrong is said at the start; asked for its metadata when somebody comes.
+  const settings = clientSettings(variables)
+  const isLocal = isLoopback(transport)
+  if (variables.OAUTH_ISSUER) {
+    read('OAUTH_ISSUER', `not the https URL of an issuer; ${ON_THIS_MACHINE}`, () => {
+      const { issuer } = settings.server(isLocal)
+      return native.discovery(issuer ?? variables.OAUTH_ISSUER, isLocal, undefined)
+    })
+  }
+  const at = lifted(() => settings.server(isLocal))
+  const registered = { issuer: at.issuer ?? at.known.issuer, clientId: settings.clientId }
+  if (!URL.canParse(variables.OAUTH_BASE_URL)) throw setup('OAUTH_BASE_URL: not a URL')
+  const [key, ...oldKeys] = variables.OAUTH_KEY.split(/[\s,]+/).filter(Boolean)
+  if (key !== TESTING) read('OAUTH_KEY', 'a key is 32 bytes in base64url', () => [key, ...oldKeys].map(nativeKey))
+  const id = variables.OAUTH_PROVIDER ?? 'login'
+  const store = options.store ?? (variables.OAUTH_STORE && new Sealed(new StoreAt(variables.OAUTH_STORE), key, { old: oldKeys }))
+  const { scope, identity, title, parameters, callback, callbackMode, apiOrigins, ...site } = options
+  const provider = { id, scope, identity, title, parameters, callback, callbackMode, apiOrigins, registered, client: () => Client.fromEnv(line) }
+  return { baseUrl: variables.OAUTH_BASE_URL, key, oldKeys, ...site, transport, store, providers: [provider] }
+}
+
+module.exports = { fromEnvironment }

@@ -1,0 +1,101 @@
+'use strict'
+
+// The providers of a site, and the tokens of everybody who signed in with them.
+
+const { isShared } = require('#host')
+const { Client } = require('../client.cjs')
+const { OAuthError } = require('../errors.cjs')
+const { fixedToken } = require('../fixed-token.cjs')
+const { Sessions } = require('../sessions.cjs')
+const { Tokens } = require('../tokens.cjs')
+const { nativeSetup, setup } = require('./settings.cjs')
+
+/** The code of a visit in which a function of the application threw. */
+const THROWN = 'misuse.setup'
+
+/** The token sources of a client's people. Where requests cannot wait for each other, as in Workers, each makes its own. */
+function grantsOf(client, store) {
+  return isShared ? new Sessions(client, store) : { get: (grant) => new Sessions(client, store).get(grant) }
+}
+
+/** The providers of a site. */
+class People {
+  #options
+  #providers
+  #apis = new WeakMap()
+  #people = new Map()
+  /** The error that a provider's `client` function threw last. */
+  thrown
+
+  constructor(options, providers) {
+    this.#options = options
+    this.#providers = providers
+    for (const known of providers) if (known.client instanceof Client) this.know(known)
+  }
+
+  /** Whether a provider is one of the settings. */
+  isFixed(id) {
+    return this.#providers.some((one) => one.id === id)
+  }
+
+  /** Whether the client of a provider is known. */
+  has(id) {
+    return this.#people.has(id)
+  }
+
+  /** The token source of a grant. */
+  source(id, grant) {
+    return this.#people.get(id)?.sessions?.get(grant)
+  }
+
+  /** Remembers a provider, and the token sources of its people. */
+  know(provider) {
+    const { store } = this.#options
+    const before = this.#people.get(provider.id)
+    if (before?.provider.client === provider.client) return
+    this.#people.set(provider.id, { provider, sessions: store && grantsOf(provider.client, store) })
+  }
+
+  /** Remembers a provider that the application has looked up, and returns it for the addon. */
+  found(provider) {
+    if (provider === undefined || provider === null) return undefined
+    if (!(provider.client instanceof Client)) throw new TypeError('provider gives { id, client, ... }, or nothing')
+    this.know(provider)
+    return nativeSetup(this.#options, [provider])
+  }
+
+  /** Calls the `client` function of a provider, once for all requests that wait, and returns the client for the addon. */
+  async connect(id) {
+    const provider = this.#providers.find((one) => one.id === id)
+    try {
+      this.thrown = undefined
+      const client = await provider.client()
+      if (!(client instanceof Client)) throw new TypeError('client must be a Client, or a function that gives one')
+      this.know({ ...provider, client })
+      return { setup: nativeSetup(this.#options, [{ ...provider, client }]) }
+    } catch (error) {
+      if (error instanceof OAuthError) return { failed: { code: error.code, why: error.cause?.message ?? error.message } }
+      // The visit rethrows what the application's function threw.
+      this.thrown = { error }
+      return { failed: { code: THROWN, why: 'the function for a client threw' } }
+    }
+  }
+
+  /** The API of a provider with one person's tokens. */
+  apiOf(id, grant, held) {
+    const { provider, sessions } = this.#people.get(id) ?? {}
+    if (!held || !provider) throw setup('who signed in is kept, and no tokens')
+    const { apiOrigins: origins, client } = provider
+    if (typeof grant !== 'string') {
+      const { accessToken, expiresAt } = new Tokens(held.tokens)
+      const { transport, network } = this.#options
+      const source = fixedToken(accessToken, { origins: origins ?? client.server, expiresAt, transport, network })
+      return { source, api: source.api({ origins }) }
+    }
+    const source = sessions.get(grant)
+    if (!this.#apis.has(source)) this.#apis.set(source, source.api({ origins }))
+    return { source, api: this.#apis.get(source) }
+  }
+}
+
+module.exports = { People, THROWN }

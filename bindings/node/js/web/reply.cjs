@@ -1,0 +1,37 @@
+'use strict'
+
+// What is sent for a request.
+
+const { lift } = require('../errors.cjs')
+
+/** The body of an API's response as a stream; empty for a status without a body. */
+function streamOf(stream, status) {
+  if ([204, 205, 304].includes(status)) {
+    stream.cancel()
+    return ''
+  }
+  return new ReadableStream({
+    async pull(controller) {
+      const chunk = await stream.chunk().catch((error) => {
+        throw lift(error)
+      })
+      if (chunk) return controller.enqueue(chunk)
+      controller.close()
+    },
+    cancel() {
+      stream.cancel()
+    },
+  }, { highWaterMark: 0 })
+}
+
+/** A reply, with the application's page if it makes one for errors. */
+async function replyOf({ errorPage }, { status, headers, body, problem: text }) {
+  const problem = typeof text === 'string' ? JSON.parse(text) : undefined
+  const isPage = headers.some(([name, value]) => name === 'content-type' && value.startsWith('text/html'))
+  if (problem === undefined || !isPage || errorPage === undefined) return { status, headers, body, problem }
+  const others = headers.filter(([name]) => name !== 'content-type' && name !== 'content-security-policy')
+  const page = String(await errorPage({ ...problem, status }))
+  return { status, headers: [...others, ['content-type', 'text/html; charset=utf-8']], body: page, problem }
+}
+
+module.exports = { replyOf, streamOf }

@@ -1,0 +1,150 @@
+'use strict'
+
+// Handles each request of a site: calls the functions of the application, and passes on calls of pages.
+
+const { channel } = require('#host')
+const { answersOfSite } = require('../callbacks.cjs')
+const { lift, lifted } = require('../errors.cjs')
+const { TOO_LARGE } = require('./body.cjs')
+const { People, THROWN } = require('./people.cjs')
+const { replyOf, streamOf } = require('./reply.cjs')
+const { nativeOptions, nativeSetup } = require('./settings.cjs')
+const { Refuse, User, identityOf } = require('./user.cjs')
+
+/** Publishes each note for the log, as `{ code, detail }`. */
+const NOTES = channel('oauth-core:web')
+
+/** The visits of a site. */
+class Visits {
+  #options
+  #people
+  #native
+  #visiting = new Map()
+  #visits = 0
+
+  constructor(options, providers) {
+    this.#options = options
+    this.#people = new People(options, providers)
+    this.#native = this.#build(providers)
+  }
+
+  #build(providers) {
+    const { nativeStore, nativeNetwork } = this.#options
+    const ours = {
+      admit: (identity, id) => this.#admit(identity, id),
+      find: (ask, id) => this.#find(ask, id),
+      connect: (id) => this.#people.connect(id),
+    }
+    const made = nativeSetup(this.#options, providers)
+    return lifted(() => made.site(nativeOptions(this.#options), answersOfSite(ours), nativeStore, nativeNetwork))
+  }
+
+  /** Whether the site has a page at this path. */
+  owns(full) {
+    return this.#native.owns(full)
+  }
+
+  /** Handles a request. */
+  async visit({ method, host, target, headers, body }, { access = this.#options.access, need, request } = {}) {
+    const full = this.#options.rootPath + target
+    const limit = this.#native.formLimit(method, full.split('?', 1)[0])
+    const form = limit > 0 ? await body?.(limit) : undefined
+    if (form === TOO_LARGE) return { reply: { status: 413, headers: [], body: '' } }
+    const id = String((this.#visits += 1))
+    this.#visiting.set(id, { request })
+    const seen = { id, at: Date.now(), method, host: host ?? '', target: full, headers: [...headers], form, access, need }
+    try {
+      const told = await lifted(() => this.#native.visit(seen))
+      if (this.#people.thrown && told.status === 500 && told.notes.some(([code]) => code === THROWN)) throw this.#people.thrown.error
+      return await (told.forward ? this.#forwarded(told.forward, body) : this.#told(told))
+    } catch (error) {
+      const { failure } = this.#visiting.get(id)
+      throw failure === undefined ? lift(error) : failure.error
+    } finally {
+      this.#visiting.delete(id)
+    }
+  }
+
+  /** Forwards a page's call to an API. A failure becomes a 502, and no error of the application. */
+  async #forwarded(forward, body) {
+    const given = await body?.(forward.limit)
+    if (given === TOO_LARGE) return { reply: { status: 413, headers: [], body: '' } }
+    try {
+      return await this.#told(await lifted(() => forward.send(given, (id, grant) => this.#people.source(id, grant))))
+    } catch (error) {
+      const { code, message } = lift(error)
+      this.#note(code, message)
+      return { reply: { status: 502, headers: [['cache-control', 'no-store']], body: '' } }
+    }
+  }
+
+  #note(code, detail) {
+    this.#options.log?.({ code, detail })
+    NOTES.publish({ code, detail })
+  }
+
+  async #told({ status, headers, body, problem, session, grant, held, notes, stream }) {
+    for (const [code, detail] of notes) this.#note(code, detail)
+    if (stream) return { reply: { status, headers, body: streamOf(stream, status) } }
+    if (typeof status === 'number') return { reply: await replyOf(this.#options, { status, headers, body, problem }) }
+    if (typeof session !== 'string') return { user: undefined }
+    const known = JSON.parse(session)
+    return { user: new User(known, () => this.#apiOf(known.identity.provider, grant, held), () => held?.end()) }
+  }
+
+  #admit(identity, id) {
+    return this.#own(id, async (request) => {
+      const said = this.#visiting.get(id)?.local ?? (await this.#options.admit?.(identityOf(identity), request))
+      if (said instanceof Refuse) return { refused: said.reason }
+      if (said === undefined || said === null) return {}
+      if (typeof said !== 'object' || Array.isArray(said)) throw new TypeError('admit gives an object, nothing, or a Refuse')
+      return { record: JSON.stringify(said) }
+    })
+  }
+
+  /** Calls the application's `provider` function, and returns its result for the addon. */
+  #find(ask, id) {
+    return this.#own(id, async (request) => {
+      const named = Object.entries(ask).map(([name, value]) => [name, value ?? undefined])
+      return this.#people.found(await this.#options.provider?.(Object.fromEntries(named), request))
+    })
+  }
+
+  /** Calls a function of the application, and remembers what it throws: the visit rethrows it unchanged. */
+  async #own(id, ask) {
+    const visit = this.#visiting.get(id)
+    try {
+      return await ask(visit?.request)
+    } catch (error) {
+      if (visit) visit.failure = { error }
+      throw error
+    }
+  }
+
+  /** The API of a provider with one person's tokens. */
+  async #apiOf(id, grant, held) {
+    if (held && !this.#people.has(id)) await this.#seek(id)
+    return this.#people.apiOf(id, grant, held)
+  }
+
+  /** Makes a provider known that this process has not needed yet, or that another process has looked up. */
+  async #seek(id) {
+    if (!this.#people.isFixed(id)) return this.#find({ id, host: '', path: '/' })
+    try {
+      await lifted(() => this.#native.connect(id, Date.now()))
+    } catch (error) {
+      throw this.#people.thrown?.error ?? lift(error)
+    }
+  }
+
+  /** Signs a person in for a test, and resolves to the reply. */
+  async testing(identity, local) {
+    const id = String((this.#visits += 1))
+    this.#visiting.set(id, { local })
+    return lifted(() => this.#native.testing(JSON.stringify(identity), id)).catch((error) => {
+      throw this.#visiting.get(id).failure?.error ?? lift(error)
+    }).finally(() => this.#visiting.delete(id))
+  }
+}
+
+module.exports = { Visits }

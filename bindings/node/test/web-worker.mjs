@@ -1,0 +1,57 @@
+// Workers, bundled as wrangler does it and served in workerd.
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { createServer } from 'node:net'
+import path from 'node:path'
+import { root } from './helper.mjs'
+
+export const place = path.join(root, 'tests/web/edge')
+const tools = createRequire(path.join(place, 'package.json'))
+const { build } = tools('esbuild')
+const { Miniflare } = tools('miniflare')
+
+export async function freePort() {
+  const server = createServer()
+  await new Promise((done) => server.listen(0, '127.0.0.1', done))
+  const { port } = server.address()
+  await new Promise((done) => server.close(done))
+  return port
+}
+
+/** A Worker, bundled as wrangler does it: its modules in one file, and those of WebAssembly beside it. */
+export async function bundled(contents) {
+  const beside = new Map()
+  const wasm = {
+    name: 'wasm',
+    setup(bundler) {
+      bundler.onResolve({ filter: /\.wasm$/ }, ({ path: name, resolveDir }) => {
+        const file = path.basename(name)
+        beside.set(file, readFileSync(path.join(resolveDir, name)))
+        return { path: `./${file}`, external: true }
+      })
+    },
+  }
+  const { outputFiles: [script] } = await build({
+    stdin: { contents, resolveDir: place }, bundle: true, write: false, format: 'esm', target: 'es2024', platform: 'browser',
+    conditions: ['workerd', 'worker', 'browser'], external: ['cloudflare:*'], plugins: [wasm], nodePaths: [path.join(place, 'node_modules')],
+  })
+  const modules = [...beside].map(([file, contents]) => ({ type: 'CompiledWasm', path: file, contents }))
+  return [{ type: 'ESModule', path: 'worker.mjs', contents: script.text }, ...modules]
+}
+
+export const chapter = path.join(root, 'crates/oauth-guide/chapters/web_node.md')
+/** Code of a page, for one runtime. */
+export const snippets = (file, kind) => [...readFileSync(file, 'utf8').matchAll(new RegExp(`^\`\`\`${kind}\\n([^]*?)^\`\`\`$`, 'gm'))].map(([, code]) => code)
+/** The settings of the guide, which are wrangler's. */
+export const wrangler = JSON.parse(snippets(chapter, 'jsonc')[0].replaceAll(/ \/\/.*$/gm, ''))
+
+/** Serves a Worker in workerd. */
+export async function served(port, modules, bindings) {
+  const objects = wrangler.durable_objects.bindings.map(({ name, class_name: className }) => [name, { className, useSQLite: true }])
+  const server = new Miniflare({
+    host: '127.0.0.1', port, modules, bindings, compatibilityDate: wrangler.compatibility_date,
+    ...(modules[0].contents.includes('StoredRecord') && { durableObjects: Object.fromEntries(objects) }),
+  })
+  await server.ready
+  return () => server.dispose()
+}

@@ -1,0 +1,61 @@
+"""The providers of a site, and the tokens of everybody who signed in with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from .._bridge import settled
+from .._native import ProviderQuery, Sessions, WebSite
+from ..errors import misuse
+from ._visits import Visits
+
+if TYPE_CHECKING:
+    from .._client import Client
+    from .._native import Provider
+    from ..stores import Store
+
+__all__ = ["People"]
+
+
+class People(Visits):
+    """A site as far as its providers are concerned: those of the settings, and those that were looked up."""
+
+    _site: WebSite
+    _store: Store | None
+    _known: dict[str, Provider]
+    _grants: dict[str, Sessions]
+
+    def sessions(self, provider: str) -> Sessions:
+        """The grants of everybody who signed in with this provider; ``web.setup`` without a store."""
+        if self._store is None:
+            raise misuse("web.setup", "sessions have tokens only where the site has a store")
+        client = self.client_of(provider)
+        if provider not in self._grants:
+            self._grants[provider] = Sessions(client, self._store)
+        return self._grants[provider]
+
+    def client_of(self, provider: str) -> Client:
+        """The client of a provider, which is asked for unless it is known."""
+        if provider not in self._known and self._find:
+            self._take(settled(self._find(ProviderQuery(id=provider))))
+        if provider not in self._known:
+            raise misuse("web.setup", "there is no provider of this name")
+        if self._known[provider].client is None:
+            self._driven(self._told(self._site.connect(provider), "resume"))
+        client = self._known[provider].client
+        if client is None:
+            raise misuse("web.setup", "the client of this provider is not known")
+        return cast("Client", client)
+
+    async def look_up(self, provider: str) -> None:
+        """Waits until a provider is known, and asks the hook for one that this process has not seen yet, such as that of
+        a session from elsewhere."""
+        if provider not in self._known and self._find:
+            given: Any = self._find(ProviderQuery(id=provider))
+            self._take(await given if hasattr(given, "__await__") else given)
+        if provider in self._known and self._known[provider].client is None:
+            await self._adriven(self._told(self._site.connect(provider), "aresume"))
+
+    def _take(self, found: Provider | None) -> None:
+        if found is not None:
+            self._known[found.id] = found

@@ -1,0 +1,99 @@
+"""Who somebody is, as their session says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from .._native import Identity, Session
+
+__all__ = ["Person"]
+
+
+class Person:
+    """The person of a session."""
+
+    __slots__ = ("session",)
+
+    session: Session
+    """The session."""
+
+    @property
+    def identity(self) -> Identity:
+        """The identity that the provider vouched for."""
+        return self.session.identity
+
+    @property
+    def provider(self) -> str:
+        """The provider's id at the site."""
+        return self.identity.provider
+
+    @property
+    def issuer(self) -> str:
+        """The provider's issuer."""
+        return self.identity.issuer
+
+    @property
+    def subject(self) -> str:
+        """The person's identifier at the issuer."""
+        return self.identity.subject
+
+    @property
+    def sid(self) -> str | None:
+        """The session at the provider, if it names one."""
+        return self.identity.sid
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """The other claims of the provider that the site keeps."""
+        return self.identity.claims
+
+    @property
+    def name(self) -> str:
+        """A display name: the name, else another claim, else the subject."""
+        claims = self.claims
+        names = (claims.get(claim) for claim in ("name", "preferred_username", "email"))
+        return next((name for name in names if isinstance(name, str) and name), self.subject)
+
+    @property
+    def email(self) -> str | None:
+        """The e-mail address, which may be unverified and may change hands: it identifies nobody."""
+        email = self.claims.get("email")
+        return email if isinstance(email, str) else None
+
+    @property
+    def acr(self) -> str | None:
+        """How the person authenticated, if the provider says."""
+        return self.identity.acr
+
+    @property
+    def auth_time(self) -> datetime | None:
+        """When the person authenticated, in UTC, if the provider says."""
+        return self.identity.auth_time
+
+    @property
+    def tenant(self) -> str | None:
+        """The tenant of the provider, if the site has tenants."""
+        return self.session.tenant
+
+    @property
+    def local(self) -> dict[str, Any]:
+        """What the application added when it admitted the person."""
+        return self.session.local
+
+    @property
+    def scope(self) -> list[str]:
+        """What was granted."""
+        return self.session.scope
+
+    @property
+    def started_at(self) -> datetime:
+        """When the session began, in UTC."""
+        return self.session.started_at
+
+    @property
+    def until(self) -> datetime:
+        """When the session ends, in UTC."""
+        return self.session.until

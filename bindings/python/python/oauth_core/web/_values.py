@@ -1,0 +1,52 @@
+"""Settings as they cross to the native half: JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any, Callable, Mapping
+
+from .._lists import listed
+
+__all__ = ["of_settings"]
+
+
+def _urls(_: str, given: Any) -> Any:
+    return given if isinstance(given, str) else list(given)
+
+
+def _span(_: str, given: Any) -> Any:
+    # JSON has no word for a time without end.
+    return min(given, sys.float_info.max)
+
+
+def _apis(_: str, given: Any) -> Any:
+    return {name: _api(api) for name, api in given.items()}
+
+
+def _api(given: Any) -> Any:
+    if isinstance(given, str):
+        return given
+    url, methods = given
+    return {"url": url, "methods": listed("methods", methods)}
+
+
+def _document(_: str, given: Any) -> Any:
+    return given if isinstance(given, str) else dict(given)
+
+
+_CROSSING: Mapping[str, Callable[[str, Any], Any]] = {
+    "apis": _apis,
+    "document": _document,
+    "span": _span,
+    "texts": listed,
+    "urls": _urls,
+}
+
+
+def of_settings(given: Mapping[str, Any], shapes: Mapping[str, str]) -> str:
+    """The settings that were given, each as its shape crosses."""
+    settings = {name: value for name, value in given.items() if value is not None}
+    for name in settings.keys() & shapes.keys():
+        settings[name] = _CROSSING[shapes[name]](name, settings[name])
+    return json.dumps(settings, allow_nan=False)

@@ -1,0 +1,121 @@
+"""Drives the visits of a site, and calls the application's functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, Generator, Mapping, TypeVar
+
+from .._bridge import settled
+from .._native import Forward, Identity, ProviderQuery, Reply, Visit
+from ._settings import SiteSettings
+from ._types import Admit, Ended, ErrorPage, Find, Refuse, SignedOut
+from ._user import User
+
+if TYPE_CHECKING:
+    from .._native import Provider
+
+__all__ = ["Step", "Visits"]
+
+Step = tuple[Callable[[Any], Any], Any]
+_Hook = TypeVar("_Hook", bound=Callable[..., Any])
+
+
+class Visits(SiteSettings):
+    """A site as far as its visits are concerned: each asks, and is answered, by the application or by nobody."""
+
+    _admit: Admit | None = None
+    _error_page: ErrorPage | None = None
+    _signed_out: SignedOut | None = None
+    _find: Find | None = None
+
+    if TYPE_CHECKING:
+
+        def _take(self, found: Provider | None) -> None: ...
+        def _user(self, session: Any) -> User: ...
+
+    def admit(self, hook: _Hook) -> _Hook:
+        """Has ``hook(identity)`` say whom to let in: it gives a dict to add to the session, or raises ``Refuse``.
+
+        It is called at each sign-in, where requests are served, and may be a coroutine function where those are.
+        """
+        self._admit = hook
+        return hook
+
+    def error_page(self, hook: _Hook) -> _Hook:
+        """Has ``hook(problem)`` make the page, in HTML, that tells a person what went wrong."""
+        self._error_page = hook
+        return hook
+
+    def signed_out(self, hook: _Hook) -> _Hook:
+        """Has ``hook(identity)`` called when a person signs out here."""
+        self._signed_out = hook
+        return hook
+
+    def provider(self, hook: _Hook) -> _Hook:
+        """Has ``hook(ask)`` look up the providers that are not in the settings (``lookup="asked"``): it gives a ``Provider``
+        or None. It is asked at each request that needs one, so clients are kept at hand; it may be a coroutine function
+        where ``admit`` may."""
+        self._find = hook
+        return hook
+
+    def _driven(self, steps: Generator[Step, Any, Any]) -> Any:
+        answer: Any = None
+        while True:
+            try:
+                call, argument = steps.send(answer)
+            except StopIteration as end:
+                return end.value
+            try:
+                answer = settled(call(argument))
+            except Refuse as refused:
+                answer = refused
+
+    async def _adriven(self, steps: Generator[Step, Any, Any]) -> Any:
+        answer: Any = None
+        while True:
+            try:
+                call, argument = steps.send(answer)
+            except StopIteration as end:
+                return end.value
+            try:
+                answer = call(argument)
+                answer = await answer if hasattr(answer, "__await__") else answer
+            except Refuse as refused:
+                answer = refused
+
+    def _told(self, visit: Visit, resume: str, admit: Admit | None = None) -> Generator[Step, Any, Any]:
+        """What a visit ends in, once it was told what it asked of the application."""
+        decide = admit or self._admit
+        go_on = getattr(visit, resume)
+        ended = yield lambda told: go_on(**told), {}
+        while isinstance(ended, (ProviderQuery, Identity)):
+            if isinstance(ended, ProviderQuery):
+                found = (yield self._find, ended) if self._find else None
+                self._take(found)
+                told: dict[str, Any] = {"local": {}} if found is None else {"provider": found}
+            else:
+                told = _decided((yield decide, ended) if decide else None)
+            ended = yield lambda told: go_on(**told), told
+        return ended
+
+    def _visited(self, visit: Visit, resume: str) -> Generator[Step, Any, Ended]:
+        ended = yield from self._told(visit, resume)
+        if isinstance(ended, Forward):
+            return ended
+        if not isinstance(ended, Reply):
+            return self._user(ended) if ended else None
+        who, problem = ended.signed_out, ended.problem
+        if who and self._signed_out:
+            yield self._signed_out, who
+        if problem and self._error_page:
+            return ended.with_page((yield self._error_page, problem))
+        return ended
+
+
+def _decided(answer: Any) -> dict[str, Any]:
+    """What ``admit`` said, and nothing that could be read as either: a False lets nobody in."""
+    if isinstance(answer, Refuse):
+        return {"refused": str(answer)}
+    local: Any = answer
+    if answer is None or isinstance(answer, Mapping):
+        return {"local": dict(local or {})}
+    raise TypeError(f"admit gives a dict, None or a Refuse, and has given a {type(answer).__name__}: nobody is let in")

@@ -1,0 +1,214 @@
+//! The settings of a site as plain data: one table that language bindings read by, and that their signatures, types and
+//! documentation are generated from.
+
+mod provider;
+mod table;
+
+use std::time::Duration;
+
+use oauth_core::error::Error;
+use oauth_core::url::Url;
+use oauth_seal::Keys;
+use serde_json::{Map, Value};
+
+use crate::config::{Config, Keep, Lookup, Provider, setup};
+
+pub use provider::{IdentitySettings, ProviderSettings};
+pub use table::SITE_SETTINGS;
+
+/// A setting of a site.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Its name, in snake case.
+    pub name: &'static str,
+    /// Of which type it is.
+    pub shape: Shape,
+    /// What it is, as a sentence.
+    pub text: &'static str,
+    /// Sets it.
+    set: fn(&mut Config, Value) -> Result<(), Unfit>,
+}
+
+/// The type of a setting, for generators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// A text.
+    Text,
+    /// A URL, or several.
+    Urls,
+    /// Several texts.
+    Texts,
+    /// A whole number.
+    Whole,
+    /// A time span: seconds.
+    Span,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// APIs by their names, each a URL, or a URL and methods.
+    Apis,
+    /// A JSON document, or its text.
+    Document,
+}
+
+impl Shape {
+    /// What is wanted, for error messages.
+    pub fn wanted(self) -> String {
+        let wanted = match self {
+            Self::Text => "a text",
+            Self::Urls => "a URL, or a list of them",
+            Self::Texts => "a list of texts",
+            Self::Whole => "a whole number",
+            Self::Span => "a positive time span",
+            Self::Apis => "APIs by their names",
+            Self::Document => "a JSON document",
+            Self::Word(words) => return format!("one of \"{}\"", words.join("\", \"")),
+        };
+        wanted.to_owned()
+    }
+}
+
+/// Why a value is not accepted.
+enum Unfit {
+    /// It is of another type.
+    Type,
+    /// It is invalid.
+    Value(Error),
+}
+
+impl From<Error> for Unfit {
+    fn from(error: Error) -> Self {
+        Self::Value(error)
+    }
+}
+
+/// Why settings make no site.
+#[derive(Debug)]
+pub enum SettingError {
+    /// The setting of this name is of another type, or not one of its words: the host's `TypeError`. Its value is not kept.
+    Type {
+        /// The setting, in snake case.
+        name: String,
+        /// What is wanted.
+        wanted: String,
+    },
+    /// The value of the setting of this name is refused.
+    Value(&'static str, Error),
+    /// The settings contradict one another.
+    Refused(Error),
+}
+
+impl SettingError {
+    /// What a host's `TypeError` says, with the setting named as the host does.
+    pub fn type_text(name: &str, wanted: &str) -> String {
+        format!("{name}: expected {wanted}")
+    }
+}
+
+/// Whether sessions live in a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Storage {
+    /// There is a store.
+    Store,
+    /// There is none.
+    Cookie,
+}
+
+impl Config {
+    /// Reads settings: a JSON object of [`SITE_SETTINGS`]. A member that is `null` is as if it were absent.
+    ///
+    /// # Errors
+    /// For a setting that is unknown, of another type or refused, and for `keep` that contradicts the storage.
+    pub fn read(
+        settings: &str,
+        keys: Keys,
+        providers: Vec<Provider>,
+        storage: Storage,
+    ) -> Result<Self, SettingError> {
+        let mismatch = |name: &str, wanted: &str| SettingError::Type {
+            name: name.to_owned(),
+            wanted: wanted.to_owned(),
+        };
+        let object = serde_json::from_str::<Map<String, Value>>(settings);
+        let mut given = object.map_err(|_| mismatch("settings", "a JSON object"))?;
+        given.retain(|_, value| !value.is_null());
+        let first = |value: Value| urls(value)?.into_iter().next().ok_or(Unfit::Type);
+        let base_url = given.get("base_url").cloned().map(first);
+        let base_url = base_url.unwrap_or(Err(Unfit::Type));
+        let base_url = base_url.map_err(|unfit| failed("base_url", Shape::Urls, unfit))?;
+        let mut config = Self::without_providers(base_url, keys);
+        if storage == Storage::Store {
+            config = config.in_store();
+        }
+        for setting in SITE_SETTINGS {
+            if let Some(value) = given.remove(setting.name) {
+                let set = (setting.set)(&mut config, value);
+                set.map_err(|unfit| failed(setting.name, setting.shape, unfit))?;
+            }
+        }
+        if let Some((name, _)) = given.into_iter().next() {
+            return Err(mismatch(&name, "a setting that there is"));
+        }
+        if (config.keep == Keep::Store) != (storage == Storage::Store) {
+            let what = "keep: store with a store, and identity or access_token without";
+            return Err(SettingError::Refused(setup(what)));
+        }
+        if providers.is_empty() && config.lookup == Lookup::Fixed {
+            return Err(mismatch("providers", "at least one provider"));
+        }
+        config.providers = providers;
+        Ok(config)
+    }
+}
+
+fn failed(name: &'static str, shape: Shape, unfit: Unfit) -> SettingError {
+    match unfit {
+        Unfit::Type => SettingError::Type {
+            name: name.to_owned(),
+            wanted: shape.wanted(),
+        },
+        Unfit::Value(error) => SettingError::Value(name, error),
+    }
+}
+
+fn text(value: Value) -> Result<String, Unfit> {
+    match value {
+        Value::String(text) => Ok(text),
+        _ => Err(Unfit::Type),
+    }
+}
+
+fn texts(value: Value) -> Result<Vec<String>, Unfit> {
+    match value {
+        Value::Array(list) => list.into_iter().map(text).collect(),
+        _ => Err(Unfit::Type),
+    }
+}
+
+fn urls(value: Value) -> Result<Vec<Url>, Unfit> {
+    let list = match value {
+        one @ Value::String(_) => vec![text(one)?],
+        list => texts(list)?,
+    };
+    let urls = list.iter().map(|text| Url::parse(text));
+    Ok(urls.collect::<Result<_, _>>()?)
+}
+
+/// Longer than there is a time for is without end.
+fn span(value: &Value) -> Result<Duration, Unfit> {
+    let seconds = value.as_f64().filter(|seconds| *seconds > 0.0);
+    let seconds = seconds.ok_or(Unfit::Type)?;
+    Ok(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+}
+
+/// Which of these words it is.
+fn word(value: Value, words: &[&'static str]) -> Result<&'static str, Unfit> {
+    let given = text(value)?;
+    let mut words = words.iter();
+    words
+        .find(|word| **word == given)
+        .copied()
+        .ok_or(Unfit::Type)
+}
+
+#[cfg(test)]
+mod tests;

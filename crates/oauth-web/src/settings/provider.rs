@@ -1,0 +1,96 @@
+//! The settings of an identity provider, as plain data.
+
+use oauth_core::Client;
+use oauth_core::error::Error;
+use oauth_core::scope::Scope;
+use oauth_core::url::Url;
+use serde::Deserialize;
+
+use super::SettingError;
+use crate::config::{CallbackMode, Provider};
+use crate::identity_endpoint::IdentityEndpoint;
+
+/// The settings of a [`Provider`]; what is absent is as it has it by default.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ProviderSettings {
+    /// [`Provider::id`]
+    pub id: String,
+    /// [`Provider::title`]
+    pub title: Option<String>,
+    /// [`Provider::scope`]: names with spaces between. Unless set `openid profile email`, or none with an identity endpoint.
+    pub scope: Option<String>,
+    /// [`Provider::identity`]
+    pub identity: Option<IdentitySettings>,
+    /// [`Provider::parameters`]
+    pub parameters: Vec<(String, String)>,
+    /// [`Provider::callback`]
+    pub callback: Option<String>,
+    /// [`Provider::callback_mode`]: `query` or `form_post`.
+    pub callback_mode: Option<String>,
+    /// [`Provider::tenant`]
+    pub tenant: Option<String>,
+    /// [`Provider::registered`]: issuer and client id.
+    pub registered: Option<(String, String)>,
+}
+
+/// The settings of an [`IdentityEndpoint`].
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct IdentitySettings {
+    /// [`IdentityEndpoint::url`]
+    pub url: String,
+    /// [`IdentityEndpoint::subject`]
+    pub subject: String,
+    /// [`IdentityEndpoint::claims`]
+    #[serde(default)]
+    pub claims: Vec<(String, String)>,
+}
+
+impl ProviderSettings {
+    /// The provider, with its client or without as long as that is not known.
+    ///
+    /// # Errors
+    /// For a callback mode that there is not; `scope.*`, `url.*`
+    pub fn provider(self, client: Option<Client>) -> Result<Provider, SettingError> {
+        let callback_mode = match self.callback_mode.as_deref() {
+            None | Some("query") => CallbackMode::Query,
+            Some("form_post") => CallbackMode::FormPost,
+            Some(_) => {
+                return Err(SettingError::Type {
+                    name: "callback_mode".to_owned(),
+                    wanted: "one of \"query\", \"form_post\"".to_owned(),
+                });
+            }
+        };
+        let made = self.made(client).map_err(SettingError::Refused)?;
+        Ok(Provider {
+            callback_mode,
+            ..made
+        })
+    }
+
+    fn made(self, client: Option<Client>) -> Result<Provider, Error> {
+        let mut provider = Provider::later(self.id)?;
+        provider.client = client;
+        let scope = match (self.scope, &self.identity) {
+            (Some(scope), _) => scope,
+            (None, Some(_)) => String::new(),
+            (None, None) => "openid profile email".to_owned(),
+        };
+        provider.scope = Scope::parse(&scope)?;
+        if let Some(title) = self.title {
+            provider.title = title;
+        }
+        if let Some(given) = self.identity {
+            let url = Url::parse(&given.url)?;
+            let mut identity = IdentityEndpoint::new(url, given.subject);
+            identity.claims = given.claims;
+            provider.identity = Some(identity);
+        }
+        provider.parameters = self.parameters;
+        provider.callback = self.callback;
+        provider.tenant = self.tenant;
+        provider.registered = self.registered;
+        Ok(provider)
+    }
+}

@@ -1,0 +1,162 @@
+//! The table covers the whole of `Config`, and refuses what it does not understand.
+
+use serde_json::json;
+
+use super::*;
+use crate::testing_key;
+
+fn read(settings: &Value, storage: Storage) -> Result<Config, SettingError> {
+    let provider = Provider::later("login").expect("a provider");
+    Config::read(
+        &settings.to_string(),
+        Keys::new(testing_key()),
+        vec![provider],
+        storage,
+    )
+}
+
+fn refused(settings: &Value) -> String {
+    match read(settings, Storage::Cookie) {
+        Ok(_) => "accepted".to_owned(),
+        Err(SettingError::Type { name, wanted }) => SettingError::type_text(&name, &wanted),
+        Err(SettingError::Value(name, error)) => format!("{name}: {}", error.code()),
+        Err(SettingError::Refused(error)) => error.code().to_owned(),
+    }
+}
+
+#[test]
+fn every_field_of_a_site_can_be_set() {
+    let document = json!({
+        "client_id": "https://shop.example/shop/client.json", "client_name": "Shop", "token_endpoint_auth_method": "none",
+        "redirect_uris": ["https://shop.example/shop/auth/callback"],
+    });
+    let config = read(
+        &json!({
+            "transport": "loopback_http", "base_url": ["https://shop.example/shop", "https://other.example/shop"],
+            "keep": "store", "lookup": "asked", "name": "own", "prefix": "/in", "lifetime": 60.5, "idle": 30,
+            "flow_lifetime": 20, "flows": 2, "same_site": "strict", "home": "/start",
+            "return_origins": ["https://app.example"], "claims": ["name"],
+            "api": { "mail": { "url": "https://mail.example/v1", "methods": ["GET", "PUT"] } },
+            "client_metadata": document,
+        }),
+        Storage::Store,
+    );
+    // A field that is new is named here, and has a row in the table or is an object of the host.
+    let Config {
+        base_urls,
+        transport,
+        keys: _,
+        keep,
+        name,
+        prefix,
+        providers,
+        lifetime,
+        idle,
+        flow_lifetime,
+        flows,
+        same_site,
+        home,
+        return_origins,
+        claims,
+        api,
+        lookup,
+        client_metadata,
+    } = config.expect("settings");
+    assert_eq!((base_urls.len(), return_origins.len(), flows), (2, 1, 2));
+    assert_eq!(transport, oauth_core::url::Transport::LoopbackHttp);
+    assert_eq!((keep, lookup), (Keep::Store, Lookup::Asked));
+    assert_eq!(
+        (&*name, &*prefix, &*home, &claims),
+        ("own", "/in", "/start", &vec!["name".to_owned()])
+    );
+    assert_eq!(providers.len(), 1);
+    assert_eq!(lifetime, Duration::from_millis(60_500));
+    assert_eq!(
+        (idle, flow_lifetime),
+        (Some(Duration::from_secs(30)), Duration::from_secs(20))
+    );
+    assert_eq!(same_site, crate::SameSite::Strict);
+    assert_eq!((&*api[0].name, api[0].methods.len()), ("mail", 2));
+    assert!(client_metadata.is_some());
+}
+
+#[test]
+fn what_is_absent_is_as_in_rust() {
+    let site = json!({ "base_url": "https://shop.example", "idle": null });
+    let cookie = read(&site, Storage::Cookie).expect("settings");
+    assert_eq!(
+        (cookie.keep, cookie.lifetime, cookie.idle),
+        (Keep::Identity, Duration::from_secs(8 * 3600), None)
+    );
+    let store = read(&site, Storage::Store).expect("settings");
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
+    assert_eq!(
+        (store.keep, store.lifetime, store.idle),
+        (Keep::Store, hours(24), Some(hours(2)))
+    );
+    let never = json!({ "base_url": "https://shop.example", "idle": f64::MAX });
+    let store = read(&never, Storage::Store).expect("settings");
+    assert_eq!(store.idle, None);
+}
+
+#[test]
+fn a_setting_of_another_type_is_named_and_not_shown() {
+    let at = |name: &str, value: Value| {
+        let mut settings = json!({ "base_url": "https://shop.example" });
+        settings[name] = value;
+        refused(&settings)
+    };
+    for setting in SITE_SETTINGS {
+        let wanted = SettingError::type_text(setting.name, &setting.shape.wanted());
+        assert_eq!(at(setting.name, json!(true)), wanted);
+        if let Shape::Word(words) = setting.shape {
+            assert!(
+                words.iter().all(|word| wanted.contains(word)),
+                "{}",
+                setting.name
+            );
+            assert_eq!(at(setting.name, json!("another")), wanted);
+        }
+    }
+    assert_eq!(
+        at("lifetime", json!(-1)),
+        "lifetime: expected a positive time span"
+    );
+    assert_eq!(at("flows", json!(1.5)), "flows: expected a whole number");
+    assert_eq!(
+        at("redirect", json!("/me")),
+        "redirect: expected a setting that there is"
+    );
+    assert_eq!(
+        at("base_url", json!("http://shop.example")),
+        "base_url: url.insecure"
+    );
+    assert_eq!(at("keep", json!("store")), "web.setup");
+    assert_eq!(
+        at(
+            "api",
+            json!({ "a": { "url": "https://a.example", "methods": ["a b"] } })
+        ),
+        "api: expected APIs by their names"
+    );
+    assert_eq!(refused(&json!([])), "settings: expected a JSON object");
+}
+
+#[test]
+fn a_provider_asks_for_what_its_kind_needs() {
+    let made = |settings: &Value| {
+        let settings: ProviderSettings =
+            serde_json::from_value(settings.clone()).expect("settings");
+        settings.provider(None)
+    };
+    let plain = made(&json!({ "id": "login" })).expect("a provider");
+    assert_eq!(plain.scope.to_string(), "openid profile email");
+    assert_eq!(plain.title, "login");
+    let endpoint =
+        json!({ "url": "https://api.example/me", "subject": "id", "claims": [["name", "login"]] });
+    let without = made(&json!({ "id": "hub", "identity": endpoint, "callbackMode": "form_post" }));
+    let without = without.expect("a provider");
+    assert!(without.scope.is_empty() && without.identity.is_some());
+    assert_eq!(without.callback_mode, crate::CallbackMode::FormPost);
+    assert!(made(&json!({ "id": "login", "callbackMode": "fragment" })).is_err());
+}

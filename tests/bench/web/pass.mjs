@@ -1,0 +1,117 @@
+// A page for whoever is signed in, in Express: what a request with the cookie of a session costs over one that asks nobody.
+// All keep the session in a sealed or signed cookie, and hand the page the person's subject.
+import { createServer } from 'node:http'
+import { createRequire } from 'node:module'
+import { encode } from '@auth/core/jwt'
+import { ExpressAuth, getSession } from '@auth/express'
+import express from 'express'
+import oidc from 'express-openid-connect'
+import { SignJWT, exportJWK, generateKeyPair } from 'jose'
+import inject from 'light-my-request'
+import { OURS, agree, cpuOf, figure, inTurns } from '../node/harness.mjs'
+
+const require = createRequire(process.env.OAUTH_PACKAGE)
+const { Client, Server } = require('oauth-core')
+const { Site } = require('oauth-core/web')
+
+const BASE = 'http://localhost:3000'
+const SECRET = 'k'.repeat(43)
+const CALLS = 400
+const ROUNDS = 15
+/** WEBLOGIN.md section 10, 8. */
+const BUDGET = 15
+
+/** What a page of this application says, of a request with this cookie. */
+async function ask(app, cookie) {
+  const headers = { host: 'localhost:3000', accept: 'text/html', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document', ...(cookie && { cookie }) }
+  return inject(app, { method: 'GET', url: '/me', headers })
+}
+
+function bare() {
+  const app = express()
+  app.get('/me', (_, response) => response.send('ann'))
+  return { app }
+}
+
+async function ours() {
+  const endpoints = { authorization_endpoint: `${BASE}/authorize`, token_endpoint: `${BASE}/token`, jwks_uri: `${BASE}/jwks` }
+  const server = Server.fromMetadata(BASE, { issuer: BASE, response_types_supported: ['code'], ...endpoints }, { transport: 'loopback_http' })
+  const client = new Client(server, { clientId: 'web', clientSecret: 's'.repeat(32) })
+  const site = new Site({ baseUrl: BASE, key: 'testing', client, transport: 'loopback_http' })
+  const app = express()
+  app.use(site.express())
+  app.get('/me', site.required, (request, response) => response.send(request.user.subject))
+  return { app, cookie: await site.testing({ subject: 'ann', claims: { name: 'Ann' } }) }
+}
+
+async function authJs() {
+  const provider = { id: 'p', name: 'P', type: 'oidc', issuer: BASE, clientId: 'web', clientSecret: 's'.repeat(32) }
+  // What its documentation adds for the subject, which the session has not by itself.
+  const callbacks = { session: ({ session, token }) => ({ ...session, user: { ...session.user, id: token.sub } }) }
+  const config = { providers: [provider], secret: SECRET, trustHost: true, callbacks }
+  const app = express()
+  app.use('/auth/*splat', ExpressAuth(config))
+  app.get('/me', async (request, response) => {
+    const session = await getSession(request, config)
+    if (!session) return response.redirect('/auth/signin')
+    response.send(session.user.id)
+  })
+  const salt = 'authjs.session-token'
+  return { app, cookie: `${salt}=${await encode({ token: { sub: 'ann', name: 'Ann' }, secret: SECRET, salt })}` }
+}
+
+/** express-openid-connect takes a sign-in for its cookie, and a sign-in takes a provider. */
+async function expressOpenid() {
+  const { publicKey, privateKey } = await generateKeyPair('RS256')
+  let nonce
+  const provider = createServer(async (request, response) => {
+    const send = (value) => response.setHeader('content-type', 'application/json').end(JSON.stringify(value))
+    const iss = `http://localhost:${provider.address().port}`
+    if (request.url === '/.well-known/openid-configuration') {
+      return send({
+        issuer: iss, authorization_endpoint: `${iss}/authorize`, token_endpoint: `${iss}/token`, jwks_uri: `${iss}/jwks`,
+        response_types_supported: ['code'], response_modes_supported: ['query', 'form_post'], subject_types_supported: ['public'],
+        id_token_signing_alg_values_supported: ['RS256'], code_challenge_methods_supported: ['S256'],
+      })
+    }
+    if (request.url === '/jwks') return send({ keys: [{ ...(await exportJWK(publicKey)), kid: 'k', alg: 'RS256', use: 'sig' }] })
+    const claims = new SignJWT({ nonce, name: 'Ann' }).setProtectedHeader({ alg: 'RS256', kid: 'k' })
+    const token = await claims.setSubject('ann').setIssuer(iss).setAudience('web').setIssuedAt().setExpirationTime('8h').sign(privateKey)
+    send({ access_token: 'a', token_type: 'Bearer', expires_in: 28800, id_token: token })
+  })
+  await new Promise((done) => provider.listen(0, 'localhost', done))
+  const app = express()
+  app.use(oidc.auth({
+    issuerBaseURL: `http://localhost:${provider.address().port}`, baseURL: BASE, clientID: 'web', clientSecret: 's'.repeat(32), secret: SECRET,
+    authRequired: false, authorizationParams: { response_type: 'code', response_mode: 'query' },
+  }))
+  app.get('/me', oidc.requiresAuth(), (request, response) => response.send(request.oidc.user.sub))
+  const headers = { host: 'localhost:3000', accept: 'text/html' }
+  const pairs = (response) => [response.headers['set-cookie'] ?? []].flat().map((field) => field.split(';', 1)[0])
+  const begun = await inject(app, { url: '/login', headers })
+  const sent = new URL(begun.headers.location).searchParams
+  nonce = sent.get('nonce')
+  const url = `/callback?${new URLSearchParams({ code: 'c', state: sent.get('state') })}`
+  const back = await inject(app, { url, headers: { ...headers, cookie: pairs(begun).join('; ') } })
+  provider.close()
+  provider.closeAllConnections()
+  return { app, cookie: pairs(back).filter((pair) => pair.startsWith('appSession')).join('; ') }
+}
+
+const sides = { 'nobody is asked': bare(), [OURS]: await ours(), 'Auth.js': await authJs(), 'express-openid-connect': await expressOpenid() }
+const said = {}
+for (const [name, { app, cookie }] of Object.entries(sides)) {
+  const { statusCode, payload } = await ask(app, cookie)
+  said[name] = [statusCode, payload]
+  const without = await ask(app)
+  if (name !== 'nobody is asked' && without.payload === 'ann') throw new Error(`${name}: everybody is let in`)
+}
+agree('a page for ann', said)
+const run = ({ app, cookie }) => () => cpuOf(async () => {
+  for (let call = 0; call < CALLS; call += 1) await ask(app, cookie)
+})
+const taken = await inTurns(Object.fromEntries(Object.entries(sides).map(([name, side]) => [name, run(side)])), ROUNDS)
+const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1]
+const floor = taken['nobody is asked']
+const over = Object.entries(taken).slice(1).map(([name, runs]) => [name, median(runs.map((us, round) => (us - floor[round]) / CALLS))])
+figure('Node.js: a page for who is signed in, Express, sealed cookie, over a page for everybody', 'us CPU', Object.fromEntries(over), { budget: BUDGET })
