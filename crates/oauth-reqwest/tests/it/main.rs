@@ -8,6 +8,7 @@ mod browser;
 mod connection;
 mod connection_bound;
 mod connection_open;
+mod connection_siblings;
 mod connection_store;
 mod connection_ways;
 mod custom_scheme;
