@@ -7,6 +7,7 @@ mod blocking;
 mod browser;
 mod connection;
 mod connection_bound;
+mod connection_clients;
 mod connection_open;
 mod connection_siblings;
 mod connection_store;
