@@ -115,6 +115,24 @@ impl DeviceLogin {
     }
 }
 
+/// The page where the person enters the code, with the code in it, as a QR code for the camera of a telephone: lines of half
+/// blocks, for a terminal of light characters on a dark ground. Nothing if the server has said no such page
+/// (`verification_uri_complete`), or its address is too long.
+///
+/// Whoever has no camera needs the [prompt](DeviceCode::prompt): show both (RFC 8628 section 3.3.1).
+#[cfg(feature = "qr-code")]
+pub fn qr_code(code: &DeviceCode) -> Option<String> {
+    use qrcode::render::unicode::Dense1x2;
+
+    let url = code.verification_uri_complete.as_ref()?;
+    let drawn = qrcode::QrCode::new(url.as_str()).ok()?;
+    let mut drawn = drawn.render::<Dense1x2>();
+    // What is light in the code are characters, as is its quiet zone: most terminals are dark.
+    drawn.dark_color(Dense1x2::Light);
+    drawn.light_color(Dense1x2::Dark);
+    Some(drawn.build())
+}
+
 /// Shows a code to the person.
 pub(crate) type ShowCode = Arc<dyn Fn(&DeviceCode) -> Result<(), Error> + Send + Sync>;
 
