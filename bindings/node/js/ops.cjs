@@ -6,7 +6,7 @@
 const { authorizationOf, begin, nothing, perform, recordOf, tokensOf } = require('./operation.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = 'db3edcaf722bcba7'
+const FINGERPRINT = 'b6680089b85a7837'
 
 /** The claims about a user (OpenID Connect Core section 5.1). */
 class UserClaims extends Record {
@@ -100,6 +100,7 @@ class AccessToken extends Record {
     issuer: 'plain',
     audience: 'plain',
     expiresAt: 'time',
+    mayAct: 'plain',
     claims: 'plain',
   }
 }
@@ -124,6 +125,7 @@ class IdToken extends Record {
     picture: 'personal',
     email: 'personal',
     emailVerified: 'plain',
+    mayAct: 'plain',
     claims: 'plain',
   }
 }

@@ -694,6 +694,8 @@ export class AccessToken {
   readonly audience: readonly string[]
   /** When it expires. */
   readonly expiresAt: Date
+  /** The claims of the party that may act for the subject, such as sub and iss, if it says (RFC 8693 section 4.4). */
+  readonly mayAct: Readonly<Record<string, unknown>> | undefined
   /** Every claim. */
   readonly claims: Readonly<Record<string, unknown>>
   /** What may be shown. */
@@ -741,6 +743,8 @@ export class IdToken {
   readonly email: string | undefined
   /** Whether the server has made sure that the address is the user's. */
   readonly emailVerified: boolean | undefined
+  /** The claims of the party that may act for the person, such as sub and iss, if it says (RFC 8693 section 4.4). */
+  readonly mayAct: Readonly<Record<string, unknown>> | undefined
   /** Every claim. */
   readonly claims: Readonly<Record<string, unknown>>
   /** What may be shown. */

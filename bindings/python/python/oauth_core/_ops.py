@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Replay = Literal["process", "caller"]
     ResourceMatch = Literal["identical", "parent"]
 
-FINGERPRINT = "db3edcaf722bcba7"
+FINGERPRINT = "b6680089b85a7837"
 
 
 class Operations:

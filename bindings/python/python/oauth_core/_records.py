@@ -412,6 +412,8 @@ class AccessToken(Record):
         issuer: The issuer.
         audience: The audiences.
         expires_at: When it expires.
+        may_act: The claims of the party that may act for the subject, such as sub and iss, if
+            it says (RFC 8693 section 4.4).
         claims: Every claim.
     """
 
@@ -428,6 +430,9 @@ class AccessToken(Record):
         """The audiences."""
         expires_at: datetime
         """When it expires."""
+        may_act: dict[str, Any] | None = None
+        """The claims of the party that may act for the subject, such as sub and iss, if it says
+        (RFC 8693 section 4.4)."""
         claims: dict[str, Any] = {}
         """Every claim."""
     else:
@@ -438,12 +443,14 @@ class AccessToken(Record):
             "issuer",
             "audience",
             "expires_at",
+            "may_act",
             "claims",
         )
         _absent = {
             "client_id": None,
             "scope": frozenset(),
             "audience": (),
+            "may_act": None,
             "claims": {},
         }
 
@@ -475,6 +482,8 @@ class IdToken(Record):
         email: The address for mail; whether it is known to be the user's, email_verified
             says.
         email_verified: Whether the server has made sure that the address is the user's.
+        may_act: The claims of the party that may act for the person, such as sub and iss, if it
+            says (RFC 8693 section 4.4).
         claims: Every claim.
     """
 
@@ -514,6 +523,9 @@ class IdToken(Record):
         """The address for mail; whether it is known to be the user's, email_verified says."""
         email_verified: bool | None = None
         """Whether the server has made sure that the address is the user's."""
+        may_act: dict[str, Any] | None = None
+        """The claims of the party that may act for the person, such as sub and iss, if it says (RFC
+        8693 section 4.4)."""
         claims: dict[str, Any] = {}
         """Every claim."""
     else:
@@ -535,6 +547,7 @@ class IdToken(Record):
             "picture",
             "email",
             "email_verified",
+            "may_act",
             "claims",
         )
         _absent = {
@@ -553,6 +566,7 @@ class IdToken(Record):
             "picture": None,
             "email": None,
             "email_verified": None,
+            "may_act": None,
             "claims": {},
         }
         _personal = frozenset((

@@ -110,6 +110,8 @@ outcome! {
         pub email: Option<Personal>,
         /// Whether the server has made sure that the address is the user's.
         pub email_verified: Option<bool>,
+        /// The claims of the party that may act for the person, such as sub and iss, if it says (RFC 8693 section 4.4).
+        pub may_act: Option<Extra>,
         /// Every claim.
         pub claims: Extra,
     }
@@ -144,6 +146,7 @@ impl From<id_token::IdToken> for IdToken {
             picture: own(user.picture),
             email: own(user.email),
             email_verified: user.email_verified,
+            may_act: claims.may_act().cloned().map(Extra::from),
             claims: Extra::from(claims.as_map().clone()),
         }
     }
