@@ -150,7 +150,7 @@ impl Error {
     /// Says for how long it is of no use to ask again: what is given out for many is held back after
     /// failures.
     #[must_use]
-    pub(crate) fn pausing(mut self, pause: Duration) -> Self {
+    pub fn pausing(mut self, pause: Duration) -> Self {
         self.0.pause = (!pause.is_zero()).then_some(pause);
         self
     }

@@ -8,7 +8,7 @@ use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
 use serde::{Deserialize, Deserializer};
 
-use super::{Route, Transport, Trust, bad_setting};
+use super::{Route, Transport, Trust, bad_setting, certificates};
 use crate::addresses::AddressPolicy;
 use crate::options::Options;
 
@@ -87,8 +87,8 @@ impl Settings {
         };
         transport.trust = match (&self.ca, &self.only_ca) {
             (None, None) => Trust::System,
-            (Some(ca), None) => Trust::Also(pem(ca)?.into_bytes()),
-            (None, Some(ca)) => Trust::Only(pem(ca)?.into_bytes()),
+            (Some(ca), None) => Trust::Also(authorities("ca", ca)?),
+            (None, Some(ca)) => Trust::Only(authorities("only_ca", ca)?),
             (Some(_), Some(_)) => return Err(bad_setting("give either ca or only_ca")),
         };
         transport.route = match &self.proxy {
@@ -113,7 +113,8 @@ impl Settings {
         }
         if let Some(agent) = &self.user_agent {
             let value = HeaderValue::from_str(agent);
-            options.user_agent = value.map_err(|_| bad_setting("user_agent is no header value"))?;
+            options.user_agent =
+                value.map_err(|_| bad_setting("user_agent is not a header value"))?;
         }
         // Here, and not with the first request: what is no certificate and no proxy.
         transport.parts()?;
@@ -123,9 +124,12 @@ impl Settings {
     fn identity(&self) -> Result<Option<Secret<String>>, Error> {
         match (&self.client_certificate, &self.client_key) {
             (None, None) => Ok(None),
-            (Some(certificate), None) => pem(certificate.expose()).map(|pem| Some(pem.into())),
+            (Some(certificate), None) => {
+                pem("client_certificate", certificate.expose()).map(|pem| Some(pem.into()))
+            }
             (Some(certificate), Some(key)) => {
-                let (certificate, key) = (pem(certificate.expose())?, pem(key.expose())?);
+                let certificate = pem("client_certificate", certificate.expose())?;
+                let key = pem("client_key", key.expose())?;
                 Ok(Some(format!("{certificate}\n{key}").into()))
             }
             (None, Some(_)) => Err(bad_setting("a client_key without a client_certificate")),
@@ -137,18 +141,26 @@ fn is_pem(text: &str) -> bool {
     text.trim_start().starts_with(PEM)
 }
 
+/// The certificates that this setting holds, or that its file does.
+fn authorities(setting: &str, text_or_path: &str) -> Result<Vec<u8>, Error> {
+    let pem = pem(setting, text_or_path)?.into_bytes();
+    certificates(setting, &pem)?;
+    Ok(pem)
+}
+
 /// The text, or what the file of that name holds.
-fn pem(text_or_path: &str) -> Result<String, Error> {
+fn pem(setting: &str, text_or_path: &str) -> Result<String, Error> {
     if is_pem(text_or_path) {
         return Ok(text_or_path.to_owned());
     }
     // A PEM text that lacks its first line is longer than any name, and may be a key.
     let is_name = !text_or_path.contains('\n');
     let path = is_name.then(|| Path::new(text_or_path));
-    let path = path.ok_or_else(|| bad_setting("neither PEM nor the name of a file"))?;
+    let neither = || bad_setting(&format!("{setting}: neither PEM nor the name of a file"));
+    let path = path.ok_or_else(neither)?;
     std::fs::read_to_string(path).map_err(|why| {
         Error::from(Misuse::Setup)
-            .about(&path.display().to_string())
+            .about(&format!("{setting}: {}", path.display()))
             .caused_by(Cause::unsent(why))
     })
 }
