@@ -1,5 +1,7 @@
 //! Sign-in for web applications: each request is a visit, driven by JavaScript.
 
+use std::time::Duration;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -331,9 +333,15 @@ impl NativeVisit {
         self.made(client.ok_or_else(none))
     }
 
-    /// There is none, for an error of this code.
-    pub fn unconnected(&mut self, code: &str, why: &str) -> Result<Object, JsValue> {
-        self.made(Err(oauth_facade::error_from_code(code, why)))
+    /// There is none, for an error of this code, which said to wait for so many seconds.
+    pub fn unconnected(
+        &mut self,
+        code: &str,
+        why: &str,
+        retry_after: Option<f64>,
+    ) -> Result<Object, JsValue> {
+        let pause = retry_after.and_then(|pause| Duration::try_from_secs_f64(pause).ok());
+        self.made(Err(oauth_facade::error_from_code(code, why, pause)))
     }
 
     /// The person is not.

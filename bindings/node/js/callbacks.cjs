@@ -20,7 +20,7 @@ async function answer(question, who, methods, object) {
   try {
     const given = await methods[ask.verb](object, ask)
     if (given.setup) question.answerProvider(given.setup)
-    else if (given.failed) question.failedAs(given.failed.code, given.failed.why)
+    else if (given.failed) question.failedAs(given.failed.code, given.failed.why, given.failed.retryAfter)
     else question.answer(given)
   } catch (error) {
     const failure = failureOf(error)

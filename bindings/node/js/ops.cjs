@@ -6,7 +6,7 @@
 const { authorizationOf, begin, nothing, perform, recordOf, tokensOf } = require('./operation.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = 'e385e1565861e2e7'
+const FINGERPRINT = '6542399ca6c48977'
 
 /** The claims about a user (OpenID Connect Core section 5.1). */
 class UserClaims extends Record {
@@ -100,6 +100,7 @@ class VerifiedAccessToken extends Record {
     issuer: 'plain',
     audience: 'plain',
     expiresAt: 'time',
+    mayAct: 'plain',
     claims: 'plain',
   }
 }
@@ -124,6 +125,7 @@ class IdToken extends Record {
     picture: 'personal',
     email: 'personal',
     emailVerified: 'plain',
+    mayAct: 'plain',
     claims: 'plain',
   }
 }

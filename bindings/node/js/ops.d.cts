@@ -700,6 +700,11 @@ export class VerifiedAccessToken {
   readonly audience: readonly string[]
   /** When the token expires. */
   readonly expiresAt: Date
+  /**
+   * The claims of the party that may act for the subject, such as sub and iss, if the token says (RFC 8693 section
+   * 4.4).
+   */
+  readonly mayAct: Readonly<Record<string, unknown>> | undefined
   /** All claims. */
   readonly claims: Readonly<Record<string, unknown>>
   /** What may be shown. */
@@ -750,6 +755,10 @@ export class IdToken {
   readonly email: string | undefined
   /** Whether the server has verified that the address is the user's. */
   readonly emailVerified: boolean | undefined
+  /**
+   * The claims of the party that may act for the user, such as sub and iss, if the token says (RFC 8693 section 4.4).
+   */
+  readonly mayAct: Readonly<Record<string, unknown>> | undefined
   /** All claims. */
   readonly claims: Readonly<Record<string, unknown>>
   /** What may be shown. */

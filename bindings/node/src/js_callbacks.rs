@@ -134,10 +134,11 @@ impl NativeQuestion {
         }));
     }
 
-    /// There is none, for an error of this code.
+    /// There is none, for an error of this code, which said to wait for so many seconds.
     #[napi]
-    pub fn failed_as(&self, code: String, why: String) {
-        self.finish(Err(oauth_facade::error_from_code(&code, &why)));
+    pub fn failed_as(&self, code: String, why: String, retry_after: Option<f64>) {
+        let pause = retry_after.and_then(|pause| Duration::try_from_secs_f64(pause).ok());
+        self.finish(Err(oauth_facade::error_from_code(&code, &why, pause)));
     }
 
     /// There is none, for what one of our own stores said.

@@ -96,6 +96,32 @@ pub(crate) fn over(network: Option<&NativeNetwork>) -> Result<Driver> {
     driver.map_err(fail)
 }
 
+/// What errors call settings, and how they are said here.
+const NAMES: [(&str, &str); 6] = [
+    ("only_ca:", "onlyCa:"),
+    ("client_certificate:", "clientCertificate:"),
+    ("client_key:", "clientKey:"),
+    ("user_agent ", "userAgent "),
+    ("give either ca or only_ca", "give either ca or onlyCa"),
+    (
+        "a client_key without a client_certificate",
+        "a clientKey without a clientCertificate",
+    ),
+];
+
+/// An error of the settings, by the names that they have in JavaScript.
+fn named(error: Error) -> Error {
+    let detail = error.detail().unwrap_or_default();
+    let told = NAMES.iter().find_map(|(theirs, ours)| {
+        let rest = detail.strip_prefix(theirs)?;
+        Some(format!("{ours}{rest}"))
+    });
+    match told {
+        Some(told) => error.about(&told),
+        None => error,
+    }
+}
+
 fn read(path: &Path) -> std::result::Result<Vec<u8>, Error> {
     std::fs::read(path).map_err(|why| {
         Error::from(Misuse::Setup)
@@ -124,7 +150,8 @@ impl NativeNetwork {
             Some(0) => return Err(invalid("inFlightPerOrigin is at least 1")),
             limit => limit.and_then(|limit| usize::try_from(limit).ok()),
         };
-        let network = settings.read().and_then(Network::new).map_err(fail)?;
+        let network = settings.read().map_err(named).and_then(Network::new);
+        let network = network.map_err(fail)?;
         Ok(Self(Arc::new(network)))
     }
 
@@ -167,7 +194,10 @@ fn read_request(
     }
     let mut request = http::Request::builder().method(method).uri(to.as_str());
     for (name, value) in headers {
-        request = request.header(name, value);
+        let refused = || Error::from(Misuse::HeaderValue).about(&format!("headers: {name}"));
+        let field = name.parse::<http::HeaderName>().map_err(|_| refused())?;
+        let value = http::HeaderValue::from_str(value).map_err(|_| refused())?;
+        request = request.header(field, value);
     }
     let body = body.map(|body| body.to_vec()).unwrap_or_default();
     let wrong = |why| Error::from(Misuse::HeaderValue).caused_by(Cause::unsent(why));

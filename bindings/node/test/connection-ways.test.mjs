@@ -1,6 +1,7 @@
 // Ways of a connection without a browser: a code on another device, an identity provider, a client of its own.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { inspect } from 'node:util'
 import { callbackOf, core, rejection, twins } from './helper.mjs'
 
 const { Client, ResourceConnection, discover } = core
@@ -90,4 +91,36 @@ test('a client acts for itself', async () => {
   assert.equal((await api.fetch(api.url)).status, 200)
   await twin.expire()
   assert.equal((await api.fetch(api.url)).status, 200)
+})
+
+test('an initial access token entitles a connection to register', async () => {
+  const { generic } = await twins()
+  await generic.initialAccessToken('S3CR3T-init')
+  const pages = []
+  const open = (page) => {
+    pages.push(page)
+    fetch(page).catch(() => {})
+  }
+  const url = `${generic.base}/api/echo`
+  const made = (options) => new ResourceConnection(url, { clientName: 'Notes', open, timeoutMs: 30_000, transport: 'loopback_http', ...options })
+  for (const initialAccessToken of [undefined, 'S3CR3T-other']) {
+    const api = made({ initialAccessToken })
+    const error = await rejection(api.token())
+    assert.ok(error instanceof core.Denied && error.status === 401, inspect(error))
+    assert.ok(!inspect([error, api], { depth: 9, showHidden: true }).includes('S3CR3T'))
+  }
+  assert.deepEqual(pages, [])
+
+  const store = new core.Memory()
+  const api = made({ initialAccessToken: 'S3CR3T-init', store })
+  assert.equal((await api.fetch(url)).status, 200)
+  const log = await generic.log()
+  // The log redacts: that the right one was sent the server has said, which took it.
+  const authorized = log.filter(({ headers }) => headers.some(([name]) => name === 'authorization'))
+  assert.deepEqual(authorized.map((entry) => entry.path), ['/register', '/register', '/api/echo'])
+  // It entitles to register, and is not stored.
+  const { keys } = await store.scan()
+  const kept = await Promise.all(keys.map((key) => store.load(key)))
+  assert.ok(kept.length > 0 && !JSON.stringify(kept).includes('S3CR3T'))
+  assert.equal(pages.length, 1)
 })

@@ -7,7 +7,7 @@ import path from 'node:path'
 import { after, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
-import { core, listen, tls } from './helper.mjs'
+import { core, listen, rejection, serverAt, tls } from './helper.mjs'
 
 const { Client, Network, discover, fixedToken, provider } = core
 const { base, mutual, ca, certificate, key, client_id: clientId, client_secret: clientSecret } = await tls()
@@ -149,19 +149,41 @@ test('localhost is this machine', async () => {
   await assert.rejects(discover(issuer), { kind: 'misuse' })
 })
 
+test('a header that no request can have is named with its option', async () => {
+  const server = serverAt('http://127.0.0.1:1')
+  const network = new Network()
+  for (const call of [
+    () => new Client(server, { clientId: 'c', headers: { 'x-team': 'S3CR3T\nb' } }),
+    () => new Client(server, { clientId: 'c', headers: { 'x-team\n': 'S3CR3T' } }),
+  ]) {
+    const error = await rejection(Promise.resolve().then(call))
+    assert.equal(error.code, 'client_auth.header_value')
+    assert.ok(error.message.includes('headers: x-team') && !error.message.includes('S3CR3T'), error.message)
+  }
+  // Node's own Headers are first to refuse these.
+  await assert.rejects(network.fetch('https://api.example/', { headers: { 'x-team': 'a\nb' } }), TypeError)
+})
+
 test('what cannot be is told at once', () => {
+  const none = path.join(folder, 'none.pem')
+  const broken = '-----BEGIN CERTIFICATE-----\nS3CR3T\n-----END CERTIFICATE-----\n'
   const wrong = [
-    { ca: path.join(folder, 'none.pem') },
-    { ca: 'a', onlyCa: 'b' },
-    { clientKey: 'S3CR3T' },
-    { clientCertificate: 'S3CR3T\n' },
-    { clientCertificate: 'MIGHAgEAMBMGByqGSM49S3CR3T/a' }, // a key that lacks its PEM lines
-    { proxy: 'gopher://S3CR3T' },
-    { userAgent: 'a\nb' },
+    [{ ca: none }, ': ca: '],
+    [{ ca: broken }, ': ca: '],
+    [{ onlyCa: none }, ': onlyCa: '],
+    [{ onlyCa: broken }, ': onlyCa: '],
+    [{ ca: 'a', onlyCa: 'b' }, 'ca or onlyCa'],
+    [{ clientKey: 'S3CR3T' }, 'a clientKey without a clientCertificate'],
+    [{ clientCertificate: 'S3CR3T\n' }, ': clientCertificate: '],
+    [{ clientCertificate: 'MIGHAgEAMBMGByqGSM49S3CR3T/a' }, ': clientCertificate: '], // a key that lacks its PEM lines
+    [{ clientCertificate: broken, clientKey: none }, ': clientKey: '],
+    [{ proxy: 'gopher://S3CR3T' }, 'proxy'],
+    [{ userAgent: 'a\nb' }, ': userAgent '],
   ]
-  for (const options of wrong) {
+  for (const [options, named] of wrong) {
     assert.throws(() => new Network(options), (error) => {
       assert.equal(error.code, 'misuse.setup')
+      assert.ok(error.message.includes(named), error.message)
       assert.ok(!error.message.includes('S3CR3T'))
       return true
     })

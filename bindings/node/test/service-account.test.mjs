@@ -1,9 +1,12 @@
 // Google's service accounts: their file says who asks, and their key signs.
 import assert from 'node:assert/strict'
 import { createPublicKey, generateKeyPairSync, verify } from 'node:crypto'
-import { test } from 'node:test'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, test } from 'node:test'
 import { inspect } from 'node:util'
-import { core } from './helper.mjs'
+import { core, rejection, twins } from './helper.mjs'
 
 const { Client, provider, serviceAccount } = core
 const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
@@ -42,4 +45,69 @@ test('the file of a service account is read before anything is sent, and its key
   assert.throws(() => clientOf({ private_key: '-----BEGIN PRIVATE KEY-----' }), (error) => error.code.startsWith('key.'))
   assert.ok(!inspect([serviceAccount(JSON.stringify(file)), clientOf({})], { depth: 9 }).includes('PRIVATE KEY'))
   assert.throws(() => serviceAccount(7), TypeError)
+})
+
+test('a client file of an account gets tokens, from a twin that stands where Google does', async () => {
+  const { generic } = await twins()
+  await generic.takeServiceAccounts(file.token_uri)
+  const folder = await mkdtemp(path.join(tmpdir(), 'account-'))
+  after(() => rm(folder, { recursive: true }))
+  const place = path.join(folder, 'account.json')
+  await writeFile(place, JSON.stringify(file))
+  const sent = []
+  const options = {
+    fetch: (url, init) => {
+      sent.push(`${url}`)
+      return fetch(`${generic.base}/token`, init)
+    },
+  }
+  const clients = [await Client.fromJson(JSON.stringify(file), options), await Client.fromFile(place, options)]
+  // Whose key nobody knows gets nothing.
+  assert.equal((await rejection(clients[0].clientCredentials({ scope: 'read' }).token())).code, 'denied.invalid_grant')
+  await generic.registerAssertionKey(file.client_email, createPublicKey(privateKey).export({ format: 'jwk' }))
+  for (const client of clients) {
+    assert.equal(client.clientId, file.client_email)
+    assert.ok(!inspect(client, { depth: 9, showHidden: true }).includes('PRIVATE KEY'))
+    const { scope, accessToken } = await client.clientCredentials({ scope: 'read write' }).token()
+    assert.deepEqual([...scope].sort(), ['read', 'write'])
+    const reply = await fetch(`${generic.base}/api/echo`, { headers: { authorization: `Bearer ${accessToken}` } })
+    assert.equal((await reply.json()).client_id, file.client_email)
+  }
+  assert.deepEqual(new Set(sent), new Set([file.token_uri]))
+})
+
+test('a client file that is not right names what is wrong', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'account-'))
+  after(() => rm(folder, { recursive: true }))
+  const place = path.join(folder, 'account.json')
+  const refused = async (given) => {
+    const text = typeof given === 'string' ? given : JSON.stringify(given)
+    await writeFile(place, text)
+    const errors = []
+    for (const read of [() => Client.fromJson(text), () => Client.fromFile(place)]) {
+      const error = await rejection(read().then((client) => client.clientCredentials().token()))
+      assert.ok(error instanceof core.Misuse, inspect(error))
+      assert.ok(!inspect(error, { depth: 9, showHidden: true }).includes('PRIVATE KEY'))
+      errors.push(error)
+    }
+    // A file that is too large is not read to its end.
+    assert.equal(errors[1].code, text.length > 64 << 10 ? 'client_file.unreadable' : errors[0].code)
+    return errors[0]
+  }
+  for (const name of ['client_email', 'private_key', 'private_key_id', 'token_uri']) {
+    for (const value of [undefined, null, '', 7, ['x']]) {
+      const { code, message } = await refused({ ...file, [name]: value })
+      assert.deepEqual([code, message.includes(name)], ['provider.data', true], `${name}: ${message}`)
+    }
+  }
+  for (const uri of ['http://oauth2.googleapis.com/token', 'https://evil.example/token']) {
+    assert.equal((await refused({ ...file, token_uri: uri })).code, 'provider.data')
+  }
+  assert.equal((await refused({ ...file, type: 'authorized_user' })).code, 'client_file.unsupported')
+  assert.equal((await refused({ ...file, type: 'service_acount' })).code, 'client_file.malformed')
+  const pem = '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n'
+  assert.ok((await refused({ ...file, private_key: pem })).code.startsWith('key.'))
+  for (const text of [JSON.stringify(file).slice(0, -1), '[]', '', JSON.stringify({ ...file, pad: 'x'.repeat(64 << 10) })]) {
+    assert.equal((await refused(text)).code, 'client_file.malformed')
+  }
 })

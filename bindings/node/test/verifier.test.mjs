@@ -70,6 +70,29 @@ test('an API verifies what it is shown, with keys that it fetches once', async (
   assert.match(inspect(verifier), /audience: 'https:\/\/api.example'/)
 })
 
+test('a token says who may act for its subject', async () => {
+  const { server, token, idToken } = await issuer()
+  const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE })
+  const client = new Client(server, { clientId: 'id', clientAuth: 'none' })
+  const mayAct = { iss: 'https://as.example', sub: 'admin@example.com', exp: 1 }
+  for (const [said, expected] of [
+    [{ may_act: mayAct, act: { sub: 'somebody' } }, mayAct],
+    [{ may_act: {} }, {}],
+    [{ may_act: 'admin@example.com' }, undefined],
+    [{ may_act: [mayAct] }, undefined],
+    [{ may_act: null }, undefined],
+    [{ act: mayAct }, undefined],
+    [{}, undefined],
+  ]) {
+    const person = await client.verifyIdToken({ token: idToken(said), withoutNonce: 'absent' })
+    for (const told of [await verifier.verify(token(said)), person]) {
+      assert.deepEqual(told.mayAct, expected)
+      assert.deepEqual(told.claims.may_act, said.may_act)
+      assert.ok(!inspect(told).includes('admin@example.com'))
+    }
+  }
+})
+
 test('keys outlast a process', async () => {
   const { server, asked, token } = await issuer()
   const started = () => new AccessTokenVerifier(server, { audience: AUDIENCE })

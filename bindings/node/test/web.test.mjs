@@ -5,7 +5,7 @@ import { createRequire } from 'node:module'
 import path from 'node:path'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
-import { asCommonJs, core, rejection, root, twins } from './helper.mjs'
+import { asCommonJs, core, listen, rejection, root, twins } from './helper.mjs'
 import { Browser } from './web-checks.mjs'
 
 const load = asCommonJs ? createRequire(import.meta.url) : (name) => import(name)
@@ -106,6 +106,21 @@ test('settings that are not safe are refused at the start, and a provider is ask
   assert.match((await rejection(site.handle(page('/auth/login')))).message, /away/)
   await Promise.all([1, 2, 3].map(() => site.handle(page('/auth/login'))))
   assert.equal(asked, 2)
+})
+
+test('for how long a provider wants to be left alone is said to those who wait, whatever the function threw', async () => {
+  for (const [answer, code, pause] of [
+    [{ status: 503, headers: { 'retry-after': '70' } }, 'lost', 70],
+    [{ status: 429, headers: { 'retry-after': '90' } }, 'lost', 90],
+  ]) {
+    const away = await listen((request, reply) => reply.writeHead(answer.status, answer.headers).end())
+    let thrown
+    const site = at({ client: async () => core.discover(away, { transport }).catch((error) => { throw (thrown = error) }) })
+    const reply = await site.handle(page('/auth/callback?state=x&code=y', { accept: '*/*' }))
+    assert.ok(thrown.retryAfter >= pause, `${thrown.code} ${thrown.retryAfter}`)
+    assert.deepEqual([reply.status, (await reply.json()).code], [503, code])
+    assert.equal(reply.headers.get('retry-after'), `${thrown.retryAfter}`)
+  }
 })
 
 test('a provider that is away takes no page but those that need it, and is asked once for all, and anew later', async (t) => {

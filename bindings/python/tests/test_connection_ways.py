@@ -8,9 +8,10 @@ import urllib.request
 from typing import Any
 
 import pytest
-from conftest import Twin, generic_client
+from conftest import Twin, browse, generic_client
 
 import oauth_core
+import oauth_core.stores
 
 
 def nobody(url: str) -> None:
@@ -129,3 +130,32 @@ def test_a_client_acts_for_itself(generic: Twin) -> None:
     assert api.get(api.url).status == 200
     generic.expire()
     assert api.get(api.url).status == 200
+
+
+def test_an_initial_access_token_entitles_a_connection_to_register(generic: Twin) -> None:
+    generic._ask("initial_access_token", {"token": "S3CR3T-init"})
+    opened: list[str] = []
+
+    def person(url: str) -> None:
+        opened.append(url)
+        browse(url)
+
+    for wrong in (None, "S3CR3T-other"):
+        api = connection(generic, open=person, client_name="Notes", initial_access_token=wrong)
+        with pytest.raises(oauth_core.Denied) as refused:
+            api.token()
+        assert refused.value.status == 401
+        assert "S3CR3T" not in f"{refused.value!r} {api!r}"
+    assert opened == []
+
+    store = oauth_core.stores.Memory()
+    options: Any = {"open": person, "client_name": "Notes", "initial_access_token": "S3CR3T-init"}
+    api = connection(generic, store=store, **options)
+    assert api.get(api.url).status == 200
+    # The log redacts: that the right one was sent the server has said, which took it.
+    authorized = [entry["path"] for entry in generic.log if "authorization" in dict(entry["headers"])]
+    assert authorized == ["/register", "/register", "/api/echo"]
+    # It entitles to register, and is not stored.
+    kept = [store.load(key) for key in store.scan()[0]]
+    assert kept and not any("S3CR3T" in str(entry) for entry in kept)
+    assert len(opened) == 1

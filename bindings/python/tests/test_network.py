@@ -150,22 +150,48 @@ def test_each_door_takes_a_network(tls: dict[str, str]) -> None:
 
 
 def test_what_cannot_be_is_told_at_once(tmp_path: Path) -> None:
-    wrong: list[dict[str, Any]] = [
-        {"ca": tmp_path / "none.pem"},
-        {"ca": "a", "only_ca": "b"},
-        {"client_key": "S3CR3T"},
-        {"client_certificate": "S3CR3T\n"},
-        {"client_certificate": "MIGHAgEAMBMGByqGSM49S3CR3T/a"},  # a key that lacks its PEM lines
-        {"proxy": "gopher://S3CR3T"},
-        {"timeout": 0},
-        {"connect_timeout": -1.0},
-        {"user_agent": "a\nb"},
+    (empty := tmp_path / "empty.pem").write_text("nothing")
+    broken = "-----BEGIN CERTIFICATE-----\nS3CR3T\n-----END CERTIFICATE-----\n"
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"ca": tmp_path / "none.pem"}, "ca: "),
+        ({"ca": empty}, "ca: "),
+        ({"only_ca": empty}, "only_ca: "),
+        ({"ca": "a\nb"}, "ca: "),
+        ({"ca": broken}, "ca: "),
+        ({"only_ca": broken}, "only_ca: "),
+        ({"ca": "a", "only_ca": "b"}, "ca or only_ca"),
+        ({"client_key": "S3CR3T"}, "client_key"),
+        ({"client_certificate": "S3CR3T\n"}, "client_certificate: "),
+        # A key that lacks its PEM lines.
+        ({"client_certificate": "MIGHAgEAMBMGByqGSM49S3CR3T/a"}, "client_certificate: "),
+        ({"client_certificate": empty, "client_key": tmp_path / "none.pem"}, "client_key: "),
+        ({"proxy": "gopher://S3CR3T"}, "proxy"),
+        ({"timeout": 0}, "timeout"),
+        ({"connect_timeout": -1.0}, "connect_timeout"),
+        ({"user_agent": "a\nb"}, "user_agent"),
     ]
-    for options in wrong:
+    for options, named in wrong:
         with pytest.raises(oauth_core.Misuse) as caught:
             oauth_core.Network(**options)
         assert caught.value.code == "misuse.setup"
+        assert f": {named}" in str(caught.value) or f" {named}" in str(caught.value)
         assert "S3CR3T" not in str(caught.value)
+
+
+def test_a_header_that_no_request_can_have_is_named_with_its_option() -> None:
+    server = oauth_core.Server.from_metadata(
+        "https://as.example", {"issuer": "https://as.example", "token_endpoint": "https://as.example/token"}
+    )
+    tokens = oauth_core.fixed_token("t", origins=["https://api.example"])
+    for call in [
+        lambda: oauth_core.Client(server, client_id="c", headers={"x-team": "S3CR3T\nb"}),
+        lambda: oauth_core.Client(server, client_id="c", headers={"x-team\n": "S3CR3T"}),
+        lambda: tokens.get("https://api.example/", headers={"x-team": "S3CR3T\r\nb"}),
+    ]:
+        with pytest.raises(oauth_core.Misuse) as caught:
+            call()
+        assert caught.value.code == "client_auth.header_value"
+        assert "headers: x-team" in str(caught.value) and "S3CR3T" not in str(caught.value)
 
 
 def test_clients_of_one_network_share_its_connections(plain: Start) -> None:

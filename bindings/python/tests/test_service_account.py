@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import json
+import urllib.error
 import urllib.parse
+import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Twin, generic_client
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -79,3 +84,83 @@ def test_the_file_is_read_before_anything_is_sent_and_its_key_shows_nowhere(file
     assert "PRIVATE" not in f"{auth!r} {client(file)!r}"
     with pytest.raises(oauth_core.Misuse):
         oauth_core.Client(oauth_core.provider("google"), client_id="another", client_auth=auth)
+
+
+def encoded(value: int) -> str:
+    data = value.to_bytes((value.bit_length() + 7) // 8, "big")
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+@pytest.mark.parametrize("way", ["from_json", "from_file"])
+def test_a_client_file_of_an_account_gets_tokens(file: dict[str, str], generic: Twin, tmp_path: Path, way: str) -> None:
+    """The twin stands where Google does: it is sent what Google would be."""
+    key = serialization.load_pem_private_key(file["private_key"].encode(), None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    public = key.public_key().public_numbers()
+    jwk = {"kty": "RSA", "n": encoded(public.n), "e": encoded(public.e)}
+    generic._ask("take_service_accounts", {"token_uri": file["token_uri"]})
+    text = json.dumps(file)
+    (tmp_path / "account.json").write_text(text)
+    made = oauth_core.Client.from_json(text)
+    if way == "from_file":
+        made = oauth_core.Client.from_file(tmp_path / "account.json")
+    assert made.client_id == file["client_email"]
+    assert "PRIVATE" not in repr(made)
+
+    def asked() -> oauth_core.Tokens:
+        exchange = made.exchange.client_credentials(scope="read write")
+        step = next(exchange)
+        assert isinstance(step, oauth_core.Send) and step.url == file["token_uri"]
+        request = urllib.request.Request(f"{generic.base}/token", bytes(step.body), dict(step.headers))
+        try:
+            with urllib.request.urlopen(request) as reply:
+                answer = (reply.status, list(reply.headers.items()), reply.read())
+        except urllib.error.HTTPError as reply:
+            answer = (reply.code, list(reply.headers.items()), reply.read())
+        with pytest.raises(StopIteration) as done:
+            exchange.send(answer)
+        tokens: oauth_core.Tokens = done.value.value
+        return tokens
+
+    # Whose key nobody knows gets nothing.
+    with pytest.raises(oauth_core.Denied) as refused:
+        asked()
+    assert refused.value.code == "denied.invalid_grant"
+    generic.register_assertion_key(file["client_email"], jwk)
+    tokens = asked()
+    assert tokens.scope == {"read", "write"}
+    introspected = generic_client(generic).introspect(token=tokens.access_token)
+    assert (introspected.active, introspected.subject) == (True, file["client_email"])
+
+
+def test_a_client_file_that_is_not_right_names_what_is_wrong(file: dict[str, str], tmp_path: Path) -> None:
+    def refused(text: str) -> oauth_core.Misuse:
+        (tmp_path / "account.json").write_text(text)
+        errors = []
+        for read in (
+            lambda: oauth_core.Client.from_json(text),
+            lambda: oauth_core.Client.from_file(tmp_path / "account.json"),
+        ):
+            with pytest.raises(oauth_core.Misuse) as raised:
+                read().client_credentials().token()
+            assert "PRIVATE" not in f"{raised.value!r}" and file["private_key"][40:80] not in f"{raised.value!r}"
+            errors.append(raised.value)
+        # A file that is too large is not read to its end.
+        is_large = len(text) > 64 << 10
+        assert errors[1].code == ("client_file.unreadable" if is_large else errors[0].code)
+        return errors[0]
+
+    for name in ("client_email", "private_key", "private_key_id", "token_uri"):
+        for value in (None, "", 7, ["x"]):
+            error = refused(json.dumps({**file, name: value}))
+            assert (error.code, name in str(error)) == ("provider.data", True), value
+        left = refused(json.dumps({key: value for key, value in file.items() if key != name}))
+        assert (left.code, name in str(left)) == ("provider.data", True)
+    for uri in ("http://oauth2.googleapis.com/token", "https://evil.example/token"):
+        assert refused(json.dumps({**file, "token_uri": uri})).code == "provider.data"
+    assert refused(json.dumps({**file, "type": "authorized_user"})).code == "client_file.unsupported"
+    assert refused(json.dumps({**file, "type": "service_acount"})).code == "client_file.malformed"
+    pem = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
+    assert refused(json.dumps({**file, "private_key": pem})).code.startswith("key.")
+    for text in (json.dumps(file)[:-1], "[]", "", json.dumps({**file, "pad": "x" * (64 << 10)})):
+        assert refused(text).code == "client_file.malformed"

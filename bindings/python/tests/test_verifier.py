@@ -99,6 +99,34 @@ def test_an_api_verifies_what_it_is_shown(issuer: Issuer) -> None:
     assert [path for _, path, _, _ in issuer.plain.seen] == ["/jwks"]
 
 
+MAY_ACT: dict[str, Any] = {"iss": "https://as.example", "sub": "admin@example.com", "exp": 1}
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"may_act": MAY_ACT, "act": {"sub": "somebody"}}, MAY_ACT),
+        ({"may_act": {}}, {}),
+        ({"may_act": "admin@example.com"}, None),
+        ({"may_act": [MAY_ACT]}, None),
+        ({"may_act": None}, None),
+        ({"act": MAY_ACT}, None),
+        ({}, None),
+    ],
+)
+def test_a_token_says_who_may_act_for_its_subject(
+    issuer: Issuer, said: dict[str, Any], expected: dict[str, Any] | None
+) -> None:
+    verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
+    client = oauth_core.Client(issuer.server, client_id="id", client_auth=oauth_core.Public())
+    access = verifier.verify(issuer.token(**said))
+    person = client.verify_id_token(token=issuer.id_token(**said), without_nonce="absent")
+    for told in (access, person):
+        assert told.may_act == expected
+        assert told.claims.get("may_act") == said.get("may_act")
+        assert "admin@example.com" not in repr(told)
+
+
 def test_a_member_is_made_when_it_is_read_and_once(issuer: Issuer) -> None:
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
     shown = issuer.token()

@@ -196,7 +196,7 @@ impl ClientConfig {
     }
 
     pub(crate) fn add_header(&mut self, name: &str, value: &str) -> Result<(), Error> {
-        let refused = || Error::from(Misuse::HeaderValue).about(name);
+        let refused = || Error::from(Misuse::HeaderValue).about(&format!("headers: {name}"));
         let key: HeaderName = name.parse().map_err(|_| refused())?;
         let ours = [
             "host",

@@ -148,7 +148,7 @@ impl Error {
 
     /// Sets how long another attempt is of no use: what is fetched for many callers is held back after failures.
     #[must_use]
-    pub(crate) fn pausing(mut self, pause: Duration) -> Self {
+    pub fn pausing(mut self, pause: Duration) -> Self {
         self.0.pause = (!pause.is_zero()).then_some(pause);
         self
     }

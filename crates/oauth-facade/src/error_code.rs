@@ -2,6 +2,7 @@
 
 use std::error;
 use std::fmt;
+use std::time::Duration;
 
 use oauth_core::error::{Cause, Error, Row};
 
@@ -18,20 +19,23 @@ impl fmt::Display for HostMessage {
 impl error::Error for HostMessage {}
 
 /// The error with this code, for hosts that received one as an error of their language. A refusal, or an unknown code,
-/// becomes the loss of an answer.
-pub fn error_from_code(code: &str, why: &str) -> Error {
+/// becomes the loss of an answer. `pause` is how long the host's error said to wait.
+pub fn error_from_code(code: &str, why: &str, pause: Option<Duration>) -> Error {
     let cause = || Cause::unknown(HostMessage(why.to_owned()));
-    match Row::all().find(|row| row.code() == code) {
+    let error = match Row::all().find(|row| row.code() == code) {
         Some(Row::Malformed(fault)) => Error::from(fault).caused_by(cause()),
         Some(Row::Untrusted(check)) => Error::from(check).caused_by(cause()),
         Some(Row::Misuse(misuse)) => Error::from(misuse).about(why),
         Some(Row::Lost(loss)) => Error::lost(cause().because(loss)),
         Some(Row::Denied(_)) | None => Error::lost(cause()),
-    }
+    };
+    error.pausing(pause.unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use oauth_core::error::{Class, Row};
 
     use super::error_from_code;
@@ -39,14 +43,24 @@ mod tests {
     #[test]
     fn an_error_comes_back_as_it_went() {
         for row in Row::all() {
-            let error = error_from_code(row.code(), "why");
+            let error = error_from_code(row.code(), "why", None);
             match row.class() {
                 Class::Denied => assert_eq!(error.code(), "lost"),
                 _ => assert_eq!(error.code(), row.code()),
             }
         }
-        let lost = error_from_code("lost.connect", "nobody listens");
+        let lost = error_from_code("lost.connect", "nobody listens", None);
         assert!(lost.to_string().contains("nobody listens"), "{lost}");
-        assert_eq!(error_from_code("anything", "why").code(), "lost");
+        assert_eq!(error_from_code("anything", "why", None).code(), "lost");
+    }
+
+    #[test]
+    fn the_pause_of_a_busy_server_is_kept() {
+        let pause = Duration::from_secs(70);
+        for code in ["denied.busy", "lost.connect", "endpoint.status"] {
+            let error_from_code = |pause| error_from_code(code, "why", pause).retry_after();
+            assert_eq!(error_from_code(Some(pause)), Some(pause), "{code}");
+            assert_ne!(error_from_code(None), Some(pause), "{code}");
+        }
     }
 }

@@ -122,7 +122,7 @@ pub(crate) fn headers<'a>(
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
         if let Some(key) = known(name.as_bytes()) {
-            let refused = |_| Error::from(Misuse::HeaderValue).about(name);
+            let refused = |_| Error::from(Misuse::HeaderValue).about(&format!("headers: {name}"));
             headers.append(key, HeaderValue::from_str(value).map_err(refused)?);
         }
     }

@@ -115,6 +115,24 @@ impl DeviceLogin {
     }
 }
 
+/// The page where the user enters the code, with the code in it, as a QR code for the camera of a telephone: lines of half
+/// blocks, for a terminal with light characters on a dark background. `None` if the server named no such page
+/// (`verification_uri_complete`), or its address is too long.
+///
+/// A user without a camera needs the [prompt](DeviceCode::prompt): show both (RFC 8628 section 3.3.1).
+#[cfg(feature = "qr-code")]
+pub fn qr_code(code: &DeviceCode) -> Option<String> {
+    use qrcode::render::unicode::Dense1x2;
+
+    let url = code.verification_uri_complete.as_ref()?;
+    let drawn = qrcode::QrCode::new(url.as_str()).ok()?;
+    let mut drawn = drawn.render::<Dense1x2>();
+    // Light modules, the quiet zone among them, are drawn as characters, because most terminals are dark.
+    drawn.dark_color(Dense1x2::Light);
+    drawn.light_color(Dense1x2::Dark);
+    Some(drawn.build())
+}
+
 /// A function that shows a code to the user.
 pub(crate) type ShowCode = Arc<dyn Fn(&DeviceCode) -> Result<(), Error> + Send + Sync>;
 

@@ -8,6 +8,9 @@ use std::fmt;
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
 use reqwest::{Certificate, Identity, NoProxy, Proxy};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use crate::addresses::Proxies;
 use crate::driver::Driver;
@@ -206,8 +209,8 @@ impl Transport {
         Ok(Parts {
             trust: match &self.trust {
                 Trust::System => Trusted::System,
-                Trust::Also(pem) => Trusted::Also(certificates(pem)?),
-                Trust::Only(pem) => Trusted::Only(certificates(pem)?),
+                Trust::Also(pem) => Trusted::Also(certificates("trust_also", pem)?),
+                Trust::Only(pem) => Trusted::Only(certificates("trust_only", pem)?),
             },
             identity: self.client_certificate.as_ref().map(identity).transpose()?,
             proxy: match &self.route {
@@ -240,16 +243,27 @@ enum Proxied {
     By(Box<Proxy>),
 }
 
-fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, Error> {
-    let read = Certificate::from_pem_bundle(pem).map_err(|error| bad("certificates", error))?;
-    match read.is_empty() {
-        true => Err(bad_setting("there is no certificate in the PEM text")),
-        false => Ok(read),
+/// The certificates of a setting of this name. reqwest would read them with the first request.
+fn certificates(setting: &str, pem: &[u8]) -> Result<Vec<Certificate>, Error> {
+    let unread = || bad_setting(&format!("{setting}: the certificates cannot be read"));
+    let mut trusted = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|why| unread().caused_by(Cause::unsent(why)))?;
+        let added = trusted.add(certificate);
+        added.map_err(|why| unread().caused_by(Cause::unsent(why)))?;
     }
+    if trusted.is_empty() {
+        return Err(bad_setting(&format!(
+            "{setting}: there is no certificate in the PEM text"
+        )));
+    }
+    let read = Certificate::from_pem_bundle(pem);
+    read.map_err(|error| bad(&format!("{setting}: the certificates"), error))
 }
 
 fn identity(pem: &Secret<String>) -> Result<Identity, Error> {
-    Identity::from_pem(pem.expose().as_bytes()).map_err(|error| bad("client certificate", error))
+    Identity::from_pem(pem.expose().as_bytes())
+        .map_err(|error| bad("the client certificate or its key", error))
 }
 
 fn proxy(url: &Secret<String>) -> Result<Proxy, Error> {
@@ -261,7 +275,7 @@ fn proxy(url: &Secret<String>) -> Result<Proxy, Error> {
             "the scheme of a proxy is one of {known}"
         )));
     }
-    let proxy = Proxy::all(url.expose().as_str()).map_err(|error| bad("proxy", error))?;
+    let proxy = Proxy::all(url.expose().as_str()).map_err(|error| bad("the proxy", error))?;
     Ok(proxy.no_proxy(NoProxy::from_env()))
 }
 
@@ -271,5 +285,5 @@ fn bad_setting(what: &str) -> Error {
 
 /// The error without the text, which may contain a key or a password.
 fn bad(what: &str, error: reqwest::Error) -> Error {
-    bad_setting(&format!("the {what} cannot be read")).caused_by(Cause::unsent(error.without_url()))
+    bad_setting(&format!("{what} cannot be read")).caused_by(Cause::unsent(error.without_url()))
 }

@@ -18,7 +18,7 @@ async function asked(who, handler, ask) {
     timer = setTimeout(done, PATIENCE, { why: `the ${who} did not answer in time` })
   })
   const said = new Promise((done) => {
-    handler({ ask, answer: done, answerProvider: (setup) => done({ setup }), failedAs: (code, why) => done({ failed: { code, why } }), failedWith: (failure) => done({ failure }), failed: (why) => done({ why }) })
+    handler({ ask, answer: done, answerProvider: (setup) => done({ setup }), failedAs: (code, why, retryAfter) => done({ failed: { code, why, retryAfter } }), failedWith: (failure) => done({ failure }), failed: (why) => done({ why }) })
   })
   return Promise.race([said, late]).finally(() => clearTimeout(timer))
 }
@@ -82,7 +82,9 @@ const steps = {
   async connect(visit, { id }, { admit }) {
     const said = await asked('client function', admit, { verb: 'client', key: id })
     if (said.why !== undefined) return visit.unconnected('lost.unknown', said.why)
-    return said.failed === undefined ? visit.connected(said.setup.given()) : visit.unconnected(said.failed.code, said.failed.why)
+    if (said.failed === undefined) return visit.connected(said.setup.given())
+    const { code, why, retryAfter } = said.failed
+    return visit.unconnected(code, why, retryAfter)
   },
   async provider(visit, { record }, { admit, id, overdue }) {
     if (admit === undefined) return visit.provided()

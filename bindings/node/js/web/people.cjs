@@ -74,7 +74,10 @@ class People {
       this.know({ ...provider, client })
       return { setup: nativeSetup(this.#options, [{ ...provider, client }]) }
     } catch (error) {
-      if (error instanceof OAuthError) return { failed: { code: error.code, why: error.cause?.message ?? error.message } }
+      if (error instanceof OAuthError) {
+        const { code, message, cause, retryAfter } = error
+        return { failed: { code, why: cause?.message ?? message, retryAfter } }
+      }
       // The visit rethrows what the application's function threw.
       this.thrown = { error }
       return { failed: { code: THROWN, why: 'the function for a client threw' } }

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Replay = Literal["process", "caller"]
     ResourceMatch = Literal["identical", "parent"]
 
-FINGERPRINT = "e385e1565861e2e7"
+FINGERPRINT = "6542399ca6c48977"
 
 
 class Operations:

@@ -411,6 +411,8 @@ class VerifiedAccessToken(Record):
         issuer: The issuer.
         audience: The audiences.
         expires_at: When the token expires.
+        may_act: The claims of the party that may act for the subject, such as sub and iss, if
+            the token says (RFC 8693 section 4.4).
         claims: All claims.
     """
 
@@ -427,6 +429,9 @@ class VerifiedAccessToken(Record):
         """The audiences."""
         expires_at: datetime
         """When the token expires."""
+        may_act: dict[str, Any] | None = None
+        """The claims of the party that may act for the subject, such as sub and iss, if the token
+        says (RFC 8693 section 4.4)."""
         claims: dict[str, Any] = {}
         """All claims."""
     else:
@@ -437,12 +442,14 @@ class VerifiedAccessToken(Record):
             "issuer",
             "audience",
             "expires_at",
+            "may_act",
             "claims",
         )
         _absent = {
             "client_id": None,
             "scope": frozenset(),
             "audience": (),
+            "may_act": None,
             "claims": {},
         }
 
@@ -473,6 +480,8 @@ class IdToken(Record):
         picture: The URL of a picture.
         email: The e-mail address; email_verified says whether it is known to be the user's.
         email_verified: Whether the server has verified that the address is the user's.
+        may_act: The claims of the party that may act for the user, such as sub and iss, if the
+            token says (RFC 8693 section 4.4).
         claims: All claims.
     """
 
@@ -512,6 +521,9 @@ class IdToken(Record):
         """The e-mail address; email_verified says whether it is known to be the user's."""
         email_verified: bool | None = None
         """Whether the server has verified that the address is the user's."""
+        may_act: dict[str, Any] | None = None
+        """The claims of the party that may act for the user, such as sub and iss, if the token says
+        (RFC 8693 section 4.4)."""
         claims: dict[str, Any] = {}
         """All claims."""
     else:
@@ -533,6 +545,7 @@ class IdToken(Record):
             "picture",
             "email",
             "email_verified",
+            "may_act",
             "claims",
         )
         _absent = {
@@ -551,6 +564,7 @@ class IdToken(Record):
             "picture": None,
             "email": None,
             "email_verified": None,
+            "may_act": None,
             "claims": {},
         }
         _personal = frozenset((

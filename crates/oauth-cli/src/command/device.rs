@@ -6,9 +6,7 @@ use clap::Args;
 use oauth_core::endpoint::device_authorization::{DeviceAuthorization, DeviceCode};
 use oauth_core::error::{Error, Misuse};
 use oauth_core::grant::TokenRequest;
-use oauth_reqwest::device_login::DeviceLoginTiming;
-use qrcode::QrCode;
-use qrcode::render::unicode::Dense1x2;
+use oauth_reqwest::device_login::{self, DeviceLoginTiming};
 use serde_json::json;
 
 use super::login::{LoginArgs, SignInResult};
@@ -96,7 +94,8 @@ pub(super) fn show(purpose: &str, code: &DeviceCode, output: Output) {
     }
     print_stderr(code.prompt(purpose));
     if let Some(url) = complete
-        && let Some(drawing) = drawing(url.as_str())
+        && io::stderr().is_terminal()
+        && let Some(drawing) = device_login::qr_code(code)
     {
         print_stderr(format_args!(
             "\n{drawing}\nOr open this link, which includes the code:\n{}",
@@ -104,17 +103,4 @@ pub(super) fn show(purpose: &str, code: &DeviceCode, output: Output) {
         ));
     }
     output.note(format_args!("waiting until {end} (Ctrl-C gives up)"));
-}
-
-/// A QR code for a camera; `None` if the output is not a terminal, or the address is too long.
-fn drawing(url: &str) -> Option<String> {
-    if !io::stderr().is_terminal() {
-        return None;
-    }
-    let code = QrCode::new(url).ok()?;
-    let mut drawn = code.render::<Dense1x2>();
-    // Light modules are drawn as characters, because most terminals are dark.
-    drawn.dark_color(Dense1x2::Light);
-    drawn.light_color(Dense1x2::Dark);
-    Some(drawn.build())
 }

@@ -44,11 +44,16 @@ Examples:
 The redirect URI is the registered one that --redirect-uri or the profile's `redirect_uri` says, \
 and else http://127.0.0.1:PORT/callback. With a profile the tokens are stored for all shells of \
 this user: see oauth token. With --save they go to that file only, and with neither the access \
-token is printed on stdout. With --json the URL to open is on stderr, as `authorization_url`.
+token is printed on stdout.
 
 Where this machine has no browser to show, as over SSH or with BROWSER=none, and the server offers it, \
 a code is shown to be entered on another device, as oauth device does. --device always does that, and \
 --no-browser, --push, --port, --path and --param never.
+
+With --json what the person needs is one line of JSON on stderr, with `authorization_url` or with \
+`user_code`: the URL to open, or the members of the code (`user_code`, `verification_uri`, \
+`verification_uri_complete`, `expires_at`). It is never both: a login by a code has no URL whose \
+callback would be awaited.
 
 Otherwise the URL is always printed. If the browser is on another machine, it ends at an \
 address that shows an error: paste that address into the terminal, or forward the port before with \

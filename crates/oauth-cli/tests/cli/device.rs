@@ -100,6 +100,27 @@ fn a_login_falls_to_a_code_where_no_browser_is() {
     }
 }
 
+/// A program tells by the member which way it is: a URL to open, or a code to show. No login has both.
+#[test]
+fn a_program_is_given_a_url_or_a_code() {
+    let members = |said: &str| {
+        let read = said.lines().map(serde_json::from_str);
+        let told: Vec<serde_json::Map<String, Value>> = read.filter_map(Result::ok).collect();
+        assert_eq!(told.len(), 1, "{said}");
+        let mut names: Vec<_> = told[0].keys().cloned().collect();
+        names.sort_unstable();
+        names.join(" ")
+    };
+    let first = served();
+    let (code, _, stderr) = log_in_with(&first, &["login"], &["--json"], ("X", "1"));
+    assert_eq!(code, Some(0), "{stderr}");
+    let of_a_code = "expires_at user_code verification_uri verification_uri_complete";
+    assert_eq!(members(&stderr), of_a_code);
+    let second = served();
+    let said = until_shown(at(&second, &["login", "--no-browser", "--json"]));
+    assert_eq!(members(&said), "authorization_url");
+}
+
 /// What is said until there is a URL or a code. Nobody comes, so nothing is waited for.
 fn until_shown(mut run: crate::common::Run) -> String {
     let mut child = run.command.stdin(Stdio::null()).spawn().unwrap();

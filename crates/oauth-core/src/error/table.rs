@@ -343,7 +343,7 @@ table! {
         KeyAlgorithm "key.algorithm" GIVE_UP "the key does not support this algorithm, or the server does not accept it"
         KeyMissing "key.missing" GIVE_UP "the token is bound to a DPoP key, which this client does not have"
         KeyMismatch "key.mismatch" REAUTHORIZE "the refresh token is bound to another DPoP key than the client has"
-        HeaderValue "client_auth.header_value" GIVE_UP "a header value contains characters that are not allowed in headers"
+        HeaderValue "client_auth.header_value" GIVE_UP "a header is not allowed, or contains characters that are not"
         TokenNotAscii "token.not_ascii" GIVE_UP "the token contains non-ASCII characters"
         TokenNotToken68 "token.not_token68" GIVE_UP "the token contains characters that are not allowed in an Authorization header"
         TokenInQuery "token.in_query" GIVE_UP "a token must not be sent in a URL's query"

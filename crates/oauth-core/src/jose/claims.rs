@@ -103,6 +103,13 @@ impl Claims {
         Ok(Some(UnixTime::from_secs(seconds)))
     }
 
+    /// `may_act`: the claims that identify the party that may act for the subject, such as `sub` and `iss` (RFC 8693 section
+    /// 4.4). They identify that party and mean nothing else: an `exp` or `aud` among them has no bearing on the token. A
+    /// value that is not an object identifies nobody, and is absent.
+    pub fn may_act(&self) -> Option<&Map<String, Value>> {
+        self.get("may_act").and_then(Value::as_object)
+    }
+
     /// `aud`: one string or a list of strings (RFC 7519 section 4.1.3).
     ///
     /// # Errors

@@ -69,6 +69,12 @@ impl VerifiedAccessToken {
         self.claims.get("cnf").and_then(Value::as_object)
     }
 
+    /// `may_act`: who may act for the token's subject (RFC 8693 section 4.4), by claims such as `sub` and `iss`, if the
+    /// token says: see [`Claims::may_act`].
+    pub fn may_act(&self) -> Option<&Map<String, Value>> {
+        self.claims.may_act()
+    }
+
     /// All claims. Groups, roles and entitlements (RFC 9068 section 2.2.3.1) are among them; nothing is
     /// granted for them here.
     pub const fn claims(&self) -> &Claims {

@@ -15,6 +15,7 @@ use crate::context::Context;
 use crate::error::{Error, Misuse, ValidationFailure};
 use crate::jose::claims::{malformed, unverified};
 use crate::jose::{Alg, Claims, Jws, Validity, opened};
+use crate::json::{Map, Value};
 use crate::moment::UnixTime;
 use crate::profile::Profile;
 use crate::quirk::Quirk;
@@ -46,6 +47,11 @@ impl IdToken {
     /// When the user last authenticated, if the server says so.
     pub fn auth_time(&self) -> Option<UnixTime> {
         self.claims.time("auth_time").ok().flatten()
+    }
+
+    /// `may_act`: who may act for the user (RFC 8693 section 4.4): see [`Claims::may_act`].
+    pub fn may_act(&self) -> Option<&Map<String, Value>> {
+        self.claims.may_act()
     }
 
     /// All claims.

@@ -103,6 +103,8 @@ outcome! {
         pub audience: Vec<String>,
         /// When the token expires.
         pub expires_at: UnixTime,
+        /// The claims of the party that may act for the subject, such as sub and iss, if the token says (RFC 8693 section 4.4).
+        pub may_act: Option<Extra>,
         /// All claims.
         pub claims: Extra,
     }
@@ -117,6 +119,7 @@ impl From<access_token::VerifiedAccessToken> for VerifiedAccessToken {
             issuer: token.issuer().to_owned(),
             audience: token.audience().into_iter().map(str::to_owned).collect(),
             expires_at: token.expires_at(),
+            may_act: token.may_act().cloned().map(Extra::from),
             claims: Extra::from(token.into_claims().into_map()),
         }
     }

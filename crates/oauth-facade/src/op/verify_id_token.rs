@@ -111,6 +111,8 @@ outcome! {
         pub email: Option<Personal>,
         /// Whether the server has verified that the address is the user's.
         pub email_verified: Option<bool>,
+        /// The claims of the party that may act for the user, such as sub and iss, if the token says (RFC 8693 section 4.4).
+        pub may_act: Option<Extra>,
         /// All claims.
         pub claims: Extra,
     }
@@ -145,6 +147,7 @@ impl From<id_token::IdToken> for IdToken {
             picture: own(user.picture),
             email: own(user.email),
             email_verified: user.email_verified,
+            may_act: claims.may_act().cloned().map(Extra::from),
             claims: Extra::from(claims.as_map().clone()),
         }
     }

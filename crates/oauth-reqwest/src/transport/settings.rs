@@ -8,7 +8,7 @@ use oauth_core::Secret;
 use oauth_core::error::{Cause, Error};
 use serde::{Deserialize, Deserializer};
 
-use super::{Route, Transport, Trust, bad_setting};
+use super::{Route, Transport, Trust, bad_setting, certificates};
 use crate::addresses::AddressPolicy;
 use crate::options::Options;
 
@@ -86,8 +86,8 @@ impl Settings {
         };
         transport.trust = match (&self.ca, &self.only_ca) {
             (None, None) => Trust::System,
-            (Some(ca), None) => Trust::Also(pem("ca", ca)?.into_bytes()),
-            (None, Some(ca)) => Trust::Only(pem("only_ca", ca)?.into_bytes()),
+            (Some(ca), None) => Trust::Also(authorities("ca", ca)?),
+            (None, Some(ca)) => Trust::Only(authorities("only_ca", ca)?),
             (Some(_), Some(_)) => return Err(bad_setting("give either ca or only_ca")),
         };
         transport.route = match &self.proxy {
@@ -112,7 +112,8 @@ impl Settings {
         }
         if let Some(agent) = &self.user_agent {
             let value = HeaderValue::from_str(agent);
-            options.user_agent = value.map_err(|_| bad_setting("user_agent is no header value"))?;
+            options.user_agent =
+                value.map_err(|_| bad_setting("user_agent is not a header value"))?;
         }
         // Invalid certificates and proxies are reported here, and not with the first request.
         transport.parts()?;
@@ -137,6 +138,13 @@ fn is_pem(text: &str) -> bool {
     text.trim_start().starts_with(PEM)
 }
 
+/// The certificates that this setting contains, or that its file does.
+fn authorities(setting: &str, text_or_path: &str) -> Result<Vec<u8>, Error> {
+    let pem = pem(setting, text_or_path)?.into_bytes();
+    certificates(setting, &pem)?;
+    Ok(pem)
+}
+
 /// The text, or the content of the file with that name. Errors name the setting, and the file if its name cannot be a
 /// key.
 fn pem(setting: &str, text_or_path: &str) -> Result<String, Error> {
@@ -146,13 +154,13 @@ fn pem(setting: &str, text_or_path: &str) -> Result<String, Error> {
     // A PEM text that lacks its first line is longer than any name, and may be a key.
     if text_or_path.contains('\n') {
         return Err(bad_setting(&format!(
-            "{setting} is neither PEM nor the name of a file"
+            "{setting}: neither PEM nor the name of a file"
         )));
     }
     std::fs::read_to_string(text_or_path).map_err(|why| {
         let about = match is_surely_a_name(text_or_path) {
             true => format!("{setting}: {text_or_path}"),
-            false => format!("{setting} is neither PEM nor the name of a file that can be read"),
+            false => format!("{setting}: neither PEM nor the name of a file that can be read"),
         };
         bad_setting(&about).caused_by(Cause::unsent(why))
     })

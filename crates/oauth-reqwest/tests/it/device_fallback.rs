@@ -187,3 +187,42 @@ fn a_login_without_async_falls_to_a_code_too() {
     assert_eq!(log_in(DeviceLogin::Always), (Ok(()), 1));
     assert_eq!(log_in(DeviceLogin::Never), (Err("misuse.setup"), 0));
 }
+
+/// What a camera sees of a terminal: of each character two modules, one above the other, four pixels wide.
+#[cfg(feature = "qr-code")]
+fn read_by_camera(drawn: &str) -> String {
+    const PIXELS: usize = 4;
+    let lines: Vec<Vec<char>> = drawn.lines().map(|line| line.chars().collect()).collect();
+    let (width, height) = (lines[0].len() * PIXELS, lines.len() * 2 * PIXELS);
+    let mut seen = rqrr::PreparedImage::prepare_from_greyscale(width, height, |x, y| {
+        let row = y / PIXELS;
+        match (lines[row / 2][x / PIXELS], row % 2) {
+            ('█', _) | ('▀', 0) | ('▄', 1) => 255,
+            (' ' | '▀' | '▄', _) => 0,
+            (other, _) => unreachable!("{other}"),
+        }
+    });
+    let grids = seen.detect_grids();
+    assert_eq!(grids.len(), 1);
+    grids[0].decode().unwrap().1
+}
+
+#[cfg(feature = "qr-code")]
+#[tokio::test]
+async fn a_camera_reads_the_page_with_the_code_in_it() {
+    use oauth_core::endpoint::device_authorization::DeviceAuthorization;
+    use oauth_reqwest::device_login::qr_code;
+
+    let served = served();
+    let client = client(&served).await;
+    let asked = DeviceAuthorization::new(Scope::parse("read").unwrap());
+    let mut code = driver().run(client.call(asked)).await.unwrap();
+    let page = code.verification_uri_complete.clone().unwrap();
+    assert!(page.as_str().contains(&code.user_code));
+    assert_eq!(read_by_camera(&qr_code(&code).unwrap()), page.as_str());
+    let long = format!("{}&x={}", page.as_str(), "x".repeat(3_000));
+    code.verification_uri_complete = Some(oauth_core::url::Url::parse(&long).unwrap());
+    assert_eq!(qr_code(&code), None);
+    code.verification_uri_complete = None;
+    assert_eq!(qr_code(&code), None);
+}

@@ -209,8 +209,8 @@ async fn a_proxy_is_asked_to_open_the_way() {
 fn what_cannot_be_read_is_told_without_its_text() {
     let bad = [
         Transport::default().trust_also("no PEM"),
-        Transport::default()
-            .trust_only("-----BEGIN CERTIFICATE-----\nS3CR3T\n-----END CERTIFICATE-----\n"),
+        Transport::default().trust_also(UNREADABLE),
+        Transport::default().trust_only(UNREADABLE),
         Transport::default().client_certificate("S3CR3T"),
         Transport::default().proxy("ftp://S3CR3T"),
     ];
@@ -249,15 +249,23 @@ async fn settings_are_texts_or_files() {
     assert!(!shown.contains("PRIVATE KEY"), "{shown}");
 }
 
+/// PEM, of what is not a certificate.
+const UNREADABLE: &str = "-----BEGIN CERTIFICATE-----\nS3CR3T\n-----END CERTIFICATE-----\n";
+
 #[test]
 fn settings_that_cannot_be_are_told_at_once() {
     type Change = fn(&mut Settings);
-    let cases: [(Change, &str); 9] = [
+    let cases: [(Change, &str); 11] = [
         (
             |s| s.ca = Some("no/such/file.pem".into()),
-            "no/such/file.pem",
+            "ca: no/such/file.pem",
         ),
-        (|s| s.ca = Some("no\nPEM".into()), "PEM"),
+        (|s| s.ca = Some("no\nPEM".into()), "ca: neither PEM"),
+        (|s| s.ca = Some(UNREADABLE.into()), "ca: the certificates"),
+        (
+            |s| s.only_ca = Some(UNREADABLE.into()),
+            "only_ca: the certificates",
+        ),
         (
             |s| (s.ca, s.only_ca) = (Some("a".into()), Some("b".into())),
             "only_ca",
@@ -266,7 +274,10 @@ fn settings_that_cannot_be_are_told_at_once() {
             |s| s.client_key = Some("S3CR3T".into()),
             "client_certificate",
         ),
-        (|s| s.client_certificate = Some("S3CR3T\n".into()), "PEM"),
+        (
+            |s| s.client_certificate = Some("S3CR3T\n".into()),
+            "client_certificate: neither PEM",
+        ),
         (|s| s.connect_timeout = Some(0.0), "connect_timeout"),
         (|s| s.timeout = Some(f64::NAN), "timeout"),
         (|s| s.proxy = Some("gopher://S3CR3T".into()), "proxy"),

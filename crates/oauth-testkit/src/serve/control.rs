@@ -89,6 +89,11 @@ struct IdentityProvider {
 }
 
 #[derive(Deserialize)]
+struct ServiceAccounts {
+    token_uri: String,
+}
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Saml {
     assertion: String,
@@ -251,6 +256,11 @@ fn respond(
         (&Method::POST, "authorization_lifetime") => {
             let lifetime: Interval = serde_json::from_slice(body).map_err(bad)?;
             twin.set_authorization_lifetime(lifetime.seconds);
+            Ok(json!({}))
+        }
+        (&Method::POST, "take_service_accounts") => {
+            let google: ServiceAccounts = serde_json::from_slice(body).map_err(bad)?;
+            twin.take_service_accounts(&google.token_uri);
             Ok(json!({}))
         }
         (&Method::POST, "refuse_resources") => {

@@ -65,7 +65,12 @@ fn signed(
     let wrong = |why| ("invalid_grant", why);
     let jwt = authority.trust.signed(jwt).map_err(wrong)?;
     let token_endpoint = format!("{}{}", authority.base, authority.rules.paths.token);
-    let is_us = |name: &Value| *name == *authority.rules.issuer || *name == *token_endpoint;
+    let google = authority.service_accounts.as_deref();
+    let is_us = |name: &Value| {
+        *name == *authority.rules.issuer
+            || *name == *token_endpoint
+            || google.is_some_and(|google| *name == *google)
+    };
     let is_for_us = match &jwt.claims["aud"] {
         Value::Array(many) => many.iter().any(is_us),
         one => is_us(one),
@@ -74,12 +79,18 @@ fn signed(
         return Err(wrong("aud is neither the issuer nor the token endpoint"));
     }
     jwt.is_in_time(at).map_err(wrong)?;
-    let subject = text(&jwt, "sub").ok_or(wrong("the assertion is about nobody"))?;
+    // An account of Google's acts for itself, unless it names a person, and says in the assertion for which scope.
+    let is_account = google.is_some_and(|google| jwt.claims["aud"] == *google);
+    let subject = text(&jwt, "sub").or_else(|| text(&jwt, "iss").filter(|_| is_account));
+    let subject = subject.ok_or(wrong("the assertion is about nobody"))?;
     if let Some(jti) = jwt.text("jti") {
         once(authority, &jwt, jti)?;
     }
     let scope = authority
-        .scope(ask.form("scope"))
+        .scope(match is_account {
+            true => jwt.text("scope"),
+            false => ask.form("scope"),
+        })
         .map_err(|why| ("invalid_scope", why))?;
     let client_id = match client.id.is_empty() {
         true => text(&jwt, "iss").unwrap_or_default(),

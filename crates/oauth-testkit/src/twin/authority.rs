@@ -36,6 +36,8 @@ pub(super) struct Authority {
     /// How many seconds lie between two questions of a client that waits for a person.
     pub(super) interval: u64,
     pub(super) trust: Trust,
+    /// The token endpoint that assertions of service accounts are made out to, if they are taken.
+    pub(super) service_accounts: Option<String>,
     /// Whether tokens are for the resources that are asked for (RFC 8707).
     pub(super) knows_resources: bool,
     access: HashMap<String, Access>,
@@ -153,6 +155,7 @@ impl Authority {
             backchannel: Backchannel::default(),
             interval: INTERVAL,
             trust: Trust::default(),
+            service_accounts: None,
             access: HashMap::new(),
             windows: HashMap::new(),
             minted: 0,

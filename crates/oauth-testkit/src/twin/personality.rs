@@ -147,6 +147,13 @@ const TABLE: &[(&str, &[Deviation])] = &[
 ];
 
 impl Twin {
+    /// Takes the assertions of Google's service accounts from now on, which are made out to Google's token endpoint, this
+    /// one, and name their scope themselves: of those whose key is registered
+    /// ([`register_assertion_key`](Self::register_assertion_key)).
+    pub fn take_service_accounts(&mut self, token_uri: &str) {
+        self.authority.service_accounts = Some(token_uri.to_owned());
+    }
+
     /// Refuses `resource` from now on, as Microsoft Entra does beside a scope: tokens are for what their scope says.
     pub fn refuse_resources(&mut self) {
         self.authority.rules.deviations = &[D::NoResource];

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
 
+mod may_act;
+
 use std::time::Duration;
 
 use super::{AccessTokenVerifier, ApiRefusal, Scheme};

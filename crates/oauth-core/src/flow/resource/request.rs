@@ -173,7 +173,10 @@ impl ResourceRequest {
             (Ok(name), Ok(value)) => {
                 self.headers.append(name, value);
             }
-            _ => self.url = Err(Error::from(Misuse::HeaderValue).about(name)),
+            _ => {
+                let refused = Error::from(Misuse::HeaderValue);
+                self.url = Err(refused.about(&format!("headers: {name}")));
+            }
         }
     }
 

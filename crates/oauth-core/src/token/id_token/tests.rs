@@ -218,3 +218,18 @@ fn a_token_of_another_kind_says_nothing_of_a_sign_in() {
         assert_eq!(code(seen.map(drop)), Err("jwt.typ"), "{typ}");
     }
 }
+
+/// RFC 8693 section 4.4.
+#[test]
+fn a_token_says_who_may_act_for_the_person() {
+    let of = |more: &str| {
+        let token = judged_by(&client(Vec::new()), &token("", more), with_nonce()).unwrap();
+        let sub = token.may_act().and_then(|may| may.get("sub").cloned());
+        (token.may_act().is_some(), sub)
+    };
+    let may_act = r#""may_act":{"sub":"admin@example.com","exp":1}"#;
+    assert_eq!(of(may_act), (true, Some("admin@example.com".into())));
+    for more in [r#""may_act":"admin""#, r#""act":{"sub":"admin"}"#, ""] {
+        assert_eq!(of(more), (false, None), "{more}");
+    }
+}

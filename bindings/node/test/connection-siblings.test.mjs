@@ -1,0 +1,125 @@
+// Two APIs side by side on one origin, each with metadata of its own: nothing of the one reaches the other.
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, test } from 'node:test'
+import { core, listen, rejection, twins } from './helper.mjs'
+
+const { FileStore, ResourceConnection } = core
+const PLACE = '/.well-known/oauth-protected-resource'
+
+/** `/a` and `/b`, whose tokens these two servers issue. */
+async function siblings(a, b) {
+  const both = {
+    issuers: { a: a.base, b: b.base },
+    // Tokens that are not enough for a POST.
+    narrow: new Set(),
+    // Whose metadata the challenge of each names.
+    named: { a: 'a', b: 'b' },
+    seen: [],
+    pages: [],
+  }
+  const origin = await listen((request, reply) => {
+    request.resume()
+    const last = request.url.split('/').at(-1)
+    if (request.url.startsWith(PLACE)) {
+      const issuer = both.issuers[last]
+      reply.writeHead(issuer ? 200 : 404, { 'content-type': 'application/json' })
+      return reply.end(JSON.stringify({ resource: `${origin}/${last}`, authorization_servers: [issuer], scopes_supported: ['read'] }))
+    }
+    const { method, headers: { authorization } } = request
+    both.seen.push([request.url, authorization])
+    if (request.url === '/a/moved') return reply.writeHead(307, { location: '/b/stolen' }).end()
+    if (!authorization) {
+      return reply.writeHead(401, { 'www-authenticate': `Bearer resource_metadata="${origin}${PLACE}/${both.named[last]}"` }).end()
+    }
+    if (method === 'POST' && both.narrow.has(authorization)) {
+      return reply.writeHead(403, { 'www-authenticate': 'Bearer error="insufficient_scope", scope="read write"' }).end()
+    }
+    reply.end('served')
+  })
+  const folder = await mkdtemp(path.join(tmpdir(), 'siblings-'))
+  after(() => rm(folder, { recursive: true }))
+  both.origin = origin
+  both.connection = (name, options) => new ResourceConnection(`${origin}/${name}`, {
+    clientName: 'Notes',
+    open: (page) => {
+      both.pages.push(page)
+      fetch(page).catch(() => {})
+    },
+    issuers: [...new Set(Object.values(both.issuers))],
+    store: new FileStore(folder),
+    timeoutMs: 30_000,
+    transport: 'loopback_http',
+    ...options,
+  })
+  /** The tokens that were sent to the one or the other, and beneath it. */
+  both.tokens = (name) => [...new Set(both.seen.filter(([url, token]) => token && url.split('/')[1] === name).map(([, token]) => token))]
+  return both
+}
+
+for (const servers of ['two', 'one']) {
+  test(`at ${servers} server${servers === 'two' ? 's' : ''} each has a client, a login and tokens of its own`, async () => {
+    const { generic: first, 'identity-provider': other } = await twins()
+    const second = servers === 'two' ? other : first
+    const both = await siblings(first, second)
+    const [a, b] = [both.connection('a'), both.connection('b')]
+    for (const api of [a, b]) assert.equal((await api.fetch(api.url)).status, 200)
+    const asked = (page) => [page.origin, page.searchParams.get('resource')]
+    assert.deepEqual(both.pages.map(asked), [[first.base, a.url], [second.base, b.url]])
+    const clients = both.pages.map((page) => page.searchParams.get('client_id'))
+    assert.notEqual(clients[0], clients[1])
+    const { accessToken: kept } = await b.token()
+
+    // The one wants more: nothing changes for the other.
+    both.narrow.add(`Bearer ${(await a.token()).accessToken}`)
+    for (const api of [a, b]) assert.equal((await api.fetch(api.url, { method: 'POST', body: 'x' })).status, 200)
+    assert.equal(both.pages.length, 3)
+    assert.deepEqual(asked(both.pages[2]), [first.base, a.url])
+    assert.ok(both.pages[2].searchParams.get('scope').split(' ').includes('write'))
+    assert.equal((await b.token()).accessToken, kept)
+
+    // Nor in another process with the same store, nor where the one is renewed or forgotten.
+    const { accessToken: renewed } = await a.renew(await a.token())
+    assert.equal((await both.connection('a').token()).accessToken, renewed)
+    await a.forget()
+    assert.equal((await both.connection('b').token()).accessToken, kept)
+    assert.equal(both.pages.length, 3)
+    assert.deepEqual([both.tokens('a').length, both.tokens('b')], [2, [`Bearer ${kept}`]])
+    assert.ok(!both.tokens('a').includes(`Bearer ${kept}`))
+  })
+}
+
+test('no request for the one goes to the other', async () => {
+  const { generic } = await twins()
+  const both = await siblings(generic, generic)
+  const a = both.connection('a')
+  assert.equal((await a.fetch(a.url)).status, 200)
+  for (const place of ['b', 'ab', 'a/../b', 'a/%2e%2e/b']) {
+    assert.equal((await rejection(a.fetch(`${both.origin}/${place}`))).code, 'resource.not_covered', place)
+  }
+  // Where the one sends on to the other, the caller is shown that, and nothing follows.
+  assert.equal((await a.fetch(`${both.origin}/a/moved`)).status, 307)
+  assert.deepEqual(both.tokens('b'), [])
+  assert.ok(both.seen.every(([url]) => url.startsWith('/a')))
+})
+
+test('the metadata of the one say nothing of the other', async () => {
+  const { generic, 'identity-provider': other } = await twins()
+  const both = await siblings(generic, other)
+  both.named.a = 'b'
+  assert.equal((await rejection(both.connection('a').token())).code, 'resource_metadata.resource')
+  assert.equal(both.pages.length, 0)
+})
+
+test('the secret of the one is not shown to the server of the other', async () => {
+  const { generic: first, 'identity-provider': second } = await twins()
+  const both = await siblings(first, second)
+  const { clientId, clientSecret } = await first.client()
+  const known = { clientName: undefined, clientId, clientSecret, issuer: first.base, grantType: 'client_credentials' }
+  const a = both.connection('a', known)
+  assert.equal((await a.fetch(a.url)).status, 200)
+  assert.equal((await rejection(both.connection('b', known).token())).code, 'connect.issuer')
+  assert.deepEqual([await second.log(), both.tokens('b')], [[], []])
+})

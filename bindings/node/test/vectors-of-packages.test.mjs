@@ -1,0 +1,42 @@
+// Known answers that no conversation asks: which URLs name an API, and which addresses may be connected to.
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import { test } from 'node:test'
+import { core, listen, rejection, root } from './helper.mjs'
+
+const { Network, ResourceConnection, fixedToken } = core
+const { vectors } = JSON.parse(await readFile(path.join(root, 'tests/vectors/vectors.json'), 'utf8'))
+const named = (...beginnings) => vectors.filter(({ id }) => beginnings.some((beginning) => id.startsWith(beginning)))
+
+// Of URLs that are right the package shows the text as given: their normal form is what it sends.
+const noResources = named('mcp-resource-').filter(({ expected }) => expected.error)
+// Addresses that are allowed would be connected to: those are asked of the transport, in Rust.
+const addresses = named('ssrf-ip-', 'ssrf-host-').filter(({ expected }) => !expected.allowed)
+
+async function code(url, policy) {
+  const network = new Network({ addresses: policy, proxy: 'direct', connectTimeoutMs: 500 })
+  return (await rejection(fixedToken('t', { origins: [new URL(url).origin], fetch: network.fetch }).fetch(url))).code
+}
+
+test('no known answer is left out', () => assert.deepEqual([noResources.length, addresses.length], [2, 29]))
+
+for (const { id, input } of noResources) {
+  test(`what is not the URL of an API: ${id}`, () => {
+    assert.throws(() => new ResourceConnection(input.server_url), { code: 'resource.syntax' })
+  })
+}
+
+for (const { id, input: { resolved_address: address, url = address.includes(':') ? `https://[${address}]/` : `https://${address}/` } } of addresses) {
+  test(`an address that is not public is not connected to: ${id}`, async () => {
+    // JavaScript's URL reads numbers in disguise; what is left of it is not a host, and is not looked up.
+    const isDisguised = url.includes('::ffff:') || url.includes('//localhost./')
+    assert.equal(await code(url, 'public_only'), isDisguised ? 'url.syntax' : 'lost.not_public')
+  })
+}
+
+test('the same addresses are connected to where any may be', async () => {
+  const inside = (await listen((request, reply) => reply.end())).replace('http:', 'https:')
+  assert.notEqual(await code(inside, 'any'), 'lost.not_public')
+  assert.equal(await code(inside, 'public_only'), 'lost.not_public')
+})

@@ -1,0 +1,154 @@
+"""Two APIs side by side on one origin, each with metadata of its own: nothing of the one reaches the other."""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import pytest
+from conftest import Answer, Plain, Twin, reply
+from test_connection import HERE, Person
+
+import oauth_core
+import oauth_core.stores
+
+PLACE = "/.well-known/oauth-protected-resource"
+
+
+class Siblings:
+    """`/a` and `/b`, whose tokens two servers issue, or one server does."""
+
+    def __init__(self, plain: Callable[[Answer], Plain], a: Twin, b: Twin) -> None:
+        self.issuers = {"a": a.base, "b": b.base}
+        #: Tokens that are not enough for a POST.
+        self.narrow: set[str] = set()
+        #: The metadata that the challenge of each names.
+        self.named = {"a": "a", "b": "b"}
+        self.origin = plain(self.answer)
+        self.store, self.person = oauth_core.stores.Memory(), Person()
+
+    def url(self, name: str) -> str:
+        return f"{self.origin.base}/{name}"
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        name = request.path.rpartition("/")[2]
+        if request.path.startswith(PLACE):
+            issuer = self.issuers.get(name)
+            said = {"resource": self.url(name), "authorization_servers": [issuer], "scopes_supported": ["read"]}
+            body = json.dumps(said).encode()
+            return reply(200 if issuer else 404, body, content_type="application/json")(request)
+        name = request.path.split("/")[1]
+        token = request.headers["authorization"]
+        if request.path == "/a/moved":
+            return reply(307, location="/b/stolen")(request)
+        if not token:
+            challenge = f'Bearer resource_metadata="{self.origin.base}{PLACE}/{self.named[name]}"'
+            return reply(401, www_authenticate=challenge)(request)
+        if request.command == "POST" and token in self.narrow:
+            challenge = 'Bearer error="insufficient_scope", scope="read write"'
+            return reply(403, www_authenticate=challenge)(request)
+        reply(200, b"served")(request)
+
+    def connection(self, name: str, **options: Any) -> oauth_core.ResourceConnection:
+        known: Any = {
+            "client_name": "Notes",
+            "open": self.person,
+            "issuers": list(set(self.issuers.values())),
+            "store": self.store,
+            "timeout": 30.0,
+            **HERE,
+            **options,
+        }
+        return oauth_core.ResourceConnection(self.url(name), **known)
+
+    def tokens(self, name: str) -> set[str]:
+        """Those that were sent to it, and to what lies beneath it."""
+        sent = [(path.split("/")[1], headers.get("authorization")) for _, path, headers, _ in self.origin.seen]
+        return {token for to, token in sent if to == name and token}
+
+
+def asked(page: str) -> dict[str, str]:
+    """Of whom a page asks what."""
+    server, _, query = page.partition("/authorize?")
+    return {"server": server, **dict(urllib.parse.parse_qsl(query))}
+
+
+@pytest.mark.parametrize("servers", ["two", "one"])
+def test_each_has_a_client_a_login_and_tokens_of_its_own(
+    twins: dict[str, Twin], plain: Callable[[Answer], Plain], servers: str
+) -> None:
+    first, second = twins["generic"], twins["identity-provider" if servers == "two" else "generic"]
+    both = Siblings(plain, first, second)
+    a, b = both.connection("a"), both.connection("b")
+    assert [a.get(a.url).status, b.get(b.url).status] == [200, 200]
+    pages = [asked(page) for page in both.person.pages]
+    assert [(page["server"], page["resource"]) for page in pages] == [(first.base, a.url), (second.base, b.url)]
+    assert pages[0]["client_id"] != pages[1]["client_id"]
+    of_b = b.token().access_token
+
+    # The one wants more: nothing changes for the other.
+    both.narrow = {f"Bearer {a.token().access_token}"}
+    assert a.post(a.url, content=b"x").status == 200
+    wider = asked(both.person.pages[2])
+    assert (len(both.person.pages), wider["server"], wider["resource"]) == (3, first.base, a.url)
+    assert "write" in wider["scope"].split()
+    assert b.post(b.url, content=b"x").status == 200
+    assert b.token().access_token == of_b
+    assert len(both.person.pages) == 3
+
+    # Nor where it is renewed, nor in another process with the same store.
+    renewed = a.renew(a.token()).access_token
+    again = {name: both.connection(name) for name in "ab"}
+    assert (again["a"].token().access_token, again["b"].token().access_token) == (renewed, of_b)
+    a.forget()
+    assert both.connection("b").token().access_token == of_b
+    assert len(both.person.pages) == 3
+    assert (len(both.tokens("a")), both.tokens("b")) == (2, {f"Bearer {of_b}"})
+    assert not both.tokens("a") & both.tokens("b")
+
+
+def test_no_request_for_the_one_goes_to_the_other(generic: Twin, plain: Callable[[Answer], Plain]) -> None:
+    both = Siblings(plain, generic, generic)
+    a = both.connection("a")
+    assert a.get(a.url).status == 200
+    for path, code in [
+        ("b", "resource.not_covered"),
+        ("ab", "resource.not_covered"),
+        ("a/../b", "url.syntax"),
+        ("a/%2e%2e/b", "url.syntax"),
+    ]:
+        with pytest.raises(oauth_core.Misuse) as refused:
+            a.get(both.url(path))
+        assert (path, refused.value.code) == (path, code)
+    # Where the one sends on to the other, the caller is shown that, and nothing follows.
+    assert a.get(both.url("a/moved")).status == 307
+    assert both.tokens("b") == set() and not any(path == "/ab" for _, path, _, _ in both.origin.seen)
+
+
+def test_the_metadata_of_the_one_say_nothing_of_the_other(
+    twins: dict[str, Twin], plain: Callable[[Answer], Plain]
+) -> None:
+    both = Siblings(plain, twins["generic"], twins["identity-provider"])
+    both.named["a"] = "b"
+    with pytest.raises(oauth_core.OAuthError) as refused:
+        both.connection("a").token()
+    assert refused.value.code == "resource_metadata.resource"
+    assert both.person.pages == []
+
+
+def test_the_secret_of_the_one_is_not_shown_to_the_server_of_the_other(
+    twins: dict[str, Twin], plain: Callable[[Answer], Plain]
+) -> None:
+    first, second = twins["generic"], twins["identity-provider"]
+    both = Siblings(plain, first, second)
+    known: Any = {name: first.data[name] for name in ("client_id", "client_secret")}
+    known |= {"client_name": None, "issuer": first.base, "grant_type": "client_credentials"}
+    a = both.connection("a", **known)
+    assert a.get(a.url).status == 200
+    with pytest.raises(oauth_core.Untrusted) as refused:
+        both.connection("b", **known).token()
+    assert refused.value.code == "connect.issuer"
+    assert second.log == [] and both.tokens("b") == set()

@@ -1,0 +1,59 @@
+"""Known answers that no conversation asks: which URLs name an API, and which addresses may be connected to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import ROOT, Answer, Plain, reply
+
+import oauth_core
+
+VECTORS = json.loads((ROOT / "tests/vectors/vectors.json").read_text("utf-8"))["vectors"]
+
+
+def named(*beginnings: str) -> list[Any]:
+    chosen = [vector for vector in VECTORS if vector["id"].startswith(beginnings)]
+    return [pytest.param(vector["input"], vector["expected"], id=vector["id"]) for vector in chosen]
+
+
+#: Of URLs that are right the package shows the text as given: their normal form is what it sends.
+NO_RESOURCES = [one for one in named("mcp-resource-") if "error" in one.values[1]]
+#: Addresses that are allowed would be connected to: those are asked of the transport, in Rust.
+ADDRESSES = [one for one in named("ssrf-ip-", "ssrf-host-") if not one.values[1]["allowed"]]
+
+
+def test_none_is_left_out() -> None:
+    assert (len(NO_RESOURCES), len(ADDRESSES)) == (2, 29)
+
+
+@pytest.mark.parametrize(("asked", "expected"), NO_RESOURCES)
+def test_what_is_not_the_url_of_an_api(asked: dict[str, str], expected: dict[str, str]) -> None:
+    with pytest.raises(oauth_core.Misuse) as refused:
+        oauth_core.ResourceConnection(asked["server_url"])
+    assert refused.value.code == "resource.syntax"
+
+
+def code(url: str, addresses: Any) -> str:
+    network = oauth_core.Network(addresses=addresses, proxy="direct", connect_timeout=0.5)
+    with pytest.raises(oauth_core.OAuthError) as refused:
+        oauth_core.fixed_token("t", origins=[url], network=network).get(url)
+    return refused.value.code
+
+
+@pytest.mark.parametrize(("asked", "expected"), ADDRESSES)
+def test_an_address_that_is_not_public_is_not_connected_to(asked: dict[str, str], expected: dict[str, Any]) -> None:
+    address = asked.get("resolved_address", "")
+    url = asked.get("url", f"https://[{address}]/" if ":" in address else f"https://{address}/")
+    # An address or a name of this machine in disguise is not a host, and is not looked up.
+    disguised = ("::ffff:", "//2130706433/", "//0x7f.1/", "//127.1/", "//localhost./")
+    is_disguised = any(ours in url for ours in disguised)
+    assert code(url, "public_only") == ("url.syntax" if is_disguised else "lost.not_public")
+
+
+def test_the_same_addresses_are_connected_to_where_any_may_be(plain: Callable[[Answer], Plain]) -> None:
+    inside = plain(reply(200)).base.replace("http:", "https:")
+    assert code(inside, "any") != "lost.not_public"
+    assert code(inside, "public_only") == "lost.not_public"

@@ -1,0 +1,170 @@
+//! Which client a connection is: one that an initial access token entitles to register, or one whose id is the URL of
+//! its metadata document.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use oauth_core::client_id_metadata::ClientIdMetadata;
+use oauth_core::endpoint::registration::Registration;
+use oauth_core::flow::connect::{ClientCandidates, ConnectRequest};
+use oauth_core::redirect_uri::RedirectUri;
+use oauth_core::{ClientMetadata, Secret, danger};
+use oauth_reqwest::ResourceConnection;
+use oauth_reqwest::oauth_session::Store as _;
+use oauth_reqwest::oauth_session::store::Memory;
+use oauth_testkit::Served;
+use oauth_testkit::twin::Entry;
+
+use crate::support::{PATIENCE, browse, driver, served};
+
+fn api(served: &Served) -> String {
+    format!("{}/api/echo", served.base())
+}
+
+fn request(served: &Served) -> ConnectRequest {
+    danger::loopback_connect_request(&api(served)).unwrap()
+}
+
+/// A connection of a person who says yes at whatever page is opened, and how often one was.
+fn connection(
+    request: ConnectRequest,
+    store: &Arc<Memory>,
+) -> (ResourceConnection, Arc<AtomicUsize>) {
+    let pages = Arc::<AtomicUsize>::default();
+    let opened = Arc::clone(&pages);
+    let connection = ResourceConnection::new(driver(), request)
+        .store(store.clone())
+        .patience(PATIENCE)
+        .open(move |url| {
+            opened.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(browse(url.as_str().to_owned()));
+            Ok(())
+        });
+    (connection, pages)
+}
+
+#[tokio::test]
+async fn an_initial_access_token_entitles_to_register() {
+    let served = served();
+    served.with(|twin| twin.set_initial_access_token(Some("S3CR3T-init")));
+    let store = Arc::new(Memory::new());
+    let entitled = |token: Option<&str>| {
+        let registration = Registration::new(ClientMetadata::of_native_app("Notes"));
+        let registration = registration.initial_access_token(token.map(Secret::from));
+        connection(request(&served).register(registration), &store)
+    };
+    for wrong in [None, Some("S3CR3T-other")] {
+        let (connection, pages) = entitled(wrong);
+        let refused = connection.token().await.map(drop).unwrap_err();
+        assert_eq!(refused.server_error().unwrap().status(), Some(401));
+        assert!(!format!("{refused} {refused:?} {connection:?}").contains("S3CR3T"));
+        assert_eq!(pages.load(Ordering::SeqCst), 0);
+    }
+    let (connection, pages) = entitled(Some("S3CR3T-init"));
+    let reply = connection.authorized().get(&api(&served)).send().await;
+    assert_eq!(reply.unwrap().status(), 200);
+    assert_eq!(pages.load(Ordering::SeqCst), 1);
+
+    // It is shown where clients are registered, and nowhere else, and not stored.
+    let (there, elsewhere) = served.with(|twin| {
+        let (there, elsewhere): (Vec<_>, Vec<_>) = twin
+            .log()
+            .iter()
+            .partition(|entry| entry.path == "/register");
+        let shown = |entry: &&Entry| {
+            let Entry {
+                headers,
+                query,
+                form,
+                ..
+            } = entry;
+            format!("{headers:?} {query:?} {form:?} {:?}", entry.body)
+        };
+        (
+            there.iter().map(shown).collect::<Vec<_>>(),
+            elsewhere.iter().map(shown).collect::<Vec<_>>(),
+        )
+    });
+    assert_eq!(there.len(), 3);
+    assert!(there[2].contains("Bearer S3CR3T-init"), "{}", there[2]);
+    assert!(!elsewhere.iter().any(|entry| entry.contains("S3CR3T")));
+    let keys = store.scan(None).await.unwrap().keys;
+    assert!(!keys.is_empty());
+    for key in keys {
+        let entry = store.load(&key).await.unwrap().unwrap();
+        assert!(!entry.record.expose().contains("S3CR3T"), "{key}");
+    }
+}
+
+/// Serves this document to everybody, and counts them.
+fn home(document: Arc<Mutex<String>>) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let times = Arc::<AtomicUsize>::default();
+    let asked = Arc::clone(&times);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]).unwrap();
+            asked.fetch_add(1, Ordering::SeqCst);
+            let body = document.lock().unwrap().clone();
+            let length = body.len();
+            let reply = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
+                 Connection: close\r\n\r\n{body}"
+            );
+            stream.write_all(reply.as_bytes()).unwrap();
+        }
+    });
+    (base, times)
+}
+
+#[tokio::test]
+async fn a_client_is_known_by_the_document_at_its_id() {
+    let document = Arc::<Mutex<String>>::default();
+    let (home, fetched) = home(Arc::clone(&document));
+    let url = danger::loopback_client_id_url(&format!("{home}/client.json")).unwrap();
+    let mut metadata = ClientMetadata::of_native_app("Notes");
+    metadata.redirect_uris = vec![RedirectUri::parse("http://127.0.0.1/callback").unwrap()];
+    let made = ClientIdMetadata::new(url.clone(), metadata).unwrap();
+    made.check_for_mcp().unwrap();
+    *document.lock().unwrap() = made.to_json();
+
+    let identities = || {
+        let mut identities = ClientCandidates::default();
+        identities.metadata_document = Some(url.clone().into());
+        identities
+    };
+    let registering = |served: &Served| {
+        let request = request(served).clients(identities());
+        request.register(ClientMetadata::of_native_app("Notes"))
+    };
+    let taking = served();
+    taking.with(|twin| twin.accept_client_id_metadata());
+    let store = Arc::new(Memory::new());
+    for _ in 0..2 {
+        // The second one has the store of the first: nobody is asked.
+        let (connection, _) = connection(registering(&taking), &store);
+        let reply = connection.authorized().get(&api(&taking)).send().await;
+        let said: serde_json::Value =
+            serde_json::from_str(&reply.unwrap().text().await.unwrap()).unwrap();
+        assert_eq!(said["client_id"], url.as_str());
+    }
+    let (registered, logins) = taking.with(|twin| {
+        let of = |path: &str| twin.log().iter().filter(|entry| entry.path == path).count();
+        (of("/register"), of("/token"))
+    });
+    assert_eq!((registered, logins), (0, 1));
+    assert!(fetched.load(Ordering::SeqCst) > 0);
+
+    // At a server that takes no such ids it registers; without a registration nobody is left to be.
+    let other = served();
+    let (connection, _) = connection(registering(&other), &store);
+    connection.token().await.unwrap();
+    assert_eq!(other.with(|twin| twin.registered_clients().len()), 1);
+    let alone = request(&other).clients(identities());
+    let refused = ResourceConnection::new(driver(), alone).token().await;
+    assert_eq!(refused.map(drop).unwrap_err().code(), "connect.client");
+}

@@ -1,0 +1,281 @@
+//! Two APIs side by side on one origin, each with metadata of its own: nothing of the one reaches the other.
+
+use std::collections::HashSet;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
+use oauth_core::flow::connect::{ClientCandidates, GrantChoice};
+use oauth_core::{ClientAuth, ClientId, ClientMetadata, danger};
+use oauth_reqwest::oauth_session::{Store, store::Memory};
+use oauth_reqwest::{ResourceConnection, reqwest};
+use oauth_testkit::Served;
+
+use crate::support::{PATIENCE, browse, driver, served};
+
+const PLACE: &str = "/.well-known/oauth-protected-resource/";
+
+/// What the two have been told and shown.
+#[derive(Default)]
+struct State {
+    /// Who issues the tokens of `/a`, and those of `/b`.
+    issuers: [String; 2],
+    /// Whose metadata the challenge of `/a` names.
+    a_names: char,
+    /// What is not enough for a POST.
+    narrow: HashSet<String>,
+    /// The paths, and what came as `Authorization`.
+    seen: Vec<(String, String)>,
+}
+
+struct Siblings {
+    base: String,
+    state: Arc<Mutex<State>>,
+    store: Arc<dyn Store>,
+    pages: Arc<Mutex<Vec<String>>>,
+}
+
+impl State {
+    fn answer(&mut self, base: &str, method: &str, path: &str, token: String) -> String {
+        if let Some(name) = path.strip_prefix(PLACE) {
+            let issuer = &self.issuers[usize::from(name == "b")];
+            let body = format!(
+                r#"{{"resource":"{base}/{name}","authorization_servers":["{issuer}"],"scopes_supported":["read"]}}"#
+            );
+            return said("200 OK", "Content-Type: application/json", &body);
+        }
+        self.seen.push((path.to_owned(), token.clone()));
+        if token.is_empty() {
+            let named = match path {
+                "/a" => self.a_names,
+                _ => 'b',
+            };
+            let challenge =
+                format!(r#"WWW-Authenticate: Bearer resource_metadata="{base}{PLACE}{named}""#);
+            return said("401 Unauthorized", &challenge, "");
+        }
+        if method == "POST" && self.narrow.contains(&token) {
+            let challenge =
+                r#"WWW-Authenticate: Bearer error="insufficient_scope", scope="read write""#;
+            return said("403 Forbidden", challenge, "");
+        }
+        if path == "/a/moved" {
+            return said("307 Temporary Redirect", "Location: /b", "");
+        }
+        said("200 OK", "Content-Type: text/plain", "served")
+    }
+}
+
+fn said(status: &str, header: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\n{header}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+}
+
+impl Siblings {
+    fn start(a: &Served, b: &Served) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let state = State {
+            issuers: [a.base().to_owned(), b.base().to_owned()],
+            a_names: 'a',
+            ..State::default()
+        };
+        let both = Self {
+            base: format!("http://{}", listener.local_addr().unwrap()),
+            state: Arc::new(Mutex::new(state)),
+            store: Arc::new(Memory::new()),
+            pages: Arc::default(),
+        };
+        let (base, state) = (both.base.clone(), Arc::clone(&both.state));
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let (mut first, mut length, mut token) = (String::new(), 0, String::new());
+                reader.read_line(&mut first).unwrap();
+                loop {
+                    let mut line = String::new();
+                    reader.read_line(&mut line).unwrap();
+                    let Some((name, value)) = line.trim_end().split_once(": ") else {
+                        break;
+                    };
+                    match name.to_ascii_lowercase().as_str() {
+                        "authorization" => value.clone_into(&mut token),
+                        "content-length" => length = value.parse().unwrap(),
+                        _ => {}
+                    }
+                }
+                reader.read_exact(&mut vec![0; length]).unwrap();
+                let mut words = first.split(' ');
+                let (method, path) = (words.next().unwrap(), words.next().unwrap());
+                let reply = state.lock().unwrap().answer(&base, method, path, token);
+                stream.write_all(reply.as_bytes()).unwrap();
+            }
+        });
+        both
+    }
+
+    fn url(&self, name: &str) -> String {
+        format!("{}/{name}", self.base)
+    }
+
+    fn connection(&self, name: &str) -> ResourceConnection {
+        let request = danger::loopback_connect_request(&self.url(name)).unwrap();
+        let issuers = self.state.lock().unwrap().issuers.clone();
+        let request =
+            request.allow(issuers.map(|issuer| danger::loopback_issuer(&issuer).unwrap()));
+        let request = request.register(ClientMetadata::of_native_app("Notes"));
+        let pages = Arc::clone(&self.pages);
+        ResourceConnection::new(driver(), request)
+            .store(Arc::clone(&self.store))
+            .patience(PATIENCE)
+            .open(move |url| {
+                pages.lock().unwrap().push(url.as_str().to_owned());
+                tokio::spawn(browse(url.as_str().to_owned()));
+                Ok(())
+            })
+    }
+
+    /// Of whom the page asks, and its parameters of these names.
+    fn asked(&self, page: usize) -> (String, [Option<String>; 3]) {
+        let page = reqwest::Url::parse(&self.pages.lock().unwrap()[page]).unwrap();
+        let param = |name: &str| {
+            let mut pairs = page.query_pairs();
+            pairs.find_map(|(key, value)| (key == name).then(|| value.into_owned()))
+        };
+        let params = ["resource", "client_id", "scope"].map(param);
+        (page.origin().ascii_serialization(), params)
+    }
+
+    fn logins(&self) -> usize {
+        self.pages.lock().unwrap().len()
+    }
+
+    /// The tokens that were sent to the one or the other, and beneath it.
+    fn tokens(&self, name: &str) -> HashSet<String> {
+        let state = self.state.lock().unwrap();
+        let seen = state
+            .seen
+            .iter()
+            .filter(|(path, token)| path.split('/').nth(1) == Some(name) && !token.is_empty());
+        seen.map(|(_, token)| token.clone()).collect()
+    }
+}
+
+async fn status(connection: &ResourceConnection, url: &str) -> Result<u16, &'static str> {
+    let reply = connection.authorized().get(url).send().await;
+    reply
+        .map(|reply| reply.status().as_u16())
+        .map_err(|error| error.code())
+}
+
+async fn token(connection: &ResourceConnection) -> String {
+    let token = connection.token().await.unwrap();
+    token.access_token.expose().to_owned()
+}
+
+async fn have_all_of_their_own(a: &Served, b: &Served) {
+    let both = Siblings::start(a, b);
+    let [of_a, of_b] = ["a", "b"].map(|name| both.connection(name));
+    let [url_a, url_b] = ["a", "b"].map(|name| both.url(name));
+    assert_eq!(status(&of_a, &url_a).await, Ok(200));
+    assert_eq!(status(&of_b, &url_b).await, Ok(200));
+    let (server, [resource, first_client, _]) = both.asked(0);
+    assert_eq!((server.as_str(), resource), (a.base(), Some(url_a.clone())));
+    let (server, [resource, second_client, _]) = both.asked(1);
+    assert_eq!((server.as_str(), resource), (b.base(), Some(url_b.clone())));
+    assert_ne!(first_client, second_client);
+    let kept = token(&of_b).await;
+
+    // The one wants more: nothing changes for the other.
+    let narrow = format!("Bearer {}", token(&of_a).await);
+    both.state.lock().unwrap().narrow.insert(narrow);
+    for (connection, url) in [(&of_a, &url_a), (&of_b, &url_b)] {
+        let post = connection.authorized().post(url).body("x").send().await;
+        assert_eq!(post.unwrap().status(), 200);
+    }
+    let (server, [resource, _, scope]) = both.asked(2);
+    assert_eq!((server.as_str(), resource), (a.base(), Some(url_a.clone())));
+    assert!(scope.unwrap().split(' ').any(|name| name == "write"));
+    assert_eq!((both.logins(), token(&of_b).await), (3, kept.clone()));
+
+    // Nor in another process with the same store, nor where the one is forgotten.
+    let again = token(&both.connection("a")).await;
+    assert_eq!(again, token(&of_a).await);
+    of_a.forget().await.unwrap();
+    assert_eq!(
+        (token(&both.connection("b")).await, both.logins()),
+        (kept.clone(), 3)
+    );
+    assert_eq!(both.tokens("a").len(), 2);
+    assert_eq!(both.tokens("b"), HashSet::from([format!("Bearer {kept}")]));
+    assert!(both.tokens("a").is_disjoint(&both.tokens("b")));
+}
+
+#[tokio::test]
+async fn at_two_servers_each_has_a_client_a_login_and_tokens_of_its_own() {
+    have_all_of_their_own(&served(), &served()).await;
+}
+
+#[tokio::test]
+async fn at_one_server_each_has_a_client_a_login_and_tokens_of_its_own() {
+    let one = served();
+    have_all_of_their_own(&one, &one).await;
+}
+
+#[tokio::test]
+async fn no_request_for_the_one_goes_to_the_other() {
+    let one = served();
+    let both = Siblings::start(&one, &one);
+    let of_a = both.connection("a");
+    assert_eq!(status(&of_a, &both.url("a")).await, Ok(200));
+    for (path, code) in [
+        ("b", "resource.not_covered"),
+        ("ab", "resource.not_covered"),
+        ("a/../b", "url.syntax"),
+        ("a/%2e%2e/b", "url.syntax"),
+    ] {
+        assert_eq!(status(&of_a, &both.url(path)).await, Err(code), "{path}");
+    }
+    // Where the one sends on to the other, the caller is shown that, and nothing follows.
+    assert_eq!(status(&of_a, &both.url("a/moved")).await, Ok(307));
+    assert!(both.tokens("b").is_empty());
+}
+
+#[tokio::test]
+async fn the_metadata_of_the_one_say_nothing_of_the_other() {
+    let both = Siblings::start(&served(), &served());
+    both.state.lock().unwrap().a_names = 'b';
+    let refused = both.connection("a").token().await.map(drop);
+    assert_eq!(
+        refused.map_err(|error| error.code()),
+        Err("resource_metadata.resource")
+    );
+    assert_eq!(both.logins(), 0);
+}
+
+#[tokio::test]
+async fn the_secret_of_the_one_is_not_shown_to_the_server_of_the_other() {
+    let (first, second) = (served(), served());
+    let both = Siblings::start(&first, &second);
+    let (id, secret) =
+        first.with(|twin| (twin.client_id().to_owned(), twin.client_secret().to_owned()));
+    let known = |name: &str| {
+        let issuer = danger::loopback_issuer(first.base()).unwrap();
+        let identities = ClientCandidates::preregistered(issuer, ClientId::new(id.as_str()));
+        let request = danger::loopback_connect_request(&both.url(name)).unwrap();
+        let request = request
+            .clients(identities)
+            .grant(GrantChoice::ClientCredentials);
+        let connection = ResourceConnection::new(driver(), request);
+        connection
+            .store(Arc::clone(&both.store))
+            .client_auth(ClientAuth::basic(secret.as_str()))
+    };
+    assert_eq!(status(&known("a"), &both.url("a")).await, Ok(200));
+    let refused = known("b").token().await.map(drop);
+    assert_eq!(refused.map_err(|error| error.code()), Err("connect.issuer"));
+    assert_eq!(second.with(|twin| twin.log().len()), 0);
+    assert!(both.tokens("b").is_empty());
+}
