@@ -45,6 +45,18 @@ test('a client of FAPI 2.0 signs in, and its tokens are bound', async () => {
   }
 })
 
+/** RFC 9126 section 5: the server's metadata say so, and the client asks for nothing. */
+test('a request is pushed if the metadata require it', async () => {
+  const { issuer, clients } = await fapiProvider({ REQUIRE_PUSHED: 'yes' })
+  const clientAuth = privateKeyJwt(clients.encrypted.private_key, { alg: 'ES256' })
+  const us = new Client(await discover(issuer, { transport: 'loopback_http' }), { clientId: 'encrypted', clientAuth })
+  const asked = { redirectUri, scope: 'openid read' }
+  assert.throws(() => us.authorize(asked), { code: 'authorization.push_required' })
+  const { url, flow } = await us.beginAuthorization(asked)
+  assert.deepEqual([...url.searchParams.keys()], ['client_id', 'request_uri'])
+  assert.equal((await us.redeem(flow, await land(url))).claims.sub, 'somebody')
+})
+
 test('requests and responses are signed in every mode', async () => {
   const us = client('browser', { requestObjectSigningAlg: 'ES256' })
   for (const responseMode of [undefined, 'jwt', 'query.jwt', 'fragment.jwt']) {
