@@ -228,6 +228,17 @@ test('what an API wants is asked for once', async () => {
   assert.throws(() => us.authorize({ ...ask, tokens }), { code: 'step_up.repeated' })
 })
 
+/** OpenID Connect Core sections 3.1.2.1 and 5.5. */
+test('what is asked of the person and about them is in the request', () => {
+  const metadata = { issuer: 'https://as.example', authorization_endpoint: 'https://as.example/a', token_endpoint: 'https://as.example/t' }
+  const us = new Client(Server.fromMetadata('https://as.example', metadata), { clientId: 'id' })
+  const claims = { id_token: { auth_time: { essential: true } }, userinfo: { email: null } }
+  const asked = { prompt: 'login consent', loginHint: 'ann+1@example.com & co', uiLocales: ['de-CH', 'fr', 'en'], claims }
+  const sent = Object.fromEntries(us.authorize({ redirectUri: 'https://app.example/cb', ...asked }).url.searchParams)
+  assert.deepEqual([sent.prompt, sent.login_hint, sent.ui_locales], ['login consent', asked.loginHint, 'de-CH fr en'])
+  assert.deepEqual(JSON.parse(sent.claims), claims)
+})
+
 /** Microsoft Entra's claims challenge, which comes in base64. */
 test('claims that an API wants are in the next request', () => {
   const claims = '{"access_token":{"nbf":{"essential":true,"value":"1"}}}'
