@@ -188,6 +188,17 @@ export interface Change {
 /** The names of the presets. */
 export const providers: readonly string[]
 
+/** A permission in detail (RFC 9396 section 2). What its `type` defines for itself is in further members. */
+export interface AuthorizationDetail {
+  type: string
+  locations?: string[]
+  actions?: string[]
+  datatypes?: string[]
+  privileges?: string[]
+  identifier?: string
+  [member: string]: unknown
+}
+
 /** A signed-in person. */
 export class Session {
   private constructor()
@@ -195,13 +206,13 @@ export class Session {
   /** What was granted. */
   readonly scope: string
   /** The permissions that were granted (RFC 9396 section 7), if the server says: `MalformedError` `token.malformed` for what are none. */
-  readonly authorizationDetails: Record<string, unknown>[] | undefined
+  readonly authorizationDetails: AuthorizationDetail[] | undefined
   /**
    * Those of the wanted permissions that were not granted, as far as RFC 9396 section 2.2 defines them: what a type
    * defines for itself, such as an amount, is the page's to compare. `MisuseError`
    * `authorization_details.malformed` for what are no permissions.
    */
-  missingAuthorizationDetails(wanted: readonly Record<string, unknown>[]): Record<string, unknown>[]
+  missingAuthorizationDetails(wanted: readonly AuthorizationDetail[]): AuthorizationDetail[]
   /** When the access token ends, if the server said. */
   readonly expiresAt: Date | undefined
   /** What `signIn` was given as `returnTo`. */
