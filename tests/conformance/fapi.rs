@@ -146,8 +146,46 @@ fn reaches_the_api(name: &str, auth: Shown, bound: Shown, arguments: &[&str], sc
     assert_eq!(code, 0, "{name}: {record}");
     assert_eq!(record["stage"], "resource", "{name}");
     assert_eq!(record["resource"]["status"], 200, "{name}");
+    // A token of the client's own has no person behind it.
+    let (code, own) = bank.run(&[arguments, &plan, &["--client-credentials"]].concat());
+    assert_eq!(
+        (code, &own["resource"]["status"]),
+        (0, &200.into()),
+        "{own}"
+    );
+    let asked = bank.tls.with(|twin| {
+        let log = twin.log().iter();
+        log.filter(|entry| entry.path == "/authorize").count()
+    });
+    assert_eq!(asked, 1, "{name}");
     let is_openid = scope.contains("openid");
     assert_eq!(record["claims"].is_object(), is_openid, "{name}: {record}");
+}
+
+/// Message Signing by a client whose certificate authenticates, and whose key only signs.
+#[test]
+fn message_signing_by_certificate_gets_to_the_api() {
+    let bound = [&CERTIFICATE[..], &["--bind", "certificate"]].concat();
+    for (name, bind) in [("dpop", &DPOP[..]), ("mtls", &bound[2..])] {
+        let bank = Bank::new(&format!("signing-mtls-{name}"));
+        bank.tls.with(|twin| {
+            twin.require_signed_requests();
+            twin.authenticate_by_certificate();
+            if name == "mtls" {
+                twin.bind_to_certificates();
+            }
+        });
+        let arguments = [&KEY[..], &CERTIFICATE, bind, &SIGNING].concat();
+        let (code, record) = bank.run(&[&arguments[..], &["--key-only-signs"]].concat());
+        assert_eq!(
+            (code, &record["resource"]["status"]),
+            (0, &200.into()),
+            "{record}"
+        );
+        // By the key, as this server does not take it.
+        let (code, record) = bank.run(&arguments);
+        assert_eq!(code, 1, "{record}");
+    }
 }
 
 #[test]
