@@ -92,7 +92,6 @@ const ELSEWHERE: [&str; 6] = [
     "--binding-message",
     "W4SCT",
 ];
-const SECURITY: [&str; 4] = ["--scope", "openid read", "--profile", "security"];
 const SIGNING: [&str; 6] = [
     "--scope",
     "openid read",
@@ -102,27 +101,90 @@ const SIGNING: [&str; 6] = [
     "PS256",
 ];
 
+/// By what a client authenticates, or its tokens are bound.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Key,
+    Certificate,
+}
+
 #[test]
 fn every_variant_of_the_plans_gets_to_the_api() {
+    use Shown::{Certificate, Key};
     let bound = [&CERTIFICATE[..], &["--bind", "certificate"]].concat();
-    for (name, by_certificate, to_certificate, arguments) in [
-        ("key-dpop", false, false, [&KEY[..], &DPOP].concat()),
-        ("key-mtls", false, true, [&KEY[..], &bound].concat()),
-        ("mtls-mtls", true, true, bound.clone()),
+    for (name, auth, bind, arguments) in [
+        ("key-dpop", Key, Key, [&KEY[..], &DPOP].concat()),
+        ("key-mtls", Key, Certificate, [&KEY[..], &bound].concat()),
+        (
+            "mtls-dpop",
+            Certificate,
+            Key,
+            [&CERTIFICATE[..], &DPOP].concat(),
+        ),
+        ("mtls-mtls", Certificate, Certificate, bound.clone()),
     ] {
-        let bank = Bank::new(name);
+        for (plan, scope) in [("openid", "openid read"), ("plain-oauth", "read")] {
+            let name = format!("{name}-{plan}");
+            reaches_the_api(&name, auth, bind, &arguments, scope);
+        }
+    }
+}
+
+/// The variant of the plan, with and without OpenID Connect (`fapi_client_type=plain_oauth`).
+fn reaches_the_api(name: &str, auth: Shown, bound: Shown, arguments: &[&str], scope: &str) {
+    let bank = Bank::new(name);
+    bank.tls.with(|twin| {
+        if auth == Shown::Certificate {
+            twin.authenticate_by_certificate();
+        }
+        if bound == Shown::Certificate {
+            twin.bind_to_certificates();
+        }
+    });
+    let plan = ["--scope", scope, "--profile", "security"];
+    let (code, record) = bank.run(&[arguments, &plan].concat());
+    assert_eq!(code, 0, "{name}: {record}");
+    assert_eq!(record["stage"], "resource", "{name}");
+    assert_eq!(record["resource"]["status"], 200, "{name}");
+    // A token of the client's own has no person behind it.
+    let (code, own) = bank.run(&[arguments, &plan, &["--client-credentials"]].concat());
+    assert_eq!(
+        (code, &own["resource"]["status"]),
+        (0, &200.into()),
+        "{own}"
+    );
+    let asked = bank.tls.with(|twin| {
+        let log = twin.log().iter();
+        log.filter(|entry| entry.path == "/authorize").count()
+    });
+    assert_eq!(asked, 1, "{name}");
+    let is_openid = scope.contains("openid");
+    assert_eq!(record["claims"].is_object(), is_openid, "{name}: {record}");
+}
+
+/// Message Signing by a client whose certificate authenticates, and whose key only signs.
+#[test]
+fn message_signing_by_certificate_gets_to_the_api() {
+    let bound = [&CERTIFICATE[..], &["--bind", "certificate"]].concat();
+    for (name, bind) in [("dpop", &DPOP[..]), ("mtls", &bound[2..])] {
+        let bank = Bank::new(&format!("signing-mtls-{name}"));
         bank.tls.with(|twin| {
-            if by_certificate {
-                twin.authenticate_by_certificate();
-            }
-            if to_certificate {
+            twin.require_signed_requests();
+            twin.authenticate_by_certificate();
+            if name == "mtls" {
                 twin.bind_to_certificates();
             }
         });
-        let (code, record) = bank.run(&[&arguments[..], &SECURITY].concat());
-        assert_eq!(code, 0, "{name}: {record}");
-        assert_eq!(record["stage"], "resource", "{name}");
-        assert_eq!(record["resource"]["status"], 200, "{name}");
+        let arguments = [&KEY[..], &CERTIFICATE, bind, &SIGNING].concat();
+        let (code, record) = bank.run(&[&arguments[..], &["--key-only-signs"]].concat());
+        assert_eq!(
+            (code, &record["resource"]["status"]),
+            (0, &200.into()),
+            "{record}"
+        );
+        // By the key, as this server does not take it.
+        let (code, record) = bank.run(&arguments);
+        assert_eq!(code, 1, "{record}");
     }
 }
 

@@ -62,8 +62,13 @@ fn every_attack_has_a_test_of_its_name() {
         assert!(ids.insert(id), "{id} stands twice");
         let mut tests = tests.split("; ");
         let own = tests.next().unwrap_or_default();
+        // What happens in a page only has no test in Rust to be named.
+        let is_named = match own.split_once("::") {
+            Some((file, name)) => has_test(file, name),
+            None => is_named_by(own, id),
+        };
         assert!(
-            is_named_by(own, id),
+            is_named,
             "{own} has no test named {}_...",
             id.to_lowercase()
         );
@@ -80,6 +85,7 @@ fn every_attack_has_a_test_of_its_name() {
             assert!(ids.contains(id.as_str()), "{id} is not in the list");
         }
     }
+    assert!(ids.contains("N7"), "N7 is not in the list");
 }
 
 #[test]

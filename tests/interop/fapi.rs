@@ -14,7 +14,7 @@ use oauth_core::request_signing::RequestSigning;
 use oauth_core::token::TokenType;
 use oauth_core::url::Url;
 use oauth_core::{
-    AuthorizationRequest, Client, ClientAuth, ClientId, Error, Profile, Scope, Tokens,
+    AuthorizationRequest, Client, ClientAuth, ClientId, Error, Moment, Profile, Scope, Tokens,
 };
 use oauth_crypto::{ClientKeys, DecryptionKey, DpopKey, PublicKeyEncrypter};
 use oauth_reqwest::blocking::{Driver, Listener};
@@ -245,6 +245,35 @@ fn a_public_client_keeps_its_key() -> Result<(), Error> {
         .expect_err("a refusal");
     assert_eq!(refused.code(), "key.mismatch");
     userinfo(&driver, &bound, &renewed)
+}
+
+// RFC 9126 section 5: the server's metadata say so, and the client asks for nothing.
+#[test]
+fn a_request_is_pushed_if_the_metadata_require_it() -> Result<(), Error> {
+    let server = OidcProvider::fapi_with(&[("REQUIRE_PUSHED", "yes")]);
+    let driver = driver();
+    let client = client(&server, &driver, "encrypted");
+    let refused = client.authorize(&Moment::system()?, ask("openid read"));
+    let code = refused
+        .map(|_| "a URL")
+        .unwrap_or_else(|error| error.code());
+    assert_eq!(code, "authorization.push_required");
+    let begun = begun(&driver, &client, ask("openid read"));
+    let query = begun.url.query().expect("a query");
+    assert!(
+        query.starts_with("client_id=encrypted&request_uri=urn"),
+        "{query}"
+    );
+    // The server means it: the same request is refused if it comes through the browser.
+    let lax = OidcProvider::fapi();
+    let unaware = self::client(&lax, &driver, "encrypted");
+    let unpushed = self::begun(&driver, &unaware, ask("openid read")).url;
+    let unpushed = unpushed.as_str().replace(lax.issuer(), server.issuer());
+    let answer = browser().get(unpushed).send().expect("an answer");
+    assert!(answer.status() == 400 || home_error(&answer));
+    let login = sign_in(&browser(), &driver, &client, ask("openid read"))?;
+    assert!(login.id_token.is_some());
+    Ok(())
 }
 
 // A program of somebody's own machine, whose server takes no request that was not pushed.

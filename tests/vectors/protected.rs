@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use oauth_core::flow::authorization::{Authorization, ResponseMode};
+use oauth_core::flow::keeper::GrantId;
 use oauth_core::flow::resource::{
     self, Api, Clock, Event, Resource, ResourceRequest, Step as CallStep, Verdict as Asking,
 };
@@ -28,11 +29,8 @@ use oauth_crypto::PrivateKey;
 use serde_json::{Value, json};
 
 use crate::expect;
-use crate::format::{No, Vector, Verdict, holds, same};
+use crate::format::{Vector, Verdict, holds, same};
 use crate::jws::{algs, key_set, keys, refused};
-
-const BESIDE: &str = "tokens that differ by how their person has authenticated are kept apart by the caller, who \
-                      names their grants";
 
 const CALLBACK: &str = "https://client.example.com/cb";
 const ISSUER: &str = "https://as.example";
@@ -252,7 +250,7 @@ pub(crate) fn step_up(vector: &Vector) -> Verdict {
         return introspected(vector, reply);
     }
     if vector.input.get("cached_tokens").is_some() {
-        return Err(No::OutOfReach(BESIDE));
+        return chosen(vector);
     }
     if let Some(callback) = vector.text("callback") {
         let client = client(ISSUER, "client1", &Value::Null).map_err(text)?;
@@ -341,10 +339,25 @@ fn acted(
 /// The same is wanted of tokens from a login for it.
 fn repeated(wanted: &StepUp) -> Verdict {
     let client = client(ISSUER, "client1", &Value::Null).map_err(text)?;
-    let again = |tokens: &Tokens| -> Result<Authorization, Error> {
-        begun(&client, 1, ask(CALLBACK)?.step_up(wanted.clone(), tokens))
-    };
-    let first = again(&Tokens::bearer("a")).map_err(text)?;
+    let tokens = stepped_up(&client, wanted)?;
+    same("the second time", answers(&client, wanted, &tokens)?, true)
+}
+
+/// Whether tokens are from a login for what is wanted, so that nobody has to be asked.
+fn answers(client: &Client, wanted: &StepUp, tokens: &Tokens) -> Result<bool, String> {
+    let ask = ask(CALLBACK).map_err(text)?;
+    match begun(client, 1, ask.step_up(wanted.clone(), tokens)) {
+        Ok(_) => Ok(false),
+        Err(error) if error.code() == "step_up.repeated" => Ok(true),
+        Err(error) => Err(text(error)),
+    }
+}
+
+/// The tokens of a login for what is wanted.
+fn stepped_up(client: &Client, wanted: &StepUp) -> Result<Tokens, String> {
+    let ask = ask(CALLBACK).map_err(text)?;
+    let first = begun(client, 1, ask.step_up(wanted.clone(), &Tokens::bearer("a")));
+    let first = first.map_err(text)?;
     let callback = format!("{CALLBACK}?code=c&state={}", first.pending.state().expose());
     let mut login = client.redeem(first.pending, &callback).map_err(text)?;
     let _ = login.resume(&moment(1), Input::Begin);
@@ -354,8 +367,39 @@ fn repeated(wanted: &StepUp) -> Verdict {
     let Ok(Step::Done(login)) = login.resume(&moment(1), reply) else {
         return Err("no tokens".into());
     };
-    let second = again(&login.tokens).map(drop).map_err(|error| error.code());
-    same("the second time", second, Err("step_up.repeated"))
+    Ok(login.tokens)
+}
+
+/// Tokens that differ by how their person has authenticated are kept beside each other, in grants that the caller
+/// names, and say themselves whether they are of a login for what is needed.
+fn chosen(vector: &Vector) -> Verdict {
+    let client = client(ISSUER, "client1", &Value::Null).map_err(text)?;
+    let of = |acr: &str| {
+        let field =
+            format!("Bearer error=\"insufficient_user_authentication\", acr_values=\"{acr}\"");
+        resource::step_up(StatusCode::UNAUTHORIZED, [field.as_bytes()])
+    };
+    let needed = crate::format::texts(&vector.input["needed"]["acr_values"]);
+    let needed = of(&needed.join(" ")).ok_or("nothing is needed")?;
+    let cached = vector.input["cached_tokens"]
+        .as_array()
+        .ok_or("no tokens")?;
+    let (mut keys, mut met) = (Vec::new(), Vec::new());
+    for (at, tokens) in cached.iter().enumerate() {
+        let acr = tokens["acr"].as_str().ok_or("no acr")?;
+        keys.push(client.keeper(GrantId::person(format!("ann {acr}"))).key());
+        let tokens = stepped_up(&client, &of(acr).ok_or("nothing is wanted")?)?;
+        if answers(&client, &needed, &tokens)? {
+            met.push(at);
+        }
+    }
+    let count = keys.len();
+    keys.sort_unstable();
+    keys.dedup();
+    same("grants", keys.len(), count)?;
+    let wanted = vector.expected["use"].as_u64();
+    same("used", met.first().map(|at| *at as u64), wanted)?;
+    same("others", met.len(), 1)
 }
 
 fn introspected(vector: &Vector, reply: &Value) -> Verdict {

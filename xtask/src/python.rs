@@ -156,6 +156,8 @@ pub(crate) fn twins() -> Outcome {
             "twins",
             "--example",
             "tls",
+            "--example",
+            "fapi_tls",
             "--features",
             "oauth-testkit/tls",
         ]),

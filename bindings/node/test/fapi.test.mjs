@@ -45,6 +45,18 @@ test('a client of FAPI 2.0 signs in, and its tokens are bound', async () => {
   }
 })
 
+/** RFC 9126 section 5: the server's metadata say so, and the client asks for nothing. */
+test('a request is pushed if the metadata require it', async () => {
+  const { issuer, clients } = await fapiProvider({ REQUIRE_PUSHED: 'yes' })
+  const clientAuth = privateKeyJwt(clients.encrypted.private_key, { alg: 'ES256' })
+  const us = new Client(await discover(issuer, { transport: 'loopback_http' }), { clientId: 'encrypted', clientAuth })
+  const asked = { redirectUri, scope: 'openid read' }
+  assert.throws(() => us.authorize(asked), { code: 'authorization.push_required' })
+  const { url, flow } = await us.beginAuthorization(asked)
+  assert.deepEqual([...url.searchParams.keys()], ['client_id', 'request_uri'])
+  assert.equal((await us.redeem(flow, await land(url))).claims.sub, 'somebody')
+})
+
 test('requests and responses are signed in every mode', async () => {
   const us = client('browser', { requestObjectSigningAlg: 'ES256' })
   for (const responseMode of [undefined, 'jwt', 'query.jwt', 'fragment.jwt']) {
@@ -214,6 +226,17 @@ test('what an API wants is asked for once', async () => {
   const body = JSON.stringify({ access_token: 'a', token_type: 'Bearer', expires_in: 600 })
   const { value: tokens } = exchange.reply({ status: 200, headers: [['content-type', 'application/json']], body })
   assert.throws(() => us.authorize({ ...ask, tokens }), { code: 'step_up.repeated' })
+})
+
+/** OpenID Connect Core sections 3.1.2.1 and 5.5. */
+test('what is asked of the person and about them is in the request', () => {
+  const metadata = { issuer: 'https://as.example', authorization_endpoint: 'https://as.example/a', token_endpoint: 'https://as.example/t' }
+  const us = new Client(Server.fromMetadata('https://as.example', metadata), { clientId: 'id' })
+  const claims = { id_token: { auth_time: { essential: true } }, userinfo: { email: null } }
+  const asked = { prompt: 'login consent', loginHint: 'ann+1@example.com & co', uiLocales: ['de-CH', 'fr', 'en'], claims }
+  const sent = Object.fromEntries(us.authorize({ redirectUri: 'https://app.example/cb', ...asked }).url.searchParams)
+  assert.deepEqual([sent.prompt, sent.login_hint, sent.ui_locales], ['login consent', asked.loginHint, 'de-CH fr en'])
+  assert.deepEqual(JSON.parse(sent.claims), claims)
 })
 
 /** Microsoft Entra's claims challenge, which comes in base64. */

@@ -44,6 +44,9 @@ function example(name) {
 /** The UserTesting twin behind TLS: `{ base, mutual, ca, certificate, key, client_id, client_secret }`. */
 export const tls = () => example('tls')
 
+/** The FAPI twin behind TLS, whose tokens are bound to certificates: `{ base, mutual, ca, certificates, client_id }`. */
+export const fapiTls = () => example('fapi_tls')
+
 /** The twins, by their names. */
 export async function twins() {
   const bases = await example('twins')

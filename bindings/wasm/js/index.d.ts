@@ -188,6 +188,17 @@ export interface Change {
 /** The names of the presets. */
 export const providers: readonly string[]
 
+/** A permission in detail (RFC 9396 section 2). What its `type` defines for itself is in further members. */
+export interface AuthorizationDetail {
+  type: string
+  locations?: string[]
+  actions?: string[]
+  datatypes?: string[]
+  privileges?: string[]
+  identifier?: string
+  [member: string]: unknown
+}
+
 /** A signed-in person. */
 export class Session {
   private constructor()
@@ -198,13 +209,13 @@ export class Session {
    * The permissions that were granted (RFC 9396 section 7), if the server says: `MalformedError` `token.malformed` if
    * they are invalid.
    */
-  readonly authorizationDetails: Record<string, unknown>[] | undefined
+  readonly authorizationDetails: AuthorizationDetail[] | undefined
   /**
    * Those of the wanted permissions that were not granted, as far as RFC 9396 section 2.2 defines them: what a type
    * itself defines, such as an amount, the page has to compare. `MisuseError` `authorization_details.malformed` for
    * invalid permissions.
    */
-  missingAuthorizationDetails(wanted: readonly Record<string, unknown>[]): Record<string, unknown>[]
+  missingAuthorizationDetails(wanted: readonly AuthorizationDetail[]): AuthorizationDetail[]
   /** When the access token expires, if the server states it. */
   readonly expiresAt: Date | undefined
   /** The `returnTo` that was passed to `signIn`. */

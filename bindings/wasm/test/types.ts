@@ -2,7 +2,7 @@
 
 import { useSession } from 'oauth-core-web/react'
 import { useSession as useVueSession } from 'oauth-core-web/vue'
-import { DeniedError, fixedToken, handleCallback, OAuthError, providers, restore, Session, signIn, type Change, type Config, type ErrorCode, type FixedToken, type Snapshot } from 'oauth-core-web'
+import { DeniedError, fixedToken, handleCallback, OAuthError, providers, restore, Session, signIn, type AuthorizationDetail, type Change, type Config, type ErrorCode, type FixedToken, type Snapshot } from 'oauth-core-web'
 
 const config: Config = { provider: 'uservoice', variables: { subdomain: 'acme' }, clientId: 'id', redirectUri: 'x' }
 const session: Session | null = await handleCallback(config)
@@ -41,6 +41,14 @@ export const hybrid: Config = { ...config, responseType: 'code id_token' }
 export const impatient: Config = { ...config, rateLimit: 'retry' }
 // @ts-expect-error a session comes from signing in
 export const made = new Session()
+
+export function payments(session: Session): string[] {
+  const wanted: AuthorizationDetail = { type: 'payment', actions: ['initiate'], amount: '12.50' }
+  // @ts-expect-error each has a type
+  session.missingAuthorizationDetails([{ actions: ['initiate'] }])
+  const missing = session.missingAuthorizationDetails([wanted]).map(({ type }) => type)
+  return [...missing, ...(session.authorizationDetails ?? []).flatMap(({ locations }) => locations ?? [])]
+}
 
 export function account(): string {
   const { isLoading, user, signIn, signOut, fetch, until } = useSession({ prefix: '/auth' })

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -80,13 +82,23 @@ impl Tls {
 fn authority() -> Result<Authority, rcgen::Error> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    named(&mut params, "oauth-testkit");
     CertifiedIssuer::self_signed(params, KeyPair::generate()?)
 }
 
 fn issue(by: &Authority, name: &str) -> Result<(rcgen::Certificate, KeyPair), rcgen::Error> {
     let key = KeyPair::generate()?;
-    let params = CertificateParams::new(vec![name.to_owned()])?;
+    let mut params = CertificateParams::new(vec![name.to_owned()])?;
+    params.use_authority_key_identifier_extension = true;
+    named(&mut params, name);
     Ok((params.signed_by(&key, by)?, key))
+}
+
+/// OpenSSL calls a certificate self-signed if its subject has the name of its issuer.
+fn named(params: &mut CertificateParams, name: &str) {
+    let names = &mut params.distinguished_name;
+    names.push(DnType::CommonName, name);
 }
 
 /// The [FAPI twin](Twin::fapi) behind TLS, until this is dropped. Its clients may show certificates, to which it

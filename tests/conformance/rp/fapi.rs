@@ -28,6 +28,12 @@ pub(crate) struct Fapi {
     /// The certificate to show, with its key, in PEM; without a key it authenticates
     #[arg(long, value_name = "FILE")]
     client_cert: Option<PathBuf>,
+    /// With a key and a certificate: the certificate authenticates, and the key only signs requests
+    #[arg(long, requires_all = ["key", "client_cert"])]
+    key_only_signs: bool,
+    /// Get a token for the client itself, and call the API with it; nobody signs in
+    #[arg(long)]
+    pub(crate) client_credentials: bool,
     /// What tokens are bound to
     #[arg(long, value_enum)]
     bind: Option<Binding>,
@@ -77,18 +83,36 @@ pub(crate) fn signing_requests(client: Client) -> Client {
     }
 }
 
+fn session(driver: &Driver, client: &Client, tokens: &Tokens) -> Result<Session, Error> {
+    Session::refreshing(driver.clone(), client, tokens.clone())
+}
+
 impl Fapi {
     /// How the client authenticates, if it has no secret.
     pub(crate) fn auth(&self, server: &Server) -> Result<Option<ClientAuth>, Error> {
-        Ok(match (&self.key, &self.client_cert) {
-            (Some(path), _) => {
-                let text = read(path)?;
-                let keys = ClientKeys::read([text.as_str()])?;
-                let assertion = keys.client_assertion(server, Some(self.key_alg))?;
-                Some(ClientAuth::assertion(assertion))
-            }
-            (None, Some(_)) => Some(ClientAuth::tls(Certificate::Pki)),
-            (None, None) => None,
+        match (&self.key, &self.client_cert) {
+            (Some(path), _) if !self.key_only_signs => self.by_key(path, server).map(Some),
+            (_, Some(_)) => Ok(Some(ClientAuth::tls(Certificate::Pki))),
+            _ => Ok(None),
+        }
+    }
+
+    fn by_key(&self, path: &Path, server: &Server) -> Result<ClientAuth, Error> {
+        let text = read(path)?;
+        let keys = ClientKeys::read([text.as_str()])?;
+        let assertion = keys.client_assertion(server, Some(self.key_alg))?;
+        Ok(ClientAuth::assertion(assertion))
+    }
+
+    /// The client signs its requests by the key that does nothing else, or by the one that authenticates.
+    fn signing(&self, client: Client) -> Result<Client, Error> {
+        let Some(path) = self.key.as_ref().filter(|_| self.key_only_signs) else {
+            return Ok(signing_requests(client));
+        };
+        let auth = self.by_key(path, client.server())?;
+        Ok(match auth.signing_key().cloned() {
+            Some(key) => client.with_request_signing(RequestSigning::new(key)),
+            None => client,
         })
     }
 
@@ -107,9 +131,9 @@ impl Fapi {
         };
         Ok(match plan {
             Plan::Security => client.with_profile(Profile::Fapi2Security),
-            Plan::MessageSigning => {
-                signing_requests(client).with_profile(Profile::Fapi2MessageSigning)
-            }
+            Plan::MessageSigning => self
+                .signing(client)?
+                .with_profile(Profile::Fapi2MessageSigning),
         })
     }
 
@@ -130,10 +154,22 @@ impl Fapi {
         client: &Client,
         tokens: &Tokens,
     ) -> Result<Option<u16>, Error> {
+        match self.resource {
+            Some(_) => self.call_by(driver, client, session(driver, client, tokens)?),
+            None => Ok(None),
+        }
+    }
+
+    /// The same with the tokens of this session.
+    pub(crate) fn call_by(
+        &self,
+        driver: &Driver,
+        client: &Client,
+        session: Session,
+    ) -> Result<Option<u16>, Error> {
         let Some(url) = &self.resource else {
             return Ok(None);
         };
-        let session = Session::refreshing(driver.clone(), client, tokens.clone())?;
         let api = Api::new(Resource::new([url.as_str()])?);
         let api = match client.dpop_key() {
             Some(_) => api.with_dpop(client)?,

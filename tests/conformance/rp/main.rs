@@ -36,7 +36,7 @@ struct Cli {
     #[arg(long, default_value = "openid")]
     scope: String,
     /// The redirect URI as it is registered; nothing listens there
-    #[arg(long, value_name = "URI", required_unless_present = "backchannel")]
+    #[arg(long, value_name = "URI", required_unless_present_any = ["backchannel", "client_credentials"])]
     redirect_uri: Option<String>,
     /// What the authorization response brings
     #[arg(long, value_enum, default_value = "code")]

@@ -18,6 +18,7 @@ use oauth_core::{
     discover_with,
 };
 use oauth_reqwest::blocking::Driver;
+use oauth_session::blocking::Session;
 use reqwest::blocking::ClientBuilder;
 use serde_json::{Value, json};
 
@@ -67,6 +68,9 @@ impl Party {
 
     /// Signs a person in.
     pub(crate) fn log_in(&self, cli: &Cli) -> Result<Value, Ended> {
+        if cli.fapi.client_credentials {
+            return self.act_for_itself(cli);
+        }
         let login = match &cli.ciba.backchannel {
             Some(hint) => {
                 let scope = Scope::parse(&cli.scope).map_err(Stage::Backchannel.failed())?;
@@ -100,6 +104,19 @@ impl Party {
         let redeem = redeem.map_err(&failed)?;
         let login = self.driver.run(redeem).map_err(Stage::Token.failed())?;
         Ok(ControlFlow::Continue(login))
+    }
+
+    /// A token for the client, and a call of the API with it.
+    fn act_for_itself(&self, cli: &Cli) -> Result<Value, Ended> {
+        let failed = Stage::Token.failed();
+        let scope = Scope::parse(&cli.scope).map_err(&failed)?;
+        let session = Session::client_credentials(self.driver.clone(), &self.client, scope);
+        session.token().map_err(&failed)?;
+        let called = cli.fapi.call_by(&self.driver, &self.client, session);
+        let status = called.map_err(Stage::Resource.failed())?;
+        let stage = status.map_or(Stage::Token, |_| Stage::Resource);
+        let resource = status.map(|status| json!({ "status": status }));
+        Ok(json!({ "stage": stage.as_str(), "resource": resource, "error": null }))
     }
 
     /// What is asked for with the tokens of a login.

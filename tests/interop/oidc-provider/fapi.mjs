@@ -5,7 +5,8 @@
 // ACCESS_TOKEN_SECONDS, 60 if it is not set. GET /_counters tells how often tokens were refreshed, where proofs wanted
 // another nonce, and what else was refused. POST /_advance/60 puts the server's clock ahead by so many seconds: by time it
 // replaces its nonces, and takes those of a few minutes. POST /_nonces makes all of them worthless at once, POST /_expire
-// all access tokens. Pages of the origin in PAGE_ORIGIN, if it is set, may read its replies.
+// all access tokens. Pages of the origin in PAGE_ORIGIN, if it is set, may read its replies. With REQUIRE_PUSHED=yes the
+// server's metadata say that every authorization request has to be pushed, and no other is accepted.
 //
 // Prints one line of JSON once it listens: {"issuer": ..., "clients": {...}}. Stops when its standard input closes.
 import { randomBytes } from 'node:crypto'
@@ -121,7 +122,10 @@ const configuration = {
     devInteractions: { enabled: false },
     encryption: { enabled: true },
     introspection: { enabled: true },
-    pushedAuthorizationRequests: { enabled: true },
+    pushedAuthorizationRequests: {
+      enabled: true,
+      requirePushedAuthorizationRequests: process.env.REQUIRE_PUSHED === 'yes',
+    },
     requestObjects: { enabled: true },
     ciba: elsewhereFeatures.ciba,
     jwtResponseModes: { enabled: true },

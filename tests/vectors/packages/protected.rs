@@ -17,8 +17,6 @@ use crate::said::{Refusal, Said};
 pub(super) const ISSUER: &str = "https://as.example";
 const CALLBACK: &str = "https://client.example.com/cb";
 
-const BESIDE: &str = "tokens that differ by how their person has authenticated are kept apart by the caller, who \
-                      names their grants";
 const REPLIES: &str = "a reply is the caller's, which the packages' own tests ask over sockets";
 const OF_THE_PAGE: &str = "a page remembers no wish that was fulfilled before";
 
@@ -187,7 +185,7 @@ pub(crate) fn step_up(vector: &Vector, asks: &mut Asks) -> Verdict {
         return introspected(vector, reply, asks);
     }
     if vector.input.get("cached_tokens").is_some() {
-        return Err(No::OutOfReach(BESIDE));
+        return chosen(vector, asks);
     }
     if let Some(callback) = vector.text("callback") {
         let redeem = In::Redeem {
@@ -265,11 +263,35 @@ pub(crate) fn step_up(vector: &Vector, asks: &mut Asks) -> Verdict {
 
 /// The same is wanted of tokens from a login for it.
 fn repeated(wanted: &Value, asks: &mut Asks) -> Verdict {
+    same("the second time", answers(wanted, wanted, asks)?, true)
+}
+
+/// Of tokens that differ by how their person has authenticated, those are used that are of a login for what is needed.
+fn chosen(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let of = |acr: &Value| json!({ "acr_values": acr });
+    let needed = of(&vector.input["needed"]["acr_values"]);
+    let mut met = Vec::new();
+    let cached = vector.input["cached_tokens"].as_array();
+    for (at, tokens) in cached.into_iter().flatten().enumerate() {
+        if answers(&of(&json!([tokens["acr"]])), &needed, asks)? {
+            met.push(at);
+        }
+    }
+    let wanted = vector.expected["use"].as_u64();
+    let wanted: Vec<_> = wanted
+        .and_then(|at| usize::try_from(at).ok())
+        .into_iter()
+        .collect();
+    same("used", met, wanted)
+}
+
+/// Whether tokens of a login for one thing are enough for another, so that nobody has to be asked.
+fn answers(given: &Value, needed: &Value, asks: &mut Asks) -> Result<bool, No> {
     if asks.lang == Lang::Browser {
         return Err(No::OutOfReach(OF_THE_PAGE));
     }
     let mut ask = ask_for(CALLBACK, "");
-    ask.step_up = Some(wanted.clone());
+    ask.step_up = Some(given.clone());
     let of = ask::public("client1");
     // Tokens of before, which were not enough.
     let held = json!({ "client_id": "client1", "refresh_token": "r" });
@@ -287,13 +309,15 @@ fn repeated(wanted: &Value, asks: &mut Asks) -> Verdict {
         callback: format!("{CALLBACK}?code=c&state={state}"),
         flow: Some(Text(flow.to_string())),
     };
+    ask.step_up = Some(needed.clone());
     let again = start
         .then(1, redeem)
         .then(1, In::Reply(token))
         .then(1, In::Authorize(ask));
     match url(asks.play(&again)?.pop())? {
-        Err(refusal) => same("the second time", refusal.code.as_str(), "step_up.repeated"),
-        Ok((url, _)) => Err(format!("asked again: {url}").into()),
+        Ok(_) => Ok(false),
+        Err(refusal) if refusal.code == "step_up.repeated" => Ok(true),
+        Err(refusal) => Err(refusal.message.into()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `oauth serve`: runs a test server on this machine.
 
+mod certificates;
 mod user;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ Examples:
   oauth serve --system generic --port 8080
   oauth serve --system uservoice
   oauth serve --system fapi
+  oauth serve --system fapi --mutual-tls certificates
   oauth serve --cors http://127.0.0.1:5173
   oauth serve --web http://127.0.0.1:8000
   oauth serve --user sub=ann,email=ann@example.com,name='Ann Lee',role=admin
@@ -35,6 +37,10 @@ pub(crate) struct Serve {
     /// The port [default: any free one]
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     port: u16,
+    /// With `--system fapi`: behind TLS, where a client authenticates by a certificate, to which its tokens are
+    /// bound (RFC 8705). This folder gets ca.pem, and two certificates with their keys: client.pem, next.pem
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, conflicts_with_all = ["port", "web"])]
+    mutual_tls: Option<PathBuf>,
     /// Lets browser pages of this origin read its replies, and registers /callback there
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     cors: Option<String>,
@@ -73,7 +79,7 @@ fn origin(text: &str) -> Result<String, String> {
 }
 
 /// The systems there is a twin of.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum System {
     /// UserVoice
     Uservoice,
@@ -123,24 +129,32 @@ impl System {
 }
 
 impl Serve {
+    /// What the options say of whoever comes.
+    fn settle(&self, users: &[User], twin: &mut Twin) {
+        user::settle(users, twin);
+        if let Some(origin) = &self.cors {
+            twin.cors_origin(origin);
+            twin.register_redirect_uri(&format!("{origin}/callback"));
+        }
+        if let Some(url) = &self.web {
+            twin.register_redirect_uri(&format!("{url}/auth/callback"));
+        }
+        for uri in &self.redirect_uri {
+            twin.register_redirect_uri(uri);
+        }
+    }
+
     pub(super) fn run(self, output: Output) -> Result<(), Failure> {
         let mut users = self.user.clone();
         if let Some(path) = &self.users {
             users.extend(User::read(path)?);
         }
+        if let Some(folder) = &self.mutual_tls {
+            return self.behind_tls(folder, &users, output);
+        }
         let twin = |base: &str| {
             let mut twin = self.system.twin(base);
-            user::settle(&users, &mut twin);
-            if let Some(origin) = &self.cors {
-                twin.cors_origin(origin);
-                twin.register_redirect_uri(&format!("{origin}/callback"));
-            }
-            if let Some(url) = &self.web {
-                twin.register_redirect_uri(&format!("{url}/auth/callback"));
-            }
-            for uri in &self.redirect_uri {
-                twin.register_redirect_uri(uri);
-            }
+            self.settle(&users, &mut twin);
             twin
         };
         let served = Served::start_on(self.port, twin).map_err(|why| {

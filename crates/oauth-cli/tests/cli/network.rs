@@ -1,8 +1,9 @@
 //! Certificates and proxies, from the command line and from a profile.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::mpsc;
 
 use oauth_testkit::Tls;
@@ -159,4 +160,49 @@ fn a_variable_that_names_no_certificates_is_told_with_its_path() {
     let only = config(&tls, &folder, &tls.base, "network.only_ca = \"ca.pem\"");
     let run = with(&tls, &["--config", &only, "token"]).env("SSL_CERT_FILE", empty);
     run.run().ok();
+}
+
+/// `oauth serve --mutual-tls`: what it prints and writes is all that a client needs.
+#[test]
+fn a_served_bank_takes_certificates() {
+    let folder = folder("network-served");
+    let place = folder.join("certificates");
+    let place = place.to_str().unwrap();
+    let mut run = oauth(&["serve", "--system", "fapi", "--mutual-tls", place, "--json"]);
+    let mut server = run.command.stdin(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(server.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    let said: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let text = |name: &str| said[name].as_str().unwrap().to_owned();
+    let (base, ca, id) = (text("base"), text("ca"), text("client_id"));
+    let token = |more: &[&str]| {
+        let server = ["token", "--issuer", &base, "--ca", &ca, "--client-id", &id];
+        oauth(&[&server[..], &["--client-auth", "tls"], more].concat()).run()
+    };
+    for name in ["client_cert", "next_cert"] {
+        let certificate = text(name);
+        let printed = token(&["--client-cert", &certificate]);
+        assert!(!printed.ok().trim().is_empty(), "{name}");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = std::fs::metadata(&certificate)
+                .unwrap()
+                .permissions()
+                .mode();
+            assert_eq!(mode & 0o777, 0o600, "its key is in it");
+        }
+    }
+    // Nobody has shown any.
+    assert_ne!(token(&[]).code, 0);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let other = oauth(&["serve", "--mutual-tls", place]).run();
+    assert_eq!(other.code, 2);
+    assert!(
+        other.stderr.contains("usage.mutual_tls"),
+        "{}",
+        other.stderr
+    );
 }

@@ -1,0 +1,78 @@
+// Tokens that are bound to a certificate, at an API on TLS that compares it (RFC 8705 section 3).
+import assert from 'node:assert/strict'
+import { request } from 'node:https'
+import { test } from 'node:test'
+import { core, fapiTls } from './helper.mjs'
+
+const { Client, Memory, Network, discover } = core
+const { base, mutual, ca, certificates, client_id: clientId } = await fapiTls()
+const redirectUri = 'https://app.example/callback'
+const api = `${mutual}/api/echo`
+const WORKERS = 4
+
+async function client(number) {
+  const certificate = certificates[number]
+  const network = new Network({ onlyCa: ca, clientCertificate: certificate, clientKey: certificate })
+  return new Client(await discover(base, { network }), {
+    clientId,
+    clientAuth: 'tls_client_auth',
+    tlsClientCertificateBoundAccessTokens: true,
+    idTokenSignedResponseAlg: 'PS256',
+    network,
+  })
+}
+
+/** What `fetch` cannot be given: an authority, and a certificate to show. */
+function send(url, { body, certificate, ...init } = {}) {
+  return new Promise((done, fail) => {
+    const sent = request(url, { ca, cert: certificate, key: certificate, agent: false, ...init }, (reply) => {
+      let text = ''
+      reply.on('data', (part) => (text += part)).on('end', () => done({ status: reply.statusCode, headers: reply.headers, text }))
+    })
+    sent.on('error', fail).end(body)
+  })
+}
+
+async function tokens(us) {
+  const { url, flow } = await us.beginAuthorization({ redirectUri, scope: 'openid read', push: 'always' })
+  const { headers } = await send(url)
+  return us.redeem(flow, headers.location)
+}
+
+const refreshes = async () => JSON.parse((await send(`${base}/_twin/counters`)).text).refreshes
+const status = async (source) => (await source.fetch(api)).status
+
+test('an API takes a token with its certificate only', async () => {
+  const source = (await client(0)).clientCredentials({ scope: 'read', origins: [mutual] })
+  const { accessToken } = await source.token()
+  assert.equal(await status(source), 200)
+  for (const [number, expected] of [[0, 200], [1, 401]]) {
+    const headers = { authorization: `Bearer ${accessToken}` }
+    const stolen = await send(api, { headers, certificate: certificates[number] })
+    assert.equal(stolen.status, expected)
+  }
+})
+
+/** One store, and one worker after the other with a new certificate. */
+test('certificates are replaced under a fleet at work', async () => {
+  const store = new Memory()
+  const [old, other] = [await client(0), await client(1)]
+  const worker = (us) => us.source(undefined, { store, subject: 'alice', origins: [mutual] })
+  await worker(old).logIn(await tokens(old))
+  const fleet = Array.from({ length: WORKERS }, () => worker(old))
+  const before = await refreshes()
+  const work = async () => {
+    for (const source of fleet) assert.equal(await status(source), 200)
+  }
+  await work()
+  assert.equal(await refreshes(), before)
+  for (const replaced of fleet.keys()) {
+    fleet[replaced] = worker(other)
+    await work()
+    // The first that has the new one gets a token for it; the others still use theirs.
+    assert.equal(await refreshes(), before + 1)
+  }
+  await send(`${base}/_twin/expire`, { method: 'POST', body: '{}' })
+  await work()
+  assert.equal(await refreshes(), before + 2)
+})

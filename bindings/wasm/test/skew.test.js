@@ -1,0 +1,88 @@
+// Servers whose clock is another than the page's: a proof whose time they refuse is made anew once, by their Date
+// (RFC 9449 section 11.1), which a page may read if the server says so (Access-Control-Expose-Headers).
+
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import { after, before, beforeEach, test } from 'node:test'
+import { handle, toCallback, world } from './suite.js'
+
+const us = world({ oidc: true, script: 'fapi.mjs' })
+const HOUR = 3600
+
+/** A server's clock: how far it is ahead, and by how much it moves with each refusal. What was judged by it is in `seen`. */
+const clock = { ahead: 0, drift: 0, seen: [] }
+const start = (ahead, drift) => Object.assign(clock, { ahead, drift, seen: [] })
+
+/** What a server by that clock says to a proof: nothing, or the head of a refusal. */
+function refusal(path, proof) {
+  const there = Math.floor(Date.now() / 1000) + clock.ahead
+  const { iat } = JSON.parse(Buffer.from(proof.split('.')[1], 'base64url'))
+  const isTaken = Math.abs(iat - there) <= 60
+  clock.seen.push([path, isTaken ? 'taken' : 'refused'])
+  if (isTaken) return undefined
+  clock.ahead += clock.drift
+  return { date: new Date(there * 1000).toUTCString(), 'content-type': 'application/json' }
+}
+
+const cors = () => ({
+  'access-control-allow-origin': us.origin,
+  'access-control-allow-headers': 'authorization, dpop',
+  'access-control-expose-headers': 'date, www-authenticate',
+})
+const BODY = '{"error":"invalid_dpop_proof"}'
+
+let api
+const server = createServer((request, response) => {
+  if (request.method === 'OPTIONS') return response.writeHead(204, cors()).end()
+  const head = refusal('/things', request.headers.dpop)
+  if (!head) return response.writeHead(200, cors()).end('{}')
+  response.writeHead(401, { ...cors(), ...head, 'www-authenticate': 'DPoP error="invalid_dpop_proof"' }).end(BODY)
+})
+before(async () => {
+  await new Promise((done) => server.listen(0, '127.0.0.1', done))
+  api = `http://127.0.0.1:${server.address().port}`
+})
+after(() => {
+  server.closeAllConnections()
+  server.close()
+})
+/** The token endpoint is the certified server's, once the clock has nothing against a proof. */
+beforeEach(() => us.context.route(`${us.oidc.issuer}/token`, (route) => {
+  const { dpop } = route.request().headers()
+  const head = dpop && refusal('/token', dpop)
+  return head ? route.fulfill({ status: 400, headers: { ...cors(), ...head }, body: BODY }) : route.continue()
+}))
+
+const bound = () => ({ ...us.configs.oidc, clientId: 'public', dpop: true, api: [api] })
+const call = (page) => page.evaluate((url) => session.fetch(url).then(({ status }) => status), `${api}/things`)
+
+test('the clock of the server is learnt from one refusal', async () => {
+  for (const ahead of [HOUR, -HOUR]) {
+    start(ahead, 0)
+    const page = await us.page()
+    await toCallback(us, page, bound(), { scope: 'openid' })
+    assert.deepEqual(await handle(page, bound()), { value: true })
+    assert.deepEqual([await call(page), await call(page)], [200, 200])
+    // One refusal each; what comes between is the certified server's own wish for a nonce.
+    assert.deepEqual(clock.seen.filter(([, verdict]) => verdict === 'refused').map(([path]) => path), ['/token', '/things'])
+    assert.deepEqual(clock.seen.filter(([path]) => path === '/things').length, 3)
+  }
+})
+
+test('a second refusal by the clock is an error', async () => {
+  start(HOUR, HOUR)
+  const page = await us.page()
+  await toCallback(us, page, bound(), { scope: 'openid' })
+  assert.equal((await handle(page, bound())).code, 'denied.invalid_dpop_proof')
+  assert.deepEqual(clock.seen, [['/token', 'refused'], ['/token', 'refused']])
+})
+
+test('an API that refuses twice by the clock is heard', async () => {
+  start(0, 0)
+  const page = await us.page()
+  await toCallback(us, page, bound(), { scope: 'openid' })
+  assert.deepEqual(await handle(page, bound()), { value: true })
+  start(HOUR, HOUR)
+  assert.equal(await call(page), 401)
+  assert.deepEqual(clock.seen, [['/things', 'refused'], ['/things', 'refused']])
+})
