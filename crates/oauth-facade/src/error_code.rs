@@ -58,9 +58,9 @@ mod tests {
     fn the_pause_of_a_busy_server_is_kept() {
         let pause = Duration::from_secs(70);
         for code in ["denied.busy", "lost.connect", "endpoint.status"] {
-            let error_from_code = |pause| error_from_code(code, "why", pause).retry_after();
-            assert_eq!(error_from_code(Some(pause)), Some(pause), "{code}");
-            assert_ne!(error_from_code(None), Some(pause), "{code}");
+            let wait_of = |pause| error_from_code(code, "why", pause).retry_after();
+            assert_eq!(wait_of(Some(pause)), Some(pause), "{code}");
+            assert_ne!(wait_of(None), Some(pause), "{code}");
         }
     }
 }
