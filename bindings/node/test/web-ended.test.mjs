@@ -1,4 +1,4 @@
-// Whose grant has ended: the session goes with it, and whoever opened a page is led to sign in.
+// A user whose grant has ended loses the session with it, and is sent to sign in; one whose provider is down stays signed in.
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import { test } from 'node:test'
@@ -88,4 +88,20 @@ test('a response that a page throws is its answer', async () => {
   const site = at()
   const reply = await site.wrap(async (request) => new Response((await site.required(request)).name))(page('/me'))
   assert.deepEqual([reply.status, new URL(reply.headers.get('location')).origin], [303, twin.base])
+})
+
+test('while the provider is down, whoever is signed in stays so, and signs out', async () => {
+  const cookie = await signedIn(at())
+  // Another process, which has just been started.
+  const down = () => core.discover('http://127.0.0.1:9', { transport })
+  for (const [sent, isIn] of [[{ cookie }, true], [{}, false]]) {
+    const site = at({ client: down })
+    const told = await site.page(page('/auth/session', { accept: 'application/json', ...sent }))
+    assert.deepEqual([told.status, (await told.json()).signed_in], [200, isIn])
+    const asked = await site.page(page('/auth/logout', sent))
+    assert.equal(asked.status, 200)
+    const left = await site.page(new Request(`${baseUrl}/auth/logout`, { method: 'POST', headers: { origin: baseUrl, ...sent } }))
+    assert.deepEqual([left.status, left.headers.get('location')], [303, '/'])
+    assert.equal(left.headers.getSetCookie().some((field) => /session=;.*max-age=0/i.test(field)), isIn)
+  }
 })

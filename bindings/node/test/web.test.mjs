@@ -494,19 +494,3 @@ test('a variable allows this machine', () => {
   assert.throws(() => Site.fromEnv({ env: { ...env, OAUTH_TRANSPORT: '' } }), /OAUTH_TRANSPORT=loopback_http/)
   assert.throws(() => Site.fromEnv({ env: { ...env, OAUTH_TRANSPORT: 'http' } }), { code: 'web.setup' })
 })
-
-test('while the provider is down, whoever is signed in stays so, and signs out', async () => {
-  const cookie = await signedIn(at())
-  // Another process, which has just been started.
-  const down = () => core.discover('http://127.0.0.1:9', { transport })
-  for (const [sent, isIn] of [[{ cookie }, true], [{}, false]]) {
-    const site = at({ client: down })
-    const told = await site.page(page('/auth/session', { accept: 'application/json', ...sent }))
-    assert.deepEqual([told.status, (await told.json()).signed_in], [200, isIn])
-    const asked = await site.page(page('/auth/logout', sent))
-    assert.equal(asked.status, 200)
-    const left = await site.page(new Request(`${baseUrl}/auth/logout`, { method: 'POST', headers: { origin: baseUrl, ...sent } }))
-    assert.deepEqual([left.status, left.headers.get('location')], [303, '/'])
-    assert.equal(left.headers.getSetCookie().some((field) => /session=;.*max-age=0/i.test(field)), isIn)
-  }
-})

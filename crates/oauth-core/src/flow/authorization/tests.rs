@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)] // a test that fails says so
 
+mod user_parameters;
+
 use serde_json::json;
 
 use super::prepare::{RESERVED, SECRETS};
@@ -241,52 +243,6 @@ fn parameters_of_the_callers_own_have_names_of_their_own() {
     let empty = Client::new(server(), ClientId::new("id"), auth).unwrap();
     let extra = ask().extra("prompt", "login");
     assert_eq!(code(empty.authorize(&at(), extra)).map(drop), Ok(()));
-}
-
-/// OpenID Connect Core sections 3.1.2.1 and 5.5: as they were given, in a URL and in a pushed request.
-#[test]
-fn what_is_asked_of_the_person_and_about_them_is_in_the_request() {
-    let claims =
-        json!({"id_token": {"auth_time": {"essential": true}}, "userinfo": {"email": null}});
-    let asked = || {
-        ask()
-            .prompt("login consent")
-            .login_hint("ann+1@example.com & co")
-            .ui_locales(["de-CH", "fr", "en"])
-            .claims(claims.as_object().unwrap())
-    };
-    let wanted = [
-        ("prompt", "login consent"),
-        ("login_hint", "ann+1@example.com & co"),
-        ("ui_locales", "de-CH fr en"),
-        (
-            "claims",
-            r#"{"id_token":{"auth_time":{"essential":true}},"userinfo":{"email":null}}"#,
-        ),
-    ];
-    let (url, _) = client().authorize(&at(), asked()).unwrap();
-    for (name, value) in wanted {
-        assert_eq!(parameter(&url, name).as_deref(), Some(value), "{name}");
-    }
-    let par = "https://as.example/par";
-    let kind = crate::server::EndpointKind::PushedAuthorizationRequest;
-    let client = of(server().with_endpoint(kind, par).unwrap());
-    let mut begin = client.begin_authorization(asked().pushed());
-    let Ok(Step::Send(request)) = begin.resume(&at(), Input::Begin) else {
-        panic!("nothing is pushed");
-    };
-    let pushed = form::parse(std::str::from_utf8(request.body()).unwrap()).unwrap();
-    for (name, value) in wanted {
-        let found: Vec<_> = pushed.iter().filter(|(known, _)| known == name).collect();
-        assert_eq!(found.len(), 1, "{name}");
-        assert_eq!(found[0].1, value, "{name}");
-    }
-    // Each is said once, whichever way it is said.
-    let twice = ask().prompt("none").extra("prompt", "login");
-    let refused = self::client().authorize(&at(), twice);
-    assert_eq!(code(refused).map(drop), Err("form.duplicate_parameter"));
-    let refused = self::client().authorize(&at(), ask().extra("claims", "[]"));
-    assert!(code(refused).is_err());
 }
 
 #[test]
