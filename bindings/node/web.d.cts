@@ -193,9 +193,9 @@ export interface PlainSiteSettings {
    */
   api?: Readonly<Record<string, string | URL | { url: string | URL; methods?: Iterable<string> | undefined }>> | undefined
   /**
-   * The client's own metadata document, for providers that take its URL for a client id
+   * The client's own metadata document, for providers that accept its URL as a client id
    * (draft-ietf-oauth-client-id-metadata-document): the site serves it at that URL, its `client_id`, below a base URL,
-   * to whoever asks.
+   * to any request.
    */
   clientMetadata?: string | Readonly<Record<string, unknown>> | undefined
 }

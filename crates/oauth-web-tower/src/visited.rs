@@ -1,4 +1,4 @@
-//! What the layer tells an application of a request, and what an application tells the layer of a response.
+//! What the layer adds to a request for the application, and what the application adds to a response for the layer.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub struct Visited {
 }
 
 /// In the extensions of a response of the application: a call has found that the person's grant has ended (advice
-/// `reauthorize`), so the layer leads the person to sign in, and tells a script that nobody is. [`Rejection`](crate::Rejection)
+/// `reauthorize`), so the layer sends the person to sign in, and answers a script with 401. [`Rejection`](crate::Rejection)
 /// says so for handlers of axum.
 #[derive(Debug, Clone, Copy)]
 pub struct SignInAgain;

@@ -1,6 +1,6 @@
 'use strict'
 
-// A site out of environment variables.
+// A site from environment variables.
 
 const { environment } = require('#host')
 const native = require('#native')
@@ -12,7 +12,7 @@ const { isLoopback } = require('../server.cjs')
 const { Sealed, StoreAt } = require('../stores.cjs')
 const { TESTING, setup } = require('./settings.cjs')
 
-/** Variables that a site cannot be without; the client's own are read by the client. */
+/** Variables that a site requires; the client reads its own. */
 const NEEDED = ['OAUTH_BASE_URL', 'OAUTH_KEY']
 const SECRETS = ['OAUTH_CLIENT_SECRET']
 
@@ -27,7 +27,7 @@ function read(variable, what, call) {
   }
 }
 
-/** The settings of the client, one error names all missing variables, the client's own and the site's. */
+/** The settings of the client. One error names all missing variables, the client's own and the site's. */
 function clientSettings(variables) {
   // An empty secret is one that was left out, such as in a file that nobody has filled in.
   const missing = [...NEEDED.filter((name) => !variables[name]), ...SECRETS.filter((name) => variables[name] === '')]
@@ -53,7 +53,7 @@ function transportOf({ OAUTH_TRANSPORT: given }) {
   return given
 }
 
-/** Options of a site out of environment variables; what is missing is named at once. */
+/** Options of a site from environment variables; everything that is missing is named in one error. */
 function fromEnvironment({ env, clientOptions = {}, ...options }) {
   const variables = variablesOf(env ?? environment())
   const transport = options.transport ?? transportOf(variables)

@@ -179,9 +179,9 @@ pub const SITE_SETTINGS: &[Setting] = &[
     Setting {
         name: "client_metadata",
         shape: Shape::Document,
-        text: "The client's own metadata document, for providers that take its URL for a client id \
+        text: "The client's own metadata document, for providers that accept its URL as a client id \
                (draft-ietf-oauth-client-id-metadata-document): the site serves it at that URL, its `client_id`, below a base \
-               URL, to whoever asks.",
+               URL, to any request.",
         set: |config, value| {
             let document = match value {
                 Value::String(text) => text,

@@ -82,9 +82,9 @@ class SiteSettings:
                 ``{prefix}/api/{name}/…``, for ``GET`` unless methods are named. This needs tokens; ``strict`` is the
                 better choice of ``SameSite`` then. Bodies are limited to 10 MiB. Each is a URL, or a URL and the
                 methods.
-            client_metadata: The client's own metadata document, for providers that take its URL for a client id
+            client_metadata: The client's own metadata document, for providers that accept its URL as a client id
                 (draft-ietf-oauth-client-id-metadata-document): the site serves it at that URL, its ``client_id``, below
-                a base URL, to whoever asks.
+                a base URL, to any request.
         """
         given: dict[str, Any] = {
             "base_url": base_url,

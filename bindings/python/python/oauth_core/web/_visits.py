@@ -33,7 +33,7 @@ class Visits(SiteSettings):
         def _user(self, session: Any) -> User: ...
 
     def admit(self, hook: _Hook) -> _Hook:
-        """Has ``hook(identity)`` say whom to let in: it gives a dict to add to the session, or raises ``Refuse``.
+        """Lets ``hook(identity)`` decide whom to let in: it returns a dict to add to the session, or raises ``Refuse``.
 
         It is called at each sign-in, where requests are served, and may be a coroutine function where those are.
         """
@@ -41,7 +41,7 @@ class Visits(SiteSettings):
         return hook
 
     def error_page(self, hook: _Hook) -> _Hook:
-        """Has ``hook(problem)`` make the page, in HTML, that tells a person what went wrong."""
+        """Has ``hook(problem)`` make the page, in HTML, that shows a person what went wrong."""
         self._error_page = hook
         return hook
 
@@ -51,9 +51,9 @@ class Visits(SiteSettings):
         return hook
 
     def provider(self, hook: _Hook) -> _Hook:
-        """Has ``hook(ask)`` look up the providers that are not in the settings (``lookup="asked"``): it gives a ``Provider``
-        or None. It is asked at each request that needs one, so clients are kept at hand; it may be a coroutine function
-        where ``admit`` may."""
+        """Has ``hook(ask)`` look up the providers that are not in the settings (``lookup="asked"``): it returns a
+        ``Provider`` or None. It is called at each request that needs one, so cache clients; it may be a coroutine
+        function where ``admit`` may."""
         self._find = hook
         return hook
 
