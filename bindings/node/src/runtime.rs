@@ -1,9 +1,10 @@
 //! The runtime of the native transport, and the promises it settles.
 
 use std::sync::OnceLock;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use napi::bindgen_prelude::{Env, Object, ToNapiValue};
+use napi::bindgen_prelude::{Either, Env, Object, ToNapiValue};
 use napi::{JsDeferred, Result};
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_reqwest::{Driver, Transport};
@@ -67,6 +68,30 @@ impl<T: ToNapiValue> Drop for Deferred<T> {
         if let Some(deferred) = self.0.take() {
             deferred.reject(fail(overdue("the task was stopped")));
         }
+    }
+}
+
+/// Polls a future once on the calling thread, and returns its output if it has to wait for nothing; otherwise it goes on on
+/// the runtime, and the promise gets its outcome. Handing over to another thread and back costs more than most of what is
+/// polled here does.
+pub(crate) fn at_once_or_promise<T, F>(env: &Env, future: F) -> Result<Either<T, Object<'_>>>
+where
+    T: ToNapiValue + Send + 'static,
+    F: Future<Output = std::result::Result<T, Error>> + Send + 'static,
+{
+    let runtime = runtime().map_err(fail)?;
+    let mut future = Box::pin(future);
+    let polled = {
+        // Timers and sockets that are made meanwhile are the runtime's.
+        let _context = runtime.enter();
+        // The runtime polls anew, with a waker of its own.
+        future
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+    };
+    match polled {
+        Poll::Ready(outcome) => outcome.map(Either::A).map_err(fail),
+        Poll::Pending => promise(env, future).map(Either::B),
     }
 }
 

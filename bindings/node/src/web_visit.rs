@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use napi::Result;
-use napi::bindgen_prelude::{Env, Object, Uint8Array};
+use napi::bindgen_prelude::{Either, Env, Object, Uint8Array};
 use napi_derive::napi;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::moment::UnixTime;
@@ -19,7 +19,7 @@ use oauth_web_tower::{Host, Outcome};
 
 use crate::error::invalid;
 use crate::js_callbacks::{Foreign, NativeAsk};
-use crate::runtime::{millis, promise};
+use crate::runtime::{at_once_or_promise, millis, promise};
 use crate::tokens::NativeTokens;
 use crate::web_forward::{NativeForward, NativeStream};
 
@@ -62,7 +62,7 @@ pub struct NativeWebNeed {
 /// How a visit ended.
 #[napi(object, object_from_js = false)]
 #[derive(Default)]
-pub(crate) struct NativeVisited {
+pub struct NativeVisited {
     /// The status to send; absent where it is the application's turn.
     pub status: Option<u32>,
     /// Names and values to send.
@@ -149,9 +149,13 @@ impl NativeSite {
         if reads { limit } else { 0 }
     }
 
-    /// What becomes of a request.
-    #[napi(ts_return_type = "Promise<NativeVisited>")]
-    pub fn visit<'env>(&self, env: &'env Env, given: NativeWebRequest) -> Result<Object<'env>> {
+    /// The result of a request: at once, if it needs neither the application nor a server nor a store.
+    #[napi(ts_return_type = "NativeVisited | Promise<NativeVisited>")]
+    pub fn visit<'env>(
+        &self,
+        env: &'env Env,
+        given: NativeWebRequest,
+    ) -> Result<Either<NativeVisited, Object<'env>>> {
         let is_over = given.access == "over";
         let access = match given.access.as_str() {
             "open" | "over" => Access::Open,
@@ -178,7 +182,7 @@ impl NativeSite {
         let failure: Arc<Mutex<Option<Error>>> = Arc::default();
         let host = self.host(id, Arc::clone(&notes), Arc::clone(&failure));
         let host = host.clock(clock(given.at));
-        promise(env, async move {
+        at_once_or_promise(env, async move {
             let outcome = host.drive(visit).await?;
             // The application has not decided: that is no refusal.
             if let Some(error) = taken(&failure) {
