@@ -61,7 +61,7 @@ class Bank:
     def status(self, source: Any) -> int:
         try:
             return int(source.get(self.api, origins=self.origins).status)
-        except oauth_core.Error as error:
+        except oauth_core.OAuthError as error:
             pytest.fail(f"{error.code}: {error}")
 
 

@@ -183,11 +183,12 @@ def test_a_header_that_no_request_can_have_is_named_with_its_option() -> None:
         "https://as.example", {"issuer": "https://as.example", "token_endpoint": "https://as.example/token"}
     )
     tokens = oauth_core.fixed_token("t", origins=["https://api.example"])
-    for call in [
+    calls: list[Callable[[], object]] = [
         lambda: oauth_core.Client(server, client_id="c", headers={"x-team": "S3CR3T\nb"}),
         lambda: oauth_core.Client(server, client_id="c", headers={"x-team\n": "S3CR3T"}),
         lambda: tokens.get("https://api.example/", headers={"x-team": "S3CR3T\r\nb"}),
-    ]:
+    ]
+    for call in calls:
         with pytest.raises(oauth_core.Misuse) as caught:
             call()
         assert caught.value.code == "client_auth.header_value"

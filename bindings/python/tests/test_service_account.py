@@ -9,7 +9,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import pytest
 from conftest import Twin, generic_client
@@ -137,10 +137,11 @@ def test_a_client_file_that_is_not_right_names_what_is_wrong(file: dict[str, str
     def refused(text: str) -> oauth_core.Misuse:
         (tmp_path / "account.json").write_text(text)
         errors = []
-        for read in (
+        reads: tuple[Callable[[], oauth_core.Client], ...] = (
             lambda: oauth_core.Client.from_json(text),
             lambda: oauth_core.Client.from_file(tmp_path / "account.json"),
-        ):
+        )
+        for read in reads:
             with pytest.raises(oauth_core.Misuse) as raised:
                 read().client_credentials().token()
             assert "PRIVATE" not in f"{raised.value!r}" and file["private_key"][40:80] not in f"{raised.value!r}"

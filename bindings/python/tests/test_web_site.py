@@ -86,7 +86,7 @@ def test_settings_that_are_not_safe_are_refused(client: oauth_core.Client) -> No
 
 
 def test_a_setting_of_another_type_is_named_and_not_shown(client: oauth_core.Client) -> None:
-    for settings, text in (
+    wrong: tuple[tuple[dict[str, Any], str], ...] = (
         ({"keep": "t0kens"}, 'keep: expected one of "identity", "access_token", "store"'),
         ({"same_site": "n0ne"}, 'same_site: expected one of "lax", "strict"'),
         ({"lookup": "n0ne"}, "lookup: expected one of"),
@@ -99,7 +99,8 @@ def test_a_setting_of_another_type_is_named_and_not_shown(client: oauth_core.Cli
         ({"providers": []}, "providers: expected at least one provider"),
         ({"providers": "login"}, "providers is a list"),
         ({"redirect": "/n0ne"}, "redirect"),
-    ):
+    )
+    for settings, text in wrong:
         with pytest.raises(TypeError, match=text) as caught:
             site(client, **settings)
         assert "n0" not in str(caught.value) and "t0" not in str(caught.value), settings

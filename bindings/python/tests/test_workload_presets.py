@@ -73,7 +73,7 @@ def shown(shop: Plain) -> dict[str, str]:
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_a_token_in_place_of_a_secret_is_read_anew(
-    platform: str, shop: Plain, plain: Callable[[Answer], Plain], tmp_path: Path
+    platform: Any, shop: Plain, plain: Callable[[Answer], Plain], tmp_path: Path
 ) -> None:
     place = Place(platform, tmp_path, plain)
     auth = oauth_core.WorkloadIdentity(platform, **place.options)
@@ -109,7 +109,7 @@ def test_a_token_in_place_of_a_secret_is_read_anew(
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_a_token_that_is_exchanged_is_read_anew(
-    platform: str, shop: Plain, plain: Callable[[Answer], Plain], tmp_path: Path
+    platform: Any, shop: Plain, plain: Callable[[Answer], Plain], tmp_path: Path
 ) -> None:
     place = Place(platform, tmp_path, plain)
     auth = oauth_core.WorkloadIdentity(platform, exchange_audience="//pool", **place.options)
@@ -145,7 +145,7 @@ def test_a_callback_gives_the_token_anew(shop: Plain) -> None:
         ("gcp", {"path": "/x"}, "workload.setup", "gcp has no file"),
     ],
 )
-def test_what_a_platform_lacks_is_named(shop: Plain, platform: str, options: Any, code: str, named: str) -> None:
+def test_what_a_platform_lacks_is_named(shop: Plain, platform: Any, options: Any, code: str, named: str) -> None:
     with pytest.raises(oauth_core.Misuse) as refused:
         auth = oauth_core.WorkloadIdentity(platform, environ={}, **options)
         oauth_core.Client(server_at(shop.base), client_id="me", client_auth=auth)
