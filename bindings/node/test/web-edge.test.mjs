@@ -194,5 +194,8 @@ test('a fixed token in a Worker ends, and is not repeated', async (context) => {
   assert.deepEqual(await (await fetch(`http://127.0.0.1:${port}/`)).json(), ['taken', 'grant.revoked', 'grant.expired'])
 })
 
+// After the package has been installed for the bundler.
+await import('./web-edge-vectors.mjs')
+
 // What the documentation says of runtimes is what this prints.
 if (process.env.OAUTH_CORE_TABLE) after(() => console.table(table))

@@ -1,12 +1,11 @@
-// Whole sign-ins in workerd, as every language plays them.
+// Whole sign-ins in workerd, as every language plays them; `web-edge.test.mjs` runs them, which has installed the package
+// where they are bundled.
 import { request as send } from 'node:http'
 import { after, test } from 'node:test'
 import { twins } from './helper.mjs'
-import { install } from './web-apps.mjs'
 import { SHOP, inJavaScript, play, signIns } from './web-sign-ins.mjs'
-import { bundled, freePort, place, served } from './web-worker.mjs'
+import { bundled, freePort, served } from './web-worker.mjs'
 
-install(place)
 const worker = await bundled("export * from './vectors.mjs'; export { default } from './vectors.mjs'")
 const { generic: twin } = await twins()
 const { clientId, clientSecret } = await twin.client()
