@@ -1,5 +1,6 @@
 //! The runtime of the native transport, and the promises it settles.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -45,6 +46,9 @@ pub(crate) fn millis(value: f64) -> Duration {
     Duration::try_from_secs_f64(value / 1000.0).unwrap_or(Duration::MAX)
 }
 
+/// What is reported of a task that panicked, or that was stopped.
+const STOPPED: &str = "the task was stopped";
+
 type Settle<T> = Box<dyn FnOnce(Env) -> Result<T> + Send>;
 
 /// A promise that is settled whatever happens: a task that panics or is stopped rejects it, for
@@ -66,14 +70,14 @@ impl<T: ToNapiValue + Send + 'static> Deferred<T> {
 impl<T: ToNapiValue> Drop for Deferred<T> {
     fn drop(&mut self) {
         if let Some(deferred) = self.0.take() {
-            deferred.reject(fail(overdue("the task was stopped")));
+            deferred.reject(fail(overdue(STOPPED)));
         }
     }
 }
 
 /// Polls a future once on the calling thread, and returns its output if it has to wait for nothing; otherwise it goes on on
-/// the runtime, and the promise gets its outcome. Handing over to another thread and back costs more than most of what is
-/// polled here does.
+/// the runtime, and the promise gets its outcome: handing over to another thread and back costs more than most of what is
+/// polled here.
 pub(crate) fn at_once_or_promise<T, F>(env: &Env, future: F) -> Result<Either<T, Object<'_>>>
 where
     T: ToNapiValue + Send + 'static,
@@ -81,17 +85,16 @@ where
 {
     let runtime = runtime().map_err(fail)?;
     let mut future = Box::pin(future);
-    let polled = {
-        // Timers and sockets that are made meanwhile are the runtime's.
-        let _context = runtime.enter();
-        // The runtime polls anew, with a waker of its own.
-        future
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()))
-    };
+    // Timers and sockets that are made meanwhile are the runtime's.
+    let context = runtime.enter();
+    // The runtime polls anew, with a waker of its own. A panic must not unwind into Node.js.
+    let mut waiting = Context::from_waker(Waker::noop());
+    let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut waiting)));
+    drop(context);
     match polled {
-        Poll::Ready(outcome) => outcome.map(Either::A).map_err(fail),
-        Poll::Pending => promise(env, future).map(Either::B),
+        Ok(Poll::Ready(outcome)) => outcome.map(Either::A).map_err(fail),
+        Ok(Poll::Pending) => promise(env, future).map(Either::B),
+        Err(_) => Err(fail(overdue(STOPPED))),
     }
 }
 

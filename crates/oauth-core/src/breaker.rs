@@ -59,7 +59,7 @@ impl Breaker {
     pub(crate) fn error_while_open(&self, now: UnixTime) -> Option<Error> {
         let state = self.state();
         let open = state.open.as_ref().filter(|open| open.is_holding(now))?;
-        Some(open.error.clone().with_retry_after(open.until.since(now)))
+        Some(open.error.clone().repeated_after(open.until.since(now)))
     }
 
     /// A request is about to be sent. If it is a trial, the next one follows after a longer pause.

@@ -155,7 +155,7 @@ impl Error {
 
     /// Marks an earlier error that is reported again without another attempt.
     #[must_use]
-    pub(crate) fn with_retry_after(mut self, pause: Duration) -> Self {
+    pub(crate) fn repeated_after(mut self, pause: Duration) -> Self {
         self.0.is_repeated = true;
         self.pausing(pause)
     }

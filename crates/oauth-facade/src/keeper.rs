@@ -160,10 +160,10 @@ impl Keeper {
     /// Keeps tokens for the client itself.
     ///
     /// # Errors
-    /// Those of [`TokenRequest`], and `misuse.setup` for an unknown word in `keep`.
-    pub fn client_credentials(client: &Client, keep: &GrantSettings) -> Result<Self, Error> {
-        let keeper = client.core().keeper(keep.client_grant()?);
-        Ok(Self::of(keeper.with_policy(keep.policy()?)))
+    /// Those of [`TokenRequest`], and `misuse.setup` for an unknown word in `settings`.
+    pub fn client_credentials(client: &Client, settings: &GrantSettings) -> Result<Self, Error> {
+        let keeper = client.core().keeper(settings.client_grant()?);
+        Ok(Self::of(keeper.with_policy(settings.policy()?)))
     }
 
     /// Keeps tokens of a user: these, or those of the store if none are given.
@@ -174,10 +174,10 @@ impl Keeper {
         client: &Client,
         at: &Moment,
         tokens: Option<Tokens>,
-        keep: &GrantSettings,
+        settings: &GrantSettings,
     ) -> Result<Self, Error> {
-        let keeper = client.core().keeper(keep.person_grant()?);
-        let keeper = keeper.with_policy(keep.policy()?);
+        let keeper = client.core().keeper(settings.person_grant()?);
+        let keeper = keeper.with_policy(settings.policy()?);
         Ok(Self::of(match tokens {
             Some(tokens) => keeper.with_tokens(at, tokens)?,
             None => keeper,
@@ -185,7 +185,7 @@ impl Keeper {
     }
 
     /// One of the two, by the `grant_type` of its requests: `client_credentials`, for the
-    /// scope of `keep`, or `refresh_token`.
+    /// scope of `settings`, or `refresh_token`.
     ///
     /// # Errors
     /// Those of both, and `misuse.setup` for any other grant type, and for a user's tokens with `client_credentials`.
@@ -194,12 +194,12 @@ impl Keeper {
         at: &Moment,
         grant_type: &str,
         tokens: Option<Tokens>,
-        keep: &GrantSettings,
+        settings: &GrantSettings,
     ) -> Result<Self, Error> {
         let refused = |what| Err(Error::from(Misuse::Setup).about(what));
         match (grant_type, tokens) {
-            ("refresh_token", tokens) => Self::refreshing(client, at, tokens, keep),
-            ("client_credentials", None) => Self::client_credentials(client, keep),
+            ("refresh_token", tokens) => Self::refreshing(client, at, tokens, settings),
+            ("client_credentials", None) => Self::client_credentials(client, settings),
             ("client_credentials", Some(_)) => refused("client_credentials begins without tokens"),
             _ => refused("what is kept is of the grant type refresh_token or client_credentials"),
         }

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Open = Callable[[str], object]
     Paste = Callable[[], str]
     Show = Callable[[DeviceCode], object]
-    Turn = Literal["only", "first", "if_not_opened", "never"]
+    DeviceLoginTiming = Literal["only", "first", "if_not_opened", "never"]
 
 
 def login(
@@ -210,7 +210,7 @@ def _asked(
     return {"scope": scope, "resource": resource, "audience": audience, "extra": token_extra}
 
 
-def _turn(client: Client, device: bool | None, open: Open | None, **more: object) -> Turn:
+def _turn(client: Client, device: bool | None, open: Open | None, **more: object) -> DeviceLoginTiming:
     given = [name for name, value in more.items() if value is not None]
     return code_turn(client, device, open is not None, given)
 
@@ -256,7 +256,7 @@ async def _aentered(
     )
 
 
-def _opened(open: Open | None, url: str, turn: Turn) -> bool:
+def _opened(open: Open | None, url: str, turn: DeviceLoginTiming) -> bool:
     """Shows the URL; whether the login goes on with it."""
     if open is not None:
         open(url)

@@ -107,7 +107,7 @@ impl Backoff {
     /// The error to answer with instead of another attempt, if it is too early for one.
     pub(super) fn error_while_active(&self, now: UnixTime) -> Option<Error> {
         let hold = self.last.as_ref().filter(|hold| hold.lasts(now))?;
-        Some(hold.error.clone().with_retry_after(hold.again.since(now)))
+        Some(hold.error.clone().repeated_after(hold.again.since(now)))
     }
 
     /// The same, for a caller that has no token to fall back on.
