@@ -20,15 +20,11 @@ pub(crate) fn suite() -> Outcome {
     if installed.failed > 0 {
         return installed;
     }
-    ["esm", "cjs"]
+    ["node", "dom"]
         .iter()
-        .map(|modules| tests(&project(), modules))
-        .chain(
-            ["node", "dom"]
-                .iter()
-                .map(|types| compile(&project(), types)),
-        )
+        .map(|types| compile(&project(), types))
         .fold(installed, Outcome::and)
+        .and(tests("node", |name| !name.contains(EDGE)))
         .and(edge_tests())
         .and(packages::node())
         .and(vectors::own(Lang::Node))
@@ -114,18 +110,13 @@ fn pack(project: &Path) -> io::Result<Outcome> {
 /// What is tested in other runtimes than Node.js, where applications are modules.
 const EDGE: &str = "web-edge";
 
-/// All other tests, with the package loaded by `import` or by `require`.
-fn tests(project: &Path, modules: &str) -> Outcome {
-    let run = format!("node-{modules}");
-    tests_of(project, &run, modules, |name| !name.contains(EDGE))
-}
-
 fn edge_tests() -> Outcome {
-    tests_of(&project(), "node-edge", "esm", |name| name.contains(EDGE))
+    tests("node-edge", |name| name.contains(EDGE))
 }
 
 /// The tests in these files.
-fn tests_of(project: &Path, run: &str, modules: &str, is_wanted: impl Fn(&str) -> bool) -> Outcome {
+fn tests(run: &str, is_wanted: impl Fn(&str) -> bool) -> Outcome {
+    let project = project();
     let found = files(&project.join("test")).unwrap_or_default();
     let found = found.iter().filter(|file| {
         let name = file.to_string_lossy();
@@ -136,8 +127,7 @@ fn tests_of(project: &Path, run: &str, modules: &str, is_wanted: impl Fn(&str) -
     node.args(["--test", "--test-concurrency=2"])
         .args(reporters(run))
         .args(found)
-        .current_dir(project);
-    node.env("OAUTH_CORE_MODULES", modules);
+        .current_dir(&project);
     node.env("OAUTH_CORE_ROOT", root());
     node.env("OAUTH_BUILT", target().join("debug"));
     node.env("CARGO_TARGET_DIR", target());

@@ -41,7 +41,7 @@ const COLUMNS: [Column; 5] = [
     Column {
         key: "node",
         title: "Node.js",
-        groups: &[&["node-esm", "node-cjs"], &["node-edge"], &["vectors-node"]],
+        groups: &[&["node"], &["node-edge"], &["vectors-node"]],
     },
     Column {
         key: "browser",

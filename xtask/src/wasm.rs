@@ -240,7 +240,7 @@ fn tests() -> Outcome {
     twins.args(["build", "--quiet", "--example", "browser_twins"]);
     let built = step("browser_twins", &mut twins);
     let mut node = Command::new("node");
-    node.args(["--test", "--test-concurrency=1", "--test-timeout=300000"]);
+    node.args(["--test", "--test-concurrency=2", "--test-timeout=300000"]);
     node.args(reporters("browser"));
     node.args(files(&package().join("test")))
         .current_dir(package());

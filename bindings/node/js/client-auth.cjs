@@ -3,7 +3,7 @@
 // Client authentication: one class or function for each method.
 
 const native = require('#native')
-const { lifted } = require('./errors.cjs')
+const { OAuthError, lifted } = require('./errors.cjs')
 const { textOf, wait } = require('./exchange.cjs')
 const { answersOfAssertion } = require('./callbacks.cjs')
 const { optionsOf } = require('./options.cjs')
@@ -14,23 +14,24 @@ const { checkUnicode } = require('./unicode.cjs')
 const PATIENCE = 30_000
 
 /**
- * A workload's token that a function gives. The native transport asks for it when it needs it. A step that is taken on the
- * event loop cannot wait there: the token is left with the addon before.
+ * A workload's token that a function gives. The native transport asks for it when it needs it, and is what keeps the process
+ * alive until then. A step that is taken on the event loop cannot wait there: the token is left with the addon before.
  */
 class AssertionFunction {
   #read
 
   constructor(read) {
     this.#read = read
-    this.native = lifted(() => native.NativeAssertionSource.of(answersOfAssertion(() => this.#token())))
+    this.native = lifted(() => native.NativeAssertionSource.of(answersOfAssertion(() => this.#token({}))))
   }
 
   /** Reads it for the next step: what leaves it with the addon. */
-  async read() {
+  async read({ signal, timeoutMs = PATIENCE }) {
     try {
-      const token = await this.#token()
+      const token = await this.#token({ signal, timeoutMs: Math.min(timeoutMs, PATIENCE) })
       return () => this.native.leave(token)
     } catch (error) {
+      signal?.throwIfAborted()
       return () => this.#none(error)
     }
   }
@@ -52,21 +53,24 @@ class AssertionFunction {
   }
 
   #none(error) {
-    this.native.leaveNone(`the assertion function threw ${textOf(error)}`)
+    const what = isLate(error) ? 'did not answer in time' : `threw ${textOf(error)}`
+    this.native.leaveNone(`the assertion function ${what}`)
     return error
   }
 
   /** What it threw is kept for whoever tells of it. */
-  async #token() {
+  async #token(how) {
     this.failure = undefined
     try {
-      return checkToken(await wait(Promise.resolve().then(this.#read), { timeoutMs: PATIENCE }))
+      return checkToken(await wait(Promise.resolve().then(this.#read), how))
     } catch (error) {
       this.failure = error
       throw error
     }
   }
 }
+
+const isLate = (error) => error instanceof OAuthError && error.code === 'lost.timeout'
 
 function checkToken(token) {
   if (typeof token !== 'string') throw new TypeError('an assertion function gives a text')

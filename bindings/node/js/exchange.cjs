@@ -123,10 +123,10 @@ function told({ known, moment }, answer, cause) {
 }
 
 /** Tells the same once a workload's token is there for the request that may follow, of a client that has one from a function. */
-async function toldReady(talk, answer, signal) {
+async function toldReady(talk, answer, limits) {
   const { assertion } = talk
   if (assertion === undefined) return told(talk, answer)
-  const leave = await wait(assertion.read(), { signal })
+  const leave = await assertion.read(limits)
   return told(talk, answer, leave())
 }
 
@@ -234,10 +234,10 @@ async function wholeOf(stream) {
 
 const expire = (stop) => stop.abort(new DOMException('no answer in time', 'TimeoutError'))
 
-/** Sends what the native half wants sent, within `limit`, and tells it what came of that. */
-async function sent(talk, text, { send, signal, limit }) {
+/** Sends what the native half wants sent, within both limits, and tells it what came of that. */
+async function sent(talk, text, { send, requestTimeoutMs, signal, timeoutMs }) {
   const stop = new AbortController()
-  const timer = setTimeout(expire, Math.min(limit, MAX_TIMER), stop)
+  const timer = setTimeout(expire, Math.min(requestTimeoutMs, timeoutMs, MAX_TIMER), stop)
   const abort = () => stop.abort(signal.reason)
   signal?.addEventListener('abort', abort, { once: true })
   let reply
@@ -256,7 +256,7 @@ async function sent(talk, text, { send, signal, limit }) {
   const { status, headers, body } = reply
   if (body.length > LIMIT) return told(talk, ...losing('the reply is larger than 1 MiB', 'too_large'))
   const answer = (known, at) => known.reply(at, status, fieldsOf(headers), body)
-  return isRefusal(status) ? toldReady(talk, answer, signal) : told(talk, answer)
+  return isRefusal(status) ? toldReady(talk, answer, { signal, timeoutMs }) : told(talk, answer)
 }
 
 /** Waits no less than this long: timers of Node.js cut what is less than a millisecond. */
@@ -289,17 +289,18 @@ async function run(exchange, options) {
   try {
     signal?.throwIfAborted()
     // What is over at once, such as a token verified with keys at hand, is not waited for.
-    let step = talk.assertion === undefined ? told(talk, begin) : await toldReady(talk, begin, signal)
+    let step = talk.assertion === undefined ? told(talk, begin) : await toldReady(talk, begin, { signal, timeoutMs })
     for (;;) {
       signal?.throwIfAborted()
       const left = deadline === Infinity ? Infinity : deadline - performance.now()
+      const limits = { signal, timeoutMs: left }
       if (typeof step === 'string') {
         step = left <= 0
           ? told(talk, ...losing('no answer in time', 'unsent'))
-          : await sent(talk, step, { send, signal, limit: Math.min(requestTimeoutMs, left) })
+          : await sent(talk, step, { send, requestTimeoutMs, ...limits })
       } else if (typeof step === 'number') {
         await pause(Math.min(step, Math.max(left, 0)), signal)
-        step = await toldReady(talk, elapsed, signal)
+        step = await toldReady(talk, elapsed, limits)
       } else if ('job' in step) {
         const isGood = await verified(step).catch((error) => ({ error }))
         step = typeof isGood === 'boolean'
@@ -308,7 +309,8 @@ async function run(exchange, options) {
       } else if ('alg' in step) {
         const { signer } = step
         const made = async () => (sign === undefined && signer ? signer.signature() : sign(stepOf(step)))
-        const signature = await made().catch((error) => ({ error: lift(error) }))
+        const signature = await wait(made(), limits).catch((error) => ({ error: lift(error) }))
+        signal?.throwIfAborted()
         step = signature instanceof Uint8Array
           ? told(talk, signed(signature))
           : told(talk, ...losing(signature?.error ?? 'no signature was made', 'unsent'))

@@ -8,10 +8,31 @@ use napi_derive::napi;
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error};
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 use crate::js_callbacks::{Foreign, Handler, ask};
 
 const WHO: &str = "assertion function";
+
+tokio::task_local! {
+    /// What the caller of this exchange says when it gives up. While its thread is blocked here, nobody else hears.
+    static STOP: CancellationToken;
+}
+
+/// Runs an exchange whose caller may give up while the function is asked.
+pub(crate) fn until<F: Future>(
+    stop: &CancellationToken,
+    run: F,
+) -> impl Future<Output = F::Output> {
+    STOP.scope(stop.clone(), run)
+}
+
+async fn stopped() {
+    match STOP.try_with(Clone::clone) {
+        Ok(stop) => stop.cancelled().await,
+        Err(_) => std::future::pending().await,
+    }
+}
 
 /// Where the function's token comes from. An exchange on the event loop cannot wait for the event loop: there
 /// JavaScript leaves the token here before it takes a step. One on the runtime's thread asks.
@@ -75,8 +96,16 @@ impl Called {
     fn ask(&self) -> Left {
         let runtime = Handle::try_current().map_err(|why| why.to_string())?;
         let asked = self.asked.ask(ask("assertion", ""));
-        let said = tokio::task::block_in_place(|| runtime.block_on(asked));
-        let token = said.map_err(|error| why(&error))?.said.assertion;
+        let stop = stopped();
+        let said = tokio::task::block_in_place(|| {
+            runtime.block_on(async {
+                tokio::select! {
+                    said = asked => said.map_err(|error| why(&error)),
+                    () = stop => Err("the caller gave up".to_owned()),
+                }
+            })
+        });
+        let token = said?.said.assertion;
         token
             .map(Secret::new)
             .ok_or_else(|| format!("the {WHO} gave none"))

@@ -9,8 +9,9 @@ use oauth_core::error::{Cause, Error, Loss, Misuse};
 use oauth_core::exchange::READ;
 use oauth_core::moment::{Moment, UnixTime};
 use oauth_facade::{ErasedExchange, ErasedStep, Outgoing, Record, Reply};
-use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
+use crate::assertion;
 use crate::client::NativeAuthorization;
 use crate::error::{fail, invalid, late, overdue};
 use crate::held_key::NativeSigner;
@@ -69,14 +70,14 @@ pub struct NativeMoment {
 #[napi]
 pub struct NativeExchange {
     exchange: Option<ErasedExchange>,
-    stop: Arc<Notify>,
+    stop: CancellationToken,
 }
 
 impl NativeExchange {
     pub(crate) fn new(exchange: ErasedExchange) -> Self {
         Self {
             exchange: Some(exchange),
-            stop: Arc::default(),
+            stop: CancellationToken::new(),
         }
     }
 
@@ -188,7 +189,7 @@ impl NativeExchange {
     ) -> Result<Object<'env>> {
         let exchange = self.exchange.take();
         let exchange = exchange.ok_or_else(|| fail(Misuse::Over.into()))?;
-        let stop = Arc::clone(&self.stop);
+        let stop = self.stop.clone();
         let timeout = timeout.map(millis);
         let network = network.map(|network| Arc::clone(&network.0));
         promise(env, async move {
@@ -196,10 +197,10 @@ impl NativeExchange {
                 Some(network) => network.driver(timeout)?,
                 None => driver(timeout)?,
             };
-            let run = driver.run(exchange);
+            let run = assertion::until(&stop, driver.run(exchange));
             let record = tokio::select! {
                 record = run => record?,
-                () = stop.notified() => return Err(overdue("the caller gave up")),
+                () = stop.cancelled() => return Err(overdue("the caller gave up")),
                 () = patience_of(patience) => return Err(late()),
             };
             Ok(done(record))
@@ -210,7 +211,7 @@ impl NativeExchange {
     #[napi]
     pub fn cancel(&mut self) {
         self.exchange = None;
-        self.stop.notify_one();
+        self.stop.cancel();
     }
 }
 

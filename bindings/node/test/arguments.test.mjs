@@ -4,11 +4,10 @@ import { createRequire } from 'node:module'
 import path from 'node:path'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
-import { asCommonJs, core, serverAt } from './helper.mjs'
+import { core, serverAt } from './helper.mjs'
 
 const here = createRequire(import.meta.url)
-const load = asCommonJs ? here : (name) => import(name)
-const web = await load('oauth-core/web')
+const web = await import('oauth-core/web')
 const inside = (file) => here(path.join(path.dirname(here.resolve('oauth-core/package.json')), 'js', file))
 const { OPTIONS } = inside('options.cjs')
 const { operations } = inside('ops.cjs')

@@ -1,15 +1,13 @@
-// What the tests share: the package as one module system gives it, and servers to talk to.
+// What the tests share: the package, and servers to talk to.
 import { spawn } from 'node:child_process'
 import { createServer } from 'node:http'
-import { createRequire } from 'node:module'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { after } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
-export const asCommonJs = process.env.OAUTH_CORE_MODULES === 'cjs'
-/** The package under test. */
-export const core = asCommonJs ? createRequire(import.meta.url)('oauth-core') : await import('oauth-core')
+/** The package under test; modules.test.mjs shows that `require` gives the same objects. */
+export const core = await import('oauth-core')
 
 /** The workspace's root: the tests may run in a copy elsewhere. */
 export const root = process.env.OAUTH_CORE_ROOT ?? path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..')

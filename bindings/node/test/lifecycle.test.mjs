@@ -3,13 +3,13 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
-import { asCommonJs, core, twins } from './helper.mjs'
+import { core, twins } from './helper.mjs'
 
 const { generic: twin } = await twins()
 const { clientId, clientSecret, issuer } = await twin.client()
 
 const prelude = `
-  const { Client, Server } = ${asCommonJs ? "(await import('node:module')).createRequire(process.cwd() + '/x.js')('oauth-core')" : "await import('oauth-core')"}
+  const { Client, Server } = await import('oauth-core')
   const at = (issuer) => Server.fromMetadata(issuer, { issuer, token_endpoint: issuer + '/token' }, { transport: 'loopback_http' })
   const client = (issuer) => new Client(at(issuer), ${JSON.stringify({ clientId, clientSecret })})`
 
@@ -60,6 +60,33 @@ test('a worker stopped in the middle takes nobody along', async () => {
   }
   assert.ok(await new core.Client(await core.discover(issuer, { transport: 'loopback_http' }), { clientId, clientSecret })
     .clientCredentials().token())
+})
+
+for (const transport of ['native', 'fetch']) {
+  test(`the process ends when the caller gives up a function that never answers: ${transport}`, () => {
+    // The function's own patience, 30 s, would end in another status.
+    const run = node(`
+      const { assertionFunction } = await import('oauth-core')
+      setTimeout(() => process.exit(3), 15_000).unref()
+      const stop = new AbortController()
+      const clientAuth = assertionFunction(() => {
+        stop.abort(new Error('enough'))
+        return new Promise(() => {})
+      })
+      const us = new Client(at(${JSON.stringify(issuer)}), { clientId: 'me', clientAuth${transport === 'fetch' ? ', fetch' : ''} })
+      const call = us.password({ username: 'u', password: 'p' }, { signal: stop.signal })
+      await call.catch((error) => console.log(error.message))`)
+    assert.deepEqual([run.status, run.stdout], [0, 'enough'], run.stderr)
+  })
+}
+
+test('a function that never answers is waited for no longer than the call', async () => {
+  const clientAuth = core.assertionFunction(() => new Promise(() => {}))
+  const server = await core.discover(issuer, { transport: 'loopback_http' })
+  for (const more of [{}, { fetch }]) {
+    const us = new core.Client(server, { clientId: 'me', clientAuth, ...more })
+    await assert.rejects(us.password({ username: 'u', password: 'p' }, { timeoutMs: 20 }), core.Lost)
+  }
 })
 
 test('the process ends at once when it is told to, work in flight or not', () => {

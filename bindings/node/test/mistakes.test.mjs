@@ -1,11 +1,10 @@
 // What users get wrong at first, told before anything is done, by the name of what is wrong.
 import assert from 'node:assert/strict'
-import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
-import { asCommonJs, core, rejection, serverAt } from './helper.mjs'
+import { core, rejection, serverAt } from './helper.mjs'
 
-const { Site } = asCommonJs ? createRequire(import.meta.url)('oauth-core/web') : await import('oauth-core/web')
+const { Site } = await import('oauth-core/web')
 const server = serverAt('http://127.0.0.1:1')
 const client = new core.Client(server, { clientId: 'id', clientSecret: 's', timeoutMs: 2000 })
 const redirectUri = 'https://app.example/cb'

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { test } from 'node:test'
-import { asCommonJs, core, serverAt } from './helper.mjs'
+import { core, serverAt } from './helper.mjs'
 
 const here = createRequire(import.meta.url)
-const web = asCommonJs ? here('oauth-core/web') : await import('oauth-core/web')
+const web = await import('oauth-core/web')
 const inside = (file) => here(path.join(path.dirname(here.resolve('oauth-core/package.json')), 'js', file))
 const { OPTIONS } = inside('options.cjs')
 const { Tokens } = core

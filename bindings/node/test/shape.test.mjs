@@ -1,7 +1,6 @@
 // What the package looks like from outside.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { serialize } from 'node:v8'
@@ -27,13 +26,6 @@ function tokens() {
 }
 
 const hides = (shown) => assert.ok(SECRETS.every((secret) => !shown.includes(secret)), shown)
-
-test('both module systems get one and the same', async () => {
-  const names = Object.keys(createRequire(import.meta.url)('oauth-core')).sort()
-  const esm = await import('oauth-core')
-  assert.deepEqual(Object.keys(esm).filter((name) => name !== 'default').sort(), names)
-  assert.equal(esm.OAuthError, createRequire(import.meta.url)('oauth-core').OAuthError)
-})
 
 for (const [how, script] of Object.entries({
   import: "await import('oauth-core')",

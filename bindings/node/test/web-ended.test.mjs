@@ -1,13 +1,11 @@
 // A user whose grant has ended loses the session with it, and is sent to sign in; one whose provider is down stays signed in.
 import assert from 'node:assert/strict'
-import { createRequire } from 'node:module'
 import { test } from 'node:test'
-import { asCommonJs, core, rejection, twins } from './helper.mjs'
+import { core, rejection, twins } from './helper.mjs'
 import { Browser } from './web-checks.mjs'
 
-const load = asCommonJs ? createRequire(import.meta.url) : (name) => import(name)
-const { Site } = await load('oauth-core/web')
-const next = await load('oauth-core/web/next')
+const { Site } = await import('oauth-core/web')
+const next = await import('oauth-core/web/next')
 
 const { generic: twin } = await twins()
 await twin.claim('name', 'Ann')

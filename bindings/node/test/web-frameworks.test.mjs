@@ -1,12 +1,11 @@
 // Every check of a sign-in against every framework, over sockets.
 import assert from 'node:assert/strict'
-import { createRequire } from 'node:module'
 import { after, test } from 'node:test'
-import { asCommonJs, core, twins } from './helper.mjs'
+import { core, twins } from './helper.mjs'
 import { apps, serve } from './web-apps.mjs'
 import { Browser, checks, opener } from './web-checks.mjs'
 
-const web = asCommonJs ? createRequire(import.meta.url)('oauth-core/web') : await import('oauth-core/web')
+const web = await import('oauth-core/web')
 
 const { generic: twin } = await twins()
 await twin.claim('name', 'Ann')

@@ -1,11 +1,9 @@
 // Whole sign-ins, as every language plays them.
-import { createRequire } from 'node:module'
 import { test } from 'node:test'
-import { asCommonJs, core, twins } from './helper.mjs'
+import { core, twins } from './helper.mjs'
 import { SHOP, inJavaScript, play, signIns } from './web-sign-ins.mjs'
 
-const load = asCommonJs ? createRequire(import.meta.url) : (name) => import(name)
-const { Site } = await load('oauth-core/web')
+const { Site } = await import('oauth-core/web')
 
 const { generic: twin } = await twins()
 const { clientId, clientSecret } = await twin.client()

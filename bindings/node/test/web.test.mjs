@@ -5,13 +5,12 @@ import { createRequire } from 'node:module'
 import path from 'node:path'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
-import { asCommonJs, core, listen, rejection, root, twins } from './helper.mjs'
+import { core, listen, rejection, root, twins } from './helper.mjs'
 import { Browser } from './web-checks.mjs'
 
-const load = asCommonJs ? createRequire(import.meta.url) : (name) => import(name)
 const tools = createRequire(path.join(root, 'tests/web/node/package.json'))
-const { Refuse, Site, User } = await load('oauth-core/web')
-const next = await load('oauth-core/web/next')
+const { Refuse, Site, User } = await import('oauth-core/web')
+const next = await import('oauth-core/web/next')
 
 const { generic: twin } = await twins()
 await twin.claim('name', 'Ann')
