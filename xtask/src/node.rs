@@ -124,7 +124,7 @@ fn tests(run: &str, is_wanted: impl Fn(&str) -> bool) -> Outcome {
     });
     let mut node = Command::new("node");
     // Most of them wait: for a server, for a lease that ends.
-    node.args(["--test", "--test-concurrency=2"])
+    node.args(["--test", "--test-concurrency=3"])
         .args(reporters(run))
         .args(found)
         .current_dir(&project);

@@ -52,6 +52,8 @@ pub(crate) fn prepared(suite: fn() -> Outcome) -> Outcome {
 pub(crate) fn rust() -> Outcome {
     let mut cargo = cargo();
     cargo.args(["test", "--workspace", "--no-fail-fast", "--color", "never"]);
+    // Most of what takes long waits: for a server, for a lease that ends.
+    cargo.env("RUST_TEST_THREADS", "4");
     let mut record = Record::begin("cargo");
     // Which program a test belongs to is said beside the tests, not among them.
     let outcome = counted_both("cargo test", &mut cargo, |line| {
