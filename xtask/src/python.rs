@@ -177,7 +177,7 @@ fn tests(elsewhere: &Path) -> Outcome {
         "no:cacheprovider",
         // Most of them wait: for a server, for a lease that ends.
         "-n",
-        "2",
+        "3",
         "--dist",
         "loadfile",
         "-c",
