@@ -32,11 +32,11 @@ class OAuthError extends Error {
 class Denied extends OAuthError {}
 /** The server, or whatever answered in its place, broke the protocol. */
 class Malformed extends OAuthError {}
-/** A check failed: the message may not be what it claims. Never act on its content. */
+/** A check failed: the message may be forged, replayed or meant for somebody else, or a site does not serve the request. Never act on its content. */
 class Untrusted extends OAuthError {}
 /** No answer arrived. The request may have been carried out all the same. */
 class Lost extends OAuthError {}
-/** The caller asked for something that must not or cannot be done. */
+/** The call cannot be carried out: its arguments, the settings or the state of the grant do not allow it. */
 class Misuse extends OAuthError {}
 
 const classes = {

@@ -102,7 +102,7 @@ export type MalformedCode =
   | 'logout.malformed'
   | 'resource.redirect'
   | 'challenge.syntax'
-/** A check failed: the message may not be what it claims. Never act on its content. */
+/** A check failed: the message may be forged, replayed or meant for somebody else, or a site does not serve the request. Never act on its content. */
 export type UntrustedCode =
   | 'token.not_sender_constrained'
   | 'jws.alg_not_allowed'
@@ -189,7 +189,7 @@ export type LostCode =
   | 'lost.timeout'
   | 'lost.closed'
   | 'lost.contended'
-/** The caller asked for something that must not or cannot be done. */
+/** The call cannot be carried out: its arguments, the settings or the state of the grant do not allow it. */
 export type MisuseCode =
   | 'misuse.no_clock'
   | 'misuse.no_randomness'

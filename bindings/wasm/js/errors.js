@@ -23,11 +23,11 @@ export class OAuthError extends Error {
 export class DeniedError extends OAuthError {}
 /** The server, or whatever answered in its place, broke the protocol. */
 export class MalformedError extends OAuthError {}
-/** A check failed: the message may not be what it claims. Never act on its content. */
+/** A check failed: the message may be forged, replayed or meant for somebody else, or a site does not serve the request. Never act on its content. */
 export class UntrustedError extends OAuthError {}
 /** No answer arrived. The request may have been carried out all the same. */
 export class LostError extends OAuthError {}
-/** The caller asked for something that must not or cannot be done. */
+/** The call cannot be carried out: its arguments, the settings or the state of the grant do not allow it. */
 export class MisuseError extends OAuthError {}
 
 const classes = {

@@ -313,7 +313,7 @@ export class MalformedError extends OAuthError {
   readonly kind: 'malformed'
   readonly code: MalformedCode
 }
-/** A check failed: the message may not be what it claims. Never act on its content. */
+/** A check failed: the message may be forged, replayed or meant for somebody else, or a site does not serve the request. Never act on its content. */
 export class UntrustedError extends OAuthError {
   readonly kind: 'untrusted'
   readonly code: UntrustedCode
@@ -323,7 +323,7 @@ export class LostError extends OAuthError {
   readonly kind: 'lost'
   readonly code: LostCode
 }
-/** The caller asked for something that must not or cannot be done. */
+/** The call cannot be carried out: its arguments, the settings or the state of the grant do not allow it. */
 export class MisuseError extends OAuthError {
   readonly kind: 'misuse'
   readonly code: MisuseCode

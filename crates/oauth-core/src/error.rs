@@ -55,11 +55,11 @@ pub enum Kind {
     Denied(Box<ServerError>),
     /// The server, or whatever answered in its place, broke the protocol.
     Malformed(ProtocolViolation),
-    /// A check failed: the message may not be what it claims. Never act on its content.
+    /// A check failed: the message may be forged, replayed or meant for somebody else, or a site does not serve the request. Never act on its content.
     Untrusted(ValidationFailure),
     /// No answer arrived. Whether the request was carried out is in the [`Cause`].
     Lost(Loss),
-    /// The caller asked for something that must not or cannot be done.
+    /// The call cannot be carried out: its arguments, the settings or the state of the grant do not allow it.
     Misuse(Misuse),
 }
 

@@ -131,7 +131,7 @@ class Malformed(OAuthError):
 
 
 class Untrusted(OAuthError):
-    """A check failed: the message may not be what it claims. Never act on its content."""
+    """A check failed: the message may be forged, replayed or meant for somebody else, or a site does not serve the request. Never act on its content."""
 
     code: UntrustedCode  # pyright: ignore[reportIncompatibleVariableOverride]
 
@@ -146,7 +146,7 @@ class Lost(OAuthError):
 
 
 class Misuse(OAuthError):
-    """The caller asked for something that must not or cannot be done."""
+    """The call cannot be carried out: its arguments, the settings or the state of the grant do not allow it."""
 
     code: MisuseCode  # pyright: ignore[reportIncompatibleVariableOverride]
 

@@ -17,7 +17,7 @@ pub enum Class {
     Untrusted,
     /// No answer arrived.
     Lost,
-    /// The caller asked for something that must not or cannot be done.
+    /// The call cannot be carried out: its arguments, the settings or the state of the grant do not allow it.
     Misuse,
 }
 
@@ -48,10 +48,12 @@ impl Class {
             Self::Denied => "The server understood and said no.",
             Self::Malformed => "The server, or whatever answered in its place, broke the protocol.",
             Self::Untrusted => {
-                "A check failed: the message may not be what it claims. Never act on its content."
+                "A check failed: the message may be forged, replayed or meant for somebody else, or a site does not serve the request. Never act on its content."
             }
             Self::Lost => "No answer arrived. The request may have been carried out all the same.",
-            Self::Misuse => "The caller asked for something that must not or cannot be done.",
+            Self::Misuse => {
+                "The call cannot be carried out: its arguments, the settings or the state of the grant do not allow it."
+            }
         }
     }
 }

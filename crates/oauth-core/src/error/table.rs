@@ -253,7 +253,7 @@ table! {
 }
 
 table! {
-    /// What the caller asked for that must not or cannot be done.
+    /// Why a call cannot be carried out.
     Misuse {
         NoClock "misuse.no_clock" GIVE_UP "the system clock is before 1970"
         NoRandomness "misuse.no_randomness" GIVE_UP "the system provided no random bytes"
