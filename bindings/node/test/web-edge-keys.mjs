@@ -157,7 +157,7 @@ test('one key of a client takes the place of another in a Worker, at oidc-provid
   const { issuer } = await oidcProvider({ CLIENT_JWKS: JSON.stringify(jwks) })
   const asked = (key) => worker('discovered', { issuer, clientId: 'key-rotated', scope: 'read', key })
   for (const key of [[young, old], old, [young]]) assert.deepEqual(await asked(key), { said: 'string' })
-  assert.equal((await asked(pkcs8('P-384'))).code, 'key.algorithm')
+  assert.equal((await asked(pkcs8('P-384'))).code, 'denied.invalid_client')
 })
 
 test('the key of a client file signs in a Worker, by its name', async () => {
@@ -183,9 +183,10 @@ test('what is no key is refused in a Worker when the client is made, as in Node.
   const sealed = kinds['P-256'].privateKey.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'p' })
   const cut = pkcs8('RSA').replace(/\n[^\n]+\n-----END/, '\n-----END')
   const young = pkcs8('P-256')
+  const unnamed = JSON.stringify({ ...jwk, kid: '' })
   for (const [key, wanted, more] of [
     ['no key', 'key.malformed'], ['{', 'key.malformed'], ['{}', 'key.malformed'], [cut, 'key.malformed'],
-    [JSON.stringify({ ...jwk, d: undefined }), 'key.malformed'], [JSON.stringify({ ...jwk, kid: '' }), 'key.malformed'],
+    [JSON.stringify({ ...jwk, d: undefined }), 'key.malformed'], [unnamed, 'key.malformed'],
     [small, 'key.algorithm'], [koblitz, 'key.algorithm'], [x25519, 'key.algorithm'],
     [JSON.stringify({ ...jwk, alg: 'ES384' }), 'key.algorithm'], [young, 'key.algorithm', { alg: 'RS256' }],
     [sealed, 'key.encrypted'],
@@ -197,7 +198,8 @@ test('what is no key is refused in a Worker when the client is made, as in Node.
     if (typeof key === 'string' && key.length > 9) assert.equal(text.includes(key.slice(30, 60)), false)
     const server = core.Server.fromMetadata(issuer, { issuer, token_endpoint: `${issuer}/token` }, { transport: 'loopback_http' })
     const here = () => new core.Client(server, { clientId: 'me', clientAuth: core.privateKeyJwt(key, more) })
-    if (!(typeof key === 'string' && key.includes('"kid":""'))) assert.throws(here, { code: wanted })
+    // Of PKCS#8 that is cut off, Node.js says that it fits no algorithm; it reads no name of a key that stands alone.
+    if (key !== cut && key !== unnamed) assert.throws(here, { code: wanted })
   }
   // What would have to be decrypted before there is a client.
   assert.equal((await worker('token', { issuer, key: sealed, passphrase: 'p' })).code, 'misuse.not_supported')
@@ -266,20 +268,19 @@ test('of twenty requests at once, one has the lease of a Durable Object, and one
 
 test('people sign in at a Worker with a private key, and their tokens are bound', async () => {
   const [page] = snippets(chapter, 'js bound')
-  const { generic: twin } = await twins()
-  await twin.requireDpop()
-  const { clientId, clientSecret } = await twin.client()
+  const { fapi: twin } = await twins()
+  await twin.rotateNonces('once')
+  const { clientId, clientKey } = await twin.client()
   const own = await freePort()
   const base = `http://127.0.0.1:${own}`
   await twin.register(`${base}/auth/callback`)
-  // The twin is on this machine, and knows a secret of this client.
+  // The twin is on this machine.
   const here = page
     .replace('./store.js', './records.mjs')
-    .replace('privateKeyJwt(env.OAUTH_CLIENT_KEY)', "'client_secret_basic', clientSecret: env.SECRET")
     .replace('discover(env.OAUTH_ISSUER)', "discover(env.OAUTH_ISSUER, { transport: 'loopback_http' })")
     .replace('new Site({', "new Site({ transport: 'loopback_http', api: { twin: env.API + '/api' },")
   const bindings = {
-    OAUTH_ISSUER: twin.base, OAUTH_CLIENT_ID: clientId, SECRET: clientSecret, OAUTH_BASE_URL: base, API: twin.base,
+    OAUTH_ISSUER: twin.base, OAUTH_CLIENT_ID: clientId, OAUTH_CLIENT_KEY: clientKey, OAUTH_BASE_URL: base, API: twin.base,
     OAUTH_KEY: Buffer.alloc(32, 7).toString('base64url'),
   }
   after(await served(own, await bundled(here), bindings))
@@ -288,5 +289,7 @@ test('people sign in at a Worker with a private key, and their tokens are bound'
   // A call of its pages is passed on with a proof, too.
   const call = await ann.send(`${base}/auth/api/twin/echo`, { headers: { accept: 'application/json', 'x-csrf-protection': '1' } })
   assert.equal(call.status, 200)
-  assert.match(JSON.stringify(await call.json()), /DPoP/i)
+  const echoed = (await twin.log()).filter(({ path, status }) => path === '/api/echo' && status === 200)
+  const proved = echoed.filter(({ headers }) => headers.some(([name]) => name === 'dpop'))
+  assert.deepEqual([echoed.length, proved.length], [2, 2])
 })
