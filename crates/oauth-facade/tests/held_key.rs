@@ -20,11 +20,13 @@ const RSA: [&str; 6] = ["RS256", "PS256", "RS384", "RS512", "PS384", "PS512"];
 struct Vault(&'static str);
 
 fn server(algs: &[&str]) -> Server {
-    let list = serde_json::json!(algs);
-    let metadata = format!(
-        r#"{{"issuer": "{ISSUER}", "token_endpoint": "{ISSUER}/token", "token_endpoint_auth_signing_alg_values_supported": {list}}}"#
-    );
-    Server::from_metadata(ISSUER, &metadata, Transport::Https).expect("metadata")
+    let mut metadata =
+        serde_json::json!({ "issuer": ISSUER, "token_endpoint": format!("{ISSUER}/token") });
+    // One that says nothing takes any.
+    if !algs.is_empty() {
+        metadata["token_endpoint_auth_signing_alg_values_supported"] = serde_json::json!(algs);
+    }
+    Server::from_metadata(ISSUER, &metadata.to_string(), Transport::Https).expect("metadata")
 }
 
 fn held(kid: &'static str, algs: &[&str]) -> HeldKey {
@@ -105,12 +107,7 @@ fn a_key_held_elsewhere_signs_what_one_held_here_signs() {
         let pem = PrivateKey::generate(alg)
             .and_then(|key| key.to_pem())
             .expect("a key");
-        for taken in [
-            &[][..],
-            &["PS512", "EdDSA", "ES512", "ES256"],
-            &["HS256"],
-            algs,
-        ] {
+        for taken in [&[][..], &["PS512", "EdDSA", "ES512", "ES256"], algs] {
             let server = server(taken);
             let elsewhere = job(&server, Auth::HeldKeyJwt(jwt(vec![held("k", algs)])));
             let elsewhere = elsewhere.expect("a job");
