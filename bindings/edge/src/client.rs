@@ -73,7 +73,7 @@ enum How<'a> {
     /// As its options say.
     Options,
     /// By what JavaScript holds.
-    Keys(Auth),
+    Keys(Box<Auth>),
     /// As its settings say; JavaScript holds the key that they may have.
     Settings(&'a NativeSettings, &'a Function),
 }
@@ -89,7 +89,7 @@ fn made(server: &NativeServer, given: &JsValue, how: How<'_>) -> Result<Client, 
             Client::new(&server.0, id, auth)
         }
         (How::Keys(_), Some(_)) if secret.is_some() => Err(Misuse::SecretNotAllowed.into()),
-        (How::Keys(auth), Some(id)) => Client::new(&server.0, id, auth),
+        (How::Keys(auth), Some(id)) => Client::new(&server.0, id, *auth),
         (How::Settings(settings, hold), Some(id)) => {
             let held = |text: &Secret<String>| held_key::of_text(hold, text);
             settings.0.client_holding(&server.0, id, held)
@@ -132,7 +132,7 @@ impl NativeClient {
         signers: Vec<Function>,
     ) -> Result<Self, JsValue> {
         let auth = Auth::HeldKeyJwt(held_key::jwt(keys, signers)?);
-        made(server, options, How::Keys(auth)).map(Self)
+        made(server, options, How::Keys(Box::new(auth))).map(Self)
     }
 
     /// The same, which authenticates with HMACs of its secret, which JavaScript makes.
@@ -144,7 +144,7 @@ impl NativeClient {
         sign: Function,
     ) -> Result<Self, JsValue> {
         let auth = Auth::HeldSecretJwt(held_key::secret_jwt(secret, sign)?);
-        made(server, options, How::Keys(auth)).map(Self)
+        made(server, options, How::Keys(Box::new(auth))).map(Self)
     }
 
     /// The same, which authenticates as its settings say. `hold` takes the key that they may have.
