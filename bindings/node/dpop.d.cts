@@ -9,7 +9,10 @@ export class DpopKey {
    * `passphrase` decrypts PKCS#8 with PBES2. `key.*` for an invalid key.
    */
   constructor(key: string, options?: { alg?: SigningAlg | undefined; passphrase?: string | undefined })
-  /** A new key, in memory: tokens that are bound to it are useless after a restart. */
+  /**
+   * A new key, in memory: tokens that are bound to it are useless after a restart. `misuse.not_supported` in Workers and
+   * edge runtimes, where `open` makes one.
+   */
   static generate(options?: { alg?: SigningAlg | undefined }): DpopKey
   /**
    * The key of this name in a store, which workers share as they share tokens; created on first use. Without
@@ -35,7 +38,7 @@ export class DpopKey {
   publicJwk(): Record<string, unknown>
   /**
    * The key as PKCS#8 in PEM, to store like any secret: all that share it can share tokens. `misuse.setup` for one that
-   * is held elsewhere.
+   * is held elsewhere, `misuse.not_supported` in Workers and edge runtimes.
    */
   privatePem(): string
 }

@@ -11,8 +11,9 @@ use wasm_bindgen::prelude::*;
 
 use crate::client::{NativeClient, owner};
 use crate::error::{fail, invalid};
+use crate::held_key;
 use crate::moment::clock;
-use crate::plain::{member, millis, object, read, to_millis};
+use crate::plain::{member, millis, object, read, to_millis, with};
 use crate::server::{NativeServer, transport};
 use crate::tokens::NativeTokens;
 
@@ -106,7 +107,7 @@ impl NativeApi {
         let body = member(request, "body").and_then(|body| body.dyn_into::<Uint8Array>().ok());
         let body = body.map(|body| body.to_vec());
         let plain = Object::assign(&Object::new(), request.unchecked_ref());
-        let plain = crate::plain::with(plain, "body", JsValue::UNDEFINED);
+        let plain = with(plain, "body", JsValue::UNDEFINED);
         let asked: Asked = read(&plain, "a request is { method, url, headers, body }")?;
         let on_limit = match asked.rate_limit.as_str() {
             "error" => OnLimit::Fail,
@@ -161,6 +162,11 @@ impl NativeCall {
         self.step(ApiCall::unprotected)
     }
 
+    /// The signature that was asked for.
+    pub fn signed(&mut self, signature: Vec<u8>) -> Result<Object, JsValue> {
+        self.step(|call, at| call.signed(at, signature))
+    }
+
     /// The head of the reply.
     pub fn reply(&mut self, status: u16, headers: &Array) -> Result<Object, JsValue> {
         let headers: Vec<(String, String)> = read(headers, "headers are names and values")?;
@@ -207,7 +213,9 @@ fn step(step: CallStep) -> Result<Object, Error> {
         // Only a source that asks for more has these.
         CallStep::Done | CallStep::StepUp(_) => object(&[kind("done")]),
         CallStep::DoneRefused => object(&[kind("done_refused")]),
-        // A client here has no key.
-        CallStep::Sign(_) => return Err(Misuse::KeyMissing.into()),
+        CallStep::Sign(job) => {
+            let signer = held_key::signer(&job).ok_or(Misuse::KeyMissing)?;
+            with(object(&[kind("sign")]), "signer", signer)
+        }
     })
 }

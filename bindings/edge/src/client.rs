@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use js_sys::{Array, Object};
+use js_sys::{Array, Function, Object};
 use oauth_core::Secret;
 use oauth_core::error::{Error, Misuse};
 use oauth_facade::{Auth, Authorize, Client, EndSession, Flow, Introspecting, Operation as _};
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
+use crate::dpop::NativeDpopKey;
 use crate::error::{fail, invalid};
 use crate::exchange::{NativeExchange, authorization};
+use crate::held_key;
 use crate::keeper::NativeKeeper;
 use crate::moment::moment;
 use crate::plain::read;
@@ -66,18 +68,34 @@ impl NativeClient {
     }
 }
 
-fn made(server: &NativeServer, given: &JsValue, settings: Option<Auth>) -> Result<Client, JsValue> {
+/// How a client authenticates.
+enum How<'a> {
+    /// As its options say.
+    Options,
+    /// By what JavaScript holds.
+    Keys(Box<Auth>),
+    /// As its settings say; JavaScript holds the key that they may have.
+    Settings(&'a NativeSettings, &'a Function),
+}
+
+fn made(server: &NativeServer, given: &JsValue, how: How<'_>) -> Result<Client, JsValue> {
     let wrong = "an option of this client is not known in an edge runtime, or of another type";
     let options: Options = read(given, wrong)?;
     let secret = options.client_secret.map(Secret::new);
-    let auth = match settings {
-        Some(auth) => auth,
-        None => by_name(options.client_auth.as_deref(), secret)?,
+    let client = match (how, &options.client_id) {
+        (_, None) => Ok(Client::unregistered(&server.0)),
+        (How::Options, Some(id)) => {
+            let auth = by_name(options.client_auth.as_deref(), secret)?;
+            Client::new(&server.0, id, auth)
+        }
+        (How::Keys(_), Some(_)) if secret.is_some() => Err(Misuse::SecretNotAllowed.into()),
+        (How::Keys(auth), Some(id)) => Client::new(&server.0, id, *auth),
+        (How::Settings(settings, hold), Some(id)) => {
+            let held = |text: &Secret<String>| held_key::of_text(hold, text);
+            settings.0.client_holding(&server.0, id, held)
+        }
     };
-    let mut client = match options.client_id {
-        Some(id) => Client::new(&server.0, &id, auth).map_err(fail)?,
-        None => Client::unregistered(&server.0),
-    };
+    let mut client = client.map_err(fail)?;
     if let Some(uris) = options.redirect_uris {
         client = client.with_redirect_uris(&uris).map_err(fail)?;
     }
@@ -102,17 +120,49 @@ fn made(server: &NativeServer, given: &JsValue, settings: Option<Auth>) -> Resul
 impl NativeClient {
     /// A client of `server`.
     pub fn of(server: &NativeServer, options: &JsValue) -> Result<Self, JsValue> {
-        made(server, options, None).map(Self)
+        made(server, options, How::Options).map(Self)
     }
 
-    /// The same, which authenticates as its settings say.
+    /// The same, which authenticates with keys that JavaScript holds: what is known of them, and who signs with each.
+    #[wasm_bindgen(js_name = ofKeys)]
+    pub fn of_keys(
+        server: &NativeServer,
+        options: &JsValue,
+        keys: &JsValue,
+        signers: Vec<Function>,
+    ) -> Result<Self, JsValue> {
+        let auth = Auth::HeldKeyJwt(held_key::jwt(keys, signers)?);
+        made(server, options, How::Keys(Box::new(auth))).map(Self)
+    }
+
+    /// The same, which authenticates with HMACs of its secret, which JavaScript makes.
+    #[wasm_bindgen(js_name = ofSecret)]
+    pub fn of_secret(
+        server: &NativeServer,
+        options: &JsValue,
+        secret: &JsValue,
+        sign: Function,
+    ) -> Result<Self, JsValue> {
+        let auth = Auth::HeldSecretJwt(held_key::secret_jwt(secret, sign)?);
+        made(server, options, How::Keys(Box::new(auth))).map(Self)
+    }
+
+    /// The same, which authenticates as its settings say. `hold` takes the key that they may have.
     #[wasm_bindgen(js_name = ofSettings)]
     pub fn of_settings(
         server: &NativeServer,
         options: &JsValue,
         settings: &NativeSettings,
+        hold: &Function,
     ) -> Result<Self, JsValue> {
-        made(server, options, Some(settings.0.auth())).map(Self)
+        made(server, options, How::Settings(settings, hold)).map(Self)
+    }
+
+    /// The same client, whose tokens are bound to this key.
+    #[wasm_bindgen(js_name = withDpopKey)]
+    pub fn with_dpop_key(&self, key: &NativeDpopKey) -> Self {
+        let bound = self.0.core().clone().with_dpop(key.0.clone());
+        Self(bound.into())
     }
 
     /// The client id; empty if there is none yet.

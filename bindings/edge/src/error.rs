@@ -65,6 +65,12 @@ pub fn elsewhere_error(what: &str) -> String {
     text(&Error::from(Misuse::NotSupported).about(&why))
 }
 
+/// The error of this code, of what JavaScript found wrong.
+#[wasm_bindgen(js_name = errorOf)]
+pub fn error_of(code: &str, why: &str) -> String {
+    text(&oauth_facade::error_from_code(code, why, None))
+}
+
 /// The error of environment variables that are not set.
 #[wasm_bindgen(js_name = missingVariablesError)]
 pub fn missing_variables_error(names: &str) -> String {

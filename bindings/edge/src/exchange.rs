@@ -9,6 +9,7 @@ use serde_json::json;
 use wasm_bindgen::prelude::*;
 
 use crate::error::{fail, invalid};
+use crate::held_key;
 use crate::moment::moment;
 use crate::plain::{object, to_millis, with};
 use crate::server::NativeServer;
@@ -154,7 +155,11 @@ fn step(turn: ErasedStep) -> Result<JsValue, JsValue> {
         ErasedStep::Sleep(pause) => to_millis(pause).into(),
         ErasedStep::Sign(job) => {
             let signing = object(&[("keyId", json!(job.key_id)), ("alg", json!(job.alg))]);
-            with(signing, "signingInput", bytes(&job.signing_input)).into()
+            let signing = with(signing, "signingInput", bytes(&job.signing_input));
+            match held_key::signer(&job) {
+                Some(signer) => with(signing, "signer", signer).into(),
+                None => signing.into(),
+            }
         }
         ErasedStep::Verify(job) => verifying(&job).into(),
         ErasedStep::Done(record) => done(record).into(),

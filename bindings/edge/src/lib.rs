@@ -3,8 +3,10 @@
 
 mod api;
 mod client;
+mod dpop;
 mod error;
 mod exchange;
+mod held_key;
 mod keeper;
 mod keys;
 mod moment;

@@ -4,7 +4,7 @@
 
 const encode = (text) => new TextEncoder().encode(text)
 
-/** How a key of this algorithm is imported, and how it verifies (RFC 7518 section 3, RFC 8037). */
+/** How a key of this algorithm is imported, and how it signs and verifies (RFC 7518 section 3, RFC 8037). */
 function algorithms(alg) {
   const hash = `SHA-${alg.slice(2)}`
   if (alg.startsWith('HS')) return [{ name: 'HMAC', hash }, 'HMAC']
@@ -39,4 +39,4 @@ async function isHalf({ hash, value, half }) {
 
 const verified = (job) => (job.job === 'half_hash' ? isHalf(job) : isSigned(job))
 
-module.exports = { verified }
+module.exports = { algorithms, verified }

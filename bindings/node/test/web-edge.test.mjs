@@ -117,6 +117,7 @@ test('what is not there in a Worker says so', async (context) => {
     const server = core.Server.fromMetadata('https://login.example', { issuer: 'https://login.example', token_endpoint: 'https://login.example/token' })
     const client = (options) => new core.Client(server, { clientId: 'id', ...options })
     const store = { load() {}, save() {}, lease() {} }
+    const EC = { kty: 'EC', crv: 'P-256', x: 'MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4', y: '4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM' }
     const uses = {
       Memory: () => new core.Memory(),
       FileStore: () => new core.FileStore('/records'),
@@ -126,14 +127,13 @@ test('what is not there in a Worker says so', async (context) => {
       Sealed: () => new core.Sealed(store, new Uint8Array(32)),
       'Key.fromKeyring': () => core.Key.fromKeyring('/records'),
       Network: () => new core.Network(),
-      privateKeyJwt: () => client({ clientAuth: core.privateKeyJwt('a key') }),
-      clientSecretJwt: () => client({ clientAuth: core.clientSecretJwt('s'.repeat(32), { alg: 'HS256' }) }),
+      passphrase: () => client({ clientAuth: core.privateKeyJwt('a key', { passphrase: 'p' }) }),
+      serviceAccount: () => client({ clientAuth: core.serviceAccount('{}') }),
       'mutual TLS': () => client({ clientAuth: 'tls_client_auth' }),
       assertionFunction: () => client({ clientAuth: core.assertionFunction(() => 'a.b.c') }),
       workloadIdentity: () => client({ clientAuth: core.workloadIdentity('github') }),
       'DpopKey.generate': () => core.DpopKey.generate(),
-      'DpopKey.held': () => core.DpopKey.held({ kty: 'EC' }, () => new Uint8Array(64)),
-      'DpopKey.open': () => core.DpopKey.open(store, 'api'),
+      privatePem: () => core.DpopKey.held(EC, () => new Uint8Array(64)).privatePem(),
       ResourceConnection: () => new core.ResourceConnection('https://api.example'),
       'Client.fromFile': () => core.Client.fromFile('client.json'),
       'fixedToken({ env })': () => core.fixedToken({ env: 'TOKEN' }),
@@ -196,6 +196,7 @@ test('a fixed token in a Worker ends, and is not repeated', async (context) => {
 
 // After the package has been installed for the bundler.
 await import('./web-edge-vectors.mjs')
+await import('./web-edge-keys.mjs')
 
 // What the documentation says of runtimes is what this prints.
 if (process.env.OAUTH_CORE_TABLE) after(() => console.table(table))

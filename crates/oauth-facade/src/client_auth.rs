@@ -6,6 +6,9 @@ use oauth_core::{Secret, server};
 #[cfg(feature = "providers")]
 use oauth_core::{client_auth::ClientIdParameter, workload::SubjectToken};
 
+#[cfg(feature = "held-keys")]
+use crate::held_key::{HeldKeyJwt, HeldSecretJwt};
+
 /// How the client authenticates.
 #[derive(Debug, Clone)]
 pub enum Auth {
@@ -24,6 +27,12 @@ pub enum Auth {
     /// `private_key_jwt`.
     #[cfg(feature = "crypto")]
     PrivateKeyJwt(PrivateKeyJwt),
+    /// `private_key_jwt` with keys that the host holds.
+    #[cfg(feature = "held-keys")]
+    HeldKeyJwt(HeldKeyJwt),
+    /// `client_secret_jwt`, whose HMACs the host makes.
+    #[cfg(feature = "held-keys")]
+    HeldSecretJwt(HeldSecretJwt),
     /// A service account of Google, with the text of its file; its own tokens are those of the account, or of this
     /// user.
     #[cfg(all(feature = "crypto", feature = "providers"))]
@@ -87,6 +96,10 @@ impl Auth {
             Self::SecretJwt(jwt) => ClientAuth::assertion(jwt.assertion()?),
             #[cfg(feature = "crypto")]
             Self::PrivateKeyJwt(jwt) => ClientAuth::assertion(jwt.assertion(server)?),
+            #[cfg(feature = "held-keys")]
+            Self::HeldKeyJwt(jwt) => ClientAuth::assertion(jwt.assertion(server)?),
+            #[cfg(feature = "held-keys")]
+            Self::HeldSecretJwt(jwt) => ClientAuth::assertion(jwt.assertion()?),
             #[cfg(feature = "providers")]
             Self::Exchange(_, ClientIdParameter::Sent) => ClientAuth::none(),
             #[cfg(all(feature = "crypto", feature = "providers"))]

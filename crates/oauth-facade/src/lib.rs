@@ -13,6 +13,8 @@ mod dpop;
 mod erased_exchange;
 mod error_code;
 mod granted;
+#[cfg(feature = "held-keys")]
+mod held_key;
 mod introspection;
 mod json_numbers;
 mod keeper;
@@ -46,6 +48,8 @@ pub use connect::Connect;
 pub use dpop::{DpopKey, named as dpop_alg};
 pub use erased_exchange::{ErasedExchange, ErasedStep, Outgoing, Reply};
 pub use granted::{authorization_details, missing_authorization_details};
+#[cfg(feature = "held-keys")]
+pub use held_key::{HeldKey, HeldKeyJwt, HeldSecretJwt};
 pub use introspection::Introspecting;
 pub use json_numbers::for_doubles;
 pub use keeper::{Decision, GrantSettings, Keeper, Task, of_store};

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use oauth_core::Client;
+#[cfg(feature = "held-keys")]
+use oauth_core::Secret;
 use oauth_core::client_auth::ClientIdParameter;
 use oauth_core::crypto::SigningKey;
 use oauth_core::error::{Error, Misuse};
@@ -12,6 +14,8 @@ use oauth_crypto::PrivateKey;
 use oauth_providers::{ClientSettings, KeyText, Platform, ServerSettings};
 
 use crate::client_auth::Auth;
+#[cfg(feature = "held-keys")]
+use crate::held_key::HeldKey;
 use crate::server::{Server, Transport};
 
 /// A client's settings, from a client file or environment variables.
@@ -82,6 +86,25 @@ impl Settings {
         })
     }
 
+    /// The client of these settings at its server, where the host holds the key that they have. `hold` gives it a key's
+    /// text.
+    ///
+    /// # Errors
+    /// Those of [`Client::new`](crate::Client::new), and those of `hold`.
+    #[cfg(feature = "held-keys")]
+    pub fn client_holding(
+        &self,
+        server: &Server,
+        client_id: &str,
+        hold: impl Fn(&Secret<String>) -> Result<HeldKey, Error>,
+    ) -> Result<crate::Client, Error> {
+        check(client_id, &self.0)?;
+        let held = |server: &oauth_core::server::Server, key: KeyText<'_>| {
+            hold(key.text)?.signing_key(server, key.kid, key.alg)
+        };
+        self.0.client(server.core.clone(), held).map(Into::into)
+    }
+
     /// How the client of these settings authenticates.
     pub fn auth(&self) -> Auth {
         Auth::Settings(Box::new(self.0.clone()))
@@ -94,11 +117,16 @@ pub(crate) fn client(
     client_id: &str,
     settings: &ClientSettings,
 ) -> Result<Client, Error> {
+    check(client_id, settings)?;
+    settings.client(server.core.clone(), signing_key)
+}
+
+fn check(client_id: &str, settings: &ClientSettings) -> Result<(), Error> {
     if client_id != settings.client_id() {
         let why = "these settings are of another client";
         return Err(Error::from(Misuse::Setup).about(why));
     }
-    settings.client(server.core.clone(), signing_key)
+    Ok(())
 }
 
 #[cfg(feature = "crypto")]

@@ -14,6 +14,7 @@ const FENCES: &[&str] = &[
     "js",
     "html",
     // bindings/node/test/web-edge.test.mjs
+    "js bound",
     "js bun",
     "js deno",
     "js worker",

@@ -1,9 +1,10 @@
 // What the addon is elsewhere: classes of WebAssembly, and on top of them what waits for requests and stores.
 import * as wasm from '../../edge/oauth_core_edge.mjs'
+import { keysOver } from './keys.cjs'
 import { NativeSite, asked } from './visit.cjs'
 
 export {
-  NativeApi, NativeExchange, NativeFlow, NativeKeeper, NativeKey, NativeServer, NativeSettings, NativeTokens,
+  NativeApi, NativeDpopKey, NativeExchange, NativeFlow, NativeKeeper, NativeKey, NativeServer, NativeSettings, NativeTokens,
   discovery, fingerprint, lateError, missingVariablesError, notSupportedError, outline, overdueError, providerNames,
   readFields, requestKey, stepUp, webSetupError,
 } from '../../edge/oauth_core_edge.mjs'
@@ -18,21 +19,29 @@ const absent = (what) => new Proxy(class {}, {
 
 export const NativeAssertionSource = absent('an assertion function')
 export const NativeConnection = absent('a ResourceConnection')
-export const NativeDpopKey = absent('a DpopKey')
 export const NativeKeys = absent('a store that is sealed')
 export const NativeNetwork = absent('a Network')
 export const codeTurn = absent('a login with a browser').turn
 export const listen = absent('a login with a browser').listen
 export const openBrowser = absent('a browser').open
 export const keyOfKeyring = absent('a keyring').key
-export const publicJwks = absent('a private key').publicJwks
 export const postgresSchema = absent('PostgreSQL').schema
 wasm.NativeSettings.fromFile = absent('a file').open
 
+const keys = keysOver(wasm, elsewhere)
+export const { publicJwks } = keys
+
+// WebCrypto makes keys, and exports them, later than these are called.
+Object.assign(wasm.NativeDpopKey, keys.dpop, { generate: absent('DpopKey.generate, unlike DpopKey.open,').now })
+wasm.NativeDpopKey.prototype.privatePem = absent('the PEM of a DpopKey').now
+
 export class NativeClient {
   constructor(server, options, assertion, settings) {
-    if (options.assertion !== undefined) throw elsewhere('a client that proves by more than a secret who it is')
-    return settings === undefined ? wasm.NativeClient.of(server, options) : wasm.NativeClient.ofSettings(server, options, settings)
+    const { assertion: how, ...plain } = options
+    if (how?.method === 'private_key_jwt') return keys.clientOf(server, plain, how)
+    if (how?.method === 'client_secret_jwt') return keys.macClientOf(server, plain, how)
+    if (how !== undefined) throw elsewhere('a client that proves in this way who it is')
+    return settings === undefined ? wasm.NativeClient.of(server, options) : wasm.NativeClient.ofSettings(server, options, settings, keys.hold)
   }
 }
 
@@ -70,8 +79,8 @@ export class NativeStore {
     return new NativeStore(handler)
   }
 
-  dpopKey() {
-    throw elsewhere('a DpopKey')
+  dpopKey(name, alg) {
+    return keys.dpopKeyIn(this, name, alg)
   }
 
   /** What it answers, or `{ why }` or `{ failure }`. */

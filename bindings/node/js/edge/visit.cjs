@@ -124,10 +124,14 @@ class Forward {
 
   /** Passes it on with this body, once: what to send, its body bit by bit. `sourceOf` has the tokens of a grant. */
   async send(body, sourceOf) {
-    const { apiOfOne } = require('../api.cjs')
+    const { Source, apiOfOne } = require('../api.cjs')
     const { method, url, headers, provider, grant } = this.#known.call
     // What the API says of a pause is the page's to heed.
-    const api = apiOfOne(this.#known.api(), sourceOf(provider, grant), { rateLimit: 'pass' })
+    const source = sourceOf(provider, grant)
+    const client = Source.clientOf(source)
+    // A token that is bound to the client's key goes with proofs of it.
+    const known = client === undefined ? this.#known.api() : this.#known.api().calledBy(client)
+    const api = apiOfOne(known, source, { rateLimit: 'pass' })
     let reply
     try {
       reply = await api.fetch(url, { method, headers, body: body?.length > 0 ? body : undefined })

@@ -1,0 +1,139 @@
+//! Private keys that JavaScript holds, because there are no algorithms here: WebCrypto signs, or whoever the application says.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use js_sys::{Function, Reflect, Uint8Array};
+use oauth_core::Secret;
+use oauth_core::error::{Error, Misuse};
+use oauth_facade::{HeldKey, HeldKeyJwt, HeldSecretJwt, Holder, SigningJob, error_from_code};
+use serde::Deserialize;
+use wasm_bindgen::prelude::*;
+
+use crate::error::invalid;
+use crate::plain::read;
+
+/// Those who sign, by number: a function of JavaScript cannot leave its thread, and what a key is held by must.
+#[derive(Default)]
+struct Signers {
+    last: u32,
+    known: BTreeMap<u32, Function>,
+}
+
+thread_local! {
+    static SIGNERS: RefCell<Signers> = RefCell::default();
+}
+
+/// The number of one who signs. They are forgotten with the last client that has their key.
+struct Held(u32);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let forgotten = SIGNERS.try_with(|signers| {
+            let mut signers = signers.try_borrow_mut().ok()?;
+            signers.known.remove(&self.0)
+        });
+        drop(forgotten);
+    }
+}
+
+/// What makes this function sign: it is told a key's name, an algorithm and what is to be signed, and gives an object whose
+/// method `signature` makes the signature.
+pub(crate) fn holder(sign: Function) -> Holder {
+    let number = SIGNERS.with_borrow_mut(|signers| {
+        signers.last = signers.last.wrapping_add(1);
+        signers.known.insert(signers.last, sign);
+        signers.last
+    });
+    Holder::new(Held(number))
+}
+
+/// Who makes the signature of this job.
+pub(crate) fn signer(job: &SigningJob) -> Option<JsValue> {
+    let held = job.holder.as_ref()?.downcast::<Held>()?;
+    let sign = SIGNERS.with_borrow(|signers| signers.known.get(&held.0).cloned())?;
+    let input = Uint8Array::from(&*job.signing_input);
+    let [key_id, alg] = [job.key_id.as_str(), job.alg].map(JsValue::from);
+    sign.call3(&JsValue::UNDEFINED, &key_id, &alg, &input).ok()
+}
+
+/// What is known of a client's keys, without themselves.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Keys {
+    keys: Vec<Known>,
+    alg: Option<String>,
+    kid: Option<String>,
+    certificate_thumbprint: Option<String>,
+    audience: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Known {
+    #[serde(default)]
+    kid: String,
+    algs: Vec<String>,
+}
+
+pub(crate) fn jwt(given: &JsValue, signers: Vec<Function>) -> Result<HeldKeyJwt, JsValue> {
+    let given: Keys = read(given, "the settings of a key are texts")?;
+    let keys = given.keys.into_iter().zip(signers);
+    let held = |(known, sign): (Known, Function)| HeldKey {
+        kid: known.kid,
+        algs: known.algs,
+        holder: holder(sign),
+    };
+    Ok(HeldKeyJwt {
+        keys: keys.map(held).collect(),
+        alg: given.alg,
+        kid: given.kid,
+        certificate_thumbprint: given.certificate_thumbprint,
+        audience: given.audience,
+    })
+}
+
+/// What an HMAC is made with.
+#[derive(Deserialize)]
+struct SecretKey {
+    source: String,
+    alg: Option<String>,
+    audience: Option<String>,
+}
+
+pub(crate) fn secret_jwt(given: &JsValue, sign: Function) -> Result<HeldSecretJwt, JsValue> {
+    let given: SecretKey = read(given, "the settings of a secret are texts")?;
+    Ok(HeldSecretJwt {
+        secret: Secret::new(given.source),
+        alg: given.alg.unwrap_or_else(|| "HS256".to_owned()),
+        audience: given.audience,
+        holder: holder(sign),
+    })
+}
+
+/// The key of a text that JavaScript takes: it answers what the key can do and who signs, or why it is none.
+pub(crate) fn of_text(hold: &Function, text: &Secret<String>) -> Result<HeldKey, Error> {
+    let none = || Error::from(Misuse::KeyMalformed);
+    let said = hold.call1(&JsValue::UNDEFINED, &text.expose().as_str().into());
+    let said = said.map_err(|_| none())?;
+    let member = |name: &str| Reflect::get(&said, &name.into()).ok();
+    if let Some(code) = member("code").and_then(|code| code.as_string()) {
+        let why = member("why").and_then(|why| why.as_string());
+        return Err(error_from_code(&code, &why.unwrap_or_default(), None));
+    }
+    let algs = member("algs").and_then(|algs| read(&algs, "algorithms are texts").ok());
+    let sign = member("signer").and_then(|sign| sign.dyn_into().ok());
+    let (algs, sign) = algs.zip(sign).ok_or_else(none)?;
+    Ok(HeldKey {
+        kid: String::new(),
+        algs,
+        holder: holder(sign),
+    })
+}
+
+/// The thumbprint of a public key (RFC 7638), which names it.
+#[wasm_bindgen]
+pub fn thumbprint(jwk: &str) -> Result<String, JsValue> {
+    let key = oauth_core::jose::PublicJwk::parse(jwk);
+    let key = key.map_err(|_| invalid("this is no public key"))?;
+    Ok(key.thumbprint())
+}

@@ -1,0 +1,264 @@
+'use strict'
+
+// Private keys for WebCrypto, out of PEM (PKCS#8, PKCS#1, SEC1) or a JWK. What can be told of a key without signing is told
+// here and at once: WebCrypto answers later only.
+
+const { algorithms } = require('../verify.cjs')
+
+/** What stands for a key that is none. */
+class KeyError extends Error {
+  constructor(code, why) {
+    super(why)
+    this.code = code
+  }
+}
+
+const malformed = () => new KeyError('key.malformed', 'neither a private key in PEM (PKCS#8, PKCS#1, SEC1) nor a private JWK')
+const unfit = () => new KeyError('key.algorithm', 'the key does not support this algorithm, or has a size that is not allowed')
+const encrypted = () => new KeyError('key.encrypted', 'the key is encrypted: convert it with openssl pkcs8')
+
+/** The largest text that is read, in characters. */
+const MAX_TEXT = 64 << 10
+/** The sizes of RSA keys, in bytes. */
+const RSA_BYTES = { least: 256, most: 1024 }
+const RSA_MEMBERS = ['n', 'e', 'd', 'p', 'q', 'dp', 'dq', 'qi']
+
+/** Curves by their object identifiers in DER: their names, the length of their numbers, and what they sign with. */
+const CURVES = {
+  '2a8648ce3d030107': { crv: 'P-256', length: 32, algs: ['ES256'] },
+  '2b81040022': { crv: 'P-384', length: 48, algs: ['ES384'] },
+  '2b81040023': { crv: 'P-521', length: 66, algs: ['ES512'] },
+}
+const ED25519 = { length: 32, algs: ['Ed25519', 'EdDSA'] }
+const RSA = ['RS256', 'PS256', 'RS384', 'RS512', 'PS384', 'PS512']
+const KINDS = { '2a864886f70d010101': 'RSA', '2a8648ce3d0201': 'EC', '2b6570': 'OKP' }
+
+const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+const base64url = (bytes) => btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
+
+/** Bytes out of base64, if it is some. */
+function decoded(text) {
+  try {
+    return Uint8Array.from(atob(text), (char) => char.charCodeAt(0))
+  } catch {
+    throw malformed()
+  }
+}
+
+/** Bytes out of a member of a JWK. */
+function bytesOf(text) {
+  if (typeof text !== 'string' || !/^[\w-]+$/.test(text)) throw malformed()
+  return decoded(text.replaceAll('-', '+').replaceAll('_', '/'))
+}
+
+/** The elements that some DER consists of (X.690): their tags and contents. */
+function elements(bytes) {
+  const found = []
+  for (let at = 0; at < bytes.length;) {
+    const tag = bytes[at]
+    let length = bytes[at + 1]
+    at += 2
+    if (length >= 0x80) {
+      const many = length - 0x80
+      // One whose end is marked is no DER.
+      if (many === 0 || many > 3 || at + many > bytes.length) throw malformed()
+      length = bytes.subarray(at, at + many).reduce((sum, byte) => (sum * 256) + byte, 0)
+      at += many
+    }
+    // One that is cut off has no length.
+    if (!(at + length <= bytes.length)) throw malformed()
+    found.push({ tag, content: bytes.subarray(at, at + length) })
+    at += length
+  }
+  return found
+}
+
+const SEQUENCE = 0x30
+const OCTETS = 0x04
+const NUMBER = 0x02
+const NAME = 0x06
+const BITS = 0x03
+/** `[0]` and `[1]`, which hold others; and `[1]` in place of the bits themselves. */
+const FIRST = 0xa0
+const SECOND = 0xa1
+const SECOND_BITS = 0x81
+
+/** The content of the first element with this tag. */
+function contentOf(list, tag) {
+  const found = list.find((one) => one.tag === tag)
+  if (found === undefined) throw malformed()
+  return found.content
+}
+
+/** What is in a sequence that is all there is. */
+function sequence(der) {
+  const [outer, ...more] = elements(der)
+  if (outer?.tag !== SEQUENCE || more.length > 0) throw malformed()
+  return elements(outer.content)
+}
+
+/** `RSAPrivateKey` (RFC 8017 appendix A.1.2) as a JWK. */
+function rsaJwk(der) {
+  const [version, ...numbers] = sequence(der)
+  if (version?.tag !== NUMBER || numbers.length !== RSA_MEMBERS.length) throw malformed()
+  if (numbers.some(({ tag }) => tag !== NUMBER)) throw malformed()
+  const text = ({ content }) => base64url(content[0] === 0 ? content.subarray(1) : content)
+  return { kty: 'RSA', ...Object.fromEntries(RSA_MEMBERS.map((name, at) => [name, text(numbers[at])])) }
+}
+
+/** `ECPrivateKey` (RFC 5915 section 3) as a JWK; its public half need not be in it. */
+function ecJwk(der, named) {
+  const parts = sequence(der)
+  const own = parts.find(({ tag }) => tag === FIRST)
+  const curve = CURVES[hex(named ?? contentOf(elements(own?.content ?? new Uint8Array()), NAME))]
+  if (curve === undefined) throw unfit()
+  const { crv, length } = curve
+  const d = contentOf(parts, OCTETS)
+  const jwk = { kty: 'EC', crv, d: base64url(d) }
+  const bits = parts.find(({ tag }) => tag === SECOND)
+  if (bits === undefined) return jwk
+  const point = contentOf(elements(bits.content), BITS).subarray(1)
+  if (point[0] !== 4 || point.length !== 1 + (2 * length)) throw malformed()
+  return { ...jwk, x: base64url(point.subarray(1, 1 + length)), y: base64url(point.subarray(1 + length)) }
+}
+
+/** PKCS#8 (RFC 5958) as a JWK, as far as that is one. */
+function pkcs8Jwk(der) {
+  const parts = sequence(der)
+  const [kind, parameter] = elements(contentOf(parts, SEQUENCE))
+  const inner = contentOf(parts, OCTETS)
+  switch (KINDS[hex(kind?.content ?? [])]) {
+    case 'RSA': return rsaJwk(inner)
+    case 'EC': return ecJwk(inner, parameter?.tag === NAME ? parameter.content : new Uint8Array())
+    case 'OKP': {
+      const jwk = { kty: 'OKP', crv: 'Ed25519', d: base64url(contentOf(elements(inner), OCTETS)) }
+      const bits = parts.find(({ tag }) => tag === SECOND_BITS)
+      return bits === undefined ? jwk : { ...jwk, x: base64url(bits.content.subarray(1)) }
+    }
+    default: throw unfit()
+  }
+}
+
+const PEM = /-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----([^]*?)-----END \1-----/
+
+function pemOf(text) {
+  const [, label, body] = PEM.exec(text) ?? []
+  if (label === undefined) throw malformed()
+  if (label === 'ENCRYPTED PRIVATE KEY' || body.includes('ENCRYPTED')) throw encrypted()
+  const der = decoded(body.replace(/\s+/g, ''))
+  switch (label) {
+    case 'PRIVATE KEY': return { jwk: pkcs8Jwk(der), pkcs8: der }
+    case 'RSA PRIVATE KEY': return { jwk: rsaJwk(der) }
+    case 'EC PRIVATE KEY': return { jwk: ecJwk(der) }
+    default: throw unfit()
+  }
+}
+
+function jwkOf(text) {
+  let jwk
+  try {
+    jwk = JSON.parse(text)
+  } catch {
+    throw malformed()
+  }
+  return { jwk }
+}
+
+/** A private key, which shows nothing of itself. */
+class PrivateKey {
+  #jwk
+  #pkcs8
+  #imported = new Map()
+
+  constructor(text) {
+    if (text.length > MAX_TEXT) throw malformed()
+    const { jwk, pkcs8 } = text.trimStart().startsWith('{') ? jwkOf(text) : pemOf(text)
+    const { algs, members } = shapeOf(jwk)
+    for (const name of ['alg', 'kid']) if (jwk[name] === '' || !['undefined', 'string'].includes(typeof jwk[name])) throw malformed()
+    this.algs = jwk.alg === undefined ? algs : algs.filter((name) => name === jwk.alg)
+    this.kid = jwk.kid
+    this.alg = jwk.alg
+    this.#jwk = Object.fromEntries(members.filter((name) => jwk[name] !== undefined).map((name) => [name, jwk[name]]))
+    this.#pkcs8 = pkcs8
+    const isWhole = members.every((name) => jwk[name] !== undefined)
+    if (!isWhole && pkcs8 === undefined) throw malformed()
+    this.isWhole = isWhole
+    Object.freeze(this)
+  }
+
+  /** Its public half; a PKCS#8 may be without one. */
+  get publicJwk() {
+    if (!this.isWhole) return undefined
+    const { kty, crv, x, y, n, e } = this.#jwk
+    return { kty, crv, x, y, n, e }
+  }
+
+  /** Signs what the native half wants signed. */
+  signer = (keyId, alg, input) => ({ signature: () => this.#sign(alg, input) })
+
+  async #sign(alg, input) {
+    const [kind, way] = algorithms(alg)
+    // The key, and not a promise of it: no request of a Worker may wait for another's.
+    let key = this.#imported.get(alg)
+    if (key === undefined) {
+      key = await this.#import(kind, false)
+      this.#imported.set(alg, key)
+    }
+    return new Uint8Array(await crypto.subtle.sign(way, key, input))
+  }
+
+  #import(kind, isExtractable) {
+    const [format, data] = this.isWhole ? ['jwk', this.#jwk] : ['pkcs8', this.#pkcs8]
+    return crypto.subtle.importKey(format, data, kind, isExtractable, ['sign'])
+  }
+
+  /** The key as a JWK with its public half, which WebCrypto works out. */
+  async whole() {
+    if (this.isWhole) return JSON.stringify(this.#jwk)
+    const [kind] = algorithms(this.algs[0])
+    const { key_ops: _, ext: __, ...jwk } = await crypto.subtle.exportKey('jwk', await this.#import(kind, true))
+    return JSON.stringify({ ...jwk, alg: this.alg })
+  }
+}
+
+/** What a JWK can sign with, and the members that it is (RFC 7518 section 6, RFC 8037 section 2). */
+function shapeOf(jwk) {
+  if (jwk.kty === 'RSA') {
+    const { length } = bytesOf(jwk.n)
+    for (const name of RSA_MEMBERS) bytesOf(jwk[name])
+    if (length < RSA_BYTES.least || length > RSA_BYTES.most) throw unfit()
+    return { algs: RSA, members: ['kty', ...RSA_MEMBERS] }
+  }
+  const isEd = jwk.kty === 'OKP'
+  if (!isEd && jwk.kty !== 'EC') throw malformed()
+  const curve = isEd ? jwk.crv === 'Ed25519' && ED25519 : Object.values(CURVES).find(({ crv }) => crv === jwk.crv)
+  if (!curve) throw unfit()
+  const numbers = isEd ? ['d', 'x'] : ['d', 'x', 'y']
+  for (const name of numbers) {
+    const isThere = name === 'd' || jwk[name] !== undefined
+    if (isThere && bytesOf(jwk[name]).length !== curve.length) throw malformed()
+  }
+  return { algs: curve.algs, members: ['kty', 'crv', ...numbers] }
+}
+
+/** Makes HMACs with a secret. */
+const macOf = (secret) => (keyId, alg, input) => ({
+  signature: async () => {
+    const [kind, way] = algorithms(alg)
+    const key = await crypto.subtle.importKey('raw', new TextEncoder().encode(secret), kind, false, ['sign'])
+    return new Uint8Array(await crypto.subtle.sign(way, key, input))
+  },
+})
+
+/** A new key of this algorithm as PKCS#8 in PEM. */
+async function generated(alg) {
+  const [kind] = algorithms(alg)
+  const rsa = { modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]) }
+  const isRsa = RSA.includes(alg)
+  const { privateKey } = await crypto.subtle.generateKey(isRsa ? { ...kind, ...rsa } : kind, true, ['sign', 'verify'])
+  const der = new Uint8Array(await crypto.subtle.exportKey('pkcs8', privateKey))
+  const lines = btoa(String.fromCharCode(...der)).match(/.{1,64}/g)
+  return ['-----BEGIN PRIVATE KEY-----', ...lines, '-----END PRIVATE KEY-----', ''].join('\n')
+}
+
+module.exports = { KeyError, PrivateKey, generated, macOf }

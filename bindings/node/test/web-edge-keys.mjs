@@ -1,0 +1,295 @@
+// Keys in workerd: WebCrypto signs for clients, and for tokens that are bound; `web-edge.test.mjs` runs them, which has
+// installed the package where they are bundled.
+import assert from 'node:assert/strict'
+import { createPublicKey, generateKeyPairSync } from 'node:crypto'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import { after, test } from 'node:test'
+import { pathToFileURL } from 'node:url'
+import { core, listen, oidcProvider, root, twins } from './helper.mjs'
+import { Browser } from './web-checks.mjs'
+import { bundled, chapter, freePort, served, snippets } from './web-worker.mjs'
+
+const tools = createRequire(path.join(root, 'bindings/node/package.json'))
+const { EmbeddedJWK, jwtVerify } = await import(pathToFileURL(tools.resolve('jose')))
+
+const SECRET = 's'.repeat(64)
+const kinds = {
+  'P-256': generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+  'P-384': generateKeyPairSync('ec', { namedCurve: 'P-384' }),
+  'P-521': generateKeyPairSync('ec', { namedCurve: 'P-521' }),
+  Ed25519: generateKeyPairSync('ed25519'),
+  RSA: generateKeyPairSync('rsa', { modulusLength: 2048 }),
+}
+const RSA = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']
+const algs = { 'P-256': ['ES256'], 'P-384': ['ES384'], 'P-521': ['ES512'], Ed25519: ['Ed25519', 'EdDSA'], RSA }
+const beside = { 'P-256': ['sec1'], 'P-384': ['sec1'], 'P-521': ['sec1'], Ed25519: [], RSA: ['pkcs1'] }
+
+/** A key in every form that keys are kept in. */
+function forms(kind) {
+  const { privateKey } = kinds[kind]
+  const pem = (type) => privateKey.export({ type, format: 'pem' })
+  return { pkcs8: pem('pkcs8'), ...Object.fromEntries(beside[kind].map((type) => [type, pem(type)])), jwk: JSON.stringify(privateKey.export({ format: 'jwk' })) }
+}
+
+const pkcs8 = (kind) => forms(kind).pkcs8
+
+/** A Worker that does what it is told: `POST` of `{ use, ... }`, to one of these. */
+const code = `
+  import { env } from 'cloudflare:workers'
+  import * as core from 'oauth-core'
+  import { store } from './records.mjs'
+  export { StoredRecord } from './records.mjs'
+
+  const at = (issuer) => core.Server.fromMetadata(issuer, { issuer, token_endpoint: issuer + '/token' }, { transport: 'loopback_http' })
+  const authOf = ({ key, secret, alg, kid, passphrase }) =>
+    (secret === undefined ? core.privateKeyJwt(key, { alg, kid, passphrase }) : core.clientSecretJwt(secret, { alg }))
+  const clientOf = ({ issuer, ...how }) => new core.Client(at(issuer), { clientId: 'me', clientAuth: authOf(how) })
+  const uses = {
+    async token(given) { return (await clientOf(given).clientCredentials().token()).accessToken },
+    async discovered({ issuer, clientId, scope, ...how }) {
+      const server = await core.discover(issuer, { transport: 'loopback_http' })
+      const client = new core.Client(server, { clientId, clientAuth: authOf(how) })
+      return typeof (await client.clientCredentials({ scope }).token()).accessToken
+    },
+    async file({ issuer, key }) {
+      const text = JSON.stringify({ issuer, client_id: 'me', private_key: key, key_id: 'k1' })
+      const settings = core.Client.fromJson(text, { transport: 'loopback_http' })
+      return (await (await settings).clientCredentials().token()).accessToken
+    },
+    jwks: ({ key, kid }) => core.privateKeyJwt(key, { kid }).publicJwks(),
+    dpop: ({ key, alg }) => new core.DpopKey(key, { alg }).thumbprint,
+    async opened({ name, alg }) {
+      const keys = await Promise.all(Array.from({ length: 4 }, () => core.DpopKey.open(store, name, { alg })))
+      return keys.map((key) => key.thumbprint)
+    },
+    async raced({ name }) {
+      const many = Array.from({ length: 20 }, (_, at) => String(at))
+      const leases = await Promise.all(many.map((holder) => store.lease(name, holder, 60_000)))
+      const saves = await Promise.all(many.map((record) => store.save(name, record, 0)))
+      const won = (list, is) => list.filter(is).length
+      return { leases: won(leases, (held) => held === undefined), saves: won(saves, (version) => version !== undefined) }
+    },
+    record: ({ name }) => store.load('dpop-key:' + name),
+    async put({ name, record }) { return store.save('dpop-key:' + name, record, 0) },
+    async bound({ issuer, key, alg, isHeld }) {
+      const { privateKey, publicKey } = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign', 'verify'])
+      const { kty, crv, x, y } = await crypto.subtle.exportKey('jwk', publicKey)
+      const sign = ({ signingInput }) => crypto.subtle.sign({ name: 'ECDSA', hash: 'SHA-256' }, privateKey, signingInput)
+      const dpopKey = isHeld ? core.DpopKey.held({ kty, crv, x, y }, sign) : new core.DpopKey(key, { alg })
+      const client = new core.Client(at(issuer), { clientId: 'me', clientSecret: 's', dpopKey })
+      const source = client.clientCredentials({ origins: [issuer] })
+      return (await source.fetch(issuer + '/things', { method: 'POST', body: 'x' })).status
+    },
+    async down({ issuer, key }) {
+      const { kty, crv, x, y } = JSON.parse(key)
+      const sign = () => { throw new RangeError('a secret') }
+      const client = new core.Client(at(issuer), { clientId: 'me', clientSecret: 's', dpopKey: core.DpopKey.held({ kty, crv, x, y }, sign) })
+      return (await client.clientCredentials().token()).accessToken
+    },
+  }
+  export default { async fetch(request) {
+    const { use, ...given } = await request.json()
+    try {
+      return Response.json({ said: await uses[use](given) ?? null })
+    } catch (error) {
+      return Response.json({ code: error.code ?? String(error), text: String(error) + ' ' + String(error.cause ?? '') })
+    }
+  } }
+`
+const port = await freePort()
+after(await served(port, await bundled(code), {}))
+
+async function worker(use, given = {}) {
+  const reply = await fetch(`http://127.0.0.1:${port}/`, { method: 'POST', body: JSON.stringify({ use, ...given }) })
+  return reply.json()
+}
+
+/** A token endpoint that checks assertions with this key: the token says how each was signed, and by which name. */
+async function checking(key) {
+  const base = await listen(async (request, response) => {
+    const form = new URLSearchParams(Buffer.concat(await request.toArray()).toString())
+    const how = { issuer: 'me', subject: 'me', audience: base, typ: 'client-authentication+jwt' }
+    const told = await jwtVerify(form.get('client_assertion') ?? '', key, how).catch((error) => ({ error }))
+    response.setHeader('content-type', 'application/json')
+    if (told.error) return response.writeHead(401).end(JSON.stringify({ error: 'invalid_client', error_description: told.error.code }))
+    const { alg, kid = '' } = told.protectedHeader
+    response.end(JSON.stringify({ access_token: `${alg}.${kid}`, token_type: 'Bearer', expires_in: 600 }))
+  })
+  return base
+}
+
+for (const kind of Object.keys(kinds)) {
+  test(`a Worker signs with a key of ${kind} in each of its forms, with each algorithm`, async () => {
+    const issuer = await checking(kinds[kind].publicKey)
+    for (const [form, key] of Object.entries(forms(kind))) {
+      for (const alg of algs[kind]) assert.deepEqual(await worker('token', { issuer, key, alg }), { said: `${alg}.` }, form)
+    }
+    const other = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' })
+    assert.equal((await worker('token', { issuer, key: other })).code, 'denied.invalid_client')
+  })
+}
+
+test('an EC key without its public half in PKCS#8 signs in a Worker', async () => {
+  const { d, x, y } = kinds['P-256'].privateKey.export({ format: 'jwk' })
+  assert.ok(x && y)
+  // A new SEC1 without the point, in PKCS#8 (RFC 5915 section 3).
+  const inner = Buffer.concat([Buffer.from('302502010104 20'.replace(' ', ''), 'hex'), Buffer.from(d, 'base64url')])
+  const head = Buffer.from('020100301306072a8648ce3d020106082a8648ce3d0301070427', 'hex')
+  const der = Buffer.concat([Buffer.from([0x30, head.length + inner.length]), head, inner])
+  const key = `-----BEGIN PRIVATE KEY-----\n${der.toString('base64')}\n-----END PRIVATE KEY-----\n`
+  const issuer = await checking(kinds['P-256'].publicKey)
+  assert.deepEqual(await worker('token', { issuer, key }), { said: 'ES256.' })
+  assert.equal((await worker('dpop', { key })).code, 'misuse.not_supported')
+})
+
+test('a Worker makes HMACs of a secret', async () => {
+  const issuer = await checking(new TextEncoder().encode(SECRET))
+  for (const alg of ['HS256', 'HS384', 'HS512']) assert.deepEqual(await worker('token', { issuer, secret: SECRET, alg }), { said: `${alg}.` })
+  assert.equal((await worker('token', { issuer, secret: 'short' })).code, 'jws.key_too_small')
+})
+
+test('one key of a client takes the place of another in a Worker, at oidc-provider', async () => {
+  const [young, old] = [pkcs8('P-256'), pkcs8('RSA')]
+  const { said: jwks } = await worker('jwks', { key: [young, old] })
+  assert.deepEqual(jwks, core.privateKeyJwt([young, old]).publicJwks())
+  assert.deepEqual((await worker('jwks', { key: young, kid: 'k1' })).said, core.privateKeyJwt(young, { kid: 'k1' }).publicJwks())
+  const { issuer } = await oidcProvider({ CLIENT_JWKS: JSON.stringify(jwks) })
+  const asked = (key) => worker('discovered', { issuer, clientId: 'key-rotated', scope: 'read', key })
+  for (const key of [[young, old], old, [young]]) assert.deepEqual(await asked(key), { said: 'string' })
+  assert.equal((await asked(pkcs8('P-384'))).code, 'denied.invalid_client')
+})
+
+test('the key of a client file signs in a Worker, by its name', async () => {
+  const issuer = await checking(kinds.RSA.publicKey)
+  const metadata = { issuer, token_endpoint: `${issuer}/token`, authorization_endpoint: `${issuer}/authorize`, jwks_uri: `${issuer}/jwks`, response_types_supported: ['code'] }
+  const discovering = await listen(async (request, response) => {
+    const isToken = request.url === '/token'
+    if (!isToken) return response.setHeader('content-type', 'application/json').end(JSON.stringify({ ...metadata, issuer: discovering, token_endpoint: `${discovering}/token` }))
+    const form = new URLSearchParams(Buffer.concat(await request.toArray()).toString())
+    const { protectedHeader: { alg, kid } } = await jwtVerify(form.get('client_assertion'), kinds.RSA.publicKey, { audience: discovering })
+    response.setHeader('content-type', 'application/json').end(JSON.stringify({ access_token: `${alg}.${kid}`, token_type: 'Bearer' }))
+  })
+  assert.deepEqual(await worker('file', { issuer: discovering, key: pkcs8('RSA') }), { said: 'RS256.k1' })
+  assert.equal((await worker('file', { issuer: discovering, key: 'no key' })).code, 'key.malformed')
+})
+
+test('what is no key is refused in a Worker when the client is made, as in Node.js', async () => {
+  const issuer = await checking(kinds.RSA.publicKey)
+  const jwk = kinds['P-256'].privateKey.export({ format: 'jwk' })
+  const small = generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey.export({ type: 'pkcs8', format: 'pem' })
+  const koblitz = generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).privateKey.export({ type: 'pkcs8', format: 'pem' })
+  const x25519 = generateKeyPairSync('x25519').privateKey.export({ type: 'pkcs8', format: 'pem' })
+  const sealed = kinds['P-256'].privateKey.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'p' })
+  const cut = pkcs8('RSA').replace(/\n[^\n]+\n-----END/, '\n-----END')
+  const young = pkcs8('P-256')
+  const unnamed = JSON.stringify({ ...jwk, kid: '' })
+  for (const [key, wanted, more] of [
+    ['no key', 'key.malformed'], ['{', 'key.malformed'], ['{}', 'key.malformed'], [cut, 'key.malformed'],
+    [JSON.stringify({ ...jwk, d: undefined }), 'key.malformed'], [unnamed, 'key.malformed'],
+    [small, 'key.algorithm'], [koblitz, 'key.algorithm'], [x25519, 'key.algorithm'],
+    [JSON.stringify({ ...jwk, alg: 'ES384' }), 'key.algorithm'], [young, 'key.algorithm', { alg: 'RS256' }],
+    [sealed, 'key.encrypted'],
+    [[], 'misuse.setup'], [[young, young], 'misuse.setup'], [[young, pkcs8('RSA')], 'misuse.setup', { kid: 'k' }],
+    [[young, 'no key'], 'key.malformed'],
+  ]) {
+    const { code: said, text } = await worker('token', { issuer, key, ...more })
+    assert.equal(said, wanted, String(key).slice(0, 60))
+    if (typeof key === 'string' && key.length > 9) assert.equal(text.includes(key.slice(30, 60)), false)
+    const server = core.Server.fromMetadata(issuer, { issuer, token_endpoint: `${issuer}/token` }, { transport: 'loopback_http' })
+    const here = () => new core.Client(server, { clientId: 'me', clientAuth: core.privateKeyJwt(key, more) })
+    // Of PKCS#8 that is cut off, Node.js says that it fits no algorithm; it reads no name of a key that stands alone.
+    if (key !== cut && key !== unnamed) assert.throws(here, { code: wanted })
+  }
+  // What would have to be decrypted before there is a client.
+  assert.equal((await worker('token', { issuer, key: sealed, passphrase: 'p' })).code, 'misuse.not_supported')
+})
+
+/** A token endpoint and an API that want proofs with a nonce of their own. */
+async function proving() {
+  const seen = []
+  const base = await listen(async (request, response) => {
+    const isToken = request.url === '/token'
+    const headers = { 'content-type': 'application/json' }
+    const { payload, protectedHeader } = await jwtVerify(request.headers.dpop, EmbeddedJWK, { typ: 'dpop+jwt' })
+    if (payload.nonce === undefined) {
+      headers['dpop-nonce'] = isToken ? 'for-tokens' : 'for-the-api'
+      if (!isToken) headers['www-authenticate'] = `DPoP error="use_dpop_nonce", algs="${protectedHeader.alg}"`
+      return response.writeHead(isToken ? 400 : 401, headers).end('{"error":"use_dpop_nonce"}')
+    }
+    seen.push([request.url, protectedHeader.alg, payload.nonce, isToken || request.headers.authorization])
+    response.writeHead(200, headers).end(JSON.stringify(isToken ? { access_token: 'a~t', token_type: 'DPoP', expires_in: 600 } : {}))
+  })
+  return { base, seen }
+}
+
+test('tokens of a Worker are bound to a key: WebCrypto signs each proof', async () => {
+  for (const [kind, alg, form] of [['P-256', 'ES256', 'pkcs8'], ['P-521', 'ES512', 'sec1'], ['RSA', 'PS256', 'pkcs1'], ['Ed25519', 'Ed25519', 'jwk']]) {
+    const { base, seen } = await proving()
+    assert.deepEqual(await worker('bound', { issuer: base, key: forms(kind)[form], alg }), { said: 200 })
+    assert.deepEqual(seen, [['/token', alg, 'for-tokens', true], ['/things', alg, 'for-the-api', 'DPoP a~t']])
+  }
+  const { base, seen } = await proving()
+  assert.deepEqual(await worker('bound', { issuer: base, isHeld: true }), { said: 200 })
+  assert.equal(seen.length, 2)
+})
+
+test('where the holder of a key is down, a Worker sends nothing, and tells nothing', async () => {
+  const { base, seen } = await proving()
+  const { code: said, text } = await worker('down', { issuer: base, key: forms('P-256').jwk })
+  assert.equal(said, 'lost.unsent')
+  assert.equal(text.includes('a secret'), false)
+  assert.equal(seen.length, 0)
+})
+
+test('Workers share a DPoP key through a store, with Node.js too', async () => {
+  for (const alg of ['ES256', 'Ed25519', 'PS256']) {
+    const name = `made-there-${alg}`
+    const { said } = await worker('opened', { name, alg })
+    assert.equal(new Set(said).size, 1, 'all get the one that was stored first')
+    // The record is the same in every language.
+    const { said: { record } } = await worker('record', { name })
+    const { private_key: pem, ...rest } = JSON.parse(record)
+    assert.deepEqual(rest, { version: 1, alg })
+    assert.equal(new core.DpopKey(pem, { alg }).thumbprint, said[0])
+    const key = core.DpopKey.generate({ alg })
+    await worker('put', { name: `made-here-${alg}`, record: JSON.stringify({ version: 1, alg, private_key: key.privatePem() }) })
+    assert.equal((await worker('opened', { name: `made-here-${alg}`, alg })).said[0], key.thumbprint)
+  }
+  assert.equal((await worker('opened', { name: 'made-there-ES256', alg: 'ES384' })).code, 'key.algorithm')
+  for (const name of ['', 'x'.repeat(49), 'a\nb']) assert.equal((await worker('opened', { name })).code, 'misuse.setup')
+  await worker('put', { name: 'broken', record: '{}' })
+  assert.equal((await worker('opened', { name: 'broken' })).code, 'stored.malformed')
+})
+
+test('of twenty requests at once, one has the lease of a Durable Object, and one saves', async () => {
+  assert.deepEqual(await worker('raced', { name: 'raced' }), { said: { leases: 1, saves: 1 } })
+})
+
+test('people sign in at a Worker with a private key, and their tokens are bound', async () => {
+  const [page] = snippets(chapter, 'js bound')
+  const { fapi: twin } = await twins()
+  await twin.rotateNonces('once')
+  const { clientId, clientKey } = await twin.client()
+  const own = await freePort()
+  const base = `http://127.0.0.1:${own}`
+  await twin.register(`${base}/auth/callback`)
+  // The twin is on this machine.
+  const here = page
+    .replace('./store.js', './records.mjs')
+    .replace('discover(env.OAUTH_ISSUER)', "discover(env.OAUTH_ISSUER, { transport: 'loopback_http' })")
+    .replace('new Site({', "new Site({ transport: 'loopback_http', api: { twin: env.API + '/api' },")
+  const bindings = {
+    OAUTH_ISSUER: twin.base, OAUTH_CLIENT_ID: clientId, OAUTH_CLIENT_KEY: clientKey, OAUTH_BASE_URL: base, API: twin.base,
+    OAUTH_KEY: Buffer.alloc(32, 7).toString('base64url'),
+  }
+  after(await served(own, await bundled(here), bindings))
+  const ann = new Browser()
+  assert.equal((await ann.open(`${base}/`)).text, 'The API says 200')
+  // A call of its pages is passed on with a proof, too.
+  const call = await ann.send(`${base}/auth/api/twin/echo`, { headers: { accept: 'application/json', 'x-csrf-protection': '1' } })
+  assert.equal(call.status, 200)
+  const echoed = (await twin.log()).filter(({ path, status }) => path === '/api/echo' && status === 200)
+  const proved = echoed.filter(({ headers }) => headers.some(([name]) => name === 'dpop'))
+  assert.deepEqual([echoed.length, proved.length], [2, 2])
+})

@@ -1,0 +1,173 @@
+//! Private keys that the host holds (WebCrypto, KMS, HSM), where this process has no algorithms.
+
+use oauth_core::Secret;
+use oauth_core::client_auth::{AssertionAudience, ClientAssertion};
+use oauth_core::crypto::SigningKey;
+use oauth_core::error::{Error, Misuse, ValidationFailure};
+use oauth_core::exchange::Holder;
+use oauth_core::jose::Alg;
+use oauth_core::server::Server;
+
+/// The algorithms that are tried for a key if neither the caller nor the server names one, in order of preference: those
+/// of `oauth-crypto`, which has the keys of other processes.
+const USUAL: [Alg; 11] = [
+    Alg::Es256,
+    Alg::Es384,
+    Alg::Es512,
+    Alg::EdDsa,
+    Alg::Ed25519,
+    Alg::Rs256,
+    Alg::Ps256,
+    Alg::Rs384,
+    Alg::Rs512,
+    Alg::Ps384,
+    Alg::Ps512,
+];
+
+/// A private key that the host holds.
+#[derive(Debug, Clone)]
+pub struct HeldKey {
+    /// Its name among several: the `kid` of its JWK, or its thumbprint.
+    pub kid: String,
+    /// The algorithms with which it can sign.
+    pub algs: Vec<String>,
+    /// Who signs; each [`SigningJob`](oauth_core::exchange::SigningJob) has it.
+    pub holder: Holder,
+}
+
+impl HeldKey {
+    /// The key as a type of the core, for this algorithm, or else for the first of the server's metadata that it supports.
+    ///
+    /// # Errors
+    /// `key.algorithm`, which names what was tried.
+    pub(crate) fn signing_key(
+        &self,
+        server: &Server,
+        kid: &str,
+        alg: Option<Alg>,
+    ) -> Result<SigningKey, Error> {
+        let candidates = alg.map_or_else(|| candidates(server), |alg| vec![alg]);
+        let can_sign = |alg: &&Alg| self.algs.iter().any(|name| name == alg.as_str());
+        let Some(alg) = candidates.iter().find(can_sign) else {
+            let names: Vec<_> = candidates.iter().map(|alg| alg.as_str()).collect();
+            return Err(Error::from(Misuse::KeyAlgorithm).about(&names.join(" ")));
+        };
+        Ok(SigningKey::host(kid, *alg).held_by(self.holder.clone()))
+    }
+}
+
+/// Assertions signed by a private key that the host holds.
+#[derive(Debug, Clone)]
+pub struct HeldKeyJwt {
+    /// The keys, the newest first. The newest that the server supports signs.
+    pub keys: Vec<HeldKey>,
+    /// The algorithm; by default one that the key and the server both know.
+    pub alg: Option<String>,
+    /// The `kid` in the header, if there is one key.
+    pub kid: Option<String>,
+    /// The `x5t#S256` in the header, if there is one key.
+    pub certificate_thumbprint: Option<String>,
+    /// The `aud`, if it is not the issuer.
+    pub audience: Option<String>,
+}
+
+impl HeldKeyJwt {
+    /// The assertions at this server.
+    ///
+    /// # Errors
+    /// `key.algorithm`; `misuse.setup` if there is no key, if two have the same name, or if a setting for one key is given
+    /// with several.
+    pub(crate) fn assertion(self, server: &Server) -> Result<ClientAssertion, Error> {
+        let alg = self.alg.as_deref().map(named).transpose()?;
+        let key = match &*self.keys {
+            [key] => key.signing_key(server, self.kid.as_deref().unwrap_or_default(), alg)?,
+            _ => self.newest(server, alg)?,
+        };
+        let mut assertion = ClientAssertion::new(key);
+        if let Some(thumbprint) = self.certificate_thumbprint {
+            assertion = assertion.certificate_thumbprint(thumbprint);
+        }
+        Ok(for_audience(assertion, self.audience))
+    }
+
+    /// The newest of several keys that the server supports.
+    fn newest(&self, server: &Server, alg: Option<Alg>) -> Result<SigningKey, Error> {
+        let setup = |why: &str| Err(Error::from(Misuse::Setup).about(why));
+        if self.kid.is_some() || self.certificate_thumbprint.is_some() {
+            return setup(
+                "a kid and a certificate are of one key: several are named by their JWKs",
+            );
+        }
+        let mut kids: Vec<_> = self.keys.iter().map(|key| &key.kid).collect();
+        kids.sort_unstable();
+        // A server that finds a key by its name would find either.
+        if kids.windows(2).any(|pair| pair.first() == pair.last()) {
+            return setup("two keys have one kid");
+        }
+        let mut unfit = None;
+        for key in &self.keys {
+            match key.signing_key(server, &key.kid, alg) {
+                Err(error) => unfit = Some(error),
+                key => return key,
+            }
+        }
+        match unfit {
+            Some(unfit) => Err(unfit),
+            None => setup("a client that signs has a key"),
+        }
+    }
+}
+
+/// Assertions with an HMAC of the client secret, which the host makes.
+#[derive(Debug, Clone)]
+pub struct HeldSecretJwt {
+    /// The client secret.
+    pub secret: Secret<String>,
+    /// `HS256`, `HS384` or `HS512`.
+    pub alg: String,
+    /// The `aud`, if it is not the issuer.
+    pub audience: Option<String>,
+    /// Who makes the HMAC.
+    pub holder: Holder,
+}
+
+impl HeldSecretJwt {
+    /// The assertions.
+    ///
+    /// # Errors
+    /// `key.algorithm` for an algorithm that is not an HMAC; `jws.key_too_small` for a secret that is shorter than its
+    /// hash (RFC 7518 section 3.2).
+    pub(crate) fn assertion(self) -> Result<ClientAssertion, Error> {
+        let alg = named(&self.alg)?;
+        let least = alg.signature_bytes().unwrap_or_default();
+        if alg.is_symmetric() && self.secret.expose().len() < least {
+            let detail = format!("{} needs {least} bytes", alg.as_str());
+            return Err(Error::from(ValidationFailure::JwsKeyTooSmall).about(&detail));
+        }
+        let key = SigningKey::host("", alg).held_by(self.holder);
+        let assertion = ClientAssertion::with_shared_secret(self.secret, key)?;
+        Ok(for_audience(assertion, self.audience))
+    }
+}
+
+fn named(name: &str) -> Result<Alg, Error> {
+    Alg::named(name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name))
+}
+
+fn for_audience(assertion: ClientAssertion, audience: Option<String>) -> ClientAssertion {
+    match audience {
+        Some(text) => assertion.audience(AssertionAudience::Other(text)),
+        None => assertion,
+    }
+}
+
+/// The server's `token_endpoint_auth_signing_alg_values_supported` (RFC 8414 section 2).
+fn candidates(server: &Server) -> Vec<Alg> {
+    let taken = server.list("token_endpoint_auth_signing_alg_values_supported", &[]);
+    let taken = taken.iter().filter_map(|name| Alg::named(name));
+    let taken: Vec<_> = taken.filter(|alg| !alg.is_symmetric()).collect();
+    match taken.is_empty() {
+        true => USUAL.to_vec(),
+        false => taken,
+    }
+}

@@ -1,0 +1,217 @@
+//! Clients whose keys the host holds, against those whose keys are in this process: what they send differs in nothing but
+//! the signature.
+#![cfg(all(feature = "crypto", feature = "held-keys", feature = "providers"))]
+
+use std::sync::Arc;
+
+use oauth_core::jose::Alg;
+use oauth_crypto::PrivateKey;
+use oauth_facade::{
+    Auth, Client, ClientCredentials, Environment, ErasedExchange, ErasedStep, Error, HeldKey,
+    HeldKeyJwt, HeldSecretJwt, Holder, Moment, PrivateKeyJwt, Secret, Server, Settings, SigningJob,
+    TokenRequest, Transport, UnixTime,
+};
+
+const ISSUER: &str = "https://as.example";
+const RSA: [&str; 6] = ["RS256", "PS256", "RS384", "RS512", "PS384", "PS512"];
+
+/// Who holds a key in these tests.
+#[derive(Debug, PartialEq)]
+struct Vault(&'static str);
+
+fn server(algs: &[&str]) -> Server {
+    let mut metadata =
+        serde_json::json!({ "issuer": ISSUER, "token_endpoint": format!("{ISSUER}/token") });
+    // One that says nothing takes any.
+    if !algs.is_empty() {
+        metadata["token_endpoint_auth_signing_alg_values_supported"] = serde_json::json!(algs);
+    }
+    Server::from_metadata(ISSUER, &metadata.to_string(), Transport::Https).expect("metadata")
+}
+
+fn held(kid: &'static str, algs: &[&str]) -> HeldKey {
+    HeldKey {
+        kid: kid.to_owned(),
+        algs: algs.iter().map(|name| (*name).to_owned()).collect(),
+        holder: Holder::new(Vault(kid)),
+    }
+}
+
+fn jwt(keys: Vec<HeldKey>) -> HeldKeyJwt {
+    HeldKeyJwt {
+        keys,
+        alg: None,
+        kid: None,
+        certificate_thumbprint: None,
+        audience: None,
+    }
+}
+
+fn at() -> Moment {
+    Moment::fixed(UnixTime::from_secs(1_800_000_000), [7; 32])
+}
+
+fn begun(client: &Client) -> (ErasedExchange, ErasedStep) {
+    let request = TokenRequest::default();
+    let exchange = client.client_credentials(ClientCredentials { request });
+    let mut exchange = exchange.expect("an exchange");
+    let step = exchange.begin(&at()).expect("a step");
+    (exchange, step)
+}
+
+fn job(server: &Server, auth: Auth) -> Result<SigningJob, Error> {
+    let client = Client::new(server, "me", auth)?;
+    match begun(&client).1 {
+        ErasedStep::Sign(job) => Ok(job),
+        other => panic!("something to sign, not {other:?}"),
+    }
+}
+
+fn code(server: &Server, auth: Auth) -> &'static str {
+    job(server, auth).expect_err("no client").code()
+}
+
+/// The signing input of an assertion that was made here.
+fn signed_here(server: &Server, text: &str) -> String {
+    let auth = Auth::PrivateKeyJwt(PrivateKeyJwt {
+        keys: vec![Secret::new(text.to_owned())],
+        passphrase: None,
+        alg: None,
+        kid: None,
+        certificate_thumbprint: None,
+        audience: None,
+    });
+    let client = Client::new(server, "me", auth).expect("a client");
+    let ErasedStep::Send(request) = begun(&client).1 else {
+        panic!("nothing to sign");
+    };
+    let form = String::from_utf8(request.body.to_vec()).expect("a form");
+    let pair = form
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("client_assertion="));
+    let (input, _) = pair
+        .and_then(|jws| jws.rsplit_once('.'))
+        .expect("an assertion");
+    input.to_owned()
+}
+
+#[test]
+fn a_key_held_elsewhere_signs_what_one_held_here_signs() {
+    let keys: [(Alg, &[&str]); 4] = [
+        (Alg::Es256, &["ES256"]),
+        (Alg::Es512, &["ES512"]),
+        (Alg::Ed25519, &["Ed25519", "EdDSA"]),
+        (Alg::Rs256, &RSA),
+    ];
+    for (alg, algs) in keys {
+        let pem = PrivateKey::generate(alg)
+            .and_then(|key| key.to_pem())
+            .expect("a key");
+        for taken in [&[][..], &["PS512", "EdDSA", "ES512", "ES256"], algs] {
+            let server = server(taken);
+            let elsewhere = job(&server, Auth::HeldKeyJwt(jwt(vec![held("k", algs)])));
+            let elsewhere = elsewhere.expect("a job");
+            let input = String::from_utf8(elsewhere.signing_input.to_vec()).expect("a text");
+            assert_eq!(input, signed_here(&server, &pem), "{alg:?} of {taken:?}");
+        }
+    }
+}
+
+#[test]
+fn the_newest_that_the_server_takes_signs() {
+    let both = || Auth::HeldKeyJwt(jwt(vec![held("new", &["ES256"]), held("old", &RSA)]));
+    for (taken, kid, alg) in [
+        (&["RS256", "ES256"][..], "new", "ES256"),
+        (&["RS256"], "old", "RS256"),
+        (&[], "new", "ES256"),
+    ] {
+        let job = job(&server(taken), both()).expect("a job");
+        assert_eq!((job.key_id.as_str(), job.alg), (kid, alg));
+        let holder = job.holder.and_then(|holder| holder.downcast::<Vault>());
+        assert_eq!(holder.as_deref().map(|vault| vault.0), Some(kid));
+    }
+    assert_eq!(code(&server(&["ES384"]), both()), "key.algorithm");
+}
+
+#[test]
+fn what_is_no_set_of_keys_is_refused() {
+    let any = server(&[]);
+    let one = || held("k", &["ES256"]);
+    let kid = |keys| HeldKeyJwt {
+        kid: Some("2026-11".to_owned()),
+        ..jwt(keys)
+    };
+    assert_eq!(
+        code(&any, Auth::HeldKeyJwt(jwt(Vec::new()))),
+        "misuse.setup"
+    );
+    assert_eq!(
+        code(&any, Auth::HeldKeyJwt(jwt(vec![one(), one()]))),
+        "misuse.setup"
+    );
+    let several = kid(vec![one(), held("old", &RSA)]);
+    assert_eq!(code(&any, Auth::HeldKeyJwt(several)), "misuse.setup");
+    let named = job(&any, Auth::HeldKeyJwt(kid(vec![one()]))).expect("a job");
+    assert_eq!(named.key_id, "2026-11");
+    // The name of its own is that among several.
+    let unnamed = job(&any, Auth::HeldKeyJwt(jwt(vec![one()]))).expect("a job");
+    assert_eq!(unnamed.key_id, "");
+}
+
+#[test]
+fn the_host_makes_the_hmac_of_a_secret_that_is_long_enough() {
+    let any = server(&[]);
+    let auth = |secret: &str, alg: &str| {
+        Auth::HeldSecretJwt(HeldSecretJwt {
+            secret: Secret::new(secret.to_owned()),
+            alg: alg.to_owned(),
+            audience: None,
+            holder: Holder::new(Vault("mac")),
+        })
+    };
+    let made = job(&any, auth(&"s".repeat(32), "HS256")).expect("a job");
+    assert_eq!(made.alg, "HS256");
+    assert_eq!(
+        code(&any, auth(&"s".repeat(31), "HS256")),
+        "jws.key_too_small"
+    );
+    assert_eq!(
+        code(&any, auth(&"s".repeat(63), "HS512")),
+        "jws.key_too_small"
+    );
+    assert_eq!(code(&any, auth(&"s".repeat(64), "ES256")), "key.algorithm");
+}
+
+/// No variables, and no files.
+#[derive(Debug)]
+struct Nothing;
+
+impl Environment for Nothing {
+    fn variable(&self, _: &str) -> Option<Secret<String>> {
+        None
+    }
+
+    fn file(&self, path: &str) -> Result<Secret<String>, oauth_facade::Cause> {
+        Err(oauth_facade::Cause::unsent(format!("{path}: none")))
+    }
+}
+
+#[test]
+fn the_key_of_settings_is_given_to_its_holder() {
+    let file = format!(
+        r#"{{"issuer": "{ISSUER}", "client_id": "me", "private_key": "the text", "key_id": "k1"}}"#
+    );
+    let settings = Settings::from_json(&file, Arc::new(Nothing)).expect("settings");
+    let hold = |text: &Secret<String>| match text.expose().as_str() {
+        "the text" => Ok(held("", &["ES256"])),
+        other => panic!("not {other}"),
+    };
+    let any = server(&[]);
+    let client = settings.client_holding(&any, "me", hold).expect("a client");
+    let ErasedStep::Sign(job) = begun(&client).1 else {
+        panic!("something to sign");
+    };
+    assert_eq!((job.key_id.as_str(), job.alg), ("k1", "ES256"));
+    let other = settings.client_holding(&any, "you", hold);
+    assert_eq!(other.expect_err("another client").code(), "misuse.setup");
+}
