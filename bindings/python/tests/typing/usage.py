@@ -36,7 +36,7 @@ def permissions(client: oauth_core.Client, tokens: oauth_core.Tokens) -> None:
         assert_type((detail["type"], detail.get("actions")), "tuple[str, list[str] | None]")
         detail.get("amount")
     assert_type(tokens.missing_authorization_details([payment]), list[Payment])
-    assert_type(tokens.missing_authorization_details([read]), list[oauth_core.AuthorizationDetail])
+    assert_type(tokens.missing_authorization_details(granted or []), list[oauth_core.AuthorizationDetail])
     tokens.missing_authorization_details([plain])
     wrong: oauth_core.AuthorizationDetail = {"type": "a", "actions": "b"}  # type: ignore[typeddict-item]  # pyright: ignore[reportAssignmentType]
     none: oauth_core.AuthorizationDetail = {"actions": ["b"]}  # type: ignore[typeddict-item]  # pyright: ignore[reportAssignmentType]
