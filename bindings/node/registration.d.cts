@@ -44,7 +44,10 @@ export interface RegistrationOptions {
   requestObjectEncryptionAlg?: Exclude<JweAlg, `A${string}` | 'dir'> | undefined
   /** How its content is encrypted: `A128CBC-HS256` by default. */
   requestObjectEncryptionEnc?: Enc | undefined
-  /** Whether tokens are bound to the certificate of the `network` (RFC 8705). */
+  /**
+   * Whether tokens are bound to the certificate of the `network` (RFC 8705). They are stored with its thumbprint; one for another
+   * certificate is renewed and not sent.
+   */
   tlsClientCertificateBoundAccessTokens?: boolean | undefined
   /** Tokens are bound to this key, and no others are accepted (RFC 9449). */
   dpopKey?: DpopKey | undefined

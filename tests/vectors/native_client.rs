@@ -133,7 +133,7 @@ pub(crate) fn verify_access_token(given: &Map<String, Value>) -> Result<VerifyAc
         algs: list("algs"),
         clock_skew: number("clock_skew"),
         jkt: None,
-        x5t_s256: None,
+        x5t_s256: text(given, "x5t_s256"),
         dpop_algs: Vec::new(),
         realm: None,
     })

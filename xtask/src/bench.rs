@@ -54,6 +54,7 @@ pub(crate) fn bindings(file: Option<&Path>) -> Outcome {
         node("node/tokens.mjs", &[]),
         node("node/bound.mjs", &[]),
         node("node/grants.mjs", &[]),
+        node("browser/proof.mjs", &[]),
         node("browser/bytes.mjs", &[wasm::module()]),
         node("sizes.mjs", &[python::dist()]),
     ];

@@ -35,6 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "address",
             "authorization_details",
             "base64",
+            "certificate",
             "error",
             "client_id",
             "extra",

@@ -72,6 +72,8 @@ pub struct NativeClientOptions {
     pub request_object_encryption_enc: Option<String>,
     /// Whether tokens are bound to the certificate of the connection.
     pub tls_client_certificate_bound_access_tokens: Option<bool>,
+    /// The thumbprint of the network's certificate.
+    pub certificate_thumbprint: Option<String>,
     /// The rules that the client keeps to.
     pub profile: Option<String>,
     /// What decrypts them.
@@ -325,6 +327,7 @@ impl NativeClient {
             tls_client_certificate_bound_access_tokens: options
                 .tls_client_certificate_bound_access_tokens
                 .unwrap_or_default(),
+            certificate_thumbprint: options.certificate_thumbprint,
             decryption_keys: keys.map(Secret::new).collect(),
         };
         client = client.with_registration(&registration).map_err(fail)?;

@@ -161,6 +161,12 @@ impl NativeNetwork {
         self.0.transport.options.timeout.as_secs_f64() * 1000.0
     }
 
+    /// The thumbprint of the certificate that is presented, if there is one.
+    #[napi(getter)]
+    pub fn certificate_thumbprint(&self) -> Option<String> {
+        self.0.transport.certificate_thumbprint()
+    }
+
     /// A request that is not an exchange.
     #[napi]
     pub fn request(

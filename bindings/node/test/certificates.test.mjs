@@ -4,7 +4,7 @@ import { request } from 'node:https'
 import { test } from 'node:test'
 import { core, fapiTls } from './helper.mjs'
 
-const { Client, Memory, Network, discover } = core
+const { Client, Memory, Network, Tokens, discover } = core
 const { base, mutual, ca, certificates, client_id: clientId } = await fapiTls()
 const redirectUri = 'https://app.example/callback'
 const api = `${mutual}/api/echo`
@@ -39,10 +39,15 @@ async function tokens(us) {
   return us.redeem(flow, headers.location)
 }
 
-const refreshes = async () => JSON.parse((await send(`${base}/_twin/counters`)).text).refreshes
+const counters = async () => JSON.parse((await send(`${base}/_twin/counters`)).text)
+const refreshes = async () => (await counters()).refreshes
+/** How often the API was sent a token over a connection with another certificate than the token's. */
+const misbound = async () => (await counters()).api_misbound
+const expire = () => send(`${base}/_twin/expire`, { method: 'POST', body: '{}' })
 const status = async (source) => (await source.fetch(api)).status
 
 test('an API takes a token with its certificate only', async () => {
+  const before = await misbound()
   const source = (await client(0)).clientCredentials({ scope: 'read', origins: [mutual] })
   const { accessToken } = await source.token()
   assert.equal(await status(source), 200)
@@ -51,6 +56,7 @@ test('an API takes a token with its certificate only', async () => {
     const stolen = await send(api, { headers, certificate: certificates[number] })
     assert.equal(stolen.status, expected)
   }
+  assert.equal(await misbound(), before + 1, 'the thief')
 })
 
 /** One store, and one worker after the other with a new certificate. */
@@ -61,6 +67,7 @@ test('certificates are replaced under a fleet at work', async () => {
   await worker(old).logIn(await tokens(old))
   const fleet = Array.from({ length: WORKERS }, () => worker(old))
   const before = await refreshes()
+  const met = await misbound()
   const work = async () => {
     for (const source of fleet) assert.equal(await status(source), 200)
   }
@@ -72,7 +79,36 @@ test('certificates are replaced under a fleet at work', async () => {
     // The first that has the new one gets a token for it; the others still use theirs.
     assert.equal(await refreshes(), before + 1)
   }
-  await send(`${base}/_twin/expire`, { method: 'POST', body: '{}' })
+  await expire()
   await work()
   assert.equal(await refreshes(), before + 2)
+  assert.equal(await misbound(), met, 'no token met another certificate')
+})
+
+/** Each worker finds a token of the other in the store, and renews it without sending it. */
+test('tokens that end in the midst of it cost no call', async () => {
+  const store = new Memory()
+  const [old, other] = [await client(0), await client(1)]
+  const [first, second] = [old, other].map((us) => us.source(undefined, { store, subject: 'bob', origins: [mutual] }))
+  await first.logIn(await tokens(old))
+  const met = await misbound()
+  for (let end = 0; end < 3; end++) {
+    const before = await refreshes()
+    for (const source of [first, second, first, second]) assert.equal(await status(source), 200)
+    assert.ok(await refreshes() - before <= 2)
+    await expire()
+  }
+  assert.equal(await misbound(), met, 'no token met another certificate')
+})
+
+/** Whoever starts anew with a new certificate has tokens for the old one, without a store too. */
+test('a copy of tokens is not sent with another certificate', async () => {
+  const copy = Tokens.deserialize((await tokens(await client(0))).serialize())
+  const [before, met] = [await refreshes(), await misbound()]
+  const call = async (number) => status((await client(number)).source(copy, { origins: [mutual] }))
+  assert.equal(await call(0), 200)
+  assert.equal(await refreshes(), before)
+  assert.equal(await call(1), 200)
+  assert.equal(await refreshes(), before + 1)
+  assert.equal(await misbound(), met)
 })

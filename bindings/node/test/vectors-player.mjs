@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { inspect } from 'node:util'
 import {
-  Client, DpopKey, Flow, OAuthError, Server, Tokens, assertionFile, clientSecretJwt, discovery, privateKeyJwt, provider,
+  Client, DpopKey, Flow, Network, OAuthError, Server, Tokens, assertionFile, clientSecretJwt, discovery, privateKeyJwt, provider,
   stepUp, workloadIdentity,
 } from 'oauth-core'
 
@@ -69,6 +69,7 @@ class Party {
   client(more) {
     const { id, secret, auth, auth_options: options, registration, redirect_uris: redirectUris, headers } = this.#client
     const { dpop } = this.#client
+    const { network_certificate: clientCertificate, ...registered } = registration
     const made = AUTH[auth]?.(secret, named(options))
     const client = new Client(this.server(), {
       clientId: id,
@@ -76,7 +77,8 @@ class Party {
       clientAuth: made ?? auth ?? undefined,
       redirectUris: redirectUris ?? undefined,
       headers,
-      ...named(registration),
+      ...named(registered),
+      network: clientCertificate === undefined ? undefined : new Network({ clientCertificate }),
       dpopKey: dpop === null ? undefined : DpopKey.generate({ alg: dpop }),
       ...more,
     })

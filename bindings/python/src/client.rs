@@ -153,6 +153,8 @@ impl Client {
             request_object_encryption_alg,
             request_object_encryption_enc,
             tls_client_certificate_bound_access_tokens,
+            certificate_thumbprint: network
+                .and_then(|network| network.get().certificate_thumbprint()),
             userinfo_signed_response_alg,
             id_token_encrypted_response_alg,
             id_token_encrypted_response_enc,

@@ -95,6 +95,13 @@ impl Network {
     }
 }
 
+impl Network {
+    /// The thumbprint of the certificate that is presented, if there is one.
+    pub(crate) fn certificate_thumbprint(&self) -> Option<String> {
+        self.0.transport.certificate_thumbprint()
+    }
+}
+
 /// A transport, and its driver in this process, whose connections all share.
 pub(crate) struct Drivers {
     transport: Transport,

@@ -162,8 +162,9 @@ impl Tokens {
 
     /// The permissions that were granted, each a dict with a type; None if the server says nothing.
     ///
-    /// RFC 9396 section 7. The server may have enriched what was requested. Malformed, token.malformed, if they
-    /// are invalid.
+    /// RFC 9396 section 7. The server may have enriched what was requested. They have the type AuthorizationDetail: a
+    /// member that only your type defines is read with get(), or through a class of your own. Malformed,
+    /// token.malformed, if they are invalid.
     #[getter]
     fn authorization_details<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let granted = oauth_facade::authorization_details(&self.0);

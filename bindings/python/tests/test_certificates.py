@@ -53,10 +53,17 @@ class Bank:
         request = urllib.request.Request(url, data=b"{}", method="POST")
         urllib.request.urlopen(request, context=self.tls).close()
 
-    def refreshes(self) -> int:
+    def counter(self, name: str) -> int:
         with urllib.request.urlopen(f"{self.said['base']}/_twin/counters", context=self.tls) as said:
-            count: int = json.load(said)["refreshes"]
+            count: int = json.load(said)[name]
             return count
+
+    def refreshes(self) -> int:
+        return self.counter("refreshes")
+
+    def misbound(self) -> int:
+        """How often the API was sent a token over a connection with another certificate than the token's."""
+        return self.counter("api_misbound")
 
     def status(self, source: Any) -> int:
         try:
@@ -72,6 +79,7 @@ def bank() -> Iterator[Bank]:
 
 
 def test_an_api_takes_a_token_with_its_certificate_only(bank: Bank, tmp_path: Path) -> None:
+    before = bank.misbound()
     source = bank.client(0).client_credentials(scope="read")
     token = source.token().access_token
     assert bank.status(source) == 200
@@ -87,6 +95,8 @@ def test_an_api_takes_a_token_with_its_certificate_only(bank: Bank, tmp_path: Pa
         attached = oauth_core.httpx.Auth(source, origins=bank.origins)
         with httpx.Client(verify=shown, trust_env=False, auth=attached) as http:
             assert http.get(bank.api).status_code == expected
+    # The thief's, and the plug-in's twice, of an HTTP client that shows another certificate than the network.
+    assert bank.misbound() > before
 
 
 def test_certificates_are_replaced_under_a_fleet_at_work(bank: Bank) -> None:
@@ -100,6 +110,7 @@ def test_certificates_are_replaced_under_a_fleet_at_work(bank: Bank) -> None:
     worker(old).log_in(bank.tokens(old))
     fleet = [worker(old) for _ in range(WORKERS)]
     before = bank.refreshes()
+    misbound = bank.misbound()
 
     def work() -> None:
         assert [bank.status(source) for source in fleet] == [200] * WORKERS
@@ -114,3 +125,33 @@ def test_certificates_are_replaced_under_a_fleet_at_work(bank: Bank) -> None:
     bank.steer("expire")
     work()
     assert bank.refreshes() == before + 2
+    # No token met another certificate, nor was one refused that the twin had not ended.
+    assert bank.misbound() == misbound
+
+
+def test_tokens_that_end_in_the_midst_of_it_cost_no_call(bank: Bank) -> None:
+    """Each worker finds a token of the other in the store, and renews it without sending it."""
+    store = oauth_core.stores.Memory()
+    old, new = bank.client(0), bank.client(1)
+    first = old.source(store=store, subject="bob")
+    first.log_in(bank.tokens(old))
+    fleet = [first, new.source(store=store, subject="bob")]
+    misbound = bank.misbound()
+    for _ in range(3):
+        before = bank.refreshes()
+        assert [bank.status(source) for source in fleet * 2] == [200] * 4
+        assert bank.refreshes() - before <= 2
+        bank.steer("expire")
+    assert bank.misbound() == misbound
+
+
+def test_a_copy_of_tokens_is_not_sent_with_another_certificate(bank: Bank) -> None:
+    """Whoever starts anew with a new certificate has tokens for the old one, without a store too."""
+    tokens = bank.tokens(bank.client(0))
+    copy = oauth_core.Tokens.deserialize(tokens.serialize())
+    before, misbound = bank.refreshes(), bank.misbound()
+    assert bank.status(bank.client(0).source(copy)) == 200
+    assert bank.refreshes() == before
+    assert bank.status(bank.client(1).source(copy)) == 200
+    assert bank.refreshes() == before + 1
+    assert bank.misbound() == misbound

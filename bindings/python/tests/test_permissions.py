@@ -15,7 +15,14 @@ from test_identity import CALLBACK, Browser
 import oauth_core
 
 ONE, OTHER = "https://one.example/", "https://other.example/"
-PAYMENT = {"type": "payment", "actions": ["initiate"], "amount": "12.50"}
+
+
+class Payment(oauth_core.AuthorizationDetail, total=False):
+    amount: str
+    id: str
+
+
+PAYMENT: Payment = {"type": "payment", "actions": ["initiate"], "amount": "12.50"}
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import httpx2
 import pytest
 import requests
 from conftest import Answer, Plain, Twin, reply, server_at
+from test_fapi import Proofs
 
 import oauth_core
 import oauth_core.aiohttp
@@ -301,3 +302,19 @@ def test_a_body_of_unknown_length_is_left_to_whoever_streams_it(plain: Start, pl
     with library.Client(auth=plugin.Auth(api)) as http, http.stream("GET", server.base) as got:
         assert got.status_code == 200
         assert b"".join(got.iter_bytes()) == body
+
+
+def test_a_bound_body_goes_again_for_a_nonce(plain: Start, send: Callable[..., int]) -> None:
+    """In every plug-in (RFC 9449 section 9): the API has had the body, refuses its proof, and gets both anew."""
+    proofs = Proofs()
+    things = plain(proofs)
+    base = things.base
+    metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
+    server = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
+    auth = oauth_core.ClientSecretBasic("s" * 32)
+    key = oauth_core.DpopKey.generate()
+    bound = oauth_core.Client(server, client_id="id", client_auth=auth, dpop_key=key).client_credentials()
+    assert send(bound, base, f"{base}/things", b"a body") == 200
+    assert [body for _, path, _, body in things.seen if path == "/things"] == [b"a body"] * 2
+    nonces = [claims.get("nonce") for _, path, _, claims in proofs.seen if path == "/things"]
+    assert nonces == [None, "for-the-api"]

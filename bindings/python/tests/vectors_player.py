@@ -77,12 +77,15 @@ class Party:
             more = {"client_auth": auth}
         if config["dpop"] is not None:
             more["dpop_key"] = oauth_core.DpopKey.generate(config["dpop"])
+        registration = dict(config["registration"])
+        if "network_certificate" in registration:
+            more["network"] = oauth_core.Network(client_certificate=registration.pop("network_certificate"))
         client = oauth_core.Client(
             self.server(),
             client_id=config["id"],
             redirect_uris=config["redirect_uris"],
             headers=config["headers"],
-            **config["registration"],
+            **registration,
             **more,
         )
         self.show(client, client.server, client.exchange)

@@ -117,7 +117,8 @@ class Party {
       const { client } = await this.#prepared(uri)
       const challenge = await hashed(drawn.verifier)
       const asked = { redirectUri: uri, scope, responseType: type ?? undefined, responseMode: mode ?? undefined, extra }
-      if (given.step_up !== null) asked.stepUp = given.step_up
+      // A page says by its session which tokens were not enough.
+      if (given.step_up !== null) Object.assign(asked, { stepUp: given.step_up, tokens: this.#tokens })
       const machine = operations.beginAuthorization(client, { ...drawn, challenge }, asked)
       const started = machine.begin(this.#now).authorization()
       this.#show(started)

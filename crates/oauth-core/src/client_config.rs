@@ -11,6 +11,7 @@ use crate::pending_backchannel::PendingRequests;
 
 use crate::assertion::OwnTokens;
 use crate::breaker::Breaker;
+use crate::certificate::KnownCertificate;
 use crate::client_auth::{self, ClientAuth, Method};
 pub use crate::client_id::ClientId;
 use crate::crypto::SigningKey;
@@ -101,6 +102,8 @@ pub struct ClientConfig {
     pub(crate) request_encryption: Option<Arc<dyn Seals>>,
     /// Whether tokens are bound to the certificate of the connection (RFC 8705 section 3).
     pub(crate) token_binding: TokenBinding,
+    /// The certificate that the HTTP client presents, to which new tokens are then bound.
+    pub(crate) certificate: KnownCertificate,
     /// The security profile that the client keeps to, such as FAPI 2.0.
     pub(crate) profile: Option<Profile>,
     /// The grant with which the client gets its own tokens, if not `client_credentials`.
@@ -174,6 +177,7 @@ impl ClientConfig {
             request_signing: None,
             request_encryption: None,
             token_binding: TokenBinding::None,
+            certificate: KnownCertificate::default(),
             profile: None,
             own_tokens: None,
             shared: Arc::default(),

@@ -13,6 +13,7 @@ mod base64;
 mod breaker;
 mod browser_build;
 pub mod call;
+mod certificate;
 pub mod challenge;
 pub mod client;
 pub mod client_auth;

@@ -16,6 +16,7 @@ use crate::http::HeaderValue;
 use crate::json::{Map, Value};
 
 use crate::authorization_details::{self, AuthorizationDetails};
+use crate::certificate::KnownCertificate;
 use crate::client_auth;
 use crate::client_config::Binding;
 use crate::error::{Error, Misuse, ProtocolViolation, ServerError};
@@ -178,6 +179,8 @@ pub struct Tokens {
     pub warnings: Vec<Warning>,
     /// The step-up that the login was made for, if any.
     pub(crate) answered: Option<Arc<StepUpLogin>>,
+    /// The certificate that the access token is bound to.
+    pub(crate) certificate: KnownCertificate,
     pub(crate) binding: Arc<Binding>,
 }
 
@@ -207,6 +210,7 @@ impl Tokens {
             extra: Extra::default(),
             warnings: Vec::new(),
             answered: None,
+            certificate: KnownCertificate::default(),
             binding: Arc::new(binding),
         }
     }
@@ -342,6 +346,7 @@ impl Tokens {
                 .and_then(|token| token.dpop_jkt.as_deref())
                 .map(str::to_owned),
             refresh_token_use_by: self.refresh_token_use_by(),
+            x5t_s256: self.certificate.clone(),
             extra: self.extra.0.clone(),
         }
     }
@@ -398,6 +403,7 @@ impl Tokens {
             }),
             id_token,
             answered,
+            certificate: stored.x5t_s256,
             extra: Extra(stored.extra),
             warnings: Vec::new(),
             binding,
@@ -453,11 +459,14 @@ pub(crate) struct Stored {
     refresh_jkt: Option<String>,
     /// Records of earlier versions have no such member.
     refresh_token_use_by: Option<UnixTime>,
+    /// The certificate that the access token is bound to, if it is known.
+    x5t_s256: KnownCertificate,
     extra: Map<String, Value>,
 }
 
 json_form! { Stored {
     version, issuer, client_id, token_type: skip, access_token, received_at, expires_in,
     authorization_until: skip, scope, refresh_token, refresh_scope, requested_scope: skip, id_token,
-    answered: skip, refresh_jkt: skip, refresh_token_use_by: skip, extra: default,
+    answered: skip, refresh_jkt: skip, refresh_token_use_by: skip, x5t_s256: native,
+    extra: default,
 } }

@@ -6,6 +6,7 @@
     clippy::indexing_slicing
 )]
 
+mod certificate;
 mod client_assertion;
 mod client_keys;
 mod decrypt;
@@ -18,6 +19,7 @@ mod jwk;
 mod private_key;
 mod verify;
 
+pub use certificate::certificate_thumbprint;
 pub use client_assertion::client_secret_jwt;
 pub use client_keys::ClientKeys;
 pub use decryption_key::DecryptionKey;

@@ -41,6 +41,8 @@ pub struct Registration {
     pub request_object_encryption_enc: Option<String>,
     /// `tls_client_certificate_bound_access_tokens` (RFC 8705 section 3.4).
     pub tls_client_certificate_bound_access_tokens: bool,
+    /// The thumbprint of the certificate that the host presents (`x5t#S256`), to which tokens are then bound.
+    pub certificate_thumbprint: Option<String>,
     /// The keys that decrypt, newest first: private ones in PEM or as a JWK, shared ones as a JWK. If the algorithm
     /// needs a shared key and none of these fits, it is derived from the client secret (OpenID Connect Core section
     /// 10.2).
@@ -92,7 +94,10 @@ impl Registration {
             client = client.with_request_encryption(encryption);
         }
         if self.tls_client_certificate_bound_access_tokens {
-            client = client.with_certificate_bound_tokens();
+            client = match &self.certificate_thumbprint {
+                Some(thumbprint) => client.with_certificate(thumbprint),
+                None => client.with_certificate_bound_tokens(),
+            };
         }
         Ok(client)
     }

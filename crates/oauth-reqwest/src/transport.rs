@@ -129,6 +129,17 @@ impl Transport {
         self
     }
 
+    /// The thumbprint of the certificate that is presented, for
+    /// [`Client::with_certificate`](oauth_core::client::Client::with_certificate); `None` if there is none, or it cannot
+    /// be read.
+    pub fn certificate_thumbprint(&self) -> Option<String> {
+        let pem = self.client_certificate.as_ref()?.expose();
+        let first = CertificateDer::pem_slice_iter(pem.as_bytes()).next()?;
+        first
+            .ok()
+            .map(|der| oauth_crypto::certificate_thumbprint(&der))
+    }
+
     /// Sends everything through this proxy, except for loopback addresses and the hosts of `NO_PROXY`.
     #[must_use]
     pub fn proxy(mut self, url: impl Into<Secret<String>>) -> Self {

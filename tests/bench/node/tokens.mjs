@@ -2,6 +2,7 @@
 import { createPrivateKey, createPublicKey, randomUUID, sign, verify } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { OURS, agree, cpuOf, figure, inTurns, medians } from './harness.mjs'
+import * as dpop from 'dpop'
 import { SignJWT, createLocalJWKSet, jwtVerify } from 'jose'
 import * as oauth from 'oauth4webapi'
 import { AccessTokenVerifier, Client, DpopKey, Server, privateKeyJwt } from '../../../bindings/node/js/index.mjs'
@@ -114,6 +115,18 @@ async function signing(alg) {
   figure(`Node.js: private_key_jwt made, ${alg}`, 'us CPU', taken, { budget: taken[RAW] + ABOVE_RAW })
 }
 
+/** The keys of WebCrypto, which `dpop` signs with. */
+async function webCryptoPair(alg) {
+  const { kid, use, alg: _, ...shown } = publicJwk(alg)
+  const { d } = PRIVATE[ALGS[alg]]
+  const way = alg === 'ES256' ? { name: 'ECDSA', namedCurve: 'P-256' } : 'Ed25519'
+  const [privateKey, publicKey] = await Promise.all([
+    crypto.subtle.importKey('jwk', { ...shown, d }, way, false, ['sign']),
+    crypto.subtle.importKey('jwk', shown, way, true, ['verify']),
+  ])
+  return { privateKey, publicKey }
+}
+
 /** What a proof adds to a request (RFC 9449): one without is taken off ours. */
 async function proving(alg) {
   const endpoint = `${ISSUER}/token`
@@ -127,6 +140,7 @@ async function proving(alg) {
   const input = Buffer.from(tokens(alg)[0].split('.').slice(0, 2).join('.'))
   const { kid, use, alg: _, ...shown } = publicJwk(alg)
   const header = { alg, typ: 'dpop+jwt', jwk: shown }
+  const pair = await webCryptoPair(alg)
   const results = await rounds({
     [OURS]: () => bound.exchange.clientCredentials().begin(),
     'without a proof': () => plain.exchange.clientCredentials().begin(),
@@ -134,6 +148,7 @@ async function proving(alg) {
       const claims = { htm: 'POST', htu: endpoint, iat: now, jti: randomUUID() }
       return new SignJWT(claims).setProtectedHeader(header).sign(key)
     },
+    dpop: () => dpop.generateProof(pair, endpoint, 'POST'),
     [RAW]: () => sign(hash, input, { key, ...options }),
   })
   const { 'without a proof': without, ...others } = results

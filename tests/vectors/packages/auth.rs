@@ -2,14 +2,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth_core::jose::Alg;
 use serde_json::{Map, Value, json};
 
-use super::{Calls, NOW, judge, server, workload};
+use super::{Calls, NOW, client, judge, server, signed, tokens, workload};
 use crate::ask::{self, Asks};
 use crate::conversation::{Asked, ClientConfig, In};
 use crate::fields::Reply;
 use crate::format::{No, Vector, Verdict, holds, same};
-use crate::jws::keys;
+use crate::jws::{key_set, keys};
 use crate::said::Sent;
 
 const ISSUER: &str = "https://as.example";
@@ -20,7 +21,16 @@ const TYPED: &str = "an algorithm is one of a list, which has no none";
 const CHOSEN: &str =
     "who has a key or a certificate names the method; secrets alone are negotiated";
 const ONE_AUTH: &str = "a client has one way to authenticate: two cannot be said";
-const BINDING: &str = "certificate-bound tokens are the program's to compare";
+/// The thumbprint of the certificate of `mtls-x5t-s256`.
+const PRESENTED: &str = "tb0O2FHdfZ4rxr2TIBITjUr8bSb5fe3Y88GJPhBiXFQ";
+/// A key that belongs to no certificate: over the network that presents it nothing is sent.
+const NOBODYS: &str = "\
+-----BEGIN PRIVATE KEY-----\n\
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQggFj/Z2oLL8/M2tuQ\n\
+DFti9Yy9WXGY+4pIAeHuE4mL7tihRANCAAT66hSd8gs/96cKwGwaf+aLfLkAAPa0\n\
+fLXnFJyR7f92mJuv6n++w2Knfx0uqL7tWJN/Bj8Jg5Mlgr/SwOp82DTe\n\
+-----END PRIVATE KEY-----\n\
+";
 
 fn with_key() -> ClientConfig {
     ClientConfig {
@@ -298,8 +308,11 @@ fn conversation(input: &Value, mut calls: Calls) -> Calls {
 }
 
 pub(crate) fn mtls(vector: &Vector, asks: &mut Asks) -> Verdict {
-    if vector.text("auth").is_none() {
-        return Err(No::OutOfReach(BINDING));
+    if let Some(certificate) = vector.text("certificate_der_base64") {
+        return thumbprint(vector, certificate, asks);
+    }
+    if let Some(cnf) = vector.input.get("introspection_cnf") {
+        return bound(vector, cnf, asks);
     }
     let client = ClientConfig {
         auth: Some("tls_client_auth".to_owned()),
@@ -315,4 +328,63 @@ pub(crate) fn mtls(vector: &Vector, asks: &mut Asks) -> Verdict {
         holds(name, sent.parameter(name)?.is_none())?;
     }
     holds("no header", sent.header("authorization").is_none())
+}
+
+/// The thumbprint of the certificate of a network, as it is stored with the tokens that a client gets over it.
+fn thumbprint(vector: &Vector, certificate: &str, asks: &mut Asks) -> Verdict {
+    let lines = certificate.as_bytes().chunks(64);
+    let lines: Vec<_> = lines.map(String::from_utf8_lossy).collect();
+    let mut of = ask::public("client1");
+    let pem = format!(
+        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n{NOBODYS}",
+        lines.join("\n")
+    );
+    for (name, value) in [
+        ("network_certificate", Value::from(pem)),
+        ("tls_client_certificate_bound_access_tokens", true.into()),
+    ] {
+        of.registration.insert(name.to_owned(), value);
+    }
+    let held = json!({ "client_id": "client1", "refresh_token": "r" });
+    let refresh = In::Refresh {
+        scope: String::new(),
+        tokens: Some(ask::stored_tokens(held)),
+    };
+    let token = Reply::json(&json!({ "access_token": "b", "token_type": "Bearer" }));
+    let calls = Calls::new(server(ISSUER, &Value::Null), of);
+    let end = calls.call(NOW, refresh, vec![token]).end(asks)?;
+    let told = tokens(end.map_err(|refusal| refusal.message)?)?;
+    same(
+        "thumbprint",
+        &told.get("x5t_s256")?,
+        &vector.expected["x5t#S256"],
+    )
+}
+
+/// A token that says itself what it is bound to (RFC 8705 section 3.1), shown over a connection with another
+/// certificate; and with its own. What a server says of it instead (section 3.2) is compared by the same check, and is
+/// asked over sockets.
+fn bound(vector: &Vector, cnf: &Value, asks: &mut Asks) -> Verdict {
+    let said = json!({
+        "iss": ISSUER, "sub": "u", "aud": "https://rs.example", "client_id": "c", "jti": "1",
+        "iat": NOW, "exp": NOW + 300, "cnf": cnf,
+    });
+    let token = signed("rsa1", Alg::Rs256, Some("at+jwt"), &said)?;
+    let mut shown = |thumbprint: &Value| {
+        let given = Map::from_iter([
+            ("token".to_owned(), token.as_str().into()),
+            ("audience".to_owned(), "https://rs.example".into()),
+            ("algs".to_owned(), json!(["RS256"])),
+            ("x5t_s256".to_owned(), thumbprint.clone()),
+        ]);
+        let keys = Reply::json(&key_set(&Value::Null));
+        let api = client("resource-server", None);
+        let calls = Calls::new(server(ISSUER, &Value::Null), api);
+        calls
+            .call(NOW, In::VerifyAccessToken(given), vec![keys])
+            .end(asks)
+    };
+    judge(vector, shown(&PRESENTED.into())?)?;
+    let own = shown(&cnf["x5t#S256"])?;
+    holds("is accepted with its own", own.is_ok())
 }

@@ -10,15 +10,11 @@ use crate::conversation::{Ask, Asked, ClientConfig, Conversation, In};
 use crate::fields::{Fields, Reply, Text};
 use crate::format::{No, Vector, Verdict, holds, same, texts};
 use crate::jws::{key_set, keys};
-use crate::lang::Lang;
 use crate::protected::signed_as_wanted;
 use crate::said::{Refusal, Said};
 
 pub(super) const ISSUER: &str = "https://as.example";
 const CALLBACK: &str = "https://client.example.com/cb";
-
-const REPLIES: &str = "a reply is the caller's, which the packages' own tests ask over sockets";
-const OF_THE_PAGE: &str = "a page remembers no wish that was fulfilled before";
 
 pub(crate) fn jarm(vector: &Vector, asks: &mut Asks) -> Verdict {
     let expect = &vector.input["expect"];
@@ -237,7 +233,7 @@ pub(crate) fn step_up(vector: &Vector, asks: &mut Asks) -> Verdict {
         Some(_) if vector.input["same_challenge_already_answered"] == true => {
             repeated(&wanted, asks)
         }
-        Some(_) if vector.text("grant").is_some() => Err(No::OutOfReach(REPLIES)),
+        Some(_) if vector.text("grant").is_some() => handed_back(status, field, asks),
         Some(_) => holds("nothing to ask for", wanted.is_null()),
         None => {
             let mut ask = ask_for(CALLBACK, vector.text("granted_scope").unwrap_or_default());
@@ -259,6 +255,28 @@ pub(crate) fn step_up(vector: &Vector, asks: &mut Asks) -> Verdict {
             Ok(())
         }
     }
+}
+
+/// The reply is the caller's where nobody can be asked: one request, and none to the server.
+fn handed_back(status: u16, field: String, asks: &mut Asks) -> Verdict {
+    let call = In::CallApi {
+        method: "GET".to_owned(),
+        url: "https://api.example/x".to_owned(),
+        body: None,
+        streams: false,
+        origins: vec!["https://api.example".to_owned()],
+        tokens: ask::stored_tokens(json!({ "client_id": "client1", "refresh_token": null })),
+        replies: vec![Reply::new(status, &[("www-authenticate", &field)], "")],
+    };
+    let talk = Conversation::new(
+        Some(server(ISSUER, &Value::Null)),
+        Some(ask::public("client1")),
+    );
+    let Some(Said::Called(called)) = asks.play(&talk.then(1, call))?.pop() else {
+        return Err("want a call".into());
+    };
+    same("requests", called.sent.len(), 1)?;
+    same("status", called.status, Some(status))
 }
 
 /// The same is wanted of tokens from a login for it.
@@ -287,9 +305,6 @@ fn chosen(vector: &Vector, asks: &mut Asks) -> Verdict {
 
 /// Whether tokens of a login for one thing are enough for another, so that nobody has to be asked.
 fn answers(given: &Value, needed: &Value, asks: &mut Asks) -> Result<bool, No> {
-    if asks.lang == Lang::Browser {
-        return Err(No::OutOfReach(OF_THE_PAGE));
-    }
     let mut ask = ask_for(CALLBACK, "");
     ask.step_up = Some(given.clone());
     let of = ask::public("client1");

@@ -60,6 +60,7 @@ from .errors import Denied, Lost, Malformed, Misuse, OAuthError, TransportError,
 # import of the package would pay for it.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ._details import AuthorizationDetail
     from ._exchanges import Exchanges
     from ._identity import aidentity_assertion_grant, identity_assertion_grant
     from ._login import alogin, login
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AccessTokenVerifier",
     "Api",
+    "AuthorizationDetail",
     "BackchannelRequest",
     "Client",
     "ClientAuth",
@@ -146,6 +148,7 @@ __all__ = [
 if not TYPE_CHECKING:
     _LATER = {
         "AccessTokenVerifier": "_verifier",
+        "AuthorizationDetail": "_details",
         "Exchanges": "_exchanges",
         "TokenSource": "_source",
         "aidentity_assertion_grant": "_identity",

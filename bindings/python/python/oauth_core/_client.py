@@ -39,7 +39,8 @@ class Client(Configured, NativeClient, Operations):
     ``request_object_signing_alg`` signs every authorization request (RFC 9101), with
     ``request_object_signing_key`` or the key of ``client_auth``; ``request_object_encryption_alg`` and
     ``request_object_encryption_enc`` encrypt it after that, to a key of the server. ``tls_client_certificate_bound_access_tokens``
-    says that tokens are bound to the certificate of the ``network`` (RFC 8705). Tokens are bound to ``dpop_key``, where it is given, and
+    says that tokens are bound to the certificate of the ``network`` (RFC 8705), whose thumbprint is stored with them: one for another
+    certificate is renewed and not sent. Tokens are bound to ``dpop_key``, where it is given, and
     no others are taken (RFC 9449). ``profile`` is a set of rules
     that the client keeps to: ``oauth21``, ``strict``, ``fapi2_security`` or ``fapi2_message_signing``; what it
     forbids is refused with ``profile.forbidden``, which names the clause. ``client_auth.*``, ``key.*`` and ``redirect_uri.refused``

@@ -9,6 +9,7 @@ from typing import Any, Callable, ClassVar, Literal, TypedDict, TypeVar, final, 
 
 from typing_extensions import Self, TypeAlias, disjoint_base
 
+from ._details import AuthorizationDetail
 from ._source import TokenSource
 from ._records import DeviceCode
 from .drive import Answer, Moment, Said, Step, Task
@@ -94,6 +95,7 @@ FINGERPRINT: str
 __version__: str
 
 _T = TypeVar("_T")
+_Detail = TypeVar("_Detail", bound=Mapping[str, Any])
 _T_co = TypeVar("_T_co", covariant=True)
 _Transport: TypeAlias = Literal["https", "loopback_http"]
 _Platform: TypeAlias = Literal[
@@ -777,15 +779,16 @@ class Tokens:
     def extra(self) -> dict[str, Any]:
         """Members of the reply that OAuth does not define; a new dict each time."""
     @property
-    def authorization_details(self) -> list[dict[str, Any]] | None:
+    def authorization_details(self) -> list[AuthorizationDetail] | None:
         """The permissions that were granted, each a dict with a type; None if the server says nothing.
 
-        RFC 9396 section 7. The server may have enriched what was requested. Malformed, token.malformed, if they
-        are invalid.
+        RFC 9396 section 7. The server may have enriched what was requested. They have the type AuthorizationDetail: a
+        member that only your type defines is read with get(), or through a class of your own. Malformed,
+        token.malformed, if they are invalid.
         """
     def missing_authorization_details(
-        self, wanted: Sequence[Mapping[str, Any]], /
-    ) -> list[dict[str, Any]]:
+        self, wanted: Sequence[_Detail], /
+    ) -> list[_Detail]:
         """Those of the wanted authorization_details that were not granted: none of this type, or one that lacks
         something of what RFC 9396 section 2.2 defines.
 

@@ -20,6 +20,30 @@ from oauth_core import drive, stores
 from oauth_core.errors import Advice, DeniedCode, ErrorCode
 
 
+class Payment(oauth_core.AuthorizationDetail):
+    amount: str
+
+
+def permissions(client: oauth_core.Client, tokens: oauth_core.Tokens) -> None:
+    """Permissions in detail: of the general type, of a type of one's own, and plain dicts."""
+    read: oauth_core.AuthorizationDetail = {"type": "accounts", "actions": ["read"], "locations": ["https://api.example"]}
+    payment: Payment = {"type": "payment", "amount": "12.50"}
+    plain = {"type": "other", "depth": 3}
+    client.authorize(redirect_uri="https://app.example/", authorization_details=[read, payment, plain])
+    granted = tokens.authorization_details
+    assert_type(granted, "list[oauth_core.AuthorizationDetail] | None")
+    for detail in granted or []:
+        assert_type((detail["type"], detail.get("actions")), "tuple[str, list[str] | None]")
+        detail.get("amount")
+    assert_type(tokens.missing_authorization_details([payment]), list[Payment])
+    assert_type(tokens.missing_authorization_details(granted or []), list[oauth_core.AuthorizationDetail])
+    tokens.missing_authorization_details([plain])
+    wrong: oauth_core.AuthorizationDetail = {"type": "a", "actions": "b"}  # type: ignore[typeddict-item]  # pyright: ignore[reportAssignmentType]
+    none: oauth_core.AuthorizationDetail = {"actions": ["b"]}  # type: ignore[typeddict-item]  # pyright: ignore[reportAssignmentType]
+    less: Payment = {"type": "payment"}  # type: ignore[typeddict-item]  # pyright: ignore[reportAssignmentType]
+    print(wrong, none, less)
+
+
 def blocking() -> None:
     server = oauth_core.provider("uservoice", subdomain="acme", options=["challenge_as_verifier"])
     assert_type(server.api_origins, tuple[str, ...])

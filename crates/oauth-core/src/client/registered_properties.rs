@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::Client;
+use crate::certificate::KnownCertificate;
 use crate::client_config::TokenBinding;
 use crate::dpop::DpopKey;
 use crate::jose::{Alg, ResponseEncryption};
@@ -31,6 +32,17 @@ impl Client {
     #[must_use]
     pub fn with_certificate_bound_tokens(mut self) -> Self {
         Arc::make_mut(&mut self.0).token_binding = TokenBinding::Certificate;
+        self
+    }
+
+    /// The same, for an HTTP client that presents the certificate with this thumbprint (`x5t#S256`: the base64url of
+    /// its SHA-256, section 3.1). Tokens then carry it, in stores too, and a session whose certificate was replaced
+    /// renews a token that is bound to the old one, without sending it.
+    #[must_use]
+    pub fn with_certificate(mut self, thumbprint: &str) -> Self {
+        let config = Arc::make_mut(&mut self.0);
+        config.token_binding = TokenBinding::Certificate;
+        config.certificate = KnownCertificate::of(thumbprint);
         self
     }
 

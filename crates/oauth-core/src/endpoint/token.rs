@@ -219,6 +219,7 @@ pub(crate) fn tokens(
         extra: Extra(extra),
         warnings,
         answered: old.and_then(|old| old.answered.clone()),
+        certificate: cx.identity.certificate.clone(),
         binding: Arc::clone(&cx.identity.binding),
     })
 }

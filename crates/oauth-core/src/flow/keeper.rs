@@ -321,7 +321,8 @@ impl Keeper {
     /// `stored.*` for a record that cannot be read, or belongs to another grant.
     pub fn learn(&mut self, at: &Moment, entry: Entry) -> Result<(), Error> {
         let is_news = entry.version > self.version && self.is_stored();
-        match is_news && !self.is_busy() {
+        let is_news = is_news && !self.is_busy();
+        match is_news && !self.is_for_another_certificate(at.now(), &entry)? {
             true => self.reconcile(at, Some(entry)).map(drop),
             false => Ok(()),
         }
@@ -399,7 +400,7 @@ impl Keeper {
 
     /// The tokens that may be handed out without calling [`Self::ask`], and until when.
     pub fn fresh(&self) -> Option<(Arc<Tokens>, UnixTime)> {
-        let is_finished = self.is_stored() && !self.is_refused();
+        let is_finished = self.is_stored() && !self.is_refused() && self.fits_certificate();
         let tokens = self.record.tokens.clone().filter(|_| is_finished)?;
         Some((tokens, self.deadlines.refresh_at))
     }

@@ -56,7 +56,8 @@ impl Object<'_> {
 }
 
 /// Gives a struct its stored form: an object with a member for each field, in this order. A field that may be missing
-/// is marked `default`; one that is also left out if it is empty, `skip`, followed by its former name, if any.
+/// is marked `default`; one that is also left out if it is empty, `skip`, followed by its former name, if any; and one
+/// that is like this but always empty in builds for pages, `native`.
 #[macro_export]
 macro_rules! json_form {
     ($name:ident { $($field:ident $(: $how:ident $(($old:literal))?)?),* $(,)? }) => {
@@ -82,12 +83,23 @@ macro_rules! json_form {
             _ => $object.form(stringify!($field)),
         }
     };
+    (@read $object:ident, $field:ident, native) => {
+        match $crate::browser_build::IS_BROWSER_BUILD {
+            true => Some(Default::default()),
+            false => $crate::json_form!(@read $object, $field, skip),
+        }
+    };
     (@read $object:ident, $field:ident, $how:ident) => {
         $object.form_or_default(stringify!($field))
     };
     (@write $this:ident, $members:ident, $field:ident, skip) => {
         if !$crate::json::JsonForm::is_absent(&$this.$field) {
             $crate::json_form!(@write $this, $members, $field)
+        }
+    };
+    (@write $this:ident, $members:ident, $field:ident, native) => {
+        if !$crate::browser_build::IS_BROWSER_BUILD {
+            $crate::json_form!(@write $this, $members, $field, skip)
         }
     };
     (@write $this:ident, $members:ident, $field:ident $(, default)?) => {

@@ -166,6 +166,8 @@ pub struct Counters {
     pub api_calls: u64,
     /// Requests the API answered with 401.
     pub api_401: u64,
+    /// Requests to the API with a token that is bound to another key or certificate than they prove.
+    pub api_misbound: u64,
     /// Requests the API answered with 429.
     pub api_429: u64,
     /// Client secrets that arrived in a URL, where they must never be.

@@ -233,10 +233,12 @@ pub(super) fn holder(
         false => ask.certificate.clone().map(Binding::Certificate),
     };
     let bound = authority.bound(token);
+    let is_of_another = bound.is_some() && bound != shown;
+    authority.counters.api_misbound += u64::from(is_of_another);
     let Some(grant) = authority.access(at, token).cloned() else {
         return refused(401, "invalid_token", "");
     };
-    if bound.is_some() && bound != shown {
+    if is_of_another {
         return refused(401, "invalid_token", "");
     }
     if !grant.scope.split(' ').any(|granted| granted == scope) {

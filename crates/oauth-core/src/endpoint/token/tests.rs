@@ -250,3 +250,15 @@ fn a_refresh_may_ask_for_what_the_login_asked_for() {
         Err("scope.exceeds_grant")
     );
 }
+
+#[test]
+fn a_token_is_known_to_be_bound_to_the_certificate_that_was_presented() {
+    let client = client();
+    let of = |client: &Client| {
+        let tokens = got(client, "a", r#","expires_in":1"#).unwrap();
+        tokens.to_json().expose().contains(r#""x5t_s256":"x5t""#)
+    };
+    assert!(of(&client.clone().with_certificate("x5t")));
+    assert!(!of(&client.clone().with_certificate("other")));
+    assert!(!of(&client.with_certificate_bound_tokens()));
+}

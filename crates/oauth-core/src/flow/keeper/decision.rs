@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use super::state::State;
-use super::{Decision, Keeper, Storage, Unsaved};
+use super::{Decision, Entry, Keeper, Storage, Unsaved};
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::error::{Cause, Error, Misuse};
 use crate::moment::UnixTime;
 use crate::token::Tokens;
@@ -116,10 +117,33 @@ impl Keeper {
         })
     }
 
-    /// The tokens, unless they are expired or refused.
+    /// Whether an API takes the tokens on connections that present this worker's certificate (RFC 8705 section 3).
+    pub(super) fn fits_certificate(&self) -> bool {
+        let tokens = self.record.tokens.as_ref();
+        tokens.is_none_or(|tokens| tokens.certificate.is_good_with(&self.config.certificate))
+    }
+
+    /// Whether this entry holds tokens for another worker's certificate while this worker's own are good: it keeps
+    /// those, or two workers would go on replacing each other's.
+    pub(super) fn is_for_another_certificate(
+        &self,
+        now: UnixTime,
+        entry: &Entry,
+    ) -> Result<bool, Error> {
+        if IS_BROWSER_BUILD || !self.config.certificate.is_known() || self.good(now).is_none() {
+            return Ok(false);
+        }
+        let stored = self.parse_entry(Some(entry.clone()))?;
+        let tokens = stored.tokens.filter(|_| stored.ended.is_none());
+        let ours = &self.config.certificate;
+        Ok(tokens.is_some_and(|tokens| !tokens.certificate.is_good_with(ours)))
+    }
+
+    /// The tokens, unless they are expired, refused, or bound to the certificate of another worker.
     pub(super) fn good(&self, now: UnixTime) -> Option<Arc<Tokens>> {
         let is_good = now < self.deadlines.expires_at && !self.is_refused();
-        self.record.tokens.clone().filter(|_| is_good)
+        let tokens = self.record.tokens.clone();
+        tokens.filter(|_| is_good && self.fits_certificate())
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
 
 mod breaker;
+mod certificates;
 mod clocks;
 mod decision;
 mod failures;

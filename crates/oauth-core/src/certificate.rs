@@ -1,0 +1,62 @@
+//! The client certificate that an access token is bound to (RFC 8705 section 3).
+
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+use std::sync::Arc;
+
+use crate::json::{Json, JsonForm};
+
+/// The thumbprint of a certificate (`x5t#S256`), if it is known. Always unknown in builds for pages, which present no
+/// certificate.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct KnownCertificate(Option<Thumbprint>);
+
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+type Thumbprint = Arc<str>;
+/// No value: what would look at it is not linked.
+#[cfg(all(feature = "js", target_family = "wasm"))]
+type Thumbprint = std::convert::Infallible;
+
+impl KnownCertificate {
+    #[cfg(not(all(feature = "js", target_family = "wasm")))]
+    pub(crate) fn of(thumbprint: &str) -> Self {
+        Self(Some(Arc::from(thumbprint)))
+    }
+
+    #[cfg(all(feature = "js", target_family = "wasm"))]
+    pub(crate) const fn of(_thumbprint: &str) -> Self {
+        Self(None)
+    }
+
+    pub(crate) const fn is_known(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Whether a token that is bound to this certificate is good on connections that present `shown`. If either is
+    /// unknown, only the API can tell.
+    pub(crate) fn is_good_with(&self, shown: &Self) -> bool {
+        match (&self.0, &shown.0) {
+            (Some(bound), Some(shown)) => bound == shown,
+            _ => true,
+        }
+    }
+}
+
+impl JsonForm for KnownCertificate {
+    fn read(value: Json<'_>) -> Option<Self> {
+        match value {
+            Json::Null => Some(Self::default()),
+            value => Some(Self::of(value.as_str()?)),
+        }
+    }
+
+    fn write(&self, out: &mut String) {
+        match &self.0 {
+            Some(thumbprint) => thumbprint.to_string().write(out),
+            None => out.push_str("null"),
+        }
+    }
+
+    fn is_absent(&self) -> bool {
+        self.0.is_none()
+    }
+}
