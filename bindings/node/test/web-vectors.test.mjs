@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import { asCommonJs, core, twins } from './helper.mjs'
-import { SHOP, inJavaScript, play, signIns } from './web-sign-ins.mjs'
+import { SHOP, callbacksOf, play, settingsOf, signIns } from './web-sign-ins.mjs'
 
 const load = asCommonJs ? createRequire(import.meta.url) : (name) => import(name)
 const { Site } = await load('oauth-core/web')
@@ -14,14 +14,14 @@ const client = new core.Client(await core.discover(twin.base, { transport }), { 
 
 for (const signIn of signIns) {
   test(`a whole sign-in: ${signIn.name}`, async () => {
-    const settings = inJavaScript(signIn.site)
-    await twin.register(`${SHOP}${settings.prefix ?? '/auth'}/callback`)
+    for (const callback of callbacksOf(signIn)) await twin.register(callback)
+    const settings = settingsOf(signIn, twin.base, client, 'openid read offline_access')
     const site = new Site({
-      baseUrl: SHOP, key: Buffer.alloc(32, 7), client, scope: 'openid read offline_access', transport,
-      store: signIn.stored ? new core.Memory() : undefined, ...settings,
+      baseUrl: SHOP, key: Buffer.alloc(32, 7), transport, store: signIn.stored ? new core.Memory() : undefined, ...settings,
     })
-    await play(signIn, twin.base, async ({ url, ...request }, access) => {
-      const handled = await site.handle(new Request(url, request), { access })
+    await play(signIn, twin, async ({ url, ...request }, { access, need }) => {
+      const required = need && { acr: need.acr, maxAge: need.max_age, scope: [] }
+      const handled = await site.handle(new Request(url, request), { access, need: required })
       return handled instanceof Response ? handled : new Response(null, { headers: { 'x-user': handled.user?.subject ?? '' } })
     })
   })

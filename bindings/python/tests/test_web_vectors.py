@@ -72,9 +72,9 @@ class Browser:
             for name, (value, same_site) in self.cookies.items()
             if came != "elsewhere" or same_site == "None" or (same_site == "Lax" and verb == "get")
         ]
-        sent = [step["also"]] * ("also" in step) + sent
-        if sent:
-            headers["cookie"] = "; ".join(sent)
+        cookies = [step["also"], *sent] if "also" in step else sent
+        if cookies:
+            headers["cookie"] = "; ".join(cookies)
         form = None
         if "form" in step:
             headers["content-type"] = FORM
@@ -128,7 +128,7 @@ def told(reply: Reply, name: str, provider: str, then: dict[str, Any]) -> dict[s
         said["cookies"] = sorted(cookie for cookie, _ in cookies)
     if "lives" in then:
         said["lives"] = sorted(lives for _, lives in cookies)
-    if then.get("shows", "\0") in reply.body:
+    if then.get("shows", "\0") in reply.body.decode():
         said["shows"] = then["shows"]
     if "fields" in then:
         said["fields"] = {

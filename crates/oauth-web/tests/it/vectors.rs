@@ -1,29 +1,27 @@
-//! Whole sign-ins, as every language plays them: the files of `tests/vectors/web`, and which rule each row of the design's
-//! tables is shown by.
+//! Whole sign-ins, as every language plays them: the files of `tests/vectors/web`.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 
 use http::Method;
 use http::header::{CONTENT_TYPE, LOCATION, SET_COOKIE};
 use oauth_core::form;
 use oauth_web::{Access, Config, Need, ProviderSettings, Reply, Storage};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::callbacks::{pairs, posted};
 use crate::world::{Browser, Ended, From, SHOP, TWIN, World, form as put_form, put};
 
-/// The files with sign-ins; `rows.json` names the rows that they show.
+/// The files with sign-ins.
 const FILES: [&str; 5] = ["sign_ins", "pages", "cookies", "security", "complaints"];
 
-fn read(name: &str) -> Value {
+pub(crate) fn read(name: &str) -> Value {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/web");
     let text = std::fs::read_to_string(format!("{root}/{name}.json"));
     let text = text.unwrap_or_else(|why| panic!("{name}: {why}"));
     serde_json::from_str(&text).unwrap_or_else(|why| panic!("{name}: {why}"))
 }
 
-fn sign_ins() -> Vec<Value> {
+pub(crate) fn sign_ins() -> Vec<Value> {
     let files = FILES.iter();
     files
         .flat_map(|name| read(name)["sign_ins"].as_array().unwrap().clone())
@@ -98,7 +96,10 @@ fn told(reply: &Reply, name: &str, then: &Value) -> Value {
     if then.get("lives").is_some() {
         told["lives"] = lives.into();
     }
-    if let Some(shows) = then["shows"].as_str().filter(|text| reply.body.contains(text)) {
+    if let Some(shows) = then["shows"]
+        .as_str()
+        .filter(|text| reply.body.contains(text))
+    {
         told["shows"] = shows.into();
     }
     if let Some(fields) = then["fields"].as_object() {
@@ -118,9 +119,9 @@ fn told(reply: &Reply, name: &str, then: &Value) -> Value {
         let query = location.and_then(|location| location.split_once('?'));
         let query = form::parse(query.expect("a query").1).unwrap();
         let sent = |name: &str| query.iter().find(|(known, _)| known == name);
-        let fits = sends.iter().filter(|(name, wanted)| {
-            is_sent(wanted, sent(name).map(|(_, value)| value.as_ref()))
-        });
+        let fits = sends
+            .iter()
+            .filter(|(name, wanted)| is_sent(wanted, sent(name).map(|(_, value)| value.as_ref())));
         let fits = fits.map(|(name, wanted)| (name.clone(), wanted.clone()));
         told["sends"] = Value::Object(fits.collect());
     }
@@ -157,7 +158,12 @@ fn world(sign_in: &Value) -> World {
         Config::read(&settings, config.keys, providers, storage).unwrap()
     });
     let callback = format!("{SHOP}{}/callback", world.config.prefix);
-    let ids: Vec<_> = world.config.providers.iter().map(|one| one.id.clone()).collect();
+    let ids: Vec<_> = world
+        .config
+        .providers
+        .iter()
+        .map(|one| one.id.clone())
+        .collect();
     let twin = world.provider.twin();
     twin.register_redirect_uri(&callback);
     for id in ids {
@@ -193,7 +199,8 @@ impl Play<'_> {
 
     fn keep(&mut self, name: &str, target: &str) {
         let query = target.split_once('?').map_or("", |(_, query)| query);
-        self.places.insert(format!("{{{name}?}}"), format!("?{query}"));
+        self.places
+            .insert(format!("{{{name}?}}"), format!("?{query}"));
         self.places.insert(format!("{{{name}}}"), target.to_owned());
     }
 
@@ -229,7 +236,9 @@ impl Play<'_> {
             let token = self.world.provider.twin().logout_token(now, None).unwrap();
             self.keep(place, &token);
         } else if let Some(dropped) = of("drop") {
-            self.browser(step).cookies.retain(|cookie| cookie.name != dropped);
+            self.browser(step)
+                .cookies
+                .retain(|cookie| cookie.name != dropped);
         } else if let Some(from) = of("rename") {
             let mut cookies = self.browser(step).cookies.iter_mut();
             let cookie = cookies.find(|cookie| match from.ends_with('-') {
@@ -266,7 +275,12 @@ impl Play<'_> {
             (false, ..) | (_, "fetch", From::Elsewhere) => Method::POST,
             _ => Method::GET,
         };
-        let (world, browser) = (&self.world, self.browsers.entry(step["as"].as_str().unwrap_or("ann").to_owned()).or_default());
+        let (world, browser) = (
+            &self.world,
+            self.browsers
+                .entry(step["as"].as_str().unwrap_or("ann").to_owned())
+                .or_default(),
+        );
         let mut request = browser.request(world, like, &target, from);
         request.method = match (step["method"].as_str(), verb) {
             (Some(method), _) => Method::from_bytes(method.as_bytes()).unwrap(),
@@ -297,7 +311,10 @@ impl Play<'_> {
             }
         }
         if let Some(first) = step["also"].as_str() {
-            let jar = request.headers.get("cookie").map(|jar| jar.to_str().unwrap());
+            let jar = request
+                .headers
+                .get("cookie")
+                .map(|jar| jar.to_str().unwrap());
             let line = jar.map_or_else(|| first.to_owned(), |jar| format!("{first}; {jar}"));
             put(&mut request.headers, "cookie", &line);
         }
@@ -305,10 +322,17 @@ impl Play<'_> {
             host.clone_into(&mut request.host);
         }
         if let Some(given) = step.get("form") {
-            put(&mut request.headers, "content-type", "application/x-www-form-urlencoded");
+            put(
+                &mut request.headers,
+                "content-type",
+                "application/x-www-form-urlencoded",
+            );
             let text = filled(given.as_str().unwrap(), &self.places);
             let fields = form::parse(&text).unwrap();
-            let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_ref(), value.as_ref())).collect();
+            let fields: Vec<_> = fields
+                .iter()
+                .map(|(name, value)| (name.as_ref(), value.as_ref()))
+                .collect();
             put_form(&mut request, &fields);
         }
         request
@@ -347,7 +371,11 @@ impl Play<'_> {
             }
             Ended::Forwarded(forward) => {
                 let names = forward.headers.keys();
-                assert!(!names.into_iter().any(|name| name == "cookie" || name == "authorization"));
+                assert!(
+                    !names
+                        .into_iter()
+                        .any(|name| name == "cookie" || name == "authorization")
+                );
                 let url = forward.url.as_str();
                 json!({ "forwarded": url.strip_prefix(TWIN).expect("the API") })
             }
