@@ -27,16 +27,18 @@ function asked(port, { method, url, headers, body }, options) {
   })
 }
 
-/** Sites of the same settings are one Worker: each takes a while to start. */
+/** Sites of the same settings are one Worker: each takes a while to start. They end with the last test. */
 const started = new Map()
+const ends = []
+after(() => Promise.all(ends.map((end) => end())))
 
-function portOf({ site = {}, providers, stored = false }) {
+function portOf({ site = {}, providers = null, stored = false }) {
   const settings = { twin: twin.base, clientId, clientSecret, baseUrl: SHOP, stored, site, providers }
   const key = JSON.stringify(settings)
   if (!started.has(key)) {
     started.set(key, (async () => {
       const port = await freePort()
-      after(await served(port, worker, { SETTINGS: settings }))
+      ends.push(await served(port, worker, { SETTINGS: settings }))
       return port
     })())
   }
