@@ -77,12 +77,13 @@ pub(crate) fn rust(file: Option<&Path>) -> Outcome {
     finish(measured, &figures, file)
 }
 
-/// A page for whoever is signed in, in three languages, beside peers that do the same. The Rust side is a workspace of its
-/// own.
+/// A page for whoever is signed in, in three languages, beside peers that do the same, and what a page and a Worker load.
+/// The Rust side is a workspace of its own.
 pub(crate) fn web(file: Option<&Path>) -> Outcome {
     let scripts = place().join("web");
     let venv = target().join("bench/web-venv");
     let built = setup::npm_ci(&scripts)
+        .and(setup::npm_ci(&place()))
         .and(python::installed())
         .and(node::built())
         .and(python::environment(
@@ -103,12 +104,15 @@ pub(crate) fn web(file: Option<&Path>) -> Outcome {
     node.arg(scripts.join("pass.mjs"));
     let package = root().join("bindings/node/npm/oauth-core/package.json");
     node.env("OAUTH_PACKAGE", package);
+    let mut sizes = Command::new("node");
+    sizes.arg(scripts.join("sizes.mjs"));
     let mut figures = Vec::new();
     let mut measured = built;
     for (script, command) in [
         ("rust", &mut rust),
         ("pass.py", &mut python),
         ("pass.mjs", &mut node),
+        ("sizes.mjs", &mut sizes),
     ] {
         measured = measured.and(measure(script, command, &mut figures));
     }

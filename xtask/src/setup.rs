@@ -11,7 +11,7 @@ use crate::shell::{Outcome, cargo, root, said, step};
 /// The oldest Node.js the counterpart server runs on.
 const NODE: u32 = 20;
 
-/// The programs of the servers that the stores are tested against, and Debian's packages of them.
+/// The programs of the servers that stores and sites are tested with, and Debian's packages of them.
 const SERVERS: &[(&str, &str)] = &[
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
@@ -19,6 +19,8 @@ const SERVERS: &[(&str, &str)] = &[
     ("pgbouncer", "pgbouncer"),
     ("dbus-daemon", "dbus-daemon"),
     ("gnome-keyring-daemon", "gnome-keyring"),
+    ("nginx", "nginx"),
+    ("openssl", "openssl"),
 ];
 
 /// Installs what is missing, or says how to.
@@ -124,7 +126,7 @@ pub(crate) fn mcp_server() -> Outcome {
     step("mcp-server", build.args(["--bin", "mcp-server"]))
 }
 
-/// The servers that the stores are tested against. The tests start their own, and stop them; what
+/// The servers that stores and sites are tested with. The tests start their own, and stop them; what
 /// Debian starts when it installs one is of no use to them.
 fn servers() -> Outcome {
     let missing = || -> Vec<&str> {
@@ -138,7 +140,7 @@ fn servers() -> Outcome {
     let missing = missing();
     if !missing.is_empty() {
         println!(
-            "the stores are tested against real servers; on Debian, as root: apt-get install {}",
+            "stores and sites are tested with real servers; on Debian, as root: apt-get install {}",
             missing.join(" ")
         );
     }

@@ -112,6 +112,8 @@ export class Twin {
   register(redirectUri) { return this.#control('register', { redirect_uri: redirectUri }) }
   /** What ID tokens say from now on; `null` is not said. */
   claim(name, value) { return this.#control('claim', { name, value }) }
+  /** What the provider posts if the person, or the session that ID tokens name, ends there. */
+  async logoutToken() { return (await this.#control('logout_token', {})).logout_token }
   expire() { return this.#control('expire', {}) }
   /** Every grant, with all of its tokens. */
   revoke() { return this.#control('revoke', {}) }

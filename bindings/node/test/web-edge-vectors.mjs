@@ -3,7 +3,7 @@
 import { request as send } from 'node:http'
 import { after, test } from 'node:test'
 import { twins } from './helper.mjs'
-import { SHOP, inJavaScript, play, signIns } from './web-sign-ins.mjs'
+import { SHOP, callbacksOf, play, signIns } from './web-sign-ins.mjs'
 import { bundled, freePort, served } from './web-worker.mjs'
 
 const worker = await bundled("export * from './vectors.mjs'; export { default } from './vectors.mjs'")
@@ -11,28 +11,44 @@ const { generic: twin } = await twins()
 const { clientId, clientSecret } = await twin.client()
 
 /** Over a socket, since `fetch` writes some of these fields itself. */
-function asked(port, { method, url, headers }, access) {
-  const target = url.slice(SHOP.length)
+function asked(port, { method, url, headers, body }, options) {
+  const { host } = new URL(url)
+  const target = url.slice(`https://${host}`.length)
   return new Promise((done, fail) => {
-    const sent = send({ host: '127.0.0.1', port, method, path: target, headers: { ...headers, host: new URL(SHOP).host, 'x-access': access } })
+    const sent = send({ host: '127.0.0.1', port, method, path: target, headers: { ...headers, host, 'x-visit': JSON.stringify(options) } })
     sent.once('error', fail).once('response', async (reply) => {
       const chunks = await reply.toArray()
       const fields = new Headers()
       for (let at = 0; at < reply.rawHeaders.length; at += 2) fields.append(reply.rawHeaders[at], reply.rawHeaders[at + 1])
-      const body = [204, 304].includes(reply.statusCode) ? null : Buffer.concat(chunks)
-      done(new Response(body, { status: reply.statusCode, headers: fields }))
+      const isEmpty = [204, 304].includes(reply.statusCode)
+      done(new Response(isEmpty ? null : Buffer.concat(chunks), { status: reply.statusCode, headers: fields }))
     })
-    sent.end()
+    sent.end(body)
   })
+}
+
+/** Sites of the same settings are one Worker: each takes a while to start. They end with the last test. */
+const started = new Map()
+const ends = []
+after(() => Promise.all(ends.map((end) => end())))
+
+function portOf({ site = {}, providers = null, stored = false }) {
+  const settings = { twin: twin.base, clientId, clientSecret, baseUrl: SHOP, stored, site, providers }
+  const key = JSON.stringify(settings)
+  if (!started.has(key)) {
+    started.set(key, (async () => {
+      const port = await freePort()
+      ends.push(await served(port, worker, { SETTINGS: settings }))
+      return port
+    })())
+  }
+  return started.get(key)
 }
 
 for (const signIn of signIns) {
   test(`a whole sign-in in workerd: ${signIn.name}`, async () => {
-    const site = inJavaScript(signIn.site)
-    await twin.register(`${SHOP}${site.prefix ?? '/auth'}/callback`)
-    const port = await freePort()
-    const settings = { twin: twin.base, clientId, clientSecret, baseUrl: SHOP, stored: signIn.stored ?? false, site }
-    after(await served(port, worker, { SETTINGS: settings }))
-    await play(signIn, twin.base, (request, access) => asked(port, request, access))
+    for (const callback of callbacksOf(signIn)) await twin.register(callback)
+    const port = await portOf(signIn)
+    await play(signIn, twin, (request, options) => asked(port, request, options))
   })
 }

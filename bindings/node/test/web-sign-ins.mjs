@@ -1,37 +1,70 @@
-// Plays whole sign-ins: `tests/vectors/web/sign_ins.json`. A site is whatever answers requests.
+// Plays whole sign-ins: the files of `tests/vectors/web`. A site is whatever answers requests.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { root } from './helper.mjs'
 import { Browser as Person } from './web-checks.mjs'
 
-export const SHOP = 'https://shop.example'
-export const { sign_ins: signIns, subject } = JSON.parse(readFileSync(path.join(root, 'tests/vectors/web/sign_ins.json'), 'utf8'))
+export { settingsOf } from './web-sign-in-settings.mjs'
 
-const SITES = { elsewhere: 'cross-site', own: 'same-origin', typed: 'none' }
+export const SHOP = 'https://shop.example'
+const read = (name) => JSON.parse(readFileSync(path.join(root, `tests/vectors/web/${name}.json`), 'utf8'))
+const files = ['sign_ins', 'pages', 'cookies', 'security', 'complaints'].map(read)
+const [{ subject }] = files
+export const signIns = files.flatMap(({ sign_ins: signIns }) => signIns)
+
+const SITES = { elsewhere: 'cross-site', sibling: 'same-site', own: 'same-origin', typed: 'none' }
+const ORIGINS = { elsewhere: 'https://elsewhere.example', sibling: 'https://evil.shop.example' }
+const FORM = 'application/x-www-form-urlencoded'
 const attribute = (attributes, name) => attributes.find((one) => one.startsWith(name))?.slice(name.length)
 
-/** A cookie by its kind, and what becomes of it. */
+/** The kind of a cookie of the site, by its name. */
+function kindOf(cookie, name) {
+  assert.ok(cookie.startsWith(`__Host-Http-${name}`), cookie)
+  return cookie.slice(`__Host-Http-${name}`.length).split('-')[1] ?? 'session'
+}
+
+/** A cookie by its kind, what becomes of it, and how long it lives. */
 function shape(field, name) {
   const [pair, ...attributes] = field.split('; ')
   for (const wanted of ['Secure', 'HttpOnly', 'Path=/']) assert.ok(attributes.includes(wanted), field)
   assert.equal(attribute(attributes, 'Domain'), undefined)
-  const [whole] = pair.split('=', 1)
-  assert.ok(whole.startsWith(`__Host-Http-${name}`), field)
-  const kind = whole.slice(`__Host-Http-${name}`.length).split('-')[1] ?? 'session'
-  return `${kind} ${attributes.includes('Max-Age=0') ? 'ended' : attribute(attributes, 'SameSite=')}`
+  const kind = kindOf(pair.split('=', 1)[0], name)
+  const seconds = attribute(attributes, 'Max-Age=')
+  return [`${kind} ${seconds === '0' ? 'ended' : attribute(attributes, 'SameSite=')}`, `${kind} ${seconds}`]
 }
 
-/** What a response is, without what chance has made. */
-async function told(response, name, provider) {
+/** Whether a parameter is of this value, there (`true`), or absent (`null`). */
+const isSent = (wanted, sent) => (wanted === true ? Boolean(sent) : sent === wanted)
+
+const only = (object, isWanted) => Object.fromEntries(Object.entries(object).filter(isWanted))
+
+/** What a response is, without what chance has made; of the rest, what the vector asks for. */
+async function told(response, name, provider, then) {
   const said = { status: response.status }
   const location = response.headers.get('location')
   if (location?.startsWith(provider)) said.location = `provider ${new URL(location).pathname}`
   else if (location) said.location = location.startsWith(SHOP) ? location.slice(SHOP.length) : location
-  if (response.headers.get('content-type') === 'application/problem+json') said.code = (await response.json()).code
-  const cookies = response.headers.getSetCookie().map((field) => shape(field, name)).sort()
-  return cookies.length > 0 ? { ...said, cookies } : said
+  const body = await response.text()
+  if (response.headers.get('content-type') === 'application/problem+json') said.code = JSON.parse(body).code
+  const cookies = response.headers.getSetCookie().map((field) => shape(field, name))
+  if (cookies.length > 0) said.cookies = cookies.map(([told]) => told).sort()
+  if (then.lives) said.lives = cookies.map(([, lives]) => lives).sort()
+  if (then.shows && body.includes(then.shows)) said.shows = then.shows
+  if (then.fields) {
+    const fields = Object.keys(then.fields).map((field) => [field, response.headers.get(field)?.replaceAll(provider, 'provider')])
+    said.fields = Object.fromEntries(fields)
+  }
+  if (then.json) said.json = only(JSON.parse(body), ([member]) => member !== 'until')
+  if (then.sends) {
+    const sent = new URL(location).searchParams
+    said.sends = only(then.sends, ([parameter, wanted]) => isSent(wanted, sent.get(parameter)))
+  }
+  return said
 }
+
+/** A text with the places of earlier steps in it. */
+const filled = (text, places) => Object.entries(places).reduce((text, [name, value]) => text.replaceAll(name, () => value), text)
 
 /** Cookies, kept and sent by what SameSite says. */
 class Jar {
@@ -45,20 +78,44 @@ class Jar {
     return new Jar(this.#cookies)
   }
 
-  request(step, verb, target) {
+  kinds(name) {
+    return [...this.#cookies.keys()].map((cookie) => kindOf(cookie, name)).sort()
+  }
+
+  drop(name) {
+    this.#cookies.delete(name)
+  }
+
+  rename(from, to, before = '') {
+    const isIt = (name) => (from.endsWith('-') ? name.startsWith(from) : name === from)
+    const [name, { value, sameSite }] = [...this.#cookies].find(([name]) => isIt(name))
+    this.#cookies.delete(name)
+    this.#cookies.set(to, { value: before + value, sameSite })
+  }
+
+  request(step, verb, places) {
     const from = step.from ?? (verb === 'fetch' ? 'own' : 'typed')
-    const isPage = verb === 'get'
+    const isPage = verb === 'get' || verb === 'submit'
+    const isSafe = verb === 'get' || (verb === 'fetch' && !step.method)
     const sent = [...this.#cookies].filter(([, { sameSite }]) => {
-      return from !== 'elsewhere' || sameSite === 'None' || (sameSite === 'Lax' && verb !== 'post')
+      return from !== 'elsewhere' || sameSite === 'None' || (sameSite === 'Lax' && verb === 'get')
     })
+    const cookies = [...(step.also ? [step.also] : []), ...sent.map(([name, { value }]) => `${name}=${value}`)]
     const headers = {
       'sec-fetch-site': SITES[from], 'sec-fetch-mode': isPage ? 'navigate' : 'cors', 'sec-fetch-dest': isPage ? 'document' : 'empty',
       accept: isPage ? 'text/html,*/*' : 'application/json',
-      ...(verb === 'post' && { origin: from === 'elsewhere' ? 'https://elsewhere.example' : SHOP }),
+      ...(!isSafe && { origin: ORIGINS[from] ?? SHOP }),
       ...(step.purpose && { 'sec-purpose': step.purpose }),
-      ...(sent.length > 0 && { cookie: sent.map(([name, { value }]) => `${name}=${value}`).join('; ') }),
+      ...(cookies.length > 0 && { cookie: cookies.join('; ') }),
+      ...(step.form && { 'content-type': FORM }),
+      ...step.headers,
     }
-    return { method: verb === 'post' ? 'POST' : 'GET', url: SHOP + target, headers }
+    return {
+      method: step.method ?? (verb === 'post' || verb === 'submit' ? 'POST' : 'GET'),
+      url: (step.host ? `https://${step.host}` : SHOP) + filled(step[verb], places),
+      headers: only(headers, ([, value]) => value !== null),
+      ...(step.form && { body: filled(step.form, places) }),
+    }
   }
 
   keep(response) {
@@ -72,36 +129,59 @@ class Jar {
   }
 }
 
-/**
- * Plays one. `ask(request, access)` resolves to a response, which has the header `x-user` with the person's subject (or
- * nothing) if it is the application's.
- */
-export async function play({ site = {}, steps }, provider, ask) {
-  const jars = { ann: new Jar() }
-  const places = {}
-  let last
-  for (const step of steps) {
-    if (step.provider) {
-      const { url } = await new Person().open(last, { until: ({ origin }) => origin === SHOP })
-      places[`{${step.provider}}`] = url.href.slice(SHOP.length)
-      continue
-    }
-    if (step.copy) {
-      jars[step.copy] = jars.ann.copy()
-      continue
-    }
-    const verb = ['get', 'post', 'fetch'].find((verb) => step[verb])
-    const jar = (jars[step.as ?? 'ann'] ??= new Jar())
-    const response = await ask(jar.request(step, verb, places[step[verb]] ?? step[verb]), step.access ?? 'signed_in')
-    const user = response.headers.get('x-user')
-    if (user) assert.equal(user, subject)
-    jar.keep(response)
-    last = response.headers.get('location') ?? last
-    const said = user === null ? await told(response, site.name ?? 'oauth-session', provider) : { user: user !== '' }
-    assert.deepEqual(said, step.then, JSON.stringify(step))
-  }
+/** Where the provider sends the person, or the form that it has the browser post. */
+async function answer(url) {
+  const { url: there, text } = await new Person().open(url, { until: ({ origin }) => origin === SHOP })
+  if (text === undefined) return there.href.slice(SHOP.length)
+  return String(new URLSearchParams([...text.matchAll(/name="([^"]*)" value="([^"]*)"/g)].map(([, name, value]) => [name, value])))
 }
 
-/** The settings in JavaScript's names. */
-export const inJavaScript = (settings = {}) =>
-  Object.fromEntries(Object.entries(settings).map(([name, value]) => [name.replaceAll(/_(.)/g, (_, letter) => letter.toUpperCase()), value]))
+/** What an API was asked for: without what is the site's business. It answers nobody but the person. */
+async function called(twin) {
+  const { path, query, headers } = (await twin.log()).at(-1)
+  assert.equal(Object.fromEntries(headers).cookie, undefined)
+  return path + (query.length > 0 ? `?${new URLSearchParams(query)}` : '')
+}
+
+/** Redirect URIs that a site has. */
+export const callbacksOf = ({ site, providers = [] }) =>
+  ['', ...providers.map(({ id }) => `/${id}`)].map((end) => `${SHOP}${site?.prefix ?? '/auth'}/callback${end}`)
+
+/**
+ * Plays one. `ask(request, options)` resolves to a response, which has the header `x-user` with the person's subject (or
+ * nothing) if it is the application's.
+ */
+export async function play({ site = {}, steps }, twin, ask) {
+  const name = site.name ?? 'oauth-session'
+  const jars = {}
+  const places = { '{issuer}': encodeURIComponent(twin.base) }
+  let last
+  const keep = (place, target) => {
+    places[`{${place}}`] = target
+    places[`{${place}?}`] = `?${target.split('?')[1] ?? ''}`
+  }
+  for (const step of steps) {
+    const jar = (jars[step.as ?? 'ann'] ??= new Jar())
+    if (step.provider) keep(step.provider, await answer(last))
+    else if (step.copy) jars[step.copy] = jars.ann.copy()
+    else if (step.claim) await twin.claim(step.claim, step.length ? step.value.repeat(step.length) : step.value)
+    else if (step.deny) await twin.deny()
+    else if (step.logout_token) keep(step.logout_token, await twin.logoutToken())
+    else if (step.drop) jar.drop(step.drop)
+    else if (step.rename) jar.rename(step.rename, step.to, step.before)
+    else if (step.jar) assert.deepEqual(jar.kinds(name), step.jar, JSON.stringify(step))
+    else {
+      const verb = ['get', 'post', 'fetch', 'submit'].find((verb) => step[verb])
+      const response = await ask(jar.request(step, verb, places), { access: step.access ?? 'signed_in', need: step.need })
+      const user = response.headers.get('x-user')
+      if (user) assert.equal(user, subject)
+      jar.keep(response)
+      last = response.headers.get('location') ?? last
+      let said
+      if (user !== null) said = { user: user !== '' }
+      else if (step.then.forwarded && response.status === 200) said = { forwarded: await called(twin) }
+      else said = await told(response, name, twin.base, step.then)
+      assert.deepEqual(said, step.then, JSON.stringify(step))
+    }
+  }
+}

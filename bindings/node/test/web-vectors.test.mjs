@@ -1,7 +1,7 @@
 // Whole sign-ins, as every language plays them.
 import { test } from 'node:test'
 import { core, twins } from './helper.mjs'
-import { SHOP, inJavaScript, play, signIns } from './web-sign-ins.mjs'
+import { SHOP, callbacksOf, play, settingsOf, signIns } from './web-sign-ins.mjs'
 
 const { Site } = await import('oauth-core/web')
 
@@ -12,14 +12,14 @@ const client = new core.Client(await core.discover(twin.base, { transport }), { 
 
 for (const signIn of signIns) {
   test(`a whole sign-in: ${signIn.name}`, async () => {
-    const settings = inJavaScript(signIn.site)
-    await twin.register(`${SHOP}${settings.prefix ?? '/auth'}/callback`)
+    for (const callback of callbacksOf(signIn)) await twin.register(callback)
+    const settings = settingsOf(signIn, twin.base, client, 'openid read offline_access')
     const site = new Site({
-      baseUrl: SHOP, key: Buffer.alloc(32, 7), client, scope: 'openid read offline_access', transport,
-      store: signIn.stored ? new core.Memory() : undefined, ...settings,
+      baseUrl: SHOP, key: Buffer.alloc(32, 7), transport, store: signIn.stored ? new core.Memory() : undefined, ...settings,
     })
-    await play(signIn, twin.base, async ({ url, ...request }, access) => {
-      const handled = await site.handle(new Request(url, request), { access })
+    await play(signIn, twin, async ({ url, ...request }, { access, need }) => {
+      const required = need && { acr: need.acr, maxAge: need.max_age, scope: [] }
+      const handled = await site.handle(new Request(url, request), { access, need: required })
       return handled instanceof Response ? handled : new Response(null, { headers: { 'x-user': handled.user?.subject ?? '' } })
     })
   })

@@ -86,6 +86,10 @@ class Twin:
         """What ID tokens say of the person from now on."""
         self._ask("claim", {"name": name, "value": value})
 
+    def logout_token(self) -> str:
+        """What the provider posts if the person, or the session that ID tokens name, ends there."""
+        return str(self._ask("logout_token", {})["logout_token"])
+
     def withhold_refresh_tokens(self) -> None:
         self._ask("withhold_refresh_tokens", {})
 

@@ -1,35 +1,50 @@
-"""Whole sign-ins, as every language plays them: ``tests/vectors/web/sign_ins.json``."""
+"""Whole sign-ins, as every language plays them: the files of ``tests/vectors/web``."""
 
 from __future__ import annotations
 
 import json
+import re
+import urllib.request
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import pytest
 from conftest import Twin, approve
 from test_web_site import KEY
 
 import oauth_core
+from oauth_core._native import Forward, Streamed
 from oauth_core.stores import Memory
-from oauth_core.web import Provider, Reply, Request, Site
+from oauth_core.web import Need, Provider, Reply, Request, Site
 
 SHOP = "https://shop.example"
-VECTORS = json.loads((Path(__file__).parents[3] / "tests/vectors/web/sign_ins.json").read_text())
-SITES = {"elsewhere": "cross-site", "own": "same-origin", "typed": "none"}
+PLACE = Path(__file__).parents[3] / "tests/vectors/web"
+FILES = [
+    json.loads((PLACE / f"{name}.json").read_text())
+    for name in ("sign_ins", "pages", "cookies", "security", "complaints")
+]
+SUBJECT = FILES[0]["subject"]
+SIGN_INS = [sign_in for file in FILES for sign_in in file["sign_ins"]]
+SITES = {"elsewhere": "cross-site", "sibling": "same-site", "own": "same-origin", "typed": "none"}
+ORIGINS = {"elsewhere": "https://elsewhere.example", "sibling": "https://evil.shop.example"}
+FORM = "application/x-www-form-urlencoded"
 
 
-def shape(field: str, name: str) -> str:
-    """A cookie by its kind, and what becomes of it."""
+def kind(cookie: str, name: str) -> str:
+    """The kind of a cookie of the site, by its name."""
+    assert cookie.startswith(f"__Host-Http-{name}"), cookie
+    return (cookie.removeprefix(f"__Host-Http-{name}").split("-") + ["session"])[1]
+
+
+def shape(field: str, name: str) -> tuple[str, str]:
+    """A cookie by its kind, what becomes of it, and how long it lives."""
     pair, *attributes = field.split("; ")
     assert {"Secure", "HttpOnly", "Path=/"} <= set(attributes), field
-    assert not any(one.startswith("Domain") for one in attributes), field
-    whole = pair.split("=")[0]
-    assert whole.startswith(f"__Host-Http-{name}"), field
-    kind = (whole.removeprefix(f"__Host-Http-{name}").split("-") + ["session"])[1]
-    same_site = next(one.removeprefix("SameSite=") for one in attributes if one.startswith("SameSite="))
-    return f"{kind} {'ended' if 'Max-Age=0' in attributes else same_site}"
+    named = dict(one.split("=") for one in attributes if "=" in one)
+    assert "Domain" not in named, field
+    told, seconds = kind(pair.split("=")[0], name), named["Max-Age"]
+    return f"{told} {'ended' if seconds == '0' else named['SameSite']}", f"{told} {seconds}"
 
 
 class Browser:
@@ -38,27 +53,37 @@ class Browser:
     def __init__(self, cookies: dict[str, tuple[str, str]] | None = None) -> None:
         self.cookies = dict(cookies or {})
 
-    def request(self, step: dict[str, Any], verb: str, target: str) -> Request:
+    def request(self, step: dict[str, Any], verb: str, places: dict[str, str]) -> Request:
         came = step.get("from", "own" if verb == "fetch" else "typed")
-        page = verb == "get"
-        headers = [
-            ("sec-fetch-site", SITES[came]),
-            ("sec-fetch-mode", "navigate" if page else "cors"),
-            ("sec-fetch-dest", "document" if page else "empty"),
-            ("accept", "text/html,*/*" if page else "application/json"),
-        ]
-        if verb == "post":
-            headers.append(("origin", "https://elsewhere.example" if came == "elsewhere" else SHOP))
+        page = verb in ("get", "submit")
+        safe = verb == "get" or (verb == "fetch" and "method" not in step)
+        headers = {
+            "sec-fetch-site": SITES[came],
+            "sec-fetch-mode": "navigate" if page else "cors",
+            "sec-fetch-dest": "document" if page else "empty",
+            "accept": "text/html,*/*" if page else "application/json",
+        }
+        if not safe:
+            headers["origin"] = ORIGINS.get(came, SHOP)
         if "purpose" in step:
-            headers.append(("sec-purpose", step["purpose"]))
+            headers["sec-purpose"] = step["purpose"]
         sent = [
             f"{name}={value}"
             for name, (value, same_site) in self.cookies.items()
-            if came != "elsewhere" or same_site == "None" or (same_site == "Lax" and verb != "post")
+            if came != "elsewhere" or same_site == "None" or (same_site == "Lax" and verb == "get")
         ]
-        if sent:
-            headers.append(("cookie", "; ".join(sent)))
-        return Request("POST" if verb == "post" else "GET", "shop.example", target, headers)
+        cookies = [step["also"], *sent] if "also" in step else sent
+        if cookies:
+            headers["cookie"] = "; ".join(cookies)
+        form = None
+        if "form" in step:
+            headers["content-type"] = FORM
+            form = filled(step["form"], places).encode()
+        headers |= step.get("headers", {})
+        method = step.get("method", "POST" if verb in ("post", "submit") else "GET")
+        fields = [(name, value) for name, value in headers.items() if value is not None]
+        host = step.get("host", "shop.example")
+        return Request(method, host, filled(step[verb], places), fields, form)
 
     def keep(self, reply: Reply) -> None:
         for field in (value for name, value in reply.headers if name == "set-cookie"):
@@ -69,50 +94,140 @@ class Browser:
                 same_site = next(one for one in attributes if one.startswith("SameSite="))
                 self.cookies[name] = (value, same_site.removeprefix("SameSite="))
 
+    def rename(self, start: str, to: str, before: str) -> None:
+        is_prefix = start.endswith("-")
+        name = next(name for name in self.cookies if (name.startswith(start) if is_prefix else name == start))
+        value, same_site = self.cookies.pop(name)
+        self.cookies[to] = (before + value, same_site)
 
-def told(reply: Reply, name: str, provider: str) -> dict[str, Any]:
-    """What a response is, without what chance has made."""
+
+def filled(text: str, places: dict[str, str]) -> str:
+    """A text with the places of earlier steps in it."""
+    for name, value in places.items():
+        text = text.replace(name, value)
+    return text
+
+
+def sent(wanted: Any, values: list[str]) -> bool:
+    """Whether a parameter is of this value, there (``true``), or absent (``null``)."""
+    return not values if wanted is None else values == [wanted] or (wanted is True and values != [""] != [])
+
+
+def told(reply: Reply, name: str, provider: str, then: dict[str, Any]) -> dict[str, Any]:
+    """What a response is, without what chance has made; of the rest, what the vector asks for."""
     headers = dict(reply.headers)
     said: dict[str, Any] = {"status": reply.status}
-    if "location" in headers:
-        place = headers["location"]
+    place = headers.get("location", "")
+    if place:
         there = f"provider {urlsplit(place).path}"
         said["location"] = there if place.startswith(provider) else place.removeprefix(SHOP)
     if headers.get("content-type") == "application/problem+json":
         said["code"] = json.loads(reply.body)["code"]
-    cookies = sorted(shape(value, name) for field, value in reply.headers if field == "set-cookie")
-    return {**said, **({"cookies": cookies} if cookies else {})}
+    cookies = [shape(value, name) for field, value in reply.headers if field == "set-cookie"]
+    if cookies:
+        said["cookies"] = sorted(cookie for cookie, _ in cookies)
+    if "lives" in then:
+        said["lives"] = sorted(lives for _, lives in cookies)
+    if then.get("shows", "\0") in reply.body.decode():
+        said["shows"] = then["shows"]
+    if "fields" in then:
+        said["fields"] = {
+            field: headers.get(field, "").replace(provider, "provider") for field in then["fields"]
+        }
+    if "json" in then:
+        said["json"] = {member: value for member, value in json.loads(reply.body).items() if member != "until"}
+    if "sends" in then:
+        query = parse_qs(urlsplit(place).query, keep_blank_values=True)
+        wanted = then["sends"].items()
+        said["sends"] = {name: value for name, value in wanted if sent(value, query.get(name, []))}
+    return said
 
 
-@pytest.mark.parametrize("sign_in", VECTORS["sign_ins"], ids=[one["name"] for one in VECTORS["sign_ins"]])
+def posted(url: str) -> str:
+    """The form that the provider has the browser post."""
+    with urllib.request.urlopen(url) as page:
+        fields = re.findall(r'name="([^"]*)" value="([^"]*)"', page.read().decode())
+    return urlencode(fields)
+
+
+class Play:
+    """One sign-in: a site, the browsers of people, and the places that they were sent to."""
+
+    def __init__(self, site: Site, twin: Twin, name: str) -> None:
+        self.site, self.twin, self.name = site, twin, name
+        self.browsers: dict[str, Browser] = {"ann": Browser()}
+        self.places = {"{issuer}": quote(twin.base, safe="")}
+        self.last = ""
+
+    def keep(self, name: str, target: str) -> None:
+        self.places |= {f"{{{name}}}": target, f"{{{name}?}}": f"?{urlsplit(target).query}"}
+
+    def beside(self, step: dict[str, Any], browser: Browser) -> bool:
+        """Whether a step was something that happens beside the site's pages."""
+        if "provider" in step:
+            posts = "response_mode=form_post" in self.last
+            self.keep(step["provider"], posted(self.last) if posts else approve(self.last).removeprefix(SHOP))
+        elif "copy" in step:
+            self.browsers[step["copy"]] = Browser(self.browsers["ann"].cookies)
+        elif "claim" in step:
+            value = step["value"]
+            self.twin.claim(step["claim"], value * step["length"] if "length" in step else value)
+        elif "deny" in step:
+            self.twin.deny()
+        elif "logout_token" in step:
+            self.keep(step["logout_token"], self.twin.logout_token())
+        elif "drop" in step:
+            browser.cookies.pop(step["drop"])
+        elif "rename" in step:
+            browser.rename(step["rename"], step["to"], step.get("before", ""))
+        elif "jar" in step:
+            assert sorted(kind(cookie, self.name) for cookie in browser.cookies) == step["jar"], step
+        else:
+            return False
+        return True
+
+    def called(self) -> str:
+        """What the API was asked for: without what is the site's business. It answers nobody but the person."""
+        call = self.twin.log[-1]
+        assert "cookie" not in dict(call["headers"])
+        query = urlencode([(name, value) for name, value in call["query"]])
+        return str(call["path"]) + (f"?{query}" if query else "")
+
+    def step(self, step: dict[str, Any], browser: Browser) -> dict[str, Any]:
+        verb = next(verb for verb in ("get", "post", "fetch", "submit") if verb in step)
+        request = browser.request(step, verb, self.places)
+        need = Need(**step.get("need", {}))
+        ended = self.site.visit(request, step.get("access", "signed_in"), need)
+        then = step["then"]
+        if isinstance(ended, Forward):
+            answer = ended.send(b"")
+            assert isinstance(answer, Streamed) and answer.status == 200
+            return {"forwarded": self.called()}
+        if isinstance(ended, Reply):
+            browser.keep(ended)
+            self.last = dict(ended.headers).get("location", self.last)
+            return told(ended, self.name, self.twin.base, then)
+        assert ended is None or ended.subject == SUBJECT
+        return {"user": ended is not None}
+
+
+@pytest.mark.parametrize("sign_in", SIGN_INS, ids=[one["name"] for one in SIGN_INS])
 def test_whole_sign_ins_are_as_in_every_language(
     generic: Twin, client: oauth_core.Client, sign_in: dict[str, Any]
 ) -> None:
-    settings = {"base_url": SHOP, "key": KEY, "transport": "loopback_http", **sign_in.get("site", {})}
+    given = json.loads(json.dumps(sign_in.get("site", {})).replace("{provider}", generic.base))
+    settings = {"base_url": SHOP, "key": KEY, "transport": "loopback_http", **given}
+    if "api" in settings:
+        settings["api"] = {name: (api["url"], api["methods"]) for name, api in settings["api"].items()}
     store = Memory() if sign_in.get("stored") else None
     scope = "openid read offline_access"
-    site = Site(providers=[Provider(client, scope=scope)], store=store, **settings)
-    generic.register(f"{SHOP}{settings.get('prefix', '/auth')}/callback")
-    name = settings.get("name", "oauth-session")
-    browsers: dict[str, Browser] = {"ann": Browser()}
-    places: dict[str, str] = {}
-    last = ""
+    providers = [Provider(client, scope=scope, **one) for one in sign_in.get("providers", [{}])]
+    site = Site(providers=providers, store=store, **settings)
+    callback = f"{SHOP}{settings.get('prefix', '/auth')}/callback"
+    for end in ("", *(f"/{one['id']}" for one in sign_in.get("providers", []))):
+        generic.register(callback + end)
+    play = Play(site, generic, settings.get("name", "oauth-session"))
     for step in sign_in["steps"]:
-        if "provider" in step:
-            places[f"{{{step['provider']}}}"] = approve(last).removeprefix(SHOP)
-            continue
-        if "copy" in step:
-            browsers[step["copy"]] = Browser(browsers["ann"].cookies)
-            continue
-        verb = next(verb for verb in ("get", "post", "fetch") if verb in step)
-        browser = browsers.setdefault(step.get("as", "ann"), Browser())
-        request = browser.request(step, verb, places.get(step[verb], step[verb]))
-        ended = site.visit(request, step.get("access", "signed_in"))
-        if isinstance(ended, Reply):
-            browser.keep(ended)
-            last = dict(ended.headers).get("location", last)
-            said = told(ended, name, generic.base)
-        else:
-            assert ended is None or ended.subject == VECTORS["subject"]  # type: ignore[union-attr]
-            said = {"user": ended is not None}
-        assert said == step["then"], step
+        browser = play.browsers.setdefault(step.get("as", "ann"), Browser())
+        if not play.beside(step, browser):
+            assert play.step(step, browser) == step["then"], step

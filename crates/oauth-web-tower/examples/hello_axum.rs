@@ -40,12 +40,17 @@ async fn fetch(State(calls): State<Calls>, user: User) -> Result<String, Rejecti
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    let app = Router::new()
+    let pages = Router::new()
         .route("/", get(index))
         .route("/me", get(me))
         .route("/pay", get(pay))
         .route("/fetch", get(fetch))
-        .layer(SignIn::new(hello::host().await?))
         .with_state(Calls::from_env()?);
+    // Below the path of the base URL, if it has one: the layer is around all of it.
+    let pages = match std::env::var("HELLO_ROOT") {
+        Ok(root) => Router::new().nest(&root, pages),
+        Err(_) => pages,
+    };
+    let app = pages.layer(SignIn::new(hello::host().await?));
     Ok(axum::serve(tokio::net::TcpListener::bind(hello::address()?).await?, app).await?)
 }

@@ -223,9 +223,9 @@ impl Jar {
     /// # Errors
     /// `web.session_large`, for the log.
     pub(crate) fn check_small(plain: &[u8]) -> Result<(), Error> {
-        match Keys::sealed_len(plain.len()) > WARN_BYTES {
-            true => Err(Error::from(Misuse::WebSessionLarge).about(&largest(plain))),
-            false => Ok(()),
+        match Self::is_small(plain.len()) {
+            true => Ok(()),
+            false => Err(Error::from(Misuse::WebSessionLarge).about(&largest(plain))),
         }
     }
 
@@ -234,9 +234,10 @@ impl Jar {
         name.len() + Keys::sealed_len(bytes) <= MAX_PAIR
     }
 
-    /// Whether a session of this many bytes fits into one cookie.
-    pub(crate) fn fits_one(&self, bytes: usize) -> bool {
-        Keys::sealed_len(bytes) + CHUNK_PREFIX_LEN + chunk_name(self.name()).len() <= MAX_PAIR
+    /// Whether a session of this many bytes leaves room in the cookies of the host, and in the header fields of the
+    /// response that sets it: a proxy with its default buffers reads 4 KiB of them, or sends 502.
+    pub(crate) fn is_small(bytes: usize) -> bool {
+        Keys::sealed_len(bytes) <= WARN_BYTES
     }
 
     /// Opens the session of a request.

@@ -3,6 +3,7 @@
 import { chromium } from 'playwright-core'
 import { atOidcProvider, atTwin, person } from './checks.mjs'
 import { frameworks } from './frameworks.mjs'
+import { behindNginx, checks as nginxChecks } from './nginx.mjs'
 import { build, closeAll, install, oidcProvider, start, twin } from './world.mjs'
 
 /** How many applications are checked at once: all that wait leave a processor to another. */
@@ -14,6 +15,10 @@ const began = performance.now()
 const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s`
 const failures = []
 const rows = new Map(wanted.map(({ name }) => [name, {}]))
+/** The same of the applications behind nginx. */
+const proxied = new Map()
+let passed = 0
+let failed = 0
 
 /** How long a check may take, on a machine that is busy with others. */
 const PATIENCE = 60_000
@@ -69,15 +74,15 @@ async function each(all, work) {
   }))
 }
 
-function table() {
-  const columns = [...Object.keys(atTwin), ...Object.keys(atOidcProvider).map((name) => `${name} (oidc-provider)`)]
-  const width = Math.max(...wanted.map(({ name }) => name.length))
-  console.log(`\n| ${'framework'.padEnd(width)} | ${columns.join(' | ')} |\n| ${'-'.repeat(width)} |${columns.map((name) => ` ${'-'.repeat(name.length)} |`).join('')}`)
+function table(what, columns, rows) {
+  const width = Math.max(what.length, ...[...rows.keys()].map((name) => name.length))
+  console.log(`\n| ${what.padEnd(width)} | ${columns.join(' | ')} |\n| ${'-'.repeat(width)} |${columns.map((name) => ` ${'-'.repeat(name.length)} |`).join('')}`)
   for (const [name, row] of rows) {
     console.log(`| ${name.padEnd(width)} | ${columns.map((column) => (row[column] ?? 'not run').padEnd(column.length)).join(' | ')} |`)
   }
   const cells = [...rows.values()].flatMap((row) => columns.map((column) => row[column]))
-  return { passed: cells.filter((cell) => cell === 'yes').length, failed: cells.filter((cell) => cell !== 'yes').length }
+  passed += cells.filter((cell) => cell === 'yes').length
+  failed += cells.filter((cell) => cell !== 'yes').length
 }
 
 process.on('exit', closeAll)
@@ -93,12 +98,18 @@ try {
   const provider = await oidcProvider()
   await each(wanted, (framework) => check(browser, framework, provider))
   await browser.close()
+  const since = performance.now()
+  const behind = await behindNginx(only)
+  failures.push(...behind.failures)
+  behind.rows.forEach(([name, row]) => proxied.set(name, row))
+  console.log(`# behind nginx: ${seconds(since)}`)
 } catch (error) {
   failures.push(error.stack)
 }
 for (const failure of failures) console.log(`\n${failure}`)
-const { passed, failed } = table()
+table('framework', [...Object.keys(atTwin), ...Object.keys(atOidcProvider).map((name) => `${name} (oidc-provider)`)], rows)
+if (proxied.size > 0) table('behind nginx', Object.keys(nginxChecks), proxied)
 console.log(`Without a name behind it a check is at the twin. A page has six connections to a host: its 50 fetches share them.`)
 console.log(`# ${seconds(began)}`)
 console.log(`${passed} passed, ${failed} failed`)
-process.exit(failed === 0 && passed > 0 ? 0 : 1)
+process.exit(failed + failures.length === 0 && passed > 0 ? 0 : 1)

@@ -22,7 +22,7 @@ export function closeAll() {
 }
 
 /** Starts a program in a group of its own: servers have children. */
-function program([command, ...args], options) {
+export function program([command, ...args], options) {
   const child = spawn(command, args, { detached: true, ...options })
   ends.push(() => {
     try {
@@ -115,7 +115,7 @@ export async function oidcProvider() {
   }
 }
 
-async function freePort() {
+export async function freePort() {
   const server = createServer()
   await new Promise((done) => server.listen(0, '127.0.0.1', done))
   const { port } = server.address()
@@ -140,10 +140,10 @@ export async function build({ build: [command, ...args], cwd, env }) {
   await run(command, args, { cwd, env: { ...quiet, ...env }, maxBuffer: 1 << 26 })
 }
 
-/** Starts an application whose people sign in at this provider. */
-export async function start({ name, command, cwd, env: own, before }, provider) {
-  const port = await freePort()
-  const base = `http://127.0.0.1:${port}`
+/** Starts an application whose people sign in at this provider; they may reach it elsewhere than where it listens. */
+export async function start({ name, command, cwd, env: own, before }, provider, reached = {}) {
+  const { port = await freePort() } = reached
+  const { base = `http://127.0.0.1:${port}` } = reached
   const { id, secret } = await provider.register(base)
   const folder = mkdtempSync(path.join(place, 'app-'))
   const filled = (text) => text.replace('{port}', port).replace('{base}', base)
@@ -152,7 +152,7 @@ export async function start({ name, command, cwd, env: own, before }, provider) 
     OAUTH_ISSUER: provider.issuer, OAUTH_CLIENT_ID: id, OAUTH_CLIENT_SECRET: secret, OAUTH_BASE_URL: base,
     OAUTH_KEY: Buffer.alloc(32, 7).toString('base64url'), OAUTH_STORE: `sqlite:${folder}/sessions.sqlite`, OAUTH_TRANSPORT: 'loopback_http',
     PORT: String(port), HOST: '127.0.0.1', HELLO_API: provider.api, HELLO_DATABASE: path.join(folder, 'django.sqlite'),
-    ...Object.fromEntries(Object.entries(own ?? {}).map(([name, value]) => [name, filled(value)])),
+    ...Object.fromEntries(Object.entries(own ?? {}).map(([name, value]) => [name, value && filled(value)])),
   }
   if (before) await run(before[0], before.slice(1), { cwd: folder, env })
   const log = path.join(folder, 'log')
@@ -160,7 +160,7 @@ export async function start({ name, command, cwd, env: own, before }, provider) 
   const child = program(command.map(filled), { cwd: cwd ?? folder, env, stdio: ['ignore', out, out] })
   const told = () => (existsSync(log) ? readFileSync(log, 'utf8').slice(-3000) : '')
   for (const until = Date.now() + PATIENCE; ;) {
-    if (await fetch(`${base}/auth/session`).then(() => true, () => false)) return { base, told }
+    if (await fetch(`http://127.0.0.1:${port}/auth/session`).then(() => true, () => false)) return { base, told }
     if (child.exitCode !== null || Date.now() > until) throw new Error(`${name} does not answer\n${told()}`)
     await new Promise((wake) => setTimeout(wake, 50))
   }

@@ -211,6 +211,10 @@ fn respond(
             twin.set_claim(&claim.name, claim.value);
             Ok(json!({}))
         }
+        (&Method::POST, "logout_token") => {
+            let token = twin.logout_token(now, None);
+            Ok(json!({ "logout_token": token }))
+        }
         (&Method::POST, "initial_access_token") => {
             let wanted: InitialAccessToken = serde_json::from_slice(body).map_err(bad)?;
             twin.set_initial_access_token(wanted.token.as_deref());

@@ -205,7 +205,7 @@ pub(crate) fn kept(context: &RequestContext, identity: Identity) -> Identity {
     Identity { claims, ..identity }
 }
 
-/// Seals a session in cookies, with the ID token for the logout at the provider if it fits.
+/// Seals a session in cookies, with the ID token for the logout at the provider if there is room for it.
 pub(crate) fn sealed(
     context: &RequestContext,
     session: Session,
@@ -225,7 +225,7 @@ pub(crate) fn sealed(
         id_token,
         ..session
     });
-    let chosen = match jar.fits_one(with.expose().len()) {
+    let chosen = match Jar::is_small(with.expose().len()) {
         true => with,
         false => without,
     };

@@ -18,14 +18,18 @@ pub(crate) async fn session(context: &RequestContext) -> Result<Reply, Error> {
         Found::Session(session) => {
             let mut user = session.identity.claims.clone();
             user.insert("sub".to_owned(), session.identity.subject.clone().into());
-            json!({
+            let mut told = json!({
                 "signed_in": true,
                 "user": user,
                 "provider": session.identity.provider,
                 "until": session.until.as_secs(),
                 "login": login,
                 "logout": logout,
-            })
+            });
+            if let Some(tenant) = &session.tenant {
+                told["tenant"] = tenant.as_str().into();
+            }
+            told
         }
         Found::Nobody(_) => json!({"signed_in": false, "login": login, "logout": logout}),
     };

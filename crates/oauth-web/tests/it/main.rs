@@ -11,6 +11,7 @@ mod ends;
 mod interleaved;
 mod logout;
 mod made_up;
+mod rows;
 mod settings;
 mod shared;
 mod sign_in;

@@ -2,7 +2,7 @@
 import express from 'express'
 import { Site } from 'oauth-core/web'
 
-const site = Site.fromEnv({ scope: 'openid read offline_access', apiOrigins: [process.env.OAUTH_ISSUER] })
+const site = Site.fromEnv({ scope: 'openid read offline_access', apiOrigins: [process.env.OAUTH_ISSUER], rootPath: process.env.HELLO_ROOT })
 
 const app = express()
 app.use(site.express())

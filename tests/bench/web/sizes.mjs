@@ -1,0 +1,29 @@
+// What sign-in costs in bytes: the hook that a page with React loads, as `oauth-core-web/react` has it, minified, without React;
+// and the module of WebAssembly that a Worker is made of. Bytes are the same on every machine.
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { brotliCompressSync, gzipSync } from 'node:zlib'
+import { OURS, figure } from '../node/harness.mjs'
+
+const binding = (name) => fileURLToPath(new URL(`../../../bindings/${name}`, import.meta.url))
+const { buildSync } = createRequire(new URL('../package.json', import.meta.url))('esbuild')
+
+/** WEBLOGIN.md section 10, 8. */
+const HOOK = 2_000
+/** What Workers take on the free plan, packed (https://developers.cloudflare.com/workers/platform/limits/). */
+const WORKER = 3_000_000
+
+const { outputFiles: [{ contents: hook }] } = buildSync({
+  stdin: { contents: "export * from './react.js'", resolveDir: binding('wasm/js') },
+  bundle: true, minify: true, format: 'esm', target: 'es2022', external: ['react', './index.js'], write: false,
+})
+const published = Buffer.concat(['react.js', 'server-session.js'].map((name) => readFileSync(binding(`wasm/js/${name}`))))
+const sizes = { [OURS]: brotliCompressSync(hook).length, 'as published, not minified': brotliCompressSync(published).length }
+figure('Browser: the hook for React, without React, minified, brotli', 'bytes', sizes, { budget: HOOK })
+
+const module = readFileSync(binding('node/edge/oauth_core_edge_bg.wasm'))
+const glue = readFileSync(binding('node/edge/oauth_core_edge.mjs'))
+const packed = gzipSync(module, { level: 9 }).length + gzipSync(glue, { level: 9 }).length
+figure('Workers: the module and the glue around it, gzip', 'bytes', { [OURS]: packed }, { budget: WORKER })
+figure('Workers: the module', 'bytes', { raw: module.length, 'gzip -9': gzipSync(module, { level: 9 }).length, 'brotli 11': brotliCompressSync(module).length })
