@@ -28,7 +28,10 @@ export interface ResourceConnectionOptions extends LimitOptions {
   store?: Store | undefined
   /** The person to whom the tokens belong, if one store has those of several people. */
   person?: string | undefined
-  /** Shows the URL to the user; by default it is printed on standard error, and opened in the system's browser. */
+  /**
+   * Shows the URL to the user; by default it is printed on standard error, and opened in the system's browser. A promise
+   * of its may last until the browser has returned.
+   */
   open?: ((url: URL) => unknown) | undefined
   /**
    * The user enters a code on another device, if the server offers it (RFC 8628). Without `open` that is done automatically if

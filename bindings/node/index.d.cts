@@ -248,7 +248,10 @@ export interface Line {
  * like.
  */
 export interface DiscoveryOptions { transport?: Transport, prefer?: 'oauth' | 'openid' }
-/** Fetches the metadata of a server (RFC 8414, OpenID Connect Discovery). */
+/**
+ * Fetches the metadata of a server (RFC 8414, OpenID Connect Discovery). The issuer is exactly what the server calls itself;
+ * a `URL` without a path may stand for it with and without the slash at its end.
+ */
 export function discover(issuer: string | URL, options?: CallOptions & DiscoveryOptions & Line): Promise<Server>
 /** The same as an exchange, for your own driver. */
 export function discovery(issuer: string | URL, options?: MomentOptions & DiscoveryOptions): Exchange<Server>

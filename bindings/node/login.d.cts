@@ -3,7 +3,10 @@ import type { CallOptions, Client, LoginRequest, Tokens } from './index.cjs'
 import type { DeviceCode } from './js/ops.cjs'
 
 export interface LoginOptions extends CallOptions, LoginRequest {
-  /** Shows the URL to the user; by default it is printed on standard error, and opened in the system's browser. */
+  /**
+   * Shows the URL to the user; by default it is printed on standard error, and opened in the system's browser. A promise
+   * of its may last until the browser has returned.
+   */
   open?: (url: URL) => unknown
   /**
    * Asks for the address at which a browser on another machine ended; asks again if it does not belong to this login.

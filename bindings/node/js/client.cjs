@@ -267,7 +267,9 @@ async function login(client, options = {}) {
     }
     const { url, flow } = await client.beginAuthorization({ ...ask, redirectUri: listener.redirectUri }, { signal })
     const known = nativeFlow(flow)
-    if (open !== undefined) await wait(Promise.resolve(open(url)), { signal, timeoutMs })
+    // What opens the page may last until the page at the redirect URI is there, as navigations of Electron and Playwright do.
+    let opening
+    if (open !== undefined) opening = Promise.resolve(open(url))
     else if (turn === 'if_not_opened' && !opens(url)) {
       const tokens = await deviceLogin(client, turn, options)
       if (tokens !== undefined) return tokens
@@ -275,8 +277,12 @@ async function login(client, options = {}) {
     } else if (turn === 'if_not_opened') tell(url)
     else show(url)
     const arrival = lifting(() => listener.wait(known, timeoutMs))
-    const pasted = paste && asked(listener, known, paste, over.signal)
-    const callback = await wait(Promise.race([arrival, ...(pasted ? [pasted] : [])]), { signal }, () => listener.close())
+    const never = new Promise(() => {})
+    const question = () => (over.signal.aborted ? never : asked(listener, known, paste, over.signal))
+    const pasted = paste && Promise.resolve(opening).then(question)
+    const failed = opening && new Promise((_, fail) => opening.catch(fail))
+    const first = Promise.race([arrival, pasted, failed].filter((one) => one !== undefined))
+    const callback = await wait(first, { signal }, () => listener.close())
     return await client.redeem(flow, callback, { signal })
   } finally {
     over.abort()

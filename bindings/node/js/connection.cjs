@@ -19,6 +19,12 @@ const { isLoopback } = require('./server.cjs')
 const { inner } = require('./stores.cjs')
 const { Tokens, nativeTokens } = require('./tokens.cjs')
 
+/** How long what opens a page is waited for, in milliseconds: it may fail, or last until the login is over. */
+const OPENING = 1000
+
+/** Lets a promise of what opens a page fail, but not delay the page that the login ends at. */
+const begun = (opening) => Promise.race([opening, new Promise((done) => setTimeout(done, OPENING))])
+
 /**
  * The tokens of an API of which only the URL is known, such as a server of the Model Context Protocol. Nothing is asked
  * before a token is wanted; callers who want one at once make one login.
@@ -68,7 +74,7 @@ class ResourceConnection {
     const kept = store === undefined ? undefined : inner(store)
     const line = lineOf(network)
     const told = answersOfPerson({
-      open: (page) => this.#told(() => (open ?? show)(page)),
+      open: (page) => this.#told(() => begun((open ?? show)(page))),
       show: (code) => this.#told(() => shown(code)),
       signIn: (refused) => this.#told(() => (refused === undefined ? signIn.token() : signIn.renew(refused))),
     })

@@ -43,11 +43,13 @@ module.exports = {
   'connect.client': 'give the client a name so that it can register itself, or give the id of a client registered there',
   'client_auth.secret_missing': 'give the client a secret or another way to authenticate',
   'ciba.pending': 'wait for the answer, or allow the request to be repeated if the user wants that',
+  'token.not_token68': 'a token is given alone: without "Bearer" before it, spaces or line ends',
   'resource.origin_not_allowed': 'if the token may be sent there, add the origin to `origins` of the request or the API',
   'identity_assertion.no_id_token': 'sign in at the identity provider again, with openid in the scope',
   'grant.no_refresh_token': 'the server issued none: request offline_access, or sign in again',
   'grant.expired': 'create a new token where this one was created',
   'web.session_large': 'keep fewer claims in the session, or keep sessions in a store: proxies often read 4 KiB of header fields',
   'web.session_too_large': 'keep fewer claims in the session, or keep sessions in a store',
+  'stored.malformed': 'start the sign-in again; a record of a store has to be removed there first, by its key',
   'provider.variable': 'give every variable that the provider\'s page lists',
 }

@@ -86,7 +86,13 @@ function providers() {
 async function discover(issuer, options) {
   const { transport, prefer, network, fetch, send, ...call } = optionsOf('discover', options)
   const line = lineOf(network, fetch, send)
-  return perform(discovery(issuer, { transport, prefer }), { ...line, requestTimeoutMs: call.timeoutMs }, call)
+  const ask = (one) => perform(discovery(one, { transport, prefer }), { ...line, requestTimeoutMs: call.timeoutMs }, call)
+  // A URL without a path is written with a slash, which few issuers end with; its document is in the same place.
+  if (!(issuer instanceof URL) || issuer.href !== `${issuer.origin}/`) return ask(issuer)
+  return ask(issuer.origin).catch((error) => {
+    if (error.code !== 'metadata.issuer') throw error
+    return ask(issuer)
+  })
 }
 
 /** The same as an exchange, for your own driver. */

@@ -159,6 +159,14 @@ test('what the opener throws ends the login', async () => {
   assert.equal(await rejection(connection({ open }).token()), failure)
 })
 
+test('what opens the page may wait for the page that the login ends at', async () => {
+  const open = async (page) => { await (await fetch(page)).text() }
+  assert.ok((await connection({ open }).token({ timeoutMs: 20_000 })).accessToken)
+  const failure = new Error('no window')
+  const fails = async () => { throw failure }
+  assert.equal(await rejection(connection({ open: fails }).token()), failure)
+})
+
 test('nobody to be, and nobody to be asked', async () => {
   assert.equal((await rejection(connection({ clientName: undefined }).token())).code, 'connect.client')
   assert.throws(() => connection({ clientId: 'id' }), { code: 'misuse.setup' })

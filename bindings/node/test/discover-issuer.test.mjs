@@ -1,5 +1,6 @@
 // Where a person signs in (OpenID Connect Discovery section 2): asked natively, over a `fetch`, and step by step.
 import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { core, rejection, twins } from './helper.mjs'
@@ -28,6 +29,22 @@ for (const [name, options] of [['native', {}], ['fetch', { fetch }]]) {
     }
   })
 }
+
+test('a server is found by a URL, which has a slash where its issuer has none', async () => {
+  const transport = 'loopback_http'
+  assert.equal((await discover(new URL(base), { transport })).issuer, base)
+  assert.equal((await rejection(discover(`${base}/`, { transport }))).code, 'metadata.issuer')
+  const slash = createServer((_, response) => {
+    const issuer = `http://127.0.0.1:${slash.address().port}/`
+    response.setHeader('content-type', 'application/json')
+    response.end(JSON.stringify({ issuer, token_endpoint: `${issuer}token`, response_types_supported: ['code'] }))
+  })
+  await new Promise((done) => slash.listen(0, '127.0.0.1', done))
+  const { href } = new URL(`http://127.0.0.1:${slash.address().port}`)
+  assert.equal((await discover(new URL(href), { transport })).issuer, href)
+  slash.close()
+  slash.closeAllConnections()
+})
 
 test('an answer about somebody else is refused', async () => {
   const before = await asked()

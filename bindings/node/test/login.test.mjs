@@ -47,6 +47,13 @@ test('a login listens where it is told', async () => {
   }
 })
 
+test('what opens the page may wait for the page that the login ends at', async () => {
+  const open = async (url) => { await (await fetch(url)).text() }
+  assert.ok((await login(client, { scope: 'read', open, timeoutMs: 10_000 })).accessToken)
+  const failure = new Error('no window')
+  await assert.rejects(login(client, { scope: 'read', open: async () => { throw failure } }), failure)
+})
+
 test('an address is pasted by somebody who errs at first', async () => {
   const forms = [(address) => address, (address) => address.replace('http://', ''), (address) => address.split('?')[1]]
   for (const form of forms) {

@@ -25,6 +25,20 @@ test('a callback with a foreign state is refused, and the flow goes on', async (
   assert.equal(await waiting(page), 0)
 })
 
+test('what is no text where one is needed is a TypeError, and the module goes on', async () => {
+  const page = await us.page()
+  const refused = await page.evaluate(async (config) => {
+    const said = (work) => work().then(() => 'nothing', (error) => error.constructor.name)
+    return [
+      await said(() => web.restore({ ...config, clientId: 5 })),
+      await said(() => web.restore({ ...config, redirectUri: new URL(config.redirectUri) })),
+      await said(() => web.signIn(config, { mode: 'popup', returnTo: new URL(location.href) })),
+      await said(() => web.restore(config)),
+    ]
+  }, us.configs.generic)
+  assert.deepEqual(refused, ['TypeError', 'TypeError', 'TypeError', 'nothing'])
+})
+
 test('a callback that nobody asked for is refused', async () => {
   const page = await us.page('/callback?code=stolen&state=made-up')
   const result = await handle(page, us.configs.generic)

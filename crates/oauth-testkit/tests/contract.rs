@@ -22,6 +22,18 @@ fn a_right_driver_keeps_all_promises() {
     contract::assert(|probe| drive(probe, Habit::KeepsAlive, &mut kept));
 }
 
+/// A client that logs does so in every case, and that is one thing to mend.
+#[test]
+fn what_is_broken_alike_in_many_cases_is_told_once() {
+    let mut kept = None;
+    for report in contract::check(|probe| drive(probe, Habit::LogsUrls, &mut kept)) {
+        let told = report.outcome.err().unwrap_or_default();
+        let lines: Vec<_> = told.lines().collect();
+        let apart: std::collections::BTreeSet<_> = lines.iter().collect();
+        assert_eq!(lines.len(), apart.len(), "{told}");
+    }
+}
+
 #[test]
 fn sending_twice_is_noticed() {
     breaks_only(SEND_ONCE, Habit::SendsTwice);

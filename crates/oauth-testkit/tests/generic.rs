@@ -357,3 +357,14 @@ fn a_secret_in_the_url_is_refused_and_counted() {
     refused(&reply, 400, "invalid_request");
     assert_eq!(driver.twin().counters().secrets_in_url, 2);
 }
+
+/// A server that binds no tokens to keys ignores what it does not know (RFC 6749 section 3.1).
+#[test]
+fn a_code_is_for_everybody_where_no_token_is_bound_to_a_key() {
+    let mut driver = driver();
+    let asked = [("dpop_jkt", "the thumbprint of a key")];
+    let callback = authorize(&mut driver, "twin-client", &asked).unwrap();
+    let code = param(&callback, "code").unwrap();
+    let reply = redeem(&mut driver, &code);
+    assert_eq!(reply.status(), 200);
+}

@@ -29,7 +29,7 @@ impl Host {
     /// | variable | |
     /// |---|---|
     /// | `OAUTH_BASE_URL` | where people reach the site, such as `https://shop.example` |
-    /// | `OAUTH_KEY` | the key that seals, as `oauth key` prints one; old ones may follow, with spaces or commas between |
+    /// | `OAUTH_KEY` | the key that seals, as `oauth key seal` prints one; old ones may follow, with spaces or commas between |
     /// | `OAUTH_STORE` | optional: the store that sessions live in, as a [`StoreUrl`]; what is in it is sealed with the same keys |
     /// | `OAUTH_TRANSPORT` | optional: `loopback_http` for a site and a provider on this machine, for tests; `https` unless set |
     ///

@@ -3,6 +3,8 @@
 
 use std::env;
 use std::error::Error;
+use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 
 use wasm_bindgen_cli_support::Bindgen;
@@ -32,5 +34,21 @@ fn bind(module: &str, folder: &str) -> Result<(), Box<dyn Error>> {
         .remove_name_section(true)
         .remove_producers_section(true)
         .generate(folder)?;
-    Ok(())
+    check_texts(Path::new(module), Path::new(folder))
+}
+
+/// Has what is no text refused before it is copied: a number, or an object such as a `URL`, would be read as a text
+/// without a length, and the module would fail with an access beyond its memory.
+fn check_texts(module: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
+    let name = module.file_stem().ok_or("the module has no name")?;
+    let path = folder.join(name).with_extension("js");
+    let written = fs::read_to_string(&path)?;
+    let copies = "function passStringToWasm0(arg, malloc, realloc) {\n";
+    let checks = format!(
+        "{copies}    if (typeof arg !== 'string') throw new TypeError('expected a text');\n"
+    );
+    match written.matches(copies).count() {
+        1 => Ok(fs::write(&path, written.replace(copies, &checks))?),
+        _ => Err("wasm-bindgen copies texts in another way".into()),
+    }
 }

@@ -21,6 +21,7 @@ Examples:
   oauth serve --system fapi
   oauth serve --system fapi --mutual-tls certificates
   oauth serve --cors http://127.0.0.1:5173
+  oauth serve --cors http://127.0.0.1:5173 --dpop
   oauth serve --web http://127.0.0.1:8000
   oauth serve --user sub=ann,email=ann@example.com,name='Ann Lee',role=admin
 
@@ -41,6 +42,9 @@ pub(crate) struct Serve {
     /// bound (RFC 8705). This folder gets ca.pem, and two certificates with their keys: client.pem, next.pem
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, conflicts_with_all = ["port", "web"])]
     mutual_tls: Option<PathBuf>,
+    /// With `--system generic`: binds all tokens to the keys of DPoP proofs (RFC 9449)
+    #[arg(long)]
+    dpop: bool,
     /// Lets browser pages of this origin read its replies, and registers /callback there
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     cors: Option<String>,
@@ -132,6 +136,9 @@ impl Serve {
     /// What the options say of whoever comes.
     fn settle(&self, users: &[User], twin: &mut Twin) {
         user::settle(users, twin);
+        if self.dpop {
+            twin.require_dpop();
+        }
         if let Some(origin) = &self.cors {
             twin.cors_origin(origin);
             twin.register_redirect_uri(&format!("{origin}/callback"));
@@ -145,6 +152,13 @@ impl Serve {
     }
 
     pub(super) fn run(self, output: Output) -> Result<(), Failure> {
+        if self.dpop && self.system != System::Generic {
+            return Err(Failure::usage(
+                "usage.dpop",
+                "only the generic server has a choice: that of FAPI 2.0 binds tokens anyway, the others never do",
+                "leave out --dpop, or --system",
+            ));
+        }
         let mut users = self.user.clone();
         if let Some(path) = &self.users {
             users.extend(User::read(path)?);
@@ -168,9 +182,13 @@ impl Serve {
         let seal = self.web.as_ref().map(|_| super::key::seal_key());
         let seal = seal.transpose()?;
         let (rows, record) = served.with(|twin| {
-            let options = self.system.options(base, twin.issuer());
+            let mut options = self.system.options(base, twin.issuer());
+            if self.dpop {
+                options += " --dpop-key dpop.pem";
+            }
             let (id, secret, key) = (twin.client_id(), twin.client_secret(), twin.client_key());
-            let commands = match key {
+            let make_key = || "oauth key new --alg ES256 --output dpop.pem".to_owned();
+            let mut commands = match key {
                 "" => vec![
                     format!("export OAUTH_CLIENT_SECRET={}", quote(secret)),
                     format!(
@@ -180,10 +198,13 @@ impl Serve {
                 ],
                 key => vec![
                     format!("echo {} > client.jwk", quote(key)),
-                    "oauth key new --alg ES256 --output dpop.pem".to_owned(),
+                    make_key(),
                     format!("oauth token {options} --client-id {}", quote(id)),
                 ],
             };
+            if self.dpop {
+                commands.insert(0, make_key());
+            }
             let environment: Vec<_> = match (&self.web, &seal) {
                 (Some(url), Some(seal)) => vec![
                     ("OAUTH_ISSUER", twin.issuer()),

@@ -322,6 +322,40 @@ fn a_served_system_answers_pages_of_one_origin() {
     assert!(path.stderr.contains("an origin ends before the path"));
 }
 
+/// With `--dpop` the commands that are printed make a key, and get a token that is bound to it.
+#[test]
+fn a_served_system_binds_tokens_to_keys() {
+    let mut run = oauth(&["serve", "--dpop", "--json"]);
+    let mut server = run.command.stdin(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(server.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    let said: Value = serde_json::from_str(&line).unwrap();
+    let folder = folder("serve-dpop");
+    let command = said["commands"].as_array().unwrap().iter();
+    let script: Vec<_> = command.map(|line| line.as_str().unwrap()).collect();
+    let script = script
+        .join("\n")
+        .replace("oauth token", "oauth token --json");
+    let own = std::path::Path::new(env!("CARGO_BIN_EXE_oauth"));
+    let path = format!("{}:/usr/bin:/bin", own.parent().unwrap().display());
+    let done = std::process::Command::new("/bin/sh")
+        .args(["-c", &script])
+        .current_dir(&folder)
+        .env_clear()
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let told = String::from_utf8_lossy(&done.stdout);
+    assert!(told.contains("\"token_type\":\"DPoP\""), "{done:?}");
+
+    let other = oauth(&["serve", "--dpop", "--system", "socios"]).run();
+    assert_eq!(other.code, 2);
+    assert!(other.stderr.contains("only the generic server"));
+}
+
 /// What `oauth serve --web` prints is the environment of an application that people can sign in to.
 #[test]
 fn a_served_system_knows_a_web_application() {

@@ -163,6 +163,14 @@ const HINTS: &[(&str, &str)] = &[
         "create a new token where this one was created",
     ),
     (
+        "token.not_token68",
+        "a token is given alone: without \"Bearer\" before it, spaces or line ends",
+    ),
+    (
+        "stored.malformed",
+        "start the sign-in again; a record of a store has to be removed there first, by its key",
+    ),
+    (
         "stored.issuer",
         "these tokens belong to another server or client",
     ),

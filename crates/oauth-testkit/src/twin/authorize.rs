@@ -265,7 +265,11 @@ fn approve(
             grant,
             redirect_uri,
             challenge: checked.challenge,
-            jkt: ask.query("dpop_jkt").map(str::to_owned),
+            // A server that binds no tokens to keys knows no such parameter, and ignores it (RFC 6749 section 3.1).
+            jkt: ask
+                .query("dpop_jkt")
+                .filter(|_| authority.rules.binds_to_keys())
+                .map(str::to_owned),
             expires,
             spent: false,
         },

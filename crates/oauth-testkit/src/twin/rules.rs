@@ -5,7 +5,7 @@ use oauth_core::moment::UnixTime;
 use serde_json::Value;
 
 use super::authority::Authority;
-use super::fapi::Fapi;
+use super::fapi::{By, Fapi};
 use super::personality::Deviation;
 use super::sender_constrained::Sender;
 use super::wire::{Ask, Reply};
@@ -75,6 +75,11 @@ pub enum Rotation {
 }
 
 impl Rules {
+    /// Whether tokens are bound to the keys of DPoP proofs.
+    pub(super) fn binds_to_keys(&self) -> bool {
+        self.sender.is_some_and(|sender| sender.by == By::Key)
+    }
+
     /// Whether an ID token may stand beside a code.
     pub(super) fn is_hybrid(&self) -> bool {
         let named = self.metadata.1["response_types_supported"].as_array();

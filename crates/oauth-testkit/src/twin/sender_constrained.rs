@@ -201,8 +201,7 @@ pub(super) fn holder(
         .and_then(|field| field.split_once(' '));
     let count = ask.headers.get_all(AUTHORIZATION).iter().count();
     let given = given.filter(|_| count == 1);
-    let sender = authority.rules.sender;
-    let by_key = sender.is_some_and(|sender| sender.by == By::Key);
+    let by_key = authority.rules.binds_to_keys();
     let wanted = if by_key { "DPoP" } else { "Bearer" };
     let token =
         given.and_then(|(scheme, token)| scheme.eq_ignore_ascii_case(wanted).then_some(token));
