@@ -14,6 +14,7 @@ mod settings;
 mod site;
 mod tokens;
 mod value;
+mod verifier;
 mod visit;
 
 use wasm_bindgen::prelude::*;

@@ -47,6 +47,8 @@ pub use dpop::{DpopKey, named as dpop_alg};
 pub use erased_exchange::{ErasedExchange, ErasedStep, Outgoing, Reply};
 pub use granted::{authorization_details, missing_authorization_details};
 pub use introspection::Introspecting;
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+pub use json_numbers::ForDoubles;
 pub use json_numbers::for_doubles;
 pub use keeper::{Decision, GrantSettings, Keeper, Task, of_store};
 pub use op::{
@@ -57,8 +59,8 @@ pub use op::{
     LogoutToken, MakeClientIdMetadata, Operation, Outcome, Password, ProtectedResource,
     ReadRegistration, RedeemIdentityAssertion, Refresh, Register, RegisteredClient,
     RequestIdentityAssertion, ResourceMetadata, Revoke, SamlBearer, TABLE, TokenExchange,
-    TokenState, UpdateRegistration, UserClaims, Userinfo, VerifiedAccessToken, VerifyAccessToken,
-    VerifyIdToken, VerifyLogoutToken, VerifyPing, operation_name,
+    TokenState, UpdateRegistration, UserClaims, Userinfo, VerifiedAccessToken, Verifier,
+    VerifyAccessToken, VerifyIdToken, VerifyLogoutToken, VerifyPing, operation_name,
 };
 pub use output::{ErrorRecord, Record};
 pub use preset::Preset;

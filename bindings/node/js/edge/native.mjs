@@ -3,7 +3,7 @@ import * as wasm from '../../edge/oauth_core_edge.mjs'
 import { NativeSite, asked } from './visit.cjs'
 
 export {
-  NativeApi, NativeExchange, NativeFlow, NativeKeeper, NativeKey, NativeServer, NativeSettings, NativeTokens,
+  NativeApi, NativeExchange, NativeFlow, NativeKeeper, NativeKey, NativeServer, NativeSettings, NativeTokens, NativeVerifier,
   discovery, fingerprint, lateError, missingVariablesError, notSupportedError, outline, overdueError, providerNames,
   readFields, requestKey, stepUp, webSetupError,
 } from '../../edge/oauth_core_edge.mjs'

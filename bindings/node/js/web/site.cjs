@@ -26,7 +26,7 @@ class Site {
   #options
   #providers
   #visits
-  #known = new WeakMap()
+  #user = Symbol('user')
 
   constructor(given) {
     const options = optionsOf('Site', given)
@@ -98,11 +98,12 @@ class Site {
 
   /** Remembers the user of a request for the next adapter that handles it. */
   remember(request, user) {
-    this.#known.set(request, user)
+    // Not in a map with weak keys, which garbage collection has to look at for each request.
+    Object.defineProperty(request, this.#user, { value: user, writable: true })
   }
 
   remembered(request) {
-    return this.#known.get(request)
+    return request[this.#user]
   }
 
   /** The handler for standard requests: resolves to a `Response` to send, or to the user. */

@@ -5,6 +5,7 @@
 const { channel } = require('#host')
 const { answersOfSite } = require('../callbacks.cjs')
 const { lift, lifted } = require('../errors.cjs')
+const { fieldsOf } = require('../exchange.cjs')
 const { TOO_LARGE } = require('./body.cjs')
 const { People, THROWN } = require('./people.cjs')
 const { replyOf, streamOf } = require('./reply.cjs')
@@ -47,12 +48,13 @@ class Visits {
   /** Handles a request. */
   async visit({ method, host, target, headers, body }, { access = this.#options.access, need, request } = {}) {
     const full = this.#options.rootPath + target
-    const limit = this.#native.formLimit(method, full.split('?', 1)[0])
+    // Neither has a body (RFC 9110 section 9.3).
+    const limit = method === 'GET' || method === 'HEAD' ? 0 : this.#native.formLimit(method, full.split('?', 1)[0])
     const form = limit > 0 ? await body?.(limit) : undefined
     if (form === TOO_LARGE) return { reply: { status: 413, headers: [], body: '' } }
     const id = String((this.#visits += 1))
     this.#visiting.set(id, { request })
-    const seen = { id, at: Date.now(), method, host: host ?? '', target: full, headers: [...headers], form, access, need }
+    const seen = { id, at: Date.now(), method, host: host ?? '', target: full, fields: fieldsOf(headers), form, access, need }
     try {
       const told = await lifted(() => this.#native.visit(seen))
       if (this.#people.thrown && told.status === 500 && told.notes.some(([code]) => code === THROWN)) throw this.#people.thrown.error

@@ -129,7 +129,7 @@ impl From<id_token::IdToken> for IdToken {
         };
         let time = |name| claims.time(name).ok().flatten();
         let user = claims.standard();
-        Self {
+        let mut record = Self {
             subject: token.subject().to_owned(),
             issuer: token.issuer().to_owned(),
             audience: texts("aud"),
@@ -148,7 +148,9 @@ impl From<id_token::IdToken> for IdToken {
             email: own(user.email),
             email_verified: user.email_verified,
             may_act: claims.may_act().cloned().map(Extra::from),
-            claims: Extra::from(claims.as_map().clone()),
-        }
+            claims: Extra::default(),
+        };
+        record.claims = Extra::from(token.into_claims().into_map());
+        record
     }
 }
