@@ -72,6 +72,7 @@ __all__ = [
     "Streamed",
     "TlsClientAuth",
     "Tokens",
+    "Verifier",
     "Visit",
     "WebSite",
     "WorkloadIdentity",
@@ -1213,6 +1214,8 @@ class Visit:
     to the application. When somebody signs in it halts with their Identity, and is resumed with whether to admit them;
     when it halts with a ProviderQuery, with a Provider.
     """
+    def at_once(self) -> Reply | Forward | Session | Identity | ProviderQuery | Visit | None:
+        """Continues as far as there is nothing to wait for: returns what resume would, or the visit itself if it has to wait."""
     def resume(
         self, local: Mapping[str, Any] | None = None, *, refused: str | None = None,
         provider: Provider | None = None,
@@ -1879,6 +1882,14 @@ class Exchange(Generator[Step, Answer, _T_co]):
 class Introspecting(Client):
     """The native half of a client that asks about the access tokens it receives."""
     def __new__(cls, client: Client, arguments: tuple[object, ...], /) -> Self: ...
+@final
+class Verifier:
+    """The native half of a verifier of one API."""
+    def __new__(cls, client: Client, arguments: tuple[object, ...], /) -> Self: ...
+    def verify(self, token: str, /) -> VerifiedAccessToken:
+        """Verifies a token; `_verifier.py` calls it."""
+    def averify(self, token: str, /) -> _Later[VerifiedAccessToken]:
+        """verify(), in a coroutine."""
 @disjoint_base
 class Exchanges:
     """The native half of oauth_core.Exchanges."""
