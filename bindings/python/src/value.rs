@@ -43,7 +43,9 @@ fn of_members(py: Python<'_>, name: &str, members: Vec<Arg>) -> PyResult<Py<PyAn
         .bind(py);
     let members = members.into_iter().map(|told| (told, PyOnceLock::new()));
     let members = Bound::new(py, Members(members.collect()))?;
-    let record = module.getattr(name)?.call_method1(intern!(py, "_of"), (members,))?;
+    let record = module
+        .getattr(name)?
+        .call_method1(intern!(py, "_of"), (members,))?;
     Ok(record.unbind())
 }
 
