@@ -36,8 +36,7 @@ class Visits {
       find: (ask, id) => this.#find(ask, id),
       connect: (id) => this.#people.connect(id),
     }
-    const made = nativeSetup(this.#options, providers)
-    return lifted(() => made.site(nativeOptions(this.#options), answersOfSite(ours), nativeStore, nativeNetwork))
+    return lifted(() => nativeSetup(this.#options, providers).site(nativeOptions(this.#options), answersOfSite(ours), nativeStore, nativeNetwork))
   }
 
   /** Whether the site has a page at this path. */
@@ -48,8 +47,7 @@ class Visits {
   /** Handles a request. */
   async visit({ method, host, target, headers, body }, { access = this.#options.access, need, request } = {}) {
     const full = this.#options.rootPath + target
-    // Neither has a body (RFC 9110 section 9.3).
-    const limit = method === 'GET' || method === 'HEAD' ? 0 : this.#native.formLimit(method, full.split('?', 1)[0])
+    const limit = this.#native.formLimit(method, full.split('?', 1)[0])
     const form = limit > 0 ? await body?.(limit) : undefined
     if (form === TOO_LARGE) return { reply: { status: 413, headers: [], body: '' } }
     const id = String((this.#visits += 1))
