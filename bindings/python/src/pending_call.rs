@@ -142,7 +142,7 @@ impl PendingCall {
         };
         let runtime = runtime::handle()?;
         let (name, mut future) = (pending.name, pending.work.future());
-        // What waits for nothing, such as a token verified with keys at hand, is not worth another thread.
+        // What waits for nothing is not worth another thread.
         let begun = py.detach(|| {
             let _inside = runtime.enter();
             let mut nobody = Context::from_waker(Waker::noop());
@@ -215,7 +215,7 @@ impl PendingCall {
     }
 }
 
-pub(crate) fn finish(py: Python<'_>, name: Option<&str>, outcome: Outcome) -> PyResult<Py<PyAny>> {
+fn finish(py: Python<'_>, name: Option<&str>, outcome: Outcome) -> PyResult<Py<PyAny>> {
     if let Some(name) = name {
         let code = outcome.as_ref().err().map_or("done", Error::code);
         errors::log(py, "debug", &format!("{name}: {code}"));

@@ -270,12 +270,7 @@ impl Fields {
     ) -> PyResult<Self> {
         let mut fields = Vec::new();
         for field in object.try_iter()? {
-            let field = field?;
-            // A pair is a list to some servers.
-            let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = match field.cast::<PyList>() {
-                Ok(list) => list.to_tuple().extract()?,
-                Err(_) => field.extract()?,
-            };
+            let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = field?.extract()?;
             let is_wanted = match name.cast::<PyBytes>() {
                 Ok(bytes) => is_wanted(bytes.as_bytes()),
                 Err(_) => is_wanted(text(&name)?.as_bytes()),

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
-use crate::pending_call::{self, Answer, PendingCall};
+use crate::pending_call::{Answer, PendingCall};
 use crate::runtime;
 use crate::sync_async::twins;
 use crate::text::text;
@@ -238,22 +238,6 @@ twins! {
 
 #[pymethods]
 impl Visit {
-    /// Continues as far as there is nothing to wait for: returns what resume would, or the visit itself if it has to wait.
-    fn at_once(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        let (py, state) = (slf.py(), Arc::clone(&slf.get().0));
-        let handle = runtime::handle()?;
-        let polled = py.detach(|| {
-            let _inside = handle.enter();
-            let polled = lock(&state).poll(&mut Context::from_waker(Waker::noop()));
-            runtime::stay_if_left_behind();
-            polled
-        });
-        match polled {
-            Poll::Ready(outcome) => pending_call::finish(py, None, outcome),
-            Poll::Pending => Ok(slf.clone().into_any().unbind()),
-        }
-    }
-
     /// Neither who asks nor for what.
     #[allow(clippy::unused_self, reason = "it is what Python asks for")]
     fn __repr__(&self) -> &'static str {

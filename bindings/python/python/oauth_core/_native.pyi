@@ -1214,8 +1214,6 @@ class Visit:
     to the application. When somebody signs in it halts with their Identity, and is resumed with whether to admit them;
     when it halts with a ProviderQuery, with a Provider.
     """
-    def at_once(self) -> Reply | Forward | Session | Identity | ProviderQuery | Visit | None:
-        """Continues as far as there is nothing to wait for: returns what resume would, or the visit itself if it has to wait."""
     def resume(
         self, local: Mapping[str, Any] | None = None, *, refused: str | None = None,
         provider: Provider | None = None,

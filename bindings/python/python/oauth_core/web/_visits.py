@@ -86,10 +86,7 @@ class Visits(SiteSettings):
         """What a visit ends in, once it was told what it asked of the application."""
         decide = admit or self._admit
         go_on = getattr(visit, resume)
-        # Most requests are over at once, which is not worth a coroutine.
-        ended = visit.at_once()
-        if ended is visit:
-            ended = yield lambda told: go_on(**told), {}
+        ended = yield lambda told: go_on(**told), {}
         while isinstance(ended, (ProviderQuery, Identity)):
             if isinstance(ended, ProviderQuery):
                 found = (yield self._find, ended) if self._find else None

@@ -42,9 +42,7 @@ class SignIn:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
-        request = _request(scope)
-        if scope["type"] == "http" and self.site.reads_form(request.method, request.target):
-            request = request._replace(form=await _body(receive, MAX_FORM))
+        request = await _request(self.site, scope, receive)
         ended = await self.site.avisit(request, self.access)
         if isinstance(ended, Forward):
             return await passed_on(ended, scope, receive, send)
@@ -114,12 +112,16 @@ def _visit(scope: Scope) -> tuple[Site, Request, User | None]:
     return visit
 
 
-def _request(scope: Scope) -> Request:
-    """The request without its body."""
-    headers = list(scope["headers"])
-    host = next((value for name, value in headers if name == b"host"), b"")
+async def _request(site: Site, scope: Scope, receive: Receive) -> Request:
+    headers = [(bytes(name), bytes(value)) for name, value in scope["headers"]]
+    host = next((value.decode("latin-1") for name, value in headers if name == b"host"), "")
     # Any page may open a WebSocket, which can change state: it is checked like a form.
-    return Request(scope.get("method", "POST"), host.decode("latin-1"), target_of(scope), headers)
+    method = scope.get("method", "POST")
+    target = target_of(scope)
+    form = None
+    if scope["type"] == "http" and site.reads_form(method, target):
+        form = await _body(receive, MAX_FORM)
+    return Request(method, host, target, headers, form)
 
 
 def target_of(scope: Scope) -> str:
