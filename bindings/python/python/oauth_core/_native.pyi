@@ -10,7 +10,7 @@ from typing import Any, Callable, ClassVar, Literal, TypedDict, TypeVar, final, 
 from typing_extensions import Self, TypeAlias, disjoint_base
 
 from ._source import TokenSource
-from ._records import DeviceCode
+from ._records import DeviceCode, VerifiedAccessToken
 from .drive import Answer, Moment, Said, Step, Task
 from .errors import ErrorCode, OAuthError
 from .stores import KeySource, Store
