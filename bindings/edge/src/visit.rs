@@ -55,8 +55,7 @@ struct Given {
     method: String,
     host: String,
     target: String,
-    /// Names and values in turn, with line breaks between.
-    fields: String,
+    headers: Vec<(String, String)>,
     access: String,
 }
 
@@ -74,7 +73,7 @@ pub(crate) fn request(given: &JsValue) -> Result<(Request, Access), JsValue> {
     let form = member(given, "form").and_then(|form| form.dyn_into::<Uint8Array>().ok());
     let plain = Object::assign(&Object::new(), given.unchecked_ref());
     let plain = with(plain, "form", JsValue::UNDEFINED);
-    let given: Given = read(&plain, "a request is { method, host, target, fields }")?;
+    let given: Given = read(&plain, "a request is { method, host, target, headers }")?;
     let access = match given.access.as_str() {
         // Its tokens are over, whatever the page is.
         "open" | "over" => Access::Open,
@@ -87,7 +86,7 @@ pub(crate) fn request(given: &JsValue) -> Result<(Request, Access), JsValue> {
             .map_err(|_| invalid("method is no HTTP method"))?,
         host: given.host,
         target: given.target,
-        headers: headers(&given.fields),
+        headers: fields(&given.headers),
         form: form.map(|form| Bytes::from(form.to_vec())),
     };
     Ok((request, access))
@@ -110,16 +109,17 @@ pub(crate) fn need(given: &JsValue) -> Result<Option<Need>, JsValue> {
 }
 
 /// Fields that are none are left out: no browser sends them.
-fn headers(fields: &str) -> HeaderMap {
-    let mut map = HeaderMap::new();
-    let mut fields = fields.split('\n');
-    while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
+fn fields(pairs: &[(String, String)]) -> HeaderMap {
+    let fields = pairs.iter().filter_map(|(name, value)| {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
         // Bytes are read as the characters of Latin-1.
         let bytes: Option<Vec<u8>> = value.chars().map(|byte| u8::try_from(byte).ok()).collect();
-        let value = HeaderValue::from_bytes(&bytes.unwrap_or_else(|| value.as_bytes().to_vec()));
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), value) {
-            map.append(name, value);
-        }
+        let bytes = bytes.unwrap_or_else(|| value.as_bytes().to_vec());
+        Some((name, HeaderValue::from_bytes(&bytes).ok()?))
+    });
+    let mut map = HeaderMap::new();
+    for (name, value) in fields {
+        map.append(name, value);
     }
     map
 }

@@ -396,4 +396,4 @@ function checkLimit(ms, name = 'timeoutMs') {
   return ms
 }
 
-module.exports = { Exchange, Step, fieldsOf, run, perform, started, wait, pause, textOf, checkLimit, momentOf, sendOver }
+module.exports = { Exchange, Step, run, perform, started, wait, pause, textOf, checkLimit, momentOf, sendOver }

@@ -34,8 +34,8 @@ pub struct NativeWebRequest {
     pub host: String,
     /// Path and query, as in the address bar.
     pub target: String,
-    /// The header fields: names and values in turn, with line breaks between. As pairs they would cross one by one.
-    pub fields: String,
+    /// Names and values, a name as often as it came.
+    pub headers: Vec<(String, String)>,
     /// The body, where the site reads it.
     pub form: Option<Uint8Array>,
     /// `open`, `quiet` or `signed_in`.
@@ -169,7 +169,7 @@ impl NativeSite {
                 .map_err(|_| invalid("method is no HTTP method"))?,
             host: given.host,
             target: given.target,
-            headers: headers(&given.fields),
+            headers: fields(&given.headers),
             form: given.form.map(|form| Bytes::from(form.to_vec())),
         };
         let (site, seen) = (self.host.site(), request.clone());
@@ -352,16 +352,17 @@ fn need(given: NativeWebNeed) -> Result<Need> {
 }
 
 /// Fields that are none are left out: no browser sends them, and Node would not have read them.
-fn headers(fields: &str) -> HeaderMap {
-    let mut map = HeaderMap::new();
-    let mut fields = fields.split('\n');
-    while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
+fn fields(pairs: &[(String, String)]) -> HeaderMap {
+    let fields = pairs.iter().filter_map(|(name, value)| {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
         // Node reads bytes as the characters of Latin-1.
         let bytes: Option<Vec<u8>> = value.chars().map(|byte| u8::try_from(byte).ok()).collect();
-        let value = HeaderValue::from_bytes(&bytes.unwrap_or_else(|| value.as_bytes().to_vec()));
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), value) {
-            map.append(name, value);
-        }
+        let bytes = bytes.unwrap_or_else(|| value.as_bytes().to_vec());
+        Some((name, HeaderValue::from_bytes(&bytes).ok()?))
+    });
+    let mut map = HeaderMap::new();
+    for (name, value) in fields {
+        map.append(name, value);
     }
     map
 }

@@ -26,7 +26,7 @@ class Site {
   #options
   #providers
   #visits
-  #user = Symbol('user')
+  #known = new WeakMap()
 
   constructor(given) {
     const options = optionsOf('Site', given)
@@ -98,12 +98,11 @@ class Site {
 
   /** Remembers the user of a request for the next adapter that handles it. */
   remember(request, user) {
-    // Not in a map with weak keys, which garbage collection has to look at for each request.
-    Object.defineProperty(request, this.#user, { value: user, writable: true })
+    this.#known.set(request, user)
   }
 
   remembered(request) {
-    return request[this.#user]
+    return this.#known.get(request)
   }
 
   /** The handler for standard requests: resolves to a `Response` to send, or to the user. */

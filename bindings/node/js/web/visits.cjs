@@ -5,7 +5,6 @@
 const { channel } = require('#host')
 const { answersOfSite } = require('../callbacks.cjs')
 const { lift, lifted } = require('../errors.cjs')
-const { fieldsOf } = require('../exchange.cjs')
 const { TOO_LARGE } = require('./body.cjs')
 const { People, THROWN } = require('./people.cjs')
 const { replyOf, streamOf } = require('./reply.cjs')
@@ -36,7 +35,8 @@ class Visits {
       find: (ask, id) => this.#find(ask, id),
       connect: (id) => this.#people.connect(id),
     }
-    return lifted(() => nativeSetup(this.#options, providers).site(nativeOptions(this.#options), answersOfSite(ours), nativeStore, nativeNetwork))
+    const made = nativeSetup(this.#options, providers)
+    return lifted(() => made.site(nativeOptions(this.#options), answersOfSite(ours), nativeStore, nativeNetwork))
   }
 
   /** Whether the site has a page at this path. */
@@ -52,7 +52,7 @@ class Visits {
     if (form === TOO_LARGE) return { reply: { status: 413, headers: [], body: '' } }
     const id = String((this.#visits += 1))
     this.#visiting.set(id, { request })
-    const seen = { id, at: Date.now(), method, host: host ?? '', target: full, fields: fieldsOf(headers), form, access, need }
+    const seen = { id, at: Date.now(), method, host: host ?? '', target: full, headers: [...headers], form, access, need }
     try {
       const told = await lifted(() => this.#native.visit(seen))
       if (this.#people.thrown && told.status === 500 && told.notes.some(([code]) => code === THROWN)) throw this.#people.thrown.error
