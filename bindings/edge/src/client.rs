@@ -236,6 +236,11 @@ impl NativeClient {
         exchange.map(NativeExchange::new).map_err(refused)
     }
 
+    /// The same: a signature is waited for here, so that nothing is over at once.
+    pub fn start(&self, number: u32, given: &Array) -> Result<NativeExchange, JsValue> {
+        self.begin(number, given)
+    }
+
     /// The same client, which asks about the access tokens that it is shown.
     pub fn introspecting(&self, how: &Array) -> Result<Self, JsValue> {
         let how = Introspecting::read(&mut arguments(how)).map_err(refused)?;

@@ -16,6 +16,7 @@ mod settings;
 mod site;
 mod tokens;
 mod value;
+mod verifier;
 mod visit;
 
 use wasm_bindgen::prelude::*;

@@ -7,7 +7,7 @@ const { ClientAuth, checkText, variablesOf } = require('./client-auth.cjs')
 const { DpopKey } = require('./dpop.cjs')
 const native = require('#native')
 const { Denied, OAuthError, lift, lifted } = require('./errors.cjs')
-const { Exchange, checkLimit, momentOf, perform: run, wait } = require('./exchange.cjs')
+const { Exchange, checkLimit, momentOf, perform: run, started, wait } = require('./exchange.cjs')
 const { checkStore } = require('./renewal.cjs')
 const { Keeper } = require('./keeper.cjs')
 const { lineOf } = require('./network.cjs')
@@ -20,6 +20,9 @@ const { GrantSource } = require('./source.cjs')
 const { nativeFlow, nativeTokens } = require('./tokens.cjs')
 
 if (!isOnePackage) agree(FINGERPRINT)
+
+/** The method of a client that makes what verifies tokens for an API, unless a function is to be asked first. */
+const verifier = Symbol('verifier')
 
 /** The conversations of a client, for your own driver. */
 class Exchanges extends ExchangeOperations {
@@ -45,18 +48,42 @@ class Exchanges extends ExchangeOperations {
   }
 }
 
+/** What may be over at once. Others sign and send first, which is not for the thread of the event loop. */
+const VERIFYING = [operations.verifyAccessToken, operations.verifyIdToken, operations.verifyLogoutToken]
+
+/** Performs an operation. Of a workload whose token a function gives, that is asked for before anything else is done. */
+async function performed({ known, transport, assertion }, operation, args, call) {
+  if (assertion !== undefined || !VERIFYING.includes(operation)) {
+    return run(exchangeOf(known, operation, args, undefined, assertion), transport, call)
+  }
+  const given = inOrder(operation, args)
+  return started(() => known.start(operation.number, given), operation.finish, transport, call)
+}
+
+/** Verifies the access tokens of an API: its requirements are read once. */
+function verifying({ known, transport, assertion }, args) {
+  const { verifyAccessToken } = operations
+  const verifier = lifted(() => new native.NativeVerifier(known, inOrder(verifyAccessToken, { ...args, token: '' })))
+  if (assertion !== undefined) return undefined
+  return (token, call) => started(() => verifier.start(token), verifyAccessToken.finish, transport, call)
+}
+
 /** A client that asks about the access tokens it is shown. */
 class Introspecting extends Operations {
-  #transport
+  #own
 
-  constructor(known, transport, assertion) {
+  constructor(own) {
     super()
-    this.#transport = transport
-    this.exchange = new Exchanges(known, assertion)
+    this.#own = own
+    this.exchange = new Exchanges(own.known, own.assertion)
   }
 
   async [perform](operation, args, call) {
-    return run(this.exchange[begin](operation, args), this.#transport, call)
+    return performed(this.#own, operation, args, call)
+  }
+
+  [verifier](args) {
+    return verifying(this.#own, args)
   }
 }
 
@@ -177,7 +204,7 @@ class Client extends Operations {
   static {
     nativeClient = (client) => client.#native
     sourceOf = (client, grantType, options) => client.#source(grantType, undefined, options)
-    introspectingOf = (client, how) => new Introspecting(lifted(() => client.#native.introspecting(how)), client.#transport, client.#assertion)
+    introspectingOf = (client, how) => new Introspecting({ ...client.#own, known: lifted(() => client.#native.introspecting(how)) })
   }
 
   #source(grantType, tokens, options) {
@@ -227,7 +254,15 @@ class Client extends Operations {
   }
 
   async [perform](operation, args, call) {
-    return run(this.exchange[begin](operation, args), this.#transport, call)
+    return performed(this.#own, operation, args, call)
+  }
+
+  [verifier](args) {
+    return verifying(this.#own, args)
+  }
+
+  get #own() {
+    return { known: this.#native, transport: this.#transport, assertion: this.#assertion }
   }
 
   [inspect.custom](depth, options) {
@@ -377,4 +412,4 @@ async function lifting(call) {
   }
 }
 
-module.exports = { Client, identityAssertionGrant, introspectingOf, lifting, login, nativeClient, openBrowser, prompt, show, sourceOf }
+module.exports = { Client, identityAssertionGrant, introspectingOf, lifting, login, nativeClient, openBrowser, prompt, show, sourceOf, verifier }

@@ -378,6 +378,18 @@ async function perform(exchange, { send, network, requestTimeoutMs }, call) {
   }
 }
 
+/**
+ * Runs what `start` begins to its end. What is over with its first step, such as a token verified with keys at hand, is
+ * over here.
+ */
+async function started(start, finish, transport, call) {
+  const { signal, timeoutMs } = optionsOf('a call', call)
+  checkLimit(timeoutMs)
+  signal?.throwIfAborted()
+  const begun = lifted(start)
+  return begun instanceof native.NativeExchange ? perform(new Exchange(begun, finish), transport, call) : finish(begun)
+}
+
 /** A limit as it was given, if it is one. */
 function checkLimit(ms, name = 'timeoutMs') {
   if (ms !== undefined && !(typeof ms === 'number' && ms > 0)) {
@@ -386,4 +398,4 @@ function checkLimit(ms, name = 'timeoutMs') {
   return ms
 }
 
-module.exports = { Exchange, Step, run, perform, wait, pause, textOf, checkLimit, momentOf, sendOver }
+module.exports = { Exchange, Step, run, perform, started, wait, pause, textOf, checkLimit, momentOf, sendOver }

@@ -3,9 +3,10 @@
 // Verification of access tokens, for APIs.
 
 const { inspect } = require('#host')
-const { Client, introspectingOf } = require('./client.cjs')
+const { Client, introspectingOf, verifier } = require('./client.cjs')
 const { Misuse } = require('./errors.cjs')
 const { only } = require('./options.cjs')
+const { checkUnicode } = require('./unicode.cjs')
 
 /** What a route can need beyond what its API needs. */
 const NEEDS = ['scope', 'acrValues', 'maxAge']
@@ -34,6 +35,7 @@ class AccessTokenVerifier {
   #server
   #client
   #common
+  #verify
 
   constructor(server, { timeoutMs, network, fetch, send, ...common } = {}) {
     only(OF_JWTS, common)
@@ -45,8 +47,7 @@ class AccessTokenVerifier {
     const list = (value) => (typeof value === 'object' && value !== null ? [...value] : value)
     const { scope, acrValues } = common
     this.#common = { ...common, audience: audiences(common.audience), scope: list(scope), acrValues: list(acrValues) }
-    // What is wrong with it is wrong for each token.
-    this.verifyExchange('')
+    this.#over(this.#client)
   }
 
   /** Verifies by asking the server about each token, as this client (RFC 7662). */
@@ -55,16 +56,25 @@ class AccessTokenVerifier {
   } = {}) {
     if (!(client instanceof Client)) throw new TypeError('the client is a Client: a server answers those that it knows')
     only(COMMON, common)
-    const verifier = new AccessTokenVerifier(client.server, common)
-    verifier.#client = introspectingOf(client, [signedResponseAlg, signedResponseAudience, cacheMaxAge, cacheEntries])
-    return verifier
+    const made = new AccessTokenVerifier(client.server, common)
+    made.#over(introspectingOf(client, [signedResponseAlg, signedResponseAudience, cacheMaxAge, cacheEntries]))
+    return made
+  }
+
+  /** What is wrong with the requirements is wrong for each token. */
+  #over(client) {
+    this.#client = client
+    this.#verify = client[verifier](this.#common)
   }
 
   get server() { return this.#server }
 
   /** Verifies a token. */
   async verify(token, { signal, timeoutMs, ...given } = {}) {
-    return this.#client.verifyAccessToken(this.#asked(token, given), { signal, timeoutMs })
+    const call = { signal, timeoutMs }
+    const isPlain = typeof token === 'string' && this.#verify !== undefined && Object.keys(given).length === 0
+    if (isPlain) return this.#verify(checkUnicode(token, 'token'), call)
+    return this.#client.verifyAccessToken(this.#asked(token, given), call)
   }
 
   /** The same for your own driver. */

@@ -18,7 +18,7 @@ use oauth_reqwest::AssertionFile;
 use crate::assertion::NativeAssertionSource;
 use crate::dpop::NativeDpopKey;
 use crate::error::{fail, invalid};
-use crate::exchange::{NativeExchange, NativeMoment, moment};
+use crate::exchange::{NativeBegun, NativeExchange, NativeMoment, begun, moment};
 use crate::keeper::{NativeKeep, NativeKeeper};
 use crate::server::NativeServer;
 use crate::settings::{NativeSettings, NativeWorkload};
@@ -412,6 +412,13 @@ impl NativeClient {
     pub fn begin(&self, number: u32, given: Array<'_>) -> Result<NativeExchange> {
         let exchange = self.0.begin(number, arguments(&given)?);
         exchange.map(NativeExchange::new).map_err(refused)
+    }
+
+    /// Begins the same operation, and takes its first step.
+    #[napi]
+    pub fn start(&self, number: u32, given: Array<'_>) -> Result<NativeBegun> {
+        let exchange = self.0.begin(number, arguments(&given)?);
+        begun(exchange.map_err(refused)?)
     }
 
     /// The same client, which asks about the access tokens that it is shown.

@@ -223,7 +223,7 @@ impl Person {
             return Err(Misuse::OutOfOrder.into());
         };
         self.show(NativeAsk {
-            record: Some(value::members(members)),
+            record: Some(value::members(&members)),
             ..ask("show_code", "")
         })
     }

@@ -1,5 +1,6 @@
 //! Exchanges: step by step for a driver in JavaScript, or run to the end by the native driver.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use napi::Result;
@@ -16,7 +17,7 @@ use crate::client::NativeAuthorization;
 use crate::error::{fail, invalid, late, overdue};
 use crate::held_key::NativeSigner;
 use crate::network::NativeNetwork;
-use crate::runtime::{driver, millis, promise};
+use crate::runtime::{driver, guarded, millis, promise};
 use crate::server::NativeServer;
 use crate::tokens::token_texts;
 use crate::value;
@@ -278,6 +279,20 @@ fn text(request: &Outgoing) -> Result<String> {
     Ok(text)
 }
 
+/// The end of an exchange, or the exchange where it goes on.
+pub(crate) type NativeBegun = Either<NativeOutcome, NativeExchange>;
+
+/// Takes the first step: what is over with it, such as a token verified with keys at hand, needs neither another call nor
+/// a promise.
+pub(crate) fn begun(exchange: ErasedExchange) -> Result<NativeBegun> {
+    let at = Moment::system().map_err(fail)?;
+    let first = guarded(|| exchange.at_once(&at))?;
+    Ok(match first.map_err(fail)? {
+        ControlFlow::Break(record) => Either::A(done(record)),
+        ControlFlow::Continue(exchange) => Either::B(NativeExchange::new(exchange)),
+    })
+}
+
 fn done(record: Record) -> NativeOutcome {
     let mut end = NativeOutcome::default();
     match record {
@@ -289,7 +304,7 @@ fn done(record: Record) -> NativeOutcome {
                 .map(|token| token.claims().to_json());
             end.tokens = Some(token_texts(&login.tokens));
         }
-        Record::Plain(_, members) => end.members = Some(value::members(members)),
+        Record::Plain(_, members) => end.members = Some(value::members(&members)),
         Record::Authorization(begun) => end.authorization = Some((*begun).into()),
         Record::Server(server) => end.server = Some(NativeServer(*server)),
         Record::Nothing => {}

@@ -29,6 +29,7 @@ mod settings;
 mod store;
 mod tokens;
 mod value;
+mod verifier;
 mod web;
 mod web_forward;
 mod web_visit;

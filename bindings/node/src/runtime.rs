@@ -87,15 +87,19 @@ where
     let mut future = Box::pin(future);
     // Timers and sockets that are made meanwhile are the runtime's.
     let context = runtime.enter();
-    // The runtime polls anew, with a waker of its own. A panic must not unwind into Node.js.
+    // The runtime polls anew, with a waker of its own.
     let mut waiting = Context::from_waker(Waker::noop());
-    let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut waiting)));
+    let polled = guarded(|| future.as_mut().poll(&mut waiting));
     drop(context);
-    match polled {
-        Ok(Poll::Ready(outcome)) => outcome.map(Either::A).map_err(fail),
-        Ok(Poll::Pending) => promise(env, future).map(Either::B),
-        Err(_) => Err(fail(overdue(STOPPED))),
+    match polled? {
+        Poll::Ready(outcome) => outcome.map(Either::A).map_err(fail),
+        Poll::Pending => promise(env, future).map(Either::B),
     }
+}
+
+/// Works on the thread of Node.js, into which a panic must not unwind.
+pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| fail(overdue(STOPPED)))
 }
 
 /// Runs a future on the runtime; the promise gets its outcome.

@@ -6,8 +6,9 @@ use napi::bindgen_prelude::{Array, ClassInstance, FromNapiValue, JsValue as _, O
 use napi::{JsDate, Result, ValueType};
 use napi_derive::napi;
 use oauth_core::moment::UnixTime;
-use oauth_facade::{Arg, Args, Refused, TokenRequest, for_doubles};
-use serde_json::{Value, json};
+use oauth_facade::{Arg, Args, ForDoubles, Refused, TokenRequest};
+use serde::{Serialize, Serializer};
+use serde_json::json;
 
 use crate::error::{fail, invalid};
 use crate::store::whole;
@@ -48,25 +49,31 @@ pub(crate) fn refused(refused: Refused) -> napi::Error {
 }
 
 /// The members of a record as one JSON array: parsing it is cheaper than as many crossings.
-pub(crate) fn members(members: Vec<Arg>) -> String {
-    Value::Array(members.into_iter().map(json_of).collect()).to_string()
+pub(crate) fn members(members: &[Arg]) -> String {
+    let told: Vec<_> = members.iter().map(Told).collect();
+    // Texts, numbers and lists of them always serialize.
+    serde_json::to_string(&told).unwrap_or_default()
 }
 
-fn json_of(arg: Arg) -> Value {
-    match arg {
-        // Tokens have a record of their own.
-        Arg::Null | Arg::Tokens(_) | Arg::Other => Value::Null,
-        Arg::Bool(flag) => flag.into(),
-        Arg::Number(number) => number.into(),
-        Arg::Text(text) => text.expose().clone().into(),
-        Arg::Names(names) => names.iter().collect(),
-        Arg::List(list) => list.into_iter().map(json_of).collect(),
-        Arg::Pairs(pairs) => pairs
-            .into_iter()
-            .map(|(name, value)| (name, json_of(value)))
-            .collect(),
-        Arg::Time(time) => json!(time.as_secs()),
-        Arg::Json(value) => for_doubles(value),
+/// A member of a record, as JSON.
+struct Told<'a>(&'a Arg);
+
+impl Serialize for Told<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        match self.0 {
+            // Tokens have a record of their own.
+            Arg::Null | Arg::Tokens(_) | Arg::Other => to.serialize_unit(),
+            Arg::Bool(flag) => to.serialize_bool(*flag),
+            Arg::Number(number) => to.serialize_f64(*number),
+            Arg::Text(text) => to.serialize_str(text.expose()),
+            Arg::Names(names) => to.collect_seq(names.iter()),
+            Arg::List(list) => to.collect_seq(list.iter().map(Told)),
+            Arg::Pairs(pairs) => {
+                to.collect_map(pairs.iter().map(|(name, value)| (name, Told(value))))
+            }
+            Arg::Time(time) => to.serialize_u64(time.as_secs()),
+            Arg::Json(value) => ForDoubles(value).serialize(to),
+        }
     }
 }
 

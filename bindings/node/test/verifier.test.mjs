@@ -70,6 +70,22 @@ test('an API verifies what it is shown, with keys that it fetches once', async (
   assert.match(inspect(verifier), /audience: 'https:\/\/api.example'/)
 })
 
+test('what is verified with keys at hand is over before anything else happens', async () => {
+  const { server, token, idToken } = await issuer()
+  const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE })
+  const client = new Client(server, { clientId: 'id', clientAuth: 'none', idTokenSignedResponseAlg: 'ES256' })
+  await verifier.verify(token())
+  await client.verifyIdToken({ token: idToken(), withoutNonce: 'absent' })
+  const first = (verified) => Promise.race([verified.then(({ subject }) => subject), new Promise((done) => { setImmediate(done, 'later') })])
+  assert.equal(await first(verifier.verify(token())), 'u')
+  assert.equal(await first(verifier.verify(token(), { scope: 'read' })), 'u')
+  assert.equal(await first(client.verifyIdToken({ token: idToken(), withoutNonce: 'absent' })), 'u')
+  await assert.rejects(verifier.verify(token({ aud: 'https://other.example' })), { code: 'jwt.audience' })
+  await assert.rejects(verifier.verify(token(), { signal: AbortSignal.abort() }), { name: 'AbortError' })
+  await assert.rejects(verifier.verify(token(), { timeoutMs: 0 }), TypeError)
+  await assert.rejects(verifier.verify(undefined), TypeError)
+})
+
 test('a token says who may act for its subject', async () => {
   const { server, token, idToken } = await issuer()
   const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE })

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use oauth_core::error::Error;
 use oauth_facade::{
-    Args, Arrival, Authorize, EndSession, ErasedExchange, GrantSettings, Introspecting as How,
-    Operation as _, Registration, arrival, operation_name,
+    Args, Arrival, Authorize, EndSession, ErasedExchange, GrantSettings, Operation as _,
+    Registration, arrival, operation_name,
 };
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -44,7 +44,7 @@ impl SharedClient {
 #[pyclass(frozen, subclass, module = "oauth_core")]
 pub(crate) struct Client {
     pub(crate) us: Arc<SharedClient>,
-    server: Py<Server>,
+    pub(crate) server: Py<Server>,
 }
 
 impl Client {
@@ -83,7 +83,14 @@ impl Client {
         arguments: Vec<Given>,
     ) -> PyResult<PendingCall> {
         let exchange = self.begin(py, number, arguments)?;
-        self.work(py, operation_name(number), Ok(exchange))
+        match operation_name(number) {
+            name if name.starts_with("verify_") => Ok(self.verification(name, exchange)),
+            name => self.work(py, name, Ok(exchange)),
+        }
+    }
+
+    pub(crate) fn verification(&self, name: &'static str, exchange: ErasedExchange) -> PendingCall {
+        PendingCall::verification(name, exchange, self.us.driver())
     }
 
     /// The operation of this number.
@@ -429,36 +436,6 @@ impl Client {
             self.client_id(),
             self.us.server.issuer()
         )
-    }
-}
-
-/// The native half of a client that asks about the access tokens it receives.
-#[pyclass(frozen, subclass, extends = Client, module = "oauth_core")]
-pub(crate) struct Introspecting;
-
-#[pymethods]
-impl Introspecting {
-    #[new]
-    #[pyo3(signature = (client, arguments, /))]
-    fn new(
-        py: Python<'_>,
-        client: &Bound<'_, Client>,
-        #[pyo3(from_py_with = text)] arguments: Vec<Given>,
-    ) -> PyResult<PyClassInitializer<Self>> {
-        let Client { us, server } = client.get();
-        let arguments: Vec<_> = arguments.into_iter().map(|given| given.0).collect();
-        let how = How::read(&mut Args::from(arguments)).map_err(|why| value::refused(py, why))?;
-        let asking = us.client.introspecting(how);
-        let us = SharedClient {
-            client: asking.map_err(|error| errors::raise(py, &error))?,
-            server: us.server.clone(),
-            line: Arc::clone(&us.line),
-        };
-        let base = Client {
-            us: Arc::new(us),
-            server: server.clone_ref(py),
-        };
-        Ok(PyClassInitializer::from(base).add_subclass(Self))
     }
 }
 

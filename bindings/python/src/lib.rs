@@ -39,6 +39,7 @@ mod sync_async;
 mod text;
 mod tokens;
 mod value;
+mod verifier;
 mod web;
 mod web_forward;
 mod web_provider;
@@ -61,7 +62,7 @@ mod _native {
         FileStore, Memory, NativeStore, PostgresStore, RedisStore, SqliteStore, store_url,
     };
     #[pymodule_export]
-    use super::client::{Client, Introspecting};
+    use super::client::Client;
     #[pymodule_export]
     use super::client_auth::{
         ClientAuth, ClientSecretBasic, ClientSecretJwt, ClientSecretPost, FederatedAssertion,
@@ -101,6 +102,8 @@ mod _native {
     use super::store_tasks::{Lease, Load, Save};
     #[pymodule_export]
     use super::tokens::{Tokens, allow_pickling};
+    #[pymodule_export]
+    use super::verifier::{Introspecting, Verifier};
     #[pymodule_export]
     use super::web::{WebSite, testing_key};
     #[pymodule_export]

@@ -1,20 +1,22 @@
 //! A call that runs in the background: a thread waits for it, or a task awaits it.
 
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use oauth_core::Tokens;
 use oauth_core::error::{Cause, Error, Loss, Misuse};
-use oauth_facade::Record;
+use oauth_core::{Moment, Tokens};
+use oauth_facade::{ErasedExchange, Record};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use tokio::task::AbortHandle;
 
+use crate::network::LazyDriver;
 use crate::response::Response;
 use crate::{errors, runtime, value};
 
@@ -58,8 +60,27 @@ type Outcome = Result<Answer, Error>;
 /// Work that has not begun. It runs on the runtime of this process, without Python's lock.
 pub(crate) struct PendingCall {
     name: &'static str,
-    future: Pin<Box<dyn Future<Output = Outcome> + Send>>,
+    work: Work,
     ready: Option<Ready>,
+}
+
+type Pending = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+enum Work {
+    Future(Pending),
+    /// The verification of a token, which most often has its keys at hand.
+    Verification(ErasedExchange, LazyDriver),
+}
+
+impl Work {
+    fn future(self) -> Pending {
+        match self {
+            Self::Future(future) => future,
+            Self::Verification(exchange, driver) => {
+                Box::pin(async move { driver.exchange(exchange).await.map(Answer::Record) })
+            }
+        }
+    }
 }
 
 /// The answer, if it is at hand when it is asked for.
@@ -73,7 +94,20 @@ impl PendingCall {
     ) -> Self {
         Self {
             name,
-            future: Box::pin(future),
+            work: Work::Future(Box::pin(future)),
+            ready: None,
+        }
+    }
+
+    /// The verification of a token, on the caller's own thread unless keys have to be fetched.
+    pub(crate) fn verification(
+        name: &'static str,
+        exchange: ErasedExchange,
+        driver: LazyDriver,
+    ) -> Self {
+        Self {
+            name,
+            work: Work::Verification(exchange, driver),
             ready: None,
         }
     }
@@ -88,26 +122,27 @@ impl PendingCall {
     /// too is not stopped by that.
     pub(crate) fn within(mut self, limit: Option<Duration>) -> Self {
         if let Some(limit) = limit {
-            let future = self.future;
-            self.future = Box::pin(async move {
+            let future = self.work.future();
+            self.work = Work::Future(Box::pin(async move {
                 let done = tokio::time::timeout(limit, future).await;
                 done.unwrap_or_else(|_| {
                     let late = Cause::unknown("the caller waited no longer");
                     Err(Error::lost(late.because(Loss::Timeout)))
                 })
-            });
+            }));
         }
         self
     }
 
     /// Does the work while this thread waits; Ctrl-C ends the wait.
     pub(crate) fn wait(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        if let Some(outcome) = self.at_hand() {
-            return finish(py, None, outcome);
-        }
+        let pending = match self.at_hand(py) {
+            ControlFlow::Break(answer) => return answer,
+            ControlFlow::Continue(pending) => pending,
+        };
         let runtime = runtime::handle()?;
-        let mut future = self.future;
-        // What waits for nothing, such as a token verified with keys at hand, is not worth another thread.
+        let (name, mut future) = (pending.name, pending.work.future());
+        // What waits for nothing is not worth another thread.
         let begun = py.detach(|| {
             let _inside = runtime.enter();
             let mut nobody = Context::from_waker(Waker::noop());
@@ -116,7 +151,7 @@ impl PendingCall {
             begun
         });
         if let Poll::Ready(outcome) = begun {
-            return finish(py, Some(self.name), outcome);
+            return finish(py, Some(name), outcome);
         }
         let (tell, told) = sync_channel(1);
         let task = runtime.spawn(async move {
@@ -132,7 +167,7 @@ impl PendingCall {
                 heard
             });
             match heard {
-                Ok(outcome) => return finish(py, Some(self.name), outcome),
+                Ok(outcome) => return finish(py, Some(name), outcome),
                 Err(RecvTimeoutError::Timeout) => {
                     if let Err(signal) = py.check_signals() {
                         task.abort();
@@ -141,7 +176,7 @@ impl PendingCall {
                 }
                 Err(RecvTimeoutError::Disconnected) => {
                     let lost = Cause::unknown("the work was stopped");
-                    return finish(py, Some(self.name), Err(Error::lost(lost)));
+                    return finish(py, Some(name), Err(Error::lost(lost)));
                 }
             }
         }
@@ -155,8 +190,28 @@ impl PendingCall {
             .call1((start,))
     }
 
-    fn at_hand(&self) -> Option<Outcome> {
-        self.ready.as_ref().and_then(|ready| ready())
+    /// The answer, if it is there without waiting.
+    fn at_hand(mut self, py: Python<'_>) -> ControlFlow<PyResult<Py<PyAny>>, Self> {
+        if let Some(outcome) = self.ready.as_ref().and_then(|ready| ready()) {
+            return ControlFlow::Break(finish(py, None, outcome));
+        }
+        let Work::Verification(exchange, driver) = self.work else {
+            return ControlFlow::Continue(self);
+        };
+        let first = py.detach(|| {
+            let first = Moment::system().and_then(|at| exchange.at_once(&at));
+            runtime::stay_if_left_behind();
+            first
+        });
+        let outcome = match first {
+            Ok(ControlFlow::Continue(exchange)) => {
+                self.work = Work::Verification(exchange, driver);
+                return ControlFlow::Continue(self);
+            }
+            Ok(ControlFlow::Break(record)) => Ok(Answer::Record(record)),
+            Err(error) => Err(error),
+        };
+        ControlFlow::Break(finish(py, Some(self.name), outcome))
     }
 }
 
@@ -186,16 +241,18 @@ impl Start {
         let work = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let work = work.ok_or_else(|| PyRuntimeError::new_err("already awaited"))?;
         // Whatever runs this coroutine: what is at hand needs no loop.
-        if let Some(outcome) = work.at_hand() {
-            return Ok((Some(finish(py, None, outcome)?), None));
-        }
+        let work = match work.at_hand(py) {
+            ControlFlow::Break(answer) => return Ok((Some(answer?), None)),
+            ControlFlow::Continue(work) => work,
+        };
         let running = RUNNING.import(py, "asyncio", "get_running_loop")?.call0();
         let event_loop = running.map_err(|_| errors::raise(py, &no_loop(work.name)))?;
         let future = event_loop.call_method0("create_future")?;
         let ends = (event_loop.unbind(), future.clone().unbind());
+        let (name, pending) = (work.name, work.work.future());
         let task = runtime::handle()?.spawn(async move {
-            let outcome = work.future.await;
-            runtime::call_python(move |py| hand_over(py, ends, work.name, outcome));
+            let outcome = pending.await;
+            runtime::call_python(move |py| hand_over(py, ends, name, outcome));
         });
         let abort = Bound::new(py, Abort(task.abort_handle()))?;
         future.call_method1("add_done_callback", (abort,))?;

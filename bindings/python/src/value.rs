@@ -8,6 +8,7 @@ use oauth_core::flow::redeem::Login;
 use oauth_core::moment::UnixTime;
 use oauth_facade::{Arg, Record, Refused};
 use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{
@@ -42,7 +43,9 @@ fn of_members(py: Python<'_>, name: &str, members: Vec<Arg>) -> PyResult<Py<PyAn
         .bind(py);
     let members = members.into_iter().map(|told| (told, PyOnceLock::new()));
     let members = Bound::new(py, Members(members.collect()))?;
-    let record = module.getattr(name)?.call_method1("_of", (members,))?;
+    let record = module
+        .getattr(name)?
+        .call_method1(intern!(py, "_of"), (members,))?;
     Ok(record.unbind())
 }
 

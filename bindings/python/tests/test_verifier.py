@@ -99,6 +99,36 @@ def test_an_api_verifies_what_it_is_shown(issuer: Issuer) -> None:
     assert [path for _, path, _, _ in issuer.plain.seen] == ["/jwks"]
 
 
+def by_hand(coroutine: Any) -> Any:
+    """What a coroutine that waits for nothing gives: there is no event loop."""
+    with pytest.raises(StopIteration) as over:
+        coroutine.send(None)
+    return over.value.value
+
+
+def test_what_is_verified_with_keys_at_hand_is_not_waited_for(issuer: Issuer) -> None:
+    verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
+    verifier.verify(issuer.token())
+    assert by_hand(verifier.averify(issuer.token())).subject == "u"
+    assert by_hand(verifier.averify(issuer.token(), scope="read")).subject == "u"
+    with pytest.raises(oauth_core.Untrusted) as refused:
+        verifier.averify(issuer.token(aud="https://other.example")).send(None)
+    assert refused.value.code == "jwt.audience"
+
+    client = oauth_core.Client(issuer.server, client_id="id")
+    client.verify_id_token(token=issuer.id_token(), without_nonce="absent")
+    again = client.averify_id_token(token=issuer.id_token(), without_nonce="absent")
+    assert by_hand(again).subject == "u"
+
+
+def test_requirements_that_cannot_be_are_refused_before_any_token(issuer: Issuer) -> None:
+    with pytest.raises(TypeError, match="clock_skew"):
+        oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE, clock_skew="a minute")  # type: ignore[arg-type]
+    verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
+    with pytest.raises(TypeError):
+        verifier.verify(None)  # type: ignore[arg-type]
+
+
 MAY_ACT: dict[str, Any] = {"iss": "https://as.example", "sub": "admin@example.com", "exp": 1}
 
 

@@ -18,6 +18,12 @@ impl From<Map<String, Value>> for Extra {
     }
 }
 
+impl From<Extra> for Map<String, Value> {
+    fn from(extra: Extra) -> Self {
+        extra.0
+    }
+}
+
 impl Extra {
     /// The member of this name.
     pub fn get(&self, name: &str) -> Option<&Value> {

@@ -473,7 +473,7 @@ impl Field for Extra {
     }
 
     fn write(self) -> Arg {
-        Arg::Json(Value::Object(self.into_iter().collect()))
+        Arg::Json(Value::Object(self.into()))
     }
 }
 

@@ -1,6 +1,8 @@
 //! An exchange of any type behind one concrete type, for language bindings: plain values in and out.
 
 use std::fmt;
+#[cfg(feature = "crypto")]
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -84,6 +86,26 @@ impl ErasedExchange {
         Self::new(Ready(Some(record)))
     }
 
+    /// Takes the first step. Where that was all, the record is there, without a driver; otherwise a driver runs what is
+    /// left, which begins with that step.
+    ///
+    /// # Errors
+    /// Those of the exchange.
+    #[cfg(feature = "crypto")]
+    pub fn at_once(mut self, at: &Moment) -> Result<ControlFlow<Record, Self>, Error> {
+        let first = self.0.resume(at, Input::Begin)?;
+        Ok(match self.verified_here(at, first)? {
+            Step::Done(record) => ControlFlow::Break(record),
+            step => ControlFlow::Continue(Self(
+                Begun {
+                    first: Some(step),
+                    rest: self.0,
+                }
+                .boxed(),
+            )),
+        })
+    }
+
     /// Takes the first step.
     ///
     /// # Errors
@@ -158,6 +180,26 @@ impl ErasedExchange {
             step = self.0.resume(at, verified)?;
         }
         Ok(step)
+    }
+}
+
+/// An exchange whose first step was taken before its driver asked for it.
+#[cfg(feature = "crypto")]
+struct Begun {
+    first: Option<Step<Record>>,
+    rest: Boxed<Record>,
+}
+
+#[cfg(feature = "crypto")]
+impl Exchange for Begun {
+    type Output = Record;
+
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Record>, Error> {
+        match (self.first.take(), input) {
+            (Some(step), Input::Begin) => Ok(step),
+            (Some(_), _) => Err(Misuse::OutOfOrder.into()),
+            (None, input) => self.rest.resume(at, input),
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! JSON for languages in which every number is a double.
 
 use oauth_core::json::Value;
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+use serde::{Serialize, Serializer};
 
 /// The largest integer up to which a double represents every integer (2^53 - 1).
 const SAFE: u64 = (1 << 53) - 1;
@@ -32,6 +34,27 @@ pub fn for_doubles(value: Value) -> Value {
     }
 }
 
+/// What [`for_doubles`] makes of a value, written without another copy of it.
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+#[derive(Debug)]
+pub struct ForDoubles<'a>(pub &'a Value);
+
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+impl Serialize for ForDoubles<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Number(number) => for_doubles(Value::Number(number.clone())).serialize(to),
+            Value::Array(items) => to.collect_seq(items.iter().map(ForDoubles)),
+            Value::Object(members) => to.collect_map(
+                members
+                    .iter()
+                    .map(|(name, value)| (name, ForDoubles(value))),
+            ),
+            other => other.serialize(to),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -52,6 +75,8 @@ mod tests {
             "list": [9_007_199_254_740_991_u64, "9007199254740992"],
             "plain": [1.5, -1, "9007199254740993", true, null],
         });
+        let written = serde_json::to_value(ForDoubles(&given)).expect("plain values");
+        assert_eq!(written, exact);
         assert_eq!(for_doubles(given), exact);
     }
 }

@@ -51,6 +51,8 @@ pub use granted::{authorization_details, missing_authorization_details};
 #[cfg(feature = "held-keys")]
 pub use held_key::{HeldKey, HeldKeyJwt, HeldSecretJwt};
 pub use introspection::Introspecting;
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+pub use json_numbers::ForDoubles;
 pub use json_numbers::for_doubles;
 pub use keeper::{Decision, GrantSettings, Keeper, Task, of_store};
 pub use op::{
@@ -61,8 +63,8 @@ pub use op::{
     LogoutToken, MakeClientIdMetadata, Operation, Outcome, Password, ProtectedResource,
     ReadRegistration, RedeemIdentityAssertion, Refresh, Register, RegisteredClient,
     RequestIdentityAssertion, ResourceMetadata, Revoke, SamlBearer, TABLE, TokenExchange,
-    TokenState, UpdateRegistration, UserClaims, Userinfo, VerifiedAccessToken, VerifyAccessToken,
-    VerifyIdToken, VerifyLogoutToken, VerifyPing, operation_name,
+    TokenState, UpdateRegistration, UserClaims, Userinfo, VerifiedAccessToken, Verifier,
+    VerifyAccessToken, VerifyIdToken, VerifyLogoutToken, VerifyPing, operation_name,
 };
 pub use output::{ErrorRecord, Record};
 pub use preset::Preset;

@@ -59,7 +59,7 @@ pub use resource_metadata::{ProtectedResource, ResourceMetadata};
 pub use revoke::Revoke;
 pub use token_exchange::TokenExchange;
 pub use userinfo::{UserClaims, Userinfo};
-pub use verify_access_token::{VerifiedAccessToken, VerifyAccessToken};
+pub use verify_access_token::{VerifiedAccessToken, Verifier, VerifyAccessToken};
 pub use verify_id_token::{IdToken, VerifyIdToken};
 pub use verify_logout_token::{LogoutToken, VerifyLogoutToken};
 

@@ -5,6 +5,7 @@ import { NativeSite, asked } from './visit.cjs'
 
 export {
   NativeApi, NativeDpopKey, NativeExchange, NativeFlow, NativeKeeper, NativeKey, NativeServer, NativeSettings, NativeTokens,
+  NativeVerifier,
   discovery, fingerprint, lateError, missingVariablesError, notSupportedError, outline, overdueError, providerNames,
   readFields, requestKey, stepUp, webSetupError,
 } from '../../edge/oauth_core_edge.mjs'

@@ -11,7 +11,7 @@ from typing_extensions import Self, TypeAlias, disjoint_base
 
 from ._details import AuthorizationDetail
 from ._source import TokenSource
-from ._records import DeviceCode
+from ._records import DeviceCode, VerifiedAccessToken
 from .drive import Answer, Moment, Said, Step, Task
 from .errors import ErrorCode, OAuthError
 from .stores import KeySource, Store
@@ -73,6 +73,7 @@ __all__ = [
     "Streamed",
     "TlsClientAuth",
     "Tokens",
+    "Verifier",
     "Visit",
     "WebSite",
     "WorkloadIdentity",
@@ -1882,6 +1883,14 @@ class Exchange(Generator[Step, Answer, _T_co]):
 class Introspecting(Client):
     """The native half of a client that asks about the access tokens it receives."""
     def __new__(cls, client: Client, arguments: tuple[object, ...], /) -> Self: ...
+@final
+class Verifier:
+    """The native half of a verifier of one API."""
+    def __new__(cls, client: Client, arguments: tuple[object, ...], /) -> Self: ...
+    def verify(self, token: str, /) -> VerifiedAccessToken:
+        """Verifies a token; `_verifier.py` calls it."""
+    def averify(self, token: str, /) -> _Later[VerifiedAccessToken]:
+        """verify(), in a coroutine."""
 @disjoint_base
 class Exchanges:
     """The native half of oauth_core.Exchanges."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from ._client import Client
 from ._native import Introspecting as NativeIntrospecting
 from ._native import Public
+from ._native import Verifier as NativeVerifier
+from ._ops import Operations
 from .errors import misuse
 
 # Type checkers take this for true; the import of `typing` would cost more than all else here.
@@ -67,6 +69,15 @@ class _Introspecting(NativeIntrospecting, Client):
     __slots__ = ()
 
 
+class _Arguments(Operations):
+    """Gives the arguments of an operation in their order, in place of calling it."""
+
+    __slots__ = ()
+
+    def _call(self, number: int, arguments: tuple[object, ...], /) -> Any:
+        return arguments
+
+
 class AccessTokenVerifier:
     """Verifies the access tokens of one server for one API (RFC 9068 section 4).
 
@@ -84,7 +95,7 @@ class AccessTokenVerifier:
     response (RFC 6750 section 3).
     """
 
-    __slots__ = ("_client", "_common")
+    __slots__ = ("_client", "_common", "_native")
 
     def __init__(
         self,
@@ -151,11 +162,10 @@ class AccessTokenVerifier:
         self._client = client
         self._common: dict[str, Any] = {**asked, "audience": audiences}
         # What is wrong with it is wrong for each token.
-        self.verify_exchange("")
+        arguments: Any = _Arguments().verify_access_token(**self._common, token="")
+        self._native = NativeVerifier(client, arguments)
 
     def _asked(self, token: str, shown: dict[str, Any]) -> dict[str, Any]:
-        if not shown:
-            return {**self._common, "token": token}
         given = {name: value for name, value in _only(_SHOWN, shown).items() if value is not None}
         return {**self._common, **given, "token": token}
 
@@ -166,10 +176,14 @@ class AccessTokenVerifier:
         ``x5t_s256`` that of the client's certificate: without them a token that is bound to a key is
         refused. ``scope``, ``acr_values`` and ``max_age`` replace the verifier's.
         """
+        if not shown:
+            return self._native.verify(token)
         return self._client.verify_access_token(**self._asked(token, {**shown}))
 
     def averify(self, token: str, **shown: Unpack[_Shown]) -> Coroutine[Any, Any, VerifiedAccessToken]:
         """verify(), in a coroutine."""
+        if not shown:
+            return self._native.averify(token)
         return self._client.averify_access_token(**self._asked(token, {**shown}))
 
     def verify_exchange(

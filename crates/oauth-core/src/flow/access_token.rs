@@ -41,8 +41,9 @@ pub use refusal::Scheme;
 #[derive(Clone)]
 pub struct AccessTokenVerifier {
     config: Arc<ClientConfig>,
-    algs: Vec<Alg>,
-    checks: Checks,
+    algs: Arc<[Alg]>,
+    /// Shared with each verification, of which there are thousands in a second.
+    checks: Arc<Checks>,
     answers: refusal::Answers,
     /// How tokens are introspected, if they are not verified locally.
     #[cfg(feature = "sha2")]
@@ -62,9 +63,9 @@ impl AccessTokenVerifier {
     /// A verifier that shares its keys with a client of the same server.
     pub(crate) fn of(config: Arc<ClientConfig>, audience: String) -> Self {
         Self {
-            algs: id_token::metadata_algs(&config.server),
+            algs: id_token::metadata_algs(&config.server).into(),
             config,
-            checks: Checks::new(audience),
+            checks: Arc::new(Checks::new(audience)),
             answers: refusal::Answers::default(),
             #[cfg(feature = "sha2")]
             asking: None,
@@ -83,7 +84,7 @@ impl AccessTokenVerifier {
     /// Accepts tokens for this audience too, such as an older identifier of the same API.
     #[must_use]
     pub fn or_audience(mut self, audience: impl Into<String>) -> Self {
-        self.checks.audience.push(audience.into());
+        self.checks_mut().audience.push(audience.into());
         self
     }
 
@@ -91,14 +92,14 @@ impl AccessTokenVerifier {
     /// introspection cache.
     #[must_use]
     pub fn with_audience(mut self, audience: impl Into<String>) -> Self {
-        self.checks.audience = vec![audience.into()];
+        self.checks_mut().audience = vec![audience.into()];
         self
     }
 
     /// Sets the profile of the server's access tokens.
     #[must_use]
-    pub const fn with_profile(mut self, profile: AccessTokenProfile) -> Self {
-        self.checks.profile = profile;
+    pub fn with_profile(mut self, profile: AccessTokenProfile) -> Self {
+        self.checks_mut().profile = profile;
         self
     }
 
@@ -113,14 +114,14 @@ impl AccessTokenVerifier {
     /// Sets how far the clocks of both servers may differ: a minute by default, five at most.
     #[must_use]
     pub fn with_clock_skew(mut self, skew: Duration) -> Self {
-        self.checks.clock_skew = skew.min(MAX_SKEW);
+        self.checks_mut().clock_skew = skew.min(MAX_SKEW);
         self
     }
 
     /// Requires all of this scope.
     #[must_use]
     pub fn require_scope(mut self, scope: Scope) -> Self {
-        self.checks.scope = scope;
+        self.checks_mut().scope = scope;
         self
     }
 
@@ -137,15 +138,19 @@ impl AccessTokenVerifier {
             let wrong = || Error::from(Misuse::ParameterValue).about("acr_values");
             is_word.then(|| value.to_owned()).ok_or_else(wrong)
         });
-        self.checks.acr_values = values.collect::<Result<_, _>>()?;
+        self.checks_mut().acr_values = values.collect::<Result<_, _>>()?;
         Ok(self)
     }
 
     /// Requires an authentication no longer ago than this, in whole seconds (RFC 9470).
     #[must_use]
-    pub const fn require_max_age(mut self, age: Duration) -> Self {
-        self.checks.max_age = Some(Duration::from_secs(age.as_secs()));
+    pub fn require_max_age(mut self, age: Duration) -> Self {
+        self.checks_mut().max_age = Some(Duration::from_secs(age.as_secs()));
         self
+    }
+
+    fn checks_mut(&mut self) -> &mut Checks {
+        Arc::make_mut(&mut self.checks)
     }
 
     /// The server whose tokens are verified.
@@ -177,7 +182,7 @@ impl AccessTokenVerifier {
         token: &str,
         proven: ProvenKeys,
     ) -> impl Exchange<Output = VerifiedAccessToken> + Send + use<> {
-        let (config, checks) = (Arc::clone(&self.config), self.checks.clone());
+        let (config, checks) = (Arc::clone(&self.config), Arc::clone(&self.checks));
         let token = Secret::from(token);
         let scheme = match proven.jkt {
             None => Scheme::Bearer,
@@ -193,7 +198,7 @@ impl AccessTokenVerifier {
                 scheme,
             };
         }
-        let signature = Verification::new(Arc::clone(&config), token, self.algs.clone());
+        let signature = Verification::new(Arc::clone(&config), token, self.algs.to_vec());
         let verified = signature.and_then(move |at, jws| {
             checks
                 .check(&config.server, &jws, &proven, at.now())

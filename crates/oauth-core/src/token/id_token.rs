@@ -59,6 +59,11 @@ impl IdToken {
         &self.claims
     }
 
+    /// All claims, for callers that keep nothing else.
+    pub fn into_claims(self) -> Claims {
+        self.claims
+    }
+
     /// The token itself, for `id_token_hint`.
     pub const fn text(&self) -> &Secret<String> {
         &self.text

@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use oauth_core::Secret;
@@ -454,4 +455,29 @@ fn answers_are_kept_for_an_age() {
     };
     let refused = client().introspecting(ageless).expect_err("no age");
     assert_eq!(refused.code(), "misuse.setup");
+}
+
+#[test]
+fn what_is_over_at_once_needs_no_driver() {
+    let over = ErasedExchange::ready(()).at_once(&at());
+    assert!(matches!(over, Ok(ControlFlow::Break(Record::Nothing))));
+    let token = "eyJhbGciOiJSUzI1NiJ9.e30.AAAA";
+    let asked = vec![text(""), text("https://api.example")];
+    let verifier = client().verifier(asked).expect("a verifier");
+    let begun = || match verifier.verify(token).at_once(&at()) {
+        Ok(ControlFlow::Continue(exchange)) => exchange,
+        other => panic!("{other:?}"),
+    };
+    // The step that was taken is the driver's, once.
+    let mut exchange = begun();
+    match exchange.begin(&at()) {
+        Ok(ErasedStep::Send(request)) => assert_eq!(request.url, "https://as.example/jwks"),
+        other => panic!("{other:?}"),
+    }
+    let again = exchange.begin(&at()).expect_err("it has begun");
+    assert_eq!(again.code(), "misuse.out_of_order");
+    let early = begun().elapsed(&at()).expect_err("it has not begun");
+    assert_eq!(early.code(), "misuse.out_of_order");
+    let refused = client().verifier(vec![text(""), Arg::Null]);
+    assert!(matches!(refused, Err(Refused::Argument(_))), "{refused:?}");
 }

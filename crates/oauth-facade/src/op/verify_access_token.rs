@@ -10,8 +10,9 @@ use oauth_core::moment::UnixTime;
 use oauth_core::token::access_token::{self, AccessTokenProfile, ProvenKeys};
 use oauth_core::{Scope, Secret};
 
-use super::{arguments, outcome};
-use crate::arg::OneOrMore;
+use super::{Operation as _, arguments, outcome};
+use crate::arg::{Args, OneOrMore, Refused};
+use crate::client::Client;
 use crate::erased_exchange::ErasedExchange;
 
 arguments! {
@@ -50,8 +51,43 @@ arguments! {
     }
 
     fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
+        let token = self.token.clone();
+        Ok(self.verifier(client)?.verify(token.expose()))
+    }
+}
+
+/// Verifies the access tokens of one API. What is required of them is read once, for all.
+#[derive(Debug, Clone)]
+pub struct Verifier {
+    verifier: AccessTokenVerifier,
+    proven: ProvenKeys,
+}
+
+impl Verifier {
+    /// Begins to verify this token.
+    pub fn verify(&self, token: &str) -> ErasedExchange {
+        let exchange = self.verifier.verify_with(token, self.proven.clone());
+        ErasedExchange::of::<_, VerifiedAccessToken>(exchange)
+    }
+}
+
+impl Client {
+    /// A verifier that requires what these arguments of a [`VerifyAccessToken`] say; their token is not looked at.
+    ///
+    /// # Errors
+    /// Those of an operation that is not begun.
+    pub fn verifier(&self, args: impl Into<Args>) -> Result<Verifier, Refused> {
+        let asked = VerifyAccessToken::read(&mut args.into())?;
+        Ok(asked.verifier(self)?)
+    }
+}
+
+impl VerifyAccessToken {
+    fn verifier(self, client: &Client) -> Result<Verifier, Error> {
         if client.asks_about_tokens() && (self.profile.is_some() || !self.algs.is_empty()) {
-            return Err(Error::from(Misuse::Setup).about("a profile and algorithms are those of JWTs"));
+            return Err(
+                Error::from(Misuse::Setup).about("a profile and algorithms are those of JWTs")
+            );
         }
         let (audience, others) = self.audience.into_parts();
         let verifier = client.access_token_verifier(audience);
@@ -77,8 +113,7 @@ arguments! {
         let mut proven = ProvenKeys::none();
         proven.jkt = self.jkt;
         proven.x5t_s256 = self.x5t_s256;
-        let exchange = verifier.verify_with(self.token.expose(), proven);
-        Ok(ErasedExchange::of::<_, VerifiedAccessToken>(exchange))
+        Ok(Verifier { verifier, proven })
     }
 }
 

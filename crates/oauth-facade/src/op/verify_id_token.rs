@@ -5,6 +5,7 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::extra::Extra;
+use oauth_core::json::Value;
 use oauth_core::moment::UnixTime;
 use oauth_core::token::id_token::{self, IdTokenChecks, WithoutNonce};
 
@@ -120,16 +121,19 @@ outcome! {
 
 impl From<id_token::IdToken> for IdToken {
     fn from(token: id_token::IdToken) -> Self {
-        let own = |text: Option<&str>| text.map(|text| Personal(text.to_owned()));
         let claims = token.claims();
+        // The few standard claims of a record: to look for all takes longer than to read the token.
+        let own = |name| {
+            let text = claims.get(name).and_then(Value::as_str);
+            text.map(|text| Personal(text.to_owned()))
+        };
         let text = |name| claims.text(name).ok().flatten().map(str::to_owned);
         let texts = |name| {
             let texts = claims.texts(name).unwrap_or_default();
             texts.into_iter().map(str::to_owned).collect()
         };
         let time = |name| claims.time(name).ok().flatten();
-        let user = claims.standard();
-        Self {
+        let mut record = Self {
             subject: token.subject().to_owned(),
             issuer: token.issuer().to_owned(),
             audience: texts("aud"),
@@ -140,15 +144,17 @@ impl From<id_token::IdToken> for IdToken {
             acr: text("acr"),
             amr: texts("amr"),
             sid: text("sid"),
-            name: own(user.name),
-            given_name: own(user.given_name),
-            family_name: own(user.family_name),
-            preferred_username: own(user.preferred_username),
-            picture: own(user.picture),
-            email: own(user.email),
-            email_verified: user.email_verified,
+            name: own("name"),
+            given_name: own("given_name"),
+            family_name: own("family_name"),
+            preferred_username: own("preferred_username"),
+            picture: own("picture"),
+            email: own("email"),
+            email_verified: claims.get("email_verified").and_then(Value::as_bool),
             may_act: claims.may_act().cloned().map(Extra::from),
-            claims: Extra::from(claims.as_map().clone()),
-        }
+            claims: Extra::default(),
+        };
+        record.claims = Extra::from(token.into_claims().into_map());
+        record
     }
 }

@@ -77,7 +77,7 @@ impl AccessTokenVerifier {
 /// The verification of one token. If the introspection request fails, the error does not blame the token.
 pub(super) struct Introspected {
     config: Arc<ClientConfig>,
-    checks: Checks,
+    checks: Arc<Checks>,
     asking: Asking,
     proven: ProvenKeys,
     hash: TokenHash,
@@ -96,7 +96,7 @@ enum State {
 impl Introspected {
     pub(super) fn new(
         config: Arc<ClientConfig>,
-        checks: Checks,
+        checks: Arc<Checks>,
         asking: Asking,
         token: Secret<String>,
         proven: ProvenKeys,
