@@ -102,8 +102,8 @@ fn the_metadata_say_how_tokens_are_signed() {
     let metadata = [("id_token_signing_alg_values_supported".to_owned(), named)];
     let server = testing::server().with_metadata(metadata.into_iter().collect());
     let asked = |server| AccessTokenVerifier::new(server, "https://api.example").algs;
-    assert_eq!(asked(server), [Alg::Ps256]);
-    assert_eq!(asked(testing::server()), [Alg::Rs256]);
+    assert_eq!(*asked(server), [Alg::Ps256]);
+    assert_eq!(*asked(testing::server()), [Alg::Rs256]);
 }
 
 #[test]
@@ -458,7 +458,7 @@ fn a_client_verifies_what_its_own_api_is_shown_with_the_keys_that_it_knows() {
     let client = testing::of(testing::server()).with_id_token_algs([Alg::Hs256]);
     client.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(KEYS).unwrap());
     let verifier = client.access_token_verifier("https://api.example");
-    assert_eq!(verifier.algs, [Alg::Rs256]);
+    assert_eq!(*verifier.algs, [Alg::Rs256]);
     assert_eq!(
         judged(&verifier.with_algs([Alg::Es256]), AT_JWT, ""),
         Ok(())
