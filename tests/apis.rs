@@ -7,15 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, StatusCode};
-use oauth_core::flow::resource::{Allowance, Api, Clock, Event, OnLimit, ResourceRequest, Step};
+use oauth_core::flow::resource::{Allowance, Api, Clock, Event, OnRateLimit, ResourceRequest, Step};
 use oauth_core::moment::UnixTime;
 use oauth_core::{Moment, Tokens};
-use oauth_providers::{TokenFor, provider};
+use oauth_providers::{TokenOwner, provider};
 use oauth_testkit::Twin;
 use proptest::prelude::*;
 
 const START: u64 = 1_750_000_000;
-const WAIT: OnLimit = OnLimit::Wait {
+const WAIT: OnRateLimit = OnRateLimit::Wait {
     longest: Duration::from_secs(600),
 };
 const USERTESTING: &str = "http://127.0.0.1:1";
@@ -60,7 +60,7 @@ enum Due {
 /// refusals.
 fn fifty(api: &Api, twin: &mut Twin, tokens: &Tokens) -> (Vec<usize>, Vec<Duration>) {
     let latency = Duration::from_millis(40);
-    let new = |_| ResourceRequest::new(api, Method::GET, RESULTS).on_limit(WAIT);
+    let new = |_| ResourceRequest::new(api, Method::GET, RESULTS).on_rate_limit(WAIT);
     let mut requests: Vec<_> = (0..50).map(new).collect();
     let mut calendar = BTreeMap::new();
     let mut number = 0;
@@ -167,10 +167,10 @@ impl Socios {
     }
 
     /// The status that the twin answers, and whose token it was asked with; or why nothing is sent.
-    fn get(&mut self, path: &str) -> Result<(u16, TokenFor), &'static str> {
+    fn get(&mut self, path: &str) -> Result<(u16, TokenOwner), &'static str> {
         let preset = provider("socios").expect("a preset");
         let api = preset.on_loopback(SOCIOS).and_then(|p| p.api());
-        let api = api.and_then(|api| api.with_owners([TokenFor::Application, TokenFor::User]));
+        let api = api.and_then(|api| api.with_owners([TokenOwner::Application, TokenOwner::User]));
         let url = format!("{SOCIOS}{path}");
         let mut request = ResourceRequest::new(&api.expect("an API"), Method::GET, &url);
         let now = clock(Duration::ZERO);
@@ -180,7 +180,7 @@ impl Socios {
             Err(error) => return Err(error.code()),
         };
         let tokens = match owner {
-            TokenFor::User => &self.user,
+            TokenOwner::User => &self.user,
             _ => &self.application,
         };
         let Ok(Step::Send {
@@ -229,13 +229,13 @@ const WRONG_TOKEN: u16 = 403;
 fn routes_of_socios_get_the_token_of_their_owner() {
     let mut socios = Socios::new();
     for (path, expected) in [
-        ("/user", TokenFor::User),
-        ("/users", TokenFor::Application),
-        ("/poll/user-1", TokenFor::Application),
-        ("/user/polls", TokenFor::User),
-        ("/%75ser/polls", TokenFor::User),
-        ("/User/polls", TokenFor::Application),
-        ("/polls?by=/user/", TokenFor::Application),
+        ("/user", TokenOwner::User),
+        ("/users", TokenOwner::Application),
+        ("/poll/user-1", TokenOwner::Application),
+        ("/user/polls", TokenOwner::User),
+        ("/%75ser/polls", TokenOwner::User),
+        ("/User/polls", TokenOwner::Application),
+        ("/polls?by=/user/", TokenOwner::Application),
     ] {
         let (status, owner) = socios.get(path).expect("it is sent");
         assert_eq!(owner, expected, "{path}");

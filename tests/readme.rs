@@ -8,10 +8,10 @@ use bytes::Bytes;
 use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::SigningJob;
 use oauth_core::flow::keeper::GrantId;
-use oauth_core::flow::resource::{OnLimit, Resource};
+use oauth_core::flow::resource::{OnRateLimit, Resource};
 use oauth_core::{Client, ClientId, Exchange, Input, Moment, Scope, Secret, Step, Tokens, danger};
 use oauth_providers::{Provider, provider};
-use oauth_reqwest::{Authorized, Driver, Session, reqwest};
+use oauth_reqwest::{Authorized, Driver, GrantSource, reqwest};
 use oauth_session::store::FileStore;
 use oauth_session::{FixedToken, Sources, Token};
 use oauth_testkit::{Served, Twin};
@@ -20,7 +20,7 @@ use oauth_testkit::{Served, Twin};
 async fn three_lines(driver: Driver, secret: Secret<String>) -> Result<reqwest::Response, Error> {
 // readme
 let client = provider("usertesting")?.client(ClientId::new("id"), Some(secret))?;
-let session = Session::client_credentials(driver.clone(), &client, Scope::parse("studies:read")?);
+let session = GrantSource::client_credentials(driver.clone(), &client, Scope::parse("studies:read")?);
 let api = Authorized::new(driver, session, Resource::new(["https://api.use2.usertesting.com"])?);
 let page = api.get("https://api.use2.usertesting.com/api/v2/sessionResults/?testId=1").send().await?;
 // end
@@ -31,7 +31,7 @@ Ok(page)
 async fn shared(driver: Driver, client: Client, folder: &Path, tokens: Tokens) -> Result<Token, Error> {
 // readme
 let store = Arc::new(FileStore::new(folder)?);
-let session = Session::of_grant(driver, &client, GrantId::person("ann"), store);
+let session = GrantSource::of_grant(driver, &client, GrantId::person("ann"), store);
 session.log_in(tokens).await?;
 let token = session.token().await?;
 // end
@@ -39,11 +39,11 @@ Ok(token)
 }
 
 #[rustfmt::skip]
-fn two_owners(driver: Driver, provider: &Provider, application: Session, person: Session) -> Result<Authorized, Error> {
+fn two_owners(driver: Driver, provider: &Provider, application: GrantSource, person: GrantSource) -> Result<Authorized, Error> {
 // readme
 let sources = Sources::application(application).with_user(person);
 let api = Authorized::with_sources(driver, sources, provider.api()?)?
-    .on_limit(OnLimit::Wait { longest: Duration::from_secs(300) });
+    .on_rate_limit(OnRateLimit::Wait { longest: Duration::from_secs(300) });
 // end
 Ok(api)
 }
@@ -96,7 +96,7 @@ async fn the_three_lines_work() -> Result<(), Error> {
         .on_loopback(served.base())?
         .client(ClientId::new(id), Some(secret.into()))?;
     let session =
-        Session::client_credentials(driver.clone(), &client, Scope::parse("studies:read")?);
+        GrantSource::client_credentials(driver.clone(), &client, Scope::parse("studies:read")?);
     let api = Authorized::new(driver, session, danger::loopback_resource([served.base()])?);
     let url = format!("{}/api/v2/sessionResults/?testId=1", served.base());
     assert_eq!(api.get(&url).send().await?.status(), 200);
@@ -119,7 +119,7 @@ async fn a_shared_token_is_shared() -> Result<(), Error> {
     assert_eq!(token.access_token.expose(), "abc");
     let store = Arc::new(FileStore::new(folder.path())?);
     let keeper = client.keeper(GrantId::person("ann"));
-    let other = Session::shared(driver, keeper, store);
+    let other = GrantSource::shared(driver, keeper, store);
     assert_eq!(other.token().await?.access_token.expose(), "abc");
     Ok(())
 }
@@ -130,7 +130,7 @@ async fn two_owners_are_one_api() -> Result<(), Error> {
     let socios = provider("socios")?;
     let client = socios.client(ClientId::new("id"), Some("secret".into()))?;
     let driver = Driver::new(reqwest::Client::builder())?;
-    let session = || Session::client_credentials(driver.clone(), &client, Scope::none());
+    let session = || GrantSource::client_credentials(driver.clone(), &client, Scope::none());
     let api = two_owners(driver.clone(), &socios, session(), session())?;
     let odd = api
         .get("https://api-public.socios.com/polls%2Fuser")
@@ -143,7 +143,7 @@ async fn two_owners_are_one_api() -> Result<(), Error> {
         session(),
         session(),
     );
-    assert_eq!(other.unwrap_err().code(), "resource.owner_missing");
+    assert_eq!(other.unwrap_err().code(), "resource.no_token_source");
     let fixed = Sources::one(FixedToken::new("a"));
     assert!(Authorized::with_sources(driver, fixed, socios.api()?).is_ok());
     Ok(())

@@ -14,7 +14,7 @@ use oauth_core::quirk::{Quirk, Rules};
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{
-    AuthorizationRequest, Client, ClientAuth, ClientId, Exchange, Input, Moment, Pending, Scope,
+    AuthorizationRequest, Client, ClientAuth, ClientId, Exchange, Input, Moment, PendingAuthorization, Scope,
     Secret, Step, Tokens, discover,
 };
 
@@ -64,13 +64,13 @@ fn code(error: Option<Error>) -> Option<&'static str> {
     error.map(|error| error.code())
 }
 
-fn pending(uri: &str) -> Pending {
+fn pending(uri: &str) -> PendingAuthorization {
     let stored = serde_json::json!({
         "version": 1, "issuer": "https://as.example", "client_id": "id", "issuer_required": false,
         "redirect_uri": uri, "state": "xyz", "nonce": null, "code_verifier": null, "scope": "",
         "response_mode": "query", "started_at": 0,
     });
-    Pending::from_json(&stored.to_string()).expect("a flow")
+    PendingAuthorization::from_json(&stored.to_string()).expect("a flow")
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn a_client_header_is_neither_shown_nor_ours() {
         "Transfer-Encoding",
     ] {
         let error = client(ClientAuth::none()).with_header(name, "x").err();
-        assert_eq!(code(error), Some("client_auth.header_value"), "{name}");
+        assert_eq!(code(error), Some("http.header_value"), "{name}");
     }
     let keyed = client(ClientAuth::none())
         .with_header("x-api-key", "KEY")
@@ -389,7 +389,7 @@ fn introspection_is_for_clients_that_prove_who_they_are() {
         .introspect(ask)
         .resume(&moment(), Input::Begin)
         .err();
-    assert_eq!(code(error), Some("client_auth.secret_missing"));
+    assert_eq!(code(error), Some("client_auth.required"));
 }
 
 #[test]

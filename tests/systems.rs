@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use oauth_core::error::Advice;
 use oauth_core::flow::connect::ConnectRequest;
-use oauth_core::flow::resource::{Allowance, OnLimit};
+use oauth_core::flow::resource::{Allowance, OnRateLimit};
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::url::Url;
 use oauth_core::{
@@ -16,7 +16,7 @@ use oauth_core::{
 };
 use oauth_providers::{Provider, provider};
 use oauth_reqwest::{
-    AddressPolicy, Authorized, Driver, Options, ResourceConnection, Session, reqwest,
+    AddressPolicy, Authorized, Driver, Options, ResourceConnection, GrantSource, reqwest,
 };
 use oauth_session::store::FileStore;
 use oauth_session::{FixedToken, Sources};
@@ -31,7 +31,7 @@ async fn uservoice(driver: Driver, uservoice: Provider, (id, secret): Id) -> Res
 // readme
 // `uservoice` is provider("uservoice")?.with("subdomain", "acme")?
 let client = uservoice.client(id, secret)?;
-let session = Session::client_credentials(driver.clone(), &client, Scope::none());
+let session = GrantSource::client_credentials(driver.clone(), &client, Scope::none());
 let api = Authorized::with_sources(driver, Sources::one(session), uservoice.api()?)?;
 let suggestions = format!("{}admin/suggestions", uservoice.api_roots()?[0]);
 let page = api.get(&suggestions).send().await?;
@@ -57,10 +57,10 @@ async fn usertesting(driver: Driver, usertesting: Provider, (id, secret): Id) ->
 // readme
 // `usertesting` is provider("usertesting")?
 let client = usertesting.client(id, secret)?;
-let session = Session::client_credentials(driver.clone(), &client, usertesting.default_scope());
+let session = GrantSource::client_credentials(driver.clone(), &client, usertesting.default_scope());
 let limits = usertesting.api()?.keeping(Allowance::new(10, 60));
 let api = Authorized::with_sources(driver, Sources::one(session), limits)?
-    .on_limit(OnLimit::Wait { longest: Duration::from_secs(300) })
+    .on_rate_limit(OnRateLimit::Wait { longest: Duration::from_secs(300) })
     .on_wait(|pause| eprintln!("UserTesting allows ten calls a minute: {} s", pause.as_secs()));
 let results = format!("{}sessionResults/?testId=1", usertesting.api_roots()?[0]);
 let page = api.get(&results).send().await?;
@@ -87,7 +87,7 @@ let (url, pending) = client.authorize(&Moment::system()?, ask)?;
 // Keep `pending.to_json()` in the person's session, send them to `url`, and take what comes back.
 let callback = visit(url.as_str().to_owned()).await;
 let login = driver.run(client.redeem(pending, &callback)?).await?;
-let session = Session::refreshing(driver.clone(), &client, login.tokens)?;
+let session = GrantSource::refreshing(driver.clone(), &client, login.tokens)?;
 let api = Authorized::with_sources(driver, Sources::one(session), apps.api()?)?;
 // end
 Ok(api)
@@ -110,8 +110,8 @@ let (url, pending) = client.authorize(&Moment::system()?, ask)?;
 let callback = visit(url.as_str().to_owned()).await;
 let login = driver.run(client.redeem(pending, &callback)?).await?;
 
-let application = Session::client_credentials(driver.clone(), &client, Scope::none());
-let fan = Session::refreshing(driver.clone(), &client, login.tokens)?;
+let application = GrantSource::client_credentials(driver.clone(), &client, Scope::none());
+let fan = GrantSource::refreshing(driver.clone(), &client, login.tokens)?;
 let sources = Sources::application(application).with_user(fan);
 let api = Authorized::with_sources(driver, sources, socios.api()?)?;
 let root = &socios.api_roots()?[0];

@@ -30,11 +30,11 @@ export type Owner = 'application' | 'user' | 'any'
 
 /**
  * What to do if the API asks for a pause: a 429, a 503 that names one, or an allowance that is used
- * up. `error`: reject with `Denied` `resource.rate_limited`, whose `retryAfter` are the seconds; while the
+ * up. `error`: reject with `DeniedError` `resource.rate_limited`, whose `retryAfter` are the seconds; while the
  * pause lasts, other requests are rejected unsent. `wait`: wait and send again, in the order of the calls, and
  * reject if that would take too long. `pass`: return the reply unchanged, and delay no other request.
  */
-export type RateLimit = 'error' | 'wait' | 'pass'
+export type OnRateLimit = 'error' | 'wait' | 'pass'
 
 /** At most this many requests in any period of this many seconds. */
 export interface Allowance {
@@ -47,7 +47,7 @@ export interface Allowance {
  * Names are separated by dots: `{ status: 200, body: { 'error.code': [190] } }`. All members have to have one
  * of their values; without any, the status has to be an error. At most 16 KiB of a body are examined.
  */
-export interface EndedToken {
+export interface ExpiredTokenReply {
   status: number
   body?: Readonly<Record<string, ReadonlyArray<string | number | boolean>>> | undefined
 }
@@ -55,7 +55,7 @@ export interface EndedToken {
 /** Of an API, and of a single request. */
 export interface LimitOptions {
   /** `error` by default. */
-  rateLimit?: RateLimit | undefined
+  onRateLimit?: OnRateLimit | undefined
   /** How long all pauses of a request may take in total, for `wait`: 300 000 ms. */
   longestWaitMs?: number | undefined
 }
@@ -69,7 +69,7 @@ export interface ApiOptions extends LimitOptions {
    * Replies, besides a 401, that mean that a token has expired: they lead to one renewal and a repeated request.
    * In place of the preset's rules.
    */
-  endedTokens?: Iterable<EndedToken> | undefined
+  expiredTokenReplies?: Iterable<ExpiredTokenReply> | undefined
   /** Called with the milliseconds of each pause before it is waited for: the place to show progress. */
   onWait?: ((ms: number) => void) | undefined
   /** Carries the requests instead of `globalThis.fetch`, such as that of an undici pool. */
@@ -115,7 +115,7 @@ export class GrantSource implements TokenSource {
   /** The name of the record in a store. */
   readonly key: string
   /**
-   * A token that is fresh now. A caller that leaves, by its `signal` or with `Lost` `lost.timeout` after its
+   * A token that is fresh now. A caller that leaves, by its `signal` or with `LostError` `lost.timeout` after its
    * `timeoutMs`, does not stop the request others wait for, and what that brings is kept.
    */
   token(options?: CallOptions): Promise<Tokens>
@@ -127,12 +127,12 @@ export class GrantSource implements TokenSource {
   logIn(tokens: Tokens): Promise<void>
   /**
    * Shuts this source down gracefully before the process exits: no new renewal begins, one that was sent is finished,
-   * and its result is stored. The current token is returned until it expires. Rejects with `Lost` if that takes longer
+   * and its result is stored. The current token is returned until it expires. Rejects with `LostError` if that takes longer
    * than the given time, by default 10 000 ms.
    */
   drain(options?: CallOptions): Promise<void>
   /**
-   * {@link GrantSource.drain}, as `await using` does it at the end of its block. A source from `Sessions.get` belongs to
+   * {@link GrantSource.drain}, as `await using` does it at the end of its block. A source from `Grants.get` belongs to
    * the sessions: it is only released, and its grant is kept fresh for the others.
    */
   close(): Promise<void>
@@ -168,12 +168,12 @@ export interface FixedTokenOptions {
 
 /**
  * A single token that came from no grant. It is never renewed: a 401 about it rejects the request with
- * `Denied` `grant.revoked` and the advice `reauthorize`, that is to create another one; unless another token is there
+ * `DeniedError` `grant.revoked` and the advice `reauthorize`, that is to create another one; unless another token is there
  * by then, which is tried once.
  */
 export class FixedToken implements TokenSource {
   private constructor()
-  /** The token that is there now; `token.unreadable` if there is none, `grant.expired` after its expiry. */
+  /** The token that is there now; `token_source.unreadable` if there is none, `grant.expired` after its expiry. */
   token(options?: CallOptions): Promise<Tokens>
   /** The token that has replaced the refused one by now; otherwise `grant.revoked`. */
   renew(refused: Tokens, options?: CallOptions): Promise<Tokens>

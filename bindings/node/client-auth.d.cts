@@ -77,7 +77,7 @@ export interface AssertionOptions {
  * `private_key_jwt`: a JWT for each request, signed by a private key (RFC 7523 section 2.2). The key is PEM (PKCS#8,
  * PKCS#1, SEC1) or a JWK, or there are several, the newest first: the newest that the server supports signs, and each
  * is named by the `kid` of its JWK or otherwise by its thumbprint. Creating a client throws `key.malformed` for text
- * that is not a key, `key.algorithm` for a key that does not support the algorithm, `key.shared` for one that serves
+ * that is not a key, `key.algorithm` for a key that does not support the algorithm, `key.used_at_two_servers` for one that serves
  * another server. In Workers and edge runtimes WebCrypto signs, and a `passphrase` is `misuse.not_supported`.
  */
 export function privateKeyJwt(key: string | readonly string[], options?: PrivateKeyJwtOptions): PrivateKeyAuth

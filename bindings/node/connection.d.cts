@@ -2,7 +2,7 @@
 import type { ApiRequestInit, LimitOptions, TokenSource } from './api.cjs'
 import type { ClientAuth } from './client-auth.cjs'
 import type { DpopKey } from './dpop.cjs'
-import type { CallOptions, Client, DeviceCode, Network, Store, Tokens, Transport } from './index.cjs'
+import type { CallOptions, Client, DeviceAuthorizationResponse, Network, Store, Tokens, Transport } from './index.cjs'
 import type { StepUp } from './registration.cjs'
 
 export interface ResourceConnectionOptions extends LimitOptions {
@@ -27,7 +27,7 @@ export interface ResourceConnectionOptions extends LimitOptions {
   /** Keeps the client and the tokens, for all programs that share it. */
   store?: Store | undefined
   /** The person to whom the tokens belong, if one store has those of several people. */
-  person?: string | undefined
+  subject?: string | undefined
   /**
    * Shows the URL to the user; by default it is printed on standard error, and opened in the system's browser. A promise
    * of its may last until the browser has returned.
@@ -39,10 +39,10 @@ export interface ResourceConnectionOptions extends LimitOptions {
    */
   device?: boolean | undefined
   /** Shows such a code; by default its prompt is printed on standard error. */
-  show?: ((code: DeviceCode) => unknown) | undefined
+  show?: ((code: DeviceAuthorizationResponse) => unknown) | undefined
   /**
    * The client of an organisation's identity provider, which vouches for the user, who need not visit the
-   * API's server (draft-ietf-oauth-identity-assertion-authz-grant, MCP's enterprise-managed authorization). `connect.way` if the API's server accepts no such assertion.
+   * API's server (draft-ietf-oauth-identity-assertion-authz-grant, MCP's enterprise-managed authorization). `connect.grant_not_supported` if the API's server accepts no such assertion.
    */
   identityProvider?: Client | undefined
   /**
@@ -129,7 +129,7 @@ export class ResourceConnection implements TokenSource {
   readonly url: string
   /**
    * Tokens that are fresh now: the current ones, or new ones, for which the user signs in if necessary. Rejects with the
-   * errors of discovery, registration, login and token requests; `connect.client` if there is no client,
+   * errors of discovery, registration, login and token requests; `connect.no_client` if there is no client,
    * `connect.not_protected` if the API asks for no authorization: `fetch` then sends no token.
    */
   token(options?: CallOptions): Promise<Tokens>

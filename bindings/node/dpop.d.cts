@@ -16,7 +16,7 @@ export class DpopKey {
   static generate(options?: { alg?: SigningAlg | undefined }): DpopKey
   /**
    * The key of this name in a store, which workers share as they share tokens; created on first use. Without
-   * `Sealed` it is in the store in the clear, as refresh tokens are. The name has at most 48 bytes. `key.algorithm` if
+   * `SealedStore` it is in the store in the clear, as refresh tokens are. The name has at most 48 bytes. `key.algorithm` if
    * the stored key is for another algorithm: give a new key a new name.
    */
   static open(store: Store, name: string, options?: { alg?: SigningAlg | undefined }): Promise<DpopKey>

@@ -83,7 +83,7 @@ export class Keeper {
   /** Why the last renewal failed, if it did. Callers do not see it while their token is valid. */
   readonly lastError: OAuthError | undefined
   /** The lease to extend while an exchange runs, and at which interval in milliseconds; nothing if none is held. */
-  readonly extension: { holder: string; ms: number; every: number } | undefined
+  readonly leaseExtension: { holder: string; ms: number; every: number } | undefined
   /** In how many milliseconds to try again to store what is not stored yet; nothing if everything is stored. */
   readonly retryAfter: number | undefined
   /**

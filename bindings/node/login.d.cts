@@ -1,6 +1,6 @@
 // Sign-in for programs other than web applications.
 import type { CallOptions, Client, LoginRequest, Tokens } from './index.cjs'
-import type { DeviceCode } from './js/ops.cjs'
+import type { DeviceAuthorizationResponse } from './js/ops.cjs'
 
 export interface LoginOptions extends CallOptions, LoginRequest {
   /**
@@ -28,7 +28,7 @@ export interface LoginOptions extends CallOptions, LoginRequest {
    */
   device?: boolean | undefined
   /** Shows the code; by default its prompt, which says what for and where, is printed on standard error, in a terminal with a QR code. */
-  show?: (code: DeviceCode) => unknown
+  show?: (code: DeviceAuthorizationResponse) => unknown
   /** The purpose of the code that the prompt states, such as `sign in to example-cli on build-7`. */
   purpose?: string | undefined
 }

@@ -8,7 +8,7 @@ export interface SessionsOptions {
   reuse?: 'unknown' | 'revokes' | 'tolerated' | undefined
   /** As {@link SourceOptions.leaseMs}. */
   leaseMs?: number | undefined
-  /** As {@link SourceOptions.keepAliveMs}; those that are not in memory are kept alive by {@link Sessions.renewIdle}. */
+  /** As {@link SourceOptions.keepAliveMs}; those that are not in memory are kept alive by {@link Grants.renewIdle}. */
   keepAliveMs?: number | undefined
   /** As {@link SourceOptions.noticeMs}. */
   noticeMs?: number | undefined
@@ -44,9 +44,9 @@ export interface Grant {
   expiresAt: Date | undefined
   hasRefreshToken: boolean
   /** When the refresh token expires unless it is used, if the server states it. */
-  refreshTokenUseBy: Date | undefined
+  refreshTokenExpiresAt: Date | undefined
   /** When the person's authorization ends regardless of renewals, if the server states it. */
-  authorizationUntil: Date | undefined
+  authorizationExpiresAt: Date | undefined
   /** Why it has ended, if it has. */
   ended?: ErrorCode | undefined
 }
@@ -80,7 +80,7 @@ export interface GrantMessage {
  * The grants of a client, as many as its store has: one for each person, and the client's own. Each takes memory while
  * it is used; beyond the capacity, unused ones are dropped, and read from the store when they are requested again.
  */
-export class Sessions {
+export class Grants {
   constructor(client: Client, store: Store, options?: SessionsOptions)
   /** The source of one grant: this person's, or the client's own. All callers with the same source share its renewals. */
   get(subject?: string, options?: GrantOptions): GrantSource
@@ -101,7 +101,7 @@ export class Sessions {
   renewIdle(unusedMs: number): Promise<{ renewed: number; failed: { key: string; code: ErrorCode }[] }>
   /** Shuts all of them down gracefully, like {@link GrantSource.drain}; 10 000 ms by default. */
   drain(options?: CallOptions): Promise<void>
-  /** {@link Sessions.drain}, as `await using` does it at the end of its block. */
+  /** {@link Grants.drain}, as `await using` does it at the end of its block. */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
   /** How often each event has happened, from zero. */
@@ -112,6 +112,6 @@ export class Sessions {
 
 /**
  * Shuts down all grants of this process gracefully, before it exits: no new renewal begins, those that were sent
- * are finished, and their results are stored. Rejects with `Lost` if that takes longer than 10 000 ms.
+ * are finished, and their results are stored. Rejects with `LostError` if that takes longer than 10 000 ms.
  */
 export function drain(options?: CallOptions): Promise<void>

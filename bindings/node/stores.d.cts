@@ -23,7 +23,7 @@ export interface Store {
    */
   lease(key: string, holder: string, ms: number): MaybePromise<number | undefined | null | void>
   /**
-   * Removes a record and its lease; returns whether there was a record. If a store lacks this method, `Sealed` saves an
+   * Removes a record and its lease; returns whether there was a record. If a store lacks this method, `SealedStore` saves an
    * empty record.
    */
   remove?(key: string): MaybePromise<boolean>
@@ -36,7 +36,7 @@ export interface StoredRecord {
   version: number
   record: string
 }
-export interface KeyPage {
+export interface RecordKeyPage {
   keys: string[]
   /** Nothing after the last page. */
   next: string | undefined
@@ -58,7 +58,7 @@ export class FileStore implements Store {
   /** The keys of all records, sorted; no record is read. */
   keys(): Promise<string[]>
   /** The keys of some records, and the cursor for the next ones; a key may appear twice. */
-  scan(cursor?: string): Promise<KeyPage>
+  scan(cursor?: string): Promise<RecordKeyPage>
   /** The keys of up to `limit` records that were due before this time, the longest due first. */
   due(before: Date, limit: number): Promise<string[]>
   #native
@@ -86,14 +86,14 @@ export class SqliteStore implements Store {
   /** Removes a record and its lease; returns whether there was a record. */
   remove(key: string): Promise<boolean>
   /** The keys of some records, and the cursor for the next ones; a key may appear twice. */
-  scan(cursor?: string): Promise<KeyPage>
+  scan(cursor?: string): Promise<RecordKeyPage>
   /** The keys of up to `limit` records that were due before this time, the longest due first. */
   due(before: Date, limit: number): Promise<string[]>
   #native
 }
 
 /** Records in the memory of this thread's process, as long as the object lives: for tests. */
-export class Memory implements Store {
+export class MemoryStore implements Store {
   constructor()
   load(key: string): Promise<StoredRecord | undefined>
   save(key: string, record: string, version: number, due?: Date, until?: Date): Promise<number | undefined>
@@ -101,7 +101,7 @@ export class Memory implements Store {
   /** Removes a record and its lease; returns whether there was a record. */
   remove(key: string): Promise<boolean>
   /** The keys of some records, and the cursor for the next ones; a key may appear twice. */
-  scan(cursor?: string): Promise<KeyPage>
+  scan(cursor?: string): Promise<RecordKeyPage>
   /** The keys of up to `limit` records that were due before this time, the longest due first. */
   due(before: Date, limit: number): Promise<string[]>
   #native
@@ -124,7 +124,7 @@ export class RedisStore implements Store {
   /** Removes a record and its lease; returns whether there was either. */
   remove(key: string): Promise<boolean>
   /** The keys of some records, and the cursor for the next ones; a key may appear twice. */
-  scan(cursor?: string): Promise<KeyPage>
+  scan(cursor?: string): Promise<RecordKeyPage>
   /** The keys of up to `limit` records that were due before this time, the longest due first. */
   due(before: Date, limit: number): Promise<string[]>
   #native
@@ -158,7 +158,7 @@ export class PostgresStore implements Store {
   /** Removes a record and its lease; returns whether there was a record. */
   remove(key: string): Promise<boolean>
   /** The keys of some records, and the cursor for the next ones; a key may appear twice. */
-  scan(cursor?: string): Promise<KeyPage>
+  scan(cursor?: string): Promise<RecordKeyPage>
   /** The keys of up to `limit` records that were due before this time, the longest due first. */
   due(before: Date, limit: number): Promise<string[]>
   #native
@@ -169,10 +169,10 @@ export interface PostgresOptions {
 }
 
 /** A store of this package: it does its work outside JavaScript. */
-export type NativeStore = FileStore | Memory | PostgresStore | RedisStore | Sealed | SqliteStore
+export type NativeStore = FileStore | MemoryStore | PostgresStore | RedisStore | SealedStore | SqliteStore
 
 /** A key to seal with. It shows only its id. */
-export class Key {
+export class SealingKey {
   /** 32 random bytes, or their text in base64url without padding, of 43 characters. */
   constructor(key: Uint8Array | string)
   /**
@@ -184,14 +184,14 @@ export class Key {
   static fromKeyring(
     folder: string | URL,
     options?: { service?: string | undefined; name?: string | undefined },
-  ): Promise<Key>
+  ): Promise<SealingKey>
   /** Its name, which reveals nothing about it. */
   readonly id: string
   #native
 }
 
 /**
- * The holder of the keys that `Sealed` seals with, such as a key management service. The id of a key is stored in every
+ * The holder of the keys that `SealedStore` seals with, such as a key management service. The id of a key is stored in every
  * record that is sealed with it, so it can be the data key itself as wrapped by the service: then nothing need be kept
  * anywhere else. Answers are kept in memory: an id is asked for once, the key to seal with once a day, with one call
  * for all that wait; an id that is unknown is not asked for again for a minute. A thrown error, or no answer within 30
@@ -218,12 +218,12 @@ export interface DataKey {
  * cannot be opened is `stored.sealed`: its key was not given, it was changed or moved, or it was never sealed; a new
  * login replaces it.
  */
-export class Sealed implements Store {
+export class SealedStore implements Store {
   /**
-   * Seals any store with `key`: a `Key`, 32 random bytes, their text in base64url without padding, of 43
+   * Seals any store with `key`: a `SealingKey`, 32 random bytes, their text in base64url without padding, of 43
    * characters (`randomBytes(32).toString('base64url')`), or a `KeySource` that is asked for keys.
    */
-  constructor(store: Store, key: Uint8Array | string | Key | KeySource, options?: SealOptions)
+  constructor(store: Store, key: Uint8Array | string | SealingKey | KeySource, options?: SealOptions)
   load(key: string): Promise<StoredRecord | undefined>
   save(key: string, record: string, version: number, due?: Date, until?: Date): Promise<number | undefined>
   lease(key: string, holder: string, ms: number): Promise<number | undefined>
@@ -235,7 +235,7 @@ export class Sealed implements Store {
   /** Like `remove` of the store that is sealed. It needs no key, except for names. */
   remove(key: string): Promise<boolean>
   /** The keys of some records, and the cursor for the next ones; a key may appear twice. */
-  scan(cursor?: string): Promise<KeyPage>
+  scan(cursor?: string): Promise<RecordKeyPage>
   /** The keys of up to `limit` records that were due before this time, the longest due first. */
   due(before: Date, limit: number): Promise<string[]>
   #native
@@ -245,9 +245,9 @@ export interface SealOptions {
    * Keys that can still open records. A record opened with one of them is sealed again with `key` when it is next
    * saved.
    */
-  old?: readonly (Uint8Array | string | Key | KeySource)[] | undefined
+  old?: readonly (Uint8Array | string | SealingKey | KeySource)[] | undefined
   /** A key that hides names, in a store that has no records yet. It cannot be changed later. */
-  names?: Uint8Array | string | Key | undefined
+  names?: Uint8Array | string | SealingKey | undefined
   /** Whether records that were never sealed are read; `reseal` seals them. `'refuse'` */
   plain?: 'refuse' | 'accept' | undefined
 }

@@ -27,9 +27,9 @@ export class Tokens {
   readonly expiresIn: number | undefined
   readonly expiresAt: Date | undefined
   /** When the refresh token expires unless it is used, if the server states it. */
-  readonly refreshTokenUseBy: Date | undefined
+  readonly refreshTokenExpiresAt: Date | undefined
   /** When the person's authorization ends regardless of renewals, if the server states it. */
-  readonly authorizationUntil: Date | undefined
+  readonly authorizationExpiresAt: Date | undefined
   /** The granted scope. */
   readonly scope: string[]
   readonly refreshToken: string | undefined
@@ -45,7 +45,7 @@ export class Tokens {
   readonly extra: Record<string, unknown>
   /**
    * The permissions that were granted (RFC 9396 section 7), if the server says; it may have enriched them.
-   * `token.malformed` if they are invalid.
+   * `token_response.malformed` if they are invalid.
    */
   readonly authorizationDetails: AuthorizationDetail[] | undefined
   /**
@@ -66,12 +66,12 @@ export class Tokens {
 
 /**
  * One login between the authorization URL and its callback, used once. It contains secrets: keep it in the session.
- * `structuredClone` and `postMessage` refuse it with a `DataCloneError`: pass on what {@link Flow.serialize} writes.
+ * `structuredClone` and `postMessage` refuse it with a `DataCloneError`: pass on what {@link PendingAuthorization.serialize} writes.
  */
-export class Flow {
+export class PendingAuthorization {
   private constructor()
-  /** Reads what {@link Flow.serialize} wrote, or `JSON.stringify(flow)`, which is the same. */
-  static deserialize(text: string): Flow
+  /** Reads what {@link PendingAuthorization.serialize} wrote, or `JSON.stringify(flow)`, which is the same. */
+  static deserialize(text: string): PendingAuthorization
   /** The `state`, which identifies the flow if several are pending in one session. */
   readonly state: string
   readonly issuer: string
@@ -79,7 +79,7 @@ export class Flow {
   readonly startedAt: Date
   /** Whether a callback belongs to this flow; `false` once the flow has been redeemed. */
   recognizes(callback: string | URL): boolean
-  /** What to store; it contains secrets. Throws `misuse.over` once the flow has been redeemed. */
+  /** What to store; it contains secrets. Throws `misuse.already_finished` once the flow has been redeemed. */
   serialize(): string
   /** The same as an object, for stores that write JSON themselves. */
   toJSON(): Record<string, unknown>

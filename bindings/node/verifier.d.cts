@@ -62,7 +62,7 @@ export class AccessTokenVerifier {
   readonly server: Server
   /**
    * Verifies a token that was presented as a bearer token, or with the proof whose key you name. Requirements given here
-   * replace those of the API. An error has `answerStatus` and `challenge` for the response (RFC 6750 section 3).
+   * replace those of the API. An error has `responseStatus` and `challenge` for the response (RFC 6750 section 3).
    */
   verify(token: string, options?: AccessTokenNeeds & CallOptions): Promise<VerifiedAccessToken>
   /** The same for your own driver. */

@@ -1,7 +1,7 @@
 // Sign-in for web applications: pages, cookies, checks and logout, for every framework of Node.js.
 import type { ApiRequestInit } from './api.cjs'
 import type { ConfiguredOptions } from './configured.cjs'
-import type { CallOptions, Client, ErrorCode, Key, Network, Store, Tokens, Transport } from './index.cjs'
+import type { CallOptions, Client, ErrorCode, SealingKey, Network, Store, Tokens, Transport } from './index.cjs'
 
 type MaybePromise<T> = T | Promise<T>
 type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json }
@@ -120,7 +120,7 @@ export interface ProviderOptions {
   /** The tenant whose people it signs in, if the site has tenants: see `tenant` of {@link Need}. */
   tenant?: string | undefined
   /** How the provider returns the authorization response: `query` unless set. */
-  callbackMode?: 'query' | 'form_post' | undefined
+  responseMode?: 'query' | 'form_post' | undefined
   /**
    * Its issuer and client id, if a function returns the client. Sessions of another client count as signed out; without this,
    * one under the same id is accepted until the client is known.
@@ -211,7 +211,7 @@ export interface SiteSettings extends PlainSiteSettings {
    */
   provider?: ((ask: ProviderQuery, request: any) => MaybePromise<FoundProvider | undefined | void>) | undefined
   /** Who may see pages by default: `open` unless set. `quiet` checks once, silently, for a session at the provider. */
-  access?: 'open' | 'quiet' | 'signed_in' | undefined
+  access?: 'open' | 'silent' | 'signed_in' | undefined
   /**
    * Decides whether to admit a person: returns what their session keeps in `local`, nothing, or a {@link Refuse}. The
    * handler throws what it throws. It gets the request as the framework has it.
@@ -231,12 +231,12 @@ export interface SiteBase extends SiteSettings {
   /** The URL of the site, path included; several if it has several. Headers are not trusted for it. */
   baseUrl: string | URL | readonly (string | URL)[]
   /**
-   * The key that seals cookies: 32 bytes, their text, or a `Key`; the same for all processes. `testing` is the key for
+   * The key that seals cookies: 32 bytes, their text, or a `SealingKey`; the same for all processes. `testing` is the key for
    * {@link Site.testing}, and is refused unless the site is local.
    */
-  key: Key | string | Uint8Array
+  key: SealingKey | string | Uint8Array
   /** Earlier keys, whose cookies are still accepted. */
-  oldKeys?: readonly (Key | string | Uint8Array)[] | undefined
+  oldKeys?: readonly (SealingKey | string | Uint8Array)[] | undefined
 }
 
 export type SiteOptions =
@@ -279,7 +279,7 @@ export interface FastifyRequestLike { raw: NodeRequest; originalUrl: string }
 export interface FastifyReplyLike { code(status: number): any; header(name: string, value: any): any; send(body?: any): any }
 
 export interface HandleOptions {
-  access?: 'open' | 'quiet' | 'signed_in' | undefined
+  access?: 'open' | 'silent' | 'signed_in' | undefined
   need?: { acr: readonly string[]; maxAge?: number | undefined; scope: readonly string[] } | undefined
 }
 

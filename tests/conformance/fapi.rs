@@ -255,7 +255,7 @@ fn a_person_is_asked_elsewhere() {
         assert_eq!(record["stage"], stage, "{record}");
         let wanted = match suffix {
             "" => (0, Value::Null),
-            _ => (1, "ciba.notifier".into()),
+            _ => (1, "ciba.client_notification_token".into()),
         };
         assert_eq!((code, record["error"]["code"].clone()), wanted);
     }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use oauth_core::{Error, Tokens};
 use oauth_session::store::PostgresStore;
-use oauth_session::{Sessions, Store};
+use oauth_session::{Grants, Store};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -91,7 +91,7 @@ pub(crate) async fn run(size: &Size) -> Result<(), Error> {
 
     let (driver, client) = crate::client(&endpoint.base).await?;
     let store = Arc::new(Counting::new(PostgresStore::new(&postgres.postgres_url())?));
-    let sessions = Sessions::new(driver, &client, Arc::clone(&store) as Arc<dyn Store>)
+    let sessions = Grants::new(driver, &client, Arc::clone(&store) as Arc<dyn Store>)
         .capacity(size.active)
         .per_second(size.per_second);
     let (before, _) = resident();
@@ -175,7 +175,7 @@ pub(crate) async fn run(size: &Size) -> Result<(), Error> {
 }
 
 /// Asks for the token of each, and gives the seconds it took, and what the tokens have of bytes.
-async fn use_each(sessions: &Sessions, people: Range<usize>) -> Result<(f64, u64), Error> {
+async fn use_each(sessions: &Grants, people: Range<usize>) -> Result<(f64, u64), Error> {
     let start = Instant::now();
     let next = Arc::new(AtomicUsize::new(people.start));
     let mut askers = JoinSet::new();
@@ -204,7 +204,7 @@ async fn use_each(sessions: &Sessions, people: Range<usize>) -> Result<(f64, u64
 
 /// This many callers, each of which wants the tokens of as many grants, which have expired: the first of each
 /// is another, so that all grants are asked for at the same time.
-async fn all_at_once(sessions: &Sessions, size: &Size) -> Result<f64, Error> {
+async fn all_at_once(sessions: &Grants, size: &Size) -> Result<f64, Error> {
     let start = Instant::now();
     let mut callers = JoinSet::new();
     for caller in 0..size.callers {

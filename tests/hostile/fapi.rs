@@ -23,7 +23,7 @@ use oauth_crypto::{ClientKeys, DpopKey, PrivateKey, PublicKeyEncrypter};
 use oauth_reqwest::Transport;
 use oauth_reqwest::blocking::{Authorized, Driver};
 use oauth_session::Sources;
-use oauth_session::blocking::Session;
+use oauth_session::blocking::GrantSource;
 use oauth_testkit::twin::{DpopNonces, IdTokenFlaw};
 use oauth_testkit::{Fault, MutualTls};
 
@@ -129,7 +129,7 @@ impl Bank {
 
     /// A client of the API that renews its tokens.
     pub(crate) fn api(&self, tokens: Tokens) -> Result<Authorized, Error> {
-        let session = Session::refreshing(self.driver.clone(), &self.client, tokens)?;
+        let session = GrantSource::refreshing(self.driver.clone(), &self.client, tokens)?;
         api(&self.tls, &self.driver, &self.client, session)
     }
 
@@ -185,7 +185,7 @@ fn api(
     tls: &MutualTls,
     driver: &Driver,
     client: &Client,
-    session: Session,
+    session: GrantSource,
 ) -> Result<Authorized, Error> {
     let api = Api::new(Resource::new([tls.mutual.as_str()])?);
     let api = match client.dpop_key() {
@@ -261,7 +261,7 @@ fn every_variant_gets_a_token_of_its_own() {
     for variant in variants() {
         let bank = Bank::of(variant);
         let read = Scope::parse("read").expect("a scope");
-        let session = Session::client_credentials(bank.driver.clone(), &bank.client, read);
+        let session = GrantSource::client_credentials(bank.driver.clone(), &bank.client, read);
         let api = api(&bank.tls, &bank.driver, &bank.client, session).expect("an API");
         assert_eq!(bank.call(&api), Ok(200), "{variant:?}");
     }
@@ -373,7 +373,7 @@ fn a_stolen_token_is_worth_nothing() {
         // Another machine of the same client: it gets a token of its own, for it can say who it is.
         let other = driver(&bank.tls);
         let second = client(&bank.tls, &other, variant).expect("a client");
-        let session = Session::refreshing(other.clone(), &second, tokens);
+        let session = GrantSource::refreshing(other.clone(), &second, tokens);
         let api = session.and_then(|session| api(&bank.tls, &other, &second, session));
         assert_eq!(bank.call(&api.expect("an API")), Ok(200));
         let after = bank.tls.with(|twin| twin.counters());

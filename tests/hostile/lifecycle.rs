@@ -15,7 +15,7 @@ use oauth_core::{
     AuthorizationRequest, Client, ClientAuth, ClientId, ClientMetadata, Error, Moment, Scope,
     Tokens, danger, discover_with, register,
 };
-use oauth_reqwest::{Authorized, Session};
+use oauth_reqwest::{Authorized, GrantSource};
 use oauth_testkit::Fault;
 
 use crate::Party;
@@ -31,7 +31,7 @@ async fn c2_what_is_joined_to_a_url_takes_the_token_nowhere_else() {
     let base = party.served.base();
     let own = danger::loopback_resource([base]).expect("an origin");
     let read = Scope::parse("read").expect("a scope");
-    let session = Session::client_credentials(party.driver.clone(), &party.client, read);
+    let session = GrantSource::client_credentials(party.driver.clone(), &party.client, read);
     let api = Authorized::new(party.driver.clone(), session, own);
     let there = evil.served.base().replace("http://", "");
     let here = url::Url::parse(base).expect("a URL");
@@ -283,7 +283,7 @@ async fn d2_a_refresh_token_is_spent_once() {
         .keeper(GrantId::person("alice"))
         .with_policy(policy);
     let keeper = keeper.with_tokens(&at, login.tokens).expect("tokens");
-    let session = Session::new(party.driver.clone(), keeper);
+    let session = GrantSource::new(party.driver.clone(), keeper);
     let old = session.latest().expect("tokens");
     let before = party.requests("/token");
     let callers: Vec<_> = (0..100)

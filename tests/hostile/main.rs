@@ -17,7 +17,7 @@ mod resources;
 use oauth_core::flow::redeem::Login;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::{
-    AuthorizationRequest, Client, ClientAuth, ClientId, Moment, Pending, Scope, danger,
+    AuthorizationRequest, Client, ClientAuth, ClientId, Moment, PendingAuthorization, Scope, danger,
 };
 use oauth_reqwest::{Driver, reqwest};
 use oauth_testkit::twin::IdTokenFlaw;
@@ -160,7 +160,7 @@ impl Party {
         self.redeem(pending, &callback).await
     }
 
-    async fn redeem(&self, pending: Pending, callback: &str) -> Result<Login, &'static str> {
+    async fn redeem(&self, pending: PendingAuthorization, callback: &str) -> Result<Login, &'static str> {
         let exchange = self.client.redeem(pending, callback);
         let exchange = exchange.map_err(|error| error.code())?;
         let login = self.driver.run(exchange).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use oauth_core::client_auth::{AssertionAudience, ClientAssertion};
-use oauth_core::endpoint::introspection::{Introspection, TokenState};
+use oauth_core::endpoint::introspection::{Introspection, IntrospectionResponse};
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::jose::Alg;
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Scope};
@@ -45,7 +45,7 @@ fn every_algorithm_authenticates_and_signs() {
         let said = driver
             .run(client.introspect(ask))
             .expect("it is asked so too");
-        assert!(matches!(said, TokenState::Active(_)), "{}", alg.as_str());
+        assert!(matches!(said, IntrospectionResponse::Active(_)), "{}", alg.as_str());
         let login = sign_in(&driver, &client, "openid read");
         let login = login.unwrap_or_else(|error| panic!("{}: {error}", alg.as_str()));
         let id_token = login.id_token.expect("openid was asked for");

@@ -3,7 +3,7 @@
 use std::thread;
 
 use oauth_core::endpoint::device_authorization::DeviceAuthorization;
-use oauth_core::endpoint::introspection::{Introspection, TokenState};
+use oauth_core::endpoint::introspection::{Introspection, IntrospectionResponse};
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::flow::discovery::Prefer;
 use oauth_core::flow::poll::Pace;
@@ -14,7 +14,7 @@ use oauth_core::server::EndpointKind;
 use oauth_core::token::TokenKind;
 use oauth_core::url::Url;
 use oauth_core::{
-    AuthorizationRequest, Client, ClientAuth, ClientId, Error, Moment, Pending, Scope,
+    AuthorizationRequest, Client, ClientAuth, ClientId, Error, Moment, PendingAuthorization, Scope,
 };
 use oauth_reqwest::blocking::Driver;
 use serde_json::Value;
@@ -26,8 +26,8 @@ fn scope(names: &str) -> Scope {
     Scope::parse(names).expect("a scope")
 }
 
-fn state(driver: &Driver, client: &Client, token: &oauth_core::Secret<String>) -> TokenState {
-    let ask = Introspection::new(token.clone()).hint(TokenKind::Access);
+fn state(driver: &Driver, client: &Client, token: &oauth_core::Secret<String>) -> IntrospectionResponse {
+    let ask = Introspection::new(token.clone()).token_type_hint(TokenKind::Access);
     driver.run(client.introspect(ask)).expect("an answer")
 }
 
@@ -95,7 +95,7 @@ fn client_credentials_with_odd_characters() {
         let tokens = tokens.expect("a token");
         assert_eq!(tokens.scope, scope("read write"));
         assert_eq!(tokens.expires_in, Some(60));
-        let TokenState::Active(said) = state(&driver, &client, &tokens.access_token) else {
+        let IntrospectionResponse::Active(said) = state(&driver, &client, &tokens.access_token) else {
             panic!("it is active");
         };
         assert_eq!(said.client_id.as_deref(), Some(server.client_id("machine")));
@@ -164,13 +164,13 @@ fn revocation_ends_a_token_and_takes_unknown_ones() {
     };
     let revoke = |token| driver.run(client.revoke(Revocation::new(token)));
     let tokens = sign_in();
-    let TokenState::Active(said) = state(&driver, &client, &tokens.access_token) else {
+    let IntrospectionResponse::Active(said) = state(&driver, &client, &tokens.access_token) else {
         panic!("it is active");
     };
     assert_eq!(said.username.as_deref(), Some("somebody"));
     revoke(tokens.access_token.clone()).expect("revoked");
     let gone = state(&driver, &client, &tokens.access_token);
-    assert!(matches!(gone, TokenState::Inactive));
+    assert!(matches!(gone, IntrospectionResponse::Inactive));
     revoke("never-issued".into()).expect("an unknown token is no error");
 
     let tokens = sign_in();
@@ -206,7 +206,7 @@ fn a_verifier_of_another_flow_is_refused() {
         // The other flow's verifier with this flow's state: what a code injected from elsewhere meets.
         let mut stolen: Value = serde_json::from_str(other.to_json().expose()).expect("JSON");
         stolen["state"] = Value::from(pending.state().expose().as_str());
-        let stolen = Pending::from_json(&stolen.to_string()).expect("a flow");
+        let stolen = PendingAuthorization::from_json(&stolen.to_string()).expect("a flow");
         let callback = server.person().visit(url.as_str()).expect("a callback");
         let refused = driver.run(client.redeem(stolen, &callback).expect("judged"));
         assert_eq!(code(refused), "denied.invalid_grant", "{which}");

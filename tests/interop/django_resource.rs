@@ -4,11 +4,11 @@ use http::header::WWW_AUTHENTICATE;
 use oauth_core::flow::connect::{ClientCandidates, ClientChoice, GrantChoice};
 use oauth_core::flow::resource::Resource;
 use oauth_core::flow::resource_discovery::ResourceDiscoveryRequest;
-use oauth_core::protected_resource::ResourceMatch;
+use oauth_core::protected_resource_metadata::ResourceMatch;
 use oauth_core::{
     Client, ClientAuth, ClientId, Error, Scope, connect_resource, danger, discover_resource,
 };
-use oauth_reqwest::blocking::{Authorized, Driver, Session};
+use oauth_reqwest::blocking::{Authorized, Driver, GrantSource};
 use oauth_reqwest::{AddressPolicy, Options};
 use reqwest::blocking::ClientBuilder;
 
@@ -105,7 +105,7 @@ fn from_the_url_of_an_api_to_its_answer() {
     // It has more scopes than a machine wants.
     let asked = connection.token_request().expect("a resource");
     let asked = asked.scope(Scope::parse("read").expect("a scope"));
-    let session = Session::client_credentials(driver.clone(), &client, asked);
+    let session = GrantSource::client_credentials(driver.clone(), &client, asked);
     let resource = Resource::beneath(&connection.resource.resource);
     let authorized = Authorized::new(driver, session, resource);
     let reply = authorized.get(&url).send().expect("a reply");

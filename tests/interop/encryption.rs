@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oauth_core::endpoint::introspection::{Introspection, SignedResponse, TokenState};
+use oauth_core::endpoint::introspection::{Introspection, SignedResponse, IntrospectionResponse};
 use oauth_core::flow::redeem::Login;
 use oauth_core::jose::{Alg, Claims, Enc, JweAlg, ResponseEncryption};
 use oauth_core::{Client, ClientAuth, ClientId, Error, Scope};
@@ -118,7 +118,7 @@ fn an_introspection_comes_signed_if_it_is_asked_for() {
             driver.run(client.introspect(ask))
         };
         let dead = introspect("never-issued".into())?;
-        assert!(matches!(dead, TokenState::Inactive), "{which}");
+        assert!(matches!(dead, IntrospectionResponse::Inactive), "{which}");
         introspect(tokens.access_token)
     };
     let signed = |alg| {
@@ -131,7 +131,7 @@ fn an_introspection_comes_signed_if_it_is_asked_for() {
     both.encryption = Some(encryption(&server, which, JweAlg::EcdhEs, Enc::A256Gcm));
     for (which, signed) in [("introspection-signed", signed(Alg::Es256)), (which, both)] {
         let said = ask(which, signed).unwrap_or_else(|error| panic!("{which}: {error}"));
-        let TokenState::Active(token) = said else {
+        let IntrospectionResponse::Active(token) = said else {
             panic!("{which}: not active")
         };
         assert_eq!(token.client_id.as_deref(), Some(which));
@@ -144,5 +144,5 @@ fn an_introspection_comes_signed_if_it_is_asked_for() {
     assert_eq!(open, "jwe.unexpected");
     // RS256 is the default of registrations (RFC 9701 section 6).
     let said = ask("basic", SignedResponse::default()).expect("signed by default");
-    assert!(matches!(said, TokenState::Active(_)));
+    assert!(matches!(said, IntrospectionResponse::Active(_)));
 }

@@ -6,9 +6,9 @@ use std::thread;
 use std::time::Duration;
 
 use oauth_core::endpoint::backchannel_authentication::{
-    BackchannelAuthentication, BackchannelRequest, Delivery, Hint,
+    BackchannelAuthentication, BackchannelAuthenticationResponse, TokenDeliveryMode, Hint,
 };
-use oauth_core::endpoint::device_authorization::{DeviceAuthorization, DeviceCode};
+use oauth_core::endpoint::device_authorization::{DeviceAuthorization, DeviceAuthorizationResponse};
 use oauth_core::flow::backchannel::AwaitedRequest;
 use oauth_core::flow::poll::Pace;
 use oauth_core::flow::redeem::Login;
@@ -42,7 +42,7 @@ fn is_signed_in(login: Result<Login, Error>) {
     assert_eq!(id_token.subject(), PERSON);
 }
 
-fn device(driver: &Driver, client: &Client) -> DeviceCode {
+fn device(driver: &Driver, client: &Client) -> DeviceAuthorizationResponse {
     let told = driver.run(client.call(DeviceAuthorization::new(scope())));
     told.expect("a code")
 }
@@ -59,7 +59,7 @@ fn hidden(page: &str) -> Vec<(String, String)> {
 }
 
 /// The person opens the page of the code, and presses what is there to press; `abort` says no at the last.
-fn visit(code: &DeviceCode, abort: Option<(&str, &str)>) -> String {
+fn visit(code: &DeviceAuthorizationResponse, abort: Option<(&str, &str)>) -> String {
     let browser = Browser::builder().cookie_store(true).build();
     let browser = browser.expect("a browser");
     let start = code.verification_uri_complete.as_ref().expect("a URL");
@@ -83,7 +83,7 @@ fn visit(code: &DeviceCode, abort: Option<(&str, &str)>) -> String {
     shown
 }
 
-fn quick(code: &DeviceCode) -> Pace {
+fn quick(code: &DeviceAuthorizationResponse) -> Pace {
     Pace {
         interval: 1,
         expires_at: code.expires_at,
@@ -125,14 +125,14 @@ fn a_person_says_no_to_a_device() {
     assert_eq!(code(refused), "denied.access_denied");
 }
 
-fn ask(delivery: Delivery) -> BackchannelAuthentication {
+fn ask(delivery: TokenDeliveryMode) -> BackchannelAuthentication {
     let hint = Hint::Login(PERSON.to_owned());
     let ask = BackchannelAuthentication::new(hint, scope()).expect("a request");
-    let ask = ask.delivery(delivery).requested_expiry(60);
+    let ask = ask.token_delivery_mode(delivery).requested_expiry(60);
     ask.binding_message(MESSAGE).expect("a message")
 }
 
-fn begun(driver: &Driver, client: &Client, delivery: Delivery) -> BackchannelRequest {
+fn begun(driver: &Driver, client: &Client, delivery: TokenDeliveryMode) -> BackchannelAuthenticationResponse {
     let begun = driver.run(client.authenticate_backchannel(ask(delivery)));
     let begun = begun.unwrap_or_else(|error| panic!("a request: {error}"));
     assert_eq!((begun.expires_in, begun.interval), (60, 5));
@@ -152,7 +152,7 @@ fn a_person_answers_on_a_device_of_theirs() {
     let (server, driver) = (OidcProvider::start(), driver());
     let client = server.client(&driver, "ciba-poll").expect("a client");
     for (verdict, expected) in [("yes", None), ("no", Some("denied.access_denied"))] {
-        let request = begun(&driver, &client, Delivery::Poll);
+        let request = begun(&driver, &client, TokenDeliveryMode::Poll);
         let pace = Pace {
             interval: 1,
             expires_at: request.expires_at,
@@ -163,7 +163,7 @@ fn a_person_answers_on_a_device_of_theirs() {
                 answer(&server, verdict);
             });
             let id = request.auth_req_id.clone();
-            let ended = driver.run(client.backchannel_login(id, scope(), Some(pace)));
+            let ended = driver.run(client.poll_backchannel_token(id, scope(), Some(pace)));
             person.join().expect("an answer");
             ended
         });
@@ -181,7 +181,7 @@ fn a_person_answers_on_a_device_of_theirs() {
 }
 
 /// What the server posts, judged: with good news the tokens are asked for, once.
-fn pinged(mailbox: &Receiver<Posted>, request: &BackchannelRequest) {
+fn pinged(mailbox: &Receiver<Posted>, request: &BackchannelAuthenticationResponse) {
     let posted = mailbox.recv_timeout(PATIENCE).expect("a notification");
     let token = request.client_notification_token.clone();
     let awaited = AwaitedRequest {
@@ -192,7 +192,7 @@ fn pinged(mailbox: &Receiver<Posted>, request: &BackchannelRequest) {
     let (header, body) = (posted.authorization.as_deref(), posted.body.as_bytes());
     awaited.pinged(header, body).expect("it is ours");
     let refused = awaited.pinged(None, body);
-    assert_eq!(code(refused), "ciba.notifier");
+    assert_eq!(code(refused), "ciba.client_notification_token");
     let other = AwaitedRequest {
         auth_req_id: Secret::from("another"),
         ..awaited
@@ -206,17 +206,17 @@ fn a_client_is_notified_once_its_person_has_answered() {
     let server = OidcProvider::start_with(&[("BACKCHANNEL_NOTIFICATION_URI", &uri)]);
     let driver = driver();
     let client = server.client(&driver, "ciba-ping").expect("a client");
-    let request = begun(&driver, &client, Delivery::Ping);
+    let request = begun(&driver, &client, TokenDeliveryMode::Ping);
     assert!(mailbox.try_recv().is_err(), "nobody has answered");
     answer(&server, "yes");
     pinged(&mailbox, &request);
-    let login = client.backchannel_login(request.auth_req_id, scope(), None);
+    let login = client.poll_backchannel_token(request.auth_req_id, scope(), None);
     is_signed_in(driver.run(login));
 
-    let request = begun(&driver, &client, Delivery::Ping);
+    let request = begun(&driver, &client, TokenDeliveryMode::Ping);
     answer(&server, "no");
     pinged(&mailbox, &request);
-    let refused = driver.run(client.backchannel_login(request.auth_req_id, scope(), None));
+    let refused = driver.run(client.poll_backchannel_token(request.auth_req_id, scope(), None));
     assert_eq!(code(refused), "denied.access_denied");
 }
 
@@ -227,7 +227,7 @@ fn a_client_that_is_notified_sends_a_token() {
         OidcProvider::start_with(&[("BACKCHANNEL_NOTIFICATION_URI", "http://127.0.0.1/notified")]);
     let driver = driver();
     let client = server.client(&driver, "ciba-ping").expect("a client");
-    let refused = driver.run(client.authenticate_backchannel(ask(Delivery::Poll)));
+    let refused = driver.run(client.authenticate_backchannel(ask(TokenDeliveryMode::Poll)));
     assert_eq!(code(refused), "denied.invalid_request");
 }
 
@@ -241,13 +241,13 @@ fn a_request_to_ask_a_person_is_signed() -> Result<(), Error> {
     let auth = ClientAuth::assertion(assertion.expect("an assertion"));
     let plain = Client::new(found, ClientId::new("backchannel"), auth)?;
     // This client has said that it signs, and is held to that.
-    let refused = driver.run(plain.authenticate_backchannel(ask(Delivery::Poll)));
+    let refused = driver.run(plain.authenticate_backchannel(ask(TokenDeliveryMode::Poll)));
     assert_eq!(code(refused), "denied.invalid_request");
     let key = PrivateKey::from_jwk(pem, Alg::Es256).expect("a key");
     let client = plain.with_request_signing(RequestSigning::new(key.signing_key("theirs")));
-    let request = begun(&driver, &client, Delivery::Poll);
+    let request = begun(&driver, &client, TokenDeliveryMode::Poll);
     answer(&server, "yes");
-    let login = client.backchannel_login(request.auth_req_id, scope(), None);
+    let login = client.poll_backchannel_token(request.auth_req_id, scope(), None);
     is_signed_in(driver.run(login));
     Ok(())
 }

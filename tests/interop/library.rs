@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oauth_core::endpoint::introspection::{Introspection, TokenState};
+use oauth_core::endpoint::introspection::{Introspection, IntrospectionResponse};
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::flow::redeem::Login;
 use oauth_core::redirect_uri::RedirectUri;
@@ -31,9 +31,9 @@ fn login(driver: &Driver, client: &Client, names: &str) -> Result<Tokens, Error>
 }
 
 fn is_active(driver: &Driver, client: &Client, token: &Tokens) -> bool {
-    let ask = Introspection::new(token.access_token.clone()).hint(TokenKind::Access);
+    let ask = Introspection::new(token.access_token.clone()).token_type_hint(TokenKind::Access);
     match driver.run(client.introspect(ask)).expect("an answer") {
-        TokenState::Active(state) => {
+        IntrospectionResponse::Active(state) => {
             assert_eq!(
                 state.client_id.as_deref(),
                 Some(client.client_id().as_str())
@@ -172,7 +172,7 @@ fn a_verifier_of_another_flow_is_refused() {
     let mut stolen: serde_json::Value =
         serde_json::from_str(other.to_json().expose()).expect("JSON");
     stolen["state"] = serde_json::Value::from(pending.state().expose().as_str());
-    let stolen = oauth_core::Pending::from_json(&stolen.to_string()).expect("a flow");
+    let stolen = oauth_core::PendingAuthorization::from_json(&stolen.to_string()).expect("a flow");
     open(&url).expect("a browser");
     let callback = listener
         .wait(&pending, Duration::from_secs(30))

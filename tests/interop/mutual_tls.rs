@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use oauth_core::client_auth::Certificate;
-use oauth_core::endpoint::introspection::{Introspection, TokenState};
+use oauth_core::endpoint::introspection::{Introspection, IntrospectionResponse};
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::issuer::Issuer;
 use oauth_core::{Client, ClientAuth, ClientId, Error, Scope, discover};
@@ -75,7 +75,7 @@ fn a_certificate_authenticates_and_tokens_are_bound_to_it() {
         let read = Scope::parse("read").expect("a scope");
         let tokens = with.run(client.client_credentials(read)).expect(id);
         let ask = Introspection::new(tokens.access_token.clone());
-        let TokenState::Active(state) = with.run(client.introspect(ask)).expect(id) else {
+        let IntrospectionResponse::Active(state) = with.run(client.introspect(ask)).expect(id) else {
             panic!("{id}: not active")
         };
         let bound = state.extra.get("cnf").map(|cnf| cnf["x5t#S256"].clone());

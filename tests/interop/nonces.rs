@@ -4,13 +4,13 @@
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use oauth_core::flow::authorization::Pending;
+use oauth_core::flow::authorization::PendingAuthorization;
 use oauth_core::flow::keeper::GrantId;
 use oauth_core::flow::resource::Api;
 use oauth_core::jose::Alg;
 use oauth_core::{Client, Error, Profile, danger};
 use oauth_crypto::DpopKey;
-use oauth_reqwest::blocking::{Authorized, Driver, Session};
+use oauth_reqwest::blocking::{Authorized, Driver, GrantSource};
 use oauth_session::store::FileStore;
 use oauth_session::{Sources, Store, dpop_key};
 use serde_json::Value;
@@ -54,7 +54,7 @@ fn started(seconds: &str) -> OidcProvider {
 }
 
 /// UserInfo as an API, with tokens of this session.
-fn api(server: &OidcProvider, driver: &Driver, client: &Client, session: Session) -> Authorized {
+fn api(server: &OidcProvider, driver: &Driver, client: &Client, session: GrantSource) -> Authorized {
     let resource = danger::loopback_resource([server.issuer()]).expect("a resource");
     let api = Api::new(resource).with_dpop(client).expect("an API");
     Authorized::with_sources(driver.clone(), Sources::one(session), api).expect("an API")
@@ -66,12 +66,12 @@ fn call(server: &OidcProvider, api: &Authorized) {
 }
 
 /// Somebody who has signed in to a client with a key, and their tokens.
-fn signed_in(server: &OidcProvider, driver: &Driver) -> Result<(Client, Session), Error> {
+fn signed_in(server: &OidcProvider, driver: &Driver) -> Result<(Client, GrantSource), Error> {
     let key = DpopKey::generate(Alg::Es256)?;
     let client = bound(server, driver, "security", &key);
     let asked = ask("openid offline_access").pushed();
     let login = sign_in(&browser(), driver, &client, asked)?;
-    let session = Session::refreshing(driver.clone(), &client, login.tokens)?;
+    let session = GrantSource::refreshing(driver.clone(), &client, login.tokens)?;
     Ok((client, session))
 }
 
@@ -134,13 +134,13 @@ fn fifty_callers_with_new_nonces_make_one_refresh() -> Result<(), Error> {
 fn a_bound_grant_goes_on_after_a_restart() -> Result<(), Error> {
     let (server, driver) = (started("600"), driver());
     let folder = tempfile::tempdir().expect("a folder");
-    let worker = || -> Result<(Client, Session), Error> {
+    let worker = || -> Result<(Client, GrantSource), Error> {
         let store = Arc::new(FileStore::new(folder.path())?) as Arc<dyn Store>;
         let opened = oauth_session::blocking::wait(dpop_key::open(&*store, "bank", Alg::Es256))?;
         let client = crate::fapi::client(&server, &driver, "security").with_dpop(opened?);
         let client = client.with_profile(Profile::Fapi2Security);
         let id = GrantId::person("ann");
-        let session = Session::of_grant(driver.clone(), &client, id, store);
+        let session = GrantSource::of_grant(driver.clone(), &client, id, store);
         Ok((client, session))
     };
     let (client, _) = worker()?;
@@ -149,7 +149,7 @@ fn a_bound_grant_goes_on_after_a_restart() -> Result<(), Error> {
     let came = browser().get(begun.url.as_str()).send().expect("an answer");
 
     let (client, session) = worker()?;
-    let pending = Pending::from_json(pending.expose())?;
+    let pending = PendingAuthorization::from_json(pending.expose())?;
     let login = driver.run(client.redeem(pending, crate::browser::home(&came))?)?;
     session.log_in(login.tokens)?;
     call(&server, &api(&server, &driver, &client, session));

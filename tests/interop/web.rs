@@ -9,7 +9,7 @@ use axum::routing::get;
 use oauth_core::flow::logout::LogoutRequest;
 use oauth_core::scope::Scope;
 use oauth_core::url::{Transport, Url};
-use oauth_session::store::Memory;
+use oauth_session::store::MemoryStore;
 use oauth_web::{Config, Provider, Site};
 use oauth_web_tower::{Host, SignIn, User};
 use reqwest::blocking::Client as Browser;
@@ -44,7 +44,7 @@ fn shop() -> Shop {
     let site = Site::new(config).expect("a site");
     let http = reqwest::Client::builder().no_proxy();
     let driver = oauth_reqwest::Driver::new(http).expect("a driver");
-    let host = Host::with_store(site, driver, Arc::new(Memory::new())).log(move |note| {
+    let host = Host::with_store(site, driver, Arc::new(MemoryStore::new())).log(move |note| {
         let line = format!("{}: {}", note.code, note.detail);
         lines.lock().expect("the log").push(line);
     });

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use oauth_core::{ClientMetadata, danger};
-use oauth_reqwest::oauth_session::store::{FileStore, Memory};
+use oauth_reqwest::oauth_session::store::{FileStore, MemoryStore};
 use oauth_reqwest::oauth_session::{FixedToken, Store};
 use oauth_reqwest::{AddressPolicy, Driver, Options, ResourceConnection, reqwest};
 use oauth_rmcp::{AuthorizedClient, error_of};
@@ -47,7 +47,7 @@ pub(crate) fn the_guides_lines_are_run(server: Server) {
     let (lines, _) = lines.expect("the lines");
     assert!(chapter.contains(lines), "the guide does not show:\n{lines}");
     let person = Person::new();
-    let connection = person.connection(server.url(), Arc::new(Memory::new()));
+    let connection = person.connection(server.url(), Arc::new(MemoryStore::new()));
     let done = person.runtime.block_on(called_as_in_the_guide(connection));
     done.expect("a call");
 }
@@ -146,7 +146,7 @@ fn counts<const N: usize>(server: &Server, names: [&str; N]) -> [u64; N] {
 
 pub(crate) fn the_first_call_registers_and_signs_in(server: Server) {
     let person = Person::new();
-    let connection = person.connection(server.url(), Arc::new(Memory::new()));
+    let connection = person.connection(server.url(), Arc::new(MemoryStore::new()));
     assert_eq!(person.call(&connection, &["echo", "echo"]), ["hello"; 2]);
     assert_eq!(person.call(&connection, &["echo"]), ["hello"]);
     let names = ["registrations", "code_redemptions", "tool_calls"];
@@ -156,7 +156,7 @@ pub(crate) fn the_first_call_registers_and_signs_in(server: Server) {
 
 pub(crate) fn a_token_that_has_ended_costs_one_refresh(server: Server) {
     let person = Person::new();
-    let connection = person.connection(server.url(), Arc::new(Memory::new()));
+    let connection = person.connection(server.url(), Arc::new(MemoryStore::new()));
     let client = person.begin(&connection);
     client.call("echo").expect("a text");
     server.steer("expire_tokens");
@@ -169,7 +169,7 @@ pub(crate) fn a_token_that_has_ended_costs_one_refresh(server: Server) {
 
 pub(crate) fn a_client_that_is_forgotten_registers_anew_once(server: Server) {
     let person = Person::new();
-    let connection = person.connection(server.url(), Arc::new(Memory::new()));
+    let connection = person.connection(server.url(), Arc::new(MemoryStore::new()));
     let client = person.begin(&connection);
     client.call("echo").expect("a text");
     server.steer("forget_clients");
@@ -183,7 +183,7 @@ pub(crate) fn a_client_that_is_forgotten_registers_anew_once(server: Server) {
 
 pub(crate) fn what_a_tool_wants_more_is_asked_of_the_person_once(server: Server) {
     let person = Person::new();
-    let connection = person.connection(server.url(), Arc::new(Memory::new()));
+    let connection = person.connection(server.url(), Arc::new(MemoryStore::new()));
     let client = person.begin(&connection);
     client.call("echo").expect("a text");
     let answers = ["secret_tool", "secret_tool"].map(|tool| client.call(tool).expect("a text"));
@@ -223,7 +223,7 @@ pub(crate) fn the_next_run_registers_nobody(server: Server) {
 pub(crate) fn tokens_go_beneath_the_url_alone(server: Server) {
     let person = Person::new();
     let beneath = format!("{}/deeper", server.url());
-    let connection = person.connection(&beneath, Arc::new(Memory::new()));
+    let connection = person.connection(&beneath, Arc::new(MemoryStore::new()));
     let failure = person.runtime.block_on(async {
         let client = AuthorizedClient::new(&connection).expect("a client");
         let client = client.source(FixedToken::new("token"));
@@ -238,7 +238,7 @@ pub(crate) fn tokens_go_beneath_the_url_alone(server: Server) {
 
 pub(crate) fn a_revoked_token_of_another_source_is_told(server: Server) {
     let person = Person::new();
-    let connection = person.connection(server.url(), Arc::new(Memory::new()));
+    let connection = person.connection(server.url(), Arc::new(MemoryStore::new()));
     let failure = person.runtime.block_on(async {
         let client = AuthorizedClient::new(&connection).expect("a client");
         let client = client.source(FixedToken::new("token"));
@@ -252,7 +252,7 @@ pub(crate) fn a_revoked_token_of_another_source_is_told(server: Server) {
 
 pub(crate) fn a_message_asks_for_more_once(server: Server) {
     let person = Person::new();
-    let connection = person.connection(server.url(), Arc::new(Memory::new()));
+    let connection = person.connection(server.url(), Arc::new(MemoryStore::new()));
     let token = person.runtime.block_on(connection.token()).expect("tokens");
     server.steer("require_scope/mcp:other");
     let (source, asked) = Obliging::with(&token);

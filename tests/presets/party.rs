@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{Request, Response};
 use oauth_core::crypto::Signer as _;
-use oauth_core::flow::authorization::Pending;
+use oauth_core::flow::authorization::PendingAuthorization;
 use oauth_core::flow::redeem::Login;
 use oauth_core::jose::Alg;
 use oauth_core::moment::UnixTime;
@@ -57,7 +57,7 @@ pub(crate) struct Party {
 /// An authorization that has begun: what was asked for, and what is kept.
 pub(crate) struct Begun {
     pub(crate) query: String,
-    pub(crate) pending: Pending,
+    pub(crate) pending: PendingAuthorization,
 }
 
 impl Begun {

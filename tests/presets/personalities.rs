@@ -264,7 +264,7 @@ fn paypal_writes_numbers_as_texts_and_wants_a_schema() {
     assert_eq!(scene.userinfo(login), Ok(()));
     assert_eq!(scene.last("/userinfo").query("schema"), Some("openid"));
     let strict = Scene::to_the_letter("paypal").outcome("openid");
-    assert_eq!(strict, Err("token.malformed"));
+    assert_eq!(strict, Err("token_response.malformed"));
     // Without its schema it names nobody.
     let plain = "https://api.paypal.com/v1/identity/openidconnect/userinfo";
     let server = scene.client.server().clone();
@@ -308,7 +308,7 @@ fn twitch_grants_a_list() {
     let login = Scene::new("twitch").by_query(scope).expect("a login");
     assert_eq!(login.tokens.scope, Scope::parse(scope).expect("a scope"));
     let strict = Scene::to_the_letter("twitch").outcome(scope);
-    assert_eq!(strict, Err("token.malformed"));
+    assert_eq!(strict, Err("token_response.malformed"));
 }
 
 #[test]

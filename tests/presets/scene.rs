@@ -143,7 +143,7 @@ impl Scene {
         &mut self,
         scope: &str,
         mode: ResponseMode,
-    ) -> (oauth_core::Pending, String) {
+    ) -> (oauth_core::PendingAuthorization, String) {
         let mut ask = ask(scope);
         ask.response_mode = mode;
         let moment = self.moment();

@@ -178,7 +178,7 @@ proptest! {
                     Ok(Step::Sleep(_) | Step::Sign(_) | Step::Verify(_)) => {}
                     Err(error) => {
                         if over {
-                            prop_assert_eq!(error.code(), "misuse.over", "{}", name);
+                            prop_assert_eq!(error.code(), "misuse.already_finished", "{}", name);
                         }
                         over = true;
                     }

@@ -12,7 +12,7 @@ use oauth_core::redirect_uri::{RedirectUri, check_return_target};
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::url::Url;
 use oauth_core::{
-    Client, ClientAuth, ClientId, Exchange, Input, Moment, Pending, Scope, Step, Tokens, challenge,
+    Client, ClientAuth, ClientId, Exchange, Input, Moment, PendingAuthorization, Scope, Step, Tokens, challenge,
     json, retry_after,
 };
 use proptest::collection::vec;
@@ -135,7 +135,7 @@ proptest! {
             "redirect_uri": uri, "state": state, "nonce": null, "code_verifier": null, "scope": "",
             "response_mode": "query", "started_at": 0,
         });
-        let pending = Pending::from_json(&stored.to_string()).expect("a flow");
+        let pending = PendingAuthorization::from_json(&stored.to_string()).expect("a flow");
         prop_assert!(pending.recognizes(&callback));
         let mut exchange = client(Rules::default()).redeem(pending, &callback).expect("accepted");
         match exchange.resume(&moment(), Input::Begin) {
@@ -151,7 +151,7 @@ proptest! {
     #[test]
     fn nothing_that_is_read_panics(text in "\\PC{0,80}", bytes in vec(any::<u8>(), 0..64)) {
         let _ = (Issuer::parse(&text), Url::parse(&text), Scope::parse(&text), json::parse(&text));
-        let _ = (Pending::from_json(&text), Tokens::from_json(&text), form::decode(&text));
+        let _ = (PendingAuthorization::from_json(&text), Tokens::from_json(&text), form::decode(&text));
         let _ = challenge::parse([text.as_str(), "Bearer "]);
         let _ = retry_after::parse(&text, UnixTime::from_secs(0));
         let origin = Url::parse("https://app.example").expect("a URL");

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
-use oauth_core::client_id_metadata::{ClientIdMetadata, ClientIdUrl};
+use oauth_core::client_id_metadata_document::{ClientIdMetadataDocument, ClientIdUrl};
 use oauth_core::endpoint::registration::Registration;
 use oauth_core::issuer::Issuer;
 use oauth_core::moment::UnixTime;
@@ -128,10 +128,10 @@ proptest! {
             prop_assert!(again.is_ok(), "{} {:?}", sent.expose(), again);
         }
         let url = || ClientIdUrl::parse(URL).expect("a URL");
-        if let Ok(document) = ClientIdMetadata::parse(url(), &body) {
+        if let Ok(document) = ClientIdMetadataDocument::parse(url(), &body) {
             let printed = document.to_json();
             prop_assert!(!printed.contains("client_secret_"));
-            prop_assert!(ClientIdMetadata::parse(url(), &printed).is_ok(), "{}", printed);
+            prop_assert!(ClientIdMetadataDocument::parse(url(), &printed).is_ok(), "{}", printed);
         }
     }
 }

@@ -11,7 +11,7 @@ use oauth_core::moment::UnixTime;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{
-    AuthorizationRequest, Client, ClientAuth, ClientId, Exchange, Input, Moment, Pending, Scope,
+    AuthorizationRequest, Client, ClientAuth, ClientId, Exchange, Input, Moment, PendingAuthorization, Scope,
     Step, Tokens,
 };
 use proptest::prelude::*;
@@ -106,7 +106,7 @@ proptest! {
             prop_assert!(!text.contains(secret), "{}", text);
         }
         prop_assert!(!url.as_str().contains(secrets[2]), "the verifier never enters a URL");
-        let again = Pending::from_json(pending.to_json().expose()).expect("a flow");
+        let again = PendingAuthorization::from_json(pending.to_json().expose()).expect("a flow");
         prop_assert!(again.to_json().matches(pending.to_json().expose()));
         let callback = format!("https://app.example/cb?code={token}&state={token}");
         let refused = client(ClientAuth::none()).redeem(pending, &callback).err().expect("a refusal");

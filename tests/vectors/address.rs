@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::Response;
-use oauth_core::address::{Reach, is_public, literal};
+use oauth_core::address::{RequestAddressPolicy, is_public, literal};
 use oauth_core::flow::discovery::DiscoveryRequest;
 use oauth_core::issuer::Issuer;
 use oauth_core::url::Url;
@@ -109,7 +109,7 @@ fn is_sent(text: &str) -> Result<bool, String> {
     let driver = transport
         .blocking_driver()
         .map_err(|error| error.to_string())?;
-    let asked = DiscoveryRequest::new(issuer).reach(Reach::Public);
+    let asked = DiscoveryRequest::new(issuer).address_policy(RequestAddressPolicy::PublicOnly);
     match driver.run(discover_with(asked)) {
         Err(error) => Ok(error.code() != "lost.not_public"),
         Ok(_) => Ok(true),
@@ -121,7 +121,7 @@ fn redirect(vector: &Vector) -> Verdict {
     let said = vector.must("metadata_response")?;
     let (status, location) = said.split_once(" -> ").ok_or("no redirect")?;
     let issuer = Issuer::parse("https://as.example").map_err(|error| error.to_string())?;
-    let mut exchange = discover_with(DiscoveryRequest::new(issuer).reach(Reach::Public));
+    let mut exchange = discover_with(DiscoveryRequest::new(issuer).address_policy(RequestAddressPolicy::PublicOnly));
     let mut input = Input::Begin;
     loop {
         let request = match exchange.resume(&moment(0), input) {
@@ -131,7 +131,7 @@ fn redirect(vector: &Vector) -> Verdict {
         };
         let host = request.uri().host();
         same("host", host, Some("as.example"))?;
-        holds("marked", request.extensions().get() == Some(&Reach::Public))?;
+        holds("marked", request.extensions().get() == Some(&RequestAddressPolicy::PublicOnly))?;
         let reply = Response::builder()
             .status(status)
             .header("location", location);

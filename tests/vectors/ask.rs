@@ -110,7 +110,7 @@ impl Asks {
         request(said.next())?;
         let tokens = tokens(said.next())?;
         match said.next() {
-            Some(Said::Error(error)) if error.code == "misuse.over" => Ok(tokens),
+            Some(Said::Error(error)) if error.code == "misuse.already_finished" => Ok(tokens),
             other => Err(format!("want it to be over, got {other:?}").into()),
         }
     }

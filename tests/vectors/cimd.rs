@@ -1,6 +1,6 @@
 //! The group `cimd`: client ids that are URLs, and the documents at them.
 
-use oauth_core::client_id_metadata::{Identification, Warning};
+use oauth_core::client_id_metadata_document::{Identification, Warning};
 use oauth_core::quirk::Rules;
 use serde_json::{Map, Value, json};
 

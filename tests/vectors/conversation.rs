@@ -213,10 +213,10 @@ pub(crate) struct Drawn {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Asked {
-    /// Without it, that kind of those received last which `hint` names.
+    /// Without it, that kind of those received last which `token_type_hint` names.
     pub(crate) token: Option<String>,
     /// `access_token` or `refresh_token`.
-    pub(crate) hint: Option<String>,
+    pub(crate) token_type_hint: Option<String>,
     /// Of an introspection: how the answer is signed, and for whom.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) signed_response_alg: Option<String>,

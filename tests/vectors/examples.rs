@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
-use oauth_core::endpoint::introspection::{Introspection, TokenState};
+use oauth_core::endpoint::introspection::{Introspection, IntrospectionResponse};
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::flow::authorization::Authorization;
 use oauth_core::grant::{ClientCredentials, TokenRequest};
@@ -140,13 +140,13 @@ fn revoked(vector: &Vector, got: Result<(), Error>) -> Verdict {
     expect::outcome(&vector.expected, got).map(drop)
 }
 
-fn introspected(vector: &Vector, state: Result<TokenState, Error>) -> Verdict {
+fn introspected(vector: &Vector, state: Result<IntrospectionResponse, Error>) -> Verdict {
     let Some(state) = expect::outcome(&vector.expected, state)? else {
         return Ok(());
     };
     let wanted = &vector.expected["ok"];
     let active = match state {
-        TokenState::Active(token) => Some(token),
+        IntrospectionResponse::Active(token) => Some(token),
         _ => None,
     };
     same("active", Some(active.is_some()), wanted["active"].as_bool())?;
@@ -234,7 +234,7 @@ fn once(vector: &Vector) -> Verdict {
     // The conversation is over: nothing makes a second URL of the same.
     let again = exchange.resume(&moment(), reply(&said)).map(drop);
     let code = again.map_err(|error| error.code());
-    same("the second use", code, Err("misuse.over"))
+    same("the second use", code, Err("misuse.already_finished"))
 }
 
 fn built(vector: &Vector) -> Verdict {
@@ -246,8 +246,8 @@ fn built(vector: &Vector) -> Verdict {
         None => None,
     };
     let request = match vector.text("build") {
-        Some("revocation") => first(&mut client.revoke(Revocation::new(token).hint(hint))),
-        _ => first(&mut client.introspect(Introspection::new(token).hint(hint))),
+        Some("revocation") => first(&mut client.revoke(Revocation::new(token).token_type_hint(hint))),
+        _ => first(&mut client.introspect(Introspection::new(token).token_type_hint(hint))),
     };
     let request = request.map_err(text)?;
     let expected = &vector.expected;

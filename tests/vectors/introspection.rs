@@ -1,6 +1,6 @@
 //! The group `signed-introspection`: what a server says about a token, signed (RFC 9701).
 
-use oauth_core::endpoint::introspection::{Introspection, SignedResponse, TokenState};
+use oauth_core::endpoint::introspection::{Introspection, SignedResponse, IntrospectionResponse};
 use oauth_core::moment::UnixTime;
 use oauth_core::server::EndpointKind;
 use oauth_core::{Exchange, Input, Moment, Step};
@@ -41,7 +41,7 @@ pub(crate) fn signed(vector: &Vector) -> Verdict {
     let keys = key_set(&Value::Null);
     match run_from(&mut exchange, Input::Reply(reply), now, &[keys]).result {
         Ok(state) => {
-            let active = matches!(state, TokenState::Active(_));
+            let active = matches!(state, IntrospectionResponse::Active(_));
             same(
                 "active",
                 Some(active),

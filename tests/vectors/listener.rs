@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use oauth_core::url::Url;
-use oauth_core::{Error, Pending};
+use oauth_core::{Error, PendingAuthorization};
 use oauth_reqwest::blocking::Listener;
 use oauth_reqwest::browser;
 use serde_json::json;
@@ -93,7 +93,7 @@ impl Waiting {
             "redirect_uri": uri, "state": STATE, "nonce": null, "code_verifier": null, "scope": "",
             "response_mode": "query", "started_at": 0,
         });
-        let pending = Pending::from_json(&stored.to_string()).map_err(text)?;
+        let pending = PendingAuthorization::from_json(&stored.to_string()).map_err(text)?;
         let outcome = std::thread::spawn(move || listener.wait(&pending, patience));
         Ok(Self {
             address,

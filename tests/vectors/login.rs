@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::Response;
 use oauth_core::exchange::VerificationJob;
-use oauth_core::flow::authorization::{AuthorizationRequest, Pending, ResponseType};
+use oauth_core::flow::authorization::{AuthorizationRequest, PendingAuthorization, ResponseType};
 use oauth_core::flow::redeem::Login;
 use oauth_core::issuer::Issuer;
 use oauth_core::jose::KeySet;
@@ -46,7 +46,7 @@ fn client(issuer: &str, rules: Rules) -> Result<Client, Error> {
 }
 
 /// An ID token of the flow that says this, too.
-fn id_token(pending: &Pending, said: &Value) -> String {
+fn id_token(pending: &PendingAuthorization, said: &Value) -> String {
     let mut claims = json!({
         "sub": "user-1", "aud": "client1", "iat": NOW, "exp": NOW + 300, "c_hash": "of the code",
         "nonce": pending.nonce().map(|nonce| nonce.expose()),
@@ -65,7 +65,7 @@ fn log_in(
     client: &Client,
     scope: &str,
     front: Option<&Value>,
-    back: impl FnOnce(&Pending) -> Value,
+    back: impl FnOnce(&PendingAuthorization) -> Value,
 ) -> Result<Login, Error> {
     let ask = AuthorizationRequest::new(RedirectUri::parse(CALLBACK)?).scope(Scope::parse(scope)?);
     let ask = match front {
@@ -106,7 +106,7 @@ pub(crate) fn token_response(vector: &Vector) -> Verdict {
     let client = client("https://as.example", Rules::default()).map_err(text)?;
     let (front, back) = (vector.input.get("front"), vector.input.get("back"));
     let scope = vector.text("scope").unwrap_or("openid");
-    let response = |pending: &Pending| match back {
+    let response = |pending: &PendingAuthorization| match back {
         Some(said) => tokens(&id_token(pending, said)),
         None => vector.input["response"].clone(),
     };
@@ -116,7 +116,7 @@ pub(crate) fn token_response(vector: &Vector) -> Verdict {
     }
     let Some(front) = front else { return Ok(()) };
     // It is the difference that is refused.
-    let alike = |pending: &Pending| tokens(&id_token(pending, front));
+    let alike = |pending: &PendingAuthorization| tokens(&id_token(pending, front));
     let login = log_in(&client, scope, Some(front), alike).map_err(text)?;
     holds(
         "is accepted where both say the same",

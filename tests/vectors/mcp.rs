@@ -13,7 +13,7 @@ use oauth_core::flow::keeper::{Decision, Event, GrantId, Step as KeeperStep};
 use oauth_core::flow::resource::Resource;
 use oauth_core::grant::TokenRequest;
 use oauth_core::issuer::Issuer;
-use oauth_core::protected_resource::ResourceIdentifier;
+use oauth_core::protected_resource_metadata::ResourceIdentifier;
 use oauth_core::server::Server;
 use oauth_core::url::Url;
 use oauth_core::{

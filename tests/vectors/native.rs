@@ -161,8 +161,8 @@ impl Party<'_> {
                 user,
             } => {
                 let flow = self.flow.take().ok_or(Misuse::Over)?;
-                let arrival = oauth_facade::arrival(context.clone(), user.clone());
-                let flow = oauth_facade::Flow::parse(&flow)?;
+                let arrival = oauth_facade::callback_context(context.clone(), user.clone());
+                let flow = oauth_facade::AuthorizationFlow::parse(&flow)?;
                 flow.redeem_at(&self.verifier()?, callback, None, arrival)?
             }
             In::Refresh { scope, tokens } => {
@@ -181,13 +181,13 @@ impl Party<'_> {
             })?,
             In::Revoke(asked) => {
                 let (token, hint) = self.asked(asked)?;
-                self.client()?.revoke(Revoke { token, hint })?
+                self.client()?.revoke(Revoke { token, token_type_hint: hint })?
             }
             In::Introspect(asked) => {
                 let (token, hint) = self.asked(asked)?;
                 self.client()?.introspect(Introspect {
                     token,
-                    hint,
+                    token_type_hint: hint,
                     signed_response_alg: asked.signed_response_alg.clone(),
                     audience: asked.audience.clone(),
                 })?
@@ -336,7 +336,7 @@ impl Party<'_> {
     }
 
     fn asked(&mut self, asked: &Asked) -> Result<(Secret<String>, Option<TokenKind>), Error> {
-        let kind = match asked.hint.as_deref() {
+        let kind = match asked.token_type_hint.as_deref() {
             Some("refresh_token") => Some(TokenKind::Refresh),
             Some(_) => Some(TokenKind::Access),
             None => None,
@@ -406,8 +406,8 @@ fn tokens_said(tokens: &Tokens) -> TokensSaid {
         "expires_in": tokens.expires_in,
         "expires_at": tokens.expires_at(),
         "received_at": tokens.received_at,
-        "refresh_token_use_by": tokens.refresh_token_use_by(),
-        "authorization_until": tokens.authorization_until,
+        "refresh_token_use_by": tokens.refresh_token_expires_at(),
+        "authorization_until": tokens.authorization_expires_at,
         "scope": tokens.scope.iter().collect::<Vec<_>>(),
         "refresh_token": refresh.map(|token| token.secret().expose()),
         "id_token": tokens.id_token.as_ref().map(Secret::expose),

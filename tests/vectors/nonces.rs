@@ -112,7 +112,7 @@ fn talk<E: Exchange>(
             Err(error) => {
                 let code = error.server_error().and_then(|server| server.error());
                 let code = code.unwrap_or(match error.code() {
-                    "dpop.nonce" => "malformed_dpop_nonce",
+                    "dpop.duplicate_nonce" => "malformed_dpop_nonce",
                     code => code,
                 });
                 seen.results.push(format!("error:{code}"));

@@ -22,7 +22,7 @@ use oauth_core::server::{EndpointKind, Server};
 use oauth_core::token::step_up::StepUp;
 use oauth_core::url::Url;
 use oauth_core::{
-    AuthorizationRequest, Client, ClientAuth, ClientId, Error, Exchange, Input, Moment, Pending,
+    AuthorizationRequest, Client, ClientAuth, ClientId, Error, Exchange, Input, Moment, PendingAuthorization,
     Scope, Step, Tokens,
 };
 use oauth_crypto::PrivateKey;
@@ -72,18 +72,18 @@ fn query(url: &Url) -> Vec<(String, String)> {
 }
 
 /// A flow of this client with this state.
-fn pending(client: &Client, mode: ResponseMode, state: &str) -> Result<Pending, String> {
+fn pending(client: &Client, mode: ResponseMode, state: &str) -> Result<PendingAuthorization, String> {
     let ask = ask(CALLBACK).map_err(text)?.response_mode(mode);
     let begun = begun(client, 1_700_000_000, ask).map_err(text)?;
     let stored = begun.pending.to_json();
     let mut stored: Value =
         serde_json::from_str(stored.expose()).map_err(|error| error.to_string())?;
     stored["state"] = state.into();
-    Pending::from_json(&stored.to_string()).map_err(text)
+    PendingAuthorization::from_json(&stored.to_string()).map_err(text)
 }
 
 /// The code that is sent for a callback, or why none is.
-fn sent_code(client: &Client, pending: Pending, callback: &str, now: u64) -> Result<String, Error> {
+fn sent_code(client: &Client, pending: PendingAuthorization, callback: &str, now: u64) -> Result<String, Error> {
     let mut exchange = client.redeem(pending, callback)?;
     let mut input = Input::Begin;
     loop {
@@ -403,7 +403,7 @@ fn chosen(vector: &Vector) -> Verdict {
 }
 
 fn introspected(vector: &Vector, reply: &Value) -> Verdict {
-    use oauth_core::endpoint::introspection::{Introspection, TokenState};
+    use oauth_core::endpoint::introspection::{Introspection, IntrospectionResponse};
     let server = Server::new(Issuer::parse(ISSUER).map_err(text)?);
     let kind = EndpointKind::Introspection;
     let server = server
@@ -415,7 +415,7 @@ fn introspected(vector: &Vector, reply: &Value) -> Verdict {
     let body = reply["body"].as_str().unwrap_or_default().to_owned();
     let answer = http::Response::builder().header("content-type", "application/json");
     let answer = Input::Reply(answer.body(Bytes::from(body)).unwrap_or_default());
-    let Ok(Step::Done(TokenState::Active(token))) = exchange.resume(&moment(1), answer) else {
+    let Ok(Step::Done(IntrospectionResponse::Active(token))) = exchange.resume(&moment(1), answer) else {
         return Err("not active".into());
     };
     let said = Arc::new(token);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response};
 use oauth_core::grant::Extension;
 use oauth_core::quirk::Rules;
-use oauth_core::{Error, Exchange, Input, Pending, Scope, Secret, Step, Tokens, danger};
+use oauth_core::{Error, Exchange, Input, PendingAuthorization, Scope, Secret, Step, Tokens, danger};
 use serde_json::json;
 
 use crate::ask::{Asks, as_example, confidential, flow, public, stored_tokens};
@@ -257,12 +257,12 @@ fn converse<E: Exchange>(exchange: &mut E, value: &str, shown: &mut Shown) -> Ve
     Ok(())
 }
 
-fn pending(uri: &str, state: &str, more: Option<(&str, &str)>) -> Result<Pending, String> {
+fn pending(uri: &str, state: &str, more: Option<(&str, &str)>) -> Result<PendingAuthorization, String> {
     let (nonce, verifier) = more.unzip();
     let stored = json!({
         "version": 1, "issuer": "https://as.example", "client_id": "s6BhdRkqt3",
         "issuer_required": false, "redirect_uri": uri, "state": state, "nonce": nonce,
         "code_verifier": verifier, "scope": "", "response_mode": "query", "started_at": 0,
     });
-    Pending::from_json(&stored.to_string()).map_err(|error| error.to_string())
+    PendingAuthorization::from_json(&stored.to_string()).map_err(|error| error.to_string())
 }

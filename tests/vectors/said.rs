@@ -114,7 +114,7 @@ pub(crate) struct Refusal {
     pub(crate) extra: Map<String, Value>,
     /// What an API answers to the token that met this error, where the language says.
     #[serde(default)]
-    pub(crate) answer_status: Option<u16>,
+    pub(crate) response_status: Option<u16>,
     #[serde(default)]
     pub(crate) challenge: Option<String>,
     /// Every text of it.
@@ -148,7 +148,7 @@ impl From<Error> for Refusal {
             error: record.error,
             error_description: record.error_description,
             extra: record.extra,
-            answer_status: record.answer_status,
+            response_status: record.response_status,
             challenge: record.challenge,
             shown,
             native: Some(error),

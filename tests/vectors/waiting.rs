@@ -75,7 +75,7 @@ pub(crate) fn device(vector: &Vector, asks: &mut Asks) -> Verdict {
         let interval = input["interval"].as_u64().ok_or("no interval")?;
         let expires_in = input["expires_in"].as_u64().ok_or("no expires_in")?;
         let call = In::operation(
-            "device_login",
+            "poll_device_token",
             json!({ "device_code": "d", "interval": interval, "expires_at": NOW + expires_in }),
         );
         return sequence(vector, answers, public(ID), call, asks);
@@ -89,7 +89,7 @@ pub(crate) fn device(vector: &Vector, asks: &mut Asks) -> Verdict {
         Some("token_request") => {
             let code = vector.must("device_code")?;
             let asked = json!({ "device_code": code, "expires_at": NOW + 600 });
-            built(vector, In::operation("device_login", asked), asks)
+            built(vector, In::operation("poll_device_token", asked), asks)
         }
         Some(other) => Err(format!("nothing builds {other}").into()),
         None if input.get("purpose").is_some() => prompt(vector, asks),
@@ -332,7 +332,7 @@ fn acknowledged(vector: &Vector, answers: &[Value], asks: &mut Asks) -> Verdict 
     };
     // What stands there without openid leaves no ID token to be verified: how often is asked does not depend on it.
     let call = In::operation(
-        "backchannel_login",
+        "poll_backchannel_token",
         json!({
             "auth_req_id": begun["auth_req_id"],
             "interval": begun["interval"].as_f64().map(|seconds| seconds as u64),
@@ -367,7 +367,7 @@ fn ping(vector: &Vector, asks: &mut Asks) -> Verdict {
         other => return Err(format!("want a refusal, got {other:?}").into()),
     };
     if let Some(status) = vector.expected["http_status"].as_u64() {
-        same("status", refusal.answer_status.map(u64::from), Some(status))?;
+        same("status", refusal.response_status.map(u64::from), Some(status))?;
     }
     classes::check(
         &refusal,

@@ -18,7 +18,7 @@ use oauth_core::{Client, ClientAuth, ClientId, danger};
 use oauth_reqwest::oauth_session::store::{
     FileStore, Lease, PostgresStore, RedisStore, SqliteStore,
 };
-use oauth_reqwest::oauth_session::{Session, Sources, Store, Token, blocking, dpop_key};
+use oauth_reqwest::oauth_session::{GrantSource, Sources, Store, Token, blocking, dpop_key};
 use oauth_reqwest::{Authorized, Driver, Options};
 use serde_json::json;
 use tokio::runtime::Handle;
@@ -103,7 +103,7 @@ pub(crate) fn once(work: &Work) -> String {
     }
 }
 
-async fn session(work: &Work) -> Result<Session, Error> {
+async fn session(work: &Work) -> Result<GrantSource, Error> {
     let (session, _) = session_over(work, store(&work.place).await?).await?;
     Ok(session)
 }
@@ -126,7 +126,7 @@ async fn key_in(work: &Work, store: &dyn Store) -> Result<Option<DpopKey>, Error
 async fn session_over(
     work: &Work,
     store: Arc<dyn Store>,
-) -> Result<(Session, Option<Authorized>), Error> {
+) -> Result<(GrantSource, Option<Authorized>), Error> {
     let options = Options::default()
         .timeout(LONGEST_REQUEST)
         .connect_timeout(Duration::from_secs(1));
@@ -151,7 +151,7 @@ async fn session_over(
         Reuse::Revokes => keeper::Reuse::Revokes,
     };
     let keeper = client.keeper(GrantId::person(SUBJECT)).with_policy(policy);
-    let session = Session::shared(driver.clone(), keeper, store);
+    let session = GrantSource::shared(driver.clone(), keeper, store);
     let api = match key {
         Some(_) => {
             let api = Api::new(danger::loopback_resource([work.issuer.as_str()])?);
@@ -182,7 +182,7 @@ pub(crate) async fn store(place: &Place) -> Result<Arc<dyn Store>, Error> {
 
 /// Where callers get tokens, and what they do with them.
 struct Desk {
-    session: Session,
+    session: GrantSource,
     store: Arc<Telling>,
     http: reqwest::Client,
     api: String,

@@ -3,7 +3,7 @@
 use js_sys::{Array, Object, Uint8Array};
 use oauth_core::error::{Error, Misuse};
 use oauth_facade::{
-    Allowance, Api, ApiCall, Attachment, Call, CallStep, Clock, OnLimit, Once, RateLimitChoice,
+    Allowance, Api, ApiCall, Attachment, Call, CallStep, Clock, OnRateLimit, Once, RateLimitChoice,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -82,9 +82,9 @@ impl NativeApi {
     }
 
     /// The same API, with these rules for what says that a token has ended: a JSON list.
-    #[wasm_bindgen(js_name = withEndedTokens)]
-    pub fn with_ended_tokens(&self, rules: &str) -> Result<Self, JsValue> {
-        let api = self.0.clone().with_ended_tokens(rules);
+    #[wasm_bindgen(js_name = withExpiredTokenReplies)]
+    pub fn with_expired_token_replies(&self, rules: &str) -> Result<Self, JsValue> {
+        let api = self.0.clone().with_expired_token_replies(rules);
         api.map(Self).map_err(fail)
     }
 
@@ -101,7 +101,7 @@ impl NativeApi {
             method: String,
             url: String,
             headers: Vec<(String, String)>,
-            rate_limit: String,
+            on_rate_limit: String,
             longest_wait_ms: f64,
         }
         let body = member(request, "body").and_then(|body| body.dyn_into::<Uint8Array>().ok());
@@ -109,13 +109,13 @@ impl NativeApi {
         let plain = Object::assign(&Object::new(), request.unchecked_ref());
         let plain = with(plain, "body", JsValue::UNDEFINED);
         let asked: Asked = read(&plain, "a request is { method, url, headers, body }")?;
-        let on_limit = match asked.rate_limit.as_str() {
-            "error" => OnLimit::Fail,
-            "wait" => OnLimit::Wait {
+        let on_rate_limit = match asked.on_rate_limit.as_str() {
+            "error" => OnRateLimit::Error,
+            "wait" => OnRateLimit::Wait {
                 longest: millis(asked.longest_wait_ms),
             },
-            "pass" => OnLimit::HandBack,
-            _ => return Err(invalid("rateLimit is error, wait or pass")),
+            "pass" => OnRateLimit::Pass,
+            _ => return Err(invalid("onRateLimit is error, wait or pass")),
         };
         let call = Call {
             method: &asked.method,
@@ -128,7 +128,7 @@ impl NativeApi {
                 Some(_) => Once::No,
                 None => Once::Yes,
             },
-            on_limit,
+            on_rate_limit,
             ..Call::default()
         };
         let call = ApiCall::new(&self.0, &call).map_err(fail)?;

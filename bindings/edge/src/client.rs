@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use js_sys::{Array, Function, Object};
 use oauth_core::Secret;
 use oauth_core::error::{Error, Misuse};
-use oauth_facade::{Auth, Authorize, Client, EndSession, Flow, Introspecting, Operation as _};
+use oauth_facade::{Auth, Authorize, Client, EndSession, AuthorizationFlow, Introspecting, Operation as _};
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
@@ -223,10 +223,10 @@ impl NativeClient {
         context: Option<String>,
         user: Option<String>,
     ) -> Result<NativeExchange, JsValue> {
-        let arrival = oauth_facade::arrival(context, user);
+        let callback_context = oauth_facade::callback_context(context, user);
         let exchange = flow
             .0
-            .redeem_at(&self.0, callback, resource.as_deref(), arrival);
+            .redeem_at(&self.0, callback, resource.as_deref(), callback_context);
         exchange.map(NativeExchange::new).map_err(fail)
     }
 
@@ -263,13 +263,13 @@ impl NativeClient {
 
 /// A flow, which is redeemed once.
 #[wasm_bindgen]
-pub struct NativeFlow(Flow);
+pub struct NativeFlow(AuthorizationFlow);
 
 #[wasm_bindgen]
 impl NativeFlow {
     /// Reads a stored flow.
     pub fn parse(text: &str) -> Result<Self, JsValue> {
-        Flow::parse(text).map(Self).map_err(fail)
+        AuthorizationFlow::parse(text).map(Self).map_err(fail)
     }
 
     /// The key to find this flow by.
@@ -318,11 +318,11 @@ pub fn step_up(status: u16, challenges: Vec<String>) -> Result<JsValue, JsValue>
 }
 
 /// An owner of tokens by its name.
-pub(crate) fn owner(name: &str) -> Result<oauth_facade::TokenFor, JsValue> {
+pub(crate) fn owner(name: &str) -> Result<oauth_facade::TokenOwner, JsValue> {
     match name {
-        "application" => Ok(oauth_facade::TokenFor::Application),
-        "user" => Ok(oauth_facade::TokenFor::User),
-        "any" => Ok(oauth_facade::TokenFor::Any),
+        "application" => Ok(oauth_facade::TokenOwner::Application),
+        "user" => Ok(oauth_facade::TokenOwner::User),
+        "any" => Ok(oauth_facade::TokenOwner::Any),
         _ => Err(invalid("an owner is application, user or any")),
     }
 }

@@ -102,14 +102,14 @@ impl NativeExchange {
         &mut self,
         at: &JsValue,
         reason: String,
-        reach: &str,
+        delivery: &str,
         loss: Option<String>,
     ) -> Result<JsValue, JsValue> {
-        let cause = match reach {
+        let cause = match delivery {
             "unsent" => Cause::unsent(reason),
             "unknown" => Cause::unknown(reason),
             "too_large" => Cause::too_large(),
-            _ => return Err(invalid("reach is unsent, unknown or too_large")),
+            _ => return Err(invalid("delivery is unsent, unknown or too_large")),
         };
         let cause = match loss.as_deref() {
             None => cause,

@@ -57,12 +57,12 @@ pub fn outline(record: String) -> Result<Object, JsValue> {
         ("expiresAt", json!(outline.expires_at.map(millis_of))),
         ("hasRefreshToken", json!(outline.has_refresh_token)),
         (
-            "refreshTokenUseBy",
-            json!(outline.refresh_token_use_by.map(millis_of)),
+            "refreshTokenExpiresAt",
+            json!(outline.refresh_token_expires_at.map(millis_of)),
         ),
         (
-            "authorizationUntil",
-            json!(outline.authorization_until.map(millis_of)),
+            "authorizationExpiresAt",
+            json!(outline.authorization_expires_at.map(millis_of)),
         ),
         ("ended", json!(outline.ended.map(|error| error.code()))),
     ]))

@@ -77,7 +77,7 @@ pub(crate) fn request(given: &JsValue) -> Result<(Request, Access), JsValue> {
     let access = match given.access.as_str() {
         // Its tokens are over, whatever the page is.
         "open" | "over" => Access::Open,
-        "quiet" => Access::Quiet,
+        "silent" => Access::Silent,
         "signed_in" => Access::SignedIn,
         _ => return Err(invalid("access is open, quiet or signed_in")),
     };

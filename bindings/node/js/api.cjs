@@ -25,14 +25,14 @@ class Api {
   #onWait
   #limits
 
-  constructor(known, sources, { network, fetch, onWait, rateLimit = 'error', longestWaitMs = LONGEST_WAIT } = {}) {
+  constructor(known, sources, { network, fetch, onWait, onRateLimit = 'error', longestWaitMs = LONGEST_WAIT } = {}) {
     if (!(known instanceof native.NativeApi)) throw new TypeError('APIs come from server.api or source.api')
     if (onWait !== undefined && typeof onWait !== 'function') throw new TypeError('onWait must be a function')
     this.#known = known
     this.#sources = sources
     this.#fetch = lineOf(network, fetch).apiFetch
     this.#onWait = onWait
-    this.#limits = checkLimits(rateLimit, longestWaitMs)
+    this.#limits = checkLimits(onRateLimit, longestWaitMs)
   }
 
   /** Which token a request to this URL carries. */
@@ -44,8 +44,8 @@ class Api {
   async fetch(input, init) {
     if (typeof this !== 'object' || this === null || !(#known in this)) throw offItsObject('api')
     checkInput(input)
-    const { rateLimit = this.#limits.rateLimit, longestWaitMs = this.#limits.longestWaitMs, others } = initOf(init)
-    const limits = checkLimits(rateLimit, longestWaitMs)
+    const { onRateLimit = this.#limits.onRateLimit, longestWaitMs = this.#limits.longestWaitMs, others } = initOf(init)
+    const limits = checkLimits(onRateLimit, longestWaitMs)
     const redirect = checkRedirect(others.redirect ?? input.redirect)
     // What `URL` makes one path of, such as `/a/../user`, another language may send as it is: all refuse it.
     if (typeof input === 'string' && !this.#sources.any) this.owner(input)
@@ -195,9 +195,9 @@ function drop(reply) {
   reply?.body?.cancel?.().catch(() => {})
 }
 
-function checkLimits(rateLimit, longestWaitMs) {
-  if (!['error', 'wait', 'pass'].includes(rateLimit)) throw new TypeError("rateLimit is 'error', 'wait' or 'pass'")
-  return { rateLimit, longestWaitMs: checkLimit(longestWaitMs, 'longestWaitMs') }
+function checkLimits(onRateLimit, longestWaitMs) {
+  if (!['error', 'wait', 'pass'].includes(onRateLimit)) throw new TypeError("onRateLimit is 'error', 'wait' or 'pass'")
+  return { onRateLimit, longestWaitMs: checkLimit(longestWaitMs, 'longestWaitMs') }
 }
 
 /** What of `init` is not this module's own to decide. */
@@ -240,7 +240,7 @@ function checkSource(source, name) {
 /**
  * An API of `server`, or else one of which only the origins are known, with a source for each owner.
  */
-function apiOf({ server, loopback = false }, sources, { origins, allowance, endedTokens, ...options }) {
+function apiOf({ server, loopback = false }, sources, { origins, allowance, expiredTokenReplies, ...options }) {
   const places = textsOf('origins', origins)
   const isDocumented = allowance === 'documented'
   const kept = isDocumented ? undefined : checkAllowance(allowance)
@@ -249,8 +249,8 @@ function apiOf({ server, loopback = false }, sources, { origins, allowance, ende
     ? native.NativeApi.ofServer(server, places, Object.keys(sources), isDocumented, kept)
     : native.NativeApi.at(places ?? [], loopback, kept))
   const known = Object.values(sources).map(Source.clientOf).filter((client) => client !== undefined)
-  const rules = endedTokens === undefined ? undefined : JSON.stringify([...endedTokens])
-  const ruled = () => (rules === undefined ? make() : make().withEndedTokens(rules))
+  const rules = expiredTokenReplies === undefined ? undefined : JSON.stringify([...expiredTokenReplies])
+  const ruled = () => (rules === undefined ? make() : make().withExpiredTokenReplies(rules))
   const called = () => known.reduce((api, client) => api.calledBy(client), ruled())
   return new Api(lifted(called), sources, options)
 }

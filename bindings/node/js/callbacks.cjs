@@ -5,7 +5,7 @@
 const { failureOf } = require('./errors.cjs')
 const { Step, textOf } = require('./exchange.cjs')
 const { verbs } = require('./renewal.cjs')
-const { DeviceCode } = require('./ops.cjs')
+const { DeviceAuthorizationResponse } = require('./ops.cjs')
 const { Tokens, nativeTokens } = require('./tokens.cjs')
 
 /** What hands the addon's questions to an object, and gives back what that says. */
@@ -69,7 +69,7 @@ const ofPerson = {
     return {}
   },
   show_code: async (person, { record: code }) => {
-    await person.show(DeviceCode.of(JSON.parse(code)))
+    await person.show(DeviceAuthorizationResponse.of(JSON.parse(code)))
     return {}
   },
   sign_in: async (person, { record: refused }) => {

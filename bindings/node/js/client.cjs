@@ -6,7 +6,7 @@ const { inspect, isOnePackage } = require('#host')
 const { ClientAuth, checkText, variablesOf } = require('./client-auth.cjs')
 const { DpopKey } = require('./dpop.cjs')
 const native = require('#native')
-const { Denied, OAuthError, lift, lifted } = require('./errors.cjs')
+const { DeniedError, OAuthError, lift, lifted } = require('./errors.cjs')
 const { Exchange, checkLimit, momentOf, perform: run, started, wait } = require('./exchange.cjs')
 const { checkStore } = require('./renewal.cjs')
 const { Keeper } = require('./keeper.cjs')
@@ -335,12 +335,12 @@ async function deviceLogin(client, turn, { show: shown = prompt, purpose, scope,
   try {
     code = await client.deviceAuthorization({ ...asked, purpose }, { signal })
   } catch (error) {
-    if (turn !== 'only' && error instanceof Denied) return undefined
+    if (turn !== 'only' && error instanceof DeniedError) return undefined
     throw error
   }
   await shown(code)
   const { deviceCode, expiresAt, interval } = code
-  return client.deviceLogin({ ...asked, deviceCode, expiresAt, interval }, { signal })
+  return client.pollDeviceToken({ ...asked, deviceCode, expiresAt, interval }, { signal })
 }
 
 function prompt(code) {

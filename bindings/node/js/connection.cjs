@@ -40,7 +40,7 @@ class ResourceConnection {
   constructor(url, settings) {
     const {
       clientName, clientMetadata, initialAccessToken, clientMetadataUrl, clientId, clientSecret, clientAuth, issuer, issuers,
-      grantType, store, person, open, device = false, show: shown = prompt, identityProvider, signIn, redirectUri, dpopKey,
+      grantType, store, subject, open, device = false, show: shown = prompt, identityProvider, signIn, redirectUri, dpopKey,
       withoutResource = false, timeoutMs = 300_000, wwwAuthenticate, transport, network, ...options
     } = optionsOf('ResourceConnection', settings)
     for (const [name, given] of Object.entries({ open: open ?? show, show: shown })) {
@@ -66,7 +66,7 @@ class ResourceConnection {
       grantType,
       withoutResource,
       device: device ? 'always' : open === undefined ? 'where_no_browser' : undefined,
-      person,
+      subject,
       redirectUri,
       patienceMs: timeoutMs,
       challenges: wwwAuthenticate === undefined ? undefined : [wwwAuthenticate].flat().map(String),

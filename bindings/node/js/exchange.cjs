@@ -97,8 +97,8 @@ class Exchange {
     return this.#step((known, at) => known.reply(at, status, fieldsOf(headers), body ?? ''), failure)
   }
 
-  /** No answer arrived. `reach` says how far the request came, `loss` why, where that is known. */
-  lost(reason, reach = 'unknown', loss = undefined) { return this.#step(...losing(reason, reach, loss)) }
+  /** No answer arrived. `delivery` says how far the request came, `loss` why, where that is known. */
+  lost(reason, delivery = 'unknown', loss = undefined) { return this.#step(...losing(reason, delivery, loss)) }
   elapsed() {
     const failure = this.#talk.assertion?.readAtOnce()
     return this.#step(elapsed, failure)
@@ -142,9 +142,9 @@ function fieldsOf(headers) {
   return Array.from(headers, ([name, value]) => `${name}\n${value.replaceAll('\n', '\0')}`).join('\n')
 }
 
-function losing(reason, reach, loss) {
+function losing(reason, delivery, loss) {
   const cause = reason instanceof Error ? reason : undefined
-  return [(known, at) => known.lost(at, textOf(reason), reach, loss), cause]
+  return [(known, at) => known.lost(at, textOf(reason), delivery, loss), cause]
 }
 
 /** A function that gives moments, or none. */
@@ -247,8 +247,8 @@ async function sent(talk, text, { send, requestTimeoutMs, signal, timeoutMs }) {
     reply = await send(request)
   } catch (lost) {
     signal?.throwIfAborted()
-    const { reach, loss } = lossOf(lost)
-    return told(talk, ...losing(lost, reach, loss))
+    const { delivery, loss } = lossOf(lost)
+    return told(talk, ...losing(lost, delivery, loss))
   } finally {
     clearTimeout(timer)
     signal?.removeEventListener('abort', abort)

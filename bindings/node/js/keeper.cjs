@@ -94,7 +94,7 @@ class Keeper {
   }
 
   /** The lease to extend while an exchange runs: `{ holder, ms, every }`. */
-  get extension() { return this.#known.leaseExtension() ?? undefined }
+  get leaseExtension() { return this.#known.leaseExtension() ?? undefined }
 
   /** In how many milliseconds to try again to store what is not stored yet. */
   get retryAfter() { return this.#known.retryAfter(momentOf(this.#moment)) ?? undefined }

@@ -13,18 +13,18 @@ const { checkUnicode } = require('./unicode.cjs')
 const natives = new WeakMap()
 
 /** A key to seal with. It shows its id, and nothing else. */
-class Key {
+class SealingKey {
   constructor(key) {
     natives.set(this, nativeKey(key))
   }
 
   /** The key that the keyring has for this service under this name, created on first use. */
   static async fromKeyring(folder, options) {
-    const { service = 'oauth-core', name = 'seal' } = optionsOf('Key.fromKeyring', options)
+    const { service = 'oauth-core', name = 'seal' } = optionsOf('SealingKey.fromKeyring', options)
     const path = pathOf(folder)
     try {
       const known = await native.keyOfKeyring(path, String(service), String(name))
-      const key = Object.create(Key.prototype)
+      const key = Object.create(SealingKey.prototype)
       natives.set(key, known)
       return key
     } catch (error) {
@@ -37,7 +37,7 @@ class Key {
   }
 
   [inspect.custom](depth, options) {
-    return `Key ${inspect({ id: this.id }, options)}`
+    return `SealingKey ${inspect({ id: this.id }, options)}`
   }
 }
 
@@ -45,7 +45,7 @@ class Key {
 function nativeKey(key) {
   const known = natives.get(key)
   if (known !== undefined) return known
-  if (typeof key !== 'string' && !(key instanceof Uint8Array)) throw new TypeError('a key is bytes, a text or a Key')
+  if (typeof key !== 'string' && !(key instanceof Uint8Array)) throw new TypeError('a key is bytes, a text or a SealingKey')
   return lifted(() => native.NativeKey.of(checkUnicode(key, 'key')))
 }
 
@@ -60,4 +60,4 @@ function nativeKeys(current, old) {
   return keys
 }
 
-module.exports = { Key, nativeKey, nativeKeys }
+module.exports = { SealingKey, nativeKey, nativeKeys }

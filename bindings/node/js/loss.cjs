@@ -34,10 +34,10 @@ function lossOf(thrown) {
   for (let depth = 0; depth < DEPTH && error instanceof Error; depth += 1) {
     const known = told(error)
     // Deeper down stands the last of what may have been several tries, and an earlier one may have been sent.
-    if (known) return { reach: depth <= 1 ? known[0] : 'unknown', loss: known[1] }
+    if (known) return { delivery: depth <= 1 ? known[0] : 'unknown', loss: known[1] }
     error = error.cause
   }
-  return { reach: 'unknown', loss: undefined }
+  return { delivery: 'unknown', loss: undefined }
 }
 
 module.exports = { lossOf }

@@ -6,7 +6,7 @@ const native = require('#native')
 const { lifted } = require('./errors.cjs')
 const { Exchange } = require('./exchange.cjs')
 const { only, optionsOf } = require('./options.cjs')
-const { Flow, Tokens, nativeTokens, tokensOf } = require('./tokens.cjs')
+const { PendingAuthorization, Tokens, nativeTokens, tokensOf } = require('./tokens.cjs')
 const { checkUnicode } = require('./unicode.cjs')
 
 /** The methods that a client has for them: one that runs to the end, and one that begins an exchange. */
@@ -20,7 +20,7 @@ const recordOf = (Class) => (raw) => Class.of(JSON.parse(raw.members))
 
 /** Where to send the person, and what to keep meanwhile. */
 function authorization({ url, flow, expiresIn, requestObject }) {
-  const begun = { url: new URL(url), flow: new Flow(flow), expiresIn: expiresIn ?? undefined }
+  const begun = { url: new URL(url), flow: new PendingAuthorization(flow), expiresIn: expiresIn ?? undefined }
   // It holds the state, and whatever else the request says.
   return Object.defineProperty(begun, 'requestObject', { value: requestObject ?? undefined, enumerable: false })
 }

@@ -35,7 +35,7 @@ class UserClaims extends Record {
 }
 
 /** The state of a token at the server (RFC 7662 section 2.2). */
-class TokenState extends Record {
+class IntrospectionResponse extends Record {
   static members = {
     active: 'plain',
     scope: 'plain',
@@ -48,14 +48,14 @@ class TokenState extends Record {
     subject: 'plain',
     audience: 'plain',
     issuer: 'plain',
-    refreshTokenUseBy: 'time',
-    authorizationUntil: 'time',
+    refreshTokenExpiresAt: 'time',
+    authorizationExpiresAt: 'time',
     extra: 'plain',
   }
 }
 
 /** What to show to the user, and the code with which the token endpoint is polled (RFC 8628 section 3.2). */
-class DeviceCode extends Record {
+class DeviceAuthorizationResponse extends Record {
   static members = {
     deviceCode: 'secret',
     userCode: 'plain',
@@ -70,7 +70,7 @@ class DeviceCode extends Record {
 }
 
 /** A pending backchannel request, with which the token endpoint is polled (CIBA Core section 7.3). */
-class BackchannelRequest extends Record {
+class BackchannelAuthenticationResponse extends Record {
   static members = {
     authReqId: 'secret',
     expiresIn: 'plain',
@@ -161,7 +161,7 @@ class RegisteredClient extends Record {
 }
 
 /** The metadata of a protected resource (RFC 9728 section 2). */
-class ProtectedResource extends Record {
+class ProtectedResourceMetadata extends Record {
   static members = {
     resource: 'plain',
     authorizationServers: 'plain',
@@ -183,7 +183,7 @@ class DiscoveredIssuer extends Record {
 }
 
 /** A client ID metadata document. Nothing in it is secret. */
-class ClientIdDocument extends Record {
+class ClientIdMetadataDocument extends Record {
   static members = {
     clientId: 'plain',
     document: 'plain',
@@ -192,17 +192,17 @@ class ClientIdDocument extends Record {
 }
 
 const operations = {
-  revoke: { number: 0, names: ['token', 'hint'], finish: nothing },
+  revoke: { number: 0, names: ['token', 'tokenTypeHint'], finish: nothing },
   refresh: { number: 1, names: ['tokens', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
   userinfo: { number: 2, names: ['tokens', 'subject'], finish: recordOf(UserClaims) },
   beginAuthorization: { number: 3, names: ['redirectUri', 'scope', 'responseType', 'responseMode', 'resource', 'audience', 'authorizationDetails', 'acrValues', 'maxAge', 'prompt', 'loginHint', 'idTokenHint', 'uiLocales', 'claims', 'push', 'requestUri', 'stepUp', 'tokens', 'context', 'user', 'extra', 'tokenExtra'], finish: authorizationOf, json: ['authorizationDetails', 'claims', 'stepUp'] },
-  introspect: { number: 4, names: ['token', 'hint', 'signedResponseAlg', 'audience'], finish: recordOf(TokenState) },
+  introspect: { number: 4, names: ['token', 'tokenTypeHint', 'signedResponseAlg', 'audience'], finish: recordOf(IntrospectionResponse) },
   password: { number: 5, names: ['username', 'password', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
   clientCredentials: { number: 6, names: ['scope', 'resource', 'audience', 'extra'], finish: tokensOf },
-  deviceAuthorization: { number: 7, names: ['purpose', 'scope', 'resource', 'audience', 'extra'], finish: recordOf(DeviceCode) },
-  deviceLogin: { number: 8, names: ['deviceCode', 'expiresAt', 'interval', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
-  backchannelAuthentication: { number: 9, names: ['loginHint', 'loginHintToken', 'idTokenHint', 'bindingMessage', 'userCode', 'requestedExpiry', 'acrValues', 'delivery', 'repeat', 'scope', 'resource', 'audience', 'extra'], finish: recordOf(BackchannelRequest) },
-  backchannelLogin: { number: 10, names: ['authReqId', 'expiresAt', 'interval', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
+  deviceAuthorization: { number: 7, names: ['purpose', 'scope', 'resource', 'audience', 'extra'], finish: recordOf(DeviceAuthorizationResponse) },
+  pollDeviceToken: { number: 8, names: ['deviceCode', 'expiresAt', 'interval', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
+  backchannelAuthentication: { number: 9, names: ['loginHint', 'loginHintToken', 'idTokenHint', 'bindingMessage', 'userCode', 'requestedExpiry', 'acrValues', 'tokenDeliveryMode', 'repeat', 'scope', 'resource', 'audience', 'extra'], finish: recordOf(BackchannelAuthenticationResponse) },
+  pollBackchannelToken: { number: 10, names: ['authReqId', 'expiresAt', 'interval', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
   verifyPing: { number: 11, names: ['authReqId', 'clientNotificationToken', 'authorization', 'body'], finish: nothing },
   acceptPush: { number: 12, names: ['authReqId', 'clientNotificationToken', 'authorization', 'body', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
   tokenExchange: { number: 13, names: ['subjectToken', 'subjectTokenType', 'actorToken', 'actorTokenType', 'requestedTokenType', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
@@ -213,15 +213,15 @@ const operations = {
   requestIdentityAssertion: { number: 18, names: ['subjectToken', 'subjectTokenType', 'issuer', 'scope', 'resource', 'audience', 'extra'], finish: recordOf(IdentityAssertion) },
   redeemIdentityAssertion: { number: 19, names: ['assertion', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
   verifyAccessToken: { number: 20, names: ['token', 'audience', 'profile', 'scope', 'acrValues', 'maxAge', 'algs', 'clockSkew', 'jkt', 'x5tS256', 'dpopAlgs', 'realm'], finish: recordOf(VerifiedAccessToken) },
-  verifyIdToken: { number: 21, names: ['token', 'nonce', 'withoutNonce', 'clientIds', 'accessToken', 'code', 'maxAge', 'acrValues', 'maxTokenAge'], finish: recordOf(IdToken) },
+  verifyIdToken: { number: 21, names: ['token', 'nonce', 'unexpectedNonce', 'clientIds', 'accessToken', 'code', 'maxAge', 'acrValues', 'maxTokenAge'], finish: recordOf(IdToken) },
   verifyLogoutToken: { number: 22, names: ['token', 'replay', 'maxAgeWithoutExpiry'], finish: recordOf(LogoutToken) },
   register: { number: 23, names: ['metadata', 'initialAccessToken'], finish: recordOf(RegisteredClient), json: ['metadata'] },
   readRegistration: { number: 24, names: ['registered'], finish: recordOf(RegisteredClient) },
   updateRegistration: { number: 25, names: ['registered', 'metadata'], finish: recordOf(RegisteredClient), json: ['metadata'] },
   deleteRegistration: { number: 26, names: ['registered'], finish: nothing },
-  resourceMetadata: { number: 27, names: ['resource', 'challenges', 'matching', 'signers'], finish: recordOf(ProtectedResource), json: ['signers'] },
+  resourceMetadata: { number: 27, names: ['resource', 'challenges', 'matching', 'signers'], finish: recordOf(ProtectedResourceMetadata), json: ['signers'] },
   discoverIssuer: { number: 28, names: ['identifier'], finish: recordOf(DiscoveredIssuer) },
-  clientIdMetadata: { number: 29, names: ['metadata', 'mcp'], finish: recordOf(ClientIdDocument), json: ['metadata'] },
+  clientIdMetadata: { number: 29, names: ['metadata', 'mcp'], finish: recordOf(ClientIdMetadataDocument), json: ['metadata'] },
 }
 
 /** What a client asks of a server. */
@@ -233,9 +233,9 @@ class Operations {
   async introspect(args, options) { return this[perform](operations.introspect, args, options) }
   async password(args, options) { return this[perform](operations.password, args, options) }
   async deviceAuthorization(args, options) { return this[perform](operations.deviceAuthorization, args, options) }
-  async deviceLogin(args, options) { return this[perform](operations.deviceLogin, args, options) }
+  async pollDeviceToken(args, options) { return this[perform](operations.pollDeviceToken, args, options) }
   async backchannelAuthentication(args, options) { return this[perform](operations.backchannelAuthentication, args, options) }
-  async backchannelLogin(args, options) { return this[perform](operations.backchannelLogin, args, options) }
+  async pollBackchannelToken(args, options) { return this[perform](operations.pollBackchannelToken, args, options) }
   async verifyPing(args, options) { return this[perform](operations.verifyPing, args, options) }
   async acceptPush(args, options) { return this[perform](operations.acceptPush, args, options) }
   async tokenExchange(args, options) { return this[perform](operations.tokenExchange, args, options) }
@@ -267,9 +267,9 @@ class ExchangeOperations {
   password(args, options) { return this[begin](operations.password, args, options) }
   clientCredentials(args, options) { return this[begin](operations.clientCredentials, args, options) }
   deviceAuthorization(args, options) { return this[begin](operations.deviceAuthorization, args, options) }
-  deviceLogin(args, options) { return this[begin](operations.deviceLogin, args, options) }
+  pollDeviceToken(args, options) { return this[begin](operations.pollDeviceToken, args, options) }
   backchannelAuthentication(args, options) { return this[begin](operations.backchannelAuthentication, args, options) }
-  backchannelLogin(args, options) { return this[begin](operations.backchannelLogin, args, options) }
+  pollBackchannelToken(args, options) { return this[begin](operations.pollBackchannelToken, args, options) }
   verifyPing(args, options) { return this[begin](operations.verifyPing, args, options) }
   acceptPush(args, options) { return this[begin](operations.acceptPush, args, options) }
   tokenExchange(args, options) { return this[begin](operations.tokenExchange, args, options) }
@@ -291,4 +291,4 @@ class ExchangeOperations {
   clientIdMetadata(args, options) { return this[begin](operations.clientIdMetadata, args, options) }
 }
 
-module.exports = { ExchangeOperations, FINGERPRINT, Operations, operations, UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, VerifiedAccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer, ClientIdDocument }
+module.exports = { ExchangeOperations, FINGERPRINT, Operations, operations, UserClaims, IntrospectionResponse, DeviceAuthorizationResponse, BackchannelAuthenticationResponse, IdentityAssertion, VerifiedAccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResourceMetadata, DiscoveredIssuer, ClientIdMetadataDocument }

@@ -11,13 +11,13 @@ export type ResponseMode = 'query' | 'fragment' | 'form_post' | 'jwt' | 'query.j
 
 export type Push = 'where_required' | 'always'
 
-export type Delivery = 'poll' | 'ping' | 'push'
+export type TokenDeliveryMode = 'poll' | 'ping' | 'push'
 
 export type Repeat = 'refused' | 'allowed'
 
 export type AccessTokenProfile = 'rfc9068' | 'keycloak' | 'entra' | 'auth0' | 'okta' | 'cognito' | 'jwt'
 
-export type WithoutNonce = 'absent' | 'ignored'
+export type UnexpectedNonce = 'reject' | 'ignore'
 
 export type Replay = 'process' | 'caller'
 
@@ -27,7 +27,7 @@ export interface RevokeArguments {
   /** The token to revoke. */
   token: string
   /** The kind of token, a hint for the server. */
-  hint?: TokenKind | undefined
+  tokenTypeHint?: TokenKind | undefined
 }
 
 export interface RefreshArguments {
@@ -124,7 +124,7 @@ export interface IntrospectArguments {
   /** The token. */
   token: string
   /** The kind of token, a hint for the server. */
-  hint?: TokenKind | undefined
+  tokenTypeHint?: TokenKind | undefined
   /**
    * The algorithm of signed responses (RFC 9701), as registered: introspection_signed_response_alg. A plain response is
    * then refused.
@@ -173,7 +173,7 @@ export interface DeviceAuthorizationArguments {
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
 }
 
-export interface DeviceLoginArguments {
+export interface PollDeviceTokenArguments {
   /** The device code. */
   deviceCode: string
   /** When the device code expires. */
@@ -206,7 +206,7 @@ export interface BackchannelAuthenticationArguments {
   /** How the user should authenticate: `acr` values in order of preference. */
   acrValues?: readonly string[] | undefined
   /** The registered delivery mode of this client: `poll` by default. */
-  delivery?: Delivery | undefined
+  tokenDeliveryMode?: TokenDeliveryMode | undefined
   /** Whether the same request may be repeated while it is pending: `refused` by default, or `allowed`. */
   repeat?: Repeat | undefined
   /** The scope to request. */
@@ -219,7 +219,7 @@ export interface BackchannelAuthenticationArguments {
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
 }
 
-export interface BackchannelLoginArguments {
+export interface PollBackchannelTokenArguments {
   /** The server's id of the request. */
   authReqId: string
   /** When the request expires. Without it, the server is asked once. */
@@ -429,10 +429,10 @@ export interface VerifyIdTokenArguments {
    */
   nonce?: string | undefined
   /**
-   * Whether a token may have a nonce if the request sent none: "absent" refuses such a token, which belongs to another
-   * sign-in; "ignored" accepts it, for apps whose library sends a nonce that you never learn.
+   * Whether a token may have a nonce if the request sent none: "reject" refuses such a token, which belongs to another
+   * sign-in; "ignore" accepts it, for apps whose library sends a nonce that you never learn.
    */
-  withoutNonce?: WithoutNonce | undefined
+  unexpectedNonce?: UnexpectedNonce | undefined
   /**
    * Other clients of the same application at this server, such as its apps for Android and iOS: the token may be for
    * one of them, and azp may be one of them.
@@ -583,7 +583,7 @@ export class UserClaims {
  * The state of a token at the server (RFC 7662 section 2.2).
  * For a token that is not active, the other members are absent.
  */
-export class TokenState {
+export class IntrospectionResponse {
   private constructor()
   /**
    * Whether the token is active. If not, it has expired, is unknown, or may not be disclosed: the server does not say
@@ -611,9 +611,9 @@ export class TokenState {
   /** The issuer: `iss`. */
   readonly issuer: string | undefined
   /** For a refresh token: when it expires if it is not used before. Introspection does not count as use. */
-  readonly refreshTokenUseBy: Date | undefined
+  readonly refreshTokenExpiresAt: Date | undefined
   /** When the user's authorization ends, regardless of renewals. */
-  readonly authorizationUntil: Date | undefined
+  readonly authorizationExpiresAt: Date | undefined
   /** Members that the standard does not define. */
   readonly extra: Readonly<Record<string, unknown>>
   /** What may be shown. */
@@ -621,7 +621,7 @@ export class TokenState {
 }
 
 /** What to show to the user, and the code with which the token endpoint is polled (RFC 8628 section 3.2). */
-export class DeviceCode {
+export class DeviceAuthorizationResponse {
   private constructor()
   /** The code with which the token endpoint is polled. Do not show it. */
   readonly deviceCode: string
@@ -652,7 +652,7 @@ export class DeviceCode {
 }
 
 /** A pending backchannel request, with which the token endpoint is polled (CIBA Core section 7.3). */
-export class BackchannelRequest {
+export class BackchannelAuthenticationResponse {
   private constructor()
   /** The server's id of the request. Do not show it. */
   readonly authReqId: string
@@ -818,7 +818,7 @@ export class RegisteredClient {
 }
 
 /** The metadata of a protected resource (RFC 9728 section 2). */
-export class ProtectedResource {
+export class ProtectedResourceMetadata {
   private constructor()
   /** The identifier of the resource: the `resource` for which to request tokens. */
   readonly resource: string
@@ -858,7 +858,7 @@ export class DiscoveredIssuer {
 }
 
 /** A client ID metadata document. Nothing in it is secret. */
-export class ClientIdDocument {
+export class ClientIdMetadataDocument {
   private constructor()
   /** The URL of the document, which is the client's id. */
   readonly clientId: string
@@ -879,7 +879,7 @@ export interface Operations {
    * An unknown token is not an error. `endpoint.missing` if the server does not offer it, `denied.*` if it refuses,
    * `lost.*` if no answer arrives.
    * @param args.token The token to revoke.
-   * @param args.hint The kind of token, a hint for the server.
+   * @param args.tokenTypeHint The kind of token, a hint for the server.
    */
   revoke(args: RevokeArguments, options?: CallOptions): Promise<void>
   /**
@@ -954,12 +954,12 @@ export interface Operations {
    * standard describes, `denied.*` if it refuses, `lost.*` if no answer arrives. If a signed response is requested:
    * `introspection.not_signed` if the response is not signed, and `jws.*` and `jwt.*` if it is invalid.
    * @param args.token The token.
-   * @param args.hint The kind of token, a hint for the server.
+   * @param args.tokenTypeHint The kind of token, a hint for the server.
    * @param args.signedResponseAlg The algorithm of signed responses (RFC 9701), as registered:
    * introspection_signed_response_alg. A plain response is then refused.
    * @param args.audience The server's name for this API in the aud of a signed response, if it is not the client id.
    */
-  introspect(args: IntrospectArguments, options?: CallOptions): Promise<TokenState>
+  introspect(args: IntrospectArguments, options?: CallOptions): Promise<IntrospectionResponse>
   /**
    * Requests tokens with a user's password (RFC 6749 section 4.3).
    * For servers that support nothing better: the client sees the password. Without a scope, the server grants its
@@ -982,7 +982,7 @@ export interface Operations {
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
-  deviceAuthorization(args?: DeviceAuthorizationArguments, options?: CallOptions): Promise<DeviceCode>
+  deviceAuthorization(args?: DeviceAuthorizationArguments, options?: CallOptions): Promise<DeviceAuthorizationResponse>
   /**
    * Waits until the user has entered the code of a device authorization, and signs in (RFC 8628 section 3.4).
    * The server is polled at its interval, more slowly if it asks for that or responses are lost, and never after the
@@ -998,13 +998,13 @@ export interface Operations {
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
-  deviceLogin(args: DeviceLoginArguments, options?: CallOptions): Promise<Tokens>
+  pollDeviceToken(args: PollDeviceTokenArguments, options?: CallOptions): Promise<Tokens>
   /**
    * Asks the server to authenticate a user on the user's own device (CIBA Core section 7).
    * Identify the user by exactly one hint. Begin a request only for a user who is known to you and expects it, and only
    * one at a time. The request is signed if the client signs its requests and the server supports that.
-   * `ciba.pending` while the same request is pending (RFC 10027 section 6.1.15), other `ciba.*` for an invalid request,
-   * `endpoint.missing` if the server does not offer it, `client_auth.secret_missing` for a public client, `denied.*` if
+   * `ciba.duplicate_request` while the same request is pending (RFC 10027 section 6.1.15), other `ciba.*` for an invalid request,
+   * `endpoint.missing` if the server does not offer it, `client_auth.required` for a public client, `denied.*` if
    * it refuses, `lost.*` if no answer arrives.
    * @param args.loginHint The user's name at the server.
    * @param args.loginHintToken A token of another party that identifies the user.
@@ -1013,7 +1013,7 @@ export interface Operations {
    * @param args.userCode A code known to the user and the server, which the user entered here.
    * @param args.requestedExpiry How long the user should be able to answer, in seconds.
    * @param args.acrValues How the user should authenticate: `acr` values in order of preference.
-   * @param args.delivery The registered delivery mode of this client: `poll` by default.
+   * @param args.tokenDeliveryMode The registered delivery mode of this client: `poll` by default.
    * @param args.repeat Whether the same request may be repeated while it is pending: `refused` by default, or
    * `allowed`.
    * @param args.scope The scope to request.
@@ -1021,7 +1021,7 @@ export interface Operations {
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
-  backchannelAuthentication(args?: BackchannelAuthenticationArguments, options?: CallOptions): Promise<BackchannelRequest>
+  backchannelAuthentication(args?: BackchannelAuthenticationArguments, options?: CallOptions): Promise<BackchannelAuthenticationResponse>
   /**
    * Waits until the user has answered a backchannel request, and signs the user in (CIBA Core section 10.1).
    * The server is polled at its interval until the request expires; after its notification (ping), leave out
@@ -1036,11 +1036,11 @@ export interface Operations {
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
-  backchannelLogin(args: BackchannelLoginArguments, options?: CallOptions): Promise<Tokens>
+  pollBackchannelToken(args: PollBackchannelTokenArguments, options?: CallOptions): Promise<Tokens>
   /**
    * Verifies a ping, which the server posts once the user has answered (CIBA Core section 10.2).
    * If it is valid, request the tokens once. Respond with 204, or with the response in the error.
-   * `ciba.notifier` for a ping without the token of its request, `ciba.unknown_request` for a ping about another
+   * `ciba.client_notification_token` for a ping without the token of its request, `ciba.unknown_request` for a ping about another
    * request, `reply.*` for a malformed one.
    * @param args.authReqId The server's id of the pending request.
    * @param args.clientNotificationToken The token with which the server must authenticate.
@@ -1194,15 +1194,15 @@ export interface Operations {
    * has posted to a server (OpenID Connect Core section 3.1.3.7).
    * The rules are those of a sign-in, but no code binds such a token to the browser or app that posts it: only the
    * nonce does. Anyone who obtains a token that was requested without a nonce can sign in with it until it expires, so
-   * without_nonce must state explicitly that there is none.
+   * unexpected_nonce must state explicitly that there is none.
    * The server's keys are fetched as needed, and cached for all calls of the client. jwe.*, jws.*, jwt.* and id_token.*
-   * if it is not a valid ID token of this server for this client; misuse.setup without nonce and without_nonce; lost.*,
+   * if it is not a valid ID token of this server for this client; misuse.setup without nonce and unexpected_nonce; lost.*,
    * denied.* and others if it could not be verified.
    * @param args.token The ID token.
    * @param args.nonce The nonce that was sent for this sign-in. Keep it with the session of the browser or the app, and
    * delete it with the first token that is posted.
-   * @param args.withoutNonce Whether a token may have a nonce if the request sent none: "absent" refuses such a token,
-   * which belongs to another sign-in; "ignored" accepts it, for apps whose library sends a nonce that you never learn.
+   * @param args.unexpectedNonce Whether a token may have a nonce if the request sent none: "reject" refuses such a token,
+   * which belongs to another sign-in; "ignore" accepts it, for apps whose library sends a nonce that you never learn.
    * @param args.clientIds Other clients of the same application at this server, such as its apps for Android and iOS:
    * the token may be for one of them, and azp may be one of them.
    * @param args.accessToken The access token that came with the ID token: at_hash must be present and match it.
@@ -1279,7 +1279,7 @@ export interface Operations {
    * a trusted issuer has signed take precedence over unsigned ones; all other signatures are ignored. `jwks.malformed`
    * for an invalid JWK Set.
    */
-  resourceMetadata(args: ResourceMetadataArguments, options?: CallOptions): Promise<ProtectedResource>
+  resourceMetadata(args: ResourceMetadataArguments, options?: CallOptions): Promise<ProtectedResourceMetadata>
   /**
    * Finds the issuer that signs a user in, from what the user typed (OpenID Connect Discovery section 2).
    * The host in the identifier is asked, by WebFinger. Nothing of the client is sent, and its server is not asked: it
@@ -1304,7 +1304,7 @@ export interface Operations {
    * @param args.mcp Whether the document must also contain what servers of the Model Context Protocol require: a name
    * and redirect URIs (`client_metadata.name_missing`, `client_metadata.inconsistent`).
    */
-  clientIdMetadata(args: ClientIdMetadataArguments, options?: CallOptions): Promise<ClientIdDocument>
+  clientIdMetadata(args: ClientIdMetadataArguments, options?: CallOptions): Promise<ClientIdMetadataDocument>
 }
 
 /** The same, for a driver of your own. */
@@ -1314,7 +1314,7 @@ export interface ExchangeOperations {
    * An unknown token is not an error. `endpoint.missing` if the server does not offer it, `denied.*` if it refuses,
    * `lost.*` if no answer arrives.
    * @param args.token The token to revoke.
-   * @param args.hint The kind of token, a hint for the server.
+   * @param args.tokenTypeHint The kind of token, a hint for the server.
    */
   revoke(args: RevokeArguments, options?: MomentOptions): Exchange<void>
   /**
@@ -1389,12 +1389,12 @@ export interface ExchangeOperations {
    * standard describes, `denied.*` if it refuses, `lost.*` if no answer arrives. If a signed response is requested:
    * `introspection.not_signed` if the response is not signed, and `jws.*` and `jwt.*` if it is invalid.
    * @param args.token The token.
-   * @param args.hint The kind of token, a hint for the server.
+   * @param args.tokenTypeHint The kind of token, a hint for the server.
    * @param args.signedResponseAlg The algorithm of signed responses (RFC 9701), as registered:
    * introspection_signed_response_alg. A plain response is then refused.
    * @param args.audience The server's name for this API in the aud of a signed response, if it is not the client id.
    */
-  introspect(args: IntrospectArguments, options?: MomentOptions): Exchange<TokenState>
+  introspect(args: IntrospectArguments, options?: MomentOptions): Exchange<IntrospectionResponse>
   /**
    * Requests tokens with a user's password (RFC 6749 section 4.3).
    * For servers that support nothing better: the client sees the password. Without a scope, the server grants its
@@ -1426,7 +1426,7 @@ export interface ExchangeOperations {
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
-  deviceAuthorization(args?: DeviceAuthorizationArguments, options?: MomentOptions): Exchange<DeviceCode>
+  deviceAuthorization(args?: DeviceAuthorizationArguments, options?: MomentOptions): Exchange<DeviceAuthorizationResponse>
   /**
    * Waits until the user has entered the code of a device authorization, and signs in (RFC 8628 section 3.4).
    * The server is polled at its interval, more slowly if it asks for that or responses are lost, and never after the
@@ -1442,13 +1442,13 @@ export interface ExchangeOperations {
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
-  deviceLogin(args: DeviceLoginArguments, options?: MomentOptions): Exchange<Tokens>
+  pollDeviceToken(args: PollDeviceTokenArguments, options?: MomentOptions): Exchange<Tokens>
   /**
    * Asks the server to authenticate a user on the user's own device (CIBA Core section 7).
    * Identify the user by exactly one hint. Begin a request only for a user who is known to you and expects it, and only
    * one at a time. The request is signed if the client signs its requests and the server supports that.
-   * `ciba.pending` while the same request is pending (RFC 10027 section 6.1.15), other `ciba.*` for an invalid request,
-   * `endpoint.missing` if the server does not offer it, `client_auth.secret_missing` for a public client, `denied.*` if
+   * `ciba.duplicate_request` while the same request is pending (RFC 10027 section 6.1.15), other `ciba.*` for an invalid request,
+   * `endpoint.missing` if the server does not offer it, `client_auth.required` for a public client, `denied.*` if
    * it refuses, `lost.*` if no answer arrives.
    * @param args.loginHint The user's name at the server.
    * @param args.loginHintToken A token of another party that identifies the user.
@@ -1457,7 +1457,7 @@ export interface ExchangeOperations {
    * @param args.userCode A code known to the user and the server, which the user entered here.
    * @param args.requestedExpiry How long the user should be able to answer, in seconds.
    * @param args.acrValues How the user should authenticate: `acr` values in order of preference.
-   * @param args.delivery The registered delivery mode of this client: `poll` by default.
+   * @param args.tokenDeliveryMode The registered delivery mode of this client: `poll` by default.
    * @param args.repeat Whether the same request may be repeated while it is pending: `refused` by default, or
    * `allowed`.
    * @param args.scope The scope to request.
@@ -1465,7 +1465,7 @@ export interface ExchangeOperations {
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
-  backchannelAuthentication(args?: BackchannelAuthenticationArguments, options?: MomentOptions): Exchange<BackchannelRequest>
+  backchannelAuthentication(args?: BackchannelAuthenticationArguments, options?: MomentOptions): Exchange<BackchannelAuthenticationResponse>
   /**
    * Waits until the user has answered a backchannel request, and signs the user in (CIBA Core section 10.1).
    * The server is polled at its interval until the request expires; after its notification (ping), leave out
@@ -1480,11 +1480,11 @@ export interface ExchangeOperations {
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
    */
-  backchannelLogin(args: BackchannelLoginArguments, options?: MomentOptions): Exchange<Tokens>
+  pollBackchannelToken(args: PollBackchannelTokenArguments, options?: MomentOptions): Exchange<Tokens>
   /**
    * Verifies a ping, which the server posts once the user has answered (CIBA Core section 10.2).
    * If it is valid, request the tokens once. Respond with 204, or with the response in the error.
-   * `ciba.notifier` for a ping without the token of its request, `ciba.unknown_request` for a ping about another
+   * `ciba.client_notification_token` for a ping without the token of its request, `ciba.unknown_request` for a ping about another
    * request, `reply.*` for a malformed one.
    * @param args.authReqId The server's id of the pending request.
    * @param args.clientNotificationToken The token with which the server must authenticate.
@@ -1638,15 +1638,15 @@ export interface ExchangeOperations {
    * has posted to a server (OpenID Connect Core section 3.1.3.7).
    * The rules are those of a sign-in, but no code binds such a token to the browser or app that posts it: only the
    * nonce does. Anyone who obtains a token that was requested without a nonce can sign in with it until it expires, so
-   * without_nonce must state explicitly that there is none.
+   * unexpected_nonce must state explicitly that there is none.
    * The server's keys are fetched as needed, and cached for all calls of the client. jwe.*, jws.*, jwt.* and id_token.*
-   * if it is not a valid ID token of this server for this client; misuse.setup without nonce and without_nonce; lost.*,
+   * if it is not a valid ID token of this server for this client; misuse.setup without nonce and unexpected_nonce; lost.*,
    * denied.* and others if it could not be verified.
    * @param args.token The ID token.
    * @param args.nonce The nonce that was sent for this sign-in. Keep it with the session of the browser or the app, and
    * delete it with the first token that is posted.
-   * @param args.withoutNonce Whether a token may have a nonce if the request sent none: "absent" refuses such a token,
-   * which belongs to another sign-in; "ignored" accepts it, for apps whose library sends a nonce that you never learn.
+   * @param args.unexpectedNonce Whether a token may have a nonce if the request sent none: "reject" refuses such a token,
+   * which belongs to another sign-in; "ignore" accepts it, for apps whose library sends a nonce that you never learn.
    * @param args.clientIds Other clients of the same application at this server, such as its apps for Android and iOS:
    * the token may be for one of them, and azp may be one of them.
    * @param args.accessToken The access token that came with the ID token: at_hash must be present and match it.
@@ -1723,7 +1723,7 @@ export interface ExchangeOperations {
    * a trusted issuer has signed take precedence over unsigned ones; all other signatures are ignored. `jwks.malformed`
    * for an invalid JWK Set.
    */
-  resourceMetadata(args: ResourceMetadataArguments, options?: MomentOptions): Exchange<ProtectedResource>
+  resourceMetadata(args: ResourceMetadataArguments, options?: MomentOptions): Exchange<ProtectedResourceMetadata>
   /**
    * Finds the issuer that signs a user in, from what the user typed (OpenID Connect Discovery section 2).
    * The host in the identifier is asked, by WebFinger. Nothing of the client is sent, and its server is not asked: it
@@ -1748,5 +1748,5 @@ export interface ExchangeOperations {
    * @param args.mcp Whether the document must also contain what servers of the Model Context Protocol require: a name
    * and redirect URIs (`client_metadata.name_missing`, `client_metadata.inconsistent`).
    */
-  clientIdMetadata(args: ClientIdMetadataArguments, options?: MomentOptions): Exchange<ClientIdDocument>
+  clientIdMetadata(args: ClientIdMetadataArguments, options?: MomentOptions): Exchange<ClientIdMetadataDocument>
 }

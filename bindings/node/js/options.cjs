@@ -8,7 +8,7 @@ const { SITE_SETTINGS } = require('./web/site-settings.cjs')
 const REQUEST = ['scope', 'resource', 'audience', 'extra']
 const CALL = ['signal', 'timeoutMs']
 const TRANSPORT = ['network', 'fetch', 'send']
-const API = ['origins', 'allowance', 'endedTokens', 'onWait', 'rateLimit', 'longestWaitMs', 'network', 'fetch']
+const API = ['origins', 'allowance', 'expiredTokenReplies', 'onWait', 'onRateLimit', 'longestWaitMs', 'network', 'fetch']
 const GRANT = ['subject', 'reuse', 'leaseMs', 'keepAliveMs', 'noticeMs']
 const SOURCE = [...REQUEST, ...GRANT, 'store', 'onTokens', 'onNotice', 'origins']
 const ASSERTION = ['audience', 'profile', 'clientId']
@@ -24,7 +24,7 @@ const CLIENT = [
 ]
 const CONFIGURED = [...CLIENT, 'env', 'transport', 'signal']
 
-const PROVIDER = ['title', 'scope', 'identity', 'parameters', 'callback', 'callbackMode', 'apiOrigins', 'tenant', 'registered']
+const PROVIDER = ['title', 'scope', 'identity', 'parameters', 'callback', 'responseMode', 'apiOrigins', 'tenant', 'registered']
 const PLAIN = SITE_SETTINGS.map(({ name }) => name).filter((name) => name !== 'baseUrl')
 const SETTINGS = ['store', 'access', 'admit', 'errorPage', 'log', 'rootPath', 'provider', 'network', ...PLAIN]
 
@@ -59,20 +59,20 @@ const OPTIONS = {
   'Tokens.bearer': ['expiresAt'],
   ResourceConnection: [
     'clientName', 'clientMetadata', 'initialAccessToken', 'clientMetadataUrl', 'clientId', 'clientSecret', 'clientAuth', 'issuer',
-    'issuers', 'grantType', 'store', 'person', 'open', 'device', 'show', 'identityProvider', 'signIn', 'redirectUri', 'dpopKey',
+    'issuers', 'grantType', 'store', 'subject', 'open', 'device', 'show', 'identityProvider', 'signIn', 'redirectUri', 'dpopKey',
     'withoutResource', 'timeoutMs', 'wwwAuthenticate', 'transport', 'network',
-    'onWait', 'rateLimit', 'longestWaitMs',
+    'onWait', 'onRateLimit', 'longestWaitMs',
   ],
-  Sessions: [
+  Grants: [
     'reuse', 'leaseMs', 'keepAliveMs', 'noticeMs', 'capacity', 'perSecond', 'atOnce', 'onRenewed', 'onEnded', 'onAuthorizationEnds',
   ],
-  'Sessions.get': REQUEST,
+  'Grants.get': REQUEST,
   FileStore: ['access'],
   SqliteStore: ['access'],
   RedisStore: ['prefix', 'timeoutMs', 'replicas'],
   PostgresStore: ['timeoutMs'],
-  Sealed: ['old', 'names', 'plain'],
-  'Key.fromKeyring': ['service', 'name'],
+  SealedStore: ['old', 'names', 'plain'],
+  'SealingKey.fromKeyring': ['service', 'name'],
   DpopKey: ['alg', 'passphrase'],
   'DpopKey.generate': ['alg'],
   'DpopKey.held': ['alg'],
@@ -96,7 +96,7 @@ const OPTIONS = {
 }
 
 /** What is said once for an API, and by mistake for a single request to it. */
-const OF_API = API.filter((name) => !['rateLimit', 'longestWaitMs'].includes(name))
+const OF_API = API.filter((name) => !['onRateLimit', 'longestWaitMs'].includes(name))
 
 /** How many letters have to change for the one to become the other (Levenshtein's distance). */
 function distance(one, other) {
@@ -141,7 +141,7 @@ function optionsOf(call, given = {}) {
 /** Options that are lists. A text is one of its letters to whoever iterates. */
 const LISTS = ['origins', 'redirectUris', 'trustedAudiences', 'issuers', 'returnOrigins', 'apiOrigins', 'options']
 /** Texts that say something. An empty one comes of a variable that is not set. */
-const FILLED = ['clientId', 'subject', 'person']
+const FILLED = ['clientId', 'subject']
 
 /** Refuses what no option of this name can be: told here, it is told before anything is done. */
 function checkValue(name, value) {
@@ -160,13 +160,13 @@ function checkSignal(signal) {
 }
 
 /** What is given beside the URL of one request. What is none of ours belongs to `fetch`, which has options of its own. */
-function initOf({ rateLimit, longestWaitMs, ...others } = {}) {
+function initOf({ onRateLimit, longestWaitMs, ...others } = {}) {
   for (const name of Object.keys(others)) {
     if (OF_API.includes(name)) throw new TypeError(`${name}: there is no such option of one request; give it to api`)
-    const meant = ['rateLimit', 'longestWaitMs'].find((known) => distance(name.toLowerCase(), known.toLowerCase()) <= 2)
+    const meant = ['onRateLimit', 'longestWaitMs'].find((known) => distance(name.toLowerCase(), known.toLowerCase()) <= 2)
     if (meant !== undefined) throw new TypeError(`${name}: there is no such option; perhaps ${meant}`)
   }
-  return { rateLimit, longestWaitMs, others }
+  return { onRateLimit, longestWaitMs, others }
 }
 
 /** The texts of an option that is a list, if it is given. A string is refused: its characters are never meant. */

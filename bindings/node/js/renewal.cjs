@@ -197,7 +197,7 @@ async function carried(keeper, job) {
 
 /** Extends the lease while a request runs, so that it can be short; the outcome changes nothing here. */
 function extended(keeper, job) {
-  const { holder, ms, every } = keeper.extension ?? {}
+  const { holder, ms, every } = keeper.leaseExtension ?? {}
   if (holder === undefined || job.store === undefined) return () => {}
   const timer = setInterval(async () => {
     const held = await Promise.resolve().then(() => job.store.lease(keeper.key, holder, ms)).catch(() => undefined)

@@ -37,7 +37,7 @@ function several(pairs) {
 }
 
 /** The grants of a client, as many as its store has: one for each person, and the client's own. */
-class Sessions {
+class Grants {
   #client
   #store
   #keep
@@ -53,7 +53,7 @@ class Sessions {
   #counters = Object.fromEntries(COUNTED.map((what) => [what, 0]))
 
   constructor(client, store, options) {
-    const { reuse, leaseMs, keepAliveMs, noticeMs, capacity = 10_000, perSecond = 0, atOnce = 0, ...hooks } = optionsOf('Sessions', options)
+    const { reuse, leaseMs, keepAliveMs, noticeMs, capacity = 10_000, perSecond = 0, atOnce = 0, ...hooks } = optionsOf('Grants', options)
     const { onRenewed, onEnded, onAuthorizationEnds } = hooks
     if (!(client instanceof Client)) throw new TypeError('client must be a Client')
     if (checkStore(store) === undefined) throw new TypeError('sessions need a store')
@@ -73,7 +73,7 @@ class Sessions {
 
   /** The source of one grant: this person's, or the client's own. All who get the same share one. */
   get(subject, options) {
-    const { scope, resource, audience, extra } = optionsOf('Sessions.get', options)
+    const { scope, resource, audience, extra } = optionsOf('Grants.get', options)
     const ask = { scope: typeof scope?.next === 'function' ? [...scope] : scope, resource, audience, extra }
     const asked = lifted(() => native.requestKey(asking(ask)))
     const key = JSON.stringify([subject ?? null, asked])
@@ -159,8 +159,8 @@ class Sessions {
     if (tokens === undefined || this.#client.server.metadata.revocation_endpoint === undefined) return
     const { refreshToken, accessToken } = tokens
     await this.#client.revoke(refreshToken === undefined
-      ? { token: accessToken, hint: 'access_token' }
-      : { token: refreshToken, hint: 'refresh_token' })
+      ? { token: accessToken, tokenTypeHint: 'access_token' }
+      : { token: refreshToken, tokenTypeHint: 'refresh_token' })
   }
 
   async #remove(key) {
@@ -194,11 +194,11 @@ class Sessions {
     } catch (error) {
       return { code: lift(error).code }
     }
-    const { issuer, clientId, expiresAt, refreshTokenUseBy, authorizationUntil, ...facts } = outline
+    const { issuer, clientId, expiresAt, refreshTokenExpiresAt, authorizationExpiresAt, ...facts } = outline
     const isOurs = issuer === this.#client.server.issuer && clientId === this.#client.clientId
     if (!isOurs) return {}
     const date = (ms) => (typeof ms === 'number' ? new Date(ms) : undefined)
-    const ends = { expiresAt: date(expiresAt), refreshTokenUseBy: date(refreshTokenUseBy), authorizationUntil: date(authorizationUntil) }
+    const ends = { expiresAt: date(expiresAt), refreshTokenExpiresAt: date(refreshTokenExpiresAt), authorizationExpiresAt: date(authorizationExpiresAt) }
     return { grant: { ...facts, ...ends } }
   }
 
@@ -275,8 +275,8 @@ class Sessions {
   get inMemory() { return this.#held.size }
 
   [inspect.custom](depth, options) {
-    return `Sessions ${inspect({ issuer: this.#client.server.issuer }, options)}`
+    return `Grants ${inspect({ issuer: this.#client.server.issuer }, options)}`
   }
 }
 
-module.exports = { Sessions }
+module.exports = { Grants }

@@ -129,13 +129,13 @@ class SqliteStore extends NativeStore {
 }
 
 /** Records in the memory of this process. */
-class Memory extends NativeStore {
+class MemoryStore extends NativeStore {
   constructor() {
     super(() => native.NativeStore.memory())
   }
 
   [inspect.custom]() {
-    return 'Memory {}'
+    return 'MemoryStore {}'
   }
 }
 
@@ -183,9 +183,9 @@ class PostgresStore extends NativeStore {
 }
 
 /** A store whose records only the holder of a key can read, or change unnoticed. */
-class Sealed extends NativeStore {
+class SealedStore extends NativeStore {
   constructor(store, key, options) {
-    const { old = [], names, plain = 'refuse' } = optionsOf('Sealed', options)
+    const { old = [], names, plain = 'refuse' } = optionsOf('SealedStore', options)
     if (plain !== 'refuse' && plain !== 'accept') throw new TypeError("plain must be 'refuse' or 'accept'")
     const keys = nativeKeys(key, old)
     const namesKey = names === undefined ? undefined : nativeKey(names)
@@ -199,7 +199,7 @@ class Sealed extends NativeStore {
   }
 
   [inspect.custom]() {
-    return 'Sealed {}'
+    return 'SealedStore {}'
   }
 }
 
@@ -215,4 +215,4 @@ class StoreAt extends NativeStore {
   }
 }
 
-module.exports = { FileStore, Memory, PostgresStore, RedisStore, Sealed, SqliteStore, StoreAt, dpopKeyOf, inner }
+module.exports = { FileStore, MemoryStore, PostgresStore, RedisStore, SealedStore, SqliteStore, StoreAt, dpopKeyOf, inner }

@@ -80,8 +80,8 @@ class Tokens {
   get tokenType() { return this.#read('tokenType') }
   get expiresIn() { return this.#read('expiresIn') }
   get expiresAt() { return date(this.#read('expiresAt')) }
-  get refreshTokenUseBy() { return date(this.#read('refreshTokenUseBy')) }
-  get authorizationUntil() { return date(this.#read('authorizationUntil')) }
+  get refreshTokenExpiresAt() { return date(this.#read('refreshTokenExpiresAt')) }
+  get authorizationExpiresAt() { return date(this.#read('authorizationExpiresAt')) }
   get receivedAt() { return date(this.#read('receivedAt')) }
   get scope() { return this.#read('scope') }
   get refreshToken() { return this.#read('refreshToken') }
@@ -116,8 +116,8 @@ class Tokens {
       tokenType: this.tokenType,
       expiresIn: this.expiresIn,
       expiresAt: this.expiresAt,
-      refreshTokenUseBy: this.refreshTokenUseBy,
-      authorizationUntil: this.authorizationUntil,
+      refreshTokenExpiresAt: this.refreshTokenExpiresAt,
+      authorizationExpiresAt: this.authorizationExpiresAt,
       scope: this.scope,
       refreshToken: hidden(this.refreshToken),
       idToken: hidden(this.idToken),
@@ -134,17 +134,17 @@ class Tokens {
 }
 
 /** One login between the authorization URL and its callback. It holds secrets: keep it in the session. */
-class Flow {
+class PendingAuthorization {
   #native
 
   constructor(text) {
     this.#native = lifted(() => native.NativeFlow.parse(checkText(text, 'text')))
-    refuseClones(this, () => 'a Flow is handed over as the text of serialize(), and read with Flow.deserialize')
+    refuseClones(this, () => 'a PendingAuthorization is handed over as the text of serialize(), and read with PendingAuthorization.deserialize')
   }
 
   /** Reads what `serialize()` wrote, or `JSON.stringify(flow)`, which is the same. */
   static deserialize(text) {
-    return new Flow(text)
+    return new PendingAuthorization(text)
   }
 
   /** The key to find this flow by when several wait in one session. */
@@ -169,19 +169,19 @@ class Flow {
 
   [inspect.custom](depth, options) {
     const shown = { issuer: this.issuer, redirectUri: this.redirectUri, startedAt: this.startedAt }
-    return `Flow ${inspect(shown, options)}`
+    return `PendingAuthorization ${inspect(shown, options)}`
   }
 
   /** What the addon wants. */
   static native(flow) {
     if (typeof flow !== 'object' || flow === null || !(#native in flow)) {
-      throw new TypeError('flow must be a Flow: read a stored one with Flow.deserialize')
+      throw new TypeError('flow must be a PendingAuthorization: read a stored one with PendingAuthorization.deserialize')
     }
     return flow.#native
   }
 }
 
-const nativeFlow = Flow.native
-delete Flow.native
+const nativeFlow = PendingAuthorization.native
+delete PendingAuthorization.native
 
-module.exports = { Tokens, Flow, nativeFlow, nativeTokens, secondsOf, toldTokens, tokensOf }
+module.exports = { Tokens, PendingAuthorization, nativeFlow, nativeTokens, secondsOf, toldTokens, tokensOf }

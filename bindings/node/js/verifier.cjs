@@ -4,7 +4,7 @@
 
 const { inspect } = require('#host')
 const { Client, introspectingOf, verifier } = require('./client.cjs')
-const { Misuse } = require('./errors.cjs')
+const { MisuseError } = require('./errors.cjs')
 const { only } = require('./options.cjs')
 const { checkUnicode } = require('./unicode.cjs')
 
@@ -25,7 +25,7 @@ function audiences(given) {
   const all = isList ? [...given] : [given]
   if (all.length === 0 || all.includes('')) {
     const message = 'audience: an API has one or more, and none is empty [form.malformed_parameter]'
-    throw new Misuse({ message, code: 'form.malformed_parameter', kind: 'misuse', advice: 'give_up' })
+    throw new MisuseError({ message, code: 'form.malformed_parameter', kind: 'misuse', advice: 'give_up' })
   }
   return isList ? all : given
 }

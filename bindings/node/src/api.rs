@@ -5,8 +5,8 @@ use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 use oauth_core::error::{Error, Misuse};
 use oauth_facade::{
-    Allowance, Api, ApiCall, Attachment, Call, CallStep, Clock, OnLimit, Once, RateLimitChoice,
-    TokenFor,
+    Allowance, Api, ApiCall, Attachment, Call, CallStep, Clock, OnRateLimit, Once, RateLimitChoice,
+    TokenOwner,
 };
 
 use crate::client::NativeClient;
@@ -37,7 +37,7 @@ pub struct NativeRequest {
     /// The body; absent where it streams, and can be sent once.
     pub body: Option<Uint8Array>,
     /// `error`, `wait` or `pass`.
-    pub rate_limit: String,
+    pub on_rate_limit: String,
     /// The longest wait.
     pub longest_wait_ms: f64,
 }
@@ -119,8 +119,8 @@ impl NativeApi {
 
     /// The same API, with these rules for what says that a token has ended: a JSON list.
     #[napi]
-    pub fn with_ended_tokens(&self, rules: String) -> Result<Self> {
-        let api = self.0.clone().with_ended_tokens(&rules);
+    pub fn with_expired_token_replies(&self, rules: String) -> Result<Self> {
+        let api = self.0.clone().with_expired_token_replies(&rules);
         api.map(Self).map_err(fail)
     }
 
@@ -133,13 +133,13 @@ impl NativeApi {
     /// A request.
     #[napi]
     pub fn call(&self, request: NativeRequest) -> Result<NativeCall> {
-        let on_limit = match request.rate_limit.as_str() {
-            "error" => OnLimit::Fail,
-            "wait" => OnLimit::Wait {
+        let on_rate_limit = match request.on_rate_limit.as_str() {
+            "error" => OnRateLimit::Error,
+            "wait" => OnRateLimit::Wait {
                 longest: millis(request.longest_wait_ms),
             },
-            "pass" => OnLimit::HandBack,
-            _ => return Err(invalid("rateLimit is error, wait or pass")),
+            "pass" => OnRateLimit::Pass,
+            _ => return Err(invalid("onRateLimit is error, wait or pass")),
         };
         let call = Call {
             method: &request.method,
@@ -152,7 +152,7 @@ impl NativeApi {
                 Some(_) => Once::No,
                 None => Once::Yes,
             },
-            on_limit,
+            on_rate_limit,
             ..Call::default()
         };
         let call = ApiCall::new(&self.0, &call).map_err(fail)?;
@@ -242,11 +242,11 @@ impl From<NativeAllowance> for Allowance {
     }
 }
 
-fn owner(name: &str) -> Result<TokenFor> {
+fn owner(name: &str) -> Result<TokenOwner> {
     match name {
-        "application" => Ok(TokenFor::Application),
-        "user" => Ok(TokenFor::User),
-        "any" => Ok(TokenFor::Any),
+        "application" => Ok(TokenOwner::Application),
+        "user" => Ok(TokenOwner::User),
+        "any" => Ok(TokenOwner::Any),
         _ => Err(invalid("an owner is application, user or any")),
     }
 }

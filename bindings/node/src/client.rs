@@ -10,7 +10,7 @@ use oauth_core::Secret;
 use oauth_core::error::Misuse;
 use oauth_facade::{
     AssertionProfile, Auth, Authorize, Begun, Certificate, Client, ClientIdParameter, EndSession,
-    FederatedAssertion, Flow, Introspecting, Operation as _, PrivateKeyJwt, Registration,
+    FederatedAssertion, AuthorizationFlow, Introspecting, Operation as _, PrivateKeyJwt, Registration,
     SecretJwt,
 };
 use oauth_reqwest::AssertionFile;
@@ -400,10 +400,10 @@ impl NativeClient {
         context: Option<String>,
         user: Option<String>,
     ) -> Result<NativeExchange> {
-        let arrival = oauth_facade::arrival(context, user);
+        let callback_context = oauth_facade::callback_context(context, user);
         let exchange = flow
             .0
-            .redeem_at(&self.0, &callback, resource.as_deref(), arrival);
+            .redeem_at(&self.0, &callback, resource.as_deref(), callback_context);
         exchange.map(NativeExchange::new).map_err(fail)
     }
 
@@ -446,14 +446,14 @@ impl NativeClient {
 
 /// A flow, which is redeemed once.
 #[napi]
-pub struct NativeFlow(pub(crate) Flow);
+pub struct NativeFlow(pub(crate) AuthorizationFlow);
 
 #[napi]
 impl NativeFlow {
     /// Reads a stored flow.
     #[napi(factory)]
     pub fn parse(text: String) -> Result<Self> {
-        Flow::parse(&text).map(Self).map_err(fail)
+        AuthorizationFlow::parse(&text).map(Self).map_err(fail)
     }
 
     /// The key to find this flow by.

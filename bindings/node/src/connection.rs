@@ -5,7 +5,7 @@ use std::sync::Arc;
 use napi::Result;
 use napi::bindgen_prelude::{Env, Object};
 use napi_derive::napi;
-use oauth_core::endpoint::device_authorization::DeviceCode;
+use oauth_core::endpoint::device_authorization::DeviceAuthorizationResponse;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::flow::resource::Proofs;
 use oauth_core::json;
@@ -65,7 +65,7 @@ pub struct NativeConnect {
     /// When the person enters a code on another device: `always` or `where_no_browser`.
     pub device: Option<String>,
     /// Whose tokens they are.
-    pub person: Option<String>,
+    pub subject: Option<String>,
     /// A redirect URI that is registered.
     pub redirect_uri: Option<String>,
     /// How long the person may take.
@@ -126,8 +126,8 @@ impl NativeConnection {
         if let Some(store) = store {
             connection = connection.store(store.shared());
         }
-        if let Some(person) = given.person {
-            connection = connection.person(person);
+        if let Some(person) = given.subject {
+            connection = connection.subject(person);
         }
         if let Some(uri) = given.redirect_uri {
             connection = connection.redirect_uri(RedirectUri::parse(&uri).map_err(fail)?);
@@ -217,8 +217,8 @@ fn native_tokens(token: Token) -> NativeTokens {
 struct Person(Foreign);
 
 impl Person {
-    fn show_code(&self, code: &DeviceCode, purpose: &str) -> std::result::Result<(), Error> {
-        let code = oauth_facade::DeviceCode::of(code.clone(), purpose);
+    fn show_code(&self, code: &DeviceAuthorizationResponse, purpose: &str) -> std::result::Result<(), Error> {
+        let code = oauth_facade::DeviceAuthorizationResponse::of(code.clone(), purpose);
         let Record::Plain(_, members) = code.into() else {
             return Err(Misuse::OutOfOrder.into());
         };

@@ -135,14 +135,14 @@ impl NativeExchange {
         &mut self,
         at: Option<NativeMoment>,
         reason: String,
-        reach: String,
+        delivery: String,
         loss: Option<String>,
     ) -> Result<NativeStep> {
-        let cause = match reach.as_str() {
+        let cause = match delivery.as_str() {
             "unsent" => Cause::unsent(reason),
             "unknown" => Cause::unknown(reason),
             "too_large" => Cause::too_large(),
-            _ => return Err(invalid("reach is unsent, unknown or too_large")),
+            _ => return Err(invalid("delivery is unsent, unknown or too_large")),
         };
         let cause = match loss.as_deref() {
             None => cause,

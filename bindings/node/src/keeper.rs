@@ -117,9 +117,9 @@ pub(crate) struct NativeSummary {
     /// Whether there is a refresh token.
     pub has_refresh_token: bool,
     /// When it ends if nobody uses it before, in milliseconds since 1970.
-    pub refresh_token_use_by: Option<f64>,
+    pub refresh_token_expires_at: Option<f64>,
     /// When the person's authorization ends, likewise.
-    pub authorization_until: Option<f64>,
+    pub authorization_expires_at: Option<f64>,
     /// The code of why it has ended.
     pub ended: Option<&'static str>,
 }
@@ -149,8 +149,8 @@ pub(crate) fn outline(record: String) -> Result<NativeSummary> {
         granted: outline.scope.map(|scope| scope.as_str().to_owned()),
         expires_at: outline.expires_at.map(millis_of),
         has_refresh_token: outline.has_refresh_token,
-        refresh_token_use_by: outline.refresh_token_use_by.map(millis_of),
-        authorization_until: outline.authorization_until.map(millis_of),
+        refresh_token_expires_at: outline.refresh_token_expires_at.map(millis_of),
+        authorization_expires_at: outline.authorization_expires_at.map(millis_of),
         ended: outline.ended.map(|error| error.code()),
     })
 }

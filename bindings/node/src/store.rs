@@ -42,7 +42,7 @@ impl Native for store::RedisStore {}
 
 impl Native for store::SqliteStore {}
 
-impl Native for store::Memory {}
+impl Native for store::MemoryStore {}
 
 impl Native for Foreign {}
 
@@ -52,7 +52,7 @@ impl Native for store::PostgresStore {
     }
 }
 
-impl Native for store::Sealed<Arc<dyn Native>> {
+impl Native for store::SealedStore<Arc<dyn Native>> {
     fn reseal(&self) -> Option<Answer<'_, Resealed>> {
         Some(Box::pin(self.reseal()))
     }
@@ -153,7 +153,7 @@ impl NativeStore {
     /// Records in the memory of this process.
     #[napi(factory)]
     pub fn memory() -> Self {
-        Self(Arc::new(store::Memory::new()))
+        Self(Arc::new(store::MemoryStore::new()))
     }
 
     /// Records in Redis.
@@ -203,7 +203,7 @@ impl NativeStore {
             StoreUrl::Files(path) => {
                 Arc::new(store::FileStore::open(path, Access::Owner).map_err(fail)?)
             }
-            StoreUrl::Memory => Arc::new(store::Memory::new()),
+            StoreUrl::Memory => Arc::new(store::MemoryStore::new()),
             _ => return Err(no_store()),
         };
         Ok(Self(store))
@@ -217,7 +217,7 @@ impl NativeStore {
         names: Option<&NativeKey>,
         accepts_plain: bool,
     ) -> Self {
-        let mut store = store::Sealed::new(Arc::clone(&self.0), keys.given());
+        let mut store = store::SealedStore::new(Arc::clone(&self.0), keys.given());
         if let Some(names) = names {
             store = store.hiding_names(names.0.clone());
         }

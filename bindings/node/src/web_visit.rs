@@ -159,7 +159,7 @@ impl NativeSite {
         let is_over = given.access == "over";
         let access = match given.access.as_str() {
             "open" | "over" => Access::Open,
-            "quiet" => Access::Quiet,
+            "silent" => Access::Silent,
             "signed_in" => Access::SignedIn,
             _ => return Err(invalid("access is open, quiet or signed_in")),
         };

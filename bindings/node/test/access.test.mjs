@@ -9,7 +9,7 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { core } from './helper.mjs'
 
-const { FileStore, Misuse, SqliteStore } = core
+const { FileStore, MisuseError, SqliteStore } = core
 const [GROUP, ANN, BEN] = [6300, 6301, 6302]
 const isRoot = process.getuid?.() === 0
 const skip = process.platform === 'win32' && 'files have no group there'
@@ -69,7 +69,7 @@ for (const kind of ['FileStore', 'SqliteStore']) {
     }
     chmodSync(folder, 0o2777)
     assert.throws(() => new core[kind](placeIn(folder), { access: 'group' }), (error) => {
-      assert.ok(error instanceof Misuse)
+      assert.ok(error instanceof MisuseError)
       return /all may write to it/.test(error.message)
     })
   })

@@ -27,7 +27,7 @@ const SHOWN = [String(NUMBER), TEXT, '104,117,110', '68 75 6e 74']
 
 const server = serverAt('http://127.0.0.1:1')
 const client = new core.Client(server, { clientId: 'id', clientSecret: 's', timeoutMs: 2000 })
-const store = new core.Memory()
+const store = new core.MemoryStore()
 const tokens = core.Tokens.bearer('token')
 const base = { baseUrl: 'https://shop.example', key: Buffer.alloc(32, 7), client }
 const site = new web.Site(base)
@@ -38,7 +38,7 @@ const fixed = core.fixedToken('x', { origins: ['https://api.example'] })
 const objects = {
   client, server, tokens, flow, store, site, fixed,
   exchange: client.exchange, keeper: client.keeper(undefined, { grantType: 'client_credentials', shared: false }), source: client.clientCredentials(),
-  sessions: new core.Sessions(client, store), api: fixed.api(), sealed: new core.Sealed(store, Buffer.alloc(32, 1)),
+  sessions: new core.Grants(client, store), api: fixed.api(), sealed: new core.SealedStore(store, Buffer.alloc(32, 1)),
   verifier: new core.AccessTokenVerifier(server, { audience: 'https://api.example' }),
   connection: new core.ResourceConnection('https://127.0.0.1:1/', { clientName: 'x', open: () => {} }),
   key: core.DpopKey.generate(), auth: core.clientSecretJwt('x'), network: new core.Network(),
@@ -69,7 +69,7 @@ for (const [name, object] of Object.entries(objects)) {
 }
 
 /** What hands on what others say, or is called by others with objects of theirs; and what waits for a person. */
-const LEFT = /^(Record|GrantSource\..*|.*\.notCloned|site\.(leave|remember|remembered|required|fastify|page|visit|wrap)|.*Error|Denied|Malformed|Untrusted|Lost|Misuse)$/
+const LEFT = /^(Record|GrantSource\..*|.*\.notCloned|site\.(leave|remember|remembered|required|fastify|page|visit|wrap)|.*Error|DeniedError|MalformedError|UntrustedError|LostError|MisuseError)$/
 
 /** How the language itself, and the addon's library, speak of what they did not expect. */
 const UNNAMED = /Cannot (read|destructure|use|convert)|is not (a function|iterable)|Failed to |an argument is|Invalid URL/
@@ -108,7 +108,7 @@ test('no error of a call shows what was given in the place of a text', async () 
 })
 
 /** Where a list of texts is right, an error may name one of them. */
-const LISTS = /^(scope|resource|audience|acrValues|uiLocales|prompt|origins|issuers|returnOrigins|apiOrigins|claims|methods|acr|baseUrl|endedTokens|options)$/
+const LISTS = /^(scope|resource|audience|acrValues|uiLocales|prompt|origins|issuers|returnOrigins|apiOrigins|claims|methods|acr|baseUrl|expiredTokenReplies|options)$/
 const kinds = (name) => Object.entries(HOSTILE).filter(([kind]) => kind !== 'array' || !LISTS.test(name))
 
 /** The calls whose options are walked over, with what comes before them. */
@@ -127,11 +127,11 @@ const withOptions = {
   fixedToken: (options) => core.fixedToken('x', options),
   'Tokens.bearer': (options) => core.Tokens.bearer('x', options),
   ResourceConnection: (options) => new core.ResourceConnection('https://api.example', { clientName: 'x', ...options }),
-  Sessions: (options) => new core.Sessions(client, store, options),
-  'Sessions.get': (options) => new core.Sessions(client, store).get('ann', options),
+  Grants: (options) => new core.Grants(client, store, options),
+  'Grants.get': (options) => new core.Grants(client, store).get('ann', options),
   RedisStore: (options) => new core.RedisStore('redis://127.0.0.1', options),
   PostgresStore: (options) => new core.PostgresStore('postgresql://127.0.0.1/x', options),
-  Sealed: (options) => new core.Sealed(store, Buffer.alloc(32), options),
+  SealedStore: (options) => new core.SealedStore(store, Buffer.alloc(32), options),
   DpopKey: (options) => new core.DpopKey('x', options),
   'DpopKey.generate': (options) => core.DpopKey.generate(options),
   privateKeyJwt: (options) => new core.Client(server, { clientId: 'id', clientAuth: core.privateKeyJwt('x', options) }),
@@ -177,7 +177,7 @@ test('what is of the wrong type is named', () => {
   fails(() => new core.Client(server, { clientId: { value: TEXT } }), 'clientId must be a text')
   fails(() => core.Tokens.deserialize({ access_token: TEXT }), 'text must be a text')
   fails(() => core.Tokens.bearer(NUMBER), 'accessToken must be a text')
-  fails(() => core.Flow.deserialize(NUMBER), 'text must be a text')
+  fails(() => core.PendingAuthorization.deserialize(NUMBER), 'text must be a text')
   fails(() => core.privateKeyJwt('x', { passphrase: NUMBER }), 'passphrase must be a text')
   fails(() => client.exchange.password({ username: 'ann', password: NUMBER }), /^argument 'password': expected a text, not a number$/)
 })

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { core, listen, rejection, serverAt } from './helper.mjs'
 
-const { Client, Memory, Sessions } = core
+const { Client, MemoryStore, Grants } = core
 
 const [A, B] = ['https://a.example/', 'urn:b']
 const ask = { resource: [A, B], audience: ['c'], extra: { expiring: '1', tag: ['x', 'y'] } }
@@ -61,13 +61,13 @@ test('a login and each renewal is for it', async () => {
 
 test('it names a grant, in whatever order it is given', async () => {
   const { client } = await start()
-  const store = new Memory()
+  const store = new MemoryStore()
   const token = async (more) => (await client.clientCredentials({ ...ask, ...more, store }).token()).accessToken
   const first = await token({})
   assert.equal(await token({ resource: [B, A] }), first)
   assert.equal(await token({ extra: { tag: ['y', 'x'], expiring: '1' } }), first)
   for (const other of [{ resource: [A] }, { audience: [] }, { extra: {} }]) assert.notEqual(await token(other), first)
-  const sessions = new Sessions(client, store)
+  const sessions = new Grants(client, store)
   assert.equal(sessions.get(undefined, ask), sessions.get(undefined, { ...ask, resource: [B, A] }))
   assert.notEqual(sessions.get(undefined, ask), sessions.get(undefined, { ...ask, audience: [] }))
   assert.equal((await sessions.get(undefined, ask).token()).accessToken, first)
@@ -80,8 +80,8 @@ test('it names a grant, in whatever order it is given', async () => {
 
 test('what nobody has used is renewed for what it was for', async () => {
   const { client, sent, bodies } = await start()
-  const store = new Memory()
-  const sessions = new Sessions(client, store)
+  const store = new MemoryStore()
+  const sessions = new Grants(client, store)
   await sessions.logIn('ann', await client.password({ username: 'u', password: 'p' }), ask)
   const [key] = (await store.scan()).keys
   // As if nobody had asked for two days.
@@ -89,7 +89,7 @@ test('what nobody has used is renewed for what it was for', async () => {
   const stored = JSON.parse(record)
   stored.tokens.received_at -= 2 * 24 * 3600
   await store.save(key, JSON.stringify(stored), version, new Date(Date.now() - 2 * 24 * 3600 * 1000))
-  const outcome = await new Sessions(client, store).renewIdle(24 * 3600 * 1000)
+  const outcome = await new Grants(client, store).renewIdle(24 * 3600 * 1000)
   assert.deepEqual(outcome, { renewed: 1, failed: [] })
   assert.equal(bodies.length, 2)
   assert.deepEqual(sent(), SENT)

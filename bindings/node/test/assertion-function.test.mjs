@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { core, listen, oidcProvider, rejection, serverAt } from './helper.mjs'
 
-const { Client, Lost, Server, assertionFunction, discover } = core
+const { Client, LostError, Server, assertionFunction, discover } = core
 const issuer = 'https://as.example'
 
 const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
@@ -80,7 +80,7 @@ for (const [transport, more] of Object.entries({ native: {}, fetch: { fetch } })
     })
     const client = new Client(serverAt(base), { clientId: 'me', clientAuth, ...more })
     const error = await rejection(client.password({ username: 'u', password: 'p' }))
-    assert(error instanceof Lost)
+    assert(error instanceof LostError)
     assert.deepEqual([error.code, error.cause], ['lost.unsent', failure])
     assert.ok(!error.message.includes('s3cret'))
     assert.deepEqual(shown, [])

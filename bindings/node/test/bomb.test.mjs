@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import { core, listen, rejection, serverAt } from './helper.mjs'
 
-const { Client, Malformed, run } = core
+const { Client, MalformedError, run } = core
 const MIB = 1 << 20
 const TOKENS = JSON.stringify({ access_token: 't', token_type: 'Bearer' })
 const CODINGS = { gzip: gzipSync, deflate: deflateSync }
@@ -43,7 +43,7 @@ test('what unpacks to more than a mebibyte is too large', async () => {
     assert.equal((await run(exchangeAt(good.base))).accessToken, 't', coding)
     const bad = await answering(pack(exact + ' '), coding)
     const error = await rejection(run(exchangeAt(bad.base)))
-    assert.ok(error instanceof Malformed, coding)
+    assert.ok(error instanceof MalformedError, coding)
     assert.equal(error.code, 'reply.too_large')
   }
 })

@@ -4,7 +4,7 @@ import { request } from 'node:https'
 import { test } from 'node:test'
 import { core, fapiTls } from './helper.mjs'
 
-const { Client, Memory, Network, Tokens, discover } = core
+const { Client, MemoryStore, Network, Tokens, discover } = core
 const { base, mutual, ca, certificates, client_id: clientId } = await fapiTls()
 const redirectUri = 'https://app.example/callback'
 const api = `${mutual}/api/echo`
@@ -61,7 +61,7 @@ test('an API takes a token with its certificate only', async () => {
 
 /** One store, and one worker after the other with a new certificate. */
 test('certificates are replaced under a fleet at work', async () => {
-  const store = new Memory()
+  const store = new MemoryStore()
   const [old, other] = [await client(0), await client(1)]
   const worker = (us) => us.source(undefined, { store, subject: 'alice', origins: [mutual] })
   await worker(old).logIn(await tokens(old))
@@ -87,7 +87,7 @@ test('certificates are replaced under a fleet at work', async () => {
 
 /** Each worker finds a token of the other in the store, and renews it without sending it. */
 test('tokens that end in the midst of it cost no call', async () => {
-  const store = new Memory()
+  const store = new MemoryStore()
   const [old, other] = [await client(0), await client(1)]
   const [first, second] = [old, other].map((us) => us.source(undefined, { store, subject: 'bob', origins: [mutual] }))
   await first.logIn(await tokens(old))

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { beforeEach, test } from 'node:test'
 import { core, rejection, twins } from './helper.mjs'
 
-const { DpopKey, Memory, ResourceConnection, Sealed } = core
+const { DpopKey, MemoryStore, ResourceConnection, SealedStore } = core
 
 const { generic: twin } = await twins()
 await twin.requireDpop()
@@ -44,8 +44,8 @@ test('tokens are bound where the API demands it', async () => {
 })
 
 test('the key is kept beside the connection, sealed where that is', async () => {
-  const memory = new Memory()
-  const store = new Sealed(memory, Buffer.alloc(32, 7))
+  const memory = new MemoryStore()
+  const store = new SealedStore(memory, Buffer.alloc(32, 7))
   assert.equal(await called(connection({ store })), 200)
   // Another process: it has the grant, and the key that proves whose it is.
   await twin.expire()
@@ -63,7 +63,7 @@ test('the key is kept beside the connection, sealed where that is', async () => 
 })
 
 test('a key of the caller\'s is used, and not stored', async () => {
-  const store = new Memory()
+  const store = new MemoryStore()
   assert.equal(await called(connection({ store, dpopKey: DpopKey.generate() })), 200)
   const { keys } = await store.scan()
   assert.ok(keys.length > 0 && !keys.some((key) => key.startsWith('dpop-key:')))

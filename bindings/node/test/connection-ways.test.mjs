@@ -29,7 +29,7 @@ test('a person enters a code on another device', async () => {
   const api = connection({ clientName: 'Notes', device: true, show })
   assert.equal((await api.fetch(api.url)).status, 200)
   assert.equal(codes.length, 1)
-  assert(codes[0] instanceof core.DeviceCode)
+  assert(codes[0] instanceof core.DeviceAuthorizationResponse)
   assert(codes[0].prompt.includes(`let Notes use ${api.url}`), codes[0].prompt)
   // Its tokens are renewed as any others.
   await twin.expire()
@@ -106,12 +106,12 @@ test('an initial access token entitles a connection to register', async () => {
   for (const initialAccessToken of [undefined, 'S3CR3T-other']) {
     const api = made({ initialAccessToken })
     const error = await rejection(api.token())
-    assert.ok(error instanceof core.Denied && error.status === 401, inspect(error))
+    assert.ok(error instanceof core.DeniedError && error.status === 401, inspect(error))
     assert.ok(!inspect([error, api], { depth: 9, showHidden: true }).includes('S3CR3T'))
   }
   assert.deepEqual(pages, [])
 
-  const store = new core.Memory()
+  const store = new core.MemoryStore()
   const api = made({ initialAccessToken: 'S3CR3T-init', store })
   assert.equal((await api.fetch(url)).status, 200)
   const log = await generic.log()

@@ -168,7 +168,7 @@ test('what opens the page may wait for the page that the login ends at', async (
 })
 
 test('nobody to be, and nobody to be asked', async () => {
-  assert.equal((await rejection(connection({ clientName: undefined }).token())).code, 'connect.client')
+  assert.equal((await rejection(connection({ clientName: undefined }).token())).code, 'connect.no_client')
   assert.throws(() => connection({ clientId: 'id' }), { code: 'misuse.setup' })
   assert.throws(() => connection({ grantType: 'password' }), { code: 'form.malformed_parameter' })
   assert.throws(() => connection({ open: 'firefox' }), TypeError)

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Browser, core, djangoOauthToolkit } from './helper.mjs'
 
-const { Client, Flow, discover, provider } = core
+const { Client, PendingAuthorization, discover, provider } = core
 const redirectUri = 'http://127.0.0.1/callback'
 const home = 'http://127.0.0.1/signed-out'
 const isHome = ({ href }) => href.startsWith(redirectUri) || href.startsWith(home)
@@ -83,7 +83,7 @@ for (const clientAuth of ['client_secret_basic', 'client_secret_post']) {
     const us = client('machine', { clientAuth })
     const { accessToken: token, scope, expiresIn } = await us.clientCredentials({ scope: 'read write' }).token()
     assert.deepEqual([scope, expiresIn], [['read', 'write'], 60])
-    const state = await us.introspect({ token, hint: 'access_token' })
+    const state = await us.introspect({ token, tokenTypeHint: 'access_token' })
     assert.deepEqual([state.active, state.clientId], [true, clients.machine.client_id])
     await us.revoke({ token })
     assert.equal((await us.introspect({ token })).active, false)
@@ -127,7 +127,7 @@ test('revocation ends a refresh token, and takes unknown ones', async () => {
   const us = client('web')
   const tokens = await person().signIn(us, 'read')
   assert.equal((await us.introspect({ token: tokens.accessToken })).username, 'somebody')
-  await us.revoke({ token: tokens.refreshToken, hint: 'refresh_token' })
+  await us.revoke({ token: tokens.refreshToken, tokenTypeHint: 'refresh_token' })
   await us.revoke({ token: 'never-issued' })
   await assert.rejects(us.refresh({ tokens }), { code: 'denied.invalid_grant' })
 })
@@ -142,7 +142,7 @@ test('a verifier of another flow is refused', async () => {
   const { url, flow } = us.authorize({ redirectUri, scope: 'read' })
   const other = JSON.parse(us.authorize({ redirectUri, scope: 'read' }).flow.serialize())
   // With the state of this flow: what a code injected from elsewhere meets.
-  const stolen = Flow.deserialize(JSON.stringify({ ...other, state: JSON.parse(flow.serialize()).state }))
+  const stolen = PendingAuthorization.deserialize(JSON.stringify({ ...other, state: JSON.parse(flow.serialize()).state }))
   await assert.rejects(us.redeem(stolen, await person().visit(url)), { code: 'denied.invalid_grant' })
 })
 

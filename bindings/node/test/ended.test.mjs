@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { core, listen, rejection, twins } from './helper.mjs'
 
-const { Client, Misuse, fixedToken, providerFile } = core
+const { Client, MisuseError, fixedToken, providerFile } = core
 const { generic: twin } = await twins()
 const { clientId, clientSecret } = await twin.client()
 const echo = `${twin.base}/api/echo`
@@ -15,7 +15,7 @@ issuer = "https://as.example"
 client_auth = "basic"
 grants = ["client_credentials"]
 api = ["https://as.example/api"]
-ended_tokens = [{ status = 200, body = { ok = [false], error = ["token_expired"] } }]
+expired_token_replies = [{ status = 200, body = { ok = [false], error = ["token_expired"] } }]
 
 [endpoints]
 token_endpoint = "https://as.example/token"
@@ -37,8 +37,8 @@ test('a token that ended in a body is renewed once', async () => {
 
 test('rules of the caller’s own tell of an ended token', async () => {
   const source = client.clientCredentials({ scope: 'read write' })
-  const endedTokens = [{ status: 403, body: { 'error.code': [190, 'expired'] } }, { status: 404 }]
-  const api = source.api({ endedTokens })
+  const expiredTokenReplies = [{ status: 403, body: { 'error.code': [190, 'expired'] } }, { status: 404 }]
+  const api = source.api({ expiredTokenReplies })
   assert.equal((await api.fetch(echo)).status, 200)
   for (const fault of [{ status: 403, body: '{"error":{"code":190}}' }, { status: 404 }]) {
     await twin.expire()
@@ -51,8 +51,8 @@ test('rules of the caller’s own tell of an ended token', async () => {
   const reply = await api.fetch(echo)
   assert.deepEqual([reply.status, await reply.json()], [403, { error: { code: 4 } }])
   for (const wrong of [[{ status: 200 }], [{ status: 403, body: { a: 1 } }], [403]]) {
-    assert.throws(() => source.api({ endedTokens: wrong }), (error) => {
-      assert.ok(error instanceof Misuse)
+    assert.throws(() => source.api({ expiredTokenReplies: wrong }), (error) => {
+      assert.ok(error instanceof MisuseError)
       assert.equal(error.code, 'misuse.setup')
       return true
     })
@@ -80,11 +80,11 @@ test('a long body is looked into no further and stays whole', async () => {
   const body = JSON.stringify({ ok: false, padding: 'x'.repeat(300_000) })
   const base = await listen((_, reply) => reply.setHeader('content-type', 'application/json').end(body))
   const token = fixedToken('t', { origins: [base], transport: 'loopback_http' })
-  const api = token.api({ endedTokens: [{ status: 200, body: { ok: [false] } }] })
+  const api = token.api({ expiredTokenReplies: [{ status: 200, body: { ok: [false] } }] })
   assert.equal(await (await api.fetch(base)).text(), body)
   // A short one tells it, and nothing renews a token that was made by hand.
   const short = await listen((_, reply) => reply.setHeader('content-type', 'application/json').end('{"ok":false}'))
   const other = fixedToken('t', { origins: [short], transport: 'loopback_http' })
-  const error = await rejection(other.api({ endedTokens: [{ status: 200, body: { ok: [false] } }] }).fetch(short))
+  const error = await rejection(other.api({ expiredTokenReplies: [{ status: 200, body: { ok: [false] } }] }).fetch(short))
   assert.equal(error.code, 'grant.revoked')
 })

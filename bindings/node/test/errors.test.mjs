@@ -6,8 +6,8 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { core, root, serverAt } from './helper.mjs'
 
-const { Client, Denied, Lost, Malformed, Misuse, OAuthError, Untrusted, provider } = core
-const classes = { denied: Denied, malformed: Malformed, untrusted: Untrusted, lost: Lost, misuse: Misuse }
+const { Client, DeniedError, LostError, MalformedError, MisuseError, OAuthError, UntrustedError, provider } = core
+const classes = { denied: DeniedError, malformed: MalformedError, untrusted: UntrustedError, lost: LostError, misuse: MisuseError }
 const records = JSON.parse(readFileSync(path.join(root, 'tests/errors.json'), 'utf8'))
 const require = createRequire(import.meta.url)
 const installed = path.dirname(require.resolve('oauth-core'))
@@ -60,7 +60,7 @@ test('a server that says no, in every way there is', () => {
     if (record.code === 'denied.http_challenge') headers.push(['www-authenticate', 'Basic'])
     const body = Buffer.from(JSON.stringify(record.error === null ? {} : { error: record.error }))
     const error = thrown(() => begun().reply({ status: record.status, headers, body }))
-    assert.equal(error.constructor, Denied)
+    assert.equal(error.constructor, DeniedError)
     assert.deepEqual([error.code, error.advice, error.message], [record.code, record.advice, record.message])
     assert.deepEqual([error.status, error.error ?? null], [record.status, record.error])
   }
@@ -77,6 +77,6 @@ test('each class is thrown for its reason', () => {
     thrown(() => provider('no such provider')),
   ]
   const kinds = Object.fromEntries(records.map(({ code, kind }) => [code, kind]))
-  assert.deepEqual(raised.map((error) => error.constructor), [Malformed, Untrusted, Lost, Misuse])
+  assert.deepEqual(raised.map((error) => error.constructor), [MalformedError, UntrustedError, LostError, MisuseError])
   assert.deepEqual(raised.map(({ code }) => kinds[code]), ['malformed', 'untrusted', 'lost', 'misuse'])
 })

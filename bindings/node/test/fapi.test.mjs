@@ -12,7 +12,7 @@ import { Browser, core, fapiProvider, listen, rejection, root } from './helper.m
 const tools = createRequire(path.join(root, 'bindings/node/package.json'))
 const { EmbeddedJWK, decodeJwt, jwtVerify } = await import(pathToFileURL(tools.resolve('jose')))
 
-const { Client, DpopKey, Flow, Memory, Sealed, Server, discover, privateKeyJwt, stepUp } = core
+const { Client, DpopKey, PendingAuthorization, MemoryStore, SealedStore, Server, discover, privateKeyJwt, stepUp } = core
 const redirectUri = 'http://127.0.0.1/callback'
 const isHome = ({ href }) => href.startsWith(redirectUri)
 const { issuer, clients } = await fapiProvider()
@@ -34,7 +34,7 @@ test('a client of FAPI 2.0 signs in, and its tokens are bound', async () => {
     const { url, flow, expiresIn } = await us.beginAuthorization(asked)
     assert.deepEqual([...url.searchParams.keys()], ['client_id', 'request_uri'])
     assert.ok(expiresIn > 0)
-    const tokens = await us.redeem(Flow.deserialize(flow.serialize()), await land(url))
+    const tokens = await us.redeem(PendingAuthorization.deserialize(flow.serialize()), await land(url))
     assert.equal(tokens.tokenType, 'DPoP')
     assert.equal((await us.userinfo({ tokens, subject: 'somebody' })).subject, 'somebody')
     const renewed = await us.refresh({ tokens })
@@ -191,7 +191,7 @@ test('a key is stored, and shows nothing', () => {
 })
 
 test('two clients share tokens if they share the key', () => {
-  const store = new Memory()
+  const store = new MemoryStore()
   const keyOf = (dpopKey) => client('security', { dpopKey }).source(undefined, { store, subject: 'ann' }).key
   const [one, other] = [DpopKey.generate(), DpopKey.generate()]
   assert.equal(keyOf(one), keyOf(one))
@@ -293,14 +293,14 @@ test('a code is redeemed for some of its resources', async () => {
   const callback = await land(url)
   const third = { resource: ['https://third.example/'] }
   await assert.rejects(us.redeem(flow, callback, third), { code: 'resource.exceeds_grant' })
-  const { body } = us.exchange.redeem(Flow.deserialize(flow.serialize()), callback, { resource: [other] }).begin()
+  const { body } = us.exchange.redeem(PendingAuthorization.deserialize(flow.serialize()), callback, { resource: [other] }).begin()
   assert.deepEqual(new URLSearchParams(Buffer.from(body).toString()).getAll('resource'), [other])
   assert.ok((await us.redeem(flow, callback, { resource: [one] })).accessToken)
 })
 
 test('workers share a key in their store', async () => {
-  const memory = new Memory()
-  const sealed = new Sealed(memory, Buffer.from(Array.from({ length: 32 }, (_, n) => n)))
+  const memory = new MemoryStore()
+  const sealed = new SealedStore(memory, Buffer.from(Array.from({ length: 32 }, (_, n) => n)))
   // A store of the program's own.
   const own = { load: (...a) => memory.load(...a), save: (...a) => memory.save(...a), lease: (...a) => memory.lease(...a) }
   for (const [name, store] of Object.entries({ memory, sealed, own })) {
@@ -332,6 +332,6 @@ test('a request to ask a person is signed', async () => {
   assert.deepEqual([claims.login_hint, claims.iss], ['somebody', 'backchannel'])
   const agreed = await fetch(`${issuer}/_answer/yes`, { method: 'POST' })
   assert.equal(await agreed.text(), 'W4SCT')
-  const tokens = await us.backchannelLogin({ authReqId, expiresAt, interval: 1, scope: 'openid read' })
+  const tokens = await us.pollBackchannelToken({ authReqId, expiresAt, interval: 1, scope: 'openid read' })
   assert.equal(tokens.claims.sub, 'somebody')
 })

@@ -8,7 +8,7 @@ import { pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
 import { core, listen, rejection, twins } from './helper.mjs'
 
-const { Denied, Misuse, Tokens, fixedToken, provider } = core
+const { DeniedError, MisuseError, Tokens, fixedToken, provider } = core
 const twin = (await twins()).uservoice
 const origins = provider('uservoice', { variables: { subdomain: 'acme' }, loopback: twin.base })
 const suggestions = `${twin.base}/api/v2/admin/suggestions`
@@ -25,7 +25,7 @@ async function counted(work) {
 }
 
 const revoked = (error) => {
-  assert.ok(error instanceof Denied)
+  assert.ok(error instanceof DeniedError)
   assert.deepEqual([error.code, error.advice, error.status], ['grant.revoked', 'reauthorize', 401])
   return true
 }
@@ -54,8 +54,8 @@ test('a file is read anew each time, and another token there is tried once', asy
   const file = path.join(folder, 'token')
   const source = fixedToken({ file }, { origins })
   const error = await rejection(source.token())
-  assert.ok(error instanceof Misuse)
-  assert.equal(error.code, 'token.unreadable')
+  assert.ok(error instanceof MisuseError)
+  assert.equal(error.code, 'token_source.unreadable')
   writeFileSync(file, `  ${await twin.consoleToken()}\n`)
   assert.equal((await source.fetch(suggestions)).status, 200)
   await twin.expire()
@@ -78,7 +78,7 @@ test('an environment variable is read anew each time', async () => {
   const source = fixedToken({ env: 'OAUTH_CORE_TEST_TOKEN' }, { origins })
   delete process.env.OAUTH_CORE_TEST_TOKEN
   const error = await rejection(source.fetch(suggestions))
-  assert.equal(error.code, 'token.unreadable')
+  assert.equal(error.code, 'token_source.unreadable')
   assert.match(error.message, /OAUTH_CORE_TEST_TOKEN/)
   process.env.OAUTH_CORE_TEST_TOKEN = await twin.consoleToken()
   assert.equal((await source.fetch(suggestions)).status, 200)

@@ -61,7 +61,7 @@ for (const [way, options] of Object.entries(ways)) {
     assert.ok(code.prompt.includes(code.userCode) && code.prompt.includes('shelf'))
     assert.ok(!inspect(code).includes(code.deviceCode))
     const since = await tokenRequests()
-    const login = client.deviceLogin(waiting(code))
+    const login = client.pollDeviceToken(waiting(code))
     await asked(since, 1)
     // An answer that is lost is no answer: it is asked again, later.
     await twin.fault('lost_reply')
@@ -76,7 +76,7 @@ for (const [way, options] of Object.entries(ways)) {
     const client = await clientOf(twin, options)
     const code = await client.deviceAuthorization({ scope })
     const since = await tokenRequests()
-    const login = rejection(client.deviceLogin(waiting(code)))
+    const login = rejection(client.pollDeviceToken(waiting(code)))
     await asked(since, 1)
     await twin.deny()
     await openPage(code.verificationUriComplete)
@@ -87,11 +87,11 @@ for (const [way, options] of Object.entries(ways)) {
     const client = await clientOf(twin, options)
     const code = await client.deviceAuthorization({ scope })
     await twin.fault('expired_token')
-    assert.equal((await rejection(client.deviceLogin(waiting(code)))).code, 'denied.expired_token')
+    assert.equal((await rejection(client.pollDeviceToken(waiting(code)))).code, 'denied.expired_token')
     const since = await tokenRequests()
     // Once it has ended, nobody is asked.
     const over = { ...waiting(code), expiresAt: new Date(Date.now() + 500) }
-    assert.equal((await rejection(client.deviceLogin(over))).code, 'denied.expired_token')
+    assert.equal((await rejection(client.pollDeviceToken(over))).code, 'denied.expired_token')
     assert.equal(await tokenRequests(), since)
   })
 
@@ -100,7 +100,7 @@ for (const [way, options] of Object.entries(ways)) {
     const code = await client.deviceAuthorization({ scope })
     const since = await tokenRequests()
     const stop = new AbortController()
-    const login = rejection(client.deviceLogin(waiting(code), { signal: stop.signal }))
+    const login = rejection(client.pollDeviceToken(waiting(code), { signal: stop.signal }))
     await pause(300)
     stop.abort(new Error('enough'))
     assert.equal((await login).message, 'enough')
@@ -117,7 +117,7 @@ for (const [way, options] of Object.entries(ways)) {
     assert.ok(!inspect(request).includes(request.authReqId))
     const { authReqId, expiresAt, interval } = request
     const since = await tokenRequests()
-    const login = client.backchannelLogin({ authReqId, expiresAt, interval, scope })
+    const login = client.pollBackchannelToken({ authReqId, expiresAt, interval, scope })
     await asked(since, 1)
     await openPage(`${twin.base}/authentication_device?binding_message=W4SCT`)
     assert.equal((await login).claims.sub, person)
@@ -125,7 +125,7 @@ for (const [way, options] of Object.entries(ways)) {
     const again = await client.backchannelAuthentication({ loginHint: 'alice', scope })
     await twin.deny()
     await openPage(`${twin.base}/authentication_device`)
-    const refused = client.backchannelLogin({ authReqId: again.authReqId, expiresAt, interval, scope })
+    const refused = client.pollBackchannelToken({ authReqId: again.authReqId, expiresAt, interval, scope })
     assert.equal((await rejection(refused)).code, 'denied.access_denied')
     const unknown = await rejection(client.backchannelAuthentication({ loginHint: 'bob', scope }))
     assert.deepEqual([unknown.code, unknown.error], ['denied.other', 'unknown_user_id'])
@@ -134,17 +134,17 @@ for (const [way, options] of Object.entries(ways)) {
   test(`a ping is judged and answered by one question: ${way}`, async () => {
     const client = await clientOf(twin, options)
     await twin.backchannelDelivery('ping', 'https://client.example/ping')
-    const { authReqId, clientNotificationToken } = await client.backchannelAuthentication({ loginHint: 'alice', delivery: 'ping', scope })
+    const { authReqId, clientNotificationToken } = await client.backchannelAuthentication({ loginHint: 'alice', tokenDeliveryMode: 'ping', scope })
     await openPage(`${twin.base}/authentication_device`)
     const [{ authorization, body }] = await twin.notifications()
     const judged = { authReqId, clientNotificationToken, authorization, body }
     await client.verifyPing(judged)
     const stranger = await rejection(client.verifyPing({ ...judged, authorization: 'Bearer another' }))
-    assert.deepEqual([stranger.code, stranger.answerStatus, stranger.challenge], ['ciba.notifier', 401, 'Bearer'])
+    assert.deepEqual([stranger.code, stranger.responseStatus, stranger.challenge], ['ciba.client_notification_token', 401, 'Bearer'])
     const other = await rejection(client.verifyPing({ ...judged, authReqId: 'another' }))
     assert.equal(other.code, 'ciba.unknown_request')
     const since = await tokenRequests()
-    assert.equal((await client.backchannelLogin({ authReqId, scope })).claims.sub, person)
+    assert.equal((await client.pollBackchannelToken({ authReqId, scope })).claims.sub, person)
     assert.equal(await tokenRequests(), since + 1)
     await twin.backchannelDelivery('poll')
   })
@@ -152,17 +152,17 @@ for (const [way, options] of Object.entries(ways)) {
   test(`pushed tokens are vouched for: ${way}`, async () => {
     const client = await clientOf(twin, options)
     await twin.backchannelDelivery('push', 'https://client.example/push')
-    const begin = (more) => client.backchannelAuthentication({ loginHint: 'alice', delivery: 'push', scope, ...more })
+    const begin = (more) => client.backchannelAuthentication({ loginHint: 'alice', tokenDeliveryMode: 'push', scope, ...more })
     const { authReqId, clientNotificationToken } = await begin()
     // Whoever is asked again and again agrees in the end.
-    assert.equal((await rejection(begin())).code, 'ciba.pending')
+    assert.equal((await rejection(begin())).code, 'ciba.duplicate_request')
     await begin({ repeat: 'allowed' })
     for (let count = 0; count < 2; count += 1) await openPage(`${twin.base}/authentication_device`)
     const [{ authorization, body }, foreign] = await twin.notifications()
     const judged = { authReqId, clientNotificationToken, authorization, scope }
     assert.equal((await client.acceptPush({ ...judged, body })).claims.sub, person)
     const mixed = JSON.stringify({ ...JSON.parse(foreign.body), auth_req_id: authReqId })
-    assert.equal((await rejection(client.acceptPush({ ...judged, body: mixed }))).code, 'ciba.auth_req_id')
+    assert.equal((await rejection(client.acceptPush({ ...judged, body: mixed }))).code, 'id_token.auth_req_id')
     await twin.backchannelDelivery('poll')
   })
 
@@ -258,7 +258,7 @@ test('a device login keeps the pace that the server names', async () => {
   const client = await clientOf(twin)
   const code = await client.deviceAuthorization({ scope })
   await twin.pollingInterval(1)
-  const exchange = client.exchange.deviceLogin(waiting(code))
+  const exchange = client.exchange.pollDeviceToken(waiting(code))
   const pauses = []
   let step = exchange.begin()
   while (step.kind !== 'done') {

@@ -6,13 +6,13 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { callbackOf, core, listen, rejection, serverAt, twins } from './helper.mjs'
 
-const { Client, Denied, Lost, Malformed, Misuse, OAuthError, Untrusted, discover } = core
+const { Client, DeniedError, LostError, MalformedError, MisuseError, OAuthError, UntrustedError, discover } = core
 const { generic: twin } = await twins()
 const { clientId, clientSecret, redirectUris, issuer } = await twin.client()
 const [redirectUri] = redirectUris
 const server = await discover(issuer, { transport: 'loopback_http' })
 const own = { fetch: (...request) => fetch(...request) }
-const kinds = { denied: Denied, malformed: Malformed, untrusted: Untrusted, lost: Lost, misuse: Misuse }
+const kinds = { denied: DeniedError, malformed: MalformedError, untrusted: UntrustedError, lost: LostError, misuse: MisuseError }
 
 function check(error, kind, code) {
   assert.ok(error instanceof kinds[kind], `${error}`)
@@ -118,11 +118,11 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: own })) {
     const requests = await twin.tokenRequests(async () => {
       const both = await Promise.allSettled([client.redeem(flow, callback), client.redeem(flow, callback)])
       assert.deepEqual(both.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
-      check(await rejection(client.redeem(flow, callback)), 'misuse', 'misuse.over')
+      check(await rejection(client.redeem(flow, callback)), 'misuse', 'misuse.already_finished')
     })
     assert.equal(requests, 1)
     assert.equal(flow.recognizes(callback), false)
-    assert.throws(() => JSON.stringify(flow), { code: 'misuse.over' })
+    assert.throws(() => JSON.stringify(flow), { code: 'misuse.already_finished' })
   })
 
   test(`another issuer in the callback: ${transport}`, async () => {
@@ -235,7 +235,7 @@ test('a flow ends where it was begun, and with whom', async () => {
   ]) {
     const { url, flow } = client.authorize({ redirectUri, ...begun })
     assert.doesNotMatch(`${url}${inspect(flow)}`, /tool-a|user-1/)
-    const kept = core.Flow.deserialize(flow.serialize())
+    const kept = core.PendingAuthorization.deserialize(flow.serialize())
     const callback = await callbackOf(url, redirectUri)
     const before = (await twin.counters()).token_requests
     check(await rejection(client.redeem(kept, callback, arrived)), 'untrusted', code)

@@ -85,7 +85,7 @@ test('an API reads an access token', async () => {
   const told = await new AccessTokenVerifier(server, { audience: api, scope: 'read' }).verify(accessToken)
   assert.deepEqual([told.issuer, told.clientId], [issuer, clients.basic.client_id])
   const elsewhere = new AccessTokenVerifier(server, { audience: 'https://other.example/' })
-  await assert.rejects(elsewhere.verify(accessToken), { code: 'jwt.audience', answerStatus: 401 })
+  await assert.rejects(elsewhere.verify(accessToken), { code: 'jwt.audience', responseStatus: 401 })
 })
 
 test('a logout comes home, and is told once', async () => {

@@ -35,8 +35,8 @@ async function server(said, status = 200) {
 }
 
 async function refusal(verifier, ...args) {
-  const { code, answerStatus, challenge } = await rejection(verifier.verify(...args))
-  return [code, answerStatus, challenge]
+  const { code, responseStatus, challenge } = await rejection(verifier.verify(...args))
+  return [code, responseStatus, challenge]
 }
 
 test('an API asks about tokens that say nothing', async () => {

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { callbackOf, core, listen, rejection, serverAt, twins } from './helper.mjs'
-import { Memory, age } from './memory.mjs'
+import { MemoryStore, age } from './memory.mjs'
 
-const { Client, Denied, Exchange, Keeper, Lost, Misuse, Tokens, discover, keep, run } = core
+const { Client, DeniedError, Exchange, Keeper, LostError, MisuseError, Tokens, discover, keep, run } = core
 const { generic: twin } = await twins()
 const { clientId, clientSecret, redirectUris, issuer } = await twin.client()
 const client = new Client(await discover(issuer, { transport: 'loopback_http' }), { clientId, clientSecret })
@@ -66,12 +66,12 @@ test('a renewal, step by step', () => {
   assert.equal(turn.kind, 'use_token')
   // The same tokens are the same object.
   assert.ok(turn.tokens === over.tokens && keeper.tokens === over.tokens)
-  assert.throws(() => keeper.elapsed(), { code: 'misuse.over' })
+  assert.throws(() => keeper.elapsed(), { code: 'misuse.already_finished' })
 })
 
 test('an answer to another task ends the renewal, and the next may begin', () => {
   const keeper = offline.keeper(undefined, { subject: 'ann' })
-  assert.throws(() => keeper.begin(), { code: 'misuse.over' })
+  assert.throws(() => keeper.begin(), { code: 'misuse.already_finished' })
   keeper.ask()
   keeper.begin()
   assert.throws(() => keeper.elapsed(), { code: 'misuse.out_of_order' })
@@ -85,7 +85,7 @@ test('a store that fails by hand is told without its words', () => {
   keeper.ask()
   keeper.begin()
   assert.throws(() => keeper.failed(new Error('secret-of-the-store')), (error) => {
-    assert.ok(error instanceof Lost)
+    assert.ok(error instanceof LostError)
     assert.equal(error.endpoint, 'store')
     return !inspect(error).includes('secret-of-the-store')
   })
@@ -100,7 +100,7 @@ test('a keeper is of one of two grants', () => {
     offline.keeper(undefined, { grantType: 'client_credentials', scope: 'read' }),
   ].map(({ key }) => key)
   assert.equal(new Set(keys).size, 4)
-  assert.equal(keys[0], offline.source(undefined, { store: new Memory(), subject: 'ann' }).key)
+  assert.equal(keys[0], offline.source(undefined, { store: new MemoryStore(), subject: 'ann' }).key)
   const setup = { code: 'misuse.setup' }
   assert.throws(() => offline.keeper(undefined, { grantType: 'password' }), setup)
   assert.throws(() => offline.keeper(ofOld(), { grantType: 'client_credentials' }), setup)
@@ -110,7 +110,7 @@ test('a keeper is of one of two grants', () => {
   assert.throws(() => offline.clientCredentials({ subject: 'ann' }), setup)
   // Two people without a name would share a record.
   assert.throws(() => offline.keeper(), setup)
-  assert.throws(() => offline.source(undefined, { store: new Memory() }), setup)
+  assert.throws(() => offline.source(undefined, { store: new MemoryStore() }), setup)
   assert.throws(() => new Keeper({}), TypeError)
 })
 
@@ -139,7 +139,7 @@ async function longAgo(store) {
 }
 
 test('keepers share a store, with each other and with sources', async () => {
-  const store = new Memory()
+  const store = new MemoryStore()
   const dead = await longAgo(store)
   const before = await twin.counters()
   const told = []
@@ -156,7 +156,7 @@ test('keepers share a store, with each other and with sources', async () => {
 })
 
 test('a caller that leaves takes nothing from the others', async () => {
-  const store = new Memory()
+  const store = new MemoryStore()
   await longAgo(store)
   const keeper = client.keeper(undefined, { subject: 'ann' })
   const requests = await twin.tokenRequests(async () => {
@@ -190,7 +190,7 @@ test('one keeper without a store, over a fetch of ours', async () => {
   await assert.rejects(keep(shared, { store: {} }), TypeError)
   assert.equal(shared.ask().kind, 'renew')
   // Who renews by hand renews alone.
-  await assert.rejects(keep(shared, { store: new Memory() }), /another driver/)
+  await assert.rejects(keep(shared, { store: new MemoryStore() }), /another driver/)
 })
 
 test('a hook that fails late takes nothing from the next renewal', async () => {
@@ -229,10 +229,10 @@ test('the loop of the README, by hand', async () => {
 })
 
 test('a refusal keeps its code', async () => {
-  const store = new Memory()
+  const store = new MemoryStore()
   await client.refresh({ tokens: await longAgo(store) })
   const error = await rejection(keep(client.keeper(undefined, { subject: 'ann' }), { store }))
-  assert.ok(error instanceof Denied && !(error instanceof Misuse))
+  assert.ok(error instanceof DeniedError && !(error instanceof MisuseError))
   assert.equal(error.code, 'denied.invalid_grant')
 })
 
@@ -252,7 +252,7 @@ test('a token whose fate is not known is waited for as long as a request may tak
     [{ fetch: (...request) => fetch(...request), timeoutMs: 60_000 }, 85],
   ]) {
     const client = new core.Client(serverAt(base), { clientId: 'app', clientSecret: 's3cret', ...options })
-    const [memory, windows] = [new core.Memory(), []]
+    const [memory, windows] = [new core.MemoryStore(), []]
     const store = {
       load: (key) => memory.load(key),
       lease: (key, holder, ms) => memory.lease(key, holder, ms),
@@ -278,7 +278,7 @@ function ending(members) {
 
 test('an idle grant is kept alive on wish alone', () => {
   const tokens = ending({ refresh_token_use_by: NOW + 3600 })
-  assert.deepEqual(tokens.refreshTokenUseBy, new Date((NOW + 3600) * 1000))
+  assert.deepEqual(tokens.refreshTokenExpiresAt, new Date((NOW + 3600) * 1000))
   const idle = offline.keeper(tokens, { shared: false, moment })
   assert.deepEqual([idle.upkeepAfter, idle.upkeep()], [undefined, undefined])
   const keeper = offline.keeper(tokens, { shared: false, keepAliveMs: 24 * 3600 * 1000, moment })
@@ -293,6 +293,6 @@ test('the end of an authorization is told once', () => {
   const later = offline.keeper(tokens, { shared: false, noticeMs: 3_600_000, moment })
   assert.deepEqual([later.upkeepAfter, later.upkeep()], [23 * 3_600_000, undefined])
   const keeper = offline.keeper(tokens, { shared: false, moment })
-  assert.deepEqual(keeper.upkeep(), tokens.authorizationUntil)
+  assert.deepEqual(keeper.upkeep(), tokens.authorizationExpiresAt)
   assert.deepEqual([keeper.upkeepAfter, keeper.upkeep()], [undefined, undefined])
 })

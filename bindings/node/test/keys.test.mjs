@@ -11,9 +11,9 @@ import { after, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { inspect, promisify } from 'node:util'
 import { callbackOf, core, rejection, serverAt, twins } from './helper.mjs'
-import { Memory } from './memory.mjs'
+import { MemoryStore } from './memory.mjs'
 
-const { Client, FileStore, Key, Lost, Misuse, OAuthError, Sealed, Untrusted } = core
+const { Client, FileStore, SealingKey, LostError, MisuseError, OAuthError, SealedStore, UntrustedError } = core
 const [NAME, TEXT] = ['a-key', '{"access_token":"S3CR3T"}']
 
 const root = mkdtempSync(path.join(tmpdir(), 'oauth-core-'))
@@ -48,7 +48,7 @@ class Kms {
 }
 
 /** A custom store that can do all that a built-in store can. */
-class Whole extends Memory {
+class Whole extends MemoryStore {
   due_ = new Map()
 
   async save(key, record, version, due) {
@@ -71,8 +71,8 @@ class Whole extends Memory {
 }
 
 test('a service is asked for each key once', async () => {
-  const [kms, memory] = [new Kms(), new Memory()]
-  const [one, two] = [new Sealed(memory, kms), new Sealed(memory, kms)]
+  const [kms, memory] = [new Kms(), new MemoryStore()]
+  const [one, two] = [new SealedStore(memory, kms), new SealedStore(memory, kms)]
   for (const name of ['a', 'b', 'c']) assert.equal(await one.save(name, TEXT, 0), 1)
   assert.ok(!inspect(memory.records).includes('S3CR3T'))
   assert.deepEqual(kms.calls, ['dataKey'])
@@ -84,9 +84,9 @@ test('a service is asked for each key once', async () => {
 })
 
 test('callers wait for one call of a slow service', async () => {
-  const [kms, memory] = [new Kms(), new Memory()]
-  await new Sealed(memory, kms).save(NAME, TEXT, 0)
-  const sealed = new Sealed(memory, kms)
+  const [kms, memory] = [new Kms(), new MemoryStore()]
+  await new SealedStore(memory, kms).save(NAME, TEXT, 0)
+  const sealed = new SealedStore(memory, kms)
   let open
   kms.gate = new Promise((resolve) => { open = resolve })
   const reading = Array.from({ length: 50 }, () => sealed.load(NAME))
@@ -102,14 +102,14 @@ test('the failure of a service costs nothing and is not kept', async () => {
   const client = new Client(serverAt(twin.base), { clientId, clientSecret })
   const { url, flow } = client.authorize({ redirectUri: redirectUris[0], scope: 'read offline_access' })
   const tokens = await client.redeem(flow, await callbackOf(url, redirectUris[0]))
-  const [kms, memory] = [new Kms(), new Memory()]
-  const source = client.source(undefined, { store: new Sealed(memory, kms), subject: 'ann' })
+  const [kms, memory] = [new Kms(), new MemoryStore()]
+  const source = client.source(undefined, { store: new SealedStore(memory, kms), subject: 'ann' })
   await source.logIn(tokens)
   const before = [...memory.records]
   kms.trouble = new RangeError('secret of the service')
-  const other = client.source(undefined, { store: new Sealed(memory, kms), subject: 'ann' })
+  const other = client.source(undefined, { store: new SealedStore(memory, kms), subject: 'ann' })
   const error = await rejection(other.token())
-  assert.ok(error instanceof Lost)
+  assert.ok(error instanceof LostError)
   assert.deepEqual([error.code, error.endpoint], ['lost.unsent', 'store'])
   assert.match(error.message, /the key service.*RangeError/)
   assert.ok(!inspect(error).includes('secret of'))
@@ -121,13 +121,13 @@ test('the failure of a service costs nothing and is not kept', async () => {
 })
 
 test('an id that nobody knows is asked for once', async () => {
-  const [kms, memory] = [new Kms(), new Memory()]
-  await new Sealed(memory, kms).save(NAME, TEXT, 0)
+  const [kms, memory] = [new Kms(), new MemoryStore()]
+  await new SealedStore(memory, kms).save(NAME, TEXT, 0)
   kms.keys.clear()
-  const sealed = new Sealed(memory, kms)
+  const sealed = new SealedStore(memory, kms)
   for (let time = 0; time < 5; time += 1) {
     const error = await rejection(sealed.load(NAME))
-    assert.ok(error instanceof Untrusted)
+    assert.ok(error instanceof UntrustedError)
     assert.equal(error.code, 'stored.sealed')
   }
   assert.equal(kms.calls.length, 2)
@@ -143,29 +143,29 @@ test('what a service must not give', async () => {
     [undefined, 'lost.unsent'],
   ]
   for (const [given, code] of cases) {
-    const memory = new Memory()
-    const sealed = new Sealed(memory, { dataKey: () => given, unwrapKey: () => undefined })
+    const memory = new MemoryStore()
+    const sealed = new SealedStore(memory, { dataKey: () => given, unwrapKey: () => undefined })
     const error = await rejection(sealed.save(NAME, TEXT, 0))
     assert.ok(error instanceof OAuthError, inspect(error))
     assert.equal(error.code, code)
     assert.equal(memory.records.size, 0)
   }
-  assert.throws(() => new Sealed(new Memory(), { dataKey() {} }), TypeError)
+  assert.throws(() => new SealedStore(new MemoryStore(), { dataKey() {} }), TypeError)
 })
 
 test('records move to a service and back', async () => {
-  const [kms, store, given] = [new Kms(), new Whole(), new Key(Buffer.alloc(32))]
-  await new Sealed(store, given).save(NAME, TEXT, 0)
-  assert.deepEqual(await new Sealed(store, kms, { old: [given] }).reseal(), { count: 1, unopened: [] })
-  assert.equal((await new Sealed(store, kms).load(NAME)).record, TEXT)
-  assert.deepEqual(await new Sealed(store, given, { old: [kms] }).reseal(), { count: 1, unopened: [] })
-  assert.equal((await new Sealed(store, Buffer.alloc(32)).load(NAME)).record, TEXT)
-  assert.equal(inspect(given), `Key { id: '${given.id}' }`)
+  const [kms, store, given] = [new Kms(), new Whole(), new SealingKey(Buffer.alloc(32))]
+  await new SealedStore(store, given).save(NAME, TEXT, 0)
+  assert.deepEqual(await new SealedStore(store, kms, { old: [given] }).reseal(), { count: 1, unopened: [] })
+  assert.equal((await new SealedStore(store, kms).load(NAME)).record, TEXT)
+  assert.deepEqual(await new SealedStore(store, given, { old: [kms] }).reseal(), { count: 1, unopened: [] })
+  assert.equal((await new SealedStore(store, Buffer.alloc(32)).load(NAME)).record, TEXT)
+  assert.equal(inspect(given), `SealingKey { id: '${given.id}' }`)
 })
 
 test('every verb of a store of one\'s own is sealed', async () => {
   const store = new Whole()
-  const sealed = new Sealed(store, Buffer.alloc(32), { names: Buffer.alloc(32, 1) })
+  const sealed = new SealedStore(store, Buffer.alloc(32), { names: Buffer.alloc(32, 1) })
   const version = await sealed.save('anna', TEXT, 0, new Date(1000))
   assert.deepEqual(await sealed.load('anna'), { version, record: TEXT })
   const [[name, { record }]] = store.records
@@ -181,8 +181,8 @@ test('every verb of a store of one\'s own is sealed', async () => {
 })
 
 test('three verbs of a store of one\'s own are enough', async () => {
-  const store = new Memory()
-  const twice = new Sealed(new Sealed(store, Buffer.alloc(32)), Buffer.alloc(32, 1))
+  const store = new MemoryStore()
+  const twice = new SealedStore(new SealedStore(store, Buffer.alloc(32)), Buffer.alloc(32, 1))
   assert.equal(await twice.save(NAME, TEXT, 0), 1)
   assert.deepEqual(await twice.load(NAME), { version: 1, record: TEXT })
   assert.equal(await twice.remove(NAME), true)
@@ -200,20 +200,20 @@ test('what a store of one\'s own must not do is told without its secrets', async
     () => 'S3CR3T',
   ]
   for (const load of broken) {
-    const sealed = new Sealed(Object.assign(new Memory(), { load }), Buffer.alloc(32))
+    const sealed = new SealedStore(Object.assign(new MemoryStore(), { load }), Buffer.alloc(32))
     const error = await rejection(sealed.load(NAME))
-    assert.ok(error instanceof Lost, inspect(error))
+    assert.ok(error instanceof LostError, inspect(error))
     assert.match(error.message, /the store threw/)
     assert.ok(!inspect(error).includes('S3CR3T'), inspect(error))
   }
   // What one of our own said underneath stays what it is.
   const folder = newPlace()
   const files = new FileStore(folder)
-  const inner = new Memory()
+  const inner = new MemoryStore()
   inner.load = (key) => files.load(key)
   await files.save(NAME, 'text', 0)
   writeFileSync(path.join(folder, `grant-${NAME}.json`), '{}')
-  assert.equal((await rejection(new Sealed(inner, Buffer.alloc(32)).load(NAME))).code, 'stored.malformed')
+  assert.equal((await rejection(new SealedStore(inner, Buffer.alloc(32)).load(NAME))).code, 'stored.malformed')
 })
 
 /** Where programs of their own find the package. */
@@ -221,7 +221,7 @@ const cwd = new URL('.', import.meta.url)
 
 test('a store that can be asked keeps no process from ending', async () => {
   const script = `
-    import { Sealed } from 'oauth-core'
+    import { SealedStore } from 'oauth-core'
     const records = new Map()
     const store = {
       load: (key) => records.get(key),
@@ -229,7 +229,7 @@ test('a store that can be asked keeps no process from ending', async () => {
       lease: () => {},
     }
     const kms = { dataKey: () => ({ id: 'id', key: Buffer.alloc(32) }), unwrapKey() {} }
-    const sealed = new Sealed(store, kms)
+    const sealed = new SealedStore(store, kms)
     await sealed.save('k', 'text', 0)
     console.log((await sealed.load('k')).record)`
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], { cwd, timeout: 30_000 })
@@ -269,7 +269,7 @@ async function session(t) {
 async function fromKeyring(folder, name) {
   for (let tries = 0; ; tries += 1) {
     try {
-      return await Key.fromKeyring(folder, { service: 'tests', name })
+      return await SealingKey.fromKeyring(folder, { service: 'tests', name })
     } catch (error) {
       if (tries > 400 || !/no keyring can be reached/.test(error.message)) throw error
       await pause(50)
@@ -284,16 +284,16 @@ test('a key of the keyring is made once', { skip: !isLinux && 'the keyring of ot
   const [locks, grants] = [newPlace(), newPlace()]
   const other = await fromKeyring(locks, 'other')
   const script = `
-    import { Key } from 'oauth-core'
-    console.log((await Key.fromKeyring(${JSON.stringify(locks)}, { service: 'tests' })).id)`
+    import { SealingKey } from 'oauth-core'
+    console.log((await SealingKey.fromKeyring(${JSON.stringify(locks)}, { service: 'tests' })).id)`
   const run = () => promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], { cwd, timeout: 60_000 })
   const ids = (await Promise.all([run(), run(), run(), run()])).map(({ stdout }) => stdout.trim())
   const key = await fromKeyring(locks)
   assert.deepEqual(new Set(ids), new Set([key.id]))
   assert.notEqual(key.id, other.id)
   const files = new FileStore(grants)
-  const version = await new Sealed(files, key).save(NAME, TEXT, 0)
-  assert.deepEqual(await new Sealed(files, await fromKeyring(locks)).load(NAME), { version, record: TEXT })
+  const version = await new SealedStore(files, key).save(NAME, TEXT, 0)
+  assert.deepEqual(await new SealedStore(files, await fromKeyring(locks)).load(NAME), { version, record: TEXT })
   for (const folder of [locks, grants]) {
     for (const file of readdirSync(folder)) assert.ok(!readFileSync(path.join(folder, file), 'utf8').includes('S3CR3T'))
   }
@@ -316,8 +316,8 @@ test('no keyring is told', { skip: !isLinux && 'there is always one' }, async (t
     [`unix:path=${place}`, /it gives no answer/],
   ]) {
     process.env.DBUS_SESSION_BUS_ADDRESS = address
-    const error = await rejection(Key.fromKeyring(newPlace()))
-    assert.ok(error instanceof Misuse)
+    const error = await rejection(SealingKey.fromKeyring(newPlace()))
+    assert.ok(error instanceof MisuseError)
     assert.deepEqual([error.code, error.endpoint], ['misuse.setup', 'store'])
     assert.match(error.message, why)
   }

@@ -85,7 +85,7 @@ test('a function that never answers is waited for no longer than the call', asyn
   const server = await core.discover(issuer, { transport: 'loopback_http' })
   for (const more of [{}, { fetch }]) {
     const us = new core.Client(server, { clientId: 'me', clientAuth, ...more })
-    await assert.rejects(us.password({ username: 'u', password: 'p' }, { timeoutMs: 20 }), core.Lost)
+    await assert.rejects(us.password({ username: 'u', password: 'p' }, { timeoutMs: 20 }), core.LostError)
   }
 })
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { core, listen, rejection, twins } from './helper.mjs'
 
-const { Client, Denied, fixedToken, provider } = core
+const { Client, DeniedError, fixedToken, provider } = core
 const { usertesting: twin, generic } = await twins()
 const { clientId, clientSecret } = await twin.client()
 const server = provider('usertesting', { loopback: twin.base })
@@ -32,7 +32,7 @@ const many = (count, call) => Array.from({ length: count }, (_, at) => call(at))
 test('a limit is told with its pause, and nothing is sent while it lasts', async () => {
   const source = await limited(2, 60)
   const told = (error) => {
-    assert.ok(error instanceof Denied)
+    assert.ok(error instanceof DeniedError)
     assert.deepEqual([error.code, error.advice], ['resource.rate_limited', 'retry'])
     assert.ok(error.retryAfter > 0 && error.retryAfter <= 61, `${error.retryAfter} s`)
     return true
@@ -42,7 +42,7 @@ test('a limit is told with its pause, and nothing is sent while it lasts', async
     await assert.rejects(source.fetch(results(3)), told)
     await assert.rejects(source.fetch(results(4)), told)
     // A wait that is too long is not begun.
-    await assert.rejects(source.fetch(results(5), { rateLimit: 'wait', longestWaitMs: 1000 }), told)
+    await assert.rejects(source.fetch(results(5), { onRateLimit: 'wait', longestWaitMs: 1000 }), told)
   })
   assert.deepEqual(seen, { calls: 3, refused: 1 })
 })
@@ -51,7 +51,7 @@ test('a limit is waited for, and the wait is shown', async () => {
   // No window of two seconds ends within the first of them.
   const source = await limited(2, 2)
   const waits = []
-  const api = source.api({ rateLimit: 'wait', onWait: (ms) => waits.push(ms) })
+  const api = source.api({ onRateLimit: 'wait', onWait: (ms) => waits.push(ms) })
   const seen = await counted(async () => {
     assert.deepEqual(await statuses(many(4, (id) => api.fetch(results(id)))), [200])
   })
@@ -61,14 +61,14 @@ test('a limit is waited for, and the wait is shown', async () => {
 
 test('a reply that refuses is handed back on wish, of one request or all', async () => {
   const source = await limited(1, 60)
-  const api = source.api({ rateLimit: 'pass' })
+  const api = source.api({ onRateLimit: 'pass' })
   await api.fetch(results(1))
   const refused = await api.fetch(results(2))
   assert.equal(refused.status, 429)
   assert.ok(refused.headers.get('x-ratelimit-reset'))
-  assert.equal((await source.fetch(results(3), { rateLimit: 'pass' })).status, 429)
+  assert.equal((await source.fetch(results(3), { onRateLimit: 'pass' })).status, 429)
   // Nobody was held back by it.
-  assert.equal((await rejection(api.fetch(results(4), { rateLimit: 'error' }))).status, 429)
+  assert.equal((await rejection(api.fetch(results(4), { onRateLimit: 'error' }))).status, 429)
 })
 
 test('50 callers keep an allowance: in the order of asking, none refused', async () => {
@@ -78,7 +78,7 @@ test('50 callers keep an allowance: in the order of asking, none refused', async
     sent.push(Number(new URL(url).searchParams.get('testId')))
     return fetch(url, init)
   }
-  const api = source.api({ rateLimit: 'wait', allowance: { requests: 10, seconds: 1 }, fetch: own })
+  const api = source.api({ onRateLimit: 'wait', allowance: { requests: 10, seconds: 1 }, fetch: own })
   const seen = await counted(async () => {
     assert.deepEqual(await statuses(many(50, (id) => api.fetch(results(id)))), [200])
   })
@@ -88,7 +88,7 @@ test('50 callers keep an allowance: in the order of asking, none refused', async
 
 test('50 callers without an allowance: one burst is refused at most, and all are served', async () => {
   const source = await limited(25, 1)
-  const api = source.api({ rateLimit: 'wait' })
+  const api = source.api({ onRateLimit: 'wait' })
   const seen = await counted(async () => {
     assert.deepEqual(await statuses(many(50, (id) => api.fetch(results(id)))), [200])
   })
@@ -113,7 +113,7 @@ test('a signal ends a wait, and the next in the queue goes on', async () => {
   const source = await limited(1, 2)
   let begun
   const waiting = new Promise((done) => { begun = done })
-  const api = source.api({ rateLimit: 'wait', onWait: () => begun() })
+  const api = source.api({ onRateLimit: 'wait', onWait: () => begun() })
   await api.fetch(results(0))
   const leave = new AbortController()
   const first = api.fetch(results(1), { signal: leave.signal })
@@ -132,7 +132,7 @@ test('a body that streams is not sent again for a limit', async () => {
   })
   const source = fixedToken('text', { origins: [api], transport: 'loopback_http' })
   const body = new Blob(['{}']).stream()
-  const error = await rejection(source.fetch(api, { method: 'POST', body, rateLimit: 'wait' }))
+  const error = await rejection(source.fetch(api, { method: 'POST', body, onRateLimit: 'wait' }))
   assert.deepEqual([error.code, error.retryAfter], ['resource.rate_limited', 1])
   assert.equal(calls, 1)
 })
@@ -147,7 +147,7 @@ test('a body at hand is sent again, and a 503 of what may have been done is not'
     response.writeHead(status, { 'retry-after': '1' }).end()
   })
   const source = fixedToken('text', { origins: [api], transport: 'loopback_http' })
-  const waiting = { method: 'POST', body: 'x', rateLimit: 'wait' }
+  const waiting = { method: 'POST', body: 'x', onRateLimit: 'wait' }
   assert.equal((await source.fetch(`${api}/`, waiting)).status, 200)
   assert.equal((await rejection(source.fetch(`${api}/busy`, waiting))).code, 'resource.rate_limited')
   assert.deepEqual(seen, ['POST / x', 'POST / x', 'POST /busy x'])
@@ -156,11 +156,11 @@ test('a body at hand is sent again, and a 503 of what may have been done is not'
 test('what is no limit is a type error', async () => {
   const source = fixedToken('text', { origins: [generic.base], transport: 'loopback_http' })
   for (const options of [
-    { rateLimit: 'retry' }, { longestWaitMs: 0 }, { longestWaitMs: '5' }, { allowance: 10 }, { allowance: { requests: 1.5, seconds: 1 } },
+    { onRateLimit: 'retry' }, { longestWaitMs: 0 }, { longestWaitMs: '5' }, { allowance: 10 }, { allowance: { requests: 1.5, seconds: 1 } },
     { allowance: { requests: 1 } }, { allowance: 'documented' }, { onWait: 1 }, { fetch: 1 },
   ]) {
     assert.throws(() => source.api(options), TypeError, JSON.stringify(options))
   }
-  await assert.rejects(source.fetch(generic.base, { rateLimit: 'retry' }), TypeError)
+  await assert.rejects(source.fetch(generic.base, { onRateLimit: 'retry' }), TypeError)
   await assert.rejects(source.fetch(generic.base, { longestWaitMs: NaN }), TypeError)
 })

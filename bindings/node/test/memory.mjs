@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { setTimeout as pause } from 'node:timers/promises'
 
 /** Three methods, and a clock of its own for leases. */
-export class Memory {
+export class MemoryStore {
   records = new Map()
   leases = new Map()
   calls = []

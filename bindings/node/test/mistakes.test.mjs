@@ -23,13 +23,13 @@ const TEXTS = {
   'a callback of fixedToken': (text) => core.fixedToken({ callback: () => text }, { origins: [api] }).token(),
   'Tokens.bearer': (text) => core.Tokens.bearer(text),
   'Tokens.deserialize': (text) => core.Tokens.deserialize(text),
-  'Flow.deserialize': (text) => core.Flow.deserialize(text),
+  'PendingAuthorization.deserialize': (text) => core.PendingAuthorization.deserialize(text),
   clientSecretJwt: (text) => core.clientSecretJwt(text),
   privateKeyJwt: (text) => core.privateKeyJwt(text),
   passphrase: (text) => core.privateKeyJwt('key', { passphrase: text }),
   DpopKey: (text) => new core.DpopKey(text),
   proxy: (text) => new core.Network({ proxy: text }),
-  Sealed: (text) => new core.Sealed(new core.Memory(), text),
+  SealedStore: (text) => new core.SealedStore(new core.MemoryStore(), text),
   RedisStore: (text) => new core.RedisStore(`redis://:${text}@127.0.0.1/`),
   PostgresStore: (text) => new core.PostgresStore(`postgres://u:${text}@127.0.0.1/`),
   revoke: (text) => client.revoke({ token: text }),
@@ -61,7 +61,7 @@ test('an option is told by its name, where it is given', async () => {
     [() => core.fixedToken('t', { origins: [api] }).fetch(api, { signal: 5 }), /^signal must be an AbortSignal$/],
     [() => new core.Client(server, { clientId: undefined, clientSecret: 's' }), /^clientId must be a text$/],
     [() => new core.Client(server, { clientId: 'id', clientSecret: '' }), /^clientSecret is empty: /],
-    [() => client.source(undefined, { store: new core.Memory(), subject: '' }), /^subject is empty$/],
+    [() => client.source(undefined, { store: new core.MemoryStore(), subject: '' }), /^subject is empty$/],
     [() => new core.FileStore(''), /^path is empty$/],
     [() => new core.SqliteStore(''), /^path is empty$/],
   ]) {
@@ -73,7 +73,7 @@ test('an option is told by its name, where it is given', async () => {
 
 test('a verifier that can verify nothing is not made', async () => {
   for (const options of [{}, { audience: '' }, { audience: 'a', algs: ['none'] }, { audience: 'a', algs: ['RS265'] }, { audience: 'a', profile: 'azure' }]) {
-    assert.throws(() => new core.AccessTokenVerifier(server, options), (error) => error instanceof TypeError || error instanceof core.Misuse)
+    assert.throws(() => new core.AccessTokenVerifier(server, options), (error) => error instanceof TypeError || error instanceof core.MisuseError)
   }
   assert.throws(() => core.AccessTokenVerifier.introspecting(client, { audience: '' }), /audience: .*none is empty/)
 })

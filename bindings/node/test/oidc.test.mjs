@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { browse, callbackOf, core, oidcProvider } from './helper.mjs'
 
-const { Client, Flow, Tokens, clientSecretJwt, discover, login, privateKeyJwt } = core
+const { Client, PendingAuthorization, Tokens, clientSecretJwt, discover, login, privateKeyJwt } = core
 const { issuer, clients } = await oidcProvider()
 const server = await discover(issuer, { transport: 'loopback_http' })
 const redirectUri = 'http://127.0.0.1:45678/callback'
@@ -27,7 +27,7 @@ async function signIn(us) {
   // As a web server would: the flow waits in a session, as text.
   const stored = flow.serialize()
   const callback = await callbackOf(url, redirectUri)
-  return us.redeem(Flow.deserialize(stored), callback)
+  return us.redeem(PendingAuthorization.deserialize(stored), callback)
 }
 
 test('discovery finds the endpoints', () => {
@@ -94,7 +94,7 @@ test('a source renews a person\'s tokens, and stores them first', async () => {
 test('once the server has ended a grant, nobody asks again', async () => {
   const us = client('basic')
   const tokens = await signIn(us)
-  await us.revoke({ token: tokens.refreshToken, hint: 'refresh_token' })
+  await us.revoke({ token: tokens.refreshToken, tokenTypeHint: 'refresh_token' })
   const source = us.source(tokens)
   const errors = await Promise.all([source.renew(tokens), source.renew(tokens)].map((each) => each.catch((error) => error)))
   assert.deepEqual(errors.map((error) => error.code), ['denied.invalid_grant', 'denied.invalid_grant'])
@@ -105,7 +105,7 @@ test('revocation ends a token and takes unknown ones', async () => {
   const us = client('basic')
   const tokens = await signIn(us)
   await us.revoke({ token: tokens.accessToken })
-  assert.equal((await us.introspect({ token: tokens.accessToken, hint: 'access_token' })).active, false)
+  assert.equal((await us.introspect({ token: tokens.accessToken, tokenTypeHint: 'access_token' })).active, false)
   await us.revoke({ token: 'never-issued' })
 })
 

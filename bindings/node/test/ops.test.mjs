@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { core } from './helper.mjs'
 
-const { Client, DeviceCode, Server, TokenState, run } = core
+const { Client, DeviceAuthorizationResponse, Server, IntrospectionResponse, run } = core
 
 const server = Server.fromMetadata('https://as.example', {
   issuer: 'https://as.example',
@@ -30,7 +30,7 @@ const TOLD = {
 
 test('what a server says of a token has members', async () => {
   const state = await answered(client.exchange.introspect({ token: 't' }), TOLD)
-  assert(state instanceof TokenState)
+  assert(state instanceof IntrospectionResponse)
   assert.equal(state.active, true)
   assert.deepEqual(state.scope, ['b', 'a'])
   assert.deepEqual(state.expiresAt, new Date(1750000060_000))
@@ -40,7 +40,7 @@ test('what a server says of a token has members', async () => {
   assert.equal(typeof state.extra, 'object')
   const dead = await answered(client.exchange.introspect({ token: 't' }), { active: false, sub: 'u' })
   assert.deepEqual([dead.active, dead.subject], [false, undefined])
-  assert.match(inspect(dead), /^TokenState \{ active: false/)
+  assert.match(inspect(dead), /^IntrospectionResponse \{ active: false/)
 })
 
 test('a code for another device', async () => {
@@ -48,7 +48,7 @@ test('a code for another device', async () => {
   const told = await answered(exchange, {
     device_code: 'D3V1CE', user_code: 'WDJB-MJHT', verification_uri: 'https://as.example/device', expires_in: 1800,
   })
-  assert(told instanceof DeviceCode)
+  assert(told instanceof DeviceAuthorizationResponse)
   assert.deepEqual([told.userCode, told.verificationUri, told.interval], ['WDJB-MJHT', 'https://as.example/device', 5])
   assert.equal(told.verificationUriComplete, undefined)
   assert.equal(told.deviceCode, 'D3V1CE')
@@ -63,7 +63,7 @@ test('a record does not change, and is made by nobody else', async () => {
   assert.throws(() => { state.another = 1 }, TypeError)
   assert.throws(() => state.scope.push('c'), TypeError)
   assert.throws(() => { state.extra.more[1].a = 1 }, TypeError)
-  assert.throws(() => new TokenState(), TypeError)
+  assert.throws(() => new IntrospectionResponse(), TypeError)
   assert.equal(JSON.parse(JSON.stringify(state)).clientId, 'c')
   assert.equal(structuredClone(state).clientId, 'c')
 })
@@ -73,9 +73,9 @@ test('a mistake is told by name and never by value', async () => {
     ['introspect', {}, "argument 'token': expected a text, not nothing"],
     ['introspect', { token: 7 }, "argument 'token': expected a text, not a number"],
     ['introspect', { token: Buffer.from('S3CR3T') }, "argument 'token': expected a text, not a list"],
-    ['revoke', { token: 't', hint: 'S3CR3T' }, "argument 'hint': expected one of \"access_token\" \"refresh_token\", not another text"],
+    ['revoke', { token: 't', tokenTypeHint: 'S3CR3T' }, "argument 'tokenTypeHint': expected one of \"access_token\" \"refresh_token\", not another text"],
     ['revoke', { tokn: 'S3CR3T' }, 'tokn: there is no such argument; perhaps token'],
-    ['revoke', 'S3CR3T', 'the arguments are one object: token, hint'],
+    ['revoke', 'S3CR3T', 'the arguments are one object: token, tokenTypeHint'],
     ['refresh', { tokens: 'S3CR3T' }, "argument 'tokens': expected Tokens, not a text"],
     ['password', { username: 'u', password: 'p', scope: 7 }, "argument 'scope': expected a text or a list of texts, not a number"],
     ['password', { username: 'u', password: 'p', extra: { a: 1 } },

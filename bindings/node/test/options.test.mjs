@@ -13,7 +13,7 @@ const { Tokens } = core
 
 const server = serverAt('http://127.0.0.1:1')
 const client = new core.Client(server, { clientId: 'id' })
-const store = new core.Memory()
+const store = new core.MemoryStore()
 const base = { baseUrl: 'https://shop.example', key: Buffer.alloc(32, 7), client }
 const site = new web.Site(base)
 const tokens = Tokens.bearer('token')
@@ -48,14 +48,14 @@ const calls = {
   fixedToken: (options) => core.fixedToken('x', options),
   'Tokens.bearer': (options) => Tokens.bearer('x', options),
   ResourceConnection: (options) => new core.ResourceConnection('https://api.example', options),
-  Sessions: (options) => new core.Sessions(client, store, options),
-  'Sessions.get': (options) => new core.Sessions(client, store).get('ann', options),
+  Grants: (options) => new core.Grants(client, store, options),
+  'Grants.get': (options) => new core.Grants(client, store).get('ann', options),
   FileStore: (options) => new core.FileStore('none', options),
   SqliteStore: (options) => new core.SqliteStore('none', options),
   RedisStore: (options) => new core.RedisStore('redis://127.0.0.1', options),
   PostgresStore: (options) => new core.PostgresStore('postgresql://127.0.0.1/x', options),
-  Sealed: (options) => new core.Sealed(store, Buffer.alloc(32), options),
-  'Key.fromKeyring': (options) => core.Key.fromKeyring('none', options),
+  SealedStore: (options) => new core.SealedStore(store, Buffer.alloc(32), options),
+  'SealingKey.fromKeyring': (options) => core.SealingKey.fromKeyring('none', options),
   DpopKey: (options) => new core.DpopKey('x', options),
   'DpopKey.generate': (options) => core.DpopKey.generate(options),
   'DpopKey.held': (options) => core.DpopKey.held(core.DpopKey.generate().publicJwk(), () => {}, options),
@@ -113,7 +113,7 @@ test('arguments of operations, and options of one request to an API', async () =
   await assert.rejects(client.revoke({ tokn: 'x' }), { name: 'TypeError', message: 'tokn: there is no such argument; perhaps token' })
   const source = core.fixedToken('x', { origins: ['https://api.example'], fetch: async (url, init) => Response.json(Object.keys(init)) })
   await assert.rejects(source.fetch('https://api.example/', { origins: ['https://evil.example'] }), { name: 'TypeError', message: /^origins: / })
-  await assert.rejects(source.fetch('https://api.example/', { ratelimit: 'wait' }), { name: 'TypeError', message: /perhaps rateLimit/ })
+  await assert.rejects(source.fetch('https://api.example/', { ratelimit: 'wait' }), { name: 'TypeError', message: /perhaps onRateLimit/ })
   // What is none of ours is the business of `fetch`.
   const kept = await (await source.fetch('https://api.example/', { dispatcher: 1, next: {} })).json()
   assert.ok(kept.includes('dispatcher') && kept.includes('next'))

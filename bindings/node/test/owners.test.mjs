@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { callbackOf, core, listen, rejection, twins } from './helper.mjs'
 
-const { Client, Misuse, Tokens, fixedToken, provider, providerFile } = core
+const { Client, MisuseError, Tokens, fixedToken, provider, providerFile } = core
 const twin = (await twins()).socios
 const { clientId, clientSecret, redirectUris } = await twin.client()
 const server = provider('socios', { loopback: twin.base })
@@ -90,13 +90,13 @@ test('a route whose owner is missing says which login it wants, before anything 
     [{ user: none }, '/polls/1.0.0/polls', /application's token/],
   ]) {
     const error = await rejection(server.api(half).fetch(twin.base + path))
-    assert.ok(error instanceof Misuse)
-    assert.equal(error.code, 'resource.owner_missing')
+    assert.ok(error instanceof MisuseError)
+    assert.equal(error.code, 'resource.no_token_source')
     assert.match(error.message, wanted)
   }
-  assert.throws(() => server.api({}), { code: 'resource.owner_missing' })
+  assert.throws(() => server.api({}), { code: 'resource.no_token_source' })
   const one = provider('usertesting', { loopback: twin.base })
-  assert.throws(() => one.api({ app: none, user: none }), { code: 'resource.owner_missing' })
+  assert.throws(() => one.api({ app: none, user: none }), { code: 'resource.no_token_source' })
   assert.deepEqual(none.asked, [])
   assert.equal((await twin.log()).length, length)
 })

@@ -66,7 +66,7 @@ test('what was not granted is told', () => {
     assert.deepEqual(tokens.warnings, isMissing ? ['authorization_details_missing'] : [])
     assert.deepEqual(tokens.missingAuthorizationDetails([payment]), isMissing ? [payment] : [])
   }
-  assert.throws(() => redeemed([{ actions: ['initiate'] }]), { code: 'token.malformed' })
+  assert.throws(() => redeemed([{ actions: ['initiate'] }]), { code: 'token_response.malformed' })
   assert.equal(Tokens.bearer('a').authorizationDetails, undefined)
 })
 

@@ -1,10 +1,10 @@
 // A store, by where its records are, as a worker is told.
-import { FileStore, PostgresStore, RedisStore, Sealed, SqliteStore } from 'oauth-core'
+import { FileStore, PostgresStore, RedisStore, SealedStore, SqliteStore } from 'oauth-core'
 
 const kinds = { 'redis:': RedisStore, 'postgres:': PostgresStore }
 const local = (path) => (path.endsWith('.db') ? new SqliteStore(path) : new FileStore(path))
 
 export function storeAt({ url, path, key }) {
   const store = url === undefined ? local(path) : new kinds[new URL(url).protocol](url)
-  return key === undefined ? store : new Sealed(store, key)
+  return key === undefined ? store : new SealedStore(store, key)
 }

@@ -19,6 +19,6 @@ test('every preset leads where it says', () => {
     assert.equal(url.origin + url.pathname, preset.authorization_endpoint)
     const open = () => new Client(server, { clientId: 'id' })
     if (preset.public) open()
-    else assert.throws(open, { code: 'client_auth.secret_missing' }, preset.name)
+    else assert.throws(open, { code: 'client_auth.required' }, preset.name)
   }
 })

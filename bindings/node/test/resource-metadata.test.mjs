@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { beforeEach, test } from 'node:test'
 import { core, rejection, twins } from './helper.mjs'
 
-const { Client, Network, ProtectedResource, discover } = core
+const { Client, Network, ProtectedResourceMetadata, discover } = core
 const place = '/.well-known/oauth-protected-resource'
 
 const { generic: twin } = await twins()
@@ -34,7 +34,7 @@ beforeEach(async () => {
 for (const [name, options] of [['native', {}], ['fetch', { fetch }]]) {
   test(`an API says who issues its tokens: ${name}`, async () => {
     const found = await client(options).resourceMetadata({ resource })
-    assert(found instanceof ProtectedResource)
+    assert(found instanceof ProtectedResourceMetadata)
     assert.equal(found.resource, resource)
     assert.deepEqual([...found.authorizationServers], [base])
     assert.deepEqual([...found.scopesSupported], ['read', 'write'])

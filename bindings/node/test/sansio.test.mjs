@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { callbackOf, core, listen, rejection, serverAt, twins } from './helper.mjs'
 
-const { Client, Denied, Lost, Misuse, Server, Tokens, discover, discovery, run } = core
+const { Client, DeniedError, LostError, MisuseError, Server, Tokens, discover, discovery, run } = core
 const { generic: twin } = await twins()
 const { clientId, clientSecret, redirectUris, issuer } = await twin.client()
 const server = await run(discovery(issuer, { transport: 'loopback_http' }), { fetch })
@@ -28,11 +28,11 @@ test('a whole person\'s grant: redeem, refresh, introspect, revoke', async () =>
   const first = await run(client.exchange.redeem(flow, await callbackOf(url, redirectUri)))
   const second = await run(client.exchange.refresh({ tokens: first, scope: 'read' }))
   assert.deepEqual(second.scope, ['read'])
-  const state = await run(client.exchange.introspect({ token: second.accessToken, hint: 'access_token' }))
+  const state = await run(client.exchange.introspect({ token: second.accessToken, tokenTypeHint: 'access_token' }))
   assert.equal(state.active, true)
   assert.deepEqual(state.scope, ['read'])
   assert.equal(await run(client.exchange.revoke({ token: second.refreshToken })), undefined)
-  assert.ok(await rejection(run(client.exchange.refresh({ tokens: second }))) instanceof Denied)
+  assert.ok(await rejection(run(client.exchange.refresh({ tokens: second }))) instanceof DeniedError)
 })
 
 test('the password grant, over fetch and over our own transport', async () => {
@@ -41,7 +41,7 @@ test('the password grant, over fetch and over our own transport', async () => {
   assert.deepEqual((await run(client.exchange.password(grant))).scope, ['read'])
   assert.deepEqual((await client.password(grant)).scope, ['read'])
   const error = await rejection(client.password({ ...grant, password: 'guess' }))
-  assert.ok(error instanceof Denied)
+  assert.ok(error instanceof DeniedError)
   assert.equal(error.code, 'denied.invalid_grant')
 })
 
@@ -55,7 +55,7 @@ test('step by step, by hand', () => {
   const done = exchange.reply({ status: 200, headers: [['Content-Type', 'application/json']], body })
   assert.equal(done.kind, 'done')
   assert.equal(done.value.accessToken, 'abc')
-  assert.throws(() => exchange.elapsed(), { code: 'misuse.over' })
+  assert.throws(() => exchange.elapsed(), { code: 'misuse.already_finished' })
 })
 
 test('a moment of one\'s own makes a conversation repeatable', () => {
@@ -100,14 +100,14 @@ test('an answer to another question is misuse', () => {
   assert.throws(() => begun.signed(new Uint8Array(64)), out)
   const odd = client.exchange.clientCredentials()
   odd.begin()
-  assert.throws(() => odd.reply({ status: 99, headers: [], body: new Uint8Array() }), Misuse)
+  assert.throws(() => odd.reply({ status: 99, headers: [], body: new Uint8Array() }), MisuseError)
 })
 
 test('lost is told with its cause', () => {
   const exchange = client.exchange.clientCredentials()
   exchange.begin()
   const cause = new Error('socket hang up')
-  assert.throws(() => exchange.lost(cause), (error) => error instanceof Lost && error.cause === cause)
+  assert.throws(() => exchange.lost(cause), (error) => error instanceof LostError && error.cause === cause)
   const large = client.exchange.clientCredentials()
   large.begin()
   assert.throws(() => large.lost('large', 'too_large'), { code: 'reply.too_large' })
@@ -164,7 +164,7 @@ test('every request says that no redirect is to be followed, and ends with the s
   const signal = AbortSignal.timeout(40)
   assert.equal((await rejection(run(us.exchange.clientCredentials(), { signal }))).name, 'TimeoutError')
   const late = await rejection(run(us.exchange.clientCredentials(), { timeoutMs: 40 }))
-  assert.ok(late instanceof Lost)
+  assert.ok(late instanceof LostError)
 })
 
 test('a client with a fetch of its own sends everything over it', async () => {

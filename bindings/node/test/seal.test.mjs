@@ -12,7 +12,7 @@ import { inspect } from 'node:util'
 import { callbackOf, core, rejection, serverAt, twins } from './helper.mjs'
 import { age } from './memory.mjs'
 
-const { Client, FileStore, Misuse, Sealed, Untrusted } = core
+const { Client, FileStore, MisuseError, SealedStore, UntrustedError } = core
 const [OLD, NEW] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)]
 const text = (key) => key.toString('base64url')
 
@@ -32,7 +32,7 @@ test('two processes share a file that shows no token', async () => {
   const metadata = { issuer, authorization_endpoint: `${twin.base}/authorize`, token_endpoint: `${twin.base}/token` }
   const client = new Client(serverAt(twin.base), { clientId, clientSecret })
   const place = { path: newPlace(), key: text(randomBytes(32)) }
-  const store = new Sealed(new FileStore(place.path), place.key)
+  const store = new SealedStore(new FileStore(place.path), place.key)
   const { url, flow } = client.authorize({ redirectUri: redirectUris[0], scope: 'read offline_access' })
   const source = client.source(undefined, { store, subject: 'ann' })
   await source.logIn(await client.redeem(flow, await callbackOf(url, redirectUris[0])))
@@ -67,14 +67,14 @@ test('two processes share a file that shows no token', async () => {
 test('a wrong key opens nothing', async () => {
   const folder = newPlace()
   const files = new FileStore(folder)
-  const wrong = new Sealed(files, OLD)
+  const wrong = new SealedStore(files, OLD)
   const client = new Client(serverAt('http://127.0.0.1:1'), { clientId: 'c', clientSecret: 's' })
   const source = client.clientCredentials({ store: wrong })
-  assert.ok(await new Sealed(files, NEW).save(source.key, 'text', 0) > 0)
+  assert.ok(await new SealedStore(files, NEW).save(source.key, 'text', 0) > 0)
   const stored = written(folder)
   for (const ask of [() => source.token(), () => wrong.load(source.key)]) {
     const error = await rejection(ask())
-    assert.ok(error instanceof Untrusted)
+    assert.ok(error instanceof UntrustedError)
     assert.deepEqual([error.code, error.endpoint], ['stored.sealed', 'store'])
     assert.ok(![OLD, NEW].some((key) => inspect(error).includes(text(key))))
   }
@@ -85,58 +85,58 @@ test('a wrong key opens nothing', async () => {
 
 test('a record of an old key is sealed anew', async () => {
   const files = new FileStore(newPlace())
-  const first = await new Sealed(files, text(OLD)).save('k', 'text', 0)
-  const both = new Sealed(files, NEW, { old: [randomBytes(32), OLD] })
+  const first = await new SealedStore(files, text(OLD)).save('k', 'text', 0)
+  const both = new SealedStore(files, NEW, { old: [randomBytes(32), OLD] })
   assert.deepEqual(await both.load('k'), { version: first, record: 'text' })
-  assert.equal((await rejection(new Sealed(files, NEW).load('k'))).code, 'stored.sealed')
+  assert.equal((await rejection(new SealedStore(files, NEW).load('k'))).code, 'stored.sealed')
   const second = await both.save('k', 'text', first)
   assert.ok(second > first)
-  assert.deepEqual(await new Sealed(files, text(NEW)).load('k'), { version: second, record: 'text' })
-  assert.equal((await rejection(new Sealed(files, OLD).load('k'))).code, 'stored.sealed')
+  assert.deepEqual(await new SealedStore(files, text(NEW)).load('k'), { version: second, record: 'text' })
+  assert.equal((await rejection(new SealedStore(files, OLD).load('k'))).code, 'stored.sealed')
 })
 
 test('what is no key is told and not shown', () => {
   const files = new FileStore(newPlace())
   const long = Buffer.alloc(33, 2)
   for (const key of [NEW.subarray(1), long, Buffer.alloc(0), text(NEW).slice(1), `${text(NEW)}=`, 'k3y!'.repeat(11), '']) {
-    for (const make of [() => new Sealed(files, key), () => new Sealed(files, NEW, { old: [OLD, key] })]) {
+    for (const make of [() => new SealedStore(files, key), () => new SealedStore(files, NEW, { old: [OLD, key] })]) {
       assert.throws(make, (error) => {
-        assert.ok(error instanceof Misuse)
+        assert.ok(error instanceof MisuseError)
         assert.equal(error.code, 'misuse.setup')
         return key.length === 0 || !inspect(error).includes(typeof key === 'string' ? key : text(key))
       })
     }
   }
-  for (const key of [7, undefined, {}, [1, 2]]) assert.throws(() => new Sealed(files, key), TypeError)
-  for (const old of [7, text(OLD), [7]]) assert.throws(() => new Sealed(files, NEW, { old }), TypeError)
+  for (const key of [7, undefined, {}, [1, 2]]) assert.throws(() => new SealedStore(files, key), TypeError)
+  for (const old of [7, text(OLD), [7]]) assert.throws(() => new SealedStore(files, NEW, { old }), TypeError)
 })
 
 test('only stores can be sealed, and one that is shows nothing', async () => {
-  for (const store of [{}, undefined, null, 'grants']) assert.throws(() => new Sealed(store, NEW), TypeError)
-  const inner = new Sealed(new FileStore(newPlace()), OLD)
-  const twice = new Sealed(inner, NEW)
+  for (const store of [{}, undefined, null, 'grants']) assert.throws(() => new SealedStore(store, NEW), TypeError)
+  const inner = new SealedStore(new FileStore(newPlace()), OLD)
+  const twice = new SealedStore(inner, NEW)
   const version = await twice.save('k', 'text', 0)
   assert.deepEqual(await twice.load('k'), { version, record: 'text' })
   assert.notEqual((await inner.load('k')).record, 'text')
-  assert.equal(inspect(twice, { showHidden: true }), 'Sealed {}')
+  assert.equal(inspect(twice, { showHidden: true }), 'SealedStore {}')
   assert.equal(JSON.stringify(twice), '{}')
 })
 
 test('a rotation ends', async () => {
   const files = new FileStore(newPlace())
   await files.save('plain', 'text', 0)
-  await new Sealed(files, OLD).save('old', 'text', 0)
-  await new Sealed(files, Buffer.alloc(32)).save('lost', 'text', 0)
-  assert.deepEqual(await new Sealed(files, NEW, { old: [OLD] }).reseal(), { count: 1, unopened: ['lost', 'plain'] })
-  const taking = new Sealed(files, NEW, { old: [OLD], plain: 'accept' })
+  await new SealedStore(files, OLD).save('old', 'text', 0)
+  await new SealedStore(files, Buffer.alloc(32)).save('lost', 'text', 0)
+  assert.deepEqual(await new SealedStore(files, NEW, { old: [OLD] }).reseal(), { count: 1, unopened: ['lost', 'plain'] })
+  const taking = new SealedStore(files, NEW, { old: [OLD], plain: 'accept' })
   assert.deepEqual(await taking.reseal(), { count: 1, unopened: ['lost'] })
-  for (const name of ['plain', 'old']) assert.equal((await new Sealed(files, NEW).load(name)).record, 'text')
-  assert.throws(() => new Sealed(files, NEW, { plain: true }), TypeError)
+  for (const name of ['plain', 'old']) assert.equal((await new SealedStore(files, NEW).load(name)).record, 'text')
+  assert.throws(() => new SealedStore(files, NEW, { plain: true }), TypeError)
 })
 
 test('names can be hidden', async () => {
   const files = new FileStore(newPlace())
-  const sealed = new Sealed(files, NEW, { names: text(OLD) })
+  const sealed = new SealedStore(files, NEW, { names: text(OLD) })
   await sealed.save('anna', 'text', 0, new Date(1000))
   const [name] = await files.keys()
   assert.ok(name.length === 43 && !name.includes('anna'))
@@ -151,8 +151,8 @@ test('a login takes the place of what no key opens', async () => {
   const { url, flow } = client.authorize({ redirectUri: redirectUris[0], scope: 'read offline_access' })
   const tokens = await client.redeem(flow, await callbackOf(url, redirectUris[0]))
   const files = new FileStore(newPlace())
-  await client.source(undefined, { store: new Sealed(files, OLD), subject: 'ann' }).logIn(tokens)
-  const source = client.source(undefined, { store: new Sealed(files, NEW), subject: 'ann' })
+  await client.source(undefined, { store: new SealedStore(files, OLD), subject: 'ann' }).logIn(tokens)
+  const source = client.source(undefined, { store: new SealedStore(files, NEW), subject: 'ann' })
   assert.equal((await rejection(source.token())).code, 'stored.sealed')
   await source.logIn(tokens)
   assert.equal((await source.token()).accessToken, tokens.accessToken)

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { core, rejection, serverAt } from './helper.mjs'
 
-const { Client, Denied, Lost, Malformed, Network, Server, discover, keep, run } = core
+const { Client, DeniedError, LostError, MalformedError, Network, Server, discover, keep, run } = core
 const BASE = 'http://127.0.0.1:1'
 const JSON_TYPE = [['content-type', 'application/json']]
 const grant = (name, more) => JSON.stringify({ access_token: name, token_type: 'Bearer', expires_in: 3600, ...more })
@@ -57,7 +57,7 @@ test('a refusal is told as it came, and a pause is kept', async () => {
   const { seen, send } = replying({ status: 400, body: '{"error":"invalid_scope"}' }, busy)
   const source = clientOf(send).clientCredentials()
   const refused = await rejection(source.token())
-  assert.ok(refused instanceof Denied)
+  assert.ok(refused instanceof DeniedError)
   assert.deepEqual([refused.code, refused.status, refused.endpoint], ['denied.invalid_scope', 400, 'token'])
   for (const repeated of [false, true]) {
     const error = await rejection(source.token())
@@ -72,7 +72,7 @@ test('what is lost is told apart', async () => {
   const losses = [[failed('ECONNREFUSED'), 'lost.connect'], [failed('ECONNRESET'), 'lost.closed'], ['so', 'lost']]
   for (const [thrown, code] of losses) {
     const error = await rejection(clientOf(() => Promise.reject(thrown)).clientCredentials().token())
-    assert.ok(error instanceof Lost)
+    assert.ok(error instanceof LostError)
     assert.equal(error.code, code)
   }
   const sync = clientOf(() => { throw failed('ENOTFOUND') })
@@ -83,7 +83,7 @@ test('a reply of more than a mebibyte is too large', async () => {
   const whole = grant('t').padEnd(1 << 20)
   assert.ok((await clientOf(replying({ body: whole }).send).clientCredentials().token()).accessToken)
   const error = await rejection(clientOf(replying({ body: `${whole} ` }).send).clientCredentials().token())
-  assert.ok(error instanceof Malformed)
+  assert.ok(error instanceof MalformedError)
   assert.equal(error.code, 'reply.too_large')
 })
 

@@ -86,7 +86,7 @@ test('a client file that is not right names what is wrong', async () => {
     const errors = []
     for (const read of [() => Client.fromJson(text), () => Client.fromFile(place)]) {
       const error = await rejection(read().then((client) => client.clientCredentials().token()))
-      assert.ok(error instanceof core.Misuse, inspect(error))
+      assert.ok(error instanceof core.MisuseError, inspect(error))
       assert.ok(!inspect(error, { depth: 9, showHidden: true }).includes('PRIVATE KEY'))
       errors.push(error)
     }

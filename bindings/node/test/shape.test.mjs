@@ -6,7 +6,7 @@ import { inspect } from 'node:util'
 import { serialize } from 'node:v8'
 import { core, serverAt } from './helper.mjs'
 
-const { Api, Client, Denied, FixedToken, Flow, GrantSource, OAuthError, Server, Tokens, provider, providers } = core
+const { Api, Client, DeniedError, FixedToken, PendingAuthorization, GrantSource, OAuthError, Server, Tokens, provider, providers } = core
 const SECRETS = ['at-secret', 'rt-secret', 'id-secret', 'extra-secret']
 
 function tokens() {
@@ -74,7 +74,7 @@ test('tokens are read by member, and shown by none', () => {
 test('what was not stored by us is refused', () => {
   for (const text of ['', '{}', '{"version":2}', 'null']) {
     assert.throws(() => Tokens.deserialize(text), { code: 'stored.malformed', advice: 'reauthorize' })
-    assert.throws(() => Flow.deserialize(text), { code: 'stored.malformed' })
+    assert.throws(() => PendingAuthorization.deserialize(text), { code: 'stored.malformed' })
   }
 })
 
@@ -88,7 +88,7 @@ test('a flow is stored whole, and shown without its secrets', () => {
   assert.ok(verifier && nonce)
   const shown = inspect(flow, { depth: 9, showHidden: true })
   assert.ok(![verifier, nonce, flow.state].some((secret) => shown.includes(secret)))
-  assert.equal(Flow.deserialize(flow.serialize()).state, flow.state)
+  assert.equal(PendingAuthorization.deserialize(flow.serialize()).state, flow.state)
   assert.ok(flow.startedAt instanceof Date)
 })
 
@@ -96,14 +96,14 @@ test('what would be cloned to an empty object is refused', async () => {
   const client = new Client(serverAt('http://127.0.0.1:1'), { clientId: 'id' })
   const { flow } = client.authorize({ redirectUri: 'https://app.example/cb' })
   const { port1, port2 } = new MessageChannel()
-  for (const [value, remedy] of [[flow, /Flow\.deserialize/], [Flow.deserialize(JSON.stringify(flow)), /Flow\.deserialize/], [tokens(), /Tokens\.deserialize/]]) {
+  for (const [value, remedy] of [[flow, /PendingAuthorization\.deserialize/], [PendingAuthorization.deserialize(JSON.stringify(flow)), /PendingAuthorization\.deserialize/], [tokens(), /Tokens\.deserialize/]]) {
     const ways = [structuredClone, (given) => structuredClone({ deep: [given] }), serialize, (given) => port1.postMessage(given)]
     for (const clone of ways) assert.throws(() => clone(value), (error) => remedy.test(error.message) && (hides(error.message), true))
   }
   port1.close()
   port2.close()
   // The texts are what can be handed over.
-  assert.equal(Flow.deserialize(structuredClone(JSON.stringify(flow))).state, flow.state)
+  assert.equal(PendingAuthorization.deserialize(structuredClone(JSON.stringify(flow))).state, flow.state)
   assert.equal(Tokens.deserialize(structuredClone(tokens().serialize())).refreshToken, 'rt-secret')
 })
 
@@ -133,10 +133,10 @@ test('how the client authenticates', () => {
   assert.equal(header({ clientSecret: 'c:d' })[0], `Basic ${btoa('a+b:c%3Ad')}`)
   assert.match(header({ clientSecret: 'c:d', clientAuth: 'client_secret_post' })[1], /client_id=a\+b&client_secret=c%3Ad/)
   const options = { clientId: 'id', clientAuth: 'client_secret_basic' }
-  assert.throws(() => new Client(server, options), { code: 'client_auth.secret_missing' })
+  assert.throws(() => new Client(server, options), { code: 'client_auth.required' })
   assert.throws(() => new Client(server, { ...options, clientAuth: 'none', clientSecret: 's' }), { code: 'client_auth.secret_not_allowed' })
   assert.throws(() => new Client(server, { ...options, clientAuth: 'tls' }), TypeError)
-  assert.throws(() => new Client(provider('socios'), { clientId: 'key' }), { code: 'client_auth.secret_missing' })
+  assert.throws(() => new Client(provider('socios'), { clientId: 'key' }), { code: 'client_auth.required' })
 })
 
 test('arguments of the wrong type are type errors', async () => {
@@ -159,8 +159,8 @@ test('arguments of the wrong type are type errors', async () => {
 test('errors are errors', () => {
   const error = assert.throws.bind(assert)
   error(() => provider('none'), (raised) => {
-    assert.ok(raised instanceof Error && raised instanceof OAuthError && !(raised instanceof Denied))
-    assert.deepEqual([raised.name, raised.kind, raised.advice], ['Misuse', 'misuse', 'give_up'])
+    assert.ok(raised instanceof Error && raised instanceof OAuthError && !(raised instanceof DeniedError))
+    assert.deepEqual([raised.name, raised.kind, raised.advice], ['MisuseError', 'misuse', 'give_up'])
     assert.match(raised.stack, /shape\.test\.mjs/)
     assert.deepEqual([raised.retryAfter, raised.status, raised.endpoint], [undefined, undefined, undefined])
     return true

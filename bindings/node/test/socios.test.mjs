@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { callbackOf, core, twins } from './helper.mjs'
 
-const { Client, Denied, provider } = core
+const { Client, DeniedError, provider } = core
 const twin = (await twins()).socios
 const { clientId, clientSecret, redirectUris } = await twin.client()
 const [redirectUri] = redirectUris
@@ -50,7 +50,7 @@ test('a refresh rotates, and a spent refresh token ends the grant', async () => 
   const second = await client.refresh({ tokens: first })
   assert.notEqual(second.refreshToken, first.refreshToken)
   const error = await client.refresh({ tokens: first }).catch((error) => error)
-  assert.ok(error instanceof Denied)
+  assert.ok(error instanceof DeniedError)
   assert.equal(error.code, 'denied.invalid_grant')
   assert.equal(error.advice, 'reauthorize')
   assert.equal(error.error, 'invalid_grant')
@@ -75,7 +75,7 @@ test('after their lifetime both tokens of an API are renewed, the person\'s with
 test('after a revocation the person has to log in again, and the application has not', async () => {
   const tokens = await connect()
   const api = server.api({ app: client.clientCredentials(), user: client.source(tokens) })
-  await client.revoke({ token: tokens.refreshToken, hint: 'refresh_token' })
+  await client.revoke({ token: tokens.refreshToken, tokenTypeHint: 'refresh_token' })
   const error = await api.fetch(`${twin.base}/user/polls`).catch((error) => error)
   assert.deepEqual([error.code, error.advice], ['denied.invalid_grant', 'reauthorize'])
   assert.equal((await api.fetch(`${twin.base}/polls/1.0.0/polls`)).status, 200)
@@ -83,7 +83,7 @@ test('after a revocation the person has to log in again, and the application has
 
 test('revocation is 200 for known and unknown tokens alike', async () => {
   const tokens = await connect()
-  assert.equal(await client.revoke({ token: tokens.accessToken, hint: 'access_token' }), undefined)
+  assert.equal(await client.revoke({ token: tokens.accessToken, tokenTypeHint: 'access_token' }), undefined)
   await client.revoke({ token: 'never-issued' })
 })
 

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { callbackOf, core, listen, rejection, serverAt, twins } from './helper.mjs'
 
-const { Client, Lost, Tokens, discover } = core
+const { Client, LostError, Tokens, discover } = core
 const { generic: twin, socios } = await twins()
 const { clientId, clientSecret, redirectUris, issuer } = await twin.client()
 const server = await discover(issuer, { transport: 'loopback_http' })
@@ -80,7 +80,7 @@ for (const [transport, client] of Object.entries(clients)) {
     const us = new Client(serverAt(gate.base), { clientId: 'id', clientSecret: 's', ...(transport === 'fetch' && own) })
     const source = us.clientCredentials()
     const error = await rejection(source.token({ timeoutMs: 30 }))
-    assert.ok(error instanceof Lost)
+    assert.ok(error instanceof LostError)
     assert.equal(error.code, 'lost.timeout')
     gate.release()
     assert.equal((await source.token()).accessToken, 'late')
@@ -119,7 +119,7 @@ for (const [transport, client] of Object.entries(clients)) {
     const options = { clientId: 'id', clientSecret: 's', timeoutMs: 50, ...(transport === 'fetch' && own) }
     const source = new Client(serverAt(gate.base), options).clientCredentials()
     const error = await rejection(source.token())
-    assert.ok(error instanceof Lost)
+    assert.ok(error instanceof LostError)
     assert.equal(error.endpoint, 'token')
     assert.ok(error.cause instanceof Error)
     gate.release()

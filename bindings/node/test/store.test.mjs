@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { callbackOf, core, rejection, twins } from './helper.mjs'
-import { Memory, age } from './memory.mjs'
+import { MemoryStore, age } from './memory.mjs'
 
-const { Client, Denied, Lost, Misuse, Untrusted, discover } = core
+const { Client, DeniedError, LostError, MisuseError, UntrustedError, discover } = core
 const { generic: twin } = await twins()
 const { clientId, clientSecret, redirectUris, issuer } = await twin.client()
 const server = await discover(issuer, { transport: 'loopback_http' })
@@ -24,7 +24,7 @@ async function longAgo(store, subject, tokens) {
 }
 
 test('eight workers of fifty promises spend one refresh token', async () => {
-  const store = new Memory()
+  const store = new MemoryStore()
   await longAgo(store, 'ann')
   const before = await twin.counters()
   const workers = Array.from({ length: 8 }, () => client.source(undefined, { store, subject: 'ann' }))
@@ -36,14 +36,14 @@ test('eight workers of fifty promises spend one refresh token', async () => {
 })
 
 test('one client_credentials request for all who share the store', async () => {
-  const store = new Memory()
+  const store = new MemoryStore()
   const workers = Array.from({ length: 8 }, () => client.clientCredentials({ scope: 'read', store }))
   const requests = await twin.tokenRequests(() => Promise.all(workers.map((source) => source.token())))
   assert.equal(requests, 1)
 })
 
 test('a token that one worker saw refused is replaced for all', async () => {
-  const store = new Memory()
+  const store = new MemoryStore()
   const [one, two] = [0, 1].map(() => client.clientCredentials({ scope: 'read', store }))
   const dead = await one.token()
   assert.equal((await two.token()).accessToken, dead.accessToken)
@@ -55,7 +55,7 @@ test('a token that one worker saw refused is replaced for all', async () => {
 })
 
 test('new tokens are in the store before anyone sees them', async () => {
-  const store = new Memory()
+  const store = new MemoryStore()
   await longAgo(store, 'ben')
   const source = client.source(undefined, { store, subject: 'ben' })
   const tokens = await source.token()
@@ -63,7 +63,7 @@ test('new tokens are in the store before anyone sees them', async () => {
 })
 
 test('other subjects and scopes are other grants', async () => {
-  const store = new Memory()
+  const store = new MemoryStore()
   const keys = [
     client.source(undefined, { store, subject: 'ann' }).key,
     client.source(undefined, { store, subject: 'ben' }).key,
@@ -75,18 +75,18 @@ test('other subjects and scopes are other grants', async () => {
 })
 
 test('a record of another grant is refused', async () => {
-  const store = new Memory()
+  const store = new MemoryStore()
   const ann = client.source(undefined, { store, subject: 'ann' })
   await ann.logIn(await signIn())
   const ben = client.source(undefined, { store, subject: 'ben' })
   store.records.set(ben.key, store.records.get(ann.key))
   const error = await rejection(ben.token())
-  assert.ok(error instanceof Untrusted)
+  assert.ok(error instanceof UntrustedError)
   assert.equal(error.code, 'stored.grant')
 })
 
 test('a grant that the server ended is over for every worker, and a login begins it anew', async () => {
-  const store = new Memory()
+  const store = new MemoryStore()
   const [one, two] = [0, 1].map(() => client.source(undefined, { store, subject: 'cas' }))
   const stale = await signIn()
   await longAgo(store, 'cas', stale)
@@ -94,7 +94,7 @@ test('a grant that the server ended is over for every worker, and a login begins
   const requests = await twin.tokenRequests(async () => {
     for (const source of [one, two]) {
       const error = await rejection(source.token())
-      assert.ok(error instanceof Denied)
+      assert.ok(error instanceof DeniedError)
       assert.equal(error.code, 'denied.invalid_grant')
       assert.equal(error.advice, 'reauthorize')
     }
@@ -109,7 +109,7 @@ test('a store that fails is told, and no token is fetched without a lease', asyn
   const source = client.source(undefined, { store: broken, subject: 'ann' })
   const requests = await twin.tokenRequests(async () => {
     const error = await rejection(source.token())
-    assert.ok(error instanceof Lost)
+    assert.ok(error instanceof LostError)
     assert.equal(error.endpoint, 'store')
     assert.doesNotMatch(String(error.stack) + error.cause, /secret-of-the-store/)
   })
@@ -124,9 +124,9 @@ test('what is no store, or answers nonsense, is told', async () => {
   const odd = { load: () => ({ version: 'one' }), save() {}, lease() {} }
   const asked = client.source(undefined, { store: odd, subject: 'ann' })
   assert.equal((await rejection(asked.token())).code, 'lost')
-  const none = client.source(undefined, { store: new Memory(), subject: 'nobody' })
+  const none = client.source(undefined, { store: new MemoryStore(), subject: 'nobody' })
   const error = await rejection(none.token())
-  assert.ok(error instanceof Misuse)
+  assert.ok(error instanceof MisuseError)
   assert.equal(error.code, 'grant.no_refresh_token')
   assert.throws(() => client.source(undefined, { reuse: 'perhaps' }), (thrown) => thrown.code === 'misuse.setup')
 })

@@ -16,7 +16,7 @@ import { age } from './memory.mjs'
 import { storeAt } from './places.mjs'
 import { PASSWORD, freePort, postgresServer, redisServer } from './servers.mjs'
 
-const { Client, FileStore, Lost, Memory, Misuse, PostgresStore, RedisStore, Sealed, Server, SqliteStore } = core
+const { Client, FileStore, LostError, MemoryStore, MisuseError, PostgresStore, RedisStore, SealedStore, Server, SqliteStore } = core
 const WORKERS = 6
 const program = fileURLToPath(new URL('worker.mjs', import.meta.url))
 const { generic: twin } = await twins()
@@ -32,7 +32,7 @@ let places = 0
 const newPlace = {
   FileStore: () => ({ path: path.join(folder, `grants-${(places += 1)}`) }),
   SqliteStore: () => ({ path: path.join(folder, `grants-${(places += 1)}.db`) }),
-  Sealed: () => ({ ...newPlace.FileStore(), key: randomBytes(32).toString('base64url') }),
+  SealedStore: () => ({ ...newPlace.FileStore(), key: randomBytes(32).toString('base64url') }),
   RedisStore: () => ({ url: `${redis}/${(places += 1) % 16}` }),
   async PostgresStore() {
     const url = newDatabase()
@@ -178,7 +178,7 @@ test('many grants are listed, and found when they are due', async () => {
   const all = [
     new FileStore(path.join(folder, 'many')),
     new SqliteStore(path.join(folder, 'many.db')),
-    new Sealed(new Memory(), randomBytes(32)),
+    new SealedStore(new MemoryStore(), randomBytes(32)),
     new RedisStore(redis, { prefix: 'many:' }),
   ]
   for (const store of all) {
@@ -203,14 +203,14 @@ test('many grants are listed, and found when they are due', async () => {
 })
 
 test('a source tells when its grant is due', async () => {
-  const store = new Memory()
+  const store = new MemoryStore()
   const config = configOf()
   const source = clientOf(config).source(undefined, { store, subject: 'ann' })
   const tokens = await signIn(clientOf(config))
   await source.logIn(tokens)
   assert.deepEqual(await store.due(tokens.expiresAt, 9), [])
   assert.deepEqual(await store.due(new Date(tokens.expiresAt.getTime() + 1000), 9), [source.key])
-  assert.equal(inspect(store), 'Memory {}')
+  assert.equal(inspect(store), 'MemoryStore {}')
 })
 
 test('a record cut in half is malformed, and not overwritten', async () => {
@@ -233,7 +233,7 @@ test('a record cut in half is malformed, and not overwritten', async () => {
   const asked = [store, wrapped].map((store) => client.source(undefined, { store, subject: 'ann' }))
   for (const ask of [...asked.map((source) => () => source.token()), () => store.load(key)]) {
     const error = await rejection(ask())
-    assert.ok(error instanceof Misuse)
+    assert.ok(error instanceof MisuseError)
     assert.deepEqual([error.code, error.endpoint, error.advice], ['stored.malformed', 'store', 'reauthorize'])
   }
   assert.deepEqual(readFileSync(file), cut)
@@ -279,7 +279,7 @@ test('a server that is gone or refuses us is told without its password', async (
     new PostgresStore(`postgres://tester:${PASSWORD}@127.0.0.1:${port}/`, { timeoutMs: 2000 }),
   ]) {
     const error = await rejection(gone.load('k'))
-    assert.ok(error instanceof Lost)
+    assert.ok(error instanceof LostError)
     assert.equal(error.endpoint, 'store')
     assert.ok(![inspect(error), inspect(gone, { showHidden: true }), JSON.stringify(gone)].join().includes(PASSWORD))
   }
@@ -289,7 +289,7 @@ test('a table that is made once and kept', async () => {
   const url = newDatabase()
   const store = new PostgresStore(url, { timeoutMs: 2000 })
   const missing = await rejection(store.load('k'))
-  assert.ok(missing instanceof Misuse)
+  assert.ok(missing instanceof MisuseError)
   assert.deepEqual([missing.code, missing.endpoint], ['misuse.setup', 'store'])
   assert.match(missing.message, /migrate/)
   assert.deepEqual(await Promise.all(Array.from({ length: 4 }, () => new PostgresStore(url).migrate())), Array(4).fill(undefined))

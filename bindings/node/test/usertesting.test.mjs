@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { callbackOf, core, twins } from './helper.mjs'
 
-const { Client, Misuse, discover, provider } = core
+const { Client, MisuseError, discover, provider } = core
 const { usertesting: twin, 'usertesting-apps': portal } = await twins()
 
 test('an account gets a token for an hour, and results of both APIs', async () => {
@@ -93,7 +93,7 @@ test('a redirect URI that is not registered opens no browser', async () => {
   for (const registered of [redirectUris, undefined]) {
     const client = new Client(server, { clientId, clientSecret, redirectUris: registered })
     assert.throws(() => client.authorize(ask), (error) => {
-      return error instanceof Misuse && error.code === 'redirect_uri.not_registered'
+      return error instanceof MisuseError && error.code === 'redirect_uri.not_registered'
     })
   }
   const client = new Client(server, { clientId, clientSecret, redirectUris })

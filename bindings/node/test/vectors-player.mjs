@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { inspect } from 'node:util'
 import {
-  Client, DpopKey, Flow, Network, OAuthError, Server, Tokens, assertionFile, clientSecretJwt, discovery, privateKeyJwt, provider,
+  Client, DpopKey, PendingAuthorization, Network, OAuthError, Server, Tokens, assertionFile, clientSecretJwt, discovery, privateKeyJwt, provider,
   stepUp, workloadIdentity,
 } from 'oauth-core'
 
@@ -57,7 +57,7 @@ class Party {
     for (const thing of things) {
       this.#shown.push(String(thing), inspect(thing, { depth: 9 }), inspect(thing, { depth: 9, showHidden: true }))
       // What is stored on purpose is not shown by mistake.
-      if (!(thing instanceof Flow) && thing?.kind !== 'send') this.#shown.push(JSON.stringify(thing) ?? '')
+      if (!(thing instanceof PendingAuthorization) && thing?.kind !== 'send') this.#shown.push(JSON.stringify(thing) ?? '')
     }
   }
 
@@ -121,7 +121,7 @@ class Party {
   /** Any operation of the table: what is asked about tokens is about those at hand. */
   #operation(name, { tokens, token, ...given }) {
     if (tokens !== undefined) given.tokens = this.#held(tokens)
-    if (token !== undefined) given.token = token ?? this.#held(null)[camel(given.hint ?? 'access_token')]
+    if (token !== undefined) given.token = token ?? this.#held(null)[camel(given.token_type_hint ?? 'access_token')]
     if (typeof given.expires_at === 'number') given.expires_at = new Date(given.expires_at * 1000)
     const lasts = /^(verify|take)_/.test(name) || this.#client.dpop !== null
     const client = lasts ? this.#verifying() : this.client()
@@ -131,7 +131,7 @@ class Party {
   #calls = {
     redeem: ({ callback, flow }) => {
       const client = this.#verifying()
-      const held = flow === null ? this.#flow : Flow.deserialize(flow)
+      const held = flow === null ? this.#flow : PendingAuthorization.deserialize(flow)
       this.#show(held)
       return client.exchange.redeem(held, callback, { moment: this.#moment })
     },
@@ -257,7 +257,7 @@ class Party {
   #done(value) {
     if (value === undefined) return 'nothing'
     if (value instanceof Server) return { server: serverOf(value) }
-    if (value.flow instanceof Flow) {
+    if (value.flow instanceof PendingAuthorization) {
       this.#show(value.flow)
       return { authorized: { url: value.url.href, expires_in: value.expiresIn ?? null } }
     }
@@ -271,8 +271,8 @@ class Party {
         token_type: value.tokenType,
         expires_in: value.expiresIn ?? null,
         expires_at: seconds(value.expiresAt),
-        refresh_token_use_by: seconds(value.refreshTokenUseBy),
-        authorization_until: seconds(value.authorizationUntil),
+        refresh_token_use_by: seconds(value.refreshTokenExpiresAt),
+        authorization_until: seconds(value.authorizationExpiresAt),
         received_at: seconds(value.receivedAt),
         scope: value.scope,
         refresh_token: value.refreshToken ?? null,
@@ -320,7 +320,7 @@ const told = (error) => ({
   error: error.error ?? null,
   error_description: error.errorDescription ?? null,
   extra: error.extra,
-  answer_status: error.answerStatus ?? null,
+  response_status: error.responseStatus ?? null,
   challenge: error.challenge ?? null,
 })
 

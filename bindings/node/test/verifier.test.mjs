@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { core, listen, rejection } from './helper.mjs'
 
-const { VerifiedAccessToken, AccessTokenVerifier, Client, IdToken, LogoutToken, Lost, Server } = core
+const { VerifiedAccessToken, AccessTokenVerifier, Client, IdToken, LogoutToken, LostError, Server } = core
 const AUDIENCE = 'https://api.example'
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout'
 
@@ -75,11 +75,11 @@ test('what is verified with keys at hand is over before anything else happens', 
   const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE })
   const client = new Client(server, { clientId: 'id', clientAuth: 'none', idTokenSignedResponseAlg: 'ES256' })
   await verifier.verify(token())
-  await client.verifyIdToken({ token: idToken(), withoutNonce: 'absent' })
+  await client.verifyIdToken({ token: idToken(), unexpectedNonce: 'reject' })
   const first = (verified) => Promise.race([verified.then(({ subject }) => subject), new Promise((done) => { setImmediate(done, 'later') })])
   assert.equal(await first(verifier.verify(token())), 'u')
   assert.equal(await first(verifier.verify(token(), { scope: 'read' })), 'u')
-  assert.equal(await first(client.verifyIdToken({ token: idToken(), withoutNonce: 'absent' })), 'u')
+  assert.equal(await first(client.verifyIdToken({ token: idToken(), unexpectedNonce: 'reject' })), 'u')
   await assert.rejects(verifier.verify(token({ aud: 'https://other.example' })), { code: 'jwt.audience' })
   await assert.rejects(verifier.verify(token(), { signal: AbortSignal.abort() }), { name: 'AbortError' })
   await assert.rejects(verifier.verify(token(), { timeoutMs: 0 }), TypeError)
@@ -100,7 +100,7 @@ test('a token says who may act for its subject', async () => {
     [{ act: mayAct }, undefined],
     [{}, undefined],
   ]) {
-    const person = await client.verifyIdToken({ token: idToken(said), withoutNonce: 'absent' })
+    const person = await client.verifyIdToken({ token: idToken(said), unexpectedNonce: 'reject' })
     for (const told of [await verifier.verify(token(said)), person]) {
       assert.deepEqual(told.mayAct, expected)
       assert.deepEqual(told.claims.may_act, said.may_act)
@@ -131,8 +131,8 @@ test('a refusal has the answer to give', async () => {
   const { server, token } = await issuer()
   const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE, realm: 'a "b"', dpopAlgs: ['ES256'] })
   const refusal = async (...args) => {
-    const { code, answerStatus, challenge } = await rejection(verifier.verify(...args))
-    return [code, answerStatus, challenge]
+    const { code, responseStatus, challenge } = await rejection(verifier.verify(...args))
+    return [code, responseStatus, challenge]
   }
   const realm = 'realm="a \\"b\\""'
   const dpop = `DPoP ${realm}, algs="ES256"`
@@ -170,8 +170,8 @@ test('a server that cannot be asked is no fault of the token', async () => {
   const metadata = { issuer: base, jwks_uri: 'http://127.0.0.1:1/jwks', id_token_signing_alg_values_supported: ['ES256'] }
   const server = Server.fromMetadata(base, metadata, { transport: 'loopback_http' })
   const error = await rejection(new AccessTokenVerifier(server, { audience: AUDIENCE }).verify(token()))
-  assert(error instanceof Lost)
-  assert.deepEqual([error.answerStatus, error.challenge], [503, undefined])
+  assert(error instanceof LostError)
+  assert.deepEqual([error.responseStatus, error.challenge], [503, undefined])
 })
 
 test('what is mistyped is not left out, and a profile is one of a list', async () => {
@@ -194,7 +194,7 @@ test('an ID token that comes by itself says who signed in', async () => {
   assert.deepEqual([told.email, told.emailVerified, told.name, told.sid], Object.values(person))
   assert(told.issuedAt < told.expiresAt)
   assert(!inspect(told).includes('ann@example.com'))
-  await client.verifyIdToken({ token: idToken(), withoutNonce: 'absent' })
+  await client.verifyIdToken({ token: idToken(), unexpectedNonce: 'reject' })
   assert.deepEqual(asked, ['/jwks'])
   // An app asks for a token for its server; a native button gives one for the app.
   for (const claims of [{ azp: 'phone' }, { aud: 'phone' }]) {
@@ -214,7 +214,7 @@ test('a hostile ID token is refused', async () => {
     [`${encode({ alg: 'none' })}.${body}.`, bound, 'jws.alg_not_allowed'],
     [`${head}.${encode({ sub: 'mallory' })}.${signature}`, bound, 'jws.bad_signature'],
     [good, { nonce: 'm' }, 'id_token.nonce'],
-    [good, { withoutNonce: 'absent' }, 'jwt.unexpected_claim'],
+    [good, { unexpectedNonce: 'reject' }, 'jwt.unexpected_claim'],
     [idToken(), bound, 'jwt.missing_claim'],
     [idToken({ nonce: 'n', iss: 'https://evil.example' }), bound, 'jwt.issuer'],
     [idToken({ nonce: 'n', aud: 'other' }), bound, 'jwt.audience'],

@@ -295,7 +295,7 @@ export async function opener(twin, { Refuse, Site }, make, serve) {
       await twin.register(`${base}/auth/callback`)
       const site = new Site({
         baseUrl: base, key: new Uint8Array(32).fill(7), client, transport, scope: 'openid read offline_access', rootPath,
-        apiOrigins: [twin.base], store: stored ? new core.Memory() : undefined, admit: admissions({ Refuse })[admit], ...settings,
+        apiOrigins: [twin.base], store: stored ? new core.MemoryStore() : undefined, admit: admissions({ Refuse })[admit], ...settings,
       })
       const listener = await make(site, { api: `${twin.base}/api/echo`, server })
       return (request, response) => {

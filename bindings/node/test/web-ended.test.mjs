@@ -31,7 +31,7 @@ async function signedIn(site) {
 }
 
 test('a grant that is over ends the session', async () => {
-  const site = at({ store: new core.Memory(), apiOrigins: [twin.base], transport })
+  const site = at({ store: new core.MemoryStore(), apiOrigins: [twin.base], transport })
   const cookie = await signedIn(site)
   const { user } = await site.handle(page('/', { cookie }))
   assert.equal((await user.fetch(`${twin.base}/api/echo`)).status, 200)
@@ -42,7 +42,7 @@ test('a grant that is over ends the session', async () => {
 })
 
 test('whose grant is over is led to sign in', async () => {
-  const site = at({ store: new core.Memory(), transport, apiOrigins: [twin.base] })
+  const site = at({ store: new core.MemoryStore(), transport, apiOrigins: [twin.base] })
   const orders = site.wrap((request, user) => user.fetch(`${twin.base}/api/echo`))
   const cookie = await signedIn(site)
   assert.equal((await orders(page('/orders', { cookie }))).status, 200)
@@ -55,7 +55,7 @@ test('whose grant is over is led to sign in', async () => {
 })
 
 test('the user of required throws what leads to sign in, once the grant has ended', async () => {
-  const options = { store: new core.Memory(), transport, apiOrigins: [twin.base] }
+  const options = { store: new core.MemoryStore(), transport, apiOrigins: [twin.base] }
   const site = at(options)
   const cookie = await signedIn(site)
   const call = (user) => user.fetch(`${twin.base}/api/echo`)

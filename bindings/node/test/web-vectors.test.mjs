@@ -15,7 +15,7 @@ for (const signIn of signIns) {
     for (const callback of callbacksOf(signIn)) await twin.register(callback)
     const settings = settingsOf(signIn, twin.base, client, 'openid read offline_access')
     const site = new Site({
-      baseUrl: SHOP, key: Buffer.alloc(32, 7), transport, store: signIn.stored ? new core.Memory() : undefined, ...settings,
+      baseUrl: SHOP, key: Buffer.alloc(32, 7), transport, store: signIn.stored ? new core.MemoryStore() : undefined, ...settings,
     })
     await play(signIn, twin, async ({ url, ...request }, { access, need }) => {
       const required = need && { acr: need.acr, maxAge: need.max_age, scope: [] }

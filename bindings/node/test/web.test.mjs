@@ -70,7 +70,7 @@ test('a setting of another type is named, and not shown', () => {
     [{ claims: 'name' }, /claims must be a list/],
     [{ api: { mail: { url: 'https://mail.example', methods: ['n0 method'] } } }, /api: expected APIs by their names/],
     [{ baseUrl: [] }, /baseUrl: expected a URL/],
-    [{ callbackMode: 'n0ne' }, /callbackMode: expected one of "query", "form_post"/],
+    [{ responseMode: 'n0ne' }, /responseMode: expected one of "query", "form_post"/],
     [{ title: 5 }, /a setting of a provider is of another type/],
   ]
   for (const [settings, message] of wrong) {
@@ -78,7 +78,7 @@ test('a setting of another type is named, and not shown', () => {
     assert.throws(() => at(settings), fails, JSON.stringify(settings))
   }
   assert.throws(() => at({ keep: 'store' }), { code: 'web.setup', message: /keep/ })
-  assert.throws(() => at({ keep: 'access_token', store: new core.Memory() }), { code: 'web.setup', message: /keep/ })
+  assert.throws(() => at({ keep: 'access_token', store: new core.MemoryStore() }), { code: 'web.setup', message: /keep/ })
   at({ lifetimeMs: Infinity, flowLifetimeMs: 1500, claims: new Set(['name']), returnOrigins: [new URL('https://app.example')] })
 })
 
@@ -166,7 +166,7 @@ test('a session that fills its cookies is in the log', async () => {
     await signedIn(site)
     // It is said once.
     await signedIn(site)
-    const large = notes.filter(({ code }) => code === 'web.session_large')
+    const large = notes.filter(({ code }) => code === 'web.session_nearly_full')
     assert.equal(large.length, lines)
     assert.ok(large.every(({ detail }) => detail.includes('local.note takes 2202 bytes')))
   }
@@ -330,7 +330,7 @@ test('people choose among several providers, each with a callback of its own', a
 })
 
 test('a store of one’s own keeps sessions, and the person’s tokens', async () => {
-  const inner = new core.Memory()
+  const inner = new core.MemoryStore()
   const asked = new Set()
   const own = Object.fromEntries(['load', 'save', 'lease', 'remove'].map((verb) => [verb, (...args) => {
     asked.add(verb)
@@ -346,7 +346,7 @@ test('a store of one’s own keeps sessions, and the person’s tokens', async (
   assert.notEqual((await user.token()).accessToken, accessToken)
   assert.equal((await rejection(user.fetch('https://evil.example/'))).code, 'resource.origin_not_allowed')
   assert.deepEqual([...asked].sort(), ['lease', 'load', 'save'])
-  const other = at({ store: new core.Memory() })
+  const other = at({ store: new core.MemoryStore() })
   assert.equal((await other.handle(page('/', { cookie }))).user, undefined)
 })
 
@@ -358,13 +358,13 @@ test('somebody is signed in for a test, with the key for tests alone', async () 
   assert.equal((await site.required(page('/pay', { cookie }), { acr: 'mfa', maxAge: 60 })).name, 'Bob')
   assert.equal((await rejection(at().testing({ subject: 'bob' }))).code, 'web.setup')
   assert.throws(() => at({ key: 'testing', baseUrl: 'https://shop.org' }), { code: 'web.setup' })
-  const stored = at({ key: 'testing', store: new core.Memory() })
+  const stored = at({ key: 'testing', store: new core.MemoryStore() })
   assert.equal((await stored.handle(page('/', { cookie: await stored.testing({ subject: 'bob' }) }))).user.subject, 'bob')
 })
 
 test('APIs and providers without OpenID Connect are set up', async () => {
   assert.throws(() => at({ api: { orders: 'https://api.example' } }), { code: 'web.setup' })
-  at({ store: new core.Memory(), api: { orders: 'https://api.example', pay: { url: new URL('https://pay.example'), methods: ['POST'] } } })
+  at({ store: new core.MemoryStore(), api: { orders: 'https://api.example', pay: { url: new URL('https://pay.example'), methods: ['POST'] } } })
   const identity = { url: `${twin.base}/api/echo`, subject: 'client_id', claims: { name: 'scope' } }
   assert.throws(() => at({ identity, scope: 'openid' }), { code: 'web.setup' })
   const site = at({ identity, scope: 'read', transport })
@@ -396,7 +396,7 @@ test('records of a store of one’s own end with their sessions', async () => {
 
 test('an access token is in the cookie, and nothing else', async () => {
   assert.throws(() => at({ keep: 'access_token' }), { code: 'web.setup' }, 'offline_access')
-  assert.throws(() => at({ keep: 'access_token', store: new core.Memory(), scope: 'openid read' }), /keep/)
+  assert.throws(() => at({ keep: 'access_token', store: new core.MemoryStore(), scope: 'openid read' }), /keep/)
   const site = at({ keep: 'access_token', scope: 'openid read', apiOrigins: [twin.base], transport })
   const cookie = await signedIn(site)
   const { user } = await site.handle(page('/', { cookie }))
@@ -414,7 +414,7 @@ test('tenants are looked up while the site runs', async () => {
     asks.push({ ...ask, request })
     return tenants.get(ask.id ?? ask.tenant ?? ask.path.split('/')[2])
   }
-  const site = new Site({ baseUrl, key, provider, store: new core.Memory() })
+  const site = new Site({ baseUrl, key, provider, store: new core.MemoryStore() })
   for (const id of ['acme', 'globex']) {
     await twin.register(`${baseUrl}/auth/callback/${id}`)
     tenants.set(id, { id, client, tenant: id, scope: 'openid read' })
@@ -432,7 +432,7 @@ test('tenants are looked up while the site runs', async () => {
   // The page of another tenant is for its own people.
   assert.match((await open('globex', { cookie })).headers.get('location'), /callback%2Fglobex/)
   // Another process knows the session, and not yet the provider.
-  const other = new Site({ baseUrl, key, provider, store: new core.Memory() })
+  const other = new Site({ baseUrl, key, provider, store: new core.MemoryStore() })
   assert.match((await other.handle(page('/t/globex/'), { access: 'signed_in' })).headers.get('location'), /callback%2Fglobex/)
   assert.match((await site.handle(page('/t/initech/'), { access: 'signed_in' })).headers.get('location'), /^\/auth\/login/)
   // What the hook throws comes out as it went in.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::Method;
 use oauth_core::error::{Cause, Error, Loss, Misuse};
-use oauth_facade::{Allowance, OnLimit, RateLimitChoice, TokenFor};
+use oauth_facade::{Allowance, OnRateLimit, RateLimitChoice, TokenOwner};
 use oauth_reqwest::Authorized;
 use oauth_session::{FixedToken, Sources};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -35,7 +35,7 @@ pub(crate) enum Source {
 }
 
 /// Sources with the owners whose tokens they have.
-pub(crate) type Owned = Vec<(TokenFor, Source)>;
+pub(crate) type Owned = Vec<(TokenOwner, Source)>;
 
 impl<'a, 'py> FromPyObject<'a, 'py> for Source {
     type Error = PyErr;
@@ -93,21 +93,21 @@ impl Source {
 }
 
 pub(crate) fn owned(app: Option<Source>, user: Option<Source>) -> Owned {
-    let app = app.map(|source| (TokenFor::Application, source));
-    let user = user.map(|source| (TokenFor::User, source));
+    let app = app.map(|source| (TokenOwner::Application, source));
+    let user = user.map(|source| (TokenOwner::User, source));
     app.into_iter().chain(user).collect()
 }
 
 /// What to do where an API asks for a pause.
 pub(crate) struct Limits {
-    pub(crate) on_limit: OnLimit,
+    pub(crate) on_rate_limit: OnRateLimit,
     pub(crate) keeping: RateLimitChoice,
     on_wait: Option<Arc<Py<PyAny>>>,
 }
 
 impl Limits {
     pub(crate) fn new(
-        rate_limit: &str,
+        on_rate_limit: &str,
         longest_wait: f64,
         allowance: Option<&Bound<'_, PyAny>>,
         on_wait: Option<Py<PyAny>>,
@@ -128,22 +128,22 @@ impl Limits {
             }
         };
         Ok(Self {
-            on_limit: on_limit(rate_limit, longest_wait)?,
+            on_rate_limit: policy_named(on_rate_limit, longest_wait)?,
             keeping,
             on_wait: on_wait.map(Arc::new),
         })
     }
 }
 
-fn on_limit(rate_limit: &str, longest_wait: f64) -> PyResult<OnLimit> {
+fn policy_named(on_rate_limit: &str, longest_wait: f64) -> PyResult<OnRateLimit> {
     let longest = Duration::try_from_secs_f64(longest_wait)
         .map_err(|_| PyValueError::new_err("longest_wait is a number of seconds"))?;
-    match rate_limit {
-        "error" => Ok(OnLimit::Fail),
-        "wait" => Ok(OnLimit::Wait { longest }),
-        "pass" => Ok(OnLimit::HandBack),
+    match on_rate_limit {
+        "error" => Ok(OnRateLimit::Error),
+        "wait" => Ok(OnRateLimit::Wait { longest }),
+        "pass" => Ok(OnRateLimit::Pass),
         _ => Err(PyValueError::new_err(
-            "rate_limit is \"error\", \"wait\" or \"pass\"",
+            "on_rate_limit is \"error\", \"wait\" or \"pass\"",
         )),
     }
 }
@@ -161,7 +161,7 @@ pub(crate) struct ApiRequest<'a> {
     /// Of a source alone: an API has its own.
     pub(crate) origins: Option<Vec<String>>,
     pub(crate) timeout: Option<f64>,
-    pub(crate) rate_limit: Option<&'a str>,
+    pub(crate) on_rate_limit: Option<&'a str>,
     pub(crate) longest_wait: Option<f64>,
 }
 
@@ -169,14 +169,14 @@ pub(crate) struct ApiRequest<'a> {
 pub(crate) fn ruled(
     py: Python<'_>,
     api: Result<oauth_facade::Api, Error>,
-    ended_tokens: Option<&Bound<'_, PyAny>>,
+    expired_token_replies: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<oauth_facade::Api> {
-    let api = match ended_tokens {
+    let api = match expired_token_replies {
         None => api,
         Some(rules) => {
             let json = py.import("json")?;
             let rules: String = json.call_method1("dumps", (rules,))?.extract()?;
-            api.and_then(|api| api.with_ended_tokens(&rules))
+            api.and_then(|api| api.with_expired_token_replies(&rules))
         }
     };
     api.map_err(|error| errors::raise(py, &error))
@@ -186,15 +186,15 @@ pub(crate) fn ruled(
 const LONGEST: f64 = 300.0;
 
 impl ApiRequest<'_> {
-    fn on_limit(&self, usual: OnLimit) -> PyResult<OnLimit> {
+    fn on_rate_limit(&self, usual: OnRateLimit) -> PyResult<OnRateLimit> {
         let longest = match (self.longest_wait, usual) {
             (Some(longest), _) => longest,
-            (None, OnLimit::Wait { longest }) => longest.as_secs_f64(),
+            (None, OnRateLimit::Wait { longest }) => longest.as_secs_f64(),
             (None, _) => LONGEST,
         };
-        match (self.rate_limit, usual) {
-            (Some(name), _) => on_limit(name, longest),
-            (None, OnLimit::Wait { .. }) => on_limit("wait", longest),
+        match (self.on_rate_limit, usual) {
+            (Some(name), _) => policy_named(name, longest),
+            (None, OnRateLimit::Wait { .. }) => policy_named("wait", longest),
             (None, usual) => Ok(usual),
         }
     }
@@ -225,10 +225,10 @@ impl ApiRequest<'_> {
         mut self,
         py: Python<'_>,
         api: Authorized,
-        on_limit: OnLimit,
+        on_rate_limit: OnRateLimit,
         line: &RequestSettings,
     ) -> PyResult<PendingCall> {
-        let on_limit = self.on_limit(on_limit)?;
+        let on_rate_limit = self.on_rate_limit(on_rate_limit)?;
         let (content, content_type) = self.body(py)?;
         let method = Method::from_bytes(self.method.as_bytes())
             .map_err(|_| PyValueError::new_err("not an HTTP method"))?;
@@ -241,7 +241,7 @@ impl ApiRequest<'_> {
             Some(timeout) => seconds(timeout)?,
             None => line.timeout(),
         };
-        let mut request = api.request(method, &url).on_limit(on_limit);
+        let mut request = api.request(method, &url).on_rate_limit(on_rate_limit);
         for (name, value) in headers.iter().flat_map(|headers: &Pairs| &headers.0) {
             request = request.header(name, value);
         }
@@ -267,11 +267,11 @@ impl ApiRequest<'_> {
 /// An API: where tokens may be sent, which token a route gets, and what limits it has.
 ///
 /// This is for a single source, for limits; Server.api() makes one for two owners.
-/// rate_limit is what is done if the API asks for a pause (429, or 503 with
+/// on_rate_limit is what is done if the API asks for a pause (429, or 503 with
 /// Retry-After): "error" raises resource.rate_limited, "wait" waits for up to longest_wait
 /// seconds and calls on_wait(seconds) before, "pass" returns the reply. allowance is
 /// respected before the API refuses: (requests, seconds), or "documented" for what the preset
-/// knows. ended_tokens says which replies mean that a token has expired, besides a 401 about it and in
+/// knows. expired_token_replies says which replies mean that a token has expired, besides a 401 about it and in
 /// place of the preset's rules: dicts with a status and, if its JSON body tells, the values that
 /// members have there, such as {"status": 200, "body": {"error.code": [190]}}. url.* for an invalid
 /// origin, misuse.setup for a rule that a successful reply would match.
@@ -280,7 +280,7 @@ pub(crate) struct Api {
     pub(crate) api: oauth_facade::Api,
     sources: Arc<Owned>,
     line: Arc<RequestSettings>,
-    on_limit: OnLimit,
+    on_rate_limit: OnRateLimit,
     on_wait: Option<Arc<Py<PyAny>>>,
 }
 
@@ -295,7 +295,7 @@ impl Api {
             api,
             sources: Arc::new(sources),
             line,
-            on_limit: limits.on_limit,
+            on_rate_limit: limits.on_rate_limit,
             on_wait: limits.on_wait,
         }
     }
@@ -307,9 +307,9 @@ impl Api {
 
     fn authorized(&self, py: Python<'_>) -> PyResult<Authorized> {
         let sources = match &self.sources[..] {
-            [(TokenFor::Any, source)] => Sources::one(source.shared(py)?),
-            [(TokenFor::Application, app)] => Sources::application(app.shared(py)?),
-            [(TokenFor::User, user)] => Sources::user(user.shared(py)?),
+            [(TokenOwner::Any, source)] => Sources::one(source.shared(py)?),
+            [(TokenOwner::Application, app)] => Sources::application(app.shared(py)?),
+            [(TokenOwner::User, user)] => Sources::user(user.shared(py)?),
             [(_, app), (_, user), ..] => {
                 Sources::application(app.shared(py)?).with_user(user.shared(py)?)
             }
@@ -331,7 +331,7 @@ impl Api {
     }
 
     fn calling(&self, py: Python<'_>, ask: ApiRequest<'_>) -> PyResult<PendingCall> {
-        ask.send(py, self.authorized(py)?, self.on_limit, &self.line)
+        ask.send(py, self.authorized(py)?, self.on_rate_limit, &self.line)
     }
 }
 
@@ -357,23 +357,23 @@ fn call_hook(py: Python<'_>, hook: &Py<PyAny>, pause: Duration) {
 #[pymethods]
 impl Api {
     #[new]
-    #[pyo3(signature = (source, *, origins = None, rate_limit = "error", longest_wait = 300.0,
-                        allowance = None, ended_tokens = None, on_wait = None,
+    #[pyo3(signature = (source, *, origins = None, on_rate_limit = "error", longest_wait = 300.0,
+                        allowance = None, expired_token_replies = None, on_wait = None,
                         transport = "https", network = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn make(
         py: Python<'_>,
         source: &Bound<'_, PyAny>,
         #[pyo3(from_py_with = text)] origins: Option<Vec<String>>,
-        rate_limit: &str,
+        on_rate_limit: &str,
         longest_wait: f64,
         allowance: Option<&Bound<'_, PyAny>>,
-        ended_tokens: Option<&Bound<'_, PyAny>>,
+        expired_token_replies: Option<&Bound<'_, PyAny>>,
         on_wait: Option<Py<PyAny>>,
         transport: &str,
         network: Option<&Bound<'_, Network>>,
     ) -> PyResult<Self> {
-        let limits = Limits::new(rate_limit, longest_wait, allowance, on_wait)?;
+        let limits = Limits::new(on_rate_limit, longest_wait, allowance, on_wait)?;
         // A fixed token is an API of its own origins.
         let own = source.cast::<Self>().ok().map(|own| own.get());
         let source: Source = source.extract()?;
@@ -396,17 +396,17 @@ impl Api {
                 api.and_then(|api| kept(api, limits.keeping))
             }
         };
-        let api = ruled(py, made, ended_tokens)?;
+        let api = ruled(py, made, expired_token_replies)?;
         let line = match (network, source.line()) {
             (None, Some(line)) => line,
             (network, _) => RequestSettings::new(network.map(Bound::get), None)?,
         };
-        Ok(Self::new(api, vec![(TokenFor::Any, source)], line, limits))
+        Ok(Self::new(api, vec![(TokenOwner::Any, source)], line, limits))
     }
 
     /// Which token a request to this URL gets: "application", "user" or "any".
     ///
-    /// resource.origin_not_allowed, resource.owner_missing or resource.route_ambiguous if none is
+    /// resource.origin_not_allowed, resource.no_token_source or resource.route_ambiguous if none is
     /// sent.
     fn owner(
         &self,
@@ -431,7 +431,7 @@ impl Api {
     ) -> PyResult<Call> {
         let headers = Fields::wanted(headers, oauth_facade::Resource::reads)?;
         let us = this.get();
-        Call::new(this, method, &url, &headers, (body, once), us.on_limit)
+        Call::new(this, method, &url, &headers, (body, once), us.on_rate_limit)
     }
 
     /// Tells the hook of a pause in seconds, for a plug-in that waits.
@@ -450,21 +450,21 @@ twins! {
     impl Api {
         /// Sends a request with its route's token, renewed once after a 401.
         ///
-        /// The reply is read whole. timeout, rate_limit and longest_wait are this API's unless they
-        /// are given. resource.owner_missing and resource.route_ambiguous if it cannot be determined
+        /// The reply is read whole. timeout, on_rate_limit and longest_wait are this API's unless they
+        /// are given. resource.no_token_source and resource.route_ambiguous if it cannot be determined
         /// which token is needed. Only the API's origins get the token
         /// (resource.origin_not_allowed), over the Authorization header (RFC 6750 section 2.1). A
         /// redirect within the origin is followed. params are added to the query of the URL: a str or
         /// an int, or a list of them, by name. content is a body; data is a form with members like
         /// those of params; json is any value that json.dumps takes, sent as application/json. timeout
-        /// is in seconds, for the head of the reply and again for its body. rate_limit is what to do
+        /// is in seconds, for the head of the reply and again for its body. on_rate_limit is what to do
         /// when the API asks for a pause: "error" raises resource.rate_limited, "wait" waits for up to
         /// longest_wait seconds, "pass" returns the reply. A status of 400 or above is not an error in
-        /// itself: see Response.raise_for_status(). Denied, Lost and the errors of token().
+        /// itself: see Response.raise_for_status(). DeniedError, LostError and the errors of token().
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (method, url, *, headers = None, params = None,
                             content = None, data = None, json = None,
-                            timeout = None, rate_limit = None, longest_wait = None))]
+                            timeout = None, on_rate_limit = None, longest_wait = None))]
         fn request / arequest(
             self,
             py,
@@ -476,7 +476,7 @@ twins! {
             data: Option<FormFields>,
             json: Option<Py<PyAny>>,
             timeout: Option<f64>,
-            rate_limit: Option<&str>,
+            on_rate_limit: Option<&str>,
             longest_wait: Option<f64>,
         ) {
             let ask = ApiRequest {
@@ -488,7 +488,7 @@ twins! {
                 data,
                 json,
                 timeout,
-                rate_limit,
+                on_rate_limit,
                 longest_wait,
                 ..ApiRequest::default()
             };

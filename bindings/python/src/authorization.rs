@@ -24,7 +24,7 @@ use crate::{errors, no_pickle, runtime, value};
 /// It holds secrets, so it cannot be pickled: store the text of serialize() in the person's
 /// session.
 #[pyclass(frozen, module = "oauth_core")]
-pub(crate) struct Flow(pub(crate) oauth_facade::Flow, Option<Start>);
+pub(crate) struct PendingAuthorization(pub(crate) oauth_facade::AuthorizationFlow, Option<Start>);
 
 /// What a flow begins with.
 struct Start {
@@ -33,7 +33,7 @@ struct Start {
     request_object: Option<Secret<String>>,
 }
 
-impl Flow {
+impl PendingAuthorization {
     /// With what it begins with.
     pub(crate) fn begun(begun: Begun) -> Self {
         let start = Start {
@@ -41,7 +41,7 @@ impl Flow {
             expires_in: begun.expires_in,
             request_object: begun.request_object,
         };
-        Self(oauth_facade::Flow::new(&begun.pending), Some(start))
+        Self(oauth_facade::AuthorizationFlow::new(&begun.pending), Some(start))
     }
 
     fn start(&self) -> PyResult<&Start> {
@@ -52,7 +52,7 @@ impl Flow {
 }
 
 #[pymethods]
-impl Flow {
+impl PendingAuthorization {
     /// Where to send the person (RFC 6749 section 4.1.1).
     ///
     /// A flow that was stored has been sent already, and has none: AttributeError.
@@ -114,7 +114,7 @@ impl Flow {
 
     /// What to keep until the callback, in the person's session. It contains secrets.
     ///
-    /// misuse.over once the flow has been redeemed.
+    /// misuse.already_finished once the flow has been redeemed.
     fn serialize(&self, py: Python<'_>) -> PyResult<String> {
         let text = self.0.to_json().map(|text| text.expose().clone());
         text.map_err(|error| errors::raise(py, &error))
@@ -123,17 +123,17 @@ impl Flow {
     /// Reads what serialize() wrote; stored.malformed for anything else.
     #[staticmethod]
     fn deserialize(py: Python<'_>, #[pyo3(from_py_with = text)] text: String) -> PyResult<Self> {
-        let flow = oauth_facade::Flow::parse(&text);
+        let flow = oauth_facade::AuthorizationFlow::parse(&text);
         flow.map(|flow| Self(flow, None))
             .map_err(|error| errors::raise(py, &error))
     }
 
     fn __repr__(&self) -> String {
-        format!("<oauth_core.Flow to {}>", self.0.issuer())
+        format!("<oauth_core.PendingAuthorization to {}>", self.0.issuer())
     }
 
     fn __reduce__(&self) -> PyResult<Py<PyAny>> {
-        no_pickle("a Flow")
+        no_pickle("a PendingAuthorization")
     }
 }
 
@@ -214,11 +214,11 @@ impl Listener {
     /// Takes a pasted callback URL, for a browser that cannot reach this listener.
     ///
     /// A person pasted it, whole or its query. Whether it is a callback of this flow, and
-    /// somebody waits for it. misuse.over once the flow has been redeemed.
+    /// somebody waits for it. misuse.already_finished once the flow has been redeemed.
     fn paste(
         &self,
         py: Python<'_>,
-        flow: &Flow,
+        flow: &PendingAuthorization,
         #[pyo3(from_py_with = text)] text: String,
     ) -> PyResult<bool> {
         let pending = flow.0.pending();
@@ -242,16 +242,16 @@ twins! {
         /// Waits for the callback of this flow, and returns its URL.
         ///
         /// timeout is in seconds; lost.timeout when it has elapsed. A callback of another flow is
-        /// answered with an error page, and the wait continues. A listener waits once, then misuse.over.
+        /// answered with an error page, and the wait continues. A listener waits once, then misuse.already_finished.
         #[pyo3(signature = (flow, *, timeout = 300.0))]
-        fn callback / acallback(self, py, flow: &Flow, timeout: f64) {
+        fn callback / acallback(self, py, flow: &PendingAuthorization, timeout: f64) {
             self.waiting(py, flow, timeout)
         }
     }
 }
 
 impl Listener {
-    fn waiting(&self, py: Python<'_>, flow: &Flow, timeout: f64) -> PyResult<PendingCall> {
+    fn waiting(&self, py: Python<'_>, flow: &PendingAuthorization, timeout: f64) -> PyResult<PendingCall> {
         let patience = seconds(timeout)?;
         let begin = || {
             let pending = flow.0.pending()?;

@@ -56,7 +56,7 @@ pub(crate) fn store_url(
 
 /// A built-in store: its methods, which block with Python's lock released.
 ///
-/// Each is atomic with respect to other workers. Lost if the store cannot be
+/// Each is atomic with respect to other workers. LostError if the store cannot be
 /// reached: then it is unknown whether it took effect.
 #[pyclass(frozen, subclass, module = "oauth_core.stores")]
 pub(crate) struct NativeStore(Arc<Opened>);
@@ -291,20 +291,20 @@ fn to_access(text: &str) -> PyResult<Access> {
 /// For tests, and if tokens need not outlive the process. A forked child begins with its own
 /// copy.
 #[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
-pub(crate) struct Memory;
+pub(crate) struct MemoryStore;
 
 #[pymethods]
-impl Memory {
+impl MemoryStore {
     #[new]
     fn new(py: Python<'_>) -> PyResult<PyClassInitializer<Self>> {
-        let memory = store::Memory::new();
+        let memory = store::MemoryStore::new();
         let open = move |_: Python<'_>| Ok(Arc::new(memory.clone()) as Arc<dyn store::Store>);
         NativeStore::with(py, open, Self)
     }
 
     #[allow(clippy::unused_self, reason = "it is what Python asks for")]
     fn __repr__(&self) -> &'static str {
-        "<oauth_core.stores.Memory>"
+        "<oauth_core.stores.MemoryStore>"
     }
 }
 

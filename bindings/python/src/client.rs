@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use oauth_core::error::Error;
 use oauth_facade::{
-    Args, Arrival, Authorize, EndSession, ErasedExchange, GrantSettings, Operation as _,
-    Registration, arrival, operation_name,
+    Args, CallbackContext, Authorize, EndSession, ErasedExchange, GrantSettings, Operation as _,
+    Registration, callback_context, operation_name,
 };
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use crate::authorization::Flow;
+use crate::authorization::PendingAuthorization;
 use crate::client_auth::{self, ClientAuth};
 use crate::dpop::DpopKey;
 use crate::keeper::Keeper;
@@ -64,15 +64,15 @@ impl Client {
     fn redeeming(
         &self,
         py: Python<'_>,
-        flow: &Flow,
+        flow: &PendingAuthorization,
         callback: &str,
         resource: Option<Vec<String>>,
-        arrival: Arrival,
+        callback_context: CallbackContext,
     ) -> PyResult<PendingCall> {
         let client = &self.us.client;
         let exchange = flow
             .0
-            .redeem_at(client, callback, resource.as_deref(), arrival);
+            .redeem_at(client, callback, resource.as_deref(), callback_context);
         self.work(py, "redeem", exchange)
     }
 
@@ -242,14 +242,14 @@ impl Client {
         py: Python<'_>,
         #[pyo3(from_py_with = text)] arguments: Vec<Given>,
         moment: Option<Py<PyAny>>,
-    ) -> PyResult<Flow> {
+    ) -> PyResult<PendingAuthorization> {
         let arguments: Vec<_> = arguments.into_iter().map(|given| given.0).collect();
         let ask = Authorize::read(&mut Args::from(arguments));
         let ask = ask.map_err(|why| value::refused(py, why))?;
         let at = OwnMoment(moment).take(py)?;
         let begun = self.us.client.authorize(&at, &ask);
         begun
-            .map(Flow::begun)
+            .map(PendingAuthorization::begun)
             .map_err(|error| errors::raise(py, &error))
     }
 
@@ -450,28 +450,28 @@ twins! {
         /// Checks the callback and redeems its code for tokens (RFC 6749 section 4.1.3).
         ///
         /// callback_url is the whole URL or its query. A callback with this flow's state consumes the
-        /// flow, whatever the result; any other is rejected with Untrusted callback.state, and
-        /// the flow stays pending. Untrusted callback.* (RFC 9207) and Malformed callback.* mean that
-        /// nothing was sent; Denied, that the server or the person refused; Lost, that no
-        /// answer arrived; misuse.over, that the flow was redeemed before.
+        /// flow, whatever the result; any other is rejected with UntrustedError callback.state, and
+        /// the flow stays pending. UntrustedError callback.* (RFC 9207) and MalformedError callback.* mean that
+        /// nothing was sent; DeniedError, that the server or the person refused; LostError, that no
+        /// answer arrived; misuse.already_finished, that the flow was redeemed before.
         ///
         /// The token is for all resources that were requested, or for resource, a subset of
-        /// them (RFC 8707 section 2.2); Misuse resource.exceeds_grant for another one.
+        /// them (RFC 8707 section 2.2); MisuseError resource.exceeds_grant for another one.
         ///
         /// context and user say where the callback arrived, as your application knows it: in which tool and
         /// tenant, and in whose session. Never take them from the callback. They must be those
-        /// that the flow was begun with, otherwise Untrusted callback.context or callback.user.
+        /// that the flow was begun with, otherwise UntrustedError callback.context or callback.user.
         #[pyo3(signature = (flow, callback_url, *, resource = None, context = None, user = None))]
         fn redeem / aredeem(
             self,
             py,
-            flow: &Flow,
+            flow: &PendingAuthorization,
             #[pyo3(from_py_with = text)] callback_url: String,
             #[pyo3(from_py_with = text)] resource: Option<Vec<String>>,
             #[pyo3(from_py_with = text)] context: Option<String>,
             #[pyo3(from_py_with = text)] user: Option<String>,
         ) {
-            self.redeeming(py, flow, &callback_url, resource, arrival(context, user))
+            self.redeeming(py, flow, &callback_url, resource, callback_context(context, user))
         }
     }
 }

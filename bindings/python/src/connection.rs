@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use oauth_core::endpoint::device_authorization::DeviceCode;
+use oauth_core::endpoint::device_authorization::DeviceAuthorizationResponse;
 use oauth_core::error::{Cause, Error};
 use oauth_core::json;
 use oauth_core::token::step_up::StepUp;
 use oauth_core::url::Url;
-use oauth_facade::{Auth, Connect, OnLimit, Record};
+use oauth_facade::{Auth, Connect, OnRateLimit, Record};
 use oauth_reqwest::{Authorized, DeviceLogin, ResourceConnection as Native};
 use oauth_session::{Sources, TokenSource as _};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -59,7 +59,7 @@ use crate::{errors, runtime, secret, value};
 /// organisation's identity provider, and a source of the tokens of the person's sign-in there, with
 /// openid, such as client.source(tokens). The identity provider vouches for the person
 /// (draft-ietf-oauth-identity-assertion-authz-grant, MCP's enterprise-managed authorization):
-/// identity_assertion.no_id_token if they have to sign in there again, connect.way if the API's
+/// identity_assertion.no_id_token if they have to sign in there again, connect.grant_not_supported if the API's
 /// server accepts no such assertion.
 ///
 /// Tokens are bound to dpop_key, or, if the API requires bound tokens (RFC 9449, RFC 9728), to a
@@ -69,14 +69,14 @@ use crate::{errors, runtime, secret, value};
 /// redirect_uri is a registered loopback address; by default a free port is used. without_resource sends no resource,
 /// for a server that refuses it, as Microsoft Entra's does; its tokens are then for the API that their scope names.
 /// www_authenticate are the values of an earlier answer. Requests to a server that only the API has named
-/// go to public addresses only, unless the network says otherwise (lost.not_public). connect.client if there is
+/// go to public addresses only, unless the network says otherwise (lost.not_public). connect.no_client if there is
 /// no client, and none can be registered.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct ResourceConnection {
     connect: Connect,
     auth: Auth,
     store: Option<Store>,
-    person: Option<String>,
+    subject: Option<String>,
     open: Option<Arc<Py<PyAny>>>,
     device: Option<DeviceLogin>,
     show: Option<Arc<Py<PyAny>>>,
@@ -108,8 +108,8 @@ impl ResourceConnection {
         if let Some(store) = &self.store {
             native = native.store(store.here(py)?);
         }
-        if let Some(person) = &self.person {
-            native = native.person(person.as_str());
+        if let Some(person) = &self.subject {
+            native = native.subject(person.as_str());
         }
         if let Some(uri) = &self.redirect_uri {
             native = native.redirect_uri(uri.clone());
@@ -188,7 +188,7 @@ impl ResourceConnection {
         let api = self.api();
         let api = api.and_then(|api| Authorized::with_sources(driver, sources, api.core().clone()));
         let api = api.map_err(|error| errors::raise(py, &error))?;
-        ask.send(py, api, OnLimit::Fail, &self.line)
+        ask.send(py, api, OnRateLimit::Error, &self.line)
     }
 }
 
@@ -202,8 +202,8 @@ fn show(open: Option<Arc<Py<PyAny>>>, url: &Url) -> Result<(), Error> {
 }
 
 /// Shows a code to the person.
-fn show_code(show: Option<Arc<Py<PyAny>>>, code: &DeviceCode, purpose: &str) -> Result<(), Error> {
-    let code = Record::from(oauth_facade::DeviceCode::of(code.clone(), purpose));
+fn show_code(show: Option<Arc<Py<PyAny>>>, code: &DeviceAuthorizationResponse, purpose: &str) -> Result<(), Error> {
+    let code = Record::from(oauth_facade::DeviceAuthorizationResponse::of(code.clone(), purpose));
     called_back(move |py| {
         let code = value::of_record(py, code)?;
         match &show {
@@ -240,7 +240,7 @@ impl ResourceConnection {
     #[pyo3(signature = (url, *, client_name = None, client_metadata = None, initial_access_token = None,
                         client_metadata_url = None, client_id = None, client_secret = None, client_auth = None,
                         issuer = None, issuers = None, grant_type = "authorization_code", store = None,
-                        person = None, open = None, device = false, show = None, identity_provider = None,
+                        subject = None, open = None, device = false, show = None, identity_provider = None,
                         sign_in = None, redirect_uri = None, dpop_key = None, timeout = 300.0, www_authenticate = None,
                         transport = "https", network = None, without_resource = false))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
@@ -258,7 +258,7 @@ impl ResourceConnection {
         #[pyo3(from_py_with = text)] issuers: Option<Vec<String>>,
         grant_type: &str,
         store: Option<Store>,
-        #[pyo3(from_py_with = text)] person: Option<String>,
+        #[pyo3(from_py_with = text)] subject: Option<String>,
         open: Option<Py<PyAny>>,
         device: bool,
         show: Option<Py<PyAny>>,
@@ -309,7 +309,7 @@ impl ResourceConnection {
         let this = Self {
             auth,
             store,
-            person,
+            subject,
             open: open.map(Arc::new),
             device,
             show: show.map(Arc::new),
@@ -401,15 +401,15 @@ twins! {
         /// beneath it is followed. params are added to the query of the URL: a str or an int, or a
         /// list of them, by name. content is a body; data is a form with members like those of
         /// params; json is any value that json.dumps takes, sent as application/json. timeout is in
-        /// seconds, for the head of the reply and again for its body. rate_limit is what is done if
+        /// seconds, for the head of the reply and again for its body. on_rate_limit is what is done if
         /// the API asks for a pause: "error" raises resource.rate_limited, "wait" waits for up to
         /// longest_wait seconds, "pass" hands the reply back. A status of 400 or above is not an
-        /// error in itself: see Response.raise_for_status(). Denied, Lost and the errors of
+        /// error in itself: see Response.raise_for_status(). DeniedError, LostError and the errors of
         /// token().
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (method, url, *, headers = None, params = None,
                             content = None, data = None, json = None, timeout = None,
-                            rate_limit = None, longest_wait = None))]
+                            on_rate_limit = None, longest_wait = None))]
         fn request / arequest(
             self,
             py,
@@ -421,7 +421,7 @@ twins! {
             data: Option<FormFields>,
             json: Option<Py<PyAny>>,
             timeout: Option<f64>,
-            rate_limit: Option<&str>,
+            on_rate_limit: Option<&str>,
             longest_wait: Option<f64>,
         ) {
             let ask = ApiRequest {
@@ -434,7 +434,7 @@ twins! {
                 json,
                 origins: None,
                 timeout,
-                rate_limit,
+                on_rate_limit,
                 longest_wait,
             };
             self.calling(py, ask)

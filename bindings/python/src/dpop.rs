@@ -74,7 +74,7 @@ impl DpopKey {
 
     /// The key of this name in a store, which workers share as they share tokens; created on first use.
     ///
-    /// store is one of oauth_core.stores, or an object with the methods of a store; without Sealed, the key is in it
+    /// store is one of oauth_core.stores, or an object with the methods of a store; without SealedStore, the key is in it
     /// in the clear, as refresh tokens are. name has at most 48 bytes. key.algorithm if the stored key is for another
     /// algorithm: give a new key a new name. misuse.setup, stored.malformed, and errors of the store.
     #[staticmethod]

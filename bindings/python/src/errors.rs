@@ -53,7 +53,7 @@ fn build(py: Python<'_>, error: &Error, cause: Option<&Bound<'_, PyAny>>) -> PyR
     facts.set_item("status", record.status)?;
     facts.set_item("error", record.error)?;
     facts.set_item("error_description", record.error_description)?;
-    facts.set_item("answer_status", record.answer_status)?;
+    facts.set_item("response_status", record.response_status)?;
     facts.set_item("challenge", record.challenge)?;
     facts.set_item("extra", value::of_map(py, &record.extra)?)?;
     let raised = class.call((record.message,), Some(&facts))?;

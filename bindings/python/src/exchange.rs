@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use oauth_core::Moment;
 use oauth_core::error::{Cause, Error, Misuse};
-use oauth_facade::{ErasedExchange, ErasedStep, Outgoing, Reply, SigningJob, arrival};
+use oauth_facade::{ErasedExchange, ErasedStep, Outgoing, Reply, SigningJob, callback_context};
 use pyo3::exceptions::{PyException, PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple, PyType};
 
-use crate::authorization::Flow;
+use crate::authorization::PendingAuthorization;
 use crate::client::Client;
 use crate::moment::OwnMoment;
 use crate::server::found;
@@ -24,7 +24,7 @@ const BODY_LIMIT: usize = 1 << 20;
 /// One exchange: a generator of steps. Its result is the value of StopIteration.
 ///
 /// Each step is a Send, a Sleep or a Sign. It opens no socket: oauth_core.drive runs one over
-/// your own HTTP client, or you do. misuse.over after its end.
+/// your own HTTP client, or you do. misuse.already_finished after its end.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Exchange {
     state: Mutex<State>,
@@ -344,7 +344,7 @@ impl Exchanges {
     fn redeem(
         &self,
         py: Python<'_>,
-        flow: &Flow,
+        flow: &PendingAuthorization,
         #[pyo3(from_py_with = text)] callback_url: String,
         #[pyo3(from_py_with = text)] resource: Option<Vec<String>>,
         #[pyo3(from_py_with = text)] context: Option<String>,
@@ -352,10 +352,10 @@ impl Exchanges {
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Exchange> {
         let client = &self.0.get().us.client;
-        let arrival = arrival(context, user);
+        let callback_context = callback_context(context, user);
         let exchange = flow
             .0
-            .redeem_at(client, &callback_url, resource.as_deref(), arrival);
+            .redeem_at(client, &callback_url, resource.as_deref(), callback_context);
         Exchange::new(py, exchange, moment)
     }
 

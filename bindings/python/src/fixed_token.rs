@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use oauth_core::error::{Cause, Error};
-use oauth_facade::{RateLimitChoice, TokenFor, Transport};
+use oauth_facade::{RateLimitChoice, TokenOwner, Transport};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
@@ -64,7 +64,7 @@ twins! {
     impl FixedToken {
         /// The token that is there now.
         ///
-        /// token.unreadable if there is none, grant.expired after its expiry; what a callback
+        /// token_source.unreadable if there is none, grant.expired after its expiry; what a callback
         /// raises is passed on unchanged. timeout is how many seconds this caller waits, forever by
         /// default: then lost.timeout.
         #[pyo3(signature = (*, timeout = None))]
@@ -88,7 +88,7 @@ twins! {
 /// text; each is read again whenever a token is requested. origins is where the token may be
 /// sent: URLs, or a server with a preset. expires_at, a Unix time in seconds or an aware
 /// datetime, is when it expires, if known. url.* for an invalid origin,
-/// token.unreadable for an empty text, TypeError unless exactly one place is given.
+/// token_source.unreadable for an empty text, TypeError unless exactly one place is given.
 #[pyfunction]
 #[pyo3(signature = (token = None, *, env = None, file = None, callback = None, origins,
                     expires_at = None, transport = "https", network = None))]
@@ -140,7 +140,7 @@ pub(crate) fn fixed_token<'py>(
     let made = match origins.cast::<Server>() {
         Ok(server) => {
             let server = &server.get().0;
-            let api = server.api(None, &[TokenFor::Any], RateLimitChoice::Nothing);
+            let api = server.api(None, &[TokenOwner::Any], RateLimitChoice::Nothing);
             server
                 .resource(None)
                 .and_then(|resource| Ok((api?, resource)))
@@ -156,7 +156,7 @@ pub(crate) fn fixed_token<'py>(
     let limits = Limits::new("error", 0.0, None, None)?;
     let line = RequestSettings::new(network.map(Bound::get), None)?;
     let source = Source::Fixed(fixed.clone(), Arc::clone(&line));
-    let base = Api::new(api, vec![(TokenFor::Any, source)], line, limits);
+    let base = Api::new(api, vec![(TokenOwner::Any, source)], line, limits);
     let this = FixedToken {
         token: fixed,
         resource,

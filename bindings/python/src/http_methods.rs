@@ -11,7 +11,7 @@ macro_rules! verb {
                 )]
                 #[blocking(refuse_in_hook)]
                 #[pyo3(signature = (url, *, headers = None, params = None, $($field = None,)* timeout = None,
-                                    rate_limit = None, longest_wait = None))]
+                                    on_rate_limit = None, longest_wait = None))]
                 fn $verb / $later(
                     self,
                     py,
@@ -20,7 +20,7 @@ macro_rules! verb {
                     params: Option<FormFields>,
                     $(#[pyo3(from_py_with = text)] $field: $type,)*
                     timeout: Option<f64>,
-                    rate_limit: Option<&str>,
+                    on_rate_limit: Option<&str>,
                     longest_wait: Option<f64>,
                 ) {
                     #[allow(clippy::needless_update, reason = "not every verb has every keyword")]
@@ -31,7 +31,7 @@ macro_rules! verb {
                         params,
                         $($field,)*
                         timeout,
-                        rate_limit,
+                        on_rate_limit,
                         longest_wait,
                         ..ApiRequest::default()
                     };

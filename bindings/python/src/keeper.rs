@@ -360,7 +360,7 @@ impl Renewal {
     ///
     /// (version, record) or None for a Load, the seconds another holds it or None for a Lease,
     /// the new version or None for a Save. After an Exchange was run, and after a Sleep, None.
-    /// misuse.over after its end.
+    /// misuse.already_finished after its end.
     #[pyo3(signature = (answer, /))]
     fn send(&self, py: Python<'_>, answer: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         let state = *self.state();

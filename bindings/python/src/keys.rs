@@ -20,16 +20,16 @@ use crate::{errors, secret};
 /// 32 random bytes, or their text in base64url without padding, of 43 characters;
 /// misuse.setup otherwise.
 #[pyclass(frozen, module = "oauth_core.stores")]
-pub(crate) struct Key(seal::Key);
+pub(crate) struct SealingKey(seal::Key);
 
-impl Key {
+impl SealingKey {
     pub(crate) const fn of(key: seal::Key) -> Self {
         Self(key)
     }
 }
 
 #[pymethods]
-impl Key {
+impl SealingKey {
     #[new]
     #[pyo3(signature = (key, /))]
     fn new(py: Python<'_>, key: GivenKey) -> PyResult<Self> {
@@ -66,7 +66,7 @@ impl Key {
     }
 
     fn __repr__(&self) -> String {
-        format!("<oauth_core.stores.Key {}>", self.0.id())
+        format!("<oauth_core.stores.SealingKey {}>", self.0.id())
     }
 }
 
@@ -80,11 +80,11 @@ impl<'a, 'py> FromPyObject<'a, 'py> for GivenKey {
         if let Ok(bytes) = object.cast::<PyBytes>() {
             return Ok(Self(seal::Key::from_slice(bytes.as_bytes())));
         }
-        if let Ok(key) = object.cast::<Key>() {
+        if let Ok(key) = object.cast::<SealingKey>() {
             return Ok(Self(Ok(key.get().0.clone())));
         }
         // What is said of another value could be a part of a key.
-        let wrong = |_| PyTypeError::new_err("a key is bytes, a str or a Key");
+        let wrong = |_| PyTypeError::new_err("a key is bytes, a str or a SealingKey");
         let given = object.cast::<PyString>().map_err(wrong)?;
         Ok(Self(seal::Key::parse(&secret(text(given.as_any())?))))
     }
@@ -105,7 +105,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Given {
             if !method.is_some_and(|method| method.is_callable()) {
                 return object.extract().map(Self::Key).map_err(|error: PyErr| {
                     let why =
-                        "a key is bytes, a str, a Key, or an object with data_key and unwrap_key";
+                        "a key is bytes, a str, a SealingKey, or an object with data_key and unwrap_key";
                     match error.is_instance_of::<PyTypeError>(object.py()) {
                         true => PyTypeError::new_err(why),
                         false => error,

@@ -56,10 +56,10 @@ mod _native {
     #[pymodule_export]
     use super::api::Api;
     #[pymodule_export]
-    use super::authorization::{Flow, Listener, code_turn};
+    use super::authorization::{PendingAuthorization, Listener, code_turn};
     #[pymodule_export]
     use super::built_in_stores::{
-        FileStore, Memory, NativeStore, PostgresStore, RedisStore, SqliteStore, store_url,
+        FileStore, MemoryStore, NativeStore, PostgresStore, RedisStore, SqliteStore, store_url,
     };
     #[pymodule_export]
     use super::client::Client;
@@ -79,7 +79,7 @@ mod _native {
     #[pymodule_export]
     use super::keeper::{Decision, Keeper, Renewal};
     #[pymodule_export]
-    use super::keys::Key;
+    use super::keys::SealingKey;
     #[pymodule_export]
     use super::network::Network;
     #[pymodule_export]
@@ -89,11 +89,11 @@ mod _native {
     #[pymodule_export]
     use super::response::Response;
     #[pymodule_export]
-    use super::sealed_store::Sealed;
+    use super::sealed_store::SealedStore;
     #[pymodule_export]
     use super::server::{Server, adiscover, discover, provider, provider_file, providers};
     #[pymodule_export]
-    use super::sessions::Sessions;
+    use super::sessions::Grants;
     #[pymodule_export]
     use super::settings::{ClientSettings, WorkloadIdentity};
     #[pymodule_export]

@@ -64,16 +64,16 @@ pub(crate) struct PendingCall {
     ready: Option<Ready>,
 }
 
-type Pending = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+type PendingAuthorization = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
 enum Work {
-    Future(Pending),
+    Future(PendingAuthorization),
     /// The verification of a token, which most often has its keys at hand.
     Verification(ErasedExchange, LazyDriver),
 }
 
 impl Work {
-    fn future(self) -> Pending {
+    fn future(self) -> PendingAuthorization {
         match self {
             Self::Future(future) => future,
             Self::Verification(exchange, driver) => {

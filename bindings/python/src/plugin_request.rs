@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use oauth_core::error::Error;
-use oauth_facade::{ApiCall, Attachment, CallStep, Clock, OnLimit, Once, Redirects};
+use oauth_facade::{ApiCall, Attachment, CallStep, Clock, OnRateLimit, Once, Redirects};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::prelude::*;
 
@@ -42,7 +42,7 @@ impl Call {
         url: &str,
         headers: &Fields,
         (body, once): (Option<&[u8]>, bool),
-        on_limit: OnLimit,
+        on_rate_limit: OnRateLimit,
     ) -> PyResult<Self> {
         let call = oauth_facade::Call {
             method,
@@ -52,7 +52,7 @@ impl Call {
                 body,
             },
             once: if once { Once::Yes } else { Once::No },
-            on_limit,
+            on_rate_limit,
             redirects: Redirects::Host,
         };
         let call = ApiCall::new(&api.get().api, &call);

@@ -85,7 +85,7 @@ impl Response {
             .call_method1("loads", (self.content(py),))
     }
 
-    /// Raises Denied if the status is 400 or above; otherwise returns this reply.
+    /// Raises DeniedError if the status is 400 or above; otherwise returns this reply.
     ///
     /// The error's code is denied.http_status, or denied.busy if the status means to try again
     /// later (408, 429, 500, 502, 503, 504), or what a Bearer challenge names, such as

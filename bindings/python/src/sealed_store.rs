@@ -23,19 +23,19 @@ use crate::text::text;
 /// opened is stored.sealed: its key was not given, it was changed or moved, or it was never
 /// sealed; a new login replaces it.
 ///
-/// It seals and opens with key, and opens with the old ones too: a Key, 32 random bytes,
+/// It seals and opens with key, and opens with the old ones too: a SealingKey, 32 random bytes,
 /// their text in base64url without padding, of 43 characters, or a KeySource that is asked
 /// for keys. What an old key opened is sealed again when it is next saved, or by reseal().
 /// names is a key that hides names, in a store that has no records yet; plain="accept"
 /// reads records that were never sealed.
 #[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
-pub(crate) struct Sealed(OpenSealed);
+pub(crate) struct SealedStore(OpenSealed);
 
-type OfStores = store::Sealed<Arc<dyn store::Store>>;
+type OfStores = store::SealedStore<Arc<dyn store::Store>>;
 type OpenSealed = Arc<dyn Fn(Python<'_>) -> PyResult<OfStores> + Send + Sync>;
 
 #[pymethods]
-impl Sealed {
+impl SealedStore {
     #[new]
     #[pyo3(signature = (store, key, /, *, old = Vec::new(), names = None, plain = "refuse"))]
     fn new(
@@ -57,7 +57,7 @@ impl Sealed {
         };
         let sealed: OpenSealed = Arc::new(move |py| {
             let keys = of_process.with(|| Ok::<_, PyErr>(keys.open()), Clone::clone)?;
-            let mut sealed = store::Sealed::new(store.here(py)?, keys);
+            let mut sealed = store::SealedStore::new(store.here(py)?, keys);
             if let Some(names) = &names {
                 sealed = sealed.hiding_names(names.clone());
             }
@@ -88,6 +88,6 @@ impl Sealed {
 
     #[allow(clippy::unused_self, reason = "it is what Python asks for")]
     fn __repr__(&self) -> &'static str {
-        "<oauth_core.stores.Sealed>"
+        "<oauth_core.stores.SealedStore>"
     }
 }

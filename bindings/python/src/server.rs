@@ -30,7 +30,7 @@ impl Server {
 impl Server {
     /// A server from a given metadata document (RFC 8414), as a mapping or as JSON text.
     ///
-    /// Untrusted metadata.issuer if the document is another issuer's, Malformed metadata.* or
+    /// UntrustedError metadata.issuer if the document is another issuer's, MalformedError metadata.* or
     /// reply.* if it is not what RFC 8414 section 2 describes. transport="loopback_http" allows plain http
     /// to a literal loopback address, for tests.
     #[staticmethod]
@@ -79,10 +79,10 @@ impl Server {
     ///
     /// Each request gets the token of its route's owner, by the preset's rule; origins are
     /// where tokens may go instead of the preset's API. Requests go over network, or as those
-    /// of the first source's client do. rate_limit, longest_wait (seconds), allowance,
-    /// ended_tokens and on_wait (called with seconds) are as for Api. url.* for an invalid origin.
-    #[pyo3(signature = (*, app = None, user = None, origins = None, rate_limit = "error",
-                        longest_wait = 300.0, allowance = None, ended_tokens = None, on_wait = None,
+    /// of the first source's client do. on_rate_limit, longest_wait (seconds), allowance,
+    /// expired_token_replies and on_wait (called with seconds) are as for Api. url.* for an invalid origin.
+    #[pyo3(signature = (*, app = None, user = None, origins = None, on_rate_limit = "error",
+                        longest_wait = 300.0, allowance = None, expired_token_replies = None, on_wait = None,
                         network = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn api(
@@ -91,20 +91,20 @@ impl Server {
         app: Option<Source>,
         user: Option<Source>,
         #[pyo3(from_py_with = text)] origins: Option<Vec<String>>,
-        rate_limit: &str,
+        on_rate_limit: &str,
         longest_wait: f64,
         allowance: Option<&Bound<'_, PyAny>>,
-        ended_tokens: Option<&Bound<'_, PyAny>>,
+        expired_token_replies: Option<&Bound<'_, PyAny>>,
         on_wait: Option<Py<PyAny>>,
         network: Option<&Bound<'_, Network>>,
     ) -> PyResult<Api> {
         let sources = owned(app, user);
-        let limits = Limits::new(rate_limit, longest_wait, allowance, on_wait)?;
+        let limits = Limits::new(on_rate_limit, longest_wait, allowance, on_wait)?;
         let owners: Vec<_> = sources.iter().map(|(owner, _)| *owner).collect();
         let api = self.0.api(origins.as_deref(), &owners, limits.keeping);
         let mut all = sources.iter();
         let api = api.and_then(|api| all.try_fold(api, |api, (_, source)| source.calls(api)));
-        let api = ruled(py, api, ended_tokens)?;
+        let api = ruled(py, api, expired_token_replies)?;
         let line = match (
             network,
             sources.iter().find_map(|(_, source)| source.line()),
@@ -192,8 +192,8 @@ fn configured(
 ///
 /// prefer says which document is fetched first, if a server has both: only that of "openid" names
 /// the userinfo endpoint and the like. timeout is that of one request in seconds, 30 unless the
-/// network says otherwise. Untrusted metadata.issuer if the document is another issuer's, Malformed
-/// metadata.* if it is invalid, Denied if the server refuses, Lost if no answer arrives, issuer.*
+/// network says otherwise. UntrustedError metadata.issuer if the document is another issuer's, MalformedError
+/// metadata.* if it is invalid, DeniedError if the server refuses, LostError if no answer arrives, issuer.*
 /// for an invalid issuer.
 #[pyfunction]
 #[pyo3(signature = (issuer, *, transport = "https", prefer = "oauth", timeout = None, network = None))]

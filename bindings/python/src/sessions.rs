@@ -6,7 +6,7 @@ use oauth_core::error::Error;
 use oauth_core::flow::keeper::{GrantId, GrantSummary};
 use oauth_facade::{GrantSettings, TokenRequest};
 use oauth_session::observe::{GrantEvent, Observe};
-use oauth_session::sessions::{Idle, Listed};
+use oauth_session::grants::{Idle, Listed};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
@@ -34,7 +34,7 @@ use crate::{errors, runtime, value};
 /// a week by default: only the person can extend it. Use it in a with or async with block, or end it with
 /// close().
 #[pyclass(frozen, module = "oauth_core")]
-pub(crate) struct Sessions(Arc<Shared>);
+pub(crate) struct Grants(Arc<Shared>);
 
 /// What all handles of the grants share.
 pub(crate) struct Shared {
@@ -45,7 +45,7 @@ pub(crate) struct Shared {
     per_second: u32,
     at_once: usize,
     hooks: Hooks,
-    here: PerProcess<oauth_session::Sessions>,
+    here: PerProcess<oauth_session::Grants>,
 }
 
 #[derive(Clone, Default)]
@@ -57,15 +57,15 @@ struct Hooks {
 
 impl Shared {
     /// Those of this process: flights and connections do not survive a fork.
-    pub(crate) fn here(&self, py: Python<'_>) -> PyResult<oauth_session::Sessions> {
+    pub(crate) fn here(&self, py: Python<'_>) -> PyResult<oauth_session::Grants> {
         self.here.with(|| self.make(py), Clone::clone)
     }
 
-    fn make(&self, py: Python<'_>) -> PyResult<oauth_session::Sessions> {
+    fn make(&self, py: Python<'_>) -> PyResult<oauth_session::Grants> {
         let (driver, store) = (self.us.driver(), self.store.here(py)?);
         let policy = self.keep.policy();
         let policy = policy.map_err(|error| errors::raise(py, &error))?;
-        let sessions = oauth_session::Sessions::new(driver, self.us.client.core(), store)
+        let sessions = oauth_session::Grants::new(driver, self.us.client.core(), store)
             .policy(policy)
             .capacity(self.capacity)
             .per_second(self.per_second)
@@ -148,7 +148,7 @@ impl Observe for LogObserver {
 }
 
 #[pymethods]
-impl Sessions {
+impl Grants {
     #[new]
     #[pyo3(signature = (client, store, *, reuse = None, lease = None, keep_alive = None,
                         notice = None, capacity = 10_000, per_second = 0, at_once = 0,
@@ -234,12 +234,12 @@ impl Sessions {
     }
 
     fn __repr__(&self) -> String {
-        format!("<oauth_core.Sessions at {}>", self.0.us.server.issuer())
+        format!("<oauth_core.Grants at {}>", self.0.us.server.issuer())
     }
 }
 
 twins! {
-    impl Sessions {
+    impl Grants {
         /// Adopts the tokens of a new login, and stores them in place of any others.
         ///
         /// stored.issuer for tokens of another server or client; the errors of the store.
@@ -305,7 +305,7 @@ twins! {
     }
 }
 
-impl Sessions {
+impl Grants {
     fn logging_in(&self, py: Python<'_>, id: GrantId, tokens: &Tokens) -> PyResult<PendingCall> {
         let (sessions, tokens) = (self.0.here(py)?, Arc::clone(&tokens.0));
         Ok(nothing("log_in", async move {
@@ -350,7 +350,7 @@ impl Sessions {
 }
 
 closes!(
-    Sessions,
+    Grants,
     "drain(), as the end of a with or async with block does it.\n\n\
      lost.timeout if that has not been done within 10 s."
 );
@@ -389,8 +389,8 @@ fn shown<'py>(py: Python<'py>, outline: &GrantSummary) -> PyResult<Bound<'py, Py
     shown.set_item("expires_at", end.transpose()?)?;
     shown.set_item("has_refresh_token", outline.has_refresh_token)?;
     for (name, end) in [
-        ("refresh_token_use_by", outline.refresh_token_use_by),
-        ("authorization_until", outline.authorization_until),
+        ("refresh_token_expires_at", outline.refresh_token_expires_at),
+        ("authorization_expires_at", outline.authorization_expires_at),
     ] {
         let end = end.map(|end| value::of_time(py, end));
         shown.set_item(name, end.transpose()?)?;

@@ -7,8 +7,8 @@ use arc_swap::ArcSwapOption;
 use oauth_core::Moment;
 use oauth_core::error::Error;
 use oauth_core::flow::keeper::GrantId;
-use oauth_facade::{GrantSettings, OnLimit, RateLimitChoice, Record, TokenFor};
-use oauth_reqwest::{Authorized, Session};
+use oauth_facade::{GrantSettings, OnRateLimit, RateLimitChoice, Record, TokenOwner};
+use oauth_reqwest::{Authorized, GrantSource as NativeSource};
 use oauth_session::Sources;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -44,7 +44,7 @@ pub(crate) struct GrantSource {
     /// Whose limits all callers share.
     api: oauth_facade::Api,
     /// A source's flights belong to the threads of one process.
-    session: PerProcess<Session>,
+    session: PerProcess<NativeSource>,
 }
 
 enum Grant {
@@ -118,7 +118,7 @@ impl GrantSource {
     ) -> PyResult<Self> {
         let api = us
             .server
-            .api(None, &[TokenFor::Any], RateLimitChoice::Nothing);
+            .api(None, &[TokenOwner::Any], RateLimitChoice::Nothing);
         let api = api.and_then(|api| api.called_by(&us.client));
         let this = Self {
             api: api.map_err(|error| errors::raise(py, &error))?,
@@ -133,14 +133,14 @@ impl GrantSource {
     }
 
     /// The session of this process.
-    pub(crate) fn native(&self, py: Python<'_>) -> PyResult<Session> {
+    pub(crate) fn native(&self, py: Python<'_>) -> PyResult<NativeSource> {
         match &self.grant {
             Grant::OneOf(sessions, id) => Ok(sessions.here(py)?.get(id)),
-            _ => self.session.with(|| self.make(py), Session::clone),
+            _ => self.session.with(|| self.make(py), NativeSource::clone),
         }
     }
 
-    fn make(&self, py: Python<'_>) -> PyResult<Session> {
+    fn make(&self, py: Python<'_>) -> PyResult<NativeSource> {
         let driver = self.us.driver();
         let store = self.kept.store.as_ref();
         let store = store.map(|store| store.here(py)).transpose()?;
@@ -170,7 +170,7 @@ impl GrantSource {
         &self,
         driver: LazyDriver,
         store: Option<Arc<dyn oauth_session::Store>>,
-    ) -> Result<Session, Error> {
+    ) -> Result<NativeSource, Error> {
         let keep = &self.kept.keep;
         let client = self.us.client.core();
         let keeper = match &self.grant {
@@ -187,8 +187,8 @@ impl GrantSource {
         };
         let keeper = keeper.with_policy(keep.policy()?);
         Ok(match store {
-            Some(store) => Session::shared(driver, keeper, store),
-            None => Session::new(driver, keeper),
+            Some(store) => NativeSource::shared(driver, keeper, store),
+            None => NativeSource::new(driver, keeper),
         })
     }
 
@@ -257,7 +257,7 @@ impl GrantSource {
         origins: Option<&[String]>,
         keeping: RateLimitChoice,
     ) -> Result<oauth_facade::Api, Error> {
-        let api = self.us.server.api(origins, &[TokenFor::Any], keeping)?;
+        let api = self.us.server.api(origins, &[TokenOwner::Any], keeping)?;
         let api = self.calls(api)?;
         Ok(match keeping {
             RateLimitChoice::Nothing => api.sharing(&self.api),
@@ -276,7 +276,7 @@ impl GrantSource {
         let sources = Sources::one(self.native(py)?);
         let api = Authorized::with_sources(self.us.line.driver(py)?, sources, api.core().clone())
             .map_err(|error| errors::raise(py, &error))?;
-        ask.send(py, api, OnLimit::Fail, &self.us.line)
+        ask.send(py, api, OnRateLimit::Error, &self.us.line)
     }
 }
 
@@ -357,7 +357,7 @@ twins! {
         ///
         /// timeout is how many seconds this caller waits, forever by default: then
         /// lost.timeout. The renewal continues for the others and for the next caller; nothing is
-        /// lost. Denied, with the advice "reauthorize" once the grant has ended; Lost;
+        /// lost. DeniedError, with the advice "reauthorize" once the grant has ended; LostError;
         /// grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens hook, which
         /// would wait for itself.
         #[blocking(refuse_in_hook)]
@@ -378,7 +378,7 @@ twins! {
 
         /// Adopts the tokens of a new login in place of any others, and stores them.
         ///
-        /// Lost and store errors if that was not done; stored.issuer for tokens of another server
+        /// LostError and store errors if that was not done; stored.issuer for tokens of another server
         /// or client.
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (tokens))]
@@ -405,14 +405,14 @@ twins! {
         /// URL: a str or an int, or a list of them, by name. content is a body; data is a form with
         /// members like those of params; json is any
         /// value that json.dumps takes, sent as application/json. timeout is in seconds, for the
-        /// head of the reply and again for its body. rate_limit is what to do when the API asks
+        /// head of the reply and again for its body. on_rate_limit is what to do when the API asks
         /// for a pause: "error" raises resource.rate_limited, "wait" waits for up to longest_wait
         /// seconds, "pass" returns the reply. A status of 400 or above is not an error in itself:
-        /// see Response.raise_for_status(). Denied, Lost and the errors of token().
+        /// see Response.raise_for_status(). DeniedError, LostError and the errors of token().
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (method, url, *, headers = None, params = None,
                             content = None, data = None, json = None,
-                            origins = None, timeout = None, rate_limit = None, longest_wait = None))]
+                            origins = None, timeout = None, on_rate_limit = None, longest_wait = None))]
         fn request / arequest(
             self,
             py,
@@ -425,7 +425,7 @@ twins! {
             json: Option<Py<PyAny>>,
             #[pyo3(from_py_with = text)] origins: Option<Vec<String>>,
             timeout: Option<f64>,
-            rate_limit: Option<&str>,
+            on_rate_limit: Option<&str>,
             longest_wait: Option<f64>,
         ) {
             let ask = ApiRequest {
@@ -438,7 +438,7 @@ twins! {
                 json,
                 origins,
                 timeout,
-                rate_limit,
+                on_rate_limit,
                 longest_wait,
             };
             self.calling(py, ask)
@@ -450,7 +450,7 @@ verbs!(GrantSource, [origins: Option<Vec<String>>]);
 closes!(
     GrantSource,
     "drain(), as the end of a with or async with block does it.\n\n\
-     lost.timeout if that has not been done within 10 s. A source that Sessions.get() gave\n\
+     lost.timeout if that has not been done within 10 s. A source that Grants.get() gave\n\
      belongs to the sessions: it is only let go of, and its grant is kept fresh for the\n\
      others."
 );

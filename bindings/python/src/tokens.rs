@@ -94,8 +94,8 @@ impl Tokens {
     ///
     /// draft-ietf-oauth-refresh-token-expiration. It may be revoked earlier, at any time.
     #[getter]
-    fn refresh_token_use_by<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let end = self.0.refresh_token_use_by();
+    fn refresh_token_expires_at<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let end = self.0.refresh_token_expires_at();
         end.map(|end| value::of_time(py, end)).transpose()
     }
 
@@ -103,8 +103,8 @@ impl Tokens {
     ///
     /// Only the person can extend it.
     #[getter]
-    fn authorization_until<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let end = self.0.authorization_until;
+    fn authorization_expires_at<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let end = self.0.authorization_expires_at;
         end.map(|end| value::of_time(py, end)).transpose()
     }
 
@@ -163,8 +163,8 @@ impl Tokens {
     /// The permissions that were granted, each a dict with a type; None if the server says nothing.
     ///
     /// RFC 9396 section 7. The server may have enriched what was requested. They have the type AuthorizationDetail: a
-    /// member that only your type defines is read with get(), or through a class of your own. Malformed,
-    /// token.malformed, if they are invalid.
+    /// member that only your type defines is read with get(), or through a class of your own. MalformedError,
+    /// token_response.malformed, if they are invalid.
     #[getter]
     fn authorization_details<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let granted = oauth_facade::authorization_details(&self.0);
@@ -176,8 +176,8 @@ impl Tokens {
     /// something of what RFC 9396 section 2.2 defines.
     ///
     /// What a type itself defines, such as an amount, your program has to compare. A login automatically compares
-    /// what it requested: "authorization_details_missing" is in warnings. Misuse, authorization_details.malformed, for
-    /// invalid permissions; Malformed, token.malformed, for what was granted.
+    /// what it requested: "authorization_details_missing" is in warnings. MisuseError, authorization_details.malformed, for
+    /// invalid permissions; MalformedError, token_response.malformed, for what was granted.
     #[pyo3(signature = (wanted, /))]
     fn missing_authorization_details<'py>(
         &self,

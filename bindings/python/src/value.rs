@@ -17,7 +17,7 @@ use pyo3::types::{
 };
 use serde_json::{Map, Value};
 
-use crate::authorization::Flow;
+use crate::authorization::PendingAuthorization;
 use crate::server::Server;
 use crate::text::withheld;
 use crate::{errors, secret, tokens};
@@ -27,7 +27,7 @@ pub(crate) fn of_record(py: Python<'_>, record: Record) -> PyResult<Py<PyAny>> {
         Record::Tokens(tokens) => of_tokens(py, tokens),
         Record::Login(login) => of_login(py, *login),
         Record::Authorization(begun) => {
-            Ok(Bound::new(py, Flow::begun(*begun))?.into_any().unbind())
+            Ok(Bound::new(py, PendingAuthorization::begun(*begun))?.into_any().unbind())
         }
         Record::Server(server) => Ok(Bound::new(py, Server::of(*server))?.into_any().unbind()),
         Record::Plain(name, members) => of_members(py, name, members),

@@ -14,7 +14,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::fork_safety::PerProcess;
-use crate::keys::{GivenKey, Key};
+use crate::keys::{GivenKey, SealingKey};
 use crate::network::{Network, RequestSettings};
 use crate::store::Store;
 use crate::text::text;
@@ -156,7 +156,7 @@ impl WebSite {
         need.tenant = tenant;
         let access = match access {
             "open" => Access::Open,
-            "quiet" => Access::Quiet,
+            "silent" => Access::Silent,
             "signed_in" => Access::SignedIn,
             _ => return Err(PyValueError::new_err("access is open, quiet or signed_in")),
         };
@@ -218,8 +218,8 @@ impl WebSite {
 
 /// The key for tests, which everybody has: no site takes it that others could reach.
 #[pyfunction]
-pub(crate) fn testing_key() -> Key {
-    Key::of(oauth_web::testing_key())
+pub(crate) fn testing_key() -> SealingKey {
+    SealingKey::of(oauth_web::testing_key())
 }
 
 /// Arguments, and the variables that they may be of.

@@ -132,7 +132,7 @@ twins! {
         /// Passes it on with this body, once: a Streamed; a Reply if the tokens of the session have
         /// expired (401), the body is larger than limit (413), or the API cannot be reached (502).
         ///
-        /// misuse.over the second time.
+        /// misuse.already_finished the second time.
         #[pyo3(signature = (body, /))]
         fn send / asend(self, py, body: Vec<u8>) {
             let _ = py;

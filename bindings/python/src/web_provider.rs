@@ -25,7 +25,7 @@ use crate::{errors, runtime};
 /// people choose, by default the id. scope has to contain openid. extra are more parameters of the
 /// authorization request. callback is where the provider sends people back to, a path below the
 /// site's root; unless it is given {prefix}/callback, and {prefix}/callback/{id} if there are
-/// several providers. With callback_mode "form_post" they return with a form, which browsers post
+/// several providers. With response_mode "form_post" they return with a form, which browsers post
 /// only over https. identity, of a provider without OpenID Connect, is a dict: url, which says who a
 /// person is and is called with the access token; subject, the member that is never reassigned; and
 /// claims, which maps claims to members. No scope is requested then unless one is given. tenant is
@@ -87,7 +87,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Endpoint {
 impl Provider {
     #[new]
     #[pyo3(signature = (client, /, *, id = "login", title = None, scope = None, extra = None, callback = None,
-                        callback_mode = None, identity = None, tenant = None, registered = None))]
+                        response_mode = None, identity = None, tenant = None, registered = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -97,7 +97,7 @@ impl Provider {
         scope: Option<Several>,
         extra: Option<Pairs>,
         #[pyo3(from_py_with = text)] callback: Option<String>,
-        #[pyo3(from_py_with = text)] callback_mode: Option<String>,
+        #[pyo3(from_py_with = text)] response_mode: Option<String>,
         identity: Option<Endpoint>,
         #[pyo3(from_py_with = text)] tenant: Option<String>,
         registered: Option<(String, String)>,
@@ -115,7 +115,7 @@ impl Provider {
             identity: identity.map(|endpoint| endpoint.0),
             parameters: extra.map(|extra| extra.0).unwrap_or_default(),
             callback,
-            callback_mode,
+            response_mode,
             tenant,
             registered,
         };

@@ -1,4 +1,4 @@
-//! Sessions and identities of a site, as Python classes.
+//! Grants and identities of a site, as Python classes.
 
 use std::sync::Arc;
 

@@ -91,7 +91,7 @@ def test_strangers_are_refused(kind: str, volume: Path) -> None:
         text = as_user(ANN, [], lambda: of_group(kind, volume))
         assert text.startswith("misuse.setup: ") and "not in" in text
     volume.chmod(0o2777)
-    with pytest.raises(oauth_core.Misuse, match="all may write") as caught:
+    with pytest.raises(oauth_core.MisuseError, match="all may write") as caught:
         of_group(kind, volume)
     assert caught.value.code == "misuse.setup"
 

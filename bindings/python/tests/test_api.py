@@ -35,7 +35,7 @@ def test_a_fixed_token_and_its_revocation(twins: Twins) -> None:
     assert asyncio.run(source.aget(url)).status == 200
     twin.expire()
     calls = twin.counters["api_calls"]
-    with pytest.raises(oauth_core.Denied) as caught:
+    with pytest.raises(oauth_core.DeniedError) as caught:
         source.get(url)
     assert (caught.value.code, caught.value.advice) == ("grant.revoked", "reauthorize")
     assert twin.counters["api_calls"] == calls + 1 and text not in str(caught.value)
@@ -52,7 +52,7 @@ def test_a_fixed_token_in_a_plugin(twins: Twins, way: str) -> None:
     send: Any = WAYS[way]
     assert send(token, None, url) == 200
     twin.expire()
-    with pytest.raises(oauth_core.Denied) as caught:
+    with pytest.raises(oauth_core.DeniedError) as caught:
         send(token, None, url)
     assert caught.value.code == "grant.revoked"
 
@@ -67,9 +67,9 @@ def test_a_fixed_token_is_read_anew(
     by_env = oauth_core.fixed_token(env="OAUTH_CORE_TEST_TOKEN", origins=server)
     by_callback = oauth_core.fixed_token(callback=path.read_text, origins=server)
     for source in (by_file, by_env):
-        with pytest.raises(oauth_core.Misuse) as caught:
+        with pytest.raises(oauth_core.MisuseError) as caught:
             source.get(url)
-        assert caught.value.code == "token.unreadable"
+        assert caught.value.code == "token_source.unreadable"
     with pytest.raises(FileNotFoundError):
         by_callback.get(url)
     for _ in range(2):
@@ -79,7 +79,7 @@ def test_a_fixed_token_is_read_anew(
         for source in (by_file, by_env, by_callback):
             assert source.get(url).status == 200
     over = oauth_core.fixed_token("a", origins=server, expires_at=1)
-    with pytest.raises(oauth_core.Misuse) as caught:
+    with pytest.raises(oauth_core.MisuseError) as caught:
         over.get(url)
     assert caught.value.code == "grant.expired"
     with pytest.raises(TypeError):
@@ -151,7 +151,7 @@ def test_each_route_gets_its_owners_token(twins: Twins) -> None:
     for path, wanted in OWNERS.items():
         try:
             said = str(api.owner(twin.base + path))
-        except oauth_core.Misuse as error:
+        except oauth_core.MisuseError as error:
             said = error.code
         assert said == wanted, path
     for path in ("/user/polls", "/polls/1.0.0/polls"):
@@ -169,18 +169,18 @@ def test_two_owners_in_a_plugin(twins: Twins, way: str) -> None:
     assert send(api, None, f"{twin.base}/user/polls") == 200
     assert send(api, None, f"{twin.base}/polls/1.0.0/polls") == 200
     calls = twin.counters["api_calls"]
-    with pytest.raises(oauth_core.Misuse) as caught:
+    with pytest.raises(oauth_core.MisuseError) as caught:
         send(server.api(app=app), None, f"{twin.base}/user/polls")
-    assert caught.value.code == "resource.owner_missing"
+    assert caught.value.code == "resource.no_token_source"
     assert twin.counters["api_calls"] == calls
 
 
 def test_a_missing_owner_is_told_before_anything_is_sent(twins: Twins) -> None:
     twin = twins["socios"]
     app, _, server = socios(twin)
-    with pytest.raises(oauth_core.Misuse) as caught:
+    with pytest.raises(oauth_core.MisuseError) as caught:
         server.api(app=app).get(f"{twin.base}/user/polls")
-    assert caught.value.code == "resource.owner_missing"
+    assert caught.value.code == "resource.no_token_source"
     assert twin.counters["api_calls"] == 0
 
 
@@ -188,7 +188,7 @@ def test_a_redirect_to_another_owners_route_is_refused(twins: Twins, plain: Star
     app, user, server = socios(twins["socios"])
     place = plain(reply(302, location="/user/polls"))
     api = server.api(app=app, user=user, origins=[place.base])
-    with pytest.raises(oauth_core.Malformed) as caught:
+    with pytest.raises(oauth_core.MalformedError) as caught:
         requests.get(f"{place.base}/polls", auth=oauth_core.requests.Auth(api), timeout=30)
     assert caught.value.code == "resource.redirect"
     assert len(place.seen) == 1, "the token of the application goes no further"
@@ -211,7 +211,7 @@ def test_httpx_takes_no_token_to_another_owners_route(
         place = plain(answer)
         api = server.api(app=app, user=user, origins=[place.base])
         if sent == 2:
-            with pytest.raises(oauth_core.Malformed) as caught:
+            with pytest.raises(oauth_core.MalformedError) as caught:
                 send(api, None, f"{place.base}/polls")
             assert caught.value.code == "resource.redirect"
         else:
@@ -232,10 +232,10 @@ def test_a_limit_is_waited_for(twins: Twins) -> None:
     # Long enough that no window ends among the first ten.
     source, url = limited(twin, 3)
     pauses: list[float] = []
-    api = oauth_core.Api(source, rate_limit="wait", on_wait=pauses.append)
+    api = oauth_core.Api(source, on_rate_limit="wait", on_wait=pauses.append)
     assert [api.get(url).status for _ in range(12)] == [200] * 12
     assert pauses and twin.counters["api_calls"] > 12
-    with pytest.raises(oauth_core.Denied) as caught:
+    with pytest.raises(oauth_core.DeniedError) as caught:
         for _ in range(30):
             api.get(url, longest_wait=0)
     assert caught.value.code == "resource.rate_limited" and caught.value.retry_after
@@ -244,7 +244,7 @@ def test_a_limit_is_waited_for(twins: Twins) -> None:
 def test_fifty_callers_keep_the_allowance(twins: Twins) -> None:
     twin = twins["usertesting"]
     source, url = limited(twin)
-    api = oauth_core.Api(source, rate_limit="wait", allowance=(10, 1))
+    api = oauth_core.Api(source, on_rate_limit="wait", allowance=(10, 1))
     with ThreadPoolExecutor(50) as pool:
         replies = list(pool.map(lambda _: api.get(url).status, range(50)))
     assert replies == [200] * 50
@@ -255,7 +255,7 @@ def test_callers_are_served_in_the_order_of_asking(twins: Twins) -> None:
     twin = twins["usertesting"]
     source, url = limited(twin)
     # One at a time, for of those who go together the replies may overtake each other.
-    api = oauth_core.Api(source, rate_limit="wait", allowance=(1, 1))
+    api = oauth_core.Api(source, on_rate_limit="wait", allowance=(1, 1))
     order: list[int] = []
 
     async def call(number: int) -> None:
@@ -274,8 +274,8 @@ def test_an_api_of_a_fixed_token_is_that_of_its_origins(twins: Twins) -> None:
     twin = twins["uservoice"]
     source = oauth_core.fixed_token(twin.console_token(), origins=uservoice(twin))
     url = f"{twin.base}/api/v2/admin/suggestions"
-    assert oauth_core.Api(source, rate_limit="wait").get(url).status == 200
-    with pytest.raises(oauth_core.Misuse) as caught:
+    assert oauth_core.Api(source, on_rate_limit="wait").get(url).status == 200
+    with pytest.raises(oauth_core.MisuseError) as caught:
         oauth_core.Api(source, allowance="documented")
     assert caught.value.code == "misuse.setup"
 
@@ -284,7 +284,7 @@ def test_an_api_of_a_fixed_token_is_that_of_its_origins(twins: Twins) -> None:
 def test_a_limit_in_a_plugin(twins: Twins, way: str) -> None:
     twin = twins["usertesting"]
     source, url = limited(twin)
-    api = oauth_core.Api(source, rate_limit="wait", allowance=(10, 1))
+    api = oauth_core.Api(source, on_rate_limit="wait", allowance=(10, 1))
     send: Any = WAYS[way]
     assert [send(api, None, url) for _ in range(12)] == [200] * 12
     assert twin.counters["api_calls"] == 12
@@ -293,7 +293,7 @@ def test_a_limit_in_a_plugin(twins: Twins, way: str) -> None:
 def test_tasks_of_a_plugin_wait_together(twins: Twins) -> None:
     twin = twins["usertesting"]
     source, url = limited(twin)
-    api = oauth_core.Api(source, rate_limit="wait", allowance=(10, 1))
+    api = oauth_core.Api(source, on_rate_limit="wait", allowance=(10, 1))
 
     async def main() -> set[int]:
         async with httpx.AsyncClient(auth=oauth_core.httpx.Auth(api)) as http:

@@ -103,7 +103,7 @@ def test_a_login_and_each_renewal_is_for_it(server: Plain, client: oauth_core.Cl
 
 
 def test_it_names_a_grant_in_whatever_order(server: Plain, client: oauth_core.Client) -> None:
-    store = stores.Memory()
+    store = stores.MemoryStore()
     first = client.client_credentials(resource=[A, B], extra=EXTRA, store=store).token()
     again = client.client_credentials(
         resource=[B, A], extra=dict(reversed(EXTRA.items())), store=store
@@ -115,7 +115,7 @@ def test_it_names_a_grant_in_whatever_order(server: Plain, client: oauth_core.Cl
         client.client_credentials(resource=[A, B], audience=["c"], extra=EXTRA, store=store),
     ):
         assert other.token().access_token != first.access_token
-    sessions = oauth_core.Sessions(client, store)
+    sessions = oauth_core.Grants(client, store)
     assert sessions.get(resource=[A, B], extra=EXTRA).token().access_token == first.access_token
     sessions.log_out(None, resource=[B, A], extra=EXTRA)
     assert sessions.get(resource=[A, B], extra=EXTRA).token().access_token != first.access_token
@@ -139,10 +139,10 @@ def test_exchanges_ask_for_it_too(client: oauth_core.Client) -> None:
 
 
 def test_a_name_the_protocol_owns_is_refused(server: Plain, client: oauth_core.Client) -> None:
-    with pytest.raises(oauth_core.Misuse) as refused:
+    with pytest.raises(oauth_core.MisuseError) as refused:
         client.client_credentials(extra={"client_secret": "x"})
     assert refused.value.code == "form.reserved_parameter"
-    with pytest.raises(oauth_core.Misuse) as refused:
+    with pytest.raises(oauth_core.MisuseError) as refused:
         client.client_credentials(resource=["no uri"])
     assert refused.value.code == "resource.syntax"
     with pytest.raises(TypeError, match="'extra': expected names with a text or a list of texts each") as wrong:

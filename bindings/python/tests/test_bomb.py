@@ -79,7 +79,7 @@ def test_what_unpacks_to_more_than_a_mebibyte_is_too_large(
         if code is None:
             assert got(server.base, make()).access_token == "t"
             continue
-        with pytest.raises(oauth_core.Malformed) as caught:
+        with pytest.raises(oauth_core.MalformedError) as caught:
             got(server.base, make())
         assert caught.value.code == code
 
@@ -94,7 +94,7 @@ def test_what_cannot_be_unpacked_is_lost(plain: Start, make: Callable[[], Any]) 
         ("gzip", whole[:-1]),
     ]:
         answer = reply(200, body, content_type="application/json", content_encoding=coding)
-        with pytest.raises(oauth_core.Lost) as caught:
+        with pytest.raises(oauth_core.LostError) as caught:
             got(plain(answer).base, make())
         assert caught.value.__cause__ is not None, coding
 

@@ -98,5 +98,5 @@ def test_tokens_are_bound_to_a_certificate(which: str, auth: Any) -> None:
         assert state.active and state.extra["cnf"] == {"x5t#S256": thumbprint}
         client(shown).revoke(token=token)
         # Nobody else gets one: the alias asks for the certificate.
-        with pytest.raises(oauth_core.Lost):
+        with pytest.raises(oauth_core.LostError):
             client(hidden).client_credentials(scope="read").token()

@@ -101,7 +101,7 @@ def test_an_api_takes_a_token_with_its_certificate_only(bank: Bank, tmp_path: Pa
 
 def test_certificates_are_replaced_under_a_fleet_at_work(bank: Bank) -> None:
     """One store, and one worker after the other with a new certificate."""
-    store = oauth_core.stores.Memory()
+    store = oauth_core.stores.MemoryStore()
     old, new = bank.client(0), bank.client(1)
 
     def worker(client: oauth_core.Client) -> Any:
@@ -131,7 +131,7 @@ def test_certificates_are_replaced_under_a_fleet_at_work(bank: Bank) -> None:
 
 def test_tokens_that_end_in_the_midst_of_it_cost_no_call(bank: Bank) -> None:
     """Each worker finds a token of the other in the store, and renews it without sending it."""
-    store = oauth_core.stores.Memory()
+    store = oauth_core.stores.MemoryStore()
     old, new = bank.client(0), bank.client(1)
     first = old.source(store=store, subject="bob")
     first.log_in(bank.tokens(old))

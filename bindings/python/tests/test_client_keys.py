@@ -53,7 +53,7 @@ def test_a_key_takes_the_place_of_another(
         for auth in (both, oauth_core.PrivateKeyJwt(old), oauth_core.PrivateKeyJwt([new])):
             assert token(auth)
         foreign = oauth_core.PrivateKeyJwt(oidc["clients"]["key-ES384"]["private_key"])
-        with pytest.raises(oauth_core.Denied) as caught:
+        with pytest.raises(oauth_core.DeniedError) as caught:
             token(foreign)
         assert caught.value.code == "denied.invalid_client"
 
@@ -110,7 +110,7 @@ def test_an_encrypted_key_needs_its_passphrase() -> None:
         ),
     ]:
         for use in (auth.public_jwks, lambda auth=auth: header(auth, "ES256")):
-            with pytest.raises(oauth_core.Misuse) as caught:
+            with pytest.raises(oauth_core.MisuseError) as caught:
                 use()
             assert caught.value.code == code
             assert "wrong" not in str(caught.value)

@@ -92,8 +92,8 @@ def test_tokens_are_bound_where_the_api_demands_it(generic: Twin) -> None:
 
 def test_the_key_is_kept_beside_the_connection(generic: Twin) -> None:
     generic.require_dpop()
-    person, memory = Person(), oauth_core.stores.Memory()
-    store = oauth_core.stores.Sealed(memory, bytes(range(32)))
+    person, memory = Person(), oauth_core.stores.MemoryStore()
+    store = oauth_core.stores.SealedStore(memory, bytes(range(32)))
     assert called(connection(generic, person, store=store), by_source) == 200
     # Another process: it has the grant, and the key that proves whose it is.
     generic.expire()
@@ -111,14 +111,14 @@ def test_the_key_is_kept_beside_the_connection(generic: Twin) -> None:
 
 def test_a_key_of_the_callers_is_used_and_not_stored(generic: Twin) -> None:
     generic.require_dpop()
-    person, store = Person(), oauth_core.stores.Memory()
+    person, store = Person(), oauth_core.stores.MemoryStore()
     key = oauth_core.DpopKey.generate()
     assert called(connection(generic, person, store=store, dpop_key=key), by_source) == 200
     keys, _ = store.scan()
     assert keys and not [key for key in keys if key.startswith("dpop-key:")]
     # The API takes no proofs of such a key.
     other = oauth_core.DpopKey.generate("ES384")
-    with pytest.raises(oauth_core.Misuse) as error:
+    with pytest.raises(oauth_core.MisuseError) as error:
         connection(generic, person, store=store, dpop_key=other).token()
     assert error.value.code == "key.algorithm"
     assert len(person.pages) == 1
@@ -151,7 +151,7 @@ def test_an_api_that_asks_for_no_authorization_is_called_without_a_token(
         timeout=30.0,
         **HERE,
     )
-    with pytest.raises(oauth_core.Misuse) as error:
+    with pytest.raises(oauth_core.MisuseError) as error:
         api.token()
     assert error.value.code == "connect.not_protected"
     asked = len(server.seen)

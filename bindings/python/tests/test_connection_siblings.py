@@ -28,7 +28,7 @@ class Siblings:
         #: The metadata that the challenge of each names.
         self.named = {"a": "a", "b": "b"}
         self.origin = plain(self.answer)
-        self.store, self.person = oauth_core.stores.Memory(), Person()
+        self.store, self.person = oauth_core.stores.MemoryStore(), Person()
 
     def url(self, name: str) -> str:
         return f"{self.origin.base}/{name}"
@@ -120,7 +120,7 @@ def test_no_request_for_the_one_goes_to_the_other(generic: Twin, plain: Callable
         ("a/../b", "url.syntax"),
         ("a/%2e%2e/b", "url.syntax"),
     ]:
-        with pytest.raises(oauth_core.Misuse) as refused:
+        with pytest.raises(oauth_core.MisuseError) as refused:
             a.get(both.url(path))
         assert (path, refused.value.code) == (path, code)
     # Where the one sends on to the other, the caller is shown that, and nothing follows.
@@ -148,7 +148,7 @@ def test_the_secret_of_the_one_is_not_shown_to_the_server_of_the_other(
     known |= {"client_name": None, "issuer": first.base, "grant_type": "client_credentials"}
     a = both.connection("a", **known)
     assert a.get(a.url).status == 200
-    with pytest.raises(oauth_core.Untrusted) as refused:
+    with pytest.raises(oauth_core.UntrustedError) as refused:
         both.connection("b", **known).token()
     assert refused.value.code == "connect.issuer"
     assert second.log == [] and both.tokens("b") == set()

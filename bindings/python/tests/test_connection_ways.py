@@ -33,9 +33,9 @@ class Person:
     """Somebody who enters a code at once, on another device."""
 
     def __init__(self) -> None:
-        self.codes: list[oauth_core.DeviceCode] = []
+        self.codes: list[oauth_core.DeviceAuthorizationResponse] = []
 
-    def __call__(self, code: oauth_core.DeviceCode) -> None:
+    def __call__(self, code: oauth_core.DeviceAuthorizationResponse) -> None:
         self.codes.append(code)
         page = code.verification_uri_complete
         threading.Thread(target=lambda: urllib.request.urlopen(str(page)).close()).start()
@@ -57,7 +57,7 @@ def test_a_person_enters_a_code_on_another_device(generic: Twin, way: str) -> No
 
 
 def test_what_shows_the_code_may_fail(generic: Twin) -> None:
-    def broken(code: oauth_core.DeviceCode) -> None:
+    def broken(code: oauth_core.DeviceAuthorizationResponse) -> None:
         raise LookupError("no screen")
 
     api = connection(generic, client_name="Notes", device=True, show=broken)
@@ -142,13 +142,13 @@ def test_an_initial_access_token_entitles_a_connection_to_register(generic: Twin
 
     for wrong in (None, "S3CR3T-other"):
         api = connection(generic, open=person, client_name="Notes", initial_access_token=wrong)
-        with pytest.raises(oauth_core.Denied) as refused:
+        with pytest.raises(oauth_core.DeniedError) as refused:
             api.token()
         assert refused.value.status == 401
         assert "S3CR3T" not in f"{refused.value!r} {api!r}"
     assert opened == []
 
-    store = oauth_core.stores.Memory()
+    store = oauth_core.stores.MemoryStore()
     options: Any = {"open": person, "client_name": "Notes", "initial_access_token": "S3CR3T-init"}
     api = connection(generic, store=store, **options)
     assert api.get(api.url).status == 200

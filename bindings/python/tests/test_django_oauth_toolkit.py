@@ -129,16 +129,16 @@ def test_client_credentials_with_odd_characters(django: Any, method: Any) -> Non
     client = client_of(django, "machine", client_auth=method(data["client_secret"]))
     tokens = client.client_credentials(scope="read write").token()
     assert tokens.scope == {"read", "write"} and tokens.expires_in == 60
-    state = client.introspect(token=tokens.access_token, hint="access_token")
+    state = client.introspect(token=tokens.access_token, token_type_hint="access_token")
     assert state.active and state.client_id == data["client_id"]
-    client.revoke(token=tokens.access_token, hint="access_token")
-    assert client.introspect(token=tokens.access_token) == oauth_core.TokenState(active=False)
+    client.revoke(token=tokens.access_token, token_type_hint="access_token")
+    assert client.introspect(token=tokens.access_token) == oauth_core.IntrospectionResponse(active=False)
 
 
 @pytest.mark.parametrize("method", [oauth_core.ClientSecretBasic, oauth_core.ClientSecretPost])
 def test_a_wrong_secret_is_named(django: Any, method: Any) -> None:
     client = client_of(django, "machine", client_auth=method("wrong: +%/"))
-    with pytest.raises(oauth_core.Denied) as caught:
+    with pytest.raises(oauth_core.DeniedError) as caught:
         client.client_credentials().token()
     error = caught.value
     assert (error.code, error.status, error.endpoint) == ("denied.invalid_client", 401, "token")
@@ -173,7 +173,7 @@ def test_refresh_rotation(django: Any, which: str) -> None:
     assert renewed.refresh_token and renewed.refresh_token != tokens.refresh_token
     # The server notices a token that is spent twice, and ends the grant.
     for spent in (tokens, renewed):
-        with pytest.raises(oauth_core.Denied) as caught:
+        with pytest.raises(oauth_core.DeniedError) as caught:
             client.refresh(tokens=spent)
         assert (caught.value.code, caught.value.advice) == ("denied.invalid_grant", "reauthorize")
 
@@ -183,9 +183,9 @@ def test_revocation_ends_a_refresh_token(django: Any) -> None:
     tokens = Person(django).sign_in(client, "read")
     assert tokens.refresh_token
     assert client.introspect(token=tokens.access_token).username == "somebody"
-    client.revoke(token=tokens.refresh_token, hint="refresh_token")
+    client.revoke(token=tokens.refresh_token, token_type_hint="refresh_token")
     client.revoke(token="never-issued")
-    with pytest.raises(oauth_core.Denied) as caught:
+    with pytest.raises(oauth_core.DeniedError) as caught:
         client.refresh(tokens=tokens)
     assert caught.value.code == "denied.invalid_grant"
 
@@ -200,8 +200,8 @@ def test_what_is_wrong_with_a_login(django: Any) -> None:
     flow = client.authorize(redirect_uri=CALLBACK, scope="read")
     other = client.authorize(redirect_uri=CALLBACK, scope="read")
     stolen = {**json.loads(other.serialize()), "state": json.loads(flow.serialize())["state"]}
-    with pytest.raises(oauth_core.Denied) as caught:
-        client.redeem(oauth_core.Flow.deserialize(json.dumps(stolen)), person.visit(flow.url))
+    with pytest.raises(oauth_core.DeniedError) as caught:
+        client.redeem(oauth_core.PendingAuthorization.deserialize(json.dumps(stolen)), person.visit(flow.url))
     assert caught.value.code == "denied.invalid_grant"
 
 
@@ -226,7 +226,7 @@ def test_device_authorization(django: Any) -> None:
 def test_a_device_is_let_in_by_its_person(django: Any) -> None:
     client, people = client_of(django, "device"), []
 
-    def show(code: oauth_core.DeviceCode) -> None:
+    def show(code: oauth_core.DeviceAuthorizationResponse) -> None:
         answers = {"user_code": code.user_code}
         person = threading.Thread(
             target=Person(django).visit, args=(code.verification_uri,), kwargs=answers
@@ -265,11 +265,11 @@ def test_a_registration_is_read_updated_and_deleted(django: Any) -> None:
     updated = nobody.update_registration(registered=read.stored, metadata=renamed)
     assert updated.metadata["client_name"] == "New"
     # The server has replaced the token.
-    with pytest.raises(oauth_core.Denied) as spent:
+    with pytest.raises(oauth_core.DeniedError) as spent:
         nobody.read_registration(registered=read.stored)
     assert refused(spent) == "denied.invalid_token"
     nobody.delete_registration(registered=updated.stored)
-    with pytest.raises(oauth_core.Denied) as gone:
+    with pytest.raises(oauth_core.DeniedError) as gone:
         nobody.read_registration(registered=updated.stored)
     assert refused(gone) == "denied.invalid_token"
 
@@ -320,7 +320,7 @@ def test_a_logout_comes_home(own_django: Any) -> None:
     # The session is gone, and the grant has ended with it.
     flow = client.authorize(redirect_uri=CALLBACK, scope="read", extra={"prompt": "none"})
     assert "error=login_required" in person.visit(flow.url)
-    with pytest.raises(oauth_core.Denied) as caught:
+    with pytest.raises(oauth_core.DeniedError) as caught:
         client.refresh(tokens=tokens)
     assert caught.value.code == "denied.invalid_grant"
 

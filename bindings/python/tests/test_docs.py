@@ -71,9 +71,9 @@ def test_nothing_public_is_without_a_word(module: Any) -> None:
 def test_what_goes_by_seconds_or_clocks_says_so() -> None:
     for name in ("discover", "GrantSource.token", "GrantSource.drain", "Listener.callback"):
         assert "seconds" in AT_RUN_TIME[name], name
-    for name in ("Flow.started_at", "Tokens.expires_at", "Tokens.received_at", "Save.due"):
+    for name in ("PendingAuthorization.started_at", "Tokens.expires_at", "Tokens.received_at", "Save.due"):
         assert "UTC" in AT_RUN_TIME[name], name
-    for name in ("Client.redeem", "Flow.state"):
+    for name in ("Client.redeem", "PendingAuthorization.state"):
         assert "RFC " in AT_RUN_TIME[name], name
 
 

@@ -47,7 +47,7 @@ def test_a_registered_client_signs_people_in(generic: Twin, method: str) -> None
     flow = client.authorize(redirect_uri=CALLBACK, scope="read")
     tokens = client.redeem(flow, approve(flow.url))
     assert tokens.client_id == told.client_id
-    with pytest.raises(oauth_core.Misuse) as refused:
+    with pytest.raises(oauth_core.MisuseError) as refused:
         client.authorize(redirect_uri="https://app.example/other")
     assert code_of(refused) == "redirect_uri.not_registered"
 
@@ -59,7 +59,7 @@ def test_a_registration_is_read_updated_and_deleted(generic: Twin) -> None:
     read = asyncio.run(nobody.aread_registration(registered=first.stored))
     assert read.client_secret == first.client_secret
     assert read.registration_access_token != first.registration_access_token
-    with pytest.raises(oauth_core.Denied) as spent:
+    with pytest.raises(oauth_core.DeniedError) as spent:
         nobody.read_registration(registered=first.stored)
     assert code_of(spent) == "denied.invalid_token"
 
@@ -71,10 +71,10 @@ def test_a_registration_is_read_updated_and_deleted(generic: Twin) -> None:
     assert source.token().access_token
 
     nobody.delete_registration(registered=updated.stored)
-    with pytest.raises(oauth_core.Denied) as gone:
+    with pytest.raises(oauth_core.DeniedError) as gone:
         nobody.read_registration(registered=updated.stored)
     assert code_of(gone) == "denied.invalid_token"
-    with pytest.raises(oauth_core.Denied) as gone:
+    with pytest.raises(oauth_core.DeniedError) as gone:
         oauth_core.Client(server, registered=updated.stored).client_credentials(scope="read").token()
     assert code_of(gone) == "denied.invalid_client"
 
@@ -82,7 +82,7 @@ def test_a_registration_is_read_updated_and_deleted(generic: Twin) -> None:
 def test_a_token_may_entitle_to_register(generic: Twin) -> None:
     generic._ask("initial_access_token", {"token": "S3CR3T-init"})
     nobody = oauth_core.Client(known(generic))
-    with pytest.raises(oauth_core.Denied) as refused:
+    with pytest.raises(oauth_core.DeniedError) as refused:
         nobody.register(metadata=ASKED, initial_access_token="S3CR3T-other")
     assert code_of(refused) == "denied.invalid_token" and "S3CR3T" not in str(refused.value)
     assert nobody.register(metadata=ASKED, initial_access_token="S3CR3T-init").client_id
@@ -98,7 +98,7 @@ def test_what_a_publisher_states_goes_before_what_the_software_says_itself(gener
     statement = jwt.encode(claims, private, "ES256")
     metadata = {**ASKED, "client_name": "Another", "software_statement": statement}
     nobody = oauth_core.Client(known(generic))
-    with pytest.raises(oauth_core.Denied) as refused:
+    with pytest.raises(oauth_core.DeniedError) as refused:
         nobody.register(metadata=metadata)
     assert code_of(refused) == "denied.unapproved_software_statement"
     key = jwt.algorithms.ECAlgorithm.to_jwk(private.public_key(), as_dict=True)
@@ -118,11 +118,11 @@ def test_what_contradicts_itself_is_not_sent(generic: Twin) -> None:
         ({**ASKED, "jwks": {"keys": [{"kty": "oct", "k": "AA"}]}}, "client_metadata.private_key"),
         ({**ASKED, "token_endpoint_auth_method": "private_key_jwt"}, "client_metadata.keys_missing"),
     ]:
-        with pytest.raises(oauth_core.Misuse) as refused:
+        with pytest.raises(oauth_core.MisuseError) as refused:
             nobody.register(metadata=metadata)
         assert code_of(refused) == code
     assert not [entry for entry in generic.log if entry["path"] == "/register"]
-    with pytest.raises(oauth_core.Denied) as refused_there:
+    with pytest.raises(oauth_core.DeniedError) as refused_there:
         nobody.register(metadata={**ASKED, "redirect_uris": [CALLBACK, "http://127.0.0.1/cb"]})
     assert code_of(refused_there) == "denied.invalid_redirect_uri"
 
@@ -136,7 +136,7 @@ def test_a_client_without_an_id_registers_and_does_nothing_else(generic: Twin) -
         lambda: nobody.revoke(token="t0ken"),
     ]
     for call in calls:
-        with pytest.raises(oauth_core.Misuse) as refused:
+        with pytest.raises(oauth_core.MisuseError) as refused:
             call()
         assert code_of(refused) == "client_auth.client_id"
 
@@ -149,10 +149,10 @@ def test_what_is_stored_is_a_secret_and_its_servers(generic: Twin) -> None:
     with pytest.raises(TypeError):
         pickle.dumps(told)
     other = oauth_core.Server.from_metadata("https://as.example", {"issuer": "https://as.example"})
-    with pytest.raises(oauth_core.Untrusted) as foreign:
+    with pytest.raises(oauth_core.UntrustedError) as foreign:
         oauth_core.Client(other, registered=told.stored)
     assert code_of(foreign) == "stored.issuer"
-    with pytest.raises(oauth_core.Misuse) as malformed:
+    with pytest.raises(oauth_core.MisuseError) as malformed:
         oauth_core.Client(server, registered=json.dumps({**json.loads(told.stored), "client_id": 7}))
     assert code_of(malformed) == "stored.malformed"
     for more in ({"client_id": "id"}, {"client_secret": "s"}):
@@ -164,7 +164,7 @@ def test_a_document_at_the_clients_id_is_made_and_checked(generic: Twin) -> None
     client = oauth_core.Client(known(generic), client_id="https://app.example/client.json")
     metadata = {"client_name": "App", "redirect_uris": [CALLBACK]}
     made = client.client_id_metadata(metadata=metadata)
-    assert isinstance(made, oauth_core.ClientIdDocument)
+    assert isinstance(made, oauth_core.ClientIdMetadataDocument)
     document = json.loads(made.document)
     assert document == {
         **metadata,
@@ -176,7 +176,7 @@ def test_a_document_at_the_clients_id_is_made_and_checked(generic: Twin) -> None
     assert again.document == made.document
 
     def fault(client: oauth_core.Client = client, *, mcp: bool = False, **members: Any) -> str:
-        with pytest.raises(oauth_core.Misuse) as error:
+        with pytest.raises(oauth_core.MisuseError) as error:
             client.client_id_metadata(metadata={**document, **members}, mcp=mcp)
         return code_of(error)
 

@@ -51,7 +51,7 @@ def test_a_caller_who_waits_no_longer_loses_nothing(slow: Slow) -> None:
     with ThreadPoolExecutor(1) as pool:
         patient = pool.submit(source.token)
         for _ in range(2):
-            with pytest.raises(oauth_core.Lost) as caught:
+            with pytest.raises(oauth_core.LostError) as caught:
                 source.token(timeout=0.02)
             assert (caught.value.code, caught.value.advice) == ("lost.timeout", "retry")
         slow.open.set()
@@ -69,7 +69,7 @@ def test_the_renewal_goes_on_when_every_caller_has_left(slow: Slow) -> None:
     async def main() -> oauth_core.Tokens:
         asked = [source.atoken(timeout=0.02) for _ in range(20)]
         for error in await asyncio.gather(*asked, return_exceptions=True):
-            assert isinstance(error, oauth_core.Lost) and error.code == "lost.timeout"
+            assert isinstance(error, oauth_core.LostError) and error.code == "lost.timeout"
         slow.open.set()
         return await source.atoken(timeout=30)
 
@@ -80,7 +80,7 @@ def test_the_renewal_goes_on_when_every_caller_has_left(slow: Slow) -> None:
 def test_a_renewal_can_be_waited_for_that_long_too(slow: Slow) -> None:
     source = slow.client.client_credentials()
     dead = oauth_core.Tokens.bearer("dead")
-    with pytest.raises(oauth_core.Lost) as caught:
+    with pytest.raises(oauth_core.LostError) as caught:
         source.renew(dead, timeout=0.02)
     assert caught.value.code == "lost.timeout"
     slow.open.set()
@@ -94,7 +94,7 @@ def test_a_fixed_token_can_be_waited_for(slow: Slow) -> None:
         return "text"
 
     source = oauth_core.fixed_token(callback=ask, origins=["https://api.example"])
-    with pytest.raises(oauth_core.Lost) as caught:
+    with pytest.raises(oauth_core.LostError) as caught:
         source.token(timeout=0.02)
     assert caught.value.code == "lost.timeout"
     slow.open.set()
@@ -110,7 +110,7 @@ def test_a_timeout_is_a_number_of_seconds(timeout: float) -> None:
 
 def test_the_end_of_a_block_finishes_what_was_sent(generic: Twin, person: Person) -> None:
     client, tokens = person
-    store = stores.Memory()
+    store = stores.MemoryStore()
     generic.fault("slow_body", millis_per_byte=1)
     with ThreadPoolExecutor(1) as pool:
         with client.source(store=store, subject="ann") as source:
@@ -122,7 +122,7 @@ def test_the_end_of_a_block_finishes_what_was_sent(generic: Twin, person: Person
         renewed = asked.result()
     assert record and renewed.access_token in record[1]
     assert source.token().access_token == renewed.access_token, "what is at hand is handed out"
-    with pytest.raises(oauth_core.Lost) as caught:
+    with pytest.raises(oauth_core.LostError) as caught:
         source.renew(renewed)
     assert caught.value.code == "lost.unsent"
     source.close()
@@ -137,7 +137,7 @@ def test_the_end_of_an_asynchronous_block(generic: Twin, person: Person) -> None
         async with made as source:
             assert source is made and (await source.atoken()).access_token
         await made.aclose()
-        with pytest.raises(oauth_core.Lost):
+        with pytest.raises(oauth_core.LostError):
             await made.arenew(tokens)
 
     asyncio.run(main())
@@ -149,13 +149,13 @@ def test_an_error_leaves_the_block_as_it_is(client: oauth_core.Client) -> None:
     with pytest.raises(KeyError, match="mine"), source as entered:
         assert entered is source
         raise KeyError("mine")
-    with pytest.raises(oauth_core.Lost):
+    with pytest.raises(oauth_core.LostError):
         source.token()
 
 
 def test_one_of_many_is_only_let_go_of(generic: Twin, person: Person) -> None:
     client, tokens = person
-    with oauth_core.Sessions(client, stores.Memory()) as sessions:
+    with oauth_core.Grants(client, stores.MemoryStore()) as sessions:
         sessions.log_in("ann", tokens)
         with sessions.get("ann") as source:
             first = source.token()
@@ -168,7 +168,7 @@ def test_one_of_many_is_only_let_go_of(generic: Twin, person: Person) -> None:
         held: Any = sessions.get("ann")
         renewed = held.renew(first)
         assert renewed.access_token != first.access_token
-    with pytest.raises(oauth_core.Lost) as caught:
+    with pytest.raises(oauth_core.LostError) as caught:
         held.renew(renewed)
     assert caught.value.code == "lost.unsent"
     assert generic.counters["refreshes"] == 1
@@ -178,10 +178,10 @@ def test_sessions_end_asynchronously(person: Person) -> None:
     client, tokens = person
 
     async def main() -> None:
-        async with oauth_core.Sessions(client, stores.Memory()) as sessions:
+        async with oauth_core.Grants(client, stores.MemoryStore()) as sessions:
             await sessions.alog_in("ann", tokens)
             source = sessions.get("ann")
-        with pytest.raises(oauth_core.Lost):
+        with pytest.raises(oauth_core.LostError):
             await source.arenew(tokens)
         await sessions.aclose()
         sessions.close()

@@ -15,11 +15,11 @@ Record = dict[str, Any]
 
 RECORDS: list[Record] = json.loads((ROOT / "tests/errors.json").read_text())
 KINDS: dict[str, tuple[type[oauth_core.OAuthError], Any]] = {
-    "denied": (oauth_core.Denied, _codes.DeniedCode),
-    "malformed": (oauth_core.Malformed, _codes.MalformedCode),
-    "untrusted": (oauth_core.Untrusted, _codes.UntrustedCode),
-    "lost": (oauth_core.Lost, _codes.LostCode),
-    "misuse": (oauth_core.Misuse, _codes.MisuseCode),
+    "denied": (oauth_core.DeniedError, _codes.DeniedCode),
+    "malformed": (oauth_core.MalformedError, _codes.MalformedCode),
+    "untrusted": (oauth_core.UntrustedError, _codes.UntrustedCode),
+    "lost": (oauth_core.LostError, _codes.LostCode),
+    "misuse": (oauth_core.MisuseError, _codes.MisuseCode),
 }
 
 
@@ -65,22 +65,22 @@ def test_a_server_that_says_no(record: Record) -> None:
     if record["code"] == "denied.http_challenge":
         headers.append(("www-authenticate", "Basic"))
     body = json.dumps({"error": record["error"]} if record["error"] else {}).encode()
-    with pytest.raises(oauth_core.Denied) as caught:
+    with pytest.raises(oauth_core.DeniedError) as caught:
         begun().send((record["status"], headers, body))
     said = vars(caught.value)
-    assert type(caught.value) is oauth_core.Denied and str(caught.value) == record["message"]
+    assert type(caught.value) is oauth_core.DeniedError and str(caught.value) == record["message"]
     assert said == {name: record[name] for name in said}
 
 
 def test_each_class_is_raised_for_its_reason() -> None:
-    with pytest.raises(oauth_core.Malformed) as malformed:
+    with pytest.raises(oauth_core.MalformedError) as malformed:
         begun().send((200, [("content-type", "text/html")], b"<p>"))
     flow = client().authorize(redirect_uri=CALLBACK)
-    with pytest.raises(oauth_core.Untrusted) as untrusted:
+    with pytest.raises(oauth_core.UntrustedError) as untrusted:
         client().redeem(flow, CALLBACK + "?code=c&state=of-another-flow")
-    with pytest.raises(oauth_core.Lost) as lost:
+    with pytest.raises(oauth_core.LostError) as lost:
         begun().throw(OSError("connection reset"))
-    with pytest.raises(oauth_core.Misuse) as misuse:
+    with pytest.raises(oauth_core.MisuseError) as misuse:
         oauth_core.provider("no such provider")
     raised = [malformed.value, untrusted.value, lost.value, misuse.value]
     kinds = {record["code"]: record["kind"] for record in RECORDS}

@@ -17,11 +17,11 @@ def test_grants_that_the_server_does_not_know(
     quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
     more = {"tag": "x y"}
-    with pytest.raises(oauth_core.Denied) as error:
+    with pytest.raises(oauth_core.DeniedError) as error:
         call(client, "extension_grant", grant_type="urn:example:own", parameters=more)
     assert error.value.code == "denied.unsupported_grant_type"
     assert quick.entry("/token")["form"] == {"grant_type": "urn:example:own", **more}
-    with pytest.raises(oauth_core.Misuse) as misuse:
+    with pytest.raises(oauth_core.MisuseError) as misuse:
         call(client, "extension_grant", grant_type="password")
     assert misuse.value.code == "grant.not_an_extension"
 
@@ -81,10 +81,10 @@ def test_a_grant_that_a_preset_describes_is_asked_with_by_its_name(
         ({"subject_token": [token, token]}, "form.duplicate_parameter"),
         ({"subject_token": token, "subject_token_type": "x"}, "form.unlisted_parameter"),
     ]:
-        with pytest.raises(oauth_core.Misuse) as misuse:
+        with pytest.raises(oauth_core.MisuseError) as misuse:
             call(us, "extension_grant", grant_type="for_another", parameters=parameters)
         assert misuse.value.code == code
-    with pytest.raises(oauth_core.Misuse) as unknown:
+    with pytest.raises(oauth_core.MisuseError) as unknown:
         call(us, "extension_grant", grant_type="another", parameters={})
     assert unknown.value.code == "grant.not_an_extension"
     assert quick.counters["token_requests"] == before, "nothing of that is sent"
@@ -102,6 +102,6 @@ def test_a_saml_assertion_is_redeemed_once(
     quick.announce_saml_assertion(saml)
     tokens = call(client, "saml_bearer", assertion=saml, scope="read")
     assert call(client, "introspect", token=tokens.access_token).subject == "brian@example.com"
-    with pytest.raises(oauth_core.Denied) as error:
+    with pytest.raises(oauth_core.DeniedError) as error:
         call(client, "saml_bearer", assertion=saml)
     assert error.value.code == "denied.invalid_grant"

@@ -59,7 +59,7 @@ def asked(twin: Twin, count: int) -> None:
         time.sleep(0.02)
 
 
-def waiting(code: oauth_core.DeviceCode) -> dict[str, Any]:
+def waiting(code: oauth_core.DeviceAuthorizationResponse) -> dict[str, Any]:
     return {
         "device_code": code.device_code,
         "expires_at": code.expires_at,
@@ -76,7 +76,7 @@ def test_a_device_signs_in_once_the_person_agrees(
     quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
     code = call(client, "device_authorization", scope=SCOPE, purpose="sign in on a shelf")
-    assert isinstance(code, oauth_core.DeviceCode)
+    assert isinstance(code, oauth_core.DeviceAuthorizationResponse)
     assert code.interval == 1 and code.expires_in == 600
     assert code.user_code in code.prompt and "shelf" in code.prompt
     page = code.verification_uri_complete
@@ -90,7 +90,7 @@ def test_a_device_signs_in_once_the_person_agrees(
         open_page(page)
 
     with meanwhile(agree):
-        tokens = call(client, "device_login", **waiting(code))
+        tokens = call(client, "poll_device_token", **waiting(code))
     assert tokens.claims is not None and tokens.claims["sub"] == SUBJECT
     assert token_answers(quick) == [(400, None), (400, "lost_reply"), (200, None)]
 
@@ -106,8 +106,8 @@ def test_a_device_is_told_no(
         quick.deny()
         open_page(page)
 
-    with meanwhile(refuse), pytest.raises(oauth_core.Denied) as error:
-        call(client, "device_login", **waiting(code))
+    with meanwhile(refuse), pytest.raises(oauth_core.DeniedError) as error:
+        call(client, "poll_device_token", **waiting(code))
     assert error.value.code == "denied.access_denied"
 
 
@@ -116,15 +116,15 @@ def test_a_device_code_ends(
 ) -> None:
     code = call(client, "device_authorization", scope=SCOPE)
     quick.fault("expired_token")
-    with pytest.raises(oauth_core.Denied) as error:
-        call(client, "device_login", **waiting(code))
+    with pytest.raises(oauth_core.DeniedError) as error:
+        call(client, "poll_device_token", **waiting(code))
     assert error.value.code == "denied.expired_token"
     before = quick.counters["token_requests"]
     assert before == 1
     # Once it has ended, nobody is asked.
     over = {**waiting(code), "expires_at": time.time() + 0.5}
-    with pytest.raises(oauth_core.Denied) as error:
-        call(client, "device_login", **over)
+    with pytest.raises(oauth_core.DeniedError) as error:
+        call(client, "poll_device_token", **over)
     assert error.value.code == "denied.expired_token"
     assert quick.counters["token_requests"] == before
 
@@ -147,7 +147,7 @@ def test_a_device_login_keeps_the_pace_that_the_server_names(
             open_page(page)
 
     with httpx.Client() as http:
-        steps = client.exchange.device_login(**waiting(code))
+        steps = client.exchange.poll_device_token(**waiting(code))
         tokens = oauth_core.drive.run(steps, http, sleep=sleep)
     assert tokens.claims is not None and tokens.claims["sub"] == SUBJECT
     assert pauses == [5, 10, 10]
@@ -170,7 +170,7 @@ def test_a_blocking_call_is_interrupted_while_it_waits(
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.3)
         with pytest.raises(Enough):
-            client.device_login(**waiting(code))
+            client.poll_device_token(**waiting(code))
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
@@ -181,7 +181,7 @@ def test_a_blocking_call_is_interrupted_while_it_waits(
 def test_a_coroutine_is_cancelled_while_it_waits(quick: Twin, client: oauth_core.Client) -> None:
     async def give_up() -> None:
         code = await client.adevice_authorization(scope=SCOPE)
-        login = asyncio.create_task(client.adevice_login(**waiting(code)))
+        login = asyncio.create_task(client.apoll_device_token(**waiting(code)))
         await asyncio.sleep(0.3)
         login.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -197,7 +197,7 @@ def begun(call: Callable[..., Any], client: oauth_core.Client, **more: Any) -> A
     request = call(
         client, "backchannel_authentication", login_hint="alice", scope=SCOPE, **more
     )
-    assert isinstance(request, oauth_core.BackchannelRequest)
+    assert isinstance(request, oauth_core.BackchannelAuthenticationResponse)
     assert request.auth_req_id not in repr(request)
     return request
 
@@ -220,16 +220,16 @@ def test_a_person_answers_on_a_device_of_theirs(
         open_page(f"{quick.base}/authentication_device?binding_message=W4SCT")
 
     with meanwhile(agree):
-        tokens = call(client, "backchannel_login", **login)
+        tokens = call(client, "poll_backchannel_token", **login)
     assert tokens.claims is not None and tokens.claims["sub"] == SUBJECT
 
     again = begun(call, client)
     quick.deny()
     open_page(f"{quick.base}/authentication_device")
-    with pytest.raises(oauth_core.Denied) as error:
-        call(client, "backchannel_login", **{**login, "auth_req_id": again.auth_req_id})
+    with pytest.raises(oauth_core.DeniedError) as error:
+        call(client, "poll_backchannel_token", **{**login, "auth_req_id": again.auth_req_id})
     assert error.value.code == "denied.access_denied"
-    with pytest.raises(oauth_core.Denied) as error:
+    with pytest.raises(oauth_core.DeniedError) as error:
         call(client, "backchannel_authentication", login_hint="bob", scope=SCOPE)
     assert (error.value.code, error.value.error) == ("denied.other", "unknown_user_id")
 
@@ -238,7 +238,7 @@ def test_a_ping_is_judged_and_answered_by_one_question(
     quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
     quick.backchannel_delivery("ping", "https://client.example/ping")
-    request = begun(call, client, delivery="ping")
+    request = begun(call, client, token_delivery_mode="ping")
     open_page(f"{quick.base}/authentication_device")
     (ping,) = quick.notifications()
     judged = {
@@ -247,14 +247,14 @@ def test_a_ping_is_judged_and_answered_by_one_question(
     }
     posted = {"authorization": ping["authorization"], "body": ping["body"]}
     assert call(client, "verify_ping", **judged, **posted) is None
-    with pytest.raises(oauth_core.Untrusted) as error:
+    with pytest.raises(oauth_core.UntrustedError) as error:
         call(client, "verify_ping", **judged, **{**posted, "authorization": "Bearer another"})
-    assert error.value.code == "ciba.notifier"
-    assert (error.value.answer_status, error.value.challenge) == (401, "Bearer")
-    with pytest.raises(oauth_core.Untrusted) as error:
+    assert error.value.code == "ciba.client_notification_token"
+    assert (error.value.response_status, error.value.challenge) == (401, "Bearer")
+    with pytest.raises(oauth_core.UntrustedError) as error:
         call(client, "verify_ping", **{**judged, "auth_req_id": "another"}, **posted)
     assert error.value.code == "ciba.unknown_request"
-    tokens = call(client, "backchannel_login", auth_req_id=request.auth_req_id, scope=SCOPE)
+    tokens = call(client, "poll_backchannel_token", auth_req_id=request.auth_req_id, scope=SCOPE)
     assert tokens.claims is not None and tokens.claims["sub"] == SUBJECT
     assert quick.counters["token_requests"] == 1
 
@@ -263,12 +263,12 @@ def test_pushed_tokens_are_vouched_for(
     quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
     quick.backchannel_delivery("push", "https://client.example/push")
-    request = begun(call, client, delivery="push")
+    request = begun(call, client, token_delivery_mode="push")
     # Whoever is asked again and again agrees in the end.
-    with pytest.raises(oauth_core.Misuse) as pending:
-        begun(call, client, delivery="push")
-    assert pending.value.code == "ciba.pending"
-    other = begun(call, client, delivery="push", repeat="allowed")
+    with pytest.raises(oauth_core.MisuseError) as pending:
+        begun(call, client, token_delivery_mode="push")
+    assert pending.value.code == "ciba.duplicate_request"
+    other = begun(call, client, token_delivery_mode="push", repeat="allowed")
     for _ in range(2):
         open_page(f"{quick.base}/authentication_device")
     pushed, foreign = quick.notifications()
@@ -282,9 +282,9 @@ def test_pushed_tokens_are_vouched_for(
     assert tokens.claims is not None and tokens.claims["sub"] == SUBJECT
     assert other.auth_req_id != request.auth_req_id
     mixed = {**json.loads(foreign["body"]), "auth_req_id": request.auth_req_id}
-    with pytest.raises(oauth_core.Untrusted) as error:
+    with pytest.raises(oauth_core.UntrustedError) as error:
         call(client, "accept_push", **judged, body=json.dumps(mixed))
-    assert error.value.code == "ciba.auth_req_id"
+    assert error.value.code == "id_token.auth_req_id"
 
 
 def test_a_token_is_exchanged_for_one_with_an_actor(
@@ -309,10 +309,10 @@ def test_a_token_is_exchanged_for_one_with_an_actor(
     assert state.audience == ("https://api.example/", "backend")
     assert state.extra["act"] == {"sub": "twin-client"}
     alone = {"subject_token": subject, "subject_token_type": "access_token"}
-    with pytest.raises(oauth_core.Misuse) as error:
+    with pytest.raises(oauth_core.MisuseError) as error:
         call(client, "token_exchange", **alone, actor_token=actor)
     assert error.value.code == "token_exchange.malformed"
-    with pytest.raises(oauth_core.Denied) as denied:
+    with pytest.raises(oauth_core.DeniedError) as denied:
         call(client, "token_exchange", **{**alone, "subject_token": "dead"})
     assert denied.value.code == "denied.invalid_request"
 
@@ -330,17 +330,17 @@ def test_a_client_signs_for_a_service_account(
 ) -> None:
     pem, jwk = key_pair()
     signing = {"key": pem, "alg": "ES256", "issuer": "robot", "subject": "somebody"}
-    with pytest.raises(oauth_core.Denied) as error:
+    with pytest.raises(oauth_core.DeniedError) as error:
         call(client, "jwt_bearer_with_key", **signing, scope="read")
     assert error.value.code == "denied.invalid_grant"
     quick.register_assertion_key("robot", jwk)
     tokens = call(client, "jwt_bearer_with_key", **signing, scope="read")
     assert client.introspect(token=tokens.access_token).subject == "somebody"
     elsewhere = {**signing, "audience_claim": "https://elsewhere.example"}
-    with pytest.raises(oauth_core.Denied) as error:
+    with pytest.raises(oauth_core.DeniedError) as error:
         call(client, "jwt_bearer_with_key", **elsewhere, scope="read")
     assert error.value.code == "denied.invalid_grant"
-    with pytest.raises(oauth_core.Misuse) as misuse:
+    with pytest.raises(oauth_core.MisuseError) as misuse:
         call(client, "jwt_bearer_with_key", **signing, claims={"sub": "me"})
     assert misuse.value.code == "assertion.claim"
 
@@ -384,10 +384,10 @@ def test_an_identity_provider_vouches_at_another_server(
     tokens = call(there, "redeem_identity_assertion", assertion=got.assertion)
     assert there.introspect(token=tokens.access_token).subject == SUBJECT
     # A plain JWT bearer assertion it is, too: but good once.
-    with pytest.raises(oauth_core.Denied) as denied:
+    with pytest.raises(oauth_core.DeniedError) as denied:
         call(there, "jwt_bearer", assertion=got.assertion)
     assert denied.value.code == "denied.invalid_grant"
-    with pytest.raises(oauth_core.Untrusted) as error:
+    with pytest.raises(oauth_core.UntrustedError) as error:
         call(us, "redeem_identity_assertion", assertion=got.assertion)
     assert error.value.code == "jwt.audience"
     idp.fault("issued_token_type")

@@ -165,7 +165,7 @@ def test_what_is_no_signature_is_refused(plain: Callable[[Answer], Plain]) -> No
     base = plain(proofs).base
     held = oauth_core.DpopKey.held
     # Key services give DER; JWS wants r and s.
-    with pytest.raises(oauth_core.Misuse) as error:
+    with pytest.raises(oauth_core.MisuseError) as error:
         client_at(base, held(service.public_jwk, service.der)).client_credentials().token()
     assert error.value.code == "client_auth.signature_length"
     with pytest.raises(TypeError):
@@ -180,7 +180,7 @@ def test_what_is_no_signature_is_refused(plain: Callable[[Answer], Plain]) -> No
         (service.public_jwk, "ES384", "key.algorithm"),
         (service.public_jwk, "HS256", "key.algorithm"),
     ):
-        with pytest.raises(oauth_core.Misuse) as error:
+        with pytest.raises(oauth_core.MisuseError) as error:
             held(jwk, service.sign, alg=alg)  # type: ignore[arg-type]
         assert error.value.code == code
 
@@ -188,7 +188,7 @@ def test_what_is_no_signature_is_refused(plain: Callable[[Answer], Plain]) -> No
 def test_the_key_stays_where_it_is() -> None:
     service = KeyService()
     key = oauth_core.DpopKey.held(service.public_jwk, service.sign)
-    with pytest.raises(oauth_core.Misuse) as error:
+    with pytest.raises(oauth_core.MisuseError) as error:
         key.private_pem()
     assert error.value.code == "misuse.setup"
     assert key.public_jwk() == service.public_jwk

@@ -82,7 +82,7 @@ def test_an_encrypted_id_token_is_opened(oidc: Any, alg: Any) -> None:
 def test_an_id_token_vouches_for_the_code_beside_it(oidc: Any) -> None:
     client = client_of(oidc, "hybrid")
 
-    def begin() -> tuple[oauth_core.Flow, str]:
+    def begin() -> tuple[oauth_core.PendingAuthorization, str]:
         flow = client.authorize(
             redirect_uri=CALLBACK, scope="openid read", response_type="code id_token"
         )
@@ -139,7 +139,7 @@ def test_an_access_token_is_read_by_an_api(oidc: Any) -> None:
     elsewhere = oauth_core.AccessTokenVerifier(client.server, audience="https://other.example/")
     with pytest.raises(oauth_core.OAuthError) as caught:
         elsewhere.verify(token)
-    assert (caught.value.code, caught.value.answer_status) == ("jwt.audience", 401)
+    assert (caught.value.code, caught.value.response_status) == ("jwt.audience", 401)
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_a_logout_comes_home_and_is_told_once(posting: tuple[Any, Plain]) -> Non
     home = urllib.parse.urlsplit(browser.sign_out(url))
     assert home.geturl().startswith(HOME)
     assert urllib.parse.parse_qs(home.query) == {"state": ["a +%/ state"]}
-    with pytest.raises(oauth_core.Denied) as gone:
+    with pytest.raises(oauth_core.DeniedError) as gone:
         browser.sign_in(client, prompt="none")
     assert gone.value.error == "login_required"
 

@@ -33,7 +33,7 @@ def api_at(plain: Plain, **options: Any) -> Verifier:
 def refused(verifier: Verifier, token: str, **needs: Any) -> tuple[Any, ...]:
     with pytest.raises(oauth_core.OAuthError) as raised:
         verifier.verify(token, **needs)
-    return raised.value.code, raised.value.answer_status, raised.value.challenge
+    return raised.value.code, raised.value.response_status, raised.value.challenge
 
 
 def test_an_api_asks_about_tokens_that_say_nothing(oidc: Any) -> None:
@@ -174,7 +174,7 @@ def test_what_is_mistyped_is_not_left_out(plain: Callable[[Answer], Plain]) -> N
     with pytest.raises(TypeError, match="cache_max_age"):
         api_at(server, cache_max_age="long")
     for code, options in UNUSABLE:
-        with pytest.raises(oauth_core.Misuse) as raised:
+        with pytest.raises(oauth_core.MisuseError) as raised:
             api_at(server, **options)
         assert raised.value.code == code
     assert server.seen == []

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from conftest import Twin, expired, server_at
-from test_store import Memory, Person, age
+from test_store import MemoryStore, Person, age
 
 import oauth_core
 from oauth_core import drive, stores
@@ -93,9 +93,9 @@ def test_a_renewal_is_a_generator_of_tasks() -> None:
     turn = keeper.ask()
     assert turn.kind == "use_token" and turn.tokens is not None
     assert turn.tokens.access_token == "at-2"
-    with pytest.raises(oauth_core.Misuse) as caught:
+    with pytest.raises(oauth_core.MisuseError) as caught:
         renewal.send(None)
-    assert caught.value.code == "misuse.over"
+    assert caught.value.code == "misuse.already_finished"
 
 
 def begun(**options: Any) -> tuple[oauth_core.Keeper, oauth_core.Renewal]:
@@ -117,7 +117,7 @@ def test_yield_from_delegates() -> None:
 
     whole = outer()
     assert isinstance(next(whole), oauth_core.Load)
-    with pytest.raises(oauth_core.Lost) as caught:
+    with pytest.raises(oauth_core.LostError) as caught:
         whole.throw(OSError("secret-of-the-store"))
     assert caught.value.endpoint == "store"
     assert isinstance(caught.value.__cause__, OSError)
@@ -142,9 +142,9 @@ def test_a_renewal_that_is_given_up_stands_in_nobodys_way(end: str) -> None:
 
 def test_a_renewal_that_nobody_was_told_of_is_misuse() -> None:
     keeper = offline().keeper(subject="ann")
-    with pytest.raises(oauth_core.Misuse) as caught:
+    with pytest.raises(oauth_core.MisuseError) as caught:
         next(keeper.renewal())
-    assert caught.value.code == "misuse.over"
+    assert caught.value.code == "misuse.already_finished"
 
 
 def test_what_is_no_answer_is_refused_and_can_be_given_again() -> None:
@@ -152,7 +152,7 @@ def test_what_is_no_answer_is_refused_and_can_be_given_again() -> None:
     for nonsense in (7, "text", (1, None), (-1, "record")):
         with pytest.raises((TypeError, OverflowError)):
             renewal.send(nonsense)  # type: ignore[arg-type]
-    with pytest.raises(oauth_core.Misuse) as caught:
+    with pytest.raises(oauth_core.MisuseError) as caught:
         renewal.send(None)
     assert caught.value.code == "grant.no_refresh_token"
     fresh = offline().keeper(subject="ann").renewal()
@@ -169,7 +169,7 @@ def test_a_keeper_is_of_one_of_two_grants() -> None:
         client.keeper(grant_type="client_credentials", scope="read").key,
     }
     assert len(keys) == 4
-    assert client.keeper(subject="ann").key == client.source(store=Memory(), subject="ann").key
+    assert client.keeper(subject="ann").key == client.source(store=MemoryStore(), subject="ann").key
     mistakes: list[dict[str, Any]] = [
         {"grant_type": "password"},
         {"grant_type": "client_credentials", "tokens": tokens_of_old()},
@@ -180,7 +180,7 @@ def test_a_keeper_is_of_one_of_two_grants() -> None:
         {},
     ]
     for mistake in mistakes:
-        with pytest.raises(oauth_core.Misuse) as caught:
+        with pytest.raises(oauth_core.MisuseError) as caught:
             client.keeper(**mistake)
         assert caught.value.code == "misuse.setup"
 
@@ -196,7 +196,7 @@ def test_a_record_that_the_store_tells_of_is_learned() -> None:
     assert other.tokens is None
     other.learn(1, save.record)
     assert other.tokens is not None and other.tokens.access_token == "at-1"
-    with pytest.raises(oauth_core.Misuse) as caught:
+    with pytest.raises(oauth_core.MisuseError) as caught:
         other.learn(2, save.record[:50])
     assert caught.value.code == "stored.malformed"
 
@@ -231,7 +231,7 @@ def test_keepers_of_threads_share_a_store(
 
 def test_keepers_of_tasks_share_a_store(generic: Twin, person: Person) -> None:
     client, tokens = person
-    store = Memory()
+    store = MemoryStore()
     long_ago(client, tokens, store)
     before = generic.counters["token_requests"]
 
@@ -251,7 +251,7 @@ def test_a_task_that_is_cancelled_leaves_the_renewal_to_go_on(
     generic: Twin, person: Person
 ) -> None:
     client, tokens = person
-    store = Memory()
+    store = MemoryStore()
     long_ago(client, tokens, store)
     keeper = client.keeper(subject="ann")
     is_sent = threading.Event()
@@ -279,7 +279,7 @@ def test_a_task_that_is_cancelled_leaves_the_renewal_to_go_on(
 
 def test_a_loop_that_ends_gives_the_renewal_up(person: Person) -> None:
     client, tokens = person
-    store = Memory()
+    store = MemoryStore()
     long_ago(client, tokens, store)
     keeper = client.keeper(subject="ann")
 
@@ -332,7 +332,7 @@ def test_tokens_that_live_are_handed_out_though_their_store_fails(person: Person
     client, tokens = person
     keeper = client.keeper(tokens, subject="ann")
 
-    class Broken(Memory):
+    class Broken(MemoryStore):
         def load(self, key: str, /) -> tuple[int, str] | None:
             raise OSError("no")
 
@@ -355,12 +355,12 @@ def test_a_refusal_and_a_broken_record_keep_their_codes(
     long_ago(client, tokens, store)
     client.refresh(tokens=tokens)
     with httpx.Client() as http:
-        with pytest.raises(oauth_core.Denied) as denied:
+        with pytest.raises(oauth_core.DeniedError) as denied:
             drive.keep(client.keeper(subject="ann"), store, http)
         assert denied.value.code == "denied.invalid_grant"
         [file] = (tmp_path / "grants").glob("grant-*.json")
         file.write_bytes(file.read_bytes()[:80])
-        with pytest.raises(oauth_core.Misuse) as caught:
+        with pytest.raises(oauth_core.MisuseError) as caught:
             drive.keep(client.keeper(subject="ann"), store, http)
         assert (caught.value.code, caught.value.endpoint) == ("stored.malformed", "store")
 
@@ -368,7 +368,7 @@ def test_a_refusal_and_a_broken_record_keep_their_codes(
             async with httpx.AsyncClient() as ahttp:
                 await drive.akeep(client.keeper(subject="ann"), store, ahttp)
 
-        with pytest.raises(oauth_core.Misuse):
+        with pytest.raises(oauth_core.MisuseError):
             asyncio.run(later())
 
 
@@ -376,7 +376,7 @@ def test_ctrl_c_in_the_store_gives_the_renewal_up(person: Person) -> None:
     client, tokens = person
     keeper = client.keeper(expired(tokens), subject="ann")
 
-    class Interrupted(Memory):
+    class Interrupted(MemoryStore):
         def load(self, key: str, /) -> tuple[int, str] | None:
             raise KeyboardInterrupt
 
@@ -393,7 +393,7 @@ def test_tasks_can_be_made_for_tests() -> None:
 
 
 def extending() -> tuple[Any, list[tuple[str, float]], threading.Event]:
-    memory, extended = stores.Memory(), threading.Event()
+    memory, extended = stores.MemoryStore(), threading.Event()
     leases: list[tuple[str, float]] = []
 
     class Noting:

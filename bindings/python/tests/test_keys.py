@@ -20,7 +20,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from test_store import Memory, Person
+from test_store import MemoryStore, Person
 
 import oauth_core
 from oauth_core import stores
@@ -70,7 +70,7 @@ class Later:
         return self.kms.unwrap_key(id)
 
 
-def read(store: stores.Sealed, name: str = NAME) -> str:
+def read(store: stores.SealedStore, name: str = NAME) -> str:
     entry = store.load(name)
     assert entry
     return entry[1]
@@ -78,8 +78,8 @@ def read(store: stores.Sealed, name: str = NAME) -> str:
 
 @pytest.mark.parametrize("kind", [lambda kms: kms, Later], ids=["function", "coroutine"])
 def test_a_service_is_asked_for_each_key_once(kind: type[Later]) -> None:
-    kms, memory = Kms(), Memory()
-    one, two = (stores.Sealed(memory, kind(kms)) for _ in range(2))
+    kms, memory = Kms(), MemoryStore()
+    one, two = (stores.SealedStore(memory, kind(kms)) for _ in range(2))
     for name in ("a", "b", "c"):
         assert one.save(name, TEXT, 0)
     assert "S3CR3T" not in str(memory.records)
@@ -93,9 +93,9 @@ def test_a_service_is_asked_for_each_key_once(kind: type[Later]) -> None:
 
 
 def test_threads_wait_for_one_call() -> None:
-    kms, memory = Kms(), Memory()
-    stores.Sealed(memory, kms).save(NAME, TEXT, 0)
-    sealed = stores.Sealed(memory, kms)
+    kms, memory = Kms(), MemoryStore()
+    stores.SealedStore(memory, kms).save(NAME, TEXT, 0)
+    sealed = stores.SealedStore(memory, kms)
     kms.open.clear()
     with ThreadPoolExecutor(20) as pool:
         reading = [pool.submit(read, sealed) for _ in range(20)]
@@ -108,13 +108,13 @@ def test_threads_wait_for_one_call() -> None:
 
 def test_its_failure_costs_nothing_and_is_not_kept(person: Person) -> None:
     client, tokens = person
-    kms, memory = Kms(), Memory()
-    source = client.source(store=stores.Sealed(memory, kms), subject="ann")
+    kms, memory = Kms(), MemoryStore()
+    source = client.source(store=stores.SealedStore(memory, kms), subject="ann")
     source.log_in(tokens)
     before = dict(memory.records)
     kms.trouble = RuntimeError("secret of the service")
-    other = client.source(store=stores.Sealed(memory, kms), subject="ann")
-    with pytest.raises(oauth_core.Lost, match="the key service") as caught:
+    other = client.source(store=stores.SealedStore(memory, kms), subject="ann")
+    with pytest.raises(oauth_core.LostError, match="the key service") as caught:
         other.token()
     error = caught.value
     assert (error.code, error.endpoint) == ("lost.unsent", "store")
@@ -127,12 +127,12 @@ def test_its_failure_costs_nothing_and_is_not_kept(person: Person) -> None:
 
 
 def test_an_id_that_nobody_knows_is_asked_for_once() -> None:
-    kms, memory = Kms(), Memory()
-    stores.Sealed(memory, kms).save(NAME, TEXT, 0)
+    kms, memory = Kms(), MemoryStore()
+    stores.SealedStore(memory, kms).save(NAME, TEXT, 0)
     kms.keys.clear()
-    sealed = stores.Sealed(memory, kms)
+    sealed = stores.SealedStore(memory, kms)
     for _ in range(5):
-        with pytest.raises(oauth_core.Untrusted, match="nobody has the key") as caught:
+        with pytest.raises(oauth_core.UntrustedError, match="nobody has the key") as caught:
             sealed.load(NAME)
         assert caught.value.code == "stored.sealed"
     assert len(kms.calls) == 2
@@ -155,26 +155,26 @@ def test_what_a_service_must_not_give() -> None:
         (None, "lost.unsent"),
     ]
     for given, code in cases:
-        memory = Memory()
+        memory = MemoryStore()
         with pytest.raises(oauth_core.OAuthError) as caught:
-            stores.Sealed(memory, Odd(given)).save(NAME, TEXT, 0)
+            stores.SealedStore(memory, Odd(given)).save(NAME, TEXT, 0)
         assert caught.value.code == code
         assert memory.records == {}
     with pytest.raises(TypeError, match="data_key and unwrap_key"):
-        stores.Sealed(Memory(), object())  # type: ignore[arg-type]
+        stores.SealedStore(MemoryStore(), object())  # type: ignore[arg-type]
 
 
 def test_records_move_to_a_service_and_back() -> None:
-    kms, memory, given = Kms(), Listed(), stores.Key(bytes(32))
-    stores.Sealed(memory, given).save(NAME, TEXT, 0)
-    assert stores.Sealed(memory, kms, old=[given]).reseal() == (1, [])
-    assert read(stores.Sealed(memory, kms)) == TEXT
-    assert stores.Sealed(memory, given, old=[kms]).reseal() == (1, [])
-    assert read(stores.Sealed(memory, given)) == TEXT
-    assert given.id in repr(given) and read(stores.Sealed(memory, bytes(32))) == TEXT
+    kms, memory, given = Kms(), Listed(), stores.SealingKey(bytes(32))
+    stores.SealedStore(memory, given).save(NAME, TEXT, 0)
+    assert stores.SealedStore(memory, kms, old=[given]).reseal() == (1, [])
+    assert read(stores.SealedStore(memory, kms)) == TEXT
+    assert stores.SealedStore(memory, given, old=[kms]).reseal() == (1, [])
+    assert read(stores.SealedStore(memory, given)) == TEXT
+    assert given.id in repr(given) and read(stores.SealedStore(memory, bytes(32))) == TEXT
 
 
-class Listed(Memory):
+class Listed(MemoryStore):
     """A store of one's own that can list."""
 
     def scan(self, cursor: str | None = None, /) -> tuple[list[str], str | None]:
@@ -183,8 +183,8 @@ class Listed(Memory):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks there")
 def test_a_forked_process_asks_for_itself() -> None:
-    kms, memory = Kms(), Memory()
-    sealed = stores.Sealed(memory, kms)
+    kms, memory = Kms(), MemoryStore()
+    sealed = stores.SealedStore(memory, kms)
     sealed.save(NAME, TEXT, 0)
     child = os.fork()
     if child == 0:
@@ -219,16 +219,16 @@ def test_the_service_of_the_readme() -> None:
                 raise Refused
             return {"Plaintext": CiphertextBlob[:6:-1]}
 
-    memory = Memory()
+    memory = MemoryStore()
     kms = names["Kms"](Client(), "alias/grants")
-    assert stores.Sealed(memory, kms).save(NAME, TEXT, 0)
-    assert read(stores.Sealed(memory, kms)) == TEXT
+    assert stores.SealedStore(memory, kms).save(NAME, TEXT, 0)
+    assert read(stores.SealedStore(memory, kms)) == TEXT
     version, record = memory.records[NAME]
     for id in ("bWFkZS11cA==", "made-up!"):
         envelope = json.loads(record) | {"key": id}
         memory.records[NAME] = version, json.dumps(envelope)
-        with pytest.raises(oauth_core.Untrusted) as caught:
-            stores.Sealed(memory, kms).load(NAME)
+        with pytest.raises(oauth_core.UntrustedError) as caught:
+            stores.SealedStore(memory, kms).load(NAME)
         assert caught.value.code == "stored.sealed"
 
 
@@ -266,13 +266,13 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
                     bus.send_signal(signal.SIGKILL)
 
 
-def from_keyring(folder: Path, name: str = "seal") -> stores.Key:
+def from_keyring(folder: Path, name: str = "seal") -> stores.SealingKey:
     """The daemon may need a moment before it answers."""
     end = time.monotonic() + 30
     while True:
         try:
-            return stores.Key.from_keyring(folder, service="tests", name=name)
-        except oauth_core.Misuse as error:
+            return stores.SealingKey.from_keyring(folder, service="tests", name=name)
+        except oauth_core.MisuseError as error:
             if time.monotonic() > end or "no keyring can be reached" not in str(error):
                 raise
             time.sleep(0.05)
@@ -284,7 +284,7 @@ def test_a_key_of_the_keyring_is_made_once(session: Path, tmp_path: Path) -> Non
     other = from_keyring(locks, "other")
     script = (
         "import sys; from oauth_core import stores\n"
-        "print(stores.Key.from_keyring(sys.argv[1], service='tests').id)"
+        "print(stores.SealingKey.from_keyring(sys.argv[1], service='tests').id)"
     )
     command = [sys.executable, "-c", script, str(locks)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
@@ -293,12 +293,12 @@ def test_a_key_of_the_keyring_is_made_once(session: Path, tmp_path: Path) -> Non
     assert ids == {key.id} and key.id != other.id
 
     files = stores.FileStore(tmp_path / "grants")
-    version = stores.Sealed(files, key).save(NAME, TEXT, 0)
-    again = stores.Key.from_keyring(locks, service="tests")
-    assert stores.Sealed(files, again).load(NAME) == (version, TEXT)
+    version = stores.SealedStore(files, key).save(NAME, TEXT, 0)
+    again = stores.SealingKey.from_keyring(locks, service="tests")
+    assert stores.SealedStore(files, again).load(NAME) == (version, TEXT)
     for file in tmp_path.rglob("*"):
         assert file.is_dir() or "S3CR3T" not in file.read_text()
-    assert repr(key) == f"<oauth_core.stores.Key {key.id}>"
+    assert repr(key) == f"<oauth_core.stores.SealingKey {key.id}>"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there is always one")
@@ -312,6 +312,6 @@ def test_no_keyring_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             (f"unix:path={path}", "it gives no answer"),
         ):
             monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
-            with pytest.raises(oauth_core.Misuse, match=why) as caught:
-                stores.Key.from_keyring(tmp_path / "locks")
+            with pytest.raises(oauth_core.MisuseError, match=why) as caught:
+                stores.SealingKey.from_keyring(tmp_path / "locks")
             assert (caught.value.code, caught.value.endpoint) == ("misuse.setup", "store")

@@ -53,7 +53,7 @@ def nobody_sees(generic: Twin, monkeypatch: pytest.MonkeyPatch) -> Twin:
     return generic
 
 
-def enter(code: oauth_core.DeviceCode) -> None:
+def enter(code: oauth_core.DeviceAuthorizationResponse) -> None:
     page = code.verification_uri_complete
     assert page is not None
     with urllib.request.urlopen(page) as answer:
@@ -87,14 +87,14 @@ def test_the_prompt_is_printed_and_what_a_camera_reads_on_a_terminal_alone(
 ) -> None:
     client = generic_client(nobody_sees)
     for is_terminal in (False, True):
-        codes: list[oauth_core.DeviceCode] = []
+        codes: list[oauth_core.DeviceAuthorizationResponse] = []
 
         def watched(
             client: oauth_core.Client,
-            codes: list[oauth_core.DeviceCode] = codes,
+            codes: list[oauth_core.DeviceAuthorizationResponse] = codes,
             authorize: Any = oauth_core.Client.device_authorization,
             **asked: Any,
-        ) -> oauth_core.DeviceCode:
+        ) -> oauth_core.DeviceAuthorizationResponse:
             codes.append(authorize(client, **asked))
             enter(codes[-1])
             return codes[-1]
@@ -112,7 +112,7 @@ def test_the_prompt_is_printed_and_what_a_camera_reads_on_a_terminal_alone(
 def test_a_login_stays_in_the_browser_where_somebody_says_so(
     nobody_sees: Twin, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def show(code: oauth_core.DeviceCode) -> None:
+    def show(code: oauth_core.DeviceAuthorizationResponse) -> None:
         raise AssertionError("nobody wants a code")
 
     client = generic_client(nobody_sees, public=True)
@@ -137,10 +137,10 @@ def test_a_login_stays_in_the_browser_where_somebody_says_so(
     data = nobody_sees.data
     stranger = oauth_core.Client(client.server, client_id=data["client_id"], client_auth=auth)
     monkeypatch.setattr(webbrowser, "open", opened.append)
-    with pytest.raises(oauth_core.Lost):
+    with pytest.raises(oauth_core.LostError):
         oauth_core.login(stranger, scope="read", show=show, timeout=0.2)
     assert len(opened) == 3
-    with pytest.raises(oauth_core.Denied):
+    with pytest.raises(oauth_core.DeniedError):
         oauth_core.login(stranger, scope="read", device=True, show=show)
 
 
@@ -168,7 +168,7 @@ def test_where_to_listen_is_said_once() -> None:
     with pytest.raises(TypeError):
         oauth_core.Listener(port=1, redirect_uri="http://127.0.0.1/cb")
     for redirect_uri in ("https://127.0.0.1/cb", "http://app.example/cb"):
-        with pytest.raises(oauth_core.Misuse) as caught:
+        with pytest.raises(oauth_core.MisuseError) as caught:
             oauth_core.Listener(redirect_uri=redirect_uri)
         assert caught.value.code == "redirect_uri.refused"
 

@@ -63,14 +63,14 @@ def exchange_at(base: str) -> oauth_core.Exchange[oauth_core.Tokens]:
     return oauth_core.Client(server, client_id="id", client_secret="s").exchange.client_credentials()
 
 
-def lost(act: Callable[[], object]) -> oauth_core.Lost:
-    with pytest.raises(oauth_core.Lost) as caught:
+def lost(act: Callable[[], object]) -> oauth_core.LostError:
+    with pytest.raises(oauth_core.LostError) as caught:
         act()
     assert "/token" not in str(caught.value)
     return caught.value
 
 
-def driven(library: Any, base: str, **options: Any) -> oauth_core.Lost:
+def driven(library: Any, base: str, **options: Any) -> oauth_core.LostError:
     def act() -> object:
         with library.Client(trust_env=False, **options) as http:
             return drive.run(exchange_at(base), http)
@@ -201,7 +201,7 @@ def test_only_the_exception_itself_says_that_nothing_was_sent() -> None:
         callback = f"https://app.example/cb?code=c&state={flow.state}"
         exchange = client.exchange.redeem(flow, callback)
         next(exchange)
-        with pytest.raises(oauth_core.Lost) as caught:
+        with pytest.raises(oauth_core.LostError) as caught:
             exchange.throw(error)
         assert caught.value.code == "lost.connect"
         assert ("may be spent" in str(caught.value)) is may_be_spent

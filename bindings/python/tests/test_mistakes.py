@@ -56,16 +56,16 @@ def test_a_wrong_type_names_its_argument(client: oauth_core.Client) -> None:
 def test_what_is_not_set_is_not_taken(client: oauth_core.Client, tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="client_id is missing, or None"):
         oauth_core.Client(client.server, client_id=None, client_secret="b")  # type: ignore[call-overload]
-    with pytest.raises(oauth_core.Misuse) as caught:
+    with pytest.raises(oauth_core.MisuseError) as caught:
         oauth_core.fixed_token("", origins=["https://api.example"])
-    assert caught.value.code == "token.unreadable"
-    with pytest.raises(oauth_core.Misuse, match="nowhere.json") as caught:
+    assert caught.value.code == "token_source.unreadable"
+    with pytest.raises(oauth_core.MisuseError, match="nowhere.json") as caught:
         oauth_core.Client.from_file(tmp_path / "nowhere.json")
     assert caught.value.code == "client_file.unreadable" and caught.value.__cause__ is not None
 
 
 def test_where_origins_are_named(client: oauth_core.Client) -> None:
-    with pytest.raises(oauth_core.Misuse, match="`origins`") as caught:
+    with pytest.raises(oauth_core.MisuseError, match="`origins`") as caught:
         client.client_credentials().get("https://api.example/")
     assert caught.value.code == "resource.origin_not_allowed" and "`origins`" in (caught.value.hint or "")
     with pytest.raises(TypeError, match="origins is a list"):
@@ -81,7 +81,7 @@ TEXTS: dict[str, Any] = {
     "fixed_token": lambda _, text: oauth_core.fixed_token(text, origins=["https://a.example"]),
     "Tokens.bearer": lambda _, text: oauth_core.Tokens.bearer(text),
     "Tokens.deserialize": lambda _, text: oauth_core.Tokens.deserialize(text),
-    "Flow.deserialize": lambda _, text: oauth_core.Flow.deserialize(text),
+    "PendingAuthorization.deserialize": lambda _, text: oauth_core.PendingAuthorization.deserialize(text),
     "ClientSecretBasic": lambda _, text: oauth_core.ClientSecretBasic(text),
     "ClientSecretPost": lambda _, text: oauth_core.ClientSecretPost(text),
     "ClientSecretJwt": lambda _, text: oauth_core.ClientSecretJwt(text),
@@ -89,8 +89,8 @@ TEXTS: dict[str, Any] = {
     "passphrase": lambda _, text: oauth_core.PrivateKeyJwt("key", passphrase=text),
     "DpopKey": lambda _, text: oauth_core.DpopKey(text),
     "proxy": lambda _, text: oauth_core.Network(proxy=text),
-    "Sealed": lambda _, text: stores.Sealed(stores.Memory(), text),
-    "old": lambda _, text: stores.Sealed(stores.Memory(), bytes(32), old=[text]),
+    "SealedStore": lambda _, text: stores.SealedStore(stores.MemoryStore(), text),
+    "old": lambda _, text: stores.SealedStore(stores.MemoryStore(), bytes(32), old=[text]),
     "RedisStore": lambda _, text: stores.RedisStore(f"redis://:{text}@127.0.0.1/"),
     "PostgresStore": lambda _, text: stores.PostgresStore(f"postgres://u:{text}@127.0.0.1/"),
     "revoke": lambda client, text: client.revoke(token=text),
@@ -120,14 +120,14 @@ def test_what_is_empty_comes_of_a_variable_that_is_not_set(client: oauth_core.Cl
         "path is empty": lambda: stores.FileStore(""),
         "path is empty ": lambda: stores.SqliteStore(""),
         "in_flight_per_origin is at least 1": lambda: oauth_core.Network(in_flight_per_origin=0),
-        "it is empty": lambda: client.source(store=stores.Memory(), subject=""),
+        "it is empty": lambda: client.source(store=stores.MemoryStore(), subject=""),
         "client_secret is empty": lambda: oauth_core.Client(client.server, client_id="c", client_secret=""),
         "audience: an API has one or more, and none is empty": lambda: oauth_core.AccessTokenVerifier(
             client.server, audience=""
         ),
     }
     for message, call in empties.items():
-        with pytest.raises((ValueError, oauth_core.Misuse), match=message.strip()):
+        with pytest.raises((ValueError, oauth_core.MisuseError), match=message.strip()):
             call()
 
 
@@ -146,7 +146,7 @@ def test_a_text_is_no_list_and_no_bytes(client: oauth_core.Client) -> None:
 def test_a_verifier_that_verifies_nothing_is_not_made(client: oauth_core.Client) -> None:
     for wrong in ({"audience": None}, {"algs": ["RS265"]}, {"algs": ["none"]}, {"profile": "azure"}):
         options: dict[str, Any] = {"audience": "api", **wrong}
-        with pytest.raises((TypeError, oauth_core.Misuse)):
+        with pytest.raises((TypeError, oauth_core.MisuseError)):
             oauth_core.AccessTokenVerifier(client.server, **options)
     with pytest.raises(TypeError):
         oauth_core.AccessTokenVerifier.introspecting(client, audience=None)  # type: ignore[arg-type]

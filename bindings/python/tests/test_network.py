@@ -171,7 +171,7 @@ def test_what_cannot_be_is_told_at_once(tmp_path: Path) -> None:
         ({"user_agent": "a\nb"}, "user_agent"),
     ]
     for options, named in wrong:
-        with pytest.raises(oauth_core.Misuse) as caught:
+        with pytest.raises(oauth_core.MisuseError) as caught:
             oauth_core.Network(**options)
         assert caught.value.code == "misuse.setup"
         assert f": {named}" in str(caught.value) or f" {named}" in str(caught.value)
@@ -189,9 +189,9 @@ def test_a_header_that_no_request_can_have_is_named_with_its_option() -> None:
         lambda: tokens.get("https://api.example/", headers={"x-team": "S3CR3T\r\nb"}),
     ]
     for call in calls:
-        with pytest.raises(oauth_core.Misuse) as caught:
+        with pytest.raises(oauth_core.MisuseError) as caught:
             call()
-        assert caught.value.code == "client_auth.header_value"
+        assert caught.value.code == "http.header_value"
         assert "headers: x-team" in str(caught.value) and "S3CR3T" not in str(caught.value)
 
 
@@ -228,7 +228,7 @@ def test_localhost_is_this_machine(plain: Start) -> None:
     server = oauth_core.discover(base, transport="loopback_http")
     client = oauth_core.Client(server, client_id="id", client_secret="s")
     assert client.client_credentials().token().access_token == "t"
-    with pytest.raises(oauth_core.Misuse):
+    with pytest.raises(oauth_core.MisuseError):
         oauth_core.discover(base)
 
 

@@ -62,7 +62,7 @@ def test_a_foreign_key_is_refused_by_name(oidc: Any) -> None:
     server = oauth_core.discover(oidc["issuer"], transport="loopback_http")
     foreign = oauth_core.PrivateKeyJwt(oidc["clients"]["key-EdDSA"]["private_key"], kid="theirs")
     client = oauth_core.Client(server, client_id=data["client_id"], client_auth=foreign)
-    with pytest.raises(oauth_core.Denied) as caught:
+    with pytest.raises(oauth_core.DeniedError) as caught:
         client.client_credentials().token()
     assert caught.value.code == "denied.invalid_client"
     assert "PRIVATE" not in repr(foreign)
@@ -92,15 +92,15 @@ def test_login_refresh_rotation_introspection_revocation(oidc: Any) -> None:
     assert tokens.claims and tokens.claims["sub"] and tokens.claims["iss"] == tokens.issuer
     renewed = client.refresh(tokens=tokens)
     assert renewed.refresh_token and renewed.refresh_token != tokens.refresh_token
-    with pytest.raises(oauth_core.Denied) as caught:
+    with pytest.raises(oauth_core.DeniedError) as caught:
         client.refresh(tokens=tokens)
     assert (caught.value.code, caught.value.advice) == ("denied.invalid_grant", "reauthorize")
 
     basic = client_of(oidc, "basic")
     token = basic.client_credentials(scope="read").token().access_token
-    assert basic.introspect(token=token, hint="access_token").active
-    basic.revoke(token=token, hint="access_token")
-    assert basic.introspect(token=token) == oauth_core.TokenState(active=False)
+    assert basic.introspect(token=token, token_type_hint="access_token").active
+    basic.revoke(token=token, token_type_hint="access_token")
+    assert basic.introspect(token=token) == oauth_core.IntrospectionResponse(active=False)
 
 
 def test_login_in_a_coroutine(oidc: Any) -> None:
@@ -116,7 +116,7 @@ def test_a_wrong_secret_is_named(oidc: Any) -> None:
     client = oauth_core.Client(
         server, client_id=oidc["clients"]["basic"]["client_id"], client_secret="not the secret"
     )
-    with pytest.raises(oauth_core.Denied) as caught:
+    with pytest.raises(oauth_core.DeniedError) as caught:
         client.client_credentials().token()
     error = caught.value
     assert (error.code, error.status, error.error) == (

@@ -55,11 +55,11 @@ def test_every_public_name_is_there_and_documented() -> None:
 @pytest.mark.parametrize(
     "kind",
     [
-        oauth_core.Denied,
-        oauth_core.Malformed,
-        oauth_core.Untrusted,
-        oauth_core.Lost,
-        oauth_core.Misuse,
+        oauth_core.DeniedError,
+        oauth_core.MalformedError,
+        oauth_core.UntrustedError,
+        oauth_core.LostError,
+        oauth_core.MisuseError,
     ],
 )
 def test_errors_survive_a_pickle(kind: type[oauth_core.OAuthError]) -> None:
@@ -82,7 +82,7 @@ def test_errors_survive_a_pickle(kind: type[oauth_core.OAuthError]) -> None:
 def test_an_error_that_was_raised_survives_a_pickle(generic: Twin) -> None:
     server = oauth_core.discover(generic.base, transport="loopback_http")
     client = oauth_core.Client(server, client_id=generic.data["client_id"], client_secret="wrong")
-    with pytest.raises(oauth_core.Denied) as caught:
+    with pytest.raises(oauth_core.DeniedError) as caught:
         client.client_credentials().token()
     again = pickle.loads(pickle.dumps(caught.value))
     assert vars(again) == vars(caught.value) and again.error == "invalid_client"
@@ -166,7 +166,7 @@ def test_the_log_names_what_was_done_and_no_secret(
         with pytest.raises(oauth_core.OAuthError):
             client.redeem(client.authorize(redirect_uri=CALLBACK), CALLBACK + "?code=c0de&state=x")
         generic.fault("html")
-        with pytest.raises(oauth_core.Malformed):
+        with pytest.raises(oauth_core.MalformedError):
             client.client_credentials().token()
     assert {record.name for record in caplog.records} == {"oauth_core"}
     text = caplog.text
@@ -187,7 +187,7 @@ def test_a_coroutine_that_has_to_wait_needs_asyncio(
     generic: Twin, client: oauth_core.Client
 ) -> None:
     source = client.client_credentials()
-    with pytest.raises(oauth_core.Misuse, match="asyncio") as caught:
+    with pytest.raises(oauth_core.MisuseError, match="asyncio") as caught:
         source.atoken().send(None)
     assert caught.value.code == "misuse.setup"
     assert generic.counters["token_requests"] == 0
@@ -249,7 +249,7 @@ def test_the_password_grant(generic: Twin, client: oauth_core.Client) -> None:
     user, password = "alice", "w0nder+land & more"
     assert client.password(username=user, password=password, scope="read").scope == {"read"}
     assert generic.entry("/token")["form"]["grant_type"] == "password"
-    with pytest.raises(oauth_core.Denied) as caught:
+    with pytest.raises(oauth_core.DeniedError) as caught:
         client.password(username=user, password="guess", scope="read")
     assert caught.value.code == "denied.invalid_grant" and "guess" not in str(caught.value)
 

@@ -46,10 +46,10 @@ def test_permissions_are_asked_for_and_granted(provider: Any) -> None:
     again = oauth_core.Tokens.deserialize(tokens.serialize())
     assert again.authorization_details == tokens.authorization_details
     for wrong in ([{"actions": ["read"]}], {"type": "payment"}, [{"type": "payment", "actions": "read"}]):
-        with pytest.raises(oauth_core.Misuse) as error:
+        with pytest.raises(oauth_core.MisuseError) as error:
             tokens.missing_authorization_details(wrong)  # type: ignore[arg-type]
         assert error.value.code == "authorization_details.malformed"
-    with pytest.raises(oauth_core.Misuse) as error:
+    with pytest.raises(oauth_core.MisuseError) as error:
         offline().authorize(redirect_uri=CALLBACK, authorization_details=[{"actions": ["read"]}])
     assert error.value.code == "authorization_details.malformed"
 
@@ -81,9 +81,9 @@ def test_what_was_not_granted_is_told() -> None:
         assert tokens.authorization_details == granted
         assert tokens.warnings == (("authorization_details_missing",) if missing else ())
         assert tokens.missing_authorization_details([PAYMENT]) == ([PAYMENT] if missing else [])
-    with pytest.raises(oauth_core.Malformed) as error:
+    with pytest.raises(oauth_core.MalformedError) as error:
         redeemed([{"actions": ["initiate"]}])
-    assert error.value.code == "token.malformed"
+    assert error.value.code == "token_response.malformed"
     assert oauth_core.Tokens.bearer("a").authorization_details is None
 
 
@@ -102,7 +102,7 @@ def test_a_refresh_narrows_the_resources(provider: Any) -> None:
     assert audience(client, tokens) == [ONE]
     renewed = client.refresh(tokens=tokens, resource=[OTHER])
     assert audience(client, renewed) == [OTHER]
-    with pytest.raises(oauth_core.Denied) as error:
+    with pytest.raises(oauth_core.DeniedError) as error:
         client.refresh(tokens=renewed, resource=["https://third.example/"])
     assert error.value.code == "denied.invalid_target"
 

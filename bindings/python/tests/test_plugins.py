@@ -142,7 +142,7 @@ def test_another_origin_is_refused_before_anything_is_sent(
     generic: Twin, source: Source, plain: Start, send: Callable[..., int]
 ) -> None:
     thief = plain(reply(200))
-    with pytest.raises(oauth_core.Misuse) as caught:
+    with pytest.raises(oauth_core.MisuseError) as caught:
         send(source, generic.base, thief.base + "/")
     assert caught.value.code == "resource.origin_not_allowed"
     assert thief.seen == []
@@ -155,7 +155,7 @@ def test_a_redirect_to_another_origin_carries_no_token(
     api = plain(reply(307, location=f"{thief.base}/"))
     try:
         assert send(source, api.base, api.base + "/") == 401
-    except oauth_core.Misuse as error:  # aiohttp asks about each redirect
+    except oauth_core.MisuseError as error:  # aiohttp asks about each redirect
         assert error.code == "resource.origin_not_allowed"
     assert all("authorization" not in seen[2] for seen in thief.seen)
     assert len(api.seen) == 1
@@ -176,7 +176,7 @@ def test_the_token_request_does_not_follow_the_users_redirects(
     server = plain(reply(307, location=f"{thief.base}/token"))
     client = oauth_core.Client(server_at(server.base), client_id="id", client_secret="secret")
     api = plain(reply(200))
-    with pytest.raises(oauth_core.Malformed) as caught:
+    with pytest.raises(oauth_core.MalformedError) as caught:
         send(client.client_credentials(), api.base, api.base + "/")
     assert caught.value.code == "reply.redirect"
     assert thief.seen == [] and api.seen == []
@@ -220,7 +220,7 @@ issuer = "https://as.example"
 client_auth = "basic"
 grants = ["client_credentials"]
 api = ["https://as.example/api"]
-ended_tokens = [{ status = 200, body = { ok = [false], error = ["token_expired"] } }]
+expired_token_replies = [{ status = 200, body = { ok = [false], error = ["token_expired"] } }]
 
 [endpoints]
 token_endpoint = "https://as.example/token"
@@ -263,7 +263,7 @@ def test_rules_of_the_callers_own_tell_of_an_ended_token(generic: Twin, source: 
         {"status": 403, "body": {"error.code": [190, "expired"]}},
         {"status": 404},
     ]
-    api = oauth_core.Api(source, origins=[generic.base], ended_tokens=rules)
+    api = oauth_core.Api(source, origins=[generic.base], expired_token_replies=rules)
     assert api.get(url).status == 200
     coded: dict[str, Any] = {"status": 403, "body": '{"error":{"code":190}}'}
     for number, fault in enumerate((coded, {"status": 404})):
@@ -278,8 +278,8 @@ def test_rules_of_the_callers_own_tell_of_an_ended_token(generic: Twin, source: 
     assert (got.status, got.json()) == (403, {"error": {"code": 4}})
     wrongs: Any = ([{"status": 200}], [{"status": 403, "body": {"a": 1}}], [403])
     for wrong in wrongs:
-        with pytest.raises(oauth_core.Misuse) as caught:
-            oauth_core.Api(source, origins=[generic.base], ended_tokens=wrong)
+        with pytest.raises(oauth_core.MisuseError) as caught:
+            oauth_core.Api(source, origins=[generic.base], expired_token_replies=wrong)
         assert caught.value.code == "misuse.setup"
 
 
@@ -297,7 +297,7 @@ def test_a_body_of_unknown_length_is_left_to_whoever_streams_it(plain: Start, pl
     server = plain(answer)
     token = oauth_core.fixed_token("t", origins=[server.base], transport="loopback_http")
     rules = [{"status": 200, "body": {"ok": [False]}}]
-    api = oauth_core.Api(token, ended_tokens=rules)
+    api = oauth_core.Api(token, expired_token_replies=rules)
     library = httpx if plugin is oauth_core.httpx else httpx2
     with library.Client(auth=plugin.Auth(api)) as http, http.stream("GET", server.base) as got:
         assert got.status_code == 200

@@ -187,13 +187,13 @@ def test_a_source_is_drained(generic: Twin) -> None:
     renewing.start()
     while generic.counters["refreshes"] == 0:
         time.sleep(0.005)
-    with pytest.raises(oauth_core.Lost):
+    with pytest.raises(oauth_core.LostError):
         source.drain(timeout=0.01)
     asyncio.run(source.adrain(timeout=20))
     renewing.join()
     token = source.token()
     assert token.access_token != first.access_token
-    with pytest.raises(oauth_core.Lost):
+    with pytest.raises(oauth_core.LostError):
         source.renew(token)
     assert generic.counters["refreshes"] == 1
 

@@ -16,7 +16,7 @@ def test_a_request_is_pushed_if_the_metadata_require_it() -> None:
     folder = ROOT / "tests/interop/oidc-provider"
     with process(["env", "REQUIRE_PUSHED=yes", "node", "fapi.mjs"], folder) as said:
         client = client_of(said, "encrypted")
-        with pytest.raises(oauth_core.Misuse) as error:
+        with pytest.raises(oauth_core.MisuseError) as error:
             client.authorize(redirect_uri=CALLBACK, scope="openid read")
         assert error.value.code == "authorization.push_required"
         flow = client.begin_authorization(redirect_uri=CALLBACK, scope="openid read")

@@ -28,20 +28,20 @@ def test_what_a_server_says_of_a_token_has_members(generic: Twin) -> None:
     client = generic_client(generic)
     token = client.client_credentials(scope="read").token().access_token
     state = client.introspect(token=token)
-    assert isinstance(state, oauth_core.TokenState)
+    assert isinstance(state, oauth_core.IntrospectionResponse)
     assert state.active and state.scope == frozenset(["read"]) and state.client_id == generic.data["client_id"]
     assert state.expires_at and state.expires_at.utcoffset() == datetime.timedelta(0)
-    assert asyncio.run(client.aintrospect(token=token, hint="access_token")) == state
+    assert asyncio.run(client.aintrospect(token=token, token_type_hint="access_token")) == state
     client.revoke(token=token)
     dead = client.introspect(token=token)
-    assert dead == oauth_core.TokenState(active=False)
+    assert dead == oauth_core.IntrospectionResponse(active=False)
     assert (dead.scope, dead.audience, dead.extra) == (None, (), {})
 
 
 def test_a_code_for_another_device(generic: Twin) -> None:
     client = generic_client(generic)
     told = client.device_authorization(scope="read")
-    assert isinstance(told, oauth_core.DeviceCode)
+    assert isinstance(told, oauth_core.DeviceAuthorizationResponse)
     assert told.user_code and told.verification_uri.startswith("http") and told.expires_in > 0 and told.interval >= 1
     assert told.device_code not in repr(told) and told.user_code in repr(told)
     other = asyncio.run(client.adevice_authorization(scope=["read"]))
@@ -61,7 +61,7 @@ def test_members_of_every_kind(plain: Any) -> None:
     state = client.introspect(token="t")
     utc = datetime.timezone.utc
     issued = datetime.datetime.fromtimestamp(1750000000, utc)
-    assert state == oauth_core.TokenState(
+    assert state == oauth_core.IntrospectionResponse(
         active=True,
         scope=frozenset(["a", "b"]),
         client_id="c",
@@ -78,19 +78,19 @@ def test_members_of_every_kind(plain: Any) -> None:
 
 
 def test_a_record_does_not_change() -> None:
-    state: Any = oauth_core.TokenState(active=True)
+    state: Any = oauth_core.IntrospectionResponse(active=True)
     for name in ("active", "another"):
         with pytest.raises(AttributeError):
             setattr(state, name, False)
     with pytest.raises(AttributeError):
         del state.active
     assert pickle.loads(pickle.dumps(state)) == state == copy.deepcopy(state) == copy.copy(state)
-    assert state != oauth_core.TokenState(active=False) and state != {"active": True}
-    assert repr(state).startswith("TokenState(active=True, scope=None, ")
+    assert state != oauth_core.IntrospectionResponse(active=False) and state != {"active": True}
+    assert repr(state).startswith("IntrospectionResponse(active=True, scope=None, ")
 
 
 def test_a_record_by_hand_has_what_there_is() -> None:
-    kind: Any = oauth_core.TokenState
+    kind: Any = oauth_core.IntrospectionResponse
     with pytest.raises(TypeError, match="needs active"):
         kind()
     with pytest.raises(TypeError, match="has no actve"):
@@ -121,7 +121,7 @@ def test_every_record_is_exported() -> None:
     [
         ("introspect", {"token": 7}, "argument 'token': expected a text, not a number"),
         ("introspect", {"token": b"S3CR3T"}, "argument 'token': expected a text, not something else"),
-        ("revoke", {"token": "t", "hint": "S3CR3T"}, "argument 'hint': expected one of \"access_token\" \"refresh_token\""),
+        ("revoke", {"token": "t", "token_type_hint": "S3CR3T"}, "argument 'token_type_hint': expected one of \"access_token\" \"refresh_token\""),
         ("refresh", {"tokens": "S3CR3T"}, "argument 'tokens': expected Tokens, not a text"),
         ("password", {"username": "u", "password": None}, "'password': expected a text, not nothing"),
         ("revoke", {}, "missing 1 required keyword-only argument: 'token'"),

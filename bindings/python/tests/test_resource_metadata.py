@@ -46,7 +46,7 @@ def test_an_api_says_who_issues_its_tokens(generic: Twin) -> None:
     client = generic_client(generic)
     resource = f"{generic.base}/api/echo"
     found = client.resource_metadata(resource=resource)
-    assert isinstance(found, oauth_core.ProtectedResource)
+    assert isinstance(found, oauth_core.ProtectedResourceMetadata)
     assert found.resource == resource
     assert found.authorization_servers == (generic.base,)
     assert found.scopes_supported == {"read", "write"}
@@ -81,7 +81,7 @@ def test_a_challenge_says_where(generic: Twin) -> None:
     strict = api_client(generic, network=oauth_core.Network(addresses="public_only"))
     assert code(strict, resource=resource) == "lost.not_public"
     assert asked(generic) == [f"{PLACE}/api/echo"] * 2
-    with pytest.raises(oauth_core.Misuse, match="addresses"):
+    with pytest.raises(oauth_core.MisuseError, match="addresses"):
         oauth_core.Network(addresses="none")  # type: ignore[arg-type]
 
 

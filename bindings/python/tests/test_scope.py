@@ -39,13 +39,13 @@ def test_every_call_takes_a_list(generic: Twin, client: oauth_core.Client) -> No
 
 
 def test_a_list_and_a_text_name_the_same_grant(client: oauth_core.Client) -> None:
-    sessions = oauth_core.Sessions(client, stores.Memory())
+    sessions = oauth_core.Grants(client, stores.MemoryStore())
     by_text = sessions.get("ann", scope="read write").key
     assert sessions.get("ann", scope=["read", "write"]).key == by_text
     assert sessions.get("ann", scope={"write", "read"}).key == by_text
     assert sessions.get("ann", scope=["read"]).key != by_text
     assert client.keeper(subject="ann", scope=["read", "write"]).key == by_text
-    assert client.source(store=stores.Memory(), subject="ann", scope=["read", "write"]).key == by_text
+    assert client.source(store=stores.MemoryStore(), subject="ann", scope=["read", "write"]).key == by_text
 
 
 def test_a_set_is_sent_in_one_order(client: oauth_core.Client) -> None:
@@ -64,7 +64,7 @@ def test_no_scope_leaves_it_to_the_server(client: oauth_core.Client, nothing: An
 def test_each_item_is_one_name(plain: Start, bad: str) -> None:
     server = plain(reply(500))
     client = oauth_core.Client(server_at(server.base), client_id="id", client_secret="secret")
-    with pytest.raises(oauth_core.Misuse, match="item 1 is not one scope-token") as caught:
+    with pytest.raises(oauth_core.MisuseError, match="item 1 is not one scope-token") as caught:
         client.password(username="u", password="p", scope=["read", bad])
     assert caught.value.code == "scope.syntax"
     assert server.seen == []

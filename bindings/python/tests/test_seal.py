@@ -13,13 +13,13 @@ from typing import Union
 import pytest
 import worker
 from conftest import Twin
-from test_store import Memory, Person
+from test_store import MemoryStore, Person
 from test_stores import config_of, long_ago, said
 
 import oauth_core
 from oauth_core import stores
 
-Key = Union[bytes, str]
+SealingKey = Union[bytes, str]
 
 OLD, NEW = bytes([1]) * 32, bytes([2]) * 32
 
@@ -60,13 +60,13 @@ def test_two_processes_share_a_file_that_shows_no_token(generic: Twin, tmp_path:
 def test_a_wrong_key_opens_nothing(person: Person, tmp_path: Path) -> None:
     client, tokens = person
     files = stores.FileStore(tmp_path / "grants")
-    source = client.source(store=stores.Sealed(files, NEW), subject="ann")
+    source = client.source(store=stores.SealedStore(files, NEW), subject="ann")
     source.log_in(tokens)
     stored = written(tmp_path / "grants")
-    wrong = stores.Sealed(files, OLD)
+    wrong = stores.SealedStore(files, OLD)
     other = client.source(store=wrong, subject="ann")
     for ask in (other.token, lambda: wrong.load(str(source.key))):
-        with pytest.raises(oauth_core.Untrusted) as caught:
+        with pytest.raises(oauth_core.UntrustedError) as caught:
             ask()
         error = caught.value
         assert (error.code, error.endpoint) == ("stored.sealed", "store")
@@ -79,37 +79,37 @@ def test_a_wrong_key_opens_nothing(person: Person, tmp_path: Path) -> None:
 
 def test_a_record_of_an_old_key_is_sealed_anew(tmp_path: Path) -> None:
     files = stores.FileStore(tmp_path)
-    first = stores.Sealed(files, text_of(OLD)).save("k", "text", 0)
+    first = stores.SealedStore(files, text_of(OLD)).save("k", "text", 0)
     assert first
-    both = stores.Sealed(files, NEW, old=[os.urandom(32), OLD])
+    both = stores.SealedStore(files, NEW, old=[os.urandom(32), OLD])
     assert both.load("k") == (first, "text")
-    with pytest.raises(oauth_core.Untrusted):
-        stores.Sealed(files, NEW).load("k")
+    with pytest.raises(oauth_core.UntrustedError):
+        stores.SealedStore(files, NEW).load("k")
     second = both.save("k", "text", first)
     assert second and second > first
-    assert stores.Sealed(files, text_of(NEW)).load("k") == (second, "text")
-    with pytest.raises(oauth_core.Untrusted) as caught:
-        stores.Sealed(files, OLD).load("k")
+    assert stores.SealedStore(files, text_of(NEW)).load("k") == (second, "text")
+    with pytest.raises(oauth_core.UntrustedError) as caught:
+        stores.SealedStore(files, OLD).load("k")
     assert caught.value.code == "stored.sealed"
 
 
 def test_any_store_can_be_sealed(person: Person) -> None:
     client, tokens = person
 
-    class Removing(Memory):
+    class Removing(MemoryStore):
         def remove(self, key: str, /) -> bool:
             return self.records.pop(key, None) is not None
 
-    for memory in (Memory(), Removing()):
-        sealed = stores.Sealed(memory, NEW)
+    for memory in (MemoryStore(), Removing()):
+        sealed = stores.SealedStore(memory, NEW)
         source = client.source(store=sealed, subject="ann")
         source.log_in(tokens)
         [(version, record)] = memory.records.values()
         assert version == 1 and tokens.access_token not in record
-        again = client.source(store=stores.Sealed(memory, NEW), subject="ann")
+        again = client.source(store=stores.SealedStore(memory, NEW), subject="ann")
         assert again.token().access_token == tokens.access_token
         # A seal on a seal opens from outside in.
-        twice = stores.Sealed(stores.Sealed(memory, OLD), NEW)
+        twice = stores.SealedStore(stores.SealedStore(memory, OLD), NEW)
         assert twice.save("k", "text", 0) == 1
         assert twice.load("k") == (1, "text")
         if isinstance(memory, Removing):
@@ -127,46 +127,46 @@ def test_any_store_can_be_sealed(person: Person) -> None:
     [NEW[1:], NEW + b"2", b"", text_of(NEW)[1:], text_of(NEW) + "=", "k3y!" * 11, ""],
     ids=["short", "long", "no bytes", "short text", "padded", "not base64", "no text"],
 )
-def test_what_is_no_key_is_told_and_not_shown(tmp_path: Path, key: Key) -> None:
+def test_what_is_no_key_is_told_and_not_shown(tmp_path: Path, key: SealingKey) -> None:
     files = stores.FileStore(tmp_path)
-    cases: list[tuple[Key, list[Key]]] = [(key, []), (NEW, [OLD, key])]
+    cases: list[tuple[SealingKey, list[SealingKey]]] = [(key, []), (NEW, [OLD, key])]
     for current, old in cases:
-        with pytest.raises(oauth_core.Misuse) as caught:
-            stores.Sealed(files, current, old=old)
+        with pytest.raises(oauth_core.MisuseError) as caught:
+            stores.SealedStore(files, current, old=old)
         assert caught.value.code == "misuse.setup"
         assert not key or repr(key)[2:-1] not in str(caught.value)
 
 
 def test_what_is_no_key_at_all(tmp_path: Path) -> None:
     files = stores.FileStore(tmp_path)
-    with pytest.raises(TypeError, match="bytes, a str, a Key, or an object with data_key"):
-        stores.Sealed(files, 7)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="bytes, a str, a SealingKey, or an object with data_key"):
+        stores.SealedStore(files, 7)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
-        stores.Sealed(files, NEW, old=text_of(OLD))
+        stores.SealedStore(files, NEW, old=text_of(OLD))
     with pytest.raises(TypeError, match="a store has a method load"):
-        stores.Sealed(object(), NEW)  # type: ignore[arg-type]
-    assert repr(stores.Sealed(files, NEW)) == "<oauth_core.stores.Sealed>"
+        stores.SealedStore(object(), NEW)  # type: ignore[arg-type]
+    assert repr(stores.SealedStore(files, NEW)) == "<oauth_core.stores.SealedStore>"
 
 
 def test_a_rotation_ends(tmp_path: Path) -> None:
     files = stores.FileStore(tmp_path)
     files.save("plain", "text", 0)
-    stores.Sealed(files, OLD).save("old", "text", 0)
-    stores.Sealed(files, bytes(32)).save("lost", "text", 0)
-    sealed = stores.Sealed(files, NEW, old=[OLD])
+    stores.SealedStore(files, OLD).save("old", "text", 0)
+    stores.SealedStore(files, bytes(32)).save("lost", "text", 0)
+    sealed = stores.SealedStore(files, NEW, old=[OLD])
     assert sealed.reseal() == (1, ["lost", "plain"])
-    assert stores.Sealed(files, NEW, old=[OLD], plain="accept").reseal() == (1, ["lost"])
-    new = stores.Sealed(files, NEW)
+    assert stores.SealedStore(files, NEW, old=[OLD], plain="accept").reseal() == (1, ["lost"])
+    new = stores.SealedStore(files, NEW)
     for name in ("plain", "old"):
         entry = new.load(name)
         assert entry is not None and entry[1] == "text"
     with pytest.raises(ValueError, match="plain"):
-        stores.Sealed(files, NEW, plain="maybe")  # type: ignore[arg-type]
+        stores.SealedStore(files, NEW, plain="maybe")  # type: ignore[arg-type]
 
 
 def test_names_can_be_hidden(tmp_path: Path) -> None:
     files = stores.FileStore(tmp_path)
-    sealed = stores.Sealed(files, NEW, names=OLD)
+    sealed = stores.SealedStore(files, NEW, names=OLD)
     assert sealed.save("anna", "text", 0, due=1)
     [name] = files.keys()
     assert "anna" not in name and len(name) == 43
@@ -177,9 +177,9 @@ def test_names_can_be_hidden(tmp_path: Path) -> None:
 def test_a_login_takes_the_place_of_what_no_key_opens(person: Person, tmp_path: Path) -> None:
     client, tokens = person
     files = stores.FileStore(tmp_path)
-    client.source(store=stores.Sealed(files, OLD), subject="ann").log_in(tokens)
-    source = client.source(store=stores.Sealed(files, NEW), subject="ann")
-    with pytest.raises(oauth_core.Untrusted) as error:
+    client.source(store=stores.SealedStore(files, OLD), subject="ann").log_in(tokens)
+    source = client.source(store=stores.SealedStore(files, NEW), subject="ann")
+    with pytest.raises(oauth_core.UntrustedError) as error:
         source.token()
     assert error.value.code == "stored.sealed"
     source.log_in(tokens)

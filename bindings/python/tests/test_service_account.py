@@ -73,16 +73,16 @@ def test_the_assertion_is_that_of_google_auth(
 
 def test_the_file_is_read_before_anything_is_sent_and_its_key_shows_nowhere(file: dict[str, str]) -> None:
     for name, value in [("type", "authorized_user"), ("private_key", ""), ("token_uri", "https://evil.example/token")]:
-        with pytest.raises(oauth_core.Misuse) as refused:
+        with pytest.raises(oauth_core.MisuseError) as refused:
             client({**file, name: value})
         assert refused.value.code == "provider.data"
         assert name in str(refused.value)
-    with pytest.raises(oauth_core.Misuse) as refused:
+    with pytest.raises(oauth_core.MisuseError) as refused:
         client({**file, "private_key": "-----BEGIN PRIVATE KEY-----\n"})
     assert refused.value.code.startswith("key.")
     auth = oauth_core.ServiceAccount(json.dumps(file))
     assert "PRIVATE" not in f"{auth!r} {client(file)!r}"
-    with pytest.raises(oauth_core.Misuse):
+    with pytest.raises(oauth_core.MisuseError):
         oauth_core.Client(oauth_core.provider("google"), client_id="another", client_auth=auth)
 
 
@@ -123,7 +123,7 @@ def test_a_client_file_of_an_account_gets_tokens(file: dict[str, str], generic: 
         return tokens
 
     # Whose key nobody knows gets nothing.
-    with pytest.raises(oauth_core.Denied) as refused:
+    with pytest.raises(oauth_core.DeniedError) as refused:
         asked()
     assert refused.value.code == "denied.invalid_grant"
     generic.register_assertion_key(file["client_email"], jwk)
@@ -134,7 +134,7 @@ def test_a_client_file_of_an_account_gets_tokens(file: dict[str, str], generic: 
 
 
 def test_a_client_file_that_is_not_right_names_what_is_wrong(file: dict[str, str], tmp_path: Path) -> None:
-    def refused(text: str) -> oauth_core.Misuse:
+    def refused(text: str) -> oauth_core.MisuseError:
         (tmp_path / "account.json").write_text(text)
         errors = []
         reads: tuple[Callable[[], oauth_core.Client], ...] = (
@@ -142,7 +142,7 @@ def test_a_client_file_that_is_not_right_names_what_is_wrong(file: dict[str, str
             lambda: oauth_core.Client.from_file(tmp_path / "account.json"),
         )
         for read in reads:
-            with pytest.raises(oauth_core.Misuse) as raised:
+            with pytest.raises(oauth_core.MisuseError) as raised:
                 read().client_credentials().token()
             assert "PRIVATE" not in f"{raised.value!r}" and file["private_key"][40:80] not in f"{raised.value!r}"
             errors.append(raised.value)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from conftest import CALLBACK, Twin, approve
-from test_store import Memory
+from test_store import MemoryStore
 
 import oauth_core
 from oauth_core import stores
@@ -38,7 +38,7 @@ def test_each_person_has_a_grant(
     generic: Twin, client: oauth_core.Client, tmp_path: Path
 ) -> None:
     store = stores.SqliteStore(tmp_path / "grants.db")
-    sessions = oauth_core.Sessions(client, store)
+    sessions = oauth_core.Grants(client, store)
     logins = {name: a_login(client) for name in ("ann", "ben")}
     sessions.log_in("ann", logins["ann"])
     asyncio.run(sessions.alog_in("ben", logins["ben"]))
@@ -51,7 +51,7 @@ def test_each_person_has_a_grant(
     assert own.access_token not in {tokens.access_token for tokens in logins.values()}
 
     # Another worker has them too, and all of its callers share one renewal.
-    elsewhere = oauth_core.Sessions(client, stores.SqliteStore(tmp_path / "grants.db"))
+    elsewhere = oauth_core.Grants(client, stores.SqliteStore(tmp_path / "grants.db"))
     refreshes = generic.counters["refreshes"]
     with ThreadPoolExecutor(20) as pool:
         renewed = pool.map(lambda _: elsewhere.get("ann").renew(logins["ann"]), range(20))
@@ -62,7 +62,7 @@ def test_each_person_has_a_grant(
 def test_a_logout_revokes_and_removes(
     generic: Twin, client: oauth_core.Client, tmp_path: Path
 ) -> None:
-    sessions = oauth_core.Sessions(client, stores.FileStore(tmp_path))
+    sessions = oauth_core.Grants(client, stores.FileStore(tmp_path))
     for name in ("ann", "ben"):
         sessions.log_in(name, a_login(client))
     sessions.log_out("ann")
@@ -79,8 +79,8 @@ def test_a_logout_revokes_and_removes(
 
 
 def test_a_list_says_what_may_be_shown(client: oauth_core.Client) -> None:
-    store = stores.Memory()
-    sessions = oauth_core.Sessions(client, store)
+    store = stores.MemoryStore()
+    sessions = oauth_core.Grants(client, store)
     tokens = a_login(client)
     sessions.log_in("ann", tokens)
     store.save("garbled", "S3CR3T", 0)
@@ -94,14 +94,14 @@ def test_a_list_says_what_may_be_shown(client: oauth_core.Client) -> None:
 
 
 def test_what_nobody_uses_is_renewed(generic: Twin, client: oauth_core.Client) -> None:
-    store = stores.Memory()
-    before = oauth_core.Sessions(client, store)
+    store = stores.MemoryStore()
+    before = oauth_core.Grants(client, store)
     for name in ("ann", "ben", "cem"):
         before.log_in(name, a_login(client))
     for name in ("ann", "ben"):
         aged(store, str(before.get(name).key))
     told: list[tuple[str | None, object]] = []
-    sessions = oauth_core.Sessions(
+    sessions = oauth_core.Grants(
         client, store, on_renewed=lambda subject, tokens: told.append((subject, tokens))
     )
     assert sessions.renew_idle(DAY) == (2, [])
@@ -114,15 +114,15 @@ def test_what_nobody_uses_is_renewed(generic: Twin, client: oauth_core.Client) -
 
 def test_the_end_of_a_grant_is_told(generic: Twin, client: oauth_core.Client) -> None:
     ended: list[tuple[str | None, oauth_core.OAuthError]] = []
-    sessions = oauth_core.Sessions(
-        client, stores.Memory(), on_ended=lambda subject, error: ended.append((subject, error))
+    sessions = oauth_core.Grants(
+        client, stores.MemoryStore(), on_ended=lambda subject, error: ended.append((subject, error))
     )
     tokens = a_login(client)
     sessions.log_in("ann", tokens)
     assert tokens.refresh_token
-    client.revoke(token=tokens.refresh_token, hint="refresh_token")
+    client.revoke(token=tokens.refresh_token, token_type_hint="refresh_token")
     for _ in range(2):
-        with pytest.raises(oauth_core.Denied):
+        with pytest.raises(oauth_core.DeniedError):
             sessions.get("ann").renew(tokens)
     # Who was never there has not ended.
     with pytest.raises(oauth_core.OAuthError):
@@ -135,7 +135,7 @@ def test_the_end_of_a_grant_is_told(generic: Twin, client: oauth_core.Client) ->
 
 
 def test_memory_is_bounded(client: oauth_core.Client) -> None:
-    sessions = oauth_core.Sessions(client, stores.Memory(), capacity=10)
+    sessions = oauth_core.Grants(client, stores.MemoryStore(), capacity=10)
     tokens = a_login(client)
     for number in range(100):
         sessions.log_in(f"person-{number}", tokens)
@@ -144,7 +144,7 @@ def test_memory_is_bounded(client: oauth_core.Client) -> None:
 
 
 def test_renewals_have_a_pace(generic: Twin, client: oauth_core.Client) -> None:
-    sessions = oauth_core.Sessions(client, stores.Memory(), per_second=20)
+    sessions = oauth_core.Grants(client, stores.MemoryStore(), per_second=20)
     logins = [a_login(client) for _ in range(5)]
     for number, tokens in enumerate(logins):
         sessions.log_in(f"person-{number}", tokens)
@@ -158,7 +158,7 @@ def test_renewals_have_a_pace(generic: Twin, client: oauth_core.Client) -> None:
 def test_renewals_at_once_are_limited(
     client: oauth_core.Client, at_once: int, least: int
 ) -> None:
-    class Counting(Memory):
+    class Counting(MemoryStore):
         """A store that tells how many held a lease at once."""
 
         def __init__(self) -> None:
@@ -174,7 +174,7 @@ def test_renewals_at_once_are_limited(
             return left
 
     store = Counting()
-    sessions = oauth_core.Sessions(client, store, at_once=at_once)
+    sessions = oauth_core.Grants(client, store, at_once=at_once)
     logins = [a_login(client) for _ in range(6)]
     for number, tokens in enumerate(logins):
         sessions.log_in(f"person-{number}", tokens)
@@ -190,12 +190,12 @@ def test_renewals_at_once_are_limited(
 
 
 def test_all_are_drained(client: oauth_core.Client) -> None:
-    sessions = oauth_core.Sessions(client, stores.Memory())
+    sessions = oauth_core.Grants(client, stores.MemoryStore())
     tokens = a_login(client)
     sessions.log_in("ann", tokens)
     sessions.drain()
     assert sessions.get("ann").token().access_token == tokens.access_token
-    with pytest.raises(oauth_core.Lost):
+    with pytest.raises(oauth_core.LostError):
         sessions.get("ann").renew(tokens)
     asyncio.run(sessions.adrain(timeout=1))
 
@@ -211,9 +211,9 @@ def test_a_store_of_ones_own_that_cannot_list_says_so(client: oauth_core.Client)
         def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
             return None
 
-    sessions = oauth_core.Sessions(client, Plain())
+    sessions = oauth_core.Grants(client, Plain())
     for call in (sessions.list, lambda: sessions.renew_idle(1.0)):
-        with pytest.raises(oauth_core.Misuse) as caught:
+        with pytest.raises(oauth_core.MisuseError) as caught:
             call()
         assert caught.value.code == "misuse.not_supported"
 
@@ -232,8 +232,8 @@ def ending(store: Any, key: str, **members: float) -> None:
 def test_an_idle_grant_is_kept_alive_before_its_refresh_token_ends(
     generic: Twin, client: oauth_core.Client
 ) -> None:
-    store = stores.Memory()
-    before = oauth_core.Sessions(client, store)
+    store = stores.MemoryStore()
+    before = oauth_core.Grants(client, store)
     for name in ("ann", "ben"):
         before.log_in(name, a_login(client))
     now = datetime.now(timezone.utc).timestamp()
@@ -241,17 +241,17 @@ def test_an_idle_grant_is_kept_alive_before_its_refresh_token_ends(
     ending(store, str(before.get("ben").key), refresh_token_use_by=now + 20 * DAY)
     refreshes = generic.counters["refreshes"]
     assert before.renew_idle(30 * DAY) == (0, [])
-    sessions = oauth_core.Sessions(client, store, keep_alive=DAY)
+    sessions = oauth_core.Grants(client, store, keep_alive=DAY)
     assert sessions.renew_idle(30 * DAY) == (1, [])
     assert generic.counters["refreshes"] == refreshes + 1
     grants, _, _ = sessions.list()
-    ends = {grant["subject"]: grant["refresh_token_use_by"] for grant in grants}
+    ends = {grant["subject"]: grant["refresh_token_expires_at"] for grant in grants}
     assert ends["ann"] is None and ends["ben"] is not None
 
 
 def test_the_end_of_an_authorization_is_told(client: oauth_core.Client) -> None:
-    store = stores.Memory()
-    before = oauth_core.Sessions(client, store)
+    store = stores.MemoryStore()
+    before = oauth_core.Grants(client, store)
     before.log_in("ann", a_login(client))
     end = datetime.now(timezone.utc).timestamp() + DAY
     ending(store, str(before.get("ann").key), authorization_until=end)
@@ -262,7 +262,7 @@ def test_the_end_of_an_authorization_is_told(client: oauth_core.Client) -> None:
         told.append((subject, end))
         heard.set()
 
-    sessions = oauth_core.Sessions(client, store, on_authorization_ends=hear)
+    sessions = oauth_core.Grants(client, store, on_authorization_ends=hear)
     source = sessions.get("ann")
     for _ in range(2):
         source.token()

@@ -91,7 +91,7 @@ def test_a_second_refusal_by_the_clock_is_an_error(plain: Callable[[Answer], Pla
     """A clock that is another with each reply would be followed for ever."""
     server = Skewed(HOUR, drift=HOUR)
     source = source_of(plain(server).base)
-    with pytest.raises(oauth_core.Denied) as error:
+    with pytest.raises(oauth_core.DeniedError) as error:
         source.token()
     assert error.value.code == "denied.invalid_dpop_proof"
     assert server.seen == [("/token", 400)] * 2

@@ -23,7 +23,7 @@ from oauth_core import stores
 Person = tuple[oauth_core.Client, oauth_core.Tokens]
 
 
-class Memory:
+class MemoryStore:
     """Three methods, and a clock of its own for leases."""
 
     def __init__(self) -> None:
@@ -111,7 +111,7 @@ def test_eight_workers_of_threads_and_tasks_spend_one_refresh_token(
     generic: Twin, person: Person
 ) -> None:
     client, tokens = person
-    store = Memory()
+    store = MemoryStore()
     first = client.source(store=store, subject="ann")
     first.log_in(tokens)
     age(store, first)
@@ -155,7 +155,7 @@ def test_processes_with_a_store_of_ones_own_make_one_request(
 
 def test_new_tokens_are_stored_before_anyone_sees_them(person: Person) -> None:
     client, tokens = person
-    store = Memory()
+    store = MemoryStore()
     seen: list[bool] = []
 
     def look(new: oauth_core.Tokens) -> None:
@@ -171,14 +171,14 @@ def test_a_grant_that_ended_is_over_for_all_until_a_login(
     generic: Twin, person: Person
 ) -> None:
     client, tokens = person
-    store = Memory()
+    store = MemoryStore()
     first, one, two = (client.source(store=store, subject="ann") for _ in range(3))
     first.log_in(tokens)
     age(store, first)
     client.refresh(tokens=tokens)
     before = generic.counters["token_requests"]
     for source in (one, two):
-        with pytest.raises(oauth_core.Denied) as caught:
+        with pytest.raises(oauth_core.DeniedError) as caught:
             source.token()
         assert (caught.value.code, caught.value.advice) == ("denied.invalid_grant", "reauthorize")
     assert generic.counters["token_requests"] - before == 1
@@ -186,17 +186,17 @@ def test_a_grant_that_ended_is_over_for_all_until_a_login(
 
 def test_a_record_of_another_grant_is_refused(person: Person) -> None:
     client, tokens = person
-    store = Memory()
+    store = MemoryStore()
     client.source(store=store, subject="ann").log_in(tokens)
     [ann] = store.records.values()
     seen: list[str] = []
 
-    class Mixed(Memory):
+    class Mixed(MemoryStore):
         def load(self, key: str, /) -> tuple[int, str] | None:
             seen.append(key)
             return ann
 
-    with pytest.raises(oauth_core.Untrusted) as caught:
+    with pytest.raises(oauth_core.UntrustedError) as caught:
         client.source(store=Mixed(), subject="ben").token()
     assert caught.value.code == "stored.grant"
     assert seen and seen[0] not in store.records
@@ -205,12 +205,12 @@ def test_a_record_of_another_grant_is_refused(person: Person) -> None:
 def test_a_store_that_fails_is_told_and_nothing_is_sent_without_a_lease(
     generic: Twin, client: oauth_core.Client
 ) -> None:
-    class Broken(Memory):
+    class Broken(MemoryStore):
         def load(self, key: str, /) -> tuple[int, str] | None:
             raise OSError("redis://:secret-of-the-store@example")
 
     source = client.source(store=Broken(), subject="ann")
-    with pytest.raises(oauth_core.Lost) as caught:
+    with pytest.raises(oauth_core.LostError) as caught:
         source.token()
     assert caught.value.endpoint == "store"
     assert "secret-of-the-store" not in f"{caught.value}{caught.value.__cause__}"
@@ -221,34 +221,34 @@ def test_a_store_that_fails_is_told_and_nothing_is_sent_without_a_lease(
 
 
 def test_a_lease_of_nonsense_is_not_won(generic: Twin, person: Person) -> None:
-    class Odd(Memory):
+    class Odd(MemoryStore):
         def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
             return -1.0
 
     client, tokens = person
-    store, odd = Memory(), Odd()
+    store, odd = MemoryStore(), Odd()
     first = client.source(store=store, subject="ann")
     first.log_in(tokens)
     age(store, first)
     odd.records = store.records
     before = generic.counters["token_requests"]
-    with pytest.raises(oauth_core.Lost):
+    with pytest.raises(oauth_core.LostError):
         client.source(store=odd, subject="ann").token()
     assert generic.counters["token_requests"] == before
 
 
 def test_what_is_no_store_or_answers_nonsense_is_told(client: oauth_core.Client) -> None:
-    class Odd(Memory):
+    class Odd(MemoryStore):
         async def load(self, key: str, /) -> Any:  # type: ignore[override]
             return None
 
     with pytest.raises(TypeError, match="method load"):
         client.client_credentials(store=object())  # type: ignore[arg-type]
-    with pytest.warns(RuntimeWarning, match="never awaited"), pytest.raises(oauth_core.Lost):
+    with pytest.warns(RuntimeWarning, match="never awaited"), pytest.raises(oauth_core.LostError):
         client.source(store=Odd(), subject="ann").token()  # type: ignore[arg-type]
-    with pytest.raises(oauth_core.Misuse) as caught:
-        client.source(store=Memory(), subject="nobody").token()
+    with pytest.raises(oauth_core.MisuseError) as caught:
+        client.source(store=MemoryStore(), subject="nobody").token()
     assert caught.value.code == "grant.no_refresh_token"
-    with pytest.raises(oauth_core.Misuse) as caught:
+    with pytest.raises(oauth_core.MisuseError) as caught:
         client.source(reuse="perhaps")  # type: ignore[arg-type]
     assert caught.value.code == "misuse.setup"

@@ -24,7 +24,7 @@ import worker
 from conftest import CALLBACK, Answer, Plain, Twin, approve
 from servers import PASSWORD, postgres_server, redis_server, until
 from test_process import FORKED
-from test_store import Memory, Person, age
+from test_store import MemoryStore, Person, age
 
 import oauth_core
 from oauth_core import stores
@@ -32,7 +32,7 @@ from oauth_core import stores
 WORKERS = 8
 
 
-def many(store: stores.FileStore | stores.SqliteStore | stores.Memory | stores.Sealed) -> None:
+def many(store: stores.FileStore | stores.SqliteStore | stores.MemoryStore | stores.SealedStore) -> None:
     """What is there is listed, and found when it is due."""
     for number in range(150):
         due = 1000 + number if number % 2 else None
@@ -57,16 +57,16 @@ def many(store: stores.FileStore | stores.SqliteStore | stores.Memory | stores.S
 def test_many_grants_are_listed_and_found_when_they_are_due(tmp_path: Path) -> None:
     many(stores.FileStore(tmp_path / "grants"))
     many(stores.SqliteStore(tmp_path / "grants.db"))
-    many(stores.Sealed(stores.SqliteStore(tmp_path / "sealed.db"), bytes(32)))
-    memory = stores.Memory()
+    many(stores.SealedStore(stores.SqliteStore(tmp_path / "sealed.db"), bytes(32)))
+    memory = stores.MemoryStore()
     many(memory)
-    assert repr(memory) == "<oauth_core.stores.Memory>"
+    assert repr(memory) == "<oauth_core.stores.MemoryStore>"
     assert "grants.db" in repr(stores.SqliteStore(tmp_path / "grants.db"))
 
 
 def test_a_source_tells_when_its_grant_is_due(person: Person) -> None:
     client, tokens = person
-    store = stores.Memory()
+    store = stores.MemoryStore()
     source = client.source(store=store, subject="ann")
     source.log_in(tokens)
     assert tokens.expires_at is not None
@@ -75,9 +75,9 @@ def test_a_source_tells_when_its_grant_is_due(person: Person) -> None:
 
 
 def test_a_store_of_ones_own_need_not_list(tmp_path: Path) -> None:
-    sealed = stores.Sealed(Memory(), bytes(32))
+    sealed = stores.SealedStore(MemoryStore(), bytes(32))
     for asked in (lambda: sealed.scan(), lambda: sealed.due(1, 1)):
-        with pytest.raises(oauth_core.Misuse) as error:
+        with pytest.raises(oauth_core.MisuseError) as error:
             asked()
         assert error.value.code == "misuse.not_supported"
 
@@ -303,7 +303,7 @@ def test_a_record_cut_in_half_is_malformed_and_not_overwritten(
     cut = file.read_bytes()
     other = client.source(store=wrap(store), subject="ann")
     for ask in (other.token, lambda: store.load(str(source.key))):
-        with pytest.raises(oauth_core.Misuse) as caught:
+        with pytest.raises(oauth_core.MisuseError) as caught:
             ask()
         error = caught.value
         assert (error.code, error.endpoint, error.advice) == (
@@ -319,7 +319,7 @@ def test_a_record_cut_in_half_is_malformed_and_not_overwritten(
 
 
 def test_an_error_of_another_server_is_not_the_grants(client: oauth_core.Client) -> None:
-    class Behind(Memory):
+    class Behind(MemoryStore):
         """A store that needs a token of its own, and does not get it."""
 
         def load(self, key: str, /) -> tuple[int, str] | None:
@@ -329,7 +329,7 @@ def test_an_error_of_another_server_is_not_the_grants(client: oauth_core.Client)
             data.send((400, [("content-type", "application/json")], body))
             return None
 
-    with pytest.raises(oauth_core.Lost) as caught:
+    with pytest.raises(oauth_core.LostError) as caught:
         client.source(store=Behind(), subject="ann").token()
     assert caught.value.endpoint == "store"
 
@@ -340,13 +340,13 @@ def test_what_cannot_be_a_store_is_told_at_once(tmp_path: Path) -> None:
     open_to_all.mkdir()
     open_to_all.chmod(0o777)
     for path in (tmp_path / "file", open_to_all):
-        with pytest.raises(oauth_core.Misuse) as caught:
+        with pytest.raises(oauth_core.MisuseError) as caught:
             stores.FileStore(path)
         assert (caught.value.code, caught.value.endpoint) == ("misuse.setup", "store")
-    with pytest.raises(oauth_core.Misuse) as caught:
+    with pytest.raises(oauth_core.MisuseError) as caught:
         stores.RedisStore(f"http://:{PASSWORD}@127.0.0.1/")
     assert caught.value.code == "misuse.setup" and PASSWORD not in str(caught.value)
-    with pytest.raises(oauth_core.Misuse) as caught:
+    with pytest.raises(oauth_core.MisuseError) as caught:
         stores.PostgresStore(f"postgres://:{PASSWORD}@127.0.0.1:port/")
     assert caught.value.code == "misuse.setup" and PASSWORD not in str(caught.value)
     with pytest.raises(TypeError):
@@ -358,12 +358,12 @@ def test_a_server_that_is_gone_or_refuses_us_is_told_without_its_password(tmp_pa
         store = stores.RedisStore(url, prefix="mine:", timeout=2)
         assert store.save("k", "text", 0) is not None
         refused = stores.RedisStore(url.replace(PASSWORD, "wr0ng"), timeout=2)
-        with pytest.raises(oauth_core.Misuse) as caught:
+        with pytest.raises(oauth_core.MisuseError) as caught:
             refused.load("k")
         assert caught.value.code == "misuse.setup"
         assert "wr0ng" not in f"{caught.value}{caught.value.__cause__}"
         assert stores.RedisStore(url).load("k") is None, "another prefix"
-    with pytest.raises(oauth_core.Lost) as lost:
+    with pytest.raises(oauth_core.LostError) as lost:
         store.load("k")
     assert lost.value.endpoint == "store"
     for text in (repr(store), str(store), f"{lost.value}{lost.value.__cause__}"):
@@ -373,7 +373,7 @@ def test_a_server_that_is_gone_or_refuses_us_is_told_without_its_password(tmp_pa
 def test_a_table_that_is_made_once_and_kept() -> None:
     with postgres_server() as url:
         store = stores.PostgresStore(url, timeout=2)
-        with pytest.raises(oauth_core.Misuse, match="migrate") as caught:
+        with pytest.raises(oauth_core.MisuseError, match="migrate") as caught:
             store.load("k")
         assert (caught.value.code, caught.value.endpoint) == ("misuse.setup", "store")
         with ThreadPoolExecutor(4) as pool:
@@ -384,11 +384,11 @@ def test_a_table_that_is_made_once_and_kept() -> None:
         asyncio.run(store.amigrate())
         assert store.load("k") == (version, "text")
         refused = stores.PostgresStore(url.replace(PASSWORD, "wr0ng"), timeout=2)
-        with pytest.raises(oauth_core.Misuse) as caught:
+        with pytest.raises(oauth_core.MisuseError) as caught:
             refused.migrate()
         assert caught.value.code == "misuse.setup"
         assert "wr0ng" not in f"{caught.value}{caught.value.__cause__}"
-    with pytest.raises(oauth_core.Lost) as lost:
+    with pytest.raises(oauth_core.LostError) as lost:
         store.load("k")
     for text in (repr(store), f"{lost.value}{lost.value.__cause__}"):
         assert PASSWORD not in text and "127.0.0.1" not in repr(store)

@@ -20,8 +20,8 @@ def ending(**members: int) -> oauth_core.Tokens:
 
 def test_an_idle_grant_is_kept_alive_on_wish_alone() -> None:
     tokens = ending(refresh_token_use_by=NOW + 3600)
-    assert tokens.refresh_token_use_by is not None
-    assert tokens.refresh_token_use_by.timestamp() == NOW + 3600
+    assert tokens.refresh_token_expires_at is not None
+    assert tokens.refresh_token_expires_at.timestamp() == NOW + 3600
     idle = offline().keeper(tokens, shared=False, moment=moment)
     assert idle.upkeep_after is None and idle.upkeep() is None
     keeper = offline().keeper(tokens, shared=False, keep_alive=24 * 3600, moment=moment)
@@ -40,9 +40,9 @@ def test_an_idle_grant_is_kept_alive_on_wish_alone() -> None:
 
 def test_the_end_of_an_authorization_is_told_once() -> None:
     tokens = ending(authorization_until=NOW + 24 * 3600)
-    assert tokens.authorization_until is not None and tokens.refresh_token_use_by is None
+    assert tokens.authorization_expires_at is not None and tokens.refresh_token_expires_at is None
     later = offline().keeper(tokens, shared=False, notice=3600, moment=moment)
     assert later.upkeep_after == 23 * 3600 and later.upkeep() is None
     keeper = offline().keeper(tokens, shared=False, moment=moment)
-    assert keeper.upkeep() == tokens.authorization_until
+    assert keeper.upkeep() == tokens.authorization_expires_at
     assert keeper.upkeep_after is None and keeper.upkeep() is None

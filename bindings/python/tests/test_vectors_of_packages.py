@@ -31,7 +31,7 @@ def test_none_is_left_out() -> None:
 
 @pytest.mark.parametrize(("asked", "expected"), NO_RESOURCES)
 def test_what_is_not_the_url_of_an_api(asked: dict[str, str], expected: dict[str, str]) -> None:
-    with pytest.raises(oauth_core.Misuse) as refused:
+    with pytest.raises(oauth_core.MisuseError) as refused:
         oauth_core.ResourceConnection(asked["server_url"])
     assert refused.value.code == "resource.syntax"
 

@@ -122,7 +122,7 @@ def test_a_body_is_given_once(plain: Start, kind: str) -> None:
 def test_the_token_goes_nowhere_else(plain: Start) -> None:
     server, other = plain(reply(200)), plain(reply(200))
     sender, options = caller("grant", server.base)
-    with pytest.raises(oauth_core.Misuse) as caught:
+    with pytest.raises(oauth_core.MisuseError) as caught:
         sender.post(f"{other.base}/things", json=1, **options)
     assert caught.value.code == "resource.origin_not_allowed"
     assert not server.seen and not other.seen
@@ -146,7 +146,7 @@ def test_a_reply_that_is_no_success_is_raised(
     sender, options = caller("grant", server.base)
     answer = sender.get(f"{server.base}/things", **options)
     assert answer.status == status
-    with pytest.raises(oauth_core.Denied) as caught:
+    with pytest.raises(oauth_core.DeniedError) as caught:
         answer.raise_for_status()
     error = caught.value
     assert (error.code, error.advice, error.status) == (code, advice, status)
@@ -157,8 +157,8 @@ def test_a_reply_that_is_no_success_is_raised(
 def test_a_pause_is_part_of_the_error(plain: Start) -> None:
     server = plain(reply(429, retry_after="7"))
     sender, options = caller("grant", server.base)
-    answer = sender.get(f"{server.base}/things", rate_limit="pass", **options)
-    with pytest.raises(oauth_core.Denied) as caught:
+    answer = sender.get(f"{server.base}/things", on_rate_limit="pass", **options)
+    with pytest.raises(oauth_core.DeniedError) as caught:
         answer.raise_for_status()
     assert (caught.value.code, caught.value.retry_after) == ("denied.busy", 7)
 

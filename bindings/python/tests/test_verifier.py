@@ -111,13 +111,13 @@ def test_what_is_verified_with_keys_at_hand_is_not_waited_for(issuer: Issuer) ->
     verifier.verify(issuer.token())
     assert by_hand(verifier.averify(issuer.token())).subject == "u"
     assert by_hand(verifier.averify(issuer.token(), scope="read")).subject == "u"
-    with pytest.raises(oauth_core.Untrusted) as refused:
+    with pytest.raises(oauth_core.UntrustedError) as refused:
         verifier.averify(issuer.token(aud="https://other.example")).send(None)
     assert refused.value.code == "jwt.audience"
 
     client = oauth_core.Client(issuer.server, client_id="id")
-    client.verify_id_token(token=issuer.id_token(), without_nonce="absent")
-    again = client.averify_id_token(token=issuer.id_token(), without_nonce="absent")
+    client.verify_id_token(token=issuer.id_token(), unexpected_nonce="reject")
+    again = client.averify_id_token(token=issuer.id_token(), unexpected_nonce="reject")
     assert by_hand(again).subject == "u"
 
 
@@ -150,7 +150,7 @@ def test_a_token_says_who_may_act_for_its_subject(
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
     client = oauth_core.Client(issuer.server, client_id="id", client_auth=oauth_core.Public())
     access = verifier.verify(issuer.token(**said))
-    person = client.verify_id_token(token=issuer.id_token(**said), without_nonce="absent")
+    person = client.verify_id_token(token=issuer.id_token(**said), unexpected_nonce="reject")
     for told in (access, person):
         assert told.may_act == expected
         assert told.claims.get("may_act") == said.get("may_act")
@@ -198,7 +198,7 @@ def test_keys_outlast_a_process(issuer: Issuer) -> None:
 def refused(verifier: oauth_core.AccessTokenVerifier, token: str, **needs: Any) -> tuple[Any, ...]:
     with pytest.raises(oauth_core.OAuthError) as raised:
         verifier.verify(token, **needs)
-    return raised.value.code, raised.value.answer_status, raised.value.challenge
+    return raised.value.code, raised.value.response_status, raised.value.challenge
 
 
 def test_a_refusal_has_the_answer_to_give(issuer: Issuer) -> None:
@@ -248,9 +248,9 @@ def test_a_server_that_cannot_be_asked_is_no_fault_of_the_token(issuer: Issuer) 
     metadata = {"issuer": issuer.base, "jwks_uri": "http://127.0.0.1:1/jwks"}
     server = oauth_core.Server.from_metadata(issuer.base, metadata, transport="loopback_http")
     verifier = oauth_core.AccessTokenVerifier(server, audience=AUDIENCE)
-    with pytest.raises(oauth_core.Lost) as raised:
+    with pytest.raises(oauth_core.LostError) as raised:
         verifier.verify(issuer.token())
-    assert (raised.value.answer_status, raised.value.challenge) == (503, None)
+    assert (raised.value.response_status, raised.value.challenge) == (503, None)
 
 
 def test_a_profile_is_one_of_a_list(issuer: Issuer) -> None:
@@ -286,7 +286,7 @@ def test_an_id_token_that_comes_by_itself_says_who_signed_in(issuer: Issuer) -> 
     assert (told.email, told.email_verified, told.name, told.sid) == (*person.values(),)
     assert told.issued_at and told.expires_at and told.issued_at < told.expires_at
     assert "ann@example.com" not in repr(told) and told.claims["nonce"] == "n"
-    again = client.averify_id_token(token=issuer.id_token(), without_nonce="absent")
+    again = client.averify_id_token(token=issuer.id_token(), unexpected_nonce="reject")
     assert asyncio.run(again).subject == "u"
     assert [path for _, path, _, _ in issuer.plain.seen] == ["/jwks"]
     # An app asks for a token for its server; a native button gives one for the app.
@@ -309,7 +309,7 @@ def test_a_hostile_id_token_is_refused(issuer: Issuer) -> None:
         (f"{unsigned}.{body}.", bound, "jws.alg_not_allowed"),
         (f"{head}.{encoded(other.encode())}.{signature}", bound, "jws.bad_signature"),
         (good, {"nonce": "m"}, "id_token.nonce"),
-        (good, {"without_nonce": "absent"}, "jwt.unexpected_claim"),
+        (good, {"unexpected_nonce": "reject"}, "jwt.unexpected_claim"),
         (issuer.id_token(), bound, "jwt.missing_claim"),
         (issuer.id_token(nonce="n", iss="https://evil.example"), bound, "jwt.issuer"),
         (issuer.id_token(nonce="n", aud="other"), bound, "jwt.audience"),
@@ -322,7 +322,7 @@ def test_a_hostile_id_token_is_refused(issuer: Issuer) -> None:
         (issuer.id_token("at+jwt", nonce="n"), bound, "jwt.typ"),
         (issuer.id_token(nonce="n", token_use="access"), bound, "jwt.unexpected_claim"),
         (good, {}, "misuse.setup"),
-        (good, {**bound, "without_nonce": "ignored"}, "misuse.setup"),
+        (good, {**bound, "unexpected_nonce": "ignore"}, "misuse.setup"),
         (issuer.id_token(nonce=""), {"nonce": ""}, "form.malformed_parameter"),
     ):
         with pytest.raises(oauth_core.OAuthError) as raised:
@@ -339,7 +339,7 @@ def test_a_plain_jwt_is_an_access_token_and_an_id_token_is_none(issuer: Issuer) 
     told = plain.verify(signed("JWT", {**claims, "scope": ["read"]}), scope="read")
     assert (told.subject, told.client_id, told.scope) == ("client", None, frozenset({"read"}))
     for token in (issuer.id_token(), issuer.id_token(aud=AUDIENCE, nonce="n")):
-        with pytest.raises(oauth_core.Untrusted) as raised:
+        with pytest.raises(oauth_core.UntrustedError) as raised:
             plain.verify(token)
         assert raised.value.code in ("jwt.audience", "jwt.unexpected_claim")
 
@@ -350,11 +350,11 @@ def test_an_api_may_have_several_names_and_has_one(issuer: Issuer) -> None:
     for _ in range(2):
         assert verifier.verify(issuer.token()).audience == (AUDIENCE,)
     assert verifier.verify(issuer.token(aud=["x", names[0]])).subject == "u"
-    with pytest.raises(oauth_core.Untrusted) as raised:
+    with pytest.raises(oauth_core.UntrustedError) as raised:
         verifier.verify(issuer.token(aud="x"))
     assert raised.value.code == "jwt.audience"
     for empty in ([], "", [AUDIENCE, ""]):
-        with pytest.raises(oauth_core.Misuse) as misused:
+        with pytest.raises(oauth_core.MisuseError) as misused:
             oauth_core.AccessTokenVerifier(issuer.server, audience=empty)
         assert misused.value.code == "form.malformed_parameter"
 
@@ -366,11 +366,11 @@ def test_a_logout_token_is_taken_once(issuer: Issuer) -> None:
     assert isinstance(told, oauth_core.LogoutToken)
     assert (told.subject, told.sid, told.jti) == ("u", "s", "1")
     assert told.forget_at > told.issued_at
-    with pytest.raises(oauth_core.Untrusted) as raised:
+    with pytest.raises(oauth_core.UntrustedError) as raised:
         asyncio.run(client.averify_logout_token(token=token))
-    assert raised.value.code == "logout_token.replayed" and raised.value.answer_status is None
+    assert raised.value.code == "logout_token.replayed" and raised.value.response_status is None
     assert client.verify_logout_token(token=token, replay="caller").jti == "1"
-    with pytest.raises(oauth_core.Untrusted) as raised:
+    with pytest.raises(oauth_core.UntrustedError) as raised:
         client.verify_logout_token(token=issuer.logout(jti="2", sub="u", nonce="n"))
     assert raised.value.code == "jwt.unexpected_claim"
 
@@ -393,12 +393,12 @@ def test_a_person_is_signed_out_at_a_url(issuer: Issuer) -> None:
         "state": ["s"],
         "ui_locales": ["de en"],
     }
-    with pytest.raises(oauth_core.Misuse) as raised:
+    with pytest.raises(oauth_core.MisuseError) as raised:
         client.end_session_url(post_logout_redirect_uri="http://rp.example/bye")
     assert raised.value.code == "redirect_uri.refused"
     metadata = {"issuer": issuer.base}
     without = oauth_core.Server.from_metadata(issuer.base, metadata, transport="loopback_http")
-    with pytest.raises(oauth_core.Misuse) as raised:
+    with pytest.raises(oauth_core.MisuseError) as raised:
         oauth_core.Client(without, client_id="id").end_session_url()
     assert raised.value.code == "endpoint.missing"
 

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.urls import path
 import oauth_core
-from oauth_core.stores import Memory
+from oauth_core.stores import MemoryStore
 from oauth_core.web import Provider
 from oauth_core.web.testing import KEY
 
@@ -117,7 +117,7 @@ assert "oauth-session" not in bob.get("/me").cookies and bob.get("/me").status_c
 def test_logout_of_djangos_ends_the_session() -> None:
     # A cookie cannot be ended elsewhere; a session in a store can.
     assert run(LOGOUT).split() == ["/out", "200", "/wrapped", "200"]
-    assert run(LOGOUT, '{"store": Memory()}').split() == ["/out", "302", "/wrapped", "302"]
+    assert run(LOGOUT, '{"store": MemoryStore()}').split() == ["/out", "302", "/wrapped", "302"]
 
 
 def test_logout_in_a_coroutine() -> None:
@@ -135,7 +135,7 @@ async def main():
 
 asyncio.run(main())
 """
-    assert run(program, '{"store": Memory()}').strip() == "302"
+    assert run(program, '{"store": MemoryStore()}').strip() == "302"
 
 
 def test_the_admins_log_out_and_its_log_in() -> None:

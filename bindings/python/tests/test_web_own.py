@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from test_web_site import BASE, KEY, PAGE, asked, sign_in, site
 
 import oauth_core
-from oauth_core.stores import Memory
+from oauth_core.stores import MemoryStore
 from oauth_core.web import Need, Provider, Reply, Site, User, wsgi
 from oauth_core.web import fastapi as fastapi_web
 from oauth_core.web import flask as flask_web
@@ -70,9 +70,9 @@ def test_a_variable_allows_loopback(generic: Twin) -> None:
     environ = {**web_settings(generic), "OAUTH_TRANSPORT": "loopback_http"}
     assert Site.from_env(environ=environ)
     for transport in ("https", ""):
-        with pytest.raises(oauth_core.Misuse, match="OAUTH_TRANSPORT=loopback_http"):
+        with pytest.raises(oauth_core.MisuseError, match="OAUTH_TRANSPORT=loopback_http"):
             Site.from_env(environ={**environ, "OAUTH_TRANSPORT": transport})
-    with pytest.raises(oauth_core.Misuse, match="OAUTH_TRANSPORT") as caught:
+    with pytest.raises(oauth_core.MisuseError, match="OAUTH_TRANSPORT") as caught:
         Site.from_env(environ={**environ, "OAUTH_TRANSPORT": "http"})
     assert caught.value.code == "web.setup"
 
@@ -80,7 +80,7 @@ def test_a_variable_allows_loopback(generic: Twin) -> None:
 def test_whose_grant_is_over_is_led_to_sign_in(generic: Twin, client: oauth_core.Client) -> None:
     generic.register(f"{BASE}/auth/callback")
     scope = "openid read offline_access"
-    web = site(client, store=Memory(), providers=[Provider(client, scope=scope)])
+    web = site(client, store=MemoryStore(), providers=[Provider(client, scope=scope)])
 
     def page(environ: Any, start_response: Any) -> list[bytes]:
         user = wsgi.user(environ)
@@ -119,7 +119,7 @@ def test_frameworks_lead_whose_grant_is_over_to_sign_in(generic: Twin, client: o
     generic.register(f"{BASE}/auth/callback")
     provider = Provider(client, scope="openid read offline_access")
     settings: dict[str, Any] = {
-        "providers": [provider], "base_url": BASE, "key": KEY, "store": Memory(), "transport": "loopback_http",
+        "providers": [provider], "base_url": BASE, "key": KEY, "store": MemoryStore(), "transport": "loopback_http",
     }
     ours, theirs = flask.Flask("ours"), fastapi.FastAPI()
     for_flask, for_fastapi = flask_web.Site(ours, **settings), fastapi_web.Site(theirs, **settings)

@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 from servers import free_port, until
 
 import oauth_core
-from oauth_core.stores import Memory
+from oauth_core.stores import MemoryStore
 from oauth_core.web import Identity, Need, Provider, Reply, Request, Site, User, testing
 from oauth_core.web import fastapi as for_fastapi
 
@@ -122,7 +122,7 @@ def test_a_silent_provider_holds_no_page_and_is_asked_once() -> None:
         sign_ins = [pool.submit(site.visit, asked("/me"), "signed_in") for _ in range(8)]
         until(lambda: door.asked == 1, "nobody asks")
         assert site.visit(asked("/")) is None
-        assert site.visit(asked("/"), "quiet") is None
+        assert site.visit(asked("/"), "silent") is None
         assert not any(one.done() for one in sign_ins)
         door.open.set()
         replies = [one.result(30) for one in sign_ins]
@@ -159,7 +159,7 @@ def test_a_page_that_looks_who_is_there_looks_once_it_can() -> None:
         browser = [*PAGE, ("sec-fetch-mode", "navigate"), ("sec-fetch-site", "none")]
 
         def looks() -> bool:
-            ended = site.visit(asked("/", headers=browser), "quiet")
+            ended = site.visit(asked("/", headers=browser), "silent")
             return isinstance(ended, Reply) and "prompt=none" in dict(ended.headers)["location"]
 
         assert not looks()
@@ -171,7 +171,7 @@ def signed_in(site: Site, **identity: Any) -> list[tuple[str, str]]:
     return [*PAGE, ("cookie", "; ".join(f"{name}={value}" for name, value in cookies.items()))]
 
 
-@pytest.mark.parametrize("store", [None, Memory()])
+@pytest.mark.parametrize("store", [None, MemoryStore()])
 def test_whoever_is_signed_in_stays_so_while_the_provider_is_down(store: Any) -> None:
     site = started(f"http://127.0.0.1:{free_port()}", key=testing.KEY, store=store)
     headers = signed_in(site, acr="mfa")
@@ -234,21 +234,21 @@ def test_a_session_that_fills_its_cookies_is_in_the_log(caplog: pytest.LogCaptur
     site = started("https://login.example", key=testing.KEY)
     with caplog.at_level("WARNING", logger="oauth_core"):
         testing.cookies(site, "ann", claims={"picture": "p" * 100})
-        assert "web.session_large" not in caplog.text
+        assert "web.session_nearly_full" not in caplog.text
         for _ in range(2):
             testing.cookies(site, "ann", claims={"picture": "p" * 2200})
-    assert caplog.text.count("web.session_large: ") == 1 and "claims.picture takes 2202 bytes" in caplog.text
+    assert caplog.text.count("web.session_nearly_full: ") == 1 and "claims.picture takes 2202 bytes" in caplog.text
 
 
 def test_all_variables_that_are_missing_are_named_at_once() -> None:
-    with pytest.raises(oauth_core.Misuse) as caught:
+    with pytest.raises(oauth_core.MisuseError) as caught:
         Site.from_env(environ={"OAUTH_CLIENT_SECRET": SECRET})
     text = str(caught.value)
     for name in ("OAUTH_ISSUER or OAUTH_PROVIDER", "OAUTH_CLIENT_ID", "OAUTH_BASE_URL", "OAUTH_KEY"):
         assert name in text
     assert text.endswith("[environment.missing]") and caught.value.code == "environment.missing"
     given = {"base_url": BASE, "key": "k" * 43}
-    with pytest.raises(oauth_core.Misuse) as caught:
+    with pytest.raises(oauth_core.MisuseError) as caught:
         Site.from_env(environ={"OAUTH_ISSUER": "https://as.example"}, **given)
     assert "OAUTH_CLIENT_ID" in str(caught.value) and "OAUTH_KEY" not in str(caught.value)
 
@@ -266,7 +266,7 @@ def test_all_variables_that_are_missing_are_named_at_once() -> None:
 )
 def test_a_wrong_value_names_its_variable(name: str, value: str, code: str, says: str) -> None:
     variables = environ("https://as.example", OAUTH_BASE_URL="https://app.example")
-    with pytest.raises(oauth_core.Misuse) as caught:
+    with pytest.raises(oauth_core.MisuseError) as caught:
         Site.from_env(environ={**variables, name: value})
     text = str(caught.value)
     assert name in text and says in text and text.endswith(f"[{code}]"), text
@@ -275,7 +275,7 @@ def test_a_wrong_value_names_its_variable(name: str, value: str, code: str, says
 
 def test_a_key_that_is_wrong_is_named_before_a_store_is_opened() -> None:
     variables = environ("https://as.example", OAUTH_KEY="short", OAUTH_STORE="memory:")
-    with pytest.raises(oauth_core.Misuse, match="OAUTH_KEY"):
+    with pytest.raises(oauth_core.MisuseError, match="OAUTH_KEY"):
         Site.from_env(environ=variables)
 
 

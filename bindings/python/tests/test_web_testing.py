@@ -110,7 +110,7 @@ def test_flask(client: oauth_core.Client) -> None:
 
 def test_a_session_in_a_store(client: oauth_core.Client) -> None:
     app = flask.Flask(__name__)
-    site = for_flask.Site(app, **settings(client, store=oauth_core.stores.Memory()))
+    site = for_flask.Site(app, **settings(client, store=oauth_core.stores.MemoryStore()))
     app.add_url_rule("/me", view_func=site.required(lambda: str(site.user.subject)))
     assert testing.sign_in(app.test_client(), site, "ann").get("/me").text == "ann"
 
@@ -222,10 +222,10 @@ def test_jars_of_each_kind(client: oauth_core.Client) -> None:
 
 
 def test_only_a_site_with_the_testing_key_that_nobody_else_reaches(client: oauth_core.Client) -> None:
-    with pytest.raises(oauth_core.Misuse) as caught:
+    with pytest.raises(oauth_core.MisuseError) as caught:
         testing.cookies(oauth_core.web.Site(**settings(client, key="k" * 43)), "ann")
     assert caught.value.code == "web.setup"
-    with pytest.raises(oauth_core.Misuse) as caught:
+    with pytest.raises(oauth_core.MisuseError) as caught:
         oauth_core.web.Site(**settings(client, base_url="https://shop.com", transport="https"))
     assert caught.value.code == "web.setup"
 

@@ -15,7 +15,7 @@ from test_web_site import KEY
 
 import oauth_core
 from oauth_core._native import Forward, Streamed
-from oauth_core.stores import Memory
+from oauth_core.stores import MemoryStore
 from oauth_core.web import Need, Provider, Reply, Request, Site
 
 SHOP = "https://shop.example"
@@ -219,7 +219,7 @@ def test_whole_sign_ins_are_as_in_every_language(
     settings = {"base_url": SHOP, "key": KEY, "transport": "loopback_http", **given}
     if "api" in settings:
         settings["api"] = {name: (api["url"], api["methods"]) for name, api in settings["api"].items()}
-    store = Memory() if sign_in.get("stored") else None
+    store = MemoryStore() if sign_in.get("stored") else None
     scope = "openid read offline_access"
     providers = [Provider(client, scope=scope, **one) for one in sign_in.get("providers", [{}])]
     site = Site(providers=providers, store=store, **settings)

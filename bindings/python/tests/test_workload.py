@@ -120,7 +120,7 @@ def test_a_service_that_refuses_ends_it_before_the_server_is_asked(
     generic: Twin, platform: Platform, plain: Callable[[Answer], Plain]
 ) -> None:
     client = read(job(generic, plain(github(platform)), HIDDEN))
-    with pytest.raises(oauth_core.Misuse) as refused:
+    with pytest.raises(oauth_core.MisuseError) as refused:
         client.client_credentials().token()
     assert refused.value.code == "workload.refused"
     assert HIDDEN not in str(refused.value)
@@ -136,12 +136,12 @@ def test_a_file_is_read_anew_and_the_process_environment_is_the_default(
     monkeypatch.setenv("OAUTH_WORKLOAD", "kubernetes")
     monkeypatch.setenv("OAUTH_WORKLOAD_FILE", str(place))
     client = oauth_core.Client.from_env(transport="loopback_http")
-    with pytest.raises(oauth_core.Lost):
+    with pytest.raises(oauth_core.LostError):
         client.client_credentials().token()
     place.write_text(platform.token(generic.base) + "\n")
     client.client_credentials().token()
     place.write_text(platform.token("https://other.example"))
-    with pytest.raises(oauth_core.Misuse) as foreign:
+    with pytest.raises(oauth_core.MisuseError) as foreign:
         client.client_credentials().token()
     assert foreign.value.code == "client_auth.assertion_audience"
     place.write_text(platform.token(generic.base))
@@ -154,13 +154,13 @@ def test_a_variable_is_read_anew(
     server = oauth_core.discover(generic.base, transport="loopback_http")
     auth = oauth_core.WorkloadIdentity("gitlab_ci", variable="CI_IDP_TOKEN")
     client = oauth_core.Client(server, client_id="twin-client", client_auth=auth)
-    with pytest.raises(oauth_core.Misuse, match="CI_IDP_TOKEN") as missing:
+    with pytest.raises(oauth_core.MisuseError, match="CI_IDP_TOKEN") as missing:
         client.client_credentials().token()
     assert missing.value.code == "environment.missing"
     monkeypatch.setenv("CI_IDP_TOKEN", platform.token(generic.base))
     client.client_credentials().token()
     monkeypatch.setenv("CI_IDP_TOKEN", platform.token("https://other.example"))
-    with pytest.raises(oauth_core.Misuse) as foreign:
+    with pytest.raises(oauth_core.MisuseError) as foreign:
         client.client_credentials().token()
     assert foreign.value.code == "client_auth.assertion_audience"
     assert "redacted" in repr(auth)
@@ -186,15 +186,15 @@ def test_a_federated_account_exchanges_what_its_file_names(
     place.write_text(json.dumps({"token": platform.token(generic.base)}))
     assert client.client_credentials(scope="read").token().scope == {"read"}
     place.write_text(json.dumps({"token": platform.token("https://other.example")}))
-    with pytest.raises(oauth_core.Denied):
+    with pytest.raises(oauth_core.DeniedError):
         client.client_credentials(scope="read").token()
     place.write_text(json.dumps({"other": HIDDEN}))
-    with pytest.raises(oauth_core.Malformed) as malformed:
+    with pytest.raises(oauth_core.MalformedError) as malformed:
         client.client_credentials(scope="read").token()
     assert malformed.value.code == "workload.malformed"
     assert HIDDEN not in str(malformed.value)
     account["service_account_impersonation_url"] = "https://iamcredentials.googleapis.com/x"
-    with pytest.raises(oauth_core.Misuse) as refused:
+    with pytest.raises(oauth_core.MisuseError) as refused:
         oauth_core.Client.from_json(json.dumps(account))
     assert refused.value.code == "client_file.unsupported"
 
@@ -232,21 +232,21 @@ def test_standard_client_files_are_recognised(tmp_path: Path) -> None:
     google = oauth_core.Client.from_json(json.dumps({"web": inner}))
     assert google.server.issuer == "https://accounts.google.com"
     assert google.client_id == inner["client_id"]
-    with pytest.raises(oauth_core.Misuse) as refused:
+    with pytest.raises(oauth_core.MisuseError) as refused:
         google.authorize(redirect_uri="https://other.example/callback", scope="openid")
     assert refused.value.code == "redirect_uri.not_registered"
     entra = {"clientId": "c", "clientSecret": HIDDEN, "tenantId": TENANT}
     assert TENANT in oauth_core.Client.from_json(json.dumps(entra)).server.issuer
     for client in [google, oauth_core.Client.from_json(json.dumps(entra))]:
         assert HIDDEN not in repr(client)
-    with pytest.raises(oauth_core.Misuse) as gone:
+    with pytest.raises(oauth_core.MisuseError) as gone:
         oauth_core.Client.from_file(tmp_path / "gone.json")
     assert gone.value.code == "client_file.unreadable"
 
 
 def test_what_is_wrong_is_named_and_no_secret_shown(generic: Twin) -> None:
-    def refused(file: Any) -> oauth_core.Misuse:
-        with pytest.raises(oauth_core.Misuse) as refused:
+    def refused(file: Any) -> oauth_core.MisuseError:
+        with pytest.raises(oauth_core.MisuseError) as refused:
             oauth_core.Client.from_json(file if isinstance(file, str) else json.dumps(file))
         assert HIDDEN not in f"{refused.value} {refused.value!r}"
         return refused.value
@@ -279,7 +279,7 @@ def test_what_is_wrong_is_named_and_no_secret_shown(generic: Twin) -> None:
             "heroku",
         ),
     ]:
-        with pytest.raises(oauth_core.Misuse) as missing:
+        with pytest.raises(oauth_core.MisuseError) as missing:
             read(environ)
         assert (missing.value.code, named in str(missing.value)) == (code, True)
         assert HIDDEN not in str(missing.value)

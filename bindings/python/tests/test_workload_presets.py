@@ -96,11 +96,11 @@ def test_a_token_in_place_of_a_secret_is_read_anew(
     # One that is made out to another, and none at all: nothing is sent.
     before = len(shop.seen)
     place.put(token("https://other.example", 3))
-    with pytest.raises(oauth_core.Misuse) as foreign:
+    with pytest.raises(oauth_core.MisuseError) as foreign:
         client.client_credentials().token()
     assert foreign.value.code == "client_auth.assertion_audience"
     place.put("")
-    with pytest.raises(oauth_core.Lost) as empty:
+    with pytest.raises(oauth_core.LostError) as empty:
         client.client_credentials().token()
     assert empty.value.code == "lost.unsent"
     assert len(shop.seen) == before
@@ -146,7 +146,7 @@ def test_a_callback_gives_the_token_anew(shop: Plain) -> None:
     ],
 )
 def test_what_a_platform_lacks_is_named(shop: Plain, platform: Any, options: Any, code: str, named: str) -> None:
-    with pytest.raises(oauth_core.Misuse) as refused:
+    with pytest.raises(oauth_core.MisuseError) as refused:
         auth = oauth_core.WorkloadIdentity(platform, environ={}, **options)
         oauth_core.Client(server_at(shop.base), client_id="me", client_auth=auth)
     assert (refused.value.code, named in str(refused.value)) == (code, True), str(refused.value)

@@ -40,7 +40,7 @@ class Party:
         self.conversation = conversation
         self.file = folder / "assertion"
         self.exchange: Generator[Any, Any, Any] | None = None
-        self.flow: oauth_core.Flow | None = None
+        self.flow: oauth_core.PendingAuthorization | None = None
         self.tokens: oauth_core.Tokens | None = None
         self.verifier: oauth_core.Client | None = None
         self.assertions: list[str | None] = []
@@ -140,7 +140,7 @@ class Party:
             "error": error.error,
             "error_description": error.error_description,
             "extra": error.extra,
-            "answer_status": error.answer_status,
+            "response_status": error.response_status,
             "challenge": error.challenge,
         }
 
@@ -197,7 +197,7 @@ class Party:
             return {"record": members(value)}
         if isinstance(value, oauth_core.Server):
             return {"server": self.of_server(value)}
-        if isinstance(value, oauth_core.Flow):
+        if isinstance(value, oauth_core.PendingAuthorization):
             return {"authorized": {"url": value.url, "expires_in": value.expires_in}}
         self.tokens = value
         end = value.expires_at
@@ -208,8 +208,8 @@ class Party:
             scope=list(value.scope),
             received_at=int(value.received_at.timestamp()),
             expires_at=None if end is None else int(end.timestamp()),
-            refresh_token_use_by=plain(value.refresh_token_use_by),
-            authorization_until=plain(value.authorization_until),
+            refresh_token_use_by=plain(value.refresh_token_expires_at),
+            authorization_until=plain(value.authorization_expires_at),
         )
         return {"tokens": said}
 
@@ -328,7 +328,7 @@ class Party:
         if "tokens" in given:
             given["tokens"] = self.held(given["tokens"])
         if "token" in given:
-            given["token"] = self.token(given["token"], given.get("hint"))
+            given["token"] = self.token(given["token"], given.get("token_type_hint"))
         if isinstance(given.get("expires_at"), int):
             given["expires_at"] = datetime.fromtimestamp(given["expires_at"], timezone.utc)
         lasts = name.startswith(("verify_", "take_")) or self.conversation["client"]["dpop"] is not None
@@ -337,7 +337,7 @@ class Party:
 
     def call_redeem(self, callback: str, flow: str | None) -> Any:
         client = self.verifying()
-        held = self.flow if flow is None else oauth_core.Flow.deserialize(flow)
+        held = self.flow if flow is None else oauth_core.PendingAuthorization.deserialize(flow)
         assert held is not None
         self.show(held)
         return client.exchange.redeem(held, callback, moment=self.moment)

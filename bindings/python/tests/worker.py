@@ -24,14 +24,14 @@ Ours = Union[
     stores.FileStore,
     stores.PostgresStore,
     stores.RedisStore,
-    stores.Sealed,
+    stores.SealedStore,
     stores.SqliteStore,
 ]
 
 
 def store_of(kind: str, place: str) -> Ours:
     if kind == "sealed":
-        return stores.Sealed(stores.FileStore(place), KEY)
+        return stores.SealedStore(stores.FileStore(place), KEY)
     if kind == "sqlite":
         return stores.SqliteStore(place)
     if kind == "postgres":

@@ -8,14 +8,14 @@ const clocks = () => [Date.now() / 1000, performance.now() / 1000]
 
 /** The reply to a request. `source` has `token()`, `renew(refused)` and `refuse(refused)`. */
 export async function call({ wasm, api, source, config }, input, init) {
-  const { rateLimit = 'error', longestWaitMs = 300_000 } = { ...limits(config), ...limits(init) }
-  if (!WAYS.includes(rateLimit)) throw new TypeError(`rateLimit is one of ${WAYS}`)
+  const { onRateLimit = 'error', longestWaitMs = 300_000 } = { ...limits(config), ...limits(init) }
+  if (!WAYS.includes(onRateLimit)) throw new TypeError(`onRateLimit is one of ${WAYS}`)
   if (!(longestWaitMs > 0)) throw new TypeError('longestWaitMs must be a positive number of milliseconds')
   const asked = new Request(input, init)
   const request = new Request(asked, { redirect: 'manual' })
   const isStream = init?.body instanceof ReadableStream
   const { method, url, signal } = request
-  const rules = api.call(method, url, [...request.headers].flat(), isStream, rateLimit, longestWaitMs)
+  const rules = api.call(method, url, [...request.headers].flat(), isStream, onRateLimit, longestWaitMs)
   let tokens
   let reply
   let isOver = false
@@ -69,8 +69,8 @@ async function send(request, { authorization, dpop }, { wasm, config }) {
 }
 
 /** What is said about limits. */
-const limits = ({ rateLimit, longestWaitMs } = {}) => ({
-  ...(rateLimit !== undefined && { rateLimit }),
+const limits = ({ onRateLimit, longestWaitMs } = {}) => ({
+  ...(onRateLimit !== undefined && { onRateLimit }),
   ...(longestWaitMs !== undefined && { longestWaitMs }),
 })
 

@@ -11,12 +11,12 @@ export type { Advice, DeniedCode, ErrorCode, LostCode, MalformedCode, MisuseCode
  * requests are rejected unsent. `wait`: wait and send again, in the order of the calls, and reject if that would
  * take too long. `pass`: return the reply unchanged, and delay no other request.
  */
-export type RateLimit = 'error' | 'wait' | 'pass'
+export type OnRateLimit = 'error' | 'wait' | 'pass'
 
 /** Of a session, and of a single request. */
 export interface LimitOptions {
   /** `error` by default. */
-  rateLimit?: RateLimit
+  onRateLimit?: OnRateLimit
   /** How long all pauses of a request may take in total, for `wait`. By default 300 000 milliseconds. */
   longestWaitMs?: number
 }
@@ -109,7 +109,7 @@ export interface SignInOptions extends Omit<
   mode?: 'redirect' | 'popup'
   /**
    * Where the user continues afterwards, returned as `session.returnTo`: a path of this origin,
-   * or a URL of it; anything else is refused with `return_target.refused`.
+   * or a URL of it; anything else is refused with `return_to.refused`.
    */
   returnTo?: string
   /**
@@ -206,7 +206,7 @@ export class Session {
   /** The granted scope. */
   readonly scope: string
   /**
-   * The permissions that were granted (RFC 9396 section 7), if the server says: `MalformedError` `token.malformed` if
+   * The permissions that were granted (RFC 9396 section 7), if the server says: `MalformedError` `token_response.malformed` if
    * they are invalid.
    */
   readonly authorizationDetails: AuthorizationDetail[] | undefined

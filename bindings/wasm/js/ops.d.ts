@@ -14,10 +14,10 @@ type TokenKind = 'access_token' | 'refresh_token'
 type ResponseType = 'code' | 'code id_token'
 type ResponseMode = 'query' | 'fragment' | 'form_post' | 'jwt' | 'query.jwt' | 'fragment.jwt' | 'form_post.jwt'
 type Push = 'where_required' | 'always'
-type Delivery = 'poll' | 'ping' | 'push'
+type TokenDeliveryMode = 'poll' | 'ping' | 'push'
 type Repeat = 'refused' | 'allowed'
 type AccessTokenProfile = 'rfc9068' | 'keycloak' | 'entra' | 'auth0' | 'okta' | 'cognito' | 'jwt'
-type WithoutNonce = 'absent' | 'ignored'
+type UnexpectedNonce = 'reject' | 'ignore'
 type Replay = 'process' | 'caller'
 type ResourceMatch = 'identical' | 'parent'
 
@@ -104,7 +104,7 @@ export function revoke<NativeExchange>(client: Client<NativeExchange>, args: {
   /** The token to revoke. */
   token: string
   /** The kind of token, a hint for the server. */
-  hint?: TokenKind | undefined
+  tokenTypeHint?: TokenKind | undefined
 }): NativeExchange
 
 /**

@@ -10,8 +10,8 @@ export function beginAuthorization(client, { state, nonce, verifier, challenge }
 }
 
 /** Revokes a token (RFC 7009). */
-export function revoke(client, { token, hint }) {
-  return client.begin(0, [token, hint])
+export function revoke(client, { token, tokenTypeHint }) {
+  return client.begin(0, [token, tokenTypeHint])
 }
 
 /** Refreshes tokens: redeems their refresh token for new ones (RFC 6749 section 6). */

@@ -155,8 +155,8 @@ export class Session {
     const { client, config } = this.#context
     const { accessToken, refreshToken } = this.#live()
     const asked = refreshToken === undefined
-      ? { token: accessToken, hint: 'access_token' }
-      : { token: refreshToken, hint: 'refresh_token' }
+      ? { token: accessToken, tokenTypeHint: 'access_token' }
+      : { token: refreshToken, tokenTypeHint: 'refresh_token' }
     try {
       await run(revoke(client, asked), config)
     } finally {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use oauth_facade::{
-    ApiCall, Attachment, CallStep, Clock, Error, Moment, OnLimit, Once, RateLimitChoice, TokenFor,
+    ApiCall, Attachment, CallStep, Clock, Error, Moment, OnRateLimit, Once, RateLimitChoice, TokenOwner,
 };
 use wasm_bindgen::prelude::*;
 
@@ -42,7 +42,7 @@ impl Api {
     pub fn of(server: &Server, client: &Client, origins: Vec<String>) -> Result<Self, JsValue> {
         let api = server
             .0
-            .api(Some(&origins), &[TokenFor::Any], RateLimitChoice::Nothing);
+            .api(Some(&origins), &[TokenOwner::Any], RateLimitChoice::Nothing);
         api.and_then(|api| api.called_by(&client.0))
             .map(Self)
             .map_err(fail)
@@ -55,7 +55,7 @@ impl Api {
         url: &str,
         headers: Vec<String>,
         is_stream: bool,
-        rate_limit: &str,
+        on_rate_limit: &str,
         longest: f64,
     ) -> Result<Call, JsValue> {
         let call = oauth_facade::Call {
@@ -66,12 +66,12 @@ impl Api {
                 body: None,
             },
             once: if is_stream { Once::Yes } else { Once::No },
-            on_limit: match rate_limit {
-                "wait" => OnLimit::Wait {
+            on_rate_limit: match on_rate_limit {
+                "wait" => OnRateLimit::Wait {
                     longest: seconds(longest / 1e3),
                 },
-                "pass" => OnLimit::HandBack,
-                _ => OnLimit::Fail,
+                "pass" => OnRateLimit::Pass,
+                _ => OnRateLimit::Error,
             },
             ..oauth_facade::Call::default()
         };

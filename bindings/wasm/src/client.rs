@@ -1,7 +1,7 @@
 //! The client: always a public one.
 
 use oauth_facade::{
-    Auth, Authorize, Begun, EndSession, HostGeneratedValues, Operation as _, Pending, Secret,
+    Auth, Authorize, Begun, EndSession, HostGeneratedValues, Operation as _, PendingAuthorization, Secret,
     TokenRequest, Url, check_return_target as is_return_target,
 };
 use wasm_bindgen::prelude::*;
@@ -128,7 +128,7 @@ impl Authorization {
 /// Whether a callback carries the state of this flow.
 #[wasm_bindgen]
 pub fn recognizes(pending: &str, callback: &str) -> bool {
-    Pending::from_json(pending).is_ok_and(|pending| pending.recognizes(callback))
+    PendingAuthorization::from_json(pending).is_ok_and(|pending| pending.recognizes(callback))
 }
 
 /// Where a person may go after the login: throws for anything that leaves this origin.

@@ -96,15 +96,15 @@ test('a limit is told with its pause, and nothing is sent while it lasts', async
   const call = (init) => page.evaluate(([url, init]) => told(session.fetch(url, init).then(({ status }) => status)), [url, init])
   const seen = await counted(us.generic, async () => {
     for (const status of [200, 200]) assert.equal((await call()).value, status)
-    for (const init of [undefined, {}, { rateLimit: 'wait', longestWaitMs: 1000 }]) {
+    for (const init of [undefined, {}, { onRateLimit: 'wait', longestWaitMs: 1000 }]) {
       const result = await call(init)
       assert.deepEqual([result.name, result.code, result.advice], ['DeniedError', 'resource.rate_limited', 'retry'])
       assert.ok(result.retryAfter > 0 && result.retryAfter <= 61, `${result.retryAfter} s`)
     }
   })
   assert.deepEqual(seen, { calls: 3, refused: 1, tokens: 0 })
-  assert.equal((await call({ rateLimit: 'pass' })).value, 429)
-  for (const init of [{ rateLimit: 'retry' }, { longestWaitMs: 0 }]) assert.equal((await call(init)).name, 'TypeError')
+  assert.equal((await call({ onRateLimit: 'pass' })).value, 429)
+  for (const init of [{ onRateLimit: 'retry' }, { longestWaitMs: 0 }]) assert.equal((await call(init)).name, 'TypeError')
 })
 
 test('a limit is waited for, and the wait is shown', async () => {
@@ -113,7 +113,7 @@ test('a limit is waited for, and the wait is shown', async () => {
   const { statuses, order, waits } = await page.evaluate(
     async ([token, origin, url]) => {
       const [waits, order] = [[], []]
-      const options = { origins: [origin], loopback: true, rateLimit: 'wait', onWait: (ms) => waits.push(ms) }
+      const options = { origins: [origin], loopback: true, onRateLimit: 'wait', onWait: (ms) => waits.push(ms) }
       const api = web.fixedToken(token, options)
       const replies = Array.from({ length: 12 }, (_, at) => api.fetch(url).then(({ status }) => (order.push(at), status)))
       return { statuses: await Promise.all(replies), order, waits }
@@ -132,7 +132,7 @@ test('a signal ends a wait', async () => {
   const why = await page.evaluate(async (url) => {
     await fixed.fetch(url)
     const leave = new AbortController()
-    const late = told(fixed.fetch(url, { rateLimit: 'wait', signal: leave.signal }))
+    const late = told(fixed.fetch(url, { onRateLimit: 'wait', signal: leave.signal }))
     setTimeout(() => leave.abort(new Error('enough')), 50)
     return (await late).message
   }, suggestions())

@@ -140,7 +140,7 @@ test('nobody is sent to another origin', async () => {
       ([config, options]) => told(web.signIn(config, options)),
       [us.configs.generic, options],
     )
-    assert.equal(told.code, 'return_target.refused', returnTo)
+    assert.equal(told.code, 'return_to.refused', returnTo)
   }
   assert.equal(await page.evaluate(() => sessionStorage.length), 0)
 })

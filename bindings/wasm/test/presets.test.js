@@ -25,7 +25,7 @@ test('every preset leads where it says, or has no public clients', async () => {
       assert.equal(searchParams.get('client_id'), 'id')
     } else {
       const { code } = await page.evaluate((config) => told(web.signIn(config)), config)
-      assert.equal(code, 'client_auth.secret_missing', provider)
+      assert.equal(code, 'client_auth.required', provider)
     }
     await page.close()
   }

@@ -149,7 +149,7 @@ test('a preset without public clients is refused', async () => {
   const page = await us.page()
   const { redirectUri } = us.configs.generic
   const result = await refusal(page, { provider: 'socios', clientId: 'id', redirectUri })
-  assert.equal(result.code, 'client_auth.secret_missing')
+  assert.equal(result.code, 'client_auth.required')
 })
 
 test('a tenant is one label of a host name', async () => {

@@ -280,7 +280,7 @@ test('a pause of a month is no longer than a timer lasts, and not taken for none
     const { promise, resolve } = Promise.withResolvers()
     const set = globalThis.setTimeout
     globalThis.setTimeout = (task, millis) => (resolve(millis), set(task, millis))
-    globalThis.calling = told(session.fetch(url, { rateLimit: 'wait', longestWaitMs: 1e10, signal: stop.signal }))
+    globalThis.calling = told(session.fetch(url, { onRateLimit: 'wait', longestWaitMs: 1e10, signal: stop.signal }))
     return Promise.race([promise, calling])
   }, `${us.twins.generic}/api/echo`)
   // A day, which is the longest that a server may ask for.

@@ -7,8 +7,8 @@ import { DeniedError, fixedToken, handleCallback, OAuthError, providers, restore
 const config: Config = { provider: 'uservoice', variables: { subdomain: 'acme' }, clientId: 'id', redirectUri: 'x' }
 const session: Session | null = await handleCallback(config)
 const status: number | undefined = (await session?.fetch('/api', { method: 'POST' }))?.status
-const fixed: FixedToken = fixedToken('text', { origins: ['https://api.example'], expiresAt: new Date(), rateLimit: 'wait' })
-await fixed.fetch('/api', { rateLimit: 'pass', longestWaitMs: 1000 })
+const fixed: FixedToken = fixedToken('text', { origins: ['https://api.example'], expiresAt: new Date(), onRateLimit: 'wait' })
+await fixed.fetch('/api', { onRateLimit: 'pass', longestWaitMs: 1000 })
 const token: string | undefined = await session?.token()
 const patient: string | undefined = await session?.token({ signal: AbortSignal.timeout(1), timeoutMs: 1000 })
 const again: Session = await signIn(config, { scope: 'read', mode: 'popup', extra: { prompt: 'login' } })
@@ -38,7 +38,7 @@ export const withSecret: Config = { ...config, clientSecret: 'secret' }
 export const posted: Config = { ...config, responseMode: 'form_post' }
 export const hybrid: Config = { ...config, responseType: 'code id_token' }
 // @ts-expect-error no such way
-export const impatient: Config = { ...config, rateLimit: 'retry' }
+export const impatient: Config = { ...config, onRateLimit: 'retry' }
 // @ts-expect-error a session comes from signing in
 export const made = new Session()
 

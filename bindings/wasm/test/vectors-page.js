@@ -97,7 +97,7 @@ class Party {
   async #operation(name, { tokens, token, ...given }) {
     const { client } = await this.#prepared()
     if (tokens !== undefined) given.tokens = this.#held(tokens)
-    if (token !== undefined) given.token = token ?? this.#held(null)[camel(given.hint ?? 'access_token')]
+    if (token !== undefined) given.token = token ?? this.#held(null)[camel(given.token_type_hint ?? 'access_token')]
     return operations[name](client, given)
   }
 

@@ -27,7 +27,7 @@ pub(crate) fn api(
     match provider {
         Some(provider) => api
             .with_limiter(provider.api()?.limiter().clone())
-            .with_ended_tokens(provider.ended_tokens()?),
+            .with_expired_token_replies(provider.expired_token_replies()?),
         None => Ok(api),
     }
 }

@@ -174,7 +174,7 @@ fn hint(error: &Error) -> String {
         "resource.origin_not_allowed" => {
             Some("if the token may go there, allow it: --origin, or `origins` of the profile")
         }
-        "client_auth.secret_missing" => {
+        "client_auth.required" => {
             Some("give a secret with --client-secret-env or --client-secret-file")
         }
         "key.algorithm" => {

@@ -12,7 +12,7 @@ use oauth_core::flow::keeper::{Decision, GrantId, GrantSummary, Keeper, Policy};
 use oauth_core::grant::TokenRequest;
 use oauth_core::{Client, Moment, Scope, Tokens};
 use oauth_session::blocking::wait;
-use oauth_session::{Session, Token};
+use oauth_session::{GrantSource, Token};
 
 use crate::Global;
 use crate::credential::Auth;
@@ -209,7 +209,7 @@ impl ProfileTokens {
     pub(crate) fn open(&self, setup: &Setup, owner: Owner, output: Output) -> Grant<'_> {
         shutdown::in_good_order(output);
         Grant {
-            session: Session::shared(
+            session: GrantSource::shared(
                 setup.net.clone(),
                 self.keeper(&setup.client, &owner),
                 self.store.store(),
@@ -377,7 +377,7 @@ impl Stored {
 
 /// A grant in use.
 pub(crate) struct Grant<'a> {
-    session: Session,
+    session: GrantSource,
     grants: &'a ProfileTokens,
     owner: Owner,
     output: Output,

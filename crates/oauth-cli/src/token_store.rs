@@ -56,12 +56,12 @@ impl TokenStore {
     #[cfg(feature = "keyring")]
     pub(crate) fn sealed() -> Result<Self, Failure> {
         use oauth_session::store::KeyringStore;
-        use oauth_session::store::seal::{Keys, Sealed};
+        use oauth_session::store::seal::{Keys, SealedStore};
         let files = FileStore::new(folder()?.join("sealed"))?;
         let keyring = KeyringStore::new(folder()?.join("keyring"))?.with_service("oauth");
         let keys = Keys::new(wait(keyring.seal_key("seal"))??);
         Ok(Self {
-            store: Arc::new(Sealed::new(files.clone(), keys)),
+            store: Arc::new(SealedStore::new(files.clone(), keys)),
             bare: Arc::new(files),
         })
     }

@@ -7,7 +7,7 @@ use oauth_core::issuer::Issuer;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{
-    AuthorizationRequest, Client, ClientAuth, ClientId, Exchange, Input, Moment, Pending, Scope,
+    AuthorizationRequest, Client, ClientAuth, ClientId, Exchange, Input, Moment, PendingAuthorization, Scope,
     Step, Tokens,
 };
 
@@ -56,7 +56,7 @@ fn login() -> Result<Tokens, Error> {
     // On /callback: what the browser asked this application for.
     let state = pending.state().expose();
     let callback = format!("https://app.example/callback?code=xyz&state={state}");
-    let pending = Pending::from_json(session.expose())?;
+    let pending = PendingAuthorization::from_json(session.expose())?;
     // Without the scope `openid` nobody is named: `Login::id_token` is `None`.
     Ok(run(client.redeem(pending, &callback)?)?.tokens)
 }

@@ -1,7 +1,7 @@
 //! Classifies IP addresses as public or not (RFC 6890), for requests to URLs that a server or document supplied (RFC
 //! 9728 section 7.7).
 //!
-//! The core opens no connection: it marks such a request with [`Reach::Public`] in its extensions, and a driver
+//! The core opens no connection: it marks such a request with [`RequestAddressPolicy::PublicOnly`] in its extensions, and a driver
 //! judges each address by [`is_public`] before it connects to it. An earlier check is not enough: the name may resolve
 //! to another address by then.
 
@@ -12,25 +12,25 @@ use crate::url::Url;
 /// Which addresses a request may be sent to; a driver finds it in the request's extensions.
 ///
 /// ```
-/// use oauth_core::address::{Reach, is_public};
+/// use oauth_core::address::{RequestAddressPolicy, is_public};
 /// use oauth_core::http::Extensions;
 ///
 /// // In a driver, of each address that the host resolves to:
 /// fn may_connect(extensions: &Extensions, address: std::net::IpAddr) -> bool {
-///     match extensions.get::<Reach>() {
-///         Some(Reach::Public) => is_public(address),
-///         Some(Reach::Any) | None => true,
+///     match extensions.get::<RequestAddressPolicy>() {
+///         Some(RequestAddressPolicy::PublicOnly) => is_public(address),
+///         Some(RequestAddressPolicy::Any) | None => true,
 ///     }
 /// }
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Reach {
+pub enum RequestAddressPolicy {
     /// Any address: the person who configured the URL knows the network that it leads to.
     #[default]
     Any,
     /// Only public addresses, see [`is_public`]: the URL comes from a challenge or a metadata document, and may point
     /// to something that only this machine can reach.
-    Public,
+    PublicOnly,
 }
 
 /// IPv4 addresses that are not public: the network, and the length of its prefix. The blocks of RFC 6890 that are

@@ -10,7 +10,7 @@ use crate::call::Call;
 use crate::client_auth::ClientAuth;
 use crate::client_config::{ClientConfig, ClientId};
 use crate::endpoint::Endpoint;
-use crate::endpoint::introspection::{Introspection, TokenState};
+use crate::endpoint::introspection::{Introspection, IntrospectionResponse};
 use crate::endpoint::revocation::Revocation;
 use crate::endpoint::token::Token;
 use crate::endpoint::webfinger::{UserIdentifier, Webfinger};
@@ -18,7 +18,7 @@ use crate::error::{Error, ValidationFailure};
 use crate::exchange::{Exchange, ExchangeExt as _};
 use crate::flow::access_token::AccessTokenVerifier;
 use crate::flow::authorization::{
-    Authorization, AuthorizationRequest, Begin, HostGeneratedValues, Pending,
+    Authorization, AuthorizationRequest, Begin, HostGeneratedValues, PendingAuthorization,
 };
 use crate::flow::connect::{self, ConnectRequest, Connection};
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
@@ -36,7 +36,7 @@ use crate::grant::{Grant, Refresh, TokenRequest};
 use crate::issuer::Issuer;
 use crate::jose::{Alg, Claims, KeySet};
 use crate::moment::{Moment, UnixTime};
-use crate::protected_resource::ProtectedResource;
+use crate::protected_resource_metadata::ProtectedResourceMetadata;
 use crate::redirect_uri::RedirectUri;
 use crate::scope::Scope;
 use crate::secret::Secret;
@@ -69,13 +69,13 @@ pub fn discover_with(request: DiscoveryRequest) -> impl Exchange<Output = Server
 /// From the steps: `resource_metadata.*`, `reply.*`, `denied.*`.
 pub fn discover_resource(
     request: ResourceDiscoveryRequest,
-) -> impl Exchange<Output = ProtectedResource> + Send + use<> {
+) -> impl Exchange<Output = ProtectedResourceMetadata> + Send + use<> {
     ResourceDiscovery::new(request)
 }
 
 /// Asks the host named in what a user typed for the issuer that signs the user in (OpenID Connect Discovery section 2).
 /// No redirect is followed. Anyone may name any host: fetch the issuer's metadata only from public addresses, see
-/// [`DiscoveryRequest::reach`].
+/// [`DiscoveryRequest::address_policy`].
 ///
 /// # Errors
 /// From the steps: `webfinger.*`, `reply.*`, `denied.*`.
@@ -136,7 +136,7 @@ impl Client {
     /// Adds this header to every request, such as a `User-Agent` the server insists on.
     ///
     /// # Errors
-    /// `client_auth.header_value`.
+    /// `http.header_value`.
     pub fn with_header(mut self, name: &str, value: &str) -> Result<Self, Error> {
         Arc::make_mut(&mut self.0).add_header(name, value)?;
         Ok(self)
@@ -177,7 +177,7 @@ impl Client {
         &self,
         at: &Moment,
         request: AuthorizationRequest,
-    ) -> Result<(Url, Pending), Error> {
+    ) -> Result<(Url, PendingAuthorization), Error> {
         let begun = Begin::new(Arc::clone(&self.0), request, None).at_once(at)?;
         Ok((begun.url, begun.pending))
     }
@@ -213,7 +213,7 @@ impl Client {
         now: UnixTime,
         drawn: HostGeneratedValues,
         request: AuthorizationRequest,
-    ) -> Result<(Url, Pending), Error> {
+    ) -> Result<(Url, PendingAuthorization), Error> {
         let at = Moment::without_randomness(now);
         let begun = Begin::new(Arc::clone(&self.0), request, Some(drawn)).at_once(&at)?;
         Ok((begun.url, begun.pending))
@@ -223,13 +223,13 @@ impl Client {
     /// token is verified, with the nonce of this flow.
     ///
     /// `callback` is the whole URL that was requested, or the posted form. To reject callbacks that belong to no flow
-    /// without losing this one, call [`Pending::recognizes`] first.
+    /// without losing this one, call [`PendingAuthorization::recognizes`] first.
     ///
     /// # Errors
     /// `callback.*`, `stored.issuer`; from the steps: `denied.*`, `id_token.*`, `jws.*`, `jwt.*`.
     pub fn redeem(
         &self,
-        pending: Pending,
+        pending: PendingAuthorization,
         callback: &str,
     ) -> Result<impl Exchange<Output = Login> + Send + use<>, Error> {
         let accepted = pending
@@ -239,9 +239,9 @@ impl Client {
         Ok(accepted.then(move |_, redemption| Ok(redeem::redeem(config, redemption))))
     }
 
-    /// Whether a callback carries this flow's state, see [`Pending::recognizes`]; an encrypted response (JARM) is
+    /// Whether a callback carries this flow's state, see [`PendingAuthorization::recognizes`]; an encrypted response (JARM) is
     /// decrypted for this.
-    pub fn recognizes(&self, pending: &Pending, callback: &str) -> bool {
+    pub fn recognizes(&self, pending: &PendingAuthorization, callback: &str) -> bool {
         pending.is_answered(Some(&self.0), callback)
     }
 
@@ -376,12 +376,12 @@ impl Client {
             id_token: None,
             answered: None,
             dpop_jkt: None,
-            use_by: None,
+            expires_at: None,
             renews: match self.0.server.renewal(None) {
                 Some(_) => Renews::ByItself(None),
                 None => Renews::AsRefreshToken,
             },
-            authorization_until: None,
+            authorization_expires_at: None,
             binding: Arc::clone(&self.0.binding),
         }
     }
@@ -465,7 +465,7 @@ impl Client {
     pub fn introspect(
         &self,
         request: Introspection,
-    ) -> impl Exchange<Output = TokenState> + Send + use<> {
+    ) -> impl Exchange<Output = IntrospectionResponse> + Send + use<> {
         introspection::introspect(Arc::clone(&self.0), request)
     }
 }

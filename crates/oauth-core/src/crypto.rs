@@ -95,7 +95,7 @@ impl SigningKey {
     /// of another server: with such an audience, a key may serve only one server.
     ///
     /// # Errors
-    /// `key.shared`.
+    /// `key.used_at_two_servers`.
     pub(crate) fn use_at(&self, issuer: &str, audience: AudienceIs) -> Result<(), Error> {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let first = used.issuer.get_or_insert_with(|| issuer.to_owned());

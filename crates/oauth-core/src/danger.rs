@@ -1,6 +1,6 @@
 //! All unsafe switches, in one module, so that a reviewer can search for it. No default needs one.
 
-use crate::client_id_metadata::ClientIdUrl;
+use crate::client_id_metadata_document::ClientIdUrl;
 use crate::endpoint::webfinger::UserIdentifier;
 use crate::error::Error;
 use crate::exchange::Exchange;
@@ -12,7 +12,7 @@ use crate::flow::resource_discovery::ResourceDiscoveryRequest;
 use crate::grant::Password;
 use crate::issuer::Issuer;
 use crate::json::Object;
-use crate::protected_resource::ResourceIdentifier;
+use crate::protected_resource_metadata::ResourceIdentifier;
 use crate::quirk::Rules;
 use crate::secret::Secret;
 use crate::server::Server;

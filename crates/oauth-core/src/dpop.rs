@@ -250,7 +250,7 @@ impl Nonces {
 /// The nonce in a reply. "1*NQCHAR" (section 8.1); an invalid one is not kept.
 ///
 /// # Errors
-/// `dpop.nonce` if there are several: it is ambiguous which one counts.
+/// `dpop.duplicate_nonce` if there are several: it is ambiguous which one counts.
 pub(crate) fn nonce(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     let mut fields = headers.get_all(NONCE_FIELD).iter();
     let (first, second) = (fields.next(), fields.next());

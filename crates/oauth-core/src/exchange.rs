@@ -53,7 +53,7 @@ pub trait Exchange {
     ///
     /// # Errors
     /// `misuse.out_of_order` for an input that does not answer the step before it, and
-    /// `misuse.over` for any call after [`Step::Done`] or an error. Everything else depends on
+    /// `misuse.already_finished` for any call after [`Step::Done`] or an error. Everything else depends on
     /// the exchange; see [`Error::code`].
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Self::Output>, Error>;
 }
@@ -64,7 +64,7 @@ pub trait Exchange {
 #[must_use]
 pub enum Step<T> {
     /// Send this request once, and follow no redirect. Answer with [`Input::Reply`] or [`Input::Lost`]. Its extensions
-    /// may hold a [`SendBy`], and a [`Reach`](crate::address::Reach) if a server or document supplied the URL.
+    /// may hold a [`SendBy`], and a [`RequestAddressPolicy`](crate::address::RequestAddressPolicy) if a server or document supplied the URL.
     Send(crate::http::Request<Bytes>),
     /// Wait this long. Answer with [`Input::Elapsed`].
     Sleep(Duration),

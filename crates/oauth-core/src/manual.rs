@@ -9,7 +9,7 @@
 //! | the issuer in a callback is compared whenever it is there | a server that names itself only sometimes can still be mixed up with another (RFC 9207 section 2.4) | none |
 //! | only `https` endpoints | a bearer token on plain http is public | [`danger::loopback_server`], for loopback addresses |
 //! | redirects are never followed with credentials | a 307 repeats the body, including the secret, to any server that `Location` names | none |
-//! | URLs that an API names are requested only at public addresses: its authorization server, unless it is on the origin that the caller named | such a URL may point to something that only this machine can reach (RFC 9728 section 7.7); a request is marked with [`Reach::Public`], and the driver judges the address that it connects to | the driver's own option; name the server yourself |
+//! | URLs that an API names are requested only at public addresses: its authorization server, unless it is on the origin that the caller named | such a URL may point to something that only this machine can reach (RFC 9728 section 7.7); a request is marked with [`RequestAddressPolicy::PublicOnly`], and the driver judges the address that it connects to | the driver's own option; name the server yourself |
 //! | Basic is form-encoded (RFC 6749 section 2.3.1) | a secret with `%` or `+` is misread otherwise | [`Quirk::RawBasic`] |
 //! | a JSON member that occurs twice is an error | two parsers may each use a different one | none |
 //! | mistakes that change nothing are tolerated: numbers as strings, unusual content types, a BOM | deployed servers make them; a refusal costs a login and adds no protection | [`Strictness::Strict`] |
@@ -23,19 +23,19 @@
 //! write `http` or an internal host into its URLs: pass path and query, which are compared, and let the route vouch for
 //! the host. Known parameters must not be repeated; the state is compared in constant time; then the issuer; and only
 //! then is an error believed or a code redeemed. A callback that carries another state says nothing about this flow,
-//! not even that it failed: call [`Pending::recognizes`] first, and reject such a callback while the flow keeps
+//! not even that it failed: call [`PendingAuthorization::recognizes`] first, and reject such a callback while the flow keeps
 //! waiting.
 //!
 //! # What to store
 //!
-//! A [`Pending`] flow belongs to one browser for a few minutes. Keep [`Pending::to_json`] in a
+//! A [`PendingAuthorization`] belongs to one browser for a few minutes. Keep [`PendingAuthorization::to_json`] in a
 //! sealed cookie or a server session (`Secure`, `HttpOnly`, `SameSite=Lax`, with a name that begins with `__Host-`),
 //! never in the URL and never under a key that another browser could send. With
 //! [`ResponseMode::FormPost`] the callback is a POST from another site, which carries no `Lax`
 //! cookie: give that one cookie `SameSite=None`, or keep the flow in a store under its state. A native application with
 //! a private scheme (`com.example.app:/callback`) is started again for its callback, and the process that began the
 //! flow never sees it: keep flows in a folder that only this user can read, and let the process that receives the
-//! callback redeem the flow that [`Pending::recognizes`] it, once it has removed the flow from the folder. The example
+//! callback redeem the flow that [`PendingAuthorization::recognizes`] it, once it has removed the flow from the folder. The example
 //! `custom_scheme` of `oauth-reqwest` does so. [`Tokens`] belong to a grant: store [`Tokens::to_json`] where passwords
 //! may be stored, and store a new refresh token before the new access token is used, because the old refresh token may
 //! already be invalid. Both carry issuer and client: no other client can redeem the flow or refresh the grant. A token
@@ -56,7 +56,7 @@
 //! | a worker sleeps through its lease and wakes with a reply | it saves only if the record still has the version it read; if no worker has sent the token again, its tokens are the newest and are kept | nothing |
 //! | a worker crashes during a renewal | its lease is 10 s long, and extended while the request runs: others take over within seconds, but send a token that may have been used again only after the longest duration of a request | a write of the store every 3 s of a slow request |
 //! | the token is about to expire, and the store or the server hangs | a caller waits for a second, and then gets the current token as long as it is valid | a token with little time left |
-//! | the store keeps reporting that another worker has saved | it is asked at growing intervals, and after eight of them the error is `lost.contended`; new tokens are handed out and stored later | some seconds |
+//! | the store keeps reporting that another worker has saved | it is asked at growing intervals, and after eight of them the error is `store.conflict`; new tokens are handed out and stored later | some seconds |
 //! | the store fails when new tokens arrive | a few more tries, then they are handed out anyway and stored later; if the store can be read but not written, the next refresh continues from them | a crash before that costs a login |
 //! | a user logs out while a token is renewed | the tokens that arrive are revoked, and the record stays removed | a request |
 //! | the server says `invalid_grant` | the store is read once more, because another worker may have newer tokens; if not, the grant has ended for all | one read |
@@ -78,17 +78,17 @@
 //! [`Client::redeem`]: crate::Client::redeem
 //! [`Client::check_owner`]: crate::Client::check_owner
 //! [`Secret`]: crate::Secret
-//! [`Reach::Public`]: crate::address::Reach::Public
+//! [`RequestAddressPolicy::PublicOnly`]: crate::address::RequestAddressPolicy::PublicOnly
 //! [`danger::without_pkce`]: crate::danger::without_pkce
 //! [`danger::plain_challenge`]: crate::danger::plain_challenge
 //! [`danger::loopback_server`]: crate::danger::loopback_server
 //! [`danger::password`]: crate::danger::password
 //! [`Quirk::RawBasic`]: crate::quirk::Quirk::RawBasic
 //! [`Strictness::Strict`]: crate::quirk::Strictness::Strict
-//! [`Pending`]: crate::Pending
+//! [`PendingAuthorization`]: crate::PendingAuthorization
 //! [`ResponseMode::FormPost`]: crate::flow::authorization::ResponseMode::FormPost
-//! [`Pending::recognizes`]: crate::Pending::recognizes
-//! [`Pending::to_json`]: crate::Pending::to_json
+//! [`PendingAuthorization::recognizes`]: crate::PendingAuthorization::recognizes
+//! [`PendingAuthorization::to_json`]: crate::PendingAuthorization::to_json
 //! [`Tokens`]: crate::Tokens
 //! [`Tokens::to_json`]: crate::Tokens::to_json
 //! [`Keeper`]: crate::flow::keeper::Keeper

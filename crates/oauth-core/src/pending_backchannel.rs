@@ -6,7 +6,7 @@
 /// Whether a user may be asked again while the same request is pending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Repeat {
-    /// The second request is an error, `ciba.pending`.
+    /// The second request is an error, `ciba.duplicate_request`.
     #[default]
     Refused,
     /// The second request is sent: the caller knows that the user wants it, for example because the first was lost on

@@ -194,7 +194,7 @@ impl TryFrom<String> for RedirectUri {
 /// (RFC 9700 section 4.11.1).
 ///
 /// # Errors
-/// `return_target.refused` for anything a browser could read as another origin.
+/// `return_to.refused` for anything a browser could read as another origin.
 pub fn check_return_target<'a>(target: &'a str, own_origin: &Url) -> Result<&'a str, Error> {
     let refused = || Err(Error::from(Misuse::ReturnTarget));
     let bare = target.split('#').next().unwrap_or_default();

@@ -5,13 +5,13 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::address::Reach;
+use crate::address::RequestAddressPolicy;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::issuer::Issuer;
 use crate::json::{Json, Map, Object, Value};
 use crate::own_grant::OwnGrant;
 use crate::quirk::{Quirk, Rules, Strictness};
-use crate::renewal::Renewal;
+use crate::self_renewal::SelfRenewal;
 use crate::url::{Flaw, Transport, Url};
 
 /// The grant of logins on another device (RFC 8628 section 3.4).
@@ -59,11 +59,11 @@ type Endpoints = Vec<(EndpointKind, Result<Url, Error>)>;
 pub struct Server {
     issuer: Issuer,
     transport: Transport,
-    reach: Reach,
-    own_origin: Option<Url>,
+    address_policy: RequestAddressPolicy,
+    configured_origin: Option<Url>,
     rules: Rules,
     #[cfg(feature = "renewals")]
-    renewals: Vec<Renewal>,
+    renewals: Vec<SelfRenewal>,
     own_grants: Vec<Arc<OwnGrant>>,
     endpoints: Endpoints,
     mtls_aliases: Endpoints,
@@ -86,8 +86,8 @@ impl Server {
         Self {
             issuer,
             transport: Transport::Https,
-            reach: Reach::Any,
-            own_origin: None,
+            address_policy: RequestAddressPolicy::Any,
+            configured_origin: None,
             rules: Rules::default(),
             #[cfg(feature = "renewals")]
             renewals: Vec::new(),
@@ -134,20 +134,20 @@ impl Server {
     /// Renews tokens in one of these ways instead of with refresh tokens.
     #[cfg(feature = "renewals")]
     #[must_use]
-    pub fn with_renewals(mut self, renewals: impl IntoIterator<Item = Renewal>) -> Self {
+    pub fn with_renewals(mut self, renewals: impl IntoIterator<Item = SelfRenewal>) -> Self {
         self.renewals = renewals.into_iter().collect();
         self
     }
 
     /// How a token of this lifetime is renewed, if not with a refresh token.
     #[cfg(feature = "renewals")]
-    pub(crate) fn renewal(&self, lifetime: Option<u64>) -> Option<&Renewal> {
+    pub(crate) fn renewal(&self, lifetime: Option<u64>) -> Option<&SelfRenewal> {
         self.renewals.iter().find(|known| known.is_for(lifetime))
     }
 
     #[cfg(not(feature = "renewals"))]
     #[allow(clippy::unused_self, reason = "as with the feature")]
-    pub(crate) const fn renewal(&self, _: Option<u64>) -> Option<&Renewal> {
+    pub(crate) const fn renewal(&self, _: Option<u64>) -> Option<&SelfRenewal> {
         None
     }
 
@@ -166,17 +166,17 @@ impl Server {
     /// Sets the addresses that requests to this server may be sent to: only public ones, if someone other than the
     /// caller named it. Drivers that open the connections themselves enforce it.
     #[must_use]
-    pub const fn with_reach(mut self, reach: Reach) -> Self {
-        self.reach = reach;
+    pub const fn with_address_policy(mut self, address_policy: RequestAddressPolicy) -> Self {
+        self.address_policy = address_policy;
         self
     }
 
-    /// Exempts the origin of this URL, which the caller named, from [`Self::with_reach`]: the caller connects to this
+    /// Exempts the origin of this URL, which the caller named, from [`Self::with_address_policy`]: the caller connects to this
     /// origin anyway, which over https its certificate confirms, so URLs on it that another party names lead nowhere
     /// new.
     #[must_use]
-    pub fn with_own_origin(mut self, url: Option<Url>) -> Self {
-        self.own_origin = url;
+    pub fn with_configured_origin(mut self, url: Option<Url>) -> Self {
+        self.configured_origin = url;
         self
     }
 
@@ -278,20 +278,20 @@ impl Server {
     }
 
     /// The addresses that requests to this server may be sent to.
-    pub const fn reach(&self) -> Reach {
-        self.reach
+    pub const fn address_policy(&self) -> RequestAddressPolicy {
+        self.address_policy
     }
 
-    /// The URL whose origin the caller named, see [`Self::with_own_origin`].
-    pub const fn own_origin(&self) -> Option<&Url> {
-        self.own_origin.as_ref()
+    /// The URL whose origin the caller named, see [`Self::with_configured_origin`].
+    pub const fn configured_origin(&self) -> Option<&Url> {
+        self.configured_origin.as_ref()
     }
 
     /// The addresses that a request to this URL may be sent to.
-    pub(crate) fn reach_of(&self, url: &Url) -> Reach {
-        match &self.own_origin {
-            Some(own) if own.same_origin(url) => Reach::Any,
-            _ => self.reach,
+    pub(crate) fn address_policy_of(&self, url: &Url) -> RequestAddressPolicy {
+        match &self.configured_origin {
+            Some(own) if own.same_origin(url) => RequestAddressPolicy::Any,
+            _ => self.address_policy,
         }
     }
 

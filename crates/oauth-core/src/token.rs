@@ -164,7 +164,7 @@ pub struct Tokens {
     /// When the user's authorization ends, even if tokens are renewed before, if the server said so:
     /// `authorization_expires_in` (draft-ietf-oauth-refresh-token-expiration-03 section 6.1). Only the user can extend
     /// it; it may have been extended elsewhere, or have ended before.
-    pub authorization_until: Option<UnixTime>,
+    pub authorization_expires_at: Option<UnixTime>,
     /// The granted scope: as the server stated it, or as requested if it stated none.
     pub scope: Scope,
     /// The refresh token: a new one, or after a refresh the old one if the server sent none.
@@ -203,7 +203,7 @@ impl Tokens {
             token_type: TokenType::Bearer,
             received_at: UnixTime::from_secs(0),
             expires_in: None,
-            authorization_until: None,
+            authorization_expires_at: None,
             scope: Scope::default(),
             refresh_token: None,
             id_token: None,
@@ -224,7 +224,7 @@ impl Tokens {
     /// The permissions that were granted (RFC 9396 section 7), if the server lists them; it may have enriched them.
     ///
     /// # Errors
-    /// `token.malformed` if they are malformed.
+    /// `token_response.malformed` if they are malformed.
     pub fn authorization_details(&self) -> Result<Option<AuthorizationDetails>, Error> {
         let said = self.extra.get(authorization_details::PARAMETER);
         let read = said.map(AuthorizationDetails::from_value).transpose();
@@ -284,15 +284,15 @@ impl Tokens {
         let end = self
             .expires_in
             .map(|seconds| self.received_at.after(Duration::from_secs(seconds)));
-        match (end, self.authorization_until) {
+        match (end, self.authorization_expires_at) {
             (Some(end), Some(until)) => Some(end.min(until)),
             (end, until) => end.or(until),
         }
     }
 
-    /// When the refresh token expires if it is not used before, see [`RefreshToken::use_by`].
-    pub fn refresh_token_use_by(&self) -> Option<UnixTime> {
-        self.refresh_token.as_ref()?.use_by
+    /// When the refresh token expires if it is not used before, see [`RefreshToken::expires_at`].
+    pub fn refresh_token_expires_at(&self) -> Option<UnixTime> {
+        self.refresh_token.as_ref()?.expires_at
     }
 
     /// Whether the access token is still valid at `now`, with `leeway` to spare.
@@ -333,7 +333,7 @@ impl Tokens {
             access_token: self.access_token.expose().clone(),
             received_at: self.received_at,
             expires_in: self.expires_in,
-            authorization_until: self.authorization_until,
+            authorization_until: self.authorization_expires_at,
             scope: self.scope.clone(),
             refresh_token: refresh.map(|token| token.secret.expose().clone()),
             refresh_scope: refresh.map(|token| token.scope.clone()),
@@ -345,7 +345,7 @@ impl Tokens {
             refresh_jkt: refresh
                 .and_then(|token| token.dpop_jkt.as_deref())
                 .map(str::to_owned),
-            refresh_token_use_by: self.refresh_token_use_by(),
+            refresh_token_use_by: self.refresh_token_expires_at(),
             x5t_s256: self.certificate.clone(),
             extra: self.extra.0.clone(),
         }
@@ -387,7 +387,7 @@ impl Tokens {
             token_type,
             received_at: stored.received_at,
             expires_in: stored.expires_in,
-            authorization_until: stored.authorization_until,
+            authorization_expires_at: stored.authorization_until,
             scope: stored.scope,
             refresh_token: stored.refresh_token.map(|secret| RefreshToken {
                 secret: Secret::new(secret),
@@ -396,9 +396,9 @@ impl Tokens {
                 id_token: id_token.clone(),
                 answered: answered.clone(),
                 dpop_jkt: stored.refresh_jkt.map(Into::into),
-                use_by: stored.refresh_token_use_by,
+                expires_at: stored.refresh_token_use_by,
                 renews,
-                authorization_until: stored.authorization_until,
+                authorization_expires_at: stored.authorization_until,
                 binding: Arc::clone(&binding),
             }),
             id_token,

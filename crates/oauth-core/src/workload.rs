@@ -22,7 +22,7 @@ use crate::moment::Moment;
 use crate::scope::Scope;
 use crate::secret::Secret;
 
-pub use remote::TokenEndpoint;
+pub use remote::WorkloadTokenService;
 
 /// The longest token, file or reply that is read, in bytes.
 pub const MAX_BYTES: usize = 64 << 10;
@@ -71,7 +71,7 @@ pub enum CredentialSource {
         format: TokenFormat,
     },
     /// A service of the platform, which is asked over HTTP.
-    Endpoint(TokenEndpoint),
+    Endpoint(WorkloadTokenService),
 }
 
 /// Where a token is in a text.

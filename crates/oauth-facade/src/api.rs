@@ -9,9 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::exchange::SigningJob;
-use oauth_core::flow::resource::{self, Allowance, Clock, Event, OnLimit, TokenFor};
+use oauth_core::flow::resource::{self, Allowance, Clock, Event, OnRateLimit, TokenOwner};
 use oauth_core::http::{HeaderValue, Method, StatusCode};
-use oauth_core::protected_resource::ResourceIdentifier;
+use oauth_core::protected_resource_metadata::ResourceIdentifier;
 #[cfg(feature = "connect")]
 use oauth_core::token::step_up::StepUp;
 use oauth_core::{Tokens, danger};
@@ -63,15 +63,15 @@ pub enum RateLimitChoice {
 
 impl Server {
     /// The API of this server's preset, or the one at `origins`. `owners` says whose sources are available: only
-    /// [`TokenFor::Any`] for one source that serves all routes.
+    /// [`TokenOwner::Any`] for one source that serves all routes.
     ///
     /// # Errors
-    /// `url.*`, `provider.*`, `resource.owner_missing`; `misuse.setup` if the documented allowance should be kept, and
+    /// `url.*`, `provider.*`, `resource.no_token_source`; `misuse.setup` if the documented allowance should be kept, and
     /// none is documented.
     pub fn api(
         &self,
         origins: Option<&[String]>,
-        owners: &[TokenFor],
+        owners: &[TokenOwner],
         keeping: RateLimitChoice,
     ) -> Result<Api, Error> {
         let mut api = resource::Api::new(self.resource(origins)?.core().clone());
@@ -82,7 +82,7 @@ impl Server {
             api = api
                 .with_routes(provider.routes())
                 .with_limiter(preset.limiter().clone())
-                .with_ended_tokens(provider.ended_tokens()?)?;
+                .with_expired_token_replies(provider.expired_token_replies()?)?;
             documented = provider.rate_limit().and_then(|limit| limit.allowance);
         }
         let allowance =
@@ -124,14 +124,14 @@ impl Api {
     }
 
     /// The same, with these rules for replies that report an expired token, instead of the preset's: a JSON list, see
-    /// [`resource::EndedToken::from_json`].
+    /// [`resource::ExpiredTokenReply::from_json`].
     ///
     /// # Errors
     /// `misuse.setup`, naming what is wrong with them.
     #[cfg(feature = "ended-tokens")]
-    pub fn with_ended_tokens(self, rules: &str) -> Result<Self, Error> {
-        let rules = resource::EndedToken::from_json(rules)?;
-        let core = self.core.with_ended_tokens(rules)?;
+    pub fn with_expired_token_replies(self, rules: &str) -> Result<Self, Error> {
+        let rules = resource::ExpiredTokenReply::from_json(rules)?;
+        let core = self.core.with_expired_token_replies(rules)?;
         Ok(Self { core, ..self })
     }
 
@@ -195,7 +195,7 @@ impl Api {
     pub fn owner(&self, url: &str) -> Result<&'static str, Error> {
         let url = oauth_core::url::Url::parse(without_fragment(url))?;
         self.core.resource().check(&url)?;
-        self.core.owner(&url).map(TokenFor::as_str)
+        self.core.owner(&url).map(TokenOwner::as_str)
     }
 }
 
@@ -209,7 +209,7 @@ pub struct Call<'a> {
     /// Whether the body can be sent only once.
     pub once: Once,
     /// What to do when the API asks for a pause.
-    pub on_limit: OnLimit,
+    pub on_rate_limit: OnRateLimit,
     /// Who follows redirects.
     pub redirects: Redirects,
 }
@@ -289,7 +289,7 @@ impl ApiCall {
     /// Creates the call for a request.
     ///
     /// # Errors
-    /// `client_auth.header_value` for a method or a header that no request can have.
+    /// `http.header_value` for a method or a header that no request can have.
     pub fn new(api: &Api, call: &Call<'_>) -> Result<Self, Error> {
         let method = match call.method {
             "" => Method::GET,
@@ -299,7 +299,7 @@ impl ApiCall {
         let url = without_fragment(call.request.url);
         let mut request = resource::ResourceRequest::new(&api.core, method, url)
             .headers(headers(call.request.headers, Resource::field)?)
-            .on_limit(call.on_limit);
+            .on_rate_limit(call.on_rate_limit);
         if let Some(body) = call.request.body {
             request = request.body(Bytes::copy_from_slice(body));
         }
@@ -362,7 +362,7 @@ impl ApiCall {
     /// one whose value is not plain text is ignored.
     ///
     /// # Errors
-    /// Those of [`Self::begin`], and `client_auth.header_value` for a status that no HTTP client could
+    /// Those of [`Self::begin`], and `http.header_value` for a status that no HTTP client could
     /// have received.
     pub fn reply(
         &mut self,

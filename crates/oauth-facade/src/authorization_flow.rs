@@ -5,15 +5,15 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use oauth_core::error::{Error, Misuse};
-use oauth_core::flow::authorization::Arrival;
+use oauth_core::flow::authorization::CallbackContext;
 use oauth_core::moment::UnixTime;
-use oauth_core::{Pending, Secret};
+use oauth_core::{PendingAuthorization, Secret};
 
 use crate::client::Client;
 use crate::erased_exchange::ErasedExchange;
 
 /// A flow between its authorization URL and its callback.
-pub struct Flow {
+pub struct AuthorizationFlow {
     issuer: String,
     redirect_uri: String,
     state: Secret<String>,
@@ -22,9 +22,9 @@ pub struct Flow {
     pending: Mutex<Option<Secret<String>>>,
 }
 
-impl Flow {
+impl AuthorizationFlow {
     /// Creates the object for a flow that has begun.
-    pub fn new(pending: &Pending) -> Self {
+    pub fn new(pending: &PendingAuthorization) -> Self {
         Self {
             issuer: pending.issuer().to_owned(),
             redirect_uri: pending.redirect_uri().as_str().to_owned(),
@@ -39,7 +39,7 @@ impl Flow {
     /// # Errors
     /// `stored.malformed`.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        Pending::from_json(text).map(|pending| Self::new(&pending))
+        PendingAuthorization::from_json(text).map(|pending| Self::new(&pending))
     }
 
     /// The issuer to which the user was sent.
@@ -71,7 +71,7 @@ impl Flow {
     /// The flow as text, to be stored where secrets belong.
     ///
     /// # Errors
-    /// `misuse.over` once the flow is spent.
+    /// `misuse.already_finished` once the flow is spent.
     pub fn to_json(&self) -> Result<Secret<String>, Error> {
         self.held().clone().ok_or_else(spent)
     }
@@ -79,9 +79,9 @@ impl Flow {
     /// A copy of the flow, for the code that waits for its callback.
     ///
     /// # Errors
-    /// `misuse.over` once the flow is spent.
-    pub fn pending(&self) -> Result<Pending, Error> {
-        Pending::from_json(self.to_json()?.expose())
+    /// `misuse.already_finished` once the flow is spent.
+    pub fn pending(&self) -> Result<PendingAuthorization, Error> {
+        PendingAuthorization::from_json(self.to_json()?.expose())
     }
 
     /// Checks a callback and redeems its code. A callback that carries this flow's state spends the flow, whatever the
@@ -89,9 +89,9 @@ impl Flow {
     /// because anyone can forge a callback. So it does if the client is not the flow's.
     ///
     /// # Errors
-    /// `misuse.over` once the flow is spent, and those of [`oauth_core::Client::redeem`].
+    /// `misuse.already_finished` once the flow is spent, and those of [`oauth_core::Client::redeem`].
     pub fn redeem(&self, client: &Client, callback: &str) -> Result<ErasedExchange, Error> {
-        self.redeem_at(client, callback, None, Arrival::default())
+        self.redeem_at(client, callback, None, CallbackContext::default())
     }
 
     /// The same, for a callback that arrived in this context and session, and for a token for only these of the
@@ -106,16 +106,16 @@ impl Flow {
         client: &Client,
         callback: &str,
         resources: Option<&[String]>,
-        arrival: Arrival,
+        callback_context: CallbackContext,
     ) -> Result<ErasedExchange, Error> {
         let mut held = self.held();
         let text = held.as_ref().ok_or_else(spent)?;
-        let mut pending = Pending::from_json(text.expose())?;
+        let mut pending = PendingAuthorization::from_json(text.expose())?;
         let is_ours = client.recognizes(&pending, callback);
         if let Some(resources) = resources {
             pending = pending.for_resources(resources.iter().map(String::as_str))?;
         }
-        let exchange = client.redeem_pending(pending.arrived(arrival), callback);
+        let exchange = client.redeem_pending(pending.arrived(callback_context), callback);
         // A client that the flow is not of learns nothing and sends nothing: its code is as good as before.
         let is_another_clients = exchange
             .as_ref()
@@ -132,14 +132,14 @@ impl Flow {
 }
 
 /// Where a callback arrived, as hosts report it: in this context, in the session of this user.
-pub fn arrival(context: Option<String>, user: Option<String>) -> Arrival {
-    let arrival = match context {
-        Some(context) => Arrival::default().in_context(context),
-        None => Arrival::default(),
+pub fn callback_context(context: Option<String>, user: Option<String>) -> CallbackContext {
+    let callback_context = match context {
+        Some(context) => CallbackContext::default().in_context(context),
+        None => CallbackContext::default(),
     };
     match user {
-        Some(user) => arrival.of_user(user),
-        None => arrival,
+        Some(user) => callback_context.of_user(user),
+        None => callback_context,
     }
 }
 
@@ -147,9 +147,9 @@ fn spent() -> Error {
     Error::from(Misuse::Over).about("this flow was redeemed before")
 }
 
-impl fmt::Debug for Flow {
+impl fmt::Debug for AuthorizationFlow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Flow")
+        f.debug_struct("AuthorizationFlow")
             .field("issuer", &self.issuer)
             .field("redirect_uri", &self.redirect_uri)
             .finish_non_exhaustive()

@@ -16,7 +16,7 @@ use oauth_core::jose::Alg;
 #[cfg(feature = "sha2")]
 use oauth_core::jose::PublicJwk;
 use oauth_core::redirect_uri::RedirectUri;
-use oauth_core::{ClientId, Pending, Profile, Secret};
+use oauth_core::{ClientId, PendingAuthorization, Profile, Secret};
 
 use crate::client_auth::Auth;
 use crate::erased_exchange::ErasedExchange;
@@ -215,7 +215,7 @@ impl Client {
     /// Sends this header with every request.
     ///
     /// # Errors
-    /// `client_auth.header_value`.
+    /// `http.header_value`.
     pub fn with_header(self, name: &str, value: &str) -> Result<Self, Error> {
         self.core.with_header(name, value).map(Self::from)
     }
@@ -284,21 +284,21 @@ impl Client {
     }
 
     /// Whether a callback belongs to this flow.
-    pub fn recognizes(&self, pending: &Pending, callback: &str) -> bool {
+    pub fn recognizes(&self, pending: &PendingAuthorization, callback: &str) -> bool {
         self.core.recognizes(pending, callback)
     }
 
-    /// Checks a callback and redeems its code. `pending` is the text of [`Pending::to_json`].
+    /// Checks a callback and redeems its code. `pending` is the text of [`PendingAuthorization::to_json`].
     ///
     /// # Errors
     /// Those of [`oauth_core::Client::redeem`], and `stored.malformed`.
     pub fn redeem(&self, pending: &str, callback: &str) -> Result<ErasedExchange, Error> {
-        self.redeem_pending(Pending::from_json(pending)?, callback)
+        self.redeem_pending(PendingAuthorization::from_json(pending)?, callback)
     }
 
     pub(crate) fn redeem_pending(
         &self,
-        pending: Pending,
+        pending: PendingAuthorization,
         callback: &str,
     ) -> Result<ErasedExchange, Error> {
         self.core.redeem(pending, callback).map(ErasedExchange::new)

@@ -109,7 +109,7 @@ impl ErasedExchange {
     /// Takes the first step.
     ///
     /// # Errors
-    /// Those of the exchange; `misuse.out_of_order` and `misuse.over` for a wrong call.
+    /// Those of the exchange; `misuse.out_of_order` and `misuse.already_finished` for a wrong call.
     pub fn begin(&mut self, at: &Moment) -> Result<ErasedStep, Error> {
         self.step(at, Input::Begin)
     }

@@ -8,7 +8,7 @@ use oauth_core::json::Value;
 /// The `authorization_details` that were granted (section 7), as a list of objects; `None` if the server lists none.
 ///
 /// # Errors
-/// `token.malformed` if they are malformed.
+/// `token_response.malformed` if they are malformed.
 pub fn authorization_details(tokens: &Tokens) -> Result<Option<Value>, Error> {
     Ok(tokens.authorization_details()?.as_ref().map(list))
 }
@@ -17,7 +17,7 @@ pub fn authorization_details(tokens: &Tokens) -> Result<Option<Value>, Error> {
 /// lacks something that section 2.2 defines. The members that a type itself defines are for the caller to compare.
 ///
 /// # Errors
-/// `authorization_details.malformed` for a text that is not such an array, `token.malformed` for what was granted.
+/// `authorization_details.malformed` for a text that is not such an array, `token_response.malformed` for what was granted.
 pub fn missing_authorization_details(tokens: &Tokens, wanted: &str) -> Result<Value, Error> {
     let wanted = AuthorizationDetails::parse(wanted)?;
     let granted = tokens.authorization_details()?.unwrap_or_default();

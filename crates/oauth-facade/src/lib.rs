@@ -37,7 +37,7 @@ pub use api::{Api, ApiCall, Call, CallStep, Once, RateLimitChoice, Redirects};
 pub use arg::{
     About, Arg, Args, Field, JsonText, Mismatch, OneOrMore, Personal, Refused, Shape, Unfit, camel,
 };
-pub use authorization_flow::{Flow, arrival};
+pub use authorization_flow::{AuthorizationFlow, callback_context};
 pub use client::{Client, EndSession};
 pub use client_auth::Auth;
 #[cfg(feature = "crypto")]
@@ -56,14 +56,14 @@ pub use json_numbers::ForDoubles;
 pub use json_numbers::for_doubles;
 pub use keeper::{Decision, GrantSettings, Keeper, Task, of_store};
 pub use op::{
-    AcceptPush, Authorize, BackchannelAuthentication, BackchannelLogin, BackchannelRequest, Begun,
-    ClientCredentials, ClientIdDocument, DeleteRegistration, Description, DeviceAuthorization,
-    DeviceCode, DeviceLogin, DiscoverIssuer, DiscoveredIssuer, Entry, Exposure, ExtensionGrant,
+    AcceptPush, Authorize, BackchannelAuthentication, PollBackchannelToken, BackchannelAuthenticationResponse, Begun,
+    ClientCredentials, ClientIdMetadataDocument, DeleteRegistration, Description, DeviceAuthorization,
+    DeviceAuthorizationResponse, PollDeviceToken, DiscoverIssuer, DiscoveredIssuer, Entry, Exposure, ExtensionGrant,
     FINGERPRINT, IdToken, IdentityAssertion, Introspect, JwtBearer, JwtBearerWithKey, Kind,
-    LogoutToken, MakeClientIdMetadata, Operation, Outcome, Password, ProtectedResource,
+    LogoutToken, MakeClientIdMetadata, Operation, Outcome, Password, ProtectedResourceMetadata,
     ReadRegistration, RedeemIdentityAssertion, Refresh, Register, RegisteredClient,
     RequestIdentityAssertion, ResourceMetadata, Revoke, SamlBearer, TABLE, TokenExchange,
-    TokenState, UpdateRegistration, UserClaims, Userinfo, VerifiedAccessToken, Verifier,
+    IntrospectionResponse, UpdateRegistration, UserClaims, Userinfo, VerifiedAccessToken, Verifier,
     VerifyAccessToken, VerifyIdToken, VerifyLogoutToken, VerifyPing, operation_name,
 };
 pub use output::{ErrorRecord, Record};
@@ -86,10 +86,10 @@ pub use oauth_core::error::{
 };
 pub use oauth_core::exchange::{Holder, SigningJob, VerificationJob, VerificationKey};
 pub use oauth_core::flow::authorization::{
-    Arrival, HostGeneratedValues, Pending, Push, ResponseMode, ResponseType,
+    CallbackContext, HostGeneratedValues, PendingAuthorization, Push, ResponseMode, ResponseType,
 };
 pub use oauth_core::flow::keeper::Upkeep;
-pub use oauth_core::flow::resource::{Allowance, Clock, OnLimit, TokenFor};
+pub use oauth_core::flow::resource::{Allowance, Clock, OnRateLimit, TokenOwner};
 pub use oauth_core::json::value_text;
 pub use oauth_core::moment::{Moment, UnixTime};
 pub use oauth_core::quirk::{Quirk, Rules, Strictness};

@@ -9,13 +9,13 @@
 mod assertion;
 mod authorization;
 mod backchannel_authentication;
-mod backchannel_login;
+mod poll_backchannel_token;
 mod backchannel_notification;
 mod client_configuration;
 mod client_credentials;
 mod client_id_metadata;
 mod device_authorization;
-mod device_login;
+mod poll_device_token;
 mod discover_issuer;
 mod extension_grant;
 mod identity_assertion;
@@ -38,24 +38,24 @@ use oauth_core::error::{Error, Misuse};
 
 pub use assertion::{JwtBearer, JwtBearerWithKey, SamlBearer};
 pub use authorization::{Authorize, Begun};
-pub use backchannel_authentication::{BackchannelAuthentication, BackchannelRequest};
-pub use backchannel_login::BackchannelLogin;
+pub use backchannel_authentication::{BackchannelAuthentication, BackchannelAuthenticationResponse};
+pub use poll_backchannel_token::PollBackchannelToken;
 pub use backchannel_notification::{AcceptPush, VerifyPing};
 pub use client_configuration::{DeleteRegistration, ReadRegistration, UpdateRegistration};
 pub use client_credentials::ClientCredentials;
-pub use client_id_metadata::{ClientIdDocument, MakeClientIdMetadata};
-pub use device_authorization::{DeviceAuthorization, DeviceCode};
-pub use device_login::DeviceLogin;
+pub use client_id_metadata::{ClientIdMetadataDocument, MakeClientIdMetadata};
+pub use device_authorization::{DeviceAuthorization, DeviceAuthorizationResponse};
+pub use poll_device_token::PollDeviceToken;
 pub use discover_issuer::{DiscoverIssuer, DiscoveredIssuer};
 pub use extension_grant::ExtensionGrant;
 pub use identity_assertion::{
     IdentityAssertion, RedeemIdentityAssertion, RequestIdentityAssertion,
 };
-pub use introspect::{Introspect, TokenState};
+pub use introspect::{Introspect, IntrospectionResponse};
 pub use password::Password;
 pub use refresh::Refresh;
 pub use register::{Register, RegisteredClient};
-pub use resource_metadata::{ProtectedResource, ResourceMetadata};
+pub use resource_metadata::{ProtectedResourceMetadata, ResourceMetadata};
 pub use revoke::Revoke;
 pub use token_exchange::TokenExchange;
 pub use userinfo::{UserClaims, Userinfo};
@@ -353,13 +353,13 @@ operations! {
     }
     not in the browser {
         begin_authorization: Authorize -> Begun;
-        introspect: Introspect -> TokenState;
+        introspect: Introspect -> IntrospectionResponse;
         password: Password -> Tokens;
         client_credentials: ClientCredentials -> Tokens, Exchange;
-        device_authorization: DeviceAuthorization -> DeviceCode;
-        device_login: DeviceLogin -> Tokens;
-        backchannel_authentication: BackchannelAuthentication -> BackchannelRequest;
-        backchannel_login: BackchannelLogin -> Tokens;
+        device_authorization: DeviceAuthorization -> DeviceAuthorizationResponse;
+        poll_device_token: PollDeviceToken -> Tokens;
+        backchannel_authentication: BackchannelAuthentication -> BackchannelAuthenticationResponse;
+        poll_backchannel_token: PollBackchannelToken -> Tokens;
         verify_ping: VerifyPing -> ();
         accept_push: AcceptPush -> Tokens;
         token_exchange: TokenExchange -> Tokens;
@@ -376,9 +376,9 @@ operations! {
         read_registration: ReadRegistration -> RegisteredClient;
         update_registration: UpdateRegistration -> RegisteredClient;
         delete_registration: DeleteRegistration -> ();
-        resource_metadata: ResourceMetadata -> ProtectedResource;
+        resource_metadata: ResourceMetadata -> ProtectedResourceMetadata;
         discover_issuer: DiscoverIssuer -> DiscoveredIssuer;
-        client_id_metadata: MakeClientIdMetadata -> ClientIdDocument;
+        client_id_metadata: MakeClientIdMetadata -> ClientIdMetadataDocument;
     }
 }
 

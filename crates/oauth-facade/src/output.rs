@@ -102,7 +102,7 @@ pub struct ErrorRecord {
     /// Members of a refusal that OAuth does not define.
     pub extra: Map<String, Value>,
     /// The HTTP status with which an API responds to the access token that caused this error.
-    pub answer_status: Option<u16>,
+    pub response_status: Option<u16>,
     /// The `WWW-Authenticate` of that response.
     pub challenge: Option<String>,
 }
@@ -139,8 +139,8 @@ impl ErrorRecord {
             .write(members.next("error_description"));
         let extra = for_doubles(Value::Object(self.extra.clone()));
         members.next("extra").push_str(&json::value_text(&extra));
-        if self.answer_status.is_some() {
-            self.answer_status.write(members.next("answer_status"));
+        if self.response_status.is_some() {
+            self.response_status.write(members.next("response_status"));
             self.challenge.write(members.next("challenge"));
         }
         if cause.is_some() {
@@ -156,7 +156,7 @@ impl ErrorRecord {
     #[cfg(feature = "crypto")]
     fn answering(mut self, error: &Error) -> Self {
         let refusal = error.refusal();
-        self.answer_status = refusal.map(|refusal| refusal.status);
+        self.response_status = refusal.map(|refusal| refusal.status);
         self.challenge = refusal.and_then(|refusal| refusal.challenge.clone());
         self
     }
@@ -185,7 +185,7 @@ impl From<&Error> for ErrorRecord {
             extra: server
                 .map(|server| server.extra().clone())
                 .unwrap_or_default(),
-            answer_status: None,
+            response_status: None,
             challenge: None,
         }
         .answering(error)

@@ -83,7 +83,7 @@ impl Resource {
     /// What a reply requires: `pass`, `renew`, `widen_scope`, `step_up` or `refused`.
     ///
     /// # Errors
-    /// `client_auth.header_value` for an invalid status.
+    /// `http.header_value` for an invalid status.
     pub fn verdict(status: u16, fields: &[(String, String)]) -> Result<&'static str, Error> {
         let status = StatusCode::from_u16(status)
             .map_err(|_| Error::from(Misuse::HeaderValue).about("status"))?;
@@ -105,7 +105,7 @@ impl Resource {
 /// `max_age`, `scope` and `claims`; `None` if no other authorization would help.
 ///
 /// # Errors
-/// `client_auth.header_value` for an invalid status.
+/// `http.header_value` for an invalid status.
 pub fn step_up(status: u16, challenges: &[String]) -> Result<Option<String>, Error> {
     let status = StatusCode::from_u16(status)
         .map_err(|_| Error::from(Misuse::HeaderValue).about("status"))?;

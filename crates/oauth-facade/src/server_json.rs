@@ -1,6 +1,6 @@
 //! A server as JSON, for hosts that store one or were given its metadata.
 
-use oauth_core::address::Reach;
+use oauth_core::address::RequestAddressPolicy;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::json::{self, Named};
 use oauth_core::json::{Map, Value};
@@ -43,7 +43,7 @@ pub(crate) struct Stored {
     /// Whether its requests go only to public addresses.
     public: bool,
     /// A URL whose origin is exempt.
-    own_origin: Option<String>,
+    configured_origin: Option<String>,
     rules: Rules,
     endpoints: Named<String>,
     metadata: Map<String, Value>,
@@ -51,7 +51,7 @@ pub(crate) struct Stored {
 }
 
 json_form! { Facts { title, api, public_clients, needs_registered_redirect_uris, secret_refused } }
-json_form! { Stored { version, issuer, loopback: skip, public: skip, own_origin: skip, rules, endpoints, metadata, preset } }
+json_form! { Stored { version, issuer, loopback: skip, public: skip, configured_origin: skip, rules, endpoints, metadata, preset } }
 
 impl Stored {
     pub(crate) fn of(server: &Server) -> Result<Self, Error> {
@@ -68,8 +68,8 @@ impl Stored {
             version: 1,
             issuer: server.issuer().to_owned(),
             loopback: core.transport() == Transport::LoopbackHttp,
-            public: core.reach() == Reach::Public,
-            own_origin: core.own_origin().map(|url| url.origin()),
+            public: core.address_policy() == RequestAddressPolicy::PublicOnly,
+            configured_origin: core.configured_origin().map(|url| url.origin()),
             rules: core.rules().clone(),
             endpoints: Named(endpoints.collect()),
             metadata,
@@ -99,10 +99,10 @@ impl Stored {
             oauth_core::server::Server::new(Issuer::parse(&self.issuer)?)
         };
         if self.public {
-            let own = self.own_origin.as_deref().map(Url::parse);
+            let own = self.configured_origin.as_deref().map(Url::parse);
             core = core
-                .with_reach(Reach::Public)
-                .with_own_origin(own.transpose()?);
+                .with_address_policy(RequestAddressPolicy::PublicOnly)
+                .with_configured_origin(own.transpose()?);
         }
         let mut metadata = self.metadata;
         metadata.insert("issuer".to_owned(), self.issuer.into());
@@ -171,22 +171,22 @@ mod tests {
         let own = Url::parse("https://mcp.example/mcp").expect("a URL");
         let beside = core
             .clone()
-            .with_reach(Reach::Public)
-            .with_own_origin(Some(own));
+            .with_address_policy(RequestAddressPolicy::PublicOnly)
+            .with_configured_origin(Some(own));
         let text = Server::of(beside).to_json().expect("JSON");
         let read = Server::from_json(&text).expect("a server").core;
-        let own = read.own_origin().map(Url::origin);
+        let own = read.configured_origin().map(Url::origin);
         assert_eq!(own.as_deref(), Some("https://mcp.example"));
-        for reach in [Reach::Any, Reach::Public] {
-            let text = Server::of(core.clone().with_reach(reach)).to_json();
+        for reach in [RequestAddressPolicy::Any, RequestAddressPolicy::PublicOnly] {
+            let text = Server::of(core.clone().with_address_policy(reach)).to_json();
             let text = text.expect("JSON");
             assert_eq!(
                 text.contains("\"public\""),
-                reach == Reach::Public,
+                reach == RequestAddressPolicy::PublicOnly,
                 "{text}"
             );
             let read = Server::from_json(&text).expect("a server");
-            assert_eq!(read.core.reach(), reach);
+            assert_eq!(read.core.address_policy(), reach);
         }
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use oauth_core::Tokens;
 use oauth_core::moment::{Moment, UnixTime};
 use oauth_facade::{
-    Allowance, Api, ApiCall, Attachment, Call, CallStep, Clock, OnLimit, Once, RateLimitChoice,
-    Redirects, Server, TokenFor, Transport,
+    Allowance, Api, ApiCall, Attachment, Call, CallStep, Clock, OnRateLimit, Once, RateLimitChoice,
+    Redirects, Server, TokenOwner, Transport,
 };
 
 const POLLS: &str = "https://api-public.socios.com/polls/1.0.0/polls";
@@ -40,7 +40,7 @@ fn field(name: &str, value: &str) -> Vec<(String, String)> {
 
 #[test]
 fn a_preset_knows_whose_token_a_route_needs() {
-    let both = [TokenFor::Application, TokenFor::User];
+    let both = [TokenOwner::Application, TokenOwner::User];
     let api = preset("socios")
         .api(None, &both, RateLimitChoice::Nothing)
         .unwrap();
@@ -49,21 +49,21 @@ fn a_preset_knows_whose_token_a_route_needs() {
     let elsewhere = api.owner("https://evil.example/user").unwrap_err();
     assert_eq!(elsewhere.code(), "resource.origin_not_allowed");
 
-    let app = [TokenFor::Application];
+    let app = [TokenOwner::Application];
     let api = preset("socios")
         .api(None, &app, RateLimitChoice::Nothing)
         .unwrap();
     let mut request = ApiCall::new(&api, &call(USER_POLLS)).unwrap();
     let missing = request.begin(&at(0)).unwrap_err();
-    assert_eq!(missing.code(), "resource.owner_missing");
+    assert_eq!(missing.code(), "resource.no_token_source");
 
     let one = preset("usertesting").api(None, &both, RateLimitChoice::Nothing);
-    assert_eq!(one.unwrap_err().code(), "resource.owner_missing");
+    assert_eq!(one.unwrap_err().code(), "resource.no_token_source");
 }
 
 #[test]
 fn a_request_is_steps_of_plain_texts() {
-    let api = preset("socios").api(None, &[TokenFor::User], RateLimitChoice::Nothing);
+    let api = preset("socios").api(None, &[TokenOwner::User], RateLimitChoice::Nothing);
     let fragment = format!("{USER_POLLS}#top");
     let mut request = ApiCall::new(&api.unwrap(), &call(&fragment)).unwrap();
     assert_eq!(request.begin(&at(0)).unwrap(), CallStep::Token("user"));
@@ -78,16 +78,16 @@ fn a_request_is_steps_of_plain_texts() {
     assert_eq!(step, CallStep::Renew("user"));
     request.token(&at(0), &Tokens::bearer("def")).unwrap();
     assert_eq!(request.reply(&at(0), 200, &[]).unwrap(), CallStep::Done);
-    assert_eq!(request.begin(&at(0)).unwrap_err().code(), "misuse.over");
+    assert_eq!(request.begin(&at(0)).unwrap_err().code(), "misuse.already_finished");
 }
 
 #[test]
 fn the_documented_allowance_is_kept_on_wish() {
-    let any = [TokenFor::Any];
+    let any = [TokenOwner::Any];
     let api = preset("usertesting").api(None, &any, RateLimitChoice::Documented);
     let api = api.unwrap();
     let mut waiting = call(RESULTS);
-    waiting.on_limit = OnLimit::Wait {
+    waiting.on_rate_limit = OnRateLimit::Wait {
         longest: Duration::from_secs(60),
     };
     for _ in 0..10 {
@@ -105,13 +105,13 @@ fn the_documented_allowance_is_kept_on_wish() {
     let error = impatient.begin(&at(1)).unwrap_err();
     assert_eq!(error.code(), "resource.rate_limited");
 
-    let none = preset("socios").api(None, &[TokenFor::User], RateLimitChoice::Documented);
+    let none = preset("socios").api(None, &[TokenOwner::User], RateLimitChoice::Documented);
     assert_eq!(none.unwrap_err().code(), "misuse.setup");
 }
 
 #[test]
 fn the_presets_reset_field_is_read() {
-    let any = [TokenFor::Any];
+    let any = [TokenOwner::Any];
     let api = preset("usertesting")
         .api(None, &any, RateLimitChoice::Nothing)
         .unwrap();

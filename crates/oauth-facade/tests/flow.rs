@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use oauth_core::Moment;
 use oauth_core::moment::UnixTime;
-use oauth_facade::{Arrival, Auth, Authorize, Client, ErasedStep, Error, Flow, Server};
+use oauth_facade::{CallbackContext, Auth, Authorize, Client, ErasedStep, Error, AuthorizationFlow, Server};
 
 fn client() -> Client {
     client_of("id")
@@ -22,13 +22,13 @@ fn at() -> Moment {
     Moment::fixed(UnixTime::from_secs(1_750_000_000), [7; 32])
 }
 
-fn begun(client: &Client) -> Flow {
+fn begun(client: &Client) -> AuthorizationFlow {
     let ask = Authorize::new("https://app.example/cb");
     let begun = client.authorize(&at(), &ask).expect("a flow");
-    Flow::new(&begun.pending)
+    AuthorizationFlow::new(&begun.pending)
 }
 
-fn callback(flow: &Flow, rest: &str) -> String {
+fn callback(flow: &AuthorizationFlow, rest: &str) -> String {
     format!(
         "https://app.example/cb?state={}&{rest}",
         flow.state().expose()
@@ -71,7 +71,7 @@ fn a_flow_survives_a_client_that_it_is_not_of() {
     );
     let mut exchange = flow.redeem(&client, &own).expect("a request");
     assert!(matches!(exchange.begin(&at()), Ok(ErasedStep::Send(_))));
-    assert_eq!(code(flow.redeem(&client, &own)), "misuse.over");
+    assert_eq!(code(flow.redeem(&client, &own)), "misuse.already_finished");
 }
 
 #[test]
@@ -83,14 +83,14 @@ fn a_code_is_redeemed_for_some_of_the_resources() {
         ..Authorize::new("https://app.example/cb")
     };
     let begun = client.authorize(&at(), &ask).expect("a flow");
-    let flow = Flow::new(&begun.pending);
+    let flow = AuthorizationFlow::new(&begun.pending);
     let own = callback(&flow, "code=c");
     let third = ["https://third.example/".to_owned()];
-    let refused = flow.redeem_at(&client, &own, Some(&third), Arrival::default());
+    let refused = flow.redeem_at(&client, &own, Some(&third), CallbackContext::default());
     assert_eq!(code(refused), "resource.exceeds_grant");
     // The flow has waited on.
     let wanted = [other];
-    let exchange = flow.redeem_at(&client, &own, Some(&wanted), Arrival::default());
+    let exchange = flow.redeem_at(&client, &own, Some(&wanted), CallbackContext::default());
     let Ok(ErasedStep::Send(request)) = exchange.expect("a request").begin(&at()) else {
         panic!("no request")
     };
@@ -101,16 +101,16 @@ fn a_code_is_redeemed_for_some_of_the_resources() {
     );
     assert!(!body.contains("one.example"), "{body}");
     assert_eq!(
-        code(flow.redeem_at(&client, &own, Some(&[one]), Arrival::default())),
-        "misuse.over"
+        code(flow.redeem_at(&client, &own, Some(&[one]), CallbackContext::default())),
+        "misuse.already_finished"
     );
 }
 
 #[test]
 fn a_code_is_redeemed_where_the_flow_was_begun_and_nowhere_else() {
     let client = client();
-    let here = || Arrival::default().in_context("tool-a").of_user("user-1");
-    let judged = |arrival: Arrival| {
+    let here = || CallbackContext::default().in_context("tool-a").of_user("user-1");
+    let judged = |callback_context: CallbackContext| {
         let ask = Authorize {
             context: Some("tool-a".to_owned()),
             user: Some("user-1".into()),
@@ -118,21 +118,21 @@ fn a_code_is_redeemed_where_the_flow_was_begun_and_nowhere_else() {
         };
         let begun = client.authorize(&at(), &ask).expect("a flow");
         let stored = begun.pending.to_json();
-        let flow = Flow::parse(stored.expose()).expect("a flow");
+        let flow = AuthorizationFlow::parse(stored.expose()).expect("a flow");
         let own = callback(&flow, "code=c");
-        let first = code(flow.redeem_at(&client, &own, None, arrival));
+        let first = code(flow.redeem_at(&client, &own, None, callback_context));
         // Its state was there: the flow is spent, whatever the verdict.
         let again = code(flow.redeem_at(&client, &own, None, here()));
         (first, again)
     };
-    assert_eq!(judged(here()), ("done", "misuse.over"));
+    assert_eq!(judged(here()), ("done", "misuse.already_finished"));
     let elsewhere = here().in_context("tool-b");
-    assert_eq!(judged(elsewhere), ("callback.context", "misuse.over"));
+    assert_eq!(judged(elsewhere), ("callback.context", "misuse.already_finished"));
     let of_another = here().of_user("user-2");
-    assert_eq!(judged(of_another), ("callback.user", "misuse.over"));
+    assert_eq!(judged(of_another), ("callback.user", "misuse.already_finished"));
     assert_eq!(
-        judged(Arrival::default()),
-        ("callback.context", "misuse.over")
+        judged(CallbackContext::default()),
+        ("callback.context", "misuse.already_finished")
     );
 }
 
@@ -146,9 +146,9 @@ fn one_callback_with_its_state_spends_a_flow_whatever_it_says() {
         let flow = begun(&client);
         let own = callback(&flow, rest);
         assert_eq!(code(flow.redeem(&client, &own)), told);
-        assert_eq!(code(flow.redeem(&client, &own)), "misuse.over");
-        assert_eq!(code(flow.to_json()), "misuse.over");
-        assert_eq!(code(flow.pending()), "misuse.over");
+        assert_eq!(code(flow.redeem(&client, &own)), "misuse.already_finished");
+        assert_eq!(code(flow.to_json()), "misuse.already_finished");
+        assert_eq!(code(flow.pending()), "misuse.already_finished");
         assert!(!flow.recognizes(&own));
         assert_eq!(
             flow.issuer(),
@@ -180,11 +180,11 @@ fn a_flow_outlives_its_host_and_is_not_printed() {
     let client = client();
     let flow = begun(&client);
     let text = flow.to_json().expect("not spent");
-    let again = Flow::parse(text.expose()).expect("a flow");
+    let again = AuthorizationFlow::parse(text.expose()).expect("a flow");
     assert!(again.state().matches(flow.state().expose()));
     assert_eq!(again.redirect_uri(), "https://app.example/cb");
     assert_eq!(again.started_at(), flow.started_at());
-    assert_eq!(code(Flow::parse("{}")), "stored.malformed");
+    assert_eq!(code(AuthorizationFlow::parse("{}")), "stored.malformed");
     let shown = format!("{flow:?}");
     assert!(!shown.contains(flow.state().expose().as_str()), "{shown}");
 }

@@ -96,7 +96,7 @@ fn an_answer_to_another_question_ends_it() {
         let error = ended(renewal.elapsed(&at(0))).expect_err("out of order");
         assert_eq!(error.code(), "misuse.out_of_order");
         let error = ended(renewal.reply(&at(0), tokens("late"))).expect_err("over");
-        assert_eq!(error.code(), "misuse.over");
+        assert_eq!(error.code(), "misuse.already_finished");
     }
     assert!(must_renew(&keeper, 0));
 }

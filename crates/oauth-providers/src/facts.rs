@@ -1,6 +1,6 @@
 //! The facts of a provider file other than its URLs.
 
-pub use oauth_core::flow::resource::{Allowance, ResetUnit, TokenFor};
+pub use oauth_core::flow::resource::{Allowance, ResetUnit, TokenOwner};
 use serde::Deserialize;
 
 /// The source of a fact in a provider file.

@@ -54,11 +54,11 @@ pub(crate) struct File {
     pub(crate) callback: Callback,
     pub(crate) rate_limit: Option<RateLimit>,
     #[serde(default)]
-    pub(crate) renewals: Vec<Renewal>,
+    pub(crate) renewals: Vec<SelfRenewal>,
     /// The rules for replies that report an expired token, in the form of
-    /// [`oauth_core::flow::resource::EndedToken::from_json`].
+    /// [`oauth_core::flow::resource::ExpiredTokenReply::from_json`].
     #[serde(default)]
-    pub(crate) ended_tokens: Vec<Value>,
+    pub(crate) expired_token_replies: Vec<Value>,
     #[serde(default)]
     pub(crate) authorization_parameters: BTreeMap<String, String>,
     #[serde(default)]
@@ -86,10 +86,10 @@ pub(crate) struct Tokens {
     pub(crate) example_response: Option<String>,
 }
 
-/// `[[renewals]]`: how tokens are renewed with the access token itself, see [`oauth_core::renewal::Renewal`].
+/// `[[renewals]]`: how tokens are renewed with the access token itself, see [`oauth_core::self_renewal::SelfRenewal`].
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Renewal {
+pub(crate) struct SelfRenewal {
     pub(crate) endpoint: Template,
     #[serde(default)]
     pub(crate) method: RenewalMethod,

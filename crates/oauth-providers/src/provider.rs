@@ -5,10 +5,10 @@ mod known;
 use std::collections::BTreeMap;
 
 use oauth_core::error::Misuse;
-use oauth_core::flow::resource::{Api, EndedToken, RateLimiter, ResetField, Resource};
+use oauth_core::flow::resource::{Api, ExpiredTokenReply, RateLimiter, ResetField, Resource};
 use oauth_core::issuer::Issuer;
 use oauth_core::quirk::{Quirk, Rules};
-use oauth_core::renewal::Renewal;
+use oauth_core::self_renewal::SelfRenewal;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::url::{Transport, Url};
 use oauth_core::{Client, ClientAuth, ClientId, Error, Secret, danger};
@@ -195,15 +195,15 @@ impl Provider {
     }
 
     /// How the provider's tokens are renewed, if not by refresh tokens.
-    fn renewals(&self) -> Result<Vec<Renewal>, Error> {
-        let read = |one: &file::Renewal| {
+    fn renewals(&self) -> Result<Vec<SelfRenewal>, Error> {
+        let read = |one: &file::SelfRenewal| {
             let url = Url::parse(&self.fill(&one.endpoint)?)?;
             let transport = match self.loopback {
                 Some(_) => Transport::LoopbackHttp,
                 None => Transport::Https,
             };
             url.require(transport)?;
-            let mut renewal = Renewal::new(url, &one.grant_type, &one.token_parameter);
+            let mut renewal = SelfRenewal::new(url, &one.grant_type, &one.token_parameter);
             if one.method == RenewalMethod::Post {
                 renewal = renewal.posted();
             }
@@ -262,8 +262,8 @@ impl Provider {
             None => Resource::new(origins)?,
         };
         let api = Api::new(resource).with_routes(self.routes());
-        let wrong = |error: Error| at("ended_tokens", &error);
-        let api = api.with_ended_tokens(self.ended_tokens()?).map_err(wrong)?;
+        let wrong = |error: Error| at("expired_token_replies", &error);
+        let api = api.with_expired_token_replies(self.expired_token_replies()?).map_err(wrong)?;
         let Some(limit) = self.rate_limit() else {
             return Ok(api);
         };
@@ -279,15 +279,15 @@ impl Provider {
     ///
     /// # Errors
     /// `provider.data`.
-    pub fn ended_tokens(&self) -> Result<Vec<EndedToken>, Error> {
-        let rules = Value::Array(self.file.ended_tokens.clone()).to_string();
-        EndedToken::from_json(&rules).map_err(|error| at("ended_tokens", &error))
+    pub fn expired_token_replies(&self) -> Result<Vec<ExpiredTokenReply>, Error> {
+        let rules = Value::Array(self.file.expired_token_replies.clone()).to_string();
+        ExpiredTokenReply::from_json(&rules).map_err(|error| at("expired_token_replies", &error))
     }
 
     /// The documented authentication method; without a secret, a public client.
     ///
     /// # Errors
-    /// `client_auth.secret_missing` if the provider has no public clients,
+    /// `client_auth.required` if the provider has no public clients,
     /// `client_auth.secret_not_allowed` if it has only public clients.
     pub fn client_auth(&self, secret: Option<Secret<String>>) -> Result<ClientAuth, Error> {
         let misuse = |misuse: Misuse| Err(Error::from(misuse).about(self.title()));

@@ -17,7 +17,7 @@ use oauth_core::client_auth::{AssertionProfile, ClientIdParameter, FederatedAsse
 use oauth_core::error::{Error, Misuse};
 use oauth_core::grant::token_type;
 use oauth_core::workload::{
-    CredentialSource, Environment, SubjectToken, TokenEndpoint, TokenFormat, WorkloadToken,
+    CredentialSource, Environment, SubjectToken, WorkloadTokenService, TokenFormat, WorkloadToken,
 };
 
 /// The audience that Microsoft Entra requires.
@@ -256,7 +256,7 @@ impl Workload {
 fn github_actions(environment: &dyn Environment) -> Result<CredentialSource, Error> {
     let url = required(environment, "ACTIONS_ID_TOKEN_REQUEST_URL")?;
     let token = required(environment, "ACTIONS_ID_TOKEN_REQUEST_TOKEN")?;
-    let endpoint = TokenEndpoint::new(&url)?
+    let endpoint = WorkloadTokenService::new(&url)?
         .audience_parameter("audience")
         .bearer(&token.into())?
         .format(TokenFormat::Json("value".to_owned()));
@@ -268,7 +268,7 @@ fn gcp(environment: &dyn Environment) -> Result<CredentialSource, Error> {
     let host = present(environment, "GCE_METADATA_HOST");
     let host = host.unwrap_or_else(|| "169.254.169.254".to_owned());
     let account = "computeMetadata/v1/instance/service-accounts/default";
-    let endpoint = TokenEndpoint::new(&format!("http://{host}/{account}/identity?format=full"))?
+    let endpoint = WorkloadTokenService::new(&format!("http://{host}/{account}/identity?format=full"))?
         .audience_parameter("audience")
         .header("metadata-flavor", "Google")?;
     Ok(CredentialSource::Endpoint(endpoint))

@@ -7,7 +7,7 @@ use oauth_core::server::EndpointKind;
 use oauth_core::{
     AuthorizationRequest, Client, ClientId, Error, Exchange, Input, Moment, Scope, Secret, Step,
 };
-use oauth_providers::{Provider, TokenFor, names, provider};
+use oauth_providers::{Provider, TokenOwner, names, provider};
 
 type Outcome = Result<(), Error>;
 
@@ -223,29 +223,29 @@ fn the_challenge_is_repeated_only_on_request() -> Outcome {
 fn a_route_names_its_token() -> Outcome {
     let socios = provider("socios")?;
     for (path, whose) in [
-        ("/wallet/1.0.0/user/wallet", TokenFor::User),
-        ("/user/polls", TokenFor::User),
-        ("/user/poll/7/vote", TokenFor::User),
-        ("/user", TokenFor::User),
-        ("/user/", TokenFor::User),
-        ("user", TokenFor::User),
-        ("//user//", TokenFor::User),
-        ("/a/user?x=1", TokenFor::User),
+        ("/wallet/1.0.0/user/wallet", TokenOwner::User),
+        ("/user/polls", TokenOwner::User),
+        ("/user/poll/7/vote", TokenOwner::User),
+        ("/user", TokenOwner::User),
+        ("/user/", TokenOwner::User),
+        ("user", TokenOwner::User),
+        ("//user//", TokenOwner::User),
+        ("/a/user?x=1", TokenOwner::User),
         // An escaped letter is that letter (RFC 3986 section 6.2.2.2).
-        ("/%75ser/polls", TokenFor::User),
-        ("https://api-public.socios.com/user/polls", TokenFor::User),
-        ("/polls/1.0.0/polls", TokenFor::Application),
-        ("/polls/1.0.0/poll/7", TokenFor::Application),
-        ("/users/x", TokenFor::Application),
-        ("/x/my-user", TokenFor::Application),
-        ("/User/polls", TokenFor::Application),
-        ("/%55ser/polls", TokenFor::Application),
-        ("/polls?next=/user/polls", TokenFor::Application),
-        ("/polls#/user", TokenFor::Application),
-        ("https://user/polls", TokenFor::Application),
-        ("https://api-public.socios.com", TokenFor::Application),
-        ("", TokenFor::Application),
-        ("/", TokenFor::Application),
+        ("/%75ser/polls", TokenOwner::User),
+        ("https://api-public.socios.com/user/polls", TokenOwner::User),
+        ("/polls/1.0.0/polls", TokenOwner::Application),
+        ("/polls/1.0.0/poll/7", TokenOwner::Application),
+        ("/users/x", TokenOwner::Application),
+        ("/x/my-user", TokenOwner::Application),
+        ("/User/polls", TokenOwner::Application),
+        ("/%55ser/polls", TokenOwner::Application),
+        ("/polls?next=/user/polls", TokenOwner::Application),
+        ("/polls#/user", TokenOwner::Application),
+        ("https://user/polls", TokenOwner::Application),
+        ("https://api-public.socios.com", TokenOwner::Application),
+        ("", TokenOwner::Application),
+        ("/", TokenOwner::Application),
     ] {
         assert_eq!(socios.token_for(path).unwrap(), whose, "{path}");
     }
@@ -254,7 +254,7 @@ fn a_route_names_its_token() -> Outcome {
     assert_eq!(odd.code(), "resource.route_ambiguous");
     assert_eq!(
         provider("usertesting")?.token_for("/user").unwrap(),
-        TokenFor::Any
+        TokenOwner::Any
     );
     Ok(())
 }
@@ -361,7 +361,7 @@ fn what_a_provider_says_of_the_end_of_a_refresh_token_is_read() -> Outcome {
             panic!("no tokens");
         };
         let end = Some(UnixTime::from_secs(1_750_000_600));
-        let ends = (tokens.refresh_token_use_by(), tokens.authorization_until);
+        let ends = (tokens.refresh_token_expires_at(), tokens.authorization_expires_at);
         let wanted = match extends {
             true => (end, None),
             false => (None, end),

@@ -3,7 +3,7 @@
 use oauth_core::quirk::Quirk;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Error, Scope, Secret};
-use oauth_providers::{Discovery, Provider, RateLimit, TokenFor, provider};
+use oauth_providers::{Discovery, Provider, RateLimit, TokenOwner, provider};
 
 type Outcome = Result<(), Error>;
 
@@ -96,7 +96,7 @@ fn uservoice() -> Outcome {
     assert!(provider.scopes().is_empty());
     assert!(provider.discovery().is_empty());
     assert!(!provider.requires_registered_redirect_uris());
-    assert_eq!(provider.token_for("/api/v2/user/1").unwrap(), TokenFor::Any);
+    assert_eq!(provider.token_for("/api/v2/user/1").unwrap(), TokenOwner::Any);
     let options: Vec<_> = provider.options().map(|(name, _)| name).collect();
     assert_eq!(options, ["challenge_as_verifier"]);
     let rules = provider.option("challenge_as_verifier")?.server()?;
@@ -159,7 +159,7 @@ fn usertesting() -> Outcome {
     assert_eq!(provider.discovery(), BOTH_PLACES);
     assert_eq!(
         methods(&provider)?,
-        ["client_secret_post", "client_auth.secret_missing"]
+        ["client_secret_post", "client_auth.required"]
     );
     assert_eq!(provider.grants(), ["client_credentials"]);
     assert_eq!(
@@ -213,7 +213,7 @@ fn usertesting_apps() -> Outcome {
     assert_eq!(provider.discovery(), BOTH_PLACES);
     assert_eq!(
         methods(&provider)?,
-        ["client_secret_post", "client_auth.secret_missing"]
+        ["client_secret_post", "client_auth.required"]
     );
     assert_eq!(provider.grants(), ["authorization_code"]);
     assert_eq!(scopes(&provider), ["clips:read", "studies:read"]);
@@ -254,7 +254,7 @@ fn socios() -> Outcome {
     );
     assert_eq!(
         methods(&provider)?,
-        ["client_secret_basic", "client_auth.secret_missing"]
+        ["client_secret_basic", "client_auth.required"]
     );
     assert_eq!(
         provider.grants(),

@@ -6,7 +6,7 @@ use oauth_core::error::Misuse;
 use oauth_core::quirk::Quirk;
 use oauth_core::server::EndpointKind;
 use oauth_core::{Error, Secret};
-use oauth_providers::{Discovery, Provider, TokenFor, names, provider};
+use oauth_providers::{Discovery, Provider, TokenOwner, names, provider};
 
 const OWN: &str = r#"
 name = "acme"
@@ -126,7 +126,7 @@ fn an_own_file_says_everything_a_built_in_one_can() -> Result<(), Error> {
     );
     acme.authorization_parameter("audience")?;
     assert!(acme.token_parameters().eq([("tenant", "whose data")]));
-    assert_eq!(acme.token_for("/v1/me").unwrap(), TokenFor::User);
+    assert_eq!(acme.token_for("/v1/me").unwrap(), TokenOwner::User);
     acme.allows_secret_in_browser()?;
     assert_eq!(acme.client_auth(None)?.name(), "none");
     let refused = acme.client_auth(Some(Secret::from("s"))).map(drop);
@@ -155,8 +155,8 @@ fn a_file_needs_little_and_is_safe_when_silent() -> Result<(), Error> {
         .client_auth(None)
         .map(drop)
         .expect_err("no public clients");
-    assert_eq!(error.code(), "client_auth.secret_missing");
-    assert_eq!(small.token_for("/user").unwrap(), TokenFor::Any);
+    assert_eq!(error.code(), "client_auth.required");
+    assert_eq!(small.token_for("/user").unwrap(), TokenOwner::Any);
     assert!(small.server()?.rules().quirks.is_empty());
     Ok(())
 }

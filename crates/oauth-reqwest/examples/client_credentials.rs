@@ -10,7 +10,7 @@ use oauth_core::flow::resource::Resource;
 use oauth_core::issuer::Issuer;
 use oauth_core::quirk::Rules;
 use oauth_core::{Client, ClientAuth, ClientId, Error, Scope, Secret, danger, discover};
-use oauth_reqwest::blocking::{Authorized, Driver, Session};
+use oauth_reqwest::blocking::{Authorized, Driver, GrantSource};
 use oauth_reqwest::reqwest;
 
 /// The body of an API's reply, which a token of this client's is sent to.
@@ -29,7 +29,7 @@ fn call(issuer: &str, id: &str, secret: Secret<String>, url: &str) -> Result<Str
         ),
     };
     let client = Client::new(server, ClientId::new(id), ClientAuth::basic(secret))?;
-    let session = Session::client_credentials(driver.clone(), &client, Scope::none());
+    let session = GrantSource::client_credentials(driver.clone(), &client, Scope::none());
     let reply = Authorized::new(driver, session, resource).get(url).send()?;
     Ok(reply.text().unwrap_or_default())
 }

@@ -19,7 +19,7 @@ use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::quirk::Rules;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::{
-    AuthorizationRequest, Client, ClientAuth, ClientId, Moment, Pending, Scope, Tokens, danger,
+    AuthorizationRequest, Client, ClientAuth, ClientId, Moment, PendingAuthorization, Scope, Tokens, danger,
 };
 use oauth_reqwest::{Driver, Transport};
 
@@ -79,7 +79,7 @@ impl App {
             let Ok(text) = fs::read_to_string(&path) else {
                 continue;
             };
-            let pending = Pending::from_json(&text)?;
+            let pending = PendingAuthorization::from_json(&text)?;
             if now.since(pending.started_at()) > PATIENCE {
                 let _ = fs::remove_file(&path);
             } else if pending.recognizes(callback) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
-use oauth_core::address::{Reach, is_public};
+use oauth_core::address::{RequestAddressPolicy, is_public};
 use oauth_core::error::{Cause, Loss};
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -23,7 +23,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 #[non_exhaustive]
 pub enum AddressPolicy {
     /// Any for a URL that the caller configured; public ones only for one that another party named, whose
-    /// request is marked with [`Reach::Public`].
+    /// request is marked with [`RequestAddressPolicy::PublicOnly`].
     #[default]
     PublicWhereMarked,
     /// Public ones only, also for URLs that the caller configured: for programs whose users choose the URLs.
@@ -44,9 +44,9 @@ impl AddressPolicy {
     }
 
     /// Whether the addresses of a request with this reach are checked.
-    pub(crate) const fn judges(self, reach: Reach) -> bool {
+    pub(crate) const fn judges(self, reach: RequestAddressPolicy) -> bool {
         match self {
-            Self::PublicWhereMarked => matches!(reach, Reach::Public),
+            Self::PublicWhereMarked => matches!(reach, RequestAddressPolicy::PublicOnly),
             Self::PublicOnly => true,
             Self::Any => false,
         }
@@ -242,8 +242,8 @@ mod tests {
             (AddressPolicy::PublicOnly, true, true),
             (AddressPolicy::Any, false, false),
         ] {
-            assert_eq!(policy.judges(Reach::Public), marked, "{policy:?}");
-            assert_eq!(policy.judges(Reach::Any), unmarked, "{policy:?}");
+            assert_eq!(policy.judges(RequestAddressPolicy::PublicOnly), marked, "{policy:?}");
+            assert_eq!(policy.judges(RequestAddressPolicy::Any), unmarked, "{policy:?}");
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use oauth_core::error::{Error, Misuse};
-use oauth_core::flow::resource::{self, Api, Clock, Event, OnLimit, Resource, Step, Verdict};
+use oauth_core::flow::resource::{self, Api, Clock, Event, OnRateLimit, Resource, Step, Verdict};
 use oauth_core::moment::UnixTime;
 use oauth_core::retry_after;
 
@@ -34,7 +34,7 @@ pub(crate) type OnWait = Arc<dyn Fn(Duration) + Send + Sync>;
 /// use std::time::Duration;
 ///
 /// use oauth_core::Error;
-/// use oauth_core::flow::resource::{Allowance, Api, OnLimit, Resource, Routes};
+/// use oauth_core::flow::resource::{Allowance, Api, OnRateLimit, Resource, Routes};
 /// use oauth_reqwest::oauth_session::{FixedToken, Sources};
 /// use oauth_reqwest::{Authorized, Driver, reqwest};
 ///
@@ -47,7 +47,7 @@ pub(crate) type OnWait = Arc<dyn Fn(Duration) + Send + Sync>;
 /// let sources = Sources::application(FixedToken::from_env("APP_TOKEN"))
 ///     .with_user(FixedToken::from_file("ann.token"));
 /// let api = Authorized::with_sources(driver, sources, api)?
-///     .on_limit(OnLimit::Wait { longest: Duration::from_secs(300) })
+///     .on_rate_limit(OnRateLimit::Wait { longest: Duration::from_secs(300) })
 ///     .on_wait(|pause| eprintln!("the API asks to wait {} s", pause.as_secs()));
 /// let polls = api.get("https://api.example/user/polls").send().await?;
 /// # Ok(())
@@ -58,7 +58,7 @@ pub struct Authorized {
     driver: Driver,
     sources: Sources,
     api: Api,
-    on_limit: OnLimit,
+    on_rate_limit: OnRateLimit,
     on_wait: Option<OnWait>,
 }
 
@@ -73,7 +73,7 @@ impl Authorized {
     /// A client for an API, with the token of its route's owner for each request.
     ///
     /// # Errors
-    /// `resource.owner_missing` if there are two sources, and the API has one kind of route.
+    /// `resource.no_token_source` if there are two sources, and the API has one kind of route.
     pub fn with_sources(driver: Driver, sources: Sources, api: Api) -> Result<Self, Error> {
         let api = api.with_owners(sources.owners())?;
         Ok(Self::of(driver, sources, api))
@@ -84,15 +84,15 @@ impl Authorized {
             driver,
             sources,
             api,
-            on_limit: OnLimit::default(),
+            on_rate_limit: OnRateLimit::default(),
             on_wait: None,
         }
     }
 
     /// Sets what to do if the API asks for a pause, unless a request says otherwise.
     #[must_use]
-    pub fn on_limit(mut self, on_limit: OnLimit) -> Self {
-        self.on_limit = on_limit;
+    pub fn on_rate_limit(mut self, on_rate_limit: OnRateLimit) -> Self {
+        self.on_rate_limit = on_rate_limit;
         self
     }
 
@@ -117,7 +117,7 @@ impl Authorized {
     pub fn request(&self, method: Method, url: &str) -> Request {
         Request {
             us: self.clone(),
-            outgoing: Outgoing::new(&self.api, self.on_limit, method, url),
+            outgoing: Outgoing::new(&self.api, self.on_rate_limit, method, url),
         }
     }
 }
@@ -167,8 +167,8 @@ impl Request {
     }
 
     /// Sets what to do if the API asks for a pause.
-    pub fn on_limit(mut self, on_limit: OnLimit) -> Self {
-        self.outgoing = self.outgoing.on_limit(on_limit);
+    pub fn on_rate_limit(mut self, on_rate_limit: OnRateLimit) -> Self {
+        self.outgoing = self.outgoing.on_rate_limit(on_rate_limit);
         self
     }
 
@@ -184,13 +184,13 @@ impl Request {
     /// It is sent when the future is polled, but it takes its place in the queue for the API's limits with this call.
     ///
     /// A 401 about the token is answered once with a new token, if the body can be sent again; so is a reply that
-    /// matches the API's [`EndedToken`](resource::EndedToken)s. Up to 20 redirects are followed within the origin:
+    /// matches the API's [`ExpiredTokenReply`](resource::ExpiredTokenReply)s. Up to 20 redirects are followed within the origin:
     /// those of `GET` and `HEAD`, and a 307 or 308 of any method whose body can be sent again. All others are returned.
-    /// A 429, and a 503 that names a pause, are an error with that pause, unless [`on_limit`](Self::on_limit) says to
+    /// A 429, and a 503 that names a pause, are an error with that pause, unless [`on_rate_limit`](Self::on_rate_limit) says to
     /// wait or to return them.
     ///
     /// # Errors
-    /// `url.*`, `resource.origin_not_allowed`, `resource.owner_missing` and
+    /// `url.*`, `resource.origin_not_allowed`, `resource.no_token_source` and
     /// `resource.route_ambiguous` before anything is sent; `resource.rate_limited`; `token.*` for a request that
     /// already carries a token; `lost`; and the errors of [`TokenSource::token`].
     pub fn send(mut self) -> impl Future<Output = Result<reqwest::Response, Error>> + Send {

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use oauth_core::address::Reach;
+use oauth_core::address::RequestAddressPolicy;
 use oauth_core::error::{Cause, Error, Loss};
 use oauth_core::exchange::{Boxed, Exchange, Input, SigningJob, Step};
 use oauth_core::{Moment, Tokens};
@@ -29,7 +29,7 @@ use crate::signer::{self, BlockingSigner};
 
 pub use authorized::{Authorized, Request, peek};
 pub use loopback::Listener;
-pub use oauth_session::blocking::Session;
+pub use oauth_session::blocking::GrantSource;
 
 /// A driver that runs any [`Exchange`] on the calling thread. Cheap to clone: clones share connections
 /// and limits.
@@ -192,14 +192,14 @@ impl Driver {
         *request.timeout_mut() = Some(timeout.unwrap_or(self.options.timeout));
         let url = request.url().clone();
         let _place = self.place(&url, self.options.timeout)?;
-        let sent = self.client(&url, Reach::Any)?.execute(request);
+        let sent = self.client(&url, RequestAddressPolicy::Any)?.execute(request);
         sent.map_err(|error| loss::lost_at(error, self.resolver.tried(&url)))
     }
 
     fn client(
         &self,
         url: &reqwest::Url,
-        reach: Reach,
+        reach: RequestAddressPolicy,
     ) -> Result<&reqwest::blocking::Client, Cause> {
         if self.options.addresses.judges(reach) {
             addresses::check(url, self.public.proxies)?;

@@ -2,12 +2,12 @@
 //!
 //! ```no_run
 //! use oauth_core::Scope;
-//! use oauth_reqwest::{Driver, Session, client_from_env, reqwest};
+//! use oauth_reqwest::{Driver, GrantSource, client_from_env, reqwest};
 //!
 //! # async fn start() -> Result<(), oauth_core::Error> {
 //! let driver = Driver::new(reqwest::Client::builder())?;
 //! let client = driver.run(client_from_env()?).await?;
-//! let session = Session::client_credentials(driver, &client, Scope::parse("read")?);
+//! let session = GrantSource::client_credentials(driver, &client, Scope::parse("read")?);
 //! # Ok(())
 //! # }
 //! ```

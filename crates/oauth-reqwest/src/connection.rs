@@ -11,17 +11,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::dpop::DpopKey;
-use oauth_core::endpoint::device_authorization::DeviceCode;
+use oauth_core::endpoint::device_authorization::DeviceAuthorizationResponse;
 use oauth_core::error::Error;
 use oauth_core::flow::connect::{ConnectRequest, GrantChoice};
 use oauth_core::flow::resource::{Api, Proofs, Resource};
-use oauth_core::protected_resource::ResourceIdentifier;
+use oauth_core::protected_resource_metadata::ResourceIdentifier;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::Server;
 use oauth_core::token::step_up::StepUp;
 use oauth_core::url::Url;
 use oauth_core::{Client, ClientAuth, Tokens};
-use oauth_session::store::{Answer, Memory};
+use oauth_session::store::{Answer, MemoryStore};
 use oauth_session::{Sources, Store, Token, TokenSource};
 
 use crate::authorized::Authorized;
@@ -52,14 +52,14 @@ const PATIENCE: Duration = Duration::from_secs(300);
 ///
 /// use oauth_core::flow::connect::ConnectRequest;
 /// use oauth_core::{ClientMetadata, Error};
-/// use oauth_reqwest::oauth_session::store::Memory;
+/// use oauth_reqwest::oauth_session::store::MemoryStore;
 /// use oauth_reqwest::{Driver, ResourceConnection, reqwest};
 ///
 /// # async fn call() -> Result<(), Error> {
 /// let driver = Driver::new(reqwest::Client::builder())?;
 /// let request = ConnectRequest::new("https://mcp.example/mcp")?
 ///     .register(ClientMetadata::of_native_app("Notes"));
-/// let connection = ResourceConnection::new(driver, request).store(Arc::new(Memory::new()));
+/// let connection = ResourceConnection::new(driver, request).store(Arc::new(MemoryStore::new()));
 /// let api = connection.authorized();
 /// let reply = api.post("https://mcp.example/mcp").body("{}").send().await?;
 /// # Ok(())
@@ -79,7 +79,7 @@ struct Settings {
     driver: Driver,
     request: ConnectRequest,
     store: Arc<dyn Store>,
-    person: String,
+    subject: String,
     auth: Authenticate,
     redirect_uri: Option<RedirectUri>,
     open: Open,
@@ -97,8 +97,8 @@ impl ResourceConnection {
         let settings = Settings {
             driver,
             request: request.asking_for_challenge(),
-            store: Arc::new(Memory::new()),
-            person: String::new(),
+            store: Arc::new(MemoryStore::new()),
+            subject: String::new(),
             auth: Arc::new(|_| Ok(ClientAuth::none())),
             redirect_uri: None,
             open: Arc::new(browser::open),
@@ -127,8 +127,8 @@ impl ResourceConnection {
 
     /// Sets whose tokens they are, if one store has those of several users.
     #[must_use]
-    pub fn person(self, name: impl Into<String>) -> Self {
-        self.with(|settings| settings.person = name.into())
+    pub fn subject(self, name: impl Into<String>) -> Self {
+        self.with(|settings| settings.subject = name.into())
     }
 
     /// Sets how a client authenticates that was registered by hand, or that publishes a metadata document.
@@ -167,13 +167,13 @@ impl ResourceConnection {
     }
 
     /// Lets the user sign in with a code on another device, at the times given, if the server supports that (RFC 8628).
-    /// This function shows the code, for example its [prompt](DeviceCode::prompt); the server determines how long the
+    /// This function shows the code, for example its [prompt](DeviceAuthorizationResponse::prompt); the server determines how long the
     /// user may take.
     #[must_use]
     pub fn device(
         self,
         login: DeviceLogin,
-        show: impl Fn(&DeviceCode) -> Result<(), Error> + Send + Sync + 'static,
+        show: impl Fn(&DeviceAuthorizationResponse) -> Result<(), Error> + Send + Sync + 'static,
     ) -> Self {
         let show = Arc::new(show);
         self.with(|settings| settings.device = Some(CodeLogin { login, show }))
@@ -183,9 +183,9 @@ impl ResourceConnection {
     /// (draft-ietf-oauth-identity-assertion-authz-grant, MCP's enterprise-managed authorization).
     ///
     /// `sign_in` provides the tokens of the user's sign-in to `client`, which the identity provider knows: a
-    /// [`Session`](oauth_session::Session) of a grant with `openid`, which renews them if the ID token has expired. For
+    /// [`GrantSource`](oauth_session::GrantSource) of a grant with `openid`, which renews them if the ID token has expired. For
     /// each token of the API that expires, an assertion is requested, and presented to the API's server, as the client
-    /// that is known there. `connect.way` if that server does not announce that it accepts identity assertions.
+    /// that is known there. `connect.grant_not_supported` if that server does not announce that it accepts identity assertions.
     #[must_use]
     pub fn identity(self, client: Client, sign_in: impl TokenSource + 'static) -> Self {
         self.with(|settings| {

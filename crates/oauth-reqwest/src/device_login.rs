@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use oauth_core::AuthorizationRequest;
-use oauth_core::endpoint::device_authorization::DeviceCode;
+use oauth_core::endpoint::device_authorization::DeviceAuthorizationResponse;
 use oauth_core::error::Error;
 use oauth_core::flow::authorization::has_place_in_device_grant;
 use oauth_core::server::Server;
@@ -119,9 +119,9 @@ impl DeviceLogin {
 /// blocks, for a terminal with light characters on a dark background. `None` if the server named no such page
 /// (`verification_uri_complete`), or its address is too long.
 ///
-/// A user without a camera needs the [prompt](DeviceCode::prompt): show both (RFC 8628 section 3.3.1).
+/// A user without a camera needs the [prompt](DeviceAuthorizationResponse::prompt): show both (RFC 8628 section 3.3.1).
 #[cfg(feature = "qr-code")]
-pub fn qr_code(code: &DeviceCode) -> Option<String> {
+pub fn qr_code(code: &DeviceAuthorizationResponse) -> Option<String> {
     use qrcode::render::unicode::Dense1x2;
 
     let url = code.verification_uri_complete.as_ref()?;
@@ -134,7 +134,7 @@ pub fn qr_code(code: &DeviceCode) -> Option<String> {
 }
 
 /// A function that shows a code to the user.
-pub(crate) type ShowCode = Arc<dyn Fn(&DeviceCode) -> Result<(), Error> + Send + Sync>;
+pub(crate) type ShowCode = Arc<dyn Fn(&DeviceAuthorizationResponse) -> Result<(), Error> + Send + Sync>;
 
 /// A way to show codes, and when to use them.
 #[derive(Clone)]

@@ -5,14 +5,14 @@
 //! use oauth_core::flow::resource::Resource;
 //! use oauth_core::issuer::Issuer;
 //! use oauth_core::{Client, ClientAuth, ClientId, Error, Scope, discover};
-//! use oauth_reqwest::{Authorized, Driver, Session, reqwest};
+//! use oauth_reqwest::{Authorized, Driver, GrantSource, reqwest};
 //!
 //! # async fn page() -> Result<(), Error> {
 //! let driver = Driver::new(reqwest::Client::builder())?;
 //! let server = driver.run(discover(Issuer::parse("https://as.example")?)).await?;
 //! let client = Client::new(server, ClientId::new("id"), ClientAuth::basic("secret"))?;
 //!
-//! let session = Session::client_credentials(driver.clone(), &client, Scope::parse("read")?);
+//! let session = GrantSource::client_credentials(driver.clone(), &client, Scope::parse("read")?);
 //! let api = Authorized::new(driver, session, Resource::new(["https://api.example"])?);
 //! let page = api.get("https://api.example/things").send().await?;
 //! # Ok(())
@@ -22,7 +22,7 @@
 //! | module | what it provides |
 //! |---|---|
 //! | [`driver`] | [`Driver`]: runs any [`Exchange`](oauth_core::Exchange) of `oauth-core` |
-//! | [`oauth_session`] | [`Session`]: the token of one grant, renewed with one request for all callers |
+//! | [`oauth_session`] | [`GrantSource`]: the token of one grant, renewed with one request for all callers |
 //! | [`authorized`] | [`Authorized`]: attaches the token, renews it after a 401, keeps it within its origins |
 //! | [`connection`] | [`ResourceConnection`]: the tokens of an API of which only the URL is known (MCP) |
 //! | [`loopback`] | the listener for the callback of a native app (RFC 8252) |
@@ -73,7 +73,7 @@ pub use connection::ResourceConnection;
 pub use device_login::DeviceLogin;
 pub use driver::Driver;
 pub use environment::ProcessEnvironment;
-pub use oauth_session::{self, Session, TokenSource};
+pub use oauth_session::{self, GrantSource, TokenSource};
 pub use options::Options;
 pub use reqwest;
 pub use transport::Transport;

@@ -16,14 +16,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use oauth_core::endpoint::device_authorization::{DeviceAuthorization, DeviceCode};
+use oauth_core::endpoint::device_authorization::{DeviceAuthorization, DeviceAuthorizationResponse};
 use oauth_core::error::{Cause, Error, Loss, Misuse};
 use oauth_core::flow::authorization::ResponseMode;
 use oauth_core::flow::redeem::Login;
 use oauth_core::grant::TokenRequest;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::url::Url;
-use oauth_core::{AuthorizationRequest, Client, Pending, Secret};
+use oauth_core::{AuthorizationRequest, Client, PendingAuthorization, Secret};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
@@ -161,14 +161,14 @@ impl Listener {
     /// Lets the user sign in with a code on another device (RFC 8628), always or only if necessary: if there is no
     /// browser, or it cannot be opened, the server offers codes, and the request needs nothing that a code cannot
     /// express ([`DeviceLogin::with_request`]). This function shows the code, for example its
-    /// [prompt](DeviceCode::prompt); the server determines how long the user may take.
+    /// [prompt](DeviceAuthorizationResponse::prompt); the server determines how long the user may take.
     ///
     /// Without this, a [login](Self::login) uses only the browser.
     #[must_use]
     pub fn device(
         mut self,
         login: DeviceLogin,
-        show: impl Fn(&DeviceCode) -> Result<(), Error> + Send + Sync + 'static,
+        show: impl Fn(&DeviceAuthorizationResponse) -> Result<(), Error> + Send + Sync + 'static,
     ) -> Self {
         let show = Arc::new(show);
         self.code = Some(CodeLogin { login, show });
@@ -191,7 +191,7 @@ impl Listener {
     /// # Errors
     /// Those of [`Client::authorize`], of `open`, of [`wait`](Self::wait), of [`Client::redeem`]
     /// (`denied.access_denied` if the user declined) and of the token request; those of
-    /// [`Client::device_login`].
+    /// [`Client::poll_device_token`].
     pub async fn login(
         mut self,
         driver: &Driver,
@@ -244,7 +244,7 @@ impl Listener {
     ///
     /// # Errors
     /// `lost` if no callback arrives within `patience`.
-    pub async fn wait(self, pending: &Pending, patience: Duration) -> Result<String, Error> {
+    pub async fn wait(self, pending: &PendingAuthorization, patience: Duration) -> Result<String, Error> {
         self.wait_for(ExpectedCallback::Login(pending), patience)
             .await
     }
@@ -352,7 +352,7 @@ async fn by_code(
     };
     show(&code)?;
     driver
-        .run(client.device_login(&code, asked))
+        .run(client.poll_device_token(&code, asked))
         .await
         .map(Some)
 }

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use oauth_core::dpop::{DPOP, DPOP_NONCE};
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::resource;
-use oauth_core::flow::resource::{Api, Clock, Event, OnLimit, ResourceRequest, Step, Verdict};
+use oauth_core::flow::resource::{Api, Clock, Event, OnRateLimit, ResourceRequest, Step, Verdict};
 use oauth_core::url::Url;
 use oauth_reqwest::oauth_session::Token;
 use oauth_reqwest::{Driver, ResourceConnection, TokenSource};
@@ -135,7 +135,7 @@ impl AuthorizedClient {
         }
         let mut request = ResourceRequest::new(&self.api, method.clone(), &uri)
             .headers(given)
-            .on_limit(OnLimit::HandBack)
+            .on_rate_limit(OnRateLimit::Pass)
             .without_redirects();
         let (mut tokens, mut reply): (Option<Token>, Option<ByHttp<T>>) = (None, None);
         let mut refusal = Refusal::none();

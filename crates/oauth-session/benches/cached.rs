@@ -15,7 +15,7 @@ use oauth_core::issuer::Issuer;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Tokens};
 use oauth_session::store::Answer;
-use oauth_session::{Drive, Session};
+use oauth_session::{Drive, GrantSource};
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
@@ -103,7 +103,7 @@ fn on_cpu() -> Duration {
 
 fn main() -> Result<(), Error> {
     let client = client()?;
-    let session = Session::refreshing(Nobody, &client, tokens()?)?;
+    let session = GrantSource::refreshing(Nobody, &client, tokens()?)?;
     let floor = Floor(Mutex::new((
         tokens()?.access_token.expose().clone(),
         u64::MAX,
@@ -136,8 +136,8 @@ fn main() -> Result<(), Error> {
     let of_tokens = (MEMORY.current_usage() - before) / sample.len();
     let before = MEMORY.current_usage();
     let driver: Arc<dyn Drive> = Arc::new(Nobody);
-    let held: Vec<Session> = (0..SESSIONS)
-        .map(|_| keeper().map(|keeper| Session::new(Arc::clone(&driver), keeper)))
+    let held: Vec<GrantSource> = (0..SESSIONS)
+        .map(|_| keeper().map(|keeper| GrantSource::new(Arc::clone(&driver), keeper)))
         .collect::<Result<_, _>>()?;
     let each = (MEMORY.current_usage() - before) / held.len();
     let beyond = each.saturating_sub(of_tokens);

@@ -1,4 +1,4 @@
-//! Sessions for threads without a runtime: the same session, run by one background thread.
+//! Grants for threads without a runtime: the same session, run by one background thread.
 
 use std::fmt;
 use std::future::Future;
@@ -13,28 +13,28 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::source::{Token, TokenSource};
 use crate::store::{Answer, Store};
-use crate::{Drive, Session as Shared};
+use crate::{Drive, GrantSource as Shared};
 
-/// [`crate::Session`] for threads: a thread that finds that the token has expired waits for the single request, as do
+/// [`crate::GrantSource`] for threads: a thread that finds that the token has expired waits for the single request, as do
 /// all later ones.
 ///
 /// One thread, started on first use, runs all sessions of the process, so a request is finished and its tokens are
 /// stored even if every caller has gone. Not for use inside an async runtime.
 #[derive(Clone)]
-pub struct Session(Shared);
+pub struct GrantSource(Shared);
 
-impl Session {
-    /// The same as [`crate::Session::new`].
+impl GrantSource {
+    /// The same as [`crate::GrantSource::new`].
     pub fn new(driver: impl Drive + 'static, keeper: Keeper) -> Self {
         Self(Shared::new(driver, keeper))
     }
 
-    /// The same as [`crate::Session::shared`].
+    /// The same as [`crate::GrantSource::shared`].
     pub fn shared(driver: impl Drive + 'static, keeper: Keeper, store: Arc<dyn Store>) -> Self {
         Self(Shared::shared(driver, keeper, store))
     }
 
-    /// The same as [`crate::Session::of_grant`].
+    /// The same as [`crate::GrantSource::of_grant`].
     pub fn of_grant(
         driver: impl Drive + 'static,
         client: &Client,
@@ -44,7 +44,7 @@ impl Session {
         Self(Shared::of_grant(driver, client, id, store))
     }
 
-    /// The same as [`crate::Session::client_credentials`].
+    /// The same as [`crate::GrantSource::client_credentials`].
     pub fn client_credentials(
         driver: impl Drive + 'static,
         client: &Client,
@@ -53,10 +53,10 @@ impl Session {
         Self(Shared::client_credentials(driver, client, token_request))
     }
 
-    /// The same as [`crate::Session::refreshing`].
+    /// The same as [`crate::GrantSource::refreshing`].
     ///
     /// # Errors
-    /// Those of [`crate::Session::refreshing`].
+    /// Those of [`crate::GrantSource::refreshing`].
     pub fn refreshing(
         driver: impl Drive + 'static,
         client: &Client,
@@ -65,7 +65,7 @@ impl Session {
         Shared::refreshing(driver, client, tokens).map(Self)
     }
 
-    /// The same as [`crate::Session::on_tokens`].
+    /// The same as [`crate::GrantSource::on_tokens`].
     #[must_use]
     pub fn on_tokens(self, hook: impl Fn(&Arc<Tokens>) + Send + Sync + 'static) -> Self {
         Self(self.0.on_tokens(hook))
@@ -74,7 +74,7 @@ impl Session {
     /// Returns a fresh token, and renews it first if necessary.
     ///
     /// # Errors
-    /// Those of [`crate::Session::token`], and `misuse.setup` if no thread can be started.
+    /// Those of [`crate::GrantSource::token`], and `misuse.setup` if no thread can be started.
     pub fn token(&self) -> Result<Token, Error> {
         match self.0.ready()? {
             Some(token) => Ok(token),
@@ -98,7 +98,7 @@ impl Session {
     /// Adopts the tokens of a new login, and stores them.
     ///
     /// # Errors
-    /// Those of [`crate::Session::log_in`].
+    /// Those of [`crate::GrantSource::log_in`].
     pub fn log_in(&self, tokens: Tokens) -> Result<(), Error> {
         wait(self.0.log_in(tokens))?
     }
@@ -106,19 +106,19 @@ impl Session {
     /// Shuts the session down gracefully.
     ///
     /// # Errors
-    /// Those of [`crate::Session::drain`].
+    /// Those of [`crate::GrantSource::drain`].
     pub fn drain(&self, limit: Duration) -> Result<(), Error> {
         wait(self.0.drain(limit))?
     }
 }
 
-impl fmt::Debug for Session {
+impl fmt::Debug for GrantSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl TokenSource for Session {
+impl TokenSource for GrantSource {
     fn token<'a>(&'a self, refused: Option<&'a Tokens>) -> Answer<'a, Token> {
         TokenSource::token(&self.0, refused)
     }

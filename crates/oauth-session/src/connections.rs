@@ -2,7 +2,7 @@
 //! issuer of an API's tokens, and the client that was registered there.
 //!
 //! Such a record holds the secrets of a registered client: it is as durable as those of grants, and sealed if they are
-//! sealed (`Sealed`).
+//! sealed (`SealedStore`).
 
 use oauth_core::error::Error;
 use oauth_core::flow::connect::Connection;
@@ -36,7 +36,7 @@ pub async fn load<S: Store + ?Sized>(store: &S, key: &str) -> Result<Kept, Error
 /// one in the meantime: use that one.
 ///
 /// # Errors
-/// `connect.client` for a connection without a client; those of [`Store::save`].
+/// `connect.no_client` for a connection without a client; those of [`Store::save`].
 pub async fn save<S: Store + ?Sized>(
     store: &S,
     key: &str,

@@ -2,7 +2,7 @@
 //!
 //! Tokens are bound to a key, so workers that share a grant must share its key, or their tokens are useless. The key is
 //! made by the first worker that asks for it, and has its own record beside those of grants: as durable as they are,
-//! and sealed if they are sealed (`Sealed`). Without a seal, the private key is in the store in plain text, as refresh
+//! and sealed if they are sealed (`SealedStore`). Without a seal, the private key is in the store in plain text, as refresh
 //! tokens are.
 
 use oauth_core::Secret;

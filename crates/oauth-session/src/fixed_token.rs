@@ -101,7 +101,7 @@ impl FixedToken {
     /// The current token, which must not be the one that was `refused`.
     ///
     /// # Errors
-    /// `token.unreadable`, `grant.expired`, `grant.revoked`, and the callback's.
+    /// `token_source.unreadable`, `grant.expired`, `grant.revoked`, and the callback's.
     pub fn read(&self, refused: Option<&Tokens>) -> Result<Arc<Tokens>, Error> {
         let tokens = match &self.place {
             Place::Here(tokens) => match tokens.access_token.expose().is_empty() {
@@ -231,7 +231,7 @@ mod tests {
             let error = source.read(None).unwrap_err();
             assert_eq!(
                 (error.code(), error.detail()),
-                ("token.unreadable", Some(place))
+                ("token_source.unreadable", Some(place))
             );
         }
     }
@@ -241,7 +241,7 @@ mod tests {
         let token = "eyJhbGciOiJub25lIn0.e30.";
         for source in [FixedToken::from_env(token), FixedToken::from_file(token)] {
             let error = source.read(None).unwrap_err();
-            assert_eq!(error.code(), "token.unreadable");
+            assert_eq!(error.code(), "token_source.unreadable");
             let shown = format!("{error} {error:?} {source:?}");
             assert!(!shown.contains("eyJ"), "{shown}");
         }
@@ -252,7 +252,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         let source = FixedToken::from_file(&path);
-        assert_eq!(code(source.read(None)), "token.unreadable");
+        assert_eq!(code(source.read(None)), "token_source.unreadable");
         std::fs::write(&path, "  one\n").unwrap();
         let one = source.read(None).unwrap();
         assert_eq!(text(&one), "one");
@@ -261,10 +261,10 @@ mod tests {
         assert_eq!(text(&source.read(Some(&one)).unwrap()), "two");
         for bad in ["", " \n", &"x".repeat(64 << 10 | 1)] {
             std::fs::write(&path, bad).unwrap();
-            assert_eq!(code(source.read(None)), "token.unreadable");
+            assert_eq!(code(source.read(None)), "token_source.unreadable");
         }
         std::fs::write(&path, b"\xff").unwrap();
-        assert_eq!(code(source.read(None)), "token.unreadable");
+        assert_eq!(code(source.read(None)), "token_source.unreadable");
     }
 
     #[test]
@@ -272,7 +272,7 @@ mod tests {
         let error = FixedToken::from_env("OAUTH_CORE_NO_SUCH")
             .read(None)
             .unwrap_err();
-        assert_eq!(error.code(), "token.unreadable");
+        assert_eq!(error.code(), "token_source.unreadable");
         assert_eq!(error.detail(), Some("OAUTH_CORE_NO_SUCH"));
         // Every test process has this one.
         let path = FixedToken::from_env("CARGO_MANIFEST_DIR")

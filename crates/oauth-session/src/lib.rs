@@ -4,9 +4,9 @@
 //!
 //! | what | for |
 //! |---|---|
-//! | [`Session`] | the token of one grant, for tasks |
+//! | [`GrantSource`] | the token of one grant, for tasks |
 //! | `blocking` | the same for threads without a runtime; feature `blocking` |
-//! | [`Sessions`] | many grants of one client: one for each user |
+//! | [`Grants`] | many grants of one client: one for each user |
 //! | [`observe`] | events of grants, for logs, counters and alarms |
 //! | [`FixedToken`] | one token that was made by hand |
 //! | [`TokenSource`] | the trait through which callers get their tokens |
@@ -27,8 +27,8 @@ mod fault_points;
 mod fixed_token;
 pub mod observe;
 mod renewal_limits;
-mod session;
-pub mod sessions;
+mod grant_source;
+pub mod grants;
 mod source;
 pub mod store;
 
@@ -36,7 +36,7 @@ pub mod store;
 pub use clock::simulated;
 pub use fixed_token::FixedToken;
 pub use observe::{Counters, GrantEvent, Observe};
-pub use session::{Drive, Session, drain_all};
-pub use sessions::Sessions;
+pub use grant_source::{Drive, GrantSource, drain_all};
+pub use grants::Grants;
 pub use source::{Sources, Token, TokenSource};
 pub use store::Store;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::Guard;
 use oauth_core::Tokens;
 use oauth_core::error::{Error, Misuse};
-use oauth_core::flow::resource::TokenFor;
+use oauth_core::flow::resource::TokenOwner;
 use oauth_core::moment::UnixTime;
 use oauth_core::token::step_up::StepUp;
 
@@ -15,7 +15,7 @@ use crate::store::Answer;
 
 /// A source of tokens.
 ///
-/// [`Session`](crate::Session) renews a grant; [`FixedToken`](crate::FixedToken) has only one token.
+/// [`GrantSource`](crate::GrantSource) renews a grant; [`FixedToken`](crate::FixedToken) has only one token.
 /// Wrap another source to count, log or choose, or write your own: only [`token`](Self::token) is
 /// required.
 pub trait TokenSource: Send + Sync {
@@ -136,42 +136,42 @@ impl fmt::Debug for Token {
 /// assert_eq!(both.owners().count(), 2);
 /// ```
 #[derive(Clone)]
-pub struct Sources(Vec<(TokenFor, Arc<dyn TokenSource>)>);
+pub struct Sources(Vec<(TokenOwner, Arc<dyn TokenSource>)>);
 
 impl Sources {
     /// One source for all routes.
     pub fn one(source: impl TokenSource + 'static) -> Self {
-        Self(vec![(TokenFor::Any, Arc::new(source))])
+        Self(vec![(TokenOwner::Any, Arc::new(source))])
     }
 
     /// A source of the application's own tokens, for the application's routes.
     pub fn application(source: impl TokenSource + 'static) -> Self {
-        Self(vec![(TokenFor::Application, Arc::new(source))])
+        Self(vec![(TokenOwner::Application, Arc::new(source))])
     }
 
     /// A source of a user's tokens, for the user's routes.
     pub fn user(source: impl TokenSource + 'static) -> Self {
-        Self(vec![(TokenFor::User, Arc::new(source))])
+        Self(vec![(TokenOwner::User, Arc::new(source))])
     }
 
     /// The same, with this source for the user's routes.
     #[must_use]
     pub fn with_user(mut self, source: impl TokenSource + 'static) -> Self {
-        self.0.retain(|(owner, _)| *owner != TokenFor::User);
-        self.0.push((TokenFor::User, Arc::new(source)));
+        self.0.retain(|(owner, _)| *owner != TokenOwner::User);
+        self.0.push((TokenOwner::User, Arc::new(source)));
         self
     }
 
     /// The owners that have a source.
-    pub fn owners(&self) -> impl Iterator<Item = TokenFor> {
+    pub fn owners(&self) -> impl Iterator<Item = TokenOwner> {
         self.0.iter().map(|(owner, _)| *owner)
     }
 
     /// The source of this owner's tokens.
     ///
     /// # Errors
-    /// `resource.owner_missing`.
-    pub fn of(&self, owner: TokenFor) -> Result<&dyn TokenSource, Error> {
+    /// `resource.no_token_source`.
+    pub fn of(&self, owner: TokenOwner) -> Result<&dyn TokenSource, Error> {
         let found = self.0.iter().find(|(known, _)| *known == owner);
         let missing = || Error::from(Misuse::OwnerMissing).about(owner.as_str());
         found.map(|(_, source)| &**source).ok_or_else(missing)

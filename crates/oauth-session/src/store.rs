@@ -3,14 +3,14 @@
 //!
 //! | store | shared by | a lease runs by the clock of |
 //! | --- | --- | --- |
-//! | [`Memory`] | the threads and tasks of a process | the process |
+//! | [`MemoryStore`] | the threads and tasks of a process | the process |
 //! | `FileStore` (feature `file`) | the processes of a machine | the machine |
 //! | `SqliteStore` (feature `sqlite`) | the processes of a machine | the machine |
 //! | `KeyringStore` (feature `keyring`) | the processes of a user's desktop session | the machine |
 //! | `RedisStore` (feature `redis`) | machines | the server |
 //! | `PostgresStore` (feature `postgres`) | machines | the server |
 //!
-//! [`StoreUrl`] opens one by its URL. `Sealed` (feature `seal`) encrypts what any of them keeps. `contract` (feature of that name) has
+//! [`StoreUrl`] opens one by its URL. `SealedStore` (feature `seal`) encrypts what any of them keeps. `contract` (feature of that name) has
 //! the tests they pass, for your own store too.
 
 #[cfg(feature = "contract")]
@@ -47,7 +47,7 @@ pub use file::FileStore;
 pub use folder::fault_points::POINTS as FAULT_POINTS;
 #[cfg(feature = "file")]
 pub use folder::ownership::Access;
-pub use memory::Memory;
+pub use memory::MemoryStore;
 pub use oauth_core::flow::keeper::{Entry, Lease, Saved};
 pub use url::StoreUrl;
 
@@ -60,7 +60,7 @@ pub use self::redis::RedisStore;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::SqliteStore;
 #[cfg(feature = "seal")]
-pub use seal::Sealed;
+pub use seal::SealedStore;
 
 /// The boxed future that the methods of stores and drivers return.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;

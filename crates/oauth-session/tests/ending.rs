@@ -10,8 +10,8 @@ use oauth_core::flow::keeper::GrantId;
 use oauth_core::issuer::Issuer;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Tokens};
-use oauth_session::store::{Answer, Memory};
-use oauth_session::{Drive, Session, Store as _, drain_all};
+use oauth_session::store::{Answer, MemoryStore};
+use oauth_session::{Drive, GrantSource, Store as _, drain_all};
 
 const GRANTS: usize = 20;
 
@@ -47,11 +47,11 @@ fn tokens(name: &str) -> Result<Tokens, Error> {
 #[tokio::test(start_paused = true)]
 async fn all_that_is_under_way_is_finished_and_stored() -> Result<(), Error> {
     drain_all(Duration::ZERO).await?;
-    let (driver, store) = (Slow::default(), Arc::new(Memory::new()));
+    let (driver, store) = (Slow::default(), Arc::new(MemoryStore::new()));
     let (mut sessions, mut renewals) = (Vec::new(), Vec::new());
     for number in 0..GRANTS {
         let keeper = client()?.keeper(GrantId::person(number.to_string()));
-        let session = Session::shared(driver.clone(), keeper, store.clone());
+        let session = GrantSource::shared(driver.clone(), keeper, store.clone());
         let first = tokens("first")?;
         session.log_in(first.clone()).await?;
         sessions.push(session.clone());
@@ -87,7 +87,7 @@ async fn all_that_is_under_way_is_finished_and_stored() -> Result<(), Error> {
             .is_err()
     );
     let keeper = client()?.keeper(GrantId::person("later"));
-    let other = Session::shared(driver, keeper, store);
+    let other = GrantSource::shared(driver, keeper, store);
     other.log_in(tokens("first")?).await?;
     let token = other.token().await?;
     assert!(other.renew(&token).await.is_ok());

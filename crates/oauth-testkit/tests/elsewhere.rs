@@ -8,9 +8,9 @@ use bytes::Bytes;
 use common::{get, json};
 use oauth_core::assertion::Assertion;
 use oauth_core::endpoint::backchannel_authentication::{
-    BackchannelAuthentication, BackchannelRequest, Delivery, Hint, Repeat,
+    BackchannelAuthentication, BackchannelAuthenticationResponse, TokenDeliveryMode, Hint, Repeat,
 };
-use oauth_core::endpoint::device_authorization::{DeviceAuthorization, DeviceCode};
+use oauth_core::endpoint::device_authorization::{DeviceAuthorization, DeviceAuthorizationResponse};
 use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::{Exchange, Input, Step};
 use oauth_core::flow::backchannel::AwaitedRequest;
@@ -76,12 +76,12 @@ fn wait<E: Exchange>(
     }
 }
 
-fn device(driver: &mut TwinDriver, client: &Client) -> DeviceCode {
+fn device(driver: &mut TwinDriver, client: &Client) -> DeviceAuthorizationResponse {
     let ask = DeviceAuthorization::new(scope("openid read"));
     driver.run(client.call(ask)).unwrap()
 }
 
-fn approve(driver: &mut TwinDriver, code: &DeviceCode) {
+fn approve(driver: &mut TwinDriver, code: &DeviceAuthorizationResponse) {
     let page = code.verification_uri_complete.as_ref().unwrap();
     let path = page.as_str().strip_prefix("https://as.test").unwrap();
     assert_eq!(get(driver, path, None).status(), 200);
@@ -96,7 +96,7 @@ fn a_device_signs_in_once_the_person_agrees() {
     let mut driver = driver("https://as.test");
     let client = client(&mut driver);
     let code = device(&mut driver, &client);
-    let login = client.device_login(&code, scope("openid read"));
+    let login = client.poll_device_token(&code, scope("openid read"));
     let (pauses, login) = wait(&mut driver, login, |driver, count| match count {
         1 => driver.twin().inject(Fault::SlowDown),
         3 => driver.twin().inject(Fault::LostReply),
@@ -128,7 +128,7 @@ fn a_device_is_told_no_or_that_it_is_over() {
     let client = client(&mut driver);
     let ends = |driver: &mut TwinDriver, fault: Option<Fault>| {
         let code = device(driver, &client);
-        let login = client.device_login(&code, scope("openid read"));
+        let login = client.poll_device_token(&code, scope("openid read"));
         let (pauses, ended) = wait(driver, login, |driver, count| match (&fault, count) {
             (Some(fault), 2) => driver.twin().inject(fault.clone()),
             (None, 2) => {
@@ -148,7 +148,7 @@ fn a_device_is_told_no_or_that_it_is_over() {
     // Nobody answers: it ends by itself, before the code does.
     let before = driver.twin().counters().token_requests;
     let code = device(&mut driver, &client);
-    let login = client.device_login(&code, scope("openid read"));
+    let login = client.poll_device_token(&code, scope("openid read"));
     let (pauses, ended) = wait(&mut driver, login, |_, _| {});
     assert_eq!(ended.map(drop), Err("denied.expired_token"));
     assert_eq!(pauses.len(), 119);
@@ -162,7 +162,7 @@ fn tokens_that_are_lost_on_their_way_are_gone() {
     let client = client(&mut driver);
     let code = device(&mut driver, &client);
     approve(&mut driver, &code);
-    let login = client.device_login(&code, scope("openid read"));
+    let login = client.poll_device_token(&code, scope("openid read"));
     let (pauses, ended) = wait(&mut driver, login, |driver, count| {
         if count == 1 {
             driver.twin().inject(Fault::LostReply);
@@ -174,13 +174,13 @@ fn tokens_that_are_lost_on_their_way_are_gone() {
     );
 }
 
-fn ask(delivery: Delivery) -> BackchannelAuthentication {
+fn ask(delivery: TokenDeliveryMode) -> BackchannelAuthentication {
     let hint = Hint::Login("alice".to_owned());
     let ask = BackchannelAuthentication::new(hint, scope("openid read offline_access")).unwrap();
-    ask.delivery(delivery).binding_message("W4SCT").unwrap()
+    ask.token_delivery_mode(delivery).binding_message("W4SCT").unwrap()
 }
 
-fn awaited(begun: &BackchannelRequest) -> AwaitedRequest {
+fn awaited(begun: &BackchannelAuthenticationResponse) -> AwaitedRequest {
     AwaitedRequest {
         auth_req_id: begun.auth_req_id.clone(),
         client_notification_token: begun.client_notification_token.clone().unwrap(),
@@ -214,13 +214,13 @@ fn a_person_is_asked_on_a_device_of_theirs() {
         .with_request_signing(RequestSigning::new(key.signing_key("")));
     for client in [plain, signing] {
         let begun = driver
-            .run(client.authenticate_backchannel(ask(Delivery::Poll)))
+            .run(client.authenticate_backchannel(ask(TokenDeliveryMode::Poll)))
             .unwrap();
         let pace = Pace {
             interval: begun.interval,
             expires_at: begun.expires_at,
         };
-        let login = client.backchannel_login(
+        let login = client.poll_backchannel_token(
             begun.auth_req_id,
             scope("openid read offline_access"),
             Some(pace),
@@ -245,14 +245,14 @@ fn a_ping_is_judged_and_answered_by_one_question() {
         .twin()
         .set_backchannel_delivery(BackchannelDelivery::Ping(uri));
     let begun = driver
-        .run(client.authenticate_backchannel(ask(Delivery::Ping)))
+        .run(client.authenticate_backchannel(ask(TokenDeliveryMode::Ping)))
         .unwrap();
     let (authorization, body) = notification(&mut driver);
     let awaited = awaited(&begun);
     awaited.pinged(Some(&authorization), &body).unwrap();
     let foreign = awaited.pinged(Some("Bearer another"), &body);
-    assert_eq!(foreign.map_err(|error| error.code()), Err("ciba.notifier"));
-    let login = client.backchannel_login(begun.auth_req_id, awaited.token_request, None);
+    assert_eq!(foreign.map_err(|error| error.code()), Err("ciba.client_notification_token"));
+    let login = client.poll_backchannel_token(begun.auth_req_id, awaited.token_request, None);
     let before = driver.twin().counters().token_requests;
     is_signed_in(&driver.run(login).unwrap());
     assert_eq!(driver.twin().counters().token_requests - before, 1);
@@ -267,7 +267,7 @@ fn pushed_tokens_are_vouched_for() {
         .twin()
         .set_backchannel_delivery(BackchannelDelivery::Push(uri));
     let mut begin = || {
-        let again = ask(Delivery::Push).repeat(Repeat::Allowed);
+        let again = ask(TokenDeliveryMode::Push).repeat(Repeat::Allowed);
         let begun = client.authenticate_backchannel(again);
         let begun = driver.run(begun).unwrap();
         let (authorization, body) = notification(&mut driver);
@@ -298,7 +298,7 @@ fn a_token_is_exchanged_for_one_with_an_actor() {
     let code = device(&mut driver, &client);
     approve(&mut driver, &code);
     let subject = driver
-        .run(client.device_login(&code, scope("openid read")))
+        .run(client.poll_device_token(&code, scope("openid read")))
         .unwrap()
         .tokens
         .access_token;
@@ -369,7 +369,7 @@ fn an_identity_provider_vouches_at_another_server() {
     let code = device(&mut idp, &us);
     approve(&mut idp, &code);
     let login = idp
-        .run(us.device_login(&code, scope("openid read")))
+        .run(us.poll_device_token(&code, scope("openid read")))
         .unwrap();
     let id_token = login.tokens.id_token.clone().unwrap();
     let ask = || {

@@ -9,7 +9,7 @@ use oauth_core::flow::authorization::AuthorizationRequest;
 use oauth_core::flow::keeper::{self, Decision, Event, GrantId, Keeper};
 use oauth_core::issuer::Issuer;
 use oauth_core::redirect_uri::RedirectUri;
-use oauth_core::renewal::Renewal;
+use oauth_core::self_renewal::SelfRenewal;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::url::Url;
 use oauth_core::{Client, ClientAuth, ClientId, Error, Scope, Tokens};
@@ -27,11 +27,11 @@ fn driver() -> TwinDriver {
 
 fn client(driver: &mut TwinDriver) -> Client {
     let at = |path: &str| Url::parse(&format!("{BASE}{path}")).unwrap();
-    let exchange = Renewal::new(at("/access_token"), "exchange_token", "short_lived_token")
+    let exchange = SelfRenewal::new(at("/access_token"), "exchange_token", "short_lived_token")
         .authenticated()
         .of_shorter_than(DAY);
     let renew =
-        Renewal::new(at("/refresh_access_token"), "refresh_token", "access_token").after(DAY);
+        SelfRenewal::new(at("/refresh_access_token"), "refresh_token", "access_token").after(DAY);
     let mut server = Server::new(Issuer::parse(BASE).unwrap());
     for (kind, path) in [
         (EndpointKind::Authorization, "/authorize"),

@@ -15,7 +15,7 @@ use oauth_core::flow::resource_discovery::ResourceDiscoveryRequest;
 use oauth_core::grant::{SamlBearer, TokenRequest};
 use oauth_core::issuer::Issuer;
 use oauth_core::jose::{Alg, KeySet};
-use oauth_core::protected_resource::ResourceIdentifier;
+use oauth_core::protected_resource_metadata::ResourceIdentifier;
 use oauth_core::server::Server;
 use oauth_core::{
     AuthorizationRequest, Client, ClientAuth, ClientId, ClientMetadata, Scope, discover,
@@ -173,14 +173,14 @@ fn an_approval_ends_however_often_it_is_refreshed() {
         .unwrap();
     let began = driver.now();
     let ends = began.after(Duration::from_secs(1000));
-    assert_eq!(login.tokens.authorization_until, Some(ends));
+    assert_eq!(login.tokens.authorization_expires_at, Some(ends));
     assert_eq!(login.tokens.expires_in, Some(600));
     driver.advance(Duration::from_secs(700));
     let tokens = driver
         .run(client.refresh(login.tokens.refresh_token.as_ref().unwrap()))
         .unwrap();
     // The new token ends with the approval.
-    assert_eq!(tokens.authorization_until, Some(ends));
+    assert_eq!(tokens.authorization_expires_at, Some(ends));
     assert_eq!(tokens.expires_in, Some(300));
     driver.advance(Duration::from_secs(300));
     let over = driver.run(client.refresh(tokens.refresh_token.as_ref().unwrap()));
@@ -189,7 +189,7 @@ fn an_approval_ends_however_often_it_is_refreshed() {
     let own = driver
         .run(client.client_credentials(scope("read")))
         .unwrap();
-    assert_eq!((own.authorization_until, own.expires_in), (None, Some(600)));
+    assert_eq!((own.authorization_expires_at, own.expires_in), (None, Some(600)));
 }
 
 fn client_redirect() -> oauth_core::redirect_uri::RedirectUri {
@@ -212,7 +212,7 @@ fn a_device_signs_in_at_a_server_that_speaks_as_in_drafts() {
     let page = format!("/device?user_code={}", code.user_code);
     assert_eq!(get(&mut driver, &page, None).status(), 200);
     let login = driver
-        .run(client.device_login(&code, scope("read")))
+        .run(client.poll_device_token(&code, scope("read")))
         .unwrap();
     assert_eq!(login.tokens.scope, scope("read"));
 }

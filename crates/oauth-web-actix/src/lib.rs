@@ -1,11 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 mod convert;
-mod instead;
+mod rejection;
 mod sign_in;
 mod user;
 
-pub use instead::Rejection;
+pub use rejection::Rejection;
 pub use oauth_web_tower::Host;
 pub use sign_in::{SignIn, SignInMiddleware};
 pub use user::User;

@@ -13,7 +13,7 @@ use oauth_web::{Access, Forward, MAX_FORM};
 use oauth_web_tower::{Forwarded, Host, MAX_FORWARDED, Outcome};
 
 use crate::convert::{plain, read, response, seen, streamed};
-use crate::instead::Wanted;
+use crate::rejection::Wanted;
 use crate::user::Visited;
 
 /// Signs people in before their requests reach the application.

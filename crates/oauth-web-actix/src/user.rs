@@ -11,7 +11,7 @@ use oauth_web::{Need, Session};
 use oauth_web_tower::{Host, Outcome, SessionSource};
 
 use crate::convert::{plain, refusal, response, seen};
-use crate::instead::Wanted;
+use crate::rejection::Wanted;
 
 /// The person who is signed in. A handler that takes a `User` is only called if there is one: people are sent to sign
 /// in, and scripts get an error. `Option<User>` is for pages that everyone may see.

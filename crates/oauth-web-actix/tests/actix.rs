@@ -8,7 +8,7 @@ use std::sync::Arc;
 use actix_web::web::{self, get, post};
 use actix_web::{App, HttpRequest, HttpServer};
 use oauth_session::TokenSource as _;
-use oauth_session::store::Memory;
+use oauth_session::store::MemoryStore;
 use oauth_web::{Access, Need, Site};
 use oauth_web_actix::{Host, Rejection, SignIn, User};
 
@@ -23,7 +23,7 @@ fn listener() -> (std::net::TcpListener, Shop) {
 async fn shop(access: Access) -> Shop {
     let (listener, shop) = listener();
     let site = Site::new(shop.stored(Some(shop.client().await))).unwrap();
-    let host = Host::with_store(site, shop.driver.clone(), Arc::new(Memory::new()));
+    let host = Host::with_store(site, shop.driver.clone(), Arc::new(MemoryStore::new()));
     serve(listener, host, access);
     shop
 }

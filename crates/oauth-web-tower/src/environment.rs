@@ -10,7 +10,7 @@ use oauth_providers::{ClientSettings, ServerSettings};
 use oauth_reqwest::client::connect;
 use oauth_reqwest::{Driver, ProcessEnvironment, reqwest};
 use oauth_seal::Keys;
-use oauth_session::store::{Sealed, StoreUrl, seal};
+use oauth_session::store::{SealedStore, StoreUrl, seal};
 use oauth_web::{Config, Provider, Site};
 
 use crate::host::Host;
@@ -102,7 +102,7 @@ impl Host {
         config.transport = transport;
         let host = match store {
             Some(store) => {
-                let sealed = Sealed::new(store, seal_keys(&keys));
+                let sealed = SealedStore::new(store, seal_keys(&keys));
                 let site = Site::new(change(config.in_store()))?;
                 Self::with_store(site, driver, Arc::new(sealed))
             }

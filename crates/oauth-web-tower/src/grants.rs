@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use oauth_core::Client;
 use oauth_reqwest::Driver;
-use oauth_session::{Sessions, Store};
+use oauth_session::Store;
 
 /// How many providers' grants are kept in memory: with tenants that come and go, the least recently used are dropped.
 const PROVIDERS: usize = 256;
@@ -22,7 +22,7 @@ pub(crate) struct Grants {
 struct Pool {
     provider: String,
     client: Client,
-    grants: Sessions,
+    grants: oauth_session::Grants,
 }
 
 impl Grants {
@@ -39,14 +39,14 @@ impl Grants {
         provider: &str,
         client: &Client,
         parts: impl FnOnce() -> (Driver, Arc<dyn Store>),
-    ) -> Sessions {
+    ) -> oauth_session::Grants {
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         let at = pools.iter().position(|pool| pool.provider == provider);
         let known = at.map(|at| pools.remove(at));
         let known = known.filter(|pool| pool.client.is_clone_of(client));
         let pool = known.unwrap_or_else(|| {
             let (driver, store) = parts();
-            let grants = Sessions::new(driver, client, store);
+            let grants = oauth_session::Grants::new(driver, client, store);
             Pool {
                 provider: provider.to_owned(),
                 client: client.clone(),

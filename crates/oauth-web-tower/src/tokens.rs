@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Response;
 use oauth_core::error::{Advice, Error, Misuse, ValidationFailure};
-use oauth_core::flow::resource::{OnLimit, Resource};
-use oauth_core::protected_resource::ResourceIdentifier;
+use oauth_core::flow::resource::{OnRateLimit, Resource};
+use oauth_core::protected_resource_metadata::ResourceIdentifier;
 use oauth_core::{Client, Tokens, danger};
 use oauth_reqwest::{Authorized, reqwest};
 use oauth_session::store::Answer;
@@ -88,7 +88,7 @@ impl Host {
             }
         }
         // If the API asks for a pause, the page has to handle it.
-        let reply = request.on_limit(OnLimit::HandBack).send().await?;
+        let reply = request.on_rate_limit(OnRateLimit::Pass).send().await?;
         let (status, headers) = (reply.status(), Forward::response_headers(reply.headers()));
         let mut response = Response::new(reqwest::Body::from(reply));
         *response.status_mut() = status;

@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use oauth_core::Secret;
 use oauth_core::url::Transport;
 use oauth_reqwest::{Driver, ProcessEnvironment};
-use oauth_session::store::{Answer, Entry, Lease, Memory, Saved, Times};
+use oauth_session::store::{Answer, Entry, Lease, MemoryStore, Saved, Times};
 use oauth_session::{Store, TokenSource as _};
 use oauth_testkit::{Served, Twin};
 use oauth_web::{Access, Admission, Need, Site};
@@ -39,7 +39,7 @@ impl std::ops::Deref for Shop {
 /// A store that counts how often grants are looked for: their records have tokens.
 #[derive(Default)]
 struct Counting {
-    memory: Memory,
+    memory: MemoryStore,
     grants: AtomicU64,
 }
 

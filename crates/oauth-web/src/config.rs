@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use http::Method;
-use oauth_core::client_id_metadata::{ClientIdMetadata, ClientIdUrl};
+use oauth_core::client_id_metadata_document::{ClientIdMetadataDocument, ClientIdUrl};
 use oauth_core::error::{Error, Misuse};
 use oauth_core::scope::Scope;
 use oauth_core::url::{Transport, Url};
@@ -58,7 +58,7 @@ pub struct Config {
     pub lookup: Lookup,
     /// The client ID metadata document of this site, which it serves at the document's URL, below a base URL. That URL
     /// is the client's id at providers that accept such ids. See [`set_client_metadata`](Self::set_client_metadata).
-    pub client_metadata: Option<ClientIdMetadata>,
+    pub client_metadata: Option<ClientIdMetadataDocument>,
 }
 
 /// Where a site's providers come from.
@@ -114,7 +114,7 @@ pub enum Access {
     /// Everyone.
     Open,
     /// Everyone; people with a session at the provider are signed in here first, without a prompt.
-    Quiet,
+    Silent,
     /// Only people who are signed in.
     SignedIn,
 }
@@ -145,12 +145,12 @@ pub struct Provider {
     /// The endpoint that identifies the person, if the provider does not support OpenID Connect.
     pub identity: Option<IdentityEndpoint>,
     /// How the provider returns the authorization response.
-    pub callback_mode: CallbackMode,
+    pub response_mode: ResponseMode,
 }
 
 /// How a provider returns the authorization response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum CallbackMode {
+pub enum ResponseMode {
     /// In the query.
     #[default]
     Query,
@@ -220,7 +220,7 @@ impl Config {
             Transport::Https => ClientIdUrl::parse(id)?,
             Transport::LoopbackHttp => danger::loopback_client_id_url(id)?,
         };
-        self.client_metadata = Some(ClientIdMetadata::parse(url, document)?);
+        self.client_metadata = Some(ClientIdMetadataDocument::parse(url, document)?);
         Ok(())
     }
 
@@ -359,7 +359,7 @@ impl Config {
             ));
         }
         let is_plain = self.base_urls.iter().any(|url| url.scheme() == "http");
-        if provider.callback_mode == CallbackMode::FormPost && is_plain {
+        if provider.response_mode == ResponseMode::FormPost && is_plain {
             return Err(setup(
                 "providers: browsers keep no SameSite=None cookie of plain http",
             ));
@@ -417,7 +417,7 @@ impl Provider {
             parameters: Vec::new(),
             callback: None,
             identity: None,
-            callback_mode: CallbackMode::Query,
+            response_mode: ResponseMode::Query,
         })
     }
 

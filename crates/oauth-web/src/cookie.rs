@@ -221,7 +221,7 @@ impl Jar {
     /// Checks that a session of these bytes leaves room in the cookies of the host. The error names its largest member.
     ///
     /// # Errors
-    /// `web.session_large`, for the log.
+    /// `web.session_nearly_full`, for the log.
     pub(crate) fn check_small(plain: &[u8]) -> Result<(), Error> {
         match Self::is_small(plain.len()) {
             true => Ok(()),

@@ -51,7 +51,7 @@ pub(crate) async fn guard(
         return Ok(End::Respond(hop));
     }
     match access {
-        Access::Quiet if may_check_silently(context)? => {
+        Access::Silent if may_check_silently(context)? => {
             let provider = context.first_provider().await?;
             if context.client_at_once(&provider).await?.is_none() {
                 // Do not hold up the page: the silent check is made once the provider is reachable.
@@ -63,7 +63,7 @@ pub(crate) async fn guard(
             };
             return Ok(End::Respond(login_flow::begin(context, wanted).await?));
         }
-        Access::Open | Access::Quiet => return Ok(End::Pass(None)),
+        Access::Open | Access::Silent => return Ok(End::Pass(None)),
         Access::SignedIn => {}
     }
     if context.has_cookie(context.jar()?.name()) {
@@ -110,16 +110,16 @@ async fn renewed(
 ) -> Result<Option<Reply>, Error> {
     let request = &context.request;
     match (access, request.is_navigation()) {
-        (Access::Open, _) | (Access::Quiet, false) => return Ok(None),
+        (Access::Open, _) | (Access::Silent, false) => return Ok(None),
         (Access::SignedIn, false) => return signed_out(context).map(Some),
-        (Access::Quiet | Access::SignedIn, true) => {}
+        (Access::Silent | Access::SignedIn, true) => {}
     }
     // A form that a person has filled in must not be lost.
     if request.method != Method::GET {
         return Ok(None);
     }
     let provider = context.provider(&session.identity.provider).await?;
-    if access == Access::Quiet && context.client_at_once(&provider).await?.is_none() {
+    if access == Access::Silent && context.client_at_once(&provider).await?.is_none() {
         return Ok(None);
     }
     let wanted = Wanted::login(&provider, context.this_page()?);

@@ -1,12 +1,12 @@
 //! Logins in progress: each is kept in the browser, in a sealed cookie of its own.
 
 use oauth_core::error::Error;
-use oauth_core::flow::authorization::ResponseMode;
+use oauth_core::flow::authorization;
 use oauth_core::moment::UnixTime;
-use oauth_core::{AuthorizationRequest, Client, Pending, Secret};
+use oauth_core::{AuthorizationRequest, Client, PendingAuthorization, Secret};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{CallbackMode, Lookup, Provider};
+use crate::config::{ResponseMode, Lookup, Provider};
 use crate::cookie::{CookieSameSite, Jar, Purpose};
 use crate::reply::Reply;
 use crate::request_context::RequestContext;
@@ -54,7 +54,7 @@ pub(crate) struct Wanted<'a> {
 pub(crate) struct FoundFlow {
     pub(crate) name: String,
     pub(crate) flow: LoginFlow,
-    pub(crate) pending: Pending,
+    pub(crate) pending: PendingAuthorization,
     pub(crate) provider: Provider,
     pub(crate) client: Client,
 }
@@ -87,8 +87,8 @@ pub(crate) async fn begin(context: &RequestContext, wanted: Wanted<'_>) -> Resul
     for (name, value) in &provider.parameters {
         ask = ask.extra(name, value);
     }
-    if provider.callback_mode == CallbackMode::FormPost {
-        ask = ask.response_mode(ResponseMode::FormPost);
+    if provider.response_mode == ResponseMode::FormPost {
+        ask = ask.response_mode(authorization::ResponseMode::FormPost);
     }
     if let Some(need) = &wanted.need {
         let more = oauth_core::Scope::of(need.scope.iter().map(String::as_str))?;
@@ -130,7 +130,7 @@ pub(crate) async fn begin(context: &RequestContext, wanted: Wanted<'_>) -> Resul
     let mut plain = flow.plain();
     if !Jar::fits(&name, plain.expose().len()) {
         context.io.note(
-            "return_target.refused",
+            "return_to.refused",
             "the return target is too long; home is used instead",
         );
         flow.return_to = context.home()?;
@@ -193,7 +193,7 @@ pub(crate) async fn find(
     Ok(Err(why))
 }
 
-type Opened = Result<(LoginFlow, Pending), String>;
+type Opened = Result<(LoginFlow, PendingAuthorization), String>;
 
 /// The flows of this browser that are still valid, and why the others are not.
 fn flows(context: &RequestContext) -> Result<Vec<(String, Opened)>, Error> {
@@ -215,7 +215,7 @@ fn open(context: &RequestContext, name: &str, value: &str) -> Opened {
     if context.io.now().since(flow.started_at) >= context.config().flow_lifetime {
         return Err("it has expired".to_owned());
     }
-    let pending = Pending::from_json(&flow.pending).map_err(|error| error.to_string())?;
+    let pending = PendingAuthorization::from_json(&flow.pending).map_err(|error| error.to_string())?;
     Ok((flow, pending))
 }
 
@@ -246,16 +246,16 @@ fn cookie_name(context: &RequestContext, state: &str) -> Result<String, Error> {
 }
 
 const fn same_site(provider: &Provider) -> CookieSameSite {
-    match provider.callback_mode {
-        CallbackMode::Query => CookieSameSite::Lax,
-        CallbackMode::FormPost => CookieSameSite::None,
+    match provider.response_mode {
+        ResponseMode::Query => CookieSameSite::Lax,
+        ResponseMode::FormPost => CookieSameSite::None,
     }
 }
 
 /// The `SameSite` to clear a flow cookie with: in the response to a cross-site form, a browser accepts `None` only.
 fn ended(context: &RequestContext) -> CookieSameSite {
     let mut providers = context.config().providers.iter();
-    let posts = providers.any(|provider| provider.callback_mode == CallbackMode::FormPost);
+    let posts = providers.any(|provider| provider.response_mode == ResponseMode::FormPost);
     // A provider that is looked up may use either mode.
     let is_secure = context
         .base_url()

@@ -113,7 +113,7 @@ impl RequestContext {
             (Some(target), _) => Ok(target.to_owned()),
             (None, Some(_)) => {
                 let detail = "a return target leads elsewhere; home was taken";
-                self.io.note("return_target.refused", detail);
+                self.io.note("return_to.refused", detail);
                 self.home()
             }
             (None, None) => self.home(),

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use clap::Args;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode};
-use oauth_core::endpoint::backchannel_authentication::{BackchannelAuthentication, Delivery, Hint};
+use oauth_core::endpoint::backchannel_authentication::{BackchannelAuthentication, TokenDeliveryMode, Hint};
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::backchannel::AwaitedRequest;
 use oauth_core::flow::poll::Pace;
@@ -69,7 +69,7 @@ impl Ciba {
                 expires_at: begun.expires_at,
             }),
         };
-        let login = client.backchannel_login(begun.auth_req_id, scope, pace);
+        let login = client.poll_backchannel_token(begun.auth_req_id, scope, pace);
         driver.run(login).map_err(Stage::Token.failed())
     }
 
@@ -80,7 +80,7 @@ impl Ciba {
             None => ask,
         };
         Ok(match self.notified_at {
-            Some(_) => ask.delivery(Delivery::Ping),
+            Some(_) => ask.token_delivery_mode(TokenDeliveryMode::Ping),
             None => ask,
         })
     }

@@ -13,7 +13,7 @@ use oauth_core::{Client, ClientAuth, Profile, Tokens};
 use oauth_crypto::{ClientKeys, DpopKey};
 use oauth_reqwest::blocking::{Authorized, Driver};
 use oauth_session::Sources;
-use oauth_session::blocking::Session;
+use oauth_session::blocking::GrantSource;
 use reqwest::blocking::ClientBuilder;
 
 /// What a client of FAPI 2.0 has.
@@ -83,8 +83,8 @@ pub(crate) fn signing_requests(client: Client) -> Client {
     }
 }
 
-fn session(driver: &Driver, client: &Client, tokens: &Tokens) -> Result<Session, Error> {
-    Session::refreshing(driver.clone(), client, tokens.clone())
+fn session(driver: &Driver, client: &Client, tokens: &Tokens) -> Result<GrantSource, Error> {
+    GrantSource::refreshing(driver.clone(), client, tokens.clone())
 }
 
 impl Fapi {
@@ -165,7 +165,7 @@ impl Fapi {
         &self,
         driver: &Driver,
         client: &Client,
-        session: Session,
+        session: GrantSource,
     ) -> Result<Option<u16>, Error> {
         let Some(url) = &self.resource else {
             return Ok(None);

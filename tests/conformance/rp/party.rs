@@ -18,7 +18,7 @@ use oauth_core::{
     discover_with,
 };
 use oauth_reqwest::blocking::Driver;
-use oauth_session::blocking::Session;
+use oauth_session::blocking::GrantSource;
 use reqwest::blocking::ClientBuilder;
 use serde_json::{Value, json};
 
@@ -110,7 +110,7 @@ impl Party {
     fn act_for_itself(&self, cli: &Cli) -> Result<Value, Ended> {
         let failed = Stage::Token.failed();
         let scope = Scope::parse(&cli.scope).map_err(&failed)?;
-        let session = Session::client_credentials(self.driver.clone(), &self.client, scope);
+        let session = GrantSource::client_credentials(self.driver.clone(), &self.client, scope);
         session.token().map_err(&failed)?;
         let called = cli.fapi.call_by(&self.driver, &self.client, session);
         let status = called.map_err(Stage::Resource.failed())?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use oauth_core::endpoint::backchannel_authentication::{
-    BackchannelAuthentication, BackchannelRequest, Delivery, Hint,
+    BackchannelAuthentication, BackchannelAuthenticationResponse, TokenDeliveryMode, Hint,
 };
 use oauth_core::error::Cause;
 use oauth_core::exchange::{Exchange, Input, Step};
@@ -108,25 +108,25 @@ impl Desk {
         assert!(self.bank.tls.with(|twin| twin.answer_backchannel(now)));
     }
 
-    fn ask(&self, hint: &str, delivery: Delivery) -> Result<BackchannelRequest, Error> {
+    fn ask(&self, hint: &str, delivery: TokenDeliveryMode) -> Result<BackchannelAuthenticationResponse, Error> {
         let hint = Hint::Login(hint.to_owned());
         let ask = BackchannelAuthentication::new(hint, scope())?.binding_message("W4SCT")?;
         let begin = self
             .bank
             .client
-            .authenticate_backchannel(ask.delivery(delivery));
+            .authenticate_backchannel(ask.token_delivery_mode(delivery));
         self.run(begin)
     }
 
     /// From the request to the tokens, by polling.
     fn poll(&self) -> Result<Login, Error> {
-        let begun = self.ask("alice", Delivery::Poll)?;
+        let begun = self.ask("alice", TokenDeliveryMode::Poll)?;
         let pace = Pace {
             interval: begun.interval,
             expires_at: begun.expires_at,
         };
         let client = &self.bank.client;
-        self.run(client.backchannel_login(begun.auth_req_id, scope(), Some(pace)))
+        self.run(client.poll_backchannel_token(begun.auth_req_id, scope(), Some(pace)))
     }
 
     /// The same by a ping, in whose `Authorization` something may be changed on the way.
@@ -135,7 +135,7 @@ impl Desk {
         self.bank
             .tls
             .with(|twin| twin.set_backchannel_delivery(delivery));
-        let begun = self.ask("alice", Delivery::Ping)?;
+        let begun = self.ask("alice", TokenDeliveryMode::Ping)?;
         let awaited = AwaitedRequest {
             auth_req_id: begun.auth_req_id.clone(),
             client_notification_token: begun.client_notification_token.expect("a token"),
@@ -149,7 +149,7 @@ impl Desk {
         let authorization = ping.headers()["authorization"].to_str().expect("text");
         awaited.pinged(Some(&change(authorization)), ping.body())?;
         let client = &self.bank.client;
-        self.run(client.backchannel_login(begun.auth_req_id, scope(), None))
+        self.run(client.poll_backchannel_token(begun.auth_req_id, scope(), None))
     }
 
     /// What becomes of it, and how many requests went to the endpoints.
@@ -312,7 +312,7 @@ fn a_request_that_is_refused_is_not_polled_for() {
         );
     }
     // The server's own word for a person it does not know.
-    let refused = Desk::new().ask("bob", Delivery::Poll);
+    let refused = Desk::new().ask("bob", TokenDeliveryMode::Poll);
     assert_eq!(said(&refused), Some("unknown_user_id"));
 }
 
@@ -331,7 +331,7 @@ fn an_answer_that_ends_it_is_the_last() {
         ("invalid-expired-token-test", "expired_token"),
     ] {
         let desk = Desk::new();
-        let begun = desk.ask("alice", Delivery::Poll).expect("a request");
+        let begun = desk.ask("alice", TokenDeliveryMode::Poll).expect("a request");
         let fault = Fault::Refusal {
             error: error.to_owned(),
         };
@@ -341,7 +341,7 @@ fn an_answer_that_ends_it_is_the_last() {
             expires_at: begun.expires_at,
         };
         let client = &desk.bank.client;
-        let login = desk.run(client.backchannel_login(begun.auth_req_id, scope(), Some(pace)));
+        let login = desk.run(client.poll_backchannel_token(begun.auth_req_id, scope(), Some(pace)));
         let (seen, asked, polled) = desk.ended(login);
         let wanted = format!("denied.{error}");
         row(&module(name), error, Some(&wanted), seen);
@@ -426,7 +426,7 @@ fn a_ping_of_anybody_is_refused() {
         let (seen, asked, polled) = desk.ended(desk.ping(change));
         let (name, wanted) = (
             module("ping-with-invalid-bearer-token-test"),
-            "ciba.notifier",
+            "ciba.client_notification_token",
         );
         row(&name, "bearer token", Some(wanted), seen);
         assert_eq!((seen, asked, polled), (Some(wanted), 1, 0));

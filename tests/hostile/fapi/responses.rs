@@ -98,7 +98,7 @@ fn every_flaw_of_a_signed_response_is_found() {
             "hs256",
             "jws.alg_not_allowed",
         ),
-        (IdTokenFlaw::Missing, "missing", "callback.missing_response"),
+        (IdTokenFlaw::Missing, "missing", "callback.missing_jarm_response"),
     ] {
         let module = format!("fapi2-...-test-ensure-jarm-{module}-fails");
         let fault = Fault::ResponseJwt { flaw };
@@ -113,6 +113,6 @@ fn a_plain_response_in_place_of_a_signed_one_is_refused() {
         Profile::Fapi2MessageSigning,
         Fault::PlainResponse,
         "JARM 2.1",
-        "callback.missing_response",
+        "callback.missing_jarm_response",
     );
 }

@@ -7,8 +7,8 @@ use oauth_core::flow::keeper::GrantId;
 use oauth_reqwest::Transport;
 use oauth_reqwest::blocking::Authorized;
 use oauth_session::Store;
-use oauth_session::blocking::Session;
-use oauth_session::store::Memory;
+use oauth_session::blocking::GrantSource;
+use oauth_session::store::MemoryStore;
 
 use super::{Bank, By, USUAL, Variant, api};
 
@@ -33,7 +33,7 @@ fn worker(bank: &Bank, certificate: &str, store: &Arc<dyn Store>) -> Authorized 
     let driver = transport.blocking_driver().expect("a driver");
     let client = client(bank, &transport);
     let id = GrantId::person("alice");
-    let session = Session::of_grant(driver.clone(), &client, id, Arc::clone(store));
+    let session = GrantSource::of_grant(driver.clone(), &client, id, Arc::clone(store));
     api(&bank.tls, &driver, &client, session).expect("an API")
 }
 
@@ -48,7 +48,7 @@ fn log_in(bank: &Bank, certificate: &str, store: &Arc<dyn Store>) {
     let redeem = client.redeem(begun.pending, &callback);
     let login = driver.run(redeem.expect("a callback"));
     let id = GrantId::person("alice");
-    let session = Session::of_grant(driver, &client, id, Arc::clone(store));
+    let session = GrantSource::of_grant(driver, &client, id, Arc::clone(store));
     let stored = session.log_in(login.expect("a login").tokens);
     stored.expect("it is stored");
 }
@@ -68,7 +68,7 @@ fn a_certificate_is_replaced_under_a_fleet_at_work() {
             ..USUAL
         });
         let [old, new] = [(); 2].map(|()| bank.tls.issue().expect("a certificate"));
-        let store: Arc<dyn Store> = Arc::new(Memory::default());
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
         log_in(&bank, &old, &store);
         let mut fleet: Vec<_> = (0..WORKERS).map(|_| worker(&bank, &old, &store)).collect();
         let refreshes = || bank.tls.with(|twin| twin.counters().refreshes);
@@ -102,7 +102,7 @@ fn tokens_that_end_in_the_midst_of_it_cost_no_call() {
     let sender = By::Certificate;
     let bank = Bank::of(Variant { sender, ..USUAL });
     let [old, new] = [(); 2].map(|()| bank.tls.issue().expect("a certificate"));
-    let store: Arc<dyn Store> = Arc::new(Memory::default());
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     log_in(&bank, &old, &store);
     let fleet = [&old, &new].map(|certificate| worker(&bank, certificate, &store));
     let refreshes = || bank.tls.with(|twin| twin.counters().refreshes);

@@ -44,7 +44,7 @@ pub(crate) fn access_token(vector: &Vector, asks: &mut Asks) -> Verdict {
     let end = calls.end(asks)?;
     let refusal = end.as_ref().err().map(|refusal| {
         let said = refusal.challenge.clone();
-        (refusal.answer_status, said)
+        (refusal.response_status, said)
     });
     if let Some(done) = judge(vector, end)? {
         let told = record(done)?;
@@ -150,7 +150,7 @@ pub(crate) fn introspection(vector: &Vector, asks: &mut Asks) -> Verdict {
     let algs = texts(&expect["allowed_algs"]);
     let ask = In::Introspect(Asked {
         token: Some(vector.text("token").unwrap_or("t0ken").to_owned()),
-        hint: None,
+        token_type_hint: None,
         signed_response_alg: Some(algs.first().map_or("RS256", String::as_str).to_owned()),
         audience: expect["audience"].as_str().map(str::to_owned),
     });

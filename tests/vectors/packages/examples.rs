@@ -43,7 +43,7 @@ fn of(vector: &Vector, lang: Lang) -> ClientConfig {
 fn asked(token: &str, hint: Option<&str>) -> Asked {
     Asked {
         token: Some(token.to_owned()),
-        hint: hint.map(str::to_owned),
+        token_type_hint: hint.map(str::to_owned),
         ..Asked::default()
     }
 }

@@ -50,7 +50,7 @@ pub(crate) fn signature(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
     match sign_in.again(calls, &token).end(asks)? {
         // What no token is made of is refused where the server hands it out.
-        Err(refusal) if refusal.code == "token.malformed" => {
+        Err(refusal) if refusal.code == "token_response.malformed" => {
             same(
                 "class",
                 vector.expected["error"].as_str(),
@@ -137,7 +137,7 @@ pub(crate) fn hash_claim(vector: &Vector, asks: &mut Asks) -> Verdict {
         let end = sign_in.with(&with("77QmUPtjPfzWtF2AnpK9RQ")?).end(asks)?;
         // Such a token is refused where it is issued.
         let code = end.err().map(|refusal| refusal.code);
-        return same("code", code.as_deref(), Some("token.malformed"));
+        return same("code", code.as_deref(), Some("token_response.malformed"));
     };
     if let Err(refusal) = sign_in.with(&with(hash)?).end(asks)? {
         return Err(refusal.message.into());

@@ -450,7 +450,7 @@ fn result(came: &Came) -> Option<String> {
     Some(match end {
         Ok(_) => "ok".to_owned(),
         Err(refusal) => match (&refusal.error, refusal.code.as_str()) {
-            (_, "dpop.nonce") => "error:malformed_dpop_nonce".to_owned(),
+            (_, "dpop.duplicate_nonce") => "error:malformed_dpop_nonce".to_owned(),
             (Some(error), _) => format!("error:{error}"),
             (None, code) => format!("error:{code}"),
         },

@@ -34,14 +34,14 @@ pub(crate) fn python(_: &str) -> Result<String, Box<dyn Error>> {
          from typing import TYPE_CHECKING, Any, Literal, Mapping, Sequence, Union\n\n\
          from ._values import of_settings\n\n\
          if TYPE_CHECKING:\n    from typing_extensions import TypeAlias\n\n    \
-         from .._native import Network, Provider\n    from ..stores import Key, Store\n\n\
+         from .._native import Network, Provider\n    from ..stores import SealingKey, Store\n\n\
          Upstream: TypeAlias = \"Union[str, tuple[str, Sequence[str]]]\"\n\n\n\
          class SiteSettings:\n    \"\"\"What a site is made with.\"\"\"\n\n    \
-         if TYPE_CHECKING:\n\n        def _made(\n            self, settings: str, providers: Sequence[Provider], key: str | bytes | Key,\n            \
-         old_keys: Sequence[str | bytes | Key], store: Store | None, network: Network | None,\n        ) -> None: ...\n\n    \
+         if TYPE_CHECKING:\n\n        def _made(\n            self, settings: str, providers: Sequence[Provider], key: str | bytes | SealingKey,\n            \
+         old_keys: Sequence[str | bytes | SealingKey], store: Store | None, network: Network | None,\n        ) -> None: ...\n\n    \
          def __init__(\n        self,\n        *,\n        providers: Sequence[Provider],\n        \
-         base_url: str | Sequence[str],\n        key: str | bytes | Key,\n        \
-         old_keys: Sequence[str | bytes | Key] = (),\n        store: Store | None = None,\n        \
+         base_url: str | Sequence[str],\n        key: str | bytes | SealingKey,\n        \
+         old_keys: Sequence[str | bytes | SealingKey] = (),\n        store: Store | None = None,\n        \
          network: Network | None = None,\n"
     );
     for setting in &own {
@@ -60,7 +60,7 @@ pub(crate) fn python(_: &str) -> Result<String, Box<dyn Error>> {
         ),
         (
             "key",
-            "Seals the cookies: a ``stores.Key``, 32 bytes, or their text as ``oauth key`` prints it.",
+            "Seals the cookies: a ``stores.SealingKey``, 32 bytes, or their text as ``oauth key`` prints it.",
         ),
         ("old_keys", "Open what they sealed."),
         (

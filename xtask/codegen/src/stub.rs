@@ -270,7 +270,7 @@ fn verbs(own: &str) -> String {
         };
         let given = format!(
             "        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,\n{body}{own}        \
-             timeout: float | None = None, rate_limit: _RateLimit | None = None,\n        \
+             timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,\n        \
              longest_wait: float | None = None,\n    "
         );
         let _ = write!(

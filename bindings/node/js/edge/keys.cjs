@@ -114,7 +114,7 @@ function keysOver(wasm, elsewhere) {
       const saved = await said({ verb: 'save', key, record: text, version })
       if (saved.version !== undefined) return { record: await stored(text, alg) }
     }
-    throw failed('lost.contended', 'every save met another')
+    throw failed('store.conflict', 'every save met another')
   }
 
   async function stored(text, wanted) {

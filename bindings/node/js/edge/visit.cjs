@@ -131,7 +131,7 @@ class Forward {
     const client = Source.clientOf(source)
     // A token that is bound to the client's key goes with proofs of it.
     const known = client === undefined ? this.#known.api() : this.#known.api().calledBy(client)
-    const api = apiOfOne(known, source, { rateLimit: 'pass' })
+    const api = apiOfOne(known, source, { onRateLimit: 'pass' })
     let reply
     try {
       reply = await api.fetch(url, { method, headers, body: body?.length > 0 ? body : undefined })

@@ -9,7 +9,7 @@ const { variablesOf } = require('../client-auth.cjs')
 const { lift, lifted } = require('../errors.cjs')
 const { nativeKey } = require('../keys.cjs')
 const { isLoopback } = require('../server.cjs')
-const { Sealed, StoreAt } = require('../stores.cjs')
+const { SealedStore, StoreAt } = require('../stores.cjs')
 const { TESTING, setup } = require('./settings.cjs')
 
 /** Variables that a site requires; the client reads its own. */
@@ -74,9 +74,9 @@ function fromEnvironment({ env, clientOptions = {}, ...options }) {
   const [key, ...oldKeys] = variables.OAUTH_KEY.split(/[\s,]+/).filter(Boolean)
   if (key !== TESTING) read('OAUTH_KEY', 'a key is 32 bytes in base64url', () => [key, ...oldKeys].map(nativeKey))
   const id = variables.OAUTH_PROVIDER ?? 'login'
-  const store = options.store ?? (variables.OAUTH_STORE && new Sealed(new StoreAt(variables.OAUTH_STORE), key, { old: oldKeys }))
-  const { scope, identity, title, parameters, callback, callbackMode, apiOrigins, ...site } = options
-  const provider = { id, scope, identity, title, parameters, callback, callbackMode, apiOrigins, registered, client: () => Client.fromEnv(line) }
+  const store = options.store ?? (variables.OAUTH_STORE && new SealedStore(new StoreAt(variables.OAUTH_STORE), key, { old: oldKeys }))
+  const { scope, identity, title, parameters, callback, responseMode, apiOrigins, ...site } = options
+  const provider = { id, scope, identity, title, parameters, callback, responseMode, apiOrigins, registered, client: () => Client.fromEnv(line) }
   return { baseUrl: variables.OAUTH_BASE_URL, key, oldKeys, ...site, transport, store, providers: [provider] }
 }
 

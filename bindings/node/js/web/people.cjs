@@ -6,7 +6,7 @@ const { isShared } = require('#host')
 const { Client } = require('../client.cjs')
 const { OAuthError } = require('../errors.cjs')
 const { fixedToken } = require('../fixed-token.cjs')
-const { Sessions } = require('../sessions.cjs')
+const { Grants } = require('../sessions.cjs')
 const { Tokens } = require('../tokens.cjs')
 const { nativeSetup, setup } = require('./settings.cjs')
 
@@ -15,7 +15,7 @@ const THROWN = 'misuse.setup'
 
 /** The token sources of a client's people. Where requests cannot wait for each other, as in Workers, each makes its own. */
 function grantsOf(client, store) {
-  return isShared ? new Sessions(client, store) : { get: (grant) => new Sessions(client, store).get(grant) }
+  return isShared ? new Grants(client, store) : { get: (grant) => new Grants(client, store).get(grant) }
 }
 
 /** The providers of a site. */

@@ -19,7 +19,7 @@ const standard = require('./standard.cjs')
 const sveltekit = require('./sveltekit.cjs')
 const { Visits } = require('./visits.cjs')
 
-const ACCESS = ['open', 'quiet', 'signed_in']
+const ACCESS = ['open', 'silent', 'signed_in']
 
 /** The sign-in of a web application. An application has one. */
 class Site {

@@ -1,10 +1,10 @@
 // Compiled, never run: what the types allow, and what they refuse.
 import {
-  VerifiedAccessToken, AccessTokenVerifier, Api, BackchannelRequest, Client, Denied, DeviceCode, DpopKey, FileStore, FixedToken, Flow, GrantSource, IdToken, IdentityAssertion, Keeper, Key, LogoutToken, Lost, Misuse, Network, OAuthError, PostgresStore, RedisStore, Sealed,
-  Server, Sessions, SqliteStore, TokenState, Tokens, Untrusted, assertionFunction, clientSecretJwt, discover, discovery, drain, fixedToken, keep, login, privateKeyJwt, provider, providerFile, providers, run,
+  VerifiedAccessToken, AccessTokenVerifier, Api, BackchannelAuthenticationResponse, Client, DeniedError, DeviceAuthorizationResponse, DpopKey, FileStore, FixedToken, PendingAuthorization, GrantSource, IdToken, IdentityAssertion, Keeper, SealingKey, LogoutToken, LostError, MisuseError, Network, OAuthError, PostgresStore, RedisStore, SealedStore,
+  Server, Grants, SqliteStore, IntrospectionResponse, Tokens, UntrustedError, assertionFunction, clientSecretJwt, discover, discovery, drain, fixedToken, keep, login, privateKeyJwt, provider, providerFile, providers, run,
 } from 'oauth-core'
 import type {
-  AuthorizationDetail, ErrorCode, Exchange, KeySource, Moment, Owner, RateLimit, Step, Store, Task, TokenSource, Decision, UntrustedCode,
+  AuthorizationDetail, ErrorCode, Exchange, KeySource, Moment, Owner, OnRateLimit, Step, Store, Task, TokenSource, Decision, UntrustedCode,
 } from 'oauth-core'
 
 export async function use(signal: AbortSignal): Promise<void> {
@@ -30,18 +30,18 @@ export async function use(signal: AbortSignal): Promise<void> {
   await source.fetch(new Request('https://api.example/'))
 
   const { url, flow } = client.authorize({ redirectUri: 'https://app.example/cb', scope: 'openid', extra: { prompt: 'login' } })
-  const again: Flow = Flow.deserialize(JSON.stringify(flow))
+  const again: PendingAuthorization = PendingAuthorization.deserialize(JSON.stringify(flow))
   const mine: Tokens = await client.redeem(again, url, { signal, timeoutMs: 1 })
   await client.refresh({ tokens: mine, scope: 'read' }, { signal })
-  await client.revoke({ token: mine.accessToken, hint: 'access_token' })
-  const state: TokenState = await client.introspect({ token: mine.accessToken }, { signal, timeoutMs: 1 })
+  await client.revoke({ token: mine.accessToken, tokenTypeHint: 'access_token' })
+  const state: IntrospectionResponse = await client.introspect({ token: mine.accessToken }, { signal, timeoutMs: 1 })
   if (state.active) texts.push(...(state.scope ?? []), state.subject ?? '', String(state.expiresAt?.getTime()))
   const verifier = new AccessTokenVerifier(found, { audience: 'https://api.example', profile: 'entra', scope: ['read'] })
   const shown: VerifiedAccessToken = await verifier.verify('t', { jkt: 'k', maxAge: 60, signal })
   const signedIn: IdToken = await client.verifyIdToken({ token: 't', nonce: 'n', clientIds: ['phone'] })
   texts.push(signedIn.subject, signedIn.email ?? '')
-  // @ts-expect-error it is "absent" or "ignored"
-  await client.verifyIdToken({ token: 't', withoutNonce: 'none' })
+  // @ts-expect-error it is "reject" or "ignore"
+  await client.verifyIdToken({ token: 't', unexpectedNonce: 'none' })
   new AccessTokenVerifier(found, { audience: ['https://api.example', 'api'], profile: 'jwt' })
   const ended: LogoutToken = await client.verifyLogoutToken({ token: 't', replay: 'caller' })
   texts.push(shown.subject, ended.sid ?? '', client.endSessionUrl({ state: 's' }).href)
@@ -64,21 +64,21 @@ export async function use(signal: AbortSignal): Promise<void> {
   // @ts-expect-error an outcome does not change
   state.active = false
   // @ts-expect-error there is no such kind of token
-  await client.revoke({ token: 't', hint: 'id_token' })
+  await client.revoke({ token: 't', tokenTypeHint: 'id_token' })
   // @ts-expect-error there is no such argument
   await client.revoke({ tokn: 't' })
   // @ts-expect-error arguments have names
   await client.introspect('t')
   await client.password({ username: 'u', password: 'p' })
-  const code: DeviceCode = await client.deviceAuthorization({ scope: 'openid', purpose: 'sign in' })
+  const code: DeviceAuthorizationResponse = await client.deviceAuthorization({ scope: 'openid', purpose: 'sign in' })
   const { deviceCode, expiresAt, interval } = code
   const page: string = code.verificationUriComplete ?? code.verificationUri
-  const elsewhere: Tokens = await client.deviceLogin({ deviceCode, expiresAt, interval, scope: 'openid' }, { signal })
+  const elsewhere: Tokens = await client.pollDeviceToken({ deviceCode, expiresAt, interval, scope: 'openid' }, { signal })
   // @ts-expect-error a code has an end
-  await client.deviceLogin({ deviceCode })
-  const request: BackchannelRequest = await client.backchannelAuthentication({ loginHint: 'ann', delivery: 'ping', scope: 'openid' })
+  await client.pollDeviceToken({ deviceCode })
+  const request: BackchannelAuthenticationResponse = await client.backchannelAuthentication({ loginHint: 'ann', tokenDeliveryMode: 'ping', scope: 'openid' })
   // @ts-expect-error there is no such way
-  await client.backchannelAuthentication({ delivery: 'pong' })
+  await client.backchannelAuthentication({ tokenDeliveryMode: 'pong' })
   const clientNotificationToken: string = request.clientNotificationToken ?? ''
   await client.verifyPing({ authReqId: request.authReqId, clientNotificationToken, body: '{}' })
   await client.tokenExchange({ subjectToken: page, subjectTokenType: 'access_token', audience: ['b'] }, { timeoutMs: 1 })
@@ -138,16 +138,16 @@ export async function called(client: Client, pool: typeof fetch): Promise<number
     fixedToken({ file: new URL('file:///token') }), fixedToken({ callback: async () => 'text' }), fixedToken({ callback: () => 'text' }),
   ]
   const api: Api = own.api({
-    app: sources[0], user: fixed, rateLimit: 'wait', longestWaitMs: 1000, allowance: { requests: 10, seconds: 60 }, fetch: pool,
+    app: sources[0], user: fixed, onRateLimit: 'wait', longestWaitMs: 1000, allowance: { requests: 10, seconds: 60 }, fetch: pool,
     onWait: (ms: number) => console.log(ms),
   })
   const one: Api = client.clientCredentials().api({ allowance: 'documented', origins: [new URL('https://api.example')] })
   const owner: Owner = api.owner(new URL('https://api.example/user'))
-  const rateLimit: RateLimit = owner === 'user' ? 'pass' : 'error'
-  const reply: Response = await one.fetch('https://api.example/', { method: 'POST', body: '{}', rateLimit, longestWaitMs: 5 })
-  await fixed.fetch('https://api.example/', { rateLimit: 'wait' })
+  const onRateLimit: OnRateLimit = owner === 'user' ? 'pass' : 'error'
+  const reply: Response = await one.fetch('https://api.example/', { method: 'POST', body: '{}', onRateLimit, longestWaitMs: 5 })
+  await fixed.fetch('https://api.example/', { onRateLimit: 'wait' })
   // @ts-expect-error no such way
-  await one.fetch('https://api.example/', { rateLimit: 'retry' })
+  await one.fetch('https://api.example/', { onRateLimit: 'retry' })
   // @ts-expect-error a source has three methods
   own.api({ app: { token: async () => tokens } })
   // @ts-expect-error two places
@@ -165,11 +165,11 @@ export async function kept(client: Client, store: Store, signal: AbortSignal): P
   const postgres = new PostgresStore(new URL('postgres://localhost/db'), { timeoutMs: 1000 })
   await postgres.migrate()
   const schema: string = PostgresStore.SCHEMA
-  stores.push(postgres, new Sealed(new Sealed(postgres, new Uint8Array(32)), schema, { old: ['text', new Uint8Array(32)] }))
-  new Sealed(store, 'key')
-  const key: Key = await Key.fromKeyring(new URL('file:///locks'), { service: 'app' })
+  stores.push(postgres, new SealedStore(new SealedStore(postgres, new Uint8Array(32)), schema, { old: ['text', new Uint8Array(32)] }))
+  new SealedStore(store, 'key')
+  const key: SealingKey = await SealingKey.fromKeyring(new URL('file:///locks'), { service: 'app' })
   const service: KeySource = { dataKey: () => ({ id: key.id, key: 'text' }), unwrapKey: async (id) => new Uint8Array(id.length) }
-  new Sealed({ load() { return null }, save: async () => 1, lease() {} }, service, { old: [key, service], names: key })
+  new SealedStore({ load() { return null }, save: async () => 1, lease() {} }, service, { old: [key, service], names: key })
   new FileStore('grants', { access: 'group' })
   // @ts-expect-error
   new SqliteStore('grants.db', { access: 'all' })
@@ -198,8 +198,8 @@ export async function kept(client: Client, store: Store, signal: AbortSignal): P
 }
 
 export async function many(client: Client, store: Store, tokens: Tokens, signal: AbortSignal): Promise<number> {
-  await new Sessions(client, store)[Symbol.asyncDispose]()
-  const sessions = new Sessions(client, store, { capacity: 10, perSecond: 5, atOnce: 2, onEnded: (subject, error) => [subject, error.code] })
+  await new Grants(client, store)[Symbol.asyncDispose]()
+  const sessions = new Grants(client, store, { capacity: 10, perSecond: 5, atOnce: 2, onEnded: (subject, error) => [subject, error.code] })
   await sessions.logIn('ann', tokens)
   const source: GrantSource = sessions.get('ann', { scope: ['read'] })
   const { grants, next } = await sessions.list()
@@ -224,19 +224,19 @@ export async function behindAProxy(signal: AbortSignal): Promise<number> {
 }
 
 export function judge(error: unknown): string {
-  if (error instanceof Denied) {
+  if (error instanceof DeniedError) {
     const kind: 'denied' = error.kind
     return `${kind} ${error.status ?? 0} ${error.error ?? ''}`
   }
-  if (error instanceof Untrusted) {
+  if (error instanceof UntrustedError) {
     const code: UntrustedCode = error.code
     // @ts-expect-error a code of another class
     if (error.code === 'lost') return code
     // @ts-expect-error no such code
     if (error.code === 'callback.sate') return code
   }
-  if (error instanceof Misuse && error.code === 'resource.owner_missing') return error.advice
-  if (error instanceof Lost) return `${error.advice} ${String(error.cause)}`
+  if (error instanceof MisuseError && error.code === 'resource.no_token_source') return error.advice
+  if (error instanceof LostError) return `${error.advice} ${String(error.cause)}`
   if (error instanceof OAuthError) {
     const code: ErrorCode = error.code
     return `${code} ${error.retryAfter ?? 0}`

@@ -1,5 +1,5 @@
 // Compiled, never run: what the types of a site allow, and what they refuse.
-import { Client, Memory, provider } from 'oauth-core'
+import { Client, MemoryStore, provider } from 'oauth-core'
 import { Refuse, Site, User } from 'oauth-core/web'
 import { Site as NextSite } from 'oauth-core/web/next'
 import type { Identity } from 'oauth-core/web'
@@ -7,13 +7,13 @@ import type { Identity } from 'oauth-core/web'
 export async function use(request: Request): Promise<Response> {
   const client = new Client(provider('google'), { clientId: 'id', clientSecret: 's' })
   const site = new Site({
-    baseUrl: 'https://shop.example', key: new Uint8Array(32), client, scope: 'openid offline_access', store: new Memory(),
+    baseUrl: 'https://shop.example', key: new Uint8Array(32), client, scope: 'openid offline_access', store: new MemoryStore(),
     admit: async (who: Identity) => (who.claims.email_verified === true ? { cart: 3 } : new Refuse('verify your address')),
     log: ({ code, detail }) => console.log(code, detail),
   })
   new Site({ baseUrl: ['https://a.example'], key: 'k', providers: [{ id: 'a', client: async () => client, title: 'A' }] })
   new Site({
-    baseUrl: 'https://shop.example', key: 'k', client, store: new Memory(),
+    baseUrl: 'https://shop.example', key: 'k', client, store: new MemoryStore(),
     identity: { url: 'https://api.example/me', subject: 'id', claims: { picture: 'avatar_url' } },
     api: { orders: 'https://api.example/orders', pay: { url: new URL('https://pay.example'), methods: ['POST'] } },
   })

@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any, Literal
 
-    from ._native import Exchange, Flow, Tokens
-    from ._records import UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, VerifiedAccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer, ClientIdDocument
+    from ._native import Exchange, PendingAuthorization, Tokens
+    from ._records import UserClaims, IntrospectionResponse, DeviceAuthorizationResponse, BackchannelAuthenticationResponse, IdentityAssertion, VerifiedAccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResourceMetadata, DiscoveredIssuer, ClientIdMetadataDocument
     from .drive import Moment
 
     TokenKind = Literal["access_token", "refresh_token"]
     ResponseType = Literal["code", "code id_token"]
     ResponseMode = Literal["query", "fragment", "form_post", "jwt", "query.jwt", "fragment.jwt", "form_post.jwt"]
     Push = Literal["where_required", "always"]
-    Delivery = Literal["poll", "ping", "push"]
+    TokenDeliveryMode = Literal["poll", "ping", "push"]
     Repeat = Literal["refused", "allowed"]
     AccessTokenProfile = Literal["rfc9068", "keycloak", "entra", "auth0", "okta", "cognito", "jwt"]
-    WithoutNonce = Literal["absent", "ignored"]
+    UnexpectedNonce = Literal["reject", "ignore"]
     Replay = Literal["process", "caller"]
     ResourceMatch = Literal["identical", "parent"]
 
@@ -42,7 +42,7 @@ class ExchangeOperations:
         self,
         *,
         token: str,
-        hint: TokenKind | None = None,
+        token_type_hint: TokenKind | None = None,
         moment: Moment | None = None,
     ) -> Exchange[None]:
         """Revokes a token (RFC 7009).
@@ -52,11 +52,11 @@ class ExchangeOperations:
 
         Args:
             token: The token to revoke.
-            hint: The kind of token, a hint for the server.
+            token_type_hint: The kind of token, a hint for the server.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[None] = self._begin(0, (token, hint), moment)
+        answer: Exchange[None] = self._begin(0, (token, token_type_hint), moment)
         return answer
 
     def refresh(
@@ -140,7 +140,7 @@ class ExchangeOperations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
         token_extra: Mapping[str, str | Sequence[str]] | None = None,
         moment: Moment | None = None,
-    ) -> Exchange[Flow]:
+    ) -> Exchange[PendingAuthorization]:
         """Begins an authorization (RFC 6749 section 4.1.1): the URL to which to send the user, and the
         flow to keep until the callback.
 
@@ -191,18 +191,18 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Flow] = self._begin(3, (redirect_uri, scope, response_type, response_mode, resource, audience, json_text(authorization_details), acr_values, max_age, prompt, login_hint, id_token_hint, ui_locales, json_text(claims), push, request_uri, json_text(step_up), tokens, context, user, extra, token_extra), moment)
+        answer: Exchange[PendingAuthorization] = self._begin(3, (redirect_uri, scope, response_type, response_mode, resource, audience, json_text(authorization_details), acr_values, max_age, prompt, login_hint, id_token_hint, ui_locales, json_text(claims), push, request_uri, json_text(step_up), tokens, context, user, extra, token_extra), moment)
         return answer
 
     def introspect(
         self,
         *,
         token: str,
-        hint: TokenKind | None = None,
+        token_type_hint: TokenKind | None = None,
         signed_response_alg: str | None = None,
         audience: str | None = None,
         moment: Moment | None = None,
-    ) -> Exchange[TokenState]:
+    ) -> Exchange[IntrospectionResponse]:
         """Asks the server whether a token is active, and for its claims (RFC 7662).
 
         endpoint.missing if the server does not offer it, introspection.malformed if its answer
@@ -212,7 +212,7 @@ class ExchangeOperations:
 
         Args:
             token: The token.
-            hint: The kind of token, a hint for the server.
+            token_type_hint: The kind of token, a hint for the server.
             signed_response_alg: The algorithm of signed responses (RFC 9701), as registered:
                 introspection_signed_response_alg. A plain response is then refused.
             audience: The server's name for this API in the aud of a signed response, if it is
@@ -220,7 +220,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[TokenState] = self._begin(4, (token, hint, signed_response_alg, audience), moment)
+        answer: Exchange[IntrospectionResponse] = self._begin(4, (token, token_type_hint, signed_response_alg, audience), moment)
         return answer
 
     def password(
@@ -287,7 +287,7 @@ class ExchangeOperations:
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
         moment: Moment | None = None,
-    ) -> Exchange[DeviceCode]:
+    ) -> Exchange[DeviceAuthorizationResponse]:
         """Requests a code that the user enters on another device (RFC 8628).
 
         Without a scope, the server grants its default. endpoint.missing if the server does not
@@ -304,10 +304,10 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[DeviceCode] = self._begin(7, (purpose, scope, resource, audience, extra), moment)
+        answer: Exchange[DeviceAuthorizationResponse] = self._begin(7, (purpose, scope, resource, audience, extra), moment)
         return answer
 
-    def device_login(
+    def poll_device_token(
         self,
         *,
         device_code: str,
@@ -354,23 +354,23 @@ class ExchangeOperations:
         user_code: str | None = None,
         requested_expiry: int | None = None,
         acr_values: Sequence[str] | None = None,
-        delivery: Delivery | None = None,
+        token_delivery_mode: TokenDeliveryMode | None = None,
         repeat: Repeat | None = None,
         scope: str | Iterable[str] | None = None,
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
         moment: Moment | None = None,
-    ) -> Exchange[BackchannelRequest]:
+    ) -> Exchange[BackchannelAuthenticationResponse]:
         """Asks the server to authenticate a user on the user's own device (CIBA Core section 7).
 
         Identify the user by exactly one hint. Begin a request only for a user who is known to you
         and expects it, and only one at a time. The request is signed if the client signs its
         requests and the server supports that.
 
-        ciba.pending while the same request is pending (RFC 10027 section 6.1.15), other ciba.*
+        ciba.duplicate_request while the same request is pending (RFC 10027 section 6.1.15), other ciba.*
         for an invalid request, endpoint.missing if the server does not offer it,
-        client_auth.secret_missing for a public client, denied.* if it refuses, lost.* if no
+        client_auth.required for a public client, denied.* if it refuses, lost.* if no
         answer arrives.
 
         Args:
@@ -382,7 +382,7 @@ class ExchangeOperations:
             user_code: A code known to the user and the server, which the user entered here.
             requested_expiry: How long the user should be able to answer, in seconds.
             acr_values: How the user should authenticate: acr values in order of preference.
-            delivery: The registered delivery mode of this client: poll by default.
+            token_delivery_mode: The registered delivery mode of this client: poll by default.
             repeat: Whether the same request may be repeated while it is pending: refused by
                 default, or allowed.
             scope: The scope to request.
@@ -392,10 +392,10 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[BackchannelRequest] = self._begin(9, (login_hint, login_hint_token, id_token_hint, binding_message, user_code, requested_expiry, acr_values, delivery, repeat, scope, resource, audience, extra), moment)
+        answer: Exchange[BackchannelAuthenticationResponse] = self._begin(9, (login_hint, login_hint_token, id_token_hint, binding_message, user_code, requested_expiry, acr_values, token_delivery_mode, repeat, scope, resource, audience, extra), moment)
         return answer
 
-    def backchannel_login(
+    def poll_backchannel_token(
         self,
         *,
         auth_req_id: str,
@@ -446,7 +446,7 @@ class ExchangeOperations:
         If it is valid, request the tokens once. Respond with 204, or with the response in the
         error.
 
-        ciba.notifier for a ping without the token of its request, ciba.unknown_request for a
+        ciba.client_notification_token for a ping without the token of its request, ciba.unknown_request for a
         ping about another request, reply.* for a malformed one.
 
         Args:
@@ -795,7 +795,7 @@ class ExchangeOperations:
         *,
         token: str,
         nonce: str | None = None,
-        without_nonce: WithoutNonce | None = None,
+        unexpected_nonce: UnexpectedNonce | None = None,
         client_ids: Sequence[str] | None = None,
         access_token: str | None = None,
         code: str | None = None,
@@ -809,20 +809,20 @@ class ExchangeOperations:
 
         The rules are those of a sign-in, but no code binds such a token to the browser or app that
         posts it: only the nonce does. Anyone who obtains a token that was requested without a nonce
-        can sign in with it until it expires, so without_nonce must state explicitly that there is
+        can sign in with it until it expires, so unexpected_nonce must state explicitly that there is
         none.
 
         The server's keys are fetched as needed, and cached for all calls of the client. jwe.*,
         jws.*, jwt.* and id_token.* if it is not a valid ID token of this server for this client;
-        misuse.setup without nonce and without_nonce; lost.*, denied.* and others if it could not be
+        misuse.setup without nonce and unexpected_nonce; lost.*, denied.* and others if it could not be
         verified.
 
         Args:
             token: The ID token.
             nonce: The nonce that was sent for this sign-in. Keep it with the session of the
                 browser or the app, and delete it with the first token that is posted.
-            without_nonce: Whether a token may have a nonce if the request sent none: "absent"
-                refuses such a token, which belongs to another sign-in; "ignored" accepts it, for
+            unexpected_nonce: Whether a token may have a nonce if the request sent none: "reject"
+                refuses such a token, which belongs to another sign-in; "ignore" accepts it, for
                 apps whose library sends a nonce that you never learn.
             client_ids: Other clients of the same application at this server, such as its apps
                 for Android and iOS: the token may be for one of them, and azp may be one of them.
@@ -836,7 +836,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[IdToken] = self._begin(21, (token, nonce, without_nonce, client_ids, access_token, code, max_age, acr_values, max_token_age), moment)
+        answer: Exchange[IdToken] = self._begin(21, (token, nonce, unexpected_nonce, client_ids, access_token, code, max_age, acr_values, max_token_age), moment)
         return answer
 
     def verify_logout_token(
@@ -970,7 +970,7 @@ class ExchangeOperations:
         matching: ResourceMatch | None = None,
         signers: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
-    ) -> Exchange[ProtectedResource]:
+    ) -> Exchange[ProtectedResourceMetadata]:
         """Fetches the metadata of a protected resource (RFC 9728): the servers that issue its tokens,
         and their kind.
 
@@ -993,7 +993,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[ProtectedResource] = self._begin(27, (resource, challenges, matching, json_text(signers)), moment)
+        answer: Exchange[ProtectedResourceMetadata] = self._begin(27, (resource, challenges, matching, json_text(signers)), moment)
         return answer
 
     def discover_issuer(
@@ -1030,7 +1030,7 @@ class ExchangeOperations:
         metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]],
         mcp: bool | None = None,
         moment: Moment | None = None,
-    ) -> Exchange[ClientIdDocument]:
+    ) -> Exchange[ClientIdMetadataDocument]:
         """Makes or checks the document of this client, whose id is the URL where the document is
         published (draft-ietf-oauth-client-id-metadata-document). No request is sent.
 
@@ -1050,5 +1050,5 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[ClientIdDocument] = self._begin(29, (json_text(metadata), mcp), moment)
+        answer: Exchange[ClientIdMetadataDocument] = self._begin(29, (json_text(metadata), mcp), moment)
         return answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._native import Listener, code_turn
-from .errors import Denied, Misuse
+from .errors import DeniedError, MisuseError
 
 # `typing` and `webbrowser` cost more to import than the package itself.
 TYPE_CHECKING = False
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Iterable, Literal, Mapping, Sequence
 
     from ._client import Client
-    from ._native import Flow, Tokens
-    from ._records import DeviceCode
+    from ._native import PendingAuthorization, Tokens
+    from ._records import DeviceAuthorizationResponse
 
     Open = Callable[[str], object]
     Paste = Callable[[], str]
-    Show = Callable[[DeviceCode], object]
+    Show = Callable[[DeviceAuthorizationResponse], object]
     DeviceLoginTiming = Literal["only", "first", "if_not_opened", "never"]
 
 
@@ -50,7 +50,7 @@ def login(
     """Sends the person to the server, waits for the callback, and redeems its code (RFC 8252).
 
     ``scope`` is names separated by spaces, or an iterable of names. ``timeout`` is how many seconds
-    the person may take; afterwards ``Lost``. A refusal by the server or the person is ``Denied``.
+    the person may take; afterwards ``LostError``. A refusal by the server or the person is ``DeniedError``.
 
     ``open`` shows a URL to the person: by default it is printed on standard error, and opened in
     the system's browser. It must not wait for what the browser does.
@@ -221,7 +221,7 @@ def _by_code(
     """The login by a code; None where the server gives none to this client, and the browser is left."""
     try:
         code = client.device_authorization(purpose=purpose, **asked)
-    except Denied:
+    except DeniedError:
         return None
     return _entered(client, code, show, asked)
 
@@ -232,26 +232,26 @@ async def _aby_code(
     """_by_code(), in a coroutine."""
     try:
         code = await client.adevice_authorization(purpose=purpose, **asked)
-    except Denied:
+    except DeniedError:
         return None
     return await _aentered(client, code, show, asked)
 
 
 def _entered(
-    client: Client, code: DeviceCode, show: Show | None, asked: dict[str, Any]
+    client: Client, code: DeviceAuthorizationResponse, show: Show | None, asked: dict[str, Any]
 ) -> Tokens:
     (show or _prompt)(code)
-    return client.device_login(
+    return client.poll_device_token(
         device_code=code.device_code, expires_at=code.expires_at, interval=code.interval, **asked
     )
 
 
 async def _aentered(
-    client: Client, code: DeviceCode, show: Show | None, asked: dict[str, Any]
+    client: Client, code: DeviceAuthorizationResponse, show: Show | None, asked: dict[str, Any]
 ) -> Tokens:
     """_entered(), in a coroutine."""
     (show or _prompt)(code)
-    return await client.adevice_login(
+    return await client.apoll_device_token(
         device_code=code.device_code, expires_at=code.expires_at, interval=code.interval, **asked
     )
 
@@ -284,7 +284,7 @@ def _tell(url: str) -> None:
     print(f"The browser shows the login; if it does not, open this URL:\n{url}", file=sys.stderr)
 
 
-def _prompt(code: DeviceCode) -> None:
+def _prompt(code: DeviceAuthorizationResponse) -> None:
     import sys
 
     print(code.prompt, file=sys.stderr)
@@ -292,7 +292,7 @@ def _prompt(code: DeviceCode) -> None:
         print(f"\n{code.qr_code}", file=sys.stderr)
 
 
-def _ask(listener: Listener, flow: Flow, paste: Paste | None) -> None:
+def _ask(listener: Listener, flow: PendingAuthorization, paste: Paste | None) -> None:
     if paste is None:
         return
     import threading
@@ -304,7 +304,7 @@ def _ask(listener: Listener, flow: Flow, paste: Paste | None) -> None:
                     return
             except EOFError:
                 return  # nobody is there to paste
-            except Misuse:
+            except MisuseError:
                 return  # the flow is redeemed: the browser came back meanwhile
 
     threading.Thread(target=ask, name="oauth-core paste", daemon=True).start()

@@ -11,7 +11,7 @@ from typing_extensions import Self, TypeAlias, disjoint_base
 
 from ._details import AuthorizationDetail
 from ._source import TokenSource
-from ._records import DeviceCode, VerifiedAccessToken
+from ._records import DeviceAuthorizationResponse, VerifiedAccessToken
 from .drive import Answer, Moment, Said, Step, Task
 from .errors import ErrorCode, OAuthError
 from .stores import KeySource, Store
@@ -33,18 +33,18 @@ __all__ = [
     "FederatedAssertion",
     "FileStore",
     "FixedToken",
-    "Flow",
+    "PendingAuthorization",
     "Forward",
     "GrantSource",
     "Identity",
     "Introspecting",
     "Keeper",
-    "Key",
+    "SealingKey",
     "Lease",
     "Listener",
     "Load",
     "MAX_FORM",
-    "Memory",
+    "MemoryStore",
     "NativeStore",
     "Network",
     "PostgresStore",
@@ -60,13 +60,13 @@ __all__ = [
     "ResourceConnection",
     "Response",
     "Save",
-    "Sealed",
+    "SealedStore",
     "SelfSignedTlsClientAuth",
     "Send",
     "Server",
     "ServiceAccount",
     "Session",
-    "Sessions",
+    "Grants",
     "Sign",
     "Sleep",
     "SqliteStore",
@@ -104,14 +104,14 @@ _Platform: TypeAlias = Literal[
 ]
 _Hook: TypeAlias = Callable[[Tokens], object]
 _Fields: TypeAlias = Iterable[tuple[str | bytes, str | bytes]]
-_RateLimit: TypeAlias = Literal["error", "wait", "pass"]
+_OnRateLimit: TypeAlias = Literal["error", "wait", "pass"]
 _Names: TypeAlias = Sequence[str] | None
 _Scope: TypeAlias = str | Iterable[str] | None
 _Extra: TypeAlias = Mapping[str, str | Sequence[str]] | None
 _Params: TypeAlias = Mapping[str, str | int | Sequence[str | int]]
 _Reuse: TypeAlias = Literal["unknown", "revokes", "tolerated"]
 _Allowance: TypeAlias = Literal["documented"] | tuple[int, int]
-_EndedTokens: TypeAlias = Sequence[Mapping[str, Any]]
+_ExpiredTokenReplies: TypeAlias = Sequence[Mapping[str, Any]]
 _Place: TypeAlias = str | os.PathLike[str]
 _SigningAlg: TypeAlias = Literal[
     "ES256", "ES384", "ES512", "EdDSA", "Ed25519", "PS256", "PS384", "PS512", "RS256", "RS384",
@@ -164,7 +164,7 @@ def store_url(url: str, /) -> tuple[str, str]:
 
     misuse.setup for the URL of none.
     """
-def testing_key() -> Key:
+def testing_key() -> SealingKey:
     """The key for tests, which everybody has: no site takes it that others could reach."""
 def code_turn(
     client: Client, device: bool | None, opener: bool, parameters: list[str], /
@@ -188,7 +188,7 @@ def fixed_token(
     text; each is read again whenever a token is requested. origins is where the token may be
     sent: URLs, or a server with a preset. expires_at, a Unix time in seconds or an aware
     datetime, is when it expires, if known. url.* for an invalid origin,
-    token.unreadable for an empty text, TypeError unless exactly one place is given.
+    token_source.unreadable for an empty text, TypeError unless exactly one place is given.
     """
 def discover(
     issuer: str, *, transport: _Transport = "https", prefer: Literal["oauth", "openid"] = "oauth",
@@ -198,8 +198,8 @@ def discover(
 
     prefer says which document is fetched first, if a server has both: only that of "openid" names
     the userinfo endpoint and the like. timeout is that of one request in seconds, 30 unless the
-    network says otherwise. Untrusted metadata.issuer if the document is another issuer's, Malformed
-    metadata.* if it is invalid, Denied if the server refuses, Lost if no answer arrives, issuer.*
+    network says otherwise. UntrustedError metadata.issuer if the document is another issuer's, MalformedError
+    metadata.* if it is invalid, DeniedError if the server refuses, LostError if no answer arrives, issuer.*
     for an invalid issuer.
     """
 def adiscover(
@@ -237,7 +237,7 @@ class DpopKey:
     def open(store: Store, name: str, /, *, alg: _SigningAlg = "ES256") -> DpopKey:
         """The key of this name in a store, which workers share as they share tokens; created on first use.
 
-        store is one of oauth_core.stores, or an object with the methods of a store; without Sealed, the key is in it
+        store is one of oauth_core.stores, or an object with the methods of a store; without SealedStore, the key is in it
         in the clear, as refresh tokens are. name has at most 48 bytes. key.algorithm if the stored key is for another
         algorithm: give a new key a new name. misuse.setup, stored.malformed, and errors of the store.
         """
@@ -301,7 +301,7 @@ class Server:
     ) -> Server:
         """A server from a given metadata document (RFC 8414), as a mapping or as JSON text.
 
-        Untrusted metadata.issuer if the document is another issuer's, Malformed metadata.* or
+        UntrustedError metadata.issuer if the document is another issuer's, MalformedError metadata.* or
         reply.* if it is not what RFC 8414 section 2 describes. transport="loopback_http" allows plain http
         to a literal loopback address, for tests.
         """
@@ -316,17 +316,17 @@ class Server:
         """The origins of its API, if it came from a preset: where its tokens may be sent."""
     def api(
         self, *, app: TokenSource | None = None, user: TokenSource | None = None,
-        origins: Sequence[str] | None = None, rate_limit: _RateLimit = "error",
+        origins: Sequence[str] | None = None, on_rate_limit: _OnRateLimit = "error",
         longest_wait: float = 300.0, allowance: _Allowance | None = None,
-        ended_tokens: _EndedTokens | None = None,
+        expired_token_replies: _ExpiredTokenReplies | None = None,
         on_wait: Callable[[float], object] | None = None, network: Network | None = None,
     ) -> Api:
         """This server's API for the application's tokens and a person's, each on its own routes.
 
         Each request gets the token of its route's owner, by the preset's rule; origins are
         where tokens may go instead of the preset's API. Requests go over network, or as those
-        of the first source's client do. rate_limit, longest_wait (seconds), allowance,
-        ended_tokens and on_wait (called with seconds) are as for Api. url.* for an invalid origin.
+        of the first source's client do. on_rate_limit, longest_wait (seconds), allowance,
+        expired_token_replies and on_wait (called with seconds) are as for Api. url.* for an invalid origin.
         """
 @disjoint_base
 class ClientAuth:
@@ -360,7 +360,7 @@ class PrivateKeyJwt(ClientAuth):
     thumbprint. alg is by default the first that both the key and the server support; kid is the
     key's name at the server. certificate_thumbprint is the base64url of the SHA-256 of the key's
     certificate (x5t#S256), for servers that find the key by it. audience is what the server
-    requires in place of its issuer (RFC 10070): a key with one serves one server, key.shared
+    requires in place of its issuer (RFC 10070): a key with one serves one server, key.used_at_two_servers
     otherwise. passphrase decrypts keys that are encrypted, as openssl genpkey -aes256 writes them
     (PKCS#8 with PBES2): key.encrypted without one, key.passphrase for a wrong one. key.malformed
     for text that is not a key, key.algorithm for a key that does not support the algorithm.
@@ -523,26 +523,26 @@ class Client:
     def client_id(self) -> str:
         """The client's identifier (RFC 6749 section 2.2)."""
     def redeem(
-        self, flow: Flow, callback_url: str, *, resource: Sequence[str] | None = None,
+        self, flow: PendingAuthorization, callback_url: str, *, resource: Sequence[str] | None = None,
         context: str | None = None, user: str | None = None,
     ) -> Tokens:
         """Checks the callback and redeems its code for tokens (RFC 6749 section 4.1.3).
 
         callback_url is the whole URL or its query. A callback with this flow's state consumes the
-        flow, whatever the result; any other is rejected with Untrusted callback.state, and
-        the flow stays pending. Untrusted callback.* (RFC 9207) and Malformed callback.* mean that
-        nothing was sent; Denied, that the server or the person refused; Lost, that no
-        answer arrived; misuse.over, that the flow was redeemed before.
+        flow, whatever the result; any other is rejected with UntrustedError callback.state, and
+        the flow stays pending. UntrustedError callback.* (RFC 9207) and MalformedError callback.* mean that
+        nothing was sent; DeniedError, that the server or the person refused; LostError, that no
+        answer arrived; misuse.already_finished, that the flow was redeemed before.
 
         The token is for all resources that were requested, or for resource, a subset of
-        them (RFC 8707 section 2.2); Misuse resource.exceeds_grant for another one.
+        them (RFC 8707 section 2.2); MisuseError resource.exceeds_grant for another one.
 
         context and user say where the callback arrived, as your application knows it: in which tool and
         tenant, and in whose session. Never take them from the callback. They must be those
-        that the flow was begun with, otherwise Untrusted callback.context or callback.user.
+        that the flow was begun with, otherwise UntrustedError callback.context or callback.user.
         """
     def aredeem(
-        self, flow: Flow, callback_url: str, *, resource: Sequence[str] | None = None,
+        self, flow: PendingAuthorization, callback_url: str, *, resource: Sequence[str] | None = None,
         context: str | None = None, user: str | None = None,
     ) -> _Later[Tokens]:
         """redeem(), in a coroutine."""
@@ -625,7 +625,7 @@ class Client:
         moment is for tests and replays, as in exchange.
         """
 @final
-class Flow:
+class PendingAuthorization:
     """An authorization under way: state, nonce and verifier inside. It can be redeemed once.
 
     It holds secrets, so it cannot be pickled: store the text of serialize() in the person's
@@ -673,10 +673,10 @@ class Flow:
     def serialize(self) -> str:
         """What to keep until the callback, in the person's session. It contains secrets.
 
-        misuse.over once the flow has been redeemed.
+        misuse.already_finished once the flow has been redeemed.
         """
     @staticmethod
-    def deserialize(text: str) -> Flow:
+    def deserialize(text: str) -> PendingAuthorization:
         """Reads what serialize() wrote; stored.malformed for anything else."""
     def __reduce__(self) -> tuple[Any, ...]: ...
 @final
@@ -694,19 +694,19 @@ class Listener:
     @property
     def redirect_uri(self) -> str:
         """The URI that the callback must arrive at: pass it to authorize()."""
-    def paste(self, flow: Flow, text: str) -> bool:
+    def paste(self, flow: PendingAuthorization, text: str) -> bool:
         """Takes a pasted callback URL, for a browser that cannot reach this listener.
 
         A person pasted it, whole or its query. Whether it is a callback of this flow, and
-        somebody waits for it. misuse.over once the flow has been redeemed.
+        somebody waits for it. misuse.already_finished once the flow has been redeemed.
         """
-    def callback(self, flow: Flow, *, timeout: float = 300.0) -> str:
+    def callback(self, flow: PendingAuthorization, *, timeout: float = 300.0) -> str:
         """Waits for the callback of this flow, and returns its URL.
 
         timeout is in seconds; lost.timeout when it has elapsed. A callback of another flow is
-        answered with an error page, and the wait continues. A listener waits once, then misuse.over.
+        answered with an error page, and the wait continues. A listener waits once, then misuse.already_finished.
         """
-    def acallback(self, flow: Flow, *, timeout: float = 300.0) -> _Later[str]:
+    def acallback(self, flow: PendingAuthorization, *, timeout: float = 300.0) -> _Later[str]:
         """callback(), in a coroutine."""
 @final
 class Tokens:
@@ -737,13 +737,13 @@ class Tokens:
     def expires_at(self) -> datetime | None:
         """When the access token expires, in UTC, if the server named a lifetime: not after the authorization."""
     @property
-    def refresh_token_use_by(self) -> datetime | None:
+    def refresh_token_expires_at(self) -> datetime | None:
         """When the refresh token expires unless it is used, in UTC, if the server states it.
 
         draft-ietf-oauth-refresh-token-expiration. It may be revoked earlier, at any time.
         """
     @property
-    def authorization_until(self) -> datetime | None:
+    def authorization_expires_at(self) -> datetime | None:
         """When the person's authorization ends regardless of renewals, in UTC, if the server states it.
 
         Only the person can extend it.
@@ -784,8 +784,8 @@ class Tokens:
         """The permissions that were granted, each a dict with a type; None if the server says nothing.
 
         RFC 9396 section 7. The server may have enriched what was requested. They have the type AuthorizationDetail: a
-        member that only your type defines is read with get(), or through a class of your own. Malformed,
-        token.malformed, if they are invalid.
+        member that only your type defines is read with get(), or through a class of your own. MalformedError,
+        token_response.malformed, if they are invalid.
         """
     def missing_authorization_details(
         self, wanted: Sequence[_Detail], /
@@ -794,8 +794,8 @@ class Tokens:
         something of what RFC 9396 section 2.2 defines.
 
         What a type itself defines, such as an amount, your program has to compare. A login automatically compares
-        what it requested: "authorization_details_missing" is in warnings. Misuse, authorization_details.malformed, for
-        invalid permissions; Malformed, token.malformed, for what was granted.
+        what it requested: "authorization_details_missing" is in warnings. MisuseError, authorization_details.malformed, for
+        invalid permissions; MalformedError, token_response.malformed, for what was granted.
         """
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -830,7 +830,7 @@ class GrantSource:
 
         timeout is how many seconds this caller waits, forever by default: then
         lost.timeout. The renewal continues for the others and for the next caller; nothing is
-        lost. Denied, with the advice "reauthorize" once the grant has ended; Lost;
+        lost. DeniedError, with the advice "reauthorize" once the grant has ended; LostError;
         grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens hook, which
         would wait for itself.
         """
@@ -849,7 +849,7 @@ class GrantSource:
     def log_in(self, tokens: Tokens) -> None:
         """Adopts the tokens of a new login in place of any others, and stores them.
 
-        Lost and store errors if that was not done; stored.issuer for tokens of another server
+        LostError and store errors if that was not done; stored.issuer for tokens of another server
         or client.
         """
     def alog_in(self, tokens: Tokens) -> _Later[None]:
@@ -879,7 +879,7 @@ class GrantSource:
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
         params: _Params | None = None, content: bytes | None = None,
         data: _Params | None = None, json: Any = None, origins: Sequence[str] | None = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
         """Sends a request with the token, renewed once after a 401; the reply is read whole.
@@ -890,23 +890,23 @@ class GrantSource:
         URL: a str or an int, or a list of them, by name. content is a body; data is a form with
         members like those of params; json is any
         value that json.dumps takes, sent as application/json. timeout is in seconds, for the
-        head of the reply and again for its body. rate_limit is what to do when the API asks
+        head of the reply and again for its body. on_rate_limit is what to do when the API asks
         for a pause: "error" raises resource.rate_limited, "wait" waits for up to longest_wait
         seconds, "pass" returns the reply. A status of 400 or above is not an error in itself:
-        see Response.raise_for_status(). Denied, Lost and the errors of token().
+        see Response.raise_for_status(). DeniedError, LostError and the errors of token().
         """
     def arequest(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
         params: _Params | None = None, content: bytes | None = None,
         data: _Params | None = None, json: Any = None, origins: Sequence[str] | None = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """request(), in a coroutine."""
     def close(self) -> None:
         """drain(), as the end of a with or async with block does it.
 
-        lost.timeout if that has not been done within 10 s. A source that Sessions.get() gave
+        lost.timeout if that has not been done within 10 s. A source that Grants.get() gave
         belongs to the sessions: it is only let go of, and its grant is kept fresh for the
         others.
         """
@@ -925,7 +925,7 @@ class GrantSource:
     def get(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         origins: Sequence[str] | None = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
         """request("GET", url): the reply, with the same keywords and errors.
@@ -935,14 +935,14 @@ class GrantSource:
     def aget(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         origins: Sequence[str] | None = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """get(), in a coroutine."""
     def delete(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         origins: Sequence[str] | None = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
         """request("DELETE", url): the reply, with the same keywords and errors.
@@ -952,7 +952,7 @@ class GrantSource:
     def adelete(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         origins: Sequence[str] | None = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """delete(), in a coroutine."""
@@ -960,7 +960,7 @@ class GrantSource:
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
         origins: Sequence[str] | None = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
         """request("POST", url): the reply, with the same keywords and errors.
@@ -971,7 +971,7 @@ class GrantSource:
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
         origins: Sequence[str] | None = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """post(), in a coroutine."""
@@ -979,7 +979,7 @@ class GrantSource:
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
         origins: Sequence[str] | None = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
         """request("PUT", url): the reply, with the same keywords and errors.
@@ -990,7 +990,7 @@ class GrantSource:
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
         origins: Sequence[str] | None = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """put(), in a coroutine."""
@@ -998,7 +998,7 @@ class GrantSource:
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
         origins: Sequence[str] | None = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
         """request("PATCH", url): the reply, with the same keywords and errors.
@@ -1009,7 +1009,7 @@ class GrantSource:
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
         origins: Sequence[str] | None = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """patch(), in a coroutine."""
@@ -1021,15 +1021,15 @@ class _Grant(TypedDict):
     audience: list[str]
     granted: str | None
     expires_at: datetime | None
-    refresh_token_use_by: datetime | None
-    authorization_until: datetime | None
+    refresh_token_expires_at: datetime | None
+    authorization_expires_at: datetime | None
     has_refresh_token: bool
     ended: ErrorCode | None
 
 _Failed: TypeAlias = list[tuple[str, ErrorCode]]
 _Page: TypeAlias = tuple[list[_Grant], _Failed, str | None]
 @final
-class Sessions:
+class Grants:
     """The grants of a client: one for each person its store knows, and the client's own.
 
     Each costs memory only while it is used. Beyond capacity, unused ones are dropped, and read from the store when they
@@ -1135,8 +1135,8 @@ class Sessions:
     def in_memory(self) -> int:
         """How many are in the memory of this process."""
 MAX_FORM: int
-_Access: TypeAlias = Literal["open", "quiet", "signed_in"]
-_Key: TypeAlias = str | bytes | Key
+_Access: TypeAlias = Literal["open", "silent", "signed_in"]
+_Key: TypeAlias = str | bytes | SealingKey
 
 @final
 class Provider:
@@ -1150,7 +1150,7 @@ class Provider:
     people choose, by default the id. scope has to contain openid. extra are more parameters of the
     authorization request. callback is where the provider sends people back to, a path below the
     site's root; unless it is given {prefix}/callback, and {prefix}/callback/{id} if there are
-    several providers. With callback_mode "form_post" they return with a form, which browsers post
+    several providers. With response_mode "form_post" they return with a form, which browsers post
     only over https. identity, of a provider without OpenID Connect, is a dict: url, which says who a
     person is and is called with the access token; subject, the member that is never reassigned; and
     claims, which maps claims to members. No scope is requested then unless one is given. tenant is
@@ -1162,7 +1162,7 @@ class Provider:
     def __new__(
         cls, client: Client | Callable[[], Client], /, *, id: str = "login",
         title: str | None = None, scope: str | Iterable[str] | None = None, extra: Mapping[str,
-        str] | None = None, callback: str | None = None, callback_mode: Literal["query",
+        str] | None = None, callback: str | None = None, response_mode: Literal["query",
         "form_post"] | None = None, identity: Mapping[str, Any] | None = None,
         tenant: str | None = None, registered: tuple[str, str] | None = None,
     ) -> Self: ...
@@ -1243,7 +1243,7 @@ class Forward:
         """Passes it on with this body, once: a Streamed; a Reply if the tokens of the session have
         expired (401), the body is larger than limit (413), or the API cannot be reached (502).
 
-        misuse.over the second time.
+        misuse.already_finished the second time.
         """
     def asend(self, body: bytes, /) -> _Later[Streamed | Reply]:
         """send(), in a coroutine."""
@@ -1373,26 +1373,26 @@ class Api:
     """An API: where tokens may be sent, which token a route gets, and what limits it has.
 
     This is for a single source, for limits; Server.api() makes one for two owners.
-    rate_limit is what is done if the API asks for a pause (429, or 503 with
+    on_rate_limit is what is done if the API asks for a pause (429, or 503 with
     Retry-After): "error" raises resource.rate_limited, "wait" waits for up to longest_wait
     seconds and calls on_wait(seconds) before, "pass" returns the reply. allowance is
     respected before the API refuses: (requests, seconds), or "documented" for what the preset
-    knows. ended_tokens says which replies mean that a token has expired, besides a 401 about it and in
+    knows. expired_token_replies says which replies mean that a token has expired, besides a 401 about it and in
     place of the preset's rules: dicts with a status and, if its JSON body tells, the values that
     members have there, such as {"status": 200, "body": {"error.code": [190]}}. url.* for an invalid
     origin, misuse.setup for a rule that a successful reply would match.
     """
     def __new__(
         cls, source: TokenSource, *, origins: Sequence[str] | None = None,
-        rate_limit: _RateLimit = "error", longest_wait: float = 300.0,
-        allowance: _Allowance | None = None, ended_tokens: _EndedTokens | None = None,
+        on_rate_limit: _OnRateLimit = "error", longest_wait: float = 300.0,
+        allowance: _Allowance | None = None, expired_token_replies: _ExpiredTokenReplies | None = None,
         on_wait: Callable[[float], object] | None = None,
         transport: _Transport = "https", network: Network | None = None,
     ) -> Self: ...
     def owner(self, url: str) -> Literal["application", "user", "any"]:
         """Which token a request to this URL gets: "application", "user" or "any".
 
-        resource.origin_not_allowed, resource.owner_missing or resource.route_ambiguous if none is
+        resource.origin_not_allowed, resource.no_token_source or resource.route_ambiguous if none is
         sent.
         """
     def call(
@@ -1409,32 +1409,32 @@ class Api:
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
         params: _Params | None = None, content: bytes | None = None,
         data: _Params | None = None, json: Any = None, timeout: float | None = None,
-        rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
+        on_rate_limit: _OnRateLimit | None = None, longest_wait: float | None = None,
     ) -> Response:
         """Sends a request with its route's token, renewed once after a 401.
 
-        The reply is read whole. timeout, rate_limit and longest_wait are this API's unless they
-        are given. resource.owner_missing and resource.route_ambiguous if it cannot be determined
+        The reply is read whole. timeout, on_rate_limit and longest_wait are this API's unless they
+        are given. resource.no_token_source and resource.route_ambiguous if it cannot be determined
         which token is needed. Only the API's origins get the token
         (resource.origin_not_allowed), over the Authorization header (RFC 6750 section 2.1). A
         redirect within the origin is followed. params are added to the query of the URL: a str or
         an int, or a list of them, by name. content is a body; data is a form with members like
         those of params; json is any value that json.dumps takes, sent as application/json. timeout
-        is in seconds, for the head of the reply and again for its body. rate_limit is what to do
+        is in seconds, for the head of the reply and again for its body. on_rate_limit is what to do
         when the API asks for a pause: "error" raises resource.rate_limited, "wait" waits for up to
         longest_wait seconds, "pass" returns the reply. A status of 400 or above is not an error in
-        itself: see Response.raise_for_status(). Denied, Lost and the errors of token().
+        itself: see Response.raise_for_status(). DeniedError, LostError and the errors of token().
         """
     def arequest(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
         params: _Params | None = None, content: bytes | None = None,
         data: _Params | None = None, json: Any = None, timeout: float | None = None,
-        rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
+        on_rate_limit: _OnRateLimit | None = None, longest_wait: float | None = None,
     ) -> _Later[Response]:
         """request(), in a coroutine."""
     def get(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
         """request("GET", url): the reply, with the same keywords and errors.
@@ -1443,13 +1443,13 @@ class Api:
         """
     def aget(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """get(), in a coroutine."""
     def delete(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
         """request("DELETE", url): the reply, with the same keywords and errors.
@@ -1458,14 +1458,14 @@ class Api:
         """
     def adelete(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """delete(), in a coroutine."""
     def post(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
         """request("POST", url): the reply, with the same keywords and errors.
@@ -1475,14 +1475,14 @@ class Api:
     def apost(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """post(), in a coroutine."""
     def put(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
         """request("PUT", url): the reply, with the same keywords and errors.
@@ -1492,14 +1492,14 @@ class Api:
     def aput(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """put(), in a coroutine."""
     def patch(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
         """request("PATCH", url): the reply, with the same keywords and errors.
@@ -1509,7 +1509,7 @@ class Api:
     def apatch(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """patch(), in a coroutine."""
@@ -1522,7 +1522,7 @@ class FixedToken(Api):
     def token(self, *, timeout: float | None = None) -> Tokens:
         """The token that is there now.
 
-        token.unreadable if there is none, grant.expired after its expiry; what a callback
+        token_source.unreadable if there is none, grant.expired after its expiry; what a callback
         raises is passed on unchanged. timeout is how many seconds this caller waits, forever by
         default: then lost.timeout.
         """
@@ -1567,7 +1567,7 @@ class ResourceConnection:
     organisation's identity provider, and a source of the tokens of the person's sign-in there, with
     openid, such as client.source(tokens). The identity provider vouches for the person
     (draft-ietf-oauth-identity-assertion-authz-grant, MCP's enterprise-managed authorization):
-    identity_assertion.no_id_token if they have to sign in there again, connect.way if the API's
+    identity_assertion.no_id_token if they have to sign in there again, connect.grant_not_supported if the API's
     server accepts no such assertion.
 
     Tokens are bound to dpop_key, or, if the API requires bound tokens (RFC 9449, RFC 9728), to a
@@ -1577,7 +1577,7 @@ class ResourceConnection:
     redirect_uri is a registered loopback address; by default a free port is used. without_resource sends no resource,
     for a server that refuses it, as Microsoft Entra's does; its tokens are then for the API that their scope names.
     www_authenticate are the values of an earlier answer. Requests to a server that only the API has named
-    go to public addresses only, unless the network says otherwise (lost.not_public). connect.client if there is
+    go to public addresses only, unless the network says otherwise (lost.not_public). connect.no_client if there is
     no client, and none can be registered.
     """
     def __new__(
@@ -1588,7 +1588,7 @@ class ResourceConnection:
         issuer: str | None = None, issuers: Sequence[str] | None = None,
         grant_type: Literal["authorization_code", "client_credentials"] = "authorization_code",
         store: Store | None = None, person: str | None = None, open: Callable[[str],
-        object] | None = None, device: bool = False, show: Callable[[DeviceCode],
+        object] | None = None, device: bool = False, show: Callable[[DeviceAuthorizationResponse],
         object] | None = None, identity_provider: Client | None = None,
         sign_in: TokenSource | None = None, redirect_uri: str | None = None,
         dpop_key: DpopKey | None = None, timeout: float = 300.0,
@@ -1642,7 +1642,7 @@ class ResourceConnection:
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
         params: _Params | None = None, content: bytes | None = None,
         data: _Params | None = None, json: Any = None, timeout: float | None = None,
-        rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
+        on_rate_limit: _OnRateLimit | None = None, longest_wait: float | None = None,
     ) -> Response:
         """Sends a request with the token, renewed once after a 401, and after the person was asked for more.
 
@@ -1651,22 +1651,22 @@ class ResourceConnection:
         beneath it is followed. params are added to the query of the URL: a str or an int, or a
         list of them, by name. content is a body; data is a form with members like those of
         params; json is any value that json.dumps takes, sent as application/json. timeout is in
-        seconds, for the head of the reply and again for its body. rate_limit is what is done if
+        seconds, for the head of the reply and again for its body. on_rate_limit is what is done if
         the API asks for a pause: "error" raises resource.rate_limited, "wait" waits for up to
         longest_wait seconds, "pass" hands the reply back. A status of 400 or above is not an
-        error in itself: see Response.raise_for_status(). Denied, Lost and the errors of
+        error in itself: see Response.raise_for_status(). DeniedError, LostError and the errors of
         token().
         """
     def arequest(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
         params: _Params | None = None, content: bytes | None = None,
         data: _Params | None = None, json: Any = None, timeout: float | None = None,
-        rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
+        on_rate_limit: _OnRateLimit | None = None, longest_wait: float | None = None,
     ) -> _Later[Response]:
         """request(), in a coroutine."""
     def get(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
         """request("GET", url): the reply, with the same keywords and errors.
@@ -1675,13 +1675,13 @@ class ResourceConnection:
         """
     def aget(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """get(), in a coroutine."""
     def delete(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
         """request("DELETE", url): the reply, with the same keywords and errors.
@@ -1690,14 +1690,14 @@ class ResourceConnection:
         """
     def adelete(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """delete(), in a coroutine."""
     def post(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
         """request("POST", url): the reply, with the same keywords and errors.
@@ -1707,14 +1707,14 @@ class ResourceConnection:
     def apost(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """post(), in a coroutine."""
     def put(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
         """request("PUT", url): the reply, with the same keywords and errors.
@@ -1724,14 +1724,14 @@ class ResourceConnection:
     def aput(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """put(), in a coroutine."""
     def patch(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
         """request("PATCH", url): the reply, with the same keywords and errors.
@@ -1741,7 +1741,7 @@ class ResourceConnection:
     def apatch(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
-        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """patch(), in a coroutine."""
@@ -1806,7 +1806,7 @@ class Response:
     def json(self) -> Any:
         """The body, parsed by json.loads; ValueError if it is not JSON."""
     def raise_for_status(self) -> Self:
-        """Raises Denied if the status is 400 or above; otherwise returns this reply.
+        """Raises DeniedError if the status is 400 or above; otherwise returns this reply.
 
         The error's code is denied.http_status, or denied.busy if the status means to try again
         later (408, 429, 500, 502, 503, 504), or what a Bearer challenge names, such as
@@ -1845,7 +1845,7 @@ class Exchange(Generator[Step, Answer, _T_co]):
     """One exchange: a generator of steps. Its result is the value of StopIteration.
 
     Each step is a Send, a Sleep or a Sign. It opens no socket: oauth_core.drive runs one over
-    your own HTTP client, or you do. misuse.over after its end.
+    your own HTTP client, or you do. misuse.already_finished after its end.
     """
     # What `yield from` needs to know its value; at run time it is the exchange itself.
     def __iter__(self) -> Generator[Step, Answer, _T_co]: ...
@@ -1896,7 +1896,7 @@ class Exchanges:
     """The native half of oauth_core.Exchanges."""
     def __new__(cls, client: Client, /) -> Self: ...
     def redeem(
-        self, flow: Flow, callback_url: str, *, resource: Sequence[str] | None = None,
+        self, flow: PendingAuthorization, callback_url: str, *, resource: Sequence[str] | None = None,
         context: str | None = None, user: str | None = None, moment: Moment | None = None
     ) -> Exchange[Tokens]:
         """Judges the callback and redeems its code (RFC 6749 section 4.1.3)."""
@@ -2025,7 +2025,7 @@ class Renewal(Generator[Task, Said, Tokens]):
 
         (version, record) or None for a Load, the seconds another holds it or None for a Lease,
         the new version or None for a Save. After an Exchange was run, and after a Sleep, None.
-        misuse.over after its end.
+        misuse.already_finished after its end.
         """
     @overload
     def throw(
@@ -2096,7 +2096,7 @@ class Save:
 class NativeStore:
     """A built-in store: its methods, which block with Python's lock released.
 
-    Each is atomic with respect to other workers. Lost if the store cannot be
+    Each is atomic with respect to other workers. LostError if the store cannot be
     reached: then it is unknown whether it took effect.
     """
     def load(self, key: str, /) -> tuple[int, str] | None:
@@ -2159,7 +2159,7 @@ class SqliteStore(NativeStore):
         cls, path: str | os.PathLike[str], /, *, access: Literal["owner", "group"] = "owner"
     ) -> Self: ...
 @final
-class Memory(NativeStore):
+class MemoryStore(NativeStore):
     """Records in the memory of this process, for all its threads and tasks.
 
     For tests, and if tokens need not outlive the process. A forked child begins with its own
@@ -2200,17 +2200,17 @@ class PostgresStore(NativeStore):
     def amigrate(self) -> _Later[None]:
         """migrate(), in a coroutine."""
 @final
-class Key:
+class SealingKey:
     """A key to seal with. It shows only its id.
 
     32 random bytes, or their text in base64url without padding, of 43 characters;
     misuse.setup otherwise.
     """
-    def __new__(cls, key: bytes | str | Key, /) -> Self: ...
+    def __new__(cls, key: bytes | str | SealingKey, /) -> Self: ...
     @staticmethod
     def from_keyring(
         folder: str | os.PathLike[str], /, *, service: str = "oauth-core", name: str = "seal"
-    ) -> Key:
+    ) -> SealingKey:
         """The key that the operating system's keyring has, created on first use.
 
         It has it for this service under this name. folder is for locks between concurrent
@@ -2222,7 +2222,7 @@ class Key:
     def id(self) -> str:
         """Its name, which reveals nothing about it."""
 @final
-class Sealed(NativeStore):
+class SealedStore(NativeStore):
     """A store whose records only the holder of a key can read, or change unnoticed.
 
     Versions, leases and due times are not hidden, and names only with names=.
@@ -2230,15 +2230,15 @@ class Sealed(NativeStore):
     opened is stored.sealed: its key was not given, it was changed or moved, or it was never
     sealed; a new login replaces it.
 
-    It seals and opens with key, and opens with the old ones too: a Key, 32 random bytes,
+    It seals and opens with key, and opens with the old ones too: a SealingKey, 32 random bytes,
     their text in base64url without padding, of 43 characters, or a KeySource that is asked
     for keys. What an old key opened is sealed again when it is next saved, or by reseal().
     names is a key that hides names, in a store that has no records yet; plain="accept"
     reads records that were never sealed.
     """
     def __new__(
-        cls, store: Store, key: bytes | str | Key | KeySource, /, *,
-        old: Sequence[bytes | str | Key | KeySource] = ..., names: bytes | str | Key | None = None,
+        cls, store: Store, key: bytes | str | SealingKey | KeySource, /, *,
+        old: Sequence[bytes | str | SealingKey | KeySource] = ..., names: bytes | str | SealingKey | None = None,
         plain: Literal["refuse", "accept"] = "refuse",
     ) -> Self: ...
     def reseal(self) -> tuple[int, list[str]]:

@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any, Literal
 
-    from ._native import Flow, Tokens
-    from ._records import UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, VerifiedAccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer, ClientIdDocument
+    from ._native import PendingAuthorization, Tokens
+    from ._records import UserClaims, IntrospectionResponse, DeviceAuthorizationResponse, BackchannelAuthenticationResponse, IdentityAssertion, VerifiedAccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResourceMetadata, DiscoveredIssuer, ClientIdMetadataDocument
     from .drive import Moment
 
     TokenKind = Literal["access_token", "refresh_token"]
     ResponseType = Literal["code", "code id_token"]
     ResponseMode = Literal["query", "fragment", "form_post", "jwt", "query.jwt", "fragment.jwt", "form_post.jwt"]
     Push = Literal["where_required", "always"]
-    Delivery = Literal["poll", "ping", "push"]
+    TokenDeliveryMode = Literal["poll", "ping", "push"]
     Repeat = Literal["refused", "allowed"]
     AccessTokenProfile = Literal["rfc9068", "keycloak", "entra", "auth0", "okta", "cognito", "jwt"]
-    WithoutNonce = Literal["absent", "ignored"]
+    UnexpectedNonce = Literal["reject", "ignore"]
     Replay = Literal["process", "caller"]
     ResourceMatch = Literal["identical", "parent"]
 
@@ -38,9 +38,9 @@ class Operations:
 
         def _call(self, number: int, arguments: tuple[object, ...], /) -> Any: ...
         def _acall(self, number: int, arguments: tuple[object, ...], /) -> Any: ...
-        def _authorize(self, arguments: tuple[object, ...], moment: Moment | None, /) -> Flow: ...
+        def _authorize(self, arguments: tuple[object, ...], moment: Moment | None, /) -> PendingAuthorization: ...
 
-    def revoke(self, *, token: str, hint: TokenKind | None = None) -> None:
+    def revoke(self, *, token: str, token_type_hint: TokenKind | None = None) -> None:
         """Revokes a token (RFC 7009).
 
         An unknown token is not an error. endpoint.missing if the server does not offer it,
@@ -48,13 +48,13 @@ class Operations:
 
         Args:
             token: The token to revoke.
-            hint: The kind of token, a hint for the server.
+            token_type_hint: The kind of token, a hint for the server.
         """
-        self._call(0, (token, hint))
+        self._call(0, (token, token_type_hint))
 
-    def arevoke(self, *, token: str, hint: TokenKind | None = None) -> Coroutine[Any, Any, None]:
+    def arevoke(self, *, token: str, token_type_hint: TokenKind | None = None) -> Coroutine[Any, Any, None]:
         """revoke(), in a coroutine."""
-        answer: Coroutine[Any, Any, None] = self._acall(0, (token, hint))
+        answer: Coroutine[Any, Any, None] = self._acall(0, (token, token_type_hint))
         return answer
 
     def refresh(
@@ -144,7 +144,7 @@ class Operations:
         user: str | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
         token_extra: Mapping[str, str | Sequence[str]] | None = None,
-    ) -> Flow:
+    ) -> PendingAuthorization:
         """Begins an authorization (RFC 6749 section 4.1.1): the URL to which to send the user, and the
         flow to keep until the callback.
 
@@ -193,7 +193,7 @@ class Operations:
             extra: Further parameters of this request, which the provider documents.
             token_extra: Further parameters of the token request, which the provider documents.
         """
-        answer: Flow = self._call(3, (redirect_uri, scope, response_type, response_mode, resource, audience, json_text(authorization_details), acr_values, max_age, prompt, login_hint, id_token_hint, ui_locales, json_text(claims), push, request_uri, json_text(step_up), tokens, context, user, extra, token_extra))
+        answer: PendingAuthorization = self._call(3, (redirect_uri, scope, response_type, response_mode, resource, audience, json_text(authorization_details), acr_values, max_age, prompt, login_hint, id_token_hint, ui_locales, json_text(claims), push, request_uri, json_text(step_up), tokens, context, user, extra, token_extra))
         return answer
 
     def abegin_authorization(
@@ -221,9 +221,9 @@ class Operations:
         user: str | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
         token_extra: Mapping[str, str | Sequence[str]] | None = None,
-    ) -> Coroutine[Any, Any, Flow]:
+    ) -> Coroutine[Any, Any, PendingAuthorization]:
         """begin_authorization(), in a coroutine."""
-        answer: Coroutine[Any, Any, Flow] = self._acall(3, (redirect_uri, scope, response_type, response_mode, resource, audience, json_text(authorization_details), acr_values, max_age, prompt, login_hint, id_token_hint, ui_locales, json_text(claims), push, request_uri, json_text(step_up), tokens, context, user, extra, token_extra))
+        answer: Coroutine[Any, Any, PendingAuthorization] = self._acall(3, (redirect_uri, scope, response_type, response_mode, resource, audience, json_text(authorization_details), acr_values, max_age, prompt, login_hint, id_token_hint, ui_locales, json_text(claims), push, request_uri, json_text(step_up), tokens, context, user, extra, token_extra))
         return answer
 
     def authorize(
@@ -252,7 +252,7 @@ class Operations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
         token_extra: Mapping[str, str | Sequence[str]] | None = None,
         moment: Moment | None = None,
-    ) -> Flow:
+    ) -> PendingAuthorization:
         """begin_authorization(), where nothing has to be sent: authorization.push_required elsewhere.
 
         RFC 6749 section 4.1.1 and RFC 7636. State, nonce and verifier are made of the random bytes
@@ -304,10 +304,10 @@ class Operations:
         self,
         *,
         token: str,
-        hint: TokenKind | None = None,
+        token_type_hint: TokenKind | None = None,
         signed_response_alg: str | None = None,
         audience: str | None = None,
-    ) -> TokenState:
+    ) -> IntrospectionResponse:
         """Asks the server whether a token is active, and for its claims (RFC 7662).
 
         endpoint.missing if the server does not offer it, introspection.malformed if its answer
@@ -317,25 +317,25 @@ class Operations:
 
         Args:
             token: The token.
-            hint: The kind of token, a hint for the server.
+            token_type_hint: The kind of token, a hint for the server.
             signed_response_alg: The algorithm of signed responses (RFC 9701), as registered:
                 introspection_signed_response_alg. A plain response is then refused.
             audience: The server's name for this API in the aud of a signed response, if it is
                 not the client id.
         """
-        answer: TokenState = self._call(4, (token, hint, signed_response_alg, audience))
+        answer: IntrospectionResponse = self._call(4, (token, token_type_hint, signed_response_alg, audience))
         return answer
 
     def aintrospect(
         self,
         *,
         token: str,
-        hint: TokenKind | None = None,
+        token_type_hint: TokenKind | None = None,
         signed_response_alg: str | None = None,
         audience: str | None = None,
-    ) -> Coroutine[Any, Any, TokenState]:
+    ) -> Coroutine[Any, Any, IntrospectionResponse]:
         """introspect(), in a coroutine."""
-        answer: Coroutine[Any, Any, TokenState] = self._acall(4, (token, hint, signed_response_alg, audience))
+        answer: Coroutine[Any, Any, IntrospectionResponse] = self._acall(4, (token, token_type_hint, signed_response_alg, audience))
         return answer
 
     def password(
@@ -387,7 +387,7 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
-    ) -> DeviceCode:
+    ) -> DeviceAuthorizationResponse:
         """Requests a code that the user enters on another device (RFC 8628).
 
         Without a scope, the server grants its default. endpoint.missing if the server does not
@@ -402,7 +402,7 @@ class Operations:
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
         """
-        answer: DeviceCode = self._call(7, (purpose, scope, resource, audience, extra))
+        answer: DeviceAuthorizationResponse = self._call(7, (purpose, scope, resource, audience, extra))
         return answer
 
     def adevice_authorization(
@@ -413,12 +413,12 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
-    ) -> Coroutine[Any, Any, DeviceCode]:
+    ) -> Coroutine[Any, Any, DeviceAuthorizationResponse]:
         """device_authorization(), in a coroutine."""
-        answer: Coroutine[Any, Any, DeviceCode] = self._acall(7, (purpose, scope, resource, audience, extra))
+        answer: Coroutine[Any, Any, DeviceAuthorizationResponse] = self._acall(7, (purpose, scope, resource, audience, extra))
         return answer
 
-    def device_login(
+    def poll_device_token(
         self,
         *,
         device_code: str,
@@ -452,7 +452,7 @@ class Operations:
         answer: Tokens = self._call(8, (device_code, expires_at, interval, scope, resource, audience, extra))
         return answer
 
-    def adevice_login(
+    def apoll_device_token(
         self,
         *,
         device_code: str,
@@ -463,7 +463,7 @@ class Operations:
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
     ) -> Coroutine[Any, Any, Tokens]:
-        """device_login(), in a coroutine."""
+        """poll_device_token(), in a coroutine."""
         answer: Coroutine[Any, Any, Tokens] = self._acall(8, (device_code, expires_at, interval, scope, resource, audience, extra))
         return answer
 
@@ -477,22 +477,22 @@ class Operations:
         user_code: str | None = None,
         requested_expiry: int | None = None,
         acr_values: Sequence[str] | None = None,
-        delivery: Delivery | None = None,
+        token_delivery_mode: TokenDeliveryMode | None = None,
         repeat: Repeat | None = None,
         scope: str | Iterable[str] | None = None,
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
-    ) -> BackchannelRequest:
+    ) -> BackchannelAuthenticationResponse:
         """Asks the server to authenticate a user on the user's own device (CIBA Core section 7).
 
         Identify the user by exactly one hint. Begin a request only for a user who is known to you
         and expects it, and only one at a time. The request is signed if the client signs its
         requests and the server supports that.
 
-        ciba.pending while the same request is pending (RFC 10027 section 6.1.15), other ciba.*
+        ciba.duplicate_request while the same request is pending (RFC 10027 section 6.1.15), other ciba.*
         for an invalid request, endpoint.missing if the server does not offer it,
-        client_auth.secret_missing for a public client, denied.* if it refuses, lost.* if no
+        client_auth.required for a public client, denied.* if it refuses, lost.* if no
         answer arrives.
 
         Args:
@@ -504,7 +504,7 @@ class Operations:
             user_code: A code known to the user and the server, which the user entered here.
             requested_expiry: How long the user should be able to answer, in seconds.
             acr_values: How the user should authenticate: acr values in order of preference.
-            delivery: The registered delivery mode of this client: poll by default.
+            token_delivery_mode: The registered delivery mode of this client: poll by default.
             repeat: Whether the same request may be repeated while it is pending: refused by
                 default, or allowed.
             scope: The scope to request.
@@ -512,7 +512,7 @@ class Operations:
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
         """
-        answer: BackchannelRequest = self._call(9, (login_hint, login_hint_token, id_token_hint, binding_message, user_code, requested_expiry, acr_values, delivery, repeat, scope, resource, audience, extra))
+        answer: BackchannelAuthenticationResponse = self._call(9, (login_hint, login_hint_token, id_token_hint, binding_message, user_code, requested_expiry, acr_values, token_delivery_mode, repeat, scope, resource, audience, extra))
         return answer
 
     def abackchannel_authentication(
@@ -525,18 +525,18 @@ class Operations:
         user_code: str | None = None,
         requested_expiry: int | None = None,
         acr_values: Sequence[str] | None = None,
-        delivery: Delivery | None = None,
+        token_delivery_mode: TokenDeliveryMode | None = None,
         repeat: Repeat | None = None,
         scope: str | Iterable[str] | None = None,
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
-    ) -> Coroutine[Any, Any, BackchannelRequest]:
+    ) -> Coroutine[Any, Any, BackchannelAuthenticationResponse]:
         """backchannel_authentication(), in a coroutine."""
-        answer: Coroutine[Any, Any, BackchannelRequest] = self._acall(9, (login_hint, login_hint_token, id_token_hint, binding_message, user_code, requested_expiry, acr_values, delivery, repeat, scope, resource, audience, extra))
+        answer: Coroutine[Any, Any, BackchannelAuthenticationResponse] = self._acall(9, (login_hint, login_hint_token, id_token_hint, binding_message, user_code, requested_expiry, acr_values, token_delivery_mode, repeat, scope, resource, audience, extra))
         return answer
 
-    def backchannel_login(
+    def poll_backchannel_token(
         self,
         *,
         auth_req_id: str,
@@ -570,7 +570,7 @@ class Operations:
         answer: Tokens = self._call(10, (auth_req_id, expires_at, interval, scope, resource, audience, extra))
         return answer
 
-    def abackchannel_login(
+    def apoll_backchannel_token(
         self,
         *,
         auth_req_id: str,
@@ -581,7 +581,7 @@ class Operations:
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
     ) -> Coroutine[Any, Any, Tokens]:
-        """backchannel_login(), in a coroutine."""
+        """poll_backchannel_token(), in a coroutine."""
         answer: Coroutine[Any, Any, Tokens] = self._acall(10, (auth_req_id, expires_at, interval, scope, resource, audience, extra))
         return answer
 
@@ -598,7 +598,7 @@ class Operations:
         If it is valid, request the tokens once. Respond with 204, or with the response in the
         error.
 
-        ciba.notifier for a ping without the token of its request, ciba.unknown_request for a
+        ciba.client_notification_token for a ping without the token of its request, ciba.unknown_request for a
         ping about another request, reply.* for a malformed one.
 
         Args:
@@ -1071,7 +1071,7 @@ class Operations:
         *,
         token: str,
         nonce: str | None = None,
-        without_nonce: WithoutNonce | None = None,
+        unexpected_nonce: UnexpectedNonce | None = None,
         client_ids: Sequence[str] | None = None,
         access_token: str | None = None,
         code: str | None = None,
@@ -1084,20 +1084,20 @@ class Operations:
 
         The rules are those of a sign-in, but no code binds such a token to the browser or app that
         posts it: only the nonce does. Anyone who obtains a token that was requested without a nonce
-        can sign in with it until it expires, so without_nonce must state explicitly that there is
+        can sign in with it until it expires, so unexpected_nonce must state explicitly that there is
         none.
 
         The server's keys are fetched as needed, and cached for all calls of the client. jwe.*,
         jws.*, jwt.* and id_token.* if it is not a valid ID token of this server for this client;
-        misuse.setup without nonce and without_nonce; lost.*, denied.* and others if it could not be
+        misuse.setup without nonce and unexpected_nonce; lost.*, denied.* and others if it could not be
         verified.
 
         Args:
             token: The ID token.
             nonce: The nonce that was sent for this sign-in. Keep it with the session of the
                 browser or the app, and delete it with the first token that is posted.
-            without_nonce: Whether a token may have a nonce if the request sent none: "absent"
-                refuses such a token, which belongs to another sign-in; "ignored" accepts it, for
+            unexpected_nonce: Whether a token may have a nonce if the request sent none: "reject"
+                refuses such a token, which belongs to another sign-in; "ignore" accepts it, for
                 apps whose library sends a nonce that you never learn.
             client_ids: Other clients of the same application at this server, such as its apps
                 for Android and iOS: the token may be for one of them, and azp may be one of them.
@@ -1109,7 +1109,7 @@ class Operations:
             max_token_age: The largest age of the ID token, in seconds: without a nonce, one day
                 by default.
         """
-        answer: IdToken = self._call(21, (token, nonce, without_nonce, client_ids, access_token, code, max_age, acr_values, max_token_age))
+        answer: IdToken = self._call(21, (token, nonce, unexpected_nonce, client_ids, access_token, code, max_age, acr_values, max_token_age))
         return answer
 
     def averify_id_token(
@@ -1117,7 +1117,7 @@ class Operations:
         *,
         token: str,
         nonce: str | None = None,
-        without_nonce: WithoutNonce | None = None,
+        unexpected_nonce: UnexpectedNonce | None = None,
         client_ids: Sequence[str] | None = None,
         access_token: str | None = None,
         code: str | None = None,
@@ -1126,7 +1126,7 @@ class Operations:
         max_token_age: int | None = None,
     ) -> Coroutine[Any, Any, IdToken]:
         """verify_id_token(), in a coroutine."""
-        answer: Coroutine[Any, Any, IdToken] = self._acall(21, (token, nonce, without_nonce, client_ids, access_token, code, max_age, acr_values, max_token_age))
+        answer: Coroutine[Any, Any, IdToken] = self._acall(21, (token, nonce, unexpected_nonce, client_ids, access_token, code, max_age, acr_values, max_token_age))
         return answer
 
     def verify_logout_token(
@@ -1276,7 +1276,7 @@ class Operations:
         challenges: Sequence[str] | None = None,
         matching: ResourceMatch | None = None,
         signers: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
-    ) -> ProtectedResource:
+    ) -> ProtectedResourceMetadata:
         """Fetches the metadata of a protected resource (RFC 9728): the servers that issue its tokens,
         and their kind.
 
@@ -1297,7 +1297,7 @@ class Operations:
                 JWK Set. Values that a trusted issuer has signed take precedence over unsigned ones;
                 all other signatures are ignored. jwks.malformed for an invalid JWK Set.
         """
-        answer: ProtectedResource = self._call(27, (resource, challenges, matching, json_text(signers)))
+        answer: ProtectedResourceMetadata = self._call(27, (resource, challenges, matching, json_text(signers)))
         return answer
 
     def aresource_metadata(
@@ -1307,9 +1307,9 @@ class Operations:
         challenges: Sequence[str] | None = None,
         matching: ResourceMatch | None = None,
         signers: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
-    ) -> Coroutine[Any, Any, ProtectedResource]:
+    ) -> Coroutine[Any, Any, ProtectedResourceMetadata]:
         """resource_metadata(), in a coroutine."""
-        answer: Coroutine[Any, Any, ProtectedResource] = self._acall(27, (resource, challenges, matching, json_text(signers)))
+        answer: Coroutine[Any, Any, ProtectedResourceMetadata] = self._acall(27, (resource, challenges, matching, json_text(signers)))
         return answer
 
     def discover_issuer(self, *, identifier: str) -> DiscoveredIssuer:
@@ -1343,7 +1343,7 @@ class Operations:
         *,
         metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]],
         mcp: bool | None = None,
-    ) -> ClientIdDocument:
+    ) -> ClientIdMetadataDocument:
         """Makes or checks the document of this client, whose id is the URL where the document is
         published (draft-ietf-oauth-client-id-metadata-document). No request is sent.
 
@@ -1361,7 +1361,7 @@ class Operations:
                 Protocol require: a name and redirect URIs (client_metadata.name_missing,
                 client_metadata.inconsistent).
         """
-        answer: ClientIdDocument = self._call(29, (json_text(metadata), mcp))
+        answer: ClientIdMetadataDocument = self._call(29, (json_text(metadata), mcp))
         return answer
 
     def aclient_id_metadata(
@@ -1369,7 +1369,7 @@ class Operations:
         *,
         metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]],
         mcp: bool | None = None,
-    ) -> Coroutine[Any, Any, ClientIdDocument]:
+    ) -> Coroutine[Any, Any, ClientIdMetadataDocument]:
         """client_id_metadata(), in a coroutine."""
-        answer: Coroutine[Any, Any, ClientIdDocument] = self._acall(29, (json_text(metadata), mcp))
+        answer: Coroutine[Any, Any, ClientIdMetadataDocument] = self._acall(29, (json_text(metadata), mcp))
         return answer

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Iterable, Sequence, Union
 
 from ._lists import listed
 from ._native import Api
-from .errors import Misuse
+from .errors import MisuseError
 
 if TYPE_CHECKING:
     from ._native import Call, Tokens
@@ -52,7 +52,7 @@ class Attacher:
                 refused = _refused(name, value, call)
                 try:
                     tokens = value.token() if refused is None else value.renew(refused)
-                except Misuse as error:
+                except MisuseError as error:
                     _check_open(error)
                     step = call.unprotected()
                 else:
@@ -85,7 +85,7 @@ class Attacher:
                         tokens = await _awaited(value, "token")
                     else:
                         tokens = await _awaited(value, "renew", refused)
-                except Misuse as error:
+                except MisuseError as error:
                     _check_open(error)
                     step = call.unprotected()
                 else:
@@ -114,7 +114,7 @@ def _refused(name: str, source: Any, call: Call) -> Tokens | None:
     return call.tokens if name == "renew" else None
 
 
-def _check_open(error: Misuse) -> None:
+def _check_open(error: MisuseError) -> None:
     """Raises the error again, unless it says that the API asks for no authorization."""
     if error.code != "connect.not_protected":
         raise error

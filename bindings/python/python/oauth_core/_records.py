@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "UserClaims",
-    "TokenState",
-    "DeviceCode",
-    "BackchannelRequest",
+    "IntrospectionResponse",
+    "DeviceAuthorizationResponse",
+    "BackchannelAuthenticationResponse",
     "IdentityAssertion",
     "VerifiedAccessToken",
     "IdToken",
     "LogoutToken",
     "RegisteredClient",
-    "ProtectedResource",
+    "ProtectedResourceMetadata",
     "DiscoveredIssuer",
-    "ClientIdDocument",
+    "ClientIdMetadataDocument",
 ]
 
 
@@ -163,7 +163,7 @@ class UserClaims(Record):
         ))
 
 
-class TokenState(Record):
+class IntrospectionResponse(Record):
     """The state of a token at the server (RFC 7662 section 2.2).
 
     For a token that is not active, the other members are absent.
@@ -181,9 +181,9 @@ class TokenState(Record):
         subject: The subject, as the issuer identifies it: sub.
         audience: The audiences: aud.
         issuer: The issuer: iss.
-        refresh_token_use_by: For a refresh token: when it expires if it is not used before.
+        refresh_token_expires_at: For a refresh token: when it expires if it is not used before.
             Introspection does not count as use.
-        authorization_until: When the user's authorization ends, regardless of renewals.
+        authorization_expires_at: When the user's authorization ends, regardless of renewals.
         extra: Members that the standard does not define.
     """
 
@@ -211,10 +211,10 @@ class TokenState(Record):
         """The audiences: aud."""
         issuer: str | None = None
         """The issuer: iss."""
-        refresh_token_use_by: datetime | None = None
+        refresh_token_expires_at: datetime | None = None
         """For a refresh token: when it expires if it is not used before. Introspection does not
         count as use."""
-        authorization_until: datetime | None = None
+        authorization_expires_at: datetime | None = None
         """When the user's authorization ends, regardless of renewals."""
         extra: dict[str, Any] = {}
         """Members that the standard does not define."""
@@ -231,8 +231,8 @@ class TokenState(Record):
             "subject",
             "audience",
             "issuer",
-            "refresh_token_use_by",
-            "authorization_until",
+            "refresh_token_expires_at",
+            "authorization_expires_at",
             "extra",
         )
         _absent = {
@@ -246,13 +246,13 @@ class TokenState(Record):
             "subject": None,
             "audience": (),
             "issuer": None,
-            "refresh_token_use_by": None,
-            "authorization_until": None,
+            "refresh_token_expires_at": None,
+            "authorization_expires_at": None,
             "extra": {},
         }
 
 
-class DeviceCode(Record):
+class DeviceAuthorizationResponse(Record):
     """What to show to the user, and the code with which the token endpoint is polled (RFC 8628 section
     3.2).
 
@@ -318,7 +318,7 @@ class DeviceCode(Record):
         ))
 
 
-class BackchannelRequest(Record):
+class BackchannelAuthenticationResponse(Record):
     """A pending backchannel request, with which the token endpoint is polled (CIBA Core section 7.3).
 
     Attributes:
@@ -697,7 +697,7 @@ class RegisteredClient(Record):
         ))
 
 
-class ProtectedResource(Record):
+class ProtectedResourceMetadata(Record):
     """The metadata of a protected resource (RFC 9728 section 2).
 
     Attributes:
@@ -778,7 +778,7 @@ class DiscoveredIssuer(Record):
         ))
 
 
-class ClientIdDocument(Record):
+class ClientIdMetadataDocument(Record):
     """A client ID metadata document. Nothing in it is secret.
 
     Attributes:

@@ -91,7 +91,7 @@ class AccessTokenVerifier:
 
     For opaque tokens there is ``introspecting``.
 
-    An error of a call has ``answer_status`` and ``challenge``: the status and the ``WWW-Authenticate`` for the
+    An error of a call has ``response_status`` and ``challenge``: the status and the ``WWW-Authenticate`` for the
     response (RFC 6750 section 3).
     """
 

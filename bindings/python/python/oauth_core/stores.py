@@ -1,8 +1,8 @@
 """Stores for the records of grants, shared by threads, tasks, processes and machines.
 
 ``FileStore`` and ``SqliteStore`` are for the processes of one machine, ``RedisStore`` and
-``PostgresStore`` for machines that share a server, ``Memory`` for the threads of one process.
-``Sealed`` encrypts what any store keeps, with a ``Key`` or with keys of a ``KeySource``.
+``PostgresStore`` for machines that share a server, ``MemoryStore`` for the threads of one process.
+``SealedStore`` encrypts what any store keeps, with a ``SealingKey`` or with keys of a ``KeySource``.
 
 A store has three methods, each atomic with respect to other workers. Write one for anything that
 your workers share; it is called on threads that may block, so it may be as slow as a
@@ -14,22 +14,22 @@ from __future__ import annotations
 
 from typing import Awaitable, Optional, Protocol, Union
 
-from ._native import FileStore, Key, Memory, PostgresStore, RedisStore, Sealed, SqliteStore
+from ._native import FileStore, SealingKey, MemoryStore, PostgresStore, RedisStore, SealedStore, SqliteStore
 
 __all__ = [
     "FileStore",
-    "Key",
+    "SealingKey",
     "KeySource",
-    "Memory",
+    "MemoryStore",
     "PostgresStore",
     "RedisStore",
-    "Sealed",
+    "SealedStore",
     "SqliteStore",
     "Store",
 ]
 
 
-_Key = Union[bytes, str, Key]
+_Key = Union[bytes, str, SealingKey]
 _DataKey = tuple[str, _Key]
 
 
@@ -59,7 +59,7 @@ class Store(Protocol):
 
 
 class KeySource(Protocol):
-    """The holder of the keys that ``Sealed`` seals with, such as a key management service.
+    """The holder of the keys that ``SealedStore`` seals with, such as a key management service.
 
     The id of a key is stored in every record that is sealed with it, so it can be the data key itself as
     wrapped by the service: then nothing need be kept anywhere else. Answers are kept in memory:

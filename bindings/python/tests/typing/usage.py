@@ -60,21 +60,21 @@ def blocking() -> None:
     source = client.source(tokens, on_tokens=lambda new: print(new.issuer))
     assert_type(source.token().access_token, str)
     assert_type(source.get("https://api.example/", origins=["https://api.example"]).status, int)
-    assert_type(client.revoke(token=tokens.access_token, hint="access_token"), None)
+    assert_type(client.revoke(token=tokens.access_token, token_type_hint="access_token"), None)
     state = client.introspect(token=tokens.access_token)
-    assert_type(state, oauth_core.TokenState)
+    assert_type(state, oauth_core.IntrospectionResponse)
     assert_type((state.active, state.expires_at), "tuple[bool, datetime | None]")
     state.active = False  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
-    client.introspect(token="t", hint="id_token")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.introspect(token="t", token_type_hint="id_token")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.introspect("t")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     client.introspect(tokn="t")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    assert_type(oauth_core.TokenState(active=False), oauth_core.TokenState)
+    assert_type(oauth_core.IntrospectionResponse(active=False), oauth_core.IntrospectionResponse)
     verifier = oauth_core.AccessTokenVerifier(server, audience="https://api.example", scope=["read"])
     assert_type(verifier.verify("t", jkt="k", max_age=60), oauth_core.VerifiedAccessToken)
     asks = oauth_core.AccessTokenVerifier.introspecting(client, audience="https://api.example", cache_max_age=30)
     assert_type(asks.verify("t", scope="read"), oauth_core.VerifiedAccessToken)
     assert_type(client.verify_id_token(token="t", nonce="n").email_verified, "bool | None")
-    client.verify_id_token(token="t", without_nonce="none")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.verify_id_token(token="t", unexpected_nonce="none")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     oauth_core.AccessTokenVerifier(server, audience=["https://api.example", "api"], profile="jwt")
     assert_type(client.verify_logout_token(token="t").sid, "str | None")
     assert_type(client.end_session_url(state="s"), str)
@@ -89,15 +89,15 @@ def blocking() -> None:
     client.client_credentials(scope=["read", "write"])
     client.client_credentials(scope=tokens.scope)
     client.client_credentials(scope=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    with client.client_credentials() as entered, oauth_core.Sessions(client, stores.Memory()) as all_of:
+    with client.client_credentials() as entered, oauth_core.Grants(client, stores.MemoryStore()) as all_of:
         assert_type(entered, oauth_core.GrantSource)
-        assert_type(all_of, oauth_core.Sessions)
+        assert_type(all_of, oauth_core.Grants)
     httpx.Client(auth=oauth_core.httpx.Auth(source))
     httpx2.Client(auth=oauth_core.httpx2.Auth(source, origins=["https://api.example"]))
     requests.get("https://api.example/", auth=oauth_core.requests.Auth(source), timeout=5)
     with httpx.Client() as http:
         assert_type(drive.run(client.exchange.client_credentials(), http), oauth_core.Tokens)
-        assert_type(drive.run(client.exchange.introspect(token="t"), http), oauth_core.TokenState)
+        assert_type(drive.run(client.exchange.introspect(token="t"), http), oauth_core.IntrospectionResponse)
         assert_type(drive.run(client.exchange.revoke(token="t"), http), None)
     with httpx2.Client() as http2:
         assert_type(drive.run(oauth_core.discover_exchange("https://a.example"), http2), oauth_core.Server)
@@ -105,21 +105,21 @@ def blocking() -> None:
 
 def elsewhere(client: oauth_core.Client) -> None:
     code = client.device_authorization(scope="openid", purpose="sign in")
-    assert_type(code, oauth_core.DeviceCode)
+    assert_type(code, oauth_core.DeviceAuthorizationResponse)
     assert_type(code.verification_uri_complete, "str | None")
     assert_type(code.qr_code, "str | None")
-    login = client.device_login(
+    login = client.poll_device_token(
         device_code=code.device_code, expires_at=code.expires_at, interval=code.interval, scope="openid"
     )
     assert_type(login, oauth_core.Tokens)
-    client.device_login(device_code="d")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    request = client.backchannel_authentication(login_hint="ann", delivery="ping", scope="openid")
-    assert_type(request, oauth_core.BackchannelRequest)
-    client.backchannel_authentication(delivery="pong")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.poll_device_token(device_code="d")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    request = client.backchannel_authentication(login_hint="ann", token_delivery_mode="ping", scope="openid")
+    assert_type(request, oauth_core.BackchannelAuthenticationResponse)
+    client.backchannel_authentication(token_delivery_mode="pong")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     token = request.client_notification_token
     assert token is not None
     client.verify_ping(auth_req_id=request.auth_req_id, client_notification_token=token, body="{}")
-    assert_type(client.backchannel_login(auth_req_id=request.auth_req_id, scope=["openid"]), oauth_core.Tokens)
+    assert_type(client.poll_backchannel_token(auth_req_id=request.auth_req_id, scope=["openid"]), oauth_core.Tokens)
     exchanged = client.token_exchange(subject_token="t", subject_token_type="access_token", audience=["b"])
     assert_type(exchanged, oauth_core.Tokens)
     assert_type(client.jwt_bearer_with_key(key="k", issuer="i", claims={"a": 1}), oauth_core.Tokens)
@@ -127,26 +127,26 @@ def elsewhere(client: oauth_core.Client) -> None:
     assert_type(got, oauth_core.IdentityAssertion)
     assert_type(client.redeem_identity_assertion(assertion=got.assertion), oauth_core.Tokens)
     with httpx.Client() as http:
-        steps = client.exchange.device_login(device_code="d", expires_at=code.expires_at)
+        steps = client.exchange.poll_device_token(device_code="d", expires_at=code.expires_at)
         assert_type(drive.run(steps, http), oauth_core.Tokens)
 
 
 async def elsewhere_in_a_coroutine(client: oauth_core.Client) -> None:
     code = await client.adevice_authorization(scope="openid")
-    assert_type(code, oauth_core.DeviceCode)
-    login = await client.adevice_login(device_code=code.device_code, expires_at=0)
+    assert_type(code, oauth_core.DeviceAuthorizationResponse)
+    login = await client.apoll_device_token(device_code=code.device_code, expires_at=0)
     assert_type(login, oauth_core.Tokens)
 
 
 async def in_a_coroutine(source: oauth_core.GrantSource, client: oauth_core.Client) -> None:
     assert_type(await source.atoken(), oauth_core.Tokens)
-    assert_type(await client.aintrospect(token="t"), oauth_core.TokenState)
+    assert_type(await client.aintrospect(token="t"), oauth_core.IntrospectionResponse)
     assert_type(await client.arevoke(token="t"), None)
     assert_type(await source.atoken(timeout=5), oauth_core.Tokens)
     assert_type(await source.apost("https://api.example/", json=None), oauth_core.Response)
-    async with source as entered, oauth_core.Sessions(client, stores.Memory()) as all_of:
+    async with source as entered, oauth_core.Grants(client, stores.MemoryStore()) as all_of:
         assert_type(entered, oauth_core.GrantSource)
-        assert_type(all_of, oauth_core.Sessions)
+        assert_type(all_of, oauth_core.Grants)
     assert_type(await source.aclose(), None)
     assert_type(await oauth_core.adiscover("https://as.example"), oauth_core.Server)
     assert_type(await oauth_core.alogin(client, scope="openid"), oauth_core.Tokens)
@@ -179,7 +179,7 @@ def kept(client: oauth_core.Client, store: stores.Store) -> Generator[drive.Task
     assert_type(stores.RedisStore("redis://localhost", prefix="a:").remove("key"), bool)
     postgres = stores.PostgresStore("postgres://localhost/db", timeout=1)
     assert_type(stores.PostgresStore.SCHEMA, str)
-    shared += [postgres, stores.Sealed(store, "key"), stores.Sealed(postgres, b"", old=["", b""])]
+    shared += [postgres, stores.SealedStore(store, "key"), stores.SealedStore(postgres, b"", old=["", b""])]
     keeper = client.keeper(subject="ann", moment=lambda: (0, bytes(32)))
     assert_type(keeper.ask().tokens, "oauth_core.Tokens | None")
     with httpx.Client() as http:
@@ -199,26 +199,26 @@ class Service:
 
 
 class LaterService:
-    async def data_key(self) -> tuple[str, stores.Key]:
-        return "id", stores.Key(bytes(32))
+    async def data_key(self) -> tuple[str, stores.SealingKey]:
+        return "id", stores.SealingKey(bytes(32))
 
     async def unwrap_key(self, id: str, /) -> str | None:
         return None
 
 
 def sealed(store: stores.Store) -> None:
-    key = stores.Key.from_keyring("locks", service="app")
+    key = stores.SealingKey.from_keyring("locks", service="app")
     assert_type(key.id, str)
-    stores.Sealed(store, key, old=[Service(), LaterService()], names=key)
-    stores.Sealed(stores.SqliteStore("grants.db", access="group"), Service())
+    stores.SealedStore(store, key, old=[Service(), LaterService()], names=key)
+    stores.SealedStore(stores.SqliteStore("grants.db", access="group"), Service())
     stores.FileStore("grants", access="all")  # type: ignore[arg-type]
-    stores.Sealed(store, object())  # type: ignore[arg-type]
+    stores.SealedStore(store, object())  # type: ignore[arg-type]
 
 
 def what_next(error: oauth_core.OAuthError) -> Advice:
     assert_type(error.retry_after, "float | None")
     assert_type(error.code, ErrorCode)
-    denied: oauth_core.Denied = oauth_core.Denied("no", code="denied.invalid_grant")
+    denied: oauth_core.DeniedError = oauth_core.DeniedError("no", code="denied.invalid_grant")
     assert_type(denied.code, DeniedCode)
     if error.code == "callback.state":
         return "give_up"

@@ -10,7 +10,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method};
 use oauth_core::dpop::DPOP;
 use oauth_core::error::{Error, Misuse};
-use oauth_core::flow::resource::{Api, Clock, Event, OnLimit, ResourceRequest, Step, TokenFor};
+use oauth_core::flow::resource::{Api, Clock, Event, OnRateLimit, ResourceRequest, Step, TokenOwner};
 use oauth_core::token::Freshness;
 use oauth_core::url::Url;
 use oauth_core::{Moment, Tokens};
@@ -117,16 +117,16 @@ impl Call {
         let api = api(&profile, provider.as_ref(), &self.origins)?;
         // Checked before a token is fetched for a URL that must not get it.
         api.resource().check(&url)?;
-        let on_limit = match self.wait {
-            Some(longest) => OnLimit::Wait {
+        let on_rate_limit = match self.wait {
+            Some(longest) => OnRateLimit::Wait {
                 longest: Duration::from_secs(longest),
             },
-            None => OnLimit::HandBack,
+            None => OnRateLimit::Pass,
         };
         let sending = Sending {
             api,
             request,
-            on_limit,
+            on_rate_limit,
             output,
         };
         let fixed = match self.tokens {
@@ -140,7 +140,7 @@ impl Call {
         }
         let wanted = match &provider {
             Some(provider) => provider.token_for(url.as_str())?,
-            None => TokenFor::Any,
+            None => TokenOwner::Any,
         };
         let plan = ClientPlan::of(profile, global)?;
         let kept = match self.tokens {
@@ -162,7 +162,7 @@ impl Call {
         };
         if let Some(grants) = &kept {
             let choice = match (wanted, choice) {
-                (TokenFor::Application, Choice::Either) => Choice::Client,
+                (TokenOwner::Application, Choice::Either) => Choice::Client,
                 _ => choice,
             };
             let chosen = grants.choose(&plan, choice, &self.asked)?;
@@ -212,17 +212,17 @@ impl Call {
 }
 
 /// Some APIs require a user's token for some routes, and the application's for all others.
-fn check_route(wanted: TokenFor, url: &Url, is_users: bool) -> Result<(), Failure> {
+fn check_route(wanted: TokenOwner, url: &Url, is_users: bool) -> Result<(), Failure> {
     let fail = |whose: &str, hint: &str| {
         let message = format_args!("{} wants {whose} token", url.path()).to_string();
         Err(Failure::usage("usage.token_for_route", message, hint))
     };
     match (wanted, is_users) {
-        (TokenFor::User, false) => fail(
+        (TokenOwner::User, false) => fail(
             "the person's",
             "log in with a profile and name that, or with --save FILE and --tokens FILE",
         ),
-        (TokenFor::Application, true) => fail("the application's", "leave out --tokens"),
+        (TokenOwner::Application, true) => fail("the application's", "leave out --tokens"),
         _ => Ok(()),
     }
 }
@@ -278,7 +278,7 @@ impl Source<'_> {
 struct Sending {
     api: Api,
     request: http::Request<Bytes>,
-    on_limit: OnLimit,
+    on_rate_limit: OnRateLimit,
     output: Output,
 }
 
@@ -289,7 +289,7 @@ impl Sending {
         let mut request = ResourceRequest::new(api, parts.method.clone(), &parts.uri.to_string())
             .headers(parts.headers.clone())
             .body(body.clone())
-            .on_limit(self.on_limit);
+            .on_rate_limit(self.on_rate_limit);
         let (mut tokens, mut response) = (None, None);
         let mut step = request.resume(&Clock::system()?, Event::Begin)?;
         loop {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use oauth_core::client_id_metadata::{ClientIdMetadata, ClientIdUrl};
+use oauth_core::client_id_metadata_document::{self, ClientIdUrl};
 use serde_json::Value;
 
 use super::register::object;
@@ -34,7 +34,7 @@ impl ClientIdMetadataDocument {
     pub(super) fn run(self, output: Output) -> Result<(), Failure> {
         let url = ClientIdUrl::parse(&self.url)?;
         let text = Value::Object(object(&self.file)?).to_string();
-        let document = ClientIdMetadata::from_json(url, &text)?;
+        let document = client_id_metadata_document::ClientIdMetadataDocument::from_json(url, &text)?;
         if self.mcp {
             document.check_for_mcp()?;
         }

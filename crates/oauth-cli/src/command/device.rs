@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _};
 
 use clap::Args;
-use oauth_core::endpoint::device_authorization::{DeviceAuthorization, DeviceCode};
+use oauth_core::endpoint::device_authorization::{DeviceAuthorization, DeviceAuthorizationResponse};
 use oauth_core::error::{Error, Misuse};
 use oauth_core::grant::TokenRequest;
 use oauth_reqwest::device_login::{self, DeviceLoginTiming};
@@ -75,12 +75,12 @@ pub(super) fn try_sign_in(
         &code,
         output,
     );
-    let login = setup.net.run(setup.client.device_login(&code, asked))?;
+    let login = setup.net.run(setup.client.poll_device_token(&code, asked))?;
     Ok(Some((login, None)))
 }
 
 /// Programs need it too: it is not a result, but someone has to enter it.
-pub(super) fn show(purpose: &str, code: &DeviceCode, output: Output) {
+pub(super) fn show(purpose: &str, code: &DeviceAuthorizationResponse, output: Output) {
     let end = rfc3339(code.expires_at);
     let complete = code.verification_uri_complete.as_ref();
     if output.json {

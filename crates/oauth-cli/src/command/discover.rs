@@ -4,7 +4,7 @@
 use clap::Args;
 use oauth_core::endpoint::webfinger::UserIdentifier;
 use oauth_core::flow::resource_discovery::ResourceDiscoveryRequest;
-use oauth_core::protected_resource::{ProtectedResource, ResourceIdentifier, ResourceMatch};
+use oauth_core::protected_resource_metadata::{ProtectedResourceMetadata, ResourceIdentifier, ResourceMatch};
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Error, danger, discover_issuer, discover_resource};
 use serde_json::{Value, json};
@@ -106,7 +106,7 @@ impl Discover {
     }
 }
 
-fn rows_of(found: &ProtectedResource) -> Vec<(String, String)> {
+fn rows_of(found: &ProtectedResourceMetadata) -> Vec<(String, String)> {
     let resource = ("resource".to_owned(), found.resource.to_string());
     let members = OF_A_RESOURCE.iter().filter_map(|&name| {
         let value = found.metadata.get(name)?;

@@ -1,7 +1,7 @@
 //! `oauth introspect`: asks the server about a token (RFC 7662).
 
 use clap::Args;
-use oauth_core::endpoint::introspection::{ActiveToken, Introspection, TokenState};
+use oauth_core::endpoint::introspection::{ActiveToken, Introspection, IntrospectionResponse};
 use oauth_core::moment::UnixTime;
 use oauth_core::token::TokenKind;
 use oauth_core::{Scope, Secret, Tokens};
@@ -58,10 +58,10 @@ impl Introspect {
         let state = setup.net.run(
             setup
                 .client
-                .introspect(Introspection::new(token).hint(hint)),
+                .introspect(Introspection::new(token).token_type_hint(hint)),
         )?;
         let record = match state {
-            TokenState::Active(token) => active(*token),
+            IntrospectionResponse::Active(token) => active(*token),
             _ => Map::from_iter([("active".to_owned(), false.into())]),
         };
         let rows: Vec<(String, String)> = record
@@ -94,12 +94,12 @@ fn active(token: ActiveToken) -> Map<String, Value> {
         ("nbf", json!(seconds(token.not_before))),
         // The server sends lifetimes, which mean nothing once they are printed.
         (
-            "refresh_token_use_by",
-            json!(seconds(token.refresh_token_use_by)),
+            "refresh_token_expires_at",
+            json!(seconds(token.refresh_token_expires_at)),
         ),
         (
-            "authorization_until",
-            json!(seconds(token.authorization_until)),
+            "authorization_expires_at",
+            json!(seconds(token.authorization_expires_at)),
         ),
         ("sub", json!(token.subject)),
         ("iss", json!(token.issuer)),
@@ -118,7 +118,7 @@ fn active(token: ActiveToken) -> Map<String, Value> {
 /// Times as people read them.
 fn readable(name: &str, value: &Value) -> String {
     match (name, value.as_u64()) {
-        ("exp" | "iat" | "nbf" | "refresh_token_use_by" | "authorization_until", Some(seconds)) => {
+        ("exp" | "iat" | "nbf" | "refresh_token_expires_at" | "authorization_expires_at", Some(seconds)) => {
             rfc3339(UnixTime::from_secs(seconds))
         }
         _ => output::plain(value),

@@ -311,7 +311,7 @@ impl Home<'_> {
             let _ = self.setup.net.run(
                 self.setup
                     .client
-                    .revoke(Revocation::new(secret.clone()).hint(kind)),
+                    .revoke(Revocation::new(secret.clone()).token_type_hint(kind)),
             );
         }
     }

@@ -64,7 +64,7 @@ impl Revoke {
             }
             Given::Bare(token) => {
                 let hint = self.hint.map(TokenKind::from);
-                let revocation = Revocation::new(token).hint(hint);
+                let revocation = Revocation::new(token).token_type_hint(hint);
                 report(&revoke(&set_up(plan)?, vec![revocation])?, output)
             }
         }
@@ -116,7 +116,7 @@ pub(super) fn revoke(
 ) -> Result<Vec<&'static str>, Failure> {
     let mut revoked = Vec::new();
     for revocation in revocations {
-        revoked.push(revocation.hint.map_or("token", TokenKind::as_str));
+        revoked.push(revocation.token_type_hint.map_or("token", TokenKind::as_str));
         setup.net.run(setup.client.revoke(revocation))?;
     }
     Ok(revoked)
@@ -139,7 +139,7 @@ pub(super) fn both(tokens: &Tokens) -> Vec<Revocation> {
     let refresh = tokens
         .refresh_token
         .as_ref()
-        .map(|token| Revocation::new(token.secret().clone()).hint(TokenKind::Refresh));
-    let access = Revocation::new(tokens.access_token.clone()).hint(TokenKind::Access);
+        .map(|token| Revocation::new(token.secret().clone()).token_type_hint(TokenKind::Refresh));
+    let access = Revocation::new(tokens.access_token.clone()).token_type_hint(TokenKind::Access);
     refresh.into_iter().chain([access]).collect()
 }

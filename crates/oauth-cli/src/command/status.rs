@@ -137,10 +137,10 @@ fn state(summary: &GrantSummary, now: UnixTime) -> String {
     };
     let mut text = format!("{end}, {renewal}");
     // Both are hints: only the server knows whether it has ended.
-    if let Some(end) = summary.refresh_token_use_by {
+    if let Some(end) = summary.refresh_token_expires_at {
         text.push_str(&format!(" until {} if unused", rfc3339(end)));
     }
-    if let Some(end) = summary.authorization_until {
+    if let Some(end) = summary.authorization_expires_at {
         text.push_str(&format!(", the person has to return by {}", rfc3339(end)));
     }
     text
@@ -158,8 +158,8 @@ fn record(key: &str, summary: &GrantSummary) -> Value {
         "audience": asked(summary, "audience"),
         "expires_at": summary.expires_at.map(rfc3339),
         "refresh_token_present": summary.has_refresh_token,
-        "refresh_token_use_by": summary.refresh_token_use_by.map(rfc3339),
-        "authorization_until": summary.authorization_until.map(rfc3339),
+        "refresh_token_expires_at": summary.refresh_token_expires_at.map(rfc3339),
+        "authorization_expires_at": summary.authorization_expires_at.map(rfc3339),
         "ended": summary.ended.as_ref().map(Error::code),
         "error": null,
     })
@@ -194,13 +194,13 @@ mod tests {
         let unknown = summary("");
         let good = "good until 1970-01-01T00:17:40Z, can be refreshed";
         assert_eq!(state(&unknown, now), good);
-        assert_eq!(record("k", &unknown)["authorization_until"], Value::Null);
+        assert_eq!(record("k", &unknown)["authorization_expires_at"], Value::Null);
         let known = summary(r#","refresh_token_use_by":2000,"authorization_until":3000"#);
         let ends = " until 1970-01-01T00:33:20Z if unused, the person has to return by 1970-01-01T00:50:00Z";
         assert_eq!(state(&known, now), format!("{good}{ends}"));
         let record = record("k", &known);
-        assert_eq!(record["refresh_token_use_by"], "1970-01-01T00:33:20Z");
-        assert_eq!(record["authorization_until"], "1970-01-01T00:50:00Z");
+        assert_eq!(record["refresh_token_expires_at"], "1970-01-01T00:33:20Z");
+        assert_eq!(record["authorization_expires_at"], "1970-01-01T00:50:00Z");
         assert!(!record.to_string().contains("S3CR3T"));
     }
 }

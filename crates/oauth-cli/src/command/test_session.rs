@@ -12,7 +12,7 @@ use oauth_core::url::{Transport, Url};
 use oauth_core::{ClientAuth, ClientId};
 use oauth_reqwest::{Driver, reqwest};
 use oauth_seal::Keys;
-use oauth_session::store::{Sealed, StoreUrl, seal};
+use oauth_session::store::{SealedStore, StoreUrl, seal};
 use oauth_web::{Config, Identity, Provider, Site, testing_key};
 use oauth_web_tower::{Host, Outcome};
 use serde_json::{Map, Value, json};
@@ -147,7 +147,7 @@ impl TestSession {
             return Host::new(Site::new(config)?, driver);
         };
         let store = StoreUrl::parse(store)?.open()?;
-        let sealed = Sealed::new(store, seal::Keys::new(testing_key()));
+        let sealed = SealedStore::new(store, seal::Keys::new(testing_key()));
         let site = Site::new(config.in_store())?;
         Ok(Host::with_store(site, driver, Arc::new(sealed)))
     }

@@ -12,7 +12,7 @@ issuer = "https://as.example"
 client_auth = "post"
 grants = ["authorization_code", "client_credentials"]
 api = ["https://as.example/api"]
-ended_tokens = [{ status = 200, body = { ok = [false], error = ["token_expired"] } }]
+expired_token_replies = [{ status = 200, body = { ok = [false], error = ["token_expired"] } }]
 
 [endpoints]
 authorization_endpoint = "https://as.example/authorize"

@@ -9,7 +9,7 @@ use oauth_core::url::{Transport, Url};
 use oauth_core::{Client, ClientAuth, ClientId};
 use oauth_reqwest::{Driver, reqwest};
 use oauth_seal::Keys;
-use oauth_session::store::{FileStore, Sealed, seal};
+use oauth_session::store::{FileStore, SealedStore, seal};
 use oauth_web::{Access, Config, Provider, Session, Site, testing_key};
 use oauth_web_tower::{Host, Outcome};
 use serde_json::Value;
@@ -35,7 +35,7 @@ fn app(keys: Keys, store: Option<&std::path::Path>) -> Host {
     let driver = Driver::new(reqwest::Client::builder().no_proxy()).unwrap();
     match store {
         Some(path) => {
-            let store = Sealed::new(
+            let store = SealedStore::new(
                 FileStore::new(path).unwrap(),
                 seal::Keys::new(testing_key()),
             );

@@ -8,7 +8,7 @@ use crate::http::{HeaderMap, HeaderValue, Method, Request, Response};
 use bytes::Bytes;
 
 use super::sent::Sent;
-use crate::address::Reach;
+use crate::address::RequestAddressPolicy;
 use crate::client_auth::{self, Made, Remote, RequestFacts};
 use crate::client_config::ClientConfig;
 use crate::crypto::SigningKey;
@@ -295,8 +295,8 @@ impl Unsent {
         *request.method_mut() = self.method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
-        if config.server.reach_of(&sent.url) == Reach::Public {
-            request.extensions_mut().insert(Reach::Public);
+        if config.server.address_policy_of(&sent.url) == RequestAddressPolicy::PublicOnly {
+            request.extensions_mut().insert(RequestAddressPolicy::PublicOnly);
         }
         Ok((request, sent))
     }

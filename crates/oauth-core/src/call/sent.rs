@@ -79,7 +79,7 @@ impl Sent {
     /// Remembers the nonce of a reply. True if the server refused the request because it lacked that nonce.
     ///
     /// # Errors
-    /// `dpop.nonce`.
+    /// `dpop.duplicate_nonce`.
     pub(super) fn learn(
         &self,
         config: &ClientConfig,

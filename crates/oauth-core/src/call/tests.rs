@@ -183,7 +183,7 @@ fn the_second_of_two_calls_follows_the_first() {
     };
     assert_eq!(token, "b");
     let over = exchange.resume(&at(), Input::Begin);
-    assert_eq!(code(over).map(drop), Err("misuse.over"));
+    assert_eq!(code(over).map(drop), Err("misuse.already_finished"));
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn an_input_that_answers_no_step_ends_the_call() {
     let early = exchange.resume(&at(), Input::Reply(json(200, GOOD)));
     assert_eq!(code(early).map(drop), Err("misuse.out_of_order"));
     let over = exchange.resume(&at(), Input::Begin);
-    assert_eq!(code(over).map(drop), Err("misuse.over"));
+    assert_eq!(code(over).map(drop), Err("misuse.already_finished"));
 }
 
 #[test]

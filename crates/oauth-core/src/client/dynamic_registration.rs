@@ -7,7 +7,7 @@ mod tests;
 use super::Client;
 use crate::call::Call;
 use crate::client_auth::{ClientAuth, Credentials};
-use crate::client_id_metadata::{self, ClientIdMetadata};
+use crate::client_id_metadata_document::{self, ClientIdMetadataDocument};
 use crate::client_metadata::ClientMetadata;
 use crate::endpoint::Endpoint;
 use crate::endpoint::client_configuration::{
@@ -124,10 +124,10 @@ impl Client {
     /// `client_auth.no_usable_method`, `key.algorithm`.
     pub fn with_metadata_document(
         server: Server,
-        document: &ClientIdMetadata,
+        document: &ClientIdMetadataDocument,
         own: Credentials,
     ) -> Result<Self, Error> {
-        client_id_metadata::check_supported(&server)?;
+        client_id_metadata_document::check_supported(&server)?;
         let auth = own.for_method(document.metadata().auth_method())?;
         let known = Self::new(server, document.url().clone().into(), auth)?;
         known.with_metadata(document.metadata())
@@ -155,7 +155,7 @@ impl Connection {
     /// registration's secret; `auth` is for a client that was registered by hand or has a metadata document.
     ///
     /// # Errors
-    /// `connect.client` if there is none yet; `client_auth.*`.
+    /// `connect.no_client` if there is none yet; `client_auth.*`.
     pub fn client(&self, auth: ClientAuth) -> Result<Client, Error> {
         let server = self.server.clone();
         match (&self.client, &self.registration) {

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::Client;
 use crate::assertion::{Assertion, OwnTokens};
-use crate::endpoint::backchannel_authentication::{BackchannelAuthentication, BackchannelRequest};
-use crate::endpoint::device_authorization::DeviceCode;
+use crate::endpoint::backchannel_authentication::{BackchannelAuthentication, BackchannelAuthenticationResponse};
+use crate::endpoint::device_authorization::DeviceAuthorizationResponse;
 use crate::error::Error;
 use crate::exchange::{Exchange, ExchangeExt as _, Ready};
 use crate::flow::backchannel::{self, AwaitedRequest};
@@ -90,9 +90,9 @@ impl Client {
     /// # Errors
     /// `denied.access_denied` if the user declines, `denied.expired_token` if the user has not answered in time, and
     /// those of [`Self::redeem`]; all from the steps.
-    pub fn device_login<R: Into<TokenRequest>>(
+    pub fn poll_device_token<R: Into<TokenRequest>>(
         &self,
-        code: &DeviceCode,
+        code: &DeviceAuthorizationResponse,
         token_request: R,
     ) -> impl Exchange<Output = Login> + Send + use<R> {
         let pace = Pace {
@@ -127,12 +127,12 @@ impl Client {
     /// the client signs its requests and the server supports that.
     ///
     /// # Errors
-    /// `ciba.pending` if the same request of this client or a clone of it is still pending,
-    /// `endpoint.missing`, `client_auth.secret_missing` for a public client, `denied.*`; from the steps.
+    /// `ciba.duplicate_request` if the same request of this client or a clone of it is still pending,
+    /// `endpoint.missing`, `client_auth.required` for a public client, `denied.*`; from the steps.
     pub fn authenticate_backchannel(
         &self,
         request: BackchannelAuthentication,
-    ) -> impl Exchange<Output = BackchannelRequest> + Send + use<> {
+    ) -> impl Exchange<Output = BackchannelAuthenticationResponse> + Send + use<> {
         backchannel::begin(Arc::clone(&self.0), request)
     }
 
@@ -142,7 +142,7 @@ impl Client {
     /// # Errors
     /// `denied.access_denied` if the user declines, `denied.expired_token` if the user has not answered in time, and
     /// those of [`Self::redeem`]; all from the steps.
-    pub fn backchannel_login<R: Into<TokenRequest>>(
+    pub fn poll_backchannel_token<R: Into<TokenRequest>>(
         &self,
         auth_req_id: Secret<String>,
         token_request: R,
@@ -183,7 +183,7 @@ impl Client {
     ///
     /// # Errors
     /// `jwt.audience` and `jwt.expired` for an ID token that is not for this client or has expired, before anything is
-    /// sent; `token.*`, `jwt.*` for an assertion that is not for that server; `client_auth.secret_missing`, `denied.*`.
+    /// sent; `token.*`, `jwt.*` for an assertion that is not for that server; `client_auth.required`, `denied.*`.
     pub fn identity_assertion(
         &self,
         request: IdentityAssertionRequest,

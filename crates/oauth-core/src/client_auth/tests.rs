@@ -204,7 +204,7 @@ fn a_key_with_an_audience_of_its_own_serves_one_server() {
     assert_eq!(make("https://b.example", AssertionAudience::Issuer), Ok(()));
     assert_eq!(
         make("https://a.example", AssertionAudience::TokenEndpoint),
-        Err("key.shared")
+        Err("key.used_at_two_servers")
     );
 }
 

@@ -199,7 +199,7 @@ fn a_challenge_asks_for_a_nonce_too_and_other_refusals_do_not() {
         Err("denied.use_dpop_nonce")
     );
     let twice = [json, nonce, (DPOP_NONCE, "n2")];
-    assert_eq!(ask(400, &twice, NONCE), Err("dpop.nonce"));
+    assert_eq!(ask(400, &twice, NONCE), Err("dpop.duplicate_nonce"));
 }
 
 #[test]

@@ -58,7 +58,7 @@ impl Hint {
 /// A backchannel authentication request: what the user will be asked.
 ///
 /// Start one only for a user who is known to you and expects it: unexpected requests are used to wear users down until
-/// they agree (RFC 10027). While one is pending, a second identical one of the same client is refused (`ciba.pending`),
+/// they agree (RFC 10027). While one is pending, a second identical one of the same client is refused (`ciba.duplicate_request`),
 /// unless [`Self::repeat`] allows it.
 #[derive(Debug, Clone)]
 pub struct BackchannelAuthentication {
@@ -68,13 +68,13 @@ pub struct BackchannelAuthentication {
     user_code: Option<Secret<String>>,
     requested_expiry: Option<u64>,
     acr_values: Vec<String>,
-    delivery: Delivery,
+    token_delivery_mode: TokenDeliveryMode,
     pub(crate) repeat: Repeat,
 }
 
 /// How a client learns that the user has answered (section 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Delivery {
+pub enum TokenDeliveryMode {
     /// The client polls the token endpoint.
     #[default]
     Poll,
@@ -87,7 +87,7 @@ pub enum Delivery {
 /// The server's response: the pending request, with which the token endpoint is asked.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct BackchannelRequest {
+pub struct BackchannelAuthenticationResponse {
     /// The server's identifier of the request. Never show it.
     pub auth_req_id: Secret<String>,
     /// For how many seconds from the response the user may answer.
@@ -102,7 +102,7 @@ pub struct BackchannelRequest {
     pub client_notification_token: Option<Secret<String>>,
 }
 
-impl Delivery {
+impl TokenDeliveryMode {
     /// `poll`, `ping` or `push`, as in the client's registration.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -130,7 +130,7 @@ impl BackchannelAuthentication {
             user_code: None,
             requested_expiry: None,
             acr_values: Vec::new(),
-            delivery: Delivery::Poll,
+            token_delivery_mode: TokenDeliveryMode::Poll,
             repeat: Repeat::Refused,
         })
     }
@@ -170,10 +170,10 @@ impl BackchannelAuthentication {
         self
     }
 
-    /// Sets the delivery mode with which the client is registered: [`Delivery::Poll`] by default.
+    /// Sets the delivery mode with which the client is registered: [`TokenDeliveryMode::Poll`] by default.
     #[must_use]
-    pub const fn delivery(mut self, delivery: Delivery) -> Self {
-        self.delivery = delivery;
+    pub const fn token_delivery_mode(mut self, token_delivery_mode: TokenDeliveryMode) -> Self {
+        self.token_delivery_mode = token_delivery_mode;
         self
     }
 
@@ -201,7 +201,7 @@ impl BackchannelAuthentication {
 
     /// Whether the server sends a notification, and so needs a token with which to authenticate it.
     pub(crate) const fn is_notified(&self) -> bool {
-        !matches!(self.delivery, Delivery::Poll)
+        !matches!(self.token_delivery_mode, TokenDeliveryMode::Poll)
     }
 
     /// The parameters, without those that identify the client.
@@ -246,7 +246,7 @@ pub(crate) struct Sent {
 
 impl Endpoint for Sent {
     const NAME: &'static str = "backchannel_authentication";
-    type Output = BackchannelRequest;
+    type Output = BackchannelAuthenticationResponse;
 
     fn request(&self, cx: &Context<'_>) -> Result<EndpointRequest, Error> {
         let form = match &self.signed {
@@ -268,7 +268,7 @@ impl Endpoint for Sent {
         Ok(request)
     }
 
-    fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<BackchannelRequest, Error> {
+    fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<BackchannelAuthenticationResponse, Error> {
         let object = reply.object()?;
         let id = object.get("auth_req_id").and_then(Json::as_str);
         let is_sound = |id: &&str| !id.is_empty() && id.bytes().all(|b| (0x20..=0x7e).contains(&b));
@@ -278,7 +278,7 @@ impl Endpoint for Sent {
         let expires_in = reply.seconds(&object, "expires_in")?;
         let expires_in = expires_in.ok_or_else(|| reply.malformed("expires_in"))?;
         let interval = reply.seconds(&object, "interval")?;
-        Ok(BackchannelRequest {
+        Ok(BackchannelAuthenticationResponse {
             auth_req_id: id.into(),
             expires_in,
             expires_at: cx.at.now().after(Duration::from_secs(expires_in)),

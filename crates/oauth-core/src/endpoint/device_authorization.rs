@@ -29,7 +29,7 @@ pub struct DeviceAuthorization {
 /// The server's response: what to show to the user, and the code with which the token endpoint is polled.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct DeviceCode {
+pub struct DeviceAuthorizationResponse {
     /// The code with which the client polls the token endpoint. Never show it.
     pub device_code: Secret<String>,
     /// The code that the user enters: visible ASCII and spaces, safe to print on a terminal.
@@ -57,7 +57,7 @@ impl DeviceAuthorization {
     }
 }
 
-impl DeviceCode {
+impl DeviceAuthorizationResponse {
     /// The prompt for the user, in three English sentences: what the code is for, where to enter it, and not to enter a
     /// code that someone else has sent (RFC 10027: the context stays visible). `purpose` is what happens if the user
     /// agrees, such as `sign in to example-cli on build-7`; its control characters are dropped.
@@ -80,7 +80,7 @@ impl DeviceCode {
 
 impl Endpoint for DeviceAuthorization {
     const NAME: &'static str = "device_authorization";
-    type Output = DeviceCode;
+    type Output = DeviceAuthorizationResponse;
 
     fn request(&self, cx: &Context<'_>) -> Result<EndpointRequest, Error> {
         let (mut form, rules) = (Form::new(), cx.server.rules());
@@ -90,7 +90,7 @@ impl Endpoint for DeviceAuthorization {
         Ok(EndpointRequest::post(kind, Self::NAME, form))
     }
 
-    fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<DeviceCode, Error> {
+    fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<DeviceAuthorizationResponse, Error> {
         let object = reply.object()?;
         let text = |member: &str| {
             let text = object.get(member).and_then(Json::as_str);
@@ -129,7 +129,7 @@ impl Endpoint for DeviceAuthorization {
             Some(_) => Some(page("verification_uri_complete")?),
             None => None,
         };
-        Ok(DeviceCode {
+        Ok(DeviceAuthorizationResponse {
             device_code: text("device_code")?.into(),
             user_code: user_code.to_owned(),
             verification_uri_complete: complete
@@ -161,7 +161,7 @@ mod tests {
     }
 
     /// The reply of section 3.2, with these members instead of its own.
-    fn told(members: &[(&str, &str)]) -> Result<DeviceCode, Error> {
+    fn told(members: &[(&str, &str)]) -> Result<DeviceAuthorizationResponse, Error> {
         let own = [
             ("device_code", r#""GmRhmhcxhwAzkoEqiMEg""#),
             ("user_code", r#""WDJB-MJHT""#),

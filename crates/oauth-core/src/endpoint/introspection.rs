@@ -32,7 +32,7 @@ pub struct Introspection {
     /// The token in question.
     pub token: Secret<String>,
     /// The kind of token, to save the server a search.
-    pub hint: Option<TokenKind>,
+    pub token_type_hint: Option<TokenKind>,
     /// How the response must be signed; a plain one is then refused. `None` requests JSON, which only TLS protects.
     pub signed: Option<SignedResponse>,
 }
@@ -89,7 +89,7 @@ impl Introspection {
     pub fn new(token: impl Into<Secret<String>>) -> Self {
         Self {
             token: token.into(),
-            hint: None,
+            token_type_hint: None,
             signed: None,
         }
     }
@@ -103,8 +103,8 @@ impl Introspection {
 
     /// Sets the kind of the token, or leaves it to the server to find out.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<Option<TokenKind>>) -> Self {
-        self.hint = hint.into();
+    pub fn token_type_hint(mut self, token_type_hint: impl Into<Option<TokenKind>>) -> Self {
+        self.token_type_hint = token_type_hint.into();
         self
     }
 }
@@ -112,7 +112,7 @@ impl Introspection {
 /// The state of a token according to the server (RFC 7662 section 2.2).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub enum TokenState {
+pub enum IntrospectionResponse {
     /// The token is active; with the attributes that the server sent.
     Active(Box<ActiveToken>),
     /// Expired, revoked, unknown, or not for this caller: the server does not say which, and other members of the
@@ -146,9 +146,9 @@ pub struct ActiveToken {
     pub issuer: Option<String>,
     /// For a refresh token: when it expires if it is not used before, from `refresh_token_timeout`
     /// (draft-ietf-oauth-refresh-token-expiration-03 section 7). Introspection does not count as use.
-    pub refresh_token_use_by: Option<UnixTime>,
+    pub refresh_token_expires_at: Option<UnixTime>,
     /// When the authorization ends, from `authorization_expires_in`.
-    pub authorization_until: Option<UnixTime>,
+    pub authorization_expires_at: Option<UnixTime>,
     /// The members that RFC 7662 does not define, as far as they fit in 256 KiB.
     pub extra: Extra,
     /// Whether some of them did not fit.
@@ -162,7 +162,7 @@ pub(crate) struct Introspect(pub(crate) Introspection);
 /// The response.
 #[derive(Debug)]
 pub(crate) enum Response {
-    Plain(TokenState),
+    Plain(IntrospectionResponse),
     /// A JWT, which still has to be verified.
     Jwt(Secret<String>),
 }
@@ -174,7 +174,7 @@ impl Endpoint for Introspect {
     fn request(&self, cx: &Context<'_>) -> Result<EndpointRequest, Error> {
         let Introspection {
             token,
-            hint,
+            token_type_hint,
             signed,
         } = &self.0;
         if let Some(profile) = cx.identity.profile {
@@ -187,7 +187,7 @@ impl Endpoint for Introspect {
         }
         let mut form = Form::new();
         form.push("token", token.expose());
-        form.push_some("token_type_hint", hint.map(TokenKind::as_str));
+        form.push_some("token_type_hint", token_type_hint.map(TokenKind::as_str));
         let request = EndpointRequest::post(EndpointKind::Introspection, Self::NAME, form);
         // "the endpoint MUST also require some form of authorization to access this endpoint" (2.1)
         let request = request.auth(Auth::ConfidentialClient {
@@ -217,12 +217,12 @@ impl Endpoint for Introspect {
 }
 
 /// The token state in a response of either form, received `now`.
-pub(crate) fn state(mut object: Object<'_>, now: UnixTime) -> Result<TokenState, Error> {
+pub(crate) fn state(mut object: Object<'_>, now: UnixTime) -> Result<IntrospectionResponse, Error> {
     match object.take("active") {
         Some(Json::Bool(true)) => {
-            active(object, now).map(|token| TokenState::Active(Box::new(token)))
+            active(object, now).map(|token| IntrospectionResponse::Active(Box::new(token)))
         }
-        Some(Json::Bool(false)) => Ok(TokenState::Inactive),
+        Some(Json::Bool(false)) => Ok(IntrospectionResponse::Inactive),
         // "Boolean indicator" (2.2): a string or a number does not count.
         _ => Err(Error::from(ProtocolViolation::IntrospectionShape).about("active")),
     }
@@ -265,8 +265,8 @@ fn active(mut object: Object<'_>, now: UnixTime) -> Result<ActiveToken, Error> {
             names.into_iter().map(str::to_owned).collect()
         }
     };
-    token.refresh_token_use_by = end_of(&mut object, REFRESH_TOKEN_TIMEOUT, now);
-    token.authorization_until = end_of(&mut object, AUTHORIZATION_EXPIRES_IN, now);
+    token.refresh_token_expires_at = end_of(&mut object, REFRESH_TOKEN_TIMEOUT, now);
+    token.authorization_expires_at = end_of(&mut object, AUTHORIZATION_EXPIRES_IN, now);
     let (extra, is_whole) = object.to_map_within(MAX_EXTRA);
     (token.extra, token.is_cut) = (Extra(extra), !is_whole);
     Ok(token)

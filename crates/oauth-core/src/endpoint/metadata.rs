@@ -50,8 +50,8 @@ impl Endpoint for Metadata {
             cx.server.transport(),
         )
         .map(|server| {
-            let own = cx.server.own_origin().cloned();
-            server.with_reach(cx.server.reach()).with_own_origin(own)
+            let own = cx.server.configured_origin().cloned();
+            server.with_address_policy(cx.server.address_policy()).with_configured_origin(own)
         })
     }
 }

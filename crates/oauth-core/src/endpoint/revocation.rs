@@ -21,7 +21,7 @@ pub struct Revocation {
     /// The token to revoke.
     pub token: Secret<String>,
     /// The kind of token, to save the server a search.
-    pub hint: Option<TokenKind>,
+    pub token_type_hint: Option<TokenKind>,
 }
 
 impl Revocation {
@@ -29,14 +29,14 @@ impl Revocation {
     pub fn new(token: impl Into<Secret<String>>) -> Self {
         Self {
             token: token.into(),
-            hint: None,
+            token_type_hint: None,
         }
     }
 
     /// Sets the kind of the token, or leaves it to the server to find out.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<Option<TokenKind>>) -> Self {
-        self.hint = hint.into();
+    pub fn token_type_hint(mut self, token_type_hint: impl Into<Option<TokenKind>>) -> Self {
+        self.token_type_hint = token_type_hint.into();
         self
     }
 
@@ -46,14 +46,14 @@ impl Revocation {
     pub fn of(tokens: &Tokens) -> Self {
         match &tokens.refresh_token {
             Some(token) => Self::from(token),
-            None => Self::new(tokens.access_token.clone()).hint(TokenKind::Access),
+            None => Self::new(tokens.access_token.clone()).token_type_hint(TokenKind::Access),
         }
     }
 }
 
 impl From<&RefreshToken> for Revocation {
     fn from(token: &RefreshToken) -> Self {
-        Self::new(token.secret().clone()).hint(TokenKind::Refresh)
+        Self::new(token.secret().clone()).token_type_hint(TokenKind::Refresh)
     }
 }
 
@@ -70,7 +70,7 @@ impl Endpoint for Revocation {
     fn request(&self, _: &Context<'_>) -> Result<EndpointRequest, Error> {
         let mut form = Form::new();
         form.push("token", self.token.expose());
-        form.push_some("token_type_hint", self.hint.map(TokenKind::as_str));
+        form.push_some("token_type_hint", self.token_type_hint.map(TokenKind::as_str));
         Ok(EndpointRequest::post(
             EndpointKind::Revocation,
             Self::NAME,

@@ -272,7 +272,7 @@ fn a_token_that_rfc_6750_does_not_allow_is_noted_or_by_strict_rules_refused() {
     let ask = strict().client_credentials(Scope::none());
     assert_eq!(
         code(answered(ask, json_reply(200, body)).map(drop)),
-        Err("token.malformed")
+        Err("token_response.malformed")
     );
     assert!(got(json_reply(200, GOOD)).unwrap().warnings.is_empty());
 }

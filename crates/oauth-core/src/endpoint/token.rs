@@ -3,7 +3,7 @@
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-3.2>, reply section 5.1
 
 mod lifetime;
-mod renewal;
+mod self_renewal;
 #[cfg(test)]
 mod tests;
 
@@ -58,7 +58,7 @@ impl<G: Grant> Endpoint for Token<G> {
             && let Renews::ByItself(lifetime) = token.renews
             && let Some(renewal) = cx.server.renewal(lifetime)
         {
-            return renewal::request(renewal, token, cx.at.now());
+            return self_renewal::request(renewal, token, cx.at.now());
         }
         // "it MUST be the same key" (RFC 9449 section 5): with another one the server may revoke the grant.
         if let Some(bound) = self
@@ -172,7 +172,7 @@ pub(crate) fn tokens(
         // Renewed with itself, and so only as long as it is valid.
         renews = Renews::ByItself(expires_in);
         renewed = Some(access_token.clone());
-        bounds.use_by = expires_in.map(|seconds| now.after(Duration::from_secs(seconds)));
+        bounds.expires_at = expires_in.map(|seconds| now.after(Duration::from_secs(seconds)));
     }
     let bounds = match (&renewed, old) {
         (None, Some(kept)) => bounds.of_kept(kept, now),
@@ -194,9 +194,9 @@ pub(crate) fn tokens(
                 id_token: id_token.clone(),
                 answered: old.and_then(|old| old.answered.clone()),
                 dpop_jkt: cx.identity.refresh_jkt().map(Into::into),
-                use_by: bounds.use_by,
+                expires_at: bounds.expires_at,
                 renews,
-                authorization_until: bounds.authorization_until,
+                authorization_expires_at: bounds.authorization_expires_at,
                 binding: Arc::clone(&cx.identity.binding),
             }
         });
@@ -212,7 +212,7 @@ pub(crate) fn tokens(
         token_type,
         received_at: now,
         expires_in,
-        authorization_until: bounds.authorization_until,
+        authorization_expires_at: bounds.authorization_expires_at,
         scope,
         refresh_token,
         id_token,

@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{Body, Context, Endpoint, EndpointRequest, Reply};
-use crate::address::Reach;
+use crate::address::RequestAddressPolicy;
 use crate::client_config::ClientConfig;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::form::Form;
@@ -95,11 +95,11 @@ impl UserIdentifier {
     /// A configuration that uses only the address of the host.
     pub(crate) fn stranger(&self) -> Arc<ClientConfig> {
         let reach = match self.transport {
-            Transport::Https => Reach::Public,
-            Transport::LoopbackHttp => Reach::Any,
+            Transport::Https => RequestAddressPolicy::PublicOnly,
+            Transport::LoopbackHttp => RequestAddressPolicy::Any,
         };
         let server = Server::new(self.host.clone()).with_transport(self.transport);
-        Arc::new(ClientConfig::anonymous(server.with_reach(reach)))
+        Arc::new(ClientConfig::anonymous(server.with_address_policy(reach)))
     }
 
     /// Whether a subject or an alias of the answer is this identifier.

@@ -113,7 +113,7 @@ const HINTS: &[(&str, &str)] = &[
     ("registration.shared", "register a client for each owner"),
     ("lost.dns", "check the URL's host and the network"),
     (
-        "connect.client",
+        "connect.no_client",
         "give the client a name so that it can register itself, or give the id of a client registered there",
     ),
     (
@@ -139,11 +139,11 @@ const HINTS: &[(&str, &str)] = &[
         "if the token may be sent there, add the origin to `origins` of the request or the API",
     ),
     (
-        "client_auth.secret_missing",
+        "client_auth.required",
         "give the client a secret or another way to authenticate",
     ),
     (
-        "ciba.pending",
+        "ciba.duplicate_request",
         "wait for the answer, or allow the request to be repeated if the user wants that",
     ),
     (
@@ -203,7 +203,7 @@ const HINTS: &[(&str, &str)] = &[
         "the provider ignored acr_values or max_age: check that it offers this authentication to this client",
     ),
     (
-        "web.session_large",
+        "web.session_nearly_full",
         "keep fewer claims in the session, or keep sessions in a store: proxies often read 4 KiB of header fields",
     ),
     (

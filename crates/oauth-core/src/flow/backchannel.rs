@@ -12,7 +12,7 @@ use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::context::Context;
 use crate::endpoint::backchannel_authentication::{
-    BackchannelAuthentication, BackchannelRequest, Sent,
+    BackchannelAuthentication, BackchannelAuthenticationResponse, Sent,
 };
 use crate::endpoint::{Endpoint as _, MAX_REPLY, Reply, token};
 use crate::error::{ApiRefusal, Error, Misuse, ProtocolViolation, ValidationFailure};
@@ -40,7 +40,7 @@ pub(crate) use begin_unasked as begin;
 pub(crate) fn begin_unasked(
     config: Arc<ClientConfig>,
     request: BackchannelAuthentication,
-) -> impl Exchange<Output = BackchannelRequest> + Send + use<> {
+) -> impl Exchange<Output = BackchannelAuthenticationResponse> + Send + use<> {
     let drawn = Ready::new(()).and_then(move |at, ()| {
         let token = request.is_notified().then(|| drawn(at)).transpose()?;
         Ok((request, token))
@@ -111,7 +111,7 @@ impl AwaitedRequest {
     /// request to the token endpoint, once.
     ///
     /// # Errors
-    /// `ciba.notifier`, to be answered with 401; `ciba.unknown_request` or `reply.*`, with 400. Send no request then.
+    /// `ciba.client_notification_token`, to be answered with 401; `ciba.unknown_request` or `reply.*`, with 400. Send no request then.
     /// [`Error::refusal`] is the response.
     pub fn pinged(&self, authorization: Option<&str>, body: &[u8]) -> Result<(), Error> {
         self.authenticate(authorization)?;

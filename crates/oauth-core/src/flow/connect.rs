@@ -14,7 +14,7 @@ mod stored;
 mod tests;
 mod unprotected;
 
-use crate::address::Reach;
+use crate::address::RequestAddressPolicy;
 use crate::call::Call;
 use crate::challenge;
 use crate::client_metadata::ID_JAG;
@@ -31,7 +31,7 @@ use crate::issuer::Issuer;
 #[cfg(feature = "sha2")]
 use crate::json;
 use crate::moment::{Moment, UnixTime};
-use crate::protected_resource::{ProtectedResource, ResourceIdentifier, ResourceMatch};
+use crate::protected_resource_metadata::{ProtectedResourceMetadata, ResourceIdentifier, ResourceMatch};
 use crate::quirk::Rules;
 use crate::redirect_uri::RedirectUri;
 use crate::registered_client::RegisteredClient;
@@ -102,7 +102,7 @@ pub enum OfflineAccess {
 #[non_exhaustive]
 pub struct Connection {
     /// The API's metadata.
-    pub resource: ProtectedResource,
+    pub resource: ProtectedResourceMetadata,
     /// The server that issues the API's tokens. Requests to it go only to public addresses, unless the caller has named
     /// it.
     pub server: Server,
@@ -293,7 +293,7 @@ impl ConnectRequest {
     /// # Errors
     /// `connect.issuer` if the client was registered by hand at another one: its credentials are not tried elsewhere.
     /// `connect.server_not_allowed`, `resource_metadata.no_authorization_server`.
-    fn server_of(&self, resource: &ProtectedResource) -> Result<Issuer, Error> {
+    fn server_of(&self, resource: &ProtectedResourceMetadata) -> Result<Issuer, Error> {
         let named = &resource.authorization_servers;
         if named.is_empty() {
             return Err(ProtocolViolation::ResourceMetadataNoServer.into());
@@ -332,21 +332,21 @@ impl ConnectRequest {
 
     /// The addresses that may be used: it depends on whether the caller named the server, by a list or a registration,
     /// or only the API did.
-    fn reach(&self, issuer: &Issuer) -> Reach {
+    fn address_policy(&self, issuer: &Issuer) -> RequestAddressPolicy {
         let allowed = self.allowed.iter().flatten();
         let client = self.clients.preregistered.iter();
         let mut named = allowed.chain(client.map(|client| &client.issuer));
         match named.any(|named| named == issuer) {
-            true => Reach::Any,
-            false => Reach::Public,
+            true => RequestAddressPolicy::Any,
+            false => RequestAddressPolicy::PublicOnly,
         }
     }
 
-    fn discovery_of(&self, resource: &ProtectedResource) -> Result<Discovery, Error> {
+    fn discovery_of(&self, resource: &ProtectedResourceMetadata) -> Result<Discovery, Error> {
         let issuer = self.server_of(resource)?;
-        let reach = self.reach(&issuer);
-        let request = DiscoveryRequest::new(issuer).reach(reach);
-        let request = request.own_origin(self.resource().url().clone());
+        let reach = self.address_policy(&issuer);
+        let request = DiscoveryRequest::new(issuer).address_policy(reach);
+        let request = request.configured_origin(self.resource().url().clone());
         let mut request = request.rules(self.rules.clone());
         request.transport = self.discovery.transport;
         Ok(Discovery::new(request))
@@ -355,7 +355,7 @@ impl ConnectRequest {
     fn connection(
         self,
         at: &Moment,
-        resource: ProtectedResource,
+        resource: ProtectedResourceMetadata,
         server: Server,
     ) -> Result<Connection, Error> {
         check_grant(self.grant, &server)?;
@@ -441,7 +441,7 @@ fn challenged(request: ConnectRequest) -> Boxed<ConnectRequest> {
 ///
 /// # Errors
 /// `pkce.unsupported`, `pkce.s256_unsupported`: "If code_challenge_methods_supported is absent, the authorization server
-/// does not support PKCE and MCP clients MUST refuse to proceed." `connect.way` if the server accepts no identity
+/// does not support PKCE and MCP clients MUST refuse to proceed." `connect.grant_not_supported` if the server accepts no identity
 /// assertions.
 fn check_grant(grant: GrantChoice, server: &Server) -> Result<(), Error> {
     match grant {

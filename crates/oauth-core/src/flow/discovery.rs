@@ -9,7 +9,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::address::Reach;
+use crate::address::RequestAddressPolicy;
 use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::endpoint::metadata::Metadata;
@@ -52,8 +52,8 @@ pub struct DiscoveryRequest {
     rules: Rules,
     prefer: Prefer,
     document: Option<Url>,
-    reach: Reach,
-    own_origin: Option<Url>,
+    address_policy: RequestAddressPolicy,
+    configured_origin: Option<Url>,
     pub(crate) transport: Transport,
 }
 
@@ -65,8 +65,8 @@ impl DiscoveryRequest {
             rules: Rules::default(),
             prefer: Prefer::default(),
             document: None,
-            reach: Reach::Any,
-            own_origin: None,
+            address_policy: RequestAddressPolicy::Any,
+            configured_origin: None,
             transport: Transport::Https,
         }
     }
@@ -106,15 +106,15 @@ impl DiscoveryRequest {
     /// Sends these requests, and later all those to the server, only to such addresses: to public ones, if someone
     /// other than the caller named the issuer.
     #[must_use]
-    pub const fn reach(mut self, reach: Reach) -> Self {
-        self.reach = reach;
+    pub const fn address_policy(mut self, address_policy: RequestAddressPolicy) -> Self {
+        self.address_policy = address_policy;
         self
     }
 
-    /// Exempts the origin of this URL, which the caller named, from [`Self::reach`].
+    /// Exempts the origin of this URL, which the caller named, from [`Self::address_policy`].
     #[must_use]
-    pub fn own_origin(mut self, url: Url) -> Self {
-        self.own_origin = Some(url);
+    pub fn configured_origin(mut self, url: Url) -> Self {
+        self.configured_origin = Some(url);
         self
     }
 
@@ -167,8 +167,8 @@ impl Discovery {
         let server = Server::new(request.issuer)
             .with_rules(request.rules)
             .with_transport(request.transport)
-            .with_reach(request.reach)
-            .with_own_origin(request.own_origin);
+            .with_address_policy(request.address_policy)
+            .with_configured_origin(request.configured_origin);
         let config = Arc::new(ClientConfig::anonymous(server));
         let call = Self::ask(&config, place);
         Self {

@@ -11,7 +11,7 @@ use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::endpoint::Endpoint as _;
 use crate::endpoint::introspection::{
-    self, Introspect, Introspection, Response, SignedResponse, TokenState,
+    self, Introspect, Introspection, Response, SignedResponse, IntrospectionResponse,
 };
 use crate::error::{Error, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Exchange, ExchangeExt as _, Ready};
@@ -26,7 +26,7 @@ use crate::moment::UnixTime;
 pub(crate) fn introspect(
     config: Arc<ClientConfig>,
     request: Introspection,
-) -> impl Exchange<Output = TokenState> + Send + use<> {
+) -> impl Exchange<Output = IntrospectionResponse> + Send + use<> {
     let signed = request.signed.clone().unwrap_or_default();
     let call = Call::new(Arc::clone(&config), Introspect(request));
     call.then(move |_, response| {
@@ -51,7 +51,7 @@ fn read(
     signed: &SignedResponse,
     jws: &Jws,
     now: UnixTime,
-) -> Result<TokenState, Error> {
+) -> Result<IntrospectionResponse, Error> {
     // "typ: ... MUST be token-introspection+jwt": the token in question may be signed with the same keys.
     if jws.typ.is_none() || !jws.has_type(&["token-introspection+jwt"]) {
         let typ = jws.typ.as_deref().unwrap_or("none");

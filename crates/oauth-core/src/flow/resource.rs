@@ -29,7 +29,7 @@ use crate::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::error::{Error, Misuse};
 use crate::form;
-use crate::protected_resource::ResourceIdentifier;
+use crate::protected_resource_metadata::ResourceIdentifier;
 use crate::secret::Secret;
 use crate::token::{self, TokenType};
 use crate::url::{Transport, Url};
@@ -39,13 +39,13 @@ pub use challenge_verdict::{
     Verdict, after, after_dpop, after_fields, may_be_about_the_token, refusal, step_up,
 };
 #[cfg(feature = "ended-tokens")]
-pub use ended_token::EndedToken;
+pub use ended_token::ExpiredTokenReply;
 pub use limiter::{Clock, RateLimiter};
 pub use limits::{Allowance, ResetField, ResetUnit};
 pub use proof_maker::Proofs;
 pub use request::ResourceRequest;
-pub use routes::{Routes, TokenFor};
-pub use step::{Event, OnLimit, Step};
+pub use routes::{Routes, TokenOwner};
+pub use step::{Event, OnRateLimit, Step};
 
 /// The header fields of a request that decide whether it may carry a token; a host with its own header type may
 /// leave out the others.

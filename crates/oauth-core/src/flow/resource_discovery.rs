@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::address::Reach;
+use crate::address::RequestAddressPolicy;
 use crate::call::Call;
 use crate::challenge;
 use crate::client_config::ClientConfig;
@@ -22,7 +22,7 @@ use crate::issuer::Issuer;
 use crate::jose::KeySet;
 use crate::json::{Map, Value};
 use crate::moment::Moment;
-use crate::protected_resource::{ProtectedResource, ResourceIdentifier, ResourceMatch};
+use crate::protected_resource_metadata::{ProtectedResourceMetadata, ResourceIdentifier, ResourceMatch};
 use crate::server::Server;
 use crate::url::{Transport, Url};
 
@@ -117,8 +117,8 @@ impl ResourceDiscoveryRequest {
         let url = self.resource.url();
         let origin = Issuer::parse_over(&url.origin(), self.transport)?;
         let server = Server::new(origin).with_transport(self.transport);
-        let server = server.with_reach(Reach::Public);
-        let server = server.with_own_origin(Some(url.clone()));
+        let server = server.with_address_policy(RequestAddressPolicy::PublicOnly);
+        let server = server.with_configured_origin(Some(url.clone()));
         Ok(Arc::new(ClientConfig::anonymous(server)))
     }
 }
@@ -154,7 +154,7 @@ impl ResourceDiscovery {
         &mut self,
         at: &Moment,
         config: Arc<ClientConfig>,
-    ) -> Result<Step<ProtectedResource>, Error> {
+    ) -> Result<Step<ProtectedResourceMetadata>, Error> {
         let Some(place) = self.places.pop_front() else {
             return Err(self.error.take().unwrap_or_else(|| Misuse::Over.into()));
         };
@@ -168,7 +168,7 @@ impl ResourceDiscovery {
         config: Arc<ClientConfig>,
         mut call: Box<Call<ResourceMetadata>>,
         input: Input,
-    ) -> Result<Step<ProtectedResource>, Error> {
+    ) -> Result<Step<ProtectedResourceMetadata>, Error> {
         match call.resume(at, input) {
             Ok(Step::Done(document)) => self.found(at, document),
             Ok(Step::Send(request)) => {
@@ -192,14 +192,14 @@ impl ResourceDiscovery {
         &mut self,
         at: &Moment,
         document: Map<String, Value>,
-    ) -> Result<Step<ProtectedResource>, Error> {
+    ) -> Result<Step<ProtectedResourceMetadata>, Error> {
         match Signed::of(document, &self.request.trusted, at.now()) {
             Ok(signed) => self.verify(signed),
             Err(document) => self.read(document, None),
         }
     }
 
-    fn verify(&mut self, mut signed: Box<Signed>) -> Result<Step<ProtectedResource>, Error> {
+    fn verify(&mut self, mut signed: Box<Signed>) -> Result<Step<ProtectedResourceMetadata>, Error> {
         match signed.next() {
             Some(job) => {
                 self.state = State::Verifying(signed);
@@ -213,16 +213,16 @@ impl ResourceDiscovery {
         &self,
         document: Map<String, Value>,
         signed_by: Option<String>,
-    ) -> Result<Step<ProtectedResource>, Error> {
+    ) -> Result<Step<ProtectedResourceMetadata>, Error> {
         let ResourceDiscoveryRequest {
             resource,
             matching,
             transport,
             ..
         } = &self.request;
-        let read = ProtectedResource::read_over(resource, document, *matching, *transport);
+        let read = ProtectedResourceMetadata::read_over(resource, document, *matching, *transport);
         let read = read.map_err(|error| error.at_endpoint(ResourceMetadata::NAME))?;
-        Ok(Step::Done(ProtectedResource { signed_by, ..read }))
+        Ok(Step::Done(ProtectedResourceMetadata { signed_by, ..read }))
     }
 }
 
@@ -240,9 +240,9 @@ fn is_worth_another_place(error: &Error) -> bool {
 }
 
 impl Exchange for ResourceDiscovery {
-    type Output = ProtectedResource;
+    type Output = ProtectedResourceMetadata;
 
-    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<ProtectedResource>, Error> {
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<ProtectedResourceMetadata>, Error> {
         match (std::mem::replace(&mut self.state, State::Over), input) {
             (State::Fresh, Input::Begin) => {
                 let config = self.request.stranger()?;

@@ -241,7 +241,7 @@ mod tests {
         };
         assert_eq!(public(own()), Ok(()));
         let confidential = own().client(OwnGrantClient::Authenticated);
-        assert_eq!(public(confidential), Err("client_auth.secret_missing"));
+        assert_eq!(public(confidential), Err("client_auth.required"));
     }
 
     #[test]

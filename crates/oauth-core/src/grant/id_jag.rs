@@ -25,7 +25,7 @@ impl IdentitySubject {
     /// The subject with this name of its type: `id_token`, `refresh_token` or `saml2`.
     ///
     /// # Errors
-    /// `identity_assertion.subject` for any other: an access token does not identify a user;
+    /// `identity_assertion.subject_token_type` for any other: an access token does not identify a user;
     /// `identity_assertion.no_id_token` for an empty one.
     pub fn of(token: Secret<String>, token_type: &str) -> Result<Self, Error> {
         if token.expose().is_empty() {

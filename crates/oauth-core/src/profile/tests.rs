@@ -246,9 +246,9 @@ fn message_signing_signs_and_has_everything_signed() {
     // A plain answer is none.
     let state = begun.pending.state().expose();
     let plain = format!("https://app.example/cb?code=c&state={state}&iss=https%3A%2F%2Fas.example");
-    let pending = crate::Pending::from_json(begun.pending.to_json().expose()).unwrap();
+    let pending = crate::PendingAuthorization::from_json(begun.pending.to_json().expose()).unwrap();
     let refused = client.redeem(pending, &plain).map(drop);
-    assert_eq!(refused.unwrap_err().code(), "callback.missing_response");
+    assert_eq!(refused.unwrap_err().code(), "callback.missing_jarm_response");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! OpenID Connect Core <https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation>
 
-mod arrival;
+mod nonce;
 mod audience;
 #[cfg(test)]
 mod tests;
@@ -23,7 +23,7 @@ use crate::secret::Secret;
 use crate::server::Server;
 
 pub use crate::jose::CLOCK_SKEW;
-pub use arrival::{Arrival, WithoutNonce};
+pub use nonce::{IdTokenOrigin, UnexpectedNonce};
 
 /// A verified ID token. Only verification creates one, so a caller that has one need not check again.
 #[derive(Clone)]
@@ -85,11 +85,11 @@ impl fmt::Debug for IdToken {
 #[non_exhaustive]
 pub struct IdTokenChecks {
     /// How the token arrived. An unsolicited one must meet stricter rules.
-    pub arrival: Arrival,
+    pub origin: IdTokenOrigin,
     /// The nonce that was sent.
     pub nonce: Option<Secret<String>>,
     /// Whether a token may have a `nonce` if the request sent none.
-    pub without_nonce: WithoutNonce,
+    pub unexpected_nonce: UnexpectedNonce,
     /// `max_age` of the request: `auth_time` must be present, and no older than this.
     pub max_age: Option<Duration>,
     /// When the request was made: with a `max_age` of zero, the user must have authenticated since.
@@ -125,9 +125,9 @@ pub struct IdTokenChecks {
 impl Default for IdTokenChecks {
     fn default() -> Self {
         Self {
-            arrival: Arrival::default(),
+            origin: IdTokenOrigin::default(),
             nonce: None,
-            without_nonce: WithoutNonce::default(),
+            unexpected_nonce: UnexpectedNonce::default(),
             max_age: None,
             requested_at: None,
             client_ids: Vec::new(),
@@ -229,10 +229,10 @@ impl IdTokenChecks {
     fn nonce(&self, config: &ClientConfig, claims: &Claims) -> Result<(), Error> {
         let named = claims.text("nonce")?;
         // Only the nonce binds an unsolicited token to this sign-in.
-        let is_excused = self.arrival == Arrival::Answer
+        let is_excused = self.origin == IdTokenOrigin::Answer
             && config.server.rules().has(&Quirk::IdTokensWithoutNonce);
         match (&self.nonce, named) {
-            (None, Some(_)) if self.without_nonce == WithoutNonce::Absent => {
+            (None, Some(_)) if self.unexpected_nonce == UnexpectedNonce::Reject => {
                 Err(Error::from(ValidationFailure::JwtUnexpectedClaim).about("nonce"))
             }
             (None, _) => Ok(()),
@@ -284,7 +284,7 @@ impl IdTokenChecks {
     fn hashes(&self, claims: &Claims) -> Result<Vec<HashClaim>, Error> {
         let (at_hash, c_hash) = (claims.text("at_hash")?, claims.text("c_hash")?);
         let s_hash = claims.text("s_hash")?;
-        if self.arrival == Arrival::Unsolicited && self.access_token.is_some() {
+        if self.origin == IdTokenOrigin::Unsolicited && self.access_token.is_some() {
             // Required of a token from the browser (section 3.2.2.10): the access token may be another user's.
             Claims::required("at_hash", at_hash)?;
         }

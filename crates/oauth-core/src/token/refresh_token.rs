@@ -31,10 +31,10 @@ pub struct RefreshToken {
     /// The thumbprint of the DPoP key to which the token is bound, for a client that does not authenticate.
     pub(crate) dpop_jkt: Option<Arc<str>>,
     /// When the token expires, if it is not used before.
-    pub(crate) use_by: Option<UnixTime>,
+    pub(crate) expires_at: Option<UnixTime>,
     pub(crate) renews: Renews,
     /// When the user's authorization ends.
-    pub(crate) authorization_until: Option<UnixTime>,
+    pub(crate) authorization_expires_at: Option<UnixTime>,
     pub(crate) binding: Arc<Binding>,
 }
 
@@ -57,7 +57,7 @@ impl RefreshToken {
     /// When the token expires if it is not used before, if the server said so: `refresh_token_timeout`
     /// (draft-ietf-oauth-refresh-token-expiration-03 section 6.1), never later than the authorization. It may become
     /// invalid earlier, at any time.
-    pub const fn use_by(&self) -> Option<UnixTime> {
-        self.use_by
+    pub const fn expires_at(&self) -> Option<UnixTime> {
+        self.expires_at
     }
 }

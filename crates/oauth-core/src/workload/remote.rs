@@ -26,14 +26,14 @@ const LINK_LOCAL: &str = "169.254.169.254";
 ///
 /// `Debug` shows neither the query of the URL nor the value of a header.
 #[derive(Clone)]
-pub struct TokenEndpoint {
+pub struct WorkloadTokenService {
     url: Url,
     audience: Option<String>,
     headers: Vec<(HeaderName, HeaderValue)>,
     format: TokenFormat,
 }
 
-impl TokenEndpoint {
+impl WorkloadTokenService {
     /// The service at this URL, whose replies consist of only the token.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl TokenEndpoint {
     /// Authenticates the request with `Authorization: Bearer …` (RFC 6750 section 2.1).
     ///
     /// # Errors
-    /// `client_auth.header_value` if it cannot be a token.
+    /// `http.header_value` if it cannot be a token.
     pub fn bearer(mut self, token: &Secret<String>) -> Result<Self, Error> {
         let value = header_value(format!("Bearer {}", token.expose()))?;
         self.headers.push((AUTHORIZATION, value));
@@ -80,7 +80,7 @@ impl TokenEndpoint {
     /// Sends this header, as metadata services require one (`Metadata-Flavor: Google`).
     ///
     /// # Errors
-    /// `client_auth.header_value` for an invalid header, and for one that belongs to the connection.
+    /// `http.header_value` for an invalid header, and for one that belongs to the connection.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, Error> {
         let refused = || Error::from(Misuse::HeaderValue).about(name);
         let key: HeaderName = name.parse().map_err(|_| refused())?;
@@ -140,10 +140,10 @@ impl TokenEndpoint {
     }
 }
 
-impl fmt::Debug for TokenEndpoint {
+impl fmt::Debug for WorkloadTokenService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
-        f.debug_struct("TokenEndpoint")
+        f.debug_struct("WorkloadTokenService")
             .field("url", &self.url)
             .field("audience", &self.audience)
             .field("headers", &names)

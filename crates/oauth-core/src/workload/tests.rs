@@ -62,8 +62,8 @@ fn good(subject: &str) -> String {
     ))
 }
 
-fn endpoint() -> TokenEndpoint {
-    TokenEndpoint::new(URL)
+fn endpoint() -> WorkloadTokenService {
+    WorkloadTokenService::new(URL)
         .unwrap()
         .audience_parameter("audience")
         .bearer(&"request-token".into())
@@ -230,18 +230,18 @@ fn a_service_is_reached_in_clear_on_this_machine_and_at_the_metadata_address_alo
         "http://localhost/token",
         "http://169.254.169.254/computeMetadata/v1/token",
     ] {
-        assert!(TokenEndpoint::new(url).is_ok(), "{url}");
+        assert!(WorkloadTokenService::new(url).is_ok(), "{url}");
     }
     for url in [
         "http://run.example/token",
         "http://169.254.169.253/token",
         "http://169.254.169.254.example/token",
     ] {
-        assert_eq!(code(TokenEndpoint::new(url).map(drop)), Err("url.insecure"));
+        assert_eq!(code(WorkloadTokenService::new(url).map(drop)), Err("url.insecure"));
     }
     for name in ["host", "Content-Length", "no header"] {
         let refused = endpoint().header(name, "x").map(drop);
-        assert_eq!(code(refused), Err("client_auth.header_value"), "{name}");
+        assert_eq!(code(refused), Err("http.header_value"), "{name}");
     }
     let shown = format!("{:?}", placed(CredentialSource::Endpoint(endpoint())));
     assert!(
@@ -293,7 +293,7 @@ fn a_token_is_fetched_by_itself() {
     assert_eq!(token.expose(), "opaque");
     assert_eq!(
         code(fetch.resume(&at(), Input::Begin).map(drop)),
-        Err("misuse.over")
+        Err("misuse.already_finished")
     );
     let mut lost = placed(CredentialSource::Endpoint(endpoint())).fetch("somebody");
     let _ = sent(lost.resume(&at(), Input::Begin));

@@ -1,11 +1,11 @@
 //! Enums of the core, as strings.
 
-use oauth_core::endpoint::backchannel_authentication::{Delivery, Repeat};
+use oauth_core::endpoint::backchannel_authentication::{TokenDeliveryMode, Repeat};
 use oauth_core::flow::authorization::{Push, ResponseMode, ResponseType};
-use oauth_core::protected_resource::ResourceMatch;
+use oauth_core::protected_resource_metadata::ResourceMatch;
 use oauth_core::token::TokenKind;
 use oauth_core::token::access_token::AccessTokenProfile;
-use oauth_core::token::id_token::WithoutNonce;
+use oauth_core::token::id_token::UnexpectedNonce;
 use oauth_core::token::logout_token::Replay;
 
 use super::{Arg, Field, Shape, Unfit};
@@ -68,9 +68,9 @@ words! {
 }
 
 words! {
-    WithoutNonce {
-        "absent" => WithoutNonce::Absent,
-        "ignored" => WithoutNonce::Ignored,
+    UnexpectedNonce {
+        "reject" => UnexpectedNonce::Reject,
+        "ignore" => UnexpectedNonce::Ignore,
     }
 }
 
@@ -108,9 +108,9 @@ words! {
 }
 
 words! {
-    Delivery {
-        "poll" => Delivery::Poll,
-        "ping" => Delivery::Ping,
-        "push" => Delivery::Push,
+    TokenDeliveryMode {
+        "poll" => TokenDeliveryMode::Poll,
+        "ping" => TokenDeliveryMode::Ping,
+        "push" => TokenDeliveryMode::Push,
     }
 }

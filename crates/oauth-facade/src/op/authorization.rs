@@ -10,7 +10,7 @@ use oauth_core::json;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::token::step_up::StepUp;
 use oauth_core::url::Url;
-use oauth_core::{Pending, Scope, Secret, Tokens};
+use oauth_core::{PendingAuthorization, Scope, Secret, Tokens};
 
 use super::{Kind, Outcome, arguments};
 use crate::arg::JsonText;
@@ -107,7 +107,7 @@ pub struct Begun {
     /// The URL to open.
     pub url: String,
     /// The flow, to be kept until the callback.
-    pub pending: Pending,
+    pub pending: PendingAuthorization,
     /// How long the URL is valid, in seconds, if the server stated it.
     pub expires_in: Option<u64>,
     /// What to serve at the `request_uri`.

@@ -1,7 +1,7 @@
 //! Backchannel authentication: `POST {backchannel_authentication_endpoint}` (CIBA Core section 7).
 
 use oauth_core::Secret;
-use oauth_core::endpoint::backchannel_authentication::{self as core, Delivery, Hint, Repeat};
+use oauth_core::endpoint::backchannel_authentication::{self as core, TokenDeliveryMode, Hint, Repeat};
 use oauth_core::moment::UnixTime;
 
 use super::{arguments, outcome};
@@ -14,9 +14,9 @@ arguments! {
     /// Identify the user by exactly one hint. Begin a request only for a user who is known to you and expects it, and
     /// only one at a time. The request is signed if the client signs its requests and the server supports that.
     ///
-    /// `ciba.pending` while the same request is pending (RFC 10027 section 6.1.15), other `ciba.*` for an invalid
+    /// `ciba.duplicate_request` while the same request is pending (RFC 10027 section 6.1.15), other `ciba.*` for an invalid
     /// request, `endpoint.missing` if the server does not offer it,
-    /// `client_auth.secret_missing` for a public client, `denied.*` if it refuses, `lost.*` if no answer arrives.
+    /// `client_auth.required` for a public client, `denied.*` if it refuses, `lost.*` if no answer arrives.
     pub struct BackchannelAuthentication {
         /// The user's name at the server.
         pub login_hint: Option<String>,
@@ -33,7 +33,7 @@ arguments! {
         /// How the user should authenticate: `acr` values in order of preference.
         pub acr_values: Vec<String>,
         /// The registered delivery mode of this client: `poll` by default.
-        pub delivery: Option<Delivery>,
+        pub token_delivery_mode: Option<TokenDeliveryMode>,
         /// Whether the same request may be repeated while it is pending: `refused` by default, or `allowed`.
         pub repeat: Option<Repeat>,
         ..request: TokenRequest,
@@ -43,7 +43,7 @@ arguments! {
         let hint = Hint::of(self.login_hint, self.login_hint_token, self.id_token_hint)?;
         let mut ask = core::BackchannelAuthentication::new(hint, self.request.to_core()?)?
             .acr_values(self.acr_values)
-            .delivery(self.delivery.unwrap_or_default())
+            .token_delivery_mode(self.token_delivery_mode.unwrap_or_default())
             .repeat(self.repeat.unwrap_or_default());
         if let Some(text) = self.binding_message {
             ask = ask.binding_message(text)?;
@@ -55,13 +55,13 @@ arguments! {
             ask = ask.requested_expiry(seconds);
         }
         let begun = client.core().authenticate_backchannel(ask);
-        Ok(ErasedExchange::of::<_, BackchannelRequest>(begun))
+        Ok(ErasedExchange::of::<_, BackchannelAuthenticationResponse>(begun))
     }
 }
 
 outcome! {
     /// A pending backchannel request, with which the token endpoint is polled (CIBA Core section 7.3).
-    pub struct BackchannelRequest from core::BackchannelRequest {
+    pub struct BackchannelAuthenticationResponse from core::BackchannelAuthenticationResponse {
         /// The server's id of the request. Do not show it.
         pub auth_req_id: Secret<String>,
         /// How long the user may answer, in seconds from the response.

@@ -1,6 +1,6 @@
 //! The document at a client id that is a URL (draft-ietf-oauth-client-id-metadata-document).
 
-use oauth_core::client_id_metadata::{ClientIdMetadata, ClientIdUrl};
+use oauth_core::client_id_metadata_document::{self as core, ClientIdUrl};
 use oauth_core::danger;
 use oauth_core::url::Transport;
 
@@ -32,17 +32,17 @@ arguments! {
             Transport::Https => ClientIdUrl::parse(id)?,
             Transport::LoopbackHttp => danger::loopback_client_id_url(id)?,
         };
-        let document = ClientIdMetadata::from_json(url, &self.metadata.0)?;
+        let document = core::ClientIdMetadataDocument::from_json(url, &self.metadata.0)?;
         if self.mcp == Some(true) {
             document.check_for_mcp()?;
         }
-        Ok(ErasedExchange::ready(ClientIdDocument::from(&document)))
+        Ok(ErasedExchange::ready(ClientIdMetadataDocument::from(&document)))
     }
 }
 
 outcome! {
     /// A client ID metadata document. Nothing in it is secret.
-    pub struct ClientIdDocument {
+    pub struct ClientIdMetadataDocument {
         /// The URL of the document, which is the client's id.
         pub client_id: String,
         /// The document, to publish as it is.
@@ -53,8 +53,8 @@ outcome! {
     }
 }
 
-impl From<&ClientIdMetadata> for ClientIdDocument {
-    fn from(document: &ClientIdMetadata) -> Self {
+impl From<&core::ClientIdMetadataDocument> for ClientIdMetadataDocument {
+    fn from(document: &core::ClientIdMetadataDocument) -> Self {
         let warnings = document.warnings();
         Self {
             client_id: document.url().as_str().to_owned(),

@@ -27,14 +27,14 @@ arguments! {
         let ask = core::DeviceAuthorization::new(self.request.to_core()?);
         let purpose = self.purpose.unwrap_or_default();
         let code = client.core().call(ask);
-        let code = code.and_then(move |_, code| Ok(DeviceCode::of(code, &purpose)));
-        Ok(ErasedExchange::of::<_, DeviceCode>(code))
+        let code = code.and_then(move |_, code| Ok(DeviceAuthorizationResponse::of(code, &purpose)));
+        Ok(ErasedExchange::of::<_, DeviceAuthorizationResponse>(code))
     }
 }
 
 outcome! {
     /// What to show to the user, and the code with which the token endpoint is polled (RFC 8628 section 3.2).
-    pub struct DeviceCode {
+    pub struct DeviceAuthorizationResponse {
         /// The code with which the token endpoint is polled. Do not show it.
         pub device_code: Secret<String>,
         /// The code that the user enters.
@@ -58,9 +58,9 @@ outcome! {
     }
 }
 
-impl DeviceCode {
+impl DeviceAuthorizationResponse {
     /// The core's response, with a prompt for this purpose.
-    pub fn of(code: core::DeviceCode, purpose: &str) -> Self {
+    pub fn of(code: core::DeviceAuthorizationResponse, purpose: &str) -> Self {
         let text = |url: &oauth_core::url::Url| url.as_str().to_owned();
         Self {
             prompt: code.prompt(purpose),

@@ -20,7 +20,7 @@ arguments! {
         /// The token.
         pub token: Secret<String>,
         /// The kind of token, a hint for the server.
-        pub hint: Option<TokenKind>,
+        pub token_type_hint: Option<TokenKind>,
         /// The algorithm of signed responses (RFC 9701), as registered: introspection_signed_response_alg. A
         /// plain response is then refused.
         pub signed_response_alg: Option<String>,
@@ -31,15 +31,15 @@ arguments! {
     fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let Self {
             token,
-            hint,
+            token_type_hint,
             signed_response_alg,
             audience,
         } = self;
-        let mut ask = Introspection::new(token).hint(hint);
+        let mut ask = Introspection::new(token).token_type_hint(token_type_hint);
         if let Some(signed) = signed_response(signed_response_alg, audience)? {
             ask = ask.signed(signed);
         }
-        Ok(ErasedExchange::of::<_, TokenState>(client.core().introspect(ask)))
+        Ok(ErasedExchange::of::<_, IntrospectionResponse>(client.core().introspect(ask)))
     }
 }
 
@@ -47,7 +47,7 @@ outcome! {
     /// The state of a token at the server (RFC 7662 section 2.2).
     ///
     /// For a token that is not active, the other members are absent.
-    pub struct TokenState {
+    pub struct IntrospectionResponse {
         /// Whether the token is active. If not, it has expired, is unknown, or may not be disclosed: the server does
         /// not say which.
         pub active: bool,
@@ -72,18 +72,18 @@ outcome! {
         /// The issuer: `iss`.
         pub issuer: Option<String>,
         /// For a refresh token: when it expires if it is not used before. Introspection does not count as use.
-        pub refresh_token_use_by: Option<UnixTime>,
+        pub refresh_token_expires_at: Option<UnixTime>,
         /// When the user's authorization ends, regardless of renewals.
-        pub authorization_until: Option<UnixTime>,
+        pub authorization_expires_at: Option<UnixTime>,
         /// Members that the standard does not define.
         pub extra: Extra,
     }
 }
 
-impl From<introspection::TokenState> for TokenState {
-    fn from(state: introspection::TokenState) -> Self {
+impl From<introspection::IntrospectionResponse> for IntrospectionResponse {
+    fn from(state: introspection::IntrospectionResponse) -> Self {
         let (active, token) = match state {
-            introspection::TokenState::Active(token) => (true, *token),
+            introspection::IntrospectionResponse::Active(token) => (true, *token),
             _ => (false, introspection::ActiveToken::default()),
         };
         Self {
@@ -98,8 +98,8 @@ impl From<introspection::TokenState> for TokenState {
             subject: token.subject,
             audience: token.audience,
             issuer: token.issuer,
-            refresh_token_use_by: token.refresh_token_use_by,
-            authorization_until: token.authorization_until,
+            refresh_token_expires_at: token.refresh_token_expires_at,
+            authorization_expires_at: token.authorization_expires_at,
             extra: token.extra,
         }
     }

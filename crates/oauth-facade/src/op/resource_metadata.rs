@@ -5,7 +5,7 @@ use oauth_core::extra::Extra;
 use oauth_core::flow::resource_discovery::ResourceDiscoveryRequest;
 use oauth_core::jose::KeySet;
 use oauth_core::json::{self, Json};
-use oauth_core::protected_resource::{self as core, ResourceIdentifier, ResourceMatch};
+use oauth_core::protected_resource_metadata::{self as core, ResourceIdentifier, ResourceMatch};
 use oauth_core::url::Transport;
 use oauth_core::{Scope, danger, discover_resource};
 
@@ -36,7 +36,7 @@ arguments! {
 
     fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let request = self.to_core(client.core().server().transport())?;
-        Ok(ErasedExchange::of::<_, ProtectedResource>(discover_resource(request)))
+        Ok(ErasedExchange::of::<_, ProtectedResourceMetadata>(discover_resource(request)))
     }
 }
 
@@ -68,7 +68,7 @@ impl ResourceMetadata {
 
 outcome! {
     /// The metadata of a protected resource (RFC 9728 section 2).
-    pub struct ProtectedResource {
+    pub struct ProtectedResourceMetadata {
         /// The identifier of the resource: the `resource` for which to request tokens.
         pub resource: String,
         /// The issuers of the servers that issue tokens for it. A resource may name any server: use only those to which
@@ -89,8 +89,8 @@ outcome! {
     }
 }
 
-impl From<core::ProtectedResource> for ProtectedResource {
-    fn from(resource: core::ProtectedResource) -> Self {
+impl From<core::ProtectedResourceMetadata> for ProtectedResourceMetadata {
+    fn from(resource: core::ProtectedResourceMetadata) -> Self {
         let servers = resource.authorization_servers.iter();
         Self {
             resource: resource.resource.as_str().to_owned(),

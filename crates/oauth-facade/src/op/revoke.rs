@@ -16,11 +16,11 @@ arguments! {
         /// The token to revoke.
         pub token: Secret<String>,
         /// The kind of token, a hint for the server.
-        pub hint: Option<TokenKind>,
+        pub token_type_hint: Option<TokenKind>,
     }
 
     fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
-        let Self { token, hint } = self;
-        Ok(ErasedExchange::new(client.core().revoke(Revocation::new(token).hint(hint))))
+        let Self { token, token_type_hint } = self;
+        Ok(ErasedExchange::new(client.core().revoke(Revocation::new(token).token_type_hint(token_type_hint))))
     }
 }

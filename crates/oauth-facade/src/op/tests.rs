@@ -121,7 +121,7 @@ fn a_wrong_type_is_told_by_name_and_never_by_value() {
         (
             "introspect",
             vec![text("t"), text("S3CR3T")],
-            "argument 'hint': expected one of \"access_token\" \"refresh_token\", not another text",
+            "argument 'token_type_hint': expected one of \"access_token\" \"refresh_token\", not another text",
         ),
         (
             "refresh",
@@ -220,7 +220,7 @@ fn an_outcome_has_its_members_in_the_order_of_the_description() {
     let mut exchange = client()
         .introspect(Introspect {
             token: Secret::from("t"),
-            hint: None,
+            token_type_hint: None,
             signed_response_alg: None,
             audience: None,
         })
@@ -234,7 +234,7 @@ fn an_outcome_has_its_members_in_the_order_of_the_description() {
     let Ok(ErasedStep::Done(Record::Plain(name, members))) = exchange.reply(&at(), reply) else {
         panic!("a record")
     };
-    let Kind::Record(description) = TokenState::KIND else {
+    let Kind::Record(description) = IntrospectionResponse::KIND else {
         panic!("a record")
     };
     assert_eq!(name, description.name);
@@ -267,7 +267,7 @@ fn a_token_that_an_api_refuses_is_told_with_the_answer_to_give() {
     let error = exchange.begin(&at()).map(drop).expect_err("it is none");
     let record = crate::ErrorRecord::from(&error);
     assert_eq!(
-        (record.code, record.answer_status),
+        (record.code, record.response_status),
         ("jws.malformed", Some(401))
     );
     assert_eq!(
@@ -277,10 +277,10 @@ fn a_token_that_an_api_refuses_is_told_with_the_answer_to_give() {
     assert!(
         record
             .to_json(None)
-            .contains(r#""answer_status":401,"challenge":"Bearer "#)
+            .contains(r#""response_status":401,"challenge":"Bearer "#)
     );
     let other = crate::ErrorRecord::from(&Error::from(Misuse::Setup)).to_json(None);
-    assert!(!other.contains("answer_status"));
+    assert!(!other.contains("response_status"));
 }
 
 #[test]

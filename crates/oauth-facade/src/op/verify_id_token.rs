@@ -7,7 +7,7 @@ use oauth_core::error::{Error, Misuse};
 use oauth_core::extra::Extra;
 use oauth_core::json::Value;
 use oauth_core::moment::UnixTime;
-use oauth_core::token::id_token::{self, IdTokenChecks, WithoutNonce};
+use oauth_core::token::id_token::{self, IdTokenChecks, UnexpectedNonce};
 
 use super::{arguments, outcome};
 use crate::arg::Personal;
@@ -19,20 +19,20 @@ arguments! {
     ///
     /// The rules are those of a sign-in, but no code binds such a token to the browser or app that posts it: only the
     /// nonce does. Anyone who obtains a token that was requested without a nonce can sign in with it until it expires,
-    /// so without_nonce must state explicitly that there is none.
+    /// so unexpected_nonce must state explicitly that there is none.
     ///
     /// The server's keys are fetched as needed, and cached for all calls of the client. jwe.*, jws.*, jwt.* and
     /// id_token.* if it is not a valid ID token of this server for this client; misuse.setup without nonce and
-    /// without_nonce; lost.*, denied.* and others if it could not be verified.
+    /// unexpected_nonce; lost.*, denied.* and others if it could not be verified.
     pub struct VerifyIdToken {
         /// The ID token.
         pub token: Secret<String>,
         /// The nonce that was sent for this sign-in. Keep it with the session of the browser or the app, and delete it
         /// with the first token that is posted.
         pub nonce: Option<Secret<String>>,
-        /// Whether a token may have a nonce if the request sent none: "absent" refuses such a token, which belongs to
-        /// another sign-in; "ignored" accepts it, for apps whose library sends a nonce that you never learn.
-        pub without_nonce: Option<WithoutNonce>,
+        /// Whether a token may have a nonce if the request sent none: "reject" refuses such a token, which belongs to
+        /// another sign-in; "ignore" accepts it, for apps whose library sends a nonce that you never learn.
+        pub unexpected_nonce: Option<UnexpectedNonce>,
         /// Other clients of the same application at this server, such as its apps for Android and iOS: the token may be
         /// for one of them, and azp may be one of them.
         pub client_ids: Vec<String>,
@@ -49,15 +49,15 @@ arguments! {
     }
 
     fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
-        if self.nonce.is_some() == self.without_nonce.is_some() {
-            return Err(Error::from(Misuse::Setup).about("either nonce or without_nonce"));
+        if self.nonce.is_some() == self.unexpected_nonce.is_some() {
+            return Err(Error::from(Misuse::Setup).about("either nonce or unexpected_nonce"));
         }
         if self.nonce.as_ref().is_some_and(|nonce| nonce.expose().is_empty()) {
             // An empty nonce is one that a store has lost: anyone could request a token with it.
             return Err(Error::from(Misuse::ParameterValue).about("nonce"));
         }
         let mut checks = IdTokenChecks::unsolicited(self.nonce);
-        checks.without_nonce = self.without_nonce.unwrap_or(WithoutNonce::Absent);
+        checks.unexpected_nonce = self.unexpected_nonce.unwrap_or(UnexpectedNonce::Reject);
         checks.client_ids = self.client_ids;
         checks.access_token = self.access_token;
         checks.code = self.code;

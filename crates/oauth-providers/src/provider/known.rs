@@ -5,7 +5,7 @@ use oauth_core::flow::resource::Routes;
 use oauth_core::{Error, Scope};
 
 use super::Provider;
-use crate::facts::{Discovery, Documented, RateLimit, Source, TokenFor};
+use crate::facts::{Discovery, Documented, RateLimit, Source, TokenOwner};
 use crate::file::InBrowser;
 use crate::variable::Variable;
 
@@ -124,7 +124,7 @@ impl Provider {
     ///
     /// # Errors
     /// `resource.route_ambiguous`, see [`Routes::token_for`].
-    pub fn token_for(&self, path: &str) -> Result<TokenFor, Error> {
+    pub fn token_for(&self, path: &str) -> Result<TokenOwner, Error> {
         self.routes().token_for(path)
     }
 

@@ -11,7 +11,7 @@ use oauth_core::json::{Json, Object};
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::url::{Transport, Url};
 use oauth_core::workload::{
-    CredentialSource, Environment, SubjectToken, TokenEndpoint, TokenFormat, WorkloadToken,
+    CredentialSource, Environment, SubjectToken, WorkloadTokenService, TokenFormat, WorkloadToken,
 };
 use oauth_core::{Client, ClientAuth, ClientId, Scope, Secret, danger};
 
@@ -110,7 +110,7 @@ fn credential_source(source: &Object<'_>) -> Result<CredentialSource, Error> {
             format,
         }),
         (None, Some(url)) => {
-            let endpoint = TokenEndpoint::new(url)?.format(format);
+            let endpoint = WorkloadTokenService::new(url)?.format(format);
             headers(source)?
                 .try_fold(endpoint, |endpoint, (name, value)| {
                     let value = value.as_str();

@@ -8,7 +8,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use oauth_core::dpop::DPOP;
 use oauth_core::error::{Error, Misuse};
-use oauth_core::flow::resource::{Api, Clock, Event, OnLimit, ResourceRequest, Step};
+use oauth_core::flow::resource::{Api, Clock, Event, OnRateLimit, ResourceRequest, Step};
 use oauth_core::token::step_up::StepUp;
 use oauth_core::url::Url;
 use oauth_session::Token;
@@ -29,9 +29,9 @@ pub(crate) enum PreparedRequest<S> {
 }
 
 impl<S> Outgoing<S> {
-    pub(crate) fn new(api: &Api, on_limit: OnLimit, method: Method, url: &str) -> Self {
+    pub(crate) fn new(api: &Api, on_rate_limit: OnRateLimit, method: Method, url: &str) -> Self {
         Self {
-            request: ResourceRequest::new(api, method, url).on_limit(on_limit),
+            request: ResourceRequest::new(api, method, url).on_rate_limit(on_rate_limit),
             timeout: None,
             stream: None,
             has_asked: false,
@@ -66,8 +66,8 @@ impl<S> Outgoing<S> {
         self
     }
 
-    pub(crate) fn on_limit(mut self, on_limit: OnLimit) -> Self {
-        self.request = self.request.on_limit(on_limit);
+    pub(crate) fn on_rate_limit(mut self, on_rate_limit: OnRateLimit) -> Self {
+        self.request = self.request.on_rate_limit(on_rate_limit);
         self
     }
 

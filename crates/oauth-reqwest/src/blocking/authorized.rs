@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use oauth_core::error::{Error, Misuse};
-use oauth_core::flow::resource::{Api, Clock, Event, OnLimit, Resource, Step};
+use oauth_core::flow::resource::{Api, Clock, Event, OnRateLimit, Resource, Step};
 
 use super::Driver;
 use crate::authorized::{OnWait, Outgoing, PreparedRequest};
@@ -36,7 +36,7 @@ pub struct Authorized {
     driver: Driver,
     sources: Sources,
     api: Api,
-    on_limit: OnLimit,
+    on_rate_limit: OnRateLimit,
     on_wait: Option<OnWait>,
 }
 
@@ -51,7 +51,7 @@ impl Authorized {
     /// A client for an API, with the token of its route's owner for each request.
     ///
     /// # Errors
-    /// `resource.owner_missing` if there are two sources, and the API has one kind of route.
+    /// `resource.no_token_source` if there are two sources, and the API has one kind of route.
     pub fn with_sources(driver: Driver, sources: Sources, api: Api) -> Result<Self, Error> {
         let api = api.with_owners(sources.owners())?;
         Ok(Self::of(driver, sources, api))
@@ -62,15 +62,15 @@ impl Authorized {
             driver,
             sources,
             api,
-            on_limit: OnLimit::default(),
+            on_rate_limit: OnRateLimit::default(),
             on_wait: None,
         }
     }
 
     /// Sets what to do if the API asks for a pause, unless a request says otherwise.
     #[must_use]
-    pub fn on_limit(mut self, on_limit: OnLimit) -> Self {
-        self.on_limit = on_limit;
+    pub fn on_rate_limit(mut self, on_rate_limit: OnRateLimit) -> Self {
+        self.on_rate_limit = on_rate_limit;
         self
     }
 
@@ -95,7 +95,7 @@ impl Authorized {
     pub fn request(&self, method: Method, url: &str) -> Request<'_> {
         Request {
             us: self,
-            outgoing: Outgoing::new(&self.api, self.on_limit, method, url),
+            outgoing: Outgoing::new(&self.api, self.on_rate_limit, method, url),
         }
     }
 }
@@ -145,8 +145,8 @@ impl Request<'_> {
     }
 
     /// Sets what to do if the API asks for a pause.
-    pub fn on_limit(mut self, on_limit: OnLimit) -> Self {
-        self.outgoing = self.outgoing.on_limit(on_limit);
+    pub fn on_rate_limit(mut self, on_rate_limit: OnRateLimit) -> Self {
+        self.outgoing = self.outgoing.on_rate_limit(on_rate_limit);
         self
     }
 
@@ -163,10 +163,10 @@ impl Request<'_> {
     /// A 401 about the token is answered once with a new token, if the body can be sent again. Up to 20
     /// redirects are followed within the origin: those of `GET` and `HEAD`, and a 307 or 308 of any method whose body
     /// can be sent again. All others are returned. A 429, and a 503 that names a pause, are an error with that pause,
-    /// unless [`on_limit`](Self::on_limit) says to wait or to return them.
+    /// unless [`on_rate_limit`](Self::on_rate_limit) says to wait or to return them.
     ///
     /// # Errors
-    /// `url.*`, `resource.origin_not_allowed`, `resource.owner_missing` and
+    /// `url.*`, `resource.origin_not_allowed`, `resource.no_token_source` and
     /// `resource.route_ambiguous` before anything is sent; `resource.rate_limited`; `token.*` for a request that
     /// already carries a token; `lost`; and the errors of [`TokenSource::token`].
     pub fn send(self) -> Result<reqwest::blocking::Response, Error> {

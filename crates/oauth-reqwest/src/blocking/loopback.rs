@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use oauth_core::endpoint::device_authorization::{DeviceAuthorization, DeviceCode};
+use oauth_core::endpoint::device_authorization::{DeviceAuthorization, DeviceAuthorizationResponse};
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::flow::redeem::Login;
 use oauth_core::grant::TokenRequest;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::url::Url;
-use oauth_core::{AuthorizationRequest, Client, Pending, Secret};
+use oauth_core::{AuthorizationRequest, Client, PendingAuthorization, Secret};
 use tokio::runtime::{Builder, Runtime};
 
 use super::Driver;
@@ -88,7 +88,7 @@ impl Listener {
     pub fn device(
         mut self,
         login: DeviceLogin,
-        show: impl Fn(&DeviceCode) -> Result<(), Error> + Send + Sync + 'static,
+        show: impl Fn(&DeviceAuthorizationResponse) -> Result<(), Error> + Send + Sync + 'static,
     ) -> Self {
         self.listener = self.listener.device(login, show);
         self
@@ -139,7 +139,7 @@ impl Listener {
     ///
     /// # Errors
     /// `lost` if no callback arrives within `patience`.
-    pub fn wait(self, pending: &Pending, patience: Duration) -> Result<String, Error> {
+    pub fn wait(self, pending: &PendingAuthorization, patience: Duration) -> Result<String, Error> {
         self.runtime.block_on(self.listener.wait(pending, patience))
     }
 
@@ -170,7 +170,7 @@ fn by_code(
         code => code?,
     };
     show(&code)?;
-    driver.run(client.device_login(&code, asked)).map(Some)
+    driver.run(client.poll_device_token(&code, asked)).map(Some)
 }
 
 fn runtime() -> Result<Runtime, Error> {

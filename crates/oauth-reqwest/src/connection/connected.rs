@@ -10,7 +10,7 @@ use oauth_core::flow::keeper::GrantId;
 use oauth_core::grant::TokenRequest;
 use oauth_core::token::step_up::StepUp;
 use oauth_core::{Client, Scope, Tokens};
-use oauth_session::{Session, Token, dpop_key};
+use oauth_session::{GrantSource, Token, dpop_key};
 
 use super::Settings;
 use super::identity;
@@ -22,7 +22,7 @@ pub(super) struct Connected {
     pub(super) connection: Connection,
     pub(super) version: u64,
     pub(super) client: Client,
-    pub(super) session: Session,
+    pub(super) session: GrantSource,
 }
 
 /// Why there are no tokens.
@@ -50,11 +50,11 @@ impl Connected {
             _ => {
                 let resource = TokenRequest::default();
                 let resource = resource.resource(connection.resource.resource.as_str())?;
-                GrantId::person(settings.person.as_str()).requesting(resource)
+                GrantId::person(settings.subject.as_str()).requesting(resource)
             }
         };
         let store = Arc::clone(&settings.store);
-        let session = Session::of_grant(settings.driver.clone(), &client, grant, store);
+        let session = GrantSource::of_grant(settings.driver.clone(), &client, grant, store);
         Ok(Self {
             connection,
             version,
@@ -203,7 +203,7 @@ async fn key_of(settings: &Settings, connection: &Connection) -> Result<Option<D
     }
     match connection.dpop_alg()? {
         Some(alg) => {
-            let name = settings.request.key(&settings.person);
+            let name = settings.request.key(&settings.subject);
             dpop_key::open(&*settings.store, &name, alg).await.map(Some)
         }
         None => Ok(None),

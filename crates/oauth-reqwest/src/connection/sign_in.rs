@@ -82,7 +82,7 @@ pub(super) async fn with_code(
         Err(error) => return Err(error),
     };
     show(&code)?;
-    let login = driver.run(client.device_login(&code, asked)).await?;
+    let login = driver.run(client.poll_device_token(&code, asked)).await?;
     Ok(Some(login.tokens))
 }
 

@@ -358,5 +358,5 @@ impl Budget {
 }
 
 fn key(settings: &Settings) -> String {
-    settings.request.key(&settings.person)
+    settings.request.key(&settings.subject)
 }

@@ -2,11 +2,11 @@
 
 use oauth_core::flow::logout;
 use oauth_core::redirect_uri::RedirectUri;
-use oauth_core::{Pending, Secret};
+use oauth_core::{PendingAuthorization, Secret};
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum ExpectedCallback<'a> {
-    Login(&'a Pending),
+    Login(&'a PendingAuthorization),
     Logout(&'a RedirectUri, &'a Secret<String>),
 }
 

@@ -1,6 +1,6 @@
 //! A callback URL that the user pastes, for a listener that the browser cannot reach.
 
-use oauth_core::Pending;
+use oauth_core::PendingAuthorization;
 use tokio::sync::mpsc;
 
 use super::expected_callback::ExpectedCallback;
@@ -17,7 +17,7 @@ impl Paste {
     }
 
     /// The same, only for a callback of this flow; returns whether it is one, and a login waits for it.
-    pub fn give_callback(&self, text: &str, pending: &Pending) -> bool {
+    pub fn give_callback(&self, text: &str, pending: &PendingAuthorization) -> bool {
         callback(text, ExpectedCallback::Login(pending))
             .is_some_and(|callback| self.give(&callback))
     }

@@ -1,18 +1,18 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use oauth_core::flow::resource::{Allowance, Api, OnLimit, Verdict};
+use oauth_core::flow::resource::{Allowance, Api, OnRateLimit, Verdict};
 use oauth_core::{Scope, danger};
 use oauth_reqwest::oauth_session::Sources;
 use oauth_reqwest::reqwest::Body;
-use oauth_reqwest::{Authorized, Options, ResponseExt as _, Session};
+use oauth_reqwest::{Authorized, Options, ResponseExt as _, GrantSource};
 use oauth_testkit::{Fault, Served};
 
 use crate::support::{confidential, counters, driver, driver_with, served};
 
 fn api(served: &Served) -> Authorized {
     let scope = Scope::parse("read write").unwrap();
-    let source = Session::client_credentials(driver(), &confidential(served), scope);
+    let source = GrantSource::client_credentials(driver(), &confidential(served), scope);
     let resource = danger::loopback_resource([served.base()]).unwrap();
     Authorized::new(driver(), source, resource)
 }
@@ -88,7 +88,7 @@ async fn a_request_may_be_given_less_time_than_the_drivers() {
     let served = served();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let elsewhere = format!("http://{}", silent.local_addr().unwrap());
-    let source = Session::client_credentials(driver(), &confidential(&served), Scope::none());
+    let source = GrantSource::client_credentials(driver(), &confidential(&served), Scope::none());
     let resource = danger::loopback_resource([served.base(), &elsewhere]).unwrap();
     let patient = driver_with(Options::default().timeout(Duration::from_secs(3600)));
     let api = Authorized::new(patient, source, resource);
@@ -101,7 +101,7 @@ async fn a_request_may_be_given_less_time_than_the_drivers() {
 #[tokio::test]
 async fn a_request_has_its_place_from_the_call_on() {
     let served = served();
-    let source = Session::client_credentials(driver(), &confidential(&served), Scope::none());
+    let source = GrantSource::client_credentials(driver(), &confidential(&served), Scope::none());
     let resource = danger::loopback_resource([served.base()]).unwrap();
     let limited = Api::new(resource).keeping(Allowance::new(1, 60));
     let api = Authorized::with_sources(driver(), Sources::one(source), limited).unwrap();
@@ -150,7 +150,7 @@ async fn a_redirect_within_the_origin_is_followed_where_the_method_stays() {
 #[tokio::test]
 async fn what_the_reply_asks_for_is_told() {
     let served = served();
-    let source = Session::client_credentials(
+    let source = GrantSource::client_credentials(
         driver(),
         &confidential(&served),
         Scope::parse("read").unwrap(),
@@ -165,7 +165,7 @@ async fn what_the_reply_asks_for_is_told() {
     served.with(|twin| twin.set_rate_limit(1));
     let first = api.get(&echo(&served)).send().await.unwrap();
     assert_eq!((first.status().as_u16(), first.retry_after()), (200, None));
-    let second = api.get(&echo(&served)).on_limit(OnLimit::HandBack);
+    let second = api.get(&echo(&served)).on_rate_limit(OnRateLimit::Pass);
     let second = second.send().await.unwrap();
     assert_eq!(second.status(), 429);
     assert!(second.retry_after().is_some());

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use oauth_core::client_auth::SignedSecret;
 use oauth_core::error::Delivery;
 use oauth_core::{AuthorizationRequest, Client, ClientAuth, ClientId, Scope, Tokens, danger};
-use oauth_reqwest::blocking::{Authorized, Driver, Listener, Session};
+use oauth_reqwest::blocking::{Authorized, Driver, Listener, GrantSource};
 use oauth_reqwest::{Options, ResponseExt as _, reqwest};
 use oauth_testkit::{Fault, Served, contract};
 
@@ -40,8 +40,8 @@ fn login(client: &Client) -> Tokens {
         .tokens
 }
 
-fn machine(served: &Served) -> Session {
-    Session::client_credentials(driver(), &confidential(served), Scope::none())
+fn machine(served: &Served) -> GrantSource {
+    GrantSource::client_credentials(driver(), &confidential(served), Scope::none())
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn fifty_threads_make_one_request() {
     let client = public(server(served.base()), &served);
     let tokens = expired(&login(&client));
     let before = counters(&served).token_requests;
-    let source = Session::refreshing(driver(), &client, tokens).unwrap();
+    let source = GrantSource::refreshing(driver(), &client, tokens).unwrap();
     let start = Barrier::new(50);
     let ask = || {
         start.wait();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, GrantChoice};
 use oauth_core::quirk::{Quirk, Rules};
 use oauth_core::{ClientAuth, ClientId, ClientMetadata, Error, Scope, danger};
-use oauth_reqwest::oauth_session::store::{FileStore, Memory, Times};
+use oauth_reqwest::oauth_session::store::{FileStore, MemoryStore, Times};
 use oauth_reqwest::oauth_session::{Store, TokenSource as _};
 use oauth_reqwest::{ResourceConnection, reqwest};
 use oauth_testkit::{Fault, Served};
@@ -58,7 +58,7 @@ async fn echoed(connection: &ResourceConnection, served: &Served) -> (u16, serde
 #[tokio::test]
 async fn the_first_call_finds_registers_and_signs_in() {
     let (served, person) = (served(), Person::default());
-    let connection = connection(&served, &person, Arc::new(Memory::new()));
+    let connection = connection(&served, &person, Arc::new(MemoryStore::new()));
     let (status, said) = echoed(&connection, &served).await;
     assert_eq!(status, 200);
     let clients = served.with(|twin| twin.registered_clients().len());
@@ -80,7 +80,7 @@ async fn the_first_call_finds_registers_and_signs_in() {
 #[tokio::test]
 async fn fifty_strangers_register_one_client() {
     let (served, person) = (served(), Person::default());
-    let connection = connection(&served, &person, Arc::new(Memory::new()));
+    let connection = connection(&served, &person, Arc::new(MemoryStore::new()));
     let calls = (0..50).map(|_| {
         let connection = connection.clone();
         tokio::spawn(async move { connection.token().await.map(drop) })
@@ -110,7 +110,7 @@ async fn the_next_run_asks_nobody() {
     assert_eq!(asked, ["/api/echo"]);
     assert_eq!(person.times(), 1);
     // Another person's tokens are others, and so is their client.
-    let other = connection(&served, &person, store()).person("ann");
+    let other = connection(&served, &person, store()).subject("ann");
     assert_eq!(echoed(&other, &served).await.0, 200);
     assert_eq!(person.times(), 2);
 }
@@ -118,7 +118,7 @@ async fn the_next_run_asks_nobody() {
 #[tokio::test]
 async fn a_client_that_the_server_has_forgotten_registers_anew_once() {
     let (served, person) = (served(), Person::default());
-    let connection = connection(&served, &person, Arc::new(Memory::new()));
+    let connection = connection(&served, &person, Arc::new(MemoryStore::new()));
     let (_, said) = echoed(&connection, &served).await;
     let first = said["client_id"].as_str().unwrap().to_owned();
     served.with(|twin| {
@@ -157,7 +157,7 @@ async fn what_the_api_wants_more_is_asked_of_the_person_once() {
     let request = request(&served)
         .challenge([br#"Bearer scope="read""#.as_slice()])
         .unwrap();
-    let store = Arc::new(Memory::new());
+    let store = Arc::new(MemoryStore::new());
     let connection = ResourceConnection::new(driver(), request).store(store.clone());
     let connection = connection.open(move |url| {
         times.fetch_add(1, Ordering::SeqCst);
@@ -265,7 +265,7 @@ async fn a_client_that_was_registered_by_hand_is_used_at_its_server() {
 #[tokio::test]
 async fn a_port_that_somebody_has_taken_costs_a_registration() {
     let (served, person) = (served(), Person::default());
-    let connection = connection(&served, &person, Arc::new(Memory::new()));
+    let connection = connection(&served, &person, Arc::new(MemoryStore::new()));
     let opened = Arc::new(Mutex::new(Vec::new()));
     let (seen, times) = (Arc::clone(&opened), Arc::clone(&person.0));
     let connection = connection.open(move |url| {
@@ -300,7 +300,7 @@ async fn a_port_that_somebody_has_taken_costs_a_registration() {
 #[tokio::test]
 async fn an_api_that_has_moved_is_registered_at_its_new_server() {
     let (served, person) = (served(), Person::default());
-    let store = Arc::new(Memory::new());
+    let store = Arc::new(MemoryStore::new());
     let first = connection(&served, &person, store.clone());
     assert_eq!(echoed(&first, &served).await.0, 200);
     let page = store.scan(None).await.unwrap();
@@ -328,7 +328,7 @@ async fn an_api_that_has_moved_is_registered_at_its_new_server() {
 #[tokio::test]
 async fn what_is_forgotten_is_found_anew() {
     let (served, person) = (served(), Person::default());
-    let store = Arc::new(Memory::new());
+    let store = Arc::new(MemoryStore::new());
     let first = connection(&served, &person, store.clone());
     let (_, said) = echoed(&first, &served).await;
     let second = connection(&served, &person, store);
@@ -342,7 +342,7 @@ async fn what_is_forgotten_is_found_anew() {
 #[tokio::test]
 async fn tokens_go_nowhere_but_beneath_the_api() {
     let (served, person) = (served(), Person::default());
-    let connection = connection(&served, &person, Arc::new(Memory::new()));
+    let connection = connection(&served, &person, Arc::new(MemoryStore::new()));
     let neighbour = format!("{}/api/other", served.base());
     let refused = connection.authorized().get(&neighbour).send().await;
     assert_eq!(code(refused), Err("resource.not_covered"));
@@ -398,7 +398,7 @@ async fn a_server_that_refuses_resources_is_not_sent_any_by_a_quirk() {
 async fn an_api_whose_challenge_names_no_metadata_is_asked_at_the_well_known_place() {
     let (served, person) = (served(), Person::default());
     served.with(|twin| twin.inject(Fault::NegotiateAlone));
-    let connection = connection(&served, &person, Arc::new(Memory::new()));
+    let connection = connection(&served, &person, Arc::new(MemoryStore::new()));
     assert_eq!(echoed(&connection, &served).await.0, 200);
     let (fault, asked) = served.with(|twin| {
         let log = twin.log();
@@ -413,7 +413,7 @@ async fn an_api_whose_challenge_names_no_metadata_is_asked_at_the_well_known_pla
 #[tokio::test]
 async fn a_second_login_is_for_the_scope_and_resource_of_the_first() {
     let (served, person) = (served(), Person::default());
-    let connection = connection(&served, &person, Arc::new(Memory::new()));
+    let connection = connection(&served, &person, Arc::new(MemoryStore::new()));
     assert_eq!(echoed(&connection, &served).await.0, 200);
     served.with(|twin| twin.revoke_all());
     assert_eq!(echoed(&connection, &served).await.0, 200);
@@ -437,7 +437,7 @@ async fn a_second_login_is_for_the_scope_and_resource_of_the_first() {
 #[tokio::test]
 async fn two_apis_on_one_origin_are_two() {
     let (served, person) = (served(), Person::default());
-    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let echo = connection(&served, &person, Arc::clone(&store));
     let times = Arc::clone(&person.0);
     let origin = danger::loopback_connect_request(served.base()).unwrap();

@@ -11,7 +11,7 @@ use oauth_core::{ClientMetadata, Secret, danger};
 use oauth_crypto::DpopKey;
 use oauth_reqwest::ResourceConnection;
 use oauth_reqwest::oauth_session::Store;
-use oauth_reqwest::oauth_session::store::Memory;
+use oauth_reqwest::oauth_session::store::MemoryStore;
 use oauth_testkit::Served;
 use oauth_testkit::twin::DpopNonces;
 
@@ -39,11 +39,11 @@ fn request(served: &Served) -> ConnectRequest {
 fn connection(
     served: &Served,
     logins: &Arc<AtomicUsize>,
-    store: &Arc<Memory>,
+    store: &Arc<MemoryStore>,
 ) -> ResourceConnection {
     let logins = Arc::clone(logins);
     ResourceConnection::new(driver(), request(served))
-        .store(Arc::<Memory>::clone(store))
+        .store(Arc::<MemoryStore>::clone(store))
         .patience(PATIENCE)
         .open(move |url| {
             logins.fetch_add(1, Ordering::SeqCst);
@@ -57,7 +57,7 @@ async fn called(connection: &ResourceConnection, served: &Served) -> Result<u16,
     Ok(reply.status().as_u16())
 }
 
-async fn stored(store: &Memory, kind: &str) -> Option<Secret<String>> {
+async fn stored(store: &MemoryStore, kind: &str) -> Option<Secret<String>> {
     let page = store.scan(None).await.unwrap();
     let key = page.keys.iter().find(|key| key.starts_with(kind))?;
     Some(store.load(key).await.unwrap()?.record)

@@ -6,14 +6,14 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use oauth_core::client_id_metadata::ClientIdMetadata;
+use oauth_core::client_id_metadata_document::ClientIdMetadataDocument;
 use oauth_core::endpoint::registration::Registration;
 use oauth_core::flow::connect::{ClientCandidates, ConnectRequest};
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::{ClientMetadata, Secret, danger};
 use oauth_reqwest::ResourceConnection;
 use oauth_reqwest::oauth_session::Store as _;
-use oauth_reqwest::oauth_session::store::Memory;
+use oauth_reqwest::oauth_session::store::MemoryStore;
 use oauth_testkit::Served;
 use oauth_testkit::twin::Entry;
 
@@ -30,7 +30,7 @@ fn request(served: &Served) -> ConnectRequest {
 /// A connection of a person who says yes at whatever page is opened, and how often one was.
 fn connection(
     request: ConnectRequest,
-    store: &Arc<Memory>,
+    store: &Arc<MemoryStore>,
 ) -> (ResourceConnection, Arc<AtomicUsize>) {
     let pages = Arc::<AtomicUsize>::default();
     let opened = Arc::clone(&pages);
@@ -49,7 +49,7 @@ fn connection(
 async fn an_initial_access_token_entitles_to_register() {
     let served = served();
     served.with(|twin| twin.set_initial_access_token(Some("S3CR3T-init")));
-    let store = Arc::new(Memory::new());
+    let store = Arc::new(MemoryStore::new());
     let entitled = |token: Option<&str>| {
         let registration = Registration::new(ClientMetadata::of_native_app("Notes"));
         let registration = registration.initial_access_token(token.map(Secret::from));
@@ -128,7 +128,7 @@ async fn a_client_is_known_by_the_document_at_its_id() {
     let url = danger::loopback_client_id_url(&format!("{home}/client.json")).unwrap();
     let mut metadata = ClientMetadata::of_native_app("Notes");
     metadata.redirect_uris = vec![RedirectUri::parse("http://127.0.0.1/callback").unwrap()];
-    let made = ClientIdMetadata::new(url.clone(), metadata).unwrap();
+    let made = ClientIdMetadataDocument::new(url.clone(), metadata).unwrap();
     made.check_for_mcp().unwrap();
     *document.lock().unwrap() = made.to_json();
 
@@ -143,7 +143,7 @@ async fn a_client_is_known_by_the_document_at_its_id() {
     };
     let taking = served();
     taking.with(|twin| twin.accept_client_id_metadata());
-    let store = Arc::new(Memory::new());
+    let store = Arc::new(MemoryStore::new());
     for _ in 0..2 {
         // The second one has the store of the first: nobody is asked.
         let (connection, _) = connection(registering(&taking), &store);
@@ -166,5 +166,5 @@ async fn a_client_is_known_by_the_document_at_its_id() {
     assert_eq!(other.with(|twin| twin.registered_clients().len()), 1);
     let alone = request(&other).clients(identities());
     let refused = ResourceConnection::new(driver(), alone).token().await;
-    assert_eq!(refused.map(drop).unwrap_err().code(), "connect.client");
+    assert_eq!(refused.map(drop).unwrap_err().code(), "connect.no_client");
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use oauth_core::flow::connect::{ClientCandidates, GrantChoice};
 use oauth_core::{ClientAuth, ClientId, ClientMetadata, danger};
-use oauth_reqwest::oauth_session::{Store, store::Memory};
+use oauth_reqwest::oauth_session::{Store, store::MemoryStore};
 use oauth_reqwest::{ResourceConnection, reqwest};
 use oauth_testkit::Served;
 
@@ -84,7 +84,7 @@ impl Siblings {
         let both = Self {
             base: format!("http://{}", listener.local_addr().unwrap()),
             state: Arc::new(Mutex::new(state)),
-            store: Arc::new(Memory::new()),
+            store: Arc::new(MemoryStore::new()),
             pages: Arc::default(),
         };
         let (base, state) = (both.base.clone(), Arc::clone(&both.state));

@@ -8,7 +8,7 @@ use oauth_core::error::{Cause, Error};
 use oauth_core::moment::UnixTime;
 use oauth_core::token::step_up::StepUp;
 use oauth_core::{ClientMetadata, Scope, Secret, danger};
-use oauth_reqwest::oauth_session::store::{Answer, Entry, Lease, Memory, Saved, Times};
+use oauth_reqwest::oauth_session::store::{Answer, Entry, Lease, MemoryStore, Saved, Times};
 use oauth_reqwest::oauth_session::{Store, connections};
 use oauth_reqwest::{Authorized, ResourceConnection, TokenSource, reqwest};
 use oauth_testkit::Served;
@@ -55,7 +55,7 @@ enum Trouble {
 }
 
 struct Troubled {
-    inner: Arc<Memory>,
+    inner: Arc<MemoryStore>,
     trouble: Mutex<Option<Trouble>>,
 }
 
@@ -117,7 +117,7 @@ async fn a_connection_that_cannot_be_stored_is_not_used() {
 #[tokio::test]
 async fn of_two_workers_who_connect_at_once_one_has_its_client_used_by_both() {
     let (served, pages) = (served(), Arc::default());
-    let other = Arc::new(Memory::new());
+    let other = Arc::new(MemoryStore::new());
     let first = connection(&served, &pages, other.clone());
     first.token().await.unwrap();
     let kept = connections::load(&*other, &key(&served)).await.unwrap();
@@ -139,7 +139,7 @@ async fn of_two_workers_who_connect_at_once_one_has_its_client_used_by_both() {
 #[tokio::test]
 async fn a_stored_connection_is_asked_for_anew_after_a_day() {
     let (served, pages) = (served(), Arc::default());
-    let store = Arc::new(Memory::new());
+    let store = Arc::new(MemoryStore::new());
     connection(&served, &pages, store.clone())
         .token()
         .await

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use oauth_core::endpoint::device_authorization::DeviceCode;
+use oauth_core::endpoint::device_authorization::DeviceAuthorizationResponse;
 use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, GrantChoice};
 use oauth_core::{
     AuthorizationRequest, Client, ClientAuth, ClientId, ClientMetadata, Error, Scope, Tokens,
     danger,
 };
 use oauth_reqwest::loopback::Listener;
-use oauth_reqwest::oauth_session::store::{Answer, Memory};
-use oauth_reqwest::oauth_session::{FixedToken, Session, Token, TokenSource};
+use oauth_reqwest::oauth_session::store::{Answer, MemoryStore};
+use oauth_reqwest::oauth_session::{FixedToken, GrantSource, Token, TokenSource};
 use oauth_reqwest::{DeviceLogin, ResourceConnection};
 use oauth_testkit::Served;
 
@@ -47,7 +47,7 @@ async fn status(connection: &ResourceConnection, served: &Served) -> u16 {
 }
 
 /// A person who enters a code at once, on another device.
-fn enters(times: Arc<AtomicUsize>) -> impl Fn(&DeviceCode) -> Result<(), Error> + Send + Sync {
+fn enters(times: Arc<AtomicUsize>) -> impl Fn(&DeviceAuthorizationResponse) -> Result<(), Error> + Send + Sync {
     move |code| {
         times.fetch_add(1, Ordering::SeqCst);
         let page = code.verification_uri_complete.clone().unwrap();
@@ -148,8 +148,8 @@ async fn an_identity_provider_vouches_for_a_person_who_is_sent_nowhere() {
     let idp = served();
     let served = trusting(&idp).await;
     let (client, login) = signed_in(&idp).await;
-    let session = Session::refreshing(driver(), &client, login.clone());
-    let store = Arc::new(Memory::new());
+    let session = GrantSource::refreshing(driver(), &client, login.clone());
+    let store = Arc::new(MemoryStore::new());
     let connection = |sign_in: Arc<dyn TokenSource>| {
         ResourceConnection::new(driver(), known(&served, GrantChoice::default()))
             .client_auth(auth(&served))
@@ -191,7 +191,7 @@ async fn without_an_id_token_nobody_is_vouched_for() {
             .open(nobody)
             .identity(client.clone(), sign_in)
     };
-    let plain = Session::refreshing(driver(), &client, login.clone());
+    let plain = GrantSource::refreshing(driver(), &client, login.clone());
     let refused = of(Arc::new(plain.unwrap())).token().await.unwrap_err();
     assert_eq!(refused.code(), "identity_assertion.no_id_token");
     // One that has ended, and that a renewal does not replace, is as good as none.

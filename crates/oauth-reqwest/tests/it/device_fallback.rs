@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use oauth_core::endpoint::device_authorization::DeviceCode;
+use oauth_core::endpoint::device_authorization::DeviceAuthorizationResponse;
 use oauth_core::error::Misuse;
 use oauth_core::{AuthorizationRequest, Client, ClientAuth, ClientId, Error, Scope, Tokens};
 use oauth_reqwest::DeviceLogin;
@@ -25,7 +25,7 @@ async fn client(served: &Served) -> Client {
 /// A person who enters a code at once, and how many there were.
 fn enters(
     codes: &Arc<AtomicUsize>,
-) -> impl Fn(&DeviceCode) -> Result<(), Error> + Send + Sync + 'static {
+) -> impl Fn(&DeviceAuthorizationResponse) -> Result<(), Error> + Send + Sync + 'static {
     let codes = Arc::clone(codes);
     move |code| {
         codes.fetch_add(1, Ordering::SeqCst);

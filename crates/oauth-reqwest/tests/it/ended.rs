@@ -3,10 +3,10 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
-use oauth_core::flow::resource::{Api, EndedToken};
+use oauth_core::flow::resource::{Api, ExpiredTokenReply};
 use oauth_core::{Scope, danger};
 use oauth_reqwest::oauth_session::{FixedToken, Sources};
-use oauth_reqwest::{Authorized, Session, blocking, reqwest};
+use oauth_reqwest::{Authorized, GrantSource, blocking, reqwest};
 use oauth_testkit::{Fault, Served};
 
 use crate::support::{confidential, counters, driver, served};
@@ -17,13 +17,13 @@ const RULES: &str =
 
 fn ruled(base: &str) -> Api {
     let api = Api::new(danger::loopback_resource([base]).unwrap());
-    api.with_ended_tokens(EndedToken::from_json(RULES).unwrap())
+    api.with_expired_token_replies(ExpiredTokenReply::from_json(RULES).unwrap())
         .unwrap()
 }
 
 fn api(served: &Served) -> Authorized {
     let scope = Scope::parse("read write").unwrap();
-    let source = Session::client_credentials(driver(), &confidential(served), scope);
+    let source = GrantSource::client_credentials(driver(), &confidential(served), scope);
     Authorized::with_sources(driver(), Sources::one(source), ruled(served.base())).unwrap()
 }
 
@@ -81,7 +81,7 @@ async fn a_second_refusal_is_the_callers_body_and_all() {
 #[test]
 fn the_same_for_threads() {
     let served = served();
-    let source = blocking::Session::client_credentials(
+    let source = blocking::GrantSource::client_credentials(
         for_threads(),
         &confidential(&served),
         Scope::parse("read write").unwrap(),

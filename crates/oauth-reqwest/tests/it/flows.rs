@@ -1,13 +1,13 @@
 use std::collections::BTreeSet;
 
 use oauth_core::endpoint::device_authorization::DeviceAuthorization;
-use oauth_core::endpoint::introspection::{Introspection, TokenState};
+use oauth_core::endpoint::introspection::{Introspection, IntrospectionResponse};
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::grant::Extension;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::token::TokenKind;
 use oauth_core::{AuthorizationRequest, Moment, Scope, danger};
-use oauth_reqwest::Session;
+use oauth_reqwest::GrantSource;
 use oauth_reqwest::loopback::Listener;
 use oauth_testkit::Fault;
 
@@ -41,7 +41,7 @@ async fn a_person_logs_in_and_the_refresh_token_rotates() {
         entry.is_some_and(|entry| entry.query("code_challenge_method") == Some("S256"))
     }));
 
-    let source = Session::refreshing(driver, &client, expired(&tokens)).unwrap();
+    let source = GrantSource::refreshing(driver, &client, expired(&tokens)).unwrap();
     let renewed = source.token().await.unwrap();
     let second = renewed.refresh_token.clone().unwrap();
     assert_ne!(first.secret().expose(), second.secret().expose());
@@ -190,12 +190,12 @@ async fn a_token_is_looked_up_and_forgotten() {
     let exchange = client.client_credentials(Scope::none());
     let tokens = driver.run(exchange).await.unwrap();
     let question = || {
-        client.introspect(Introspection::new(tokens.access_token.clone()).hint(TokenKind::Access))
+        client.introspect(Introspection::new(tokens.access_token.clone()).token_type_hint(TokenKind::Access))
     };
     let state = driver.run(question()).await.unwrap();
-    assert!(matches!(state, TokenState::Active(_)));
+    assert!(matches!(state, IntrospectionResponse::Active(_)));
     let revocation = Revocation::new(tokens.access_token.clone());
     driver.run(client.revoke(revocation)).await.unwrap();
     let state = driver.run(question()).await.unwrap();
-    assert!(matches!(state, TokenState::Inactive));
+    assert!(matches!(state, IntrospectionResponse::Inactive));
 }

@@ -19,7 +19,7 @@ use oauth_core::flow::resource::Api;
 use oauth_core::jose::{Alg, PublicJwk};
 use oauth_core::{Client, ClientAuth, ClientId, Scope, danger};
 use oauth_reqwest::oauth_session::Sources;
-use oauth_reqwest::{Authorized, Session, reqwest};
+use oauth_reqwest::{Authorized, GrantSource, reqwest};
 use serde_json::{Value, json};
 
 use crate::support::{driver, server};
@@ -177,7 +177,7 @@ async fn the_host_signs_for_the_token_and_for_each_request_to_the_api() {
         let vault = vault.clone();
         async move { vault.sign(&job.signing_input) }
     });
-    let session = Session::client_credentials(signing.clone(), &client, Scope::none());
+    let session = GrantSource::client_credentials(signing.clone(), &client, Scope::none());
     let api =
         Authorized::with_sources(signing, Sources::one(session), api(&base, &client)).unwrap();
     for number in 0..2 {
@@ -197,7 +197,7 @@ fn the_blocking_host_signs_as_well() {
     let client = vault.client(&base);
     let driver = blocking::Driver::new(reqwest::blocking::Client::builder().no_proxy()).unwrap();
     let signing = driver.with_signer(move |job| vault.sign(&job.signing_input));
-    let session = blocking::Session::client_credentials(signing.clone(), &client, Scope::none());
+    let session = blocking::GrantSource::client_credentials(signing.clone(), &client, Scope::none());
     let api =
         blocking::Authorized::with_sources(signing, Sources::one(session), api(&base, &client))
             .unwrap();
@@ -218,7 +218,7 @@ async fn a_host_that_cannot_sign_sends_nothing() {
         let signed = vault.sign(&job.signing_input);
         async move { signed }
     });
-    let session = Session::client_credentials(able, &client, Scope::none());
+    let session = GrantSource::client_credentials(able, &client, Scope::none());
     // This driver has no signer.
     let api =
         Authorized::with_sources(driver(), Sources::one(session), api(&base, &client)).unwrap();

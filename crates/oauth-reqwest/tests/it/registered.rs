@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::mpsc;
 
 use oauth_core::redirect_uri::RedirectUri;
-use oauth_core::{AuthorizationRequest, Client, ClientAuth, ClientId, Moment, Pending};
+use oauth_core::{AuthorizationRequest, Client, ClientAuth, ClientId, Moment, PendingAuthorization};
 #[cfg(feature = "blocking")]
 use oauth_reqwest::blocking;
 use oauth_reqwest::loopback::{Listener, UnexpectedCallback};
@@ -17,11 +17,11 @@ fn uri(text: &str) -> RedirectUri {
     RedirectUri::parse(text).unwrap()
 }
 
-fn pending(listener: &Listener) -> Pending {
+fn pending(listener: &Listener) -> PendingAuthorization {
     flow(listener.redirect_uri())
 }
 
-fn flow(redirect_uri: &RedirectUri) -> Pending {
+fn flow(redirect_uri: &RedirectUri) -> PendingAuthorization {
     let client = Client::new(
         server("http://127.0.0.1:9"),
         ClientId::new("id"),
@@ -37,7 +37,7 @@ fn port_of(uri: &RedirectUri) -> u16 {
     rest.split(['/', '?']).next().unwrap().parse().unwrap()
 }
 
-fn right(pending: &Pending) -> String {
+fn right(pending: &PendingAuthorization) -> String {
     let uri = pending.redirect_uri().as_str();
     let joint = if uri.contains('?') { '&' } else { '?' };
     format!("{uri}{joint}code=C0DE&state={}", pending.state().expose())

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 use oauth_core::error::Advice;
 use oauth_core::token::RefreshToken;
 use oauth_core::{Scope, Tokens};
-use oauth_reqwest::Session;
+use oauth_reqwest::GrantSource;
 use oauth_testkit::{Fault, Served};
 use tokio::task::JoinSet;
 
@@ -16,13 +16,13 @@ fn secret(token: Option<&RefreshToken>) -> &str {
 }
 
 /// A source whose token has expired and whose refresh token can be spent once.
-async fn stale(served: &Served) -> (Session, Tokens) {
+async fn stale(served: &Served) -> (GrantSource, Tokens) {
     let driver = driver();
     let client = public(server(served.base()), served);
     let tokens = login(&driver, &client).await;
     let old = expired(&tokens);
     (
-        Session::refreshing(driver, &client, old.clone()).unwrap(),
+        GrantSource::refreshing(driver, &client, old.clone()).unwrap(),
         old,
     )
 }
@@ -66,7 +66,7 @@ async fn ten_thousand_callers_make_one_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_callers_with_one_dead_token_make_one_request() {
     let served = served();
-    let source = Session::client_credentials(driver(), &confidential(&served), Scope::none());
+    let source = GrantSource::client_credentials(driver(), &confidential(&served), Scope::none());
     let dead = source.token().await.unwrap();
     let mut all = JoinSet::new();
     for _ in 0..200 {
@@ -122,7 +122,7 @@ async fn a_flight_lands_though_everyone_has_gone() {
 #[tokio::test]
 async fn an_error_goes_to_every_follower_and_the_next_caller_asks_again() {
     let served = served();
-    let source = Session::client_credentials(driver(), &confidential(&served), Scope::none());
+    let source = GrantSource::client_credentials(driver(), &confidential(&served), Scope::none());
     let refusal = Fault::Status {
         status: 503,
         retry_after: None,
@@ -140,7 +140,7 @@ async fn an_error_goes_to_every_follower_and_the_next_caller_asks_again() {
 #[tokio::test]
 async fn a_pause_that_the_server_asks_for_is_kept() {
     let served = served();
-    let source = Session::client_credentials(driver(), &confidential(&served), Scope::none());
+    let source = GrantSource::client_credentials(driver(), &confidential(&served), Scope::none());
     let refusal = Fault::Status {
         status: 503,
         retry_after: Some(70),
@@ -174,7 +174,7 @@ async fn a_grant_that_is_gone_stays_gone_without_asking() {
 async fn a_token_of_two_seconds_works() {
     let served = served();
     served.with(|twin| twin.set_access_token_lifetime(2));
-    let source = Session::client_credentials(driver(), &confidential(&served), Scope::none());
+    let source = GrantSource::client_credentials(driver(), &confidential(&served), Scope::none());
     let tokens = source.token().await.unwrap();
     assert_eq!(tokens.expires_in, Some(2));
 }
@@ -183,7 +183,7 @@ async fn a_token_of_two_seconds_works() {
 #[test]
 fn a_runtime_that_ends_takes_no_one_with_it() {
     let served = served();
-    let source = Session::client_credentials(driver(), &confidential(&served), Scope::none());
+    let source = GrantSource::client_credentials(driver(), &confidential(&served), Scope::none());
     served.with(|twin| {
         twin.inject(Fault::SlowBody {
             millis_per_byte: 60_000,
@@ -208,7 +208,7 @@ fn a_runtime_that_ends_takes_no_one_with_it() {
 #[test]
 fn nothing_secret_is_printed() {
     let served = served();
-    let source = Session::client_credentials(driver(), &confidential(&served), Scope::none());
+    let source = GrantSource::client_credentials(driver(), &confidential(&served), Scope::none());
     let secret = served.with(|twin| twin.client_secret().to_owned());
     assert!(!format!("{source:?} {:?}", driver()).contains(&secret));
 }

@@ -5,10 +5,10 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use oauth_session::store::{Memory, contract};
+//! use oauth_session::store::{MemoryStore, contract};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-//! let memory = Memory::new();
+//! let memory = MemoryStore::new();
 //! contract::assert(&[Arc::new(memory.clone()), Arc::new(memory)]).await;
 //! # });
 //! ```

@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// A record is what `FileStore` writes into a file, under the name of the service and the key. Some keyrings accept no
 /// large secrets, that of Windows at most 2560 bytes, which many tokens exceed: the error is then `misuse.setup`, and
-/// nothing is stored. One key in the keyring (`seal_key`), and files sealed with it (`Sealed`), work everywhere.
+/// nothing is stored. One key in the keyring (`seal_key`), and files sealed with it (`SealedStore`), work everywhere.
 ///
 /// Keyrings cannot be listed, so this store has neither [`scan`](Store::scan) nor [`due`](Store::due).
 ///

@@ -17,7 +17,7 @@ use super::{
 ///
 /// To find what is due, every record is checked.
 #[derive(Clone, Default)]
-pub struct Memory(Arc<Mutex<Records>>);
+pub struct MemoryStore(Arc<Mutex<Records>>);
 
 #[derive(Default)]
 struct Records {
@@ -41,7 +41,7 @@ struct Held {
     until: Instant,
 }
 
-impl Memory {
+impl MemoryStore {
     /// Creates an empty store.
     pub fn new() -> Self {
         Self::default()
@@ -121,7 +121,7 @@ impl Grant {
     }
 }
 
-impl Store for Memory {
+impl Store for MemoryStore {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
         Box::pin(async move {
             Ok(self
@@ -207,8 +207,8 @@ impl Store for Memory {
     }
 }
 
-impl fmt::Debug for Memory {
+impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Memory").finish_non_exhaustive()
+        f.debug_struct("MemoryStore").finish_non_exhaustive()
     }
 }

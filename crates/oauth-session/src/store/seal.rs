@@ -30,7 +30,7 @@ pub use source::{DataKey, KeySource};
 /// `stored.sealed` is a record that cannot be opened: its key is not configured, it was changed or moved, or it was
 /// never sealed. Provide the key that its detail names. If that key is lost, a new login replaces the record.
 #[derive(Clone)]
-pub struct Sealed<S> {
+pub struct SealedStore<S> {
     store: S,
     keys: Arc<Keys>,
     names: Option<Key>,
@@ -44,7 +44,7 @@ enum Plain {
     Accepted,
 }
 
-/// What [`Sealed::reseal`] did.
+/// What [`SealedStore::reseal`] did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Resealed {
@@ -54,7 +54,7 @@ pub struct Resealed {
     pub unopened: Vec<String>,
 }
 
-impl<S: Store> Sealed<S> {
+impl<S: Store> SealedStore<S> {
     /// Seals the records of this store.
     pub fn new(store: S, keys: Keys) -> Self {
         Self {
@@ -221,7 +221,7 @@ fn setup(what: &str) -> Error {
     Error::from(Misuse::Setup).at_endpoint(ENDPOINT).about(what)
 }
 
-impl<S: Store> Store for Sealed<S> {
+impl<S: Store> Store for SealedStore<S> {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
         Box::pin(async move {
             let stored = self.stored(key)?;
@@ -275,9 +275,9 @@ impl<S: Store> Store for Sealed<S> {
     }
 }
 
-impl<S: fmt::Debug> fmt::Debug for Sealed<S> {
+impl<S: fmt::Debug> fmt::Debug for SealedStore<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sealed")
+        f.debug_struct("SealedStore")
             .field("store", &self.store)
             .field("keys", &self.keys)
             .field("names", &self.names)

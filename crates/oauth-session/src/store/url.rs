@@ -7,7 +7,7 @@ use std::sync::Arc;
 use oauth_core::Secret;
 use oauth_core::error::{Error, Misuse};
 
-use super::{ENDPOINT, Memory, Store};
+use super::{ENDPOINT, MemoryStore, Store};
 
 /// The store that a URL names, and its location.
 ///
@@ -17,7 +17,7 @@ use super::{ENDPOINT, Memory, Store};
 /// | `postgres://`, `postgresql://` | `PostgresStore` |
 /// | `sqlite:PATH`, `sqlite://PATH` | `SqliteStore` |
 /// | `file:PATH`, `file://PATH` | `FileStore`, the path being its folder |
-/// | `memory:` | [`Memory`], for one process |
+/// | `memory:` | [`MemoryStore`], for one process |
 ///
 /// Paths are used as they are: nothing in them is decoded, and `file:///var/lib/shop` is `/var/lib/shop`.
 /// ```
@@ -85,7 +85,7 @@ impl StoreUrl {
             Self::Sqlite(path) => Ok(Arc::new(super::SqliteStore::new(PathBuf::from(path))?)),
             #[cfg(feature = "file")]
             Self::Files(path) => Ok(Arc::new(super::FileStore::new(PathBuf::from(path))?)),
-            Self::Memory => Ok(Arc::new(Memory::new())),
+            Self::Memory => Ok(Arc::new(MemoryStore::new())),
             #[cfg(not(feature = "redis"))]
             Self::Redis(_) => Err(left_out("redis")),
             #[cfg(not(feature = "postgres"))]

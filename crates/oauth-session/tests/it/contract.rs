@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use oauth_session::Store;
-use oauth_session::store::{Memory, contract};
+use oauth_session::store::{MemoryStore, contract};
 
 use crate::wrong::{Way, Wrong, ways};
 
@@ -16,14 +16,14 @@ fn clones(store: impl Store + Clone + 'static) -> Vec<Arc<dyn Store>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory() {
-    contract::assert(&clones(Memory::new())).await;
+    contract::assert(&clones(MemoryStore::new())).await;
 }
 
 /// A contract that a wrong store passes is worth nothing: each of these must break the cases named
 /// beside it, and each case must be broken by one of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_stores_are_found_out() {
-    let reports = contract::check(&clones(Memory::new())).await;
+    let reports = contract::check(&clones(MemoryStore::new())).await;
     let mut never_broken: Vec<_> = reports.iter().map(|report| report.case).collect();
     for (way, must_break) in ways() {
         let reports = contract::check(&clones(Wrong::new(way))).await;

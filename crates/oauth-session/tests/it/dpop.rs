@@ -18,9 +18,9 @@ use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Secret, Tokens};
 use oauth_session::store::seal::Keys;
 use oauth_session::store::{
-    Answer, Entry, FileStore, Lease, Memory, Saved, Sealed, SqliteStore, Times,
+    Answer, Entry, FileStore, Lease, MemoryStore, Saved, SealedStore, SqliteStore, Times,
 };
-use oauth_session::{Drive, Session, Sessions, Store, dpop_key};
+use oauth_session::{Drive, GrantSource, Grants, Store, dpop_key};
 use serde_json::Value;
 
 const NAME: &str = "api";
@@ -49,21 +49,21 @@ async fn race(store: impl Fn() -> Arc<dyn Store>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_that_race_for_a_key_end_with_one() {
-    let memory = Memory::new();
+    let memory = MemoryStore::new();
     race(|| Arc::new(memory.clone())).await;
     let folder = tempfile::tempdir().expect("a folder");
     let files = folder.path().join("grants");
     race(|| Arc::new(FileStore::new(&files).expect("a store"))).await;
     let rows = folder.path().join("grants.db");
     race(|| Arc::new(SqliteStore::new(&rows).expect("a store"))).await;
-    let sealed = Memory::new();
-    race(|| Arc::new(Sealed::new(sealed.clone(), Keys::new([1; 32])))).await;
+    let sealed = MemoryStore::new();
+    race(|| Arc::new(SealedStore::new(sealed.clone(), Keys::new([1; 32])))).await;
 }
 
 #[tokio::test]
 async fn a_sealed_store_keeps_the_key_sealed() {
-    let memory = Memory::new();
-    let sealed = Sealed::new(memory.clone(), Keys::new([1; 32]));
+    let memory = MemoryStore::new();
+    let sealed = SealedStore::new(memory.clone(), Keys::new([1; 32]));
     let key = thumbprint(&sealed).await;
     let page = memory.scan(None).await.expect("listed");
     let stored = memory.load(&page.keys[0]).await.expect("loaded");
@@ -71,7 +71,7 @@ async fn a_sealed_store_keeps_the_key_sealed() {
     assert!(!stored.expose().contains("PRIVATE KEY"));
     assert_eq!(thumbprint(&sealed).await, key);
     // In the clear it is there, as refresh tokens are.
-    let plain = Memory::new();
+    let plain = MemoryStore::new();
     thumbprint(&plain).await;
     let page = plain.scan(None).await.expect("listed");
     let stored = plain.load(&page.keys[0]).await.expect("loaded");
@@ -81,7 +81,7 @@ async fn a_sealed_store_keeps_the_key_sealed() {
 
 #[tokio::test]
 async fn a_key_that_was_removed_is_made_anew_and_others_are_not_touched() {
-    let store = Memory::new();
+    let store = MemoryStore::new();
     let first = thumbprint(&store).await;
     let other = dpop_key::open(&store, "other", Alg::EdDsa).await;
     let other = other.expect("a key").thumbprint();
@@ -95,7 +95,7 @@ async fn a_key_that_was_removed_is_made_anew_and_others_are_not_touched() {
 
 #[tokio::test]
 async fn what_cannot_be_a_key_is_refused() {
-    let store = Memory::new();
+    let store = MemoryStore::new();
     let open = async |name: &str, alg| {
         let key = dpop_key::open(&store, name, alg).await;
         key.map(drop).map_err(|error| error.code())
@@ -162,16 +162,16 @@ impl Store for Contended {
 #[tokio::test]
 async fn a_key_that_is_not_stored_is_nobodys() {
     let end = dpop_key::open(&Contended, NAME, Alg::Es256).await;
-    assert_eq!(end.map(drop).unwrap_err().code(), "lost.contended");
+    assert_eq!(end.map(drop).unwrap_err().code(), "store.conflict");
 }
 
 #[tokio::test]
 async fn a_key_is_no_grant() {
-    let store = Arc::new(Memory::new());
+    let store = Arc::new(MemoryStore::new());
     let key = dpop_key::open(&*store, NAME, Alg::Es256)
         .await
         .expect("a key");
-    let sessions = Sessions::new(AuthorizationServer::default(), &client(key), store);
+    let sessions = Grants::new(AuthorizationServer::default(), &client(key), store);
     let listed = sessions.list(None).await.expect("listed");
     assert!(listed.grants.is_empty() && listed.unreadable.is_empty());
 }
@@ -275,7 +275,7 @@ fn login(key: &DpopKey) -> Tokens {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_callers_of_two_workers_who_share_key_and_token_make_one_refresh() {
-    let store = Arc::new(Memory::new());
+    let store = Arc::new(MemoryStore::new());
     let server = AuthorizationServer::default();
     let worker = async || {
         let key = dpop_key::open(&*store, NAME, Alg::Es256)
@@ -285,7 +285,7 @@ async fn fifty_callers_of_two_workers_who_share_key_and_token_make_one_refresh()
         let keeper = client(key.clone()).keeper(grant);
         (
             key,
-            Session::shared(server.clone(), keeper, Arc::clone(&store) as Arc<dyn Store>),
+            GrantSource::shared(server.clone(), keeper, Arc::clone(&store) as Arc<dyn Store>),
         )
     };
     let ((key, one), (_, two)) = (worker().await, worker().await);
@@ -311,12 +311,12 @@ async fn fifty_callers_of_two_workers_who_share_key_and_token_make_one_refresh()
 
 #[tokio::test]
 async fn a_worker_with_a_key_of_its_own_shares_no_token() {
-    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let server = AuthorizationServer::default();
     let session = |key: &DpopKey| {
         let grant = GrantId::person("alice");
         let keeper = client(key.clone()).keeper(grant);
-        Session::shared(server.clone(), keeper, Arc::clone(&store))
+        GrantSource::shared(server.clone(), keeper, Arc::clone(&store))
     };
     let open = async |name| {
         dpop_key::open(&*store, name, Alg::Es256)

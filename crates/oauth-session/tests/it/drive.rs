@@ -8,8 +8,8 @@ use std::time::Duration;
 use oauth_core::error::{Cause, Delivery, Error};
 use oauth_core::exchange::Boxed;
 use oauth_core::{Secret, Tokens};
-use oauth_session::store::{Answer, Entry, Lease, Memory, Saved, Times};
-use oauth_session::{Drive, Session, Store};
+use oauth_session::store::{Answer, Entry, Lease, MemoryStore, Saved, Times};
+use oauth_session::{Drive, GrantSource, Store};
 use tokio::time::{Instant, sleep};
 
 use crate::session::{of_ann, person};
@@ -77,7 +77,7 @@ impl Drive for Taking {
 /// It remembers when the lease was taken and for how long, in seconds, and may fall silent.
 #[derive(Clone)]
 struct Leases {
-    memory: Memory,
+    memory: MemoryStore,
     since: Instant,
     taken: Arc<Mutex<Vec<(u64, u64)>>>,
     is_silent: Arc<AtomicBool>,
@@ -86,7 +86,7 @@ struct Leases {
 impl Leases {
     fn new() -> Self {
         Self {
-            memory: Memory::new(),
+            memory: MemoryStore::new(),
             since: Instant::now(),
             taken: Arc::default(),
             is_silent: Arc::default(),
@@ -129,7 +129,7 @@ impl Store for Leases {
 }
 
 /// A session with a first token, over this.
-async fn with_first(driver: Taking, store: &Leases) -> (Session, Tokens) {
+async fn with_first(driver: Taking, store: &Leases) -> (GrantSource, Tokens) {
     let session = of_ann(driver, Arc::new(store.clone()));
     let first = person("first").expect("tokens");
     session.log_in(first.clone()).await.expect("stored");

@@ -6,7 +6,7 @@ use oauth_core::Secret;
 use oauth_core::moment::UnixTime;
 use oauth_session::Store;
 use oauth_session::store::seal::{Key, Keys};
-use oauth_session::store::{FileStore, Memory, Saved, Sealed, SqliteStore, Times};
+use oauth_session::store::{FileStore, MemoryStore, Saved, SealedStore, SqliteStore, Times};
 
 use crate::postgres::migrate;
 use crate::servers::Server;
@@ -61,7 +61,7 @@ async fn records_end(store: &dyn Store) {
 
 #[tokio::test]
 async fn in_memory() {
-    let store = Memory::new();
+    let store = MemoryStore::new();
     records_end(&store).await;
     let names = store.scan(None).await.expect("a page").keys;
     assert_eq!(names, ["later"]);
@@ -142,15 +142,15 @@ async fn in_postgres() {
 /// Whoever reseals a record knows its end from the record alone.
 #[tokio::test]
 async fn what_is_sealed_anew_ends_as_before() {
-    let memory = Memory::new();
+    let memory = MemoryStore::new();
     let (old, new) = (Key::new([1; 32]), Key::new([2; 32]));
-    let before = Sealed::new(memory.clone(), Keys::new(old.clone()));
+    let before = SealedStore::new(memory.clone(), Keys::new(old.clone()));
     let record = Secret::from("{\"until\":1}");
     before
         .save("session", &record, 0, later())
         .await
         .expect("saved");
-    let after = Sealed::new(memory.clone(), Keys::new(new).also(old));
+    let after = SealedStore::new(memory.clone(), Keys::new(new).also(old));
     assert_eq!(after.reseal().await.expect("sealed").count, 1);
     assert!(memory.load("session").await.expect("loaded").is_none());
 }

@@ -21,9 +21,9 @@ const KEY: &str = "a-key";
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// A session with an unlocked keyring, and workers in it.
-struct Session(Bus);
+struct GrantSource(Bus);
 
-impl Session {
+impl GrantSource {
     fn new() -> Self {
         Self(Bus::new())
     }
@@ -56,7 +56,7 @@ impl Session {
 
 #[test]
 fn the_contract_holds_over_gnomes() {
-    let session = Session::new();
+    let session = GrantSource::new();
     assert_eq!(session.ask(&["load", KEY]), "None\n");
     let said = session.ask(&["contract"]);
     assert!(
@@ -67,7 +67,7 @@ fn the_contract_holds_over_gnomes() {
 
 #[test]
 fn many_processes_lose_nothing() {
-    let session = Session::new();
+    let session = GrantSource::new();
     assert_eq!(session.ask(&["load", KEY]), "None\n");
     let counted = hammer(|arguments| session.worker(arguments), KEY);
     let said = session.ask(&["load", KEY]);
@@ -78,7 +78,7 @@ fn many_processes_lose_nothing() {
 /// A process outside of any session is told so, and does not wait for one.
 #[test]
 fn no_session_is_told() {
-    let session = Session::new();
+    let session = GrantSource::new();
     let mut outside = session.worker(&["load", KEY]);
     outside.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
     let output = outside.output().expect("a worker");
@@ -92,7 +92,7 @@ fn no_session_is_told() {
 /// Whoever comes first draws it, and all who come at once get the same.
 #[test]
 fn one_key_is_in_the_keyring_for_all() {
-    let session = Session::new();
+    let session = GrantSource::new();
     assert_eq!(session.ask(&["load", KEY]), "None\n");
     let start = |name: &str| {
         let mut command = session.worker(&["key", name]);

@@ -9,7 +9,7 @@ use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::moment::UnixTime;
 use oauth_core::{Moment, Secret};
 use oauth_session::store::seal::{DataKey, Key, KeySource, Keys};
-use oauth_session::store::{Answer, Entry, Memory, Saved, Sealed, Times, contract};
+use oauth_session::store::{Answer, Entry, MemoryStore, Saved, SealedStore, Times, contract};
 use oauth_session::{Store, simulated};
 use tokio::sync::Semaphore;
 
@@ -99,8 +99,8 @@ fn lost() -> Error {
 }
 
 /// What a process has.
-fn process(memory: &Memory, kms: &Kms) -> Sealed<Memory> {
-    Sealed::new(memory.clone(), Keys::from_source(kms.clone()))
+fn process(memory: &MemoryStore, kms: &Kms) -> SealedStore<MemoryStore> {
+    SealedStore::new(memory.clone(), Keys::from_source(kms.clone()))
 }
 
 async fn read(store: &impl Store, name: &str) -> Result<String, Error> {
@@ -118,12 +118,12 @@ async fn put(store: &impl Store, name: &str, text: &str) -> Result<(), Error> {
     Ok(())
 }
 
-async fn stored(memory: &Memory) -> Entry {
+async fn stored(memory: &MemoryStore) -> Entry {
     memory.load(NAME).await.expect("loaded").expect("a record")
 }
 
 /// Puts a record there as somebody might who can write to the store, sealed with a key of this id.
-async fn forge(memory: &Memory, name: &str, id: &str) {
+async fn forge(memory: &MemoryStore, name: &str, id: &str) {
     let ours = stored(memory).await.record;
     let (_, rest) = ours.expose().split_once("vault:v1:0").expect("the id");
     let forged = format!(r#"{{"format":"oauth-core sealed 2","key":"{id}{rest}"#);
@@ -142,7 +142,7 @@ fn pass(since: UnixTime, time: Duration) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_contract_holds() {
-    let (memory, kms) = (Memory::new(), Kms::new());
+    let (memory, kms) = (MemoryStore::new(), Kms::new());
     let stores: Vec<Arc<dyn Store>> = vec![
         Arc::new(process(&memory, &kms)),
         Arc::new(process(&memory, &kms)),
@@ -157,7 +157,7 @@ async fn the_contract_holds() {
 
 #[tokio::test]
 async fn it_is_asked_for_each_key_once() {
-    let (memory, kms) = (Memory::new(), Kms::new());
+    let (memory, kms) = (MemoryStore::new(), Kms::new());
     let (one, two) = (process(&memory, &kms), process(&memory, &kms));
     for name in ["a", "b", "c", "a"] {
         put(&one, name, TEXT).await.expect("saved");
@@ -179,7 +179,7 @@ async fn it_is_asked_for_each_key_once() {
 
 #[tokio::test]
 async fn many_callers_wait_for_one_call() {
-    let (memory, kms) = (Memory::new(), Kms::new());
+    let (memory, kms) = (MemoryStore::new(), Kms::new());
     put(&process(&memory, &kms), NAME, TEXT)
         .await
         .expect("saved");
@@ -219,7 +219,7 @@ async fn many_callers_wait_for_one_call() {
 
 #[tokio::test]
 async fn a_failure_costs_no_record_and_is_not_kept() {
-    let (memory, kms) = (Memory::new(), Kms::new());
+    let (memory, kms) = (MemoryStore::new(), Kms::new());
     put(&process(&memory, &kms), NAME, TEXT)
         .await
         .expect("saved");
@@ -254,7 +254,7 @@ async fn a_failure_costs_no_record_and_is_not_kept() {
 /// Whatever id stands in a record was written by somebody who may write to the store.
 #[tokio::test]
 async fn made_up_ids_are_no_flood() {
-    let (memory, kms) = (Memory::new(), Kms::new());
+    let (memory, kms) = (MemoryStore::new(), Kms::new());
     put(&process(&memory, &kms), NAME, TEXT)
         .await
         .expect("saved");
@@ -301,7 +301,7 @@ async fn made_up_ids_are_no_flood() {
 
 #[tokio::test]
 async fn a_key_seals_for_a_day() {
-    let (memory, kms) = (Memory::new(), Kms::new());
+    let (memory, kms) = (MemoryStore::new(), Kms::new());
     let start = UnixTime::system().expect("a clock");
     let store = process(&memory, &kms);
     let second = Duration::from_secs(1);
@@ -330,7 +330,7 @@ async fn a_key_seals_for_a_day() {
 /// While one asks for the next key, others need not wait for it.
 #[tokio::test]
 async fn the_old_key_seals_until_there_is_a_new_one() {
-    let (memory, kms) = (Memory::new(), Kms::new());
+    let (memory, kms) = (MemoryStore::new(), Kms::new());
     let start = UnixTime::system().expect("a clock");
     let store = process(&memory, &kms);
     put(&store, "first", TEXT).await.expect("saved");
@@ -361,25 +361,25 @@ async fn an_id_that_is_none_is_refused() {
         }
     }
     for id in [String::new(), "a b".to_owned(), "x".repeat(2049)] {
-        let store = Sealed::new(Memory::new(), Keys::from_source(Odd(id)));
+        let store = SealedStore::new(MemoryStore::new(), Keys::from_source(Odd(id)));
         let error = put(&store, NAME, TEXT).await.expect_err("no id");
         assert_eq!(error.code(), "misuse.setup");
     }
     let longest = Keys::from_source(Odd("x".repeat(2048)));
-    put(&Sealed::new(Memory::new(), longest), NAME, TEXT)
+    put(&SealedStore::new(MemoryStore::new(), longest), NAME, TEXT)
         .await
         .expect("saved");
 }
 
 #[tokio::test]
 async fn records_move_to_a_service_and_back() {
-    let (memory, kms, other) = (Memory::new(), Kms::new(), Kms::new());
+    let (memory, kms, other) = (MemoryStore::new(), Kms::new(), Kms::new());
     let given = || Keys::new([99; 32]);
-    put(&Sealed::new(memory.clone(), given()), NAME, TEXT)
+    put(&SealedStore::new(memory.clone(), given()), NAME, TEXT)
         .await
         .expect("saved");
     let moving = Keys::from_source(kms.clone()).also([99; 32]);
-    let moving = Sealed::new(memory.clone(), moving);
+    let moving = SealedStore::new(memory.clone(), moving);
     let done = moving.reseal().await.expect("resealed");
     assert_eq!((done.count, done.unopened.len()), (1, 0));
     assert_eq!(moving.reseal().await.expect("again").count, 0);
@@ -390,10 +390,10 @@ async fn records_move_to_a_service_and_back() {
     // One service does not answer, and the other has it.
     other.fails(lost());
     let back = given().also_from(other.clone()).also_from(kms.clone());
-    let back = Sealed::new(memory.clone(), back);
+    let back = SealedStore::new(memory.clone(), back);
     assert_eq!(back.reseal().await.expect("resealed").count, 1);
     assert_eq!(
-        read(&Sealed::new(memory.clone(), given()), NAME)
+        read(&SealedStore::new(memory.clone(), given()), NAME)
             .await
             .expect("opened"),
         TEXT
@@ -403,7 +403,7 @@ async fn records_move_to_a_service_and_back() {
         .await
         .expect("saved");
     let two = Keys::from_source(other).also_from(Kms::new());
-    let error = read(&Sealed::new(memory, two), "another")
+    let error = read(&SealedStore::new(memory, two), "another")
         .await
         .expect_err("no key");
     assert_eq!(error.code(), "lost.unsent");
@@ -411,7 +411,7 @@ async fn records_move_to_a_service_and_back() {
 
 #[tokio::test]
 async fn what_it_refuses_for_good_a_login_replaces() {
-    let (memory, kms) = (Memory::new(), Kms::new());
+    let (memory, kms) = (MemoryStore::new(), Kms::new());
     let first = of_ann(Rotating::default(), Arc::new(process(&memory, &kms)));
     first
         .log_in(person("first").expect("tokens"))
@@ -434,7 +434,7 @@ async fn what_it_refuses_for_good_a_login_replaces() {
 /// though what comes back could not be stored.
 #[tokio::test]
 async fn its_troubles_cost_nobody_a_grant() {
-    let (memory, kms, driver) = (Memory::new(), Kms::new(), Rotating::default());
+    let (memory, kms, driver) = (MemoryStore::new(), Kms::new(), Rotating::default());
     let session = of_ann(driver.clone(), Arc::new(process(&memory, &kms)));
     session
         .log_in(person("first").expect("tokens"))

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_session::Store as _;
-use oauth_session::store::Memory;
+use oauth_session::store::MemoryStore;
 
 use crate::sessions::{Rotating, person, requests, sessions, stale, tokens};
 
 #[tokio::test(start_paused = true)]
 async fn a_logout_revokes_and_every_worker_learns_of_it() {
-    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let (here, there) = (sessions(&server, &store), sessions(&server, &store));
     let ann = person(1);
     here.log_in(&ann, tokens("ann", Duration::ZERO))
@@ -51,7 +51,7 @@ async fn a_logout_revokes_and_every_worker_learns_of_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_logout_that_cannot_revoke_says_so_and_removes_the_record() {
-    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let sessions = sessions(&server, &store);
     sessions
         .log_in(&person(1), tokens("ann", Duration::ZERO))
@@ -66,7 +66,7 @@ async fn a_logout_that_cannot_revoke_says_so_and_removes_the_record() {
 
 #[tokio::test(start_paused = true)]
 async fn a_logout_waits_for_a_renewal_under_way() {
-    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let (here, there) = (sessions(&server, &store), sessions(&server, &store));
     stale(&server, &*store, 1).await;
     let renewing = tokio::spawn({
@@ -90,7 +90,7 @@ async fn a_logout_waits_for_a_renewal_under_way() {
 /// As another program does it that shares the store: it does not wait for a renewal under way.
 #[tokio::test(start_paused = true)]
 async fn what_a_renewal_brings_after_a_logout_is_revoked() {
-    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let sessions = sessions(&server, &store);
     stale(&server, &*store, 1).await;
     let session = sessions.get(&person(0));

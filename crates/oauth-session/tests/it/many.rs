@@ -6,13 +6,13 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::moment::UnixTime;
 use oauth_session::Store;
-use oauth_session::store::{Answer, Entry, FileStore, Lease, Memory, Saved, Times, contract};
+use oauth_session::store::{Answer, Entry, FileStore, Lease, MemoryStore, Saved, Times, contract};
 
 use crate::session::{Rotating, of_ann, person};
 
 /// A store of somebody's own, with three verbs.
 #[derive(Clone, Default)]
-struct Small(Memory);
+struct Small(MemoryStore);
 
 impl Store for Small {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
@@ -53,7 +53,7 @@ async fn three_verbs_are_enough() {
 async fn a_session_tells_when_its_grant_is_due() {
     let folder = tempfile::tempdir().expect("a folder");
     let files = FileStore::new(folder.path().join("grants")).expect("a store");
-    let stores: [Arc<dyn Store>; 2] = [Arc::new(Memory::new()), Arc::new(files)];
+    let stores: [Arc<dyn Store>; 2] = [Arc::new(MemoryStore::new()), Arc::new(files)];
     for store in stores {
         let session = of_ann(Rotating::default(), Arc::clone(&store));
         let tokens = person("first").expect("tokens");

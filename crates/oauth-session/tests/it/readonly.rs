@@ -7,14 +7,14 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error};
 use oauth_core::flow::keeper::{Entry, Lease, Saved};
-use oauth_session::store::{Answer, Memory, Times};
-use oauth_session::{Drive, Session, Store, observe::Counters};
+use oauth_session::store::{Answer, MemoryStore, Times};
+use oauth_session::{Drive, GrantSource, Store, observe::Counters};
 
 use crate::session::{Rotating, of_ann, person};
 
 #[derive(Clone, Default)]
 struct Mounted {
-    memory: Memory,
+    memory: MemoryStore,
     is_read_only: Arc<AtomicBool>,
 }
 
@@ -65,7 +65,7 @@ impl Drive for Mounting {
     }
 }
 
-async fn renewed(session: &Session, before: &oauth_core::Tokens) -> oauth_core::Tokens {
+async fn renewed(session: &GrantSource, before: &oauth_core::Tokens) -> oauth_core::Tokens {
     let token = session.renew(before).await.expect("a token");
     (*token).clone()
 }

@@ -8,7 +8,7 @@ use oauth_core::Secret;
 use oauth_core::moment::UnixTime;
 use oauth_session::Store;
 use oauth_session::store::seal::{Key, Keys};
-use oauth_session::store::{Memory, Saved, Sealed, SqliteStore, Times, contract};
+use oauth_session::store::{MemoryStore, Saved, SealedStore, SqliteStore, Times, contract};
 
 use crate::session::{Rotating, of_ann, person};
 use crate::workers::version;
@@ -38,27 +38,27 @@ fn both() -> Keys {
 /// A rotation ends: after it, the old key opens nothing that is left.
 #[tokio::test]
 async fn all_records_are_sealed_anew() {
-    let memory = Memory::new();
-    let old = Sealed::new(memory.clone(), Keys::new(OLD));
+    let memory = MemoryStore::new();
+    let old = SealedStore::new(memory.clone(), Keys::new(OLD));
     for number in 0..250 {
         save(&old, &format!("key-{number}"), &format!("text {number}")).await;
     }
     save(&old, "removed", "text").await;
     old.remove("removed").await.expect("removed");
     save(
-        &Sealed::new(memory.clone(), Keys::new([9; 32])),
+        &SealedStore::new(memory.clone(), Keys::new([9; 32])),
         "lost",
         "text",
     )
     .await;
-    let sealed = Sealed::new(memory.clone(), both());
+    let sealed = SealedStore::new(memory.clone(), both());
     save(&sealed, "key-0", "newer").await;
     let done = sealed.reseal().await.expect("done");
     assert_eq!(
         (done.count, done.unopened.clone()),
         (249, vec!["lost".to_owned()])
     );
-    let new = Sealed::new(memory.clone(), Keys::new(NEW));
+    let new = SealedStore::new(memory.clone(), Keys::new(NEW));
     assert_eq!(text(&new, "key-0").await.as_deref(), Some("newer"));
     for number in 1..250 {
         let expected = format!("text {number}");
@@ -72,8 +72,8 @@ async fn all_records_are_sealed_anew() {
 /// Nothing that others save meanwhile is lost, and what is due stays so.
 #[tokio::test]
 async fn resealing_takes_no_record_from_active_workers() {
-    let memory: Arc<dyn Store> = Arc::new(Memory::new());
-    let old: Arc<dyn Store> = Arc::new(Sealed::new(Arc::clone(&memory), Keys::new(OLD)));
+    let memory: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let old: Arc<dyn Store> = Arc::new(SealedStore::new(Arc::clone(&memory), Keys::new(OLD)));
     let session = of_ann(Rotating::default(), Arc::clone(&old));
     let tokens = person("first").expect("tokens");
     let due = tokens
@@ -86,13 +86,13 @@ async fn resealing_takes_no_record_from_active_workers() {
         memory.due(due, 9).await.expect("told"),
         std::slice::from_ref(&key)
     );
-    let sealed = Sealed::new(Arc::clone(&memory), both());
+    let sealed = SealedStore::new(Arc::clone(&memory), both());
     assert_eq!(sealed.reseal().await.expect("done").count, 1);
     assert_eq!(
         memory.due(due, 9).await.expect("told"),
         std::slice::from_ref(&key)
     );
-    let new: Arc<dyn Store> = Arc::new(Sealed::new(memory, Keys::new(NEW)));
+    let new: Arc<dyn Store> = Arc::new(SealedStore::new(memory, Keys::new(NEW)));
     let other = of_ann(Rotating::default(), new);
     assert!(
         other
@@ -106,11 +106,11 @@ async fn resealing_takes_no_record_from_active_workers() {
 
 #[tokio::test]
 async fn records_from_before_are_taken_over() {
-    let memory = Memory::new();
+    let memory = MemoryStore::new();
     for name in ["one", "two"] {
         save(&memory, name, r#"{"access_token":"S3CR3T"}"#).await;
     }
-    let strict = Sealed::new(memory.clone(), Keys::new(NEW));
+    let strict = SealedStore::new(memory.clone(), Keys::new(NEW));
     let error = strict.load("one").await.expect_err("plain");
     assert_eq!(error.code(), "stored.sealed");
     assert_eq!(
@@ -142,7 +142,7 @@ async fn records_from_before_are_taken_over() {
     }
     // What was sealed, and cannot be opened, is no plain text.
     save(
-        &Sealed::new(memory.clone(), Keys::new(OLD)),
+        &SealedStore::new(memory.clone(), Keys::new(OLD)),
         "three",
         "text",
     )
@@ -157,15 +157,15 @@ async fn the_contract_holds_with_hidden_names() {
     let path = folder.path().join("grants.db");
     let stores = [both(), Keys::new(OLD).also(NEW)].map(|keys| {
         let files = SqliteStore::new(&path).expect("a store");
-        Arc::new(Sealed::new(files, keys).hiding_names(NAMES)) as Arc<dyn Store>
+        Arc::new(SealedStore::new(files, keys).hiding_names(NAMES)) as Arc<dyn Store>
     });
     contract::assert(&stores).await;
 }
 
 #[tokio::test]
 async fn hidden_names_are_seen_with_the_key_only() {
-    let memory = Memory::new();
-    let sealed = Sealed::new(memory.clone(), Keys::new(OLD)).hiding_names(NAMES);
+    let memory = MemoryStore::new();
+    let sealed = SealedStore::new(memory.clone(), Keys::new(OLD)).hiding_names(NAMES);
     save(&sealed, "anna", "text").await;
     let stored = memory.scan(None).await.expect("told").keys;
     let [name] = stored.as_slice() else {
@@ -173,13 +173,13 @@ async fn hidden_names_are_seen_with_the_key_only() {
     };
     assert!(name.len() == 43 && !name.contains("anna"));
     assert_eq!(sealed.scan(None).await.expect("told").keys, ["anna"]);
-    let other = Sealed::new(memory.clone(), Keys::new(OLD)).hiding_names([4; 32]);
+    let other = SealedStore::new(memory.clone(), Keys::new(OLD)).hiding_names([4; 32]);
     assert!(other.load("anna").await.expect("loaded").is_none());
     // Keys change, names do not.
-    let new = Sealed::new(memory.clone(), both()).hiding_names(NAMES);
+    let new = SealedStore::new(memory.clone(), both()).hiding_names(NAMES);
     assert_eq!(new.reseal().await.expect("done").count, 1);
     assert_eq!(memory.scan(None).await.expect("told").keys, stored);
-    let new = Sealed::new(memory, Keys::new(NEW)).hiding_names(NAMES);
+    let new = SealedStore::new(memory, Keys::new(NEW)).hiding_names(NAMES);
     assert_eq!(text(&new, "anna").await.as_deref(), Some("text"));
     assert!(new.remove("anna").await.expect("removed"));
     let due = UnixTime::from_secs(9);
@@ -202,8 +202,8 @@ async fn hidden_names_are_seen_with_the_key_only() {
 /// The key is gone. Nobody gets a token, and nobody's record is touched, until a person logs in.
 #[tokio::test]
 async fn a_login_takes_the_place_of_what_nobody_can_open() {
-    let memory: Arc<dyn Store> = Arc::new(Memory::new());
-    let sealed = |keys| Arc::new(Sealed::new(Arc::clone(&memory), keys)) as Arc<dyn Store>;
+    let memory: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let sealed = |keys| Arc::new(SealedStore::new(Arc::clone(&memory), keys)) as Arc<dyn Store>;
     let before = of_ann(Rotating::default(), sealed(Keys::new(OLD)));
     before
         .log_in(person("first").expect("tokens"))

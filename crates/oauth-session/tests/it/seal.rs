@@ -8,7 +8,7 @@ use oauth_core::error::Error;
 use oauth_session::Store;
 use oauth_session::store::seal::{Key, Keys};
 use oauth_session::store::{
-    Answer, Entry, FileStore, Lease, Memory, Saved, Sealed, Times, contract,
+    Answer, Entry, FileStore, Lease, MemoryStore, Saved, SealedStore, Times, contract,
 };
 
 const NAME: &str = "a-key";
@@ -17,13 +17,13 @@ const TEXT: &str = r#"{"access_token":"S3CR3T"}"#;
 const OLD: [u8; 32] = [1; 32];
 const NEW: [u8; 32] = [2; 32];
 
-async fn stored(memory: &Memory) -> Entry {
+async fn stored(memory: &MemoryStore) -> Entry {
     memory.load(NAME).await.expect("loaded").expect("a record")
 }
 
 /// What is stored, and seen by whoever holds these keys.
-async fn open(memory: &Memory, keys: Keys) -> Result<String, Error> {
-    let entry = Sealed::new(memory.clone(), keys).load(NAME).await?;
+async fn open(memory: &MemoryStore, keys: Keys) -> Result<String, Error> {
+    let entry = SealedStore::new(memory.clone(), keys).load(NAME).await?;
     Ok(entry.expect("a record").record.expose().clone())
 }
 
@@ -37,17 +37,17 @@ async fn put(store: &impl Store, name: &str, text: &str) {
     assert_ne!(saved.expect("saved"), Saved::Conflict);
 }
 
-async fn seal(memory: &Memory, keys: Keys) {
-    put(&Sealed::new(memory.clone(), keys), NAME, TEXT).await;
+async fn seal(memory: &MemoryStore, keys: Keys) {
+    put(&SealedStore::new(memory.clone(), keys), NAME, TEXT).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_contract_holds() {
-    let memory = Memory::new();
+    let memory = MemoryStore::new();
     // In the middle of a change of keys.
     let stores: Vec<Arc<dyn Store>> = vec![
-        Arc::new(Sealed::new(memory.clone(), Keys::new(OLD).also(NEW))),
-        Arc::new(Sealed::new(memory, Keys::new(NEW).also(OLD))),
+        Arc::new(SealedStore::new(memory.clone(), Keys::new(OLD).also(NEW))),
+        Arc::new(SealedStore::new(memory, Keys::new(NEW).also(OLD))),
     ];
     contract::assert(&stores).await;
 }
@@ -57,13 +57,13 @@ async fn the_contract_holds_over_files() {
     let folder = tempfile::tempdir().expect("a folder");
     let files: Arc<dyn Store> =
         Arc::new(FileStore::new(folder.path().join("grants")).expect("a store"));
-    let sealed = Sealed::new(files, Keys::new(NEW));
+    let sealed = SealedStore::new(files, Keys::new(NEW));
     contract::assert(&[Arc::new(sealed.clone()), Arc::new(sealed)]).await;
 }
 
 #[tokio::test]
 async fn nothing_of_it_is_seen() {
-    let memory = Memory::new();
+    let memory = MemoryStore::new();
     seal(&memory, Keys::new(NEW)).await;
     let first = stored(&memory).await;
     assert!(!first.record.expose().contains("S3CR3T"));
@@ -74,7 +74,7 @@ async fn nothing_of_it_is_seen() {
         !first.record.matches(second.record.expose()),
         "the same nonce"
     );
-    let shown = format!("{:?}", Sealed::new(memory, Keys::new(NEW).also(OLD)));
+    let shown = format!("{:?}", SealedStore::new(memory, Keys::new(NEW).also(OLD)));
     assert!(shown.contains(Key::new(NEW).id()));
     assert!(
         !shown.contains("[2, 2") && !shown.contains("[1, 1"),
@@ -96,7 +96,7 @@ async fn the_form_is_kept() {
         "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXEpdpZfRuL4G3JXSvoZjROG5gPzZZuiNz4OcOPHdSCEUp7Tb746OLSRm_8Flyw8U",
         r#""}"#
     );
-    let memory = Memory::new();
+    let memory = MemoryStore::new();
     for theirs in [first, second] {
         put(&memory, NAME, theirs).await;
         assert_eq!(open(&memory, Keys::new(NEW)).await.expect("opened"), TEXT);
@@ -109,7 +109,7 @@ async fn the_form_is_kept() {
 
 #[tokio::test]
 async fn another_key_opens_nothing() {
-    let memory = Memory::new();
+    let memory = MemoryStore::new();
     seal(&memory, Keys::new(OLD)).await;
     let error = open(&memory, Keys::new(NEW)).await.expect_err("sealed");
     assert_eq!(
@@ -130,7 +130,7 @@ async fn another_key_opens_nothing() {
 
 #[tokio::test]
 async fn a_key_can_be_changed() {
-    let memory = Memory::new();
+    let memory = MemoryStore::new();
     seal(&memory, Keys::new(OLD)).await;
     let both = || Keys::new(NEW).also(OLD);
     assert_eq!(open(&memory, both()).await.expect("opened"), TEXT);
@@ -143,8 +143,8 @@ async fn a_key_can_be_changed() {
 
 #[tokio::test]
 async fn a_record_moved_to_another_name_is_refused() {
-    let memory = Memory::new();
-    let sealed = Sealed::new(memory.clone(), Keys::new(NEW));
+    let memory = MemoryStore::new();
+    let sealed = SealedStore::new(memory.clone(), Keys::new(NEW));
     for name in [NAME, "other"] {
         put(&sealed, name, TEXT).await;
     }
@@ -157,7 +157,7 @@ async fn a_record_moved_to_another_name_is_refused() {
 
 #[tokio::test]
 async fn a_record_that_was_changed_is_refused() {
-    let memory = Memory::new();
+    let memory = MemoryStore::new();
     seal(&memory, Keys::new(NEW)).await;
     let whole = stored(&memory).await.record.expose().clone();
     let mut changed: Vec<String> = (0..whole.len())
@@ -205,9 +205,9 @@ fn a_key_is_read_from_text() {
 
 #[tokio::test]
 async fn what_was_removed_is_seen_through_the_seal() {
-    let memory = Memory::new();
+    let memory = MemoryStore::new();
     seal(&memory, Keys::new(NEW)).await;
-    let sealed = Sealed::new(memory.clone(), Keys::new(NEW));
+    let sealed = SealedStore::new(memory.clone(), Keys::new(NEW));
     assert!(sealed.get_ref().remove(NAME).await.expect("removed"));
     assert!(!sealed.get_ref().remove(NAME).await.expect("removed"));
     let entry = sealed
@@ -224,7 +224,7 @@ async fn what_was_removed_is_seen_through_the_seal() {
 /// saved over another.
 #[tokio::test]
 async fn a_record_is_bound_to_its_version() {
-    let memory = Memory::new();
+    let memory = MemoryStore::new();
     seal(&memory, Keys::new(NEW)).await;
     let first = stored(&memory).await;
     seal(&memory, Keys::new(NEW)).await;
@@ -241,13 +241,13 @@ async fn a_record_is_bound_to_its_version() {
         let error = open(&memory, Keys::new(NEW)).await.expect_err(&text);
         assert_eq!(error.code(), "stored.sealed");
     }
-    let sealed = Sealed::new(Older(memory, second.record, first.version), Keys::new(NEW));
+    let sealed = SealedStore::new(Older(memory, second.record, first.version), Keys::new(NEW));
     let error = sealed.load(NAME).await.expect_err("too early");
     assert_eq!(error.code(), "stored.sealed");
 }
 
 /// It tells a record at an earlier version.
-struct Older(Memory, Secret<String>, u64);
+struct Older(MemoryStore, Secret<String>, u64);
 
 impl Store for Older {
     fn load<'a>(&'a self, _: &'a str) -> Answer<'a, Option<Entry>> {

@@ -1,4 +1,4 @@
-//! Sessions over stores that misbehave, and the other sources.
+//! Grants over stores that misbehave, and the other sources.
 
 pub(crate) mod unsaved;
 
@@ -15,8 +15,8 @@ use oauth_core::flow::keeper::GrantId;
 use oauth_core::issuer::Issuer;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Scope, Secret, Tokens};
-use oauth_session::store::{Answer, Entry, Lease, Memory, Saved, Times};
-use oauth_session::{Drive, FixedToken, Session, Store, TokenSource, blocking};
+use oauth_session::store::{Answer, Entry, Lease, MemoryStore, Saved, Times};
+use oauth_session::{Drive, FixedToken, GrantSource, Store, TokenSource, blocking};
 
 /// Hands out one token after the other, and counts them.
 #[derive(Clone, Default)]
@@ -48,8 +48,8 @@ fn tokens(access_token: &str) -> Result<Tokens, Error> {
     ))
 }
 
-fn machine(driver: &Counting, store: Arc<dyn Store>) -> Session {
-    Session::shared(driver.clone(), client().keeper(GrantId::client()), store)
+fn machine(driver: &Counting, store: Arc<dyn Store>) -> GrantSource {
+    GrantSource::shared(driver.clone(), client().keeper(GrantId::client()), store)
 }
 
 /// It takes what it is given, and never says a word.
@@ -94,7 +94,7 @@ async fn a_store_that_never_answers_hangs_nobody() {
 
 #[tokio::test]
 async fn workers_with_one_store_make_one_request() {
-    let (driver, store) = (Counting::default(), Arc::new(Memory::default()));
+    let (driver, store) = (Counting::default(), Arc::new(MemoryStore::default()));
     let workers: Vec<_> = (0..20).map(|_| machine(&driver, store.clone())).collect();
     let all = workers.iter().map(|worker| async move {
         let token = worker.token().await.expect("a token");
@@ -131,7 +131,7 @@ async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output>
 #[test]
 fn threads_share_a_session_without_a_runtime_of_their_own() {
     let driver = Counting::default();
-    let session = blocking::Session::client_credentials(driver.clone(), &client(), Scope::none());
+    let session = blocking::GrantSource::client_credentials(driver.clone(), &client(), Scope::none());
     let tokens: Vec<_> = std::thread::scope(|scope| {
         let all: Vec<_> = (0..50).map(|_| scope.spawn(|| session.token())).collect();
         all.into_iter()
@@ -175,16 +175,16 @@ pub(crate) fn person(name: &str) -> Result<Tokens, Error> {
     ))
 }
 
-pub(crate) fn of_ann(driver: impl Drive + 'static, store: Arc<dyn Store>) -> Session {
-    Session::shared(driver, client().keeper(GrantId::person("ann")), store)
+pub(crate) fn of_ann(driver: impl Drive + 'static, store: Arc<dyn Store>) -> GrantSource {
+    GrantSource::shared(driver, client().keeper(GrantId::person("ann")), store)
 }
 
 #[tokio::test]
 async fn nobody_gets_new_tokens_before_the_hook_has_them() {
     let early: Arc<Mutex<Vec<bool>>> = Arc::default();
-    let (asked, told) = (Arc::new(OnceLock::<Session>::new()), Arc::clone(&early));
+    let (asked, told) = (Arc::new(OnceLock::<GrantSource>::new()), Arc::clone(&early));
     let others = Arc::clone(&asked);
-    let session = Session::client_credentials(Counting::default(), &client(), Scope::none());
+    let session = GrantSource::client_credentials(Counting::default(), &client(), Scope::none());
     let session = session.on_tokens(move |_| {
         let (other, dead) = (others.get().expect("a session"), tokens("dead"));
         let dead = dead.expect("tokens");
@@ -206,7 +206,7 @@ async fn nobody_gets_new_tokens_before_the_hook_has_them() {
 async fn a_login_beside_a_renewal_is_never_lost() {
     let driver = Rotating::default();
     for round in 0..10_000 {
-        let store: Arc<dyn Store> = Arc::new(Memory::new());
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let before = of_ann(driver.clone(), store.clone());
         before
             .log_in(person("first").expect("tokens"))
@@ -250,7 +250,7 @@ fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Opti
 #[test]
 fn without_a_runtime_a_session_says_so_and_is_of_use_later() {
     let driver = Counting::default();
-    let session = Session::client_credentials(driver.clone(), &client(), Scope::none());
+    let session = GrantSource::client_credentials(driver.clone(), &client(), Scope::none());
     let outside = session.clone();
     let polled = in_time(move || {
         let mut asked = Box::pin(outside.token());
@@ -267,7 +267,7 @@ fn without_a_runtime_a_session_says_so_and_is_of_use_later() {
 
 #[test]
 fn on_a_runtime_that_has_ended_a_session_answers() {
-    let session = Session::client_credentials(Counting::default(), &client(), Scope::none());
+    let session = GrantSource::client_credentials(Counting::default(), &client(), Scope::none());
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let handle = runtime.handle().clone();
     drop(runtime);
@@ -293,7 +293,7 @@ fn a_runtime_ends_while_callers_still_come() {
             let (asked, callers) = std::sync::mpsc::channel();
             for _ in 0..8 {
                 // A token that expires at once: every call begins a renewal.
-                let session = of_ann(Rotating::default(), Arc::new(Memory::new()));
+                let session = of_ann(Rotating::default(), Arc::new(MemoryStore::new()));
                 let asked = asked.clone();
                 runtime.spawn(async move {
                     loop {
@@ -312,7 +312,7 @@ fn a_runtime_ends_while_callers_still_come() {
 
 #[tokio::test]
 async fn a_logout_and_a_login_elsewhere_are_seen() {
-    let (driver, store) = (Rotating::default(), Memory::new());
+    let (driver, store) = (Rotating::default(), MemoryStore::new());
     let one = of_ann(driver.clone(), Arc::new(store.clone()));
     let first = person("first").expect("tokens");
     one.log_in(first.clone()).await.expect("stored");

@@ -13,8 +13,8 @@ use oauth_core::issuer::Issuer;
 use oauth_core::moment::UnixTime;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Secret, Tokens};
-use oauth_session::store::{Answer, Memory, Times};
-use oauth_session::{Drive, Session, Sessions, Store, simulated};
+use oauth_session::store::{Answer, MemoryStore, Times};
+use oauth_session::{Drive, GrantSource, Grants, Store, simulated};
 use tokio::time::{Instant, sleep};
 
 use crate::session::unsaved::Failing;
@@ -141,8 +141,8 @@ pub(crate) fn person(number: usize) -> GrantId {
     GrantId::person(format!("person-{number}"))
 }
 
-pub(crate) fn sessions(server: &Rotating, store: &Arc<Memory>) -> Sessions {
-    Sessions::new(server.clone(), &client("id"), store.clone())
+pub(crate) fn sessions(server: &Rotating, store: &Arc<MemoryStore>) -> Grants {
+    Grants::new(server.clone(), &client("id"), store.clone())
 }
 
 /// This many people who logged in two days ago, and have no session in memory.
@@ -151,8 +151,8 @@ pub(crate) async fn stale(server: &Rotating, store: &dyn Store, count: usize) {
         let keeper = client("id").keeper(person(number)).shared();
         let fresh = tokens(&number.to_string(), Duration::ZERO);
         let (new, old) = (fresh.received_at, fresh.received_at.before(2 * DAY));
-        let memory = Arc::new(Memory::new());
-        let session = Session::shared(
+        let memory = Arc::new(MemoryStore::new());
+        let session = GrantSource::shared(
             server.clone(),
             client("id").keeper(person(number)),
             memory.clone(),
@@ -181,7 +181,7 @@ pub(crate) fn requests(server: &Rotating) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_callers_of_a_thousand_grants_make_a_thousand_requests() {
-    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let sessions = sessions(&server, &store);
     stale(&server, &*store, 1000).await;
     let callers: Vec<_> = (0..1000)
@@ -201,9 +201,9 @@ async fn a_thousand_callers_of_a_thousand_grants_make_a_thousand_requests() {
 
 #[tokio::test(start_paused = true)]
 async fn what_nobody_holds_is_dropped_beyond_the_capacity() {
-    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let sessions = sessions(&server, &store).capacity(10);
-    let held: Vec<Session> = (0..5).map(|number| sessions.get(&person(number))).collect();
+    let held: Vec<GrantSource> = (0..5).map(|number| sessions.get(&person(number))).collect();
     stale(&server, &*store, 200).await;
     assert!(
         sessions.in_memory() <= 10 + held.len(),
@@ -241,7 +241,7 @@ async fn tokens_that_are_not_stored_are_never_dropped() {
     let server = Rotating::default();
     let store = Failing::default();
     let sessions =
-        Sessions::new(server.clone(), &client("id"), Arc::new(store.clone())).capacity(1);
+        Grants::new(server.clone(), &client("id"), Arc::new(store.clone())).capacity(1);
     stale(&server, &store, 1).await;
     *server.0.breaks.lock().expect("no panic") = Some(store.clone());
     let fresh = sessions
@@ -264,7 +264,7 @@ async fn tokens_that_are_not_stored_are_never_dropped() {
 
 #[tokio::test]
 async fn a_list_shows_the_grants_of_this_client() {
-    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let sessions = sessions(&server, &store);
     stale(&server, &*store, 250).await;
     sessions.log_out(&person(7)).await.expect("logged out");
@@ -274,7 +274,7 @@ async fn a_list_shows_the_grants_of_this_client() {
         .await
         .expect("saved");
     let other = client("other").keeper(GrantId::client());
-    let other = Session::shared(server.clone(), other, store.clone());
+    let other = GrantSource::shared(server.clone(), other, store.clone());
     other.token().await.expect("a token");
     let (mut count, mut subjects) = (0, Vec::new());
     let (mut unreadable, mut cursor) = (Vec::new(), None);
@@ -309,7 +309,7 @@ async fn a_list_shows_the_grants_of_this_client() {
 
 #[tokio::test(start_paused = true)]
 async fn grants_that_nobody_uses_are_kept_alive() {
-    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let ended = Arc::new(Mutex::new(Vec::new()));
     let hook = Arc::clone(&ended);
     let sessions = sessions(&server, &store).on_ended(move |id, error| {
@@ -346,7 +346,7 @@ async fn grants_that_nobody_uses_are_kept_alive() {
 
 #[tokio::test(start_paused = true)]
 async fn the_end_of_a_grant_is_told_once_however_often_it_is_met() {
-    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let sessions = sessions(&server, &store);
     stale(&server, &*store, 1).await;
     *server.0.refuses.lock().expect("no panic") = Some("rt-0");
@@ -376,7 +376,7 @@ fn what_a_runtime_left_unsaved_is_not_dropped() {
     };
     let (server, store) = (Rotating::default(), Failing::default());
     let sessions =
-        Sessions::new(server.clone(), &client("id"), Arc::new(store.clone())).capacity(1);
+        Grants::new(server.clone(), &client("id"), Arc::new(store.clone())).capacity(1);
     let first = runtime();
     let fresh = first.block_on(async {
         stale(&server, &store, 1).await;
@@ -395,7 +395,7 @@ fn what_a_runtime_left_unsaved_is_not_dropped() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_suspect_or_was_never_there_has_not_ended() {
-    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let ended = Arc::new(Mutex::new(Vec::new()));
     let hook = Arc::clone(&ended);
     let sessions = sessions(&server, &store).on_ended(move |id, _| {
@@ -430,7 +430,7 @@ async fn what_is_suspect_or_was_never_there_has_not_ended() {
 
 #[tokio::test(start_paused = true)]
 async fn new_tokens_are_told_before_anybody_sees_them() {
-    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let told = Arc::new(Mutex::new(Vec::new()));
     let hook = Arc::clone(&told);
     let sessions = sessions(&server, &store).on_renewed(move |id, tokens| {
@@ -450,7 +450,7 @@ async fn new_tokens_are_told_before_anybody_sees_them() {
 
 #[tokio::test(start_paused = true)]
 async fn all_of_them_are_drained() {
-    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let sessions = sessions(&server, &store);
     stale(&server, &*store, 20).await;
     for number in 0..20 {

@@ -12,8 +12,8 @@ use oauth_core::moment::UnixTime;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Tokens};
 use oauth_session::observe::{GrantEvent, Observe};
-use oauth_session::store::{Answer, Memory, Saved, Times};
-use oauth_session::{Drive, Session, Sessions, Store as _};
+use oauth_session::store::{Answer, MemoryStore, Saved, Times};
+use oauth_session::{Drive, GrantSource, Grants, Store as _};
 use tokio::time::sleep;
 
 const DAY: u64 = 24 * 3600;
@@ -76,10 +76,10 @@ fn tokens(ago: u64, members: &str) -> Tokens {
 
 /// Ends unused in an hour, after a week.
 fn nearly_unused() -> Tokens {
-    let use_by = now() + 3600;
+    let expires_at = now() + 3600;
     tokens(
         7 * DAY - 3600,
-        &format!(r#","refresh_token_use_by":{use_by}"#),
+        &format!(r#","refresh_token_use_by":{expires_at}"#),
     )
 }
 
@@ -109,12 +109,12 @@ impl Told {
     }
 }
 
-fn session(server: &Weekly, policy: Policy, tokens: Tokens) -> Result<Session, Error> {
+fn session(server: &Weekly, policy: Policy, tokens: Tokens) -> Result<GrantSource, Error> {
     let keeper = client()
         .keeper(GrantId::unnamed_person())
         .with_policy(policy);
     let keeper = keeper.with_tokens(&Moment::system()?, tokens)?;
-    Ok(Session::new(server.clone(), keeper))
+    Ok(GrantSource::new(server.clone(), keeper))
 }
 
 #[tokio::test(start_paused = true)]
@@ -172,9 +172,9 @@ async fn who_observes_a_grant_is_told_once_that_its_authorization_ends() {
 }
 
 /// As a worker has stored them that keeps nothing alive: due when their access token was over, a minute ago.
-async fn put(store: &Memory, subject: &str, tokens: Tokens) {
-    let (id, scratch) = (GrantId::person(subject), Arc::new(Memory::new()));
-    let session = Session::of_grant(Weekly::default(), &client(), id, scratch.clone());
+async fn put(store: &MemoryStore, subject: &str, tokens: Tokens) {
+    let (id, scratch) = (GrantId::person(subject), Arc::new(MemoryStore::new()));
+    let session = GrantSource::of_grant(Weekly::default(), &client(), id, scratch.clone());
     session.log_in(tokens).await.expect("stored");
     let key = session.key().expect("a key").to_owned();
     let entry = scratch.load(&key).await.expect("read").expect("a record");
@@ -185,7 +185,7 @@ async fn put(store: &Memory, subject: &str, tokens: Tokens) {
 
 #[tokio::test(start_paused = true)]
 async fn idle_grants_of_a_store_are_kept_alive_by_one_pass() {
-    let (server, store) = (Weekly::default(), Arc::new(Memory::new()));
+    let (server, store) = (Weekly::default(), Arc::new(MemoryStore::new()));
     let ending = |days| format!(r#","refresh_token_use_by":{}"#, now() + days * DAY);
     put(&store, "near", tokens(6 * DAY, &ending(1))).await;
     put(&store, "far", tokens(DAY, &ending(6))).await;
@@ -193,7 +193,7 @@ async fn idle_grants_of_a_store_are_kept_alive_by_one_pass() {
     let near = GrantId::person("near");
     let (told, ends) = (Arc::new(Told::default()), Arc::new(Mutex::new(Vec::new())));
     let hook = Arc::clone(&ends);
-    let sessions = Sessions::new(server.clone(), &client(), store)
+    let sessions = Grants::new(server.clone(), &client(), store)
         .policy(policy())
         .observe(Arc::clone(&told))
         .on_authorization_ends(move |id, end| {

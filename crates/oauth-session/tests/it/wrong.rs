@@ -8,7 +8,7 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error};
 use oauth_core::moment::UnixTime;
-use oauth_session::store::{Answer, Entry, Lease, Memory, Page, Saved, Store, Times};
+use oauth_session::store::{Answer, Entry, Lease, MemoryStore, Page, Saved, Store, Times};
 
 /// In which way a store is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,10 +124,10 @@ pub(crate) fn ways() -> Vec<(Way, &'static [&'static str])> {
     ]
 }
 
-/// [`Memory`], spoilt.
+/// [`MemoryStore`], spoilt.
 pub(crate) struct Wrong {
     way: Way,
-    memory: Memory,
+    memory: MemoryStore,
     holders: Arc<AtomicU64>,
     counts: Arc<Mutex<HashMap<String, Entry>>>,
 }
@@ -136,7 +136,7 @@ impl Wrong {
     pub(crate) fn new(way: Way) -> Self {
         Self {
             way,
-            memory: Memory::new(),
+            memory: MemoryStore::new(),
             holders: Arc::default(),
             counts: Arc::default(),
         }
@@ -172,7 +172,7 @@ impl Clone for Wrong {
         Self {
             way: self.way,
             memory: match self.way {
-                Way::SharesNothing => Memory::new(),
+                Way::SharesNothing => MemoryStore::new(),
                 _ => self.memory.clone(),
             },
             holders: Arc::clone(&self.holders),

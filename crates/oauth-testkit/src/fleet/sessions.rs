@@ -1,12 +1,12 @@
 //! A fleet of real sessions over one store, in simulated time.
 //!
-//! Where a [`Fleet`](super::Fleet) has a host of its own, this runs [`oauth_session::Session`] itself:
+//! Where a [`Fleet`](super::Fleet) has a host of its own, this runs [`oauth_session::GrantSource`] itself:
 //! its tasks, its cache, its hook, its draining. Each worker is a tokio runtime with a paused clock,
 //! and they take turns of random length; a worker that is left out for a while is suspended. One seed
 //! gives one history.
 //!
 //! What goes wrong is what [`Odds`](super::Odds) has, and beside that: callers are cancelled at any
-//! time, runtimes end with and without [`drain`](oauth_session::Session::drain), and sessions go on in
+//! time, runtimes end with and without [`drain`](oauth_session::GrantSource::drain), and sessions go on in
 //! the next one; each worker has two sessions of each grant; people log in at any await point of a
 //! store or a driver; a store gives no answer at all. Clocks do not differ by more than
 //! [`Odds::skew`](super::Odds) says.
@@ -14,7 +14,7 @@
 //! # What must hold
 //! The rules of the [module above](super), as far as they can be seen from outside, and:
 //! - **Answered**: no call of a session stays without an answer, whatever became of others, and
-//!   [`log_in`](oauth_session::Session::log_in) that has returned `Ok` has stored its tokens.
+//!   [`log_in`](oauth_session::GrantSource::log_in) that has returned `Ok` has stored its tokens.
 //! - **Kept**: a session that was drained in time sends nothing more, and leaves nothing unsaved that
 //!   could follow what is stored.
 //! - **Hook**: it is called with what the session itself has fetched, before those see it who waited for

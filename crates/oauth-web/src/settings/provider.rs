@@ -7,7 +7,7 @@ use oauth_core::url::Url;
 use serde::Deserialize;
 
 use super::SettingError;
-use crate::config::{CallbackMode, Provider};
+use crate::config::{ResponseMode, Provider};
 use crate::identity_endpoint::IdentityEndpoint;
 
 /// The settings of a [`Provider`]; what is absent is as it has it by default.
@@ -26,8 +26,8 @@ pub struct ProviderSettings {
     pub parameters: Vec<(String, String)>,
     /// [`Provider::callback`]
     pub callback: Option<String>,
-    /// [`Provider::callback_mode`]: `query` or `form_post`.
-    pub callback_mode: Option<String>,
+    /// [`Provider::response_mode`]: `query` or `form_post`.
+    pub response_mode: Option<String>,
     /// [`Provider::tenant`]
     pub tenant: Option<String>,
     /// [`Provider::registered`]: issuer and client id.
@@ -52,19 +52,19 @@ impl ProviderSettings {
     /// # Errors
     /// For a callback mode that there is not; `scope.*`, `url.*`
     pub fn provider(self, client: Option<Client>) -> Result<Provider, SettingError> {
-        let callback_mode = match self.callback_mode.as_deref() {
-            None | Some("query") => CallbackMode::Query,
-            Some("form_post") => CallbackMode::FormPost,
+        let response_mode = match self.response_mode.as_deref() {
+            None | Some("query") => ResponseMode::Query,
+            Some("form_post") => ResponseMode::FormPost,
             Some(_) => {
                 return Err(SettingError::Type {
-                    name: "callback_mode".to_owned(),
+                    name: "response_mode".to_owned(),
                     wanted: "one of \"query\", \"form_post\"".to_owned(),
                 });
             }
         };
         let made = self.made(client).map_err(SettingError::Refused)?;
         Ok(Provider {
-            callback_mode,
+            response_mode,
             ..made
         })
     }

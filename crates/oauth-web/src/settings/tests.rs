@@ -154,9 +154,9 @@ fn a_provider_asks_for_what_its_kind_needs() {
     assert_eq!(plain.title, "login");
     let endpoint =
         json!({ "url": "https://api.example/me", "subject": "id", "claims": [["name", "login"]] });
-    let without = made(&json!({ "id": "hub", "identity": endpoint, "callbackMode": "form_post" }));
+    let without = made(&json!({ "id": "hub", "identity": endpoint, "responseMode": "form_post" }));
     let without = without.expect("a provider");
     assert!(without.scope.is_empty() && without.identity.is_some());
-    assert_eq!(without.callback_mode, crate::CallbackMode::FormPost);
-    assert!(made(&json!({ "id": "login", "callbackMode": "fragment" })).is_err());
+    assert_eq!(without.response_mode, crate::ResponseMode::FormPost);
+    assert!(made(&json!({ "id": "login", "responseMode": "fragment" })).is_err());
 }

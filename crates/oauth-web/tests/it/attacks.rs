@@ -26,7 +26,7 @@ fn nobody_is_sent_to_another_origin() {
         let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
         let reply = ann.send(&mut world, request, Access::SignedIn).reply();
         assert_eq!(location(&reply), "/", "{target}");
-        assert_eq!(world.notes_of("return_target.refused").len(), 1);
+        assert_eq!(world.notes_of("return_to.refused").len(), 1);
     }
 }
 
@@ -56,7 +56,7 @@ fn forms_of_other_sites_reach_pages_for_everybody_as_nobodys() {
     };
     // Of somebody who is signed in as well: the browser keeps the cookie back.
     for _ in 0..2 {
-        for access in [Access::Open, Access::Quiet] {
+        for access in [Access::Open, Access::Silent] {
             let ended = posted(&mut world, &mut ann, access, None);
             assert!(matches!(ended, Ended::Passed(None)), "{ended:?}");
         }

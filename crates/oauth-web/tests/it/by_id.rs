@@ -189,7 +189,7 @@ fn a12_nobody_returns_to_another_place() {
         "",
     ] {
         let refused = check_return_target(target, &own).map_err(|error| error.code());
-        assert_eq!(refused, Err("return_target.refused"), "{target:?}");
+        assert_eq!(refused, Err("return_to.refused"), "{target:?}");
         let login = format!("/auth/login?{}", query(&[("return_to", target)]));
         assert_eq!(landed(&login), "/", "{target:?}");
     }

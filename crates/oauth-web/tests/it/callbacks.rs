@@ -2,7 +2,7 @@
 
 use http::{Method, StatusCode};
 use oauth_seal::Keys;
-use oauth_web::{Access, CallbackMode};
+use oauth_web::{Access, ResponseMode};
 
 use crate::world::{Browser, From, SESSION, World, code, form, location};
 
@@ -199,7 +199,7 @@ pub(crate) fn pairs(fields: &[(String, String)]) -> Vec<(&str, &str)> {
 #[test]
 fn form_post_keeps_the_cookie() {
     let mut world = World::with(|mut config| {
-        config.providers[0].callback_mode = CallbackMode::FormPost;
+        config.providers[0].response_mode = ResponseMode::FormPost;
         config
     });
     let mut ann = Browser::new();

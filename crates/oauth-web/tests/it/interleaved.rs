@@ -128,7 +128,7 @@ proptest! {
         let token = visits.iter().find(|visit| visit.kind == Kind::Token).unwrap();
         let token_began = token.began;
         let told = token.ended.as_ref().is_some_and(|(_, ended)| ended.is_status(200));
-        let contended = world.notes.iter().any(|note| note.code == "lost.contended");
+        let contended = world.notes.iter().any(|note| note.code == "store.conflict");
         prop_assert!(!contended, "{}", world.log());
         for visit in visits.iter().filter(|visit| visit.kind != Kind::Token) {
             let browser = &mut browsers[visit.whose.unwrap()];

@@ -247,7 +247,7 @@ fn a_session_that_fills_its_cookies_is_in_the_log() {
         ann.open(&mut world, "/me").session();
         // It is said once.
         Browser::new().open(&mut world, "/me").session();
-        let notes = world.notes_of("web.session_large");
+        let notes = world.notes_of("web.session_nearly_full");
         assert_eq!(notes.len(), lines, "{notes:?}");
         assert!(
             notes
@@ -259,7 +259,7 @@ fn a_session_that_fills_its_cookies_is_in_the_log() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     world.provider.twin().set_claim("picture", "p".repeat(2200));
     ann.open(&mut world, "/me").session();
-    assert_eq!(world.notes_of("web.session_large"), Vec::<&str>::new());
+    assert_eq!(world.notes_of("web.session_nearly_full"), Vec::<&str>::new());
 }
 
 #[test]
@@ -313,18 +313,18 @@ fn a_silent_check_signs_in_or_leaves_in_peace() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     world.provider.twin().sign_out();
     let request = ann.request(&world, Method::GET, "/", From::Typed);
-    let ended = ann.send(&mut world, request, Access::Quiet);
+    let ended = ann.send(&mut world, request, Access::Silent);
     let url = location(&ended.reply());
     assert!(url.contains("prompt=none"));
     let callback = Browser::provider(&mut world, &url);
     let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
     assert_eq!(
-        location(&ann.send(&mut world, request, Access::Quiet).reply()),
+        location(&ann.send(&mut world, request, Access::Silent).reply()),
         "/"
     );
     let request = ann.request(&world, Method::GET, "/", From::Own);
     assert!(matches!(
-        ann.send(&mut world, request, Access::Quiet),
+        ann.send(&mut world, request, Access::Silent),
         Ended::Passed(None)
     ));
     // The check itself keeps quiet as well, for five minutes.
@@ -334,7 +334,7 @@ fn a_silent_check_signs_in_or_leaves_in_peace() {
     ann.open(&mut world, "/me").session();
     let mut bob = Browser::new();
     let request = bob.request(&world, Method::GET, "/", From::Typed);
-    let ended = bob.send(&mut world, request, Access::Quiet);
+    let ended = bob.send(&mut world, request, Access::Silent);
     bob.follow(&mut world, ended).session();
 }
 
@@ -343,16 +343,16 @@ fn whoever_is_not_let_in_is_left_in_peace_by_a_silent_check() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     world.admission = Box::new(|_| Admission::Refused("no".to_owned()));
     let request = ann.request(&world, Method::GET, "/", From::Typed);
-    let url = location(&ann.send(&mut world, request, Access::Quiet).reply());
+    let url = location(&ann.send(&mut world, request, Access::Silent).reply());
     let callback = Browser::provider(&mut world, &url);
     let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
     assert_eq!(
-        location(&ann.send(&mut world, request, Access::Quiet).reply()),
+        location(&ann.send(&mut world, request, Access::Silent).reply()),
         "/"
     );
     let request = ann.request(&world, Method::GET, "/", From::Own);
     assert!(matches!(
-        ann.send(&mut world, request, Access::Quiet),
+        ann.send(&mut world, request, Access::Silent),
         Ended::Passed(None)
     ));
 }

@@ -3,7 +3,7 @@
 use http::Method;
 use oauth_core::Client;
 use oauth_core::scope::Scope;
-use oauth_web::{Access, CallbackMode, Config, Lookup, Need, Provider};
+use oauth_web::{Access, ResponseMode, Config, Lookup, Need, Provider};
 
 use crate::callbacks::{pairs, posted};
 use crate::world::{Browser, Ended, From, SHOP, TWIN, World, code, form, location};
@@ -126,7 +126,7 @@ fn tenant_from_database_no_mix_up() {
     let reply = ann.send(&mut world, request, Access::SignedIn).reply();
     assert_eq!(location(&reply), "/auth/login?again=1");
     // A form does not say where it was posted to; the request does.
-    world.directory[0].callback_mode = CallbackMode::FormPost;
+    world.directory[0].response_mode = ResponseMode::FormPost;
     let url = location(&open(&mut world, &mut ann, "acme").reply());
     let fields = posted(&mut world, &url);
     for (path, back) in [("globex", "/auth/login?again=1"), ("acme", "/t/acme/me")] {

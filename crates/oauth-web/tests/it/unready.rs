@@ -203,7 +203,7 @@ fn a_page_that_looks_who_is_there_looks_once_it_can() {
     let (mut world, mut ann) = (world(|config| config), Browser::new());
     let mut look = |world: &mut World| {
         let request = ann.request(world, Method::GET, "/", From::Typed);
-        ann.send(world, request, Access::Quiet)
+        ann.send(world, request, Access::Silent)
     };
     let start = world.provider.now();
     assert!(matches!(look(&mut world), Ended::Passed(None)));

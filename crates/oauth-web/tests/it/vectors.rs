@@ -145,7 +145,7 @@ fn world(sign_in: &Value) -> World {
             let given = ProviderSettings {
                 id: of("id").unwrap(),
                 scope: Some(one.scope.as_str().to_owned()),
-                callback_mode: of("callback_mode"),
+                response_mode: of("response_mode"),
                 tenant: of("tenant"),
                 ..ProviderSettings::default()
             };
@@ -344,7 +344,7 @@ impl Play<'_> {
         let request = self.request(step, verb.expect("a request"));
         let access = match step["access"].as_str() {
             Some("open") => Access::Open,
-            Some("quiet") => Access::Quiet,
+            Some("quiet") => Access::Silent,
             _ => Access::SignedIn,
         };
         let need = step.get("need").map(|need| {

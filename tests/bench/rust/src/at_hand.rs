@@ -8,7 +8,7 @@ use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::Boxed;
 use oauth_core::{Moment, Tokens};
 use oauth_session::store::Answer;
-use oauth_session::{Drive, Session};
+use oauth_session::{Drive, GrantSource};
 
 use crate::measure::median;
 use crate::{ID, ISSUER, OURS, huskarls, ours, print_figure, replies};
@@ -31,13 +31,13 @@ impl Drive for Nobody {
     }
 }
 
-fn session() -> Result<Session, Error> {
+fn session() -> Result<GrantSource, Error> {
     let now = Moment::system()?.now().as_secs();
     let tokens = Tokens::from_json(&format!(
         r#"{{"version":1,"issuer":"{ISSUER}","client_id":"{ID}","received_at":{now},
         "access_token":"{TOKEN}","expires_in":3600,"scope":"read","refresh_token":"{TOKEN}"}}"#
     ))?;
-    Session::refreshing(Nobody, &ours::client()?, tokens)
+    GrantSource::refreshing(Nobody, &ours::client()?, tokens)
 }
 
 pub(crate) fn figures() {

@@ -33,7 +33,7 @@ pub(crate) fn operations(_: &str) -> Result<String, Box<dyn Error>> {
          __slots__ = ()\n\n    if TYPE_CHECKING:\n\n        \
          def _call(self, number: int, arguments: tuple[object, ...], /) -> Any: ...\n        \
          def _acall(self, number: int, arguments: tuple[object, ...], /) -> Any: ...\n        \
-         def _authorize(self, arguments: tuple[object, ...], moment: Moment | None, /) -> Flow: ...\n{calls}",
+         def _authorize(self, arguments: tuple[object, ...], moment: Moment | None, /) -> PendingAuthorization: ...\n{calls}",
         fingerprint()
     );
     Ok(module("What a client can ask of a server.", &body))
@@ -89,7 +89,7 @@ fn imports(body: &str) -> String {
     let mut lines = from("collections.abc", &abstract_names);
     lines += &from("datetime", &["datetime"]);
     lines += "    from typing import Any, Literal\n\n";
-    lines += &from("._native", &["Exchange", "Flow", "Tokens"]);
+    lines += &from("._native", &["Exchange", "PendingAuthorization", "Tokens"]);
     lines += &from("._records", &records);
     lines += &from(".drive", &["Moment"]);
     lines.push('\n');
@@ -139,7 +139,7 @@ fn at_once(entry: &'static Entry) -> Result<String, Box<dyn Error>> {
     let text = docstring(&about, "Args", fields.iter(), "        ");
     Ok(format!(
         "\n{}        \"\"\"{text}\"\"\"\n        return self._authorize({}, moment)\n",
-        signature("authorize", &all, "Flow"),
+        signature("authorize", &all, "PendingAuthorization"),
         given(entry),
     ))
 }
@@ -235,7 +235,7 @@ fn result(kind: Kind) -> &'static str {
     match kind {
         Kind::Nothing => "None",
         Kind::Tokens => "Tokens",
-        Kind::Authorization => "Flow",
+        Kind::Authorization => "PendingAuthorization",
         Kind::Record(record) => record.name,
     }
 }

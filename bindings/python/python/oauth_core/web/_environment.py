@@ -9,11 +9,11 @@ from .. import stores
 from .._client import Client
 from .._configured import made
 from .._native import ClientSettings, Provider, discover, store_url
-from ..errors import Misuse, misuse
+from ..errors import MisuseError, misuse
 
 _OPEN: dict[str, Callable[[str], stores.Store]] = {
     "file": stores.FileStore,
-    "memory": lambda _: stores.Memory(),
+    "memory": lambda _: stores.MemoryStore(),
     "postgres": stores.PostgresStore,
     "redis": stores.RedisStore,
     "sqlite": stores.SqliteStore,
@@ -58,7 +58,7 @@ def provider(environ: Mapping[str, str] | None, line: dict[str, Any], asked: dic
     client = ClientSettings.from_env(environ)
     try:
         known, issuer = client.server(line.get("transport", "https"))
-    except Misuse as error:
+    except MisuseError as error:
         raise _of_issuer(error) from error
     options = {name: value for name, value in line.items() if name == "network" and value is not None}
 
@@ -75,29 +75,29 @@ def store(url: str, key: Any, old_keys: Sequence[Any]) -> stores.Store:
     """The store at this URL, sealed as cookies are."""
     try:
         kind, place = store_url(url)
-    except Misuse as error:
+    except MisuseError as error:
         # The URL may hold a password.
         kinds = _plain(error).partition("not the URL of a store: ")[2]
         raise misuse("web.setup", f"OAUTH_STORE is not the URL of a store: {kinds}".rstrip(": ")) from error
     sealing = _checked(key, "OAUTH_KEY")
-    return stores.Sealed(_OPEN[kind](place), sealing, old=[_checked(old, "OAUTH_KEY") for old in old_keys])
+    return stores.SealedStore(_OPEN[kind](place), sealing, old=[_checked(old, "OAUTH_KEY") for old in old_keys])
 
 
 def _checked(key: Any, variable: str) -> Any:
     """A key, or an error that says where it is from."""
     try:
-        return key if isinstance(key, stores.Key) else stores.Key(key)
-    except Misuse as error:
+        return key if isinstance(key, stores.SealingKey) else stores.SealingKey(key)
+    except MisuseError as error:
         raise misuse(error.code, f"{variable}: {_plain(error)}") from error
 
 
-def _of_issuer(error: Misuse) -> Misuse:
+def _of_issuer(error: MisuseError) -> MisuseError:
     text = f"OAUTH_ISSUER: {_plain(error)}"
     if error.code == "issuer.not_https":
         text += '; OAUTH_TRANSPORT=loopback_http, or transport="loopback_http", is for tests on this machine'
     return misuse(error.code, text)
 
 
-def _plain(error: Misuse) -> str:
+def _plain(error: MisuseError) -> str:
     """What an error says, without its code."""
     return str(error).rsplit(" [", 1)[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from .._bridge import settled
-from .._native import ProviderQuery, Sessions, WebSite
+from .._native import ProviderQuery, Grants, WebSite
 from ..errors import misuse
 from ._visits import Visits
 
@@ -23,15 +23,15 @@ class People(Visits):
     _site: WebSite
     _store: Store | None
     _known: dict[str, Provider]
-    _grants: dict[str, Sessions]
+    _grants: dict[str, Grants]
 
-    def sessions(self, provider: str) -> Sessions:
+    def sessions(self, provider: str) -> Grants:
         """The grants of everybody who signed in with this provider; ``web.setup`` without a store."""
         if self._store is None:
             raise misuse("web.setup", "sessions have tokens only where the site has a store")
         client = self.client_of(provider)
         if provider not in self._grants:
-            self._grants[provider] = Sessions(client, self._store)
+            self._grants[provider] = Grants(client, self._store)
         return self._grants[provider]
 
     def client_of(self, provider: str) -> Client:

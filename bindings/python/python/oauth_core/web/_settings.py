@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeAlias
 
     from .._native import Network, Provider
-    from ..stores import Key, Store
+    from ..stores import SealingKey, Store
 
 Upstream: TypeAlias = "Union[str, tuple[str, Sequence[str]]]"
 
@@ -22,8 +22,8 @@ class SiteSettings:
     if TYPE_CHECKING:
 
         def _made(
-            self, settings: str, providers: Sequence[Provider], key: str | bytes | Key,
-            old_keys: Sequence[str | bytes | Key], store: Store | None, network: Network | None,
+            self, settings: str, providers: Sequence[Provider], key: str | bytes | SealingKey,
+            old_keys: Sequence[str | bytes | SealingKey], store: Store | None, network: Network | None,
         ) -> None: ...
 
     def __init__(
@@ -31,8 +31,8 @@ class SiteSettings:
         *,
         providers: Sequence[Provider],
         base_url: str | Sequence[str],
-        key: str | bytes | Key,
-        old_keys: Sequence[str | bytes | Key] = (),
+        key: str | bytes | SealingKey,
+        old_keys: Sequence[str | bytes | SealingKey] = (),
         store: Store | None = None,
         network: Network | None = None,
         transport: Literal["https", "loopback_http"] | None = None,
@@ -55,7 +55,7 @@ class SiteSettings:
 
         Args:
             providers: Those people sign in with; at least one, unless they are looked up.
-            key: Seals the cookies: a ``stores.Key``, 32 bytes, or their text as ``oauth key`` prints it.
+            key: Seals the cookies: a ``stores.SealingKey``, 32 bytes, or their text as ``oauth key`` prints it.
             old_keys: Open what they sealed.
             store: Sessions live in there, with fresh tokens, and end everywhere at once. Without, a session is in a
                 sealed cookie.

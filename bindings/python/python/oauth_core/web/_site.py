@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .._native import Network, Provider, Session
-    from ..stores import Key, Store
+    from ..stores import SealingKey, Store
 
 __all__ = ["Site"]
 
@@ -25,8 +25,8 @@ class Site(People):
     """A site whose people sign in: one for an application."""
 
     def _made(
-        self, settings: str, providers: Sequence[Provider], key: str | bytes | Key,
-        old_keys: Sequence[str | bytes | Key], store: Store | None, network: Network | None,
+        self, settings: str, providers: Sequence[Provider], key: str | bytes | SealingKey,
+        old_keys: Sequence[str | bytes | SealingKey], store: Store | None, network: Network | None,
     ) -> None:
         providers = listed("providers", providers)
         self._site = WebSite(settings, providers, key, listed("old_keys", old_keys), store, network)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from .._native import Problem, Provider
 
-Access = Literal["open", "quiet", "signed_in"]
+Access = Literal["open", "silent", "signed_in"]
 Ended = Union[Reply, Forward, User, None]
 Local = Optional[Mapping[str, Any]]
 Admit: TypeAlias = "Callable[[Identity], Union[Local, Awaitable[Local]]]"

@@ -8,13 +8,13 @@ use std::time::Duration;
 use http::Method;
 use http::header::LOCATION;
 use oauth_core::error::Error;
-use oauth_core::flow::resource::{self, Api, OnLimit};
+use oauth_core::flow::resource::{self, Api, OnRateLimit};
 use oauth_core::url::Url;
 use oauth_core::{
-    AuthorizationRequest, Client, ClientId, Exchange, Moment, Pending, Scope, Secret, Tokens,
+    AuthorizationRequest, Client, ClientId, Exchange, Moment, PendingAuthorization, Scope, Secret, Tokens,
 };
 use oauth_providers::Provider;
-use oauth_reqwest::blocking::{Authorized, Driver, Listener, Request, Session};
+use oauth_reqwest::blocking::{Authorized, Driver, Listener, Request, GrantSource};
 use oauth_reqwest::reqwest::blocking::{Client as Http, Response};
 use oauth_reqwest::reqwest::redirect;
 use oauth_reqwest::{Options, ResponseExt as _};
@@ -261,17 +261,17 @@ impl DemoEnv {
     /// The API with the token of each route's owner.
     pub(super) fn api_of(&self, sources: Sources, api: Api) -> Result<Authorized, Error> {
         let api = Authorized::with_sources(self.driver.clone(), sources, api)?;
-        Ok(api.on_limit(OnLimit::HandBack))
+        Ok(api.on_rate_limit(OnRateLimit::Pass))
     }
 
     /// A source of the application's own tokens.
-    pub(super) fn own(&self, client: &Client, scope: Scope) -> Session {
-        Session::client_credentials(self.driver.clone(), client, scope)
+    pub(super) fn own(&self, client: &Client, scope: Scope) -> GrantSource {
+        GrantSource::client_credentials(self.driver.clone(), client, scope)
     }
 
     /// A source of a person's tokens.
-    pub(super) fn persons(&self, client: &Client, tokens: Tokens) -> Result<Session, Error> {
-        Session::refreshing(self.driver.clone(), client, tokens)
+    pub(super) fn persons(&self, client: &Client, tokens: Tokens) -> Result<GrantSource, Error> {
+        GrantSource::refreshing(self.driver.clone(), client, tokens)
     }
 
     pub(super) fn get(&self, api: &Authorized, path: &str) -> Result<Reply, Error> {
@@ -328,7 +328,7 @@ impl DemoEnv {
         &self,
         client: &Client,
         ask: AuthorizationRequest,
-    ) -> FlowResult<(Pending, String)> {
+    ) -> FlowResult<(PendingAuthorization, String)> {
         let (url, pending) = client.authorize(&Moment::system()?, ask)?;
         match self.visit(&url)? {
             Visit::Sent(callback) => Ok((pending, callback)),

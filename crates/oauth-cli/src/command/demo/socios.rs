@@ -9,7 +9,7 @@ use oauth_core::error::Advice;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::token::TokenType;
 use oauth_core::{AuthorizationRequest, Client, Moment, Scope, Secret, Tokens};
-use oauth_providers::TokenFor;
+use oauth_providers::TokenOwner;
 use oauth_reqwest::blocking::Authorized;
 use oauth_session::Sources;
 use oauth_testkit::Twin;
@@ -129,7 +129,7 @@ fn user_route_refused(env: &DemoEnv) -> FlowResult {
     let route = env.provider.token_for(WALLET);
     env.check(
         "the preset says that this route is a user's",
-        route? == TokenFor::User,
+        route? == TokenOwner::User,
     )?;
     let reply = env.get(&application(env)?, WALLET)?;
     env.check("the API answers 403", reply.status == 403)?;
@@ -217,13 +217,13 @@ fn user_api(env: &DemoEnv) -> FlowResult {
 fn token_for_route(env: &DemoEnv) -> FlowResult {
     let (application, (_, person)) = (application(env)?, person(env)?);
     for (path, wanted) in [
-        (POLLS, TokenFor::Application),
-        (WALLET, TokenFor::User),
-        (USER_POLLS, TokenFor::User),
-        ("/polls/1.0.0/polls?by=user", TokenFor::Application),
+        (POLLS, TokenOwner::Application),
+        (WALLET, TokenOwner::User),
+        (USER_POLLS, TokenOwner::User),
+        ("/polls/1.0.0/polls?by=user", TokenOwner::Application),
     ] {
         let (api, whose) = match env.provider.token_for(path)? {
-            TokenFor::User => (&person, "the person's"),
+            TokenOwner::User => (&person, "the person's"),
             _ => (&application, "the application's"),
         };
         let status = env.get(api, path)?.status;
@@ -257,7 +257,7 @@ fn two_owners(env: &DemoEnv) -> FlowResult {
     let error = env.refused(
         "a user's route without a user",
         missing,
-        "resource.owner_missing",
+        "resource.no_token_source",
     )?;
     let detail = error.detail().unwrap_or_default().to_owned();
     env.check(

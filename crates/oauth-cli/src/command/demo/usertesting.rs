@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use oauth_core::endpoint::introspection::{Introspection, TokenState};
+use oauth_core::endpoint::introspection::{Introspection, IntrospectionResponse};
 use oauth_core::endpoint::revocation::Revocation;
-use oauth_core::flow::resource::{Allowance, Api, OnLimit};
+use oauth_core::flow::resource::{Allowance, Api, OnRateLimit};
 use oauth_core::quirk::Rules;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::token::{Freshness, TokenKind};
@@ -21,7 +21,7 @@ const TENANT: &str = "/oauth2/aus1p3vtd8vtm4Bxv0h8";
 const TOKEN: &str = "/oauth2/aus1p3vtd8vtm4Bxv0h8/v1/token";
 const V2: &str = "/api/v2/sessionResults/?testId=7";
 const V1: &str = "/api/v1/sessionResults/?testId=7";
-const WAIT: OnLimit = OnLimit::Wait {
+const WAIT: OnRateLimit = OnRateLimit::Wait {
     longest: Duration::from_secs(10),
 };
 const HOUR: Duration = Duration::from_secs(3600);
@@ -241,7 +241,7 @@ fn rate_limit(env: &DemoEnv) -> FlowResult {
 
 /// One call more than the twin allows, which is told of by an error.
 fn limit_told(env: &DemoEnv) -> FlowResult {
-    let api = limited(env, env.provider.api()?)?.on_limit(OnLimit::Fail);
+    let api = limited(env, env.provider.api()?)?.on_rate_limit(OnRateLimit::Error);
     for _ in 0..3 {
         let status = env.get(&api, V2)?.status;
         env.check("three calls are answered", status == 200)?;
@@ -262,7 +262,7 @@ fn limit_waited_for(env: &DemoEnv) -> FlowResult {
     let waits = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&waits);
     let api = limited(env, env.provider.api()?)?
-        .on_limit(WAIT)
+        .on_rate_limit(WAIT)
         .on_wait(move |_| {
             count.fetch_add(1, Ordering::Relaxed);
         });
@@ -278,7 +278,7 @@ fn limit_waited_for(env: &DemoEnv) -> FlowResult {
 
 fn limit_kept(env: &DemoEnv) -> FlowResult {
     let allowance = Allowance::new(3, 2);
-    let api = limited(env, env.provider.api()?.keeping(allowance))?.on_limit(WAIT);
+    let api = limited(env, env.provider.api()?.keeping(allowance))?.on_rate_limit(WAIT);
     for _ in 0..5 {
         let status = env.get(&api, V2)?.status;
         env.check("five calls are answered", status == 200)?;
@@ -299,8 +299,8 @@ fn limited(env: &DemoEnv, api: Api) -> FlowResult<Authorized> {
 fn introspection(env: &DemoEnv) -> FlowResult {
     let client = env.trusted()?;
     let tokens = new_token(env, &client)?;
-    let of = |token| client.introspect(Introspection::new(token).hint(TokenKind::Access));
-    let TokenState::Active(alive) = env.run(of(tokens.access_token.clone()))? else {
+    let of = |token| client.introspect(Introspection::new(token).token_type_hint(TokenKind::Access));
+    let IntrospectionResponse::Active(alive) = env.run(of(tokens.access_token.clone()))? else {
         return env.check("the live token is active", false);
     };
     let issuer = env.provider.issuer()?;
@@ -313,7 +313,7 @@ fn introspection(env: &DemoEnv) -> FlowResult {
     let made_up = env.run(of("made-up".into()))?;
     env.check(
         "a made-up one is not active, and no more is said",
-        matches!(made_up, TokenState::Inactive),
+        matches!(made_up, IntrospectionResponse::Inactive),
     )
 }
 
@@ -322,13 +322,13 @@ fn revocation(env: &DemoEnv) -> FlowResult {
     let tokens = new_token(env, &client)?;
     let status = env.get_with(&tokens.access_token, V2)?.status;
     env.check("the token works", status == 200)?;
-    env.run(client.revoke(Revocation::new(tokens.access_token.clone()).hint(TokenKind::Access)))?;
+    env.run(client.revoke(Revocation::new(tokens.access_token.clone()).token_type_hint(TokenKind::Access)))?;
     let status = env.get_with(&tokens.access_token, V2)?.status;
     env.check("once revoked, it is answered 401", status == 401)?;
     let state = env.run(client.introspect(Introspection::new(tokens.access_token)))?;
     env.check(
         "and is no longer active",
-        matches!(state, TokenState::Inactive),
+        matches!(state, IntrospectionResponse::Inactive),
     )
 }
 

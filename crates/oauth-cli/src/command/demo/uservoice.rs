@@ -310,7 +310,7 @@ fn secret_in_browser_refused(env: &DemoEnv) -> FlowResult {
     env.refused(
         "the trusted client's grant for it",
         result,
-        "client_auth.secret_missing",
+        "client_auth.required",
     )?;
     env.check("nothing was sent", env.arrived() == 0)
 }

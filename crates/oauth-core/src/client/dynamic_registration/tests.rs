@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::client_auth::ClientAssertion;
-use crate::client_id_metadata::ClientIdUrl;
+use crate::client_id_metadata_document::ClientIdUrl;
 use crate::crypto::SigningKey;
 use crate::endpoint::revocation::Revocation;
 use crate::exchange::Input;
@@ -80,10 +80,10 @@ fn a_metadata_document_is_an_id_where_the_server_takes_such() {
     let url = ClientIdUrl::parse("https://app.example/c.json").unwrap();
     let uri = RedirectUri::parse("https://app.example/cb").unwrap();
     let mut metadata = ClientMetadata::with_redirect_uris([uri]);
-    let public = ClientIdMetadata::new(url.clone(), metadata.clone()).unwrap();
+    let public = ClientIdMetadataDocument::new(url.clone(), metadata.clone()).unwrap();
     metadata.token_endpoint_auth_method = Some("private_key_jwt".to_owned());
     metadata.jwks_uri = Some("https://app.example/keys".to_owned());
-    let with_key = ClientIdMetadata::new(url, metadata).unwrap();
+    let with_key = ClientIdMetadataDocument::new(url, metadata).unwrap();
 
     let refused = Client::with_metadata_document(server(), &public, Credentials::default());
     assert_eq!(
@@ -91,7 +91,7 @@ fn a_metadata_document_is_an_id_where_the_server_takes_such() {
         Err("client_id_metadata.not_supported")
     );
     let mut said = server().metadata().clone();
-    said.insert(client_id_metadata::SUPPORTED.to_owned(), true.into());
+    said.insert(client_id_metadata_document::SUPPORTED.to_owned(), true.into());
     let server = server().with_metadata(said);
     let made = |document, own| {
         let client = Client::with_metadata_document(server.clone(), document, own)?;

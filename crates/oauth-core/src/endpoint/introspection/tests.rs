@@ -3,14 +3,14 @@
 use super::*;
 use crate::testing::{answered, client, code, json};
 
-fn state(body: &str) -> Result<TokenState, Error> {
+fn state(body: &str) -> Result<IntrospectionResponse, Error> {
     let ask = client().introspect(Introspection::new("t"));
     answered(ask, json(200, body))
 }
 
 fn alive(body: &str) -> ActiveToken {
     match state(body) {
-        Ok(TokenState::Active(token)) => *token,
+        Ok(IntrospectionResponse::Active(token)) => *token,
         other => unreachable!("{other:?}"),
     }
 }
@@ -64,7 +64,7 @@ fn a_member_of_the_wrong_type_is_no_permission() {
     }
     assert!(matches!(
         state(r#"{"active":false,"exp":"x"}"#),
-        Ok(TokenState::Inactive)
+        Ok(IntrospectionResponse::Inactive)
     ));
 }
 
@@ -84,10 +84,10 @@ fn the_ends_of_a_grant_are_told_and_a_bad_one_says_nothing_of_the_token() {
     let after = |seconds| Some(now.after(std::time::Duration::from_secs(seconds)));
     let token =
         alive(r#"{"active":true,"refresh_token_timeout":100,"authorization_expires_in":"200"}"#);
-    assert_eq!(token.refresh_token_use_by, after(100));
-    assert_eq!(token.authorization_until, after(200));
+    assert_eq!(token.refresh_token_expires_at, after(100));
+    assert_eq!(token.authorization_expires_at, after(200));
     assert!(token.extra.0.is_empty());
     let token = alive(r#"{"active":true,"refresh_token_timeout":-1}"#);
-    assert_eq!(token.refresh_token_use_by, None);
+    assert_eq!(token.refresh_token_expires_at, None);
     assert!(token.extra.get("refresh_token_timeout").is_some());
 }

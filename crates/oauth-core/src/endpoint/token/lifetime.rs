@@ -20,9 +20,9 @@ pub(in crate::endpoint) const AUTHORIZATION_EXPIRES_IN: &str = "authorization_ex
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Bounds {
     /// When the refresh token expires, if it is not used before.
-    pub(super) use_by: Option<UnixTime>,
+    pub(super) expires_at: Option<UnixTime>,
     /// When the authorization ends, whether it is used or not.
-    pub(super) authorization_until: Option<UnixTime>,
+    pub(super) authorization_expires_at: Option<UnixTime>,
 }
 
 impl Bounds {
@@ -39,29 +39,29 @@ impl Bounds {
             };
             Ok::<_, Error>(seconds.map(|seconds| now.after(Duration::from_secs(seconds))))
         };
-        let use_by = end(
+        let expires_at = end(
             REFRESH_TOKEN_TIMEOUT,
             rules.refresh_token_timeout_member(),
             Warning::MalformedRefreshTokenTimeout,
         )?;
-        let authorization_until = end(
+        let authorization_expires_at = end(
             AUTHORIZATION_EXPIRES_IN,
             rules.authorization_expires_in_member(),
             Warning::MalformedAuthorizationExpiresIn,
         )?;
         // The timeout "SHALL NOT exceed" the authorization's: the fault is the server's, and the earlier end counts.
-        if let (Some(idle), Some(end)) = (use_by, authorization_until)
+        if let (Some(idle), Some(end)) = (expires_at, authorization_expires_at)
             && idle > end
         {
             warnings.push(Warning::RefreshTokenTimeoutExceedsAuthorization);
             return Ok(Self {
-                use_by: Some(end),
-                authorization_until,
+                expires_at: Some(end),
+                authorization_expires_at,
             });
         }
         Ok(Self {
-            use_by,
-            authorization_until,
+            expires_at,
+            authorization_expires_at,
         })
     }
 
@@ -69,14 +69,14 @@ impl Bounds {
     /// response does not name them, the end of the authorization is kept, unless the server has just shown that it was
     /// wrong; the idle expiry is not kept, because the token has just been used.
     pub(super) fn of_kept(self, kept: &RefreshToken, now: UnixTime) -> Self {
-        let before = kept.authorization_until.filter(|end| now < *end);
-        let authorization_until = self.authorization_until.or(before);
+        let before = kept.authorization_expires_at.filter(|end| now < *end);
+        let authorization_expires_at = self.authorization_expires_at.or(before);
         Self {
-            use_by: match (self.use_by, authorization_until) {
+            expires_at: match (self.expires_at, authorization_expires_at) {
                 (Some(idle), Some(end)) => Some(idle.min(end)),
                 (idle, _) => idle,
             },
-            authorization_until,
+            authorization_expires_at,
         }
     }
 }

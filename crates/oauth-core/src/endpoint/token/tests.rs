@@ -113,7 +113,7 @@ fn a_malformed_scope_is_read_as_far_as_it_goes_or_by_strict_rules_refused() {
         let members = format!(r#","scope":{scope}"#);
         assert_eq!(
             code(got(&client(), "", &members)).map(drop),
-            Err("token.malformed")
+            Err("token_response.malformed")
         );
     }
     let commas = quirky([Quirk::ReplyScopeDelimiter(',')]);
@@ -130,7 +130,7 @@ fn a_scope_is_kept_up_to_64_kib() {
     assert_eq!(tokens.warnings, [Warning::MalformedScope]);
     assert_eq!(
         code(got(&strict(), "", &members)).map(drop),
-        Err("token.malformed")
+        Err("token_response.malformed")
     );
 }
 

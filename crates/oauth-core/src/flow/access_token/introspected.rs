@@ -12,7 +12,7 @@ use super::answer_cache::{
     AnswerCache, IntrospectionResult, Lookup, LookupPermit, TokenHash, hash,
 };
 use crate::client_config::ClientConfig;
-use crate::endpoint::introspection::{ActiveToken, Introspection, SignedResponse, TokenState};
+use crate::endpoint::introspection::{ActiveToken, Introspection, SignedResponse, IntrospectionResponse};
 use crate::error::{ApiRefusal, Error, Kind, Misuse, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Input, Step};
 use crate::flow::introspection::introspect;
@@ -89,7 +89,7 @@ enum State {
     /// Another verification is asking the server; with the number of looks so far.
     Waiting(Secret<String>, u8),
     /// The introspection request is under way; with the permit to ask on behalf of other verifications.
-    Asked(Boxed<TokenState>, Option<LookupPermit>),
+    Asked(Boxed<IntrospectionResponse>, Option<LookupPermit>),
     Over,
 }
 
@@ -150,7 +150,7 @@ impl Introspected {
                 Lookup::New(permit) => Some(permit),
             },
         };
-        let mut request = Introspection::new(token).hint(TokenKind::Access);
+        let mut request = Introspection::new(token).token_type_hint(TokenKind::Access);
         request.signed = self.asking.signed.clone();
         let asked = introspect(Arc::clone(&self.config), request).boxed();
         self.ask(at, asked, permit, Input::Begin)
@@ -159,7 +159,7 @@ impl Introspected {
     fn ask(
         &mut self,
         at: &Moment,
-        mut asked: Boxed<TokenState>,
+        mut asked: Boxed<IntrospectionResponse>,
         permit: Option<LookupPermit>,
         input: Input,
     ) -> Result<Step<VerifiedAccessToken>, Error> {
@@ -170,8 +170,8 @@ impl Introspected {
             Step::Verify(job) => Step::Verify(job),
             Step::Done(state) => {
                 let told = match state {
-                    TokenState::Active(active) => Some(Arc::from(active)),
-                    TokenState::Inactive => None,
+                    IntrospectionResponse::Active(active) => Some(Arc::from(active)),
+                    IntrospectionResponse::Inactive => None,
                 };
                 let now = at.now();
                 let until = match &self.asking.cache {

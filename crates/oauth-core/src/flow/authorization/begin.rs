@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::prepare::Prepared;
 use super::{
-    AuthorizationRequest, FlowEntropy, HostGeneratedValues, Pending, profile, request_object,
+    AuthorizationRequest, FlowEntropy, HostGeneratedValues, PendingAuthorization, profile, request_object,
     step_up,
 };
 use crate::browser_build::IS_BROWSER_BUILD;
@@ -36,7 +36,7 @@ pub struct Authorization {
     /// The URL to open.
     pub url: Url,
     /// The flow, to be kept until the callback.
-    pub pending: Pending,
+    pub pending: PendingAuthorization,
     /// For how many seconds the URL is valid, if the server has said so.
     pub expires_in: Option<u64>,
     /// What to serve at the [`request_uri`](AuthorizationRequest::request_uri) before the user is sent to the server,
@@ -58,7 +58,7 @@ enum State {
     Signing(Box<Signing>),
     /// The server's keys are being fetched, to encrypt the signed request.
     Sealing(Box<(Call<Jwks>, Secret<String>, Signing)>),
-    Pushing(Box<(Call<PushedAuthorization>, Pending)>),
+    Pushing(Box<(Call<PushedAuthorization>, PendingAuthorization)>),
     Over,
 }
 
@@ -78,7 +78,7 @@ struct Signing {
     key: SigningKey,
     input: String,
     form: Form,
-    pending: Pending,
+    pending: PendingAuthorization,
     delivery: RequestDelivery,
 }
 
@@ -283,7 +283,7 @@ impl Begin {
     fn open(
         &self,
         form: &Form,
-        pending: Pending,
+        pending: PendingAuthorization,
         request_object: Option<Secret<String>>,
     ) -> Result<Step<Authorization>, Error> {
         let url = self.config.server.endpoint(EndpointKind::Authorization)?;
@@ -300,7 +300,7 @@ impl Begin {
         &mut self,
         at: &Moment,
         form: Form,
-        pending: Pending,
+        pending: PendingAuthorization,
     ) -> Result<Step<Authorization>, Error> {
         let call = Call::new(Arc::clone(&self.config), PushedAuthorization { form });
         self.pushing(at, Input::Begin, call, pending)
@@ -311,7 +311,7 @@ impl Begin {
         at: &Moment,
         input: Input,
         mut call: Call<PushedAuthorization>,
-        pending: Pending,
+        pending: PendingAuthorization,
     ) -> Result<Step<Authorization>, Error> {
         Ok(match call.resume(at, input)? {
             Step::Done(pushed) => Step::Done(self.pushed(&pushed, pending)?),
@@ -322,7 +322,7 @@ impl Begin {
         })
     }
 
-    fn pushed(&self, pushed: &Pushed, pending: Pending) -> Result<Authorization, Error> {
+    fn pushed(&self, pushed: &Pushed, pending: PendingAuthorization) -> Result<Authorization, Error> {
         let mut form = Form::new();
         form.push(
             self.config.server.rules().client_id_parameter(),

@@ -20,12 +20,12 @@ const LONGEST_ID: usize = 256;
 /// Where a callback arrived, and in whose session, as the application knows it. Neither is ever taken from
 /// the callback itself or from its state.
 #[derive(Debug, Clone, Default)]
-pub struct Arrival {
+pub struct CallbackContext {
     context: Option<String>,
     user: Option<Secret<String>>,
 }
 
-impl Arrival {
+impl CallbackContext {
     /// Sets the context in which the callback arrived.
     #[must_use]
     pub fn in_context(mut self, context: impl Into<String>) -> Self {

@@ -23,7 +23,7 @@ impl HostGeneratedValues {
     /// `BASE64URL(SHA256(verifier))`.
     ///
     /// # Errors
-    /// `flow.drawn` unless they are four different strings of the right length and characters, and
+    /// `authorization.weak_values` unless they are four different strings of the right length and characters, and
     /// `pkce.verifier`.
     pub fn new(state: &str, nonce: &str, verifier: &str, challenge: &str) -> Result<Self, Error> {
         let code_verifier = CodeVerifier::parse(verifier)?;

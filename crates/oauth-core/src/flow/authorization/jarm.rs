@@ -8,7 +8,7 @@ mod tests;
 use std::sync::Arc;
 
 use super::callback::Callback;
-use super::pending::Pending;
+use super::pending::PendingAuthorization;
 use crate::client_config::ClientConfig;
 use crate::error::Error;
 use crate::exchange::{Exchange, ExchangeExt as _};
@@ -31,7 +31,7 @@ const OWN: [&str; 6] = ["aud", "exp", "iat", "jti", "nbf", "sub"];
 /// own checks of its parameters.
 pub(super) fn redemption(
     config: Arc<ClientConfig>,
-    pending: Pending,
+    pending: PendingAuthorization,
     response: Secret<String>,
 ) -> impl Exchange<Output = Redemption> + Send + use<> {
     let allowed = allowed_algs(&config);

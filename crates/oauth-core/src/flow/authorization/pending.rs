@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::callback::Callback;
-use super::{Arrival, ResponseMode, ResponseType, jarm};
+use super::{CallbackContext, ResponseMode, ResponseType, jarm};
 use crate::authorization_details::{self, AuthorizationDetails};
 use crate::client_config::ClientConfig;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
@@ -31,7 +31,7 @@ use crate::token::step_up::StepUp;
 /// Keep it where only the browser that started the flow can reach it (a sealed cookie, a server
 /// session), never in the URL.
 #[derive(Debug)]
-pub struct Pending {
+pub struct PendingAuthorization {
     pub(crate) issuer: String,
     pub(crate) client_id: String,
     pub(crate) issuer_required: bool,
@@ -51,10 +51,10 @@ pub struct Pending {
     pub(crate) context: Option<String>,
     pub(crate) user: Option<Secret<String>>,
     /// Where the callback arrived. It is not stored.
-    pub(crate) arrival: Arrival,
+    pub(crate) callback_context: CallbackContext,
 }
 
-impl Pending {
+impl PendingAuthorization {
     /// The issuer to which the user was sent.
     pub fn issuer(&self) -> &str {
         &self.issuer
@@ -110,8 +110,8 @@ impl Pending {
     /// can be redeemed only there: `callback.context` and `callback.user` are the errors for any other context or user,
     /// and for none.
     #[must_use]
-    pub fn arrived(mut self, arrival: Arrival) -> Self {
-        self.arrival = arrival;
+    pub fn arrived(mut self, callback_context: CallbackContext) -> Self {
+        self.callback_context = callback_context;
         self
     }
 
@@ -215,7 +215,7 @@ impl Pending {
             step_up: stored.step_up,
             context: stored.context,
             user: stored.user.map(Secret::new),
-            arrival: Arrival::default(),
+            callback_context: CallbackContext::default(),
         })
     }
 
@@ -265,7 +265,7 @@ impl Pending {
         if !callback.has_state(&self.state) {
             return Err(ValidationFailure::CallbackState.into());
         }
-        self.arrival
+        self.callback_context
             .check(self.context.as_deref(), self.user.as_ref())?;
         let rules = config.server.rules();
         let error = callback.claimed_error();

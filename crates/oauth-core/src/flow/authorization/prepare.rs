@@ -1,7 +1,7 @@
 //! Validates and serializes the parameters of an authorization request (RFC 6749 section 4.1.1).
 
 use super::request::{AuthorizationRequest, Pkce, Push};
-use super::{Arrival, FlowEntropy, Pending, ResponseMode, ResponseType};
+use super::{CallbackContext, FlowEntropy, PendingAuthorization, ResponseMode, ResponseType};
 use crate::authorization_details::{self, AuthorizationDetails};
 use crate::client_config::ClientConfig;
 use crate::error::{Error, Misuse};
@@ -17,7 +17,7 @@ use crate::server::{EndpointKind, Flag};
 /// A request whose parameters are known, however they are delivered.
 pub(super) struct Prepared {
     pub(super) form: Form,
-    pub(super) pending: Pending,
+    pub(super) pending: PendingAuthorization,
 }
 
 impl AuthorizationRequest {
@@ -112,7 +112,7 @@ impl AuthorizationRequest {
             }
         }
         form.check()?;
-        let pending = Pending {
+        let pending = PendingAuthorization {
             issuer: config.server.issuer().as_str().to_owned(),
             client_id: config.client_id.as_str().to_owned(),
             issuer_required: self.issuer_required
@@ -129,7 +129,7 @@ impl AuthorizationRequest {
             step_up: self.step_up.map(|wish| wish.wanted),
             context: self.context,
             user: self.user,
-            arrival: Arrival::default(),
+            callback_context: CallbackContext::default(),
         };
         Ok(Prepared { form, pending })
     }

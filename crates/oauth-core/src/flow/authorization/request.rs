@@ -39,7 +39,7 @@ pub struct AuthorizationRequest {
     /// Refuse a callback without `iss` even if the server promises none (FAPI 2.0).
     pub issuer_required: bool,
     /// The context in which the flow begins, such as a tool and a tenant: its callback must arrive in the same one, see
-    /// [`Pending::arrived`](super::Pending::arrived).
+    /// [`PendingAuthorization::arrived`](super::PendingAuthorization::arrived).
     pub context: Option<String>,
     /// The user or session that begins the flow, as the application names it: its callback must arrive there.
     pub user: Option<Secret<String>>,

@@ -273,7 +273,7 @@ fn a_server_that_takes_pushed_or_signed_requests_only_is_not_sent_a_person() {
 fn a_flow_outlives_its_storage_whole() {
     let openid = ask().scope(Scope::parse("openid read").unwrap());
     let (url, pending) = client().authorize(&at(), openid).unwrap();
-    let again = Pending::from_json(pending.to_json().expose()).unwrap();
+    let again = PendingAuthorization::from_json(pending.to_json().expose()).unwrap();
     for flow in [&pending, &again] {
         assert_eq!(flow.issuer(), "https://as.example");
         assert_eq!(flow.redirect_uri().as_str(), CB);
@@ -297,14 +297,14 @@ fn a_flow_of_another_version_or_without_state_is_not_read() {
     let read = |name: &str, value: serde_json::Value| {
         let mut stored: serde_json::Value = serde_json::from_str(text.expose()).unwrap();
         *stored.get_mut(name).unwrap() = value;
-        code(Pending::from_json(&stored.to_string())).map(drop)
+        code(PendingAuthorization::from_json(&stored.to_string())).map(drop)
     };
     assert_eq!(read("version", json!(1)), Ok(()));
     assert_eq!(read("version", json!(2)), Err("stored.malformed"));
     assert_eq!(read("version", json!(0)), Err("stored.malformed"));
     assert_eq!(read("state", json!("")), Err("stored.malformed"));
     assert_eq!(
-        code(Pending::from_json("{}")).map(drop),
+        code(PendingAuthorization::from_json("{}")).map(drop),
         Err("stored.malformed")
     );
 }
@@ -413,7 +413,7 @@ fn resources_and_audiences_are_asked_for_and_redeemed() {
         query.contains(targets) && !query.contains("expiring"),
         "{query}"
     );
-    let again = Pending::from_json(pending.to_json().expose()).unwrap();
+    let again = PendingAuthorization::from_json(pending.to_json().expose()).unwrap();
     for pending in [pending, again] {
         let callback = format!("{CB}?code=c1&state={}", pending.state().expose());
         let mut exchange = client().redeem(pending, &callback).unwrap();

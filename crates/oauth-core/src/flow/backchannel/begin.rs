@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::begin_unasked;
 use crate::client_config::ClientConfig;
-use crate::endpoint::backchannel_authentication::{BackchannelAuthentication, BackchannelRequest};
+use crate::endpoint::backchannel_authentication::{BackchannelAuthentication, BackchannelAuthenticationResponse};
 use crate::error::Error;
 use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Input, Step};
 use crate::moment::Moment;
@@ -24,16 +24,16 @@ pub(crate) fn begin(config: Arc<ClientConfig>, request: BackchannelAuthenticatio
 pub(crate) struct Begin {
     whom: Result<String, Error>,
     repeat: Repeat,
-    inner: Boxed<BackchannelRequest>,
+    inner: Boxed<BackchannelAuthenticationResponse>,
     config: Arc<ClientConfig>,
     /// Whether the request is recorded, but not answered by the server yet.
     is_begun: bool,
 }
 
 impl Exchange for Begin {
-    type Output = BackchannelRequest;
+    type Output = BackchannelAuthenticationResponse;
 
-    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<BackchannelRequest>, Error> {
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<BackchannelAuthenticationResponse>, Error> {
         let whom = self.whom.clone()?;
         let asked = &self.config.shared.pending_backchannel;
         if matches!(input, Input::Begin) && !self.is_begun {

@@ -6,7 +6,7 @@ use super::*;
 use crate::base64::{self, Alphabet, url_safe};
 use crate::client::Client;
 use crate::crypto::{Signer, SigningKey};
-use crate::endpoint::backchannel_authentication::{Delivery, Hint, Repeat};
+use crate::endpoint::backchannel_authentication::{TokenDeliveryMode, Hint, Repeat};
 use crate::error::Cause;
 use crate::exchange::{Input, Step};
 use crate::jose::{Alg, KeySet};
@@ -66,7 +66,7 @@ fn what_the_person_is_asked_is_sent_and_shown_here_too() {
 
 #[test]
 fn a_request_that_is_answered_by_a_notification_has_a_token_of_its_own() {
-    let form = form_of(&client(), ask().delivery(Delivery::Ping));
+    let form = form_of(&client(), ask().token_delivery_mode(TokenDeliveryMode::Ping));
     let token = form
         .split('&')
         .find_map(|pair| pair.strip_prefix("client_notification_token="));
@@ -163,7 +163,7 @@ fn a_ping_is_believed_with_its_token_and_for_its_request_alone() {
         Some("Basic n0tify"),
         Some("Bearer n0tifi"),
     ] {
-        let refused = Err(("ciba.notifier", Some(401)));
+        let refused = Err(("ciba.client_notification_token", Some(401)));
         assert_eq!(ping(authorization, body), refused, "{authorization:?}");
     }
     let good = Some("Bearer n0tify");
@@ -224,7 +224,7 @@ fn pushed_tokens_are_taken_if_the_id_token_vouches_for_them_and_for_the_request(
     let request = "urn:openid:params:jwt:claim:auth_req_id";
     assert_eq!(
         push(value!({ request: "other" })).1,
-        Err("ciba.auth_req_id")
+        Err("id_token.auth_req_id")
     );
     for missing in [request, "at_hash", "urn:openid:params:jwt:claim:rt_hash"] {
         let refused = push(value!({ missing: null })).1;
@@ -232,7 +232,7 @@ fn pushed_tokens_are_taken_if_the_id_token_vouches_for_them_and_for_the_request(
     }
     let mut stranger = client().accept_push(awaited(), None, "{}".into());
     let refused = stranger.resume(&at(), Input::Begin);
-    assert_eq!(code(refused.map(drop)), Err("ciba.notifier"));
+    assert_eq!(code(refused.map(drop)), Err("ciba.client_notification_token"));
 }
 
 /// RFC 10027 section 6.1.15: whoever is asked again and again agrees in the end.
@@ -249,7 +249,7 @@ fn a_person_who_has_not_answered_is_not_asked_the_same_again() {
     let denied = answered(denied, json(400, r#"{"error":"unknown_user_id"}"#));
     assert!(denied.is_err());
     let name = begun(ask(), answer).unwrap();
-    assert_eq!(begun(ask(), answer).map(drop), Err("ciba.pending"));
+    assert_eq!(begun(ask(), answer).map(drop), Err("ciba.duplicate_request"));
     // Somebody else, or something else, is another question; and the caller may know better.
     let bob = BackchannelAuthentication::new(Hint::Login("bob".to_owned()), openid()).unwrap();
     assert!(begun(bob, answer.replace("1c2", "2").as_str()).is_ok());
@@ -259,12 +259,12 @@ fn a_person_who_has_not_answered_is_not_asked_the_same_again() {
     assert!(begun(ask().repeat(Repeat::Allowed), answer).is_ok());
 
     let polled = |status, body: &str| {
-        let login = client.backchannel_login(name.clone(), openid(), None);
+        let login = client.poll_backchannel_token(name.clone(), openid(), None);
         code(answered(login, json(status, body)).map(drop))
     };
     let pending = r#"{"error":"authorization_pending"}"#;
     assert_eq!(polled(400, pending), Err("denied.authorization_pending"));
-    assert_eq!(begun(ask(), answer).map(drop), Err("ciba.pending"));
+    assert_eq!(begun(ask(), answer).map(drop), Err("ciba.duplicate_request"));
     let no = r#"{"error":"access_denied"}"#;
     assert_eq!(polled(400, no), Err("denied.access_denied"));
     assert!(begun(ask(), answer).is_ok());
@@ -279,7 +279,7 @@ fn a_person_who_has_not_answered_is_not_asked_the_same_again() {
     let mut beside = client.authenticate_backchannel(ask());
     assert_eq!(
         code(beside.resume(&late, Input::Begin).map(drop)),
-        Err("ciba.pending")
+        Err("ciba.duplicate_request")
     );
     drop(again);
     let mut next = client.authenticate_backchannel(ask());

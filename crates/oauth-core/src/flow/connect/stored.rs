@@ -1,7 +1,7 @@
 //! The stored form of a connection, so that the next run does not repeat discovery.
 
 use super::{BoundClient, ClientChoice, Connection, GrantChoice};
-use crate::address::Reach;
+use crate::address::RequestAddressPolicy;
 use crate::client_id::ClientId;
 use crate::error::{Error, Misuse};
 use crate::issuer::Issuer;
@@ -9,7 +9,7 @@ use crate::json::storage_form::json_words;
 use crate::json::{self, Json, Map, Value};
 use crate::json_form;
 use crate::moment::UnixTime;
-use crate::protected_resource::{ProtectedResource, ResourceIdentifier, ResourceMatch};
+use crate::protected_resource_metadata::{ProtectedResourceMetadata, ResourceIdentifier, ResourceMatch};
 use crate::quirk::Rules;
 use crate::registered_client::RegisteredClient;
 use crate::scope::Scope;
@@ -63,7 +63,7 @@ impl Connection {
     /// The whole connection as JSON, to store. It contains the secrets of a registered client.
     ///
     /// # Errors
-    /// `connect.client` if there is no client yet.
+    /// `connect.no_client` if there is no client yet.
     pub fn to_json(&self) -> Result<Secret<String>, Error> {
         let (client, client_id) = match &self.client {
             ClientChoice::Registered(client) => (Whom::Registered, &client.client_id),
@@ -82,7 +82,7 @@ impl Connection {
             server_metadata: self.server.metadata().clone(),
             rules: self.server.rules().clone(),
             loopback: self.server.transport() == Transport::LoopbackHttp,
-            public: self.server.reach() == Reach::Public,
+            public: self.server.address_policy() == RequestAddressPolicy::PublicOnly,
             grant: self.grant,
             scope: self.scope.clone(),
             client,
@@ -100,7 +100,7 @@ impl Connection {
         let stored = Stored::parse(text)?;
         let transport = stored.transport();
         let resource = ResourceIdentifier::parse_over(&stored.resource, transport)?;
-        let resource = ProtectedResource::read_over(
+        let resource = ProtectedResourceMetadata::read_over(
             &resource,
             stored.resource_metadata,
             ResourceMatch::Identical,
@@ -112,11 +112,11 @@ impl Connection {
             return Err(malformed("server_metadata"));
         };
         let server = Server::read_over(&issuer, &metadata, stored.rules.clone(), transport)?;
-        let server = server.with_reach(match stored.public {
-            true => Reach::Public,
-            false => Reach::Any,
+        let server = server.with_address_policy(match stored.public {
+            true => RequestAddressPolicy::PublicOnly,
+            false => RequestAddressPolicy::Any,
         });
-        let server = server.with_own_origin(Some(resource.resource.url().clone()));
+        let server = server.with_configured_origin(Some(resource.resource.url().clone()));
         let registration = stored.registration.as_ref();
         let registration =
             registration.map(|text| RegisteredClient::from_json(text.expose(), &server));

@@ -35,7 +35,7 @@ fn server(issuer: &str, members: &str) -> String {
 
 struct Met {
     /// Whom was asked, and whether at public addresses alone.
-    asked: Vec<(String, Reach)>,
+    asked: Vec<(String, RequestAddressPolicy)>,
     outcome: Result<Connection, Error>,
 }
 
@@ -71,14 +71,14 @@ fn met(request: ConnectRequest, members: &str) -> Met {
 fn an_api_says_who_its_server_is_and_what_to_ask_for() {
     let met = met(ask(), DCR);
     let hosts = [
-        ("mcp.example".to_owned(), Reach::Any),
-        ("one.example".to_owned(), Reach::Public),
+        ("mcp.example".to_owned(), RequestAddressPolicy::Any),
+        ("one.example".to_owned(), RequestAddressPolicy::PublicOnly),
     ];
     assert_eq!(met.asked, hosts);
     let connection = met.outcome.unwrap();
     assert_eq!(connection.server.issuer().as_str(), "https://one.example");
     // Whoever named it names its endpoints too.
-    assert_eq!(connection.server.reach(), Reach::Public);
+    assert_eq!(connection.server.address_policy(), RequestAddressPolicy::PublicOnly);
     assert_eq!(connection.scope.as_ref().map(Scope::as_str), Some("a b"));
     let register = "https://one.example/register".parse().unwrap();
     assert_eq!(connection.client, ClientChoice::Register(register));
@@ -138,7 +138,7 @@ fn credentials_are_the_one_servers_that_they_were_made_for() {
     let known = met(ask().clients(second), DCR);
     assert_eq!(
         known.asked.last(),
-        Some(&("two.example".to_owned(), Reach::Any))
+        Some(&("two.example".to_owned(), RequestAddressPolicy::Any))
     );
     let two = known.outcome.unwrap();
     assert_eq!(two.server.issuer().as_str(), "https://two.example");
@@ -181,7 +181,7 @@ fn servers_that_are_not_allowed_are_not_asked() {
     let second = met(ask().allow([issuer("https://two.example")]), "");
     assert_eq!(
         second.asked.last(),
-        Some(&("two.example".to_owned(), Reach::Any))
+        Some(&("two.example".to_owned(), RequestAddressPolicy::Any))
     );
     assert!(second.outcome.is_ok());
     let none = met(ask().allow([issuer("https://mine.example")]), "");
@@ -231,7 +231,7 @@ fn a_way_that_the_server_does_not_offer_is_refused() {
     assert_eq!(without("S256", "plain"), "pkce.s256_unsupported");
 
     let refused = met(ask().grant(GrantChoice::IdentityAssertion), "").outcome;
-    assert_eq!(code(refused).map(drop), Err("connect.way"));
+    assert_eq!(code(refused).map(drop), Err("connect.grant_not_supported"));
     let profiles = format!(r#""authorization_grant_profiles_supported":["{ID_JAG}"],"#);
     let vouched = met(ask().grant(GrantChoice::IdentityAssertion), &profiles).outcome;
     assert_eq!(vouched.unwrap().grant, GrantChoice::IdentityAssertion);
@@ -253,7 +253,7 @@ fn what_the_challenge_says_is_followed() {
     let met_so = met(challenged, "");
     assert_eq!(
         met_so.asked.first(),
-        Some(&("mcp.example".to_owned(), Reach::Any))
+        Some(&("mcp.example".to_owned(), RequestAddressPolicy::Any))
     );
     let scope = met_so.outcome.unwrap().scope;
     assert_eq!(scope.as_ref().map(Scope::as_str), Some("a x"));
@@ -307,7 +307,7 @@ fn what_an_api_names_on_its_own_origin_may_be_where_the_api_is() {
     let place = format!("{api}/.well-known/oauth-protected-resource/mcp");
     let field = format!("Bearer resource_metadata=\"{place}\"");
     let mut exchange = connect(request.challenge([field.as_bytes()]).unwrap());
-    let mut reaches = Vec::<Reach>::new();
+    let mut reaches = Vec::<RequestAddressPolicy>::new();
     let mut input = Input::Begin;
     let connection = loop {
         input = match exchange.resume(&at(), input).unwrap() {
@@ -330,7 +330,7 @@ fn what_an_api_names_on_its_own_origin_may_be_where_the_api_is() {
             step => panic!("{step:?}"),
         };
     };
-    assert_eq!(reaches, [Reach::Any, Reach::Any]);
+    assert_eq!(reaches, [RequestAddressPolicy::Any, RequestAddressPolicy::Any]);
     let identities =
         ClientCandidates::preregistered(connection.server.issuer().clone(), "id".into());
     let client = identities.choose(GrantChoice::AuthorizationCode, &connection.server);
@@ -340,15 +340,15 @@ fn what_an_api_names_on_its_own_origin_may_be_where_the_api_is() {
     };
     let kept = Connection::from_json(known.to_json().unwrap().expose()).unwrap();
     for server in [&known.server, &kept.server] {
-        let of = |url: &str| server.reach_of(&url.parse().unwrap());
-        assert_eq!(of(&format!("{api}/token")), Reach::Any);
+        let of = |url: &str| server.address_policy_of(&url.parse().unwrap());
+        assert_eq!(of(&format!("{api}/token")), RequestAddressPolicy::Any);
         // Anything else is named by a stranger: another port, scheme, host.
         for elsewhere in [
             "http://127.0.0.1:22/keys",
             "https://127.0.0.1:8080/token",
             "http://127.0.0.2:8080/token",
         ] {
-            assert_eq!(of(elsewhere), Reach::Public, "{elsewhere}");
+            assert_eq!(of(elsewhere), RequestAddressPolicy::PublicOnly, "{elsewhere}");
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::error::{Error, Kind, Misuse};
 use crate::exchange::{Exchange, Input, Step};
 use crate::flow::resource_discovery::ResourceDiscovery;
 use crate::moment::Moment;
-use crate::protected_resource::ProtectedResource;
+use crate::protected_resource_metadata::ProtectedResourceMetadata;
 
 /// The discovery of the API's metadata, if it is known how the API answers a request without a token.
 pub(super) struct Described {
@@ -13,7 +13,7 @@ pub(super) struct Described {
 }
 
 impl Exchange for Described {
-    type Output = ProtectedResource;
+    type Output = ProtectedResourceMetadata;
 
     /// If there is no metadata and requests without a token are served, there is nothing to authorize: "Authorization
     /// is OPTIONAL for MCP implementations."

@@ -45,7 +45,7 @@ fn told(
     signature: Signature,
     media: &str,
     body: &str,
-) -> Result<TokenState, &'static str> {
+) -> Result<IntrospectionResponse, &'static str> {
     let mut exchange = client().introspect(Introspection::new("t").signed(signed));
     let Step::Send(request) = code(exchange.resume(&at(), Input::Begin))? else {
         panic!("a request");
@@ -78,13 +78,13 @@ fn response(members: &str) -> String {
 
 const ACTIVE: &str = r#","token_introspection":{"active":true,"sub":"ann"}"#;
 
-fn verified(body: &str) -> Result<TokenState, &'static str> {
+fn verified(body: &str) -> Result<IntrospectionResponse, &'static str> {
     told(es256(), Signature::Good, MEDIA, body)
 }
 
 #[test]
 fn a_signed_response_is_verified() {
-    let Ok(TokenState::Active(token)) = verified(&response(ACTIVE)) else {
+    let Ok(IntrospectionResponse::Active(token)) = verified(&response(ACTIVE)) else {
         panic!("an active token");
     };
     assert_eq!(token.subject.as_deref(), Some("ann"));
@@ -92,7 +92,7 @@ fn a_signed_response_is_verified() {
     assert_eq!(forged.map(drop), Err("jws.bad_signature"));
     // What stands beside the object is not about the token.
     let beside = response(r#","active":true,"token_introspection":{"active":false,"sub":"ann"}"#);
-    assert!(matches!(verified(&beside), Ok(TokenState::Inactive)));
+    assert!(matches!(verified(&beside), Ok(IntrospectionResponse::Inactive)));
 }
 
 #[test]

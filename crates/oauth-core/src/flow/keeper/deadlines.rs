@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::policy::Policy;
 use super::upkeep::keep_alive;
 use crate::moment::{Moment, UnixTime};
-use crate::renewal::Renewal;
+use crate::self_renewal::SelfRenewal;
 use crate::token::Tokens;
 
 /// The deadlines of one access token and its refresh token, by this worker's clock.
@@ -27,7 +27,7 @@ impl Deadlines {
     pub(super) fn of(
         tokens: &Tokens,
         policy: &Policy,
-        renewal: Option<&Renewal>,
+        renewal: Option<&SelfRenewal>,
         at: &Moment,
     ) -> Self {
         let never = UnixTime::from_secs(u64::MAX);

@@ -37,9 +37,9 @@ pub struct GrantSummary {
     /// Whether there is a refresh token.
     pub has_refresh_token: bool,
     /// When the refresh token expires if it is not used before, if the server said so.
-    pub refresh_token_use_by: Option<UnixTime>,
+    pub refresh_token_expires_at: Option<UnixTime>,
     /// When the user's authorization ends, if the server said so.
-    pub authorization_until: Option<UnixTime>,
+    pub authorization_expires_at: Option<UnixTime>,
     /// Why the grant has ended, if it has: the user has to log in again.
     pub ended: Option<Error>,
     /// How the server refused the refresh token, if it did so without ending the grant: the user should log in again,
@@ -73,8 +73,8 @@ impl GrantSummary {
             due: tokens.filter(|_| stored.ended.is_none()).and_then(due),
             until: stored.until,
             has_refresh_token: tokens.is_some_and(|tokens| tokens.refresh_token.is_some()),
-            refresh_token_use_by: tokens.and_then(Tokens::refresh_token_use_by),
-            authorization_until: tokens.and_then(|tokens| tokens.authorization_until),
+            refresh_token_expires_at: tokens.and_then(Tokens::refresh_token_expires_at),
+            authorization_expires_at: tokens.and_then(|tokens| tokens.authorization_expires_at),
             ended: stored.ended.map(|ended| ended.error()),
             suspect: stored
                 .suspicion

@@ -70,7 +70,7 @@ impl Keeper {
     pub fn upkeep(&mut self, now: UnixTime) -> Option<Upkeep> {
         self.upkeep_after(now).filter(Duration::is_zero)?;
         if self.notice_from(now).is_some_and(|from| from <= now)
-            && let Some(end) = self.authorization_until()
+            && let Some(end) = self.authorization_expires_at()
         {
             self.upkeep_done.is_end_told = true;
             return Some(Upkeep::AuthorizationEnds(end));
@@ -91,15 +91,15 @@ impl Keeper {
 
     /// From when on the end of the authorization is reported, if it has not been.
     fn notice_from(&self, now: UnixTime) -> Option<UnixTime> {
-        let end = self.authorization_until().filter(|end| now < *end)?;
+        let end = self.authorization_expires_at().filter(|end| now < *end)?;
         let from = end.before(self.policy.notice);
         // Reported once it was near; if it is far again, the user has extended it.
         let is_told = self.upkeep_done.is_end_told && from <= now;
         (!is_told).then_some(from)
     }
 
-    fn authorization_until(&self) -> Option<UnixTime> {
-        self.record.tokens.as_ref()?.authorization_until
+    fn authorization_expires_at(&self) -> Option<UnixTime> {
+        self.record.tokens.as_ref()?.authorization_expires_at
     }
 
     /// Whether this renewal only keeps the grant alive, and no caller waits: it is then due although the token is
@@ -122,7 +122,7 @@ impl Keeper {
     /// If the end is far again, it will be reported again once it is near.
     pub(super) fn note_end(&mut self, now: UnixTime) {
         let is_near = |end: UnixTime| end.before(self.policy.notice) <= now;
-        if !self.authorization_until().is_some_and(is_near) {
+        if !self.authorization_expires_at().is_some_and(is_near) {
             self.upkeep_done.is_end_told = false;
         }
     }
@@ -133,9 +133,9 @@ impl Keeper {
 /// authorization ends by then: a refresh cannot extend it.
 pub(super) fn keep_alive(tokens: &Tokens, policy: &Policy) -> Option<(UnixTime, Duration)> {
     let margin = policy.keep_alive?;
-    let use_by = tokens.refresh_token_use_by()?;
-    let timeout = use_by.since(tokens.received_at);
-    let is_last = tokens.authorization_until.is_some_and(|end| end <= use_by);
+    let expires_at = tokens.refresh_token_expires_at()?;
+    let timeout = expires_at.since(tokens.received_at);
+    let is_last = tokens.authorization_expires_at.is_some_and(|end| end <= expires_at);
     let margin = margin.min(timeout / 5);
-    (timeout >= SHORTEST_TIMEOUT && !is_last).then(|| (use_by.before(margin), margin / 2))
+    (timeout >= SHORTEST_TIMEOUT && !is_last).then(|| (expires_at.before(margin), margin / 2))
 }

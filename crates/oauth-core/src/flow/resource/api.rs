@@ -3,12 +3,12 @@
 use crate::http::HeaderName;
 
 #[cfg(feature = "ended-tokens")]
-use super::ended_token::EndedToken;
+use super::ended_token::ExpiredTokenReply;
 use super::ended_token::EndedTokens;
 use super::limiter::RateLimiter;
 use super::limits::{self, Allowance};
 use super::proof_maker::{ProofMaker, Proofs};
-use super::{Resource, Routes, TokenFor};
+use super::{Resource, Routes, TokenOwner};
 #[cfg(feature = "sha2")]
 use crate::client_config::ClientConfig;
 use crate::error::{Error, Misuse};
@@ -59,9 +59,9 @@ impl Api {
     /// # Errors
     /// `misuse.setup` for a rule that a successful reply would match.
     #[cfg(feature = "ended-tokens")]
-    pub fn with_ended_tokens(
+    pub fn with_expired_token_replies(
         mut self,
-        rules: impl IntoIterator<Item = EndedToken>,
+        rules: impl IntoIterator<Item = ExpiredTokenReply>,
     ) -> Result<Self, Error> {
         self.ended = EndedTokens::new(rules.into_iter().collect())?;
         Ok(self)
@@ -77,19 +77,19 @@ impl Api {
     /// Sends the token of its owner to each route; routes of an owner that is not named here are refused.
     ///
     /// # Errors
-    /// `resource.owner_missing` if neither owner is named, or both and the API has one kind of route.
+    /// `resource.no_token_source` if neither owner is named, or both and the API has one kind of route.
     pub fn with_owners(
         mut self,
-        owners: impl IntoIterator<Item = TokenFor>,
+        owners: impl IntoIterator<Item = TokenOwner>,
     ) -> Result<Self, Error> {
-        let owners: Vec<TokenFor> = owners.into_iter().collect();
-        if owners == [TokenFor::Any] {
+        let owners: Vec<TokenOwner> = owners.into_iter().collect();
+        if owners == [TokenOwner::Any] {
             self.owners = Owners::One;
             return Ok(self);
         }
         let has = |owner| owners.contains(&owner);
         let missing = |text| Err(Error::from(Misuse::OwnerMissing).about(text));
-        self.owners = match (has(TokenFor::Application), has(TokenFor::User)) {
+        self.owners = match (has(TokenOwner::Application), has(TokenOwner::User)) {
             (true, true) if self.routes.segments().is_empty() => {
                 return missing("this API has one kind of route: give one source, not two");
             }
@@ -162,13 +162,13 @@ impl Api {
             .or_else(|| self.ended.field(name))
     }
 
-    /// Whose token a request to this URL gets; [`TokenFor::Any`] if there is one source.
+    /// Whose token a request to this URL gets; [`TokenOwner::Any`] if there is one source.
     ///
     /// # Errors
-    /// `resource.owner_missing`, `resource.route_ambiguous`.
-    pub fn owner(&self, url: &Url) -> Result<TokenFor, Error> {
+    /// `resource.no_token_source`, `resource.route_ambiguous`.
+    pub fn owner(&self, url: &Url) -> Result<TokenOwner, Error> {
         let wanted = match self.owners {
-            Owners::One => return Ok(TokenFor::Any),
+            Owners::One => return Ok(TokenOwner::Any),
             _ => self.routes.token_for(url.as_str())?,
         };
         let missing = |what: &str| {
@@ -176,12 +176,12 @@ impl Api {
             Err(Error::from(Misuse::OwnerMissing).about(&detail))
         };
         match (wanted, self.owners) {
-            (TokenFor::Any, Owners::User) => Ok(TokenFor::User),
-            (TokenFor::Any, _) => Ok(TokenFor::Application),
-            (TokenFor::User, Owners::Application) => {
+            (TokenOwner::Any, Owners::User) => Ok(TokenOwner::User),
+            (TokenOwner::Any, _) => Ok(TokenOwner::Application),
+            (TokenOwner::User, Owners::Application) => {
                 missing("the user's token: log a person in, and give that source as `user`")
             }
-            (TokenFor::Application, Owners::User) => missing(
+            (TokenOwner::Application, Owners::User) => missing(
                 "the application's token: give a source of client credentials as `application`",
             ),
             (owner, _) => Ok(owner),

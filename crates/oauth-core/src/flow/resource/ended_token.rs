@@ -22,7 +22,7 @@ const READ: [HeaderName; 2] = [CONTENT_TYPE, CONTENT_LENGTH];
 ///
 /// A rule that is too wide costs a renewal for each such reply; so a rule without members is only for errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EndedToken {
+pub struct ExpiredTokenReply {
     status: StatusCode,
     members: Vec<Member>,
 }
@@ -34,7 +34,7 @@ struct Member {
     values: Vec<String>,
 }
 
-impl EndedToken {
+impl ExpiredTokenReply {
     /// A rule for replies with this status.
     ///
     /// # Errors
@@ -144,7 +144,7 @@ fn misfit(what: &str) -> Error {
 
 /// The rules of one API.
 #[derive(Debug, Clone, Default)]
-pub(super) struct EndedTokens(Arc<[EndedToken]>);
+pub(super) struct EndedTokens(Arc<[ExpiredTokenReply]>);
 
 /// What the head of a reply says about the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,8 +157,8 @@ pub(super) enum TokenVerdict {
 }
 
 impl EndedTokens {
-    pub(super) fn new(rules: Vec<EndedToken>) -> Result<Self, Error> {
-        rules.iter().try_for_each(EndedToken::check)?;
+    pub(super) fn new(rules: Vec<ExpiredTokenReply>) -> Result<Self, Error> {
+        rules.iter().try_for_each(ExpiredTokenReply::check)?;
         Ok(Self(rules.into()))
     }
 
@@ -240,7 +240,7 @@ mod tests {
     }
 
     fn rules(text: &str) -> Result<EndedTokens, Error> {
-        EndedTokens::new(EndedToken::from_json(text)?)
+        EndedTokens::new(ExpiredTokenReply::from_json(text)?)
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! ```
 //! # use std::time::Duration;
 //! # use http::{HeaderMap, Method, StatusCode};
-//! # use oauth_core::flow::resource::{Api, Clock, Event, OnLimit, Resource, ResourceRequest, Step};
+//! # use oauth_core::flow::resource::{Api, Clock, Event, OnRateLimit, Resource, ResourceRequest, Step};
 //! # use oauth_core::{Error, Tokens};
 //! # fn clock() -> Clock { Clock { moment: oauth_core::Moment::without_randomness(oauth_core::moment::UnixTime::from_secs(0)), elapsed: Duration::ZERO } }
 //! # fn source(refused: Option<&Tokens>) -> Result<Tokens, Error> { assert!(refused.is_none()); Ok(Tokens::bearer("t")) }
@@ -17,7 +17,7 @@
 //! # fn sleep(_: Duration) {}
 //! let api = Api::new(Resource::new(["https://api.example"])?);
 //! let mut request = ResourceRequest::new(&api, Method::GET, "https://api.example/things")
-//!     .on_limit(OnLimit::Wait { longest: Duration::from_secs(60) });
+//!     .on_rate_limit(OnRateLimit::Wait { longest: Duration::from_secs(60) });
 //! let (mut tokens, mut reply) = (None, None);
 //! let mut step = request.resume(&clock(), Event::Begin)?;
 //! let reply = loop {
@@ -34,7 +34,7 @@
 //!             let fresh = source(tokens.as_ref())?;
 //!             request.resume(&clock(), Event::Token(tokens.insert(fresh)))?
 //!         }
-//!         // Only of an API with [`EndedToken`](super::EndedToken)s: the body's beginning, which stays the caller's.
+//!         // Only of an API with [`ExpiredTokenReply`](super::ExpiredTokenReply)s: the body's beginning, which stays the caller's.
 //!         Step::Peek(_limit) => request.resume(&clock(), Event::Body(b""))?,
 //!         // Only of an API with a DPoP key that lives with the host.
 //!         Step::Sign(_job) => unreachable!(),
@@ -65,11 +65,11 @@ use std::time::Duration;
 use crate::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use bytes::Bytes;
 
-use super::TokenFor;
+use super::TokenOwner;
 use super::api::Api;
 use super::limiter::{Clock, Patience, Ticket};
 use super::proof_maker::{ProofStep, UnsignedProof};
-use super::step::{Event, OnLimit, Step};
+use super::step::{Event, OnRateLimit, Step};
 use crate::call::Retry;
 use crate::dpop;
 use crate::error::{Error, Kind, Misuse, ServerError};
@@ -86,7 +86,7 @@ pub struct ResourceRequest {
     url: Result<Url, Error>,
     headers: HeaderMap,
     body: Body,
-    on_limit: OnLimit,
+    on_rate_limit: OnRateLimit,
     follows: bool,
     state: State,
     ticket: Option<Ticket>,
@@ -147,7 +147,7 @@ impl ResourceRequest {
             url: Url::parse(url),
             headers: HeaderMap::new(),
             body: Body::Bytes(Bytes::new()),
-            on_limit: OnLimit::default(),
+            on_rate_limit: OnRateLimit::default(),
             follows: true,
             state: State::New,
             ticket: None,
@@ -206,8 +206,8 @@ impl ResourceRequest {
 
     /// Sets what to do if the API asks for a pause.
     #[must_use]
-    pub const fn on_limit(mut self, on_limit: OnLimit) -> Self {
-        self.on_limit = on_limit;
+    pub const fn on_rate_limit(mut self, on_rate_limit: OnRateLimit) -> Self {
+        self.on_rate_limit = on_rate_limit;
         self
     }
 
@@ -244,7 +244,7 @@ impl ResourceRequest {
                 let url = self.url.as_ref().map_err(Error::clone)?;
                 self.api.resource.check(url)?;
                 let owner = self.api.owner(url)?;
-                if self.on_limit != OnLimit::HandBack {
+                if self.on_rate_limit != OnRateLimit::Pass {
                     self.ticket = Some(self.api.limiter.ticket(url.origin_text()));
                 }
                 self.queue(at, owner, false)
@@ -272,16 +272,16 @@ impl ResourceRequest {
     ///
     /// # Errors
     /// `url.*`, and those of [`Api::owner`].
-    pub fn owner(&self) -> Result<TokenFor, Error> {
+    pub fn owner(&self) -> Result<TokenOwner, Error> {
         self.api.owner(self.url.as_ref().map_err(Error::clone)?)
     }
 
     /// Asks for a token if the rate limiter admits the request; otherwise waits, or fails if the
     /// wait would be too long.
-    fn queue(&mut self, at: &Clock, owner: TokenFor, is_refused: bool) -> Result<Step, Error> {
-        let patience = match self.on_limit {
-            OnLimit::Wait { .. } => Patience::Waits,
-            OnLimit::Fail | OnLimit::HandBack => Patience::None,
+    fn queue(&mut self, at: &Clock, owner: TokenOwner, is_refused: bool) -> Result<Step, Error> {
+        let patience = match self.on_rate_limit {
+            OnRateLimit::Wait { .. } => Patience::Waits,
+            OnRateLimit::Error | OnRateLimit::Pass => Patience::None,
         };
         let ticket = self.ticket.as_ref();
         let Some(pause) = ticket.and_then(|ticket| ticket.admit(at.elapsed, patience)) else {
@@ -291,9 +291,9 @@ impl ResourceRequest {
                 false => Step::Token(owner),
             });
         };
-        let longest = match self.on_limit {
-            OnLimit::Wait { longest } => longest,
-            OnLimit::Fail | OnLimit::HandBack => Duration::ZERO,
+        let longest = match self.on_rate_limit {
+            OnRateLimit::Wait { longest } => longest,
+            OnRateLimit::Error | OnRateLimit::Pass => Duration::ZERO,
         };
         if self.waited.saturating_add(pause) > longest {
             return Err(self.limited(pause, None));

@@ -5,7 +5,7 @@ use crate::url::Url;
 
 /// Whose token a route needs. Exhaustive on purpose: a request router must know them all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TokenFor {
+pub enum TokenOwner {
     /// The application's own token, from client credentials.
     Application,
     /// The user's token.
@@ -14,7 +14,7 @@ pub enum TokenFor {
     Any,
 }
 
-impl TokenFor {
+impl TokenOwner {
     /// `application`, `user` or `any`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -28,11 +28,11 @@ impl TokenFor {
 /// The path segments that make a route the user's; every other route is the application's.
 ///
 /// ```
-/// use oauth_core::flow::resource::{Routes, TokenFor};
+/// use oauth_core::flow::resource::{Routes, TokenOwner};
 ///
 /// let routes = Routes::user_segments(["user"]);
-/// assert_eq!(routes.token_for("/user/polls")?, TokenFor::User);
-/// assert_eq!(routes.token_for("/users?by=user")?, TokenFor::Application);
+/// assert_eq!(routes.token_for("/user/polls")?, TokenOwner::User);
+/// assert_eq!(routes.token_for("/users?by=user")?, TokenOwner::Application);
 /// // Some servers decode `%2F` before they look for a route, and some do not.
 /// assert_eq!(routes.token_for("/polls%2Fuser").unwrap_err().code(), "resource.route_ambiguous");
 /// # Ok::<(), oauth_core::Error>(())
@@ -65,9 +65,9 @@ impl Routes {
     /// `resource.route_ambiguous` for a path in which one server finds the segment and another
     /// does not: after an escaped slash, a matrix parameter, a double escape or a dot segment. Whose token is sent must
     /// not depend on the server's choice.
-    pub fn token_for(&self, path: &str) -> Result<TokenFor, Error> {
+    pub fn token_for(&self, path: &str) -> Result<TokenOwner, Error> {
         if self.user_segments.is_empty() {
-            return Ok(TokenFor::Any);
+            return Ok(TokenOwner::Any);
         }
         let path = path.split(['?', '#']).next().unwrap_or_default();
         match Url::parse(path) {
@@ -76,7 +76,7 @@ impl Routes {
         }
     }
 
-    fn of_path(&self, path: &str) -> Result<TokenFor, Error> {
+    fn of_path(&self, path: &str) -> Result<TokenOwner, Error> {
         let is_mark = |segment: &[u8]| {
             let mut marks = self.user_segments.iter();
             marks.any(|mark| mark.as_bytes() == segment)
@@ -93,7 +93,7 @@ impl Routes {
             .split('/')
             .map(|segment| decode(segment.as_bytes(), is_unreserved));
         if strict.any(|segment| is_mark(&segment)) {
-            return Ok(TokenFor::User);
+            return Ok(TokenOwner::User);
         }
         let bare = |segment: &'_ [u8]| {
             segment
@@ -104,7 +104,7 @@ impl Routes {
         if lenient.any(|segment| bare(segment).is_some_and(|segment| is_mark(&segment))) {
             return Err(ambiguous(path));
         }
-        Ok(TokenFor::Application)
+        Ok(TokenOwner::Application)
     }
 }
 
@@ -163,7 +163,7 @@ mod tests {
 
     use super::*;
 
-    fn told(path: &str) -> Result<TokenFor, &'static str> {
+    fn told(path: &str) -> Result<TokenOwner, &'static str> {
         let routes = Routes::user_segments(["user"]);
         routes.token_for(path).map_err(|error| error.code())
     }
@@ -182,7 +182,7 @@ mod tests {
             "https://api.example/user",
             "/user/poll/a%2Fb/vote",
         ] {
-            assert_eq!(told(path), Ok(TokenFor::User), "{path}");
+            assert_eq!(told(path), Ok(TokenOwner::User), "{path}");
         }
         for path in [
             "",
@@ -200,7 +200,7 @@ mod tests {
             "/%zzuser",
             "/user%",
         ] {
-            assert_eq!(told(path), Ok(TokenFor::Application), "{path}");
+            assert_eq!(told(path), Ok(TokenOwner::Application), "{path}");
         }
     }
 
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn without_segments_all_routes_are_alike() {
         let routes = Routes::default();
-        assert_eq!(routes.token_for("/user").unwrap(), TokenFor::Any);
-        assert_eq!(routes.token_for("/a/../user").unwrap(), TokenFor::Any);
+        assert_eq!(routes.token_for("/user").unwrap(), TokenOwner::Any);
+        assert_eq!(routes.token_for("/a/../user").unwrap(), TokenOwner::Any);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::http::{HeaderMap, HeaderValue, StatusCode};
 use bytes::Bytes;
 
-use super::TokenFor;
+use super::TokenOwner;
 use crate::error::Error;
 use crate::exchange::SigningJob;
 use crate::token::Tokens;
@@ -14,11 +14,11 @@ use crate::url::Url;
 /// What to do if the API asks for a pause: a 429, a 503 that names one, or an allowance that is
 /// used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnLimit {
+pub enum OnRateLimit {
     /// End with `resource.rate_limited`, whose advice contains the pause. While it lasts, other
     /// requests end the same way without being sent.
     #[default]
-    Fail,
+    Error,
     /// Wait and send again, in the order of asking, and fail only if all pauses of this request together would be
     /// longer than this.
     Wait {
@@ -26,7 +26,7 @@ pub enum OnLimit {
         longest: Duration,
     },
     /// Return the reply to the caller as it is, and delay no other request.
-    HandBack,
+    Pass,
 }
 
 /// What the host has to do next.
@@ -35,10 +35,10 @@ pub enum Step {
     /// Wait; answer with [`Event::Elapsed`].
     Wait(Duration),
     /// Get a token of this owner; answer with [`Event::Token`], or with [`Event::NoToken`].
-    Token(TokenFor),
+    Token(TokenOwner),
     /// Get a token to replace the last one, which was refused; answer with [`Event::Token`]. If no token was sent, an
     /// API that had required no authorization does now: notify the source, then ask it.
-    Renew(TokenFor),
+    Renew(TokenOwner),
     /// Sign this for the proof of possession, with a key held by the host; answer with
     /// [`Event::Signed`], or drop the request if there is no signature.
     Sign(SigningJob),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Arrival, IdToken, IdTokenChecks, WithoutNonce};
+use super::{IdTokenOrigin, IdToken, IdTokenChecks, UnexpectedNonce};
 use crate::client::Client;
 use crate::error::Error;
 use crate::exchange::{Exchange, Input, Step, VerificationJob};
@@ -85,7 +85,7 @@ fn a_token_that_comes_by_itself_is_bound_by_its_nonce() {
         nonce: Some("n".into()),
         ..IdTokenChecks::default()
     };
-    assert_eq!(answer.arrival, Arrival::Answer);
+    assert_eq!(answer.origin, IdTokenOrigin::Answer);
     assert_eq!(judge(answer), Ok(()));
 }
 
@@ -95,7 +95,7 @@ fn without_a_nonce_a_token_of_another_sign_in_is_refused_and_so_is_an_old_one() 
     assert_eq!(judged(r#""nonce":null"#, none()), Ok(()));
     assert_eq!(judged("", none()), Err("jwt.unexpected_claim"));
     let ignored = IdTokenChecks {
-        without_nonce: WithoutNonce::Ignored,
+        unexpected_nonce: UnexpectedNonce::Ignore,
         ..none()
     };
     assert_eq!(judged("", ignored), Ok(()));
@@ -163,7 +163,7 @@ fn what_came_with_a_token_has_to_be_vouched_for() {
     assert_eq!(judged(r#""at_hash":"h""#, with_access_token()), Ok(()));
     // In a token response it may be missing (section 3.1.3.6).
     let answer = IdTokenChecks {
-        arrival: Arrival::Answer,
+        origin: IdTokenOrigin::Answer,
         ..with_access_token()
     };
     assert_eq!(judged("", answer), Ok(()));

@@ -28,7 +28,7 @@ const FIRST_FORMAT: &str = "oauth-core sealed 1";
 ///
 /// To change a key that is given: give every process the new one as [`also`](Self::also), then make it the
 /// current one everywhere, with the old one as `also`. Each record is sealed again with the current key when it is next
-/// saved; [`Sealed::reseal`](super::Sealed::reseal) does it for all. When that has resealed all, the old key can be
+/// saved; [`SealedStore::reseal`](super::SealedStore::reseal) does it for all. When that has resealed all, the old key can be
 /// removed.
 #[derive(Clone)]
 pub struct Keys {

@@ -4,7 +4,7 @@ use super::*;
 
 /// A store that fails so many times more.
 #[derive(Clone, Default)]
-pub(crate) struct Failing(pub(crate) Memory, pub(crate) Arc<AtomicUsize>);
+pub(crate) struct Failing(pub(crate) MemoryStore, pub(crate) Arc<AtomicUsize>);
 
 impl Failing {
     fn is_down(&self) -> bool {
@@ -61,7 +61,7 @@ impl Drive for Unlucky {
     }
 }
 
-async fn in_store(memory: &Memory, key: &str) -> String {
+async fn in_store(memory: &MemoryStore, key: &str) -> String {
     let entry = memory.load(key).await.expect("loaded").expect("a record");
     entry.record.expose().clone()
 }
@@ -112,12 +112,12 @@ impl Drive for Slow {
 #[test]
 fn a_program_that_ends_in_good_order_loses_no_grant() {
     const GRANTS: usize = 20;
-    let (driver, memory) = (Slow::default(), Memory::new());
+    let (driver, memory) = (Slow::default(), MemoryStore::new());
     let sessions: Vec<_> = (0..GRANTS)
         .map(|number| {
             let id = GrantId::person(format!("person {number}"));
             let keeper = client().keeper(id);
-            Session::shared(driver.clone(), keeper, Arc::new(memory.clone()))
+            GrantSource::shared(driver.clone(), keeper, Arc::new(memory.clone()))
         })
         .collect();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -171,7 +171,7 @@ async fn draining_stores_what_is_not_stored_yet_or_says_that_it_could_not() {
 
 #[tokio::test]
 async fn a_login_that_comes_to_a_drained_session_is_stored() {
-    let memory = Memory::new();
+    let memory = MemoryStore::new();
     let session = of_ann(Rotating::default(), Arc::new(memory.clone()));
     session
         .drain(Duration::from_secs(5))
@@ -187,7 +187,7 @@ async fn a_login_that_comes_to_a_drained_session_is_stored() {
 fn threads_drain_a_session_too() {
     let keeper = client().keeper(GrantId::person("ann"));
     let driver = Slow::default();
-    let session = blocking::Session::shared(driver.clone(), keeper, Arc::new(Memory::new()));
+    let session = blocking::GrantSource::shared(driver.clone(), keeper, Arc::new(MemoryStore::new()));
     let first = person("first").expect("tokens");
     session.log_in(first.clone()).expect("stored");
     let renewing = session.clone();

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn renewals_begin_at_the_pace_that_was_asked_for() {
-    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let sessions = sessions(&server, &store).per_second(10);
     stale(&server, &*store, 50).await;
     let tasks: Vec<_> = (0..50)
@@ -31,7 +31,7 @@ async fn renewals_begin_at_the_pace_that_was_asked_for() {
 
 #[tokio::test(start_paused = true)]
 async fn no_more_renewals_are_under_way_at_once_than_may_be() {
-    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let sessions = sessions(&server, &store).at_once(3);
     stale(&server, &*store, 30).await;
     let tasks: Vec<_> = (0..30)
@@ -61,7 +61,7 @@ async fn no_more_renewals_are_under_way_at_once_than_may_be() {
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_another_worker_keeps_nobody_from_renewing() {
-    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let sessions = sessions(&server, &store).at_once(1);
     stale(&server, &*store, 2).await;
     let held = sessions.get(&person(0));

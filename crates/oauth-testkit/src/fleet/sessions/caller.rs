@@ -9,7 +9,7 @@ use bytes::Bytes;
 use oauth_core::Tokens;
 use oauth_core::error::Advice;
 use oauth_core::moment::Moment;
-use oauth_session::Session;
+use oauth_session::GrantSource;
 
 use super::super::callers::Mood;
 use super::super::{Breach, Rule};
@@ -22,10 +22,10 @@ const SETTLED: u64 = 40_000;
 
 thread_local! {
     /// The sessions of the history that this thread runs: their stores cannot own them.
-    static SESSIONS: RefCell<BTreeMap<usize, Session>> = const { RefCell::new(BTreeMap::new()) };
+    static SESSIONS: RefCell<BTreeMap<usize, GrantSource>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-pub(super) fn register(member: usize, session: &Session) {
+pub(super) fn register(member: usize, session: &GrantSource) {
     SESSIONS.with_borrow_mut(|ours| ours.insert(member, session.clone()));
 }
 
@@ -74,7 +74,7 @@ pub(super) async fn beside(line: &Line) {
     }
 }
 
-pub(super) async fn log_in(line: Line, session: Session) {
+pub(super) async fn log_in(line: Line, session: GrantSource) {
     let Some(tokens) = line.act(|sim| sim.login(line.member)) else {
         line.act(|sim| sim.expect_login(line.grant));
         return;
@@ -92,7 +92,7 @@ pub(super) async fn log_in(line: Line, session: Session) {
 }
 
 /// Asks until a token works, or patience ends.
-pub(super) async fn call(line: Line, session: Session, mood: Mood) {
+pub(super) async fn call(line: Line, session: GrantSource, mood: Mood) {
     let call = Call::open(&line, "a caller");
     let turn = Duration::from_millis(1 + call.number % 64);
     line.act(|sim| sim.report.callers += 1);
@@ -176,7 +176,7 @@ fn works(line: &Line, tokens: &Tokens) -> bool {
 }
 
 /// What the cache holds, when a caller has just got these.
-fn check_cache(line: &Line, session: &Session, tokens: &Tokens) -> Result<(), Breach> {
+fn check_cache(line: &Line, session: &GrantSource, tokens: &Tokens) -> Result<(), Breach> {
     let (ready, latest) = (session.ready().ok().flatten(), session.latest());
     line.act(|sim| {
         let now = sim.clock(line.worker);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oauth_session::{Session, simulated};
+use oauth_session::{GrantSource, simulated};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
@@ -29,7 +29,7 @@ pub(super) struct Workers {
 
 struct Worker {
     runtime: Option<Runtime>,
-    lines: Vec<(Line, Session)>,
+    lines: Vec<(Line, GrantSource)>,
     /// When one that died comes back.
     up_at: u64,
     asleep_until: u64,
@@ -203,7 +203,7 @@ impl Workers {
             };
             let store = Arc::new(Store(line.clone()));
             let hook = line.clone();
-            let session = Session::shared(Driver(line.clone()), keeper, store);
+            let session = GrantSource::shared(Driver(line.clone()), keeper, store);
             let session = session.on_tokens(move |tokens| {
                 hook.act(|sim| sim.hooked(hook.member, tokens));
             });

@@ -8,8 +8,8 @@ use crate::testing::at;
 fn ends(tokens: &Tokens) -> (Option<u64>, Option<u64>) {
     let since = |end: Option<UnixTime>| end.map(|end| end.as_secs() - tokens.received_at.as_secs());
     (
-        since(tokens.refresh_token_use_by()),
-        since(tokens.authorization_until),
+        since(tokens.refresh_token_expires_at()),
+        since(tokens.authorization_expires_at),
     )
 }
 
@@ -47,7 +47,7 @@ fn a_lifetime_that_is_none_counts_as_unknown_and_is_told() {
         let members = format!(r#","authorization_expires_in":{bad}"#);
         let error = read(&strict(), &members).unwrap_err();
         let facts = (error.code(), error.detail());
-        assert_eq!(facts, ("token.malformed", Some("authorization_expires_in")));
+        assert_eq!(facts, ("token_response.malformed", Some("authorization_expires_in")));
     }
     let huge = read(&client(), r#","refresh_token_timeout":1e300"#).unwrap();
     assert_eq!(ends(&huge).0, Some(crate::token::MAX_LIFETIME));
@@ -66,17 +66,17 @@ fn the_earlier_end_counts() {
     let tokens = read(&client(), members).unwrap();
     assert_eq!(
         tokens.expires_at(),
-        tokens.authorization_until,
+        tokens.authorization_expires_at,
         "no access token outlives it"
     );
     assert_eq!(tokens.expires_in, Some(3600), "as it came");
 }
 
-fn kept(use_by: Option<u64>, until: Option<u64>, members: &str) -> Tokens {
+fn kept(expires_at: Option<u64>, until: Option<u64>, members: &str) -> Tokens {
     let client = client();
     let mut token = client.refresh_token("r0", Scope::none());
-    token.use_by = use_by.map(UnixTime::from_secs);
-    token.authorization_until = until.map(UnixTime::from_secs);
+    token.expires_at = expires_at.map(UnixTime::from_secs);
+    token.authorization_expires_at = until.map(UnixTime::from_secs);
     let body = format!(r#"{{"access_token":"a","token_type":"Bearer"{members}}}"#);
     answered(client.refresh(&token), json(200, &body)).unwrap()
 }

@@ -61,7 +61,7 @@ fn without_a_need_to_push_the_first_step_is_the_last() {
     assert_eq!(made.pending.to_json().expose(), pending.to_json().expose());
     assert_eq!(
         code(exchange.resume(&at(), Input::Begin)).map(drop),
-        Err("misuse.over")
+        Err("misuse.already_finished")
     );
 }
 

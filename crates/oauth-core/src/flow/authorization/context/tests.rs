@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::client::Client;
-use crate::flow::authorization::{AuthorizationRequest, Pending};
+use crate::flow::authorization::{AuthorizationRequest, PendingAuthorization};
 use crate::json::{Json, parse};
 use crate::quirk::Rules;
 use crate::testing::{at, client, code, of, server};
@@ -16,31 +16,31 @@ fn request() -> AuthorizationRequest {
 }
 
 /// What a callback with the right state comes to that arrived there.
-fn judged(request: AuthorizationRequest, arrival: Arrival) -> Result<(), &'static str> {
+fn judged(request: AuthorizationRequest, callback_context: CallbackContext) -> Result<(), &'static str> {
     let client = client();
     let (url, pending) = client.authorize(&at(), request).unwrap();
     assert!(!url.as_str().contains("tool") && !url.as_str().contains("user-1"));
     // As it is kept meanwhile.
-    let pending = Pending::from_json(pending.to_json().expose()).unwrap();
+    let pending = PendingAuthorization::from_json(pending.to_json().expose()).unwrap();
     assert!(!format!("{pending:?}").contains("user-1"));
     let callback = format!("{CB}?code=c&state={}", pending.state().expose());
-    code(client.redeem(pending.arrived(arrival), &callback).map(drop))
+    code(client.redeem(pending.arrived(callback_context), &callback).map(drop))
 }
 
-fn here() -> Arrival {
-    Arrival::default()
+fn here() -> CallbackContext {
+    CallbackContext::default()
 }
 
 #[test]
 fn a_flow_ends_in_the_context_that_it_was_begun_in_alone() {
     let begun = || request().in_context("tenant1/tool");
     assert_eq!(judged(begun(), here().in_context("tenant1/tool")), Ok(()));
-    for arrival in [
+    for callback_context in [
         here(),
         here().in_context("tenant2/tool"),
         here().in_context(""),
     ] {
-        assert_eq!(judged(begun(), arrival), Err("callback.context"));
+        assert_eq!(judged(begun(), callback_context), Err("callback.context"));
     }
     let of_none = judged(request(), here().in_context("tenant1/tool"));
     assert_eq!(of_none, Err("callback.context"), "it was begun in none");
@@ -51,8 +51,8 @@ fn a_flow_ends_in_the_context_that_it_was_begun_in_alone() {
 fn a_flow_ends_with_the_person_who_began_it_alone() {
     let begun = || request().of_user("user-1");
     assert_eq!(judged(begun(), here().of_user("user-1")), Ok(()));
-    for arrival in [here(), here().of_user("user-2"), here().in_context("x")] {
-        assert!(judged(begun(), arrival).is_err());
+    for callback_context in [here(), here().of_user("user-2"), here().in_context("x")] {
+        assert!(judged(begun(), callback_context).is_err());
     }
     assert_eq!(judged(begun(), here()), Err("callback.user"));
     assert_eq!(

@@ -24,7 +24,7 @@ fn client() -> Client {
     client
 }
 
-fn begun(client: &Client, mode: ResponseMode) -> Pending {
+fn begun(client: &Client, mode: ResponseMode) -> PendingAuthorization {
     let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
     let ask = ask.scope(Scope::parse("read").unwrap()).response_mode(mode);
     let (url, pending) = client.authorize(&at(), ask).unwrap();
@@ -34,7 +34,7 @@ fn begun(client: &Client, mode: ResponseMode) -> Pending {
 }
 
 /// A response that says this beside what every one says; its signature is what a host says it is.
-fn jwt(pending: &Pending, changes: &Value) -> String {
+fn jwt(pending: &PendingAuthorization, changes: &Value) -> String {
     let mut claims = json!({
         "iss": "https://as.example", "aud": "id", "exp": NOW + 60,
         "code": "c0de", "state": pending.state().expose(),
@@ -52,7 +52,7 @@ fn jwt(pending: &Pending, changes: &Value) -> String {
 }
 
 /// What a flow sends after this callback, if every signature is good, or its error.
-fn redeem(client: &Client, pending: Pending, callback: &str) -> Result<String, Error> {
+fn redeem(client: &Client, pending: PendingAuthorization, callback: &str) -> Result<String, Error> {
     let mut login = client.redeem(pending, callback)?;
     let mut step = login.resume(&at(), Input::Begin)?;
     loop {
@@ -87,7 +87,7 @@ fn the_code_of_a_verified_response_is_redeemed() {
     ] {
         let client = client();
         let pending = begun(&client, mode);
-        let stored = Pending::from_json(pending.to_json().expose()).unwrap();
+        let stored = PendingAuthorization::from_json(pending.to_json().expose()).unwrap();
         let url = if place.is_empty() { "" } else { CB };
         let callback = format!("{url}{place}response={}", jwt(&pending, &json!({})));
         assert!(pending.recognizes(&callback));
@@ -161,25 +161,25 @@ fn keys_are_fetched_for_the_expected_issuer_alone() {
 #[test]
 fn plain_and_signed_responses_are_not_mixed_up() {
     let client = client();
-    let redeem = |mode, callback: &dyn Fn(&Pending) -> String| {
+    let redeem = |mode, callback: &dyn Fn(&PendingAuthorization) -> String| {
         let pending = begun_or_plain(&client, mode);
         let callback = callback(&pending);
         redeem(&client, pending, &callback).map_err(|error| error.code())
     };
-    let state = |pending: &Pending| pending.state().expose().clone();
-    let plain = |pending: &Pending| format!("{CB}?code=c0de&state={}", state(pending));
-    let signed = |pending: &Pending| format!("{CB}?response={}", jwt(pending, &json!({})));
-    let both = |pending: &Pending| {
+    let state = |pending: &PendingAuthorization| pending.state().expose().clone();
+    let plain = |pending: &PendingAuthorization| format!("{CB}?code=c0de&state={}", state(pending));
+    let signed = |pending: &PendingAuthorization| format!("{CB}?response={}", jwt(pending, &json!({})));
+    let both = |pending: &PendingAuthorization| {
         let jwt = jwt(pending, &json!({}));
         format!("{CB}?response={jwt}&code=c0de&state={}", state(pending))
     };
-    let iss = |pending: &Pending| {
+    let iss = |pending: &PendingAuthorization| {
         let jwt = jwt(pending, &json!({}));
         format!("{CB}?response={jwt}&iss=https%3A%2F%2Fevil.example")
     };
     assert_eq!(
         redeem(ResponseMode::Jwt, &plain),
-        Err("callback.missing_response")
+        Err("callback.missing_jarm_response")
     );
     assert_eq!(
         redeem(ResponseMode::Query, &signed),
@@ -193,7 +193,7 @@ fn plain_and_signed_responses_are_not_mixed_up() {
     assert!(redeem(ResponseMode::Jwt, &iss).is_ok());
 }
 
-fn begun_or_plain(client: &Client, mode: ResponseMode) -> Pending {
+fn begun_or_plain(client: &Client, mode: ResponseMode) -> PendingAuthorization {
     if mode.is_jwt() {
         return begun(client, mode);
     }

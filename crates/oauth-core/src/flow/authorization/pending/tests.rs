@@ -12,7 +12,7 @@ const CB: &str = "https://app.example/cb";
 const OTHER: &str = "iss=https://other.example";
 const OWN: &str = "iss=https://as.example";
 
-fn pending(client: &Client, scope: &str) -> Pending {
+fn pending(client: &Client, scope: &str) -> PendingAuthorization {
     let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
     let ask = ask.scope(Scope::parse(scope).unwrap());
     client.authorize(&at(), ask).unwrap().1
@@ -101,7 +101,7 @@ fn a_flow_recognizes_its_own_state_where_it_was_sent_to() {
 
 #[test]
 fn a_flow_of_another_server_or_client_is_not_redeemed() {
-    let callback = |pending: &Pending| format!("{CB}?code=c&state={}", pending.state().expose());
+    let callback = |pending: &PendingAuthorization| format!("{CB}?code=c&state={}", pending.state().expose());
     let elsewhere =
         crate::server::Server::new(crate::issuer::Issuer::parse("https://b.example").unwrap())
             .with_endpoint(EndpointKind::Token, "https://b.example/token")
@@ -128,7 +128,7 @@ fn a_nonce_is_kept_where_an_id_token_is_asked_for() {
     assert!(openid.nonce().is_some());
     assert_eq!(openid.started_at(), UnixTime::from_secs(NOW));
     assert_eq!(openid.issuer(), "https://as.example");
-    let kept = Pending::from_json(openid.to_json().expose()).unwrap();
+    let kept = PendingAuthorization::from_json(openid.to_json().expose()).unwrap();
     assert!(
         kept.nonce()
             .unwrap()
@@ -157,7 +157,7 @@ fn the_age_that_was_asked_for_is_kept_until_the_callback() {
     };
     for (value, seconds) in [("0", 0), ("3600", 3600)] {
         let (_, pending) = ask(value).unwrap();
-        let pending = Pending::from_json(pending.to_json().expose()).unwrap();
+        let pending = PendingAuthorization::from_json(pending.to_json().expose()).unwrap();
         assert_eq!(pending.max_age, Some(seconds));
     }
     for value in [
@@ -177,13 +177,13 @@ fn the_age_that_was_asked_for_is_kept_until_the_callback() {
 #[test]
 fn a_stored_sign_in_without_its_nonce_is_none() {
     let text = pending(&client(), "openid").to_json();
-    assert!(Pending::from_json(text.expose()).is_ok());
+    assert!(PendingAuthorization::from_json(text.expose()).is_ok());
     for nonce in [json!(null), json!("")] {
         let mut stored: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(text.expose()).unwrap();
         stored.insert("nonce".to_owned(), nonce);
         let stored = serde_json::to_string(&stored).unwrap();
-        let read = code(Pending::from_json(&stored).map(drop));
+        let read = code(PendingAuthorization::from_json(&stored).map(drop));
         assert_eq!(read, Err("stored.malformed"));
     }
 }
@@ -197,7 +197,7 @@ fn a_code_is_redeemed_for_some_of_the_resources() {
     let (_, pending) = client.authorize(&at(), ask).unwrap();
     let stored = pending.to_json();
     let narrowed = |resources: &[&str]| {
-        let pending = Pending::from_json(stored.expose()).unwrap();
+        let pending = PendingAuthorization::from_json(stored.expose()).unwrap();
         pending.for_resources(resources.iter().copied())
     };
     let one = narrowed(&["https://b.example/"]).unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Pending;
+use crate::PendingAuthorization;
 use crate::exchange::{Exchange, Input, Step};
 use crate::flow::resource::after;
 use crate::form;
@@ -36,7 +36,7 @@ fn later_by(seconds: u64) -> Moment {
 /// Signs in by this request; the flow is stored between its halves, and so are the tokens.
 fn login(ask: AuthorizationRequest) -> Tokens {
     let (_, pending) = client().authorize(&at(), ask).unwrap();
-    let pending = Pending::from_json(pending.to_json().expose()).unwrap();
+    let pending = PendingAuthorization::from_json(pending.to_json().expose()).unwrap();
     let callback = format!("{CB}?code=c&state={}", pending.state().expose());
     let mut exchange = client().redeem(pending, &callback).unwrap();
     let Ok(Step::Send(_)) = exchange.resume(&at(), Input::Begin) else {

@@ -146,7 +146,7 @@ fn an_event_that_answers_nothing_ends_the_renewal() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     let outcome = over(keeper.resume(&store.at(), Event::Elapsed));
-    assert_eq!(code(outcome), "misuse.over");
+    assert_eq!(code(outcome), "misuse.already_finished");
     assert!(matches!(store.ask(&mut keeper), Decision::Renew));
     let outcome = over(keeper.resume(&store.at(), Event::Elapsed));
     assert_eq!(code(outcome), "misuse.out_of_order");

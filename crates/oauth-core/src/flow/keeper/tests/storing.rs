@@ -401,7 +401,7 @@ fn a_store_that_says_conflict_for_ever_is_asked_at_growing_intervals_and_given_u
     let error = outcome.unwrap_err();
     assert_eq!(
         (error.code(), error.endpoint()),
-        ("lost.contended", Some("store"))
+        ("store.conflict", Some("store"))
     );
     assert!(matches!(error.advice(), Advice::Retry { .. }));
     assert!(!keeper_of_mark.is_busy());
@@ -432,7 +432,7 @@ fn a_store_that_says_conflict_for_ever_is_asked_at_growing_intervals_and_given_u
     assert_eq!(got(outcome), "a5");
     assert_eq!(
         keeper_of_login.last_error().unwrap().code(),
-        "lost.contended"
+        "store.conflict"
     );
     assert!(!keeper_of_login.is_stored());
     // The end of a grant: nobody is told of it before it is known.
@@ -444,7 +444,7 @@ fn a_store_that_says_conflict_for_ever_is_asked_at_growing_intervals_and_given_u
     assert!(matches!(step, Step::Run(_)));
     let ended = Event::Completed(Err(invalid_grant()));
     let outcome = grown(in_conflict(&mut store, &mut keeper_of_end, ended));
-    assert_eq!(code(outcome), "lost.contended");
+    assert_eq!(code(outcome), "store.conflict");
 }
 
 #[test]

@@ -6,15 +6,15 @@ const DAY: u64 = 24 * 3600;
 const WEEK: u64 = 7 * DAY;
 
 /// Whose refresh token ends unused after a week, and whose authorization ends at that time.
-fn idle(number: u32, received_at: u64, authorization_until: Option<u64>) -> Tokens {
-    let use_by = received_at + WEEK;
-    let until = authorization_until.map_or(String::new(), |until| {
+fn idle(number: u32, received_at: u64, authorization_expires_at: Option<u64>) -> Tokens {
+    let expires_at = received_at + WEEK;
+    let until = authorization_expires_at.map_or(String::new(), |until| {
         format!(r#""authorization_until":{until},"#)
     });
     let text = format!(
         r#"{{"version":1,"issuer":"https://as.example","client_id":"id","access_token":"a{number}",
         "received_at":{received_at},"expires_in":600,"scope":"","refresh_token":"r{number}",
-        "refresh_scope":null,"id_token":null,{until}"refresh_token_use_by":{use_by}}}"#
+        "refresh_scope":null,"id_token":null,{until}"refresh_token_use_by":{expires_at}}}"#
     );
     Tokens::from_json(&text).unwrap()
 }
@@ -204,7 +204,7 @@ fn a_timeout_of_less_than_a_minute_is_not_kept_alive() {
     for (timeout, is_kept) in [(59, false), (60, true)] {
         let mut tokens = idle(1, START, None);
         let token = tokens.refresh_token.as_mut().unwrap();
-        token.use_by = Some(UnixTime::from_secs(START + timeout));
+        token.expires_at = Some(UnixTime::from_secs(START + timeout));
         let mut store = TestStore::with(tokens);
         let mut keeper = kept_alive();
         having_read(&mut store, &mut keeper);

@@ -8,7 +8,7 @@ use super::super::*;
 use super::{CB, KEYS};
 use crate::client::Client;
 use crate::exchange::{Input, Step, VerificationJob};
-use crate::flow::authorization::{AuthorizationRequest, Pending, ResponseMode, ResponseType};
+use crate::flow::authorization::{AuthorizationRequest, PendingAuthorization, ResponseMode, ResponseType};
 use crate::jose::{Alg, KeySet};
 use crate::redirect_uri::RedirectUri;
 use crate::scope::Scope;
@@ -27,7 +27,7 @@ fn ask() -> AuthorizationRequest {
 }
 
 /// A token that says this beside what every one of the flow says; its signature is what a host says it is.
-fn id_token(pending: &Pending, changes: &Value) -> String {
+fn id_token(pending: &PendingAuthorization, changes: &Value) -> String {
     let mut claims = json!({
         "iss": "https://as.example", "sub": "ann", "aud": "id", "iat": NOW, "exp": NOW + 60,
         "nonce": pending.nonce().unwrap().expose(),
@@ -42,7 +42,7 @@ fn id_token(pending: &Pending, changes: &Value) -> String {
 
 /// What a flow does after this callback, where every signature is good, and the hashes are those of these
 /// values: the code it sends, or its error.
-fn redeem(change: impl FnOnce(&Pending) -> String, hashes: &[&str]) -> Result<String, Error> {
+fn redeem(change: impl FnOnce(&PendingAuthorization) -> String, hashes: &[&str]) -> Result<String, Error> {
     let client = client();
     let (_, pending) = client.authorize(&at(), ask()).unwrap();
     let state = pending.state().expose().clone();
@@ -66,7 +66,7 @@ fn redeem(change: impl FnOnce(&Pending) -> String, hashes: &[&str]) -> Result<St
     }
 }
 
-fn with(changes: Value) -> impl FnOnce(&Pending) -> String {
+fn with(changes: Value) -> impl FnOnce(&PendingAuthorization) -> String {
     move |pending| format!("&id_token={}", id_token(pending, &changes))
 }
 
@@ -96,8 +96,8 @@ fn a_code_is_sent_once_the_id_token_beside_it_vouches_for_it() {
 
 #[test]
 fn no_code_is_sent_that_nobody_vouches_for() {
-    type Case = (Box<dyn FnOnce(&Pending) -> String>, &'static str);
-    let faulty = |changes| -> Box<dyn FnOnce(&Pending) -> String> { Box::new(with(changes)) };
+    type Case = (Box<dyn FnOnce(&PendingAuthorization) -> String>, &'static str);
+    let faulty = |changes| -> Box<dyn FnOnce(&PendingAuthorization) -> String> { Box::new(with(changes)) };
     let cases: [Case; 8] = [
         (Box::new(|_| String::new()), "id_token.missing"),
         (faulty(json!({})), "jwt.missing_claim"),
@@ -166,7 +166,7 @@ fn both_id_tokens_are_about_one_person() {
 fn a_flow_that_was_stored_still_wants_its_id_token() {
     let (_, pending) = client().authorize(&at(), ask()).unwrap();
     let text = pending.to_json().expose().clone();
-    let again = Pending::from_json(&text).unwrap();
+    let again = PendingAuthorization::from_json(&text).unwrap();
     assert_eq!(*again.to_json().expose(), text);
     let callback = format!("{CB}#code=c&state={}", again.state().expose());
     let refused = client().redeem(again, &callback).map(drop).unwrap_err();
@@ -184,7 +184,7 @@ fn a_flow_that_was_stored_still_wants_its_id_token() {
         let change: Value = serde_json::from_str(&format!("{{{spoilt}}}")).unwrap();
         let members = stored.as_object_mut().unwrap();
         members.extend(change.as_object().unwrap().clone());
-        let refused = Pending::from_json(&stored.to_string()).unwrap_err();
+        let refused = PendingAuthorization::from_json(&stored.to_string()).unwrap_err();
         assert_eq!(refused.code(), "stored.malformed");
     }
 }

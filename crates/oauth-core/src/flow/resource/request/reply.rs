@@ -6,7 +6,7 @@ use crate::http::{HeaderMap, Method, StatusCode};
 
 use super::super::ended_token::{PEEK, TokenVerdict};
 use super::super::{Redirect, Verdict, challenge_verdict};
-use super::{Clock, MAX_HOPS, OnLimit, Presented, ResourceRequest, State, Step};
+use super::{Clock, MAX_HOPS, OnRateLimit, Presented, ResourceRequest, State, Step};
 use crate::call::Retry;
 use crate::url::Url;
 
@@ -22,8 +22,8 @@ impl ResourceRequest {
         let has_nonce = self.learn(headers);
         let ticket = self.ticket.as_ref();
         if let Some(pause) = ticket.and_then(|ticket| ticket.replied(at, status, headers)) {
-            return match self.on_limit {
-                OnLimit::Wait { longest } if self.may_repeat(status) => {
+            return match self.on_rate_limit {
+                OnRateLimit::Wait { longest } if self.may_repeat(status) => {
                     let owner = self.owner()?;
                     if self.waited.saturating_add(pause) > longest {
                         return Err(self.limited(pause, Some(status)));

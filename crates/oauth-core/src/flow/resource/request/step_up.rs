@@ -22,7 +22,7 @@ impl ResourceRequest {
         let again = Self::new(&self.api, self.method.clone(), url.as_str())
             .headers(self.headers.clone())
             .body(bytes.clone())
-            .on_limit(self.on_limit);
+            .on_rate_limit(self.on_rate_limit);
         let follows = self.follows;
         Some((wanted, Self { follows, ..again }))
     }

@@ -22,7 +22,7 @@ use crate::token::TokenType;
 
 const API: &str = "https://api.example";
 const START: u64 = 1_750_000_000;
-const WAIT: OnLimit = OnLimit::Wait {
+const WAIT: OnRateLimit = OnRateLimit::Wait {
     longest: Duration::from_secs(600),
 };
 
@@ -105,12 +105,12 @@ fn a_401_is_renewed_once() {
     sent(&mut request, &at(0.0));
     let none = HeaderMap::new();
     let step = reply(&mut request, &at(0.0), 401, &none).unwrap();
-    assert!(matches!(step, Step::Renew(TokenFor::Any)), "{step:?}");
+    assert!(matches!(step, Step::Renew(TokenOwner::Any)), "{step:?}");
     resent(&mut request, &at(0.0));
     let step = reply(&mut request, &at(0.0), 401, &none).unwrap();
     assert!(matches!(step, Step::Done), "{step:?}");
     let again = request.resume(&at(0.0), Event::Begin);
-    assert_eq!(again.unwrap_err().code(), "misuse.over");
+    assert_eq!(again.unwrap_err().code(), "misuse.already_finished");
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_stream_is_never_sent_twice() {
 
     let mut put = ResourceRequest::new(&api(), Method::PUT, API)
         .body_once()
-        .on_limit(WAIT);
+        .on_rate_limit(WAIT);
     sent(&mut put, &at(0.0));
     let refused = reply(&mut put, &at(0.0), 429, &fields(&[("retry-after", "1")]));
     assert_eq!(refused.unwrap_err().code(), "resource.rate_limited");
@@ -249,7 +249,7 @@ fn what_must_not_carry_a_token_fails_before_one_is_asked_for() {
     }
     let mut odd = get(&api(), "/a");
     odd.add_header("x-a", "b\r\nc: d");
-    assert_eq!(code(odd), "client_auth.header_value");
+    assert_eq!(code(odd), "http.header_value");
 }
 
 #[test]
@@ -324,7 +324,7 @@ mod limits {
     #[test]
     fn a_reply_is_handed_back_on_wish() {
         let api = api();
-        let mut request = get(&api, "/a").on_limit(OnLimit::HandBack);
+        let mut request = get(&api, "/a").on_rate_limit(OnRateLimit::Pass);
         sent(&mut request, &at(0.0));
         let step = reply(
             &mut request,
@@ -339,7 +339,7 @@ mod limits {
     #[test]
     fn whoever_waits_sends_again_after_the_pause() {
         let api = api();
-        let mut request = get(&api, "/a").on_limit(WAIT);
+        let mut request = get(&api, "/a").on_rate_limit(WAIT);
         sent(&mut request, &at(0.0));
         let step = reply(
             &mut request,
@@ -357,10 +357,10 @@ mod limits {
 
     #[test]
     fn the_longest_wait_bounds_all_pauses_together() {
-        let longest = OnLimit::Wait {
+        let longest = OnRateLimit::Wait {
             longest: Duration::from_secs(10),
         };
-        let mut request = get(&api(), "/a").on_limit(longest);
+        let mut request = get(&api(), "/a").on_rate_limit(longest);
         sent(&mut request, &at(0.0));
         let step = reply(
             &mut request,
@@ -379,7 +379,7 @@ mod limits {
         );
         assert_eq!(refused.unwrap_err().code(), "resource.rate_limited");
 
-        let mut request = get(&api(), "/a").on_limit(longest);
+        let mut request = get(&api(), "/a").on_rate_limit(longest);
         sent(&mut request, &at(0.0));
         let refused = reply(
             &mut request,
@@ -393,7 +393,7 @@ mod limits {
     #[test]
     fn a_refusal_without_a_pause_is_answered_by_longer_and_longer_ones() {
         let api = api();
-        let mut request = get(&api, "/a").on_limit(WAIT);
+        let mut request = get(&api, "/a").on_rate_limit(WAIT);
         sent(&mut request, &at(0.0));
         let mut now = 0.0;
         for expected in [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] {
@@ -404,7 +404,7 @@ mod limits {
             resent(&mut request, &at(now));
         }
         reply(&mut request, &at(now), 200, &HeaderMap::new()).unwrap();
-        let mut request = get(&api, "/a").on_limit(WAIT);
+        let mut request = get(&api, "/a").on_rate_limit(WAIT);
         sent(&mut request, &at(now));
         let step = reply(&mut request, &at(now), 429, &HeaderMap::new());
         assert_eq!(pause(step), 1.0);
@@ -416,7 +416,7 @@ mod limits {
         let post = || {
             ResourceRequest::new(&api(), Method::POST, API)
                 .body(Bytes::from("x"))
-                .on_limit(WAIT)
+                .on_rate_limit(WAIT)
         };
         let mut after_503 = post();
         sent(&mut after_503, &at(0.0));
@@ -427,14 +427,14 @@ mod limits {
         sent(&mut after_429, &at(0.0));
         assert_eq!(pause(reply(&mut after_429, &at(0.0), 429, &busy)), 1.0);
 
-        let mut read = get(&api(), "/a").on_limit(WAIT);
+        let mut read = get(&api(), "/a").on_rate_limit(WAIT);
         sent(&mut read, &at(0.0));
         assert_eq!(pause(reply(&mut read, &at(0.0), 503, &busy)), 1.0);
     }
 
     #[test]
     fn a_503_without_a_pause_is_the_callers() {
-        let mut request = get(&api(), "/a").on_limit(WAIT);
+        let mut request = get(&api(), "/a").on_rate_limit(WAIT);
         sent(&mut request, &at(0.0));
         let step = reply(&mut request, &at(0.0), 503, &HeaderMap::new());
         assert!(matches!(step, Ok(Step::Done)), "{step:?}");
@@ -449,7 +449,7 @@ mod limits {
         let step = reply(&mut request, &at(0.0), 200, &last);
         assert!(matches!(step, Ok(Step::Done)), "{step:?}");
         let waiting = get(&api, "/a")
-            .on_limit(WAIT)
+            .on_rate_limit(WAIT)
             .resume(&at(1.0), Event::Begin);
         assert_eq!(pause(waiting), 8.0);
     }
@@ -459,13 +459,13 @@ mod limits {
     fn a_caller_who_does_not_come_back_holds_nobody_for_long() {
         let api = api().keeping(Allowance::new(2, 60));
         for _ in 0..2 {
-            let mut request = get(&api, "/a").on_limit(WAIT);
+            let mut request = get(&api, "/a").on_rate_limit(WAIT);
             sent(&mut request, &at(0.0));
             reply(&mut request, &at(0.0), 200, &HeaderMap::new()).unwrap();
         }
-        let mut stopped = get(&api, "/b").on_limit(WAIT);
+        let mut stopped = get(&api, "/b").on_rate_limit(WAIT);
         assert_eq!(pause(stopped.resume(&at(0.0), Event::Begin)), 60.0);
-        let mut next = get(&api, "/c").on_limit(WAIT);
+        let mut next = get(&api, "/c").on_rate_limit(WAIT);
         let first = pause(next.resume(&at(0.0), Event::Begin));
         assert!(first > 60.0 && first < 60.1, "{first}");
         // The one before it could go now, and does not.
@@ -478,15 +478,15 @@ mod limits {
     #[test]
     fn a_request_that_is_dropped_leaves_the_queue_and_counts() {
         let api = api().keeping(Allowance::new(1, 60));
-        let mut first = get(&api, "/a").on_limit(WAIT);
+        let mut first = get(&api, "/a").on_rate_limit(WAIT);
         sent(&mut first, &at(0.0));
-        let mut second = get(&api, "/b").on_limit(WAIT);
+        let mut second = get(&api, "/b").on_rate_limit(WAIT);
         assert_eq!(pause(second.resume(&at(0.0), Event::Begin)), 60.0);
         // In flight without a reply: the server may have counted it.
         drop(first);
         assert_eq!(pause(second.resume(&at(30.0), Event::Elapsed)), 30.0);
         drop(second);
-        let mut third = get(&api, "/c").on_limit(WAIT);
+        let mut third = get(&api, "/c").on_rate_limit(WAIT);
         assert_eq!(pause(third.resume(&at(59.0), Event::Begin)), 1.0);
     }
 }

@@ -53,7 +53,7 @@ fn run(
 ) -> Vec<(usize, f64)> {
     let mut requests: Vec<ResourceRequest> = (0..callers)
         .map(|_| {
-            get(api, "/a").on_limit(OnLimit::Wait {
+            get(api, "/a").on_rate_limit(OnRateLimit::Wait {
                 longest: Duration::from_secs(100_000),
             })
         })

@@ -5,7 +5,7 @@ use super::*;
 fn told() -> Api {
     let rules = r#"[{"status":404},{"status":200,"body":{"error.code":[190]}},{"status":403,"body":{"code":["EXPIRED"]}}]"#;
     api()
-        .with_ended_tokens(EndedToken::from_json(rules).unwrap())
+        .with_expired_token_replies(ExpiredTokenReply::from_json(rules).unwrap())
         .unwrap()
 }
 
@@ -28,7 +28,7 @@ fn a_body_that_tells_of_the_token_is_answered_by_one_renewal() {
     let mut request = get(&told(), "/me");
     sent(&mut request, &at(0.0));
     let step = looked_at(&mut request, 200, ENDED);
-    assert!(matches!(step, Step::Renew(TokenFor::Any)), "{step:?}");
+    assert!(matches!(step, Step::Renew(TokenOwner::Any)), "{step:?}");
     resent(&mut request, &at(0.0));
     // The next one is the caller's, and nobody looks into it.
     let step = reply(&mut request, &at(0.0), 200, &json()).unwrap();

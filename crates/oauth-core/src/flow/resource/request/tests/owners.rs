@@ -2,12 +2,12 @@
 
 use super::*;
 
-fn socios(owners: &[TokenFor]) -> Api {
+fn socios(owners: &[TokenOwner]) -> Api {
     let api = api().with_routes(Routes::user_segments(["user"]));
     api.with_owners(owners.iter().copied()).unwrap()
 }
 
-fn asked(api: &Api, path: &str) -> Result<TokenFor, Error> {
+fn asked(api: &Api, path: &str) -> Result<TokenOwner, Error> {
     match get(api, path).resume(&at(0.0), Event::Begin)? {
         Step::Token(owner) => Ok(owner),
         step => panic!("{step:?}"),
@@ -16,11 +16,11 @@ fn asked(api: &Api, path: &str) -> Result<TokenFor, Error> {
 
 #[test]
 fn each_route_asks_for_the_token_of_its_owner() {
-    let both = socios(&[TokenFor::Application, TokenFor::User]);
-    assert_eq!(asked(&both, "/user/polls").unwrap(), TokenFor::User);
+    let both = socios(&[TokenOwner::Application, TokenOwner::User]);
+    assert_eq!(asked(&both, "/user/polls").unwrap(), TokenOwner::User);
     assert_eq!(
         asked(&both, "/polls?by=user").unwrap(),
-        TokenFor::Application
+        TokenOwner::Application
     );
     let odd = asked(&both, "/polls%2Fuser").unwrap_err();
     assert_eq!(odd.code(), "resource.route_ambiguous");
@@ -28,29 +28,29 @@ fn each_route_asks_for_the_token_of_its_owner() {
 
 #[test]
 fn a_missing_owner_is_named_before_anything_is_sent() {
-    let app = socios(&[TokenFor::Application]);
+    let app = socios(&[TokenOwner::Application]);
     let missing = asked(&app, "/user/polls").unwrap_err();
-    assert_eq!(missing.code(), "resource.owner_missing");
+    assert_eq!(missing.code(), "resource.no_token_source");
     assert!(
         missing
             .to_string()
             .contains("/user/polls needs the user's token")
     );
-    assert_eq!(asked(&app, "/polls").unwrap(), TokenFor::Application);
+    assert_eq!(asked(&app, "/polls").unwrap(), TokenOwner::Application);
 
-    let user = socios(&[TokenFor::User]);
+    let user = socios(&[TokenOwner::User]);
     let missing = asked(&user, "/polls").unwrap_err();
     assert!(missing.to_string().contains("client credentials"));
-    assert_eq!(asked(&user, "/user").unwrap(), TokenFor::User);
+    assert_eq!(asked(&user, "/user").unwrap(), TokenOwner::User);
 }
 
 #[test]
 fn a_renewal_and_a_redirect_ask_the_owner_of_the_route() {
-    let both = socios(&[TokenFor::Application, TokenFor::User]);
+    let both = socios(&[TokenOwner::Application, TokenOwner::User]);
     let mut request = get(&both, "/user/polls");
     sent(&mut request, &at(0.0));
     let step = reply(&mut request, &at(0.0), 401, &HeaderMap::new());
-    assert!(matches!(step, Ok(Step::Renew(TokenFor::User))), "{step:?}");
+    assert!(matches!(step, Ok(Step::Renew(TokenOwner::User))), "{step:?}");
 
     let mut request = get(&both, "/user/polls");
     sent(&mut request, &at(0.0));
@@ -61,14 +61,14 @@ fn a_renewal_and_a_redirect_ask_the_owner_of_the_route() {
         &fields(&[("location", "/polls")]),
     );
     assert!(
-        matches!(step, Ok(Step::Token(TokenFor::Application))),
+        matches!(step, Ok(Step::Token(TokenOwner::Application))),
         "{step:?}"
     );
 }
 
 #[test]
 fn a_redirect_that_the_host_follows_must_not_lead_to_another_owner() {
-    let both = socios(&[TokenFor::Application, TokenFor::User]);
+    let both = socios(&[TokenOwner::Application, TokenOwner::User]);
     let follow = |from: &str, to: &str| {
         let mut request = get(&both, from).without_redirects();
         sent(&mut request, &at(0.0));
@@ -90,12 +90,12 @@ fn a_redirect_that_the_host_follows_must_not_lead_to_another_owner() {
 
 #[test]
 fn an_api_with_one_kind_of_route_has_one_owner() {
-    let two = api().with_owners([TokenFor::Application, TokenFor::User]);
-    assert_eq!(two.unwrap_err().code(), "resource.owner_missing");
+    let two = api().with_owners([TokenOwner::Application, TokenOwner::User]);
+    assert_eq!(two.unwrap_err().code(), "resource.no_token_source");
     assert_eq!(
         api().with_owners([]).unwrap_err().code(),
-        "resource.owner_missing"
+        "resource.no_token_source"
     );
-    let one = api().with_owners([TokenFor::User]).unwrap();
-    assert_eq!(asked(&one, "/anything").unwrap(), TokenFor::User);
+    let one = api().with_owners([TokenOwner::User]).unwrap();
+    assert_eq!(asked(&one, "/anything").unwrap(), TokenOwner::User);
 }

@@ -17,7 +17,7 @@ arguments! {
     ///
     /// `denied.access_denied` if the user refuses, `denied.expired_token` if the user has not answered in time, other
     /// `denied.*`, `id_token.*`, `jws.*` and `jwt.*`.
-    pub struct BackchannelLogin {
+    pub struct PollBackchannelToken {
         /// The server's id of the request.
         pub auth_req_id: Secret<String>,
         /// When the request expires. Without it, the server is asked once.

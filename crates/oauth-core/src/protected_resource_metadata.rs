@@ -38,7 +38,7 @@ pub enum ResourceMatch {
 /// The checked metadata of a protected resource.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct ProtectedResource {
+pub struct ProtectedResourceMetadata {
     /// The identifier of the resource, which is sent as `resource` when a token is requested (RFC 8707).
     pub resource: ResourceIdentifier,
     /// The authorization servers that issue tokens for the resource, in its order; empty if it names none. A resource
@@ -171,7 +171,7 @@ impl ResourceMatch {
     }
 }
 
-impl ProtectedResource {
+impl ProtectedResourceMetadata {
     /// Reads a document that was fetched for `asked`. The `resource` is compared before anything else is read.
     ///
     /// # Errors

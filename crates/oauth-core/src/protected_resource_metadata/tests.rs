@@ -16,9 +16,9 @@ fn document(text: &str) -> Map<String, Value> {
 }
 
 /// A document for `https://r.example/a` with these members.
-fn read(members: &str) -> Result<ProtectedResource, Error> {
+fn read(members: &str) -> Result<ProtectedResourceMetadata, Error> {
     let text = format!(r#"{{"resource":"https://r.example/a"{members}}}"#);
-    ProtectedResource::read(
+    ProtectedResourceMetadata::read(
         &id("https://r.example/a"),
         document(&text),
         ResourceMatch::Identical,
@@ -79,7 +79,7 @@ fn an_identifier_is_an_https_url_without_fragment() {
 fn a_document_is_about_the_resource_that_was_asked_about() {
     let asked = |asked: &str, named: &str, matching| {
         let text = format!(r#"{{"resource":"{named}","authorization_servers":"wrong"}}"#);
-        let read = ProtectedResource::read(&id(asked), document(&text), matching);
+        let read = ProtectedResourceMetadata::read(&id(asked), document(&text), matching);
         // Nothing else of it is looked at before.
         read.unwrap_err().code() == "resource_metadata.malformed"
     };
@@ -103,7 +103,7 @@ fn a_document_is_about_the_resource_that_was_asked_about() {
         assert_eq!(asked(url, named, Identical), identical, "{url} {named}");
         assert_eq!(asked(url, named, Parent), parent, "{url} {named} (parent)");
     }
-    let missing = ProtectedResource::read(&id("https://r.example"), Map::new(), Parent);
+    let missing = ProtectedResourceMetadata::read(&id("https://r.example"), Map::new(), Parent);
     assert_eq!(
         code(missing).map(drop),
         Err("resource_metadata.missing_resource")

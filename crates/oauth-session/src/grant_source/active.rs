@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 use oauth_core::error::Error;
 use oauth_core::flow::keeper::GrantOwner;
 
-use super::{Inner, Session, late, runtime, task_stopped};
+use super::{Inner, GrantSource, late, runtime, task_stopped};
 
 /// The sessions that are renewing, or have unsaved tokens.
 ///
@@ -18,11 +18,11 @@ static ACTIVE: ArcSwapOption<ActiveSessions> = ArcSwapOption::const_empty();
 
 struct ActiveSessions {
     pid: u32,
-    sessions: Mutex<Sessions>,
+    sessions: Mutex<Grants>,
 }
 
 #[derive(Default)]
-struct Sessions {
+struct Grants {
     next: u64,
     by_number: BTreeMap<u64, Arc<Inner>>,
 }
@@ -53,7 +53,7 @@ impl ActiveSessions {
         }
     }
 
-    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+    fn sessions(&self) -> MutexGuard<'_, Grants> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -85,7 +85,7 @@ impl Drop for ActiveGuard {
 }
 
 /// Shuts down gracefully all sessions of this process that are renewing, or have unsaved tokens: see
-/// [`Session::drain`]. For a program that ends and does not know its sessions; idle ones are not
+/// [`GrantSource::drain`]. For a program that ends and does not know its sessions; idle ones are not
 /// affected.
 ///
 /// # Errors
@@ -108,7 +108,7 @@ pub async fn drain_all(limit: Duration) -> Result<(), Error> {
             if sessions.is_empty() {
                 return Ok(());
             }
-            drain_each(sessions.into_iter().map(Session), limit).await?;
+            drain_each(sessions.into_iter().map(GrantSource), limit).await?;
         }
     };
     tokio::time::timeout(limit, all)
@@ -118,11 +118,11 @@ pub async fn drain_all(limit: Duration) -> Result<(), Error> {
 
 /// Drains these, all at once.
 pub(crate) async fn drain_each(
-    sessions: impl Iterator<Item = Session>,
+    sessions: impl Iterator<Item = GrantSource>,
     limit: Duration,
 ) -> Result<(), Error> {
     let runtime = runtime()?;
-    let drain = |session: Session| async move { session.drain(limit).await };
+    let drain = |session: GrantSource| async move { session.drain(limit).await };
     let drains: Vec<_> = sessions
         .map(|session| runtime.spawn(drain(session)))
         .collect();

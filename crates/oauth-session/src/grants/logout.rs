@@ -9,9 +9,9 @@ use oauth_core::flow::keeper::{GrantId, Lease};
 use oauth_core::server::EndpointKind;
 use tokio::time::{Instant, sleep};
 
-use super::{Inner, Sessions};
+use super::{Inner, Grants};
 use crate::clock;
-use crate::session::Session;
+use crate::grant_source::GrantSource;
 
 /// The pause between two attempts to take the lease.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// How much longer than the longest request a renewal under way is waited for.
 const MARGIN: Duration = Duration::from_secs(15);
 
-impl Sessions {
+impl Grants {
     /// Logs a grant out: waits for a renewal under way, revokes the tokens (RFC 7009), and removes the
     /// record. Every worker that still has the tokens notices when it next reads the store, and uses
     /// them no longer than they are fresh.
@@ -41,7 +41,7 @@ impl Sessions {
         revoked
     }
 
-    async fn revoke(&self, session: &Session, key: &str) -> Result<(), Error> {
+    async fn revoke(&self, session: &GrantSource, key: &str) -> Result<(), Error> {
         session.refresh_from(&*self.0.store, key).await?;
         let Some(tokens) = session.latest() else {
             return Ok(());

@@ -8,7 +8,7 @@ use oauth_core::error::Error;
 use oauth_core::flow::keeper::Upkeep;
 
 use super::renewal_task::{RenewalTask, spawn};
-use super::{Inner, Session, SharedRenewal, outcome_of, runtime};
+use super::{Inner, GrantSource, SharedRenewal, outcome_of, runtime};
 use crate::clock;
 use crate::observe::GrantEvent;
 use crate::store::Store;
@@ -106,7 +106,7 @@ impl Inner {
     }
 }
 
-impl Session {
+impl GrantSource {
     /// Keeps the grant of this record alive if that is due by now; returns whether it was renewed.
     pub(crate) async fn keep_alive(&self, store: &dyn Store, key: &str) -> Result<bool, Error> {
         self.refresh_from(store, key).await?;

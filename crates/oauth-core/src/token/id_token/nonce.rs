@@ -9,10 +9,10 @@ impl IdTokenChecks {
     /// was made for another sign-in; and so is one that is older than a day, unless `max_token_age` says otherwise.
     pub fn unsolicited(nonce: Option<Secret<String>>) -> Self {
         Self {
-            arrival: Arrival::Unsolicited,
+            origin: IdTokenOrigin::Unsolicited,
             max_token_age: nonce.is_none().then_some(WITHOUT_NONCE),
             nonce,
-            without_nonce: WithoutNonce::Absent,
+            unexpected_nonce: UnexpectedNonce::Reject,
             ..Self::default()
         }
     }
@@ -21,7 +21,7 @@ impl IdTokenChecks {
 /// How an ID token arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum Arrival {
+pub enum IdTokenOrigin {
     /// In the response to a request of this client: a code or a secret vouches for it too.
     #[default]
     Answer,
@@ -32,21 +32,21 @@ pub enum Arrival {
 /// Whether a token may have a `nonce` if the request sent none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum WithoutNonce {
+pub enum UnexpectedNonce {
     /// The nonce is not checked: some app libraries send one that the application's server never learns. A token
     /// that was stolen from another sign-in is then accepted.
     #[default]
-    Ignored,
+    Ignore,
     /// There must be no nonce: a token with one belongs to another sign-in.
-    Absent,
+    Reject,
 }
 
-impl WithoutNonce {
-    /// `ignored` or `absent`.
+impl UnexpectedNonce {
+    /// `ignore` or `reject`.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Ignored => "ignored",
-            Self::Absent => "absent",
+            Self::Ignore => "ignore",
+            Self::Reject => "reject",
         }
     }
 }

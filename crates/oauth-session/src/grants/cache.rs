@@ -2,10 +2,10 @@
 
 use lru::LruCache;
 
-use crate::session::Session;
+use crate::grant_source::GrantSource;
 
 /// The sessions in memory, by the keys of their records, least recently used last.
-pub(super) struct SessionCache(LruCache<String, Session>);
+pub(super) struct SessionCache(LruCache<String, GrantSource>);
 
 impl Default for SessionCache {
     fn default() -> Self {
@@ -15,11 +15,11 @@ impl Default for SessionCache {
 }
 
 impl SessionCache {
-    pub(super) fn get(&mut self, key: &str) -> Option<Session> {
+    pub(super) fn get(&mut self, key: &str) -> Option<GrantSource> {
         self.0.get(key).cloned()
     }
 
-    pub(super) fn put(&mut self, key: String, session: Session) {
+    pub(super) fn put(&mut self, key: String, session: GrantSource) {
         self.0.put(key, session);
     }
 
@@ -27,13 +27,13 @@ impl SessionCache {
         self.0.len()
     }
 
-    pub(super) fn all(&self) -> Vec<Session> {
+    pub(super) fn all(&self) -> Vec<GrantSource> {
         self.0.iter().map(|(_, session)| session.clone()).collect()
     }
 
     /// Takes out idle sessions beyond the capacity: two at most for each call, so that no caller pays for
     /// all.
-    pub(super) fn shrink(&mut self, capacity: usize) -> Vec<Session> {
+    pub(super) fn shrink(&mut self, capacity: usize) -> Vec<GrantSource> {
         let mut left = Vec::new();
         for _ in 0..2 {
             if self.0.len() <= capacity {

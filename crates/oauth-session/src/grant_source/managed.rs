@@ -1,15 +1,15 @@
-//! The parts of a session that [`Sessions`](crate::Sessions) uses.
+//! The parts of a session that [`Grants`](crate::Grants) uses.
 
 use std::sync::Arc;
 
 use oauth_core::error::Error;
 
-use super::{Inner, Session};
+use super::{Inner, GrantSource};
 use crate::observe::GrantEvent;
 use crate::renewal_limits::RenewalLimits;
 use crate::store::Store;
 
-impl Session {
+impl GrantSource {
     /// Sets the limits of its renewals. Has no effect on a session that has been handed out.
     pub(crate) fn with_renewal_limits(mut self, limits: RenewalLimits) -> Self {
         if let Some(session) = Arc::get_mut(&mut self.0) {

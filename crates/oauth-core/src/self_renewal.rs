@@ -17,7 +17,7 @@ use crate::url::Url;
 /// token cannot be renewed, so a token is renewed after half of its lifetime, and one that is exchanged for a
 /// longer-lived one at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Renewal {
+pub struct SelfRenewal {
     pub(crate) endpoint: Url,
     pub(crate) method: Method,
     pub(crate) grant_type: String,
@@ -27,7 +27,7 @@ pub struct Renewal {
     earliest_age: u64,
 }
 
-impl Renewal {
+impl SelfRenewal {
     /// A renewal by a `GET` request to this endpoint with `grant_type`, and the access token as `token_parameter`.
     ///
     /// The token is then in the URL of the request, and in the server's log. Such servers require it; if the server

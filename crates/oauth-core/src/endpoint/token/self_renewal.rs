@@ -7,7 +7,7 @@ use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::http::Method;
 use crate::moment::UnixTime;
-use crate::renewal::Renewal;
+use crate::self_renewal::SelfRenewal;
 use crate::token::RefreshToken;
 
 /// The request for another token.
@@ -15,11 +15,11 @@ use crate::token::RefreshToken;
 /// # Errors
 /// `grant.no_refresh_token` for a token that has expired.
 pub(super) fn request(
-    renewal: &Renewal,
+    renewal: &SelfRenewal,
     token: &RefreshToken,
     now: UnixTime,
 ) -> Result<EndpointRequest, Error> {
-    if token.use_by.is_some_and(|end| end <= now) {
+    if token.expires_at.is_some_and(|end| end <= now) {
         return Err(Misuse::NoRefreshToken.into());
     }
     let mut form = Form::new();

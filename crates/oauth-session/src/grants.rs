@@ -15,7 +15,7 @@ use oauth_core::{Client, Tokens};
 
 use crate::observe::{Counters, GrantEvent, Observe};
 use crate::renewal_limits::RenewalLimits;
-use crate::session::{Drive, Session, drain_each};
+use crate::grant_source::{Drive, GrantSource, drain_each};
 use crate::store::{self, Store};
 
 use cache::SessionCache;
@@ -35,9 +35,9 @@ const CAPACITY: usize = 10_000;
 /// # use std::time::Duration;
 /// # use oauth_core::{Client, Error, Tokens};
 /// # use oauth_core::flow::keeper::GrantId;
-/// # use oauth_session::{Drive, Sessions, Store};
+/// # use oauth_session::{Drive, Grants, Store};
 /// # async fn serve(driver: impl Drive + 'static, client: &Client, store: Arc<dyn Store>, tokens: Tokens) -> Result<(), Error> {
-/// let sessions = Sessions::new(driver, client, store)
+/// let sessions = Grants::new(driver, client, store)
 ///     .capacity(50_000)
 ///     .per_second(50)
 ///     .on_ended(|grant, error| println!("{:?} has to log in again: {error}", grant.subject()));
@@ -52,7 +52,7 @@ const CAPACITY: usize = 10_000;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Sessions(Arc<Inner>);
+pub struct Grants(Arc<Inner>);
 
 struct Inner {
     driver: Arc<dyn Drive>,
@@ -78,7 +78,7 @@ type Renewed = Arc<dyn Fn(&GrantId, &Arc<Tokens>) + Send + Sync>;
 type Ended = Arc<dyn Fn(&GrantId, &Error) + Send + Sync>;
 type Ends = Arc<dyn Fn(&GrantId, UnixTime) + Send + Sync>;
 
-/// A page of the grants in a store, see [`Sessions::list`].
+/// A page of the grants in a store, see [`Grants::list`].
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Listed {
@@ -90,7 +90,7 @@ pub struct Listed {
     pub next: Option<String>,
 }
 
-impl Sessions {
+impl Grants {
     /// Manages the grants of this client in this store.
     pub fn new(driver: impl Drive + 'static, client: &Client, store: Arc<dyn Store>) -> Self {
         Self(Arc::new(Inner {
@@ -190,7 +190,7 @@ impl Sessions {
     /// The session of a grant. All callers that get the same grant share one, and with it one renewal.
     ///
     /// Nothing is read or sent here; the first request for its token reads the store.
-    pub fn get(&self, id: &GrantId) -> Session {
+    pub fn get(&self, id: &GrantId) -> GrantSource {
         let key = self.0.client.keeper(id.clone()).key();
         let (session, left) = {
             let mut cache = self.0.cache();
@@ -206,7 +206,7 @@ impl Sessions {
         session
     }
 
-    fn make(&self, id: &GrantId) -> Session {
+    fn make(&self, id: &GrantId) -> GrantSource {
         let Inner {
             driver,
             client,
@@ -217,7 +217,7 @@ impl Sessions {
         } = &*self.0;
         let keeper = client.keeper(id.clone());
         let keeper = keeper.with_policy(options.policy.clone());
-        let session = Session::shared(Arc::clone(driver), keeper, Arc::clone(store));
+        let session = GrantSource::shared(Arc::clone(driver), keeper, Arc::clone(store));
         let session = session.with_renewal_limits(options.renewal_limits.clone());
         let session = session.observe(Observer {
             id: id.clone(),
@@ -238,7 +238,7 @@ impl Sessions {
     /// Adopts the tokens of a new login, and stores them over the record.
     ///
     /// # Errors
-    /// Those of [`Session::log_in`].
+    /// Those of [`GrantSource::log_in`].
     pub async fn log_in(&self, id: &GrantId, tokens: Tokens) -> Result<(), Error> {
         self.get(id).log_in(tokens).await
     }
@@ -278,7 +278,7 @@ impl Sessions {
         Ok(is_ours.then_some(summary))
     }
 
-    /// Shuts all sessions down gracefully, see [`Session::drain`].
+    /// Shuts all sessions down gracefully, see [`GrantSource::drain`].
     ///
     /// # Errors
     /// `lost.timeout` if that has not been done within `limit`.
@@ -304,9 +304,9 @@ impl Inner {
     }
 }
 
-impl fmt::Debug for Sessions {
+impl fmt::Debug for Grants {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sessions")
+        f.debug_struct("Grants")
             .field("client", &self.0.client)
             .field("in_memory", &self.in_memory())
             .finish_non_exhaustive()

@@ -74,7 +74,7 @@ impl From<ClientIdUrl> for ClientId {
 
 /// A document that is fit to be published at its URL: `200`, `application/json`, no redirect.
 #[derive(Debug, Clone)]
-pub struct ClientIdMetadata {
+pub struct ClientIdMetadataDocument {
     url: ClientIdUrl,
     metadata: ClientMetadata,
 }
@@ -118,7 +118,7 @@ impl Warning {
     }
 }
 
-impl ClientIdMetadata {
+impl ClientIdMetadataDocument {
     /// Creates a document for this URL. A client that names no method of authentication is made a public one.
     ///
     /// # Errors
@@ -234,7 +234,7 @@ impl ClientIdMetadata {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Identification {
-    /// By the URL of a [`ClientIdMetadata`] document.
+    /// By the URL of a [`ClientIdMetadataDocument`].
     MetadataDocument,
     /// By registering itself ([`crate::client::register`]).
     DynamicRegistration,

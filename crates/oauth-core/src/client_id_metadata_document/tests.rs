@@ -10,10 +10,10 @@ fn url() -> ClientIdUrl {
     ClientIdUrl::parse(URL).unwrap()
 }
 
-fn document(members: &str) -> Result<ClientIdMetadata, Error> {
+fn document(members: &str) -> Result<ClientIdMetadataDocument, Error> {
     let text =
         format!(r#"{{"client_id":"{URL}","redirect_uris":["http://127.0.0.1/cb"]{members}}}"#);
-    ClientIdMetadata::parse(url(), &text)
+    ClientIdMetadataDocument::parse(url(), &text)
 }
 
 #[test]
@@ -75,14 +75,14 @@ fn a_document_is_its_urls_and_holds_no_secret() {
 
     for id in [r#""https://app.example/C.json""#, "7", "null"] {
         let text = format!(r#"{{"client_id":{id},"token_endpoint_auth_method":"none"}}"#);
-        let read = ClientIdMetadata::parse(url(), &text).map(|_| ());
+        let read = ClientIdMetadataDocument::parse(url(), &text).map(|_| ());
         assert_eq!(code(read), Err("client_id_metadata.client_id"), "{id}");
     }
     let without =
         r#"{"client_id":"https://app.example/c.json","token_endpoint_auth_method":"none"}"#;
-    let read = ClientIdMetadata::parse(url(), without).map(|_| ());
+    let read = ClientIdMetadataDocument::parse(url(), without).map(|_| ());
     assert_eq!(code(read), Err("client_metadata.inconsistent"));
-    let read = ClientIdMetadata::parse(url(), "no JSON").map(|_| ());
+    let read = ClientIdMetadataDocument::parse(url(), "no JSON").map(|_| ());
     assert_eq!(code(read), Err("client_metadata.malformed"));
 }
 
@@ -91,12 +91,12 @@ fn what_is_printed_is_what_is_read() {
     let uri = RedirectUri::parse("http://127.0.0.1/cb").unwrap();
     let mut metadata = ClientMetadata::with_redirect_uris([uri]);
     metadata.client_name = Some("X".to_owned());
-    let made = ClientIdMetadata::new(url(), metadata).unwrap();
+    let made = ClientIdMetadataDocument::new(url(), metadata).unwrap();
     let text = made.to_json();
     assert!(text.starts_with(r#"{"client_id":"https://app.example/c.json","#));
     assert!(text.contains(r#""token_endpoint_auth_method":"none""#));
     assert!(text.contains(r#""application_type":"native""#));
-    let read = ClientIdMetadata::parse(url(), &text).unwrap();
+    let read = ClientIdMetadataDocument::parse(url(), &text).unwrap();
     assert_eq!(read.to_json(), text);
     assert_eq!(code(read.check_for_mcp()), Ok(()));
     assert!(read.warnings().is_empty());
@@ -113,7 +113,7 @@ fn mcp_wants_a_name_to_show() {
         r#"{{"client_id":"{URL}","client_name":"X","grant_types":["client_credentials"],
         "token_endpoint_auth_method":"private_key_jwt","jwks_uri":"https://app.example/k"}}"#
     );
-    let machine = ClientIdMetadata::parse(url(), &machine).unwrap();
+    let machine = ClientIdMetadataDocument::parse(url(), &machine).unwrap();
     assert_eq!(
         code(machine.check_for_mcp()),
         Err("client_metadata.inconsistent")
@@ -127,7 +127,7 @@ fn what_servers_may_dislike_is_told() {
         let mut metadata = ClientMetadata::with_redirect_uris([uri]);
         metadata.client_name = Some(name);
         let url = ClientIdUrl::parse(url).unwrap();
-        ClientIdMetadata::new(url, metadata).unwrap().warnings()
+        ClientIdMetadataDocument::new(url, metadata).unwrap().warnings()
     };
     let short = || "X".to_owned();
     assert_eq!(warnings(URL, short()), []);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use oauth_core::error::{Cause, Error};
 use oauth_core::moment::UnixTime;
 
-use super::Sessions;
+use super::Grants;
 use crate::clock;
 
 /// How many keys are requested from the store at once.
@@ -15,7 +15,7 @@ const PAGE: usize = 100;
 /// How many grants are renewed concurrently.
 const ABREAST: usize = 8;
 
-/// The result of [`Sessions::renew_idle`].
+/// The result of [`Grants::renew_idle`].
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Idle {
@@ -38,7 +38,7 @@ fn stopped() -> Error {
     Error::lost(Cause::unknown("the task that renews was stopped"))
 }
 
-impl Sessions {
+impl Grants {
     /// Renews the grants of this client whose access token expired so long ago that they cannot have been
     /// used since: with many servers, a refresh token expires if it is not used for some weeks. One pass
     /// over the keys that are due in the store; call it now and then, from any number of workers.

@@ -14,7 +14,7 @@ pub trait Drive: Send + Sync {
     /// Runs an exchange until it is done.
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens>;
 
-    /// Runs the exchange that revokes a token (RFC 7009) until it is done. Only [`Sessions`](crate::Sessions)
+    /// Runs the exchange that revokes a token (RFC 7009) until it is done. Only [`Grants`](crate::Grants)
     /// call it.
     ///
     /// # Errors

@@ -58,7 +58,7 @@ use upkeep::look_after;
 /// Use a session on one runtime: a request makes no progress while its runtime is not driven, as a
 /// `current_thread` one is not between two calls of `block_on`.
 #[derive(Clone)]
-pub struct Session(Arc<Inner>);
+pub struct GrantSource(Arc<Inner>);
 
 struct Inner {
     /// The cached path, which takes no lock.
@@ -102,7 +102,7 @@ struct Renewal {
 /// How long a caller whose token is still valid waits for a newer one.
 const GOOD_ENOUGH: Duration = Duration::from_secs(1);
 
-impl Session {
+impl GrantSource {
     /// A session only for this process.
     pub fn new(driver: impl Drive + 'static, keeper: Keeper) -> Self {
         Self::of(Arc::new(driver), keeper, None)
@@ -474,7 +474,7 @@ impl Inner {
     }
 }
 
-impl TokenSource for Session {
+impl TokenSource for GrantSource {
     fn token<'a>(&'a self, refused: Option<&'a Tokens>) -> Answer<'a, Token> {
         match (refused, self.ready()) {
             (None, Ok(Some(token))) => Box::pin(std::future::ready(Ok(token))),
@@ -488,8 +488,8 @@ impl TokenSource for Session {
     }
 }
 
-impl fmt::Debug for Session {
+impl fmt::Debug for GrantSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").finish_non_exhaustive()
+        f.debug_struct("GrantSource").finish_non_exhaustive()
     }
 }

@@ -18,7 +18,7 @@ arguments! {
     ///
     /// `denied.access_denied` if the user refuses, `denied.expired_token` if the user has not answered in time, other
     /// `denied.*`, `id_token.*`, `jws.*` and `jwt.*`.
-    pub struct DeviceLogin {
+    pub struct PollDeviceToken {
         /// The device code.
         pub device_code: Secret<String>,
         /// When the device code expires.
