@@ -7,7 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, StatusCode};
-use oauth_core::flow::resource::{Allowance, Api, Clock, Event, OnRateLimit, ResourceRequest, Step};
+use oauth_core::flow::resource::{
+    Allowance, Api, Clock, Event, OnRateLimit, ResourceRequest, Step,
+};
 use oauth_core::moment::UnixTime;
 use oauth_core::{Moment, Tokens};
 use oauth_providers::{TokenOwner, provider};

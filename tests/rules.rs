@@ -14,8 +14,8 @@ use oauth_core::quirk::{Quirk, Rules};
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{
-    AuthorizationRequest, Client, ClientAuth, ClientId, Exchange, Input, Moment, PendingAuthorization, Scope,
-    Secret, Step, Tokens, discover,
+    AuthorizationRequest, Client, ClientAuth, ClientId, Exchange, Input, Moment,
+    PendingAuthorization, Scope, Secret, Step, Tokens, discover,
 };
 
 fn moment() -> Moment {

@@ -16,7 +16,7 @@ use oauth_core::{
 };
 use oauth_providers::{Provider, provider};
 use oauth_reqwest::{
-    AddressPolicy, Authorized, Driver, Options, ResourceConnection, GrantSource, reqwest,
+    AddressPolicy, Authorized, Driver, GrantSource, Options, ResourceConnection, reqwest,
 };
 use oauth_session::store::FileStore;
 use oauth_session::{FixedToken, Sources};

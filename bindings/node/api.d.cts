@@ -177,7 +177,7 @@ export class FixedToken implements TokenSource {
   token(options?: CallOptions): Promise<Tokens>
   /** The token that has replaced the refused one by now; otherwise `grant.revoked`. */
   renew(refused: Tokens, options?: CallOptions): Promise<Tokens>
-  /** Forgets nothing: the token is read again each time anyway. */
+  /** Does nothing: the token is read again each time anyway. */
   invalidate(refused: Tokens): void
   /** {@link Api.fetch} of the API at its origins. */
   fetch(input: string | URL | Request, init?: ApiRequestInit): Promise<Response>

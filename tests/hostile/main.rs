@@ -160,7 +160,11 @@ impl Party {
         self.redeem(pending, &callback).await
     }
 
-    async fn redeem(&self, pending: PendingAuthorization, callback: &str) -> Result<Login, &'static str> {
+    async fn redeem(
+        &self,
+        pending: PendingAuthorization,
+        callback: &str,
+    ) -> Result<Login, &'static str> {
         let exchange = self.client.redeem(pending, callback);
         let exchange = exchange.map_err(|error| error.code())?;
         let login = self.driver.run(exchange).await;

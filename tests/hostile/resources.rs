@@ -9,7 +9,7 @@ use oauth_core::flow::resource_discovery::ResourceDiscoveryRequest;
 use oauth_core::protected_resource_metadata::ProtectedResourceMetadata;
 use oauth_core::url::Url;
 use oauth_core::{ClientId, Error, Scope, connect_resource, danger, discover_resource};
-use oauth_reqwest::{AddressPolicy, Authorized, Options, GrantSource, Transport};
+use oauth_reqwest::{AddressPolicy, Authorized, GrantSource, Options, Transport};
 use oauth_testkit::Fault;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -201,7 +201,8 @@ async fn c5_credentials_are_not_tried_at_another_server() {
 async fn c5_a_token_is_shown_to_its_own_api_alone() {
     let party = Party::new().await;
     let resource = party.discovered().await.expect("metadata").resource;
-    let session = GrantSource::client_credentials(party.driver.clone(), &party.client, Scope::none());
+    let session =
+        GrantSource::client_credentials(party.driver.clone(), &party.client, Scope::none());
     let api = Authorized::new(party.driver.clone(), session, Resource::beneath(&resource));
     assert!(api.get(&party.api()).send().await.is_ok());
     let calls = party.served.with(|twin| twin.counters().api_calls);

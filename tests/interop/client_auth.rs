@@ -45,7 +45,11 @@ fn every_algorithm_authenticates_and_signs() {
         let said = driver
             .run(client.introspect(ask))
             .expect("it is asked so too");
-        assert!(matches!(said, IntrospectionResponse::Active(_)), "{}", alg.as_str());
+        assert!(
+            matches!(said, IntrospectionResponse::Active(_)),
+            "{}",
+            alg.as_str()
+        );
         let login = sign_in(&driver, &client, "openid read");
         let login = login.unwrap_or_else(|error| panic!("{}: {error}", alg.as_str()));
         let id_token = login.id_token.expect("openid was asked for");

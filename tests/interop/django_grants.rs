@@ -26,7 +26,11 @@ fn scope(names: &str) -> Scope {
     Scope::parse(names).expect("a scope")
 }
 
-fn state(driver: &Driver, client: &Client, token: &oauth_core::Secret<String>) -> IntrospectionResponse {
+fn state(
+    driver: &Driver,
+    client: &Client,
+    token: &oauth_core::Secret<String>,
+) -> IntrospectionResponse {
     let ask = Introspection::new(token.clone()).token_type_hint(TokenKind::Access);
     driver.run(client.introspect(ask)).expect("an answer")
 }
@@ -95,7 +99,8 @@ fn client_credentials_with_odd_characters() {
         let tokens = tokens.expect("a token");
         assert_eq!(tokens.scope, scope("read write"));
         assert_eq!(tokens.expires_in, Some(60));
-        let IntrospectionResponse::Active(said) = state(&driver, &client, &tokens.access_token) else {
+        let IntrospectionResponse::Active(said) = state(&driver, &client, &tokens.access_token)
+        else {
             panic!("it is active");
         };
         assert_eq!(said.client_id.as_deref(), Some(server.client_id("machine")));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oauth_core::endpoint::introspection::{Introspection, SignedResponse, IntrospectionResponse};
+use oauth_core::endpoint::introspection::{Introspection, IntrospectionResponse, SignedResponse};
 use oauth_core::flow::redeem::Login;
 use oauth_core::jose::{Alg, Claims, Enc, JweAlg, ResponseEncryption};
 use oauth_core::{Client, ClientAuth, ClientId, Error, Scope};

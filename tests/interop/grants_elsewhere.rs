@@ -6,9 +6,11 @@ use std::thread;
 use std::time::Duration;
 
 use oauth_core::endpoint::backchannel_authentication::{
-    BackchannelAuthentication, BackchannelAuthenticationResponse, TokenDeliveryMode, Hint,
+    BackchannelAuthentication, BackchannelAuthenticationResponse, Hint, TokenDeliveryMode,
 };
-use oauth_core::endpoint::device_authorization::{DeviceAuthorization, DeviceAuthorizationResponse};
+use oauth_core::endpoint::device_authorization::{
+    DeviceAuthorization, DeviceAuthorizationResponse,
+};
 use oauth_core::flow::backchannel::AwaitedRequest;
 use oauth_core::flow::poll::Pace;
 use oauth_core::flow::redeem::Login;
@@ -132,7 +134,11 @@ fn ask(delivery: TokenDeliveryMode) -> BackchannelAuthentication {
     ask.binding_message(MESSAGE).expect("a message")
 }
 
-fn begun(driver: &Driver, client: &Client, delivery: TokenDeliveryMode) -> BackchannelAuthenticationResponse {
+fn begun(
+    driver: &Driver,
+    client: &Client,
+    delivery: TokenDeliveryMode,
+) -> BackchannelAuthenticationResponse {
     let begun = driver.run(client.authenticate_backchannel(ask(delivery)));
     let begun = begun.unwrap_or_else(|error| panic!("a request: {error}"));
     assert_eq!((begun.expires_in, begun.interval), (60, 5));

@@ -75,7 +75,8 @@ fn a_certificate_authenticates_and_tokens_are_bound_to_it() {
         let read = Scope::parse("read").expect("a scope");
         let tokens = with.run(client.client_credentials(read)).expect(id);
         let ask = Introspection::new(tokens.access_token.clone());
-        let IntrospectionResponse::Active(state) = with.run(client.introspect(ask)).expect(id) else {
+        let IntrospectionResponse::Active(state) = with.run(client.introspect(ask)).expect(id)
+        else {
             panic!("{id}: not active")
         };
         let bound = state.extra.get("cnf").map(|cnf| cnf["x5t#S256"].clone());

@@ -54,7 +54,12 @@ fn started(seconds: &str) -> OidcProvider {
 }
 
 /// UserInfo as an API, with tokens of this session.
-fn api(server: &OidcProvider, driver: &Driver, client: &Client, session: GrantSource) -> Authorized {
+fn api(
+    server: &OidcProvider,
+    driver: &Driver,
+    client: &Client,
+    session: GrantSource,
+) -> Authorized {
     let resource = danger::loopback_resource([server.issuer()]).expect("a resource");
     let api = Api::new(resource).with_dpop(client).expect("an API");
     Authorized::with_sources(driver.clone(), Sources::one(session), api).expect("an API")

@@ -12,8 +12,8 @@ use oauth_core::redirect_uri::{RedirectUri, check_return_target};
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::url::Url;
 use oauth_core::{
-    Client, ClientAuth, ClientId, Exchange, Input, Moment, PendingAuthorization, Scope, Step, Tokens, challenge,
-    json, retry_after,
+    Client, ClientAuth, ClientId, Exchange, Input, Moment, PendingAuthorization, Scope, Step,
+    Tokens, challenge, json, retry_after,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -11,8 +11,8 @@ use oauth_core::moment::UnixTime;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{
-    AuthorizationRequest, Client, ClientAuth, ClientId, Exchange, Input, Moment, PendingAuthorization, Scope,
-    Step, Tokens,
+    AuthorizationRequest, Client, ClientAuth, ClientId, Exchange, Input, Moment,
+    PendingAuthorization, Scope, Step, Tokens,
 };
 use proptest::prelude::*;
 

@@ -121,7 +121,9 @@ fn redirect(vector: &Vector) -> Verdict {
     let said = vector.must("metadata_response")?;
     let (status, location) = said.split_once(" -> ").ok_or("no redirect")?;
     let issuer = Issuer::parse("https://as.example").map_err(|error| error.to_string())?;
-    let mut exchange = discover_with(DiscoveryRequest::new(issuer).address_policy(RequestAddressPolicy::PublicOnly));
+    let mut exchange = discover_with(
+        DiscoveryRequest::new(issuer).address_policy(RequestAddressPolicy::PublicOnly),
+    );
     let mut input = Input::Begin;
     loop {
         let request = match exchange.resume(&moment(0), input) {
@@ -131,7 +133,10 @@ fn redirect(vector: &Vector) -> Verdict {
         };
         let host = request.uri().host();
         same("host", host, Some("as.example"))?;
-        holds("marked", request.extensions().get() == Some(&RequestAddressPolicy::PublicOnly))?;
+        holds(
+            "marked",
+            request.extensions().get() == Some(&RequestAddressPolicy::PublicOnly),
+        )?;
         let reply = Response::builder()
             .status(status)
             .header("location", location);

@@ -246,7 +246,9 @@ fn built(vector: &Vector) -> Verdict {
         None => None,
     };
     let request = match vector.text("build") {
-        Some("revocation") => first(&mut client.revoke(Revocation::new(token).token_type_hint(hint))),
+        Some("revocation") => {
+            first(&mut client.revoke(Revocation::new(token).token_type_hint(hint)))
+        }
         _ => first(&mut client.introspect(Introspection::new(token).token_type_hint(hint))),
     };
     let request = request.map_err(text)?;

@@ -1,6 +1,6 @@
 //! The group `signed-introspection`: what a server says about a token, signed (RFC 9701).
 
-use oauth_core::endpoint::introspection::{Introspection, SignedResponse, IntrospectionResponse};
+use oauth_core::endpoint::introspection::{Introspection, IntrospectionResponse, SignedResponse};
 use oauth_core::moment::UnixTime;
 use oauth_core::server::EndpointKind;
 use oauth_core::{Exchange, Input, Moment, Step};

@@ -181,7 +181,10 @@ impl Party<'_> {
             })?,
             In::Revoke(asked) => {
                 let (token, hint) = self.asked(asked)?;
-                self.client()?.revoke(Revoke { token, token_type_hint: hint })?
+                self.client()?.revoke(Revoke {
+                    token,
+                    token_type_hint: hint,
+                })?
             }
             In::Introspect(asked) => {
                 let (token, hint) = self.asked(asked)?;

@@ -22,8 +22,8 @@ use oauth_core::server::{EndpointKind, Server};
 use oauth_core::token::step_up::StepUp;
 use oauth_core::url::Url;
 use oauth_core::{
-    AuthorizationRequest, Client, ClientAuth, ClientId, Error, Exchange, Input, Moment, PendingAuthorization,
-    Scope, Step, Tokens,
+    AuthorizationRequest, Client, ClientAuth, ClientId, Error, Exchange, Input, Moment,
+    PendingAuthorization, Scope, Step, Tokens,
 };
 use oauth_crypto::PrivateKey;
 use serde_json::{Value, json};
@@ -72,7 +72,11 @@ fn query(url: &Url) -> Vec<(String, String)> {
 }
 
 /// A flow of this client with this state.
-fn pending(client: &Client, mode: ResponseMode, state: &str) -> Result<PendingAuthorization, String> {
+fn pending(
+    client: &Client,
+    mode: ResponseMode,
+    state: &str,
+) -> Result<PendingAuthorization, String> {
     let ask = ask(CALLBACK).map_err(text)?.response_mode(mode);
     let begun = begun(client, 1_700_000_000, ask).map_err(text)?;
     let stored = begun.pending.to_json();
@@ -83,7 +87,12 @@ fn pending(client: &Client, mode: ResponseMode, state: &str) -> Result<PendingAu
 }
 
 /// The code that is sent for a callback, or why none is.
-fn sent_code(client: &Client, pending: PendingAuthorization, callback: &str, now: u64) -> Result<String, Error> {
+fn sent_code(
+    client: &Client,
+    pending: PendingAuthorization,
+    callback: &str,
+    now: u64,
+) -> Result<String, Error> {
     let mut exchange = client.redeem(pending, callback)?;
     let mut input = Input::Begin;
     loop {
@@ -415,7 +424,8 @@ fn introspected(vector: &Vector, reply: &Value) -> Verdict {
     let body = reply["body"].as_str().unwrap_or_default().to_owned();
     let answer = http::Response::builder().header("content-type", "application/json");
     let answer = Input::Reply(answer.body(Bytes::from(body)).unwrap_or_default());
-    let Ok(Step::Done(IntrospectionResponse::Active(token))) = exchange.resume(&moment(1), answer) else {
+    let Ok(Step::Done(IntrospectionResponse::Active(token))) = exchange.resume(&moment(1), answer)
+    else {
         return Err("not active".into());
     };
     let said = Arc::new(token);

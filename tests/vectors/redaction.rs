@@ -7,7 +7,9 @@ use bytes::Bytes;
 use http::{HeaderValue, Response};
 use oauth_core::grant::Extension;
 use oauth_core::quirk::Rules;
-use oauth_core::{Error, Exchange, Input, PendingAuthorization, Scope, Secret, Step, Tokens, danger};
+use oauth_core::{
+    Error, Exchange, Input, PendingAuthorization, Scope, Secret, Step, Tokens, danger,
+};
 use serde_json::json;
 
 use crate::ask::{Asks, as_example, confidential, flow, public, stored_tokens};
@@ -257,7 +259,11 @@ fn converse<E: Exchange>(exchange: &mut E, value: &str, shown: &mut Shown) -> Ve
     Ok(())
 }
 
-fn pending(uri: &str, state: &str, more: Option<(&str, &str)>) -> Result<PendingAuthorization, String> {
+fn pending(
+    uri: &str,
+    state: &str,
+    more: Option<(&str, &str)>,
+) -> Result<PendingAuthorization, String> {
     let (nonce, verifier) = more.unzip();
     let stored = json!({
         "version": 1, "issuer": "https://as.example", "client_id": "s6BhdRkqt3",

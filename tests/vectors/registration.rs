@@ -97,7 +97,8 @@ fn delete(vector: &Vector, asks: &mut Asks, status: u64) -> Verdict {
     )?;
     let is_gone = matches!(said.next(), Some(Said::Done(Done::Nothing)));
     same("ok", Some(is_gone), vector.expected["ok"].as_bool())?;
-    let is_over = matches!(said.next(), Some(Said::Error(error)) if error.code == "misuse.already_finished");
+    let is_over =
+        matches!(said.next(), Some(Said::Error(error)) if error.code == "misuse.already_finished");
     let is_erased = vector.expected["local_credentials_erased"].as_bool();
     same("local_credentials_erased", Some(is_over), is_erased)
 }

@@ -367,7 +367,11 @@ fn ping(vector: &Vector, asks: &mut Asks) -> Verdict {
         other => return Err(format!("want a refusal, got {other:?}").into()),
     };
     if let Some(status) = vector.expected["http_status"].as_u64() {
-        same("status", refusal.response_status.map(u64::from), Some(status))?;
+        same(
+            "status",
+            refusal.response_status.map(u64::from),
+            Some(status),
+        )?;
     }
     classes::check(
         &refusal,

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use js_sys::{Array, Function, Object};
 use oauth_core::Secret;
 use oauth_core::error::{Error, Misuse};
-use oauth_facade::{Auth, Authorize, Client, EndSession, AuthorizationFlow, Introspecting, Operation as _};
+use oauth_facade::{
+    Auth, AuthorizationFlow, Authorize, Client, EndSession, Introspecting, Operation as _,
+};
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 

@@ -5,7 +5,7 @@ export type Advice =
   | 'retry'
   | 'reauthorize'
   | 'give_up'
-/** The server understood and said no. */
+/** Refused: by the server, or unsent while its refusal still holds. */
 export type DeniedCode =
   | 'denied.invalid_request'
   | 'denied.invalid_client'

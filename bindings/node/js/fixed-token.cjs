@@ -80,7 +80,7 @@ class FixedToken extends Source {
     }
   }
 
-  /** Forgets nothing: the token is read again each time anyway. */
+  /** Does nothing: the token is read again each time anyway. */
   invalidate(refused) {
     nativeTokens(refused)
   }

@@ -6,7 +6,7 @@
 const { authorizationOf, begin, nothing, perform, recordOf, tokensOf } = require('./operation.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = '6542399ca6c48977'
+const FINGERPRINT = 'f7a70f6d90733ab5'
 
 /** The claims about a user (OpenID Connect Core section 5.1). */
 class UserClaims extends Record {

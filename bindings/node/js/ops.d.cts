@@ -1003,9 +1003,9 @@ export interface Operations {
    * Asks the server to authenticate a user on the user's own device (CIBA Core section 7).
    * Identify the user by exactly one hint. Begin a request only for a user who is known to you and expects it, and only
    * one at a time. The request is signed if the client signs its requests and the server supports that.
-   * `ciba.duplicate_request` while the same request is pending (RFC 10027 section 6.1.15), other `ciba.*` for an invalid request,
-   * `endpoint.missing` if the server does not offer it, `client_auth.required` for a public client, `denied.*` if
-   * it refuses, `lost.*` if no answer arrives.
+   * `ciba.duplicate_request` while the same request is pending (RFC 10027 section 6.1.15), other `ciba.*` for an
+   * invalid request, `endpoint.missing` if the server does not offer it, `client_auth.required` for a public client,
+   * `denied.*` if it refuses, `lost.*` if no answer arrives.
    * @param args.loginHint The user's name at the server.
    * @param args.loginHintToken A token of another party that identifies the user.
    * @param args.idTokenHint An earlier ID token of the user from this server.
@@ -1040,8 +1040,8 @@ export interface Operations {
   /**
    * Verifies a ping, which the server posts once the user has answered (CIBA Core section 10.2).
    * If it is valid, request the tokens once. Respond with 204, or with the response in the error.
-   * `ciba.client_notification_token` for a ping without the token of its request, `ciba.unknown_request` for a ping about another
-   * request, `reply.*` for a malformed one.
+   * `ciba.client_notification_token` for a ping without the token of its request, `ciba.unknown_request` for a ping
+   * about another request, `reply.*` for a malformed one.
    * @param args.authReqId The server's id of the pending request.
    * @param args.clientNotificationToken The token with which the server must authenticate.
    * @param args.authorization The value of the notification's Authorization header.
@@ -1196,13 +1196,14 @@ export interface Operations {
    * nonce does. Anyone who obtains a token that was requested without a nonce can sign in with it until it expires, so
    * unexpected_nonce must state explicitly that there is none.
    * The server's keys are fetched as needed, and cached for all calls of the client. jwe.*, jws.*, jwt.* and id_token.*
-   * if it is not a valid ID token of this server for this client; misuse.setup without nonce and unexpected_nonce; lost.*,
-   * denied.* and others if it could not be verified.
+   * if it is not a valid ID token of this server for this client; misuse.setup without nonce and unexpected_nonce;
+   * lost.*, denied.* and others if it could not be verified.
    * @param args.token The ID token.
    * @param args.nonce The nonce that was sent for this sign-in. Keep it with the session of the browser or the app, and
    * delete it with the first token that is posted.
-   * @param args.unexpectedNonce Whether a token may have a nonce if the request sent none: "reject" refuses such a token,
-   * which belongs to another sign-in; "ignore" accepts it, for apps whose library sends a nonce that you never learn.
+   * @param args.unexpectedNonce Whether a token may have a nonce if the request sent none: "reject" refuses such a
+   * token, which belongs to another sign-in; "ignore" accepts it, for apps whose library sends a nonce that you never
+   * learn.
    * @param args.clientIds Other clients of the same application at this server, such as its apps for Android and iOS:
    * the token may be for one of them, and azp may be one of them.
    * @param args.accessToken The access token that came with the ID token: at_hash must be present and match it.
@@ -1447,9 +1448,9 @@ export interface ExchangeOperations {
    * Asks the server to authenticate a user on the user's own device (CIBA Core section 7).
    * Identify the user by exactly one hint. Begin a request only for a user who is known to you and expects it, and only
    * one at a time. The request is signed if the client signs its requests and the server supports that.
-   * `ciba.duplicate_request` while the same request is pending (RFC 10027 section 6.1.15), other `ciba.*` for an invalid request,
-   * `endpoint.missing` if the server does not offer it, `client_auth.required` for a public client, `denied.*` if
-   * it refuses, `lost.*` if no answer arrives.
+   * `ciba.duplicate_request` while the same request is pending (RFC 10027 section 6.1.15), other `ciba.*` for an
+   * invalid request, `endpoint.missing` if the server does not offer it, `client_auth.required` for a public client,
+   * `denied.*` if it refuses, `lost.*` if no answer arrives.
    * @param args.loginHint The user's name at the server.
    * @param args.loginHintToken A token of another party that identifies the user.
    * @param args.idTokenHint An earlier ID token of the user from this server.
@@ -1484,8 +1485,8 @@ export interface ExchangeOperations {
   /**
    * Verifies a ping, which the server posts once the user has answered (CIBA Core section 10.2).
    * If it is valid, request the tokens once. Respond with 204, or with the response in the error.
-   * `ciba.client_notification_token` for a ping without the token of its request, `ciba.unknown_request` for a ping about another
-   * request, `reply.*` for a malformed one.
+   * `ciba.client_notification_token` for a ping without the token of its request, `ciba.unknown_request` for a ping
+   * about another request, `reply.*` for a malformed one.
    * @param args.authReqId The server's id of the pending request.
    * @param args.clientNotificationToken The token with which the server must authenticate.
    * @param args.authorization The value of the notification's Authorization header.
@@ -1640,13 +1641,14 @@ export interface ExchangeOperations {
    * nonce does. Anyone who obtains a token that was requested without a nonce can sign in with it until it expires, so
    * unexpected_nonce must state explicitly that there is none.
    * The server's keys are fetched as needed, and cached for all calls of the client. jwe.*, jws.*, jwt.* and id_token.*
-   * if it is not a valid ID token of this server for this client; misuse.setup without nonce and unexpected_nonce; lost.*,
-   * denied.* and others if it could not be verified.
+   * if it is not a valid ID token of this server for this client; misuse.setup without nonce and unexpected_nonce;
+   * lost.*, denied.* and others if it could not be verified.
    * @param args.token The ID token.
    * @param args.nonce The nonce that was sent for this sign-in. Keep it with the session of the browser or the app, and
    * delete it with the first token that is posted.
-   * @param args.unexpectedNonce Whether a token may have a nonce if the request sent none: "reject" refuses such a token,
-   * which belongs to another sign-in; "ignore" accepts it, for apps whose library sends a nonce that you never learn.
+   * @param args.unexpectedNonce Whether a token may have a nonce if the request sent none: "reject" refuses such a
+   * token, which belongs to another sign-in; "ignore" accepts it, for apps whose library sends a nonce that you never
+   * learn.
    * @param args.clientIds Other clients of the same application at this server, such as its apps for Android and iOS:
    * the token may be for one of them, and azp may be one of them.
    * @param args.accessToken The access token that came with the ID token: at_hash must be present and match it.

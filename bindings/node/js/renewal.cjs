@@ -33,15 +33,15 @@ const unheard = () => {}
  * `isAlone` has no store, and its requests leave from here: an exchange is all there is to it.
  */
 async function fresh(keeper, refused, job) {
-  const turn = job.isAlone ? keeper.askAlone(refused) : keeper.ask(refused)
-  const flight = launched(keeper, turn, job)
+  const decision = job.isAlone ? keeper.askAlone(refused) : keeper.ask(refused)
+  const flight = launched(keeper, decision, job)
   if (!flight && !lookedAfter.has(keeper)) lookAfter(keeper, job)
-  if (turn.tokens) return turn.tokens
+  if (decision.tokens) return decision.tokens
   if (!flight) throw new Error('another driver renews this keeper')
   return flight
 }
 
-/** The renewal under way, begun if this turn says so. */
+/** The renewal under way, begun if this decision says so. */
 function launched(keeper, { kind, renewal }, job) {
   if (kind === 'renew' || kind === 'use_and_renew') launch(keeper, job, renewal)
   return flights.get(keeper)

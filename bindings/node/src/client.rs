@@ -9,9 +9,9 @@ use napi_derive::napi;
 use oauth_core::Secret;
 use oauth_core::error::Misuse;
 use oauth_facade::{
-    AssertionProfile, Auth, Authorize, Begun, Certificate, Client, ClientIdParameter, EndSession,
-    FederatedAssertion, AuthorizationFlow, Introspecting, Operation as _, PrivateKeyJwt, Registration,
-    SecretJwt,
+    AssertionProfile, Auth, AuthorizationFlow, Authorize, Begun, Certificate, Client,
+    ClientIdParameter, EndSession, FederatedAssertion, Introspecting, Operation as _,
+    PrivateKeyJwt, Registration, SecretJwt,
 };
 use oauth_reqwest::AssertionFile;
 

@@ -217,7 +217,11 @@ fn native_tokens(token: Token) -> NativeTokens {
 struct Person(Foreign);
 
 impl Person {
-    fn show_code(&self, code: &DeviceAuthorizationResponse, purpose: &str) -> std::result::Result<(), Error> {
+    fn show_code(
+        &self,
+        code: &DeviceAuthorizationResponse,
+        purpose: &str,
+    ) -> std::result::Result<(), Error> {
         let code = oauth_facade::DeviceAuthorizationResponse::of(code.clone(), purpose);
         let Record::Plain(_, members) = code.into() else {
             return Err(Misuse::OutOfOrder.into());

@@ -46,7 +46,7 @@ test('every code belongs to its class', () => {
     const { code, kind, advice, message, name } = error
     assert.deepEqual({ code, kind, advice, message }, Object.fromEntries(
       ['code', 'kind', 'advice', 'message'].map((member) => [member, record[member]])))
-    assert.equal(name.toLowerCase(), record.kind)
+    assert.equal(name.toLowerCase(), `${record.kind}error`)
     assert.equal(error.hint, record.hint ?? undefined, record.code)
   }
 })

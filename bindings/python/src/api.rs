@@ -115,11 +115,7 @@ impl Limits {
         let wrong = || PyValueError::new_err("allowance is \"documented\" or (requests, seconds)");
         let keeping = match allowance {
             None => RateLimitChoice::Nothing,
-            Some(given)
-                if given
-                    .extract::<String>()
-                    .is_ok_and(|text| text == "documented") =>
-            {
+            Some(given) if given.eq("documented").is_ok_and(|same| same) => {
                 RateLimitChoice::Documented
             }
             Some(given) => {
@@ -143,7 +139,7 @@ fn policy_named(on_rate_limit: &str, longest_wait: f64) -> PyResult<OnRateLimit>
         "wait" => Ok(OnRateLimit::Wait { longest }),
         "pass" => Ok(OnRateLimit::Pass),
         _ => Err(PyValueError::new_err(
-            "on_rate_limit is \"error\", \"wait\" or \"pass\"",
+            "on_rate_limit is error, wait or pass",
         )),
     }
 }
@@ -267,13 +263,12 @@ impl ApiRequest<'_> {
 /// An API: where tokens may be sent, which token a route gets, and what limits it has.
 ///
 /// This is for a single source, for limits; Server.api() makes one for two owners.
-/// on_rate_limit is what is done if the API asks for a pause (429, or 503 with
-/// Retry-After): "error" raises resource.rate_limited, "wait" waits for up to longest_wait
-/// seconds and calls on_wait(seconds) before, "pass" returns the reply. allowance is
-/// respected before the API refuses: (requests, seconds), or "documented" for what the preset
-/// knows. expired_token_replies says which replies mean that a token has expired, besides a 401 about it and in
-/// place of the preset's rules: dicts with a status and, if its JSON body tells, the values that
-/// members have there, such as {"status": 200, "body": {"error.code": [190]}}. url.* for an invalid
+/// on_rate_limit is what is done if the API asks for a pause (429, or 503 with Retry-After): "error" raises
+/// resource.rate_limited, "wait" waits for up to longest_wait seconds and calls on_wait(seconds) before, "pass"
+/// returns the reply. allowance is respected before the API refuses: (requests, seconds), or "documented" for
+/// what the preset knows. expired_token_replies says which replies mean that a token has expired, besides a 401
+/// about it and in place of the preset's rules: dicts with a status and, if its JSON body tells, the values
+/// that members have there, such as {"status": 200, "body": {"error.code": [190]}}. url.* for an invalid
 /// origin, misuse.setup for a rule that a successful reply would match.
 #[pyclass(frozen, subclass, module = "oauth_core")]
 pub(crate) struct Api {
@@ -401,7 +396,12 @@ impl Api {
             (None, Some(line)) => line,
             (network, _) => RequestSettings::new(network.map(Bound::get), None)?,
         };
-        Ok(Self::new(api, vec![(TokenOwner::Any, source)], line, limits))
+        Ok(Self::new(
+            api,
+            vec![(TokenOwner::Any, source)],
+            line,
+            limits,
+        ))
     }
 
     /// Which token a request to this URL gets: "application", "user" or "any".

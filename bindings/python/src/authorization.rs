@@ -41,7 +41,10 @@ impl PendingAuthorization {
             expires_in: begun.expires_in,
             request_object: begun.request_object,
         };
-        Self(oauth_facade::AuthorizationFlow::new(&begun.pending), Some(start))
+        Self(
+            oauth_facade::AuthorizationFlow::new(&begun.pending),
+            Some(start),
+        )
     }
 
     fn start(&self) -> PyResult<&Start> {
@@ -251,7 +254,12 @@ twins! {
 }
 
 impl Listener {
-    fn waiting(&self, py: Python<'_>, flow: &PendingAuthorization, timeout: f64) -> PyResult<PendingCall> {
+    fn waiting(
+        &self,
+        py: Python<'_>,
+        flow: &PendingAuthorization,
+        timeout: f64,
+    ) -> PyResult<PendingCall> {
         let patience = seconds(timeout)?;
         let begin = || {
             let pending = flow.0.pending()?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use oauth_core::error::Error;
 use oauth_facade::{
-    Args, CallbackContext, Authorize, EndSession, ErasedExchange, GrantSettings, Operation as _,
+    Args, Authorize, CallbackContext, EndSession, ErasedExchange, GrantSettings, Operation as _,
     Registration, callback_context, operation_name,
 };
 use pyo3::exceptions::PyTypeError;

@@ -202,8 +202,15 @@ fn show(open: Option<Arc<Py<PyAny>>>, url: &Url) -> Result<(), Error> {
 }
 
 /// Shows a code to the person.
-fn show_code(show: Option<Arc<Py<PyAny>>>, code: &DeviceAuthorizationResponse, purpose: &str) -> Result<(), Error> {
-    let code = Record::from(oauth_facade::DeviceAuthorizationResponse::of(code.clone(), purpose));
+fn show_code(
+    show: Option<Arc<Py<PyAny>>>,
+    code: &DeviceAuthorizationResponse,
+    purpose: &str,
+) -> Result<(), Error> {
+    let code = Record::from(oauth_facade::DeviceAuthorizationResponse::of(
+        code.clone(),
+        purpose,
+    ));
     called_back(move |py| {
         let code = value::of_record(py, code)?;
         match &show {

@@ -353,9 +353,9 @@ impl Exchanges {
     ) -> PyResult<Exchange> {
         let client = &self.0.get().us.client;
         let callback_context = callback_context(context, user);
-        let exchange = flow
-            .0
-            .redeem_at(client, &callback_url, resource.as_deref(), callback_context);
+        let exchange =
+            flow.0
+                .redeem_at(client, &callback_url, resource.as_deref(), callback_context);
         Exchange::new(py, exchange, moment)
     }
 

@@ -45,7 +45,7 @@ impl FixedToken {
 
 #[pymethods]
 impl FixedToken {
-    /// Forgets nothing: the token is read again each time anyway.
+    /// Does nothing: the token is read again each time anyway.
     const fn invalidate(&self, tokens: &Tokens) {
         let _ = tokens;
     }

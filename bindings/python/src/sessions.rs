@@ -5,8 +5,8 @@ use std::sync::Arc;
 use oauth_core::error::Error;
 use oauth_core::flow::keeper::{GrantId, GrantSummary};
 use oauth_facade::{GrantSettings, TokenRequest};
-use oauth_session::observe::{GrantEvent, Observe};
 use oauth_session::grants::{Idle, Listed};
+use oauth_session::observe::{GrantEvent, Observe};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 

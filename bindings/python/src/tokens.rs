@@ -94,7 +94,10 @@ impl Tokens {
     ///
     /// draft-ietf-oauth-refresh-token-expiration. It may be revoked earlier, at any time.
     #[getter]
-    fn refresh_token_expires_at<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn refresh_token_expires_at<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let end = self.0.refresh_token_expires_at();
         end.map(|end| value::of_time(py, end)).transpose()
     }
@@ -103,7 +106,10 @@ impl Tokens {
     ///
     /// Only the person can extend it.
     #[getter]
-    fn authorization_expires_at<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn authorization_expires_at<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let end = self.0.authorization_expires_at;
         end.map(|end| value::of_time(py, end)).transpose()
     }

@@ -26,9 +26,9 @@ pub(crate) fn of_record(py: Python<'_>, record: Record) -> PyResult<Py<PyAny>> {
     match record {
         Record::Tokens(tokens) => of_tokens(py, tokens),
         Record::Login(login) => of_login(py, *login),
-        Record::Authorization(begun) => {
-            Ok(Bound::new(py, PendingAuthorization::begun(*begun))?.into_any().unbind())
-        }
+        Record::Authorization(begun) => Ok(Bound::new(py, PendingAuthorization::begun(*begun))?
+            .into_any()
+            .unbind()),
         Record::Server(server) => Ok(Bound::new(py, Server::of(*server))?.into_any().unbind()),
         Record::Plain(name, members) => of_members(py, name, members),
         Record::Nothing => Ok(py.None()),

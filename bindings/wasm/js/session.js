@@ -1,4 +1,4 @@
-// A signed-in person: tokens that stay fresh, and stay in memory.
+// A signed-in person: tokens that stay fresh, in memory and, if the page chose one, in a storage.
 
 import { call } from './api.js'
 import { random } from './random.js'
@@ -180,9 +180,9 @@ export class Session {
     // The keeper takes what it is given.
     const { wasm } = this.#context
     const known = refused && wasm.Tokens.fromJson(refused.toJson())
-    const turn = this.#keeper.ask(...moment(), known)
-    const { kind } = turn
-    const tokens = turn.tokens()
+    const decision = this.#keeper.ask(...moment(), known)
+    const { kind } = decision
+    const tokens = decision.tokens()
     if (kind === 'renew' || kind === 'use_and_renew') this.#launch()
     if (tokens) return tokens
     await this.#renewing

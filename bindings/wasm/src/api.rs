@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use oauth_facade::{
-    ApiCall, Attachment, CallStep, Clock, Error, Moment, OnRateLimit, Once, RateLimitChoice, TokenOwner,
+    ApiCall, Attachment, CallStep, Clock, Error, Moment, OnRateLimit, Once, RateLimitChoice,
+    TokenOwner,
 };
 use wasm_bindgen::prelude::*;
 

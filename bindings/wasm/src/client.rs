@@ -1,8 +1,8 @@
 //! The client: always a public one.
 
 use oauth_facade::{
-    Auth, Authorize, Begun, EndSession, HostGeneratedValues, Operation as _, PendingAuthorization, Secret,
-    TokenRequest, Url, check_return_target as is_return_target,
+    Auth, Authorize, Begun, EndSession, HostGeneratedValues, Operation as _, PendingAuthorization,
+    Secret, TokenRequest, Url, check_return_target as is_return_target,
 };
 use wasm_bindgen::prelude::*;
 

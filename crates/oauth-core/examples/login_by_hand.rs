@@ -7,8 +7,8 @@ use oauth_core::issuer::Issuer;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{
-    AuthorizationRequest, Client, ClientAuth, ClientId, Exchange, Input, Moment, PendingAuthorization, Scope,
-    Step, Tokens,
+    AuthorizationRequest, Client, ClientAuth, ClientId, Exchange, Input, Moment,
+    PendingAuthorization, Scope, Step, Tokens,
 };
 
 /// Runs any exchange. An HTTP client of yours stands where `network` does.

@@ -386,7 +386,7 @@ impl Client {
         }
     }
 
-    /// Gets a token for the client itself. `asked` may be just a [`Scope`]; an empty one leaves the choice to the
+    /// Gets a token for the client itself. `token_request` may be just a [`Scope`]; an empty one leaves the choice to the
     /// server.
     pub fn client_credentials<R: Into<TokenRequest>>(
         &self,
@@ -395,7 +395,7 @@ impl Client {
         signing::own(Arc::clone(&self.0), token_request.into())
     }
 
-    /// Exchanges any grant for tokens, for what is `asked`: a [`TokenRequest`], or just a [`Scope`].
+    /// Exchanges any grant for tokens, for `token_request`: a [`TokenRequest`], or just a [`Scope`].
     pub fn token<G: Grant + Send + 'static, R: Into<TokenRequest>>(
         &self,
         grant: G,

@@ -51,7 +51,7 @@ struct Facts {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Kind {
-    /// The server understood the request and refused it.
+    /// Refused: by the server, or unsent while its refusal still holds (a pause, a token that it has revoked).
     Denied(Box<ServerError>),
     /// The server, or whatever answered in its place, broke the protocol.
     Malformed(ProtocolViolation),

@@ -49,13 +49,13 @@ pub mod protected_resource_metadata;
 pub mod quirk;
 pub mod redirect_uri;
 pub mod registered_client;
-#[cfg_attr(not(feature = "renewals"), allow(dead_code, unreachable_pub))]
-pub mod self_renewal;
 pub mod request_encryption;
 pub mod request_signing;
 pub mod retry_after;
 pub mod scope;
 pub mod secret;
+#[cfg_attr(not(feature = "renewals"), allow(dead_code, unreachable_pub))]
+pub mod self_renewal;
 pub mod server;
 #[cfg(test)]
 mod testing;

@@ -56,15 +56,16 @@ pub use json_numbers::ForDoubles;
 pub use json_numbers::for_doubles;
 pub use keeper::{Decision, GrantSettings, Keeper, Task, of_store};
 pub use op::{
-    AcceptPush, Authorize, BackchannelAuthentication, PollBackchannelToken, BackchannelAuthenticationResponse, Begun,
-    ClientCredentials, ClientIdMetadataDocument, DeleteRegistration, Description, DeviceAuthorization,
-    DeviceAuthorizationResponse, PollDeviceToken, DiscoverIssuer, DiscoveredIssuer, Entry, Exposure, ExtensionGrant,
-    FINGERPRINT, IdToken, IdentityAssertion, Introspect, JwtBearer, JwtBearerWithKey, Kind,
-    LogoutToken, MakeClientIdMetadata, Operation, Outcome, Password, ProtectedResourceMetadata,
+    AcceptPush, Authorize, BackchannelAuthentication, BackchannelAuthenticationResponse, Begun,
+    ClientCredentials, ClientIdMetadataDocument, DeleteRegistration, Description,
+    DeviceAuthorization, DeviceAuthorizationResponse, DiscoverIssuer, DiscoveredIssuer, Entry,
+    Exposure, ExtensionGrant, FINGERPRINT, IdToken, IdentityAssertion, Introspect,
+    IntrospectionResponse, JwtBearer, JwtBearerWithKey, Kind, LogoutToken, MakeClientIdMetadata,
+    Operation, Outcome, Password, PollBackchannelToken, PollDeviceToken, ProtectedResourceMetadata,
     ReadRegistration, RedeemIdentityAssertion, Refresh, Register, RegisteredClient,
     RequestIdentityAssertion, ResourceMetadata, Revoke, SamlBearer, TABLE, TokenExchange,
-    IntrospectionResponse, UpdateRegistration, UserClaims, Userinfo, VerifiedAccessToken, Verifier,
-    VerifyAccessToken, VerifyIdToken, VerifyLogoutToken, VerifyPing, operation_name,
+    UpdateRegistration, UserClaims, Userinfo, VerifiedAccessToken, Verifier, VerifyAccessToken,
+    VerifyIdToken, VerifyLogoutToken, VerifyPing, operation_name,
 };
 pub use output::{ErrorRecord, Record};
 pub use preset::Preset;

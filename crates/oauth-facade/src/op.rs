@@ -9,18 +9,18 @@
 mod assertion;
 mod authorization;
 mod backchannel_authentication;
-mod poll_backchannel_token;
 mod backchannel_notification;
 mod client_configuration;
 mod client_credentials;
 mod client_id_metadata;
 mod device_authorization;
-mod poll_device_token;
 mod discover_issuer;
 mod extension_grant;
 mod identity_assertion;
 mod introspect;
 mod password;
+mod poll_backchannel_token;
+mod poll_device_token;
 mod refresh;
 mod register;
 mod resource_metadata;
@@ -38,14 +38,14 @@ use oauth_core::error::{Error, Misuse};
 
 pub use assertion::{JwtBearer, JwtBearerWithKey, SamlBearer};
 pub use authorization::{Authorize, Begun};
-pub use backchannel_authentication::{BackchannelAuthentication, BackchannelAuthenticationResponse};
-pub use poll_backchannel_token::PollBackchannelToken;
+pub use backchannel_authentication::{
+    BackchannelAuthentication, BackchannelAuthenticationResponse,
+};
 pub use backchannel_notification::{AcceptPush, VerifyPing};
 pub use client_configuration::{DeleteRegistration, ReadRegistration, UpdateRegistration};
 pub use client_credentials::ClientCredentials;
 pub use client_id_metadata::{ClientIdMetadataDocument, MakeClientIdMetadata};
 pub use device_authorization::{DeviceAuthorization, DeviceAuthorizationResponse};
-pub use poll_device_token::PollDeviceToken;
 pub use discover_issuer::{DiscoverIssuer, DiscoveredIssuer};
 pub use extension_grant::ExtensionGrant;
 pub use identity_assertion::{
@@ -53,6 +53,8 @@ pub use identity_assertion::{
 };
 pub use introspect::{Introspect, IntrospectionResponse};
 pub use password::Password;
+pub use poll_backchannel_token::PollBackchannelToken;
+pub use poll_device_token::PollDeviceToken;
 pub use refresh::Refresh;
 pub use register::{Register, RegisteredClient};
 pub use resource_metadata::{ProtectedResourceMetadata, ResourceMetadata};

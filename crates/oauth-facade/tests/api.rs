@@ -78,7 +78,10 @@ fn a_request_is_steps_of_plain_texts() {
     assert_eq!(step, CallStep::Renew("user"));
     request.token(&at(0), &Tokens::bearer("def")).unwrap();
     assert_eq!(request.reply(&at(0), 200, &[]).unwrap(), CallStep::Done);
-    assert_eq!(request.begin(&at(0)).unwrap_err().code(), "misuse.already_finished");
+    assert_eq!(
+        request.begin(&at(0)).unwrap_err().code(),
+        "misuse.already_finished"
+    );
 }
 
 #[test]

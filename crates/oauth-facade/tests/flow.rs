@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use oauth_core::Moment;
 use oauth_core::moment::UnixTime;
-use oauth_facade::{CallbackContext, Auth, Authorize, Client, ErasedStep, Error, AuthorizationFlow, Server};
+use oauth_facade::{
+    Auth, AuthorizationFlow, Authorize, CallbackContext, Client, ErasedStep, Error, Server,
+};
 
 fn client() -> Client {
     client_of("id")
@@ -109,7 +111,11 @@ fn a_code_is_redeemed_for_some_of_the_resources() {
 #[test]
 fn a_code_is_redeemed_where_the_flow_was_begun_and_nowhere_else() {
     let client = client();
-    let here = || CallbackContext::default().in_context("tool-a").of_user("user-1");
+    let here = || {
+        CallbackContext::default()
+            .in_context("tool-a")
+            .of_user("user-1")
+    };
     let judged = |callback_context: CallbackContext| {
         let ask = Authorize {
             context: Some("tool-a".to_owned()),
@@ -127,9 +133,15 @@ fn a_code_is_redeemed_where_the_flow_was_begun_and_nowhere_else() {
     };
     assert_eq!(judged(here()), ("done", "misuse.already_finished"));
     let elsewhere = here().in_context("tool-b");
-    assert_eq!(judged(elsewhere), ("callback.context", "misuse.already_finished"));
+    assert_eq!(
+        judged(elsewhere),
+        ("callback.context", "misuse.already_finished")
+    );
     let of_another = here().of_user("user-2");
-    assert_eq!(judged(of_another), ("callback.user", "misuse.already_finished"));
+    assert_eq!(
+        judged(of_another),
+        ("callback.user", "misuse.already_finished")
+    );
     assert_eq!(
         judged(CallbackContext::default()),
         ("callback.context", "misuse.already_finished")

@@ -263,7 +263,9 @@ impl Provider {
         };
         let api = Api::new(resource).with_routes(self.routes());
         let wrong = |error: Error| at("expired_token_replies", &error);
-        let api = api.with_expired_token_replies(self.expired_token_replies()?).map_err(wrong)?;
+        let api = api
+            .with_expired_token_replies(self.expired_token_replies()?)
+            .map_err(wrong)?;
         let Some(limit) = self.rate_limit() else {
             return Ok(api);
         };

@@ -17,7 +17,7 @@ use oauth_core::client_auth::{AssertionProfile, ClientIdParameter, FederatedAsse
 use oauth_core::error::{Error, Misuse};
 use oauth_core::grant::token_type;
 use oauth_core::workload::{
-    CredentialSource, Environment, SubjectToken, WorkloadTokenService, TokenFormat, WorkloadToken,
+    CredentialSource, Environment, SubjectToken, TokenFormat, WorkloadToken, WorkloadTokenService,
 };
 
 /// The audience that Microsoft Entra requires.
@@ -268,9 +268,10 @@ fn gcp(environment: &dyn Environment) -> Result<CredentialSource, Error> {
     let host = present(environment, "GCE_METADATA_HOST");
     let host = host.unwrap_or_else(|| "169.254.169.254".to_owned());
     let account = "computeMetadata/v1/instance/service-accounts/default";
-    let endpoint = WorkloadTokenService::new(&format!("http://{host}/{account}/identity?format=full"))?
-        .audience_parameter("audience")
-        .header("metadata-flavor", "Google")?;
+    let endpoint =
+        WorkloadTokenService::new(&format!("http://{host}/{account}/identity?format=full"))?
+            .audience_parameter("audience")
+            .header("metadata-flavor", "Google")?;
     Ok(CredentialSource::Endpoint(endpoint))
 }
 

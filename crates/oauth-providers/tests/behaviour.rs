@@ -361,7 +361,10 @@ fn what_a_provider_says_of_the_end_of_a_refresh_token_is_read() -> Outcome {
             panic!("no tokens");
         };
         let end = Some(UnixTime::from_secs(1_750_000_600));
-        let ends = (tokens.refresh_token_expires_at(), tokens.authorization_expires_at);
+        let ends = (
+            tokens.refresh_token_expires_at(),
+            tokens.authorization_expires_at,
+        );
         let wanted = match extends {
             true => (end, None),
             false => (None, end),

@@ -96,7 +96,10 @@ fn uservoice() -> Outcome {
     assert!(provider.scopes().is_empty());
     assert!(provider.discovery().is_empty());
     assert!(!provider.requires_registered_redirect_uris());
-    assert_eq!(provider.token_for("/api/v2/user/1").unwrap(), TokenOwner::Any);
+    assert_eq!(
+        provider.token_for("/api/v2/user/1").unwrap(),
+        TokenOwner::Any
+    );
     let options: Vec<_> = provider.options().map(|(name, _)| name).collect();
     assert_eq!(options, ["challenge_as_verifier"]);
     let rules = provider.option("challenge_as_verifier")?.server()?;

@@ -19,7 +19,8 @@ use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::quirk::Rules;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::{
-    AuthorizationRequest, Client, ClientAuth, ClientId, Moment, PendingAuthorization, Scope, Tokens, danger,
+    AuthorizationRequest, Client, ClientAuth, ClientId, Moment, PendingAuthorization, Scope,
+    Tokens, danger,
 };
 use oauth_reqwest::{Driver, Transport};
 

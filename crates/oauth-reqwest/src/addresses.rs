@@ -242,8 +242,16 @@ mod tests {
             (AddressPolicy::PublicOnly, true, true),
             (AddressPolicy::Any, false, false),
         ] {
-            assert_eq!(policy.judges(RequestAddressPolicy::PublicOnly), marked, "{policy:?}");
-            assert_eq!(policy.judges(RequestAddressPolicy::Any), unmarked, "{policy:?}");
+            assert_eq!(
+                policy.judges(RequestAddressPolicy::PublicOnly),
+                marked,
+                "{policy:?}"
+            );
+            assert_eq!(
+                policy.judges(RequestAddressPolicy::Any),
+                unmarked,
+                "{policy:?}"
+            );
         }
     }
 }

@@ -192,7 +192,9 @@ impl Driver {
         *request.timeout_mut() = Some(timeout.unwrap_or(self.options.timeout));
         let url = request.url().clone();
         let _place = self.place(&url, self.options.timeout)?;
-        let sent = self.client(&url, RequestAddressPolicy::Any)?.execute(request);
+        let sent = self
+            .client(&url, RequestAddressPolicy::Any)?
+            .execute(request);
         sent.map_err(|error| loss::lost_at(error, self.resolver.tried(&url)))
     }
 

@@ -134,7 +134,8 @@ pub fn qr_code(code: &DeviceAuthorizationResponse) -> Option<String> {
 }
 
 /// A function that shows a code to the user.
-pub(crate) type ShowCode = Arc<dyn Fn(&DeviceAuthorizationResponse) -> Result<(), Error> + Send + Sync>;
+pub(crate) type ShowCode =
+    Arc<dyn Fn(&DeviceAuthorizationResponse) -> Result<(), Error> + Send + Sync>;
 
 /// A way to show codes, and when to use them.
 #[derive(Clone)]

@@ -240,7 +240,9 @@ impl Driver {
     ) -> Result<reqwest::Response, Cause> {
         let url = request.url().clone();
         let _place = self.place(&url, self.options.timeout).await?;
-        let answer = self.client(&url, RequestAddressPolicy::Any)?.execute(request);
+        let answer = self
+            .client(&url, RequestAddressPolicy::Any)?
+            .execute(request);
         time::timeout(timeout.unwrap_or(self.options.timeout), answer)
             .await
             .map_err(|late| Cause::unknown(late).because(Loss::Timeout))?
@@ -255,7 +257,9 @@ impl Driver {
     /// `lost` if there is no such client.
     pub fn http_client(&self, url: &Url) -> Result<reqwest::Client, Error> {
         let url = reqwest::Url::parse(url.as_str()).map_err(|_| Misuse::UrlSyntax)?;
-        let client = self.client(&url, RequestAddressPolicy::Any).map_err(Error::lost)?;
+        let client = self
+            .client(&url, RequestAddressPolicy::Any)
+            .map_err(Error::lost)?;
         Ok(client.clone())
     }
 
@@ -266,7 +270,11 @@ impl Driver {
         Error::lost(loss::lost_at(error, tried))
     }
 
-    fn client(&self, url: &reqwest::Url, reach: RequestAddressPolicy) -> Result<&reqwest::Client, Cause> {
+    fn client(
+        &self,
+        url: &reqwest::Url,
+        reach: RequestAddressPolicy,
+    ) -> Result<&reqwest::Client, Cause> {
         if self.options.addresses.judges(reach) {
             addresses::check(url, self.public.proxies)?;
             return match self.options.addresses {

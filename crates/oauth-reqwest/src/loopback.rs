@@ -16,7 +16,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use oauth_core::endpoint::device_authorization::{DeviceAuthorization, DeviceAuthorizationResponse};
+use oauth_core::endpoint::device_authorization::{
+    DeviceAuthorization, DeviceAuthorizationResponse,
+};
 use oauth_core::error::{Cause, Error, Loss, Misuse};
 use oauth_core::flow::authorization::ResponseMode;
 use oauth_core::flow::redeem::Login;
@@ -244,7 +246,11 @@ impl Listener {
     ///
     /// # Errors
     /// `lost` if no callback arrives within `patience`.
-    pub async fn wait(self, pending: &PendingAuthorization, patience: Duration) -> Result<String, Error> {
+    pub async fn wait(
+        self,
+        pending: &PendingAuthorization,
+        patience: Duration,
+    ) -> Result<String, Error> {
         self.wait_for(ExpectedCallback::Login(pending), patience)
             .await
     }

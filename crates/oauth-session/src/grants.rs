@@ -13,9 +13,9 @@ use oauth_core::flow::keeper::{GrantId, GrantSummary, Policy};
 use oauth_core::moment::UnixTime;
 use oauth_core::{Client, Tokens};
 
+use crate::grant_source::{Drive, GrantSource, drain_each};
 use crate::observe::{Counters, GrantEvent, Observe};
 use crate::renewal_limits::RenewalLimits;
-use crate::grant_source::{Drive, GrantSource, drain_each};
 use crate::store::{self, Store};
 
 use cache::SessionCache;

@@ -25,18 +25,18 @@ pub mod connections;
 pub mod dpop_key;
 mod fault_points;
 mod fixed_token;
-pub mod observe;
-mod renewal_limits;
 mod grant_source;
 pub mod grants;
+pub mod observe;
+mod renewal_limits;
 mod source;
 pub mod store;
 
 #[cfg(feature = "simulated")]
 pub use clock::simulated;
 pub use fixed_token::FixedToken;
-pub use observe::{Counters, GrantEvent, Observe};
 pub use grant_source::{Drive, GrantSource, drain_all};
 pub use grants::Grants;
+pub use observe::{Counters, GrantEvent, Observe};
 pub use source::{Sources, Token, TokenSource};
 pub use store::Store;

@@ -8,9 +8,11 @@ use bytes::Bytes;
 use common::{get, json};
 use oauth_core::assertion::Assertion;
 use oauth_core::endpoint::backchannel_authentication::{
-    BackchannelAuthentication, BackchannelAuthenticationResponse, TokenDeliveryMode, Hint, Repeat,
+    BackchannelAuthentication, BackchannelAuthenticationResponse, Hint, Repeat, TokenDeliveryMode,
 };
-use oauth_core::endpoint::device_authorization::{DeviceAuthorization, DeviceAuthorizationResponse};
+use oauth_core::endpoint::device_authorization::{
+    DeviceAuthorization, DeviceAuthorizationResponse,
+};
 use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::{Exchange, Input, Step};
 use oauth_core::flow::backchannel::AwaitedRequest;
@@ -177,7 +179,9 @@ fn tokens_that_are_lost_on_their_way_are_gone() {
 fn ask(delivery: TokenDeliveryMode) -> BackchannelAuthentication {
     let hint = Hint::Login("alice".to_owned());
     let ask = BackchannelAuthentication::new(hint, scope("openid read offline_access")).unwrap();
-    ask.token_delivery_mode(delivery).binding_message("W4SCT").unwrap()
+    ask.token_delivery_mode(delivery)
+        .binding_message("W4SCT")
+        .unwrap()
 }
 
 fn awaited(begun: &BackchannelAuthenticationResponse) -> AwaitedRequest {
@@ -251,7 +255,10 @@ fn a_ping_is_judged_and_answered_by_one_question() {
     let awaited = awaited(&begun);
     awaited.pinged(Some(&authorization), &body).unwrap();
     let foreign = awaited.pinged(Some("Bearer another"), &body);
-    assert_eq!(foreign.map_err(|error| error.code()), Err("ciba.client_notification_token"));
+    assert_eq!(
+        foreign.map_err(|error| error.code()),
+        Err("ciba.client_notification_token")
+    );
     let login = client.poll_backchannel_token(begun.auth_req_id, awaited.token_request, None);
     let before = driver.twin().counters().token_requests;
     is_signed_in(&driver.run(login).unwrap());

@@ -189,7 +189,10 @@ fn an_approval_ends_however_often_it_is_refreshed() {
     let own = driver
         .run(client.client_credentials(scope("read")))
         .unwrap();
-    assert_eq!((own.authorization_expires_at, own.expires_in), (None, Some(600)));
+    assert_eq!(
+        (own.authorization_expires_at, own.expires_in),
+        (None, Some(600))
+    );
 }
 
 fn client_redirect() -> oauth_core::redirect_uri::RedirectUri {

@@ -5,7 +5,7 @@ mod rejection;
 mod sign_in;
 mod user;
 
-pub use rejection::Rejection;
 pub use oauth_web_tower::Host;
+pub use rejection::Rejection;
 pub use sign_in::{SignIn, SignInMiddleware};
 pub use user::User;

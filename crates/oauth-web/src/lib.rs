@@ -27,7 +27,7 @@ mod site_state;
 mod testing;
 mod visit;
 
-pub use config::{Access, ResponseMode, Config, Keep, Lookup, Provider, SameSite, Upstream};
+pub use config::{Access, Config, Keep, Lookup, Provider, ResponseMode, SameSite, Upstream};
 pub use connect::Connect;
 pub use forward::Forward;
 pub use identity_endpoint::IdentityEndpoint;

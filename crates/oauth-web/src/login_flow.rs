@@ -6,7 +6,7 @@ use oauth_core::moment::UnixTime;
 use oauth_core::{AuthorizationRequest, Client, PendingAuthorization, Secret};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ResponseMode, Lookup, Provider};
+use crate::config::{Lookup, Provider, ResponseMode};
 use crate::cookie::{CookieSameSite, Jar, Purpose};
 use crate::reply::Reply;
 use crate::request_context::RequestContext;
@@ -215,7 +215,8 @@ fn open(context: &RequestContext, name: &str, value: &str) -> Opened {
     if context.io.now().since(flow.started_at) >= context.config().flow_lifetime {
         return Err("it has expired".to_owned());
     }
-    let pending = PendingAuthorization::from_json(&flow.pending).map_err(|error| error.to_string())?;
+    let pending =
+        PendingAuthorization::from_json(&flow.pending).map_err(|error| error.to_string())?;
     Ok((flow, pending))
 }
 

@@ -162,6 +162,10 @@ fn method_not_allowed(context: &RequestContext, allowed: &[Method]) -> Reply {
 }
 
 fn is_hosts(error: &Error) -> bool {
-    let hosts = ["misuse.out_of_order", "misuse.already_finished", "misuse.no_randomness"];
+    let hosts = [
+        "misuse.out_of_order",
+        "misuse.already_finished",
+        "misuse.no_randomness",
+    ];
     hosts.contains(&error.code())
 }

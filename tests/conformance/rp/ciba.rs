@@ -11,7 +11,9 @@ use bytes::Bytes;
 use clap::Args;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode};
-use oauth_core::endpoint::backchannel_authentication::{BackchannelAuthentication, TokenDeliveryMode, Hint};
+use oauth_core::endpoint::backchannel_authentication::{
+    BackchannelAuthentication, Hint, TokenDeliveryMode,
+};
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::backchannel::AwaitedRequest;
 use oauth_core::flow::poll::Pace;

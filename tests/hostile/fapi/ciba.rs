@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use oauth_core::endpoint::backchannel_authentication::{
-    BackchannelAuthentication, BackchannelAuthenticationResponse, TokenDeliveryMode, Hint,
+    BackchannelAuthentication, BackchannelAuthenticationResponse, Hint, TokenDeliveryMode,
 };
 use oauth_core::error::Cause;
 use oauth_core::exchange::{Exchange, Input, Step};
@@ -108,7 +108,11 @@ impl Desk {
         assert!(self.bank.tls.with(|twin| twin.answer_backchannel(now)));
     }
 
-    fn ask(&self, hint: &str, delivery: TokenDeliveryMode) -> Result<BackchannelAuthenticationResponse, Error> {
+    fn ask(
+        &self,
+        hint: &str,
+        delivery: TokenDeliveryMode,
+    ) -> Result<BackchannelAuthenticationResponse, Error> {
         let hint = Hint::Login(hint.to_owned());
         let ask = BackchannelAuthentication::new(hint, scope())?.binding_message("W4SCT")?;
         let begin = self
@@ -331,7 +335,9 @@ fn an_answer_that_ends_it_is_the_last() {
         ("invalid-expired-token-test", "expired_token"),
     ] {
         let desk = Desk::new();
-        let begun = desk.ask("alice", TokenDeliveryMode::Poll).expect("a request");
+        let begun = desk
+            .ask("alice", TokenDeliveryMode::Poll)
+            .expect("a request");
         let fault = Fault::Refusal {
             error: error.to_owned(),
         };

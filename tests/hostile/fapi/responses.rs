@@ -98,7 +98,11 @@ fn every_flaw_of_a_signed_response_is_found() {
             "hs256",
             "jws.alg_not_allowed",
         ),
-        (IdTokenFlaw::Missing, "missing", "callback.missing_jarm_response"),
+        (
+            IdTokenFlaw::Missing,
+            "missing",
+            "callback.missing_jarm_response",
+        ),
     ] {
         let module = format!("fapi2-...-test-ensure-jarm-{module}-fails");
         let fault = Fault::ResponseJwt { flaw };

@@ -11,9 +11,14 @@ pub(crate) fn rows(class: Class) -> impl Iterator<Item = Row> {
     Row::all().filter(move |row| row.class() == class)
 }
 
-/// The name of a class in most languages: `Denied`.
+/// The name of a class in Rust: `Denied`.
 pub(crate) fn name(class: Class) -> String {
     format!("{class:?}")
+}
+
+/// The name of a class in every other language: `DeniedError`.
+pub(crate) fn class_name(class: Class) -> String {
+    format!("{class:?}Error")
 }
 
 /// Every advice by name.
@@ -57,8 +62,8 @@ const INTRODUCTION: &str = "\
 # Errors
 
 Every error has a class, which says whose fault it was, a code to match on, and advice. They are the
-same in every language: `Denied` is `Kind::Denied` in Rust, `Denied` in Python and Node.js,
-`DeniedError` in the browser, and `\"code\": \"denied.access_denied\"` is what `oauth --json` prints.
+same in every language: a refusal is `Kind::Denied` in Rust, `DeniedError` in Python, in Node.js and
+in the browser, and `\"code\": \"denied.access_denied\"` is what `oauth --json` prints.
 Texts for people may change; a code is never renamed and never takes another meaning. What usually
 helps is `Error::hint` in Rust, `error.hint` in Python and Node.js, and `hintFor(code)` of
 `oauth-core-web/hints` in the browser.

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use oauth_core::error::{Class, Row};
 
-use crate::errors::{advice, hints, name, rows};
+use crate::errors::{advice, class_name, hints, name, rows};
 use crate::{HEADER, region};
 
 /// The unions of codes, the same in both packages.
@@ -64,43 +64,41 @@ fn union<'a>(name: &str, words: impl Iterator<Item = &'a str>) -> String {
     format!("export type {name} =\n{words}")
 }
 
-/// Node.js: `Denied`.
 pub(crate) fn node_classes(now: &str) -> Result<String, Box<dyn Error>> {
-    region(now, "//", &classes("", ""))
+    region(now, "//", &classes(""))
 }
 
-/// The browser: `DeniedError`.
 pub(crate) fn browser_classes(now: &str) -> Result<String, Box<dyn Error>> {
-    region(now, "//", &classes("export ", "Error"))
+    region(now, "//", &classes("export "))
 }
 
 pub(crate) fn node_types(now: &str) -> Result<String, Box<dyn Error>> {
-    region(now, "//", &types(""))
+    region(now, "//", &types())
 }
 
 pub(crate) fn browser_types(now: &str) -> Result<String, Box<dyn Error>> {
-    region(now, "//", &types("Error"))
+    region(now, "//", &types())
 }
 
 /// The classes, and which one a record's `kind` is.
-fn classes(before: &str, after: &str) -> String {
+fn classes(before: &str) -> String {
     let mut body = String::new();
     for &class in Class::ALL {
-        let (name, text) = (name(class), class.text());
-        body += &format!("/** {text} */\n{before}class {name}{after} extends OAuthError {{}}\n");
+        let (name, text) = (class_name(class), class.text());
+        body += &format!("/** {text} */\n{before}class {name} extends OAuthError {{}}\n");
     }
     body += "\nconst classes = {\n";
     for &class in Class::ALL {
-        body += &format!("  {}: {}{after},\n", class.as_str(), name(class));
+        body += &format!("  {}: {},\n", class.as_str(), class_name(class));
     }
     body + "}\n"
 }
 
-fn types(after: &str) -> String {
+fn types() -> String {
     let declared = Class::ALL.iter().map(|&class| {
         let (name, text, kind) = (name(class), class.text(), class.as_str());
         format!(
-            "/** {text} */\nexport class {name}{after} extends OAuthError {{\n  \
+            "/** {text} */\nexport class {name}Error extends OAuthError {{\n  \
              readonly kind: '{kind}'\n  readonly code: {name}Code\n}}\n"
         )
     });

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use oauth_core::error::{Class, Row};
 
-use crate::errors::{advice, hints, name, rows};
+use crate::errors::{advice, class_name, hints, name, rows};
 use crate::{HEADER, region};
 
 /// The classes, and which one a record's `kind` is.
@@ -17,12 +17,12 @@ pub(crate) fn classes(now: &str) -> Result<String, Box<dyn Error>> {
         };
         let (name, text) = (name(class), class.text());
         body += &format!(
-            "\n\nclass {name}(OAuthError):\n    \"\"\"{text}{more}\"\"\"\n\n    code: {name}Code  {NARROWER}\n"
+            "\n\nclass {name}Error(OAuthError):\n    \"\"\"{text}{more}\"\"\"\n\n    code: {name}Code  {NARROWER}\n"
         );
     }
     body += "\n\nCLASSES: dict[str, type[OAuthError]] = {\n";
     for &class in Class::ALL {
-        body += &format!("    \"{}\": {},\n", class.as_str(), name(class));
+        body += &format!("    \"{}\": {},\n", class.as_str(), class_name(class));
     }
     body += "}\n";
     region(now, "#", &body)

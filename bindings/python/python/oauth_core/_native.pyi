@@ -33,13 +33,12 @@ __all__ = [
     "FederatedAssertion",
     "FileStore",
     "FixedToken",
-    "PendingAuthorization",
     "Forward",
     "GrantSource",
+    "Grants",
     "Identity",
     "Introspecting",
     "Keeper",
-    "SealingKey",
     "Lease",
     "Listener",
     "Load",
@@ -47,6 +46,7 @@ __all__ = [
     "MemoryStore",
     "NativeStore",
     "Network",
+    "PendingAuthorization",
     "PostgresStore",
     "PrivateKeyJwt",
     "Problem",
@@ -61,12 +61,12 @@ __all__ = [
     "Response",
     "Save",
     "SealedStore",
+    "SealingKey",
     "SelfSignedTlsClientAuth",
     "Send",
     "Server",
     "ServiceAccount",
     "Session",
-    "Grants",
     "Sign",
     "Sleep",
     "SqliteStore",
@@ -523,8 +523,8 @@ class Client:
     def client_id(self) -> str:
         """The client's identifier (RFC 6749 section 2.2)."""
     def redeem(
-        self, flow: PendingAuthorization, callback_url: str, *, resource: Sequence[str] | None = None,
-        context: str | None = None, user: str | None = None,
+        self, flow: PendingAuthorization, callback_url: str, *,
+        resource: Sequence[str] | None = None, context: str | None = None, user: str | None = None,
     ) -> Tokens:
         """Checks the callback and redeems its code for tokens (RFC 6749 section 4.1.3).
 
@@ -542,8 +542,8 @@ class Client:
         that the flow was begun with, otherwise UntrustedError callback.context or callback.user.
         """
     def aredeem(
-        self, flow: PendingAuthorization, callback_url: str, *, resource: Sequence[str] | None = None,
-        context: str | None = None, user: str | None = None,
+        self, flow: PendingAuthorization, callback_url: str, *,
+        resource: Sequence[str] | None = None, context: str | None = None, user: str | None = None,
     ) -> _Later[Tokens]:
         """redeem(), in a coroutine."""
     def end_session_url(
@@ -1373,21 +1373,20 @@ class Api:
     """An API: where tokens may be sent, which token a route gets, and what limits it has.
 
     This is for a single source, for limits; Server.api() makes one for two owners.
-    on_rate_limit is what is done if the API asks for a pause (429, or 503 with
-    Retry-After): "error" raises resource.rate_limited, "wait" waits for up to longest_wait
-    seconds and calls on_wait(seconds) before, "pass" returns the reply. allowance is
-    respected before the API refuses: (requests, seconds), or "documented" for what the preset
-    knows. expired_token_replies says which replies mean that a token has expired, besides a 401 about it and in
-    place of the preset's rules: dicts with a status and, if its JSON body tells, the values that
-    members have there, such as {"status": 200, "body": {"error.code": [190]}}. url.* for an invalid
+    on_rate_limit is what is done if the API asks for a pause (429, or 503 with Retry-After): "error" raises
+    resource.rate_limited, "wait" waits for up to longest_wait seconds and calls on_wait(seconds) before, "pass"
+    returns the reply. allowance is respected before the API refuses: (requests, seconds), or "documented" for
+    what the preset knows. expired_token_replies says which replies mean that a token has expired, besides a 401
+    about it and in place of the preset's rules: dicts with a status and, if its JSON body tells, the values
+    that members have there, such as {"status": 200, "body": {"error.code": [190]}}. url.* for an invalid
     origin, misuse.setup for a rule that a successful reply would match.
     """
     def __new__(
         cls, source: TokenSource, *, origins: Sequence[str] | None = None,
         on_rate_limit: _OnRateLimit = "error", longest_wait: float = 300.0,
-        allowance: _Allowance | None = None, expired_token_replies: _ExpiredTokenReplies | None = None,
-        on_wait: Callable[[float], object] | None = None,
-        transport: _Transport = "https", network: Network | None = None,
+        allowance: _Allowance | None = None,
+        expired_token_replies: _ExpiredTokenReplies | None = None, on_wait: Callable[[float],
+        object] | None = None, transport: _Transport = "https", network: Network | None = None,
     ) -> Self: ...
     def owner(self, url: str) -> Literal["application", "user", "any"]:
         """Which token a request to this URL gets: "application", "user" or "any".
@@ -1536,7 +1535,7 @@ class FixedToken(Api):
     def arenew(self, tokens: Tokens, *, timeout: float | None = None) -> _Later[Tokens]:
         """renew(), in a coroutine."""
     def invalidate(self, tokens: Tokens) -> None:
-        """Forgets nothing: the token is read again each time anyway."""
+        """Does nothing: the token is read again each time anyway."""
     def resource(self) -> Resource:
         """Where the token may be sent. For plug-ins."""
 @final
@@ -1896,8 +1895,9 @@ class Exchanges:
     """The native half of oauth_core.Exchanges."""
     def __new__(cls, client: Client, /) -> Self: ...
     def redeem(
-        self, flow: PendingAuthorization, callback_url: str, *, resource: Sequence[str] | None = None,
-        context: str | None = None, user: str | None = None, moment: Moment | None = None
+        self, flow: PendingAuthorization, callback_url: str, *,
+        resource: Sequence[str] | None = None, context: str | None = None, user: str | None = None,
+        moment: Moment | None = None,
     ) -> Exchange[Tokens]:
         """Judges the callback and redeems its code (RFC 6749 section 4.1.3)."""
 @final
@@ -2238,8 +2238,9 @@ class SealedStore(NativeStore):
     """
     def __new__(
         cls, store: Store, key: bytes | str | SealingKey | KeySource, /, *,
-        old: Sequence[bytes | str | SealingKey | KeySource] = ..., names: bytes | str | SealingKey | None = None,
-        plain: Literal["refuse", "accept"] = "refuse",
+        old: Sequence[bytes | str | SealingKey | KeySource] = ...,
+        names: bytes | str | SealingKey | None = None, plain: Literal["refuse",
+        "accept"] = "refuse",
     ) -> Self: ...
     def reseal(self) -> tuple[int, list[str]]:
         """Reseals every record that is not sealed with the current key.

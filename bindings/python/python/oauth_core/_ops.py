@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Replay = Literal["process", "caller"]
     ResourceMatch = Literal["identical", "parent"]
 
-FINGERPRINT = "6542399ca6c48977"
+FINGERPRINT = "f7a70f6d90733ab5"
 
 
 class Operations:
@@ -52,7 +52,12 @@ class Operations:
         """
         self._call(0, (token, token_type_hint))
 
-    def arevoke(self, *, token: str, token_type_hint: TokenKind | None = None) -> Coroutine[Any, Any, None]:
+    def arevoke(
+        self,
+        *,
+        token: str,
+        token_type_hint: TokenKind | None = None,
+    ) -> Coroutine[Any, Any, None]:
         """revoke(), in a coroutine."""
         answer: Coroutine[Any, Any, None] = self._acall(0, (token, token_type_hint))
         return answer
@@ -490,10 +495,10 @@ class Operations:
         and expects it, and only one at a time. The request is signed if the client signs its
         requests and the server supports that.
 
-        ciba.duplicate_request while the same request is pending (RFC 10027 section 6.1.15), other ciba.*
-        for an invalid request, endpoint.missing if the server does not offer it,
-        client_auth.required for a public client, denied.* if it refuses, lost.* if no
-        answer arrives.
+        ciba.duplicate_request while the same request is pending (RFC 10027 section 6.1.15), other
+        ciba.* for an invalid request, endpoint.missing if the server does not offer it,
+        client_auth.required for a public client, denied.* if it refuses, lost.* if no answer
+        arrives.
 
         Args:
             login_hint: The user's name at the server.
@@ -598,8 +603,8 @@ class Operations:
         If it is valid, request the tokens once. Respond with 204, or with the response in the
         error.
 
-        ciba.client_notification_token for a ping without the token of its request, ciba.unknown_request for a
-        ping about another request, reply.* for a malformed one.
+        ciba.client_notification_token for a ping without the token of its request,
+        ciba.unknown_request for a ping about another request, reply.* for a malformed one.
 
         Args:
             auth_req_id: The server's id of the pending request.
@@ -1084,21 +1089,21 @@ class Operations:
 
         The rules are those of a sign-in, but no code binds such a token to the browser or app that
         posts it: only the nonce does. Anyone who obtains a token that was requested without a nonce
-        can sign in with it until it expires, so unexpected_nonce must state explicitly that there is
-        none.
+        can sign in with it until it expires, so unexpected_nonce must state explicitly that there
+        is none.
 
         The server's keys are fetched as needed, and cached for all calls of the client. jwe.*,
         jws.*, jwt.* and id_token.* if it is not a valid ID token of this server for this client;
-        misuse.setup without nonce and unexpected_nonce; lost.*, denied.* and others if it could not be
-        verified.
+        misuse.setup without nonce and unexpected_nonce; lost.*, denied.* and others if it could not
+        be verified.
 
         Args:
             token: The ID token.
             nonce: The nonce that was sent for this sign-in. Keep it with the session of the
                 browser or the app, and delete it with the first token that is posted.
-            unexpected_nonce: Whether a token may have a nonce if the request sent none: "reject"
-                refuses such a token, which belongs to another sign-in; "ignore" accepts it, for
-                apps whose library sends a nonce that you never learn.
+            unexpected_nonce: Whether a token may have a nonce if the request sent none:
+                "reject" refuses such a token, which belongs to another sign-in; "ignore" accepts
+                it, for apps whose library sends a nonce that you never learn.
             client_ids: Other clients of the same application at this server, such as its apps
                 for Android and iOS: the token may be for one of them, and azp may be one of them.
             access_token: The access token that came with the ID token: at_hash must be present

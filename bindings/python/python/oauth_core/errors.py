@@ -119,7 +119,7 @@ def _rebuild(kind: type[OAuthError], message: str, facts: dict[str, Any]) -> OAu
 
 
 class DeniedError(OAuthError):
-    """The server understood and said no."""
+    """Refused: by the server, or unsent while its refusal still holds."""
 
     code: DeniedCode  # pyright: ignore[reportIncompatibleVariableOverride]
 

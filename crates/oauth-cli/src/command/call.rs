@@ -10,7 +10,9 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method};
 use oauth_core::dpop::DPOP;
 use oauth_core::error::{Error, Misuse};
-use oauth_core::flow::resource::{Api, Clock, Event, OnRateLimit, ResourceRequest, Step, TokenOwner};
+use oauth_core::flow::resource::{
+    Api, Clock, Event, OnRateLimit, ResourceRequest, Step, TokenOwner,
+};
 use oauth_core::token::Freshness;
 use oauth_core::url::Url;
 use oauth_core::{Moment, Tokens};

@@ -34,7 +34,8 @@ impl ClientIdMetadataDocument {
     pub(super) fn run(self, output: Output) -> Result<(), Failure> {
         let url = ClientIdUrl::parse(&self.url)?;
         let text = Value::Object(object(&self.file)?).to_string();
-        let document = client_id_metadata_document::ClientIdMetadataDocument::from_json(url, &text)?;
+        let document =
+            client_id_metadata_document::ClientIdMetadataDocument::from_json(url, &text)?;
         if self.mcp {
             document.check_for_mcp()?;
         }

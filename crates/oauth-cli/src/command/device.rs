@@ -3,7 +3,9 @@
 use std::io::{self, IsTerminal as _};
 
 use clap::Args;
-use oauth_core::endpoint::device_authorization::{DeviceAuthorization, DeviceAuthorizationResponse};
+use oauth_core::endpoint::device_authorization::{
+    DeviceAuthorization, DeviceAuthorizationResponse,
+};
 use oauth_core::error::{Error, Misuse};
 use oauth_core::grant::TokenRequest;
 use oauth_reqwest::device_login::{self, DeviceLoginTiming};
@@ -75,7 +77,9 @@ pub(super) fn try_sign_in(
         &code,
         output,
     );
-    let login = setup.net.run(setup.client.poll_device_token(&code, asked))?;
+    let login = setup
+        .net
+        .run(setup.client.poll_device_token(&code, asked))?;
     Ok(Some((login, None)))
 }
 

@@ -4,7 +4,9 @@
 use clap::Args;
 use oauth_core::endpoint::webfinger::UserIdentifier;
 use oauth_core::flow::resource_discovery::ResourceDiscoveryRequest;
-use oauth_core::protected_resource_metadata::{ProtectedResourceMetadata, ResourceIdentifier, ResourceMatch};
+use oauth_core::protected_resource_metadata::{
+    ProtectedResourceMetadata, ResourceIdentifier, ResourceMatch,
+};
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Error, danger, discover_issuer, discover_resource};
 use serde_json::{Value, json};

@@ -118,9 +118,10 @@ fn active(token: ActiveToken) -> Map<String, Value> {
 /// Times as people read them.
 fn readable(name: &str, value: &Value) -> String {
     match (name, value.as_u64()) {
-        ("exp" | "iat" | "nbf" | "refresh_token_expires_at" | "authorization_expires_at", Some(seconds)) => {
-            rfc3339(UnixTime::from_secs(seconds))
-        }
+        (
+            "exp" | "iat" | "nbf" | "refresh_token_expires_at" | "authorization_expires_at",
+            Some(seconds),
+        ) => rfc3339(UnixTime::from_secs(seconds)),
         _ => output::plain(value),
     }
 }

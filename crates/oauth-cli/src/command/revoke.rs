@@ -116,7 +116,11 @@ pub(super) fn revoke(
 ) -> Result<Vec<&'static str>, Failure> {
     let mut revoked = Vec::new();
     for revocation in revocations {
-        revoked.push(revocation.token_type_hint.map_or("token", TokenKind::as_str));
+        revoked.push(
+            revocation
+                .token_type_hint
+                .map_or("token", TokenKind::as_str),
+        );
         setup.net.run(setup.client.revoke(revocation))?;
     }
     Ok(revoked)

@@ -194,7 +194,10 @@ mod tests {
         let unknown = summary("");
         let good = "good until 1970-01-01T00:17:40Z, can be refreshed";
         assert_eq!(state(&unknown, now), good);
-        assert_eq!(record("k", &unknown)["authorization_expires_at"], Value::Null);
+        assert_eq!(
+            record("k", &unknown)["authorization_expires_at"],
+            Value::Null
+        );
         let known = summary(r#","refresh_token_use_by":2000,"authorization_until":3000"#);
         let ends = " until 1970-01-01T00:33:20Z if unused, the person has to return by 1970-01-01T00:50:00Z";
         assert_eq!(state(&known, now), format!("{good}{ends}"));

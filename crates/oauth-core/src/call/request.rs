@@ -296,7 +296,9 @@ impl Unsent {
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         if config.server.address_policy_of(&sent.url) == RequestAddressPolicy::PublicOnly {
-            request.extensions_mut().insert(RequestAddressPolicy::PublicOnly);
+            request
+                .extensions_mut()
+                .insert(RequestAddressPolicy::PublicOnly);
         }
         Ok((request, sent))
     }

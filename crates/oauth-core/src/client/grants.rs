@@ -6,7 +6,9 @@ use bytes::Bytes;
 
 use super::Client;
 use crate::assertion::{Assertion, OwnTokens};
-use crate::endpoint::backchannel_authentication::{BackchannelAuthentication, BackchannelAuthenticationResponse};
+use crate::endpoint::backchannel_authentication::{
+    BackchannelAuthentication, BackchannelAuthenticationResponse,
+};
 use crate::endpoint::device_authorization::DeviceAuthorizationResponse;
 use crate::error::Error;
 use crate::exchange::{Exchange, ExchangeExt as _, Ready};

@@ -127,7 +127,9 @@ fn what_servers_may_dislike_is_told() {
         let mut metadata = ClientMetadata::with_redirect_uris([uri]);
         metadata.client_name = Some(name);
         let url = ClientIdUrl::parse(url).unwrap();
-        ClientIdMetadataDocument::new(url, metadata).unwrap().warnings()
+        ClientIdMetadataDocument::new(url, metadata)
+            .unwrap()
+            .warnings()
     };
     let short = || "X".to_owned();
     assert_eq!(warnings(URL, short()), []);

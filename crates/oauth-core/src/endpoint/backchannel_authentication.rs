@@ -268,7 +268,11 @@ impl Endpoint for Sent {
         Ok(request)
     }
 
-    fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<BackchannelAuthenticationResponse, Error> {
+    fn read(
+        &self,
+        cx: &Context<'_>,
+        reply: Reply<'_>,
+    ) -> Result<BackchannelAuthenticationResponse, Error> {
         let object = reply.object()?;
         let id = object.get("auth_req_id").and_then(Json::as_str);
         let is_sound = |id: &&str| !id.is_empty() && id.bytes().all(|b| (0x20..=0x7e).contains(&b));

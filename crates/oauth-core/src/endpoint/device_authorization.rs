@@ -90,7 +90,11 @@ impl Endpoint for DeviceAuthorization {
         Ok(EndpointRequest::post(kind, Self::NAME, form))
     }
 
-    fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<DeviceAuthorizationResponse, Error> {
+    fn read(
+        &self,
+        cx: &Context<'_>,
+        reply: Reply<'_>,
+    ) -> Result<DeviceAuthorizationResponse, Error> {
         let object = reply.object()?;
         let text = |member: &str| {
             let text = object.get(member).and_then(Json::as_str);

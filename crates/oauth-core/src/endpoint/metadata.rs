@@ -51,7 +51,9 @@ impl Endpoint for Metadata {
         )
         .map(|server| {
             let own = cx.server.configured_origin().cloned();
-            server.with_address_policy(cx.server.address_policy()).with_configured_origin(own)
+            server
+                .with_address_policy(cx.server.address_policy())
+                .with_configured_origin(own)
         })
     }
 }

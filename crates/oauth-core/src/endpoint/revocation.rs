@@ -70,7 +70,10 @@ impl Endpoint for Revocation {
     fn request(&self, _: &Context<'_>) -> Result<EndpointRequest, Error> {
         let mut form = Form::new();
         form.push("token", self.token.expose());
-        form.push_some("token_type_hint", self.token_type_hint.map(TokenKind::as_str));
+        form.push_some(
+            "token_type_hint",
+            self.token_type_hint.map(TokenKind::as_str),
+        );
         Ok(EndpointRequest::post(
             EndpointKind::Revocation,
             Self::NAME,

@@ -45,7 +45,7 @@ impl Class {
     /// What it means, in a sentence or two: the documentation of the class in each language.
     pub const fn text(self) -> &'static str {
         match self {
-            Self::Denied => "The server understood and said no.",
+            Self::Denied => "Refused: by the server, or unsent while its refusal still holds.",
             Self::Malformed => "The server, or whatever answered in its place, broke the protocol.",
             Self::Untrusted => {
                 "A check failed: the message may be forged, replayed or meant for somebody else, or a site does not serve the request. Never act on its content."

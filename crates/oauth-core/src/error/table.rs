@@ -237,7 +237,7 @@ table! {
 }
 
 table! {
-    /// Why no answer arrived, as far as the transport knows.
+    /// Why no answer arrived, as far as the transport knows; or why a store, which answers, could not do what it was asked.
     Loss {
         Unknown "lost" RETRY "no answer arrived"
         Unsent "lost.unsent" RETRY "the request could not be sent"

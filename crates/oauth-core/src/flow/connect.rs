@@ -31,7 +31,9 @@ use crate::issuer::Issuer;
 #[cfg(feature = "sha2")]
 use crate::json;
 use crate::moment::{Moment, UnixTime};
-use crate::protected_resource_metadata::{ProtectedResourceMetadata, ResourceIdentifier, ResourceMatch};
+use crate::protected_resource_metadata::{
+    ProtectedResourceMetadata, ResourceIdentifier, ResourceMatch,
+};
 use crate::quirk::Rules;
 use crate::redirect_uri::RedirectUri;
 use crate::registered_client::RegisteredClient;
@@ -330,12 +332,11 @@ impl ConnectRequest {
         chosen.cloned()
     }
 
-    /// The addresses that may be used: it depends on whether the caller named the server, by a list or a registration,
-    /// or only the API did.
+    /// Any address if the caller named the server, by a list or a registration; public ones if only the API did.
     fn address_policy(&self, issuer: &Issuer) -> RequestAddressPolicy {
-        let allowed = self.allowed.iter().flatten();
         let client = self.clients.preregistered.iter();
-        let mut named = allowed.chain(client.map(|client| &client.issuer));
+        let client = client.map(|client| &client.issuer);
+        let mut named = self.allowed.iter().flatten().chain(client);
         match named.any(|named| named == issuer) {
             true => RequestAddressPolicy::Any,
             false => RequestAddressPolicy::PublicOnly,
@@ -344,10 +345,9 @@ impl ConnectRequest {
 
     fn discovery_of(&self, resource: &ProtectedResourceMetadata) -> Result<Discovery, Error> {
         let issuer = self.server_of(resource)?;
-        let reach = self.address_policy(&issuer);
-        let request = DiscoveryRequest::new(issuer).address_policy(reach);
-        let request = request.configured_origin(self.resource().url().clone());
-        let mut request = request.rules(self.rules.clone());
+        let (policy, origin) = (self.address_policy(&issuer), self.resource().url().clone());
+        let request = DiscoveryRequest::new(issuer).address_policy(policy);
+        let mut request = request.configured_origin(origin).rules(self.rules.clone());
         request.transport = self.discovery.transport;
         Ok(Discovery::new(request))
     }

@@ -11,7 +11,7 @@ use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::endpoint::Endpoint as _;
 use crate::endpoint::introspection::{
-    self, Introspect, Introspection, Response, SignedResponse, IntrospectionResponse,
+    self, Introspect, Introspection, IntrospectionResponse, Response, SignedResponse,
 };
 use crate::error::{Error, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Exchange, ExchangeExt as _, Ready};

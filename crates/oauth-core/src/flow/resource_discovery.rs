@@ -22,7 +22,9 @@ use crate::issuer::Issuer;
 use crate::jose::KeySet;
 use crate::json::{Map, Value};
 use crate::moment::Moment;
-use crate::protected_resource_metadata::{ProtectedResourceMetadata, ResourceIdentifier, ResourceMatch};
+use crate::protected_resource_metadata::{
+    ProtectedResourceMetadata, ResourceIdentifier, ResourceMatch,
+};
 use crate::server::Server;
 use crate::url::{Transport, Url};
 
@@ -199,7 +201,10 @@ impl ResourceDiscovery {
         }
     }
 
-    fn verify(&mut self, mut signed: Box<Signed>) -> Result<Step<ProtectedResourceMetadata>, Error> {
+    fn verify(
+        &mut self,
+        mut signed: Box<Signed>,
+    ) -> Result<Step<ProtectedResourceMetadata>, Error> {
         match signed.next() {
             Some(job) => {
                 self.state = State::Verifying(signed);
@@ -242,7 +247,11 @@ fn is_worth_another_place(error: &Error) -> bool {
 impl Exchange for ResourceDiscovery {
     type Output = ProtectedResourceMetadata;
 
-    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<ProtectedResourceMetadata>, Error> {
+    fn resume(
+        &mut self,
+        at: &Moment,
+        input: Input,
+    ) -> Result<Step<ProtectedResourceMetadata>, Error> {
         match (std::mem::replace(&mut self.state, State::Over), input) {
             (State::Fresh, Input::Begin) => {
                 let config = self.request.stranger()?;

@@ -238,6 +238,9 @@ mod tests {
         assert_eq!(tokens.warnings, [Warning::IssuedTokenTypeMissing]);
         assert_eq!(tokens.issued_token_type(), None);
         let number = r#"{"access_token":"x","token_type":"Bearer","issued_token_type":7}"#;
-        assert_eq!(code(of(client(), number).map(drop)), Err("token_response.malformed"));
+        assert_eq!(
+            code(of(client(), number).map(drop)),
+            Err("token_response.malformed")
+        );
     }
 }

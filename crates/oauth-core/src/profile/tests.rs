@@ -248,7 +248,10 @@ fn message_signing_signs_and_has_everything_signed() {
     let plain = format!("https://app.example/cb?code=c&state={state}&iss=https%3A%2F%2Fas.example");
     let pending = crate::PendingAuthorization::from_json(begun.pending.to_json().expose()).unwrap();
     let refused = client.redeem(pending, &plain).map(drop);
-    assert_eq!(refused.unwrap_err().code(), "callback.missing_jarm_response");
+    assert_eq!(
+        refused.unwrap_err().code(),
+        "callback.missing_jarm_response"
+    );
 }
 
 #[test]

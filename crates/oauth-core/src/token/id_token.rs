@@ -2,8 +2,8 @@
 //!
 //! OpenID Connect Core <https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation>
 
-mod nonce;
 mod audience;
+mod nonce;
 #[cfg(test)]
 mod tests;
 

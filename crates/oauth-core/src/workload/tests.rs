@@ -237,7 +237,10 @@ fn a_service_is_reached_in_clear_on_this_machine_and_at_the_metadata_address_alo
         "http://169.254.169.253/token",
         "http://169.254.169.254.example/token",
     ] {
-        assert_eq!(code(WorkloadTokenService::new(url).map(drop)), Err("url.insecure"));
+        assert_eq!(
+            code(WorkloadTokenService::new(url).map(drop)),
+            Err("url.insecure")
+        );
     }
     for name in ["host", "Content-Length", "no header"] {
         let refused = endpoint().header(name, "x").map(drop);

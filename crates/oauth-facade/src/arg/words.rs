@@ -1,6 +1,6 @@
 //! Enums of the core, as strings.
 
-use oauth_core::endpoint::backchannel_authentication::{TokenDeliveryMode, Repeat};
+use oauth_core::endpoint::backchannel_authentication::{Repeat, TokenDeliveryMode};
 use oauth_core::flow::authorization::{Push, ResponseMode, ResponseType};
 use oauth_core::protected_resource_metadata::ResourceMatch;
 use oauth_core::token::TokenKind;

@@ -1,7 +1,9 @@
 //! Backchannel authentication: `POST {backchannel_authentication_endpoint}` (CIBA Core section 7).
 
 use oauth_core::Secret;
-use oauth_core::endpoint::backchannel_authentication::{self as core, TokenDeliveryMode, Hint, Repeat};
+use oauth_core::endpoint::backchannel_authentication::{
+    self as core, Hint, Repeat, TokenDeliveryMode,
+};
 use oauth_core::moment::UnixTime;
 
 use super::{arguments, outcome};

@@ -11,7 +11,7 @@ use oauth_core::json::{Json, Object};
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::url::{Transport, Url};
 use oauth_core::workload::{
-    CredentialSource, Environment, SubjectToken, WorkloadTokenService, TokenFormat, WorkloadToken,
+    CredentialSource, Environment, SubjectToken, TokenFormat, WorkloadToken, WorkloadTokenService,
 };
 use oauth_core::{Client, ClientAuth, ClientId, Scope, Secret, danger};
 

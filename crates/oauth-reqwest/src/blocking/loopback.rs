@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use oauth_core::endpoint::device_authorization::{DeviceAuthorization, DeviceAuthorizationResponse};
+use oauth_core::endpoint::device_authorization::{
+    DeviceAuthorization, DeviceAuthorizationResponse,
+};
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::flow::redeem::Login;
 use oauth_core::grant::TokenRequest;

@@ -5,7 +5,7 @@ use oauth_core::flow::resource::{Allowance, Api, OnRateLimit, Verdict};
 use oauth_core::{Scope, danger};
 use oauth_reqwest::oauth_session::Sources;
 use oauth_reqwest::reqwest::Body;
-use oauth_reqwest::{Authorized, Options, ResponseExt as _, GrantSource};
+use oauth_reqwest::{Authorized, GrantSource, Options, ResponseExt as _};
 use oauth_testkit::{Fault, Served};
 
 use crate::support::{confidential, counters, driver, driver_with, served};

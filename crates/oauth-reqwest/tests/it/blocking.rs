@@ -6,7 +6,7 @@ use bytes::Bytes;
 use oauth_core::client_auth::SignedSecret;
 use oauth_core::error::Delivery;
 use oauth_core::{AuthorizationRequest, Client, ClientAuth, ClientId, Scope, Tokens, danger};
-use oauth_reqwest::blocking::{Authorized, Driver, Listener, GrantSource};
+use oauth_reqwest::blocking::{Authorized, Driver, GrantSource, Listener};
 use oauth_reqwest::{Options, ResponseExt as _, reqwest};
 use oauth_testkit::{Fault, Served, contract};
 

@@ -47,7 +47,9 @@ async fn status(connection: &ResourceConnection, served: &Served) -> u16 {
 }
 
 /// A person who enters a code at once, on another device.
-fn enters(times: Arc<AtomicUsize>) -> impl Fn(&DeviceAuthorizationResponse) -> Result<(), Error> + Send + Sync {
+fn enters(
+    times: Arc<AtomicUsize>,
+) -> impl Fn(&DeviceAuthorizationResponse) -> Result<(), Error> + Send + Sync {
     move |code| {
         times.fetch_add(1, Ordering::SeqCst);
         let page = code.verification_uri_complete.clone().unwrap();

@@ -190,7 +190,9 @@ async fn a_token_is_looked_up_and_forgotten() {
     let exchange = client.client_credentials(Scope::none());
     let tokens = driver.run(exchange).await.unwrap();
     let question = || {
-        client.introspect(Introspection::new(tokens.access_token.clone()).token_type_hint(TokenKind::Access))
+        client.introspect(
+            Introspection::new(tokens.access_token.clone()).token_type_hint(TokenKind::Access),
+        )
     };
     let state = driver.run(question()).await.unwrap();
     assert!(matches!(state, IntrospectionResponse::Active(_)));

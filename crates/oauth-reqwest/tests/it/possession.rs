@@ -197,7 +197,8 @@ fn the_blocking_host_signs_as_well() {
     let client = vault.client(&base);
     let driver = blocking::Driver::new(reqwest::blocking::Client::builder().no_proxy()).unwrap();
     let signing = driver.with_signer(move |job| vault.sign(&job.signing_input));
-    let session = blocking::GrantSource::client_credentials(signing.clone(), &client, Scope::none());
+    let session =
+        blocking::GrantSource::client_credentials(signing.clone(), &client, Scope::none());
     let api =
         blocking::Authorized::with_sources(signing, Sources::one(session), api(&base, &client))
             .unwrap();

@@ -14,7 +14,8 @@ use crate::support::{confidential, counters, served};
 
 /// A client of a server on this machine that somebody else named.
 fn marked(base: &str) -> Client {
-    let server = Server::new(Issuer::parse(base).unwrap()).with_address_policy(RequestAddressPolicy::PublicOnly);
+    let server = Server::new(Issuer::parse(base).unwrap())
+        .with_address_policy(RequestAddressPolicy::PublicOnly);
     client(server)
 }
 
@@ -98,7 +99,10 @@ async fn whose_url_is_the_callers_own_leads_anywhere_by_default() {
 async fn what_a_client_of_a_named_server_sends_is_marked_to_the_end() {
     let served = served();
     let known = confidential(&served);
-    let marked = known.server().clone().with_address_policy(RequestAddressPolicy::PublicOnly);
+    let marked = known
+        .server()
+        .clone()
+        .with_address_policy(RequestAddressPolicy::PublicOnly);
     let marked = Client::new(marked, known.client_id().clone(), known.auth().clone()).unwrap();
     let error = lost(&driver(AddressPolicy::default()), &marked).await;
     assert_eq!(error.code(), "lost.not_public", "{error}");

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::mpsc;
 
 use oauth_core::redirect_uri::RedirectUri;
-use oauth_core::{AuthorizationRequest, Client, ClientAuth, ClientId, Moment, PendingAuthorization};
+use oauth_core::{
+    AuthorizationRequest, Client, ClientAuth, ClientId, Moment, PendingAuthorization,
+};
 #[cfg(feature = "blocking")]
 use oauth_reqwest::blocking;
 use oauth_reqwest::loopback::{Listener, UnexpectedCallback};

@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 use oauth_core::error::Error;
 use oauth_core::flow::keeper::GrantOwner;
 
-use super::{Inner, GrantSource, late, runtime, task_stopped};
+use super::{GrantSource, Inner, late, runtime, task_stopped};
 
 /// The sessions that are renewing, or have unsaved tokens.
 ///

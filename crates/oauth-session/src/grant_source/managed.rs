@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use oauth_core::error::Error;
 
-use super::{Inner, GrantSource};
+use super::{GrantSource, Inner};
 use crate::observe::GrantEvent;
 use crate::renewal_limits::RenewalLimits;
 use crate::store::Store;

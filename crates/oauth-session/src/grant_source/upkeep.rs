@@ -8,7 +8,7 @@ use oauth_core::error::Error;
 use oauth_core::flow::keeper::Upkeep;
 
 use super::renewal_task::{RenewalTask, spawn};
-use super::{Inner, GrantSource, SharedRenewal, outcome_of, runtime};
+use super::{GrantSource, Inner, SharedRenewal, outcome_of, runtime};
 use crate::clock;
 use crate::observe::GrantEvent;
 use crate::store::Store;

@@ -9,7 +9,7 @@ use oauth_core::flow::keeper::{GrantId, Lease};
 use oauth_core::server::EndpointKind;
 use tokio::time::{Instant, sleep};
 
-use super::{Inner, Grants};
+use super::{Grants, Inner};
 use crate::clock;
 use crate::grant_source::GrantSource;
 

@@ -131,7 +131,8 @@ async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output>
 #[test]
 fn threads_share_a_session_without_a_runtime_of_their_own() {
     let driver = Counting::default();
-    let session = blocking::GrantSource::client_credentials(driver.clone(), &client(), Scope::none());
+    let session =
+        blocking::GrantSource::client_credentials(driver.clone(), &client(), Scope::none());
     let tokens: Vec<_> = std::thread::scope(|scope| {
         let all: Vec<_> = (0..50).map(|_| scope.spawn(|| session.token())).collect();
         all.into_iter()

@@ -240,8 +240,7 @@ async fn what_nobody_holds_is_dropped_beyond_the_capacity() {
 async fn tokens_that_are_not_stored_are_never_dropped() {
     let server = Rotating::default();
     let store = Failing::default();
-    let sessions =
-        Grants::new(server.clone(), &client("id"), Arc::new(store.clone())).capacity(1);
+    let sessions = Grants::new(server.clone(), &client("id"), Arc::new(store.clone())).capacity(1);
     stale(&server, &store, 1).await;
     *server.0.breaks.lock().expect("no panic") = Some(store.clone());
     let fresh = sessions
@@ -375,8 +374,7 @@ fn what_a_runtime_left_unsaved_is_not_dropped() {
             .expect("a runtime")
     };
     let (server, store) = (Rotating::default(), Failing::default());
-    let sessions =
-        Grants::new(server.clone(), &client("id"), Arc::new(store.clone())).capacity(1);
+    let sessions = Grants::new(server.clone(), &client("id"), Arc::new(store.clone())).capacity(1);
     let first = runtime();
     let fresh = first.block_on(async {
         stale(&server, &store, 1).await;

@@ -7,7 +7,7 @@ use oauth_core::url::Url;
 use serde::Deserialize;
 
 use super::SettingError;
-use crate::config::{ResponseMode, Provider};
+use crate::config::{Provider, ResponseMode};
 use crate::identity_endpoint::IdentityEndpoint;
 
 /// The settings of a [`Provider`]; what is absent is as it has it by default.

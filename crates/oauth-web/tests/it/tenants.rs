@@ -3,7 +3,7 @@
 use http::Method;
 use oauth_core::Client;
 use oauth_core::scope::Scope;
-use oauth_web::{Access, ResponseMode, Config, Lookup, Need, Provider};
+use oauth_web::{Access, Config, Lookup, Need, Provider, ResponseMode};
 
 use crate::callbacks::{pairs, posted};
 use crate::world::{Browser, Ended, From, SHOP, TWIN, World, code, form, location};

@@ -11,10 +11,11 @@ use oauth_core::error::Error;
 use oauth_core::flow::resource::{self, Api, OnRateLimit};
 use oauth_core::url::Url;
 use oauth_core::{
-    AuthorizationRequest, Client, ClientId, Exchange, Moment, PendingAuthorization, Scope, Secret, Tokens,
+    AuthorizationRequest, Client, ClientId, Exchange, Moment, PendingAuthorization, Scope, Secret,
+    Tokens,
 };
 use oauth_providers::Provider;
-use oauth_reqwest::blocking::{Authorized, Driver, Listener, Request, GrantSource};
+use oauth_reqwest::blocking::{Authorized, Driver, GrantSource, Listener, Request};
 use oauth_reqwest::reqwest::blocking::{Client as Http, Response};
 use oauth_reqwest::reqwest::redirect;
 use oauth_reqwest::{Options, ResponseExt as _};

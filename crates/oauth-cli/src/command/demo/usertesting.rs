@@ -299,7 +299,8 @@ fn limited(env: &DemoEnv, api: Api) -> FlowResult<Authorized> {
 fn introspection(env: &DemoEnv) -> FlowResult {
     let client = env.trusted()?;
     let tokens = new_token(env, &client)?;
-    let of = |token| client.introspect(Introspection::new(token).token_type_hint(TokenKind::Access));
+    let of =
+        |token| client.introspect(Introspection::new(token).token_type_hint(TokenKind::Access));
     let IntrospectionResponse::Active(alive) = env.run(of(tokens.access_token.clone()))? else {
         return env.check("the live token is active", false);
     };
@@ -322,7 +323,11 @@ fn revocation(env: &DemoEnv) -> FlowResult {
     let tokens = new_token(env, &client)?;
     let status = env.get_with(&tokens.access_token, V2)?.status;
     env.check("the token works", status == 200)?;
-    env.run(client.revoke(Revocation::new(tokens.access_token.clone()).token_type_hint(TokenKind::Access)))?;
+    env.run(
+        client.revoke(
+            Revocation::new(tokens.access_token.clone()).token_type_hint(TokenKind::Access),
+        ),
+    )?;
     let status = env.get_with(&tokens.access_token, V2)?.status;
     env.check("once revoked, it is answered 401", status == 401)?;
     let state = env.run(client.introspect(Introspection::new(tokens.access_token)))?;

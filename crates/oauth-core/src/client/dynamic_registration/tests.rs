@@ -91,7 +91,10 @@ fn a_metadata_document_is_an_id_where_the_server_takes_such() {
         Err("client_id_metadata.not_supported")
     );
     let mut said = server().metadata().clone();
-    said.insert(client_id_metadata_document::SUPPORTED.to_owned(), true.into());
+    said.insert(
+        client_id_metadata_document::SUPPORTED.to_owned(),
+        true.into(),
+    );
     let server = server().with_metadata(said);
     let made = |document, own| {
         let client = Client::with_metadata_document(server.clone(), document, own)?;

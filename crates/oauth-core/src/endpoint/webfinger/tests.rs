@@ -143,7 +143,10 @@ fn the_host_is_asked_for_the_issuer_alone_and_at_public_addresses() {
         "https://example.com/.well-known/webfinger?resource=acct%3Ajoe%40example.com&\
          rel=http%3A%2F%2Fopenid.net%2Fspecs%2Fconnect%2F1.0%2Fissuer"
     );
-    assert_eq!(request.extensions().get::<RequestAddressPolicy>(), Some(&RequestAddressPolicy::PublicOnly));
+    assert_eq!(
+        request.extensions().get::<RequestAddressPolicy>(),
+        Some(&RequestAddressPolicy::PublicOnly)
+    );
     assert!(!request.headers().contains_key("authorization"));
     assert_eq!(found(GOOD).as_deref(), Ok("https://server.example.com"));
     // As RFC 7033 registers it.

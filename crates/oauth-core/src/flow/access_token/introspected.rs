@@ -12,7 +12,9 @@ use super::answer_cache::{
     AnswerCache, IntrospectionResult, Lookup, LookupPermit, TokenHash, hash,
 };
 use crate::client_config::ClientConfig;
-use crate::endpoint::introspection::{ActiveToken, Introspection, SignedResponse, IntrospectionResponse};
+use crate::endpoint::introspection::{
+    ActiveToken, Introspection, IntrospectionResponse, SignedResponse,
+};
 use crate::error::{ApiRefusal, Error, Kind, Misuse, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Input, Step};
 use crate::flow::introspection::introspect;

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use super::prepare::Prepared;
 use super::{
-    AuthorizationRequest, FlowEntropy, HostGeneratedValues, PendingAuthorization, profile, request_object,
-    step_up,
+    AuthorizationRequest, FlowEntropy, HostGeneratedValues, PendingAuthorization, profile,
+    request_object, step_up,
 };
 use crate::browser_build::IS_BROWSER_BUILD;
 use crate::call::Call;
@@ -322,7 +322,11 @@ impl Begin {
         })
     }
 
-    fn pushed(&self, pushed: &Pushed, pending: PendingAuthorization) -> Result<Authorization, Error> {
+    fn pushed(
+        &self,
+        pushed: &Pushed,
+        pending: PendingAuthorization,
+    ) -> Result<Authorization, Error> {
         let mut form = Form::new();
         form.push(
             self.config.server.rules().client_id_parameter(),

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::begin_unasked;
 use crate::client_config::ClientConfig;
-use crate::endpoint::backchannel_authentication::{BackchannelAuthentication, BackchannelAuthenticationResponse};
+use crate::endpoint::backchannel_authentication::{
+    BackchannelAuthentication, BackchannelAuthenticationResponse,
+};
 use crate::error::Error;
 use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Input, Step};
 use crate::moment::Moment;
@@ -33,7 +35,11 @@ pub(crate) struct Begin {
 impl Exchange for Begin {
     type Output = BackchannelAuthenticationResponse;
 
-    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<BackchannelAuthenticationResponse>, Error> {
+    fn resume(
+        &mut self,
+        at: &Moment,
+        input: Input,
+    ) -> Result<Step<BackchannelAuthenticationResponse>, Error> {
         let whom = self.whom.clone()?;
         let asked = &self.config.shared.pending_backchannel;
         if matches!(input, Input::Begin) && !self.is_begun {

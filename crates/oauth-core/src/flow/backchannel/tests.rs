@@ -6,7 +6,7 @@ use super::*;
 use crate::base64::{self, Alphabet, url_safe};
 use crate::client::Client;
 use crate::crypto::{Signer, SigningKey};
-use crate::endpoint::backchannel_authentication::{TokenDeliveryMode, Hint, Repeat};
+use crate::endpoint::backchannel_authentication::{Hint, Repeat, TokenDeliveryMode};
 use crate::error::Cause;
 use crate::exchange::{Input, Step};
 use crate::jose::{Alg, KeySet};
@@ -66,7 +66,10 @@ fn what_the_person_is_asked_is_sent_and_shown_here_too() {
 
 #[test]
 fn a_request_that_is_answered_by_a_notification_has_a_token_of_its_own() {
-    let form = form_of(&client(), ask().token_delivery_mode(TokenDeliveryMode::Ping));
+    let form = form_of(
+        &client(),
+        ask().token_delivery_mode(TokenDeliveryMode::Ping),
+    );
     let token = form
         .split('&')
         .find_map(|pair| pair.strip_prefix("client_notification_token="));
@@ -232,7 +235,10 @@ fn pushed_tokens_are_taken_if_the_id_token_vouches_for_them_and_for_the_request(
     }
     let mut stranger = client().accept_push(awaited(), None, "{}".into());
     let refused = stranger.resume(&at(), Input::Begin);
-    assert_eq!(code(refused.map(drop)), Err("ciba.client_notification_token"));
+    assert_eq!(
+        code(refused.map(drop)),
+        Err("ciba.client_notification_token")
+    );
 }
 
 /// RFC 10027 section 6.1.15: whoever is asked again and again agrees in the end.
@@ -249,7 +255,10 @@ fn a_person_who_has_not_answered_is_not_asked_the_same_again() {
     let denied = answered(denied, json(400, r#"{"error":"unknown_user_id"}"#));
     assert!(denied.is_err());
     let name = begun(ask(), answer).unwrap();
-    assert_eq!(begun(ask(), answer).map(drop), Err("ciba.duplicate_request"));
+    assert_eq!(
+        begun(ask(), answer).map(drop),
+        Err("ciba.duplicate_request")
+    );
     // Somebody else, or something else, is another question; and the caller may know better.
     let bob = BackchannelAuthentication::new(Hint::Login("bob".to_owned()), openid()).unwrap();
     assert!(begun(bob, answer.replace("1c2", "2").as_str()).is_ok());
@@ -264,7 +273,10 @@ fn a_person_who_has_not_answered_is_not_asked_the_same_again() {
     };
     let pending = r#"{"error":"authorization_pending"}"#;
     assert_eq!(polled(400, pending), Err("denied.authorization_pending"));
-    assert_eq!(begun(ask(), answer).map(drop), Err("ciba.duplicate_request"));
+    assert_eq!(
+        begun(ask(), answer).map(drop),
+        Err("ciba.duplicate_request")
+    );
     let no = r#"{"error":"access_denied"}"#;
     assert_eq!(polled(400, no), Err("denied.access_denied"));
     assert!(begun(ask(), answer).is_ok());

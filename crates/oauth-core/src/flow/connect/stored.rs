@@ -9,7 +9,9 @@ use crate::json::storage_form::json_words;
 use crate::json::{self, Json, Map, Value};
 use crate::json_form;
 use crate::moment::UnixTime;
-use crate::protected_resource_metadata::{ProtectedResourceMetadata, ResourceIdentifier, ResourceMatch};
+use crate::protected_resource_metadata::{
+    ProtectedResourceMetadata, ResourceIdentifier, ResourceMatch,
+};
 use crate::quirk::Rules;
 use crate::registered_client::RegisteredClient;
 use crate::scope::Scope;

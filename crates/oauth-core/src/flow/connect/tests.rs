@@ -78,7 +78,10 @@ fn an_api_says_who_its_server_is_and_what_to_ask_for() {
     let connection = met.outcome.unwrap();
     assert_eq!(connection.server.issuer().as_str(), "https://one.example");
     // Whoever named it names its endpoints too.
-    assert_eq!(connection.server.address_policy(), RequestAddressPolicy::PublicOnly);
+    assert_eq!(
+        connection.server.address_policy(),
+        RequestAddressPolicy::PublicOnly
+    );
     assert_eq!(connection.scope.as_ref().map(Scope::as_str), Some("a b"));
     let register = "https://one.example/register".parse().unwrap();
     assert_eq!(connection.client, ClientChoice::Register(register));
@@ -330,7 +333,10 @@ fn what_an_api_names_on_its_own_origin_may_be_where_the_api_is() {
             step => panic!("{step:?}"),
         };
     };
-    assert_eq!(reaches, [RequestAddressPolicy::Any, RequestAddressPolicy::Any]);
+    assert_eq!(
+        reaches,
+        [RequestAddressPolicy::Any, RequestAddressPolicy::Any]
+    );
     let identities =
         ClientCandidates::preregistered(connection.server.issuer().clone(), "id".into());
     let client = identities.choose(GrantChoice::AuthorizationCode, &connection.server);
@@ -348,7 +354,11 @@ fn what_an_api_names_on_its_own_origin_may_be_where_the_api_is() {
             "https://127.0.0.1:8080/token",
             "http://127.0.0.2:8080/token",
         ] {
-            assert_eq!(of(elsewhere), RequestAddressPolicy::PublicOnly, "{elsewhere}");
+            assert_eq!(
+                of(elsewhere),
+                RequestAddressPolicy::PublicOnly,
+                "{elsewhere}"
+            );
         }
     }
 }

@@ -92,7 +92,10 @@ fn a_signed_response_is_verified() {
     assert_eq!(forged.map(drop), Err("jws.bad_signature"));
     // What stands beside the object is not about the token.
     let beside = response(r#","active":true,"token_introspection":{"active":false,"sub":"ann"}"#);
-    assert!(matches!(verified(&beside), Ok(IntrospectionResponse::Inactive)));
+    assert!(matches!(
+        verified(&beside),
+        Ok(IntrospectionResponse::Inactive)
+    ));
 }
 
 #[test]

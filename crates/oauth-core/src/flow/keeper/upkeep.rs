@@ -135,7 +135,9 @@ pub(super) fn keep_alive(tokens: &Tokens, policy: &Policy) -> Option<(UnixTime, 
     let margin = policy.keep_alive?;
     let expires_at = tokens.refresh_token_expires_at()?;
     let timeout = expires_at.since(tokens.received_at);
-    let is_last = tokens.authorization_expires_at.is_some_and(|end| end <= expires_at);
+    let is_last = tokens
+        .authorization_expires_at
+        .is_some_and(|end| end <= expires_at);
     let margin = margin.min(timeout / 5);
     (timeout >= SHORTEST_TIMEOUT && !is_last).then(|| (expires_at.before(margin), margin / 2))
 }

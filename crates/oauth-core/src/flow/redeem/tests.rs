@@ -269,5 +269,8 @@ fn permissions_that_were_not_granted_are_noted() {
     assert_eq!(granted(&member(other)), missing);
     let more = r#"[{"type":"payment","actions":["read","initiate"],"id":"p"}]"#;
     assert_eq!(granted(&member(more)), Ok(Vec::new()));
-    assert_eq!(granted(&member(r#"[{"id":"p"}]"#)), Err("token_response.malformed"));
+    assert_eq!(
+        granted(&member(r#"[{"id":"p"}]"#)),
+        Err("token_response.malformed")
+    );
 }

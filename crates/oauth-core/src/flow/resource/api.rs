@@ -2,9 +2,9 @@
 
 use crate::http::HeaderName;
 
+use super::ended_token::EndedTokens;
 #[cfg(feature = "ended-tokens")]
 use super::ended_token::ExpiredTokenReply;
-use super::ended_token::EndedTokens;
 use super::limiter::RateLimiter;
 use super::limits::{self, Allowance};
 use super::proof_maker::{ProofMaker, Proofs};

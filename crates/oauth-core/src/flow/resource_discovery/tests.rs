@@ -92,7 +92,10 @@ fn verified(
 #[test]
 fn the_resources_own_place_is_asked_and_the_origins_where_a_parent_will_do() {
     let own = found(ask(), vec![json(200, GOOD)]);
-    assert_eq!(own.places, [(OWN_PLACE.to_owned(), RequestAddressPolicy::Any)]);
+    assert_eq!(
+        own.places,
+        [(OWN_PLACE.to_owned(), RequestAddressPolicy::Any)]
+    );
     let resource = own.outcome.unwrap();
     assert_eq!(resource.resource.as_str(), "https://r.example/mcp");
     assert_eq!(resource.signed_by, None);
@@ -130,7 +133,11 @@ fn a_challenge_says_where_on_the_origin_that_the_caller_named() {
         format!("Other resource_metadata=\"{place}\""),
     ] {
         let found = found(challenged(&field).unwrap(), vec![json(200, GOOD)]);
-        assert_eq!(found.places, [(place.to_owned(), RequestAddressPolicy::Any)], "{field}");
+        assert_eq!(
+            found.places,
+            [(place.to_owned(), RequestAddressPolicy::Any)],
+            "{field}"
+        );
         assert_eq!(found.code(), Ok(()), "{field}");
     }
     // It is about the URL that was asked, not about what its place is built from (section 3.3).

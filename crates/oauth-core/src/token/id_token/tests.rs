@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{IdTokenOrigin, IdToken, IdTokenChecks, UnexpectedNonce};
+use super::{IdToken, IdTokenChecks, IdTokenOrigin, UnexpectedNonce};
 use crate::client::Client;
 use crate::error::Error;
 use crate::exchange::{Exchange, Input, Step, VerificationJob};

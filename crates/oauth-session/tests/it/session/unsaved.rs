@@ -187,7 +187,8 @@ async fn a_login_that_comes_to_a_drained_session_is_stored() {
 fn threads_drain_a_session_too() {
     let keeper = client().keeper(GrantId::person("ann"));
     let driver = Slow::default();
-    let session = blocking::GrantSource::shared(driver.clone(), keeper, Arc::new(MemoryStore::new()));
+    let session =
+        blocking::GrantSource::shared(driver.clone(), keeper, Arc::new(MemoryStore::new()));
     let first = person("first").expect("tokens");
     session.log_in(first.clone()).expect("stored");
     let renewing = session.clone();

@@ -47,7 +47,10 @@ fn a_lifetime_that_is_none_counts_as_unknown_and_is_told() {
         let members = format!(r#","authorization_expires_in":{bad}"#);
         let error = read(&strict(), &members).unwrap_err();
         let facts = (error.code(), error.detail());
-        assert_eq!(facts, ("token_response.malformed", Some("authorization_expires_in")));
+        assert_eq!(
+            facts,
+            ("token_response.malformed", Some("authorization_expires_in"))
+        );
     }
     let huge = read(&client(), r#","refresh_token_timeout":1e300"#).unwrap();
     assert_eq!(ends(&huge).0, Some(crate::token::MAX_LIFETIME));

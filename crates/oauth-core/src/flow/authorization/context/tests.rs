@@ -16,7 +16,10 @@ fn request() -> AuthorizationRequest {
 }
 
 /// What a callback with the right state comes to that arrived there.
-fn judged(request: AuthorizationRequest, callback_context: CallbackContext) -> Result<(), &'static str> {
+fn judged(
+    request: AuthorizationRequest,
+    callback_context: CallbackContext,
+) -> Result<(), &'static str> {
     let client = client();
     let (url, pending) = client.authorize(&at(), request).unwrap();
     assert!(!url.as_str().contains("tool") && !url.as_str().contains("user-1"));
@@ -24,7 +27,11 @@ fn judged(request: AuthorizationRequest, callback_context: CallbackContext) -> R
     let pending = PendingAuthorization::from_json(pending.to_json().expose()).unwrap();
     assert!(!format!("{pending:?}").contains("user-1"));
     let callback = format!("{CB}?code=c&state={}", pending.state().expose());
-    code(client.redeem(pending.arrived(callback_context), &callback).map(drop))
+    code(
+        client
+            .redeem(pending.arrived(callback_context), &callback)
+            .map(drop),
+    )
 }
 
 fn here() -> CallbackContext {

@@ -168,7 +168,8 @@ fn plain_and_signed_responses_are_not_mixed_up() {
     };
     let state = |pending: &PendingAuthorization| pending.state().expose().clone();
     let plain = |pending: &PendingAuthorization| format!("{CB}?code=c0de&state={}", state(pending));
-    let signed = |pending: &PendingAuthorization| format!("{CB}?response={}", jwt(pending, &json!({})));
+    let signed =
+        |pending: &PendingAuthorization| format!("{CB}?response={}", jwt(pending, &json!({})));
     let both = |pending: &PendingAuthorization| {
         let jwt = jwt(pending, &json!({}));
         format!("{CB}?response={jwt}&code=c0de&state={}", state(pending))

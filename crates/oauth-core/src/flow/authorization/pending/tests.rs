@@ -101,7 +101,8 @@ fn a_flow_recognizes_its_own_state_where_it_was_sent_to() {
 
 #[test]
 fn a_flow_of_another_server_or_client_is_not_redeemed() {
-    let callback = |pending: &PendingAuthorization| format!("{CB}?code=c&state={}", pending.state().expose());
+    let callback =
+        |pending: &PendingAuthorization| format!("{CB}?code=c&state={}", pending.state().expose());
     let elsewhere =
         crate::server::Server::new(crate::issuer::Issuer::parse("https://b.example").unwrap())
             .with_endpoint(EndpointKind::Token, "https://b.example/token")

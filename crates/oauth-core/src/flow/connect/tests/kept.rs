@@ -152,7 +152,10 @@ fn a_client_that_nobody_knows_registers_itself_once() {
     let connection = outcome.unwrap();
     let nobody = connection.client(ClientAuth::none());
     assert_eq!(code(nobody).map(drop), Err("connect.no_client"));
-    assert_eq!(code(connection.to_json()).map(drop), Err("connect.no_client"));
+    assert_eq!(
+        code(connection.to_json()).map(drop),
+        Err("connect.no_client")
+    );
 }
 
 #[test]
@@ -191,7 +194,10 @@ fn a_connection_is_kept_with_its_client_for_a_day() {
     assert_eq!(read.client, connection.client);
     assert_eq!(read.resource.metadata, connection.resource.metadata);
     assert_eq!(read.scope, connection.scope);
-    assert_eq!(read.server.address_policy(), RequestAddressPolicy::PublicOnly);
+    assert_eq!(
+        read.server.address_policy(),
+        RequestAddressPolicy::PublicOnly
+    );
     assert_eq!(read.server.metadata(), connection.server.metadata());
     let client = read.client(ClientAuth::none()).unwrap();
     assert_eq!(client.client_id().as_str(), "new");

@@ -8,7 +8,9 @@ use super::super::*;
 use super::{CB, KEYS};
 use crate::client::Client;
 use crate::exchange::{Input, Step, VerificationJob};
-use crate::flow::authorization::{AuthorizationRequest, PendingAuthorization, ResponseMode, ResponseType};
+use crate::flow::authorization::{
+    AuthorizationRequest, PendingAuthorization, ResponseMode, ResponseType,
+};
 use crate::jose::{Alg, KeySet};
 use crate::redirect_uri::RedirectUri;
 use crate::scope::Scope;
@@ -42,7 +44,10 @@ fn id_token(pending: &PendingAuthorization, changes: &Value) -> String {
 
 /// What a flow does after this callback, where every signature is good, and the hashes are those of these
 /// values: the code it sends, or its error.
-fn redeem(change: impl FnOnce(&PendingAuthorization) -> String, hashes: &[&str]) -> Result<String, Error> {
+fn redeem(
+    change: impl FnOnce(&PendingAuthorization) -> String,
+    hashes: &[&str],
+) -> Result<String, Error> {
     let client = client();
     let (_, pending) = client.authorize(&at(), ask()).unwrap();
     let state = pending.state().expose().clone();
@@ -96,8 +101,12 @@ fn a_code_is_sent_once_the_id_token_beside_it_vouches_for_it() {
 
 #[test]
 fn no_code_is_sent_that_nobody_vouches_for() {
-    type Case = (Box<dyn FnOnce(&PendingAuthorization) -> String>, &'static str);
-    let faulty = |changes| -> Box<dyn FnOnce(&PendingAuthorization) -> String> { Box::new(with(changes)) };
+    type Case = (
+        Box<dyn FnOnce(&PendingAuthorization) -> String>,
+        &'static str,
+    );
+    let faulty =
+        |changes| -> Box<dyn FnOnce(&PendingAuthorization) -> String> { Box::new(with(changes)) };
     let cases: [Case; 8] = [
         (Box::new(|_| String::new()), "id_token.missing"),
         (faulty(json!({})), "jwt.missing_claim"),

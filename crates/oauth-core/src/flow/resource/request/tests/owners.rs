@@ -50,7 +50,10 @@ fn a_renewal_and_a_redirect_ask_the_owner_of_the_route() {
     let mut request = get(&both, "/user/polls");
     sent(&mut request, &at(0.0));
     let step = reply(&mut request, &at(0.0), 401, &HeaderMap::new());
-    assert!(matches!(step, Ok(Step::Renew(TokenOwner::User))), "{step:?}");
+    assert!(
+        matches!(step, Ok(Step::Renew(TokenOwner::User))),
+        "{step:?}"
+    );
 
     let mut request = get(&both, "/user/polls");
     sent(&mut request, &at(0.0));
