@@ -6,8 +6,7 @@ use std::sync::Arc;
 use napi::Result;
 use napi::bindgen_prelude::Array;
 use napi_derive::napi;
-use oauth_core::Secret;
-use oauth_core::error::Misuse;
+use oauth_core::{Secret, error::Misuse};
 use oauth_facade::{
     AssertionProfile, Auth, AuthorizationFlow, Authorize, Begun, Certificate, Client,
     ClientIdParameter, EndSession, FederatedAssertion, Introspecting, Operation as _,
