@@ -1,9 +1,10 @@
 //! People sign in to hello world of every framework, in Chromium.
 
+use std::path::PathBuf;
 use std::process::Command;
 
-use crate::shell::{Outcome, cargo, counted, plain_count, root, step, target};
-use crate::{node, python, wasm};
+use crate::shell::{Outcome, cargo, counted, plain_count, root, said, step, target};
+use crate::{node, python, setup, wasm};
 
 /// Builds the packages, and checks the applications of these frameworks.
 pub(crate) fn suite(only: Option<&str>) -> Outcome {
@@ -19,17 +20,75 @@ pub(crate) fn all() -> Outcome {
     checked(None)
 }
 
-fn checked(only: Option<&str>) -> Outcome {
-    let ready = wasm::browser().and(python::twins()).and(programs());
+/// The release that was last tried: its file, and what that must be.
+const KEYCLOAK: (&str, &str) = (
+    "26.7.3",
+    "27a6535553c3cdcd083872ba40629efafb3475e3b758e0c6f691395561dd0f1f",
+);
+
+/// The applications of three languages with Keycloak: its distribution is 177 MB, and needs Java 17.
+pub(crate) fn keycloak(only: Option<&str>) -> Outcome {
+    let packages = node::installed().and(python::installed());
+    let ready = packages.and(ready()).and(distribution());
     if ready.failed > 0 {
         return ready;
     }
+    let mut run = browser("at-keycloak.mjs");
+    run.args(only).env("KEYCLOAK", home());
+    ready.and(counted("Keycloak (Chromium)", &mut run, plain_count))
+}
+
+fn home() -> PathBuf {
+    target().join(format!("keycloak-{}", KEYCLOAK.0))
+}
+
+fn distribution() -> Outcome {
+    if said(Command::new("java").arg("-version")).is_none() {
+        setup::apt(&["openjdk-17-jre-headless"]);
+    }
+    if home().join("bin/kc.sh").exists() {
+        return Outcome::of(true);
+    }
+    let (version, sha256) = KEYCLOAK;
+    let file = target().join("keycloak.zip");
+    let url = format!(
+        "https://repo.maven.apache.org/maven2/org/keycloak/keycloak-quarkus-dist/{version}/keycloak-quarkus-dist-{version}.zip"
+    );
+    let mut curl = Command::new("curl");
+    curl.args(["-sSfL", "-o"]).arg(&file).arg(url);
+    let mut sum = Command::new("sha256sum");
+    let fetched = step("Keycloak", &mut curl);
+    let found = said(sum.arg(&file)).unwrap_or_default();
+    if fetched.failed > 0 || !found.starts_with(sha256) {
+        println!("{}: not the file of the release", file.display());
+        return Outcome::of(false);
+    }
+    let mut unzip = Command::new("python3");
+    unzip.args(["-m", "zipfile", "-e"]).arg(&file).arg(target());
+    step("Keycloak, unpacked", &mut unzip)
+}
+
+fn checked(only: Option<&str>) -> Outcome {
+    let ready = ready();
+    if ready.failed > 0 {
+        return ready;
+    }
+    let mut run = browser("run.mjs");
+    run.args(only);
+    ready.and(counted("frameworks (Chromium)", &mut run, plain_count))
+}
+
+fn ready() -> Outcome {
+    wasm::browser().and(python::twins()).and(programs())
+}
+
+fn browser(script: &str) -> Command {
     let mut run = Command::new("node");
-    run.arg("run.mjs").args(only);
+    run.arg(script);
     run.current_dir(root().join("tests/web/frameworks"));
     run.env("CARGO_TARGET_DIR", target());
     run.env("OAUTH_PYTHON", python::interpreter());
-    ready.and(counted("frameworks (Chromium)", &mut run, plain_count))
+    run
 }
 
 /// The applications in Rust.

@@ -133,6 +133,13 @@ enum Suite {
         #[arg(long)]
         only: Option<String>,
     },
+    /// People sign in at Keycloak, to the applications of three languages: by level, from elsewhere, and out. Fetches Keycloak
+    /// (177 MB, Java 17), and is no part of the whole.
+    Keycloak {
+        /// Only the frameworks whose name holds this text.
+        #[arg(long)]
+        only: Option<String>,
+    },
     /// Histories of fleets of workers that share a store, while everything goes wrong.
     Fleet {
         /// Whose hosts run the keepers.
@@ -258,6 +265,9 @@ fn main() -> ExitCode {
         Command::Test {
             suite: Some(Suite::Frameworks { only }),
         } => setup::run().and(frameworks::suite(only.as_deref())),
+        Command::Test {
+            suite: Some(Suite::Keycloak { only }),
+        } => setup::run().and(frameworks::keycloak(only.as_deref())),
         Command::Test {
             suite: Some(Suite::Fleet { host, which }),
         } => suites::fleet(host, &which),

@@ -93,7 +93,7 @@ pub(crate) enum Command {
     Register(register::Register),
     /// Check and print the document at a client id that is a URL
     #[command(after_help = client_id_metadata::EXAMPLES)]
-    ClientIdMetadataDocument(client_id_metadata::ClientIdMetadataDocument),
+    ClientIdMetadata(client_id_metadata::ClientIdMetadata),
     /// Generate signing keys for a client, and print their public part
     #[command(after_help = key::EXAMPLES)]
     Key(key::Key),
@@ -130,7 +130,7 @@ pub(crate) fn run(command: Command, global: &Global, output: Output) -> Result<(
         Command::Refresh(refresh) => refresh.run(global, output),
         Command::Logout(logout) => logout.run(global, output),
         Command::Register(register) => register.run(global, output),
-        Command::ClientIdMetadataDocument(document) => document.run(output),
+        Command::ClientIdMetadata(document) => document.run(output),
         Command::Key(key) => key.run(output),
         Command::TestSession(session) => session.run(output),
         Command::Credential(credential) => credential.run(global, output),

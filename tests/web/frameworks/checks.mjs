@@ -18,10 +18,14 @@ class Person {
   /** Opens a page: what it shows in the end, where that is, and whether the way led to the provider. */
   async open(path, page = this.page) {
     this.#passed = []
-    const reply = await page.goto(this.shop.base + path)
+    const first = await page.goto(this.shop.base + path)
+    const reply = (await this.passes(page)) ?? first
     const asked = this.#passed.some((url) => url.startsWith(this.shop.provider.issuer))
     return { url: page.url(), status: reply.status(), text: await text(page), asked, headers: await reply.allHeaders() }
   }
+
+  /** Where the provider asks who somebody is: what the application says afterwards. */
+  passes(page) { return this.shop.provider.passes?.(page) }
 
   /** What a script of a page is told. */
   script(path, page = this.page) {
@@ -214,6 +218,53 @@ async function signedOutThere({ ann, shop }) {
   assert.equal(await ann.isSignedIn(other), false)
   await other.close()
 }
+
+/** The person signs out at the provider, whose page has a frame of the application (front channel), or which tells it by itself. */
+async function signedOutAtKeycloak({ ann, shop }) {
+  await ann.signIn()
+  const other = await ann.context.newPage()
+  await ann.open('/', other)
+  assert.equal(await ann.isSignedIn(other), true)
+  await ann.page.goto(shop.provider.endSession)
+  await shop.provider.signsOutThere(ann.page)
+  assert.equal(await ann.isSignedIn(other), false)
+  await other.close()
+}
+
+/** What a second level costs is asked once. */
+async function secondLevel({ somebody, shop }) {
+  const ann = await somebody()
+  await ann.signIn()
+  const page = await ann.open('/pay')
+  assert.deepEqual([page.status, page.url, page.asked], [200, `${shop.base}/pay`, true], page.text)
+  assert.match(page.text, /by mfa/)
+  assert.equal((await ann.open('/pay')).asked, false)
+  await ann.context.close()
+}
+
+/** Keycloak asks another provider who somebody is. */
+async function brokered({ somebody, shop }) {
+  const bob = await somebody()
+  await bob.page.goto(`${shop.base}/me`)
+  const reply = await shop.provider.passesElsewhere(bob.page)
+  assert.deepEqual([reply.status(), bob.page.url()], [200, `${shop.base}/me`])
+  assert.ok(!(await text(bob.page)).includes(shop.provider.subject))
+  assert.equal(await bob.isSignedIn(), true)
+  await bob.context.close()
+}
+
+export const atKeycloak = {
+  'signed out': signedOut,
+  'sign in': signIn,
+  'guarded page': guardedPage,
+  'step-up': secondLevel,
+  'brokered login': brokered,
+  'sign out': signOutEverywhere,
+  'signed out there': signedOutAtKeycloak,
+}
+
+/** What a client is told in a frame of the provider's page. */
+export const inFrames = { 'signed out there': signedOutAtKeycloak }
 
 export const atTwin = {
   'signed out': signedOut,

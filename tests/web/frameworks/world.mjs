@@ -43,8 +43,9 @@ function said(child) {
   })
 }
 
-async function json(url, body) {
-  const reply = await fetch(url, body && { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+export async function json(url, body, headers = {}) {
+  const post = body && { method: 'POST', headers: { ...headers, 'content-type': 'application/json' }, body: JSON.stringify(body) }
+  const reply = await fetch(url, post ?? { headers })
   const text = await reply.text()
   if (!reply.ok) throw new Error(`${url}: ${reply.status} ${text}`)
   return text === '' ? undefined : JSON.parse(text)
@@ -55,15 +56,17 @@ export async function twin() {
   const child = program([path.join(target, 'debug/examples/twins')], { stdio: ['pipe', 'pipe', 'inherit'] })
   const { generic: issuer } = await said(child)
   const steer = (route, body) => json(`${issuer}/_twin/${route}`, body)
+  const client = async (uri) => {
+    await steer('register', { redirect_uri: uri })
+    const { client_id: id, client_secret: secret } = await steer('client')
+    return { id, secret }
+  }
   return {
     issuer,
     api: `${issuer}/api/echo`,
     subject: 'user-248289761001',
-    async register(base) {
-      await steer('register', { redirect_uri: `${base}/auth/callback` })
-      const { client_id: id, client_secret: secret } = await steer('client')
-      return { id, secret }
-    },
+    register: (base) => client(`${base}/auth/callback`),
+    client,
     expire: () => steer('expire', {}),
     revoke: () => steer('revoke', {}),
     claim: (name, value) => steer('claim', { name, value }),

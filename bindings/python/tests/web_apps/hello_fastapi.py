@@ -14,9 +14,10 @@ API = os.environ["OAUTH_ISSUER"]
 CALLED = os.environ.get("HELLO_API", f"{API}/api/echo")
 # Pages call it with a token that they never see, where there are tokens.
 PAGES = {"twin": (f"{API}/api", ["GET", "POST"])} if "OAUTH_STORE" in os.environ else None
+SCOPE = os.environ.get("HELLO_SCOPE", "openid read offline_access")
 DOCUMENT = os.environ.get("HELLO_CLIENT_METADATA")
 site = Site.from_env(
-    app, scope="openid read offline_access", transport="loopback_http", api=PAGES, client_metadata=DOCUMENT
+    app, scope=SCOPE, transport="loopback_http", api=PAGES, client_metadata=DOCUMENT
 )
 
 

@@ -19,7 +19,7 @@ at the URL, with status 200, as application/json, and without a redirect.";
 
 /// Checks and prints a client ID metadata document.
 #[derive(Debug, Args)]
-pub(crate) struct ClientIdMetadataDocument {
+pub(crate) struct ClientIdMetadata {
     /// Where the document is, or will be: the client's id, to the letter
     url: String,
     /// The document, or the metadata of the client, a JSON object; - is stdin
@@ -30,7 +30,7 @@ pub(crate) struct ClientIdMetadataDocument {
     mcp: bool,
 }
 
-impl ClientIdMetadataDocument {
+impl ClientIdMetadata {
     pub(super) fn run(self, output: Output) -> Result<(), Failure> {
         let url = ClientIdUrl::parse(&self.url)?;
         let text = Value::Object(object(&self.file)?).to_string();

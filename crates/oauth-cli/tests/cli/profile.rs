@@ -80,7 +80,11 @@ fn a_public_client_wants_a_login_and_no_secret() {
     }
     // Who asks for the client's own is answered about the client.
     let own = with(&config, &["token", "--profile", "me", "--as", "client"]);
-    assert!(own.stderr.contains("secret_missing"), "{}", own.stderr);
+    assert!(
+        own.stderr.contains("client_auth.required"),
+        "{}",
+        own.stderr
+    );
 }
 
 #[test]

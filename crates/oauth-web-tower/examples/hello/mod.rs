@@ -13,7 +13,8 @@ pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// A host out of environment variables, whose people let it call an API. The provider is on this machine.
 pub(crate) async fn host() -> Result<Host, Error> {
-    let scope = Scope::parse("openid read offline_access")?;
+    let scope = std::env::var("HELLO_SCOPE");
+    let scope = Scope::parse(scope.as_deref().unwrap_or("openid read offline_access"))?;
     let driver = Driver::new(reqwest::Client::builder())?;
     let environment = Arc::new(ProcessEnvironment::new());
     let change = |mut config: oauth_web::Config| {

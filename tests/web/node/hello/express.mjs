@@ -2,7 +2,8 @@
 import express from 'express'
 import { Site } from 'oauth-core/web'
 
-const site = Site.fromEnv({ scope: 'openid read offline_access', apiOrigins: [process.env.OAUTH_ISSUER], rootPath: process.env.HELLO_ROOT })
+const { HELLO_SCOPE: scope = 'openid read offline_access' } = process.env
+const site = Site.fromEnv({ scope, apiOrigins: [process.env.OAUTH_ISSUER], rootPath: process.env.HELLO_ROOT })
 
 const app = express()
 app.use(site.express())
