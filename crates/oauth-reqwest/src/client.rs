@@ -7,7 +7,7 @@
 //! # async fn start() -> Result<(), oauth_core::Error> {
 //! let driver = Driver::new(reqwest::Client::builder())?;
 //! let client = driver.run(client_from_env()?).await?;
-//! let session = GrantSource::client_credentials(driver, &client, Scope::parse("read")?);
+//! let source = GrantSource::client_credentials(driver, &client, Scope::parse("read")?);
 //! # Ok(())
 //! # }
 //! ```

@@ -12,8 +12,8 @@
 //! let server = driver.run(discover(Issuer::parse("https://as.example")?)).await?;
 //! let client = Client::new(server, ClientId::new("id"), ClientAuth::basic("secret"))?;
 //!
-//! let session = GrantSource::client_credentials(driver.clone(), &client, Scope::parse("read")?);
-//! let api = Authorized::new(driver, session, Resource::new(["https://api.example"])?);
+//! let source = GrantSource::client_credentials(driver.clone(), &client, Scope::parse("read")?);
+//! let api = Authorized::new(driver, source, Resource::new(["https://api.example"])?);
 //! let page = api.get("https://api.example/things").send().await?;
 //! # Ok(())
 //! # }

@@ -37,17 +37,17 @@ const CAPACITY: usize = 10_000;
 /// # use oauth_core::flow::keeper::GrantId;
 /// # use oauth_session::{Drive, Grants, Store};
 /// # async fn serve(driver: impl Drive + 'static, client: &Client, store: Arc<dyn Store>, tokens: Tokens) -> Result<(), Error> {
-/// let sessions = Grants::new(driver, client, store)
+/// let grants = Grants::new(driver, client, store)
 ///     .capacity(50_000)
 ///     .per_second(50)
 ///     .on_ended(|grant, error| println!("{:?} has to log in again: {error}", grant.subject()));
 /// let ann = GrantId::person("ann");
-/// sessions.log_in(&ann, tokens).await?;
-/// let token = sessions.get(&ann).token().await?;
+/// grants.log_in(&ann, tokens).await?;
+/// let token = grants.get(&ann).token().await?;
 /// // Refresh tokens that are not used for a month would expire.
-/// sessions.renew_idle(Duration::from_secs(14 * 24 * 3600)).await?;
-/// sessions.log_out(&ann).await?;
-/// sessions.drain(Duration::from_secs(10)).await?;
+/// grants.renew_idle(Duration::from_secs(14 * 24 * 3600)).await?;
+/// grants.log_out(&ann).await?;
+/// grants.drain(Duration::from_secs(10)).await?;
 /// # Ok(())
 /// # }
 /// ```
