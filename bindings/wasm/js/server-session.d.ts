@@ -16,6 +16,8 @@ export interface ServerSessionState {
   readonly user: ServerUser | undefined
   /** The provider. */
   readonly provider: string | undefined
+  /** The tenant of the provider, if the site has tenants. */
+  readonly tenant: string | undefined
   /** When the session ends. */
   readonly until: Date | undefined
   /** Why the server did not answer; what was known before stays. */

@@ -16,7 +16,7 @@ export function sessionAt(prefix = '/auth') {
 /** Asks the server who is there, and is told by the other tabs when that changes. */
 export class ServerSession {
   #prefix
-  #state = { isLoading: true, user: undefined, provider: undefined, until: undefined, error: undefined }
+  #state = { isLoading: true, user: undefined, provider: undefined, tenant: undefined, until: undefined, error: undefined }
   #pages
   #listeners = new Set()
   #asking
@@ -77,9 +77,9 @@ export class ServerSession {
     try {
       const reply = await globalThis.fetch(`${this.#prefix}/session`, { headers: [PROTECTION], cache: 'no-store' })
       if (!reply.ok) throw new Error(`${this.#prefix}/session: ${reply.status}`)
-      const { signed_in: isIn, user, provider, until, login, logout } = await reply.json()
+      const { signed_in: isIn, user, provider, tenant, until, login, logout } = await reply.json()
       this.#pages = { login, logout }
-      this.#set(isIn ? { user, provider, until: new Date(until * 1000) } : {})
+      this.#set(isIn ? { user, provider, tenant, until: new Date(until * 1000) } : {})
     } catch (error) {
       // The network may be away for a moment: nobody is signed out by that.
       this.#set({ ...this.#state, error })
@@ -87,8 +87,8 @@ export class ServerSession {
     }
   }
 
-  #set({ user, provider, until, error }) {
-    this.#state = { isLoading: false, user, provider, until, error }
+  #set({ user, provider, tenant, until, error }) {
+    this.#state = { isLoading: false, user, provider, tenant, until, error }
     clearTimeout(this.#timer)
     if (until && this.#listeners.size > 0) {
       const pause = Math.min(Math.max(until - Date.now(), 0) + 1000, LONGEST)

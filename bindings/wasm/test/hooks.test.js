@@ -15,7 +15,7 @@ import { useSession as useVueSession } from '../js/vue.js'
 const HOME = 'https://shop.example'
 const until = Math.floor(Date.now() / 1000) + 3600
 const pages = { login: '/auth/login', logout: '/auth/logout' }
-const ANN = { signed_in: true, user: { sub: 'ann', name: 'Ann' }, provider: 'login', until, ...pages }
+const ANN = { signed_in: true, user: { sub: 'ann', name: 'Ann' }, provider: 'login', tenant: 'acme', until, ...pages }
 const NOBODY = { signed_in: false, ...pages }
 
 let said
@@ -68,6 +68,7 @@ test('the server is asked once, and again when a session has been lost', async (
   await Promise.all([session.refresh(), session.refresh()])
   assert.deepEqual(asked, [['/once/session', '1']])
   assert.deepEqual([session.get().isLoading, session.get().user.name, session.get().until.getTime()], [false, 'Ann', until * 1000])
+  assert.deepEqual([session.get().provider, session.get().tenant], ['login', 'acme'])
   assert.equal((await session.fetch('/api/orders', { method: 'POST' })).status, 200)
   assert.deepEqual(asked.at(-1), ['/api/orders', '1'])
   said = () => ({ status: 401 })
