@@ -79,7 +79,7 @@ pub(crate) fn request(given: &JsValue) -> Result<(Request, Access), JsValue> {
         "open" | "over" => Access::Open,
         "silent" => Access::Silent,
         "signed_in" => Access::SignedIn,
-        _ => return Err(invalid("access is open, quiet or signed_in")),
+        _ => return Err(invalid("access is open, silent or signed_in")),
     };
     let request = Request {
         method: Method::from_bytes(given.method.as_bytes())

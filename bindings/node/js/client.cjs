@@ -135,7 +135,7 @@ class Client extends Operations {
       clientId, registered: stored, clientSecret, ...auth, redirectUris, headers, idTokenSignedResponseAlg, trustedAudiences,
       idTokenEncryptedResponseAlg, idTokenEncryptedResponseEnc, userinfoSignedResponseAlg,
       userinfoEncryptedResponseAlg, userinfoEncryptedResponseEnc, decryptionKeys, ...registered(registration),
-      certificateThumbprint: line.network?.certificateThumbprint,
+      certificateThumbprint: line.network?.certificateThumbprint ?? undefined,
     }
     const made = lifted(() => new native.NativeClient(known, options, read?.native, settings))
     this.#native = registration.dpopKey === undefined ? made : made.withDpopKey(DpopKey.native(registration.dpopKey))

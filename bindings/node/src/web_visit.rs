@@ -38,7 +38,7 @@ pub struct NativeWebRequest {
     pub headers: Vec<(String, String)>,
     /// The body, where the site reads it.
     pub form: Option<Uint8Array>,
-    /// `open`, `quiet` or `signed_in`.
+    /// `open`, `silent` or `signed_in`.
     pub access: String,
     /// What the page wants beyond that.
     pub need: Option<NativeWebNeed>,
@@ -161,7 +161,7 @@ impl NativeSite {
             "open" | "over" => Access::Open,
             "silent" => Access::Silent,
             "signed_in" => Access::SignedIn,
-            _ => return Err(invalid("access is open, quiet or signed_in")),
+            _ => return Err(invalid("access is open, silent or signed_in")),
         };
         let (id, need) = (given.id, given.need.map(need).transpose()?);
         let request = Request {

@@ -12,7 +12,7 @@ const said = [
   [/^200\n200$/m],
   [/^200$/m],
   [/^redirect_uri\.not_registered$/m, /^\[ 'clips:read', 'studies:read' \] 3600$/m],
-  [/^resource\.owner_missing$/m, /^200 200$/m],
+  [/^resource\.no_token_source$/m, /^200 200$/m],
   [/^resource\.rate_limited true\n429$/m],
   [/^1 1$/m],
   [/^200 Tokens \{/, /redacted/],

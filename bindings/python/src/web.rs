@@ -158,7 +158,7 @@ impl WebSite {
             "open" => Access::Open,
             "silent" => Access::Silent,
             "signed_in" => Access::SignedIn,
-            _ => return Err(PyValueError::new_err("access is open, quiet or signed_in")),
+            _ => return Err(PyValueError::new_err("access is open, silent or signed_in")),
         };
         let seen = request.clone();
         let visit = match need == Need::default() {

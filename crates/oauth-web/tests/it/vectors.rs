@@ -344,7 +344,7 @@ impl Play<'_> {
         let request = self.request(step, verb.expect("a request"));
         let access = match step["access"].as_str() {
             Some("open") => Access::Open,
-            Some("quiet") => Access::Silent,
+            Some("silent") => Access::Silent,
             _ => Access::SignedIn,
         };
         let need = step.get("need").map(|need| {

@@ -45,7 +45,7 @@ class SignIn:
     """WSGI middleware, which signs people in before the application is called.
 
     ``access`` is whom its pages admit: everybody (``open``), everybody, but signed in if the provider knows them
-    (``quiet``), or nobody else (``signed_in``).
+    (``silent``), or nobody else (``signed_in``).
     """
 
     def __init__(self, app: App, site: Site, access: Access = "open") -> None:
