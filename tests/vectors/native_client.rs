@@ -9,7 +9,7 @@ use oauth_facade::{
     PrivateKeyJwt, Registration, SecretJwt, Server, Shape, TABLE, UnixTime, VerifyAccessToken,
     VerifyLogoutToken, Workload,
 };
-use oauth_reqwest::ProcessEnvironment;
+use oauth_reqwest::{ProcessEnvironment, Transport};
 use serde_json::{Map, Value};
 
 use crate::conversation::ClientConfig;
@@ -57,7 +57,14 @@ pub(crate) fn client_of(
         client = client.with_dpop_key(&DpopKey::generate(alg)?);
     }
     let keys = registration.get("decryption_keys").map(texts);
+    let presented = text(registration, "network_certificate");
     client.with_registration(&Registration {
+        tls_client_certificate_bound_access_tokens: presented.is_some(),
+        certificate_thumbprint: presented.and_then(|pem| {
+            Transport::default()
+                .client_certificate(pem)
+                .certificate_thumbprint()
+        }),
         userinfo_signed_response_alg: text(registration, "userinfo_signed_response_alg"),
         id_token_encrypted_response_alg: text(registration, "id_token_encrypted_response_alg"),
         id_token_encrypted_response_enc: text(registration, "id_token_encrypted_response_enc"),
