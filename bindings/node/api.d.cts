@@ -30,7 +30,7 @@ export type Owner = 'application' | 'user' | 'any'
 
 /**
  * What to do if the API asks for a pause: a 429, a 503 that names one, or an allowance that is used
- * up. `error`: reject with `DeniedError` `resource.rate_limited`, whose `retryAfter` are the seconds; while the
+ * up. `error`: reject with `DeniedError` `resource.rate_limited`, whose `retryAfter` is the pause in seconds; while the
  * pause lasts, other requests are rejected unsent. `wait`: wait and send again, in the order of the calls, and
  * reject if that would take too long. `pass`: return the reply unchanged, and delay no other request.
  */
@@ -52,7 +52,7 @@ export interface ExpiredTokenReply {
   body?: Readonly<Record<string, ReadonlyArray<string | number | boolean>>> | undefined
 }
 
-/** Of an API, and of a single request. */
+/** The options that an API and a single request have in common. */
 export interface LimitOptions {
   /** `error` by default. */
   onRateLimit?: OnRateLimit | undefined
@@ -63,7 +63,7 @@ export interface LimitOptions {
 export interface ApiOptions extends LimitOptions {
   /** Where tokens may be sent, instead of the preset's API: any URL of each origin. */
   origins?: Iterable<string | URL> | undefined
-  /** Keeps to this before the server refuses; `documented` is the preset's. None by default. */
+  /** Stays within this allowance, so that the server need not refuse; `documented` is the preset's. None by default. */
   allowance?: 'documented' | Allowance | undefined
   /**
    * Replies, besides a 401, that mean that a token has expired: they lead to one renewal and a repeated request.
@@ -97,7 +97,7 @@ export class Api {
   private constructor()
   /**
    * `fetch` with the token of the route's owner attached, to allowed origins only. A 401 about the token is
-   * answered once with a new one, and a pause is kept, if the body can be sent again. Redirects are followed
+   * answered by one retry with a new token, and a requested pause is observed, if the body can be sent again. Redirects are followed
    * within the origin as `fetch` follows them, with the token of the route they lead to; one to another origin is
    * returned. `redirect: 'manual'` returns every one, `'error'` rejects.
    */
@@ -132,7 +132,7 @@ export class GrantSource implements TokenSource {
    */
   drain(options?: CallOptions): Promise<void>
   /**
-   * {@link GrantSource.drain}, as `await using` does it at the end of its block. A source from `Grants.get` belongs to
+   * The same as {@link GrantSource.drain}; `await using` calls it at the end of its block. A source from `Grants.get` belongs to
    * the sessions: it is only released, and its grant is kept fresh for the others.
    */
   close(): Promise<void>
@@ -168,14 +168,14 @@ export interface FixedTokenOptions {
 
 /**
  * A single token that came from no grant. It is never renewed: a 401 about it rejects the request with
- * `DeniedError` `grant.revoked` and the advice `reauthorize`, that is to create another one; unless another token is there
- * by then, which is tried once.
+ * `DeniedError` `grant.revoked` and the advice `reauthorize`, that is, to create another one; if a different token is there
+ * by then, it is tried once first.
  */
 export class FixedToken implements TokenSource {
   private constructor()
   /** The token that is there now; `token_source.unreadable` if there is none, `grant.expired` after its expiry. */
   token(options?: CallOptions): Promise<Tokens>
-  /** The token that has replaced the refused one by now; otherwise `grant.revoked`. */
+  /** The token that has since replaced the refused one; `grant.revoked` if none has. */
   renew(refused: Tokens, options?: CallOptions): Promise<Tokens>
   /** Does nothing: the token is read again each time anyway. */
   invalidate(refused: Tokens): void

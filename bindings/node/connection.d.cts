@@ -30,7 +30,7 @@ export interface ResourceConnectionOptions extends LimitOptions {
   subject?: string | undefined
   /**
    * Shows the URL to the user; by default it is printed on standard error, and opened in the system's browser. A promise
-   * of its may last until the browser has returned.
+   * that it returns may stay pending until the browser has come back.
    */
   open?: ((url: URL) => unknown) | undefined
   /**

@@ -38,7 +38,7 @@ export type { TokenRequest }
 export { Keeper, keep } from './keeper.cjs'
 export type { KeepOptions, KeeperOptions, LeaseTask, LoadTask, OverTask, RedeemOptions, RunTask, SaveTask, Task, Decision, WaitTask } from './keeper.cjs'
 export { Grants, drain } from './sessions.cjs'
-export type { Grant, GrantMessage, GrantOptions, GrantPage, GrantEvent, SessionsOptions } from './sessions.cjs'
+export type { Grant, GrantMessage, GrantOptions, GrantPage, GrantEvent, GrantsOptions } from './sessions.cjs'
 export { FileStore, SealingKey, MemoryStore, PostgresStore, RedisStore, SealedStore, SqliteStore } from './stores.cjs'
 export type { DataKey, FileOptions, RecordKeyPage, KeySource, NativeStore, PostgresOptions, RedisOptions, Resealed, SealOptions, Store, StoredRecord } from './stores.cjs'
 

@@ -11,7 +11,7 @@ export interface KeeperOptions
   /** `false`: only this keeper has the grant, and it needs no store. */
   shared?: boolean | undefined
   /**
-   * How long your token requests can take at most, from the beginning until the reply is read: 30 000 ms.
+   * The longest that a token request of yours can take, from its start until the reply has been read: by default 30 000 ms.
    * Make sure that none takes longer: once that time and a lease have passed, another worker may send the refresh
    * token again.
    */
@@ -53,7 +53,7 @@ export interface WaitTask {
   readonly kind: 'wait'
   readonly ms: number
 }
-/** The end, for every caller that waited. An error is thrown by the method that caused it. */
+/** Done: the tokens for every caller that waited. An error is thrown by the method that caused it. */
 export interface OverTask {
   readonly kind: 'over'
   readonly tokens: Tokens
@@ -84,7 +84,7 @@ export class Keeper {
   readonly lastError: OAuthError | undefined
   /** The lease to extend while an exchange runs, and at which interval in milliseconds; nothing if none is held. */
   readonly leaseExtension: { holder: string; ms: number; every: number } | undefined
-  /** In how many milliseconds to try again to store what is not stored yet; nothing if everything is stored. */
+  /** In how many milliseconds to retry storing what is not stored yet; nothing if everything is stored. */
   readonly retryAfter: number | undefined
   /**
    * In how many milliseconds {@link Keeper.upkeep} is due; nothing if it never is. Ask again after each
@@ -110,7 +110,7 @@ export class Keeper {
   learn(entry: StoredRecord): void
   begin(): Task
   loaded(entry: StoredRecord | undefined | null): Task
-  /** For how many milliseconds another holds it; nothing, or 0, if it was taken or released. */
+  /** For how many milliseconds another worker still holds the lease; nothing, or 0, if it was taken or released. */
   leased(ms?: number | undefined | null | void): Task
   /** The new version, or nothing if the record had another version. */
   saved(version?: number | undefined | null): Task
@@ -131,7 +131,7 @@ export interface KeepOptions extends RunOptions {
   onTokens?: ((tokens: Tokens) => unknown) | undefined
 }
 /**
- * Tokens that are fresh, over your own store and `fetch`. One caller renews, all others wait for that; a
+ * Returns fresh tokens, using your own store and `fetch`. One caller renews, all others wait for that; a
  * caller that leaves does not stop it.
  */
 export function keep(keeper: Keeper, options?: KeepOptions): Promise<Tokens>
@@ -149,7 +149,7 @@ export interface RedeemOptions {
    */
   context?: string | undefined
   /**
-   * The person in whose session the callback arrived, from your own knowledge too. `callback.user` if another person
+   * The person in whose session the callback arrived, likewise from your own knowledge. `callback.user` if another person
    * began the flow.
    */
   user?: string | undefined

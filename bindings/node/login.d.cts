@@ -5,11 +5,11 @@ import type { DeviceAuthorizationResponse } from './js/ops.cjs'
 export interface LoginOptions extends CallOptions, LoginRequest {
   /**
    * Shows the URL to the user; by default it is printed on standard error, and opened in the system's browser. A promise
-   * of its may last until the browser has returned.
+   * that it returns may stay pending until the browser has come back.
    */
   open?: (url: URL) => unknown
   /**
-   * Asks for the address at which a browser on another machine ended; asks again if it does not belong to this login.
+   * Asks for the URL at which a browser on another machine ended up; called again if the URL does not belong to this login.
    * `undefined` means that there is nobody to ask. The signal is aborted once the answer is no longer needed.
    */
   paste?: (signal: AbortSignal) => Promise<string | undefined>
@@ -27,7 +27,7 @@ export interface LoginOptions extends CallOptions, LoginRequest {
    * code too, options about a browser do not; the server says how long the user may take.
    */
   device?: boolean | undefined
-  /** Shows the code; by default its prompt, which says what for and where, is printed on standard error, in a terminal with a QR code. */
+  /** Shows the code; by default a prompt that says what it is for and where to enter it is printed on standard error, with a QR code in a terminal. */
   show?: (code: DeviceAuthorizationResponse) => unknown
   /** The purpose of the code that the prompt states, such as `sign in to example-cli on build-7`. */
   purpose?: string | undefined
@@ -38,8 +38,8 @@ export interface LoginOptions extends CallOptions, LoginRequest {
  */
 export function login(client: Client, options?: LoginOptions): Promise<Tokens>
 /**
- * Tokens of the server of `client` for somebody who has signed in at the identity provider, of which the other is a
- * client: the assertion for that server, then the tokens for it (draft-ietf-oauth-identity-assertion-authz-grant). Both
+ * Gets tokens from the server of `client` for somebody who has signed in at the identity provider of the other
+ * client: first the assertion for that server, then the tokens for it (draft-ietf-oauth-identity-assertion-authz-grant). Both
  * are configured by the organisation, and never taken from a resource. Call it again for new tokens: an assertion can
  * be used once.
  */

@@ -1,9 +1,9 @@
-// Many grants of one client, and the end of a process.
+// The grants of one client for many people, and the shutdown of a process.
 import type { GrantSource } from './api.cjs'
 import type { CallOptions, Client, ErrorCode, OAuthError, TokenRequest, Tokens } from './index.cjs'
 import type { Store } from './stores.cjs'
 
-export interface SessionsOptions {
+export interface GrantsOptions {
   /** As {@link SourceOptions.reuse}. */
   reuse?: 'unknown' | 'revokes' | 'tolerated' | undefined
   /** As {@link SourceOptions.leaseMs}. */
@@ -12,7 +12,7 @@ export interface SessionsOptions {
   keepAliveMs?: number | undefined
   /** As {@link SourceOptions.noticeMs}. */
   noticeMs?: number | undefined
-  /** How many unused ones are held in memory: 10 000. */
+  /** How many unused grants are held in memory: by default 10 000. */
   capacity?: number | undefined
   /** How many renewals may begin per second, for all callers together; 0 means no limit. */
   perSecond?: number | undefined
@@ -81,7 +81,7 @@ export interface GrantMessage {
  * it is used; beyond the capacity, unused ones are dropped, and read from the store when they are requested again.
  */
 export class Grants {
-  constructor(client: Client, store: Store, options?: SessionsOptions)
+  constructor(client: Client, store: Store, options?: GrantsOptions)
   /** The source of one grant: this person's, or the client's own. All callers with the same source share its renewals. */
   get(subject?: string, options?: GrantOptions): GrantSource
   /** Adopts the tokens of a new login, and stores them in place of any others. */
@@ -91,7 +91,7 @@ export class Grants {
    * record, even if the server could not be asked and this rejects.
    */
   logOut(subject: string | undefined, options?: GrantOptions): Promise<void>
-  /** A page of what the store has of this client, in no order. `misuse.not_supported` if it has no `scan`. */
+  /** A page of this client's grants in the store, in no particular order. `misuse.not_supported` if it has no `scan`. */
   list(cursor?: string): Promise<GrantPage>
   /**
    * Renews grants that have not been used for this long, because many refresh tokens expire unused; with `keepAliveMs`
@@ -101,7 +101,7 @@ export class Grants {
   renewIdle(unusedMs: number): Promise<{ renewed: number; failed: { key: string; code: ErrorCode }[] }>
   /** Shuts all of them down gracefully, like {@link GrantSource.drain}; 10 000 ms by default. */
   drain(options?: CallOptions): Promise<void>
-  /** {@link Grants.drain}, as `await using` does it at the end of its block. */
+  /** The same as {@link Grants.drain}; `await using` calls it at the end of its block. */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
   /** How often each event has happened, from zero. */

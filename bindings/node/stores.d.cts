@@ -13,7 +13,7 @@ export interface Store {
    * Saves the record if it is still at `version` (0: there is none) and returns the new version, which is higher than
    * any that this key ever had; otherwise returns nothing. The record must be durable before it returns. `due` is when
    * the grant should be renewed even if it is not used: for a store that can find records by that. `until` is when the
-   * record expires: from then on it does not exist, and the store may delete it. A store that does not keeps sessions
+   * record expires: from then on it does not exist, and the store may delete it. A store that never deletes them keeps sessions
    * that were never signed out.
    */
   save(key: string, record: string, version: number, due?: Date, until?: Date): MaybePromise<number | undefined | null>
@@ -67,7 +67,7 @@ export interface FileOptions {
   /**
    * `'group'` shares the folder with its group, whose members may read and remove every record: files
    * are 0660, the folder 2770, as of a volume that containers share with `fsGroup`. A process that is not in the
-   * group, and anything that all users may read or write, is `misuse.setup`. `'owner'`
+   * group, and anything that all users may read or write, is `misuse.setup`. By default `'owner'`.
    */
   access?: 'owner' | 'group' | undefined
 }
@@ -143,7 +143,7 @@ export interface RedisOptions {
  * statement, so a pooler can be used. A record is as safe as the server.
  */
 export class PostgresStore implements Store {
-  /** What `migrate` runs, for other ways to migrate. */
+  /** The SQL that `migrate` runs, for a migration tool of your own. */
   static readonly SCHEMA: string
   /**
    * `postgres://user:password@host/database`; with `sslmode=require` nothing is sent without TLS, which is
@@ -248,7 +248,7 @@ export interface SealOptions {
   old?: readonly (Uint8Array | string | SealingKey | KeySource)[] | undefined
   /** A key that hides names, in a store that has no records yet. It cannot be changed later. */
   names?: Uint8Array | string | SealingKey | undefined
-  /** Whether records that were never sealed are read; `reseal` seals them. `'refuse'` */
+  /** Whether records that were never sealed are read; `reseal` seals them. By default `'refuse'`. */
   plain?: 'refuse' | 'accept' | undefined
 }
 export interface Resealed {

@@ -1,4 +1,4 @@
-// For APIs that receive access tokens, and for the logout of a user.
+// Verifies access tokens in an API, and signs users out.
 import type { CallOptions, Client, ClientOptions, Exchange, MomentOptions, Server } from './index.cjs'
 import type { VerifiedAccessToken, VerifyAccessTokenArguments } from './js/ops.cjs'
 
@@ -13,7 +13,7 @@ export interface EndSessionOptions {
   logoutHint?: string | undefined
   /** The URL to return to; registered at the server. */
   postLogoutRedirectUri?: string | URL | undefined
-  /** Returned with the user: compare it. */
+  /** The server returns it with the user: check that it is the same. */
   state?: string | undefined
   /** Languages in order of preference, separated by spaces. */
   uiLocales?: string | undefined
@@ -31,7 +31,7 @@ export interface AccessTokenVerifierOptions
 export interface IntrospectingVerifierOptions
   extends Omit<VerifyAccessTokenArguments, 'token' | 'jkt' | 'x5tS256' | 'profile' | 'algs'> {
   /**
-   * For how many seconds an answer is cached, and never beyond the token's expiry; that it is not active, for five at most.
+   * For how many seconds an answer is cached, and never beyond the token's expiry; that a token is not active, for five seconds at most.
    * A revoked token is accepted here for as long. Without it, each call makes a request.
    */
   cacheMaxAge?: number | undefined
@@ -56,7 +56,7 @@ export class AccessTokenVerifier {
    * Verifies tokens by asking the server about each (RFC 7662), as this client: opaque ones, or to learn of revocations. If
    * the server names no audience, its answer vouches for it, as section 4 requires. Results, refusals
    * and challenges are those of a verifier of JWTs; a token that is not active is `access_token.inactive`. If answers are
-   * kept, of several calls with one new token only one asks.
+   * cached, only one of several concurrent calls with the same new token asks the server.
    */
   static introspecting(client: Client, options: IntrospectingVerifierOptions): AccessTokenVerifier
   readonly server: Server
@@ -67,7 +67,7 @@ export class AccessTokenVerifier {
   verify(token: string, options?: AccessTokenNeeds & CallOptions): Promise<VerifiedAccessToken>
   /** The same for your own driver. */
   verifyExchange(token: string, options?: AccessTokenNeeds & MomentOptions): Exchange<VerifiedAccessToken>
-  /** The server's public keys that are known, to store: see `Client.exportKeys`. */
+  /** The server's public keys that have been fetched, as text to store: see `Client.exportKeys`. */
   exportKeys(): string | undefined
   /** Adopts the keys that `exportKeys` wrote, unless newer ones are known. */
   importKeys(text: string): void

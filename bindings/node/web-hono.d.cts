@@ -1,4 +1,4 @@
-// `oauth-core/web`, and who is signed in as a member of Hono's own types.
+// `oauth-core/web`, with the signed-in person declared among Hono's own context variables.
 import type {} from 'hono'
 import type { User } from './web.cjs'
 

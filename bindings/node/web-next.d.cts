@@ -1,4 +1,4 @@
-// People sign in to an application of Next.js.
+// Sign-in for Next.js applications.
 import { FromEnvOptions, Site as Plain, SiteOptions } from './web.cjs'
 
 export * from './web.cjs'

@@ -7,13 +7,13 @@ export type { Advice, DeniedCode, ErrorCode, LostCode, MalformedCode, MisuseCode
 
 /**
  * What to do if an API asks for a pause: a 429, or a 503 that names one. `error`: reject with
- * `DeniedError` `resource.rate_limited`, whose `retryAfter` are the seconds; while the pause lasts, other
+ * `DeniedError` `resource.rate_limited`, whose `retryAfter` is the pause in seconds; while the pause lasts, other
  * requests are rejected unsent. `wait`: wait and send again, in the order of the calls, and reject if that would
  * take too long. `pass`: return the reply unchanged, and delay no other request.
  */
 export type OnRateLimit = 'error' | 'wait' | 'pass'
 
-/** Of a session, and of a single request. */
+/** The options that a session and a single request have in common. */
 export interface LimitOptions {
   /** `error` by default. */
   onRateLimit?: OnRateLimit

@@ -121,7 +121,7 @@ export class Tabs {
     }
   }
 
-  /** The first share that `asked` is behind of; `peers` are those to wait for, if known. */
+  /** The first share that is newer than `asked`; `peers` are the tabs to wait for, if known. */
   #ask(asked, peers) {
     return new Promise((resolve) => {
       const end = (share) => {

@@ -1,6 +1,7 @@
 //! Rich authorization requests: the `authorization_details` that a client requests and a server grants.
 //!
-//! RFC 9396 <https://www.rfc-editor.org/rfc/rfc9396#section-2>
+//! RFC 9396 <https://www.rfc-editor.org/rfc/rfc9396#section-2>, section 7: `flow/redeem.rs` compares what a login was granted
+//! with what it requested.
 
 #[cfg(test)]
 mod tests;

@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 WAIT = 0.05
-"""How often those look who wait for another thread or task to renew, in seconds."""
+"""How often a caller checks whether another one's renewal is done, in seconds."""
 
 Step = Union[Send, Sleep, Sign]
 """What an exchange yields."""
@@ -59,7 +59,7 @@ Lease, the new version or None for a Save, None after an Exchange was run and af
 
 Moment = Callable[[], tuple[float, bytes]]
 """For tests and replays, in place of the system's clock and random source: asked before each step,
-it gives the Unix time in seconds and 32 bytes, out of which state, nonce and verifier are made. No
+it returns the Unix time in seconds and 32 bytes, from which state, nonce and verifier come. No
 two flows may have the same bytes."""
 
 T = TypeVar("T")
@@ -130,7 +130,7 @@ async def arun(
     sign: Sign_ | None = None,
     sleep: Callable[[float], Any] | None = None,
 ) -> T:
-    """run(), in a coroutine; ``sleep`` is asyncio's unless you bring another."""
+    """The coroutine version of run(); ``sleep`` is asyncio's by default."""
     if sleep is None:
         import asyncio
 
@@ -201,9 +201,9 @@ def keep(
     sign: Sign_ | None = None,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Tokens:
-    """Tokens that are fresh, and not the ones a resource server ``refused``.
+    """Returns fresh tokens, other than those that a resource server ``refused``.
 
-    One caller renews, all others wait for that. Tokens near their end are renewed first, and handed
+    One caller renews, the others wait for it. Tokens about to expire are renewed first, and handed
     out all the same if that fails: ``keeper.last_error`` then says why. ``store`` is None only for a
     keeper that is not shared.
     """

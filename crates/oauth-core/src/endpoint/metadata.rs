@@ -1,5 +1,5 @@
 //! `GET {issuer}/.well-known/...`: fetches the server's metadata. Its `issuer` is compared with the expected one
-//! (section 3.3) in `server.rs`.
+//! (section 3.3) in `server.rs`; the URLs (section 3.1) are made in `issuer.rs`.
 //!
 //! RFC 8414 <https://www.rfc-editor.org/rfc/rfc8414#section-3>,
 //! OpenID Connect Discovery <https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig>

@@ -15,8 +15,8 @@ mod limiter;
 mod limits;
 mod proof_maker;
 mod request;
-mod routes;
 mod step;
+mod token_owner;
 
 #[cfg(test)]
 mod tests;
@@ -44,8 +44,8 @@ pub use limiter::{Clock, RateLimiter};
 pub use limits::{Allowance, ResetField, ResetUnit};
 pub use proof_maker::Proofs;
 pub use request::ResourceRequest;
-pub use routes::{Routes, TokenOwner};
 pub use step::{Event, OnRateLimit, Step};
+pub use token_owner::{Routes, TokenOwner};
 
 /// The header fields of a request that decide whether it may carry a token; a host with its own header type may
 /// leave out the others.

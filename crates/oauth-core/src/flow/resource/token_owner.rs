@@ -1,4 +1,4 @@
-//! Routes of an API that belong to different token owners, distinguished by a path segment.
+//! Whose token a route of an API needs, distinguished by a path segment.
 
 use crate::error::{Error, Misuse};
 use crate::url::Url;
