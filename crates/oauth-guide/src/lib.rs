@@ -21,6 +21,9 @@ pub mod web_python {}
 #[doc = include_str!("../chapters/web_rust.md")]
 pub mod web_rust {}
 
+#[doc = include_str!("../chapters/bff.md")]
+pub mod bff {}
+
 #[doc = include_str!("../chapters/client_keys.md")]
 pub mod client_keys {}
 
@@ -50,6 +53,9 @@ pub mod presets {}
 
 #[doc = include_str!("../chapters/errors.md")]
 pub mod errors {}
+
+#[doc = include_str!("../chapters/moving_a_site.md")]
+pub mod moving_a_site {}
 
 #[doc = include_str!("../chapters/from_oauth2.md")]
 pub mod from_oauth2 {}

@@ -21,6 +21,8 @@ const FENCES: &[&str] = &[
     // Another library's code, to look at.
     "python before",
     "js before",
+    // A component, which is that of bindings/wasm/README.md: see below.
+    "jsx",
     // Commands, and files that are read elsewhere.
     "sh",
     "toml",
@@ -94,6 +96,18 @@ fn every_chapter_begins_with_what_the_reader_will_have() {
             first.starts_with("At the end of this chapter "),
             "{name}: {first}"
         );
+    }
+}
+
+#[test]
+fn the_component_that_is_shown_is_that_of_the_package() {
+    let readme = fs::read_to_string(here("../../bindings/wasm/README.md")).expect("a page");
+    let known = blocks(&readme);
+    for (name, text) in chapters() {
+        let mut components = blocks(&text)
+            .into_iter()
+            .filter(|(fence, _)| *fence == "jsx");
+        assert!(components.all(|block| known.contains(&block)), "{name}");
     }
 }
 
