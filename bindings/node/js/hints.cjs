@@ -43,7 +43,7 @@ module.exports = {
   'connect.no_client': 'give the client a name so that it can register itself, or give the id of a client registered there',
   'client_auth.required': 'give the client a secret or another way to authenticate',
   'ciba.duplicate_request': 'wait for the answer, or allow the request to be repeated if the user wants that',
-  'token.not_token68': 'a token is given alone: without "Bearer" before it, spaces or line ends',
+  'token.not_token68': 'a token is given alone: without Bearer before it, spaces or line ends',
   'resource.origin_not_allowed': 'if the token may be sent there, add the origin to `origins` of the request or the API',
   'identity_assertion.no_id_token': 'sign in at the identity provider again, with openid in the scope',
   'grant.no_refresh_token': 'the server issued none: request offline_access, or sign in again',

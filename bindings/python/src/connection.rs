@@ -43,7 +43,7 @@ use crate::{errors, runtime, secret, value};
 /// person signs in with their browser, and the tokens are kept fresh from then on. They are requested
 /// with the API as their resource (RFC 8707), and sent only to URLs beneath its own.
 ///
-/// With a store all of this happens once for all runs of all programs that share it; person
+/// With a store all of this happens once for all runs of all programs that share it; subject
 /// distinguishes the tokens of several people. A client that the server has forgotten is registered
 /// again, once. If the API requires more scope or another login, the person is asked, twice an hour
 /// at most (step_up.repeated, step_up.limit).

@@ -130,7 +130,7 @@ class Party:
         self.show(error, *under)
         self.shown += traceback.format_exception_only(type(error), error)
         return {
-            "kind": type(error).__name__.lower(),
+            "kind": type(error).__name__.removesuffix("Error").lower(),
             "message": str(error),
             "code": error.code,
             "advice": error.advice,

@@ -50,7 +50,8 @@ pub(crate) fn codes(_: &str) -> Result<String, Box<dyn Error>> {
 pub(crate) fn hint_table(_: &str) -> Result<String, Box<dyn Error>> {
     let mut module = format!("# {HEADER}\n{HINTS}");
     for (code, hint) in hints() {
-        module += &format!("    \"{code}\": \"{hint}\",\n");
+        // Rust escapes what Python escapes.
+        module += &format!("    \"{code}\": {hint:?},\n");
     }
     Ok(module + "}\n")
 }

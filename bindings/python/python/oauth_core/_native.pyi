@@ -1550,7 +1550,7 @@ class ResourceConnection:
     person signs in with their browser, and the tokens are kept fresh from then on. They are requested
     with the API as their resource (RFC 8707), and sent only to URLs beneath its own.
 
-    With a store all of this happens once for all runs of all programs that share it; person
+    With a store all of this happens once for all runs of all programs that share it; subject
     distinguishes the tokens of several people. A client that the server has forgotten is registered
     again, once. If the API requires more scope or another login, the person is asked, twice an hour
     at most (step_up.repeated, step_up.limit).
@@ -1586,7 +1586,7 @@ class ResourceConnection:
         client_secret: str | None = None, client_auth: ClientAuth | None = None,
         issuer: str | None = None, issuers: Sequence[str] | None = None,
         grant_type: Literal["authorization_code", "client_credentials"] = "authorization_code",
-        store: Store | None = None, person: str | None = None, open: Callable[[str],
+        store: Store | None = None, subject: str | None = None, open: Callable[[str],
         object] | None = None, device: bool = False, show: Callable[[DeviceAuthorizationResponse],
         object] | None = None, identity_provider: Client | None = None,
         sign_in: TokenSource | None = None, redirect_uri: str | None = None,

@@ -164,7 +164,7 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "token.not_token68",
-        "a token is given alone: without \"Bearer\" before it, spaces or line ends",
+        "a token is given alone: without Bearer before it, spaces or line ends",
     ),
     (
         "stored.malformed",
