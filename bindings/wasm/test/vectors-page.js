@@ -98,7 +98,7 @@ class Party {
     const { client } = await this.#prepared()
     if (tokens !== undefined) given.tokens = this.#held(tokens)
     if (token !== undefined) given.token = token ?? this.#held(null)[camel(given.token_type_hint ?? 'access_token')]
-    return operations[name](client, given)
+    return operations[name](client, named(given))
   }
 
   #calls = {
@@ -210,6 +210,7 @@ const generated = () => crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: '
 
 /** A name as this language says it. */
 const camel = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase())
+const named = (options) => Object.fromEntries(Object.entries(options).map(([name, value]) => [camel(name), value]))
 
 const serverOf = (server) => ({
   issuer: server.issuer,
