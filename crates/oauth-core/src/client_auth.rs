@@ -23,7 +23,7 @@ use crate::quirk::{Quirk, Rules};
 use crate::secret::Secret;
 
 pub use crate::workload::AssertionSource;
-pub use assertion::{AssertionAudience, ClientAssertion};
+pub use assertion::{AssertionAudience, ClientAssertion, PRIVATE_KEY_ALGS};
 pub use choice::{Certificate, Credentials};
 pub use federated::{AssertionProfile, ClientIdParameter, FederatedAssertion};
 pub(crate) use jwt::{ClientJwt, Made, Origin, Remote, RequestFacts};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use oauth_core::client_auth::ClientAssertion;
+use oauth_core::client_auth::{ClientAssertion, PRIVATE_KEY_ALGS};
 use oauth_core::crypto::{Signer, SigningKey};
 use oauth_core::error::{Cause, Misuse, ValidationFailure};
 use oauth_core::jose::Alg;
@@ -56,32 +56,6 @@ impl fmt::Debug for Hmac {
     }
 }
 
-/// The algorithms that are tried for a key if neither the caller nor the server names one, in order of preference.
-pub(crate) const USUAL: [Alg; 11] = [
-    Alg::Es256,
-    Alg::Es384,
-    Alg::Es512,
-    Alg::EdDsa,
-    Alg::Ed25519,
-    Alg::Rs256,
-    Alg::Ps256,
-    Alg::Rs384,
-    Alg::Rs512,
-    Alg::Ps384,
-    Alg::Ps512,
-];
-
-/// The server's `token_endpoint_auth_signing_alg_values_supported` (RFC 8414 section 2).
-fn candidates(server: &Server) -> Vec<Alg> {
-    let taken = server.list("token_endpoint_auth_signing_alg_values_supported", &[]);
-    let taken = taken.iter().filter_map(|name| Alg::named(name));
-    let taken: Vec<_> = taken.filter(|alg| !alg.is_symmetric()).collect();
-    match taken.is_empty() {
-        true => USUAL.to_vec(),
-        false => taken,
-    }
-}
-
 impl PrivateKey {
     /// Reads a client's private key in PEM or as a JWK. It signs with `alg`, or else with the first
     /// algorithm of the server's metadata that it supports.
@@ -91,7 +65,7 @@ impl PrivateKey {
     pub fn read_for(server: &Server, text: &str, alg: Option<Alg>) -> Result<Self, Error> {
         Self::read_one_of(
             text,
-            &alg.map_or_else(|| candidates(server), |alg| vec![alg]),
+            &alg.map_or_else(|| ClientAssertion::algs_at(server), |alg| vec![alg]),
         )
     }
 
@@ -100,7 +74,10 @@ impl PrivateKey {
     /// # Errors
     /// `key.malformed`; `key.algorithm`, which names what was tried, if the key supports none of it.
     pub fn read_with(text: &str, alg: Option<Alg>) -> Result<Self, Error> {
-        Self::read_one_of(text, &alg.map_or_else(|| USUAL.to_vec(), |alg| vec![alg]))
+        Self::read_one_of(
+            text,
+            &alg.map_or_else(|| PRIVATE_KEY_ALGS.to_vec(), |alg| vec![alg]),
+        )
     }
 
     fn read_one_of(text: &str, candidates: &[Alg]) -> Result<Self, Error> {

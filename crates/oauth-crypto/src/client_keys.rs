@@ -1,13 +1,12 @@
 //! The keys of a client, with rotation: the newest signs, and all are published.
 
-use oauth_core::client_auth::ClientAssertion;
+use oauth_core::client_auth::{ClientAssertion, PRIVATE_KEY_ALGS};
 use oauth_core::error::Misuse;
 use oauth_core::jose::{Alg, PublicJwk};
 use oauth_core::server::Server;
 use oauth_core::{Error, Secret};
 use serde_json::{Value, json};
 
-use crate::client_assertion::USUAL;
 use crate::jwk::{PrivateJwk, is_jwk};
 use crate::{KeyError, PrivateKey};
 
@@ -104,7 +103,9 @@ impl ClientKeys {
 
 impl ClientKey {
     fn read(text: &str) -> Result<Self, Error> {
-        let public = PrivateKey::read(text, &USUAL)?.public_jwk().clone();
+        let public = PrivateKey::read(text, &PRIVATE_KEY_ALGS)?
+            .public_jwk()
+            .clone();
         let (kid, alg) = match is_jwk(text) {
             true => {
                 let jwk = PrivateJwk::parse(text)?;

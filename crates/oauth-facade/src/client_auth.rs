@@ -112,15 +112,39 @@ impl Auth {
     }
 }
 
-#[cfg(feature = "crypto")]
-mod assertion {
-    use oauth_core::Secret;
+/// What assertions by a key have in common, wherever the key is.
+#[cfg(any(feature = "crypto", feature = "held-keys"))]
+pub(crate) mod by_key {
     use oauth_core::client_auth::{AssertionAudience, ClientAssertion};
     use oauth_core::error::{Error, Misuse};
     use oauth_core::jose::Alg;
+
+    /// The algorithm of this name.
+    pub(crate) fn named(name: &str) -> Result<Alg, Error> {
+        Alg::named(name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name))
+    }
+
+    /// Assertions for this audience, if one is given.
+    pub(crate) fn for_audience(
+        assertion: ClientAssertion,
+        audience: Option<String>,
+    ) -> ClientAssertion {
+        match audience {
+            Some(text) => assertion.audience(AssertionAudience::Other(text)),
+            None => assertion,
+        }
+    }
+}
+
+#[cfg(feature = "crypto")]
+mod assertion {
+    use oauth_core::Secret;
+    use oauth_core::client_auth::ClientAssertion;
+    use oauth_core::error::{Error, Misuse};
     use oauth_core::server::Server;
     use oauth_crypto::{ClientKeys, PrivateKey};
 
+    use super::by_key::{for_audience, named};
     use super::{PrivateKeyJwt, SecretJwt};
 
     impl SecretJwt {
@@ -177,17 +201,6 @@ mod assertion {
                 Some(passphrase) => Ok(oauth_crypto::decrypt_pem(key.expose(), passphrase)?),
                 None => Ok(key.clone()),
             }
-        }
-    }
-
-    fn named(name: &str) -> Result<Alg, Error> {
-        Alg::named(name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name))
-    }
-
-    fn for_audience(assertion: ClientAssertion, audience: Option<String>) -> ClientAssertion {
-        match audience {
-            Some(text) => assertion.audience(AssertionAudience::Other(text)),
-            None => assertion,
         }
     }
 }

@@ -1,28 +1,14 @@
 //! Private keys that the host holds (WebCrypto, KMS, HSM), where this process has no algorithms.
 
 use oauth_core::Secret;
-use oauth_core::client_auth::{AssertionAudience, ClientAssertion};
+use oauth_core::client_auth::ClientAssertion;
 use oauth_core::crypto::SigningKey;
 use oauth_core::error::{Error, Misuse, ValidationFailure};
 use oauth_core::exchange::Holder;
 use oauth_core::jose::Alg;
 use oauth_core::server::Server;
 
-/// The algorithms that are tried for a key if neither the caller nor the server names one, in order of preference: those
-/// of `oauth-crypto`, which has the keys of other processes.
-const USUAL: [Alg; 11] = [
-    Alg::Es256,
-    Alg::Es384,
-    Alg::Es512,
-    Alg::EdDsa,
-    Alg::Ed25519,
-    Alg::Rs256,
-    Alg::Ps256,
-    Alg::Rs384,
-    Alg::Rs512,
-    Alg::Ps384,
-    Alg::Ps512,
-];
+use crate::client_auth::by_key::{for_audience, named};
 
 /// A private key that the host holds.
 #[derive(Debug, Clone)]
@@ -46,7 +32,7 @@ impl HeldKey {
         kid: &str,
         alg: Option<Alg>,
     ) -> Result<SigningKey, Error> {
-        let candidates = alg.map_or_else(|| candidates(server), |alg| vec![alg]);
+        let candidates = alg.map_or_else(|| ClientAssertion::algs_at(server), |alg| vec![alg]);
         let can_sign = |alg: &&Alg| self.algs.iter().any(|name| name == alg.as_str());
         let Some(alg) = candidates.iter().find(can_sign) else {
             let names: Vec<_> = candidates.iter().map(|alg| alg.as_str()).collect();
@@ -147,27 +133,5 @@ impl HeldSecretJwt {
         let key = SigningKey::host("", alg).held_by(self.holder);
         let assertion = ClientAssertion::with_shared_secret(self.secret, key)?;
         Ok(for_audience(assertion, self.audience))
-    }
-}
-
-fn named(name: &str) -> Result<Alg, Error> {
-    Alg::named(name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name))
-}
-
-fn for_audience(assertion: ClientAssertion, audience: Option<String>) -> ClientAssertion {
-    match audience {
-        Some(text) => assertion.audience(AssertionAudience::Other(text)),
-        None => assertion,
-    }
-}
-
-/// The server's `token_endpoint_auth_signing_alg_values_supported` (RFC 8414 section 2).
-fn candidates(server: &Server) -> Vec<Alg> {
-    let taken = server.list("token_endpoint_auth_signing_alg_values_supported", &[]);
-    let taken = taken.iter().filter_map(|name| Alg::named(name));
-    let taken: Vec<_> = taken.filter(|alg| !alg.is_symmetric()).collect();
-    match taken.is_empty() {
-        true => USUAL.to_vec(),
-        false => taken,
     }
 }

@@ -8,7 +8,7 @@ use super::{ClientJwt, Made, RequestFacts};
 use crate::crypto::{AudienceIs, SigningKey};
 use crate::error::{Error, Misuse};
 use crate::form::Form;
-use crate::jose;
+use crate::jose::{self, Alg};
 use crate::json::Members;
 use crate::secret::Secret;
 use crate::server::{EndpointKind, Server};
@@ -42,7 +42,34 @@ pub enum AssertionAudience {
     Other(String),
 }
 
+/// The algorithms of private keys, in order of preference, for a client and a server that name none.
+pub const PRIVATE_KEY_ALGS: [Alg; 11] = [
+    Alg::Es256,
+    Alg::Es384,
+    Alg::Es512,
+    Alg::EdDsa,
+    Alg::Ed25519,
+    Alg::Rs256,
+    Alg::Ps256,
+    Alg::Rs384,
+    Alg::Rs512,
+    Alg::Ps384,
+    Alg::Ps512,
+];
+
 impl ClientAssertion {
+    /// The algorithms to try for a private key at this server, in order of preference: its
+    /// `token_endpoint_auth_signing_alg_values_supported` (RFC 8414 section 2), or else [`PRIVATE_KEY_ALGS`].
+    pub fn algs_at(server: &Server) -> Vec<Alg> {
+        let listed = server.list("token_endpoint_auth_signing_alg_values_supported", &[]);
+        let listed = listed.iter().filter_map(|name| Alg::named(name));
+        let listed: Vec<_> = listed.filter(|alg| !alg.is_symmetric()).collect();
+        match listed.is_empty() {
+            true => PRIVATE_KEY_ALGS.to_vec(),
+            false => listed,
+        }
+    }
+
     /// Assertions signed by the client's private key: `private_key_jwt`. The key's name, if it has one, is the `kid`
     /// of the header.
     pub const fn new(key: SigningKey) -> Self {
