@@ -1,6 +1,7 @@
 // Threads and the end of the process.
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { core, twins } from './helper.mjs'
@@ -85,6 +86,16 @@ test('a function that never answers is waited for no longer than the call', asyn
   const server = await core.discover(issuer, { transport: 'loopback_http' })
   for (const more of [{}, { fetch }]) {
     const us = new core.Client(server, { clientId: 'me', clientAuth, ...more })
+    await assert.rejects(us.password({ username: 'u', password: 'p' }, { timeoutMs: 20 }), core.LostError)
+  }
+})
+
+test('a key service that never answers is waited for no longer than the call', async () => {
+  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const dpopKey = core.DpopKey.held({ ...publicKey.export({ format: 'jwk' }), alg: 'ES256' }, () => new Promise(() => {}))
+  const server = await core.discover(issuer, { transport: 'loopback_http' })
+  for (const more of [{}, { fetch }]) {
+    const us = new core.Client(server, { clientId, clientSecret, dpopKey, ...more })
     await assert.rejects(us.password({ username: 'u', password: 'p' }, { timeoutMs: 20 }), core.LostError)
   }
 })
