@@ -2,7 +2,6 @@
 // these packages need from elsewhere, they do not get.
 import { execFile, spawn } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createRequire } from 'node:module'
@@ -10,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
+import { freePort } from '../ports.mjs'
 
 const run = promisify(execFile)
 export const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -18,14 +18,6 @@ export const root = fileURLToPath(new URL('../..', import.meta.url))
 export async function nodePackages() {
   const place = path.join(root, 'bindings/node/npm')
   return (await readdir(place)).map((name) => path.join(place, name))
-}
-
-async function freePort() {
-  const server = createServer()
-  await new Promise((done) => server.listen(0, '127.0.0.1', done))
-  const { port } = server.address()
-  await new Promise((done) => server.close(done))
-  return port
 }
 
 /** Starts a registry, and gives `{ npm, close }`: `npm` runs npm in a folder, against it alone. */

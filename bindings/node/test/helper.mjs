@@ -4,13 +4,15 @@ import { createServer } from 'node:http'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { after } from 'node:test'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 
 /** The package under test; modules.test.mjs shows that `require` gives the same objects. */
 export const core = await import('oauth-core')
 
 /** The workspace's root: the tests may run in a copy elsewhere. */
 export const root = process.env.OAUTH_CORE_ROOT ?? path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..')
+
+export const { freePort } = await import(pathToFileURL(path.join(root, 'tests/ports.mjs')))
 
 /** Starts a program that says where it listens in one line of JSON, and stops when its input closes. */
 async function start(command, args, cwd, environment = {}) {

@@ -11,10 +11,10 @@ import { after, test } from 'node:test'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
 import { Worker } from 'node:worker_threads'
-import { callbackOf, core, listen, rejection, twins } from './helper.mjs'
+import { callbackOf, core, freePort, listen, rejection, twins } from './helper.mjs'
 import { age } from './memory.mjs'
 import { storeAt } from './places.mjs'
-import { PASSWORD, freePort, postgresServer, redisServer } from './servers.mjs'
+import { PASSWORD, postgresServer, redisServer } from './servers.mjs'
 
 const { Client, FileStore, LostError, MemoryStore, MisuseError, PostgresStore, RedisStore, SealedStore, Server, SqliteStore } = core
 const WORKERS = 6

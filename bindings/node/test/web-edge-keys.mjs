@@ -6,9 +6,9 @@ import { createRequire } from 'node:module'
 import path from 'node:path'
 import { after, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
-import { core, listen, oidcProvider, root, twins } from './helper.mjs'
+import { core, freePort, listen, oidcProvider, root, twins } from './helper.mjs'
 import { Browser } from './web-checks.mjs'
-import { bundled, chapter, freePort, served, snippets } from './web-worker.mjs'
+import { bundled, chapter, served, snippets } from './web-worker.mjs'
 
 const tools = createRequire(path.join(root, 'bindings/node/package.json'))
 const { EmbeddedJWK, jwtVerify } = await import(pathToFileURL(tools.resolve('jose')))

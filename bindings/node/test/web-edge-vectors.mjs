@@ -2,9 +2,9 @@
 // where they are bundled.
 import { request as send } from 'node:http'
 import { after, test } from 'node:test'
-import { twins } from './helper.mjs'
+import { freePort, twins } from './helper.mjs'
 import { SHOP, callbacksOf, play, signIns } from './web-sign-ins.mjs'
-import { bundled, freePort, served } from './web-worker.mjs'
+import { bundled, served } from './web-worker.mjs'
 
 const worker = await bundled("export * from './vectors.mjs'; export { default } from './vectors.mjs'")
 const { generic: twin } = await twins()

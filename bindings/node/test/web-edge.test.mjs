@@ -5,10 +5,10 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, test } from 'node:test'
-import { root, twins } from './helper.mjs'
+import { freePort, root, twins } from './helper.mjs'
 import { install } from './web-apps.mjs'
 import { Browser, checks } from './web-checks.mjs'
-import { bundled, chapter, freePort, place, served, snippets, wrangler } from './web-worker.mjs'
+import { bundled, chapter, place, served, snippets, wrangler } from './web-worker.mjs'
 
 install(place)
 

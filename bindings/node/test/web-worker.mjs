@@ -1,7 +1,6 @@
 // Workers, bundled as wrangler does it and served in workerd.
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { createServer } from 'node:net'
 import path from 'node:path'
 import { root } from './helper.mjs'
 
@@ -9,14 +8,6 @@ export const place = path.join(root, 'tests/web/edge')
 const tools = createRequire(path.join(place, 'package.json'))
 const { build } = tools('esbuild')
 const { Miniflare } = tools('miniflare')
-
-export async function freePort() {
-  const server = createServer()
-  await new Promise((done) => server.listen(0, '127.0.0.1', done))
-  const { port } = server.address()
-  await new Promise((done) => server.close(done))
-  return port
-}
 
 /** A Worker, bundled as wrangler does it: its modules in one file, and those of WebAssembly beside it. */
 export async function bundled(contents) {

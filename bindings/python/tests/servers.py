@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -27,11 +28,30 @@ def until(done: Callable[[], bool], what: str) -> None:
         time.sleep(0.005)
 
 
+def _ports() -> Iterator[int]:
+    """Below those that systems give to connections, and to listeners that ask for any; processes beside this one begin
+    elsewhere."""
+    first, end = 15_000, 32_768
+    port = random.randrange(first, end)
+    while True:
+        yield port
+        port = port + 1 if port + 1 < end else first
+
+
+_PORTS = _ports()
+
+
 def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+    """A port that nobody listens at, and that this process has not been given before."""
+    for port in _PORTS:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("all ports are taken")
 
 
 def listens(port: int) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 import threading
 import urllib.request
@@ -12,13 +11,9 @@ from typing import Any
 
 import pytest
 from conftest import Twin, approve, browse, generic_client
+from servers import free_port
 
 import oauth_core
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def test_the_url_is_printed_and_the_browser_opened(

@@ -1,6 +1,7 @@
 // Keycloak, as its distribution starts it: a realm with a person, two levels of authentication, and another provider behind it.
 import path from 'node:path'
-import { freePort, json, program, twin } from './world.mjs'
+import { freePort } from '../../ports.mjs'
+import { json, program, twin } from './world.mjs'
 
 const PATIENCE = 300_000
 const REALM = 'shop'

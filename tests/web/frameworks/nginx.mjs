@@ -5,8 +5,9 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
 import path from 'node:path'
+import { freePort } from '../../ports.mjs'
 import { frameworks } from './frameworks.mjs'
-import { freePort, place, program, start, twin } from './world.mjs'
+import { place, program, start, twin } from './world.mjs'
 
 /** How an application of each language is told that it is below a path, and whether nginx takes the path off. */
 const PLACED = {

@@ -1,11 +1,11 @@
 // Programs, providers and the package under test.
 import { execFile, spawn } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
+import { freePort } from '../../ports.mjs'
 import { root } from './frameworks.mjs'
 
 const PATIENCE = 60_000
@@ -116,14 +116,6 @@ export async function oidcProvider() {
       endSession: `${issuer}/session/end`,
     }
   }
-}
-
-export async function freePort() {
-  const server = createServer()
-  await new Promise((done) => server.listen(0, '127.0.0.1', done))
-  const { port } = server.address()
-  await new Promise((done) => server.close(done))
-  return port
 }
 
 /** Puts the package, as it is published, where the applications of a folder look for it. */

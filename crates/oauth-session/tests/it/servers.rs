@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -340,7 +341,17 @@ fn program(name: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("there is no {name}: cargo xtask setup installs it"))
 }
 
+/// A port that nobody listens at, and that this process has not been given before: below those that systems give to
+/// connections, and to listeners that ask for any. Processes beside this one begin elsewhere.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    listener.local_addr().expect("its address").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let ports = 15_000..32_768_u32;
+    let begin = std::process::id().wrapping_mul(7919);
+    loop {
+        let step = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = (ports.start + step % (ports.end - ports.start)) as u16;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
 }
