@@ -113,6 +113,9 @@ pub enum Warning {
     /// The access token contains characters that RFC 6750 section 2.1 does not allow. It is sent as it
     /// is.
     TokenNotToken68,
+    /// The ID token of a refresh has expired or was issued in the future, according to this clock. It was accepted,
+    /// because it came directly from the server: check the clocks.
+    IdTokenTimes,
 }
 
 impl Warning {
@@ -130,6 +133,7 @@ impl Warning {
             Self::AuthorizationDetailsMissing => "authorization_details_missing",
             Self::ScopeWidened => "scope_widened",
             Self::TokenNotToken68 => "token_not_token68",
+            Self::IdTokenTimes => "id_token_times",
             Self::ExtraTooLarge => "extra_too_large",
         }
     }

@@ -310,6 +310,10 @@ pub(super) fn warn(tokens: &Tokens, output: Output) {
             Warning::MalformedExpiresIn => {
                 output.note("warning: the server names no lifetime that can be read");
             }
+            Warning::IdTokenTimes => {
+                output
+                    .note("warning: by this clock the new ID token is not valid: check the clock");
+            }
             other => output.note(format_args!("warning: {}", other.code())),
         }
     }

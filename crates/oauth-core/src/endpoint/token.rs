@@ -180,7 +180,9 @@ pub(crate) fn tokens(
     };
     let before = old.and_then(|old| old.id_token.as_ref());
     let id_token = match (optional_secret(&mut object, "id_token")?, before) {
-        (Some(id_token), Some(before)) => Some(id_token::continuing(cx, before, id_token)?),
+        (Some(id_token), Some(before)) => {
+            Some(id_token::continuing(cx, before, id_token, &mut warnings)?)
+        }
         (id_token, before) => id_token.or_else(|| before.cloned()),
     };
     let refresh_token = renewed

@@ -21,6 +21,7 @@ use crate::profile::Profile;
 use crate::quirk::Quirk;
 use crate::secret::Secret;
 use crate::server::Server;
+use crate::token::Warning;
 
 pub use crate::jose::CLOCK_SKEW;
 pub use nonce::{IdTokenOrigin, UnexpectedNonce};
@@ -369,12 +370,16 @@ impl IdTokenChecks {
 /// (section 3.1.3.7, item 6), so a refresh depends on no other request. Returns the token to keep: decrypted, if
 /// encryption is agreed on.
 ///
+/// Its times are compared with each other, and only noted if this clock contradicts them: the reply may also contain
+/// the only valid refresh token, which would be lost with it.
+///
 /// # Errors
 /// `jwe.*`, `jws.*`, `jwt.*`, `id_token.*`
 pub(crate) fn continuing(
     cx: &Context<'_>,
     before: &Secret<String>,
     token: Secret<String>,
+    warnings: &mut Vec<Warning>,
 ) -> Result<Secret<String>, Error> {
     let encryption = cx.identity.id_token_encryption.as_deref();
     let token = match encryption {
@@ -390,10 +395,16 @@ pub(crate) fn continuing(
         ..IdTokenChecks::default()
     };
     let jws = Jws::parse(token.expose(), &allowed_algs(cx.identity))?;
-    let checked = checks.check(cx.identity, token, &jws, cx.at.now());
-    checked
-        .map(|(id_token, _)| id_token.text)
-        .map_err(|error| error.at_endpoint("id_token"))
+    let continued = || {
+        let now = cx.at.now();
+        let issued = unverified(token.expose())?.time("iat")?.unwrap_or(now);
+        let (id_token, _) = checks.check(cx.identity, token, &jws, issued)?;
+        if checks.times(&id_token.claims, now).is_err() {
+            warnings.push(Warning::IdTokenTimes);
+        }
+        Ok(id_token.text)
+    };
+    continued().map_err(|error: Error| error.at_endpoint("id_token"))
 }
 
 fn is_encrypted(token: &str) -> bool {

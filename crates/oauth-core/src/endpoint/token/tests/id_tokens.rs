@@ -72,6 +72,46 @@ fn the_id_token_of_a_refresh_continues_the_login() {
     );
 }
 
+/// A clock that is wrong must not cost the grant: the refresh token sent is spent, and the new one is in the same reply.
+#[test]
+fn a_wrong_clock_loses_no_refresh_token() {
+    let login = ours(r#","sub":"ann""#);
+    let renewed = |iat: u64, exp: u64, sub: &str| {
+        let header = url_safe(r#"{"alg":"RS256"}"#);
+        let claims = format!(
+            r#"{{"iss":"https://as.example","aud":"id","sub":"{sub}","iat":{iat},"exp":{exp}}}"#
+        );
+        let id_token = format!("{header}.{}.c2ln", url_safe(claims));
+        let members = format!(r#","refresh_token":"r","id_token":"{login}""#);
+        let tokens = got(&client(), "", &members).unwrap();
+        let body = format!(
+            r#"{{"access_token":"b","token_type":"Bearer","refresh_token":"r2","id_token":"{id_token}"}}"#
+        );
+        let client = client();
+        let refresh = client.refresh(tokens.refresh_token.as_ref().unwrap());
+        (answered(refresh, json(200, &body)), id_token)
+    };
+    let day = 86_400;
+    for (iat, exp, noted) in [
+        (NOW, NOW + 60, None),
+        (NOW - day, NOW - day + 60, Some(Warning::IdTokenTimes)),
+        (NOW + day, NOW + day + 60, Some(Warning::IdTokenTimes)),
+    ] {
+        let (tokens, id_token) = renewed(iat, exp, "ann");
+        let tokens = tokens.unwrap();
+        assert_eq!(tokens.refresh_token.unwrap().secret().expose(), "r2");
+        assert_eq!(tokens.id_token.unwrap().expose(), &id_token);
+        assert_eq!(tokens.warnings, Vec::from_iter(noted));
+        // All else is compared as ever.
+        let other = code(renewed(iat, exp, "bob").0.map(drop));
+        assert_eq!(other, Err("id_token.subject_changed"));
+    }
+    // Over before it was issued, by the server's own clock.
+    let over = code(renewed(NOW, NOW - day, "ann").0.map(drop));
+    assert_eq!(over, Err("jwt.expired"));
+    assert_eq!(Warning::IdTokenTimes.code(), "id_token_times");
+}
+
 #[test]
 fn a_server_may_be_known_to_tell_of_the_last_login() {
     let client = quirky([Quirk::AuthTimeOfLastLogin]);
