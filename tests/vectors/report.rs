@@ -34,7 +34,7 @@ impl Report {
             Err(No::Wrong(why)) => {
                 tally.failed += 1;
                 let why: String = why.chars().take(2000).collect();
-                println!("{}: {id} ({group}): {why}", lang.name());
+                println!("FAIL {}: {id} ({group}): {why}", lang.name());
             }
             Err(No::OutOfReach(why)) => {
                 tally.out_of_reach += 1;

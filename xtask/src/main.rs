@@ -319,6 +319,7 @@ fn main() -> ExitCode {
         } => setup::run().and(bench::grants(known, active)),
         Command::Setup => setup::run(),
     };
+    shell::say_what_failed();
     println!("{} passed, {} failed", outcome.passed, outcome.failed);
     if outcome.is_green() {
         ExitCode::SUCCESS

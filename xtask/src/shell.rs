@@ -3,6 +3,7 @@
 use std::io::{self, BufRead as _, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 /// How many checks passed and failed.
@@ -27,6 +28,31 @@ impl Outcome {
             failed: self.failed + other.failed,
         }
     }
+}
+
+/// The tests that have failed, as those who run them name them.
+static FAILED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Says once more which tests have failed: where they were told, thousands of lines follow.
+pub(crate) fn say_what_failed() {
+    let failed = FAILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if !failed.is_empty() {
+        println!("== failed\n{}", failed.join("\n"));
+    }
+}
+
+/// Whether a line names a test that has failed: cargo's, TAP's, pytest's, or that of our own programs.
+fn names_failure(line: &str) -> bool {
+    let line = line.trim_start();
+    (line.starts_with("test ") && line.ends_with(" ... FAILED"))
+        || ["not ok ", "FAILED ", "ERROR ", "FAIL "]
+            .iter()
+            .any(|mark| line.starts_with(mark))
+}
+
+fn remember_failure(line: &str) {
+    let mut failed = FAILED.lock().unwrap_or_else(PoisonError::into_inner);
+    failed.push(line.to_owned());
 }
 
 /// The workspace's root.
@@ -73,15 +99,20 @@ pub(crate) fn step(name: &str, command: &mut Command) -> Outcome {
     let _timed = announced(name);
     match command.status() {
         Ok(status) if status.success() => Outcome::of(true),
-        Ok(status) => {
-            println!("{name}: {status}");
-            Outcome::of(false)
-        }
-        Err(error) => {
-            println!("{name}: {}: {error}", command.get_program().display());
-            Outcome::of(false)
-        }
+        Ok(status) => failure(&format!("{name}: {status}")),
+        Err(error) => failure(&not_started(name, command, &error)),
     }
+}
+
+fn not_started(name: &str, command: &Command, error: &io::Error) -> String {
+    format!("{name}: {}: {error}", command.get_program().display())
+}
+
+/// One failure, which is said now and at the end.
+fn failure(text: &str) -> Outcome {
+    println!("{text}");
+    remember_failure(text);
+    Outcome::of(false)
 }
 
 /// What a program prints, if it ends well.
@@ -108,10 +139,7 @@ pub(crate) fn counted(
     });
     match started {
         Ok((child, output)) => listen(name, child, output, count),
-        Err(error) => {
-            println!("{name}: {}: {error}", command.get_program().display());
-            Outcome::of(false)
-        }
+        Err(error) => failure(&not_started(name, command, &error)),
     }
 }
 
@@ -130,10 +158,7 @@ pub(crate) fn counted_both(
     command.stdout(Stdio::null()).stderr(Stdio::null());
     match started {
         Ok((child, output)) => listen(name, child, output, count),
-        Err(error) => {
-            println!("{name}: {}: {error}", command.get_program().display());
-            Outcome::of(false)
-        }
+        Err(error) => failure(&not_started(name, command, &error)),
     }
 }
 
@@ -151,12 +176,16 @@ fn listen(
         if let Some(outcome) = count(line) {
             sum = sum.and(outcome);
         }
+        if names_failure(line) {
+            remember_failure(line);
+        }
         println!("{line}");
     }
     let is_ok = child.wait().is_ok_and(|status| status.success());
     if (!is_ok && sum.failed == 0) || (is_ok && sum.passed == 0) {
-        println!("{name}: ended without success, or ran nothing");
-        sum.failed += 1;
+        sum = sum.and(failure(&format!(
+            "{name}: ended without success, or ran nothing"
+        )));
     }
     sum
 }
@@ -186,6 +215,25 @@ pub(crate) fn plain_count(line: &str) -> Option<Outcome> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tests_that_failed_are_known_by_their_lines() {
+        for line in [
+            "test flow::a_flow_is_used_once ... FAILED",
+            "    not ok 3 - a token",
+            "FAILED test_login.py::test_port - AssertionError",
+        ] {
+            assert!(names_failure(line), "{line}");
+        }
+        for line in [
+            "test a ... ok",
+            "ok 3 - a token",
+            "1 failed, 2 passed in 3s",
+            "the test FAILED ",
+        ] {
+            assert!(!names_failure(line), "{line}");
+        }
+    }
 
     #[test]
     fn counts_are_read() {
