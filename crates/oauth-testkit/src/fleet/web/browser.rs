@@ -107,6 +107,7 @@ impl Simulation {
             sent,
             login,
             begun: None,
+            cleared: Vec::new(),
             session: None,
             is_over: false,
             has_failed: false,

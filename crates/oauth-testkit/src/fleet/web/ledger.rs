@@ -126,6 +126,13 @@ impl Ledger {
         }
     }
 
+    /// Which login the tokens in a record are of.
+    pub(super) fn login_of_grant(&self, record: &str) -> Option<usize> {
+        let mut sessions = self.sessions.values();
+        let known = sessions.find(|known| known.grant == record)?;
+        Some(known.login)
+    }
+
     /// A cookie of a session was given out.
     pub(super) fn given(&mut self, value: String, session: &str) {
         self.cookies.insert(value, session.to_owned());
@@ -178,7 +185,8 @@ impl Ledger {
                     .as_ref()
                     .and_then(|key| self.sessions.get(key));
                 let sent = sent.map(|known| known.login);
-                for login in sent.into_iter().chain(visiting.login) {
+                let cleared = visiting.cleared.iter().copied();
+                for login in sent.into_iter().chain(visiting.login).chain(cleared) {
                     self.spoil(login);
                 }
                 if let Sender::Provider { person, sid, .. } = visiting.tab.from {

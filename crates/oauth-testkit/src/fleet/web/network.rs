@@ -85,9 +85,7 @@ impl Simulation {
                 if let Some(entry) = self.store.load(&key).filter(|entry| !entry.is_removed()) {
                     let nothing = Secret::new(String::new());
                     self.store.save(&key, &nothing, entry.version);
-                    if self.is_answered(id) {
-                        self.ledger.removed(&key, self.now);
-                    }
+                    self.cleared(id, &key);
                 }
                 Stored::Removed
             }
@@ -98,10 +96,18 @@ impl Simulation {
         }
     }
 
-    /// Whether store and provider have given this visit all their answers so far.
-    fn is_answered(&self, id: u64) -> bool {
-        let work = self.tasks.get(&id).map(|task| &task.work);
-        matches!(work, Some(Work::Visit(visiting)) if !visiting.has_failed)
+    /// A record is gone. Whoever was told so revokes the tokens that were in it; otherwise they may be left behind.
+    fn cleared(&mut self, id: u64, key: &str) {
+        let login = self.ledger.login_of_grant(key);
+        let work = self.tasks.get_mut(&id).map(|task| &mut task.work);
+        match work {
+            // Store and provider have given it all their answers so far.
+            Some(Work::Visit(visiting)) if !visiting.has_failed => {
+                visiting.cleared.extend(login);
+                self.ledger.removed(key, self.now);
+            }
+            _ => login.into_iter().for_each(|login| self.ledger.spoil(login)),
+        }
     }
 
     fn stored(&mut self, id: u64, key: &str, record: &Secret<String>, version: u64) {

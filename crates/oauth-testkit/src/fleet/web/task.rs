@@ -31,6 +31,8 @@ pub(super) struct Visiting {
     pub(super) login: Option<usize>,
     /// The session that it has begun.
     pub(super) begun: Option<String>,
+    /// The logins whose remains it has removed from the store: their tokens are revoked next.
+    pub(super) cleared: Vec<usize>,
     /// Who is passed on, and waits for a token.
     pub(super) session: Option<Session>,
     /// Whether it ends the session because its tokens have ended.
