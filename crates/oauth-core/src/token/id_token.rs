@@ -192,6 +192,11 @@ impl IdTokenChecks {
             return Err(Error::from(ValidationFailure::JwtUnexpectedClaim).about("events"));
         }
         claims.refuse_kinds(&OTHER_TOKEN_KINDS)?;
+        let now = match &self.original {
+            // That of a refresh is judged as of when it was issued: see [`continuing`].
+            Some(_) => claims.time("iat")?.unwrap_or(now),
+            None => now,
+        };
         issuer(&config.server, &claims)?;
         self.refreshed(config, &claims)?;
         let subject = Claims::required("sub", claims.text("sub")?)?;
@@ -395,16 +400,13 @@ pub(crate) fn continuing(
         ..IdTokenChecks::default()
     };
     let jws = Jws::parse(token.expose(), &allowed_algs(cx.identity))?;
-    let continued = || {
-        let now = cx.at.now();
-        let issued = unverified(token.expose())?.time("iat")?.unwrap_or(now);
-        let (id_token, _) = checks.check(cx.identity, token, &jws, issued)?;
-        if checks.times(&id_token.claims, now).is_err() {
-            warnings.push(Warning::IdTokenTimes);
-        }
-        Ok(id_token.text)
-    };
-    continued().map_err(|error: Error| error.at_endpoint("id_token"))
+    let now = cx.at.now();
+    let checked = checks.check(cx.identity, token, &jws, now);
+    let (id_token, _) = checked.map_err(|error| error.at_endpoint("id_token"))?;
+    if checks.times(&id_token.claims, now).is_err() {
+        warnings.push(Warning::IdTokenTimes);
+    }
+    Ok(id_token.text)
 }
 
 fn is_encrypted(token: &str) -> bool {
