@@ -192,11 +192,6 @@ impl IdTokenChecks {
             return Err(Error::from(ValidationFailure::JwtUnexpectedClaim).about("events"));
         }
         claims.refuse_kinds(&OTHER_TOKEN_KINDS)?;
-        let now = match &self.original {
-            // That of a refresh is judged as of when it was issued: see [`continuing`].
-            Some(_) => claims.time("iat")?.unwrap_or(now),
-            None => now,
-        };
         issuer(&config.server, &claims)?;
         self.refreshed(config, &claims)?;
         let subject = Claims::required("sub", claims.text("sub")?)?;
@@ -204,6 +199,11 @@ impl IdTokenChecks {
             return Err(malformed("sub"));
         }
         self.audience(config, &claims, jws.alg)?;
+        let now = match &self.original {
+            // That of a refresh is judged as of when it was issued: see [`continuing`].
+            Some(_) => claims.time("iat")?.unwrap_or(now),
+            None => now,
+        };
         self.times(&claims, now)?;
         self.nonce(config, &claims)?;
         self.authentication(&claims, now)?;
