@@ -37,6 +37,7 @@
 pub mod backchannel_authentication;
 pub mod client_configuration;
 pub mod device_authorization;
+mod error_text;
 pub mod introspection;
 pub mod jwks;
 pub mod metadata;
@@ -50,7 +51,6 @@ pub mod revocation;
 pub mod token;
 pub(crate) mod userinfo;
 pub mod webfinger;
-mod words;
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use crate::http::header::CONTENT_TYPE;
 use crate::http::{HeaderMap, Response, StatusCode};
 use bytes::Bytes;
 
-use super::words;
+use super::error_text;
 use crate::challenge;
 use crate::error::{Error, ProtocolViolation, ServerError};
 use crate::form;
@@ -71,8 +71,8 @@ impl<'a> Reply<'a> {
         match self.parse(ProtocolViolation::ReplyJson) {
             Ok(object) => self
                 .denial(&object)
-                .unwrap_or_else(|| words::of_object(self.bare_status(), &object).into()),
-            Err(_) => words::of_page(self.bare_status(), self.response).into(),
+                .unwrap_or_else(|| error_text::of_object(self.bare_status(), &object).into()),
+            Err(_) => error_text::of_page(self.bare_status(), self.response).into(),
         }
     }
 
@@ -177,14 +177,14 @@ impl<'a> Reply<'a> {
         };
         Some(match code {
             Some(code) => self.coded(object, code, described),
-            None => words::of_object(self.bare_status(), object).into(),
+            None => error_text::of_object(self.bare_status(), object).into(),
         })
     }
 
     /// A refusal with this code.
     fn coded(&self, object: &Object<'_>, code: &str, described: Option<&str>) -> Error {
-        let description = described.or_else(|| words::description(object));
-        let (mut extra, _) = object.to_map_within(words::MAX_MEMBERS);
+        let description = described.or_else(|| error_text::description(object));
+        let (mut extra, _) = object.to_map_within(error_text::MAX_MEMBERS);
         extra.retain(|name, _| {
             !["error", "error_description", "error_uri"].contains(&name.as_str())
         });
