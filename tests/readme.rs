@@ -20,8 +20,8 @@ use oauth_testkit::{Served, Twin};
 async fn three_lines(driver: Driver, secret: Secret<String>) -> Result<reqwest::Response, Error> {
 // readme
 let client = provider("usertesting")?.client(ClientId::new("id"), Some(secret))?;
-let session = GrantSource::client_credentials(driver.clone(), &client, Scope::parse("studies:read")?);
-let api = Authorized::new(driver, session, Resource::new(["https://api.use2.usertesting.com"])?);
+let source = GrantSource::client_credentials(driver.clone(), &client, Scope::parse("studies:read")?);
+let api = Authorized::new(driver, source, Resource::new(["https://api.use2.usertesting.com"])?);
 let page = api.get("https://api.use2.usertesting.com/api/v2/sessionResults/?testId=1").send().await?;
 // end
 Ok(page)
@@ -31,9 +31,9 @@ Ok(page)
 async fn shared(driver: Driver, client: Client, folder: &Path, tokens: Tokens) -> Result<Token, Error> {
 // readme
 let store = Arc::new(FileStore::new(folder)?);
-let session = GrantSource::of_grant(driver, &client, GrantId::person("ann"), store);
-session.log_in(tokens).await?;
-let token = session.token().await?;
+let source = GrantSource::of_grant(driver, &client, GrantId::person("ann"), store);
+source.log_in(tokens).await?;
+let token = source.token().await?;
 // end
 Ok(token)
 }
@@ -95,9 +95,9 @@ async fn the_three_lines_work() -> Result<(), Error> {
     let client = provider("usertesting")?
         .on_loopback(served.base())?
         .client(ClientId::new(id), Some(secret.into()))?;
-    let session =
+    let source =
         GrantSource::client_credentials(driver.clone(), &client, Scope::parse("studies:read")?);
-    let api = Authorized::new(driver, session, danger::loopback_resource([served.base()])?);
+    let api = Authorized::new(driver, source, danger::loopback_resource([served.base()])?);
     let url = format!("{}/api/v2/sessionResults/?testId=1", served.base());
     assert_eq!(api.get(&url).send().await?.status(), 200);
     Ok(())
@@ -130,8 +130,8 @@ async fn two_owners_are_one_api() -> Result<(), Error> {
     let socios = provider("socios")?;
     let client = socios.client(ClientId::new("id"), Some("secret".into()))?;
     let driver = Driver::new(reqwest::Client::builder())?;
-    let session = || GrantSource::client_credentials(driver.clone(), &client, Scope::none());
-    let api = two_owners(driver.clone(), &socios, session(), session())?;
+    let source = || GrantSource::client_credentials(driver.clone(), &client, Scope::none());
+    let api = two_owners(driver.clone(), &socios, source(), source())?;
     let odd = api
         .get("https://api-public.socios.com/polls%2Fuser")
         .send()
@@ -140,8 +140,8 @@ async fn two_owners_are_one_api() -> Result<(), Error> {
     let other = two_owners(
         driver.clone(),
         &provider("usertesting")?,
-        session(),
-        session(),
+        source(),
+        source(),
     );
     assert_eq!(other.unwrap_err().code(), "resource.no_token_source");
     let fixed = Sources::one(FixedToken::new("a"));

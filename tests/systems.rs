@@ -31,8 +31,8 @@ async fn uservoice(driver: Driver, uservoice: Provider, (id, secret): Id) -> Res
 // readme
 // `uservoice` is provider("uservoice")?.with("subdomain", "acme")?
 let client = uservoice.client(id, secret)?;
-let session = GrantSource::client_credentials(driver.clone(), &client, Scope::none());
-let api = Authorized::with_sources(driver, Sources::one(session), uservoice.api()?)?;
+let source = GrantSource::client_credentials(driver.clone(), &client, Scope::none());
+let api = Authorized::with_sources(driver, Sources::one(source), uservoice.api()?)?;
 let suggestions = format!("{}admin/suggestions", uservoice.api_roots()?[0]);
 let page = api.get(&suggestions).send().await?;
 // end
@@ -57,9 +57,9 @@ async fn usertesting(driver: Driver, usertesting: Provider, (id, secret): Id) ->
 // readme
 // `usertesting` is provider("usertesting")?
 let client = usertesting.client(id, secret)?;
-let session = GrantSource::client_credentials(driver.clone(), &client, usertesting.default_scope());
+let source = GrantSource::client_credentials(driver.clone(), &client, usertesting.default_scope());
 let limits = usertesting.api()?.keeping(Allowance::new(10, 60));
-let api = Authorized::with_sources(driver, Sources::one(session), limits)?
+let api = Authorized::with_sources(driver, Sources::one(source), limits)?
     .on_rate_limit(OnRateLimit::Wait { longest: Duration::from_secs(300) })
     .on_wait(|pause| eprintln!("UserTesting allows ten calls a minute: {} s", pause.as_secs()));
 let results = format!("{}sessionResults/?testId=1", usertesting.api_roots()?[0]);
@@ -87,8 +87,8 @@ let (url, pending) = client.authorize(&Moment::system()?, ask)?;
 // Keep `pending.to_json()` in the person's session, send them to `url`, and take what comes back.
 let callback = visit(url.as_str().to_owned()).await;
 let login = driver.run(client.redeem(pending, &callback)?).await?;
-let session = GrantSource::refreshing(driver.clone(), &client, login.tokens)?;
-let api = Authorized::with_sources(driver, Sources::one(session), apps.api()?)?;
+let source = GrantSource::refreshing(driver.clone(), &client, login.tokens)?;
+let api = Authorized::with_sources(driver, Sources::one(source), apps.api()?)?;
 // end
 Ok(api)
 }
