@@ -113,6 +113,9 @@ pub enum Warning {
     /// The access token contains characters that RFC 6750 section 2.1 does not allow. It is sent as it
     /// is.
     TokenNotToken68,
+    /// The login was to authenticate the user as an API requires, and its ID token names none of the `acr` values that
+    /// suffice: the API may refuse the access token for the same reason again.
+    AcrNotMet,
     /// The ID token of a refresh has expired or was issued in the future, according to this clock. It was accepted,
     /// because it came directly from the server: check the clocks.
     IdTokenTimes,
@@ -133,6 +136,7 @@ impl Warning {
             Self::AuthorizationDetailsMissing => "authorization_details_missing",
             Self::ScopeWidened => "scope_widened",
             Self::TokenNotToken68 => "token_not_token68",
+            Self::AcrNotMet => "acr_not_met",
             Self::IdTokenTimes => "id_token_times",
             Self::ExtraTooLarge => "extra_too_large",
         }

@@ -21,7 +21,7 @@ use crate::grant::{AuthorizationCode, TokenRequest};
 use crate::moment::UnixTime;
 use crate::secret::Secret;
 use crate::token::id_token::{IdToken, IdTokenChecks, WITHOUT_NONCE};
-use crate::token::step_up::{StepUp, StepUpLogin};
+use crate::token::step_up::{StepUp, StepUpLogin, acr_suffices};
 use crate::token::{Tokens, Warning};
 
 /// The result of a sign-in.
@@ -228,6 +228,12 @@ fn verified(
             refresh_token.id_token.clone_from(&kept);
         }
         tokens.id_token = kept;
+        // A voluntary claim (section 5.5.1.1): the server may sign somebody in by other means.
+        let acr = id_token.claims().text("acr")?;
+        let asked = tokens.answered.as_deref();
+        if !asked.is_none_or(|asked| acr_suffices(acr, &asked.step_up.acr_values)) {
+            tokens.warnings.push(Warning::AcrNotMet);
+        }
         let id_token = Some(id_token);
         Ok(Login { tokens, id_token })
     });

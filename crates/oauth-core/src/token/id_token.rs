@@ -22,6 +22,7 @@ use crate::quirk::Quirk;
 use crate::secret::Secret;
 use crate::server::Server;
 use crate::token::Warning;
+use crate::token::step_up::acr_suffices;
 
 pub use crate::jose::CLOCK_SKEW;
 pub use nonce::{IdTokenOrigin, UnexpectedNonce};
@@ -199,11 +200,9 @@ impl IdTokenChecks {
             return Err(malformed("sub"));
         }
         self.audience(config, &claims, jws.alg)?;
-        let now = match &self.original {
-            // That of a refresh is judged as of when it was issued: see [`continuing`].
-            Some(_) => claims.time("iat")?.unwrap_or(now),
-            None => now,
-        };
+        // That of a refresh is judged as of when it was issued: see [`continuing`].
+        let issued = claims.time("iat")?.filter(|_| self.original.is_some());
+        let now = issued.unwrap_or(now);
         self.times(&claims, now)?;
         self.nonce(config, &claims)?;
         self.authentication(&claims, now)?;
@@ -265,8 +264,7 @@ impl IdTokenChecks {
             }
         }
         let acr = claims.text("acr")?;
-        let is_wanted = |acr: &str| self.acr_values.iter().any(|wanted| wanted == acr);
-        if !self.acr_values.is_empty() && !acr.is_some_and(is_wanted) {
+        if !acr_suffices(acr, &self.acr_values) {
             let (named, wanted) = (acr.unwrap_or("none"), self.acr_values.join(" "));
             let detail = format!("it names {named}, expected {wanted}");
             return Err(Error::from(ValidationFailure::IdTokenAcr).about(&detail));
@@ -353,9 +351,8 @@ impl IdTokenChecks {
             return Err(ValidationFailure::IdTokenAzp.into());
         }
         // "it SHOULD NOT have a nonce Claim ... if it is present, its value MUST be the same"
-        if let Some(nonce) = claims.text("nonce")?
-            && before.text("nonce")? != Some(nonce)
-        {
+        let nonce = claims.text("nonce")?;
+        if nonce.is_some() && before.text("nonce")? != nonce {
             return Err(ValidationFailure::IdTokenNonce.into());
         }
         // "its value MUST represent the time of the original authentication"

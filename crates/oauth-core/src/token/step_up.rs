@@ -36,6 +36,11 @@ impl StepUp {
 
 json_form! { StepUp { acr_values: default, max_age: skip, scope: skip, claims: skip } }
 
+/// Whether the user authenticated in one of these ways; in any, if there are none.
+pub(crate) fn acr_suffices(acr: Option<&str>, wanted: &[String]) -> bool {
+    wanted.is_empty() || acr.is_some_and(|acr| wanted.iter().any(|wanted| wanted == acr))
+}
+
 /// A login that answered a step-up: what the API had required, and when the user logged in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StepUpLogin {
@@ -62,7 +67,12 @@ impl StepUpLogin {
             .scope
             .as_ref()
             .is_none_or(|scope| scope.iter().all(has));
-        // Any one of the values suffices, so an equal list is the same requirement.
-        is_fresh && covers && given.acr_values == wanted.acr_values && given.claims == wanted.claims
+        // Any one of the values suffices, so the same values in another order are the same requirement.
+        let is_same = given.acr_values.len() == wanted.acr_values.len()
+            && wanted
+                .acr_values
+                .iter()
+                .all(|acr| given.acr_values.contains(acr));
+        is_fresh && covers && is_same && given.claims == wanted.claims
     }
 }

@@ -18,7 +18,7 @@ use crate::moment::Moment;
 use crate::redirect_uri::RedirectUri;
 use crate::scope::Scope;
 use crate::server::EndpointKind;
-use crate::testing::{NOW, at, json, of, server};
+use crate::testing::{NOW, answered, at, json, of, server};
 use bytes::Bytes;
 
 const CB: &str = "https://app.example/cb";
@@ -239,6 +239,50 @@ fn of_an_encrypted_id_token_the_signed_one_is_kept() {
     assert_eq!(login.tokens.id_token.unwrap().expose(), &signed);
     let kept = login.tokens.refresh_token.unwrap().id_token;
     assert_eq!(kept.unwrap().expose(), &signed);
+}
+
+/// A voluntary claim (OpenID Connect Core section 5.5.1.1), and so a warning: the API decides.
+#[test]
+fn a_login_for_a_step_up_notes_that_the_user_did_not_authenticate_as_wanted() {
+    let signed_in = |acr: &str| {
+        let client = client();
+        client.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(KEYS).unwrap());
+        let wanted = StepUp {
+            acr_values: vec!["phr".to_owned(), "mfa".to_owned()],
+            ..StepUp::default()
+        };
+        let before = r#"{"access_token":"a","token_type":"Bearer"}"#;
+        let before = answered(client.client_credentials(Scope::none()), json(200, before)).unwrap();
+        let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+        let ask = ask.scope(Scope::parse("openid").unwrap());
+        let ask = ask.step_up(wanted, &before);
+        let (url, pending) = client.authorize(&at(), ask).unwrap();
+        let (_, nonce) = url.as_str().split_once("nonce=").unwrap();
+        let nonce = nonce.split('&').next().unwrap();
+        let claims = format!(
+            r#"{{"iss":"https://as.example","sub":"ann","aud":"id","iat":{NOW},"exp":{},"nonce":"{nonce}"{acr}}}"#,
+            NOW + 60
+        );
+        let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        let header = part(r#"{"alg":"EdDSA","kid":"one"}"#);
+        let signature = URL_SAFE_NO_PAD.encode([1; 64]);
+        let body = format!(
+            r#"{{"access_token":"t","token_type":"Bearer","id_token":"{header}.{}.{signature}"}}"#,
+            part(&claims)
+        );
+        let callback = format!("{CB}?code=c&state={}", pending.state().expose());
+        let mut login = client.redeem(pending, &callback).unwrap();
+        let _ = login.resume(&at(), Input::Begin).unwrap();
+        let _ = login.resume(&at(), Input::Reply(json(200, &body))).unwrap();
+        match login.resume(&at(), Input::Verified(true)) {
+            Ok(Step::Done(login)) => login.tokens.warnings,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(signed_in(r#","acr":"mfa""#), []);
+    assert_eq!(signed_in(r#","acr":"pwd""#), [Warning::AcrNotMet]);
+    assert_eq!(signed_in(""), [Warning::AcrNotMet]);
+    assert_eq!(Warning::AcrNotMet.code(), "acr_not_met");
 }
 
 /// RFC 9396 section 7: what was granted may be more, or another thing.
