@@ -1,0 +1,122 @@
+// Vectors of `mcp` and `scope` that show in what a connection asks a server for: tests/vectors/README.md names them.
+import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
+import { test } from 'node:test'
+import { callbackOf, core, listen, rejection, twins } from './helper.mjs'
+
+const { Client, MemoryStore, ResourceConnection, discover } = core
+const here = { transport: 'loopback_http' }
+
+/** Somebody who says yes at whatever page is opened. */
+function person() {
+  const pages = []
+  const open = (page) => {
+    pages.push(new URL(page))
+    fetch(page).catch(() => {})
+  }
+  return { pages, open }
+}
+
+const connection = (twin, options) => new ResourceConnection(`${twin.base}/api/echo`, { timeoutMs: 30_000, ...here, ...options })
+
+/** An API and its server, which keeps the forms of token requests, assertions too. */
+async function recorder() {
+  const forms = []
+  const base = await listen(async (request, reply) => {
+    const answers = {
+      '/.well-known/oauth-protected-resource/mcp': () => ({ resource: `${base}/mcp`, authorization_servers: [base], scopes_supported: ['mcp:read'] }),
+      '/.well-known/oauth-authorization-server': () => ({
+        issuer: base, token_endpoint: `${base}/token`, token_endpoint_auth_methods_supported: ['none', 'private_key_jwt'],
+        client_id_metadata_document_supported: true, authorization_grant_profiles_supported: ['urn:ietf:params:oauth:grant-profile:id-jag'],
+      }),
+      '/token': () => ({ access_token: 'a', token_type: 'Bearer', expires_in: 60 }),
+    }
+    const body = Buffer.concat(await request.toArray()).toString()
+    if (request.url === '/token') forms.push(new URLSearchParams(body))
+    const answer = answers[request.url]
+    reply.writeHead(answer ? 200 : 404, { 'content-type': 'application/json' }).end(JSON.stringify(answer?.() ?? {}))
+  })
+  return { base, forms }
+}
+
+/** The URL of a client's metadata document, which these servers take as the client's id. */
+async function metadataUrl(...servers) {
+  let text
+  const home = await listen((_, reply) => reply.setHeader('content-type', 'application/json').end(text))
+  const clientId = `${home}/client.json`
+  for (const server of servers) await server.acceptClientIdMetadata()
+  const client = new Client(await discover(servers[0].base, here), { clientId })
+  const metadata = { client_name: 'Notes', redirect_uris: ['http://127.0.0.1/callback'], grant_types: ['authorization_code', 'refresh_token'] }
+  ;({ document: text } = await client.clientIdMetadata({ metadata, mcp: true }))
+  return clientId
+}
+
+test('scope-mcp-none: neither the challenge nor the metadata name a scope', async () => {
+  const { generic } = await twins()
+  // Of the API, and of the server, whose offline_access would be asked for.
+  for (const _ of [1, 2]) await generic.fault('without_member', { member: 'scopes_supported' })
+  const { pages, open } = person()
+  await connection(generic, { clientName: 'Notes', open }).token()
+  assert.equal((await generic.log()).filter(({ fault }) => fault === 'without_member').length, 2)
+  assert.deepEqual(pages.map((page) => page.searchParams.get('scope')), [null])
+})
+
+test('mcp-application-type: whoever is redirected to a loopback address registers as a native application', async () => {
+  const { generic } = await twins()
+  const store = new MemoryStore()
+  const api = connection(generic, { clientName: 'Notes', open: person().open, store })
+  assert.equal((await api.fetch(api.url)).status, 200)
+  const { keys } = await store.scan()
+  const records = await Promise.all(keys.map((key) => store.load(key)))
+  assert.ok(JSON.stringify(records).includes('native'), 'the server has registered it')
+})
+
+test('mcp-cc-no-registration: a client that acts for itself is registered by people', async () => {
+  const { generic } = await twins()
+  const refused = await rejection(connection(generic, { clientName: 'Notes', grantType: 'client_credentials' }).token())
+  assert.equal(refused.code, 'client_auth.no_usable_method')
+  assert.ok((await generic.log()).every(({ path }) => path !== '/register'))
+})
+
+test('mcp-cc-jwt: the audience of an assertion is the issuer alone', async () => {
+  const { base, forms } = await recorder()
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const clientAuth = core.privateKeyJwt(privateKey.export({ type: 'pkcs8', format: 'pem' }))
+  const options = { clientId: 'id', clientAuth, issuer: base, grantType: 'client_credentials', ...here }
+  assert.equal((await new ResourceConnection(`${base}/mcp`, options).token()).accessToken, 'a')
+  const { client_assertion: assertion, ...form } = Object.fromEntries(forms[0])
+  assert.deepEqual(form, {
+    grant_type: 'client_credentials', scope: 'mcp:read', resource: `${base}/mcp`, client_id: 'id',
+    client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+  })
+  assert.equal(JSON.parse(atob(assertion.split('.')[1])).aud, base)
+})
+
+test('mcp-cimd-portable: the document is the client at each server, and tokens are of one', async () => {
+  const [{ generic: one }, { generic: other }] = [await twins(), await twins()]
+  const clientMetadataUrl = await metadataUrl(one, other)
+  const store = new MemoryStore()
+  const seen = []
+  for (const twin of [one, other]) {
+    const { pages, open } = person()
+    const api = connection(twin, { clientMetadataUrl, open, store })
+    seen.push((await (await api.fetch(api.url)).json()).client_id, pages.length, (await api.token()).issuer)
+  }
+  assert.deepEqual(seen, [clientMetadataUrl, 1, one.base, clientMetadataUrl, 1, other.base])
+})
+
+test('mcp-ema-cimd: an identity provider vouches to the client of a document', async () => {
+  const { 'identity-provider': idp } = await twins()
+  const { base, forms } = await recorder()
+  const { clientId, clientSecret, issuer } = await idp.client()
+  const identityProvider = new Client(await discover(issuer, here), { clientId, clientSecret })
+  const redirectUri = 'https://app.example/callback'
+  const { url, flow } = identityProvider.authorize({ redirectUri, scope: 'openid read' })
+  const signIn = identityProvider.source(await identityProvider.redeem(flow, await callbackOf(url, redirectUri)))
+  const clientMetadataUrl = 'https://client.example.com/client.json'
+  await idp.vouchTo(base, clientMetadataUrl)
+  const api = new ResourceConnection(`${base}/mcp`, { clientMetadataUrl, identityProvider, signIn, ...here })
+  assert.equal((await api.token()).accessToken, 'a')
+  const form = Object.fromEntries(forms[0])
+  assert.deepEqual([form.grant_type, form.client_id], ['urn:ietf:params:oauth:grant-type:jwt-bearer', clientMetadataUrl])
+})
