@@ -105,7 +105,7 @@ class Party {
 
   #calls = {
     redeem: async ({ callback, flow }) => (await this.#prepared()).client.redeem(flow ?? this.#pending, callback),
-    discover: ({ issuer }) => wasm.Server.discover(issuer, false),
+    discover: ({ issuer, transport }) => wasm.Server.discover(issuer, transport === 'loopback_http'),
     begin_authorization: async ({ redirect_uri: redirectUri, ...given }) => {
       const { client } = await this.#prepared({ redirectUri })
       return operations.beginAuthorization(client, await fresh(), { redirectUri, ...named(given) })
