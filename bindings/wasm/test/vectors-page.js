@@ -2,7 +2,7 @@
 // It knows no protocol and no answer.
 
 import { drawn as fresh, hashed } from '/js/random.js'
-import { origins, prepare } from '/js/config.js'
+import { prepare } from '/js/config.js'
 import { OAuthError, signIn, stepUp } from '/js/index.js'
 import * as operations from '/js/ops.js'
 import { begin } from '/js/session.js'
@@ -70,6 +70,14 @@ class Party {
     return prepared
   }
 
+  /** The session of these tokens, which calls this API. */
+  async #session(tokens, api) {
+    const prepared = await this.#prepared()
+    const session = await begin({ ...prepared, config: { ...prepared.config, api, tabs: false } }, tokens)
+    this.#show(session)
+    return session
+  }
+
   async turn({ now, hold, input }) {
     this.#now = now
     this.#shown = []
@@ -134,41 +142,30 @@ class Party {
       this.#pending = started.pending
       return { authorized: { url: started.url, flow: started.pending } }
     },
-    attach: async ({ url, headers, origins: api, tokens }) => {
-      const { server, client } = await this.#prepared()
-      const rules = wasm.Api.of(server, client, origins({ api: api ?? undefined }, server))
-      const call = rules.call('GET', url, Object.entries(headers).flat(), false, 'pass', 0)
-      this.#show(call)
-      call.begin(this.#now, 0)
-      call.token(this.#now, 0, this.#held(tokens))
-      return { attached: call.authorization }
+    // The header is on the one request that a session sends for its caller.
+    attach: async ({ url, headers, body, origins: api, tokens }) => {
+      // A session goes by the system's clock, and would renew what was received long ago.
+      const ageless = { ...JSON.parse(this.#held(tokens).toJson()), expires_in: null }
+      const session = await this.#session(wasm.Tokens.fromJson(JSON.stringify(ageless)), api ?? undefined)
+      const method = body === null ? 'GET' : 'POST'
+      const { sent } = await over([{ status: 200, headers: [], body: '' }], () =>
+        session.fetch(url, { method, headers, body: body ?? undefined }))
+      return { attached: new Headers(sent[0].headers).get('authorization') }
     },
-    // By the session's own `fetch`, over one whose replies these are.
     call_api: async ({ method, url, body, streams, origins: api, tokens, replies }) => {
-      const prepared = await this.#prepared()
-      const config = { ...prepared.config, api, tabs: false }
-      const session = await begin({ ...prepared, config }, this.#held(tokens))
-      this.#show(session)
-      const sent = []
-      const own = globalThis.fetch
-      globalThis.fetch = async (request) => {
-        sent.push({ method: request.method, url: request.url, headers: [...request.headers], body: await request.text() })
-        const reply = replies[sent.length - 1]
-        if (reply === undefined) throw new TypeError('there is no other reply')
-        return redirected(request, new Response(reply.body || null, reply))
-      }
+      const session = await this.#session(this.#held(tokens), api)
       const content = streams ? { body: new Blob([body]).stream(), duplex: 'half' } : { body: body ?? undefined }
-      const called = { sent, status: null, error: null }
-      try {
-        called.status = (await session.fetch(url, { method, ...content })).status
-      } catch (error) {
-        if (!(error instanceof OAuthError)) throw error
-        // What is said of a request that nothing answers is not asked.
-        if (sent.length <= replies.length) called.error = told(error)
-      } finally {
-        globalThis.fetch = own
-      }
-      return { called }
+      const called = { status: null, error: null }
+      const { sent } = await over(replies, async (sent) => {
+        try {
+          called.status = (await session.fetch(url, { method, ...content })).status
+        } catch (error) {
+          if (!(error instanceof OAuthError)) throw error
+          // What is said of a request that nothing answers is not asked.
+          if (sent.length <= replies.length) called.error = told(error)
+        }
+      })
+      return { called: { ...called, sent } }
     },
     // Seen from what the rules do next.
     verdict: ({ status, headers }) => {
@@ -250,6 +247,25 @@ class Party {
 }
 
 const generated = () => crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign'])
+
+/** Does this over a `fetch` whose replies these are, one after the other; there is no other. */
+async function over(replies, work) {
+  const sent = []
+  const own = globalThis.fetch
+  globalThis.fetch = async (request) => {
+    const { method, url, headers } = request
+    sent.push({ method, url, headers: [...headers], body: await request.text() })
+    const reply = replies[sent.length - 1]
+    if (reply === undefined) throw new TypeError('there is no other reply')
+    return redirected(request, new Response(reply.body || null, reply))
+  }
+  try {
+    await work(sent)
+    return { sent }
+  } finally {
+    globalThis.fetch = own
+  }
+}
 
 /** What a browser makes of a redirect: it follows it, or hides where it leads. */
 function redirected(request, reply) {
