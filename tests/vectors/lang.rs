@@ -20,7 +20,6 @@ const NO_SECRET: &str = "a page holds no client secret";
 const NO_CALL: &str = "a page signs people in, refreshes and revokes; it makes no such call";
 const NO_OPTION: &str = "the page's package has no such option";
 
-const UNREAD: &str = "a page's fetch hands a body to the browser, and does not read it";
 const NO_REACH: &str = "a page never learns how far a request came";
 
 const NO_URI: &str = "error_uri and the scheme of a challenge are told to Rust alone";
@@ -132,7 +131,6 @@ fn not_in_a_page(input: &In) -> Option<&'static str> {
             (is_more || is_posted).then_some(NO_OPTION)
         }
         In::RedeemAt { .. } => Some(NO_OPTION),
-        In::Attach { body, .. } => body.is_some().then_some(UNREAD),
         In::Lost(reach) => (reach == "unsent").then_some(NO_REACH),
         _ => None,
     }
