@@ -21,7 +21,6 @@ use crate::lang::Lang;
 use crate::said::Said;
 use crate::scope::parameter;
 
-const CHAINS: &str = "a page's fetch follows no redirect, in its own tests";
 const FOLLOWS: &str = "httpx follows a redirect by itself, without the token";
 
 pub(crate) fn redirect_uri(vector: &Vector, asks: &mut Asks) -> Verdict {
@@ -138,12 +137,8 @@ fn hops(chain: &str) -> Vec<String> {
 /// Has a package follow a chain of redirects, and looks at what each request carries.
 fn led(vector: &Vector, chain: &str, asks: &mut Asks) -> Verdict {
     let expected = vector.expected.as_object().ok_or("nothing is expected")?;
-    match asks.lang {
-        Lang::Browser => return Err(No::OutOfReach(CHAINS)),
-        Lang::Python if expected.contains_key("followed") => {
-            return Err(No::OutOfReach(FOLLOWS));
-        }
-        _ => {}
+    if asks.lang == Lang::Python && expected.contains_key("followed") {
+        return Err(No::OutOfReach(FOLLOWS));
     }
     let hops = hops(chain);
     let (first, rest) = hops.split_first().ok_or("an empty chain")?;

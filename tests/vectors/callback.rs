@@ -5,22 +5,23 @@ use std::borrow::Cow;
 
 use oauth_core::flow::authorization::{Callback, check_issuers};
 use oauth_core::issuer::Issuer;
+use oauth_core::jose::Alg;
 use oauth_core::quirk::{Rules, Strictness};
 use serde_json::{Value, json};
 
 use crate::ask::{Asks, Outcome, flow, public, sent};
 use crate::conversation::{Conversation, In, ServerConfig};
 use crate::expect::outcome;
-use crate::format::{No, Vector, Verdict, same};
-
-const OTHER_CHANNELS: &str =
-    "of JARM, and of issuers that differ before a signature is verified, Rust alone can be asked";
+use crate::fields::Reply;
+use crate::format::{No, Vector, Verdict, same, texts};
+use crate::jws::key_set;
+use crate::packages::{self, Calls, NOW};
 
 pub(crate) fn response(vector: &Vector, asks: &mut Asks) -> Verdict {
     if vector.input.get("callback").is_none() {
         return match asks.is_rust() {
             true => other_channels(vector),
-            false => Err(No::OutOfReach(OTHER_CHANNELS)),
+            false => in_other_channels(vector, asks),
         };
     }
     let lenient = outcome(&vector.expected, code(vector, asks, Strictness::Lenient)?)?;
@@ -115,6 +116,59 @@ fn other_channels(vector: &Vector) -> Verdict {
     let required = vector.input["authorization_response_iss_parameter_supported"] == true;
     let verdict = check_issuers(&issuer, &Rules::default(), required, [named, id_token]);
     outcome(&vector.expected, verdict).map(drop)
+}
+
+/// The same by a package: a signed response, or an ID token beside the code.
+fn in_other_channels(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let issuer = vector.text("issuer").or(vector.text("iss_param"));
+    let issuer = issuer.ok_or("no issuer to compare with")?;
+    let required = vector.input["authorization_response_iss_parameter_supported"] == true;
+    let mut of = json!({
+        "issuer": issuer, "client_id": "client1", "started_at": NOW, "issuer_required": required,
+    });
+    let mut claims = packages::claims();
+    let callback = match vector.text("jwt_iss") {
+        Some(named) => {
+            of["response_mode"] = vector.must("response_mode")?.into();
+            claims["iss"] = named.into();
+            claims["code"] = "c".into();
+            claims["state"] = "xyz".into();
+            let response = packages::signed("rsa1", Alg::Rs256, None, &claims)?;
+            let outer = texts(&vector.input["outer_params"]).into_iter();
+            let outer = outer.map(|part| match part.as_str() {
+                "response" => format!("response={response}"),
+                _ => part,
+            });
+            format!(
+                "https://app.example/cb?{}",
+                outer.collect::<Vec<_>>().join("&")
+            )
+        }
+        None => {
+            of["response_mode"] = "fragment".into();
+            of["response_type"] = vector.must("response_type")?.into();
+            of["scope"] = "openid".into();
+            of["nonce"] = claims["nonce"].clone();
+            claims["iss"] = vector.must("id_token_iss")?.into();
+            let token = packages::signed("rsa1", Alg::Rs256, None, &claims)?;
+            format!("https://app.example/cb#code=c&state=xyz&iss={issuer}&id_token={token}")
+        }
+    };
+    let redeem = In::Redeem {
+        callback,
+        flow: Some(flow(of)),
+    };
+    let calls = Calls::new(packages::server(issuer, &Value::Null), public("client1"));
+    let calls = calls.call(NOW, redeem, vec![Reply::json(&key_set(&Value::Null))]);
+    let came = calls.ask(asks)?.pop().ok_or("no call")?;
+    match came.end {
+        Some(end) => packages::judge(vector, end).map(drop),
+        None => {
+            let sent = came.sent.last().ok_or("nothing was sent")?;
+            same("code", sent.parameter("code")?.as_deref(), Some("c"))?;
+            same("is accepted", vector.expected["ok"] == true, true)
+        }
+    }
 }
 
 /// Whether an expectation is about what was read, not about how.

@@ -122,6 +122,9 @@ pub(crate) enum In {
     VerifyLogoutToken(Map<String, Value>),
     Discover {
         issuer: String,
+        /// `https`, or `loopback_http`.
+        #[serde(default = "https")]
+        transport: String,
     },
     /// What the source of assertions gives from now on, one after the other, the last for ever; null is nothing.
     Source(Vec<Option<String>>),
@@ -224,7 +227,19 @@ pub(crate) struct Asked {
     pub(crate) audience: Option<String>,
 }
 
+fn https() -> String {
+    "https".to_owned()
+}
+
 impl In {
+    /// A discovery over `https`.
+    pub(crate) fn discover(issuer: &str) -> Self {
+        Self::Discover {
+            issuer: issuer.to_owned(),
+            transport: https(),
+        }
+    }
+
     /// An operation of the table.
     pub(crate) fn operation(name: &str, arguments: Value) -> Self {
         let arguments = arguments.as_object().cloned().unwrap_or_default();

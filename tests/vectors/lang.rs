@@ -18,7 +18,6 @@ pub(crate) enum Lang {
 const NO_RULES: &str = "strictness and quirks come with a preset, and are not set by hand";
 const NO_SECRET: &str = "a page holds no client secret";
 const NO_CALL: &str = "a page signs people in, refreshes and revokes; it makes no such call";
-const BEGUN: &str = "a page begins an authorization by its sign-in, in its own tests";
 const NO_OPTION: &str = "the page's package has no such option";
 
 const NO_REACH: &str = "a page never learns how far a request came";
@@ -122,21 +121,16 @@ fn not_in_a_page(input: &In) -> Option<&'static str> {
         | In::VerifyLogoutToken(_)
         | In::Source(_)
         | In::Signed(_) => Some(NO_CALL),
-        In::BeginAuthorization(_) => Some(BEGUN),
         In::Revoke(asked) => asked.token.is_some().then_some(NO_OPTION),
         In::Refresh { scope, .. } => (!scope.is_empty()).then_some(NO_OPTION),
         In::Authorize(ask) => {
+            // A form that a server posts reaches no script.
             let mode = ask.response_mode.as_deref();
-            let is_more = ask.request_uri.is_some()
-                || ask.authorization_details.is_some()
-                || ask.context.is_some()
-                || ask.user.is_some()
-                || !ask.resource.is_empty();
-            (is_more || !matches!(mode, None | Some("query"))).then_some(NO_OPTION)
+            let is_posted = mode.is_some_and(|mode| mode.starts_with("form_post"));
+            let is_more = ask.request_uri.is_some() || ask.context.is_some() || ask.user.is_some();
+            (is_more || is_posted).then_some(NO_OPTION)
         }
         In::RedeemAt { .. } => Some(NO_OPTION),
-        In::CallApi { .. } => Some(NO_CALL),
-        In::Attach { body, .. } => body.is_some().then_some(NO_OPTION),
         In::Lost(reach) => (reach == "unsent").then_some(NO_REACH),
         _ => None,
     }

@@ -20,22 +20,22 @@ use crate::format::{No, Vector, Verdict, holds, same, texts};
 use crate::said::{Done, Refusal, Said, ServerSaid};
 use crate::token::{self, moment};
 
-const LOOPBACK: &str = "an issuer over plain http is asked of the core alone";
 const DEFAULTS: &str = "what silence in metadata means, and mutual TLS, is for Rust alone";
 const TRANSPORT: &str = "the native transport's own: each package's suite has a test of it";
 const STRICT: &str = "discovery by strict rules is for Rust alone";
 
 pub(crate) fn well_known(vector: &Vector, asks: &mut Asks) -> Verdict {
-    if vector.input["allow_insecure_loopback"] == true {
-        return match asks.is_rust() {
-            true => of_the_core(vector, true),
-            false => Err(No::OutOfReach(LOOPBACK)),
-        };
-    }
+    let on_loopback = vector.input["allow_insecure_loopback"] == true;
     if asks.is_rust() {
-        of_the_core(vector, false)?;
+        of_the_core(vector, on_loopback)?;
     }
-    let Some(places) = outcome(&vector.expected, places(vector.must("issuer")?, asks)?)? else {
+    let transport = if on_loopback {
+        "loopback_http"
+    } else {
+        "https"
+    };
+    let places = places(vector.must("issuer")?, transport, asks)?;
+    let Some(places) = outcome(&vector.expected, places)? else {
         return Ok(());
     };
     if let Some(urls) = vector.expected.get("urls_in_order") {
@@ -60,9 +60,12 @@ pub(crate) fn well_known(vector: &Vector, asks: &mut Asks) -> Verdict {
 }
 
 /// Where discovery asks, if nothing is anywhere.
-fn places(issuer: &str, asks: &mut Asks) -> crate::ask::Outcome<Vec<String>> {
-    let issuer = issuer.to_owned();
-    let mut conversation = Conversation::new(None, None).then(0, In::Discover { issuer });
+fn places(issuer: &str, transport: &str, asks: &mut Asks) -> crate::ask::Outcome<Vec<String>> {
+    let discover = In::Discover {
+        issuer: issuer.to_owned(),
+        transport: transport.to_owned(),
+    };
+    let mut conversation = Conversation::new(None, None).then(0, discover);
     for _ in 0..4 {
         conversation = conversation.then(0, In::Reply(Reply::new(404, &[], "")));
     }
@@ -151,9 +154,7 @@ fn issuer(vector: &Vector) -> Result<&str, No> {
 /// A discovery that is answered with the vector's document, or with its list of answers in turn;
 /// and how many requests it made.
 fn asked(vector: &Vector, asks: &mut Asks) -> Result<(Result<ServerSaid, Refusal>, u64), No> {
-    let discover = In::Discover {
-        issuer: issuer(vector)?.to_owned(),
-    };
+    let discover = In::discover(issuer(vector)?);
     let mut conversation = Conversation::new(None, None).then(0, discover);
     for turn in 0..4 {
         conversation = conversation.then(0, In::Reply(answer(vector, turn)?));

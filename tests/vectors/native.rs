@@ -219,7 +219,14 @@ impl Party<'_> {
                         }
                     })?
             }
-            In::Discover { issuer } => Server::discover(issuer, Transport::Https)?,
+            In::Discover { issuer, transport } => {
+                let transport = match transport.as_str() {
+                    "https" => Transport::Https,
+                    "loopback_http" => Transport::LoopbackHttp,
+                    _ => return Err(Misuse::Setup.into()),
+                };
+                Server::discover(issuer, transport)?
+            }
             _ => return Ok(None),
         }))
     }

@@ -308,9 +308,7 @@ fn tenant_issuer() -> Verdict {
 /// A document that names the issuer with another slash at its end is another issuer's.
 fn exact_issuer(asks: &mut Asks, sample: &str) -> Verdict {
     let mut named = |name: &str| -> Result<Option<Said>, No> {
-        let discover = In::Discover {
-            issuer: sample.to_owned(),
-        };
+        let discover = In::discover(sample);
         let document = Reply::json(&data!({ "issuer": name }));
         let mut conversation = Conversation::new(None, None)
             .then(0, discover)

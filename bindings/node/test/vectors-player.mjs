@@ -140,7 +140,7 @@ class Party {
       const arrival = { context: context ?? undefined, user: user ?? undefined }
       return this.#verifying().exchange.redeem(this.#flow, callback, { ...arrival, moment: this.#moment })
     },
-    discover: ({ issuer }) => discovery(issuer, { moment: this.#moment }),
+    discover: ({ issuer, transport }) => discovery(issuer, { transport, moment: this.#moment }),
   }
 
   #others = {

@@ -350,8 +350,8 @@ class Party:
             self.flow, callback, context=context, user=user, moment=self.moment
         )
 
-    def call_discover(self, issuer: str) -> Any:
-        return oauth_core.discover_exchange(issuer, moment=self.moment)
+    def call_discover(self, issuer: str, transport: Any) -> Any:
+        return oauth_core.discover_exchange(issuer, transport=transport, moment=self.moment)
 
 
 def members(record: _record.Record) -> Json:

@@ -15,7 +15,10 @@ export async function call({ wasm, api, source, config }, input, init) {
   const request = new Request(asked, { redirect: 'manual' })
   const isStream = init?.body instanceof ReadableStream
   const { method, url, signal } = request
-  const rules = api.call(method, url, [...request.headers].flat(), isStream, onRateLimit, longestWaitMs)
+  const headers = [...request.headers]
+  const isForm = /^application\/x-www-form/i.test(request.headers.get('content-type'))
+  if (isForm && !isStream) headers.push(...(await (await import('./form.js')).credentials(request)))
+  const rules = api.call(method, url, headers.flat(), isStream, onRateLimit, longestWaitMs)
   let tokens
   let reply
   let isOver = false

@@ -1,10 +1,11 @@
-// The page that plays conversations: the package's own modules around its machines, without `fetch`.
+// The page that plays conversations: the package's own modules around its machines, without a network.
 // It knows no protocol and no answer.
 
-import { hashed } from '/js/random.js'
-import { origins, prepare } from '/js/config.js'
+import { drawn as fresh, hashed } from '/js/random.js'
+import { prepare } from '/js/config.js'
 import { OAuthError, signIn, stepUp } from '/js/index.js'
 import * as operations from '/js/ops.js'
+import { begin } from '/js/session.js'
 import { answer } from '/js/webcrypto.js'
 import { ready } from '/js/wasm.js'
 
@@ -38,12 +39,12 @@ class Party {
   }
 
   /** What `signIn` makes of a configuration before it asks anybody. */
-  async #prepared(redirectUri = REDIRECT_URI) {
-    if (this.#client.dpop === null) return this.#made(redirectUri)
-    return (this.#lasting ??= await this.#made(redirectUri))
+  async #prepared(more) {
+    if (this.#client.dpop === null) return this.#made(more)
+    return (this.#lasting ??= await this.#made(more))
   }
 
-  async #made(redirectUri) {
+  async #made({ redirectUri = REDIRECT_URI, ...more } = {}) {
     const { preset, variables, options, issuer, metadata, stored } = this.#server
     const { id, secret, dpop, redirect_uris: registered } = this.#client
     const config = {
@@ -53,6 +54,7 @@ class Party {
       issuer: issuer ?? undefined,
       metadata: metadata ?? undefined,
       clientId: id,
+      ...more,
       redirectUri: registered?.[0] ?? redirectUri,
       // One that this conversation alone has.
       dpop: dpop === null ? undefined : this.#pair ??= await generated(),
@@ -66,6 +68,14 @@ class Party {
     }
     this.#show(prepared.client, prepared.server)
     return prepared
+  }
+
+  /** The session of these tokens, which calls this API. */
+  async #session(tokens, api) {
+    const prepared = await this.#prepared()
+    const session = await begin({ ...prepared, config: { ...prepared.config, api, tabs: false } }, tokens)
+    this.#show(session)
+    return session
   }
 
   async turn({ now, hold, input }) {
@@ -103,7 +113,11 @@ class Party {
 
   #calls = {
     redeem: async ({ callback, flow }) => (await this.#prepared()).client.redeem(flow ?? this.#pending, callback),
-    discover: ({ issuer }) => wasm.Server.discover(issuer, false),
+    discover: ({ issuer, transport }) => wasm.Server.discover(issuer, transport === 'loopback_http'),
+    begin_authorization: async ({ redirect_uri: redirectUri, ...given }) => {
+      const { client } = await this.#prepared({ redirectUri })
+      return operations.beginAuthorization(client, await fresh(), { redirectUri, ...named(given) })
+    },
   }
 
   #others = {
@@ -113,10 +127,13 @@ class Party {
       return { step_up: (await stepUp(new Response(null, { status, headers }))) ?? null }
     },
     authorize: async (given) => {
-      const { redirect_uri: uri, scope, response_type: type, response_mode: mode, extra, drawn } = given
-      const { client } = await this.#prepared(uri)
+      const { redirect_uri: redirectUri, response_type: type, response_mode: mode, resource } = given
+      // What a page configures, and asks for with each sign-in.
+      const config = { redirectUri, responseType: type ?? undefined, responseMode: mode ?? undefined, resource }
+      const { client } = await this.#prepared(config)
+      const { scope, authorization_details: details, extra, drawn } = given
       const challenge = await hashed(drawn.verifier)
-      const asked = { redirectUri: uri, scope, responseType: type ?? undefined, responseMode: mode ?? undefined, extra }
+      const asked = { scope, authorizationDetails: details ?? undefined, extra, ...config }
       // A page says by its session which tokens were not enough.
       if (given.step_up !== null) Object.assign(asked, { stepUp: given.step_up, tokens: this.#tokens })
       const machine = operations.beginAuthorization(client, { ...drawn, challenge }, asked)
@@ -125,14 +142,30 @@ class Party {
       this.#pending = started.pending
       return { authorized: { url: started.url, flow: started.pending } }
     },
-    attach: async ({ url, headers, origins: api, tokens }) => {
-      const { server, client } = await this.#prepared()
-      const rules = wasm.Api.of(server, client, origins({ api: api ?? undefined }, server))
-      const call = rules.call('GET', url, Object.entries(headers).flat(), false, 'pass', 0)
-      this.#show(call)
-      call.begin(this.#now, 0)
-      call.token(this.#now, 0, this.#held(tokens))
-      return { attached: call.authorization }
+    // The header is on the one request that a session sends for its caller.
+    attach: async ({ url, headers, body, origins: api, tokens }) => {
+      // A session goes by the system's clock, and would renew what was received long ago.
+      const ageless = { ...JSON.parse(this.#held(tokens).toJson()), expires_in: null }
+      const session = await this.#session(wasm.Tokens.fromJson(JSON.stringify(ageless)), api ?? undefined)
+      const method = body === null ? 'GET' : 'POST'
+      const { sent } = await over([{ status: 200, headers: [], body: '' }], () =>
+        session.fetch(url, { method, headers, body: body ?? undefined }))
+      return { attached: new Headers(sent[0].headers).get('authorization') }
+    },
+    call_api: async ({ method, url, body, streams, origins: api, tokens, replies }) => {
+      const session = await this.#session(this.#held(tokens), api)
+      const content = streams ? { body: new Blob([body]).stream(), duplex: 'half' } : { body: body ?? undefined }
+      const called = { status: null, error: null }
+      const { sent } = await over(replies, async (sent) => {
+        try {
+          called.status = (await session.fetch(url, { method, ...content })).status
+        } catch (error) {
+          if (!(error instanceof OAuthError)) throw error
+          // What is said of a request that nothing answers is not asked.
+          if (sent.length <= replies.length) called.error = told(error)
+        }
+      })
+      return { called: { ...called, sent } }
     },
     // Seen from what the rules do next.
     verdict: ({ status, headers }) => {
@@ -185,6 +218,12 @@ class Party {
       return { record: { subject: claims.sub, claims } }
     }
     if (this.#call === 'discover') return { server: serverOf(step.server()) }
+    if (this.#call === 'begin_authorization') {
+      const begun = step.authorization()
+      this.#show(begun)
+      this.#pending = begun.pending
+      return { authorized: { url: begun.url, expires_in: null } }
+    }
     const tokens = step.tokens()
     this.#tokens = tokens
     this.#show(tokens)
@@ -194,6 +233,7 @@ class Party {
         access_token: tokens.accessToken,
         id_token: tokens.idToken ?? null,
         scope: tokens.scope,
+        authorization_details: JSON.parse(tokens.authorizationDetails() ?? 'null'),
         expires_at: tokens.expiresAt ?? null,
       },
     }
@@ -207,6 +247,33 @@ class Party {
 }
 
 const generated = () => crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign'])
+
+/** Does this over a `fetch` whose replies these are, one after the other; there is no other. */
+async function over(replies, work) {
+  const sent = []
+  const own = globalThis.fetch
+  globalThis.fetch = async (request) => {
+    const { method, url, headers } = request
+    sent.push({ method, url, headers: [...headers], body: await request.text() })
+    const reply = replies[sent.length - 1]
+    if (reply === undefined) throw new TypeError('there is no other reply')
+    return redirected(request, new Response(reply.body || null, reply))
+  }
+  try {
+    await work(sent)
+    return { sent }
+  } finally {
+    globalThis.fetch = own
+  }
+}
+
+/** What a browser makes of a redirect: it follows it, or hides where it leads. */
+function redirected(request, reply) {
+  if (![301, 302, 303, 307, 308].includes(reply.status)) return reply
+  if (request.redirect === 'follow') return fetch(new Request(reply.headers.get('location'), request))
+  if (request.redirect === 'error') throw new TypeError('redirected')
+  return Object.defineProperties(new Response(), { type: { value: 'opaqueredirect' }, status: { value: 0 } })
+}
 
 /** A name as this language says it. */
 const camel = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase())

@@ -12,7 +12,7 @@ use crate::jws::private_key;
 use crate::lang::Lang;
 use crate::said::{Done, Refusal};
 
-const PAGE_PUSHES: &str = "a page's sign-in pushes what has to be pushed, in its own tests";
+const NO_LIFETIME: &str = "a page does not say for how long a pushed request can be used";
 const CALLBACK: &str = "https://client.example.org/cb";
 
 fn issuer(vector: &Vector) -> &'static str {
@@ -80,7 +80,7 @@ fn answered(
 pub(crate) fn example(vector: &Vector, asks: &mut Asks) -> Verdict {
     let input = &vector.input;
     if let Some(said) = input.get("revocation_response") {
-        let end = answered(vector, asks, In::Revoke(asked("t", None)), said)?;
+        let end = revoked(vector, asks, said)?;
         return match (end, vector.expected["error"].as_str()) {
             (Ok(_), None) => Ok(()),
             (Err(refusal), Some("temporarily_unavailable")) => {
@@ -97,7 +97,7 @@ pub(crate) fn example(vector: &Vector, asks: &mut Asks) -> Verdict {
     if let Some(said) = input.get("par_response") {
         let begin = begin(&[("push", "always")]);
         let end = answered(vector, asks, begin, said)?;
-        return pushed(vector, end);
+        return pushed(vector, end, asks);
     }
     if let Some(form) = vector.text("parse_form") {
         return pushed_body(vector, asks, form);
@@ -136,6 +136,32 @@ pub(crate) fn example(vector: &Vector, asks: &mut Asks) -> Verdict {
         }
         Some(other) => Err(format!("nothing builds {other}").into()),
         None => token_reply(vector, asks),
+    }
+}
+
+/// What comes of a revocation that is answered so; a page revokes the tokens of its own sign-in.
+fn revoked(vector: &Vector, asks: &mut Asks, said: &Value) -> Result<Result<Done, Refusal>, No> {
+    if asks.lang != Lang::Browser {
+        return answered(vector, asks, In::Revoke(asked("t", None)), said);
+    }
+    let tokens = json!({ "access_token": "t", "token_type": "Bearer" });
+    let of_them = Asked {
+        token_type_hint: Some("access_token".to_owned()),
+        ..Asked::default()
+    };
+    calls(vector, of(vector, asks.lang))
+        .call(NOW, redemption(vector), vec![Reply::json(&tokens)])
+        .call(NOW, In::Revoke(of_them), vec![reply(said)])
+        .end(asks)
+}
+
+/// The redemption of a code, which is what a page does where another client authenticates.
+fn redemption(vector: &Vector) -> In {
+    In::Redeem {
+        callback: format!("{CALLBACK}?code=c&state=xyz"),
+        flow: Some(ask::flow(json!({
+            "issuer": issuer(vector), "client_id": "client1", "redirect_uri": CALLBACK,
+        }))),
     }
 }
 
@@ -179,7 +205,7 @@ fn introspected(vector: &Vector, end: Result<Done, Refusal>) -> Verdict {
     }
 }
 
-fn pushed(vector: &Vector, end: Result<Done, Refusal>) -> Verdict {
+fn pushed(vector: &Vector, end: Result<Done, Refusal>, asks: &mut Asks) -> Verdict {
     let (url, expires_in) = match (end, vector.expected.get("ok")) {
         (Ok(Done::Authorized { url, expires_in }), Some(_)) => (url, expires_in),
         (Err(refusal), None) => return refused(vector, refusal),
@@ -192,7 +218,10 @@ fn pushed(vector: &Vector, end: Result<Done, Refusal>) -> Verdict {
     let pairs = query(&url);
     let found = pairs.iter().find(|(name, _)| name == "request_uri");
     same("request_uri", found.map(|(_, uri)| uri.as_str()), Some(uri))?;
-    same("expires_in", expires_in, wanted["expires_in"].as_u64())
+    asks.part(match asks.lang {
+        Lang::Browser => Err(No::OutOfReach(NO_LIFETIME)),
+        _ => same("expires_in", expires_in, wanted["expires_in"].as_u64()),
+    })
 }
 
 /// The body that RFC 9126 prints has the parameters of ours.
@@ -280,9 +309,8 @@ fn from_par(vector: &Vector, asks: &mut Asks) -> Verdict {
 }
 
 fn authorization_url(vector: &Vector, asks: &mut Asks) -> Verdict {
-    // What refuses to make a URL where a request has to be pushed; a page's sign-in pushes it.
     if asks.lang == Lang::Browser && vector.expected["error"] == "par_required" {
-        return Err(No::OutOfReach(PAGE_PUSHES));
+        return pushes(vector, asks);
     }
     let ask = Ask {
         redirect_uri: CALLBACK.to_owned(),
@@ -307,14 +335,30 @@ fn authorization_url(vector: &Vector, asks: &mut Asks) -> Verdict {
     Ok(())
 }
 
+/// A page makes a URL by its sign-in alone: where a request has to be pushed, that pushes it, unasked.
+fn pushes(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let calls = calls(vector, of(vector, asks.lang));
+    let came = calls.call(NOW, begin(&[]), Vec::new()).ask(asks)?.pop();
+    let came = came.ok_or("no call")?;
+    holds("there is no URL", came.end.is_none())?;
+    let sent = came.sent.first().ok_or("nothing was sent")?;
+    let endpoint = format!("{}/as/par", issuer(vector));
+    same("url", sent.url.as_str(), endpoint.as_str())?;
+    // This server names no place for it.
+    let ask = Ask {
+        redirect_uri: CALLBACK.to_owned(),
+        ..Ask::default()
+    };
+    let of = client("client1", None);
+    let Err(refusal) = authorized(asks, &vector.input["metadata"], of, NOW, ask)? else {
+        return Err("a URL was made".into());
+    };
+    same("code", refusal.code.as_str(), "endpoint.missing")
+}
+
 fn token_reply(vector: &Vector, asks: &mut Asks) -> Verdict {
     let call = match asks.lang {
-        Lang::Browser => In::Redeem {
-            callback: format!("{CALLBACK}?code=c&state=xyz"),
-            flow: Some(ask::flow(json!({
-                "issuer": issuer(vector), "client_id": "client1", "redirect_uri": CALLBACK,
-            }))),
-        },
+        Lang::Browser => redemption(vector),
         _ => In::ClientCredentials {
             scope: String::new(),
         },
@@ -323,14 +367,12 @@ fn token_reply(vector: &Vector, asks: &mut Asks) -> Verdict {
     let Some(done) = judge(vector, end)? else {
         return Ok(());
     };
-    if asks.lang == Lang::Browser {
-        return Ok(());
-    }
     let tokens = tokens(done)?;
     let wanted = vector.expected["ok"].get("authorization_details");
-    let granted = tokens
-        .0
-        .get("extra")
-        .and_then(|extra| extra.get("authorization_details"));
+    let name = "authorization_details";
+    let granted = match asks.lang {
+        Lang::Browser => tokens.0.get(name).filter(|granted| !granted.is_null()),
+        _ => tokens.0.get("extra").and_then(|extra| extra.get(name)),
+    };
     same("authorization_details", granted, wanted)
 }
