@@ -19,24 +19,28 @@ function person() {
 
 const connection = (twin, options) => new ResourceConnection(`${twin.base}/api/echo`, { timeoutMs: 30_000, ...here, ...options })
 
-/** An API and its server, which keeps the forms of token requests, assertions too. */
+/** An API and its server, which keeps what registers, and the forms of token requests, assertions too. */
 async function recorder() {
   const forms = []
+  const registered = []
   const base = await listen(async (request, reply) => {
     const answers = {
       '/.well-known/oauth-protected-resource/mcp': () => ({ resource: `${base}/mcp`, authorization_servers: [base], scopes_supported: ['mcp:read'] }),
       '/.well-known/oauth-authorization-server': () => ({
-        issuer: base, token_endpoint: `${base}/token`, token_endpoint_auth_methods_supported: ['none', 'private_key_jwt'],
+        issuer: base, token_endpoint: `${base}/token`, authorization_endpoint: `${base}/authorize`, registration_endpoint: `${base}/register`,
+        response_types_supported: ['code'], code_challenge_methods_supported: ['S256'], token_endpoint_auth_methods_supported: ['none', 'private_key_jwt'],
         client_id_metadata_document_supported: true, authorization_grant_profiles_supported: ['urn:ietf:params:oauth:grant-profile:id-jag'],
       }),
+      '/register': () => ({ ...registered.at(-1), client_id: 'registered' }),
       '/token': () => ({ access_token: 'a', token_type: 'Bearer', expires_in: 60 }),
     }
     const body = Buffer.concat(await request.toArray()).toString()
+    if (request.url === '/register') registered.push(JSON.parse(body))
     if (request.url === '/token') forms.push(new URLSearchParams(body))
     const answer = answers[request.url]
     reply.writeHead(answer ? 200 : 404, { 'content-type': 'application/json' }).end(JSON.stringify(answer?.() ?? {}))
   })
-  return { base, forms }
+  return { base, forms, registered }
 }
 
 /** The URL of a client's metadata document, which these servers take as the client's id. */
@@ -62,13 +66,11 @@ test('scope-mcp-none: neither the challenge nor the metadata name a scope', asyn
 })
 
 test('mcp-application-type: whoever is redirected to a loopback address registers as a native application', async () => {
-  const { generic } = await twins()
-  const store = new MemoryStore()
-  const api = connection(generic, { clientName: 'Notes', open: person().open, store })
-  assert.equal((await api.fetch(api.url)).status, 200)
-  const { keys } = await store.scan()
-  const records = await Promise.all(keys.map((key) => store.load(key)))
-  assert.ok(JSON.stringify(records).includes('native'), 'the server has registered it')
+  const { base, registered } = await recorder()
+  const nobody = new Error('nobody is there')
+  const open = () => { throw nobody }
+  assert.equal(await rejection(new ResourceConnection(`${base}/mcp`, { clientName: 'Notes', open, ...here }).token()), nobody)
+  assert.deepEqual(registered.map((metadata) => metadata.application_type), ['native'])
 })
 
 test('mcp-cc-no-registration: a client that acts for itself is registered by people', async () => {

@@ -1,0 +1,177 @@
+"""Vectors of `mcp` and `scope` that show in what a connection asks a server for: tests/vectors/README.md names them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+import pytest
+from conftest import ROOT, Plain, Twin, browse, example, generic_client, process, reply
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+import oauth_core
+import oauth_core.stores
+
+#: The twin is on this machine, and is the server of its own API.
+HERE: Any = {"transport": "loopback_http"}
+
+
+class Person:
+    """Somebody who says yes at whatever page is opened."""
+
+    def __init__(self) -> None:
+        self.pages: list[str] = []
+
+    def __call__(self, url: str) -> None:
+        self.pages.append(url)
+        browse(url)
+
+
+def connection(twin: Twin, **options: Any) -> oauth_core.ResourceConnection:
+    options = {"timeout": 30.0, **HERE, **options}
+    return oauth_core.ResourceConnection(f"{twin.base}/api/echo", **options)
+
+
+def paths(twin: Twin) -> list[str]:
+    return [entry["path"] for entry in twin.log]
+
+
+def recorder(plain: Callable[..., Plain]) -> Plain:
+    """An API and its server, which remembers what registers, and the forms of token requests, assertions too."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        base = server.base
+        registered = json.loads(server.seen[-1][3]) if handler.path == "/register" else {}
+        answers: dict[str, Any] = {
+            "/.well-known/oauth-protected-resource/mcp": {
+                "resource": f"{base}/mcp",
+                "authorization_servers": [base],
+                "scopes_supported": ["mcp:read"],
+            },
+            "/.well-known/oauth-authorization-server": {
+                "issuer": base,
+                "token_endpoint": f"{base}/token",
+                "authorization_endpoint": f"{base}/authorize",
+                "registration_endpoint": f"{base}/register",
+                "response_types_supported": ["code"],
+                "code_challenge_methods_supported": ["S256"],
+                "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
+                "client_id_metadata_document_supported": True,
+                "authorization_grant_profiles_supported": ["urn:ietf:params:oauth:grant-profile:id-jag"],
+            },
+            "/register": {**registered, "client_id": "registered"},
+            "/token": {"access_token": "a", "token_type": "Bearer", "expires_in": 60},
+        }
+        found = answers.get(handler.path)
+        text = json.dumps(found or {}).encode()
+        reply(200 if found else 404, text, content_type="application/json")(handler)
+
+    server = plain(answer)
+    return server
+
+
+def sent(server: Plain) -> dict[str, str]:
+    """The form of the first token request."""
+    body = next(body for _, path, _, body in server.seen if path == "/token")
+    return dict(parse_qsl(body.decode()))
+
+
+def metadata_url(plain: Callable[..., Plain], *servers: Twin) -> str:
+    """The URL of a client's metadata document, which these servers take as the client's id."""
+    for server in servers:
+        server.accept_client_id_metadata()
+    text: list[str] = []
+    home = plain(lambda handler: reply(200, text[0].encode(), content_type="application/json")(handler))
+    url = f"{home.base}/client.json"
+    grants = ["authorization_code", "refresh_token"]
+    metadata = {"client_name": "Notes", "redirect_uris": ["http://127.0.0.1/callback"], "grant_types": grants}
+    client = oauth_core.Client(oauth_core.discover(servers[0].base, **HERE), client_id=url)
+    text.append(client.client_id_metadata(metadata=metadata, mcp=True).document)
+    return url
+
+
+def test_scope_mcp_none(generic: Twin) -> None:
+    """Neither the challenge nor the metadata name a scope: none is asked for."""
+    # Of the API, and of the server, whose offline_access would be asked for.
+    for _ in range(2):
+        generic.fault("without_member", member="scopes_supported")
+    person = Person()
+    connection(generic, client_name="Notes", open=person).token()
+    assert [entry["fault"] for entry in generic.log].count("without_member") == 2
+    [page] = person.pages
+    assert "scope" not in parse_qs(urlsplit(page).query)
+
+
+def test_mcp_application_type(plain: Callable[..., Plain]) -> None:
+    """Whoever is redirected to a loopback address registers as a native application."""
+    server = recorder(plain)
+
+    def nobody(url: str) -> None:
+        raise LookupError("nobody is there")
+
+    api = oauth_core.ResourceConnection(f"{server.base}/mcp", client_name="Notes", open=nobody, **HERE)
+    with pytest.raises(LookupError, match="nobody"):
+        api.token()
+    [metadata] = [json.loads(body) for _, path, _, body in server.seen if path == "/register"]
+    assert metadata["application_type"] == "native"
+
+
+def test_mcp_cc_no_registration(generic: Twin) -> None:
+    """A client that acts for itself is registered by people: it does not register itself."""
+    with pytest.raises(oauth_core.OAuthError) as refused:
+        connection(generic, client_name="Notes", grant_type="client_credentials").token()
+    assert refused.value.code == "client_auth.no_usable_method"
+    assert "/register" not in paths(generic)
+
+
+def test_mcp_cc_jwt(plain: Callable[..., Plain]) -> None:
+    """The audience of an assertion is the issuer alone (RFC 10070)."""
+    server = recorder(plain)
+    key = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    client: Any = {"client_id": "id", "client_auth": oauth_core.PrivateKeyJwt(key.decode()), "issuer": server.base}
+    api = oauth_core.ResourceConnection(f"{server.base}/mcp", grant_type="client_credentials", **client, **HERE)
+    assert api.token().access_token == "a"
+    form = sent(server)
+    claims = form.pop("client_assertion").split(".")[1]
+    assert json.loads(base64.urlsafe_b64decode(claims + "=="))["aud"] == server.base
+    assert form == {
+        "grant_type": "client_credentials",
+        "scope": "mcp:read",
+        "resource": f"{server.base}/mcp",
+        "client_id": "id",
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+    }
+
+
+def test_mcp_cimd_portable(plain: Callable[..., Plain]) -> None:
+    """The document is the client at each server, and tokens are of one."""
+    store = oauth_core.stores.MemoryStore()
+    two = [process(example("twins"), ROOT) for _ in range(2)]
+    with two[0] as one, two[1] as other:
+        servers = [Twin(bases["generic"]) for bases in (one, other)]
+        url = metadata_url(plain, *servers)
+        for twin in servers:
+            person = Person()
+            api = connection(twin, client_metadata_url=url, open=person, store=store)
+            assert api.get(api.url).json()["client_id"] == url
+            assert (len(person.pages), api.token().issuer) == (1, twin.base)
+
+
+def test_mcp_ema_cimd(twins: dict[str, Twin], plain: Callable[..., Plain]) -> None:
+    """An identity provider vouches to the client of a document."""
+    idp, server = twins["identity-provider"], recorder(plain)
+    url = "https://client.example.com/client.json"
+    idp.vouch_to(server.base, url)
+    client = generic_client(idp)
+    sign_in: Any = {"identity_provider": client, "sign_in": client.source(idp.signed_in(client))}
+    api = oauth_core.ResourceConnection(f"{server.base}/mcp", client_metadata_url=url, **sign_in, **HERE)
+    assert api.token().access_token == "a"
+    form = sent(server)
+    assert (form["grant_type"], form["client_id"]) == ("urn:ietf:params:oauth:grant-type:jwt-bearer", url)
