@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::authorization_details::{AuthorizationDetail, AuthorizationDetails};
+use oauth_core::endpoint::introspection::{Introspection, IntrospectionResponse};
 use oauth_core::flow::authorization::{Authorization, ResponseMode};
 use oauth_core::flow::redeem::Login;
+use oauth_core::grant::{Refresh, TokenRequest};
 use oauth_core::jose::{Alg, Enc, JweAlg, ResponseEncryption};
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::request_encryption::RequestEncryption;
@@ -226,7 +228,34 @@ fn permissions_are_granted_and_resources_narrowed() -> Result<(), Error> {
     let payment = granted.iter().next().expect("a payment");
     assert_eq!(payment.get("id").and_then(|id| id.as_str()), Some("p-4711"));
     assert!(login.tokens.warnings.is_empty());
+    assert_eq!(audience(&driver, &client, &login.tokens), one);
+    // A refresh is for what the grant has, whichever its code was redeemed for.
+    let refresh = login.tokens.refresh_token.expect("a refresh token");
+    let narrow = TokenRequest::new().resource(other)?;
+    let renewed = driver.run(client.token(Refresh::new(refresh), narrow))?;
+    assert_eq!(audience(&driver, &client, &renewed), other);
     Ok(())
+}
+
+#[test]
+fn a_client_s_own_token_is_for_the_resource_it_names() -> Result<(), Error> {
+    let (server, driver) = (OidcProvider::fapi(), driver());
+    let client = bound(&server, &driver, "security", &dpop());
+    for resource in ["https://one.example/", "https://other.example/"] {
+        let ask = TokenRequest::from(Scope::parse("read")?).resource(resource)?;
+        let tokens = driver.run(client.client_credentials(ask))?;
+        assert_eq!(audience(&driver, &client, &tokens), resource);
+    }
+    Ok(())
+}
+
+/// For whom an access token is, as the server tells.
+fn audience(driver: &Driver, client: &Client, tokens: &Tokens) -> String {
+    let ask = Introspection::new(tokens.access_token.clone());
+    match driver.run(client.introspect(ask)).expect("an answer") {
+        IntrospectionResponse::Active(state) => state.audience.join(" "),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
