@@ -71,6 +71,20 @@ fn userinfo(driver: &Driver, client: &Client, tokens: &Tokens) -> Result<(), Err
     Ok(())
 }
 
+// What this server would take if it did not keep to FAPI 2.0: the one redirect URI of a client goes without saying.
+#[test]
+fn the_server_keeps_to_fapi_2() {
+    let (server, driver) = (OidcProvider::fapi(), driver());
+    let client = client(&server, &driver, "encrypted");
+    let url = begun(&driver, &client, ask("openid")).url;
+    let uri = format!("redirect_uri={}&", CALLBACK.replace(':', "%3A").replace('/', "%2F"));
+    assert!(url.as_str().contains(&uri), "{url}");
+    for (asked, status) in [(url.as_str().to_owned(), 303), (url.as_str().replace(&uri, ""), 400)] {
+        let answer = browser().get(asked).send().expect("an answer");
+        assert_eq!(answer.status(), status);
+    }
+}
+
 // Requests are pushed and tokens bound without being asked for: the profile demands it.
 #[test]
 fn a_client_of_fapi_2_security_signs_in_and_calls() -> Result<(), Error> {

@@ -34,9 +34,9 @@ def client_of(said: Any, which: str, **options: Any) -> oauth_core.Client:
 class Browser:
     """A browser with nobody at the screen: it keeps cookies, and stops where a flow comes home."""
 
-    def __init__(self) -> None:
+    def __init__(self, *handlers: urllib.request.BaseHandler) -> None:
         jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
-        self.opener = urllib.request.build_opener(jar, NoRedirect)
+        self.opener = urllib.request.build_opener(jar, NoRedirect, *handlers)
 
     def open(self, url: str, form: dict[str, str] | None = None) -> str:
         """The page, or where the browser would leave the server for."""
