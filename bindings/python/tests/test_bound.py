@@ -145,4 +145,5 @@ def test_a_bound_token_is_good_with_its_certificate_alone(which: str) -> None:
             ask.add_header("authorization", f"Bearer {tokens.access_token}")
             with pytest.raises(urllib.error.HTTPError) as without:
                 urllib.request.urlopen(ask, context=context)
-            assert without.value.status == 401
+            with without.value as answer:
+                assert answer.status == 401

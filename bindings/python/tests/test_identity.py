@@ -47,6 +47,7 @@ class Browser:
         except urllib.error.HTTPError as answer:
             assert answer.status == 303, answer.status
             location = urllib.parse.urljoin(url, answer.headers["location"])
+            answer.close()
         return location if location.startswith((CALLBACK, HOME)) else self.open(location)
 
     def sign_in(self, client: oauth_core.Client, **extra: str) -> oauth_core.Tokens:
