@@ -77,9 +77,15 @@ fn the_server_keeps_to_fapi_2() {
     let (server, driver) = (OidcProvider::fapi(), driver());
     let client = client(&server, &driver, "encrypted");
     let url = begun(&driver, &client, ask("openid")).url;
-    let uri = format!("redirect_uri={}&", CALLBACK.replace(':', "%3A").replace('/', "%2F"));
+    let uri = format!(
+        "redirect_uri={}&",
+        CALLBACK.replace(':', "%3A").replace('/', "%2F")
+    );
     assert!(url.as_str().contains(&uri), "{url}");
-    for (asked, status) in [(url.as_str().to_owned(), 303), (url.as_str().replace(&uri, ""), 400)] {
+    for (asked, status) in [
+        (url.as_str().to_owned(), 303),
+        (url.as_str().replace(&uri, ""), 400),
+    ] {
         let answer = browser().get(asked).send().expect("an answer");
         assert_eq!(answer.status(), status);
     }
