@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use oauth_core::Moment;
-use oauth_testkit::twin::{BackchannelDelivery, IdTokenFlaw};
+use oauth_testkit::twin::{BackchannelDelivery, IdTokenFlaw, Rotation};
 use oauth_testkit::{Fault, MutualTls};
 use serde_json::Value;
 
@@ -160,6 +160,31 @@ fn reaches_the_api(name: &str, auth: Shown, bound: Shown, arguments: &[&str], sc
     assert_eq!(asked, 1, "{name}");
     let is_openid = scope.contains("openid");
     assert_eq!(record["claims"].is_object(), is_openid, "{name}: {record}");
+}
+
+/// `refresh-token-test`: two refreshes, the second by the token that the first brought, and the call is made again.
+#[test]
+fn an_api_that_refuses_every_token_is_refreshed_for_twice() {
+    let bound = [&CERTIFICATE[..], &["--bind", "certificate"]].concat();
+    for (name, bind) in [("dpop", &DPOP[..]), ("mtls", &bound)] {
+        let bank = Bank::new(&format!("refresh-{name}"));
+        bank.tls.with(|twin| {
+            twin.set_rotation(Rotation::Strict);
+            twin.refuse_access_tokens();
+            if name == "mtls" {
+                twin.bind_to_certificates();
+            }
+        });
+        let plan = ["--scope", "openid read", "--profile", "security"];
+        let (code, record) = bank.run(&[&KEY[..], bind, &plan, &["--calls", "2"]].concat());
+        assert_eq!(
+            (code, &record["resource"]["status"]),
+            (0, &401.into()),
+            "{record}"
+        );
+        let refreshes = bank.tls.with(|twin| twin.counters().refreshes);
+        assert_eq!(refreshes, 2, "{name}");
+    }
 }
 
 /// Message Signing by a client whose certificate authenticates, and whose key only signs.

@@ -24,7 +24,7 @@ use oauth_reqwest::Transport;
 use oauth_reqwest::blocking::{Authorized, Driver};
 use oauth_session::Sources;
 use oauth_session::blocking::GrantSource;
-use oauth_testkit::twin::{DpopNonces, IdTokenFlaw};
+use oauth_testkit::twin::{DpopNonces, IdTokenFlaw, Rotation};
 use oauth_testkit::{Fault, MutualTls};
 
 use crate::{expected, module, row};
@@ -65,6 +65,12 @@ fn variants() -> Vec<Variant> {
         }
     }
     all
+}
+
+/// Of one plan, with OpenID Connect: each way to authenticate, with each that tokens are bound by.
+fn authentications(profile: Profile) -> impl Iterator<Item = Variant> {
+    let all = variants().into_iter();
+    all.filter(move |variant| variant.profile == profile && variant.scope == USUAL.scope)
 }
 
 /// One variant for modules that the others would answer alike.
@@ -137,6 +143,40 @@ impl Bank {
         let reply = api.get(&format!("{}/api/echo", self.tls.mutual)).send();
         let reply = reply.map_err(|error| format!("{} {error}", error.code()))?;
         Ok(reply.status().as_u16())
+    }
+
+    /// The API takes no token from now on, and refresh tokens are good once.
+    pub(crate) fn refuse_every_token(&self) {
+        self.tls.with(|twin| {
+            twin.set_rotation(Rotation::Strict);
+            // Each call of the API is one request.
+            twin.set_dpop_nonces(DpopNonces::Unasked);
+            twin.refuse_access_tokens();
+        });
+    }
+
+    /// Calls such an API twice: each call is refreshed for and made again, once, and ends with the refusal.
+    pub(crate) fn refreshes_once_a_call(&self, tokens: Tokens, what: &str) {
+        let api = self.api(tokens).expect("an API");
+        for calls in 1..=2 {
+            assert_eq!(self.call(&api), Ok(401), "{what}");
+            assert_eq!(self.requests("/api/echo"), 2 * calls, "{what}");
+            assert_eq!(self.refresh_tokens().len(), calls, "{what}");
+        }
+        let sent = self.refresh_tokens();
+        assert_ne!(sent[0], sent[1], "{what}");
+        // None was refused: the second was the one that the first had brought, for the twin takes no other.
+        let counted = self.tls.with(|twin| twin.counters().refreshes);
+        assert_eq!(counted, 2, "{what}");
+    }
+
+    /// The refresh tokens that came to the token endpoint.
+    fn refresh_tokens(&self) -> Vec<String> {
+        self.tls.with(|twin| {
+            let log = twin.log().iter();
+            let refreshes = log.filter_map(|entry| entry.form("refresh_token"));
+            refreshes.map(str::to_owned).collect()
+        })
     }
 
     pub(crate) fn requests(&self, path: &str) -> usize {
@@ -271,18 +311,20 @@ fn every_variant_gets_a_token_of_its_own() {
 #[test]
 fn every_flaw_of_an_id_token_is_found() {
     for profile in [Profile::Fapi2Security, Profile::Fapi2MessageSigning] {
-        for flaw in IdTokenFlaw::ALL {
-            let bank = Bank::of(Variant { profile, ..USUAL });
-            bank.tls
-                .with(|twin| twin.set_dpop_nonces(DpopNonces::Unasked));
-            bank.tls
-                .with(|twin| twin.inject(Fault::IdToken { flaw: *flaw }));
-            let seen = bank.sign_in().err().map(|error| error.code());
-            let wanted = expected(*flaw);
-            row(module(*flaw), &format!("{flaw:?}"), wanted, seen);
-            assert_eq!(seen, wanted, "{flaw:?}");
-            assert_eq!(bank.requests("/token"), 1, "{flaw:?}");
-            assert_eq!(bank.requests("/api/echo"), 0, "{flaw:?}");
+        for variant in authentications(profile) {
+            for flaw in IdTokenFlaw::ALL {
+                let bank = Bank::of(variant);
+                bank.tls
+                    .with(|twin| twin.set_dpop_nonces(DpopNonces::Unasked));
+                bank.tls
+                    .with(|twin| twin.inject(Fault::IdToken { flaw: *flaw }));
+                let seen = bank.sign_in().err().map(|error| error.code());
+                let wanted = expected(*flaw);
+                row(module(*flaw), &format!("{flaw:?}"), wanted, seen);
+                assert_eq!(seen, wanted, "{variant:?} {flaw:?}");
+                assert_eq!(bank.requests("/token"), 1, "{variant:?} {flaw:?}");
+                assert_eq!(bank.requests("/api/echo"), 0, "{variant:?} {flaw:?}");
+            }
         }
     }
 }
@@ -344,7 +386,7 @@ fn a_token_that_is_bound_to_nothing_is_refused() {
     assert_eq!(bank.requests("/api/echo"), 0);
 }
 
-/// `refresh-token-test`: the API answers 401, twice.
+/// A token that has ended is renewed, as often as that happens.
 #[test]
 fn a_token_that_is_refused_is_renewed() {
     for variant in variants() {
@@ -358,6 +400,17 @@ fn a_token_that_is_refused_is_renewed() {
             let counted = bank.tls.with(|twin| twin.counters().refreshes);
             assert_eq!(counted, refreshes, "{variant:?}");
         }
+    }
+}
+
+/// `refresh-token-test`: the API answers every token with 401, and each refresh replaces the refresh token.
+#[test]
+fn an_api_that_refuses_every_token_costs_one_refresh_a_call() {
+    for variant in variants() {
+        let bank = Bank::of(variant);
+        bank.refuse_every_token();
+        let login = bank.sign_in().expect("a login");
+        bank.refreshes_once_a_call(login.tokens, &format!("{variant:?}"));
     }
     row("fapi2-...-refresh-token-test", "401", None, None);
 }

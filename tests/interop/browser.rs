@@ -4,19 +4,23 @@ use oauth_core::flow::redeem::Login;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::{AuthorizationRequest, Client, Error, Moment, Scope};
 use oauth_reqwest::blocking::Driver;
-use reqwest::blocking::{Client as Browser, Response};
+use reqwest::blocking::{Client as Browser, ClientBuilder, Response};
 use reqwest::redirect::Policy;
 
 pub(crate) const CALLBACK: &str = "http://127.0.0.1/callback";
 
 /// A person's browser. It follows redirects up to where a login or a logout comes home.
 pub(crate) fn browser() -> Browser {
+    builder().build().expect("a browser")
+}
+
+/// What such a browser is made from.
+pub(crate) fn builder() -> ClientBuilder {
     let stop = Policy::custom(|attempt| match attempt.url().path() {
         "/callback" | "/signed-out" => attempt.stop(),
         _ => attempt.follow(),
     });
-    let builder = Browser::builder().cookie_store(true);
-    builder.redirect(stop).build().expect("a browser")
+    Browser::builder().cookie_store(true).redirect(stop)
 }
 
 /// Where a redirect leads that the browser did not follow.

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::authorization_details::{AuthorizationDetail, AuthorizationDetails};
+use oauth_core::endpoint::introspection::{Introspection, IntrospectionResponse};
 use oauth_core::flow::authorization::{Authorization, ResponseMode};
 use oauth_core::flow::redeem::Login;
+use oauth_core::grant::{Refresh, TokenRequest};
 use oauth_core::jose::{Alg, Enc, JweAlg, ResponseEncryption};
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::request_encryption::RequestEncryption;
@@ -67,6 +69,26 @@ fn userinfo(driver: &Driver, client: &Client, tokens: &Tokens) -> Result<(), Err
     let claims = driver.run(client.userinfo(tokens, "somebody".to_owned()))?;
     assert_eq!(claims.text("sub")?, Some("somebody"));
     Ok(())
+}
+
+// What this server would take if it did not keep to FAPI 2.0: the one redirect URI of a client goes without saying.
+#[test]
+fn the_server_keeps_to_fapi_2() {
+    let (server, driver) = (OidcProvider::fapi(), driver());
+    let client = client(&server, &driver, "encrypted");
+    let url = begun(&driver, &client, ask("openid")).url;
+    let uri = format!(
+        "redirect_uri={}&",
+        CALLBACK.replace(':', "%3A").replace('/', "%2F")
+    );
+    assert!(url.as_str().contains(&uri), "{url}");
+    for (asked, status) in [
+        (url.as_str().to_owned(), 303),
+        (url.as_str().replace(&uri, ""), 400),
+    ] {
+        let answer = browser().get(asked).send().expect("an answer");
+        assert_eq!(answer.status(), status);
+    }
 }
 
 // Requests are pushed and tokens bound without being asked for: the profile demands it.
@@ -226,7 +248,34 @@ fn permissions_are_granted_and_resources_narrowed() -> Result<(), Error> {
     let payment = granted.iter().next().expect("a payment");
     assert_eq!(payment.get("id").and_then(|id| id.as_str()), Some("p-4711"));
     assert!(login.tokens.warnings.is_empty());
+    assert_eq!(audience(&driver, &client, &login.tokens), one);
+    // A refresh is for what the grant has, whichever its code was redeemed for.
+    let refresh = login.tokens.refresh_token.expect("a refresh token");
+    let narrow = TokenRequest::new().resource(other)?;
+    let renewed = driver.run(client.token(Refresh::new(refresh), narrow))?;
+    assert_eq!(audience(&driver, &client, &renewed), other);
     Ok(())
+}
+
+#[test]
+fn a_client_s_own_token_is_for_the_resource_it_names() -> Result<(), Error> {
+    let (server, driver) = (OidcProvider::fapi(), driver());
+    let client = bound(&server, &driver, "security", &dpop());
+    for resource in ["https://one.example/", "https://other.example/"] {
+        let ask = TokenRequest::from(Scope::parse("read")?).resource(resource)?;
+        let tokens = driver.run(client.client_credentials(ask))?;
+        assert_eq!(audience(&driver, &client, &tokens), resource);
+    }
+    Ok(())
+}
+
+/// For whom an access token is, as the server tells.
+fn audience(driver: &Driver, client: &Client, tokens: &Tokens) -> String {
+    let ask = Introspection::new(tokens.access_token.clone());
+    match driver.run(client.introspect(ask)).expect("an answer") {
+        IntrospectionResponse::Active(state) => state.audience.join(" "),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

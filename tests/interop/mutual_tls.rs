@@ -1,18 +1,25 @@
 //! `oidc-provider` behind TLS that asks for the client's certificate (RFC 8705).
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use oauth_core::client_auth::Certificate;
 use oauth_core::endpoint::introspection::{Introspection, IntrospectionResponse};
 use oauth_core::endpoint::revocation::Revocation;
+use oauth_core::flow::redeem::Login;
 use oauth_core::issuer::Issuer;
-use oauth_core::{Client, ClientAuth, ClientId, Error, Scope, discover};
+use oauth_core::redirect_uri::RedirectUri;
+use oauth_core::{
+    AuthorizationRequest, Client, ClientAuth, ClientId, Error, Scope, Tokens, discover,
+};
 use oauth_reqwest::Transport;
 use oauth_reqwest::blocking::Driver;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
+use crate::browser::{CALLBACK, home};
 use crate::oidc_provider::OidcProvider;
 
 struct Certificates {
@@ -21,6 +28,8 @@ struct Certificates {
     client: String,
     /// `x5t#S256` of the client's.
     thumbprint: String,
+    /// Of the same authority, with its key, and somebody else's.
+    stranger: String,
     server: OidcProvider,
 }
 
@@ -38,6 +47,7 @@ fn certificates() -> Certificates {
     };
     let (server, server_key) = issue("server", "127.0.0.1");
     let (client, client_key) = issue("client", "client");
+    let (stranger, stranger_key) = issue("stranger", "stranger");
     let tls = json!({
         "key": server_key,
         "cert": server.pem(),
@@ -47,6 +57,7 @@ fn certificates() -> Certificates {
     Certificates {
         ca: authority.pem(),
         client: format!("{}{client_key}", client.pem()),
+        stranger: format!("{}{stranger_key}", stranger.pem()),
         thumbprint: URL_SAFE_NO_PAD.encode(Sha256::digest(client.der())),
         server: OidcProvider::start_with(&[("TLS", &tls.to_string())]),
     }
@@ -94,4 +105,66 @@ fn a_certificate_authenticates_and_tokens_are_bound_to_it() {
             "{id}: {code:?}"
         );
     }
+}
+
+/// A person's browser, which shows no certificate, from the request to the tokens.
+fn sign_in(of: &Certificates, driver: &Driver, client: &Client) -> Login {
+    let root = reqwest::Certificate::from_pem(of.ca.as_bytes()).expect("a certificate");
+    let browser = crate::browser::builder().tls_certs_only([root]);
+    let uri = RedirectUri::parse(CALLBACK).expect("a URI");
+    let ask = AuthorizationRequest::new(uri).scope(Scope::parse("openid").expect("a scope"));
+    let begun = driver.run(client.begin_authorization(ask)).expect("a flow");
+    let came = browser.build().expect("a browser").get(begun.url.as_str());
+    let came = came.send().expect("an answer");
+    let redeem = client.redeem(begun.pending, home(&came)).expect("a code");
+    driver.run(redeem).expect("tokens")
+}
+
+/// RFC 8705 section 3: UserInfo takes the token over a connection that shows the certificate, and over no other.
+#[test]
+fn a_bound_token_is_good_with_its_certificate_alone() {
+    let of = certificates();
+    let transport = Transport::default()
+        .trust_only(of.ca.clone())
+        .without_proxy();
+    let with = |certificate: &String| {
+        let shows = transport.clone().client_certificate(certificate.clone());
+        shows.blocking_driver().expect("a driver")
+    };
+    let (ours, theirs) = (with(&of.client), with(&of.stranger));
+    let by_certificate = client(&of, &ours, "tls-pki", Certificate::Pki);
+    let server = by_certificate.server().clone();
+    let secret = ClientAuth::basic(of.server.secret("tls-bound"));
+    let by_secret = Client::new(server, ClientId::new("tls-bound"), secret).expect("a client");
+    for client in [by_certificate, by_secret] {
+        let client = client.with_certificate_bound_tokens();
+        let id = client.client_id().clone();
+        let login = sign_in(&of, &ours, &client);
+        let refresh = login.tokens.refresh_token.clone().expect("a refresh token");
+        let renewed = ours.run(client.refresh(&refresh)).expect("a renewal");
+        assert_ne!(
+            renewed.access_token.expose(),
+            login.tokens.access_token.expose()
+        );
+        for tokens in [login.tokens, renewed].map(Arc::new) {
+            let userinfo = || client.userinfo(Arc::clone(&tokens), "somebody".to_owned());
+            let told = ours.run(userinfo()).expect("claims");
+            assert_eq!(told.text("sub").expect("a text"), Some("somebody"), "{id}");
+            let refused = theirs.run(userinfo()).map(drop);
+            let code = refused.as_ref().map_err(Error::code);
+            assert_eq!(code, Err("denied.invalid_token"), "{id}");
+            // Where no certificate is asked for, there is none.
+            assert_eq!(status_without(&of, &tokens), 401, "{id}");
+        }
+    }
+}
+
+/// What UserInfo answers to a token over a connection that shows no certificate.
+fn status_without(of: &Certificates, tokens: &Tokens) -> u16 {
+    let root = reqwest::Certificate::from_pem(of.ca.as_bytes()).expect("a certificate");
+    let plain = crate::browser::builder().tls_certs_only([root]);
+    let ask = plain.build().expect("a client");
+    let ask = ask.get(format!("{}/me", of.server.issuer()));
+    let reply = ask.bearer_auth(tokens.access_token.expose()).send();
+    reply.expect("a reply").status().as_u16()
 }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { X509Certificate, createHash } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { get } from 'node:https'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
@@ -71,6 +72,46 @@ test('tokens are bound to a certificate', async () => {
     // Nobody else gets one: the alias asks for the certificate.
     const other = new Client(server, { ...bound, network: hidden })
     await assert.rejects(other.clientCredentials({ scope: 'read' }).token(), { kind: 'lost' })
+  }
+})
+
+/** GET of a server whose certificate is of this test's authority, and which is shown none. */
+const trusting = (url, { headers }) => new Promise((done, failed) => {
+  get(url, { ca: tls.ca, headers }, async (reply) => {
+    const body = Buffer.concat(await reply.toArray())
+    done(new Response(body, { status: reply.statusCode, headers: pairs(reply.rawHeaders) }))
+  }).once('error', failed)
+})
+
+const pairs = ([name, value, ...more]) => (name === undefined ? [] : [[name, value], ...pairs(more)])
+
+/** RFC 8705 section 3: UserInfo takes the token over a connection that shows the certificate, and over no other. */
+test('a bound token is good with its certificate alone', async () => {
+  const { issuer, clients } = await oidcProvider({ TLS: JSON.stringify(tls) })
+  const ours = new Network({ onlyCa: tls.ca, clientCertificate: tls.client, clientKey: tls.client_key })
+  // The server's own is of the same authority, and another.
+  const theirs = new Network({ onlyCa: tls.ca, clientCertificate: tls.cert, clientKey: tls.key })
+  const server = await discover(issuer, { network: ours })
+  for (const [clientId, auth] of [
+    ['tls-pki', { clientAuth: 'tls_client_auth' }],
+    ['tls-bound', { clientSecret: clients['tls-bound'].client_secret }],
+  ]) {
+    const bound = { clientId, ...auth, tlsClientCertificateBoundAccessTokens: true }
+    const client = new Client(server, { ...bound, network: ours })
+    const other = new Client(server, { ...bound, network: theirs })
+    const { url, flow } = client.authorize({ redirectUri, scope: 'openid' })
+    const callback = (await new Browser(({ href }) => href.startsWith(redirectUri), trusting).open(url)).url
+    const login = await client.redeem(flow, callback)
+    const renewed = await client.refresh({ tokens: login })
+    assert.notEqual(renewed.accessToken, login.accessToken)
+    for (const tokens of [login, renewed]) {
+      const ask = { tokens, subject: 'somebody' }
+      assert.equal((await client.userinfo(ask)).subject, 'somebody')
+      await assert.rejects(other.userinfo(ask), { code: 'denied.invalid_token' })
+      // Where no certificate is asked for, there is none.
+      const without = await trusting(`${issuer}/me`, { headers: { authorization: `Bearer ${tokens.accessToken}` } })
+      assert.equal(without.status, 401)
+    }
   }
 })
 

@@ -163,9 +163,12 @@ export class Twin {
 export class Browser {
   #cookies = new Map()
   #isHome
+  #fetch
 
-  constructor(isHome) {
+  /** Its connections are those of `ways`, if they are not the usual ones. */
+  constructor(isHome, ways = fetch) {
     this.#isHome = isHome
+    this.#fetch = ways
   }
 
   /** Where this leads, and the page there, if it is the server's. Posts the form, if there is one. */
@@ -175,7 +178,7 @@ export class Browser {
     for (let hop = 0; hop < 20 && !this.#isHome(url); hop += 1) {
       const cookie = [...this.#cookies].map(([name, value]) => `${name}=${value}`).join('; ')
       const method = body ? 'POST' : 'GET'
-      const reply = await fetch(url, { method, body, redirect: 'manual', headers: cookie ? { cookie } : {} })
+      const reply = await this.#fetch(url, { method, body, redirect: 'manual', headers: cookie ? { cookie } : {} })
       body = undefined
       for (const field of reply.headers.getSetCookie()) {
         const [pair] = field.split(';', 1)

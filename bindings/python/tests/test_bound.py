@@ -7,6 +7,7 @@ import hashlib
 import json
 import ssl
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -100,3 +101,49 @@ def test_tokens_are_bound_to_a_certificate(which: str, auth: Any) -> None:
         # Nobody else gets one: the alias asks for the certificate.
         with pytest.raises(oauth_core.LostError):
             client(hidden).client_credentials(scope="read").token()
+
+
+@pytest.mark.parametrize("which", ["tls-pki", "tls-bound"])
+def test_a_bound_token_is_good_with_its_certificate_alone(which: str) -> None:
+    """RFC 8705 section 3: UserInfo takes the token over a connection that shows the certificate, and over no other."""
+    with process(["env", f"TLS={json.dumps(TLS)}", "node", "server.mjs"], FOLDER) as said:
+        issuer = said["issuer"]
+
+        def network(certificate: str, key: str) -> oauth_core.Network:
+            return oauth_core.Network(
+                only_ca=TLS["ca"], client_certificate=TLS[certificate], client_key=TLS[key]
+            )
+
+        # The server's own is of the same authority, and another.
+        ours, theirs = network("client", "client_key"), network("cert", "key")
+        server = oauth_core.discover(issuer, network=ours)
+        secret = said["clients"][which].get("client_secret")
+        auth = oauth_core.ClientSecretBasic(secret) if secret else oauth_core.TlsClientAuth()
+
+        def client(network: oauth_core.Network) -> oauth_core.Client:
+            return oauth_core.Client(
+                server,
+                client_id=which,
+                client_auth=auth,
+                tls_client_certificate_bound_access_tokens=True,
+                network=network,
+            )
+
+        flow = client(ours).authorize(redirect_uri=CALLBACK, scope="openid")
+        context = ssl.create_default_context(cadata=TLS["ca"])
+        browser = Browser(urllib.request.HTTPSHandler(context=context))
+        login = client(ours).redeem(flow, browser.open(flow.url))
+        renewed = client(ours).refresh(tokens=login)
+        assert renewed.access_token != login.access_token
+        for tokens in (login, renewed):
+            assert client(ours).userinfo(tokens=tokens, subject="somebody").subject == "somebody"
+            with pytest.raises(oauth_core.DeniedError) as refused:
+                client(theirs).userinfo(tokens=tokens, subject="somebody")
+            assert refused.value.code == "denied.invalid_token"
+            # Where no certificate is asked for, there is none.
+            ask = urllib.request.Request(f"{issuer}/me")
+            ask.add_header("authorization", f"Bearer {tokens.access_token}")
+            with pytest.raises(urllib.error.HTTPError) as without:
+                urllib.request.urlopen(ask, context=context)
+            with without.value as answer:
+                assert answer.status == 401

@@ -34,9 +34,9 @@ def client_of(said: Any, which: str, **options: Any) -> oauth_core.Client:
 class Browser:
     """A browser with nobody at the screen: it keeps cookies, and stops where a flow comes home."""
 
-    def __init__(self) -> None:
+    def __init__(self, *handlers: urllib.request.BaseHandler) -> None:
         jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
-        self.opener = urllib.request.build_opener(jar, NoRedirect)
+        self.opener = urllib.request.build_opener(jar, NoRedirect, *handlers)
 
     def open(self, url: str, form: dict[str, str] | None = None) -> str:
         """The page, or where the browser would leave the server for."""
@@ -47,6 +47,7 @@ class Browser:
         except urllib.error.HTTPError as answer:
             assert answer.status == 303, answer.status
             location = urllib.parse.urljoin(url, answer.headers["location"])
+            answer.close()
         return location if location.startswith((CALLBACK, HOME)) else self.open(location)
 
     def sign_in(self, client: oauth_core.Client, **extra: str) -> oauth_core.Tokens:

@@ -46,6 +46,9 @@ pub(crate) struct Fapi {
     /// Call this API after the login, renewing the token as often as it is refused
     #[arg(long, value_name = "URL")]
     resource: Option<String>,
+    /// How often to call it, one call after the other; each makes up to one refresh
+    #[arg(long, default_value_t = 1, requires = "resource", value_parser = clap::value_parser!(u8).range(1..=20))]
+    calls: u8,
 }
 
 /// What tokens are bound to.
@@ -147,7 +150,7 @@ impl Fapi {
         Ok(builder.identity(identity?))
     }
 
-    /// Calls the API, if one is named: the status of its answer.
+    /// Calls the API, if one is named: the status of its last answer.
     pub(crate) fn call(
         &self,
         driver: &Driver,
@@ -176,6 +179,10 @@ impl Fapi {
             None => api,
         };
         let api = Authorized::with_sources(driver.clone(), Sources::one(session), api)?;
-        Ok(Some(api.get(url).send()?.status().as_u16()))
+        let mut status = None;
+        for _ in 0..self.calls {
+            status = Some(api.get(url).send()?.status().as_u16());
+        }
+        Ok(status)
     }
 }

@@ -183,7 +183,7 @@ fn module(name: &str) -> String {
     format!("fapi-ciba-id1-client-{name}")
 }
 
-/// `test`, in every variant, and `refresh-token-test`: the API answers 401, twice.
+/// `test`, in every variant.
 #[test]
 fn every_variant_signs_in_calls_and_renews() {
     for auth in [By::Key, By::Certificate] {
@@ -214,6 +214,20 @@ fn every_variant_signs_in_calls_and_renews() {
         }
     }
     row(&module("test"), "none", None, None);
+}
+
+/// `refresh-token-test`: the API answers every token with 401, and each refresh replaces the refresh token.
+#[test]
+fn an_api_that_refuses_every_token_costs_one_refresh_a_call() {
+    for auth in [By::Key, By::Certificate] {
+        for sender in [By::Key, By::Certificate] {
+            let desk = Desk::of(of(auth, sender));
+            desk.bank.refuse_every_token();
+            let login = desk.poll().expect("a login");
+            let bank = &desk.bank;
+            bank.refreshes_once_a_call(login.tokens, &format!("{auth:?} {sender:?}"));
+        }
+    }
     row(&module("refresh-token-test"), "401", None, None);
 }
 

@@ -4,20 +4,22 @@ use oauth_core::Profile;
 use oauth_testkit::Fault;
 use oauth_testkit::twin::IdTokenFlaw;
 
-use super::{Bank, USUAL, Variant};
+use super::{Bank, authentications};
 use crate::row;
 
 /// What becomes of a login whose response has this flaw: no request for tokens follows.
-fn refused(profile: Profile, fault: Fault, module: &str, wanted: &'static str) {
-    let bank = Bank::of(Variant { profile, ..USUAL });
-    let flaw = format!("{fault:?}");
-    bank.tls.with(|twin| twin.inject(fault));
-    let seen = bank.sign_in().err().map(|error| error.code());
-    row(module, &flaw, Some(wanted), seen);
-    assert_eq!(seen, Some(wanted), "{profile:?} {flaw}");
-    assert_eq!(bank.requests("/token"), 0, "{flaw}");
-    // The next person signs in as if nothing had been.
-    assert!(bank.sign_in().is_ok(), "{flaw}");
+fn refused(profile: Profile, fault: &Fault, module: &str, wanted: &'static str) {
+    for variant in authentications(profile) {
+        let bank = Bank::of(variant);
+        let flaw = format!("{fault:?}");
+        bank.tls.with(|twin| twin.inject(fault.clone()));
+        let seen = bank.sign_in().err().map(|error| error.code());
+        row(module, &flaw, Some(wanted), seen);
+        assert_eq!(seen, Some(wanted), "{variant:?} {flaw}");
+        assert_eq!(bank.requests("/token"), 0, "{variant:?} {flaw}");
+        // The next person signs in as if nothing had been.
+        assert!(bank.sign_in().is_ok(), "{variant:?} {flaw}");
+    }
 }
 
 #[test]
@@ -46,12 +48,12 @@ fn a_response_names_its_issuer_and_its_request() {
                 "callback.state",
             ),
         ] {
-            refused(profile, fault, module, wanted);
+            refused(profile, &fault, module, wanted);
         }
     }
     refused(
         Profile::Fapi2Security,
-        Fault::MissingIssuerInCallback,
+        &Fault::MissingIssuerInCallback,
         "fapi2-...-test-remove-authorization-response-iss",
         "callback.missing_issuer",
     );
@@ -106,7 +108,7 @@ fn every_flaw_of_a_signed_response_is_found() {
     ] {
         let module = format!("fapi2-...-test-ensure-jarm-{module}-fails");
         let fault = Fault::ResponseJwt { flaw };
-        refused(Profile::Fapi2MessageSigning, fault, &module, wanted);
+        refused(Profile::Fapi2MessageSigning, &fault, &module, wanted);
     }
 }
 
@@ -115,7 +117,7 @@ fn every_flaw_of_a_signed_response_is_found() {
 fn a_plain_response_in_place_of_a_signed_one_is_refused() {
     refused(
         Profile::Fapi2MessageSigning,
-        Fault::PlainResponse,
+        &Fault::PlainResponse,
         "JARM 2.1",
         "callback.missing_jarm_response",
     );

@@ -1,5 +1,6 @@
 // A certified authorization server for clients that ask for more: pushed and signed requests, signed responses,
-// tokens that are bound to a key, permissions in detail. The person always agrees.
+// tokens that are bound to a key, permissions in detail. The person always agrees. The server keeps to FAPI 2.0 for all of
+// them.
 //
 // DPoP proofs need a nonce of this server's, at the token endpoint and at UserInfo. Access tokens live for
 // ACCESS_TOKEN_SECONDS, 60 if it is not set. GET /_counters tells how often tokens were refreshed, where proofs wanted
@@ -121,6 +122,8 @@ const configuration = {
     clientCredentials: { enabled: true },
     devInteractions: { enabled: false },
     encryption: { enabled: true },
+    // Of every request: its redirect URI, PKCE, and times and audience of what is signed.
+    fapi: { enabled: true, profile: '2.0' },
     introspection: { enabled: true },
     pushedAuthorizationRequests: {
       enabled: true,
@@ -145,7 +148,6 @@ const configuration = {
     },
   },
   clientBasedCORS: (ctx, origin) => origin === process.env.PAGE_ORIGIN,
-  pkce: { required: () => true },
   rotateRefreshToken: true,
   issueRefreshToken: (ctx, client) => client.grantTypeAllowed('refresh_token'),
   ttl: { AccessToken: Number(process.env.ACCESS_TOKEN_SECONDS ?? 60), ClientCredentials: 60, RefreshToken: 600, Grant: 600, Interaction: 60, Session: 600 },

@@ -6,7 +6,7 @@
 // /_counters/CLIENT_ID the same of one client. POST /_expire/CLIENT_ID ends the access tokens of a client.
 //
 // With {"key", "cert", "ca", "client"} in TLS, all PEM, it speaks TLS, and a second port asks for the client's
-// certificate: two more clients authenticate with it (RFC 8705).
+// certificate: two more clients authenticate with it, and the tokens of three are bound to it (RFC 8705).
 //
 // CLIENT_JWKS, a JWK Set, is what the client key-rotated has published: any of its keys authenticates it.
 //
@@ -100,6 +100,7 @@ if (tls) {
       token_endpoint: `${base}/token`,
       introspection_endpoint: `${base}/token/introspection`,
       revocation_endpoint: `${base}/token/revocation`,
+      userinfo_endpoint: `${base}/me`,
     },
   }
   mutualTls.feature = {
@@ -125,6 +126,12 @@ if (tls) {
         jwks: { keys: [{ ...publicKey.export({ format: 'jwk' }), x5c: [raw.toString('base64')] }] },
       },
     },
+    // A secret authenticates it, and its tokens are bound to the certificate all the same.
+    {
+      client_id: 'tls-bound',
+      client_secret: 'the secret of a client that shows a certificate, too',
+      registered: { ...known, token_endpoint_auth_method: 'client_secret_basic' },
+    },
   )
 }
 const identity = identityClients(theirs.rsa, process.env.BACKCHANNEL_LOGOUT_URI, process.env.SITE)
@@ -139,8 +146,8 @@ const configuration = {
   ],
   ...(tls ? { discovery: mutualTls.discovery } : {}),
   clients: [
-    ...[...byKey, ...byCertificate].map(({ client_id, registered }) => ({ client_id, ...grants, ...registered })),
-    ...[...bySecret, ...identity, ...elsewhere].map(({ client_id, client_secret, registered }) => ({ client_id, client_secret, ...grants, ...registered })),
+    ...byKey.map(({ client_id, registered }) => ({ client_id, ...grants, ...registered })),
+    ...[...bySecret, ...byCertificate, ...identity, ...elsewhere].map(({ client_id, client_secret, registered }) => ({ client_id, client_secret, ...grants, ...registered })),
     ...rotated,
     { ...odd, ...grants, token_endpoint_auth_method: 'client_secret_basic' },
     { ...post, ...grants, token_endpoint_auth_method: 'client_secret_post' },

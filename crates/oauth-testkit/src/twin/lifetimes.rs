@@ -17,6 +17,11 @@ impl Twin {
         self.authority.rules.reply.expires_in = false;
     }
 
+    /// Every access token is refused from now on where it is presented, new ones as well: a 401 that no refresh mends.
+    pub fn refuse_access_tokens(&mut self) {
+        self.authority.rules.refuses_access_tokens = true;
+    }
+
     /// Refresh tokens that are not used for so long end from now on, and token responses say so.
     pub fn set_refresh_token_timeout(&mut self, seconds: u64) {
         self.authority.rules.refresh_lifetime = Some(seconds);

@@ -51,6 +51,8 @@ pub(super) struct Rules {
     pub(super) authorization_lifetime: Option<u64>,
     /// Whether a refresh token is spent before its request is asked for a nonce.
     pub(super) spends_before_nonces: bool,
+    /// Whether no access token is good where it is presented.
+    pub(super) refuses_access_tokens: bool,
     pub(super) rotation: Rotation,
     /// API calls a minute, per token.
     pub(super) rate_limit: Option<u32>,

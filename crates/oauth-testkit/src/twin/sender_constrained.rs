@@ -234,7 +234,8 @@ pub(super) fn holder(
     let bound = authority.bound(token);
     let is_of_another = bound.is_some() && bound != shown;
     authority.counters.api_misbound += u64::from(is_of_another);
-    let Some(grant) = authority.access(at, token).cloned() else {
+    let is_refused = authority.rules.refuses_access_tokens;
+    let Some(grant) = authority.access(at, token).filter(|_| !is_refused).cloned() else {
         return refused(401, "invalid_token", "");
     };
     if is_of_another {

@@ -95,6 +95,7 @@ fn shared(base: &str, id: &str) -> Rules {
         refresh_lifetime: None,
         authorization_lifetime: None,
         spends_before_nonces: false,
+        refuses_access_tokens: false,
         rotation: Rotation::default(),
         rate_limit: Some(10),
         rate_window: 60,

@@ -55,6 +55,7 @@ pub(super) fn rules(base: &str) -> Rules {
         refresh_lifetime: None,
         authorization_lifetime: None,
         spends_before_nonces: false,
+        refuses_access_tokens: false,
         rotation: Rotation::default(),
         rate_limit: None,
         rate_window: 60,
