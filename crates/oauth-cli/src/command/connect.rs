@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use oauth_core::client_auth::Credentials;
-use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, GrantChoice, OfflineAccess};
+use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, GrantChoice};
 use oauth_core::issuer::Issuer;
 use oauth_core::url::Url;
 use oauth_core::{ClientAuth, ClientId, ClientMetadata, Error, danger};
@@ -184,7 +184,6 @@ impl Connect {
                 true => GrantChoice::ClientCredentials,
                 false => GrantChoice::AuthorizationCode,
             })
-            .offline(OfflineAccess::WhereListed)
             .clients(identities)
             .register(ClientMetadata::of_native_app(self.name.as_str()));
         Ok(match allowed.is_empty() {
