@@ -272,6 +272,12 @@ impl ConnectRequest {
         self
     }
 
+    /// The rules for messages from and to the server. A connection that was kept has those of the request that found it
+    /// ([`Server::rules`]): connect again if they differ.
+    pub const fn chosen_rules(&self) -> &Rules {
+        &self.rules
+    }
+
     /// Sets whether to request tokens that stay valid without the user; by default, if the server lists `offline_access`.
     #[must_use]
     pub const fn offline(mut self, offline: OfflineAccess) -> Self {

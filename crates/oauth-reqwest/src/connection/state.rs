@@ -139,7 +139,7 @@ async fn known(
     } = connections::load(&*settings.store, &key(settings)).await?;
     match (connection, state.connected()) {
         (_, Some(connected)) if connected.version == version => Ok((connected, None)),
-        (Some(connection), _) if connection.is_fresh(now) => {
+        (Some(connection), _) if is_usable(settings, &connection, now) => {
             let connected = Connected::new(settings, connection, version).await?;
             Ok((state.publish(settings, connected), None))
         }
@@ -148,6 +148,12 @@ async fn known(
             connect(settings, state, version, earlier).await
         }
     }
+}
+
+/// Whether a connection that was kept is recent, and its server is spoken to as the caller wants. Without the latter, a
+/// quirk that a first attempt has shown to be needed would have no effect for a day.
+fn is_usable(settings: &Settings, connection: &Connection, now: UnixTime) -> bool {
+    connection.is_fresh(now) && connection.server.rules() == settings.request.chosen_rules()
 }
 
 /// What is kept from an earlier connection.
