@@ -78,6 +78,13 @@ def called(api: oauth_core.ResourceConnection, *tools: str) -> list[str]:
     return asyncio.run(call())
 
 
+def codes(failure: BaseException) -> list[str]:
+    """Those of our errors in the groups of the SDK."""
+    if isinstance(failure, BaseExceptionGroup):
+        return [code for each in failure.exceptions for code in codes(each)]
+    return [failure.code] if isinstance(failure, oauth_core.OAuthError) else []
+
+
 def test_the_first_call_registers_and_signs_in(server: Server) -> None:
     assert called(server.connection(), "echo", "echo") == ["hello", "hello"]
     counts = server.counts()
@@ -111,10 +118,14 @@ def test_what_a_tool_wants_more_is_asked_of_the_person_once(server: Server) -> N
     assert server.pages == 2
     # One that never has enough is not asked for forever.
     server.steer("require_scope/mcp:other")
-    with pytest.raises(BaseException) as raised:
-        called(api, "secret_tool")
-    assert server.pages <= 4
-    assert raised.value is not None
+    pages = []
+    for _ in range(3):
+        with pytest.raises(BaseException) as raised:
+            called(api, "secret_tool")
+        pages.append(server.pages)
+    assert pages[0] <= 3 and pages[2] == pages[1], pages
+    [code] = codes(raised.value)
+    assert code.startswith("step_up."), code
     assert called(api, "echo") == ["hello"]
 
 

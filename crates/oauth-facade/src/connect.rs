@@ -3,7 +3,7 @@
 use oauth_core::client_auth::ClientAuth;
 use oauth_core::endpoint::registration::Registration;
 use oauth_core::error::{Error, Misuse};
-use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, GrantChoice, OfflineAccess};
+use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, GrantChoice};
 use oauth_core::flow::resource::{self, Proofs, Resource};
 use oauth_core::issuer::Issuer;
 use oauth_core::quirk::{Quirk, Rules};
@@ -86,10 +86,7 @@ impl Connect {
             Transport::Https => ConnectRequest::new(&self.url)?,
             Transport::LoopbackHttp => danger::loopback_connect_request(&self.url)?,
         };
-        let mut request = request
-            .grant(self.grant()?)
-            .offline(OfflineAccess::WhereListed)
-            .clients(self.candidates()?);
+        let mut request = request.grant(self.grant()?).clients(self.candidates()?);
         if let Some(registration) = self.registration()? {
             request = request.register(registration);
         }

@@ -44,7 +44,8 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// all programs that share it. If the server has forgotten the client, it registers again, once. If the API requires a
 /// wider scope or another login, the user is asked, twice an hour at most.
 ///
-/// All tokens are requested with the `resource` of the API (RFC 8707), and are sent only below its URL: two APIs on one
+/// `offline_access` is requested if the server lists it, because many issue a refresh token only then, unless
+/// [`ConnectRequest::offline`] says otherwise. All tokens are requested with the `resource` of the API (RFC 8707), and are sent only below its URL: two APIs on one
 /// origin are separate.
 ///
 /// ```no_run

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 use oauth_core::client_auth::Credentials;
-use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, GrantChoice, OfflineAccess};
+use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, GrantChoice};
 use oauth_core::issuer::Issuer;
+use oauth_core::quirk::{Quirk, Rules};
 use oauth_core::url::Url;
 use oauth_core::{ClientAuth, ClientId, ClientMetadata, Error, danger};
 use oauth_reqwest::{AddressPolicy, DeviceLogin, ResourceConnection};
@@ -80,6 +81,10 @@ pub(crate) struct Connect {
     /// A server that may be asked, whichever others the API names
     #[arg(long = "allow-issuer", value_name = "URL", help_heading = "Server")]
     allowed: Vec<String>,
+    /// Send no resource (RFC 8707) to the server, because it refuses that parameter, as Microsoft Entra does; give this each
+    /// time
+    #[arg(long, help_heading = "Server")]
+    without_resource: bool,
     /// Allow plain http, to loopback addresses only
     #[arg(long, help_heading = "Server")]
     loopback_http: bool,
@@ -179,12 +184,16 @@ impl Connect {
         let allowed = self.allowed.iter().chain(&self.issuer);
         let allowed = allowed.map(|issuer| self.read(issuer));
         let allowed = allowed.collect::<Result<Vec<_>, _>>()?;
+        let quirks = self.without_resource.then_some(Quirk::WithoutResource);
         let request = request
+            .rules(Rules {
+                quirks: quirks.into_iter().collect(),
+                ..Rules::default()
+            })
             .grant(match self.as_client {
                 true => GrantChoice::ClientCredentials,
                 false => GrantChoice::AuthorizationCode,
             })
-            .offline(OfflineAccess::WhereListed)
             .clients(identities)
             .register(ClientMetadata::of_native_app(self.name.as_str()));
         Ok(match allowed.is_empty() {

@@ -110,6 +110,29 @@ fn the_first_shell_signs_in_and_the_next_prints_the_same_token() {
     assert_ne!(stdout.trim(), token);
 }
 
+/// Microsoft Entra refuses `resource` (B80). A user learns of that from the first attempt.
+#[test]
+fn a_server_that_refuses_resources_is_not_sent_any() {
+    let (served, state) = (served(), folder("connect-without-resource"));
+    served.with(|twin| twin.refuse_resources());
+    let state = state.to_str().unwrap();
+    let (code, _, stderr) = signed_in(connect(&served, state, &[]));
+    assert_ne!(code, Some(0));
+    assert!(stderr.contains("denied.invalid_target"), "{stderr}");
+
+    let without = ["--without-resource"];
+    let (code, stdout, stderr) = signed_in(connect(&served, state, &without));
+    assert_eq!(code, Some(0), "{stderr}");
+    let again = connect(&served, state, &without).run().ok();
+    assert_eq!(again, stdout);
+    let sent = served.with(|twin| {
+        let tokens = twin.log().iter().filter(|entry| entry.path == "/token");
+        let sent = tokens.map(|entry| entry.form("resource").is_some());
+        sent.collect::<Vec<_>>()
+    });
+    assert_eq!(sent, [false]);
+}
+
 #[test]
 fn a_client_that_was_registered_by_hand_acts_for_itself() {
     let (served, state) = (served(), folder("connect-by-hand"));

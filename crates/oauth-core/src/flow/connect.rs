@@ -46,7 +46,7 @@ pub use client_choice::{
 };
 pub use extension::Extension;
 pub use recovery::Recovery;
-pub use scope::{ScopeSource, StepUpBudget};
+pub use scope::{OfflineAccess, ScopeSource, StepUpBudget};
 
 /// The request to connect to an API that the client has not used before, for [`crate::connect_resource`].
 #[derive(Debug, Clone)]
@@ -87,16 +87,6 @@ enum FirstChallenge {
     Met,
     /// The API was asked, and serves requests without a token.
     Served,
-}
-
-/// Whether to request tokens that stay valid without the user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OfflineAccess {
-    /// Whatever the server issues by default.
-    #[default]
-    AsGiven,
-    /// `offline_access` is requested if the server lists it.
-    WhereListed,
 }
 
 /// How to get tokens for an API. No token has been requested yet.
@@ -282,7 +272,13 @@ impl ConnectRequest {
         self
     }
 
-    /// Sets whether to request tokens that stay valid without the user.
+    /// The rules for messages from and to the server. A connection that was kept has those of the request that found it
+    /// ([`Server::rules`]): connect again if they differ.
+    pub const fn chosen_rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Sets whether to request tokens that stay valid without the user; by default, if the server lists `offline_access`.
     #[must_use]
     pub const fn offline(mut self, offline: OfflineAccess) -> Self {
         self.offline = offline;
@@ -366,17 +362,16 @@ impl ConnectRequest {
             challenged: self.challenged.as_ref(),
             supported: resource.scopes_supported.as_ref(),
         };
-        let scope = source.scope();
         let scope = match self.offline {
             // The other grants involve no user who could be absent.
             OfflineAccess::WhereListed
                 if self.grant == GrantChoice::AuthorizationCode
-                    && lists_offline_access(&server) =>
+                    && scope::offers_offline_access(&server, registration.as_ref()) =>
             {
                 let offline = Scope::collect(["offline_access"].into_iter());
-                Some(scope.unwrap_or_default().union(&offline))
+                Some(source.scope().unwrap_or_default().union(&offline))
             }
-            OfflineAccess::WhereListed | OfflineAccess::AsGiven => scope,
+            OfflineAccess::WhereListed | OfflineAccess::AsGiven => source.scope(),
         };
         let connection = Connection {
             client,
@@ -461,11 +456,6 @@ fn check_grant(grant: GrantChoice, server: &Server) -> Result<(), Error> {
             }
         }
     }
-}
-
-fn lists_offline_access(server: &Server) -> bool {
-    let listed = server.list("scopes_supported", &[]);
-    listed.iter().any(|name| name == "offline_access")
 }
 
 impl Connection {

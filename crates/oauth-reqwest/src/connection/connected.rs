@@ -73,6 +73,13 @@ impl Connected {
         }
     }
 
+    /// The connection whose next login requests at once all that was granted.
+    pub(super) fn granted(&self, tokens: &Tokens) -> Connection {
+        let mut connection = self.connection.clone();
+        connection.scope = Some(tokens.scope.clone());
+        connection
+    }
+
     pub(super) async fn tokens(&self, refused: Option<&Tokens>) -> Result<Token, Error> {
         match refused {
             None => self.session.token().await,

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use oauth_core::error::{Error, Kind, Misuse};
+use oauth_core::error::{Cause, Error, Kind, Misuse};
 use oauth_core::flow::connect::{Connection, GrantChoice, StepUpBudget};
 use oauth_core::moment::UnixTime;
 use oauth_core::token::step_up::StepUp;
@@ -22,6 +22,9 @@ use crate::loopback::Listener;
 /// After how long a user may be asked for a step-up again, and an API is asked again whether it still requires no
 /// authorization.
 const HOUR: Duration = Duration::from_secs(3600);
+
+/// How often a connection is saved over those that others save at the same time.
+const SAVES: usize = 16;
 
 #[derive(Default)]
 pub(super) struct State {
@@ -136,7 +139,7 @@ async fn known(
     } = connections::load(&*settings.store, &key(settings)).await?;
     match (connection, state.connected()) {
         (_, Some(connected)) if connected.version == version => Ok((connected, None)),
-        (Some(connection), _) if connection.is_fresh(now) => {
+        (Some(connection), _) if is_usable(settings, &connection, now) => {
             let connected = Connected::new(settings, connection, version).await?;
             Ok((state.publish(settings, connected), None))
         }
@@ -145,6 +148,12 @@ async fn known(
             connect(settings, state, version, earlier).await
         }
     }
+}
+
+/// Whether a connection that was kept is recent, and its server is spoken to as the caller wants. Without the latter, a
+/// quirk that a first attempt has shown to be needed would have no effect for a day.
+fn is_usable(settings: &Settings, connection: &Connection, now: UnixTime) -> bool {
+    connection.is_fresh(now) && connection.server.rules() == settings.request.chosen_rules()
 }
 
 /// What is kept from an earlier connection.
@@ -176,13 +185,17 @@ impl Earlier {
     }
 }
 
-/// Asks the API, and registers the client if it is not registered yet. The result is stored before it is used.
-async fn connect(
-    settings: &Settings,
-    state: &State,
-    version: u64,
-    earlier: Earlier,
-) -> Result<(Arc<Connected>, Option<Listener>), Error> {
+/// A connection that is not stored yet.
+struct Found {
+    connection: Connection,
+    /// The listener at the redirect URI with which the client has just been registered.
+    listener: Option<Listener>,
+    /// The client that was known before.
+    known: Option<ClientId>,
+}
+
+/// Asks the API, and registers the client if it is not registered yet.
+async fn find(settings: &Settings, earlier: Earlier) -> Result<Found, Error> {
     let registered_for = earlier.granted.union(&earlier.wanted);
     let mut request = settings.request.clone().granted(registered_for);
     let known = earlier.client.as_ref().map(|known| known.client_id.clone());
@@ -205,24 +218,49 @@ async fn connect(
         // A login for less must still work if this is never granted.
         connection.scope = Some(earlier.granted).filter(|scope| !scope.is_empty());
     }
-    let key = key(settings);
-    match connections::save(&*settings.store, &key, &connection, version).await? {
-        Some(version) => {
-            let connected = Connected::new(settings, connection, version).await?;
-            Ok((state.publish(settings, connected), listener))
-        }
-        // Another worker was faster: its client is used by all.
-        None => {
-            let theirs = connections::load(&*settings.store, &key).await?;
-            withdraw(settings, &connection, known.as_ref()).await;
-            let connection = theirs.connection.unwrap_or(connection);
-            let connected = Connected::new(settings, connection, theirs.version).await?;
-            Ok((state.publish(settings, connected), None))
-        }
-    }
+    Ok(Found {
+        connection,
+        listener,
+        known,
+    })
 }
 
-/// Deletes the client that has just been registered, because it is not used, if the server allows that (RFC 7592
+/// Asks the API, and registers the client if it is not registered yet. The result is stored before it is used.
+async fn connect(
+    settings: &Settings,
+    state: &State,
+    version: u64,
+    earlier: Earlier,
+) -> Result<(Arc<Connected>, Option<Listener>), Error> {
+    let found = find(settings, earlier).await?;
+    let (connection, key) = (found.connection, key(settings));
+    let mut expected = version;
+    for _ in 0..SAVES {
+        if let Some(version) =
+            connections::save(&*settings.store, &key, &connection, expected).await?
+        {
+            let connected = Connected::new(settings, connection, version).await?;
+            return Ok((state.publish(settings, connected), found.listener));
+        }
+        let theirs = connections::load(&*settings.store, &key).await?;
+        if let Some(winner) = theirs.connection {
+            // Another worker was faster: its client is used by all.
+            withdraw(settings, &connection, found.known.as_ref()).await;
+            let connected = Connected::new(settings, winner, theirs.version).await?;
+            return Ok((state.publish(settings, connected), None));
+        }
+        // The connection was forgotten in the meantime: nobody has another client.
+        expected = theirs.version;
+    }
+    Err(contended())
+}
+
+/// The error for a record that others never stop saving.
+fn contended() -> Error {
+    Error::lost(Cause::unsent("others keep saving the connection")).at_endpoint("store")
+}
+
+/// Deletes the client that has just been registered, because it will not be used, if the server allows that (RFC 7592
 /// section 2.3). If that fails, only an unused record remains at the server.
 async fn withdraw(settings: &Settings, connection: &Connection, known: Option<&ClientId>) {
     let ours = connection.registration.as_ref();
@@ -256,46 +294,17 @@ pub(super) async fn step_up(
         return Ok(Some(newest));
     }
     budget.spend(&connected.connection, wanted)?;
-    let (wider, listener) = match connected.lacks(wanted) {
+    if connected.lacks(wanted) {
         // The server would refuse this client the scope.
-        true => {
-            let mut earlier = Earlier::without_client(&connected.connection);
-            earlier.wanted = wanted.scope.clone().unwrap_or_default();
-            connect(settings, state, connected.version, earlier).await?
-        }
-        false => (Arc::clone(&connected), None),
-    };
-    match wider.widen(settings, listener, short, wanted).await {
-        Ok(token) => {
-            // The next login requests all of it at once.
-            let mut connection = wider.connection.clone();
-            connection.scope = Some(token.scope.clone());
-            replace(settings, state, &wider, connection, wider.version).await?;
-            Ok(Some(token))
-        }
-        Err(error) => {
-            if !Arc::ptr_eq(&wider, &connected) {
-                // The client that had tokens still has them.
-                let earlier = connected.connection.clone();
-                replace(settings, state, &connected, earlier, wider.version).await?;
-            }
-            Err(error)
-        }
+        let token = widen_by_another(settings, state, &connected, short, wanted).await?;
+        return Ok(Some(token));
     }
-}
-
-/// Stores another connection of the same client over this version, unless another worker was faster.
-async fn replace(
-    settings: &Settings,
-    state: &State,
-    known: &Connected,
-    connection: Connection,
-    version: u64,
-) -> Result<(), Error> {
+    let token = connected.widen(settings, None, short, wanted).await?;
+    let connection = connected.granted(&token);
     let key = key(settings);
-    match connections::save(&*settings.store, &key, &connection, version).await? {
+    match connections::save(&*settings.store, &key, &connection, connected.version).await? {
         Some(version) => {
-            let (client, session) = (known.client.clone(), known.session.clone());
+            let (client, session) = (connected.client.clone(), connected.session.clone());
             state.publish(
                 settings,
                 Connected {
@@ -306,9 +315,52 @@ async fn replace(
                 },
             );
         }
+        // Another worker was faster. Its record is read by the next caller.
         None => state.clear(),
     }
-    Ok(())
+    Ok(Some(token))
+}
+
+/// The tokens of another client, which is registered for more. It is stored and used by others only once the user has
+/// signed in to it: until then the client that has tokens serves all who need no more, in every process.
+async fn widen_by_another(
+    settings: &Settings,
+    state: &State,
+    connected: &Connected,
+    short: &Tokens,
+    wanted: &StepUp,
+) -> Result<Token, Error> {
+    let mut earlier = Earlier::without_client(&connected.connection);
+    earlier.wanted = wanted.scope.clone().unwrap_or_default();
+    let found = find(settings, earlier).await?;
+    let candidate = found.connection.clone();
+    let widened = async {
+        let wider = Connected::new(settings, candidate, connected.version).await?;
+        let token = wider.widen(settings, found.listener, short, wanted).await?;
+        Ok::<_, Error>((wider, token))
+    };
+    let (mut wider, token) = match widened.await {
+        Ok(widened) => widened,
+        Err(error) => {
+            withdraw(settings, &found.connection, found.known.as_ref()).await;
+            return Err(error);
+        }
+    };
+    wider.connection = wider.granted(&token);
+    let key = key(settings);
+    for _ in 0..SAVES {
+        let (connection, version) = (&wider.connection, wider.version);
+        if let Some(version) =
+            connections::save(&*settings.store, &key, connection, version).await?
+        {
+            wider.version = version;
+            state.publish(settings, wider);
+            return Ok(token);
+        }
+        // The user has just signed in to this client, whatever others have saved in the meantime.
+        wider.version = connections::load(&*settings.store, &key).await?.version;
+    }
+    Err(contended())
 }
 
 /// Forgets the client and the tokens, here and in the store.

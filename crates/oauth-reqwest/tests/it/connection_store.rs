@@ -46,7 +46,7 @@ fn times(served: &Served, path: &str) -> usize {
     })
 }
 
-/// What happens when a connection is saved for the first time.
+/// What happens when something is saved next.
 enum Trouble {
     /// The store is out of order.
     Broken,
@@ -60,10 +60,10 @@ struct Troubled {
 }
 
 impl Troubled {
-    fn new(trouble: Trouble) -> Arc<Self> {
+    fn new(trouble: impl Into<Option<Trouble>>) -> Arc<Self> {
         Arc::new(Self {
             inner: Arc::default(),
-            trouble: Mutex::new(Some(trouble)),
+            trouble: Mutex::new(trouble.into()),
         })
     }
 }
@@ -134,6 +134,23 @@ async fn of_two_workers_who_connect_at_once_one_has_its_client_used_by_both() {
     // It had registered before it knew, and leaves no client behind that nobody uses.
     assert_eq!(times(&served, "/register"), 3);
     assert_eq!(served.with(|twin| twin.registered_clients().len()), 1);
+}
+
+/// `oauth connect --forget` in another shell, while this process registers its client.
+#[tokio::test]
+async fn a_connection_that_is_forgotten_while_another_is_made_takes_no_client_away() {
+    let (served, pages) = (served(), Arc::default());
+    let tombstone = Secret::new(String::new());
+    let store = Troubled::new(Trouble::Overtaken(tombstone));
+    let first = connection(&served, &pages, store.clone());
+    let token = first.token().await.unwrap();
+    // Nobody else has a client: this one is used, and stored for the next run.
+    let second = connection(&served, &pages, store);
+    let again = second.token().await.unwrap();
+    assert_eq!(again.access_token.expose(), token.access_token.expose());
+    let kept = served.with(|twin| twin.registered_clients().len());
+    let registered = times(&served, "/register");
+    assert_eq!((registered, kept, pages.load(Ordering::SeqCst)), (1, 1, 1));
 }
 
 #[tokio::test]
@@ -208,9 +225,13 @@ async fn what_is_never_granted_costs_nothing() {
         .register(metadata)
         .challenge([br#"Bearer scope="read""#.as_slice()])
         .unwrap();
-    let shown = Arc::clone(&pages);
-    let connection = ResourceConnection::new(driver(), request).open(move |url| {
-        shown.fetch_add(1, Ordering::SeqCst);
+    let store = Troubled::new(None);
+    let (shown, troubled) = (Arc::clone(&pages), Arc::clone(&store));
+    let connection = ResourceConnection::new(driver(), request).store(store.clone());
+    let connection = connection.open(move |url| {
+        if shown.fetch_add(1, Ordering::SeqCst) == 1 {
+            *troubled.trouble.lock().unwrap() = Some(Trouble::Broken);
+        }
         tokio::spawn(browse(url.as_str().to_owned()));
         Ok(())
     });
@@ -221,6 +242,8 @@ async fn what_is_never_granted_costs_nothing() {
     assert_eq!(asked().await.unwrap_err().code(), "denied.invalid_scope");
     assert_eq!(asked().await.unwrap_err().code(), "step_up.repeated");
     assert_eq!(pages.load(Ordering::SeqCst), 2);
+    // Nothing had to be saved, and the errors are those of the person's answer and of the budget.
+    assert!(store.trouble.lock().unwrap().take().is_some());
     // The client that was registered for it is not used.
     served.with(|twin| twin.expire_access_tokens());
     let reply = connection.authorized().get(&api(&served)).send().await;

@@ -1,10 +1,11 @@
-//! Ways of a connection without a browser: a code on another device, an identity provider, a client of its own.
+//! Ways of a connection without a browser: a code on another device, an identity provider, a client of its own. And how
+//! long a login lasts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use oauth_core::endpoint::device_authorization::DeviceAuthorizationResponse;
-use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, GrantChoice};
+use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, GrantChoice, OfflineAccess};
 use oauth_core::{
     AuthorizationRequest, Client, ClientAuth, ClientId, ClientMetadata, Error, Scope, Tokens,
     danger,
@@ -216,4 +217,24 @@ async fn a_client_acts_for_itself() {
     assert_eq!(status(&connection, &served).await, 200);
     served.with(|twin| twin.expire_access_tokens());
     assert_eq!(status(&connection, &served).await, 200);
+}
+
+/// Without a refresh token, which many servers issue only for `offline_access`, the person signs in every hour (B83).
+#[tokio::test]
+async fn offline_access_is_requested_where_it_is_listed_unless_the_caller_says_otherwise() {
+    let served = served();
+    let granted = async |request: ConnectRequest| {
+        let request = request.register(ClientMetadata::of_native_app("Notes"));
+        let connection = ResourceConnection::new(driver(), request)
+            .patience(PATIENCE)
+            .open(|url| {
+                tokio::spawn(browse(url.as_str().to_owned()));
+                Ok(())
+            });
+        let token = connection.token().await.unwrap();
+        token.scope.contains("offline_access")
+    };
+    assert!(granted(request(&served)).await);
+    let as_given = request(&served).offline(OfflineAccess::AsGiven);
+    assert!(!granted(as_given).await);
 }

@@ -10,6 +10,7 @@ mod connection_bound;
 mod connection_clients;
 mod connection_open;
 mod connection_siblings;
+mod connection_step_up;
 mod connection_store;
 mod connection_ways;
 mod custom_scheme;

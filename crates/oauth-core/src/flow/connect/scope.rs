@@ -2,10 +2,35 @@
 //! Strategy").
 
 use crate::error::{Error, Misuse};
+use crate::registered_client::RegisteredClient;
 use crate::scope::Scope;
+use crate::server::Server;
 
 /// How many authorizations may be made because the API required more.
 const STEP_UPS: u8 = 2;
+
+/// Whether to request tokens that stay valid without the user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OfflineAccess {
+    /// `offline_access` is requested if the server lists it: many issue a refresh token only then, and without one the
+    /// user signs in again whenever the access token expires.
+    #[default]
+    WhereListed,
+    /// Whatever the server issues by default.
+    AsGiven,
+}
+
+/// Whether the server lists `offline_access`, and this client may request it: servers refuse scopes for which a client
+/// is not registered, such as one that registered before the server listed `offline_access`.
+pub(super) fn offers_offline_access(
+    server: &Server,
+    registration: Option<&RegisteredClient>,
+) -> bool {
+    let listed = server.list("scopes_supported", &[]);
+    let registered = registration.and_then(|client| client.metadata.scope.as_ref());
+    listed.iter().any(|name| name == "offline_access")
+        && registered.is_none_or(|scope| scope.contains("offline_access"))
+}
 
 /// The sources from which a scope is chosen.
 #[derive(Debug, Clone, Copy)]

@@ -264,12 +264,16 @@ fn what_the_challenge_says_is_followed() {
     let elsewhere = ask().challenge([&b"Bearer resource_metadata=\"https://evil.example/\""[..]]);
     assert_eq!(code(elsewhere).map(drop), Err("resource_metadata.url"));
 
-    let offline = ask().offline(OfflineAccess::WhereListed);
+    // Nothing says so: it is the default.
+    let offline = ask();
     let listed = r#""scopes_supported":["offline_access"],"#;
     for (members, scope) in [(listed, "a b offline_access"), ("", "a b")] {
         let scopes = met(offline.clone(), members).outcome.unwrap().scope;
         assert_eq!(scopes.as_ref().map(Scope::as_str), Some(scope));
     }
+    let as_given = offline.clone().offline(OfflineAccess::AsGiven);
+    let scopes = met(as_given, listed).outcome.unwrap().scope;
+    assert_eq!(scopes.as_ref().map(Scope::as_str), Some("a b"));
     // A client that acts for itself has nobody whose absence its tokens would outlast.
     let by_hand =
         ClientCandidates::preregistered(issuer("https://one.example"), ClientId::new("id"));

@@ -168,6 +168,25 @@ fn a_client_is_registered_for_what_it_will_ask_for() {
     assert!(body.contains(r#""scope":"a b mine""#), "{body}");
 }
 
+/// A server refuses what a client is not registered for, so that nobody could sign in.
+#[test]
+fn a_client_that_registered_before_the_server_listed_offline_access_does_not_request_it() {
+    let request = || ask().register(Registration::new(metadata()));
+    let listed = format!(r#"{DCR}"scopes_supported":["a","b","offline_access"],"#);
+    let scope = |registered: Option<&str>| {
+        let (_, outcome) = connected(request(), json(200, ""));
+        let mut known = outcome.unwrap().registration.unwrap();
+        known.metadata.scope = registered.map(|scope| Scope::parse(scope).unwrap());
+        let again = request().registered(known).unwrap();
+        let (_, outcome) = connected_at(again, json(200, ""), &listed);
+        outcome.unwrap().scope.unwrap().as_str().to_owned()
+    };
+    assert_eq!(scope(Some("a b")), "a b");
+    assert_eq!(scope(Some("a b offline_access")), "a b offline_access");
+    // The server does not say what it was registered for.
+    assert_eq!(scope(None), "a b offline_access");
+}
+
 #[test]
 fn a_client_is_registered_for_codes_where_the_server_has_them() {
     let device = r#""device_authorization_endpoint":"https://one.example/device","#;

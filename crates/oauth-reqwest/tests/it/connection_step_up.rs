@@ -1,0 +1,172 @@
+//! Step-ups for which another client registers, because the first is registered for less: until the person has signed
+//! in to it, the first one serves all who need no more.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use oauth_core::{ClientMetadata, Scope, danger};
+use oauth_reqwest::oauth_session::connections;
+use oauth_reqwest::oauth_session::store::MemoryStore;
+use oauth_reqwest::{ResourceConnection, reqwest};
+use oauth_testkit::Served;
+
+use crate::support::{PATIENCE, browse, driver, served, until};
+
+/// The pages that were shown. The first is answered at once.
+type Pages = Arc<Mutex<Vec<String>>>;
+
+struct Stage {
+    served: Served,
+    store: Arc<MemoryStore>,
+    pages: Pages,
+}
+
+impl Stage {
+    fn new() -> Self {
+        Self {
+            served: served(),
+            store: Arc::default(),
+            pages: Arc::default(),
+        }
+    }
+
+    fn api(&self) -> String {
+        format!("{}/api/echo", self.served.base())
+    }
+
+    /// A connection of a client that registers for `read` alone.
+    fn connection(&self) -> ResourceConnection {
+        let mut metadata = ClientMetadata::of_native_app("Notes");
+        metadata.scope = Some(Scope::parse("read").unwrap());
+        let request = danger::loopback_connect_request(&self.api()).unwrap();
+        let request = request
+            .register(metadata)
+            .challenge([br#"Bearer scope="read""#.as_slice()])
+            .unwrap();
+        let pages = Arc::clone(&self.pages);
+        ResourceConnection::new(driver(), request)
+            .store(self.store.clone())
+            .patience(PATIENCE)
+            .open(move |url| {
+                let mut pages = pages.lock().unwrap();
+                pages.push(url.as_str().to_owned());
+                if pages.len() == 1 {
+                    tokio::spawn(browse(url.as_str().to_owned()));
+                }
+                Ok(())
+            })
+    }
+
+    fn pages(&self) -> usize {
+        self.pages.lock().unwrap().len()
+    }
+
+    async fn answer_last_page(&self) {
+        let page = self.pages.lock().unwrap().last().unwrap().clone();
+        browse(page).await;
+    }
+}
+
+/// A request that needs more, while the person looks at the page that it has opened.
+async fn waiting(
+    stage: &Stage,
+    connection: &ResourceConnection,
+) -> tokio::task::JoinHandle<Result<u16, &'static str>> {
+    let (authorized, url) = (connection.authorized(), stage.api());
+    let call = tokio::spawn(async move {
+        let reply = authorized.post(&url).body("x").send().await;
+        reply
+            .map(|reply| reply.status().as_u16())
+            .map_err(|error| error.code())
+    });
+    until(|| stage.pages() == 2).await;
+    call
+}
+
+async fn token(connection: &ResourceConnection) -> String {
+    let token = tokio::time::timeout(Duration::from_secs(10), connection.token()).await;
+    let token = token
+        .expect("nobody waits for the step-up of another")
+        .unwrap();
+    token.access_token.expose().to_owned()
+}
+
+/// The person presses Ctrl-C, or the caller has waited for long enough (B82).
+#[tokio::test]
+async fn the_first_client_is_kept_until_the_person_has_signed_in_to_the_wider_one() {
+    let stage = Stage::new();
+    let connection = stage.connection();
+    let first = token(&connection).await;
+    let call = waiting(&stage, &connection).await;
+    // A caller that needs no more has its token at once, here and in another process.
+    assert_eq!(token(&connection).await, first);
+    assert_eq!(token(&stage.connection()).await, first);
+
+    call.abort();
+    assert!(call.await.unwrap_err().is_cancelled());
+    stage.served.with(|twin| twin.expire_access_tokens());
+    for connection in [&connection, &stage.connection()] {
+        let reply = connection.authorized().get(&stage.api()).send().await;
+        assert_eq!(reply.unwrap().status(), 200);
+        assert_ne!(token(connection).await, first);
+    }
+    assert_eq!(stage.pages(), 2);
+}
+
+#[tokio::test]
+async fn the_wider_client_is_kept_although_another_worker_has_saved_the_connection() {
+    let stage = Stage::new();
+    let connection = stage.connection();
+    let first = token(&connection).await;
+    let call = waiting(&stage, &connection).await;
+    let key = danger::loopback_connect_request(&stage.api())
+        .unwrap()
+        .key("");
+    let kept = connections::load(&*stage.store, &key).await.unwrap();
+    let theirs = kept.connection.unwrap();
+    let saved = connections::save(&*stage.store, &key, &theirs, kept.version).await;
+    assert!(saved.unwrap().is_some());
+
+    stage.answer_last_page().await;
+    assert_eq!(call.await.unwrap(), Ok(200));
+    let wider = token(&connection).await;
+    assert_ne!(wider, first);
+    assert_eq!(token(&stage.connection()).await, wider);
+    // The next login requests all of it at once.
+    let kept = connections::load(&*stage.store, &key).await.unwrap();
+    let scope = kept.connection.unwrap().scope.unwrap();
+    assert!(
+        scope.contains("read") && scope.contains("write"),
+        "{scope:?}"
+    );
+    assert_eq!(stage.pages(), 2);
+}
+
+/// A client that nobody uses does not stay at the server (RFC 7592), and the person's answer is what the caller hears.
+#[tokio::test]
+async fn a_wider_client_that_is_refused_is_withdrawn() {
+    let stage = Stage::new();
+    let connection = stage.connection();
+    let first = token(&connection).await;
+    let call = waiting(&stage, &connection).await;
+    let clients = || stage.served.with(|twin| twin.registered_clients().len());
+    assert_eq!(clients(), 2);
+    let page: reqwest::Url = stage.pages.lock().unwrap()[1].parse().unwrap();
+    let of_page = |name: &str| {
+        let mut pairs = page.query_pairs();
+        let value = pairs.find_map(|(key, value)| (key == name).then(|| value.into_owned()));
+        value.unwrap()
+    };
+    let mut home: reqwest::Url = of_page("redirect_uri").parse().unwrap();
+    home.query_pairs_mut()
+        .append_pair("error", "access_denied")
+        .append_pair("state", &of_page("state"))
+        .append_pair("iss", stage.served.base());
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    http.get(home).send().await.unwrap();
+
+    assert_eq!(call.await.unwrap(), Err("denied.access_denied"));
+    assert_eq!(clients(), 1);
+    assert_eq!(token(&connection).await, first);
+    assert_eq!(token(&stage.connection()).await, first);
+}
