@@ -28,6 +28,7 @@ mod rules;
 mod saml;
 mod sender_constrained;
 mod socios;
+mod step_up;
 mod token;
 mod token_exchange;
 mod token_management;

@@ -40,6 +40,16 @@ struct Interval {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StepUp {
+    #[serde(default)]
+    acr_values: Vec<String>,
+    max_age: Option<u64>,
+    #[serde(default)]
+    claims: Value,
+}
+
+#[derive(Deserialize)]
 struct RateLimit {
     requests: u32,
     seconds: u64,
@@ -179,6 +189,13 @@ fn respond(
             let limit: RateLimit = serde_json::from_slice(body).map_err(bad)?;
             twin.set_rate_limit(limit.requests);
             twin.set_rate_window(limit.seconds);
+            Ok(json!({}))
+        }
+        (&Method::POST, "step_up") => {
+            let wanted: StepUp = serde_json::from_slice(body).map_err(bad)?;
+            let acr_values: Vec<&str> = wanted.acr_values.iter().map(String::as_str).collect();
+            twin.require_step_up(&acr_values, wanted.max_age);
+            twin.require_claims(wanted.claims);
             Ok(json!({}))
         }
         (&Method::POST, "dpop_nonces") => {

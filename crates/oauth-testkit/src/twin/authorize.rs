@@ -13,6 +13,7 @@ use super::id_token::{self, IdTokenFlaw};
 use super::pending_approval::Approval;
 use super::personality;
 use super::request_object;
+use super::step_up::Login;
 use super::wire::{self, Ask, Reply, repeated};
 
 const CODE_LIFETIME: u64 = 60;
@@ -247,6 +248,7 @@ fn approve(
         family: authority.new_family(),
         nonce: ask.query("nonce").map(str::to_owned),
         auth_time: Some(at),
+        login: Login::asked_by(authority, ask),
         details: checked.details,
         resources: checked.resources,
         ..Grant::default()
