@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from conftest import Twin, approve, generic_client
@@ -32,7 +33,7 @@ def called(twin: Twin, client: oauth_core.Client, tokens: oauth_core.Tokens) -> 
     return client.source(tokens).get(f"{twin.base}/api/echo", origins=[twin.base])
 
 
-def wanted(reply: oauth_core.Response) -> oauth_core.StepUp:
+def wanted(reply: oauth_core.Response) -> dict[str, Any]:
     required = oauth_core.step_up(reply.status, reply.headers["www-authenticate"])
     assert reply.status == 401 and required is not None
     return required
@@ -45,7 +46,7 @@ def test_what_the_api_requires_is_satisfied_by_another_login(
     twin = twins[name]
     client = SYSTEMS[name](twin)
 
-    def login(**more: oauth_core.StepUp | oauth_core.Tokens) -> oauth_core.Tokens:
+    def login(**more: Any) -> oauth_core.Tokens:
         flow = client.begin_authorization(redirect_uri=CALLBACK, scope="openid read", **more)
         return client.redeem(flow, approve(flow.url))
 

@@ -27,6 +27,7 @@
 //! | `POST /_twin/dpop_nonces` | makes the nonces told so far worthless; `{"nonces":"unasked"}`, `kept` or `once` says what is wanted of the next |
 //! | `POST /_twin/require_dpop` | binds tokens to the key of a DPoP proof from now on |
 //! | `POST /_twin/require_signed_requests` | takes no other authorization requests (FAPI) |
+//! | `POST /_twin/encrypt_responses` | encrypts signed responses to `{"jwk":{…},"alg":"ECDH-ES","enc":"A256GCM"}` (FAPI) |
 //! | `POST /_twin/allow_unpushed_requests` | takes authorization requests through the browser, too (FAPI) |
 //! | `POST /_twin/register_assertion_key` | takes the assertions of `{"issuer":"…","jwk":{…}}` |
 //! | `POST /_twin/trust_identity_provider` | takes the identity assertions of `{"issuer":"…","jwks":{…}}` |

@@ -23,6 +23,7 @@ mod registration;
 mod renewal;
 mod request_log;
 mod request_object;
+mod response_encryption;
 mod route;
 mod rules;
 mod saml;

@@ -18,6 +18,7 @@ use super::person::Person;
 use super::registration::Registrations;
 use super::request_log::Counters;
 use super::request_object::Pushed;
+use super::response_encryption::ResponseKey;
 use super::rules::{Rotation, Rules};
 use super::sender_constrained::Binding;
 use super::step_up::{Login, Requirement};
@@ -57,6 +58,8 @@ pub(super) struct Authority {
     pub(super) documents: Documents,
     /// What the API says of itself under a signature; null where it signs nothing.
     pub(super) resource_claims: Value,
+    /// To what signed responses are encrypted, if they are.
+    pub(super) response_key: Option<ResponseKey>,
     /// What the API requires of a login.
     pub(super) step_up: Requirement,
     /// SAML assertions that are good once.
@@ -171,6 +174,7 @@ impl Authority {
             registrations: Registrations::default(),
             documents: Documents::default(),
             resource_claims: Value::Null,
+            response_key: None,
             step_up: Requirement::default(),
             saml_assertions: HashSet::new(),
             seen: HashSet::new(),

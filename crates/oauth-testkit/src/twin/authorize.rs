@@ -13,6 +13,7 @@ use super::id_token::{self, IdTokenFlaw};
 use super::pending_approval::Approval;
 use super::personality;
 use super::request_object;
+use super::response_encryption;
 use super::step_up::Login;
 use super::wire::{self, Ask, Reply, repeated};
 
@@ -194,6 +195,7 @@ fn signed(
         Some(flaw) => flaw.of(&jwt),
         None => Some(jwt),
     });
+    let jwt = jwt.and_then(|jwt| response_encryption::sealed(authority, jwt));
     jwt.map(|jwt| ("response", jwt)).into_iter().collect()
 }
 
