@@ -157,5 +157,5 @@ fn a_response_may_be_encrypted() {
         .with(|twin| twin.inject(Fault::ResponseJwt { flaw }));
     assert_eq!(code(bank.sign_in()), Err("jwt.audience"));
     bank.client = plain;
-    assert_eq!(code(bank.sign_in()), Err("jwe.no_matching_key"));
+    assert_eq!(code(bank.sign_in()), Err("jwe.unexpected"));
 }
