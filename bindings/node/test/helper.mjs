@@ -116,6 +116,10 @@ export class Twin {
   claim(name, value) { return this.#control('claim', { name, value }) }
   /** What the provider posts if the person, or the session that ID tokens name, ends there. */
   async logoutToken() { return (await this.#control('logout_token', {})).logout_token }
+  /** Signed responses are encrypted to this JWK from now on. */
+  encryptResponses(jwk, alg, enc) { return this.#control('encrypt_responses', { jwk, alg, enc }) }
+  /** What the API requires of logins: `acr_values` and `max_age`, or `claims`. */
+  stepUp(required) { return this.#control('step_up', required) }
   expire() { return this.#control('expire', {}) }
   /** Every grant, with all of its tokens. */
   revoke() { return this.#control('revoke', {}) }

@@ -90,6 +90,10 @@ class Twin:
         """What the provider posts if the person, or the session that ID tokens name, ends there."""
         return str(self._ask("logout_token", {})["logout_token"])
 
+    def step_up(self, **required: Any) -> None:
+        """What the API requires of logins: acr_values and max_age, or claims."""
+        self._ask("step_up", required)
+
     def withhold_refresh_tokens(self) -> None:
         self._ask("withhold_refresh_tokens", {})
 

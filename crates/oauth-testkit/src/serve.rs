@@ -11,6 +11,7 @@
 //! | `POST /_twin/advance` | moves the clock by `{"seconds":n}` |
 //! | `POST /_twin/polling_interval` | clients that wait for a person ask every `{"seconds":n}` |
 //! | `POST /_twin/rate_limit` | allows `{"requests":n,"seconds":s}` API calls to a token |
+//! | `POST /_twin/step_up` | the API requires `{"acr_values":["…"],"max_age":n}` of logins (RFC 9470), or `{"claims":{…}}` as Entra's; `{}` for nothing |
 //! | `POST /_twin/register` | registers `{"redirect_uri":"…"}` as well |
 //! | `POST /_twin/claim` | has ID tokens say `{"name":"…","value":…}` from now on; `null` is not said |
 //! | `POST /_twin/initial_access_token` | lets nobody register a client but whoever has `{"token":"…"}`; without one, everybody |
@@ -26,6 +27,7 @@
 //! | `POST /_twin/dpop_nonces` | makes the nonces told so far worthless; `{"nonces":"unasked"}`, `kept` or `once` says what is wanted of the next |
 //! | `POST /_twin/require_dpop` | binds tokens to the key of a DPoP proof from now on |
 //! | `POST /_twin/require_signed_requests` | takes no other authorization requests (FAPI) |
+//! | `POST /_twin/encrypt_responses` | encrypts signed responses to `{"jwk":{…},"alg":"ECDH-ES","enc":"A256GCM"}` (FAPI) |
 //! | `POST /_twin/allow_unpushed_requests` | takes authorization requests through the browser, too (FAPI) |
 //! | `POST /_twin/register_assertion_key` | takes the assertions of `{"issuer":"…","jwk":{…}}` |
 //! | `POST /_twin/trust_identity_provider` | takes the identity assertions of `{"issuer":"…","jwks":{…}}` |

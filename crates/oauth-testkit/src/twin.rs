@@ -23,11 +23,13 @@ mod registration;
 mod renewal;
 mod request_log;
 mod request_object;
+mod response_encryption;
 mod route;
 mod rules;
 mod saml;
 mod sender_constrained;
 mod socios;
+mod step_up;
 mod token;
 mod token_exchange;
 mod token_management;
@@ -108,7 +110,8 @@ impl Twin {
     ///   `binding_message`; see [`set_backchannel_delivery`](Self::set_backchannel_delivery);
     /// - `GET /api/echo` (scope `read`) and `POST /api/echo` (scope `write`), with RFC 6750
     ///   challenges, which name `/.well-known/oauth-protected-resource/api/echo`: its metadata (RFC 9728). Those of
-    ///   the whole origin are at `/.well-known/oauth-protected-resource`.
+    ///   the whole origin are at `/.well-known/oauth-protected-resource`. It may require more of a login (RFC 9470,
+    ///   [`require_step_up`](Self::require_step_up)).
     ///
     /// The confidential client may use Basic or the body; the public one must use PKCE. Scopes:
     /// `read` (the default), `write`, `openid`, `profile`, `email`, `address`, `phone`, `offline_access`. With `openid`

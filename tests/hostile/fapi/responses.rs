@@ -1,6 +1,8 @@
 //! Authorization responses: by whom, for which request, and under Message Signing signed (JARM).
 
-use oauth_core::Profile;
+use oauth_core::jose::{Enc, JweAlg, ResponseEncryption};
+use oauth_core::{Error, Profile};
+use oauth_crypto::DecryptionKey;
 use oauth_testkit::Fault;
 use oauth_testkit::twin::IdTokenFlaw;
 
@@ -121,4 +123,41 @@ fn a_plain_response_in_place_of_a_signed_one_is_refused() {
         "JARM 2.1",
         "callback.missing_jarm_response",
     );
+}
+
+/// The example of RFC 7517 appendix A.2, which everybody has.
+const OPENING_KEY: &str = r#"{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM","d":"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE"}"#;
+
+/// JARM section 2.2: a client that is registered for encrypted responses reads those, and no others.
+#[test]
+fn a_response_may_be_encrypted() {
+    let profile = Profile::Fapi2MessageSigning;
+    let mut bank = Bank::of(Variant { profile, ..USUAL });
+    let (alg, enc) = (JweAlg::EcdhEsA256Kw, Enc::A256Gcm);
+    let key = DecryptionKey::from_jwk(OPENING_KEY, alg).unwrap();
+    let plain = bank.client.clone();
+    let encryption = ResponseEncryption::new(alg, key).encs([enc]);
+    bank.client = plain.clone().with_authorization_encryption(encryption);
+    let code = |login: Result<_, Error>| login.map(drop).map_err(|error| error.code());
+    assert_eq!(code(bank.sign_in()), Err("jwe.not_encrypted"));
+
+    let (public, _) = OPENING_KEY.split_once(",\"d\"").unwrap();
+    let public = format!("{public}}}");
+    bank.tls.with(|twin| {
+        // Neither is an algorithm for this public key.
+        assert!(twin.encrypt_responses(&public, JweAlg::Dir, enc).is_err());
+        assert!(
+            twin.encrypt_responses(&public, JweAlg::RsaOaep256, enc)
+                .is_err()
+        );
+        twin.encrypt_responses(&public, alg, enc).unwrap();
+    });
+    assert_eq!(code(bank.sign_in()), Ok(()));
+    // What is wrong inside is found.
+    let flaw = IdTokenFlaw::WrongAudience;
+    bank.tls
+        .with(|twin| twin.inject(Fault::ResponseJwt { flaw }));
+    assert_eq!(code(bank.sign_in()), Err("jwt.audience"));
+    bank.client = plain;
+    assert_eq!(code(bank.sign_in()), Err("jwe.unexpected"));
 }

@@ -26,7 +26,8 @@ Examples:
   oauth serve --user sub=ann,email=ann@example.com,name='Ann Lee',role=admin
 
 It answers on 127.0.0.1 until Ctrl-C, approves every login at once, and is steered by requests to \
-/_twin/: GET log, GET counters, POST expire, POST deny, POST advance {\"seconds\":60}. The \
+/_twin/: GET log, GET counters, POST expire, POST deny, POST advance {\"seconds\":60}, POST step_up \
+{\"acr_values\":[\"mfa\"],\"max_age\":300}. The \
 `try` lines can be pasted into another shell.";
 
 /// Runs a test server on this machine.

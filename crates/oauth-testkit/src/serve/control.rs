@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode, Uri};
+use oauth_core::jose::{Enc, JweAlg};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -37,6 +38,24 @@ struct Advance {
 #[derive(Deserialize)]
 struct Interval {
     seconds: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StepUp {
+    #[serde(default)]
+    acr_values: Vec<String>,
+    max_age: Option<u64>,
+    #[serde(default)]
+    claims: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ResponseKey {
+    jwk: Value,
+    alg: String,
+    enc: String,
 }
 
 #[derive(Deserialize)]
@@ -180,6 +199,23 @@ fn respond(
             twin.set_rate_limit(limit.requests);
             twin.set_rate_window(limit.seconds);
             Ok(json!({}))
+        }
+        (&Method::POST, "step_up") => {
+            let wanted: StepUp = serde_json::from_slice(body).map_err(bad)?;
+            let acr_values: Vec<&str> = wanted.acr_values.iter().map(String::as_str).collect();
+            twin.require_step_up(&acr_values, wanted.max_age);
+            twin.require_claims(wanted.claims);
+            Ok(json!({}))
+        }
+        (&Method::POST, "encrypt_responses") => {
+            let wanted: ResponseKey = serde_json::from_slice(body).map_err(bad)?;
+            let (alg, enc) = (JweAlg::named(&wanted.alg), Enc::named(&wanted.enc));
+            let (Some(alg), Some(enc)) = (alg, enc) else {
+                return Err(misread("there is no such alg or enc".to_owned()));
+            };
+            let done = twin.encrypt_responses(&wanted.jwk.to_string(), alg, enc);
+            done.map(|()| json!({}))
+                .map_err(|why| misread(why.to_string()))
         }
         (&Method::POST, "dpop_nonces") => {
             let wanted: Nonces = serde_json::from_slice(body).map_err(bad)?;

@@ -18,8 +18,10 @@ use super::person::Person;
 use super::registration::Registrations;
 use super::request_log::Counters;
 use super::request_object::Pushed;
+use super::response_encryption::ResponseKey;
 use super::rules::{Rotation, Rules};
 use super::sender_constrained::Binding;
+use super::step_up::{Login, Requirement};
 use super::trusted_issuers::Trust;
 use super::wire::Ask;
 
@@ -56,6 +58,10 @@ pub(super) struct Authority {
     pub(super) documents: Documents,
     /// What the API says of itself under a signature; null where it signs nothing.
     pub(super) resource_claims: Value,
+    /// To what signed responses are encrypted, if they are.
+    pub(super) response_key: Option<ResponseKey>,
+    /// What the API requires of a login.
+    pub(super) step_up: Requirement,
     /// SAML assertions that are good once.
     pub(super) saml_assertions: HashSet<String>,
     /// What may come once: the `jti` of proofs and assertions.
@@ -77,6 +83,8 @@ pub(super) struct Grant {
     pub(super) nonce: Option<String>,
     /// When the person authenticated.
     pub(super) auth_time: Option<UnixTime>,
+    /// How the person authenticated.
+    pub(super) login: Login,
     /// Permissions in detail (RFC 9396): an array, or null.
     pub(super) details: Value,
     /// Where the tokens are for (RFC 8707, and audiences of RFC 8693); empty for anywhere.
@@ -166,6 +174,8 @@ impl Authority {
             registrations: Registrations::default(),
             documents: Documents::default(),
             resource_claims: Value::Null,
+            response_key: None,
+            step_up: Requirement::default(),
             saml_assertions: HashSet::new(),
             seen: HashSet::new(),
             nonces: [String::new(), String::new()],

@@ -13,6 +13,8 @@ use super::id_token::{self, IdTokenFlaw};
 use super::pending_approval::Approval;
 use super::personality;
 use super::request_object;
+use super::response_encryption;
+use super::step_up::Login;
 use super::wire::{self, Ask, Reply, repeated};
 
 const CODE_LIFETIME: u64 = 60;
@@ -193,6 +195,7 @@ fn signed(
         Some(flaw) => flaw.of(&jwt),
         None => Some(jwt),
     });
+    let jwt = jwt.and_then(|jwt| response_encryption::sealed(authority, jwt));
     jwt.map(|jwt| ("response", jwt)).into_iter().collect()
 }
 
@@ -247,6 +250,7 @@ fn approve(
         family: authority.new_family(),
         nonce: ask.query("nonce").map(str::to_owned),
         auth_time: Some(at),
+        login: Login::asked_by(authority, ask),
         details: checked.details,
         resources: checked.resources,
         ..Grant::default()

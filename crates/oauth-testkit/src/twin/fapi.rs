@@ -193,7 +193,8 @@ impl Twin {
     ///   server's key on request (ECDH-ES with A256GCM);
     /// - its client authenticates with `private_key_jwt`, signed by [`client_key`](Self::client_key); the audience
     ///   is the issuer, and nothing else;
-    /// - PKCE with S256, always; `iss` in every response, which is signed (PS256) for the response modes of JARM;
+    /// - PKCE with S256, always; `iss` in every response, which is signed (PS256) for the response modes of JARM, and
+    ///   encrypted on request ([`encrypt_responses`](Self::encrypt_responses));
     /// - access tokens are bound to the key of a DPoP proof, and `dpop_jkt` or a proof at `/par` bind the code; see
     ///   [`set_dpop_nonces`](Self::set_dpop_nonces);
     /// - permissions in detail (RFC 9396) of the types `payment` and `account`, and resources (RFC 8707), which the

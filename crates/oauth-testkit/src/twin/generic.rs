@@ -225,7 +225,12 @@ pub(super) fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
 /// Where the challenges of the API say that its metadata are.
 pub(super) fn resource_metadata_url(authority: &Authority, ask: &Ask) -> Option<String> {
     let place = || format!("{}{RESOURCE_METADATA}{ECHO}", authority.rules.issuer);
-    (ask.path == ECHO).then(place)
+    is_api(ask).then(place)
+}
+
+/// Whether this is a call of the API.
+pub(super) fn is_api(ask: &Ask) -> bool {
+    ask.path == ECHO
 }
 
 /// What the API says about itself, or the whole origin where nothing follows the well-known place.

@@ -113,6 +113,9 @@ pub(super) fn claims(issuer: &str, at: UnixTime, grant: &Grant) -> Value {
     if let Some(auth_time) = grant.auth_time {
         claims["auth_time"] = auth_time.as_secs().into();
     }
+    if let Some(acr) = &grant.login.acr {
+        claims["acr"] = acr.as_str().into();
+    }
     claims
 }
 

@@ -15,7 +15,7 @@ use super::authority::{Authority, Grant};
 use super::fapi::{ALGS, By};
 use super::jwt::Jwt;
 use super::wire::{self, Ask, Reply};
-use super::{Twin, generic};
+use super::{Twin, generic, step_up};
 
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
@@ -240,6 +240,9 @@ pub(super) fn holder(
     };
     if is_of_another {
         return refused(401, "invalid_token", "");
+    }
+    if let Some((error, more)) = step_up::missing(authority, at, ask, &grant) {
+        return refused(401, error, &more);
     }
     if !grant.scope.split(' ').any(|granted| granted == scope) {
         return refused(403, "insufficient_scope", &format!(", scope=\"{scope}\""));

@@ -92,6 +92,13 @@ pub(super) fn introspect(authority: &mut Authority, at: UnixTime, ask: &Ask) -> 
         }
         reply["iat"] = issued.as_secs().into();
     }
+    // RFC 9470 section 6.2
+    if let Some(auth_time) = grant.auth_time {
+        reply["auth_time"] = auth_time.as_secs().into();
+    }
+    if let Some(acr) = &grant.login.acr {
+        reply["acr"] = acr.as_str().into();
+    }
     if !grant.details.is_null() {
         reply["authorization_details"] = grant.details.clone();
     }

@@ -1,0 +1,58 @@
+// Step-up (RFC 9470), from the 401 of an API over another login to its 200, at the twins.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { callbackOf, core, rejection, twins } from './helper.mjs'
+
+const { Client, DpopKey, discover, privateKeyJwt, stepUp } = core
+const redirectUri = 'http://127.0.0.1/callback'
+const { generic, fapi } = await twins()
+
+async function clientOf(twin) {
+  const { clientId, clientSecret, clientKey } = await twin.client()
+  const server = await discover(twin.base, { transport: 'loopback_http' })
+  return twin === fapi
+    ? new Client(server, { clientId, clientAuth: privateKeyJwt(clientKey), dpopKey: DpopKey.generate(), profile: 'fapi2_security' })
+    : new Client(server, { clientId, clientSecret })
+}
+
+async function login(client, more) {
+  const { url, flow } = await client.beginAuthorization({ redirectUri, scope: 'openid read', ...more })
+  return client.redeem(flow, await callbackOf(url, redirectUri))
+}
+
+const called = (twin, client, tokens) =>
+  client.source(tokens, { origins: [twin.base] }).fetch(`${twin.base}/api/echo`)
+
+for (const [name, twin] of Object.entries({ generic, fapi })) {
+  test(`what the API of the ${name} twin requires is satisfied by another login`, async () => {
+    const client = await clientOf(twin)
+    await twin.stepUp({ acr_values: ['phr', 'mfa'], max_age: 60 })
+    const first = await login(client)
+    let wanted = stepUp(await called(twin, client, first))
+    assert.deepEqual(wanted, { acr_values: ['phr', 'mfa'], max_age: 60 })
+    const second = await login(client, { stepUp: wanted, tokens: first })
+    assert.equal((await called(twin, client, second)).status, 200)
+    assert.deepEqual(second.warnings, [])
+
+    // Another kind of login, which the person cannot give.
+    await twin.stepUp({ acr_values: ['hardware'] })
+    await twin.claim('acr', 'pwd')
+    wanted = stepUp(await called(twin, client, second))
+    const third = await login(client, { stepUp: wanted, tokens: second })
+    assert.deepEqual(third.warnings, ['acr_not_met'])
+    wanted = stepUp(await called(twin, client, third))
+    assert.equal((await rejection(login(client, { stepUp: wanted, tokens: third }))).code, 'step_up.repeated')
+  })
+}
+
+/** Microsoft Entra's claims challenge. */
+test('claims that the API requires are those of another login', async () => {
+  await generic.claim('acr', null)
+  const client = await clientOf(generic)
+  await generic.stepUp({ claims: { access_token: { acrs: { essential: true, value: 'c1' } } } })
+  const first = await login(client)
+  const reply = await called(generic, client, first)
+  assert.equal(reply.status, 401)
+  const second = await login(client, { stepUp: stepUp(reply), tokens: first })
+  assert.equal((await called(generic, client, second)).status, 200)
+})

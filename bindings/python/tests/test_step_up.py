@@ -1,0 +1,81 @@
+"""Step-up (RFC 9470), from the 401 of an API over another login to its 200, at the twins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import Twin, approve, generic_client
+from test_identity import CALLBACK
+
+import oauth_core
+
+
+def bank_client(twin: Twin) -> oauth_core.Client:
+    server = oauth_core.discover(twin.base, transport="loopback_http")
+    return oauth_core.Client(
+        server,
+        client_id=twin.data["client_id"],
+        client_auth=oauth_core.PrivateKeyJwt(twin.data["client_key"]),
+        dpop_key=oauth_core.DpopKey.generate(),
+        profile="fapi2_security",
+    )
+
+
+SYSTEMS: dict[str, Callable[[Twin], oauth_core.Client]] = {
+    "generic": generic_client,
+    "fapi": bank_client,
+}
+
+
+def called(twin: Twin, client: oauth_core.Client, tokens: oauth_core.Tokens) -> oauth_core.Response:
+    return client.source(tokens).get(f"{twin.base}/api/echo", origins=[twin.base])
+
+
+def wanted(reply: oauth_core.Response) -> dict[str, Any]:
+    required = oauth_core.step_up(reply.status, reply.headers["www-authenticate"])
+    assert reply.status == 401 and required is not None
+    return required
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_what_the_api_requires_is_satisfied_by_another_login(
+    twins: dict[str, Twin], name: str
+) -> None:
+    twin = twins[name]
+    client = SYSTEMS[name](twin)
+
+    def login(**more: Any) -> oauth_core.Tokens:
+        flow = client.begin_authorization(redirect_uri=CALLBACK, scope="openid read", **more)
+        return client.redeem(flow, approve(flow.url))
+
+    twin.step_up(acr_values=["phr", "mfa"], max_age=60)
+    first = login()
+    required = wanted(called(twin, client, first))
+    assert required == {"acr_values": ["phr", "mfa"], "max_age": 60}
+    second = login(step_up=required, tokens=first)
+    assert called(twin, client, second).status == 200
+    assert second.warnings == ()
+
+    # Another kind of login, which the person cannot give.
+    twin.step_up(acr_values=["hardware"])
+    twin.claim("acr", "pwd")
+    required = wanted(called(twin, client, second))
+    third = login(step_up=required, tokens=second)
+    assert third.warnings == ("acr_not_met",)
+    required = wanted(called(twin, client, third))
+    with pytest.raises(oauth_core.MisuseError) as raised:
+        login(step_up=required, tokens=third)
+    assert raised.value.code == "step_up.repeated"
+
+
+def test_claims_that_the_api_requires_are_those_of_another_login(generic: Twin) -> None:
+    """Microsoft Entra's claims challenge."""
+    client = generic_client(generic)
+    generic.step_up(claims={"access_token": {"acrs": {"essential": True, "value": "c1"}}})
+    first = generic.signed_in(client)
+    required = wanted(called(generic, client, first))
+    flow = client.authorize(redirect_uri=CALLBACK, step_up=required, tokens=first)
+    second = client.redeem(flow, approve(flow.url))
+    assert called(generic, client, second).status == 200

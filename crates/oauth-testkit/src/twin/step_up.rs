@@ -1,0 +1,99 @@
+//! An API that requires more of a login than its token has, and the logins that give it.
+//!
+//! RFC 9470 sections 3, 4 and 6, OpenID Connect Core section 5.5
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use oauth_core::moment::UnixTime;
+use serde_json::Value;
+
+use super::authority::{Authority, Grant, plus};
+use super::wire::Ask;
+use super::{Twin, generic};
+
+/// What the API requires of a login; by default nothing.
+#[derive(Default)]
+pub(super) struct Requirement {
+    acr_values: Vec<String>,
+    max_age: Option<u64>,
+    /// The `claims` that an authorization request must have had; null for none.
+    claims: Value,
+}
+
+/// What was asked of a login, and is known of it afterwards.
+#[derive(Clone, Default)]
+pub(super) struct Login {
+    pub(super) acr: Option<String>,
+    claims: Value,
+}
+
+impl Login {
+    /// The person does the first thing that is asked for, unless it was said what their `acr` is.
+    pub(super) fn asked_by(authority: &Authority, ask: &Ask) -> Self {
+        let first = || ask.query("acr_values")?.split(' ').next();
+        let own = authority.person.claim("acr").and_then(Value::as_str);
+        let claims = ask.query("claims").unwrap_or_default();
+        Self {
+            acr: own.or_else(first).map(str::to_owned),
+            claims: serde_json::from_str(claims).unwrap_or_default(),
+        }
+    }
+}
+
+/// What a challenge says of a token whose login does not suffice: the error, and its parameters.
+pub(super) fn missing(
+    authority: &Authority,
+    at: UnixTime,
+    ask: &Ask,
+    grant: &Grant,
+) -> Option<(&'static str, String)> {
+    if !generic::is_api(ask) {
+        return None;
+    }
+    let Requirement {
+        acr_values,
+        max_age,
+        claims,
+    } = &authority.step_up;
+    let acr = grant.login.acr.as_ref();
+    let is_weak = !acr_values.is_empty() && acr.is_none_or(|acr| !acr_values.contains(acr));
+    let is_old = max_age.is_some_and(|age| {
+        let since = grant.auth_time;
+        since.is_none_or(|since| at > plus(since, age))
+    });
+    if is_weak || is_old {
+        let mut more = String::new();
+        if !acr_values.is_empty() {
+            more += &format!(", acr_values=\"{}\"", acr_values.join(" "));
+        }
+        if let Some(age) = max_age {
+            more += &format!(", max_age=\"{age}\"");
+        }
+        return Some(("insufficient_user_authentication", more));
+    }
+    if !claims.is_null() && grant.login.claims != *claims {
+        let encoded = STANDARD.encode(claims.to_string());
+        return Some(("insufficient_claims", format!(", claims=\"{encoded}\"")));
+    }
+    None
+}
+
+impl Twin {
+    /// Has the API require from now on that the person authenticated in one of these ways, and within so many seconds
+    /// (RFC 9470): `insufficient_user_authentication` is the answer to any other token. Without both it requires
+    /// nothing.
+    ///
+    /// A login is of the first of the `acr_values` that its authorization request asks for, and ID tokens and
+    /// introspection say so; [`set_claim`](Self::set_claim) of `acr` makes all logins of one kind, whatever is asked for.
+    pub fn require_step_up(&mut self, acr_values: &[&str], max_age: Option<u64>) {
+        let step_up = &mut self.authority.step_up;
+        step_up.acr_values = acr_values.iter().map(|&acr| acr.to_owned()).collect();
+        step_up.max_age = max_age;
+    }
+
+    /// Has the API require from now on that the authorization request had exactly these `claims`, as Microsoft Entra's
+    /// do: `insufficient_claims` is the answer to any other token, with the claims in base64. `null` for none.
+    pub fn require_claims(&mut self, claims: Value) {
+        self.authority.step_up.claims = claims;
+    }
+}

@@ -1,0 +1,206 @@
+//! Step-up: what the twin's API requires beyond a login, by hand, and with the ordinary client.
+
+mod common;
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use common::{encoded_basic, get, json as read, post_as, refused, text};
+use http::header::WWW_AUTHENTICATE;
+use oauth_core::flow::resource::step_up;
+use oauth_core::issuer::Issuer;
+use oauth_core::redirect_uri::RedirectUri;
+use oauth_core::token::step_up::StepUp;
+use oauth_core::{
+    AuthorizationRequest, Client, ClientAuth, ClientId, Error, Scope, Tokens, discover,
+};
+use oauth_testkit::{Twin, TwinDriver};
+use serde_json::{Value, json};
+
+const BASE: &str = "https://as.test";
+const HOME: &str = "https://app.example/callback";
+
+fn twin() -> TwinDriver {
+    TwinDriver::new(Twin::generic(BASE))
+}
+
+fn client(driver: &mut TwinDriver) -> Client {
+    let server = driver.run(discover(Issuer::parse(BASE).unwrap())).unwrap();
+    let id = ClientId::new(driver.twin().public_client_id());
+    Client::new(server, id, ClientAuth::none()).unwrap()
+}
+
+/// A login, for what an API has required if it has.
+fn login(
+    driver: &mut TwinDriver,
+    client: &Client,
+    more: Option<(StepUp, &Tokens)>,
+) -> Result<Tokens, Error> {
+    let mut request = AuthorizationRequest::new(RedirectUri::parse(HOME).unwrap())
+        .scope(Scope::parse("openid read").unwrap());
+    if let Some((wanted, tokens)) = more {
+        request = request.step_up(wanted, tokens);
+    }
+    let (url, pending) = client.authorize(&driver.moment(), request)?;
+    let callback = driver.browse(url.as_str()).unwrap();
+    let login = driver.run(client.redeem(pending, &callback)?)?;
+    Ok(login.tokens)
+}
+
+/// A call of the API with these tokens: its status, and what it requires of another login.
+fn called(driver: &mut TwinDriver, tokens: &Tokens) -> (u16, Option<StepUp>) {
+    let token = tokens.access_token.expose().clone();
+    let reply = get(driver, "/api/echo", Some(&token));
+    let challenges = reply.headers().get_all(WWW_AUTHENTICATE).iter();
+    let wanted = step_up(reply.status(), challenges.map(|field| field.as_bytes()));
+    (reply.status().as_u16(), wanted)
+}
+
+fn challenge(driver: &mut TwinDriver, tokens: &Tokens) -> String {
+    let token = tokens.access_token.expose().clone();
+    let reply = get(driver, "/api/echo", Some(&token));
+    let challenge = reply.headers()[WWW_AUTHENTICATE].to_str().unwrap();
+    let (_, error) = challenge.split_once(", error=").unwrap();
+    format!("error={error}")
+}
+
+fn introspected(driver: &mut TwinDriver, tokens: &Tokens) -> Value {
+    let token = tokens.access_token.expose().clone();
+    let twin = driver.twin();
+    let basic = encoded_basic(twin.client_id(), twin.client_secret());
+    read(&post_as(
+        driver,
+        "/introspect",
+        Some(&basic),
+        &[("token", &token)],
+    ))
+}
+
+#[test]
+fn another_login_of_the_required_kind_satisfies_the_api() {
+    let mut driver = twin();
+    let client = client(&mut driver);
+    driver.twin().require_step_up(&["phr", "mfa"], None);
+    let first = login(&mut driver, &client, None).unwrap();
+    assert_eq!(
+        challenge(&mut driver, &first),
+        "error=\"insufficient_user_authentication\", acr_values=\"phr mfa\""
+    );
+    let (status, wanted) = called(&mut driver, &first);
+    let wanted = wanted.unwrap();
+    assert_eq!(
+        (status, wanted.acr_values.join(" ").as_str()),
+        (401, "phr mfa")
+    );
+
+    let second = login(&mut driver, &client, Some((wanted, &first))).unwrap();
+    assert_eq!(called(&mut driver, &second), (200, None));
+    assert!(second.warnings.is_empty());
+    let said = introspected(&mut driver, &second);
+    assert_eq!(
+        (&said["acr"], &said["auth_time"]),
+        (&json!("phr"), &json!(driver.now().as_secs()))
+    );
+    // The first token is no better for it, and a refresh keeps what the login was.
+    assert_eq!(called(&mut driver, &first).0, 401);
+    let renewed = driver.run(client.refresh(second.refresh_token.as_ref().unwrap()));
+    assert_eq!(called(&mut driver, &renewed.unwrap()), (200, None));
+    // Any one of the values suffices.
+    driver.twin().require_step_up(&["loa3", "phr"], None);
+    assert_eq!(called(&mut driver, &second), (200, None));
+    driver.twin().require_step_up(&["loa3"], None);
+    assert_eq!(called(&mut driver, &second).0, 401);
+    driver.twin().require_step_up(&[], None);
+    assert_eq!(called(&mut driver, &first), (200, None));
+}
+
+#[test]
+fn a_login_grows_too_old() {
+    let mut driver = twin();
+    let client = client(&mut driver);
+    driver.twin().require_step_up(&[], Some(60));
+    let first = login(&mut driver, &client, None).unwrap();
+    driver.advance(Duration::from_secs(60));
+    assert_eq!(called(&mut driver, &first), (200, None));
+    driver.advance(Duration::from_secs(1));
+    assert_eq!(
+        challenge(&mut driver, &first),
+        "error=\"insufficient_user_authentication\", max_age=\"60\""
+    );
+    // A refresh is no login.
+    let renewed = driver.run(client.refresh(first.refresh_token.as_ref().unwrap()));
+    let renewed = renewed.unwrap();
+    let (status, wanted) = called(&mut driver, &renewed);
+    assert_eq!(status, 401);
+    let second = login(&mut driver, &client, Some((wanted.unwrap(), &renewed))).unwrap();
+    assert_eq!(called(&mut driver, &second), (200, None));
+    // It may be required again once it has passed.
+    driver.advance(Duration::from_secs(61));
+    let (_, wanted) = called(&mut driver, &second);
+    let third = login(&mut driver, &client, Some((wanted.unwrap(), &second))).unwrap();
+    assert_eq!(called(&mut driver, &third), (200, None));
+}
+
+#[test]
+fn a_person_who_cannot_is_asked_once() {
+    let mut driver = twin();
+    let client = client(&mut driver);
+    driver.twin().require_step_up(&["phr"], None);
+    driver.twin().set_claim("acr", "pwd");
+    let first = login(&mut driver, &client, None).unwrap();
+    let (_, wanted) = called(&mut driver, &first);
+    let second = login(&mut driver, &client, Some((wanted.unwrap(), &first))).unwrap();
+    let warnings: Vec<_> = second
+        .warnings
+        .iter()
+        .map(|warning| warning.code())
+        .collect();
+    assert_eq!(warnings, ["acr_not_met"]);
+    let (status, wanted) = called(&mut driver, &second);
+    assert_eq!(status, 401);
+    let again = login(&mut driver, &client, Some((wanted.unwrap(), &second)));
+    assert_eq!(again.unwrap_err().code(), "step_up.repeated");
+}
+
+/// Microsoft's challenge, <https://learn.microsoft.com/entra/identity-platform/claims-challenge>.
+#[test]
+fn the_claims_that_the_api_requires_are_those_of_the_login() {
+    let mut driver = twin();
+    let client = client(&mut driver);
+    let claims = json!({ "access_token": { "acrs": { "essential": true, "value": "c1" } } });
+    driver.twin().require_claims(claims.clone());
+    let first = login(&mut driver, &client, None).unwrap();
+    let encoded = STANDARD.encode(claims.to_string());
+    assert_eq!(
+        challenge(&mut driver, &first),
+        format!("error=\"insufficient_claims\", claims=\"{encoded}\"")
+    );
+    let (_, wanted) = called(&mut driver, &first);
+    let second = login(&mut driver, &client, Some((wanted.unwrap(), &first))).unwrap();
+    assert_eq!(called(&mut driver, &second), (200, None));
+    driver
+        .twin()
+        .require_claims(json!({ "access_token": null }));
+    assert_eq!(called(&mut driver, &second).0, 401);
+    // UserInfo is not that API.
+    let token = second.access_token.expose().clone();
+    assert_eq!(get(&mut driver, "/userinfo", Some(&token)).status(), 200);
+}
+
+/// Nobody has logged in for a token of the client's own.
+#[test]
+fn a_client_itself_is_nobody_who_has_logged_in() {
+    let mut driver = twin();
+    let twin = driver.twin();
+    let basic = encoded_basic(twin.client_id(), twin.client_secret());
+    let form = [("grant_type", "client_credentials"), ("scope", "read")];
+    let token = text(
+        &read(&post_as(&mut driver, "/token", Some(&basic), &form)),
+        "access_token",
+    );
+    assert_eq!(get(&mut driver, "/api/echo", Some(&token)).status(), 200);
+    driver.twin().require_step_up(&[], Some(60));
+    let reply = get(&mut driver, "/api/echo", Some(&token));
+    refused(&reply, 401, "insufficient_user_authentication");
+}
