@@ -6,7 +6,7 @@ use oauth_crypto::DecryptionKey;
 use oauth_testkit::Fault;
 use oauth_testkit::twin::IdTokenFlaw;
 
-use super::{Bank, authentications};
+use super::{Bank, USUAL, Variant, authentications};
 use crate::row;
 
 /// What becomes of a login whose response has this flaw: no request for tokens follows.
