@@ -183,6 +183,33 @@ async fn a_login_that_comes_to_a_drained_session_is_stored() {
     assert!(in_store(&memory, key).await.contains("late"));
 }
 
+#[tokio::test]
+async fn a_login_replaces_a_record_that_was_cut_and_a_renewal_does_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = FileStore::new(folder.path()).expect("a store");
+    let session = || of_ann(Rotating::default(), Arc::new(store.clone()));
+    let first = session();
+    let login = person("first").expect("tokens");
+    first.log_in(login.clone()).await.expect("stored");
+    let key = first.key().expect("a key");
+    let record = folder.path().join(format!("grant-{key}.json"));
+    let text = std::fs::read_to_string(&record).expect("a record");
+    let cut = text.get(..text.len() - 9).expect("ASCII");
+    std::fs::write(&record, cut).expect("written");
+    for error in [first.renew(&login).await, session().token().await] {
+        let error = error.expect_err("a record that cannot be read");
+        assert_eq!(error.code(), "stored.malformed");
+    }
+    assert_eq!(std::fs::read_to_string(&record).expect("a record"), cut);
+    let again = session();
+    let login = person("again").expect("tokens");
+    again.log_in(login).await.expect("stored");
+    for session in [again, session()] {
+        let token = session.token().await.expect("a token");
+        assert_eq!(token.access_token.expose(), "again");
+    }
+}
+
 #[test]
 fn threads_drain_a_session_too() {
     let keeper = client().keeper(GrantId::person("ann"));
