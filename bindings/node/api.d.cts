@@ -127,8 +127,8 @@ export class GrantSource implements TokenSource {
   logIn(tokens: Tokens): Promise<void>
   /**
    * Shuts this source down gracefully before the process exits: no new renewal begins, one that was sent is finished,
-   * and its result is stored. The current token is returned until it expires. Rejects with `LostError` if that takes longer
-   * than the given time, by default 10 000 ms.
+   * and its result is stored. The current token is returned until it expires; after that, `token_source.closed`. Rejects
+   * with `LostError` if that takes longer than the given time, by default 10 000 ms.
    */
   drain(options?: CallOptions): Promise<void>
   /**

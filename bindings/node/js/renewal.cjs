@@ -245,16 +245,20 @@ async function asked(store, keeper, task, job) {
   try {
     return await inTime(tasks[task.kind](store, key, task, (ms) => tell(job, keeper, 'waits', { ms })))
   } catch (error) {
-    if (task.kind !== 'load' || error?.code !== 'stored.sealed' || !keeper.isSavingLogin) return (keeper) => keeper.failed(error)
+    const isUnreadable = error?.code === 'stored.sealed' || error?.code === 'stored.malformed'
+    if (task.kind !== 'load' || !isUnreadable || !keeper.isSavingLogin) return (keeper) => keeper.failed(error)
     return cleared(store, key).catch((error) => (keeper) => keeper.failed(error))
   }
 }
 
-/** A record that no key opens would stand in the way of every login: it is told as one that nobody can read. */
+/**
+ * A record that the store cannot read, or that no key opens, would stand in the way of every login: it is told as one
+ * that nobody can read.
+ */
 async function cleared(store, key) {
   await inTime(store.remove(key))
   const removed = (await inTime(store.load(key))) ?? undefined
-  return (keeper) => keeper.loaded(removed && { version: removed.version, record: 'sealed with another key' })
+  return (keeper) => keeper.loaded(removed && { version: removed.version, record: 'unreadable' })
 }
 
 /** Asks a store, and sees that what it gives is an answer. */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
@@ -156,4 +156,23 @@ test('a login takes the place of what no key opens', async () => {
   assert.equal((await rejection(source.token())).code, 'stored.sealed')
   await source.logIn(tokens)
   assert.equal((await source.token()).accessToken, tokens.accessToken)
+})
+
+test('a login takes the place of a record that was cut', async () => {
+  const { generic: twin } = await twins()
+  const { clientId, clientSecret, redirectUris } = await twin.client()
+  const client = new Client(serverAt(twin.base), { clientId, clientSecret })
+  const { url, flow } = client.authorize({ redirectUri: redirectUris[0], scope: 'read offline_access' })
+  const tokens = await client.redeem(flow, await callbackOf(url, redirectUris[0]))
+  const place = newPlace()
+  const of = (tokens) => client.source(tokens, { store: new FileStore(place), subject: 'ann' })
+  await of().logIn(tokens)
+  const record = path.join(place, readdirSync(place).find((file) => file.endsWith('.json')))
+  writeFileSync(record, readFileSync(record, 'utf8').slice(0, -9))
+  const source = of()
+  assert.equal((await rejection(source.token())).code, 'stored.malformed')
+  assert.equal((await rejection(source.token())).code, 'stored.malformed', 'a renewal leaves it')
+  await source.logIn(tokens)
+  assert.equal((await source.token()).accessToken, tokens.accessToken)
+  assert.equal((await of().token()).accessToken, tokens.accessToken)
 })

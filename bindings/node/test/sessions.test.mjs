@@ -252,13 +252,13 @@ test('renewals under way are drained', async () => {
   await drain()
   const { accessToken } = await renewing
   assert.ok((await store.load(sessions.get('ann').key)).record.includes(accessToken))
-  await assert.rejects(sessions.get('ann').renew(await renewing), { kind: 'lost' })
+  await assert.rejects(sessions.get('ann').renew(await renewing), { code: 'token_source.closed' })
   // All others go on.
   await sessions.logIn('ben', tokens)
   await sessions.drain()
   const source = client.source(await aLogin())
   await source.drain({ timeoutMs: 1000 })
-  await assert.rejects(source.renew(await source.token()), { kind: 'lost' })
+  await assert.rejects(source.renew(await source.token()), { code: 'token_source.closed' })
 })
 
 test('the end of a block finishes and stores what was sent', async () => {
@@ -276,7 +276,7 @@ test('the end of a block finishes and stores what was sent', async () => {
   const renewed = await renewing
   assert.ok(record.includes(renewed.accessToken))
   assert.equal((await source.token()).accessToken, renewed.accessToken)
-  await assert.rejects(source.renew(renewed), { code: 'lost.unsent' })
+  await assert.rejects(source.renew(renewed), { code: 'token_source.closed', advice: 'give_up' })
   await source.close()
 })
 
@@ -292,7 +292,7 @@ test('a source of many is only let go of, and ends with all of them', async () =
   assert.notEqual(renewed.accessToken, tokens.accessToken)
   await sessions[dispose]()
   await sessions.close()
-  await assert.rejects(source.renew(renewed), { code: 'lost.unsent' })
+  await assert.rejects(source.renew(renewed), { code: 'token_source.closed', advice: 'give_up' })
 })
 
 test('a lease is extended while a request takes long', async () => {

@@ -389,7 +389,7 @@ twins! {
         /// Shuts this source down gracefully, before the program ends.
         ///
         /// No new renewal begins, one that was sent is finished, and its tokens are stored.
-        /// The current token is returned until it expires; after that, lost.unsent. lost.timeout if
+        /// The current token is returned until it expires; after that, token_source.closed. lost.timeout if
         /// that has not been done within timeout, in seconds. The interpreter does the same for all
         /// sources when it ends, for 5 s.
         #[pyo3(signature = (*, timeout = 10.0))]

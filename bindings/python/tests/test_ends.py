@@ -122,9 +122,9 @@ def test_the_end_of_a_block_finishes_what_was_sent(generic: Twin, person: Person
         renewed = asked.result()
     assert record and renewed.access_token in record[1]
     assert source.token().access_token == renewed.access_token, "what is at hand is handed out"
-    with pytest.raises(oauth_core.LostError) as caught:
+    with pytest.raises(oauth_core.MisuseError) as caught:
         source.renew(renewed)
-    assert caught.value.code == "lost.unsent"
+    assert (caught.value.code, caught.value.advice) == ("token_source.closed", "give_up")
     source.close()
     assert generic.counters["refreshes"] == 1
 
@@ -168,9 +168,9 @@ def test_one_of_many_is_only_let_go_of(generic: Twin, person: Person) -> None:
         held: Any = sessions.get("ann")
         renewed = held.renew(first)
         assert renewed.access_token != first.access_token
-    with pytest.raises(oauth_core.LostError) as caught:
+    with pytest.raises(oauth_core.MisuseError) as caught:
         held.renew(renewed)
-    assert caught.value.code == "lost.unsent"
+    assert caught.value.code == "token_source.closed"
     assert generic.counters["refreshes"] == 1
 
 

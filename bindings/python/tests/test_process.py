@@ -193,7 +193,7 @@ def test_a_source_is_drained(generic: Twin) -> None:
     renewing.join()
     token = source.token()
     assert token.access_token != first.access_token
-    with pytest.raises(oauth_core.LostError):
+    with pytest.raises(oauth_core.MisuseError, match=r"token_source\.closed"):
         source.renew(token)
     assert generic.counters["refreshes"] == 1
 

@@ -298,6 +298,7 @@ export type MisuseCode =
   | 'grant.outcome_unknown'
   | 'grant.no_refresh_token'
   | 'grant.expired'
+  | 'token_source.closed'
   | 'token_source.unreadable'
   | 'web.setup'
   | 'web.session_nearly_full'

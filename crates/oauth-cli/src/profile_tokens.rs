@@ -226,8 +226,8 @@ impl ProfileTokens {
         let (store, key) = (self.store.store(), self.key(&setup.client, &Owner::Login));
         LoginRecord::load(&self.profile)?;
         match wait(store.load(&key))? {
-            // A login replaces a record that no key decrypts.
-            Err(error) if error.code() != "stored.sealed" => {
+            // A login replaces a record that cannot be read.
+            Err(error) if !matches!(error.code(), "stored.sealed" | "stored.malformed") => {
                 return Err(self.failure(&Owner::Login, error));
             }
             _ => {}
@@ -296,7 +296,7 @@ impl ProfileTokens {
                 "grant.no_refresh_token" | "grant.outcome_unknown" | "denied.invalid_grant",
             ) => failure.with_hint(format!("log in again: oauth login --profile {profile}")),
             (Owner::Login, "stored.malformed") => failure.with_hint(format!(
-                "remove it, and log in again: oauth revoke --profile {profile}"
+                "log in again, which replaces it: oauth login --profile {profile}"
             )),
             (Owner::Client(_), _) => failure.of_the_client(),
             _ => failure,

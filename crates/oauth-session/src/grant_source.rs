@@ -280,8 +280,8 @@ impl GrantSource {
     /// tokens are stored. Without this, a renewal in flight is cut off with the runtime, and with servers
     /// that rotate refresh tokens its grant is lost.
     ///
-    /// The current token is handed out until it expires; nothing is renewed after that, here or through a
-    /// clone.
+    /// The current token is handed out until it expires; after that, callers get `token_source.closed`, here and
+    /// through a clone. So do those that were waiting for a renewal whose request was not sent yet.
     ///
     /// # Errors
     /// `lost.timeout` if that has not been done within `limit`; call it again to wait for longer.

@@ -300,6 +300,7 @@ MisuseCode = Literal[
     "grant.outcome_unknown",
     "grant.no_refresh_token",
     "grant.expired",
+    "token_source.closed",
     "token_source.unreadable",
     "web.setup",
     "web.session_nearly_full",

@@ -379,7 +379,7 @@ fn a_record_that_cannot_be_read_is_no_reason_for_another_token() {
     let own = ["token", "--grant", "client_credentials"];
     home.p(&own).ok();
     std::fs::write(&login, "{").unwrap();
-    let hint = "oauth revoke --profile p";
+    let hint = "oauth login --profile p";
     says(&home.p(&["token"]), 2, &["stored.malformed", hint]);
     // Other profiles, and what is not the login, go on.
     home.p(&own).ok();
@@ -389,6 +389,10 @@ fn a_record_that_cannot_be_read_is_no_reason_for_another_token() {
     assert!(grants.iter().any(|g| g["error"] == "stored.malformed"));
     says(&home.p(&["revoke"]), 1, &["revoke.unread"]);
     assert!(!login.exists());
+    home.log_in("p");
+    home.p(&["token"]).ok();
+    // A login replaces it, too.
+    std::fs::write(&login, "{").unwrap();
     home.log_in("p");
     home.p(&["token"]).ok();
 }

@@ -168,7 +168,7 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "stored.malformed",
-        "start the sign-in again; a record of a store has to be removed there first, by its key",
+        "start the sign-in again, which replaces the stored record of a grant; any other record has to be removed by its key",
     ),
     (
         "stored.issuer",

@@ -362,6 +362,7 @@ table! {
         OutcomeUnknown "grant.outcome_unknown" REAUTHORIZE "the reply to the last refresh was lost, and the server revokes the grant if a refresh token is reused: sign in again"
         NoRefreshToken "grant.no_refresh_token" REAUTHORIZE "there is no refresh token"
         TokenExpired "grant.expired" REAUTHORIZE "the token has expired and cannot be renewed: create a new one"
+        SourceClosed "token_source.closed" GIVE_UP "the source was closed, and renews no more"
         TokenUnreadable "token_source.unreadable" GIVE_UP "the token cannot be read from its source"
         WebSetup "web.setup" GIVE_UP "the settings of the site are inconsistent or unsafe"
         WebSessionLarge "web.session_nearly_full" GIVE_UP "the session takes up most of what cookies may hold"

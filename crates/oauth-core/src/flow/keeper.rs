@@ -355,7 +355,8 @@ impl Keeper {
     }
 
     /// Begins no renewal from now on: for a host that is shutting down. The current token is handed out until it
-    /// expires; a request that has been sent is completed, and its tokens are stored.
+    /// expires, after which callers get `token_source.closed`; a request that has been sent is completed, and its
+    /// tokens are stored.
     pub const fn drain(&mut self) {
         self.is_drained = true;
     }

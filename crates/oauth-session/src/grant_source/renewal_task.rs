@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::Secret;
-use oauth_core::error::{Cause, Error, Kind, ValidationFailure};
+use oauth_core::error::{Cause, Error, Kind, Misuse, ValidationFailure};
 use oauth_core::flow::keeper::{Entry, Event, Lease, Standing, Step};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -201,14 +201,15 @@ impl Inner {
         }
     }
 
-    /// Loads the record. A record that no key decrypts would block every login, so a login removes
-    /// it and passes on an unreadable record in its place, which the keeper replaces.
+    /// Loads the record. A record that the store cannot read, or that no key decrypts, would block every login, so a
+    /// login removes it and passes on an unreadable record in its place, which the keeper replaces.
     async fn load(&self, store: &dyn Store, key: &str) -> Result<Option<Entry>, Error> {
-        let sealed = match store.load(key).await {
+        let unreadable = match store.load(key).await {
             Err(error)
                 if matches!(
                     error.kind(),
                     Kind::Untrusted(ValidationFailure::StoredSealed)
+                        | Kind::Misuse(Misuse::StoredForm)
                 ) =>
             {
                 error
@@ -216,12 +217,12 @@ impl Inner {
             loaded => return loaded,
         };
         if !self.state().keeper.is_saving_login() {
-            return Err(sealed);
+            return Err(unreadable);
         }
         store.remove(key).await?;
         let removed = store.load(key).await?;
         Ok(removed.map(|Entry { version, .. }| {
-            let record = Secret::from("sealed with another key");
+            let record = Secret::from("unreadable");
             Entry { version, record }
         }))
     }

@@ -37,8 +37,8 @@ pub(super) const RECORD: &str = "json";
 /// begins again when that is first noticed, so that it neither expires early nor lasts forever.
 ///
 /// A file that does not belong to this store is refused, as is a file or folder that others could have written:
-/// - `stored.malformed`: a record that is cut, empty, or something else. It is not overwritten:
-///   [`remove`](Self::remove) it, and log in again;
+/// - `stored.malformed`: a record that is cut, empty, or something else. Nothing but a new login
+///   ([`GrantSource::log_in`](crate::GrantSource::log_in)) replaces it;
 /// - `misuse.setup`: a symbolic link, another user's file, one that others may read or write (its
 ///   tokens may be known to them), a folder that others may write to, or that is in one where others could replace it.
 ///   [`open`](Self::open) shares it with a group.

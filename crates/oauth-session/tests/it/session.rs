@@ -15,7 +15,7 @@ use oauth_core::flow::keeper::GrantId;
 use oauth_core::issuer::Issuer;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Scope, Secret, Tokens};
-use oauth_session::store::{Answer, Entry, Lease, MemoryStore, Saved, Times};
+use oauth_session::store::{Answer, Entry, FileStore, Lease, MemoryStore, Saved, Times};
 use oauth_session::{Drive, FixedToken, GrantSource, Store, TokenSource, blocking};
 
 /// Hands out one token after the other, and counts them.

@@ -34,7 +34,10 @@ impl Keeper {
                 self.has_waiters = true;
                 Decision::Wait
             }
-            held if self.is_drained => held.map_or(Decision::Fail(drained()), Decision::UseToken),
+            held if self.is_drained => held.map_or(
+                Decision::Fail(Misuse::SourceClosed.into()),
+                Decision::UseToken,
+            ),
             held => self.renew(now, held),
         }
     }
@@ -145,9 +148,4 @@ impl Keeper {
         let tokens = self.record.tokens.clone();
         tokens.filter(|_| is_good && self.fits_certificate())
     }
-}
-
-/// The error for callers while the host is shutting down.
-pub(super) fn drained() -> Error {
-    Error::lost(Cause::unsent_as("this worker is ending and renews no more"))
 }

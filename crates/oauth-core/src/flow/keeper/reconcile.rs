@@ -4,10 +4,9 @@
 use std::time::Duration;
 
 use super::commit::UnsavedTokens;
-use super::decision::drained;
 use super::record::Record;
 use super::{Entry, Keeper, Step, Storage};
-use crate::error::Error;
+use crate::error::{Error, Misuse};
 use crate::moment::Moment;
 
 /// How long an absent record is certain not to have been removed: the tombstone of a removal is
@@ -58,7 +57,7 @@ impl Keeper {
     /// is open.
     pub(super) fn held_back(&mut self, at: &Moment) -> Option<Error> {
         if self.is_drained {
-            return Some(drained());
+            return Some(Misuse::SourceClosed.into());
         }
         // Another worker may have renewed it, and received the refused token again.
         if let Some(error) = self.repeated_refusals(at.now()) {

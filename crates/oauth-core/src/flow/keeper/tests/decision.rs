@@ -268,9 +268,12 @@ fn a_drained_keeper_begins_nothing_and_finishes_what_was_sent() {
             };
         }
         keeper.drain();
+        // What waits for this renewal gets what a later caller gets: another attempt changes nothing.
         let error = over(store.go(&mut keeper, event)).unwrap_err();
-        assert!(matches!(error.advice(), Advice::Retry { .. }), "{error}");
+        assert_eq!(error.code(), "token_source.closed");
+        assert_eq!(error.advice(), Advice::GiveUp);
         assert!(store.record().in_flight.is_none());
+        assert_closed(store.ask(&mut keeper));
     }
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
@@ -286,7 +289,14 @@ fn a_drained_keeper_begins_nothing_and_finishes_what_was_sent() {
     store.now += 599;
     assert_eq!(handed(store.ask(&mut keeper)), "a2");
     store.now += 1;
-    assert!(matches!(store.ask(&mut keeper), Decision::Fail(_)));
+    assert_closed(store.ask(&mut keeper));
+}
+
+fn assert_closed(decision: Decision) {
+    match decision {
+        Decision::Fail(error) => assert_eq!(error.code(), "token_source.closed"),
+        decision => panic!("{decision:?}"),
+    }
 }
 
 /// One that has read this from the store.
