@@ -22,7 +22,7 @@ use crate::response::Response;
 use crate::server;
 use crate::source::{GrantSource, refuse_in_hook};
 use crate::sync_async::twins;
-use crate::text::text;
+use crate::text::{origins, text};
 use crate::value::{Fields, Pairs};
 use crate::{errors, fixed_token, runtime};
 
@@ -359,7 +359,7 @@ impl Api {
     fn make(
         py: Python<'_>,
         source: &Bound<'_, PyAny>,
-        #[pyo3(from_py_with = text)] origins: Option<Vec<String>>,
+        #[pyo3(from_py_with = origins)] origins: Option<Vec<String>>,
         on_rate_limit: &str,
         longest_wait: f64,
         allowance: Option<&Bound<'_, PyAny>>,

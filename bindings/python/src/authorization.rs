@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use oauth_core::Secret;
-use oauth_core::error::{Error, Misuse};
+use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_facade::Begun;
 use oauth_reqwest::DeviceLogin;
@@ -11,6 +11,7 @@ use oauth_reqwest::device_login::Opener;
 use oauth_reqwest::loopback::{self, Paste};
 use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::prelude::*;
+use tokio::task::JoinHandle;
 
 use crate::client::Client;
 use crate::network::seconds;
@@ -176,8 +177,57 @@ pub(crate) fn code_turn(
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Listener {
     redirect_uri: String,
-    socket: Mutex<Option<loopback::Listener>>,
+    socket: Mutex<Option<Socket>>,
     pasted: Paste,
+}
+
+enum Socket {
+    Bound(loopback::Listener),
+    /// It answers a browser already, while the URL is being opened.
+    Listening(Arrival),
+}
+
+/// The wait for a callback. It ends with this value.
+struct Arrival(JoinHandle<Result<String, Error>>);
+
+impl Arrival {
+    async fn url(mut self) -> Result<String, Error> {
+        let arrived = (&mut self.0).await;
+        arrived.unwrap_or_else(|_| Err(Error::lost(Cause::unknown("the listener has stopped"))))
+    }
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Lets the listener answer from now on, for a login that opens its URL before it waits: opening it may take until the
+/// browser has been sent back.
+#[pyfunction]
+#[pyo3(signature = (listener, flow, timeout, /))]
+pub(crate) fn listen(
+    py: Python<'_>,
+    listener: &Listener,
+    flow: &PendingAuthorization,
+    timeout: f64,
+) -> PyResult<()> {
+    let patience = seconds(timeout)?;
+    let runtime = runtime::handle()?;
+    let pending = flow.0.pending();
+    let pending = pending.map_err(|error| errors::raise(py, &error))?;
+    let mut socket = listener
+        .socket
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    *socket = socket.take().map(|socket| match socket {
+        Socket::Bound(bound) => Socket::Listening(Arrival(
+            runtime.spawn(async move { bound.wait(&pending, patience).await }),
+        )),
+        listening => listening,
+    });
+    Ok(())
 }
 
 #[pymethods]
@@ -210,7 +260,7 @@ impl Listener {
         Ok(Self {
             redirect_uri: socket.redirect_uri().as_str().to_owned(),
             pasted: socket.paste(),
-            socket: Mutex::new(Some(socket)),
+            socket: Mutex::new(Some(Socket::Bound(socket))),
         })
     }
 
@@ -268,7 +318,11 @@ impl Listener {
         };
         let (pending, socket) = begin().map_err(|error: Error| errors::raise(py, &error))?;
         Ok(PendingCall::new("callback", async move {
-            socket.wait(&pending, patience).await.map(Answer::Text)
+            let url = match socket {
+                Socket::Bound(bound) => bound.wait(&pending, patience).await,
+                Socket::Listening(arrival) => arrival.url().await,
+            };
+            url.map(Answer::Text)
         }))
     }
 }

@@ -10,6 +10,7 @@ use oauth_facade::{
 use oauth_reqwest::AssertionFile;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 use pyo3::{PyClass, PyClassInitializer};
 
 use crate::custom_source::raised_cause;
@@ -180,7 +181,7 @@ impl PrivateKeyJwt {
     #[pyo3(signature = (key, /, *, alg = None, kid = None, certificate_thumbprint = None,
                         audience = None, passphrase = None))]
     fn new(
-        #[pyo3(from_py_with = text)] key: Keys,
+        #[pyo3(from_py_with = keys)] key: Vec<Secret<String>>,
         #[pyo3(from_py_with = text)] alg: Option<String>,
         #[pyo3(from_py_with = text)] kid: Option<String>,
         #[pyo3(from_py_with = text)] certificate_thumbprint: Option<String>,
@@ -189,10 +190,7 @@ impl PrivateKeyJwt {
     ) -> PyClassInitializer<Self> {
         let jwt = KeyJwt {
             passphrase: passphrase.map(secret),
-            keys: match key {
-                Keys::One(key) => vec![secret(key)],
-                Keys::Several(keys) => keys.into_iter().map(secret).collect(),
-            },
+            keys: key,
             alg,
             kid,
             certificate_thumbprint,
@@ -221,10 +219,18 @@ impl PrivateKeyJwt {
 }
 
 /// One key, or the keys of a rotation.
-#[derive(FromPyObject)]
-enum Keys {
-    One(String),
-    Several(Vec<String>),
+fn keys(given: &Bound<'_, PyAny>) -> PyResult<Vec<Secret<String>>> {
+    let keys = match given.cast::<PyString>() {
+        Ok(_) => text(given).map(|key| vec![key]),
+        Err(_) => text::<Vec<String>>(given),
+    };
+    let keys = keys.map_err(
+        |error| match error.is_instance_of::<PyTypeError>(given.py()) {
+            true => PyTypeError::new_err("key: expected a private key as a str, or a list of them"),
+            false => error,
+        },
+    )?;
+    Ok(keys.into_iter().map(secret).collect())
 }
 
 #[pymethods]

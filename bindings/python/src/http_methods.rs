@@ -2,7 +2,7 @@
 
 /// One verb of a class: `calling` sends, and the fields in brackets are keywords of its own.
 macro_rules! verb {
-    ($class:ident, $method:literal, $verb:ident, $later:ident, [$($field:ident: $type:ty),*]) => {
+    ($class:ident, $method:literal, $verb:ident, $later:ident, [$($field:ident: $type:ty as $read:ident),*]) => {
         $crate::sync_async::twins! {
             impl $class {
                 #[doc = concat!(
@@ -18,7 +18,7 @@ macro_rules! verb {
                     #[pyo3(from_py_with = text)] url: String,
                     headers: Option<Pairs>,
                     params: Option<FormFields>,
-                    $(#[pyo3(from_py_with = text)] $field: $type,)*
+                    $(#[pyo3(from_py_with = $read)] $field: $type,)*
                     timeout: Option<f64>,
                     on_rate_limit: Option<&str>,
                     longest_wait: Option<f64>,
@@ -44,17 +44,20 @@ macro_rules! verb {
 
 /// All verbs of a class: those that carry something have a body too.
 macro_rules! verbs {
-    ($class:ident, [$($own:ident: $type:ty),*]) => {
-        $crate::http_methods::verb!($class, "GET", get, aget, [$($own: $type),*]);
-        $crate::http_methods::verb!($class, "DELETE", delete, adelete, [$($own: $type),*]);
+    ($class:ident, [$($own:ident: $type:ty as $read:ident),*]) => {
+        $crate::http_methods::verb!($class, "GET", get, aget, [$($own: $type as $read),*]);
+        $crate::http_methods::verb!($class, "DELETE", delete, adelete, [$($own: $type as $read),*]);
         $crate::http_methods::verb!($class, "POST", post, apost, [
-            content: Option<Vec<u8>>, data: Option<FormFields>, json: Option<Py<PyAny>> $(, $own: $type)*
+            content: Option<Vec<u8>> as text, data: Option<FormFields> as text, json: Option<Py<PyAny>> as text
+            $(, $own: $type as $read)*
         ]);
         $crate::http_methods::verb!($class, "PUT", put, aput, [
-            content: Option<Vec<u8>>, data: Option<FormFields>, json: Option<Py<PyAny>> $(, $own: $type)*
+            content: Option<Vec<u8>> as text, data: Option<FormFields> as text, json: Option<Py<PyAny>> as text
+            $(, $own: $type as $read)*
         ]);
         $crate::http_methods::verb!($class, "PATCH", patch, apatch, [
-            content: Option<Vec<u8>>, data: Option<FormFields>, json: Option<Py<PyAny>> $(, $own: $type)*
+            content: Option<Vec<u8>> as text, data: Option<FormFields> as text, json: Option<Py<PyAny>> as text
+            $(, $own: $type as $read)*
         ]);
     };
 }

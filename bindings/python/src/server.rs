@@ -14,7 +14,7 @@ use crate::api::{Api, Limits, Source, owned, ruled};
 use crate::errors;
 use crate::network::{LazyDriver, Network, RequestSettings};
 use crate::pending_call::{Answer, PendingCall};
-use crate::text::text;
+use crate::text::{origins, text};
 
 /// One authorization server: from provider(), discover() or Server.from_metadata().
 #[pyclass(frozen, module = "oauth_core")]
@@ -90,7 +90,7 @@ impl Server {
         py: Python<'_>,
         app: Option<Source>,
         user: Option<Source>,
-        #[pyo3(from_py_with = text)] origins: Option<Vec<String>>,
+        #[pyo3(from_py_with = origins)] origins: Option<Vec<String>>,
         on_rate_limit: &str,
         longest_wait: f64,
         allowance: Option<&Bound<'_, PyAny>>,

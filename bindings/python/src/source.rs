@@ -25,7 +25,7 @@ use crate::resource::Resource;
 use crate::sessions::{self, LogObserver};
 use crate::store::Store;
 use crate::sync_async::twins;
-use crate::text::text;
+use crate::text::{origins, text};
 use crate::tokens::Tokens;
 use crate::value::Pairs;
 use crate::{errors, runtime};
@@ -337,7 +337,7 @@ impl GrantSource {
     fn resource(
         &self,
         py: Python<'_>,
-        #[pyo3(from_py_with = text)] origins: Option<Vec<String>>,
+        #[pyo3(from_py_with = origins)] origins: Option<Vec<String>>,
     ) -> PyResult<Resource> {
         self.us
             .server
@@ -423,7 +423,7 @@ twins! {
             #[pyo3(from_py_with = text)] content: Option<Vec<u8>>,
             data: Option<FormFields>,
             json: Option<Py<PyAny>>,
-            #[pyo3(from_py_with = text)] origins: Option<Vec<String>>,
+            #[pyo3(from_py_with = origins)] origins: Option<Vec<String>>,
             timeout: Option<f64>,
             on_rate_limit: Option<&str>,
             longest_wait: Option<f64>,
@@ -446,7 +446,7 @@ twins! {
     }
 }
 
-verbs!(GrantSource, [origins: Option<Vec<String>>]);
+verbs!(GrantSource, [origins: Option<Vec<String>> as origins]);
 closes!(
     GrantSource,
     "drain(), as the end of a with or async with block does it.\n\n\

@@ -30,6 +30,19 @@ where
     })
 }
 
+/// Where a token may be sent, or None for what is known of the server.
+///
+/// # Errors
+/// Those of [`text`]; `TypeError` for a single text, which names the argument.
+pub(crate) fn origins(given: &Bound<'_, PyAny>) -> PyResult<Option<Vec<String>>> {
+    text(given).map_err(
+        |error| match error.is_instance_of::<PyTypeError>(given.py()) {
+            true => PyTypeError::new_err("origins: expected a list of URLs"),
+            false => error,
+        },
+    )
+}
+
 /// A text that is not empty, or None: an empty one usually comes from an unset variable.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import pytest
 
@@ -97,3 +97,33 @@ def test_a_key_that_does_not_fit_is_refused_at_once() -> None:
         oauth_core.FederatedAssertion("x", profile="x509")  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         oauth_core.FederatedAssertion(7)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("key", [None, b"-----BEGIN", 7, [None], ["key", 7]])
+def test_what_is_no_key_is_named_as_the_argument_it_is(key: Any) -> None:
+    with pytest.raises(TypeError) as caught:
+        oauth_core.PrivateKeyJwt(key)
+    assert str(caught.value) == "key: expected a private key as a str, or a list of them"
+
+
+@pytest.mark.parametrize("origins", ["https://api.example", None, 7, [None]])
+def test_what_are_no_origins_are_named_as_the_argument_they_are(origins: Any) -> None:
+    with pytest.raises(TypeError, match=r"^origins: expected a list of URLs, or a Server"):
+        oauth_core.fixed_token("a-token", origins=origins)
+    if origins is not None:
+        source = oauth_core.fixed_token("a-token", origins=["https://api.example"])
+        calls: list[Callable[..., object]] = [
+            lambda **given: oauth_core.Api(source, **given),
+            lambda **given: server().api(app=source, **given),
+            a_source().resource,
+            lambda **given: a_source().get("https://api.example", **given),
+            lambda **given: a_source().apost("https://api.example", **given),
+            lambda **given: a_source().request("GET", "https://api.example", **given),
+        ]
+        for call in calls:
+            with pytest.raises(TypeError, match=r"^origins: expected a list of URLs"):
+                call(origins=origins)
+
+
+def a_source() -> oauth_core.GrantSource:
+    return oauth_core.Client(server(), client_id="app").client_credentials()

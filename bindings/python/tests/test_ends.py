@@ -137,7 +137,7 @@ def test_the_end_of_an_asynchronous_block(generic: Twin, person: Person) -> None
         async with made as source:
             assert source is made and (await source.atoken()).access_token
         await made.aclose()
-        with pytest.raises(oauth_core.LostError):
+        with pytest.raises(oauth_core.MisuseError, match=r"token_source\.closed"):
             await made.arenew(tokens)
 
     asyncio.run(main())
@@ -149,7 +149,7 @@ def test_an_error_leaves_the_block_as_it_is(client: oauth_core.Client) -> None:
     with pytest.raises(KeyError, match="mine"), source as entered:
         assert entered is source
         raise KeyError("mine")
-    with pytest.raises(oauth_core.LostError):
+    with pytest.raises(oauth_core.MisuseError, match=r"token_source\.closed"):
         source.token()
 
 
@@ -181,7 +181,7 @@ def test_sessions_end_asynchronously(person: Person) -> None:
         async with oauth_core.Grants(client, stores.MemoryStore()) as sessions:
             await sessions.alog_in("ann", tokens)
             source = sessions.get("ann")
-        with pytest.raises(oauth_core.LostError):
+        with pytest.raises(oauth_core.MisuseError, match=r"token_source\.closed"):
             await source.arenew(tokens)
         await sessions.aclose()
         sessions.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.cookiejar
 import sys
 import threading
 import urllib.request
@@ -46,6 +47,38 @@ def nobody_sees(generic: Twin, monkeypatch: pytest.MonkeyPatch) -> Twin:
 
     monkeypatch.setattr(webbrowser, "open", refuse)
     return generic
+
+
+@pytest.mark.parametrize("way", ["blocking", "asyncio"])
+def test_what_opens_the_url_may_return_when_the_browser_has_ended(generic: Twin, way: str) -> None:
+    visited: list[str] = []
+
+    def visit(url: str) -> None:
+        jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+        with urllib.request.build_opener(jar).open(url, timeout=20) as page:
+            visited.append(page.geturl())
+        assert threading.current_thread() is threading.main_thread()
+
+    client = generic_client(generic, public=True)
+    if way == "asyncio":
+        tokens = asyncio.run(oauth_core.alogin(client, scope="read", open=visit, timeout=30))
+    else:
+        tokens = oauth_core.login(client, scope="read", open=visit, timeout=30)
+    assert tokens.access_token and "/callback?" in visited[0]
+
+
+def test_what_opens_the_url_in_vain_ends_the_login_and_the_listener(generic: Twin) -> None:
+    port = free_port()
+    client = generic_client(generic, public=True)
+
+    def fail(url: str) -> None:
+        raise RuntimeError("no browser here")
+
+    for _ in range(2):
+        # The same port: nothing listens there any more.
+        with pytest.raises(RuntimeError, match="no browser here"):
+            oauth_core.login(client, scope="read", open=fail, port=port)
+    assert oauth_core.login(client, scope="read", open=browse, port=port, timeout=30)
 
 
 def enter(code: oauth_core.DeviceAuthorizationResponse) -> None:

@@ -195,7 +195,7 @@ def test_all_are_drained(client: oauth_core.Client) -> None:
     sessions.log_in("ann", tokens)
     sessions.drain()
     assert sessions.get("ann").token().access_token == tokens.access_token
-    with pytest.raises(oauth_core.LostError):
+    with pytest.raises(oauth_core.MisuseError, match=r"token_source\.closed"):
         sessions.get("ann").renew(tokens)
     asyncio.run(sessions.adrain(timeout=1))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._native import Listener, code_turn
+from ._native import Listener, code_turn, listen
 from .errors import DeniedError, MisuseError
 
 # `typing` and `webbrowser` cost more to import than the package itself.
@@ -53,7 +53,8 @@ def login(
     the person may take; afterwards ``LostError``. A refusal by the server or the person is ``DeniedError``.
 
     ``open`` shows a URL to the person: by default it is printed on standard error, and opened in
-    the system's browser. It must not wait for what the browser does.
+    the system's browser. It is called in the caller's thread, and may return when the browser has ended at the
+    redirect URI, as a navigation of Playwright does; what it raises ends the login.
 
     ``paste``, for example ``input``, asks for the address at which a browser on another machine
     ended. It is called in its own thread, again if the address does not belong to this login, and is
@@ -115,6 +116,7 @@ def login(
         extra=extra,
         token_extra=token_extra,
     )
+    listen(listener, flow, timeout)
     if not _opened(open, flow.url, turn):
         signed_in = _by_code(client, show, purpose, asked)
         if signed_in is not None:
@@ -192,6 +194,7 @@ async def alogin(
         extra=extra,
         token_extra=token_extra,
     )
+    listen(listener, flow, timeout)
     if not _opened(open, flow.url, turn):
         signed_in = await _aby_code(client, show, purpose, asked)
         if signed_in is not None:

@@ -84,6 +84,7 @@ __all__ = [
     "discover",
     "discover_exchange",
     "fixed_token",
+    "listen",
     "provider",
     "provider_file",
     "providers",
@@ -173,6 +174,10 @@ def code_turn(
 
     device is what the caller says, if anything, opener whether a function of theirs shows the page, parameters are the
     names of what is asked for.
+    """
+def listen(listener: Listener, flow: PendingAuthorization, timeout: float, /) -> None:
+    """Lets the listener answer from now on, for a login that opens its URL before it waits: opening it may take until the
+    browser has been sent back.
     """
 def step_up(status: int, challenges: list[str], /) -> str | None:
     """What a reply of an API wants of the person, as JSON: step_up() reads it."""
@@ -858,7 +863,7 @@ class GrantSource:
         """Shuts this source down gracefully, before the program ends.
 
         No new renewal begins, one that was sent is finished, and its tokens are stored.
-        The current token is returned until it expires; after that, lost.unsent. lost.timeout if
+        The current token is returned until it expires; after that, token_source.closed. lost.timeout if
         that has not been done within timeout, in seconds. The interpreter does the same for all
         sources when it ends, for 5 s.
         """
