@@ -68,11 +68,9 @@ impl StepUpLogin {
             .as_ref()
             .is_none_or(|scope| scope.iter().all(has));
         // Any one of the values suffices, so the same values in another order are the same requirement.
-        let is_same = given.acr_values.len() == wanted.acr_values.len()
-            && wanted
-                .acr_values
-                .iter()
-                .all(|acr| given.acr_values.contains(acr));
+        let (asked, wanted_now) = (&given.acr_values, &wanted.acr_values);
+        let is_same = asked.len() == wanted_now.len()
+            && wanted_now.iter().all(|acr| acr_suffices(Some(acr), asked));
         is_fresh && covers && is_same && given.claims == wanted.claims
     }
 }
