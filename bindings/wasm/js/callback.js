@@ -1,7 +1,6 @@
 // The page that the server sends the person back to.
 
 import { prepare } from './config.js'
-import { shownPage } from './observe.js'
 import { needPage, needScope } from './environment.js'
 import { drop, find } from './pending.js'
 import { deliver } from './popup.js'
@@ -70,7 +69,7 @@ async function redeem(config, callback) {
   // Used once, whatever comes of it. A callback that belongs to no flow of this tab ends none.
   if (own) drop(own.key)
   else if (await deliver(callback)) return null
-  config.observe?.(shownPage('callback', callback))
+  config.observe?.((await import('./observe.js')).shownPage('callback', callback))
   if (!own && !any) throw wasm.strangerError()
   const { pending, server: stored, returnTo } = own ?? any
   const prepared = await prepare(config, stored)

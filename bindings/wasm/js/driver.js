@@ -1,8 +1,6 @@
 // The driver: runs one exchange with `fetch`. It sends exactly once, follows no redirect, reads
 // at most 1 MiB, and turns every failure into an answer for the exchange.
 
-import { shownReply, shownRequest } from './observe.js'
-
 const LIMIT = 1 << 20
 const now = () => Date.now() / 1000
 
@@ -30,7 +28,7 @@ export async function run(exchange, { observe, signal, sign, timeoutMs = 30_000 
 async function send(exchange, step, observe, signal) {
   const { method, url, body } = step
   const headers = pairs(step.headers)
-  observe?.(shownRequest(method, url, headers, body))
+  observe?.((await import('./observe.js')).shownRequest(method, url, headers, body))
   let reply, response
   try {
     response = await fetch(url, {
@@ -50,7 +48,7 @@ async function send(exchange, step, observe, signal) {
     const why = response ? error.name : reasonOf(error, method)
     return exchange.lost(now(), why, error.name === 'TimeoutError')
   }
-  observe?.(shownReply(reply))
+  observe?.((await import('./observe.js')).shownReply(reply))
   return reply.body === undefined
     ? exchange.tooLarge(now())
     : exchange.reply(now(), reply.status, reply.headers.flat(), reply.body)

@@ -1,4 +1,5 @@
-// What an observer is shown of the traffic: names, and the few values that give nothing away.
+// What an observer is shown of the traffic: names, and the few values that give nothing away. Loaded where somebody
+// observes.
 
 const PLAIN = new Set([
   'active',

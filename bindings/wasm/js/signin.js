@@ -3,7 +3,6 @@
 import { drawn } from './random.js'
 import { prepare } from './config.js'
 import { setupError } from './errors.js'
-import { shownPage } from './observe.js'
 import { beginAuthorization } from './ops.js'
 import { needPage } from './environment.js'
 import { keep } from './pending.js'
@@ -37,7 +36,7 @@ export async function signIn(given, options = {}) {
     const started = (await run(exchange, { ...config, signal })).authorization()
     const { url, pending, state } = started
     started.free()
-    config.observe?.(shownPage('authorize', url))
+    config.observe?.((await import('./observe.js')).shownPage('authorize', url))
     if (!popup) {
       keep(state, { pending, server: server.toJson(), returnTo })
       location.assign(url)
@@ -45,7 +44,7 @@ export async function signIn(given, options = {}) {
     }
     const own = (callback) => wasm.recognizes(pending, callback)
     const callback = await popups.answer(popup, url, config.redirectUri, own, wasm, signal)
-    config.observe?.(shownPage('callback', callback))
+    config.observe?.((await import('./observe.js')).shownPage('callback', callback))
     const end = await run(client.redeem(pending, callback), { ...config, signal })
     const { claims } = end
     return begin({ ...prepared, returnTo, claims }, end.tokens())
