@@ -50,6 +50,6 @@ HINTS: dict[str, str] = {
     "grant.expired": "create a new token where this one was created",
     "web.session_nearly_full": "keep fewer claims in the session, or keep sessions in a store: proxies often read 4 KiB of header fields",
     "web.session_too_large": "keep fewer claims in the session, or keep sessions in a store",
-    "stored.malformed": "start the sign-in again; a record of a store has to be removed there first, by its key",
+    "stored.malformed": "start the sign-in again, which replaces the stored record of a grant; any other record has to be removed by its key",
     "provider.variable": "give every variable that the provider's page lists",
 }
