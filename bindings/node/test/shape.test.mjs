@@ -76,6 +76,7 @@ test('what was not stored by us is refused', () => {
     assert.throws(() => Tokens.deserialize(text), { code: 'stored.malformed', advice: 'reauthorize' })
     assert.throws(() => PendingAuthorization.deserialize(text), { code: 'stored.malformed' })
   }
+  assert.throws(() => Tokens.deserialize('{"version":1,"issuer":"https://as.example"}'), /: client_id is missing \[/)
 })
 
 test('a flow is stored whole, and shown without its secrets', () => {

@@ -290,6 +290,11 @@ def test_a_token_never_leaves_its_origins(
     assert thief.seen == []
 
 
+def test_stored_tokens_that_lack_a_member_say_which() -> None:
+    with pytest.raises(oauth_core.MisuseError, match=r": client_id is missing \["):
+        oauth_core.Tokens.deserialize('{"version":1,"issuer":"https://as.example"}')
+
+
 @pytest.mark.parametrize(
     ("call", "code"),
     [

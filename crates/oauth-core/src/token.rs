@@ -16,6 +16,7 @@ use crate::http::HeaderValue;
 use crate::json::{Map, Value};
 
 use crate::authorization_details::{self, AuthorizationDetails};
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::certificate::KnownCertificate;
 use crate::client_auth;
 use crate::client_config::Binding;
@@ -362,9 +363,9 @@ impl Tokens {
     /// Reads what [`Self::to_json`] wrote. Whether the tokens belong to a client is checked when they are used.
     ///
     /// # Errors
-    /// `stored.malformed`.
+    /// `stored.malformed`, which names a member that is missing.
     pub fn from_json(text: &str) -> Result<Self, Error> {
-        Self::restored(json::from_text(text).ok_or(Misuse::StoredForm)?)
+        Self::restored(json::from_text(text).ok_or_else(|| unreadable(text))?)
     }
 
     pub(crate) fn restored(stored: Stored) -> Result<Self, Error> {
@@ -416,6 +417,23 @@ impl Tokens {
             warnings: Vec::new(),
             binding,
         })
+    }
+}
+
+/// Why this text is none that tokens are stored as. Nothing of it is shown.
+fn unreadable(text: &str) -> Error {
+    let error = Error::from(Misuse::StoredForm);
+    // A page reads what it wrote itself.
+    if IS_BROWSER_BUILD {
+        return error;
+    }
+    let Some(members) = json::from_text::<Map<String, Value>>(text) else {
+        return error.about("not a JSON object");
+    };
+    let mut needed = "version issuer client_id access_token received_at scope".split(' ');
+    match needed.find(|name| !members.contains_key(*name)) {
+        Some(missing) => error.about(&format!("{missing} is missing")),
+        None => error,
     }
 }
 

@@ -7,12 +7,12 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use oauth_core::error::{Error, Misuse};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 const FILE: &str = "SSL_CERT_FILE";
 const FOLDER: &str = "SSL_CERT_DIR";
-
-/// The beginnings of a certificate in PEM; some tools mark it as trusted.
-const BEGINNINGS: [&str; 2] = ["-----BEGIN CERTIFICATE", "-----BEGIN TRUSTED CERTIFICATE"];
 
 /// Checks that there is something where the environment says that the certificates are.
 ///
@@ -42,11 +42,12 @@ fn check(file: Option<OsString>, folders: Option<OsString>) -> Result<(), Error>
 fn of_file(path: &Path) -> Result<(), String> {
     let name = path.display();
     let bytes = std::fs::read(path).map_err(|why| format!("{FILE} names {name}: {why}"))?;
-    let text = String::from_utf8_lossy(&bytes);
-    match BEGINNINGS.iter().any(|beginning| text.contains(beginning)) {
+    let mut trusted = RootCertStore::empty();
+    let mut certificates = CertificateDer::pem_slice_iter(&bytes).flatten();
+    match certificates.any(|one| trusted.add(one).is_ok()) {
         true => Ok(()),
         false => Err(format!(
-            "{FILE} names {name}, which holds no certificate in PEM"
+            "{FILE} names {name}, which holds no readable certificate in PEM"
         )),
     }
 }
@@ -76,7 +77,11 @@ mod tests {
     fn what_leads_nowhere_is_told_with_its_variable() {
         let folder = tempfile::tempdir().unwrap();
         let place = |name: &str| folder.path().join(name).into_os_string();
-        std::fs::write(place("ca.pem"), "-----BEGIN CERTIFICATE-----").unwrap();
+        let names = ["ca.example".to_owned()];
+        let ca = rcgen::generate_simple_self_signed(names).unwrap();
+        std::fs::write(place("ca.pem"), ca.cert.pem()).unwrap();
+        let empty = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        std::fs::write(place("cut.pem"), empty).unwrap();
         std::fs::write(place("key.pem"), "-----BEGIN PRIVATE KEY-----").unwrap();
         let there = std::env::join_paths([place("none"), place("")]).unwrap();
         for (file, folders) in [
@@ -97,7 +102,12 @@ mod tests {
             (
                 Some(place("key.pem")),
                 None,
-                vec!["key.pem, which holds no certificate"],
+                vec!["key.pem, which holds no readable certificate"],
+            ),
+            (
+                Some(place("cut.pem")),
+                None,
+                vec!["cut.pem, which holds no readable certificate"],
             ),
             (
                 None,

@@ -28,6 +28,39 @@ fn tokens_of_another_version_are_not_read() {
     );
 }
 
+#[test]
+fn a_stored_token_that_lacks_a_member_says_which() {
+    let read = |text: &str| Tokens::from_json(text).unwrap_err().to_string();
+    let text = tokens("").to_json();
+    let stored: Value = serde_json::from_str(text.expose()).unwrap();
+    let needed = [
+        "version",
+        "issuer",
+        "client_id",
+        "access_token",
+        "received_at",
+        "scope",
+    ];
+    for name in stored.as_object().unwrap().keys() {
+        let mut less = stored.clone();
+        less.as_object_mut().unwrap().remove(name);
+        match needed.contains(&name.as_str()) {
+            true => {
+                let said = read(&less.to_string());
+                assert!(said.contains(&format!(": {name} is missing [")), "{said}");
+            }
+            false => assert!(Tokens::from_json(&less.to_string()).is_ok(), "{name}"),
+        }
+    }
+    for text in ["", "[]", "{\"version\":1", "a-token"] {
+        let said = read(text);
+        assert!(
+            said.contains("not a JSON object") && !said.contains("a-token"),
+            "{said}"
+        );
+    }
+}
+
 /// A reader that knows version 1 only would send any token as a bearer token.
 #[test]
 fn a_type_that_is_not_bearer_is_stored_where_older_readers_do_not_look() {
