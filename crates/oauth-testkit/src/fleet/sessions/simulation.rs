@@ -70,6 +70,8 @@ pub(super) struct Member {
     pub(super) grant: usize,
     pub(super) is_alive: bool,
     pub(super) is_drained: bool,
+    /// Whether its worker ends in good order.
+    pub(super) is_closed: bool,
     pub(super) lease: Option<Held>,
     pub(super) holder: String,
     /// The newest version it has read or saved, and when.
@@ -101,6 +103,7 @@ impl Member {
             grant,
             is_alive: true,
             is_drained: false,
+            is_closed: false,
             lease: None,
             holder: String::new(),
             seen: 0,

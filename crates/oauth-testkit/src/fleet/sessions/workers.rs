@@ -262,6 +262,9 @@ impl Workers {
             self.new_runtime(worker);
         } else if sim.hits(odds.abandon) {
             sim.note(|| format!("worker {worker} ends in good order"));
+            for (line, _) in &self.workers[worker].lines {
+                sim.members[line.member].is_closed = true;
+            }
             drop(sim);
             self.workers[worker].ends_at = Some(self.now + DRAIN + TURN);
             for (line, session) in self.workers[worker].lines.clone() {
