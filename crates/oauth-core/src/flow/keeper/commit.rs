@@ -21,10 +21,6 @@ use crate::token::{RefreshToken, Tokens};
 /// How many saves are tried before new tokens are handed out unsaved.
 const SAVES: u32 = 5;
 
-/// How old new tokens may be when a save of them is tried again. A store that does not answer takes this long to fail
-/// once, and callers wait.
-const SAVES_END: Duration = Duration::from_secs(8);
-
 /// Tokens that are not in the store yet.
 #[derive(Debug, Clone)]
 pub(super) enum Unsaved {
@@ -74,12 +70,6 @@ impl UnsavedTokens {
             over,
             tries: if is_given_up { SAVES - 1 } else { 0 },
         }
-    }
-
-    /// Whether the callers of this renewal have waited long enough for the store.
-    fn is_late(&self, at: &Moment) -> bool {
-        let tokens = self.record.tokens.as_ref().filter(|_| !self.is_deferred);
-        tokens.is_some_and(|tokens| at.now().since(tokens.received_at) > SAVES_END)
     }
 
     pub(super) fn refresh_token(&self) -> Option<&RefreshToken> {
@@ -292,7 +282,7 @@ impl Keeper {
         unsaved.may_be_stored |= error
             .cause()
             .is_none_or(|it| it.delivery() != Delivery::Unsent);
-        if unsaved.tries < SAVES && !unsaved.is_late(at) {
+        if unsaved.tries < SAVES {
             let pause = Duration::from_millis(100 << unsaved.tries);
             self.state = Some(State::RetrySave(unsaved));
             return Step::Wait(pause);
@@ -322,12 +312,7 @@ impl Keeper {
             let outcome = self.good(at.now()).ok_or(error);
             return self.release(outcome);
         }
-        let outcome = tokens.ok_or_else(|| Misuse::NoRefreshToken.into());
-        match unsaved.is_late(at) {
-            // A release may not be answered either. The lease expires on its own.
-            true => self.finish(at, outcome),
-            false => self.release(outcome),
-        }
+        self.release(tokens.ok_or_else(|| Misuse::NoRefreshToken.into()))
     }
 
     /// Keeps tokens that are not stored, unless those of a login have replaced them.

@@ -168,23 +168,3 @@ fn a_store_that_is_silent_altogether_is_waited_for() {
     assert_eq!(code(over(store.go(&mut keeper, Event::Begin))), "lost");
     assert!(!store.log.contains(&"run"));
 }
-
-#[test]
-fn one_save_that_is_not_answered_is_as_long_as_callers_wait() {
-    let mut store = TestStore::with(tokens(1));
-    let mut keeper = keeper();
-    store.now = START + 601;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
-    let fresh = tokens_from(2, store.now);
-    let step = keeper.resume(&store.at(), Event::Completed(Ok(fresh)));
-    assert!(matches!(step, Step::Save { .. }));
-    store.now += 10;
-    // No other save, and no release that might take as long.
-    let step = keeper.resume(&store.at(), Event::Failed(lost()));
-    assert_eq!(got(over(step)), "a2");
-    assert!(!keeper.is_stored());
-    assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
-    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a2");
-    assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");
-}
