@@ -28,9 +28,12 @@ pub(super) struct Login {
 }
 
 impl Login {
-    /// The person does the first thing that is asked for, unless it was said what their `acr` is.
+    /// The person does the first thing that is asked for, where the API requires any, unless it was said what their
+    /// `acr` is.
     pub(super) fn asked_by(authority: &Authority, ask: &Ask) -> Self {
-        let first = || ask.query("acr_values")?.split(' ').next();
+        let knows_acr = !authority.step_up.acr_values.is_empty();
+        let asked = ask.query("acr_values").filter(|_| knows_acr);
+        let first = || asked?.split(' ').next();
         let own = authority.person.claim("acr").and_then(Value::as_str);
         let claims = ask.query("claims").unwrap_or_default();
         Self {
@@ -83,8 +86,9 @@ impl Twin {
     /// (RFC 9470): `insufficient_user_authentication` is the answer to any other token. Without both it requires
     /// nothing.
     ///
-    /// A login is of the first of the `acr_values` that its authorization request asks for, and ID tokens and
-    /// introspection say so; [`set_claim`](Self::set_claim) of `acr` makes all logins of one kind, whatever is asked for.
+    /// From then on a login is of the first of the `acr_values` that its authorization request asks for, and ID tokens
+    /// and introspection say so; [`set_claim`](Self::set_claim) of `acr` makes all logins of one kind, whatever is asked
+    /// for.
     pub fn require_step_up(&mut self, acr_values: &[&str], max_age: Option<u64>) {
         let step_up = &mut self.authority.step_up;
         step_up.acr_values = acr_values.iter().map(|&acr| acr.to_owned()).collect();
