@@ -197,6 +197,25 @@ impl Arrival {
     }
 }
 
+/// Ends what [`listen`] began: the port is free when this returns.
+#[pyfunction]
+#[pyo3(signature = (listener, /))]
+pub(crate) fn stop_listening(py: Python<'_>, listener: &Listener) -> PyResult<()> {
+    let mut socket = listener
+        .socket
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    let Some(Socket::Listening(mut arrival)) = socket.take() else {
+        return Ok(());
+    };
+    drop(socket);
+    let runtime = runtime::handle()?;
+    arrival.0.abort();
+    // How it ended does not matter.
+    let _ = py.detach(|| runtime.block_on(&mut arrival.0));
+    Ok(())
+}
+
 impl Drop for Arrival {
     fn drop(&mut self) {
         self.0.abort();

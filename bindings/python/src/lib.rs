@@ -56,7 +56,7 @@ mod _native {
     #[pymodule_export]
     use super::api::Api;
     #[pymodule_export]
-    use super::authorization::{Listener, PendingAuthorization, code_turn, listen};
+    use super::authorization::{Listener, PendingAuthorization, code_turn, listen, stop_listening};
     #[pymodule_export]
     use super::built_in_stores::{
         FileStore, MemoryStore, NativeStore, PostgresStore, RedisStore, SqliteStore, store_url,

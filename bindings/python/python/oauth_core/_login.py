@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._native import Listener, code_turn, listen
+from ._native import Listener, code_turn, listen, stop_listening
 from .errors import DeniedError, MisuseError
 
 # `typing` and `webbrowser` cost more to import than the package itself.
@@ -116,8 +116,7 @@ def login(
         extra=extra,
         token_extra=token_extra,
     )
-    listen(listener, flow, timeout)
-    if not _opened(open, flow.url, turn):
+    if not _opened(open, listener, flow, turn, timeout):
         signed_in = _by_code(client, show, purpose, asked)
         if signed_in is not None:
             return signed_in
@@ -194,8 +193,7 @@ async def alogin(
         extra=extra,
         token_extra=token_extra,
     )
-    listen(listener, flow, timeout)
-    if not _opened(open, flow.url, turn):
+    if not _opened(open, listener, flow, turn, timeout):
         signed_in = await _aby_code(client, show, purpose, asked)
         if signed_in is not None:
             return signed_in
@@ -259,8 +257,23 @@ async def _aentered(
     )
 
 
-def _opened(open: Open | None, url: str, turn: DeviceLoginTiming) -> bool:
-    """Shows the URL; whether the login goes on with it."""
+def _opened(
+    open: Open | None,
+    listener: Listener,
+    flow: PendingAuthorization,
+    turn: DeviceLoginTiming,
+    timeout: float,
+) -> bool:
+    """Shows the URL, and listens meanwhile; whether the login goes on with it."""
+    listen(listener, flow, timeout)
+    try:
+        return _shown(open, flow.url, turn)
+    except BaseException:
+        stop_listening(listener)
+        raise
+
+
+def _shown(open: Open | None, url: str, turn: DeviceLoginTiming) -> bool:
     if open is not None:
         open(url)
     elif turn == "if_not_opened":

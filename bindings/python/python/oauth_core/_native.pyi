@@ -89,6 +89,7 @@ __all__ = [
     "provider_file",
     "providers",
     "step_up",
+    "stop_listening",
     "store_url",
     "testing_key",
 ]
@@ -179,6 +180,8 @@ def listen(listener: Listener, flow: PendingAuthorization, timeout: float, /) ->
     """Lets the listener answer from now on, for a login that opens its URL before it waits: opening it may take until the
     browser has been sent back.
     """
+def stop_listening(listener: Listener, /) -> None:
+    """Ends what [`listen`] began: the port is free when this returns."""
 def step_up(status: int, challenges: list[str], /) -> str | None:
     """What a reply of an API wants of the person, as JSON: step_up() reads it."""
 def fixed_token(
