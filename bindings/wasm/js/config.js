@@ -9,8 +9,9 @@ import { ready } from './wasm.js'
  * The module, the server and the client of a configuration, its name, and what signs for it; a client secret is
  * refused.
  */
-export async function prepare(config, stored) {
-  const wasm = await ready(config.wasm)
+export async function prepare(config, stored, options) {
+  const named = import('./settings.js').then(({ check }) => check(config, options))
+  const [wasm] = await Promise.all([ready(config.wasm), named])
   const preset = await presetOf(config.provider)
   // Before anything is asked or sent.
   if (config.clientSecret !== undefined) {

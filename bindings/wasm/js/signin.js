@@ -21,7 +21,7 @@ export async function signIn(given, options = {}) {
   // A popup opened later than the click would be blocked.
   const popup = mode === 'popup' ? popups.open() : undefined
   try {
-    const prepared = await prepare(given)
+    const prepared = await prepare(given, undefined, options)
     const { wasm, server, client, config } = prepared
     if (popup === null) throw setupError('the browser blocked the popup')
     const { origin } = new URL(config.redirectUri)

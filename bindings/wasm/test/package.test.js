@@ -46,3 +46,18 @@ test('nothing but WebCrypto draws', () => {
   assert.match(glue, /crypto\.getRandomValues/)
   assert.doesNotMatch(glue, /randomFillSync|Math\.random|Date\.now/)
 })
+
+test('the settings and options that are known are those that the types declare', async () => {
+  const { CONFIG, SIGN_IN } = await import('../js/settings.js')
+  const [types, ops] = ['index.d.ts', 'ops.d.ts'].map((name) => readFileSync(`${here}js/${name}`, 'utf8'))
+  const members = (text, name) => {
+    const [, body] = text.match(new RegExp(`^export interface ${name} [^\\n]*\\{\\n(.*?)^\\}`, 'ms')) ?? []
+    return [...body.matchAll(/^  (\w+)\??:/gm)].map(([, member]) => member)
+  }
+  assert.deepEqual([...CONFIG].sort(), [...members(types, 'Config'), ...members(types, 'LimitOptions')].sort())
+  const [, head, own] = types.match(/interface SignInOptions extends Omit<(.*?)> \{\n(.*?)^\}/ms)
+  const omitted = [...head.matchAll(/'(\w+)'/g)].map(([, name]) => name)
+  const asked = members(ops, 'AskedFor').filter((name) => !omitted.includes(name))
+  const more = [...own.matchAll(/^  (\w+)\??:/gm)].map(([, name]) => name)
+  assert.deepEqual([...SIGN_IN].sort(), [...asked, ...more].sort())
+})

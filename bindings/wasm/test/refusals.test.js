@@ -39,6 +39,25 @@ test('what is no text where one is needed is a TypeError, and the module goes on
   assert.deepEqual(refused, ['TypeError', 'TypeError', 'TypeError', 'nothing'])
 })
 
+test('a setting or an option that there is not is named', async () => {
+  const page = await us.page()
+  const said = await page.evaluate(async (config) => {
+    const of = (work) => work().then(() => 'nothing', (error) => `${error.constructor.name} ${error.message}`)
+    return [
+      await of(() => web.signIn({ ...config, storge: 'session' })),
+      await of(() => web.restore({ ...config, timeoutMS: 1 })),
+      await of(() => web.signIn(config, { scopes: 'read' })),
+      await of(() => web.signIn(config, { maxage: 60 })),
+      await of(() => web.restore(config)),
+    ]
+  }, us.configs.generic)
+  assert.match(said[0], /^TypeError storge: there is no such setting; there are provider, .*, storage, /)
+  assert.equal(said[1], 'TypeError timeoutMS: there is no such setting; perhaps timeoutMs')
+  assert.match(said[2], /^TypeError scopes: there is no such option of a sign-in; there are mode, .*, scope, /)
+  assert.equal(said[3], 'TypeError maxage: there is no such option of a sign-in; perhaps maxAge')
+  assert.equal(said[4], 'nothing')
+})
+
 test('a callback that nobody asked for is refused', async () => {
   const page = await us.page('/callback?code=stolen&state=made-up')
   const result = await handle(page, us.configs.generic)

@@ -41,7 +41,9 @@ async function bundle(entryPoint) {
     write: false,
     metafile: true,
   })
-  const entry = Object.keys(metafile.outputs).find((name) => metafile.outputs[name].entryPoint)
+  // What is imported on demand is an entry too.
+  const isPage = (name) => /pages\/[^/]+$|^<stdin>$/.test(metafile.outputs[name].entryPoint ?? '')
+  const entry = Object.keys(metafile.outputs).find(isPage)
   const loaded = new Set([entry])
   for (const name of loaded) {
     for (const { path, kind } of metafile.outputs[name].imports) {

@@ -1,0 +1,28 @@
+// The names of settings. Loaded with the module, and so none of what a page waits for.
+
+/** Those of a configuration. */
+export const CONFIG = [
+  'provider', 'variables', 'options', 'issuer', 'metadata', 'loopback', 'clientId', 'redirectUri', 'resource', 'audience',
+  'tokenExtra', 'responseType', 'responseMode', 'dpop', 'profile', 'api', 'storage', 'tabs', 'timeoutMs', 'onWait',
+  'observe', 'wasm', 'clientSecret', 'onRateLimit', 'longestWaitMs',
+]
+
+/** Those of a sign-in. */
+export const SIGN_IN = [
+  'mode', 'returnTo', 'session', 'signal', 'scope', 'authorizationDetails', 'acrValues', 'maxAge', 'prompt', 'loginHint',
+  'idTokenHint', 'uiLocales', 'claims', 'push', 'stepUp', 'extra',
+]
+
+/** Refuses settings and options that there are not: one may be a misspelt one that protects the page. */
+export function check(config, options = {}) {
+  only(config, CONFIG, 'setting')
+  only(options, SIGN_IN, 'option of a sign-in')
+}
+
+function only(given, names, what) {
+  const unknown = Object.keys(given).find((name) => !names.includes(name))
+  if (unknown === undefined) return
+  const shown = unknown.slice(0, 64)
+  const meant = names.find((name) => name.toLowerCase() === shown.toLowerCase())
+  throw new TypeError(`${shown}: there is no such ${what}; ${meant ? `perhaps ${meant}` : `there are ${names.join(', ')}`}`)
+}
