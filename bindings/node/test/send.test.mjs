@@ -120,7 +120,7 @@ test('a renewal under way is finished at the end', async () => {
   await closed
   assert.equal((await waiting).accessToken, 'last')
   source.invalidate(await source.token())
-  assert.equal((await rejection(source.token())).code, 'lost.unsent')
+  assert.equal((await rejection(source.token())).code, 'token_source.closed')
 })
 
 test('every door takes it', async () => {
