@@ -138,8 +138,9 @@ def test_a_text_is_no_list_and_no_bytes(client: oauth_core.Client) -> None:
         "origins": lambda: source.get(text, origins=text),
         "redirect_uris": lambda: oauth_core.Client(client.server, client_id="c", redirect_uris=text),
     }
-    for call in calls.values():
-        with pytest.raises(TypeError, match="expected a list or bytes, not a text"):
+    expected = {"origins": "origins: expected a list of URLs"}
+    for name, call in calls.items():
+        with pytest.raises(TypeError, match=expected.get(name, "expected a list or bytes, not a text")):
             call()
 
 
