@@ -16,7 +16,7 @@ const tls = JSON.parse(readFileSync(path.join(root, 'tests/interop/oidc-provider
 test('a bound grant goes on after a restart', async (t) => {
   const folder = mkdtempSync(path.join(tmpdir(), 'bound-'))
   t.after(() => rmSync(folder, { recursive: true }))
-  const { issuer, clients } = await fapiProvider({ ACCESS_TOKEN_SECONDS: '1' })
+  const { issuer, clients } = await fapiProvider({ ACCESS_TOKEN_SECONDS: '3' })
   const clientAuth = privateKeyJwt(clients.security.private_key, { alg: 'ES256' })
   const started = async () => {
     const store = new FileStore(folder)
@@ -33,7 +33,7 @@ test('a bound grant goes on after a restart', async (t) => {
   const callback = (await new Browser(({ href }) => href.startsWith(redirectUri)).open(url)).url
   await source.logIn(await client.redeem(flow, callback))
   assert.equal(await who(source), 'somebody')
-  await new Promise((wake) => setTimeout(wake, 1100))
+  await new Promise((wake) => setTimeout(wake, 3100))
   const before = await counters()
   const { source: second } = await started()
   assert.equal(await who(second), 'somebody')
@@ -44,7 +44,7 @@ test('a bound grant goes on after a restart', async (t) => {
   assert.equal(after.refused, 0)
 
   // What the API has said is stored with the next tokens, and known to the next process.
-  await new Promise((wake) => setTimeout(wake, 1100))
+  await new Promise((wake) => setTimeout(wake, 3100))
   assert.equal(await who(second), 'somebody')
   const { use_dpop_nonce_at_api: told } = await counters()
   assert.equal(await who((await started()).source), 'somebody')
