@@ -10,26 +10,13 @@ from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
-from conftest import ROOT, Plain, Twin, browse, example, generic_client, process, reply
+from conftest import ROOT, Plain, Twin, example, generic_client, process, reply
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from test_connection import HERE, Person
 
 import oauth_core
 import oauth_core.stores
-
-#: The twin is on this machine, and is the server of its own API.
-HERE: Any = {"transport": "loopback_http"}
-
-
-class Person:
-    """Somebody who says yes at whatever page is opened."""
-
-    def __init__(self) -> None:
-        self.pages: list[str] = []
-
-    def __call__(self, url: str) -> None:
-        self.pages.append(url)
-        browse(url)
 
 
 def connection(twin: Twin, **options: Any) -> oauth_core.ResourceConnection:

@@ -13,7 +13,7 @@ export const SIGN_IN = [
   'idTokenHint', 'uiLocales', 'claims', 'push', 'stepUp', 'extra',
 ]
 
-/** Refuses settings and options that there are not: one may be a misspelt one that protects the page. */
+/** Refuses unknown settings and options: one may be the misspelled name of what protects the page. */
 export function check(config, options = {}) {
   only(config, CONFIG, 'setting')
   only(options, SIGN_IN, 'option of a sign-in')

@@ -226,8 +226,7 @@ impl ProfileTokens {
         let (store, key) = (self.store.store(), self.key(&setup.client, &Owner::Login));
         LoginRecord::load(&self.profile)?;
         match wait(store.load(&key))? {
-            // A login replaces a record that cannot be read.
-            Err(error) if !matches!(error.code(), "stored.sealed" | "stored.malformed") => {
+            Err(error) if !error.is_unreadable_record() => {
                 return Err(self.failure(&Owner::Login, error));
             }
             _ => {}

@@ -210,6 +210,15 @@ impl Error {
         self.0.is_repeated
     }
 
+    /// Whether a stored record cannot be read: it is cut (`stored.malformed`), or no key opens it (`stored.sealed`). A new
+    /// login needs nothing of it and replaces it; nothing else does.
+    pub const fn is_unreadable_record(&self) -> bool {
+        matches!(
+            self.0.kind,
+            Kind::Misuse(Misuse::StoredForm) | Kind::Untrusted(ValidationFailure::StoredSealed)
+        )
+    }
+
     fn kind_advice(&self) -> Advice {
         match &self.0.kind {
             Kind::Denied(server) if self.0.is_of_refresh && server.is_about_the_grant() => {

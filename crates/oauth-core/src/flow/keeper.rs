@@ -361,8 +361,8 @@ impl Keeper {
         self.is_drained = true;
     }
 
-    /// Whether the record is loaded only to be replaced by a new login: then one that cannot be
-    /// decrypted may be overwritten.
+    /// Whether the record is loaded only to be replaced by a new login: then one that cannot be read may be overwritten
+    /// ([`Error::is_unreadable_record`]).
     pub const fn is_saving_login(&self) -> bool {
         matches!(self.state, Some(State::LoadBeforeLogin))
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::Secret;
-use oauth_core::error::{Cause, Error, Kind, Misuse, ValidationFailure};
+use oauth_core::error::{Cause, Error};
 use oauth_core::flow::keeper::{Entry, Event, Lease, Standing, Step};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -205,15 +205,7 @@ impl Inner {
     /// login removes it and passes on an unreadable record in its place, which the keeper replaces.
     async fn load(&self, store: &dyn Store, key: &str) -> Result<Option<Entry>, Error> {
         let unreadable = match store.load(key).await {
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    Kind::Untrusted(ValidationFailure::StoredSealed)
-                        | Kind::Misuse(Misuse::StoredForm)
-                ) =>
-            {
-                error
-            }
+            Err(error) if error.is_unreadable_record() => error,
             loaded => return loaded,
         };
         if !self.state().keeper.is_saving_login() {
