@@ -239,7 +239,10 @@ fn done(record: Record) -> Object {
 
 /// Where to send the person, and what to keep meanwhile.
 pub(crate) fn authorization(begun: Begun) -> Object {
+    let warnings = begun.pending.warnings().iter();
+    let warnings: Vec<_> = warnings.map(|warning| warning.code()).collect();
     object(&[
+        ("warnings", json!(warnings)),
         ("url", json!(begun.url)),
         ("flow", json!(begun.pending.to_json().expose())),
         ("expiresIn", json!(begun.expires_in)),

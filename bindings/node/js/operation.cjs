@@ -19,8 +19,8 @@ const authorizationOf = (raw) => authorization(raw.authorization)
 const recordOf = (Class) => (raw) => Class.of(JSON.parse(raw.members))
 
 /** Where to send the person, and what to keep meanwhile. */
-function authorization({ url, flow, expiresIn, requestObject }) {
-  const begun = { url: new URL(url), flow: new PendingAuthorization(flow), expiresIn: expiresIn ?? undefined }
+function authorization({ url, flow, expiresIn, requestObject, warnings }) {
+  const begun = { url: new URL(url), flow: new PendingAuthorization(flow), expiresIn: expiresIn ?? undefined, warnings }
   // It holds the state, and whatever else the request says.
   return Object.defineProperty(begun, 'requestObject', { value: requestObject ?? undefined, enumerable: false })
 }

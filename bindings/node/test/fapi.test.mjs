@@ -12,7 +12,7 @@ import { Browser, core, fapiProvider, listen, rejection, root } from './helper.m
 const tools = createRequire(path.join(root, 'bindings/node/package.json'))
 const { EmbeddedJWK, decodeJwt, jwtVerify } = await import(pathToFileURL(tools.resolve('jose')))
 
-const { Client, DpopKey, PendingAuthorization, MemoryStore, SealedStore, Server, discover, privateKeyJwt, stepUp } = core
+const { Client, DpopKey, PendingAuthorization, MemoryStore, SealedStore, Server, discover, privateKeyJwt, Tokens, stepUp } = core
 const redirectUri = 'http://127.0.0.1/callback'
 const isHome = ({ href }) => href.startsWith(redirectUri)
 const { issuer, clients } = await fapiProvider()
@@ -295,7 +295,22 @@ test('a code is redeemed for some of its resources', async () => {
   await assert.rejects(us.redeem(flow, callback, third), { code: 'resource.exceeds_grant' })
   const { body } = us.exchange.redeem(PendingAuthorization.deserialize(flow.serialize()), callback, { resource: [other] }).begin()
   assert.deepEqual(new URLSearchParams(Buffer.from(body).toString()).getAll('resource'), [other])
-  assert.ok((await us.redeem(flow, callback, { resource: [one] })).accessToken)
+  const tokens = await us.redeem(flow, callback, { resource: [one] })
+  // A refresh may ask for the rest of them, and for nothing else.
+  const next = await us.refresh({ tokens: Tokens.deserialize(tokens.serialize()), resource: [other] })
+  await assert.rejects(us.refresh({ tokens: next, ...third }), { code: 'resource.exceeds_grant' })
+})
+
+test('a request with a known flaw has a warning', () => {
+  const metadata = {
+    issuer: 'https://as.example', authorization_endpoint: 'https://as.example/a', token_endpoint: 'https://as.example/t',
+    acr_values_supported: ['mfa'],
+  }
+  const us = new Client(Server.fromMetadata('https://as.example', metadata), { clientId: 'id' })
+  const authorizationDetails = [{ type: 'payment' }]
+  const { warnings } = us.authorize({ redirectUri, acrValues: ['gold'], authorizationDetails })
+  assert.deepEqual(warnings, ['acr_values_unsupported', 'authorization_details_unprotected'])
+  assert.deepEqual(us.authorize({ redirectUri, acrValues: ['gold', 'mfa'] }).warnings, [])
 })
 
 test('workers share a key in their store', async () => {

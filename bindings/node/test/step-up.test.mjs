@@ -45,6 +45,16 @@ for (const [name, twin] of Object.entries({ generic, fapi })) {
   })
 }
 
+test('an API that keeps requiring something else is not obeyed for ever', async () => {
+  const client = await clientOf(generic)
+  let tokens = await login(client)
+  for (const acr of ['phr', 'mfa', 'phr', 'mfa', 'phr']) {
+    tokens = await login(client, { stepUp: { acr_values: [acr] }, tokens })
+  }
+  const again = login(client, { stepUp: { acr_values: ['mfa'] }, tokens })
+  assert.equal((await rejection(again)).code, 'step_up.limit')
+})
+
 /** Microsoft Entra's claims challenge. */
 test('claims that the API requires are those of another login', async () => {
   await generic.claim('acr', null)

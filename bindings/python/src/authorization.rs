@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::flow::authorization::AuthorizationWarning;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_facade::Begun;
 use oauth_reqwest::DeviceLogin;
@@ -11,6 +12,7 @@ use oauth_reqwest::device_login::Opener;
 use oauth_reqwest::loopback::{self, Paste};
 use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 use tokio::task::JoinHandle;
 
 use crate::client::Client;
@@ -32,6 +34,7 @@ struct Start {
     url: String,
     expires_in: Option<u64>,
     request_object: Option<Secret<String>>,
+    warnings: Vec<&'static str>,
 }
 
 impl PendingAuthorization {
@@ -41,6 +44,7 @@ impl PendingAuthorization {
             url: begun.url,
             expires_in: begun.expires_in,
             request_object: begun.request_object,
+            warnings: codes(begun.pending.warnings()),
         };
         Self(
             oauth_facade::AuthorizationFlow::new(&begun.pending),
@@ -53,6 +57,10 @@ impl PendingAuthorization {
             .as_ref()
             .ok_or_else(|| PyAttributeError::new_err("a stored flow has no URL any more"))
     }
+}
+
+fn codes(warnings: &[AuthorizationWarning]) -> Vec<&'static str> {
+    warnings.iter().map(|warning| warning.code()).collect()
 }
 
 #[pymethods]
@@ -80,6 +88,17 @@ impl PendingAuthorization {
     fn request_object(&self) -> PyResult<Option<&str>> {
         let object = self.start()?.request_object.as_ref();
         Ok(object.map(|object| object.expose().as_str()))
+    }
+
+    /// What is wrong with the request, although it is made.
+    ///
+    /// acr_values_unsupported if the server's metadata list none of the acr_values (RFC 9470 section 7),
+    /// authorization_details_unprotected if authorization_details go through the browser unsigned
+    /// (RFC 9396 section 12).
+    /// AttributeError as for url.
+    #[getter]
+    fn warnings<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, &self.start()?.warnings)
     }
 
     /// The issuer the person is sent to.

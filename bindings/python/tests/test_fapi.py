@@ -436,7 +436,24 @@ def test_a_code_is_redeemed_for_some_of_its_resources(provider: Any) -> None:
     sent = next(client.exchange.redeem(oauth_core.PendingAuthorization.deserialize(flow.serialize()), callback, resource=[other]))
     assert isinstance(sent, oauth_core.Send)
     assert urllib.parse.parse_qs(sent.body.decode())["resource"] == [other]
-    assert client.redeem(flow, callback, resource=[one]).access_token
+    tokens = client.redeem(flow, callback, resource=[one])
+    # A refresh may ask for the rest of them, and for nothing else.
+    tokens = client.refresh(tokens=oauth_core.Tokens.deserialize(tokens.serialize()), resource=other)
+    with pytest.raises(oauth_core.MisuseError) as error:
+        client.refresh(tokens=tokens, resource="https://third.example/")
+    assert error.value.code == "resource.exceeds_grant"
+
+
+def test_a_request_with_a_known_flaw_has_a_warning() -> None:
+    client = offline({"acr_values_supported": ["mfa"]})
+    details = [{"type": "payment"}]
+    uri = "https://app.example/cb"
+    flow = client.authorize(redirect_uri=uri, acr_values=["gold"], authorization_details=details)
+    assert flow.warnings == ("acr_values_unsupported", "authorization_details_unprotected")
+    assert client.authorize(redirect_uri=uri, acr_values=["gold", "mfa"]).warnings == ()
+    stored = oauth_core.PendingAuthorization.deserialize(flow.serialize())
+    with pytest.raises(AttributeError):
+        _ = stored.warnings
 
 
 def test_workers_share_a_key_in_their_store(tmp_path: Any) -> None:

@@ -70,6 +70,18 @@ def test_what_the_api_requires_is_satisfied_by_another_login(
     assert raised.value.code == "step_up.repeated"
 
 
+def test_an_api_that_keeps_requiring_something_else_is_not_obeyed_for_ever(generic: Twin) -> None:
+    client = generic_client(generic)
+    tokens = generic.signed_in(client)
+    for acr in ("phr", "mfa", "phr", "mfa", "phr"):
+        required = {"acr_values": [acr]}
+        flow = client.authorize(redirect_uri=CALLBACK, step_up=required, tokens=tokens)
+        tokens = client.redeem(flow, approve(flow.url))
+    with pytest.raises(oauth_core.MisuseError) as raised:
+        client.authorize(redirect_uri=CALLBACK, step_up={"acr_values": ["mfa"]}, tokens=tokens)
+    assert raised.value.code == "step_up.limit"
+
+
 def test_claims_that_the_api_requires_are_those_of_another_login(generic: Twin) -> None:
     """Microsoft Entra's claims challenge."""
     client = generic_client(generic)

@@ -373,6 +373,7 @@ impl Client {
             secret: token.into(),
             requested: scope.clone(),
             scope,
+            resources: Vec::new(),
             id_token: None,
             answered: None,
             dpop_jkt: None,

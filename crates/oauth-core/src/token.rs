@@ -349,6 +349,7 @@ impl Tokens {
             requested_scope: refresh
                 .filter(|token| !token.scope.covers(&token.requested))
                 .map(|token| token.requested.clone()),
+            resources: refresh.map_or_else(Vec::new, |token| token.resources.clone()),
             id_token: self.id_token.as_ref().map(|token| token.expose().clone()),
             answered: self.answered.as_deref().cloned(),
             refresh_jkt: refresh
@@ -402,6 +403,7 @@ impl Tokens {
                 secret: Secret::new(secret),
                 scope: refresh_scope,
                 requested,
+                resources: stored.resources,
                 id_token: id_token.clone(),
                 answered: answered.clone(),
                 dpop_jkt: stored.refresh_jkt.map(Into::into),
@@ -480,6 +482,8 @@ pub(crate) struct Stored {
     /// What the login requested, if that is more than was granted. Records of earlier versions
     /// have no such member.
     requested_scope: Option<Scope>,
+    /// What the authorization asked for. Records of earlier versions have no such member.
+    resources: Vec<String>,
     id_token: Option<String>,
     answered: Option<StepUpLogin>,
     refresh_jkt: Option<String>,
@@ -492,7 +496,8 @@ pub(crate) struct Stored {
 
 json_form! { Stored {
     version, issuer, client_id, token_type: skip, access_token, received_at, expires_in,
-    authorization_until: skip, scope, refresh_token, refresh_scope, requested_scope: skip, id_token,
+    authorization_until: skip, scope, refresh_token, refresh_scope, requested_scope: skip, resources: skip,
+    id_token,
     answered: skip, refresh_jkt: skip, refresh_token_use_by: skip, x5t_s256: native,
     extra: default,
 } }

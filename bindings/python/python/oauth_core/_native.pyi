@@ -658,6 +658,15 @@ class PendingAuthorization:
         None if there is no such request_uri; AttributeError as for url.
         """
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong with the request, although it is made.
+
+        acr_values_unsupported if the server's metadata list none of the acr_values (RFC 9470 section 7),
+        authorization_details_unprotected if authorization_details go through the browser unsigned
+        (RFC 9396 section 12).
+        AttributeError as for url.
+        """
+    @property
     def issuer(self) -> str:
         """The issuer the person is sent to."""
     @property

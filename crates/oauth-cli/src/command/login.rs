@@ -210,6 +210,9 @@ impl InBrowser {
         ask.push = self.push;
         let begun = setup.net.run(setup.client.begin_authorization(ask))?;
         let (url, pending) = (begun.url, begun.pending);
+        for warning in pending.warnings() {
+            output.note(format_args!("warning: {}", warning.code()));
+        }
         if self.browser.open(&url) {
             output.note("the browser shows the login; if it does not, open this URL:");
         } else if turn == DeviceLoginTiming::IfNotOpened

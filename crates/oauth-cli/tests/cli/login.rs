@@ -63,6 +63,17 @@ fn a_login_with_openid_names_the_person_or_nobody_is_logged_in() {
 }
 
 #[test]
+fn a_request_with_a_known_flaw_is_sent_with_a_warning() {
+    let served = served();
+    let details = r#"authorization_details=[{"type":"payment"}]"#;
+    let done = log_in(&served, &["--scope", "read", "--param", details]);
+    let warning = "warning: authorization_details_unprotected";
+    assert!(done.stderr.contains(warning), "{}", done.stderr);
+    let done = log_in(&served, &["--scope", "read"]);
+    assert!(!done.stderr.contains("warning:"), "{}", done.stderr);
+}
+
+#[test]
 fn a_login_is_bound_to_its_flow() {
     let served = served();
     served.with(|twin| twin.inject(Fault::WrongIssuerInCallback));

@@ -17,6 +17,7 @@ mod response_mode;
 mod step_up;
 #[cfg(all(test, feature = "sha2"))]
 mod tests;
+mod warning;
 
 pub use begin::Authorization;
 pub(crate) use begin::Begin;
@@ -28,3 +29,4 @@ pub use pending::PendingAuthorization;
 pub(crate) use request::Pkce;
 pub use request::{AuthorizationRequest, Push, has_place_in_device_grant};
 pub use response_mode::{ResponseMode, ResponseType};
+pub use warning::AuthorizationWarning;

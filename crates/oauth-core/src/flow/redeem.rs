@@ -57,10 +57,14 @@ pub(crate) struct FrontChannel {
 pub(crate) struct Redemption {
     pub(crate) code: AuthorizationCode,
     pub(crate) token_request: TokenRequest,
+    /// The resources that were requested.
+    pub(crate) resources: Vec<String>,
     /// The permissions that were requested.
     pub(crate) details: Option<AuthorizationDetails>,
     /// The step-up that an API requires.
     pub(crate) step_up: Option<StepUp>,
+    /// The number of step-up logins that this one follows in a row.
+    pub(crate) step_ups_before: u64,
     /// What the ID token must contain, if `openid` was requested.
     pub(crate) expected: Option<Expected>,
 }
@@ -72,8 +76,10 @@ pub(crate) fn redeem(
     let Redemption {
         code,
         token_request,
+        resources,
         details,
         step_up,
+        step_ups_before,
         expected,
     } = redemption;
     let vouched = front_channel(&config, expected.as_ref());
@@ -81,7 +87,10 @@ pub(crate) fn redeem(
         let request = Call::new(Arc::clone(&config), Token::new(code, token_request));
         let login = request.then(move |_, mut tokens| {
             compare(&mut tokens, details.as_ref())?;
-            answer(&mut tokens, step_up);
+            answer(&mut tokens, step_up, step_ups_before);
+            if let Some(refresh_token) = &mut tokens.refresh_token {
+                refresh_token.resources = resources;
+            }
             login(config, tokens, expected, vouched)
         });
         // Boxed, so that its code is not copied into the exchange before it.
@@ -137,9 +146,16 @@ fn compare(tokens: &mut Tokens, wanted: Option<&AuthorizationDetails>) -> Result
 }
 
 /// Records the step-up that the login was made for, so that it is not requested again and again.
-fn answer(tokens: &mut Tokens, step_up: Option<StepUp>) {
+fn answer(tokens: &mut Tokens, step_up: Option<StepUp>, before: u64) {
     let at = tokens.received_at;
-    let answered = step_up.map(|step_up| Arc::new(StepUpLogin { step_up, at }));
+    let in_a_row = before.saturating_add(1);
+    let answered = step_up.map(|step_up| {
+        Arc::new(StepUpLogin {
+            step_up,
+            at,
+            in_a_row,
+        })
+    });
     if let Some(refresh_token) = &mut tokens.refresh_token {
         refresh_token.answered.clone_from(&answered);
     }

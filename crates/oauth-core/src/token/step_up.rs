@@ -46,11 +46,26 @@ pub(crate) fn acr_suffices(acr: Option<&str>, wanted: &[String]) -> bool {
 pub(crate) struct StepUpLogin {
     pub(crate) step_up: StepUp,
     pub(crate) at: UnixTime,
+    /// The number of step-up logins in a row that ends with this one. Records of earlier versions have no such member.
+    pub(crate) in_a_row: u64,
 }
 
-json_form! { StepUpLogin { step_up, at } }
+json_form! { StepUpLogin { step_up, at, in_a_row: default } }
+
+/// A step-up that is required within this many seconds of another follows it in a row.
+const IN_A_ROW: u64 = 60;
+/// So many step-ups may follow one another in a row, whatever they require.
+pub(crate) const MAX_IN_A_ROW: u64 = 5;
 
 impl StepUpLogin {
+    /// The number of step-up logins that one which begins now follows in a row.
+    pub(crate) fn before(&self, now: UnixTime) -> u64 {
+        match now.since(self.at).as_secs() <= IN_A_ROW {
+            true => self.in_a_row,
+            false => 0,
+        }
+    }
+
     /// Whether this login was already made for everything the API asks for. A `max_age` may have passed since.
     pub(crate) fn repeats(&self, wanted: &StepUp, now: UnixTime) -> bool {
         let given = &self.step_up;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::prepare::Prepared;
 use super::{
     AuthorizationRequest, FlowEntropy, HostGeneratedValues, PendingAuthorization, profile,
-    request_object, step_up,
+    request_object, step_up, warning,
 };
 use crate::browser_build::IS_BROWSER_BUILD;
 use crate::call::Call;
@@ -64,7 +64,7 @@ enum State {
 
 /// How the parameters reach the server.
 #[derive(Debug)]
-enum RequestDelivery {
+pub(super) enum RequestDelivery {
     /// Pushed first.
     Pushed,
     /// Through the browser.
@@ -141,8 +141,10 @@ impl Begin {
                 return Err(Error::from(Misuse::ParameterReserved).about("request_uri"));
             }
         };
-        let Prepared { form, pending } =
+        let warnings = warning::of(&config, &request, &delivery);
+        let Prepared { form, mut pending } =
             request.prepare(&config, at.now(), &entropy(at, values)?)?;
+        pending.warnings = warnings;
         let Some(signing) = config.request_signing() else {
             if IS_BROWSER_BUILD && config.request_signing.is_some() {
                 return Err(Error::from(Misuse::Setup).about("a page signs no requests"));

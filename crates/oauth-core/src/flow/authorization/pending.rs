@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::callback::Callback;
-use super::{CallbackContext, ResponseMode, ResponseType, jarm};
+use super::{AuthorizationWarning, CallbackContext, ResponseMode, ResponseType, jarm};
 use crate::authorization_details::{self, AuthorizationDetails};
 use crate::client_config::ClientConfig;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
@@ -40,6 +40,8 @@ pub struct PendingAuthorization {
     pub(crate) nonce: Option<Secret<String>>,
     pub(crate) code_verifier: Option<CodeVerifier>,
     pub(crate) token_request: TokenRequest,
+    /// The resources that were requested, when the token is only for some of them.
+    pub(crate) resources: Option<Vec<String>>,
     pub(crate) response_type: ResponseType,
     pub(crate) response_mode: ResponseMode,
     pub(crate) started_at: UnixTime,
@@ -47,6 +49,10 @@ pub struct PendingAuthorization {
     pub(crate) max_age: Option<u64>,
     /// The step-up that an API requires.
     pub(crate) step_up: Option<StepUp>,
+    /// The number of step-up logins that this one follows in a row.
+    pub(crate) step_ups_before: u64,
+    /// What is wrong with the request. It is not stored.
+    pub(crate) warnings: Vec<AuthorizationWarning>,
     /// The context in which the flow was begun, and the user who began it.
     pub(crate) context: Option<String>,
     pub(crate) user: Option<Secret<String>>,
@@ -120,6 +126,11 @@ impl PendingAuthorization {
         self.context.as_deref()
     }
 
+    /// What is wrong with the request, as far as that is known when it is made. It is not stored.
+    pub fn warnings(&self) -> &[AuthorizationWarning] {
+        &self.warnings
+    }
+
     fn read<'a>(&self, callback: &'a str) -> Result<Callback<'a>, Error> {
         let place = self.response_mode.place(self.response_type);
         Callback::read(callback, &self.redirect_uri, place)
@@ -134,16 +145,24 @@ impl PendingAuthorization {
         mut self,
         resources: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, Error> {
-        let requested: Vec<_> = self.token_request.named("resource").cloned().collect();
+        let requested = self.resources();
         let mut narrowed = self.token_request.without(&["resource"]);
         for uri in resources {
-            if !requested.iter().any(|known| known.expose() == uri) {
+            if !requested.iter().any(|known| known == uri) {
                 return Err(Error::from(Misuse::ResourceExceeds).about(uri));
             }
             narrowed = narrowed.resource(uri)?;
         }
         self.token_request = narrowed;
+        self.resources = Some(requested);
         Ok(self)
+    }
+
+    /// The resources that the authorization requested.
+    fn resources(&self) -> Vec<String> {
+        let named = self.token_request.named("resource");
+        let named = || named.map(|uri| uri.expose().clone()).collect();
+        self.resources.clone().unwrap_or_else(named)
     }
 
     /// The flow as JSON. It contains the verifier: store it where secrets belong.
@@ -162,12 +181,14 @@ impl PendingAuthorization {
                 .map(|verifier| verifier.expose().to_owned()),
             scope: self.token_request.scope.clone(),
             parameters: self.token_request.pairs(),
+            resources: self.resources.clone(),
             response_type: (self.response_type != ResponseType::default())
                 .then_some(self.response_type),
             response_mode: self.response_mode,
             started_at: self.started_at,
             max_age: self.max_age,
             step_up: self.step_up.clone(),
+            step_ups_before: (self.step_ups_before > 0).then_some(self.step_ups_before),
             context: self.context.clone(),
             user: self.user.as_ref().map(|user| user.expose().clone()),
         };
@@ -208,11 +229,14 @@ impl PendingAuthorization {
             nonce: stored.nonce.map(Secret::new),
             code_verifier,
             token_request,
+            resources: stored.resources,
             response_type,
             response_mode: stored.response_mode,
             started_at: stored.started_at,
             max_age: stored.max_age,
             step_up: stored.step_up,
+            step_ups_before: stored.step_ups_before.unwrap_or_default(),
+            warnings: Vec::new(),
             context: stored.context,
             user: stored.user.map(Secret::new),
             callback_context: CallbackContext::default(),
@@ -294,6 +318,7 @@ impl PendingAuthorization {
             return Err(Error::from(ProtocolViolation::CallbackEncoding).about("code"));
         }
         let code: Secret<String> = code.into();
+        let resources = self.resources();
         let front_channel = match self.response_type {
             ResponseType::Code => None,
             ResponseType::CodeIdToken => Some(FrontChannel {
@@ -326,8 +351,10 @@ impl PendingAuthorization {
         Ok(Redemption {
             code,
             token_request,
+            resources,
             details,
             step_up: self.step_up,
+            step_ups_before: self.step_ups_before,
             expected,
         })
     }
@@ -344,17 +371,20 @@ struct Stored {
     code_verifier: Option<String>,
     scope: Scope,
     parameters: Vec<(String, String)>,
+    resources: Option<Vec<String>>,
     response_type: Option<ResponseType>,
     response_mode: ResponseMode,
     started_at: UnixTime,
     max_age: Option<u64>,
     step_up: Option<StepUp>,
+    step_ups_before: Option<u64>,
     context: Option<String>,
     user: Option<String>,
 }
 
 json_form! { Stored {
     version, issuer, client_id, issuer_required, redirect_uri, state, nonce, code_verifier, scope,
-    parameters: skip, response_type: skip, response_mode, started_at, max_age: skip, step_up: skip,
+    parameters: skip, resources: skip, response_type: skip, response_mode, started_at, max_age: skip, step_up: skip,
+    step_ups_before: skip,
     context: skip, user: skip,
 } }

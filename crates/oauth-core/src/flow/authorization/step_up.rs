@@ -10,7 +10,7 @@ use crate::error::{Error, Misuse};
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::token::Tokens;
-use crate::token::step_up::{StepUp, StepUpLogin};
+use crate::token::step_up::{MAX_IN_A_ROW, StepUp, StepUpLogin};
 
 /// What an API requires, and what the insufficient tokens have.
 #[derive(Debug, Clone)]
@@ -20,13 +20,22 @@ pub(crate) struct StepUpRequirements {
     answered: Option<Arc<StepUpLogin>>,
 }
 
+impl StepUpRequirements {
+    /// The number of step-up logins that this one follows in a row.
+    pub(super) fn before(&self, now: UnixTime) -> u64 {
+        let answered = self.answered.as_ref();
+        answered.map_or(0, |answered| answered.before(now))
+    }
+}
+
 impl AuthorizationRequest {
     /// Requests the step-up that an API requires beyond these tokens (RFC 9470 section 4): its `acr_values`, `max_age`
     /// and `claims` instead of those of this request, and its scope in addition to what was granted.
     ///
     /// The authorization is refused with `step_up.empty` if the API requires nothing that could be requested, and with
     /// `step_up.repeated` if these tokens come from a login that was made for the same step-up: the user would be asked
-    /// again and again.
+    /// again and again. So would the user of an API that keeps requiring something else: `step_up.limit` after five
+    /// such logins of which each was required within a minute of the one before.
     #[must_use]
     pub fn step_up(mut self, wanted: StepUp, tokens: &Tokens) -> Self {
         self.step_up = Some(Box::new(StepUpRequirements {
@@ -41,11 +50,14 @@ impl AuthorizationRequest {
 /// Adds what the API requires to the request.
 ///
 /// # Errors
-/// `step_up.empty`, `step_up.repeated`.
+/// `step_up.empty`, `step_up.repeated`, `step_up.limit`.
 pub(super) fn apply(request: &mut AuthorizationRequest, now: UnixTime) -> Result<(), Error> {
     let Some(wish) = request.step_up.clone() else {
         return Ok(());
     };
+    if wish.before(now) >= MAX_IN_A_ROW {
+        return Err(Misuse::StepUpLimit.into());
+    }
     let StepUpRequirements {
         wanted,
         granted,

@@ -128,6 +128,24 @@ fn the_same_wish_after_a_login_for_it_is_not_asked_again() {
     );
 }
 
+/// An API that requires one thing and then another, in turn, would send the user to and fro for ever.
+#[test]
+fn an_api_that_keeps_requiring_something_else_is_not_obeyed_for_ever() {
+    let other = r#"Bearer error="insufficient_user_authentication", acr_values="pin""#;
+    let mut tokens = login(ask());
+    for field in [MFA, other, MFA, other, MFA] {
+        tokens = login(ask().step_up(wanted(field), &tokens));
+    }
+    let next = |tokens: &Tokens, seconds| {
+        let again = ask().step_up(wanted(other), tokens);
+        code(client().authorize(&later_by(seconds), again)).map(drop)
+    };
+    assert_eq!(next(&tokens, 60), Err("step_up.limit"));
+    assert_eq!(next(&refreshed(&tokens), 0), Err("step_up.limit"));
+    // Somebody has used the API in between.
+    assert_eq!(next(&tokens, 61), Ok(()));
+}
+
 #[test]
 fn a_wish_for_nothing_is_no_wish() {
     let asked = ask().step_up(StepUp::default(), &login(ask()));

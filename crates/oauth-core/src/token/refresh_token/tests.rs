@@ -1,0 +1,85 @@
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+use crate::exchange::{Exchange as _, Input, Step};
+use crate::grant::Refresh;
+use crate::redirect_uri::RedirectUri;
+use crate::testing::{at, client, code, json};
+use crate::{AuthorizationRequest, PendingAuthorization, Tokens};
+
+use super::*;
+
+const CB: &str = "https://app.example/cb";
+
+/// Tokens of a login for these resources, whose code is redeemed for only some of them. Flow and tokens are stored on
+/// the way.
+fn login_for(resources: &[&str], narrowed: Option<&str>) -> Tokens {
+    let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+    let ask = resources
+        .iter()
+        .fold(ask, |ask, uri| ask.resource(uri).unwrap());
+    let (_, mut pending) = client().authorize(&at(), ask).unwrap();
+    if narrowed.is_some() {
+        pending = pending.for_resources(narrowed).unwrap();
+    }
+    let pending = PendingAuthorization::from_json(pending.to_json().expose()).unwrap();
+    let callback = format!("{CB}?code=c&state={}", pending.state().expose());
+    let mut exchange = client().redeem(pending, &callback).unwrap();
+    let _ = exchange.resume(&at(), Input::Begin).unwrap();
+    let reply = r#"{"access_token":"a","token_type":"Bearer","refresh_token":"r"}"#;
+    let Ok(Step::Done(login)) = exchange.resume(&at(), Input::Reply(json(200, reply))) else {
+        panic!("tokens")
+    };
+    Tokens::from_json(login.tokens.to_json().expose()).unwrap()
+}
+
+/// Refreshes the tokens for these resources: what was sent, and the next tokens.
+fn refreshed_for(tokens: &Tokens, resources: &[&str]) -> Result<(String, Tokens), &'static str> {
+    let ask = resources
+        .iter()
+        .fold(TokenRequest::new(), |ask, uri| ask.resource(uri).unwrap());
+    let token = tokens.refresh_token.clone().unwrap();
+    let mut exchange = client().token(Refresh::new(token), ask);
+    let Step::Send(request) = code(exchange.resume(&at(), Input::Begin))? else {
+        panic!("a request")
+    };
+    let body = String::from_utf8_lossy(request.body()).into_owned();
+    let reply = r#"{"access_token":"b","token_type":"Bearer"}"#;
+    let Ok(Step::Done(tokens)) = exchange.resume(&at(), Input::Reply(json(200, reply))) else {
+        panic!("tokens")
+    };
+    let tokens = Tokens::from_json(tokens.to_json().expose()).unwrap();
+    Ok((body, tokens))
+}
+
+/// "requests ... for a subset of the resources originally granted" (RFC 8707 section 2.2)
+#[test]
+fn a_refresh_asks_for_no_other_resource_than_the_authorization() {
+    let [a, b, c] = [
+        "https://a.example/",
+        "https://b.example/",
+        "https://c.example/",
+    ];
+    for narrowed in [None, Some(a)] {
+        let tokens = login_for(&[a, b], narrowed);
+        assert_eq!(tokens.refresh_token.as_ref().unwrap().resources(), [a, b]);
+        let (body, next) = refreshed_for(&tokens, &[b]).unwrap();
+        assert!(
+            body.ends_with("&resource=https%3A%2F%2Fb.example%2F"),
+            "{body}"
+        );
+        // A narrower refresh does not narrow the grant.
+        for tokens in [tokens, next] {
+            assert!(refreshed_for(&tokens, &[a, b]).is_ok());
+            assert!(refreshed_for(&tokens, &[]).is_ok());
+            for wider in [&[c][..], &[a, c], &["https://a.example"]] {
+                let wider = refreshed_for(&tokens, wider).map(drop);
+                assert_eq!(wider, Err("resource.exceeds_grant"));
+            }
+        }
+    }
+    // The server may have chosen resources itself, which only it knows.
+    let tokens = login_for(&[], None);
+    assert!(refreshed_for(&tokens, &[c]).is_ok());
+    let from_elsewhere = client().refresh_token("r", Scope::none());
+    assert!(from_elsewhere.resources().is_empty());
+}
