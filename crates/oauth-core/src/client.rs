@@ -41,6 +41,7 @@ use crate::redirect_uri::RedirectUri;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::Server;
+use crate::token::authorized_resources::AuthorizedResources;
 use crate::token::id_token::{IdToken, IdTokenChecks};
 use crate::token::logout_token::{LogoutToken, LogoutTokenChecks};
 use crate::token::{RefreshToken, Renews, Tokens};
@@ -373,7 +374,7 @@ impl Client {
             secret: token.into(),
             requested: scope.clone(),
             scope,
-            resources: Vec::new(),
+            resources: AuthorizedResources::default(),
             id_token: None,
             answered: None,
             dpop_jkt: None,

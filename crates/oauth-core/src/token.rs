@@ -1,6 +1,7 @@
 //! [`Tokens`]: the tokens of a grant, bound to the server and client they belong to.
 
 pub mod access_token;
+pub(crate) mod authorized_resources;
 pub mod id_token;
 pub mod logout_token;
 mod refresh_token;
@@ -27,6 +28,7 @@ use crate::json_form;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
+use authorized_resources::AuthorizedResources;
 use step_up::StepUpLogin;
 
 pub use refresh_token::RefreshToken;
@@ -349,7 +351,9 @@ impl Tokens {
             requested_scope: refresh
                 .filter(|token| !token.scope.covers(&token.requested))
                 .map(|token| token.requested.clone()),
-            resources: refresh.map_or_else(Vec::new, |token| token.resources.clone()),
+            resources: refresh
+                .map(|token| token.resources.clone())
+                .unwrap_or_default(),
             id_token: self.id_token.as_ref().map(|token| token.expose().clone()),
             answered: self.answered.as_deref().cloned(),
             refresh_jkt: refresh
@@ -483,7 +487,7 @@ pub(crate) struct Stored {
     /// have no such member.
     requested_scope: Option<Scope>,
     /// What the authorization asked for. Records of earlier versions have no such member.
-    resources: Vec<String>,
+    resources: AuthorizedResources,
     id_token: Option<String>,
     answered: Option<StepUpLogin>,
     refresh_jkt: Option<String>,
@@ -496,7 +500,7 @@ pub(crate) struct Stored {
 
 json_form! { Stored {
     version, issuer, client_id, token_type: skip, access_token, received_at, expires_in,
-    authorization_until: skip, scope, refresh_token, refresh_scope, requested_scope: skip, resources: skip,
+    authorization_until: skip, scope, refresh_token, refresh_scope, requested_scope: skip, resources: native,
     id_token,
     answered: skip, refresh_jkt: skip, refresh_token_use_by: skip, x5t_s256: native,
     extra: default,

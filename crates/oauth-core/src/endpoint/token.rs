@@ -70,7 +70,7 @@ impl<G: Grant> Endpoint for Token<G> {
             return Err(Misuse::KeyMismatch.into());
         }
         if let Some(token) = self.grant.refresh_token() {
-            token.check_resources(&self.token_request)?;
+            token.resources.check(&self.token_request)?;
         }
         let mut form = Form::new();
         form.push("grant_type", self.grant.grant_type());
@@ -196,7 +196,7 @@ pub(crate) fn tokens(
                 // A narrower refresh does not narrow the grant itself (section 6).
                 scope: old.map_or_else(|| scope.clone(), |old| old.scope.clone()),
                 requested: old.map_or_else(|| token_request.clone(), |old| old.requested.clone()),
-                resources: old.map_or_else(Vec::new, |old| old.resources.clone()),
+                resources: old.map(|old| old.resources.clone()).unwrap_or_default(),
                 id_token: id_token.clone(),
                 answered: old.and_then(|old| old.answered.clone()),
                 dpop_jkt: cx.identity.refresh_jkt().map(Into::into),

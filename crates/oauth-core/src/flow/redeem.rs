@@ -20,6 +20,7 @@ use crate::flow::verification;
 use crate::grant::{AuthorizationCode, TokenRequest};
 use crate::moment::UnixTime;
 use crate::secret::Secret;
+use crate::token::authorized_resources::AuthorizedResources;
 use crate::token::id_token::{IdToken, IdTokenChecks, WITHOUT_NONCE};
 use crate::token::step_up::{StepUp, StepUpLogin, acr_suffices};
 use crate::token::{Tokens, Warning};
@@ -58,7 +59,7 @@ pub(crate) struct Redemption {
     pub(crate) code: AuthorizationCode,
     pub(crate) token_request: TokenRequest,
     /// The resources that were requested.
-    pub(crate) resources: Vec<String>,
+    pub(crate) resources: AuthorizedResources,
     /// The permissions that were requested.
     pub(crate) details: Option<AuthorizationDetails>,
     /// The step-up that an API requires.

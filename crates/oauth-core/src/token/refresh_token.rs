@@ -5,10 +5,9 @@ mod tests;
 
 use std::sync::Arc;
 
+use super::authorized_resources::AuthorizedResources;
 use super::step_up::StepUpLogin;
 use crate::client_config::Binding;
-use crate::error::{Error, Misuse};
-use crate::grant::TokenRequest;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
@@ -29,9 +28,8 @@ pub struct RefreshToken {
     pub(crate) scope: Scope,
     /// The scope that the login requested.
     pub(crate) requested: Scope,
-    /// The resources that the authorization asked for (RFC 8707 section 2.1); empty if it named none, or if they are not
-    /// known.
-    pub(crate) resources: Vec<String>,
+    /// The resources that the authorization asked for.
+    pub(crate) resources: AuthorizedResources,
     /// The newest ID token of the grant: a refresh must not return one of another user.
     pub(crate) id_token: Option<Secret<String>>,
     /// The step-up for which the login was made, if any.
@@ -65,23 +63,7 @@ impl RefreshToken {
     /// The resources that the authorization asked for: a refresh may ask for some of them and for no others (RFC 8707
     /// section 2.2). Empty if it named none, or if they are not known.
     pub fn resources(&self) -> &[String] {
-        &self.resources
-    }
-
-    /// Checks that nothing is asked for beyond what the authorization asked for: "a subset of the resources originally
-    /// granted" would be, too, but servers do not say which they granted.
-    ///
-    /// # Errors
-    /// `resource.exceeds_grant`.
-    pub(crate) fn check_resources(&self, token_request: &TokenRequest) -> Result<(), Error> {
-        if self.resources.is_empty() {
-            return Ok(());
-        }
-        let mut named = token_request.named("resource").map(Secret::expose);
-        match named.find(|uri| !self.resources.contains(uri)) {
-            Some(uri) => Err(Error::from(Misuse::ResourceExceeds).about(uri)),
-            None => Ok(()),
-        }
+        self.resources.as_slice()
     }
 
     /// When the token expires if it is not used before, if the server said so: `refresh_token_timeout`

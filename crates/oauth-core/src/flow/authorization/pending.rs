@@ -15,7 +15,7 @@ use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Boxed, ExchangeExt as _, Ready};
 use crate::flow::redeem::{Expected, FrontChannel, Redemption};
 use crate::grant::{AuthorizationCode, TokenRequest};
-use crate::json;
+use crate::json::{self, JsonForm as _};
 use crate::json_form;
 use crate::moment::UnixTime;
 use crate::pkce::CodeVerifier;
@@ -23,6 +23,7 @@ use crate::quirk::Quirk;
 use crate::redirect_uri::RedirectUri;
 use crate::scope::Scope;
 use crate::secret::Secret;
+use crate::token::authorized_resources::AuthorizedResources;
 use crate::token::step_up::StepUp;
 
 /// A flow between the authorization URL and its callback: issuer, redirect URI, state, nonce
@@ -41,7 +42,7 @@ pub struct PendingAuthorization {
     pub(crate) code_verifier: Option<CodeVerifier>,
     pub(crate) token_request: TokenRequest,
     /// The resources that were requested, when the token is only for some of them.
-    pub(crate) resources: Option<Vec<String>>,
+    pub(crate) resources: AuthorizedResources,
     pub(crate) response_type: ResponseType,
     pub(crate) response_mode: ResponseMode,
     pub(crate) started_at: UnixTime,
@@ -52,7 +53,7 @@ pub struct PendingAuthorization {
     /// The number of step-up logins that this one follows in a row.
     pub(crate) step_ups_before: u64,
     /// What is wrong with the request. It is not stored.
-    pub(crate) warnings: Vec<AuthorizationWarning>,
+    pub(crate) warnings: &'static [AuthorizationWarning],
     /// The context in which the flow was begun, and the user who began it.
     pub(crate) context: Option<String>,
     pub(crate) user: Option<Secret<String>>,
@@ -127,8 +128,8 @@ impl PendingAuthorization {
     }
 
     /// What is wrong with the request, as far as that is known when it is made. It is not stored.
-    pub fn warnings(&self) -> &[AuthorizationWarning] {
-        &self.warnings
+    pub const fn warnings(&self) -> &[AuthorizationWarning] {
+        self.warnings
     }
 
     fn read<'a>(&self, callback: &'a str) -> Result<Callback<'a>, Error> {
@@ -145,24 +146,29 @@ impl PendingAuthorization {
         mut self,
         resources: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, Error> {
-        let requested = self.resources();
+        let authorized = self.resources();
         let mut narrowed = self.token_request.without(&["resource"]);
         for uri in resources {
-            if !requested.iter().any(|known| known == uri) {
+            let requested = self.token_request.named("resource").map(Secret::expose);
+            if !requested
+                .chain(authorized.as_slice())
+                .any(|known| known == uri)
+            {
                 return Err(Error::from(Misuse::ResourceExceeds).about(uri));
             }
             narrowed = narrowed.resource(uri)?;
         }
         self.token_request = narrowed;
-        self.resources = Some(requested);
+        self.resources = authorized;
         Ok(self)
     }
 
     /// The resources that the authorization requested.
-    fn resources(&self) -> Vec<String> {
-        let named = self.token_request.named("resource");
-        let named = || named.map(|uri| uri.expose().clone()).collect();
-        self.resources.clone().unwrap_or_else(named)
+    fn resources(&self) -> AuthorizedResources {
+        match self.resources.is_absent() {
+            true => AuthorizedResources::of(&self.token_request),
+            false => self.resources.clone(),
+        }
     }
 
     /// The flow as JSON. It contains the verifier: store it where secrets belong.
@@ -236,7 +242,7 @@ impl PendingAuthorization {
             max_age: stored.max_age,
             step_up: stored.step_up,
             step_ups_before: stored.step_ups_before.unwrap_or_default(),
-            warnings: Vec::new(),
+            warnings: &[],
             context: stored.context,
             user: stored.user.map(Secret::new),
             callback_context: CallbackContext::default(),
@@ -371,7 +377,7 @@ struct Stored {
     code_verifier: Option<String>,
     scope: Scope,
     parameters: Vec<(String, String)>,
-    resources: Option<Vec<String>>,
+    resources: AuthorizedResources,
     response_type: Option<ResponseType>,
     response_mode: ResponseMode,
     started_at: UnixTime,
@@ -384,7 +390,7 @@ struct Stored {
 
 json_form! { Stored {
     version, issuer, client_id, issuer_required, redirect_uri, state, nonce, code_verifier, scope,
-    parameters: skip, resources: skip, response_type: skip, response_mode, started_at, max_age: skip, step_up: skip,
-    step_ups_before: skip,
+    parameters: skip, resources: native, response_type: skip, response_mode, started_at, max_age: skip, step_up: skip,
+    step_ups_before: native,
     context: skip, user: skip,
 } }

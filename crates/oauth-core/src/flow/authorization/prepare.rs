@@ -13,6 +13,7 @@ use crate::pkce::{ChallengeMethod, PkceRequirement};
 use crate::profile::{Profile, Requirement};
 use crate::quirk::Quirk;
 use crate::server::{EndpointKind, Flag};
+use crate::token::authorized_resources::AuthorizedResources;
 
 /// A request whose parameters are known, however they are delivered.
 pub(super) struct Prepared {
@@ -122,14 +123,14 @@ impl AuthorizationRequest {
             nonce,
             code_verifier: proof.map(|(_, (verifier, _))| verifier),
             token_request: self.token_request,
-            resources: None,
+            resources: AuthorizedResources::default(),
             response_type: self.response_type,
             response_mode: self.response_mode,
             started_at: now,
             max_age,
             step_ups_before: self.step_up.as_ref().map_or(0, |wish| wish.before(now)),
             step_up: self.step_up.map(|wish| wish.wanted),
-            warnings: Vec::new(),
+            warnings: &[],
             context: self.context,
             user: self.user,
             callback_context: CallbackContext::default(),

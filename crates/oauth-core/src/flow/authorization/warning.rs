@@ -5,7 +5,7 @@ mod tests;
 
 use super::AuthorizationRequest;
 use super::begin::RequestDelivery;
-use crate::authorization_details;
+use crate::authorization_details::PARAMETER as DETAILS;
 use crate::browser_build::IS_BROWSER_BUILD;
 use crate::client_config::ClientConfig;
 
@@ -36,29 +36,40 @@ pub(super) fn of(
     config: &ClientConfig,
     request: &AuthorizationRequest,
     delivery: &RequestDelivery,
-) -> Vec<AuthorizationWarning> {
-    let mut warnings = Vec::new();
+) -> &'static [AuthorizationWarning] {
+    use AuthorizationWarning::{AcrValuesUnsupported, AuthorizationDetailsUnprotected};
     if IS_BROWSER_BUILD {
-        return warnings;
+        return &[];
     }
-    let named = |name: &str| request.extra.iter().find(|(known, _)| known == name);
-    let wanted = named("acr_values");
-    let supported = config.server.named_list("acr_values_supported");
-    if let (Some((_, wanted)), Some(supported)) = (wanted, supported)
-        && !wanted
-            .split(' ')
-            .any(|acr| supported.iter().any(|known| known == acr))
-    {
-        warnings.push(AuthorizationWarning::AcrValuesUnsupported);
-    }
-    let mut details = request
-        .token_request
-        .named(authorization_details::PARAMETER);
-    let has_details = details.next().is_some() || named(authorization_details::PARAMETER).is_some();
-    let is_open =
+    let is_unprotected =
         matches!(delivery, RequestDelivery::Browser) && config.request_signing().is_none();
-    if is_open && has_details {
-        warnings.push(AuthorizationWarning::AuthorizationDetailsUnprotected);
+    let has_details = || {
+        let mut typed = request.token_request.named(DETAILS);
+        typed.next().is_some() || extra(request, DETAILS).is_some()
+    };
+    match (
+        knows_no_acr(config, request),
+        is_unprotected && has_details(),
+    ) {
+        (true, true) => &[AcrValuesUnsupported, AuthorizationDetailsUnprotected],
+        (true, false) => &[AcrValuesUnsupported],
+        (false, true) => &[AuthorizationDetailsUnprotected],
+        (false, false) => &[],
     }
-    warnings
+}
+
+/// Whether the server lists `acr` values, and none of those that are requested.
+fn knows_no_acr(config: &ClientConfig, request: &AuthorizationRequest) -> bool {
+    let supported = config.server.named_list("acr_values_supported");
+    let (Some(wanted), Some(supported)) = (extra(request, "acr_values"), supported) else {
+        return false;
+    };
+    let is_supported = |acr| supported.iter().any(|known| known == acr);
+    !wanted.split(' ').any(is_supported)
+}
+
+fn extra<'a>(request: &'a AuthorizationRequest, name: &str) -> Option<&'a str> {
+    let mut extra = request.extra.iter();
+    let found = extra.find(|(known, _)| known == name);
+    found.map(|(_, value)| value.as_str())
 }

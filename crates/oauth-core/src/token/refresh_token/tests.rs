@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
 
 use crate::exchange::{Exchange as _, Input, Step};
-use crate::grant::Refresh;
+use crate::grant::{Refresh, TokenRequest};
 use crate::redirect_uri::RedirectUri;
 use crate::testing::{at, client, code, json};
 use crate::{AuthorizationRequest, PendingAuthorization, Tokens};
