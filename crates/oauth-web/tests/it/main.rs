@@ -15,6 +15,7 @@ mod rows;
 mod settings;
 mod shared;
 mod sign_in;
+mod signed_response;
 mod step_up;
 mod stored;
 mod tenants;
