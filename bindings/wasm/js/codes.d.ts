@@ -302,6 +302,7 @@ export type MisuseCode =
   | 'token_source.unreadable'
   | 'web.setup'
   | 'web.session_nearly_full'
+  | 'web.response_large'
   | 'web.session_too_large'
   | 'stored.malformed'
   | 'provider.data'

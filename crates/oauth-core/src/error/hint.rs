@@ -204,7 +204,11 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "web.session_nearly_full",
-        "keep fewer claims in the session, or keep sessions in a store: proxies often read 4 KiB of header fields",
+        "keep sessions in a store or fewer claims in them, or let the proxy read more header fields of a response, in nginx with proxy_buffer_size 16k and proxy_buffers 8 16k: with its default buffers it answers 502",
+    ),
+    (
+        "web.response_large",
+        "let the proxy read more header fields of a response, in nginx with proxy_buffer_size 16k and proxy_buffers 8 16k: with its default buffers it answers 502; or keep sessions in a store, and the URLs of pages short",
     ),
     (
         "web.session_too_large",

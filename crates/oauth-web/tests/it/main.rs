@@ -9,6 +9,7 @@ mod client_metadata;
 mod complaints;
 mod ends;
 mod interleaved;
+mod large_responses;
 mod logout;
 mod made_up;
 mod rows;
