@@ -221,11 +221,11 @@ impl Jar {
     /// Checks that a session of these bytes leaves room in the cookies of the host. The error names its largest member.
     ///
     /// # Errors
-    /// `web.session_nearly_full`, for the log.
+    /// `web.response_large`, for the log.
     pub(crate) fn check_small(plain: &[u8]) -> Result<(), Error> {
         match Self::is_small(plain.len(), 0) {
             true => Ok(()),
-            false => Err(Error::from(Misuse::WebSessionLarge).about(&largest(plain))),
+            false => Err(Error::from(Misuse::WebResponseLarge).about(&largest(plain))),
         }
     }
 

@@ -60,7 +60,7 @@ fn a_large_session_is_in_the_log_once_and_both_remedies_with_it() {
         assert!(header_bytes(&ended) > SAFE);
     }
     assert_eq!(world.notes.len(), 1, "{}", world.log());
-    let notes = world.notes_of("web.session_nearly_full");
+    let notes = world.notes_of("web.response_large");
     for part in ["claims.picture", "proxy_buffer_size 16k", "store"] {
         assert!(notes[0].contains(part), "{part}: {notes:?}");
     }
