@@ -40,7 +40,7 @@ class Person:
         self.site = Site(providers=[at], base_url=BASE, key=KEY, transport="loopback_http", **settings)
         self.cookies: dict[str, str] = {}
 
-    def open(self, target: str) -> Reply | User | None:
+    def open(self, target: str) -> object:
         cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         headers = [("accept", "text/html"), ("cookie", cookies)]
         got = self.site.visit(Request("GET", "127.0.0.1", target, headers), "signed_in")

@@ -259,10 +259,7 @@ fn a_session_that_fills_its_cookies_is_in_the_log() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     world.provider.twin().set_claim("picture", "p".repeat(2200));
     ann.open(&mut world, "/me").session();
-    assert_eq!(
-        world.notes_of("web.response_large"),
-        Vec::<&str>::new()
-    );
+    assert_eq!(world.notes_of("web.response_large"), Vec::<&str>::new());
 }
 
 #[test]
