@@ -112,3 +112,7 @@ def test_a_mode_that_reaches_no_server_is_refused(provider: Any) -> None:
     with pytest.raises(oauth_core.MisuseError, match="SameSite=None") as caught:
         Site(providers=[posted], base_url=BASE, key=KEY, transport="loopback_http")
     assert caught.value.code == "web.setup"
+    environ = {"OAUTH_ISSUER": "https://as.example", "OAUTH_CLIENT_ID": "id", "OAUTH_BASE_URL": BASE, "OAUTH_KEY": KEY}
+    with pytest.raises(oauth_core.MisuseError, match="SameSite=None"):
+        Site.from_env(environ=environ, transport="loopback_http", response_mode="form_post.jwt")
+    assert Site.from_env(environ=environ, transport="loopback_http", response_mode="query.jwt")
