@@ -119,8 +119,11 @@ export interface ProviderOptions {
   callback?: string | undefined
   /** The tenant whose people it signs in, if the site has tenants: see `tenant` of {@link Need}. */
   tenant?: string | undefined
-  /** How the provider returns the authorization response: `query` unless set. */
-  responseMode?: 'query' | 'form_post' | undefined
+  /**
+   * How the provider returns the authorization response: `query` unless set. In the `jwt` modes it is signed (JARM), and
+   * unsigned parameters beside it are refused. Browsers post forms over https only.
+   */
+  responseMode?: 'query' | 'form_post' | 'jwt' | 'query.jwt' | 'form_post.jwt' | undefined
   /**
    * Its issuer and client id, if a function returns the client. Sessions of another client count as signed out; without this,
    * one under the same id is accepted until the client is known.

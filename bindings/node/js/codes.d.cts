@@ -301,7 +301,7 @@ export type MisuseCode =
   | 'token_source.closed'
   | 'token_source.unreadable'
   | 'web.setup'
-  | 'web.session_nearly_full'
+  | 'web.response_large'
   | 'web.session_too_large'
   | 'stored.malformed'
   | 'provider.data'

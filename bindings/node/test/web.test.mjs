@@ -166,7 +166,7 @@ test('a session that fills its cookies is in the log', async () => {
     await signedIn(site)
     // It is said once.
     await signedIn(site)
-    const large = notes.filter(({ code }) => code === 'web.session_nearly_full')
+    const large = notes.filter(({ code }) => code === 'web.response_large')
     assert.equal(large.length, lines)
     assert.ok(large.every(({ detail }) => detail.includes('local.note takes 2202 bytes')))
   }

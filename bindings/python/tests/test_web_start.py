@@ -234,10 +234,10 @@ def test_a_session_that_fills_its_cookies_is_in_the_log(caplog: pytest.LogCaptur
     site = started("https://login.example", key=testing.KEY)
     with caplog.at_level("WARNING", logger="oauth_core"):
         testing.cookies(site, "ann", claims={"picture": "p" * 100})
-        assert "web.session_nearly_full" not in caplog.text
+        assert "web.response_large" not in caplog.text
         for _ in range(2):
             testing.cookies(site, "ann", claims={"picture": "p" * 2200})
-    assert caplog.text.count("web.session_nearly_full: ") == 1 and "claims.picture takes 2202 bytes" in caplog.text
+    assert caplog.text.count("web.response_large: ") == 1 and "claims.picture takes 2202 bytes" in caplog.text
 
 
 def test_all_variables_that_are_missing_are_named_at_once() -> None:

@@ -47,7 +47,7 @@ const hints = {
   'identity_assertion.no_id_token': 'sign in at the identity provider again, with openid in the scope',
   'grant.no_refresh_token': 'the server issued none: request offline_access, or sign in again',
   'grant.expired': 'create a new token where this one was created',
-  'web.session_nearly_full': 'keep fewer claims in the session, or keep sessions in a store: proxies often read 4 KiB of header fields',
+  'web.response_large': 'keep sessions in a store or fewer claims in them, and the URLs of pages short, or let the proxy read more, in nginx with proxy_buffer_size 16k and proxy_buffers 8 16k: with its default buffers it answers 502',
   'web.session_too_large': 'keep fewer claims in the session, or keep sessions in a store',
   'stored.malformed': 'start the sign-in again, which replaces the stored record of a grant; any other record has to be removed by its key',
   'provider.variable': 'give every variable that the provider\'s page lists',

@@ -12,6 +12,7 @@ use oauth_core::{Client, danger};
 use oauth_seal::Keys;
 
 use crate::identity_endpoint::IdentityEndpoint;
+use crate::response_mode::ResponseMode;
 use crate::testing;
 
 /// The settings of a site. [`Site::new`](crate::Site::new) checks them.
@@ -146,16 +147,6 @@ pub struct Provider {
     pub identity: Option<IdentityEndpoint>,
     /// How the provider returns the authorization response.
     pub response_mode: ResponseMode,
-}
-
-/// How a provider returns the authorization response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ResponseMode {
-    /// In the query.
-    #[default]
-    Query,
-    /// In a form that the browser posts (`form_post`); its flow cookies are `SameSite=None`.
-    FormPost,
 }
 
 impl Config {
@@ -359,7 +350,7 @@ impl Config {
             ));
         }
         let is_plain = self.base_urls.iter().any(|url| url.scheme() == "http");
-        if provider.response_mode == ResponseMode::FormPost && is_plain {
+        if provider.response_mode.is_posted() && is_plain {
             return Err(setup(
                 "providers: browsers keep no SameSite=None cookie of plain http",
             ));

@@ -221,11 +221,11 @@ impl Jar {
     /// Checks that a session of these bytes leaves room in the cookies of the host. The error names its largest member.
     ///
     /// # Errors
-    /// `web.session_nearly_full`, for the log.
+    /// `web.response_large`, for the log.
     pub(crate) fn check_small(plain: &[u8]) -> Result<(), Error> {
-        match Self::is_small(plain.len()) {
+        match Self::is_small(plain.len(), 0) {
             true => Ok(()),
-            false => Err(Error::from(Misuse::WebSessionLarge).about(&largest(plain))),
+            false => Err(Error::from(Misuse::WebResponseLarge).about(&largest(plain))),
         }
     }
 
@@ -235,9 +235,10 @@ impl Jar {
     }
 
     /// Whether a session of this many bytes leaves room in the cookies of the host, and in the header fields of the
-    /// response that sets it: a proxy with its default buffers reads 4 KiB of them, or sends 502.
-    pub(crate) fn is_small(bytes: usize) -> bool {
-        Keys::sealed_len(bytes) <= WARN_BYTES
+    /// response that sets it, which has a URL of `location` bytes too: a proxy with its default buffers reads 4 KiB of
+    /// them, or sends 502.
+    pub(crate) fn is_small(bytes: usize, location: usize) -> bool {
+        Keys::sealed_len(bytes) + location <= WARN_BYTES
     }
 
     /// Opens the session of a request.

@@ -16,6 +16,7 @@ mod provider_lookup;
 mod reply;
 mod request;
 mod request_context;
+mod response_mode;
 mod return_target;
 mod routes;
 mod session;
@@ -27,12 +28,13 @@ mod site_state;
 mod testing;
 mod visit;
 
-pub use config::{Access, Config, Keep, Lookup, Provider, ResponseMode, SameSite, Upstream};
+pub use config::{Access, Config, Keep, Lookup, Provider, SameSite, Upstream};
 pub use connect::Connect;
 pub use forward::Forward;
 pub use identity_endpoint::IdentityEndpoint;
 pub use reply::{Problem, Reply};
 pub use request::{MAX_FORM, PROTECTION_HEADER, Request};
+pub use response_mode::ResponseMode;
 pub use session::{Identity, Need, Session};
 pub use settings::{
     IdentitySettings, ProviderSettings, SITE_SETTINGS, Setting, SettingError, Shape, Storage,

@@ -1,12 +1,11 @@
 //! Logins in progress: each is kept in the browser, in a sealed cookie of its own.
 
 use oauth_core::error::Error;
-use oauth_core::flow::authorization;
 use oauth_core::moment::UnixTime;
 use oauth_core::{AuthorizationRequest, Client, PendingAuthorization, Secret};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Lookup, Provider, ResponseMode};
+use crate::config::{Lookup, Provider};
 use crate::cookie::{CookieSameSite, Jar, Purpose};
 use crate::reply::Reply;
 use crate::request_context::RequestContext;
@@ -83,12 +82,10 @@ pub(crate) async fn begin(context: &RequestContext, wanted: Wanted<'_>) -> Resul
     let (base_url, config) = (context.base_url()?, context.config());
     let provider = wanted.provider;
     let mut ask = AuthorizationRequest::new(base_url.redirect_uri(config, provider)?)
-        .scope(provider.scope.clone());
+        .scope(provider.scope.clone())
+        .response_mode(provider.response_mode.requested());
     for (name, value) in &provider.parameters {
         ask = ask.extra(name, value);
-    }
-    if provider.response_mode == ResponseMode::FormPost {
-        ask = ask.response_mode(authorization::ResponseMode::FormPost);
     }
     if let Some(need) = &wanted.need {
         let more = oauth_core::Scope::of(need.scope.iter().map(String::as_str))?;
@@ -247,16 +244,16 @@ fn cookie_name(context: &RequestContext, state: &str) -> Result<String, Error> {
 }
 
 const fn same_site(provider: &Provider) -> CookieSameSite {
-    match provider.response_mode {
-        ResponseMode::Query => CookieSameSite::Lax,
-        ResponseMode::FormPost => CookieSameSite::None,
+    match provider.response_mode.is_posted() {
+        true => CookieSameSite::None,
+        false => CookieSameSite::Lax,
     }
 }
 
 /// The `SameSite` to clear a flow cookie with: in the response to a cross-site form, a browser accepts `None` only.
 fn ended(context: &RequestContext) -> CookieSameSite {
     let mut providers = context.config().providers.iter();
-    let posts = providers.any(|provider| provider.response_mode == ResponseMode::FormPost);
+    let posts = providers.any(|provider| provider.response_mode.is_posted());
     // A provider that is looked up may use either mode.
     let is_secure = context
         .base_url()

@@ -11,9 +11,11 @@ mod silent_check;
 mod testing;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use http::header::SET_COOKIE;
 use http::{HeaderValue, Method};
-use oauth_core::error::{Error, ValidationFailure};
+use oauth_core::error::{Error, Misuse, ValidationFailure};
 
 use crate::config::Access;
 use crate::guard::guard;
@@ -22,6 +24,10 @@ use crate::request_context::RequestContext;
 use crate::routes::Route;
 use crate::session::{Need, Session};
 use crate::visit::End;
+
+/// From how many bytes of header fields on a response gets a line in the log: many proxies read 4 KiB, in which the server
+/// and the application have fields of their own.
+const WARN_HEADER_BYTES: usize = 3500;
 
 /// Answers a request, or passes it on.
 ///
@@ -32,12 +38,33 @@ pub(crate) async fn answer(
     access: Access,
     need: Option<Need>,
 ) -> Result<End, Error> {
-    match route(&context, access, need).await {
+    let end = match route(&context, access, need).await {
         Err(error) if is_hosts(&error) => Err(error),
-        Err(error) if context.io.is_unready() => unready(context, error),
+        Err(error) if context.io.is_unready() => unready(&context, error),
         Err(error) => Ok(End::Respond(failed(&context, &error, None))),
         end => end,
+    };
+    end.inspect(|end| note_large(&context, end))
+}
+
+/// Logs the first response that a proxy with default buffers would answer with 502 instead. A large session has already
+/// been logged, with its largest member.
+fn note_large(context: &RequestContext, end: &End) {
+    let End::Respond(reply) = end else { return };
+    let bytes = reply.header_bytes();
+    let site = &context.site;
+    if bytes <= WARN_HEADER_BYTES
+        || site.is_large_known.load(Ordering::Relaxed)
+        || site.is_large_response_known.swap(true, Ordering::Relaxed)
+    {
+        return;
     }
+    let cookies = reply.headers.get_all(SET_COOKIE).iter();
+    let cookies: usize = cookies.map(HeaderValue::len).sum();
+    let about = format!("{bytes} bytes, {cookies} of them in cookies");
+    context
+        .io
+        .note_error(&Error::from(Misuse::WebResponseLarge).about(&about));
 }
 
 /// Has the host make a provider's client, unless it is known.
@@ -74,22 +101,23 @@ pub(crate) async fn end(context: RequestContext, session: Arc<Session>) -> Resul
 /// # Errors
 /// Only mistakes of the host.
 pub(crate) async fn over(context: RequestContext) -> Result<End, Error> {
-    match api::over(&context).await {
+    let end = match api::over(&context).await {
         Err(error) if is_hosts(&error) => Err(error),
         Err(error) => Ok(End::Respond(failed(&context, &error, None))),
         end => end,
-    }
+    };
+    end.inspect(|end| note_large(&context, end))
 }
 
 /// The response that the host is not ready, and how to try again.
 ///
 /// # Errors
 /// `web.not_found` for another site's host.
-fn unready(context: RequestContext, error: Error) -> Result<End, Error> {
+fn unready(context: &RequestContext, error: Error) -> Result<End, Error> {
     context.io.note_error(&error);
     let is_own = match context.base_url() {
         Ok(base_url) => context.site.route(base_url, &context.request) != Route::Application,
-        Err(error) => return Ok(End::Respond(failed(&context, &error, None))),
+        Err(error) => return Ok(End::Respond(failed(context, &error, None))),
     };
     // After signing in, the person returns to the requested page.
     let return_to = match is_own {

@@ -167,6 +167,14 @@ impl Reply {
         }
     }
 
+    /// How many bytes its header fields take on the wire.
+    pub(crate) fn header_bytes(&self) -> usize {
+        let fields = self.headers.iter();
+        fields
+            .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
+            .sum()
+    }
+
     /// Adds these cookies.
     pub(crate) fn cookies(mut self, cookies: impl IntoIterator<Item = String>) -> Self {
         for cookie in cookies {

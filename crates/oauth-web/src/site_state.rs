@@ -15,8 +15,10 @@ pub(crate) struct SiteState {
     pub(crate) config: Config,
     pub(crate) base_urls: Vec<BaseUrl>,
     pub(crate) connections: Connections,
-    /// Whether it has already been logged that sessions are large.
+    /// Whether it has already been logged that sessions are large,
     pub(crate) is_large_known: AtomicBool,
+    /// or that another response is.
+    pub(crate) is_large_response_known: AtomicBool,
 }
 
 /// A base URL of the site.
@@ -54,6 +56,7 @@ impl SiteState {
             base_urls,
             connections,
             is_large_known: AtomicBool::new(false),
+            is_large_response_known: AtomicBool::new(false),
         })
     }
 

@@ -20,7 +20,8 @@ const PLACED = {
 const plain = (port) => `location / { proxy_pass http://127.0.0.1:${port}; }`
 const below = (port, { strips }) => `location /shop/ {
       proxy_pass http://127.0.0.1:${port}${strips ? '/' : ''};
-      proxy_buffer_size 8k;
+      proxy_buffer_size 16k;
+      proxy_buffers 8 16k;
       proxy_set_header Host $http_host;
       proxy_set_header X-Forwarded-Proto $scheme;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;

@@ -303,7 +303,7 @@ MisuseCode = Literal[
     "token_source.closed",
     "token_source.unreadable",
     "web.setup",
-    "web.session_nearly_full",
+    "web.response_large",
     "web.session_too_large",
     "stored.malformed",
     "provider.data",

@@ -203,8 +203,8 @@ const HINTS: &[(&str, &str)] = &[
         "the provider ignored acr_values or max_age: check that it offers this authentication to this client",
     ),
     (
-        "web.session_nearly_full",
-        "keep fewer claims in the session, or keep sessions in a store: proxies often read 4 KiB of header fields",
+        "web.response_large",
+        "keep sessions in a store or fewer claims in them, and the URLs of pages short, or let the proxy read more, in nginx with proxy_buffer_size 16k and proxy_buffers 8 16k: with its default buffers it answers 502",
     ),
     (
         "web.session_too_large",

@@ -365,7 +365,7 @@ table! {
         SourceClosed "token_source.closed" GIVE_UP "the source was closed"
         TokenUnreadable "token_source.unreadable" GIVE_UP "the token cannot be read from its source"
         WebSetup "web.setup" GIVE_UP "the settings of the site are inconsistent or unsafe"
-        WebSessionLarge "web.session_nearly_full" GIVE_UP "the session takes up most of what cookies may hold"
+        WebResponseLarge "web.response_large" GIVE_UP "a response has more header fields than many proxies read"
         WebSessionTooLarge "web.session_too_large" GIVE_UP "the session does not fit into cookies"
         StoredForm "stored.malformed" REAUTHORIZE "the stored flow or token cannot be read"
         ProviderData "provider.data" GIVE_UP "the provider file does not conform to its format"

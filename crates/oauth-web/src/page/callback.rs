@@ -136,11 +136,12 @@ async fn signed_in(
         tokens: None,
     };
     let old = current_session::session(context).await;
+    let return_to = &flow.return_to;
     let cookies = match context.config().keep {
-        Keep::Identity => sealed(context, session, text)?,
+        Keep::Identity => sealed(context, session, text, return_to)?,
         Keep::AccessToken => {
             let tokens = Some(Arc::new(carried(login.tokens)?));
-            sealed(context, Session { tokens, ..session }, text)?
+            sealed(context, Session { tokens, ..session }, text, return_to)?
         }
         Keep::Store => {
             session_store::begin(
@@ -205,11 +206,13 @@ pub(crate) fn kept(context: &RequestContext, identity: Identity) -> Identity {
     Identity { claims, ..identity }
 }
 
-/// Seals a session in cookies, with the ID token for the logout at the provider if there is room for it.
+/// Seals a session in cookies, with the ID token for the logout at the provider if there is room for it in a response
+/// that leads to this URL.
 pub(crate) fn sealed(
     context: &RequestContext,
     session: Session,
     id_token: Option<String>,
+    return_to: &str,
 ) -> Result<Vec<String>, Error> {
     let jar = context.jar()?;
     let keep = context.config().keep;
@@ -225,7 +228,7 @@ pub(crate) fn sealed(
         id_token,
         ..session
     });
-    let chosen = match Jar::is_small(with.expose().len()) {
+    let chosen = match Jar::is_small(with.expose().len(), return_to.len()) {
         true => with,
         false => without,
     };

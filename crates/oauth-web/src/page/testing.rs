@@ -45,7 +45,7 @@ pub(crate) async fn sign_in(context: RequestContext, identity: Identity) -> Resu
             .then(|| Arc::new(Tokens::bearer("a token of a test"))),
     };
     let cookies = match context.config().keep {
-        Keep::Identity | Keep::AccessToken => callback::sealed(&context, session, None)?,
+        Keep::Identity | Keep::AccessToken => callback::sealed(&context, session, None, "")?,
         Keep::Store => {
             // The client is not requested for this: without one, the logout does not continue at the provider.
             let client = context.known(&provider);

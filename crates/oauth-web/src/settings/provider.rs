@@ -7,8 +7,9 @@ use oauth_core::url::Url;
 use serde::Deserialize;
 
 use super::SettingError;
-use crate::config::{Provider, ResponseMode};
+use crate::config::Provider;
 use crate::identity_endpoint::IdentityEndpoint;
+use crate::response_mode::ResponseMode;
 
 /// The settings of a [`Provider`]; what is absent is as it has it by default.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -26,7 +27,7 @@ pub struct ProviderSettings {
     pub parameters: Vec<(String, String)>,
     /// [`Provider::callback`]
     pub callback: Option<String>,
-    /// [`Provider::response_mode`]: `query` or `form_post`.
+    /// [`Provider::response_mode`]: `query`, `form_post`, `jwt`, `query.jwt` or `form_post.jwt`.
     pub response_mode: Option<String>,
     /// [`Provider::tenant`]
     pub tenant: Option<String>,
@@ -53,14 +54,8 @@ impl ProviderSettings {
     /// For a callback mode that there is not; `scope.*`, `url.*`
     pub fn provider(self, client: Option<Client>) -> Result<Provider, SettingError> {
         let response_mode = match self.response_mode.as_deref() {
-            None | Some("query") => ResponseMode::Query,
-            Some("form_post") => ResponseMode::FormPost,
-            Some(_) => {
-                return Err(SettingError::Type {
-                    name: "response_mode".to_owned(),
-                    wanted: "one of \"query\", \"form_post\"".to_owned(),
-                });
-            }
+            None => ResponseMode::default(),
+            Some(name) => ResponseMode::named(name).ok_or_else(|| unknown_mode(name))?,
         };
         let made = self.made(client).map_err(SettingError::Refused)?;
         Ok(Provider {
@@ -92,5 +87,20 @@ impl ProviderSettings {
         provider.tenant = self.tenant;
         provider.registered = self.registered;
         Ok(provider)
+    }
+}
+
+fn unknown_mode(name: &str) -> SettingError {
+    let words: Vec<_> = ResponseMode::ALL.iter().map(|mode| mode.as_str()).collect();
+    let words = format!("one of \"{}\"", words.join("\", \""));
+    let wanted = match name {
+        "fragment" | "fragment.jwt" => {
+            format!("{words}: browsers do not send a fragment to servers")
+        }
+        _ => words,
+    };
+    SettingError::Type {
+        name: "response_mode".to_owned(),
+        wanted,
     }
 }

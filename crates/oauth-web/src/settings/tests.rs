@@ -1,9 +1,10 @@
 //! The table covers the whole of `Config`, and refuses what it does not understand.
 
+use oauth_core::flow::authorization::{self, ResponseType};
 use serde_json::json;
 
 use super::*;
-use crate::testing_key;
+use crate::{ResponseMode, testing_key};
 
 fn read(settings: &Value, storage: Storage) -> Result<Config, SettingError> {
     let provider = Provider::later("login").expect("a provider");
@@ -158,5 +159,55 @@ fn a_provider_asks_for_what_its_kind_needs() {
     let without = without.expect("a provider");
     assert!(without.scope.is_empty() && without.identity.is_some());
     assert_eq!(without.response_mode, crate::ResponseMode::FormPost);
-    assert!(made(&json!({ "id": "login", "responseMode": "fragment" })).is_err());
+}
+
+#[test]
+fn a_provider_returns_in_every_mode_that_reaches_a_server() {
+    let made = |mode: &str| {
+        let settings = json!({ "id": "login", "responseMode": mode });
+        let settings: ProviderSettings = serde_json::from_value(settings).expect("settings");
+        settings.provider(None)
+    };
+    for mode in authorization::ResponseMode::ALL {
+        let name = mode.as_str();
+        let is_fragment = mode.place(ResponseType::Code) == authorization::ResponseMode::Fragment;
+        match made(name) {
+            Ok(provider) => assert_eq!(
+                (provider.response_mode.as_str(), is_fragment),
+                (name, false)
+            ),
+            Err(SettingError::Type { name, wanted }) => {
+                let words = r#"one of "query", "form_post", "jwt", "query.jwt", "form_post.jwt""#;
+                let why = "browsers do not send a fragment to servers";
+                assert_eq!((name.as_str(), is_fragment), ("response_mode", true));
+                assert_eq!(wanted, format!("{words}: {why}"));
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    let unknown = made("s3cret").expect_err("no such mode");
+    let text = format!("{unknown:?}");
+    assert!(
+        text.contains("form_post.jwt") && !text.contains("s3cret") && !text.contains("fragment")
+    );
+}
+
+#[test]
+fn a_form_needs_https_signed_or_not() {
+    for mode in ResponseMode::ALL {
+        let settings = json!({ "id": "login", "responseMode": mode.as_str() });
+        let settings: ProviderSettings = serde_json::from_value(settings).expect("settings");
+        let provider = settings.provider(None).expect("a provider");
+        let site = r#"{ "base_url": "http://127.0.0.1", "transport": "loopback_http" }"#;
+        let keys = Keys::new([7; 32]);
+        let config = Config::read(site, keys, vec![provider], Storage::Cookie).expect("a config");
+        let made = crate::Site::new(config)
+            .map(drop)
+            .map_err(|error| error.code());
+        let wanted = match mode.is_posted() {
+            true => Err("web.setup"),
+            false => Ok(()),
+        };
+        assert_eq!(made, wanted, "{mode:?}");
+    }
 }

@@ -247,7 +247,7 @@ fn a_session_that_fills_its_cookies_is_in_the_log() {
         ann.open(&mut world, "/me").session();
         // It is said once.
         Browser::new().open(&mut world, "/me").session();
-        let notes = world.notes_of("web.session_nearly_full");
+        let notes = world.notes_of("web.response_large");
         assert_eq!(notes.len(), lines, "{notes:?}");
         assert!(
             notes
@@ -259,10 +259,7 @@ fn a_session_that_fills_its_cookies_is_in_the_log() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     world.provider.twin().set_claim("picture", "p".repeat(2200));
     ann.open(&mut world, "/me").session();
-    assert_eq!(
-        world.notes_of("web.session_nearly_full"),
-        Vec::<&str>::new()
-    );
+    assert_eq!(world.notes_of("web.response_large"), Vec::<&str>::new());
 }
 
 #[test]

@@ -91,6 +91,16 @@ impl World {
 
     pub(crate) fn with(change: impl FnOnce(Config) -> Config) -> Self {
         let mut provider = TwinDriver::new(Twin::generic(TWIN));
+        let client = client(&mut provider);
+        Self::at(provider, client, change)
+    }
+
+    /// A site whose people sign in at this provider.
+    pub(crate) fn at(
+        mut provider: TwinDriver,
+        client: Client,
+        change: impl FnOnce(Config) -> Config,
+    ) -> Self {
         for uri in [
             "/auth/callback",
             "/auth/callback/twin",
@@ -100,7 +110,6 @@ impl World {
                 .twin()
                 .register_redirect_uri(&format!("{SHOP}{uri}"));
         }
-        let client = client(&mut provider);
         let one = Provider::new("twin", client)
             .unwrap()
             .scope(Scope::parse("openid read offline_access").unwrap());

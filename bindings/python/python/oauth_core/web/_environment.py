@@ -24,7 +24,7 @@ def settings(environ: Mapping[str, str] | None, given: dict[str, Any]) -> dict[s
     """What was given, and the rest from the environment: everything that is missing is named. Nothing is sent."""
     variables = os.environ if environ is None else environ
     found = dict(given)
-    asked: dict[str, Any] = {name: found.pop(name) for name in ("scope", "extra") if name in found}
+    asked: dict[str, Any] = {name: found.pop(name) for name in ("scope", "extra", "response_mode") if name in found}
     own = {"base_url": "OAUTH_BASE_URL", "key": "OAUTH_KEY"}
     wanted = {argument: name for argument, name in own.items() if found.get(argument) is None}
     missing = [] if found.get("providers") is not None else ClientSettings.missing_from_env(environ)
