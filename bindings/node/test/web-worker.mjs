@@ -42,7 +42,11 @@ export async function served(port, modules, bindings) {
   const server = new Miniflare({
     host: '127.0.0.1', port, modules, bindings, compatibilityDate: wrangler.compatibility_date,
     ...(modules[0].contents.includes('StoredRecord') && { durableObjects: Object.fromEntries(objects) }),
+    ...(modules[0].contents.includes('env.KV') && { kvNamespaces: ['KV'] }),
+    ...(modules[0].contents.includes('env.DB') && { d1Databases: ['DB'] }),
   })
   await server.ready
+  // The guide's migration.
+  if (modules[0].contents.includes('env.DB')) await (await server.getD1Database('DB')).exec(snippets(chapter, 'sql')[0].replaceAll(/\s+/g, ' ').trim())
   return () => server.dispose()
 }
