@@ -11,8 +11,7 @@ export class DpopKey {
   constructor(key: string, options?: { alg?: SigningAlg | undefined; passphrase?: string | undefined })
   /**
    * A new key, in memory: tokens that are bound to it are useless after a restart, unless its `privatePem` is stored.
-   * `key.algorithm` for an algorithm with a shared secret. In Workers it needs a request: `misuse.no_randomness` in global
-   * scope.
+   * `key.algorithm` for an algorithm with a shared secret, and in Workers and edge runtimes for one that WebCrypto lacks.
    */
   static generate(options?: { alg?: SigningAlg | undefined }): Promise<DpopKey>
   /**

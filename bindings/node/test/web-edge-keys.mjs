@@ -68,7 +68,16 @@ const code = `
       const client = new core.Client(at(issuer), { clientId: 'me', clientSecret: 's', dpopKey: key })
       const { status } = await client.clientCredentials({ origins: [issuer] }).fetch(issuer + '/things')
       const pem = key.privatePem()
-      return { status, pem, thumbprint: key.thumbprint, again: new core.DpopKey(pem, { alg }).thumbprint }
+      return { status, pem, thumbprint: key.thumbprint }
+    },
+    async unmade() {
+      const { generateKey } = crypto.subtle
+      crypto.subtle.generateKey = async () => { throw new DOMException('no such curve', 'NotSupportedError') }
+      try {
+        await core.DpopKey.generate()
+      } finally {
+        crypto.subtle.generateKey = generateKey
+      }
     },
     pem: ({ key, alg }) => new core.DpopKey(key, { alg }).privatePem(),
     heldPem: ({ key }) => core.DpopKey.held(key, () => new Uint8Array(64)).privatePem(),
@@ -267,12 +276,17 @@ test('Workers share a DPoP key through a store, with Node.js too', async () => {
 test('a Worker makes keys, and Node.js has them by their PEM', async () => {
   for (const [alg, said = alg] of [['ES256'], ['ES384'], ['ES512'], ['Ed25519'], ['EdDSA'], ['PS256'], ['RS256']]) {
     const { base, seen } = await proving()
-    const { said: made } = await worker('made', { issuer: base, alg })
-    assert.deepEqual([made.status, made.again], [200, made.thumbprint], alg)
+    const { said: made, ...failure } = await worker('made', { issuer: base, alg })
+    assert.deepEqual(failure, {})
+    assert.equal(made.status, 200, alg)
     assert.deepEqual(seen.map(([url, by]) => [url, by]), [['/token', said], ['/things', said]])
     const key = new core.DpopKey(made.pem, { alg })
     assert.equal(key.thumbprint, made.thumbprint)
     assert.equal(key.privatePem(), made.pem)
+    // Of a key in PEM without its public half a Worker cannot tell what tokens are bound to.
+    const again = await worker('dpop', { key: made.pem, alg })
+    if (alg.startsWith('Ed')) assert.equal(again.code, 'misuse.not_supported')
+    else assert.equal(again.said, made.thumbprint)
   }
   assert.equal((await worker('made', { issuer: 'http://127.0.0.1:1', alg: 'HS256' })).code, 'key.algorithm')
 })
@@ -293,15 +307,10 @@ test('the PEM of a key is the same in a Worker as in Node.js', async () => {
   assert.equal(held.code, 'misuse.setup')
 })
 
-test('outside of requests a Worker has no randomness for a key', async () => {
-  const own = await freePort()
-  const code = `
-    import { DpopKey } from 'oauth-core'
-    const made = DpopKey.generate().then(() => 'made', (error) => error.code ?? String(error))
-    export default { fetch: async () => new Response(await made) }
-  `
-  after(await served(own, await bundled(code), {}))
-  assert.equal(await (await fetch(`http://127.0.0.1:${own}/`)).text(), 'misuse.no_randomness')
+test('a key that the runtime cannot make is told', async () => {
+  const { code: said, text } = await worker('unmade')
+  assert.equal(said, 'key.algorithm')
+  assert.match(text, /no such curve/)
 })
 
 test('people sign in at a Worker with a private key, and their tokens are bound', async () => {

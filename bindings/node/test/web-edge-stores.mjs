@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { after, test } from 'node:test'
 import { core, freePort, rejection, twins } from './helper.mjs'
-import { checks } from './web-checks.mjs'
+import { Browser, checks } from './web-checks.mjs'
 import { bundled, chapter, place, served, snippets } from './web-worker.mjs'
 
 const { MemoryStore, SealedStore, SealingKey } = core
@@ -81,29 +81,30 @@ for (const [what, options, place] of [
     const [mine, theirs] = [new SealedStore(memory, NEW, options), there(place, NEW, options)]
     const raw = there(place)
     const text = '{"secret":"S3CR3T é 🔑"}'
-    const nameOf = (name) => (options.names === undefined ? name : undefined)
+    const name = `made-here-${place}`
 
-    await mine.save('here', text, 0)
-    const [stored = nameOf('here')] = (await memory.scan()).keys
+    await mine.save(name, text, 0)
+    const [stored] = (await memory.scan()).keys
+    assert.equal(stored === name, options.names === undefined)
     assert.ok(await raw.save(stored, (await memory.load(stored)).record, 0) > 0)
-    const { version, record } = await theirs.load('here')
+    const { version, record } = await theirs.load(name)
     assert.equal(record, text)
 
     // The Worker saves over it, and Node.js reads that.
-    const next = await theirs.save('here', `${text}.`, version)
+    const next = await theirs.save(name, `${text}.`, version)
     assert.ok(next > version)
-    assert.equal((await theirs.save('here', 'late', version)), null)
+    assert.equal((await theirs.save(name, 'late', version)), null)
     const sealed = await raw.load(stored)
     assert.equal(sealed.record.includes('S3CR3T'), false)
     const again = new MemoryStore()
     await again.save(stored, sealed.record, 0)
-    assert.equal((await new SealedStore(again, NEW, options).load('here')).record, `${text}.`)
+    assert.equal((await new SealedStore(again, NEW, options).load(name)).record, `${text}.`)
 
-    assert.equal(await theirs.lease('here', 'a', 60_000), null)
-    assert.ok(await theirs.lease('here', 'b', 60_000) > 0)
-    assert.equal(await theirs.remove('here'), true)
-    assert.equal(await theirs.remove('here'), false)
-    assert.equal((await theirs.load('here')).record, '')
+    assert.equal(await theirs.lease(name, 'a', 60_000), null)
+    assert.ok(await theirs.lease(name, 'b', 60_000) > 0)
+    assert.equal(await theirs.remove(name), true)
+    assert.equal(await theirs.remove(name), false)
+    assert.equal((await theirs.load(name)).record, '')
   })
 }
 
@@ -125,7 +126,7 @@ test('what no key opens is told in a Worker as in Node.js', async () => {
     assert.deepEqual([there.code, there.endpoint], ['stored.sealed', 'store'], name)
     assert.equal(here.code, there.code)
     assert.match(there.message, why)
-    assert.equal(there.message, String(here))
+    assert.equal(there.message.split(': ').slice(1).join(': '), here.message)
   }
   assert.equal((await rejection(there('objects', 'short').load('k'))).code, 'misuse.setup')
   const accepting = there('objects', OLD, { plain: 'accept' })
@@ -153,7 +154,7 @@ test('a Worker lists the names that it hides', async () => {
   const hidden = there('d1', NEW, { names: OLD })
   await hidden.saveDue('anna', 'text', 1000)
   assert.deepEqual(await hidden.due(2000, 9), ['anna'])
-  assert.deepEqual((await hidden.scan()).keys, ['anna'])
+  assert.ok((await hidden.scan()).keys.includes('anna'))
   assert.equal(await there('d1').load('anna'), null)
 })
 
@@ -219,7 +220,12 @@ for (const what of [
 }
 
 /** What the guide warns of. */
-test('over KV fifty fetches with an expired token cost more than one refresh', async (context) => {
-  const what = 'fifty fetches with an expired token cost one refresh'
-  await assert.rejects(whole[what]({ open: storing(context, 'KV'), twin }), { code: 'ERR_ASSERTION' })
+test('over KV a refresh token is used twice, and the server ends the grant', async (context) => {
+  const { base } = await storing(context, 'KV')({ stored: true })
+  const ann = new Browser()
+  assert.equal((await ann.open(`${base}/echo`)).text, '200')
+  await twin.expire()
+  const before = await twin.counters()
+  await Promise.all(Array.from({ length: 5 }, () => ann.open(`${base}/call`)))
+  assert.ok((await twin.counters()).reuse_events > before.reuse_events)
 })
