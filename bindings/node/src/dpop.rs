@@ -16,7 +16,7 @@ pub struct NativeDpopKey(pub(crate) DpopKey);
 
 #[napi]
 impl NativeDpopKey {
-    /// A new key. One of RSA takes a second or so, which the event loop does not wait for.
+    /// A new key. One of RSA takes up to half a second, which the event loop does not wait for.
     #[napi(ts_return_type = "Promise<NativeDpopKey>")]
     pub fn generate(env: &Env, alg: String) -> Result<Object<'_>> {
         promise(env, async move {
