@@ -173,6 +173,7 @@ test('keys and tokens of a Worker are sealed, and Node.js has them with the key'
   const server = core.Server.fromMetadata('https://as.example', { issuer: 'https://as.example', token_endpoint: 'https://as.example/token' })
   const source = new core.Client(server, { clientId: 'sealed-grant', clientSecret: 's' }).clientCredentials({ store: mine })
   assert.deepEqual([source.key, (await source.token()).accessToken], [name, token])
+  assert.equal((await rejection(there('d1', OLD).keeps('sealed-grant'))).code, 'stored.sealed')
 })
 
 for (const place of ['objects', 'd1']) {
