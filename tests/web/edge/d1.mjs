@@ -1,4 +1,4 @@
-// A store in D1, the database of Workers: each method is one statement.
+// A store in D1, the database of Workers: each change is one statement.
 import { env } from 'cloudflare:workers'
 
 const one = (sql, ...values) => env.DB.prepare(sql).bind(...values).first()
