@@ -58,6 +58,10 @@ const code = `
     }
   } }
 `
+const { generic: twin } = await twins()
+await twin.claim('name', 'Ann')
+const { clientId, clientSecret } = await twin.client()
+const worker = await bundled("export * from './worker.mjs'; export { default } from './worker.mjs'")
 const port = await freePort()
 after(await served(port, await bundled(code), {}))
 
@@ -198,10 +202,6 @@ test('over KV all have the lease, and all save', async () => {
 })
 
 const whole = Object.fromEntries(checks)
-const { generic: twin } = await twins()
-await twin.claim('name', 'Ann')
-const { clientId, clientSecret } = await twin.client()
-const worker = await bundled("export * from './worker.mjs'; export { default } from './worker.mjs'")
 
 /** A site of a Worker whose sessions are stored in this way. */
 const storing = (context, stored) => async ({ admit = 'cart', ...settings }) => {
