@@ -10,10 +10,10 @@ export class DpopKey {
    */
   constructor(key: string, options?: { alg?: SigningAlg | undefined; passphrase?: string | undefined })
   /**
-   * A new key, in memory: tokens that are bound to it are useless after a restart. `misuse.not_supported` in Workers and
-   * edge runtimes, where `open` makes one.
+   * A new key, in memory: tokens that are bound to it are useless after a restart, unless its `privatePem` is stored.
+   * `key.algorithm` for an algorithm with a shared secret, and in Workers and edge runtimes for one that WebCrypto lacks.
    */
-  static generate(options?: { alg?: SigningAlg | undefined }): DpopKey
+  static generate(options?: { alg?: SigningAlg | undefined }): Promise<DpopKey>
   /**
    * The key of this name in a store, which workers share as they share tokens; created on first use. Without
    * `SealedStore` it is in the store in the clear, as refresh tokens are. The name has at most 48 bytes. `key.algorithm` if
@@ -38,7 +38,7 @@ export class DpopKey {
   publicJwk(): Record<string, unknown>
   /**
    * The key as PKCS#8 in PEM, to store like any secret: all that share it can share tokens. `misuse.setup` for one that
-   * is held elsewhere, `misuse.not_supported` in Workers and edge runtimes.
+   * is held elsewhere.
    */
   privatePem(): string
 }

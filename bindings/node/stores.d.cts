@@ -195,7 +195,8 @@ export class SealingKey {
  * record that is sealed with it, so it can be the data key itself as wrapped by the service: then nothing need be kept
  * anywhere else. Answers are kept in memory: an id is asked for once, the key to seal with once a day, with one call
  * for all that wait; an id that is unknown is not asked for again for a minute. A thrown error, or no answer within 30
- * seconds, is `lost.unsent`: then nothing was written, and the record is unchanged.
+ * seconds, is `lost.unsent`: then nothing was written, and the record is unchanged. `misuse.not_supported` in Workers and
+ * edge runtimes, where one request cannot wait for the answer to another.
  */
 export interface KeySource {
   /** The key to seal with from now on. */

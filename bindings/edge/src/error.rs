@@ -31,6 +31,17 @@ pub struct NativeFailure(pub(crate) Error);
 
 #[wasm_bindgen]
 impl NativeFailure {
+    /// What a store says with an error of this code.
+    pub fn of(code: &str, why: &str) -> Self {
+        Self(oauth_facade::error_from_code(code, why, None).at_endpoint("store"))
+    }
+
+    /// Its code.
+    #[wasm_bindgen(getter)]
+    pub fn code(&self) -> String {
+        self.0.code().to_owned()
+    }
+
     /// Its text, as of any other error.
     #[wasm_bindgen(getter)]
     pub fn text(&self) -> String {

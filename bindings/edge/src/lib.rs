@@ -11,6 +11,7 @@ mod keeper;
 mod keys;
 mod moment;
 mod plain;
+mod seal;
 mod server;
 mod settings;
 mod site;

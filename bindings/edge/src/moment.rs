@@ -35,9 +35,14 @@ pub(crate) fn moment(own: &JsValue) -> Result<Moment, JsValue> {
 
 /// This moment.
 pub(crate) fn here() -> Moment {
-    let mut seed = [0; 32];
-    fill(&mut seed);
-    Moment::fixed(UnixTime::from_secs(whole(Date::now() / 1000.0)), seed)
+    Moment::fixed(UnixTime::from_secs(whole(Date::now() / 1000.0)), random())
+}
+
+/// Random bytes.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    fill(&mut bytes);
+    bytes
 }
 
 /// The same with the clock that is never set.

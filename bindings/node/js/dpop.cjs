@@ -5,7 +5,7 @@
 const { inspect } = require('#host')
 const native = require('#native')
 const { answersOfHolder } = require('./callbacks.cjs')
-const { lifted } = require('./errors.cjs')
+const { lift, lifted } = require('./errors.cjs')
 const { optionsOf } = require('./options.cjs')
 const { checkText } = require('./paths.cjs')
 const { dpopKeyOf } = require('./stores.cjs')
@@ -21,9 +21,13 @@ class DpopKey {
   }
 
   /** A new key, in memory. */
-  static generate(options) {
+  static async generate(options) {
     const { alg = 'ES256' } = optionsOf('DpopKey.generate', options)
-    return new DpopKey(lifted(() => native.NativeDpopKey.generate(checkText(alg, 'alg'))))
+    try {
+      return new DpopKey(await native.NativeDpopKey.generate(checkText(alg, 'alg')))
+    } catch (error) {
+      throw lift(error)
+    }
   }
 
   /** The key of this name in a store, which workers share as they share tokens; made by anyone who asks first. */

@@ -1,12 +1,14 @@
 //! DPoP keys.
 
 use napi::Result;
+use napi::bindgen_prelude::{Env, Object};
 use napi_derive::napi;
 use oauth_facade::{DpopKey, Secret};
 
-use crate::error::fail;
+use crate::error::{fail, overdue};
 use crate::held_key;
 use crate::js_callbacks::Handler;
+use crate::runtime::{promise, runtime};
 
 /// A private key that tokens are bound to.
 #[napi]
@@ -14,10 +16,14 @@ pub struct NativeDpopKey(pub(crate) DpopKey);
 
 #[napi]
 impl NativeDpopKey {
-    /// A new key.
-    #[napi(factory)]
-    pub fn generate(alg: String) -> Result<Self> {
-        DpopKey::generate(&alg).map(Self).map_err(fail)
+    /// A new key. One of RSA takes up to half a second, which the event loop does not wait for.
+    #[napi(ts_return_type = "Promise<NativeDpopKey>")]
+    pub fn generate(env: &Env, alg: String) -> Result<Object<'_>> {
+        promise(env, async move {
+            let made = runtime()?.spawn_blocking(move || DpopKey::generate(&alg));
+            let made = made.await.map_err(|_| overdue("the key was not made"))?;
+            made.map(Self)
+        })
     }
 
     /// Out of PEM or a JWK.

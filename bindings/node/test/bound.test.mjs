@@ -128,7 +128,7 @@ test('a proof names the URL as fetch writes it', async () => {
     return new Response('{}')
   }
   const server = Server.fromMetadata('https://as.example', { issuer: 'https://as.example', token_endpoint: 'https://as.example/token' })
-  const client = new Client(server, { clientId: 'id', clientSecret: 's'.repeat(32), dpopKey: DpopKey.generate(), fetch })
+  const client = new Client(server, { clientId: 'id', clientSecret: 's'.repeat(32), dpopKey: await DpopKey.generate(), fetch })
   for (const [url, htu] of [
     ['https://server.example.com/a/../b', 'https://server.example.com/b'],
     ['https://b\u00fccher.example/x', 'https://xn--bcher-kva.example/x'],

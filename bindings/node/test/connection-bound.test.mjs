@@ -64,11 +64,11 @@ test('the key is kept beside the connection, sealed where that is', async () => 
 
 test('a key of the caller\'s is used, and not stored', async () => {
   const store = new MemoryStore()
-  assert.equal(await called(connection({ store, dpopKey: DpopKey.generate() })), 200)
+  assert.equal(await called(connection({ store, dpopKey: await DpopKey.generate() })), 200)
   const { keys } = await store.scan()
   assert.ok(keys.length > 0 && !keys.some((key) => key.startsWith('dpop-key:')))
   // The API takes no proofs of such a key.
-  const other = connection({ store, dpopKey: DpopKey.generate({ alg: 'ES384' }) })
+  const other = connection({ store, dpopKey: await DpopKey.generate({ alg: 'ES384' }) })
   assert.equal((await rejection(other.token())).code, 'key.algorithm')
   assert.throws(() => connection({ dpopKey: {} }), /dpopKey is a DpopKey/)
   assert.equal(pages, 1)

@@ -11,7 +11,7 @@ const { fapi } = await twins()
 test('only the client reads where it comes home with a code', async () => {
   const { clientId, clientKey } = await fapi.client()
   const client = async (options) => new Client(await discover(fapi.base, { transport: 'loopback_http' }), {
-    clientId, clientAuth: privateKeyJwt(clientKey), dpopKey: DpopKey.generate(), ...options,
+    clientId, clientAuth: privateKeyJwt(clientKey), dpopKey: await DpopKey.generate(), ...options,
   })
   const login = async (us) => {
     const { url, flow } = await us.beginAuthorization({ redirectUri, scope: 'openid', responseMode: 'jwt' })

@@ -12,7 +12,7 @@ async function signedIn() {
   const { issuer, clients } = await fapiProvider({ ACCESS_TOKEN_SECONDS: '600' })
   const server = await discover(issuer, { transport: 'loopback_http' })
   const clientAuth = privateKeyJwt(clients.security.private_key, { alg: 'ES256' })
-  const client = new Client(server, { clientId: 'security', clientAuth, dpopKey: DpopKey.generate() })
+  const client = new Client(server, { clientId: 'security', clientAuth, dpopKey: await DpopKey.generate() })
   const { url, flow } = await client.beginAuthorization({ redirectUri, scope: 'openid offline_access', push: 'always' })
   const home = await new Browser(({ href }) => href.startsWith(redirectUri)).open(url)
   const tokens = await client.redeem(flow, home.url)

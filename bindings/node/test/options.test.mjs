@@ -19,6 +19,9 @@ const site = new web.Site(base)
 const tokens = Tokens.bearer('token')
 const { flow } = client.authorize({ redirectUri: 'https://app.example/cb' })
 const callback = 'https://app.example/cb'
+const JWK = {
+  kty: 'EC', crv: 'P-256', x: 'MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4', y: '4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM',
+}
 
 /** Each call of the table, with these options. */
 const calls = {
@@ -58,7 +61,7 @@ const calls = {
   'SealingKey.fromKeyring': (options) => core.SealingKey.fromKeyring('none', options),
   DpopKey: (options) => new core.DpopKey('x', options),
   'DpopKey.generate': (options) => core.DpopKey.generate(options),
-  'DpopKey.held': (options) => core.DpopKey.held(core.DpopKey.generate().publicJwk(), () => {}, options),
+  'DpopKey.held': (options) => core.DpopKey.held(JWK, () => {}, options),
   'DpopKey.open': (options) => core.DpopKey.open(store, 'x', options),
   privateKeyJwt: (options) => core.privateKeyJwt('x', options),
   clientSecretJwt: (options) => core.clientSecretJwt('x', options),

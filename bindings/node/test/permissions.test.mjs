@@ -13,9 +13,9 @@ const land = async (url) => (await new Browser(isHome).open(url)).url
 const [one, other] = ['https://one.example/', 'https://other.example/']
 const payment = { type: 'payment', actions: ['initiate'], amount: '12.50' }
 
-function client() {
+async function client() {
   const clientAuth = privateKeyJwt(clients.security.private_key, { alg: 'ES256' })
-  return new Client(server, { clientId: 'security', clientAuth, dpopKey: DpopKey.generate() })
+  return new Client(server, { clientId: 'security', clientAuth, dpopKey: await DpopKey.generate() })
 }
 
 /** A client without a network. */
@@ -25,7 +25,7 @@ function offline() {
 }
 
 test('permissions are asked for and granted', async () => {
-  const us = client()
+  const us = await client()
   const asked = { redirectUri, scope: 'openid', resource: [one], authorizationDetails: [payment], push: 'always' }
   const { url, flow } = await us.beginAuthorization(asked)
   const tokens = await us.redeem(flow, await land(url))
@@ -78,7 +78,7 @@ async function audience(us, { accessToken }) {
 }
 
 test('a refresh narrows the resources', async () => {
-  const us = client()
+  const us = await client()
   const { url, flow } = await us.beginAuthorization({ redirectUri, scope: 'openid read', resource: [one, other], push: 'always' })
   const tokens = await us.redeem(flow, await land(url), { resource: [one] })
   assert.deepEqual(await audience(us, tokens), [one])
@@ -89,7 +89,7 @@ test('a refresh narrows the resources', async () => {
 })
 
 test("the client's own tokens are for a resource", async () => {
-  const us = client()
+  const us = await client()
   for (const resource of [one, other]) {
     assert.deepEqual(await audience(us, await us.clientCredentials({ scope: 'read', resource: [resource] }).token()), [resource])
   }

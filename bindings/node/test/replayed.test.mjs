@@ -32,8 +32,8 @@ const server = await discover(issuer, { transport: 'loopback_http' })
 const url = `${generic.base}/api/echo`
 
 for (const [name, fetch] of Object.entries(ways)) {
-  const bound = () => {
-    const us = new Client(server, { clientId, clientSecret, dpopKey: DpopKey.generate(), fetch })
+  const bound = async () => {
+    const us = new Client(server, { clientId, clientSecret, dpopKey: await DpopKey.generate(), fetch })
     return us.clientCredentials({ scope: 'read write', origins: [generic.base] })
   }
 
@@ -41,7 +41,7 @@ for (const [name, fetch] of Object.entries(ways)) {
     text: 'a=b', parameters: new URLSearchParams({ a: 'b' }), bytes, blob: new Blob([bytes]), form: form(),
   })) {
     test(`a body is sent again for a nonce: ${kind} over ${name}`, async () => {
-      const source = bound()
+      const source = await bound()
       await source.token()
       const before = (await generic.log()).length
       const reply = await source.fetch(url, { method: 'POST', body })
@@ -56,7 +56,7 @@ for (const [name, fetch] of Object.entries(ways)) {
   }
 
   test(`a request object is sent again for a nonce, a stream is not: ${name}`, async () => {
-    const source = bound()
+    const source = await bound()
     await source.token()
     const before = (await generic.log()).length
     const post = (init) => source.fetch(url, { method: 'POST', ...init })
@@ -75,7 +75,7 @@ for (const [name, fetch] of Object.entries(ways)) {
     const found = await discover(issuer, { transport: 'loopback_http' })
     const redirectUri = 'http://127.0.0.1/callback'
     const clientAuth = privateKeyJwt(clients.security.private_key, { alg: 'ES256' })
-    const us = new Client(found, { clientId: 'security', clientAuth, dpopKey: DpopKey.generate(), fetch })
+    const us = new Client(found, { clientId: 'security', clientAuth, dpopKey: await DpopKey.generate(), fetch })
     const { url, flow } = await us.beginAuthorization({ redirectUri, scope: 'openid', push: 'always' })
     const home = await new Browser(({ href }) => href.startsWith(redirectUri)).open(url)
     const source = us.source(await us.redeem(flow, home.url), { origins: [issuer] })

@@ -25,7 +25,7 @@ async function skewed(ahead, drift = 0) {
     const challenge = isToken ? {} : { 'www-authenticate': 'DPoP error="invalid_dpop_proof"' }
     return json(isToken ? 400 : 401, { error: 'invalid_dpop_proof' }, challenge)
   })
-  const options = { clientId: 'id', clientSecret: 's'.repeat(32), dpopKey: DpopKey.generate() }
+  const options = { clientId: 'id', clientSecret: 's'.repeat(32), dpopKey: await DpopKey.generate() }
   state.source = new Client(serverAt(state.base), options).clientCredentials({ origins: [state.base] })
   return state
 }

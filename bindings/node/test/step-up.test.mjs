@@ -11,7 +11,7 @@ async function clientOf(twin) {
   const { clientId, clientSecret, clientKey } = await twin.client()
   const server = await discover(twin.base, { transport: 'loopback_http' })
   return twin === fapi
-    ? new Client(server, { clientId, clientAuth: privateKeyJwt(clientKey), dpopKey: DpopKey.generate(), profile: 'fapi2_security' })
+    ? new Client(server, { clientId, clientAuth: privateKeyJwt(clientKey), dpopKey: await DpopKey.generate(), profile: 'fapi2_security' })
     : new Client(server, { clientId, clientSecret })
 }
 

@@ -1,6 +1,7 @@
 // Plays conversations for the judge of tests/vectors: one a line in, one transcript a line out.
 //
 // It drives the installed package through its public names, and knows no protocol and no answer.
+import { generateKeyPairSync } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -29,6 +30,14 @@ const AUTH = {
   client_secret_jwt: clientSecretJwt,
   assertion_source: (_, options) => assertionFile(file, options),
   workload: (_, { platform, variables: env, ...options }) => workloadIdentity(platform, { env, ...options }),
+}
+
+/** A new key for proofs of this algorithm, at once: no turn of a conversation begins before its party is there. */
+function dpopKey(alg) {
+  const curves = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' }
+  const [type, options] = alg in curves ? ['ec', { namedCurve: curves[alg] }]
+    : /^Ed/.test(alg) ? ['ed25519', {}] : ['rsa', { modulusLength: 2048 }]
+  return new DpopKey(generateKeyPairSync(type, options).privateKey.export({ type: 'pkcs8', format: 'pem' }), { alg })
 }
 
 /** What is said to an exchange under way. */
@@ -79,7 +88,7 @@ class Party {
       headers,
       ...named(registered),
       network: clientCertificate === undefined ? undefined : new Network({ clientCertificate }),
-      dpopKey: dpop === null ? undefined : DpopKey.generate({ alg: dpop }),
+      dpopKey: dpop === null ? undefined : dpopKey(dpop),
       ...more,
     })
     this.#show(client, client.server, client.exchange)

@@ -1,7 +1,7 @@
 // Keys in workerd: WebCrypto signs for clients, and for tokens that are bound; `web-edge.test.mjs` runs them, which has
 // installed the package where they are bundled.
 import assert from 'node:assert/strict'
-import { createPublicKey, generateKeyPairSync } from 'node:crypto'
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { after, test } from 'node:test'
@@ -63,13 +63,24 @@ const code = `
       const keys = await Promise.all(Array.from({ length: 4 }, () => core.DpopKey.open(store, name, { alg })))
       return keys.map((key) => key.thumbprint)
     },
-    async raced({ name }) {
-      const many = Array.from({ length: 20 }, (_, at) => String(at))
-      const leases = await Promise.all(many.map((holder) => store.lease(name, holder, 60_000)))
-      const saves = await Promise.all(many.map((record) => store.save(name, record, 0)))
-      const won = (list, is) => list.filter(is).length
-      return { leases: won(leases, (held) => held === undefined), saves: won(saves, (version) => version !== undefined) }
+    async made({ issuer, alg }) {
+      const key = await core.DpopKey.generate({ alg })
+      const client = new core.Client(at(issuer), { clientId: 'me', clientSecret: 's', dpopKey: key })
+      const { status } = await client.clientCredentials({ origins: [issuer] }).fetch(issuer + '/things')
+      const pem = key.privatePem()
+      return { status, pem, thumbprint: key.thumbprint }
     },
+    async unmade() {
+      const { generateKey } = crypto.subtle
+      crypto.subtle.generateKey = async () => { throw new DOMException('no such curve', 'NotSupportedError') }
+      try {
+        await core.DpopKey.generate()
+      } finally {
+        crypto.subtle.generateKey = generateKey
+      }
+    },
+    pem: ({ key, alg }) => new core.DpopKey(key, { alg }).privatePem(),
+    heldPem: ({ key }) => core.DpopKey.held(key, () => new Uint8Array(64)).privatePem(),
     record: ({ name }) => store.load('dpop-key:' + name),
     async put({ name, record }) { return store.save('dpop-key:' + name, record, 0) },
     async bound({ issuer, key, alg, isHeld }) {
@@ -252,7 +263,7 @@ test('Workers share a DPoP key through a store, with Node.js too', async () => {
     const { private_key: pem, ...rest } = JSON.parse(record)
     assert.deepEqual(rest, { version: 1, alg })
     assert.equal(new core.DpopKey(pem, { alg }).thumbprint, said[0])
-    const key = core.DpopKey.generate({ alg })
+    const key = await core.DpopKey.generate({ alg })
     await worker('put', { name: `made-here-${alg}`, record: JSON.stringify({ version: 1, alg, private_key: key.privatePem() }) })
     assert.equal((await worker('opened', { name: `made-here-${alg}`, alg })).said[0], key.thumbprint)
   }
@@ -262,8 +273,44 @@ test('Workers share a DPoP key through a store, with Node.js too', async () => {
   assert.equal((await worker('opened', { name: 'broken' })).code, 'stored.malformed')
 })
 
-test('of twenty requests at once, one has the lease of a Durable Object, and one saves', async () => {
-  assert.deepEqual(await worker('raced', { name: 'raced' }), { said: { leases: 1, saves: 1 } })
+test('a Worker makes keys, and Node.js has them by their PEM', async () => {
+  for (const [alg, said = alg] of [['ES256'], ['ES384'], ['ES512'], ['Ed25519'], ['EdDSA'], ['PS256'], ['RS256']]) {
+    const { base, seen } = await proving()
+    const { said: made, ...failure } = await worker('made', { issuer: base, alg })
+    assert.deepEqual(failure, {})
+    assert.equal(made.status, 200, alg)
+    assert.deepEqual(seen.map(([url, by]) => [url, by]), [['/token', said], ['/things', said]])
+    const key = new core.DpopKey(made.pem, { alg })
+    assert.equal(key.thumbprint, made.thumbprint)
+    assert.equal(key.privatePem(), made.pem)
+    // Of a key in PEM without its public half a Worker cannot tell what tokens are bound to.
+    const again = await worker('dpop', { key: made.pem, alg })
+    if (alg.startsWith('Ed')) assert.equal(again.code, 'misuse.not_supported')
+    else assert.equal(again.said, made.thumbprint)
+  }
+  assert.equal((await worker('made', { issuer: 'http://127.0.0.1:1', alg: 'HS256' })).code, 'key.algorithm')
+})
+
+test('the PEM of a key is the same in a Worker as in Node.js', async () => {
+  for (const kind of Object.keys(kinds)) {
+    const [alg] = algs[kind]
+    for (const [form, key] of Object.entries(forms(kind))) {
+      // WebCrypto would have to work out the public half.
+      if (kind === 'Ed25519' && form === 'pkcs8') continue
+      const { said } = await worker('pem', { key, alg })
+      assert.equal(said, new core.DpopKey(key, { alg }).privatePem(), `${kind} as ${form}`)
+      assert.equal(createPrivateKey(said).export({ type: 'pkcs8', format: 'pem' }), forms(kind).pkcs8)
+    }
+  }
+  const { kty, crv, x, y } = kinds['P-256'].publicKey.export({ format: 'jwk' })
+  const held = await worker('heldPem', { key: { kty, crv, x, y } })
+  assert.equal(held.code, 'misuse.setup')
+})
+
+test('a key that the runtime cannot make is told', async () => {
+  const { code: said, text } = await worker('unmade')
+  assert.equal(said, 'key.algorithm')
+  assert.match(text, /no such curve/)
 })
 
 test('people sign in at a Worker with a private key, and their tokens are bound', async () => {

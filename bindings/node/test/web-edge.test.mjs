@@ -117,14 +117,13 @@ test('what is not there in a Worker says so', async (context) => {
     const server = core.Server.fromMetadata('https://login.example', { issuer: 'https://login.example', token_endpoint: 'https://login.example/token' })
     const client = (options) => new core.Client(server, { clientId: 'id', ...options })
     const store = { load() {}, save() {}, lease() {} }
-    const EC = { kty: 'EC', crv: 'P-256', x: 'MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4', y: '4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM' }
     const uses = {
       MemoryStore: () => new core.MemoryStore(),
       FileStore: () => new core.FileStore('/records'),
       SqliteStore: () => new core.SqliteStore('/records.db'),
       RedisStore: () => new core.RedisStore('redis://localhost'),
       PostgresStore: () => new core.PostgresStore('postgresql://localhost/db'),
-      SealedStore: () => new core.SealedStore(store, new Uint8Array(32)),
+      KeySource: () => new core.SealedStore(store, { dataKey() {}, unwrapKey() {} }),
       'SealingKey.fromKeyring': () => core.SealingKey.fromKeyring('/records'),
       Network: () => new core.Network(),
       passphrase: () => client({ clientAuth: core.privateKeyJwt('a key', { passphrase: 'p' }) }),
@@ -132,8 +131,6 @@ test('what is not there in a Worker says so', async (context) => {
       'mutual TLS': () => client({ clientAuth: 'tls_client_auth' }),
       assertionFunction: () => client({ clientAuth: core.assertionFunction(() => 'a.b.c') }),
       workloadIdentity: () => client({ clientAuth: core.workloadIdentity('github') }),
-      'DpopKey.generate': () => core.DpopKey.generate(),
-      privatePem: () => core.DpopKey.held(EC, () => new Uint8Array(64)).privatePem(),
       ResourceConnection: () => new core.ResourceConnection('https://api.example'),
       'Client.fromFile': () => core.Client.fromFile('client.json'),
       'fixedToken({ env })': () => core.fixedToken({ env: 'TOKEN' }),
@@ -197,6 +194,7 @@ test('a fixed token in a Worker ends, and is not repeated', async (context) => {
 // After the package has been installed for the bundler.
 await import('./web-edge-vectors.mjs')
 await import('./web-edge-keys.mjs')
+await import('./web-edge-stores.mjs')
 
 // What the documentation says of runtimes is what this prints.
 if (process.env.OAUTH_CORE_TABLE) after(() => console.table(table))

@@ -39,10 +39,16 @@ export const wrangler = JSON.parse(snippets(chapter, 'jsonc')[0].replaceAll(/ \/
 /** Serves a Worker in workerd. */
 export async function served(port, modules, bindings) {
   const objects = wrangler.durable_objects.bindings.map(({ name, class_name: className }) => [name, { className, useSQLite: true }])
+  // The bundler numbers names that several modules have.
+  const uses = (name) => new RegExp(`\\benv\\d*\\.${name}\\b`).test(modules[0].contents)
   const server = new Miniflare({
     host: '127.0.0.1', port, modules, bindings, compatibilityDate: wrangler.compatibility_date,
     ...(modules[0].contents.includes('StoredRecord') && { durableObjects: Object.fromEntries(objects) }),
+    ...(uses('KV') && { kvNamespaces: ['KV'] }),
+    ...(uses('DB') && { d1Databases: ['DB'] }),
   })
   await server.ready
+  // The guide's migration.
+  if (uses('DB')) await (await server.getD1Database('DB')).exec(snippets(chapter, 'sql')[0].replaceAll(/\s+/g, ' ').trim())
   return () => server.dispose()
 }

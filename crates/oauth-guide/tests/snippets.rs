@@ -16,8 +16,10 @@ const FENCES: &[&str] = &[
     // bindings/node/test/web-edge.test.mjs
     "js bound",
     "js bun",
+    "js d1",
     "js deno",
     "js worker",
+    "sql",
     // Another library's code, to look at.
     "python before",
     "js before",

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod key;
+#[cfg(feature = "records")]
+pub mod record;
 mod sealed;
 
 pub use key::{Key, NONCE};

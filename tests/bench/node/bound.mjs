@@ -30,7 +30,7 @@ function attached(options) {
   return { source: client.clientCredentials({ origins: [API] }), heard }
 }
 
-const bound = attached({ dpopKey: DpopKey.generate() })
+const bound = attached({ dpopKey: await DpopKey.generate() })
 const plain = attached()
 const signing = attached()
 const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256' })

@@ -1,32 +1,44 @@
 // A store of Durable Objects, one for each record.
 import { DurableObject, env } from 'cloudflare:workers'
 
+const MONTH = 30 * 86_400_000
+
 export class StoredRecord extends DurableObject {
   async load() {
     return this.ctx.storage.get('entry')
   }
 
-  async save(record, version) {
-    const known = await this.ctx.storage.get('entry')
+  async save(record, version, until) {
+    const known = await this.load()
     if ((known?.version ?? 0) !== version) return undefined
     // Never the same twice, though the record was removed in between.
     const next = Math.max(version + 1, Date.now() * 1000)
     await this.ctx.storage.put('entry', { version: next, record })
+    if (until) await this.ctx.storage.setAlarm(until)
+    else await this.ctx.storage.deleteAlarm()
     return next
   }
 
   async lease(holder, ms) {
     const now = Date.now()
     const lease = await this.ctx.storage.get('lease')
-    if (lease !== undefined && lease.holder !== holder && lease.until > now) return lease.until - now
+    if (lease !== undefined && lease.holder !== holder && lease.until > now) return ms > 0 ? lease.until - now : 0
     await this.ctx.storage.put('lease', { holder, until: now + ms })
     return undefined
   }
 
   async remove() {
-    const known = await this.ctx.storage.get('entry')
+    const { version, record } = (await this.load()) ?? {}
+    if (!record) return false
+    // An empty record tells those who still have it that it was removed.
+    await this.save('', version, Date.now() + MONTH)
+    await this.ctx.storage.delete('lease')
+    return true
+  }
+
+  // The record has expired.
+  async alarm() {
     await this.ctx.storage.deleteAll()
-    return known !== undefined
   }
 }
 
@@ -34,7 +46,7 @@ const record = (key) => env.RECORDS.getByName(key)
 
 export const store = {
   load: (key) => record(key).load(),
-  save: (key, text, version) => record(key).save(text, version),
+  save: (key, text, version, due, until) => record(key).save(text, version, until),
   lease: (key, holder, ms) => record(key).lease(holder, ms),
   remove: (key) => record(key).remove(),
 }

@@ -2,7 +2,7 @@
 
 // Keys of a client, and keys that tokens are bound to, where WebCrypto signs.
 
-const { asked } = require('./visit.cjs')
+const { asked } = require('./store.cjs')
 const { KeyError, PrivateKey, generated, macOf } = require('./private-key.cjs')
 
 /** The longest name of a DPoP key in a store, in bytes, and the format of its record: the same in every language. */
@@ -69,13 +69,34 @@ function keysOver(wasm, elsewhere) {
     return JSON.stringify({ keys })
   }
 
+  /** The private keys of those that are here. */
+  const privates = new WeakMap()
+
+  const isProof = (alg) => DPOP.includes(alg) || alg === 'EdDSA'
+
   const dpop = {
+    /** A new one. WebCrypto makes it, and so it is there later. */
+    async generate(alg) {
+      if (!isProof(alg)) throw failed('key.algorithm', alg)
+      const made = generated(alg).then((pem) => new PrivateKey(pem).whole())
+      // Not every runtime knows every curve.
+      const whole = await made.catch(({ message }) => { throw failed('key.algorithm', message) })
+      return dpop.read(whole, alg)
+    },
     /** Out of PEM or a JWK: for this algorithm, or the first that the key supports. */
     read(text, alg, passphrase) {
       const key = read(text, passphrase)
       const fit = (alg === undefined ? DPOP : [alg]).find((name) => key.algs.includes(name))
       if (fit === undefined) throw failed('key.algorithm', 'the key does not support this algorithm, or has a size that is not allowed')
-      return wasm.NativeDpopKey.of(fit, publicText(key), key.signer)
+      const native = wasm.NativeDpopKey.of(fit, publicText(key), key.signer)
+      privates.set(native, key)
+      return native
+    },
+    /** Its private half, unless it is held elsewhere. */
+    pemOf(native) {
+      const key = privates.get(native)
+      if (key === undefined) throw failed('misuse.setup', 'this key lives elsewhere, and stays there')
+      return key.pem
     },
     /** One that is held elsewhere. */
     held(alg, publicJwk, handler) {
@@ -95,7 +116,7 @@ function keysOver(wasm, elsewhere) {
   async function dpopKeyIn(store, name, alg) {
     const isText = name !== '' && !/\p{Cc}/u.test(name) && new TextEncoder().encode(name).length <= MAX_NAME
     if (!isText) throw failed('misuse.setup', 'the name of the DPoP key')
-    if (!DPOP.includes(alg) && alg !== 'EdDSA') throw failed('key.algorithm', alg)
+    if (!isProof(alg)) throw failed('key.algorithm', alg)
     const key = `dpop-key:${name}`
     const said = async (question) => {
       const { failure, why, ...answer } = await store.ask(question)

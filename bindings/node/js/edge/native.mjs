@@ -1,10 +1,11 @@
 // What the addon is elsewhere: classes of WebAssembly, and on top of them what waits for requests and stores.
 import * as wasm from '../../edge/oauth_core_edge.mjs'
 import { keysOver } from './keys.cjs'
-import { NativeSite, asked } from './visit.cjs'
+import { storesOver } from './store.cjs'
+import { NativeSite } from './visit.cjs'
 
 export {
-  NativeApi, NativeDpopKey, NativeExchange, NativeFlow, NativeKeeper, NativeKey, NativeServer, NativeSettings, NativeTokens,
+  NativeApi, NativeDpopKey, NativeExchange, NativeFlow, NativeKeeper, NativeKey, NativeKeys, NativeServer, NativeSettings, NativeTokens,
   NativeVerifier,
   discovery, fingerprint, lateError, missingVariablesError, notSupportedError, outline, overdueError, providerNames,
   readFields, requestKey, stepUp, webSetupError,
@@ -20,7 +21,6 @@ const absent = (what) => new Proxy(class {}, {
 
 export const NativeAssertionSource = absent('an assertion function')
 export const NativeConnection = absent('a ResourceConnection')
-export const NativeKeys = absent('a store that is sealed')
 export const NativeNetwork = absent('a Network')
 export const codeTurn = absent('a login with a browser').turn
 export const listen = absent('a login with a browser').listen
@@ -32,9 +32,14 @@ wasm.NativeSettings.fromFile = absent('a file').open
 const keys = keysOver(wasm, elsewhere)
 export const { publicJwks } = keys
 
-// WebCrypto makes keys, and exports them, later than these are called.
-Object.assign(wasm.NativeDpopKey, keys.dpop, { generate: absent('DpopKey.generate, unlike DpopKey.open,').now })
-wasm.NativeDpopKey.prototype.privatePem = absent('the PEM of a DpopKey').now
+const { pemOf, ...waysToKeys } = keys.dpop
+Object.assign(wasm.NativeDpopKey, waysToKeys)
+wasm.NativeDpopKey.prototype.privatePem = function () { return pemOf(this) }
+
+// A request of a Worker cannot wait for what another has asked a key service for.
+const noService = absent('a key service')
+Object.assign(wasm.NativeKeys, { ofSource: noService.asked })
+wasm.NativeKeys.prototype.alsoOfSource = noService.asked
 
 export class NativeClient {
   constructor(server, options, assertion, settings) {
@@ -68,28 +73,9 @@ export class NativeFixedToken {
 }
 for (const place of ['env', 'file']) NativeFixedToken[place] = absent(`a token of ${place === 'env' ? 'the environment' : 'a file'}`).read
 
-/** A store that is written in JavaScript. */
-export class NativeStore {
-  #handler
-
-  constructor(handler) {
-    this.#handler = handler
-  }
-
-  static foreign(handler) {
-    return new NativeStore(handler)
-  }
-
-  dpopKey(name, alg) {
-    return keys.dpopKeyIn(this, name, alg)
-  }
-
-  /** What it answers, or `{ why }` or `{ failure }`. */
-  ask(question) {
-    return asked('store', this.#handler, question)
-  }
-}
-for (const kind of ['file', 'memory', 'postgres', 'redis', 'sqlite']) NativeStore[kind] = absent(`a store of this package (${kind})`).open
+export const { NativeStore } = storesOver(wasm)
+NativeStore.prototype.dpopKey = function (name, alg) { return keys.dpopKeyIn(this, name, alg) }
+for (const kind of ['at', 'file', 'memory', 'postgres', 'redis', 'sqlite']) NativeStore[kind] = absent(`a store of this package (${kind})`).open
 
 export class NativeSiteSetup {
   #known

@@ -4,6 +4,7 @@
 // here and at once: WebCrypto answers later only.
 
 const { algorithms } = require('../verify.cjs')
+const { pemOfDer, pemOfJwk } = require('./pkcs8.cjs')
 
 /** What stands for a key that is none. */
 class KeyError extends Error {
@@ -212,6 +213,11 @@ class PrivateKey {
     return crypto.subtle.importKey(format, data, kind, isExtractable, ['sign'])
   }
 
+  /** The key as PKCS#8 in PEM. */
+  get pem() {
+    return this.isWhole ? pemOfJwk(this.#jwk) : pemOfDer(this.#pkcs8)
+  }
+
   /** The key as a JWK with its public half, which WebCrypto works out. */
   async whole() {
     if (this.isWhole) return JSON.stringify(this.#jwk)
@@ -250,15 +256,13 @@ const macOf = (secret) => (keyId, alg, input) => ({
   },
 })
 
-/** A new key of this algorithm as PKCS#8 in PEM. */
+/** A new key of this algorithm, as PKCS#8 in PEM. */
 async function generated(alg) {
   const [kind] = algorithms(alg)
   const rsa = { modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]) }
   const isRsa = RSA.includes(alg)
   const { privateKey } = await crypto.subtle.generateKey(isRsa ? { ...kind, ...rsa } : kind, true, ['sign', 'verify'])
-  const der = new Uint8Array(await crypto.subtle.exportKey('pkcs8', privateKey))
-  const lines = btoa(String.fromCharCode(...der)).match(/.{1,64}/g)
-  return ['-----BEGIN PRIVATE KEY-----', ...lines, '-----END PRIVATE KEY-----', ''].join('\n')
+  return pemOfDer(new Uint8Array(await crypto.subtle.exportKey('pkcs8', privateKey)))
 }
 
 module.exports = { KeyError, PrivateKey, generated, macOf }

@@ -2,26 +2,10 @@
 
 // Drives the visits of a site: what the site asks for is done here, with `fetch` and a store in JavaScript.
 
-/** How long a store, or the application, may take to answer, in milliseconds. */
-const PATIENCE = 30_000
+const { asked, removed } = require('./store.cjs')
 
 /** The largest body of a call, in bytes: it is kept until the API has taken the token. */
 const MAX_FORWARDED = 10 << 20
-
-/** How often an empty record is tried to be saved, where others save too. */
-const REMOVALS = 16
-
-/** What an object says to a question: its answer, `{ failure }` of one of our own, or `{ why }` there is none. */
-async function asked(who, handler, ask) {
-  let timer
-  const late = new Promise((done) => {
-    timer = setTimeout(done, PATIENCE, { why: `the ${who} did not answer in time` })
-  })
-  const said = new Promise((done) => {
-    handler({ ask, answer: done, answerProvider: (setup) => done({ setup }), failedAs: (code, why, retryAfter) => done({ failed: { code, why, retryAfter } }), failedWith: (failure) => done({ failure }), failed: (why) => done({ why }) })
-  })
-  return Promise.race([said, late]).finally(() => clearTimeout(timer))
-}
 
 /** What the store says, told to the visit. */
 async function stored(visit, { store }, ask, tell) {
@@ -29,19 +13,6 @@ async function stored(visit, { store }, ask, tell) {
   const said = await ask(store)
   if (said.failure !== undefined) return visit.failedWith(said.failure)
   return said.why === undefined ? tell(said) : visit.failed(said.why)
-}
-
-/** Three verbs are enough to remove a record: an empty one says that it was. */
-async function removed(store, key) {
-  const said = await store.ask({ verb: 'remove', key })
-  if (said.absent !== true) return said
-  for (let tries = 0; tries < REMOVALS; tries += 1) {
-    const { version = 0, failure, why } = await store.ask({ verb: 'load', key })
-    if (failure !== undefined || why !== undefined) return { failure, why }
-    const saved = await store.ask({ verb: 'save', key, record: '', version })
-    if (saved.version !== undefined || saved.failure !== undefined || saved.why !== undefined) return saved
-  }
-  return { why: 'others keep saving the record' }
 }
 
 /** What becomes of each step. */
@@ -185,4 +156,4 @@ class NativeSite {
   }
 }
 
-module.exports = { NativeSite, asked }
+module.exports = { NativeSite }

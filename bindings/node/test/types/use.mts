@@ -246,7 +246,8 @@ export function judge(error: unknown): string {
 
 /** A key that signs elsewhere, and what a bank has granted. */
 export async function held(jwk: Record<string, string>, sign: (input: Uint8Array) => Promise<Uint8Array>, tokens: Tokens): Promise<AuthorizationDetail[]> {
-  const key: DpopKey = DpopKey.held(jwk, (step) => sign(step.signingInput), { alg: 'ES256' })
+  const made: Promise<DpopKey> = DpopKey.generate()
+  const key: DpopKey = jwk['kty'] === undefined ? await made : DpopKey.held(jwk, (step) => sign(step.signingInput), { alg: 'ES256' })
   const granted: AuthorizationDetail[] | undefined = tokens.authorizationDetails
   const missing = tokens.missingAuthorizationDetails([{ type: 'payment', actions: ['initiate'], amount: key.thumbprint }])
   return [...(granted ?? []), ...missing]

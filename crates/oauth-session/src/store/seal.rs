@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_core::error::{Error, Misuse, ValidationFailure};
-use oauth_core::flow::keeper::GrantSummary;
 use oauth_core::moment::UnixTime;
 
 use super::{Answer, ENDPOINT, Entry, Lease, Page, Saved, Store, Times};
 pub use keys::Keys;
 use keys::{Opened, is_sealed};
 pub use oauth_seal::Key;
+use oauth_seal::record::record_times;
 pub use source::{DataKey, KeySource};
 
 /// A store whose records are encrypted, and cannot be changed unnoticed.
@@ -191,30 +191,12 @@ impl<S: Store> SealedStore<S> {
 
 /// The times in the record itself: of a grant, or of another record that expires.
 fn times(record: &Secret<String>) -> Times {
-    #[derive(serde::Deserialize)]
-    struct Ending {
-        until: UnixTime,
-    }
-    match GrantSummary::read(record) {
-        Ok(summary) => Times {
-            due: summary.due,
-            until: summary.until,
-        },
-        Err(_) => {
-            let ending = serde_json::from_str::<Ending>(record.expose());
-            ending.map_or(Times::NONE, |ending| Times::until(ending.until))
-        }
-    }
+    let (due, until) = record_times(record);
+    Times { due, until }
 }
 
 fn is_unopened(error: &Error) -> bool {
     error.code() == Error::from(ValidationFailure::StoredSealed).code()
-}
-
-fn unopened(what: &str) -> Error {
-    Error::from(ValidationFailure::StoredSealed)
-        .at_endpoint(ENDPOINT)
-        .about(what)
 }
 
 fn setup(what: &str) -> Error {

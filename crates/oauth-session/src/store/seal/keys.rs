@@ -1,26 +1,15 @@
-//! The keys of a store, given or requested, and the format of sealed records.
+//! The keys of a store, given or requested.
 
 use std::fmt;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use oauth_core::Secret;
 use oauth_core::error::{Error, Misuse};
+use oauth_seal::record::{self, NoKey, OpenedRecord, SealedRecord, unopened};
 use oauth_seal::{Key, NONCE};
-use serde::{Deserialize, Serialize};
 
 use super::source::{Asked, KeySource};
-use super::unopened;
-use crate::store::{ENDPOINT, malformed};
-
-const FORMAT: &str = "oauth-core sealed 2";
-
-/// The length of a tag, in bytes.
-const ROOM: usize = 16;
-
-/// The format of earlier versions, bound only to the name.
-const FIRST_FORMAT: &str = "oauth-core sealed 1";
+use crate::store::ENDPOINT;
 
 /// The key that seals, and the old ones that still open.
 ///
@@ -40,18 +29,6 @@ pub struct Keys {
 enum Holder {
     Here(Key),
     Elsewhere(Arc<Asked>),
-}
-
-/// The stored form of a sealed record.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Envelope {
-    format: String,
-    key: String,
-    /// The version it was saved over.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    over: Option<u64>,
-    sealed: String,
 }
 
 /// An opened record.
@@ -147,22 +124,7 @@ impl Keys {
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce)
             .map_err(|_| Error::from(Misuse::NoRandomness).at_endpoint(ENDPOINT))?;
-        // Room for all of it, so that no copy of the record is left behind by growing.
-        let mut text = Vec::with_capacity(name.len() + 1 + record.expose().len() + ROOM);
-        text.extend_from_slice(name.as_bytes());
-        text.push(0);
-        text.extend_from_slice(record.expose().as_bytes());
-        let sealed = key
-            .seal(nonce, &bound_to(stored, over), text)
-            .map_err(|_| malformed("the record is too large to seal"))?;
-        let envelope = Envelope {
-            format: FORMAT.to_owned(),
-            key: key.id().to_owned(),
-            over: Some(over),
-            sealed: URL_SAFE_NO_PAD.encode(sealed),
-        };
-        let text = serde_json::to_string(&envelope).map_err(|_| malformed("the record"))?;
-        Ok(Secret::new(text))
+        record::seal_record(&key, nonce, (name, stored), record, over)
     }
 
     /// Opens what is stored under `stored`, at this version.
@@ -172,60 +134,29 @@ impl Keys {
         text: &Secret<String>,
         version: u64,
     ) -> Result<Opened, Error> {
-        let envelope = envelope(text).ok_or_else(|| unopened("it is not sealed"))?;
-        let changed = || unopened("it was changed, or moved to this name");
-        let bound = match (envelope.format.as_str(), envelope.over) {
-            (FIRST_FORMAT, None) => bound_to_name(stored),
-            // It was sealed to be saved over a lower one.
-            (FORMAT, Some(over)) if over < version => bound_to(stored, over),
-            _ => return Err(changed()),
-        };
-        let key = self.find(&envelope.key).await?.ok_or_else(|| {
-            let id: String = envelope.key.chars().take(20).collect();
-            unopened(&match self.asks() {
-                true => format!("nobody has the key {id}"),
-                false => format!("the key {id} is not given"),
-            })
-        })?;
-        let sealed = URL_SAFE_NO_PAD
-            .decode(&envelope.sealed)
-            .map_err(|_| changed())?;
-        let text = key.open(&bound, &sealed).ok_or_else(changed)?;
-        let text = std::str::from_utf8(text.expose()).map_err(|_| changed())?;
-        let text = Secret::new(text.to_owned());
-        if envelope.over.is_none() {
-            return Ok(Opened {
-                name: None,
-                record: text,
-                key: None,
-            });
+        let sealed = SealedRecord::read(text).ok_or_else(|| unopened("it is not sealed"))?;
+        // Nobody is asked for the key of what does not open anyway.
+        if !sealed.can_be(version) {
+            return Err(record::changed());
         }
-        let (name, record) = text.expose().split_once('\0').ok_or_else(changed)?;
+        let why = match self.asks() {
+            true => NoKey::Known,
+            false => NoKey::Given,
+        };
+        let key = self.find(sealed.key_id()).await?;
+        let key = key.ok_or_else(|| record::without_key(sealed.key_id(), why))?;
+        let OpenedRecord { name, record, .. } = sealed.open(&key, stored, version)?;
         Ok(Opened {
-            name: Some(name.to_owned()),
-            record: Secret::new(record.to_owned()),
-            key: Some(key.id().to_owned()),
+            key: name.is_some().then(|| key.id().to_owned()),
+            name,
+            record,
         })
     }
 }
 
 /// Whether a text claims to be sealed.
 pub(super) fn is_sealed(text: &Secret<String>) -> bool {
-    envelope(text).is_some()
-}
-
-fn envelope(text: &Secret<String>) -> Option<Envelope> {
-    let envelope: Option<Envelope> = serde_json::from_str(text.expose()).ok();
-    envelope.filter(|envelope| envelope.format == FORMAT || envelope.format == FIRST_FORMAT)
-}
-
-/// What a record is sealed together with: no format and no number contains a line break, so no two inputs are the same.
-fn bound_to(stored: &str, over: u64) -> Vec<u8> {
-    format!("{FORMAT}\n{over}\n{stored}").into_bytes()
-}
-
-fn bound_to_name(stored: &str) -> Vec<u8> {
-    format!("{FIRST_FORMAT}\n{stored}").into_bytes()
+    SealedRecord::read(text).is_some()
 }
 
 impl fmt::Debug for Keys {

@@ -1,0 +1,143 @@
+//! Records of a store that only the holder of a key can read: what is asked of the store is JavaScript's.
+
+use js_sys::Object;
+use oauth_core::Secret;
+use oauth_core::error::Error;
+use oauth_core::moment::UnixTime;
+use oauth_seal::record::{
+    NoKey, SealedRecord, changed, record_times, seal_record, unopened, without_key,
+};
+use oauth_seal::{Key, Keys};
+use serde_json::json;
+use wasm_bindgen::prelude::*;
+
+use crate::error::NativeFailure;
+use crate::keys::NativeKey;
+use crate::moment;
+use crate::plain::{millis_of, object, whole};
+
+/// The key that seals, and those that still open.
+#[wasm_bindgen]
+pub struct NativeKeys(Keys);
+
+#[wasm_bindgen]
+impl NativeKeys {
+    /// Seals and opens with this key.
+    pub fn of(key: &NativeKey) -> Self {
+        Self(Keys::new(key.0.clone()))
+    }
+
+    /// Opens with this key too.
+    pub fn also(&mut self, key: &NativeKey) {
+        self.0 = self.0.clone().also(key.0.clone());
+    }
+}
+
+/// What is done with a record that was never sealed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Plain {
+    Refused,
+    Accepted,
+}
+
+/// How a store is sealed.
+#[wasm_bindgen]
+pub struct NativeSeal {
+    keys: Keys,
+    names: Option<Key>,
+    plain: Plain,
+}
+
+#[wasm_bindgen]
+impl NativeSeal {
+    /// With these keys.
+    pub fn of(keys: &NativeKeys) -> Self {
+        Self {
+            keys: keys.0.clone(),
+            names: None,
+            plain: Plain::Refused,
+        }
+    }
+
+    /// Hides the names of records with this key.
+    #[wasm_bindgen(js_name = hideNames)]
+    pub fn hide_names(&mut self, key: &NativeKey) {
+        self.names = Some(key.0.clone());
+    }
+
+    /// Reads what was never sealed, too.
+    #[wasm_bindgen(js_name = acceptPlain)]
+    pub fn accept_plain(&mut self) {
+        self.plain = Plain::Accepted;
+    }
+
+    /// Whether names are hidden.
+    #[wasm_bindgen(getter, js_name = hidesNames)]
+    pub fn hides_names(&self) -> bool {
+        self.names.is_some()
+    }
+
+    /// The name in the store.
+    pub fn stored(&self, name: &str) -> Result<String, NativeFailure> {
+        match &self.names {
+            Some(key) => key.hide(name).map_err(NativeFailure),
+            None => Ok(name.to_owned()),
+        }
+    }
+
+    /// Seals a record, to be saved over this version.
+    pub fn seal(
+        &self,
+        name: &str,
+        stored: &str,
+        record: String,
+        over: f64,
+    ) -> Result<String, NativeFailure> {
+        let (key, record) = (self.keys.current(), Secret::new(record));
+        let sealed = seal_record(key, moment::random(), (name, stored), &record, whole(over));
+        sealed
+            .map(|sealed| sealed.expose().clone())
+            .map_err(NativeFailure)
+    }
+
+    /// Opens what is stored as this version: its name and the record, and whether it would be sealed like that today.
+    pub fn open(&self, stored: &str, text: String, version: f64) -> Result<Object, NativeFailure> {
+        let opened = self.opened(stored, &Secret::new(text), whole(version));
+        opened.map_err(NativeFailure)
+    }
+}
+
+impl NativeSeal {
+    fn opened(&self, stored: &str, text: &Secret<String>, version: u64) -> Result<Object, Error> {
+        let told = |name: Option<String>, record: &Secret<String>, is_current: bool| {
+            object(&[
+                ("name", json!(name)),
+                ("record", json!(record.expose())),
+                ("isCurrent", json!(is_current)),
+            ])
+        };
+        let Some(sealed) = SealedRecord::read(text) else {
+            return match self.plain {
+                Plain::Accepted => Ok(told(None, text, false)),
+                Plain::Refused => Err(unopened("it is not sealed")),
+            };
+        };
+        if !sealed.can_be(version) {
+            return Err(changed());
+        }
+        let id = sealed.key_id();
+        let key = self.keys.iter().find(|key| key.id() == id);
+        let key = key.ok_or_else(|| without_key(id, NoKey::Given))?;
+        let opened = sealed.open(key, stored, version)?;
+        let is_current = opened.name.is_some() && id == self.keys.current().id();
+        Ok(told(opened.name, &opened.record, is_current))
+    }
+}
+
+/// When the grant of this record is due, and when the record expires, in milliseconds since 1970.
+#[wasm_bindgen(js_name = recordTimes)]
+pub fn times_of_record(record: String) -> Object {
+    let (due, until) = record_times(&Secret::new(record));
+    let millis = |time: Option<UnixTime>| json!(time.map(millis_of));
+    object(&[("due", millis(due)), ("until", millis(until))])
+}

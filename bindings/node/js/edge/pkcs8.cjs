@@ -1,0 +1,74 @@
+'use strict'
+
+// Private keys as PKCS#8 in PEM (RFC 5958, RFC 7468). WebCrypto writes them, too, but answers later.
+
+/** What the kinds of keys, and the curves, are called in DER. */
+const NAMES = {
+  RSA: '2a864886f70d010101', EC: '2a8648ce3d0201', OKP: '2b6570',
+  'P-256': '2a8648ce3d030107', 'P-384': '2b81040022', 'P-521': '2b81040023',
+}
+const RSA_MEMBERS = ['n', 'e', 'd', 'p', 'q', 'dp', 'dq', 'qi']
+
+/** Tags of DER (X.690). */
+const NUMBER = 0x02
+const BITS = 0x03
+const OCTETS = 0x04
+const NONE = 0x05
+const NAME = 0x06
+const SEQUENCE = 0x30
+const SECOND = 0xa1
+
+const fromHex = (text) => Array.from(text.match(/../g), (pair) => Number.parseInt(pair, 16))
+
+function lengthOf(length) {
+  if (length < 0x80) return [length]
+  const bytes = length < 0x100 ? [length] : [length >> 8, length & 0xff]
+  return [0x80 + bytes.length, ...bytes]
+}
+
+/** An element: its tag, and what it holds. */
+const element = (tag, ...contents) => {
+  const content = contents.flat()
+  return [tag, ...lengthOf(content.length), ...content]
+}
+
+/** Bytes of a member of a JWK. */
+const bytesOf = (text) => Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (char) => char.charCodeAt(0))
+
+/** A number that is not negative, as short as it can be. */
+function number(bytes) {
+  const first = bytes.findIndex((byte) => byte !== 0)
+  const short = first < 0 ? [0] : bytes.slice(first)
+  return element(NUMBER, short[0] < 0x80 ? short : [0, ...short])
+}
+
+/** The key itself, as its kind has it: RFC 8017 appendix A.1.2, RFC 5915 section 3, RFC 8410 section 7. */
+function inner(jwk) {
+  switch (jwk.kty) {
+    case 'RSA': return element(SEQUENCE, number([0]), ...RSA_MEMBERS.map((name) => number(bytesOf(jwk[name]))))
+    case 'EC': {
+      const point = element(BITS, [0, 4], bytesOf(jwk.x), bytesOf(jwk.y))
+      return element(SEQUENCE, number([1]), element(OCTETS, bytesOf(jwk.d)), element(SECOND, point))
+    }
+    default: return element(OCTETS, bytesOf(jwk.d))
+  }
+}
+
+const named = (name) => element(NAME, fromHex(NAMES[name]))
+
+/** A private JWK as DER. */
+function derOf(jwk) {
+  const parameter = { RSA: element(NONE), EC: NAMES[jwk.crv] && named(jwk.crv) }[jwk.kty] ?? []
+  return element(SEQUENCE, number([0]), element(SEQUENCE, named(jwk.kty), parameter), element(OCTETS, inner(jwk)))
+}
+
+/** DER as PEM. */
+function pemOfDer(der) {
+  const lines = btoa(String.fromCharCode(...der)).match(/.{1,64}/g)
+  return ['-----BEGIN PRIVATE KEY-----', ...lines, '-----END PRIVATE KEY-----', ''].join('\n')
+}
+
+/** A private JWK as PEM. */
+const pemOfJwk = (jwk) => pemOfDer(derOf(jwk))
+
+module.exports = { pemOfDer, pemOfJwk }
