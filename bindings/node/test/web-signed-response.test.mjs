@@ -74,7 +74,7 @@ test('an encrypted response signs in', async () => {
 })
 
 test('a client of FAPI 2.0 Message Signing signs in without a setting of the site', async () => {
-  const signing = client('signing', { dpopKey: DpopKey.generate(), profile: 'fapi2_message_signing' })
+  const signing = client('signing', { dpopKey: await DpopKey.generate(), profile: 'fapi2_message_signing' })
   const site = at({ client: signing, store: new MemoryStore(), apiOrigins: [issuer] })
   const { url, cookie, send } = await arriving(site, 'http://127.0.0.1')
   assert.deepEqual([...url.searchParams.keys()], ['response'])

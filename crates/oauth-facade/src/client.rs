@@ -20,7 +20,7 @@ use oauth_core::{ClientId, PendingAuthorization, Profile, Secret};
 
 use crate::client_auth::Auth;
 use crate::erased_exchange::ErasedExchange;
-#[cfg(feature = "sha2")]
+#[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
 use crate::introspection::Introspecting;
 use crate::op::{Authorize, Begun};
 use crate::request::TokenRequest;
@@ -47,8 +47,14 @@ pub struct EndSession {
 pub struct Client {
     core: oauth_core::Client,
     /// The verifier that introspects access tokens, if signatures are not verified instead.
-    asking: Option<AccessTokenVerifier>,
+    asking: Option<Introspector>,
 }
+
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+type Introspector = AccessTokenVerifier;
+/// No value: no API is a page, whose module has no room for what is not called.
+#[cfg(all(feature = "js", target_family = "wasm"))]
+type Introspector = std::convert::Infallible;
 
 impl From<oauth_core::Client> for Client {
     fn from(core: oauth_core::Client) -> Self {
@@ -231,7 +237,7 @@ impl Client {
     ///
     /// # Errors
     /// `key.algorithm`, and `misuse.setup` for settings that have no effect.
-    #[cfg(feature = "sha2")]
+    #[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
     pub fn introspecting(&self, how: Introspecting) -> Result<Self, Error> {
         let asking = how.apply(self.core.introspecting_verifier(""))?;
         Ok(Self {
@@ -242,10 +248,11 @@ impl Client {
 
     /// The verifier of access tokens that are presented to this audience.
     pub(crate) fn access_token_verifier(&self, audience: String) -> AccessTokenVerifier {
-        match &self.asking {
-            Some(asking) => asking.clone().with_audience(audience),
-            None => self.core.access_token_verifier(audience),
+        #[cfg(not(all(feature = "js", target_family = "wasm")))]
+        if let Some(asking) = &self.asking {
+            return asking.clone().with_audience(audience);
         }
+        self.core.access_token_verifier(audience)
     }
 
     /// Whether the client introspects access tokens.
