@@ -2,16 +2,16 @@
 
 use oauth_core::endpoint::introspection::SignedResponse;
 use oauth_core::error::{Error, Misuse};
-#[cfg(feature = "sha2")]
+#[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
 use oauth_core::flow::access_token::AccessTokenVerifier;
 use oauth_core::jose::Alg;
-#[cfg(feature = "sha2")]
+#[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
 use std::time::Duration;
 
 use crate::op::arguments;
 
 /// How many responses are cached by default.
-#[cfg(feature = "sha2")]
+#[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
 const ENTRIES: u64 = 1000;
 
 arguments! {
@@ -30,7 +30,7 @@ arguments! {
     }
 }
 
-#[cfg(feature = "sha2")]
+#[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
 impl Introspecting {
     pub(crate) fn apply(self, verifier: AccessTokenVerifier) -> Result<AccessTokenVerifier, Error> {
         let signed = signed_response(self.signed_response_alg, self.signed_response_audience)?;

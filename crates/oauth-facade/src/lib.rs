@@ -15,7 +15,6 @@ mod error_code;
 mod granted;
 #[cfg(feature = "held-keys")]
 mod held_key;
-#[cfg(not(all(feature = "js", target_family = "wasm")))]
 mod introspection;
 mod json_numbers;
 mod keeper;
@@ -51,7 +50,6 @@ pub use erased_exchange::{ErasedExchange, ErasedStep, Outgoing, Reply};
 pub use granted::{authorization_details, missing_authorization_details};
 #[cfg(feature = "held-keys")]
 pub use held_key::{HeldKey, HeldKeyJwt, HeldSecretJwt};
-#[cfg(not(all(feature = "js", target_family = "wasm")))]
 pub use introspection::Introspecting;
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 pub use json_numbers::ForDoubles;
