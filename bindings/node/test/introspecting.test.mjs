@@ -62,6 +62,19 @@ test('an API asks about tokens that say nothing', async () => {
   assert.match(inspect(asks), /audience: 'https:\/\/api.example\/'/)
 })
 
+/** RFC 8705 section 3.2: the server says to which certificate a token is bound. */
+test('a token is good over the connection of its certificate alone', async () => {
+  // That of the certificate of the known answer mtls-cnf-mismatch.
+  const x5tS256 = 'LXEWQrcmsEQBYnyp-6wy9chTD7GQPMTbAiWHF5IaSIE'
+  const { api } = await server({ ...good, cnf: { 'x5t#S256': x5tS256 } })
+  for (const verifier of [api(), api({ cacheMaxAge: 60 })]) {
+    assert.equal((await verifier.verify('t', { x5tS256 })).subject, 'u')
+    for (const shown of [{ x5tS256: [...x5tS256].reverse().join('') }, { jkt: x5tS256 }, {}]) {
+      assert.equal((await refusal(verifier, 't', shown))[0], 'access_token.proof_required')
+    }
+  }
+})
+
 test('the answers are signed', async () => {
   const us = client('introspection-signed')
   const { accessToken: token } = await us.clientCredentials({ scope: 'read' }).token()

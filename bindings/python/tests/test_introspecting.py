@@ -17,6 +17,8 @@ from test_identity import API, client_of
 import oauth_core
 
 Verifier = oauth_core.AccessTokenVerifier
+# That of the certificate of the known answer mtls-cnf-mismatch.
+THUMBPRINT = "LXEWQrcmsEQBYnyp-6wy9chTD7GQPMTbAiWHF5IaSIE"
 GOOD = {"active": True, "client_id": "c", "sub": "u", "aud": API, "scope": "read"}
 
 
@@ -111,6 +113,18 @@ def test_without_a_memory_each_call_is_a_request(plain: Callable[[Answer], Plain
         keeps.verify(token)
     assert len(server.seen) >= 5
     assert refused(keeps, "t", jkt="k")[0] == "access_token.proof_required"
+
+
+@pytest.mark.parametrize("options", [{}, {"cache_max_age": 60}])
+def test_a_token_is_good_over_the_connection_of_its_certificate_alone(
+    plain: Callable[[Answer], Plain], options: dict[str, Any]
+) -> None:
+    """RFC 8705 section 3.2: the server says to which certificate a token is bound."""
+    bound = {**GOOD, "cnf": {"x5t#S256": THUMBPRINT}}
+    verifier = api_at(plain(told(bound)), **options)
+    assert verifier.verify("t", x5t_s256=THUMBPRINT).subject == "u"
+    for shown in ({"x5t_s256": THUMBPRINT[::-1]}, {"jkt": THUMBPRINT}, {}):
+        assert refused(verifier, "t", **shown)[0] == "access_token.proof_required"
 
 
 def test_a_server_that_cannot_be_asked_is_no_fault_of_the_token(
