@@ -13,7 +13,8 @@ use wasm_bindgen::prelude::*;
 use crate::error::invalid;
 use crate::plain::read;
 
-/// Those who sign, by number: a function of JavaScript cannot leave its thread, and what a key is held by must.
+/// Signing functions by number. A JavaScript function must stay on its thread, but a key's `Holder` must be `Send`, so
+/// it holds the number.
 #[derive(Default)]
 struct Signers {
     last: u32,
@@ -57,7 +58,7 @@ pub(crate) fn signer(job: &SigningJob) -> Option<JsValue> {
     sign.call3(&JsValue::UNDEFINED, &key_id, &alg, &input).ok()
 }
 
-/// What is known of a client's keys, without themselves.
+/// A client's keys without the private parts.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Keys {

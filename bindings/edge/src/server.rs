@@ -14,7 +14,7 @@ pub struct NativeServer(pub(crate) Server);
 
 #[wasm_bindgen]
 impl NativeServer {
-    /// A preset by `name`, or the one that is written in `toml`.
+    /// The preset called `name`, or the one defined by the text in `toml`.
     #[wasm_bindgen(js_name = fromProvider)]
     pub fn from_provider(
         name: Option<String>,
@@ -47,13 +47,13 @@ impl NativeServer {
             .map_err(fail)
     }
 
-    /// Who the server is.
+    /// The server's issuer identifier.
     #[wasm_bindgen(getter)]
     pub fn issuer(&self) -> String {
         self.0.issuer().to_owned()
     }
 
-    /// What it says about itself, as JSON.
+    /// The server's metadata, as JSON.
     #[wasm_bindgen(getter)]
     pub fn metadata(&self) -> String {
         self.0.metadata()

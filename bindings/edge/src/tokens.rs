@@ -24,7 +24,8 @@ pub(crate) fn token_texts(tokens: &oauth_core::Tokens) -> Vec<String> {
     texts.chain(warnings.map(str::to_owned)).collect()
 }
 
-/// A copy of the tokens that an object is: taken by itself, it would be of no more use to JavaScript.
+/// A copy of the tokens in a JavaScript object: wasm-bindgen would otherwise take ownership and leave the object
+/// unusable.
 pub(crate) fn of(value: &JsValue) -> Option<oauth_core::Tokens> {
     let serialize = Reflect::get(value, &"serialize".into()).ok()?;
     let text = serialize.dyn_ref::<Function>()?.call0(value).ok()?;

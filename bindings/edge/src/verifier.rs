@@ -1,4 +1,4 @@
-//! Verification of access tokens, with what an API requires read once.
+//! Verification of access tokens: a verifier parses an API's requirements once and is then used for every token.
 
 use js_sys::Array;
 use oauth_facade::Verifier;
@@ -14,7 +14,7 @@ pub struct NativeVerifier(Verifier);
 
 #[wasm_bindgen]
 impl NativeVerifier {
-    /// With the arguments of the operation; their token is not looked at.
+    /// Takes the arguments of the `verify_access_token` operation; their token is ignored.
     #[wasm_bindgen(constructor)]
     pub fn new(client: &NativeClient, given: &Array) -> Result<Self, JsValue> {
         let verifier = client.facade().verifier(arguments(given));

@@ -306,7 +306,7 @@ impl NativeVisit {
         self.resume(Event::Elapsed)
     }
 
-    /// The exchange has ended: how, it has left here.
+    /// The exchange has ended, and its outcome has been recorded here.
     pub fn landed(&mut self) -> Result<Object, JsValue> {
         let landed = self.flight.landed();
         self.resume(Event::Completed(landed))

@@ -168,7 +168,7 @@ async function given(source, isRefused, tokens, signal) {
   }
 }
 
-/** Up to this many bytes of a reply's body, which stays whole for its caller. One that breaks off says nothing here. */
+/** The whole body if it has at most `limit` bytes, else nothing. It is read from a clone, so the caller still gets all of it. */
 async function beginning(reply, limit) {
   const head = new Uint8Array(limit)
   let reader
@@ -190,7 +190,10 @@ async function beginning(reply, limit) {
   }
 }
 
-/** Frees the connection of a reply that nobody reads. Nobody waits for that: frameworks keep a copy, which holds it up for ever. */
+/**
+ * Frees the connection of a reply that nobody reads. The cancellation is not awaited: some frameworks keep a clone, and then it never
+ * settles.
+ */
 function drop(reply) {
   reply?.body?.cancel?.().catch(() => {})
 }
@@ -200,7 +203,7 @@ function checkLimits(onRateLimit, longestWaitMs) {
   return { onRateLimit, longestWaitMs: checkLimit(longestWaitMs, 'longestWaitMs') }
 }
 
-/** What of `init` is not this module's own to decide. */
+/** The members of `init` that are passed through unchanged. */
 function rest({ method, headers, body, redirect, signal, duplex, ...others }) {
   return others
 }

@@ -36,7 +36,7 @@ class AssertionFunction {
     }
   }
 
-  /** The same for a step that is taken manually, where waiting is impossible. */
+  /** The same for a step taken by the caller's own driver, which is synchronous: the function must return a string, not a promise. */
   readAtOnce() {
     let token
     try {
@@ -58,7 +58,7 @@ class AssertionFunction {
     return error
   }
 
-  /** What it threw is kept for whoever tells of it. */
+  /** Calls the function. Its error is kept, so that it can be reported as the cause. */
   async #token(how) {
     this.failure = undefined
     try {

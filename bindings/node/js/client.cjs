@@ -48,10 +48,12 @@ class Exchanges extends ExchangeOperations {
   }
 }
 
-/** What may be over at once. Others sign and send first, which is not for the thread of the event loop. */
+/**
+ * Operations that may finish without any I/O, so they start synchronously. All others sign and send, which must not block the event loop.
+ */
 const VERIFYING = [operations.verifyAccessToken, operations.verifyIdToken, operations.verifyLogoutToken]
 
-/** Performs an operation. Of a workload whose token a function gives, that is asked for before anything else is done. */
+/** Performs an operation. If a function supplies the workload token, it is called first. */
 async function performed({ known, transport, assertion }, operation, args, call) {
   if (assertion !== undefined || !VERIFYING.includes(operation)) {
     return run(exchangeOf(known, operation, args, undefined, assertion), transport, call)
@@ -125,7 +127,7 @@ class Client extends Operations {
     if (clientId === undefined && stored === undefined && given !== undefined && 'clientId' in given) {
       throw new TypeError('clientId must be a text')
     }
-    // Where no method is named, it comes of a variable that is not set. A secret may be empty (RFC 6749 appendix A.2).
+    // With no method named, an empty secret comes from an unset variable. With one it is allowed (RFC 6749 appendix A.2).
     if (clientSecret === '' && clientAuth === undefined) {
       throw new TypeError("clientSecret is empty: a client without one has clientAuth: 'none'")
     }
@@ -363,7 +365,10 @@ async function identityAssertionGrant(identityProvider, tokens, client, options)
   return client.redeemIdentityAssertion({ assertion }, call)
 }
 
-/** Asks for the address where a browser ended elsewhere, until it is one of this login. Never fulfilled: the listener is. */
+/**
+ * Prompts for the URL that a browser on another machine ended at, until it belongs to this login. Never fulfils: the listener's promise
+ * does.
+ */
 async function asked(listener, flow, paste, signal) {
   while (!signal.aborted) {
     let text

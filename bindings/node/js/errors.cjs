@@ -55,7 +55,7 @@ for (const known of [OAuthError, ...Object.values(classes)]) {
 const MARK = 'oauth-core:'
 const ARGUMENT = 'oauth-core-argument:'
 
-/** What types of the addon are called here; of any other it is enough that the value is of none it takes. */
+/** Names for the addon's types in messages. For any other type the message only says that the value is of the wrong type. */
 const KINDS = { String: 'a text', bool: 'true or false', f64: 'a number', u32: 'a whole number', i64: 'a whole number' }
 
 /** A native error as the class it belongs to; `cause` is what the transport said, if it was ours. */
@@ -76,7 +76,7 @@ function isOfAddon(error, text) {
   return code === 'InvalidArg' || code === 'GenericFailure' || /Expected$/.test(code) || /^Failed to /.test(text)
 }
 
-/** Such an error quotes the value, which may be a secret: its end alone is read, where the member and its type stand. */
+/** Such an error quotes the value, which may be a secret, so only the end of its text is used: the member and its type. */
 function unread(text) {
   const [, type, member] = /`([\w<>]+)`(?: on \w+\.(\w+))?$/.exec(text) ?? []
   const name = member ?? /^Missing field `(\w+)`$/.exec(text)?.[1] ?? 'an argument'

@@ -73,7 +73,10 @@ function stepOf(raw, finish) {
   return new Step({ kind: 'sign', ...job })
 }
 
-/** The native half of a conversation, what makes a value of its end, whose moments it has, and who gives a workload's token. */
+/**
+ * Returns the parts of an exchange: its native half, the converter of its result, the source of moments, and the source of a workload's
+ * token.
+ */
 let talkOf
 
 /** One conversation with an authorization server, held as a value. It opens no socket. */
@@ -122,7 +125,7 @@ function told({ known, moment }, answer, cause) {
   return lifted(() => answer(known, at), cause)
 }
 
-/** Tells the same once a workload's token is there for the request that may follow, of a client that has one from a function. */
+/** The same, but reads the workload's token first if a function supplies it, because the next request may need it. */
 async function toldReady(talk, answer, limits) {
   const { assertion } = talk
   if (assertion === undefined) return told(talk, answer)
@@ -130,7 +133,7 @@ async function toldReady(talk, answer, limits) {
   return told(talk, answer, leave())
 }
 
-/** After what a server may want another assertion. */
+/** Whether the server may require a new assertion after a reply with this status. */
 const isRefusal = (status) => status >= 400
 
 const begin = (known, at) => known.begin(at)

@@ -1,6 +1,6 @@
 'use strict'
 
-// What the operations of ops.cjs share.
+// Shared by the generated operations in ops.cjs: passing arguments to the native half, and converting results.
 
 const native = require('#native')
 const { lifted } = require('./errors.cjs')
@@ -9,16 +9,16 @@ const { only, optionsOf } = require('./options.cjs')
 const { PendingAuthorization, Tokens, nativeTokens, tokensOf } = require('./tokens.cjs')
 const { checkUnicode } = require('./unicode.cjs')
 
-/** The methods that a client has for them: one that runs to the end, and one that begins an exchange. */
+/** The keys of two methods of a client: one runs an operation to completion, the other returns its exchange. */
 const perform = Symbol('perform')
 const begin = Symbol('begin')
 
-/** What becomes of the last step of the native half. */
+/** Converters from the native half's final step to the value returned to the caller. */
 const nothing = () => undefined
 const authorizationOf = (raw) => authorization(raw.authorization)
 const recordOf = (Class) => (raw) => Class.of(JSON.parse(raw.members))
 
-/** Where to send the person, and what to keep meanwhile. */
+/** The URL to send the user to, and the pending flow to store until the callback. */
 function authorization({ url, flow, expiresIn, requestObject, warnings }) {
   const begun = { url: new URL(url), flow: new PendingAuthorization(flow), expiresIn: expiresIn ?? undefined, warnings }
   // It holds the state, and whatever else the request says.
@@ -31,11 +31,14 @@ function plain(value) {
   if (value instanceof URL) return value.href
   if (typeof value !== 'object' || value === null || value instanceof Date) return value
   if (typeof value[Symbol.iterator] === 'function') return [...value]
-  // Its own members alone: nobody asked for what a prototype has.
+  // Own properties only: inherited ones were never passed on purpose.
   return Object.assign(Object.create(null), value)
 }
 
-/** The arguments by their places: who names one that there is not has mistyped another. Those of `json` cross as texts. */
+/**
+ * The arguments in positional order. An unknown name is refused, since it is probably a typo. Those listed in `json` are passed as JSON
+ * text.
+ */
 function inOrder({ names, json = [] }, args = {}) {
   if (typeof args !== 'object' || args === null || Array.isArray(args) || args instanceof Tokens) {
     throw new TypeError(`the arguments are one object: ${names.join(', ')}`)
@@ -44,10 +47,10 @@ function inOrder({ names, json = [] }, args = {}) {
   const given = []
   for (let at = 0; at < names.length; at += 1) {
     const value = args[names[at]]
-    // What is left out behind the last that is given need not cross.
+    // Trailing arguments that were omitted are not passed.
     if (value !== undefined) given[at] = json.includes(names[at]) ? JSON.stringify(value) : plain(checkUnicode(value, names[at]))
   }
-  // Without holes, which would be looked for in the prototype.
+  // Fills the holes with undefined: reading a hole would consult the prototype.
   return Array.from(given)
 }
 
@@ -63,7 +66,9 @@ function asking({ scope, resource, audience, extra }) {
   return [scope, resource, audience, extra].map(plain)
 }
 
-/** Numbers and places are agreed on between the two halves. */
+/**
+ * Checks that both halves were generated from the same list of operations: they refer to operations by number and to arguments by position.
+ */
 function agree(fingerprint) {
   const found = native.fingerprint?.()
   if (found !== fingerprint) {

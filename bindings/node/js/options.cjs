@@ -95,10 +95,10 @@ const OPTIONS = {
   'site.testing': ['subject', 'provider', 'issuer', 'claims', 'acr', 'authTime', 'sid', 'local'],
 }
 
-/** What is said once for an API, and by mistake for a single request to it. */
+/** Options that belong to an API as a whole; on a single request they are a mistake. */
 const OF_API = API.filter((name) => !['onRateLimit', 'longestWaitMs'].includes(name))
 
-/** How many letters have to change for the one to become the other (Levenshtein's distance). */
+/** The Levenshtein distance between two names. */
 function distance(one, other) {
   let row = Array.from({ length: other.length + 1 }, (_, at) => at)
   for (const [at, letter] of [...one].entries()) {
@@ -119,7 +119,7 @@ function nearest(name, names) {
   return steps <= Math.max(2, Math.floor(name.length / 3)) ? best : undefined
 }
 
-/** Refuses names that there are not: `what` they are the names of. */
+/** Throws for unknown names; `what` says what kind of thing they name, for the message. */
 function only(names, given, what = 'option') {
   const unknown = Object.keys(given).find((name) => !names.includes(name))
   if (unknown === undefined) return given
@@ -128,7 +128,7 @@ function only(names, given, what = 'option') {
   throw new TypeError(`${unknown.slice(0, 64)}: there is no such ${what}; ${instead}`)
 }
 
-/** Options as they were given, if they are some of this call. */
+/** Returns the given options unchanged, after checking that this call accepts them. */
 function optionsOf(call, given = {}) {
   const names = OPTIONS[call]
   const isObject = typeof given === 'object' && given !== null && !Array.isArray(given) && !ArrayBuffer.isView(given)
@@ -138,12 +138,12 @@ function optionsOf(call, given = {}) {
   return given
 }
 
-/** Options that are lists. A text is one of its letters to whoever iterates. */
+/** Options that must be lists. A string is refused: it would be iterated by character. */
 const LISTS = ['origins', 'redirectUris', 'trustedAudiences', 'issuers', 'returnOrigins', 'apiOrigins', 'options']
-/** Texts that say something. An empty one comes of a variable that is not set. */
+/** Options that must not be empty strings. An empty one usually comes from an unset environment variable. */
 const FILLED = ['clientId', 'subject']
 
-/** Refuses what no option of this name can be: told here, it is told before anything is done. */
+/** Throws for values that an option of this name cannot have, before anything else happens. */
 function checkValue(name, value) {
   if (LISTS.includes(name) && value !== undefined && (typeof value !== 'object' || value === null)) {
     throw new TypeError(`${name} must be a list`)
@@ -159,7 +159,7 @@ function checkSignal(signal) {
   }
 }
 
-/** What is given beside the URL of one request. What is none of ours belongs to `fetch`, which has options of its own. */
+/** Splits the options of one request: ours, and the rest, which are passed to `fetch`. */
 function initOf({ onRateLimit, longestWaitMs, ...others } = {}) {
   for (const name of Object.keys(others)) {
     if (OF_API.includes(name)) throw new TypeError(`${name}: there is no such option of one request; give it to api`)

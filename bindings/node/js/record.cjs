@@ -5,7 +5,7 @@
 const { inspect } = require('#host')
 const { dateOf, refuseClones } = require('./value.cjs')
 
-/** Plain members that do not change. What is secret is read by name alone: nothing that walks over members meets it. */
+/** Immutable members. Secret ones are non-enumerable: they can be read by name, but do not show up in iteration. */
 class Record {
   /** What each member is: `plain`, `time`, `personal` (shown to those who ask by name) or `secret`. */
   static members = {}

@@ -6,7 +6,7 @@ const { pause } = require('./exchange.cjs')
 
 /**
  * Limits that all renewals of some grants share: how many begin in a second, and how many are under way at once; 0 is
- * no limit. Gives what makes one renewal's turn of them.
+ * no limit. Returns a function that creates the turn-taking object of one renewal.
  */
 function paced({ perSecond, atOnce }) {
   const even = perSecond > 0 ? evenly(1000 / perSecond) : undefined
@@ -15,14 +15,14 @@ function paced({ perSecond, atOnce }) {
     let isCounted = false
     let leave
     return {
-      /** Waits until the renewal may take a lease. It is counted once, however often it does. */
+      /** Waits until the renewal may take a lease. It counts against the rate once, however often it is called. */
       async come() {
         leave ??= await places?.()
         if (isCounted) return
         isCounted = true
         await even?.()
       },
-      /** Others may go on: it is over, or waits for another worker. */
+      /** Frees the place for another renewal: this one has ended, or is waiting for another worker. */
       stepAside() {
         leave?.()
         leave = undefined
@@ -31,7 +31,7 @@ function paced({ perSecond, atOnce }) {
   }
 }
 
-/** A turn after each gap, in the order of asking. */
+/** Spaces turns `gap` milliseconds apart, first come, first served. */
 function evenly(gap) {
   let next = 0
   return async () => {
@@ -42,7 +42,7 @@ function evenly(gap) {
   }
 }
 
-/** So many places, in the order of asking; each is given back by what it resolves to. */
+/** A semaphore with `count` places, first come, first served. It resolves to the function that releases the place. */
 function placesFor(count) {
   let free = count
   const waiting = []

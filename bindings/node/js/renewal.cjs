@@ -15,12 +15,15 @@ const channel = channelOf('oauth-core:grant')
 /** The renewals under way. */
 const flights = new WeakMap()
 
-/** How each grant stood when that was last told, if not well; those who try to store what could not be stored; those whose renewals would be missed. */
+/**
+ * The last state reported of each grant that is not good; the keepers that are retrying a save; the renewals and retried saves that a drain
+ * waits for.
+ */
 const told = new WeakMap()
 const tended = new WeakSet()
 const atWork = new Set()
 
-/** Those that were asked whether they have to be looked after; and the longest sleep, for clocks are set. */
+/** The keepers whose upkeep is scheduled; and the longest timer, because the wall clock may be set meanwhile. */
 const lookedAfter = new WeakSet()
 const LONGEST_SLEEP = 3_600_000
 

@@ -8,13 +8,14 @@ use napi::bindgen_prelude::Array;
 use napi_derive::napi;
 use oauth_core::{Secret, error::Misuse};
 use oauth_facade::{
-    AssertionProfile, Auth, AuthorizationFlow, Authorize, Begun, Certificate, Client,
-    ClientIdParameter, EndSession, FederatedAssertion, Introspecting, Operation as _,
-    PrivateKeyJwt, Registration, SecretJwt,
+    AssertionProfile, Auth, AuthorizationFlow, Authorize, Certificate, Client, ClientIdParameter,
+    EndSession, FederatedAssertion, Introspecting, Operation as _, PrivateKeyJwt, Registration,
+    SecretJwt,
 };
 use oauth_reqwest::AssertionFile;
 
 use crate::assertion::NativeAssertionSource;
+use crate::authorization::NativeAuthorization;
 use crate::dpop::NativeDpopKey;
 use crate::error::{fail, invalid};
 use crate::exchange::{NativeBegun, NativeExchange, NativeMoment, begun, moment};
@@ -178,35 +179,6 @@ pub(crate) fn parameter(name: Option<&str>) -> Result<ClientIdParameter> {
         None | Some("omitted") => Ok(ClientIdParameter::Omitted),
         Some("sent") => Ok(ClientIdParameter::Sent),
         Some(_) => Err(invalid("clientId is omitted or sent")),
-    }
-}
-
-/// Where to send the person, and what to keep meanwhile.
-#[napi(object, object_from_js = false)]
-pub struct NativeAuthorization {
-    /// The URL.
-    pub url: String,
-    /// The flow, as JSON.
-    pub flow: String,
-    /// For how many seconds the URL is valid.
-    pub expires_in: Option<f64>,
-    /// What to serve at the `request_uri`.
-    pub request_object: Option<String>,
-    /// The codes of its warnings.
-    pub warnings: Vec<String>,
-}
-
-impl From<Begun> for NativeAuthorization {
-    #[expect(clippy::cast_precision_loss, reason = "more than 2^53 has no meaning")]
-    fn from(begun: Begun) -> Self {
-        let warnings = begun.pending.warnings().iter();
-        Self {
-            url: begun.url,
-            warnings: warnings.map(|warning| warning.code().to_owned()).collect(),
-            flow: begun.pending.to_json().expose().clone(),
-            expires_in: begun.expires_in.map(|seconds| seconds as f64),
-            request_object: begun.request_object.map(|object| object.expose().clone()),
-        }
     }
 }
 

@@ -13,7 +13,7 @@ use oauth_facade::{ErasedExchange, ErasedStep, Outgoing, Record, Reply};
 use tokio_util::sync::CancellationToken;
 
 use crate::assertion;
-use crate::client::NativeAuthorization;
+use crate::authorization::NativeAuthorization;
 use crate::error::{fail, invalid, late, overdue};
 use crate::held_key::NativeSigner;
 use crate::network::NativeNetwork;

@@ -11,6 +11,7 @@
 
 mod api;
 mod assertion;
+mod authorization;
 mod client;
 mod connection;
 mod dpop;

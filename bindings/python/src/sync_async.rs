@@ -1,7 +1,7 @@
 //! Calls that wait, defined once for threads and for tasks.
 
 /// Methods of a class, each there twice: blocking under its first name, as a coroutine under its
-/// second. The block makes the work; what is named by `blocking` is asked first by those who block.
+/// second. The block creates the work; the check named by `blocking` runs first in the blocking form.
 macro_rules! twins {
     (impl $class:ident { $(
         $(#[doc = $text:expr])*

@@ -444,18 +444,6 @@ def test_a_code_is_redeemed_for_some_of_its_resources(provider: Any) -> None:
     assert error.value.code == "resource.exceeds_grant"
 
 
-def test_a_request_with_a_known_flaw_has_a_warning() -> None:
-    client = offline({"acr_values_supported": ["mfa"]})
-    details = [{"type": "payment"}]
-    uri = "https://app.example/cb"
-    flow = client.authorize(redirect_uri=uri, acr_values=["gold"], authorization_details=details)
-    assert flow.warnings == ("acr_values_unsupported", "authorization_details_unprotected")
-    assert client.authorize(redirect_uri=uri, acr_values=["gold", "mfa"]).warnings == ()
-    stored = oauth_core.PendingAuthorization.deserialize(flow.serialize())
-    with pytest.raises(AttributeError):
-        _ = stored.warnings
-
-
 def test_workers_share_a_key_in_their_store(tmp_path: Any) -> None:
     memory = oauth_core.stores.MemoryStore()
     sealed = oauth_core.stores.SealedStore(memory, bytes(range(32)))

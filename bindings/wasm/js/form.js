@@ -1,6 +1,6 @@
 // What a form that goes to an API brings along.
 
-/** A token in a form, which the rules do not see: as for one in a header, ours would be a second (RFC 6750 section 2). */
+/** Reports an `access_token` in a form body, as if it were an `Authorization` header: ours would be a second one (RFC 6750 section 2). */
 export async function credentials(request) {
   const form = new URLSearchParams(await request.clone().text())
   return form.has('access_token') ? [['authorization', 'form']] : []

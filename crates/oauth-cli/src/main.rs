@@ -137,7 +137,7 @@ fn arguments(mut all: impl Iterator<Item = OsString>) -> Vec<OsString> {
     [program].into_iter().chain(means).chain(all).collect()
 }
 
-/// Help and version are no errors; what is one, programs that asked for JSON get as JSON.
+/// Help and version are not errors. Real errors are printed as JSON if `--json` was given.
 fn refuse(error: &clap::Error) -> ExitCode {
     if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
         let text = error.to_string();

@@ -1,4 +1,5 @@
-//! The client certificate that an access token is bound to (RFC 8705 section 3).
+//! The client's side of RFC 8705 section 3: the certificate that a stored token is bound to, so that no worker uses it
+//! with another one. An API compares `cnf` (`x5t#S256`) in `token/access_token.rs`.
 
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! A registered client: its id, its secrets, and the metadata it was registered with.
 //!
-//! RFC 7591 section 3.2.1 <https://www.rfc-editor.org/rfc/rfc7591#section-3.2.1>, RFC 7592 section 3
+//! RFC 7591 section 3.2.1 <https://www.rfc-editor.org/rfc/rfc7591#section-3.2.1>, RFC 7592 section 3 (the
+//! response to a read or an update replaces what is known, and may rotate the registration access token)
 
 #[cfg(test)]
 mod tests;

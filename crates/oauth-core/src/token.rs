@@ -7,6 +7,7 @@ pub mod logout_token;
 mod refresh_token;
 pub mod standard_claims;
 pub mod step_up;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -14,22 +15,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::http::HeaderValue;
-use crate::json::{Map, Value};
 
 use crate::authorization_details::{self, AuthorizationDetails};
-use crate::browser_build::IS_BROWSER_BUILD;
 use crate::certificate::KnownCertificate;
 use crate::client_auth;
 use crate::client_config::Binding;
 use crate::error::{Error, Misuse, ProtocolViolation, ServerError};
 use crate::extra::Extra;
 use crate::json;
-use crate::json_form;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
-use authorized_resources::AuthorizedResources;
 use step_up::StepUpLogin;
+pub(crate) use stored::Stored;
+use stored::unreadable;
 
 pub use refresh_token::RefreshToken;
 pub(crate) use refresh_token::Renews;
@@ -426,23 +425,6 @@ impl Tokens {
     }
 }
 
-/// Why this text is none that tokens are stored as. Nothing of it is shown.
-fn unreadable(text: &str) -> Error {
-    let error = Error::from(Misuse::StoredForm);
-    // A page reads what it wrote itself.
-    if IS_BROWSER_BUILD {
-        return error;
-    }
-    let Some(members) = json::from_text::<Map<String, Value>>(text) else {
-        return error.about("not a JSON object");
-    };
-    let mut needed = "version issuer client_id access_token received_at scope".split(' ');
-    match needed.find(|name| !members.contains_key(*name)) {
-        Some(missing) => error.about(&format!("{missing} is missing")),
-        None => error,
-    }
-}
-
 /// The value of an `Authorization` header with this token, according to its type.
 ///
 /// # Errors
@@ -467,41 +449,3 @@ pub(crate) fn authorization(
     }
     client_auth::header_value([scheme, " ", text].concat())
 }
-
-/// Tokens as they are stored.
-pub(crate) struct Stored {
-    version: u32,
-    issuer: String,
-    client_id: String,
-    /// Records of earlier versions have no such member.
-    token_type: Option<String>,
-    access_token: String,
-    received_at: UnixTime,
-    expires_in: Option<u64>,
-    /// Records of earlier versions have no such member, nor have those of an unknown end.
-    authorization_until: Option<UnixTime>,
-    scope: Scope,
-    refresh_token: Option<String>,
-    refresh_scope: Option<Scope>,
-    /// What the login requested, if that is more than was granted. Records of earlier versions
-    /// have no such member.
-    requested_scope: Option<Scope>,
-    /// What the authorization asked for. Records of earlier versions have no such member.
-    resources: AuthorizedResources,
-    id_token: Option<String>,
-    answered: Option<StepUpLogin>,
-    refresh_jkt: Option<String>,
-    /// Records of earlier versions have no such member.
-    refresh_token_use_by: Option<UnixTime>,
-    /// The certificate that the access token is bound to, if it is known.
-    x5t_s256: KnownCertificate,
-    extra: Map<String, Value>,
-}
-
-json_form! { Stored {
-    version, issuer, client_id, token_type: skip, access_token, received_at, expires_in,
-    authorization_until: skip, scope, refresh_token, refresh_scope, requested_scope: skip, resources: native,
-    id_token,
-    answered: skip, refresh_jkt: skip, refresh_token_use_by: skip, x5t_s256: native,
-    extra: default,
-} }

@@ -1,4 +1,5 @@
-//! The algorithms of JWE encryption to public keys (RFC 7518 sections 4 and 5).
+//! The algorithms of JWE encryption to public keys (RFC 7518 sections 4 and 5). The key derivation of
+//! ECDH-ES (section 4.6.2) is in `decrypt.rs`.
 
 use aws_lc_rs::aead::{AES_128_GCM, AES_192_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::agreement::{self, UnparsedPublicKey};

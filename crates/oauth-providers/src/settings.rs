@@ -64,7 +64,7 @@ enum Credential {
         kid: String,
     },
     Workload(FederatedAssertion),
-    /// A workload's token is exchanged.
+    /// A workload's token, exchanged for the client's own (RFC 8693).
     Exchange(SubjectToken),
     Account(ServiceAccount),
     External(ExternalAccount),
@@ -96,10 +96,10 @@ pub struct KeyText<'a> {
 impl ClientSettings {
     /// Reads the text of a client file.
     ///
-    /// A plain one has `client_id`; `issuer`, or `provider` with its `variables`; at most one of `client_secret`,
-    /// `private_key` (PEM, or a JWK as text; `key_id` names it) and `workload`; and `redirect_uris`. A `workload` has
-    /// a `platform`, and if necessary `path`, `variable` and `audience`; with an `exchange_audience` its token is
-    /// exchanged for the client's own (RFC 8693), and not used in place of a secret.
+    /// A plain client file has `client_id`; either `issuer`, or `provider` with its `variables`; at most one of
+    /// `client_secret`, `private_key` (PEM, or a JWK as text; `key_id` names it) and `workload`; and `redirect_uris`.
+    /// A `workload` has a `platform`, and if necessary `path`, `variable` and `audience`; with an `exchange_audience`
+    /// its token is exchanged for the client's own (RFC 8693), and not used in place of a secret.
     ///
     /// ```
     /// # use std::sync::Arc;

@@ -12,7 +12,7 @@ use oauth_web::{Access, Forward, MAX_FORM};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::carry::{GuardedBody, boxed, plain, read, response, seen};
+use crate::convert::{GuardedBody, boxed, plain, read, response, seen};
 use crate::host::Host;
 use crate::tokens::{Forwarded, MAX_FORWARDED};
 use crate::visit_driver::Outcome;

@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 
-mod carry;
+mod convert;
 #[cfg(feature = "env")]
 mod environment;
 mod grants;
@@ -14,7 +14,7 @@ mod user;
 mod visit_driver;
 mod visited;
 
-pub use carry::GuardedBody;
+pub use convert::GuardedBody;
 pub use host::Host;
 pub use layer::{Guarded, SignIn};
 #[cfg(feature = "axum")]

@@ -6,7 +6,7 @@ use http::StatusCode;
 use oauth_core::error::{Advice, Error};
 use oauth_web::Reply;
 
-use crate::carry::{plain, response};
+use crate::convert::{plain, response};
 use crate::visited::SignInAgain;
 
 /// The response that is sent instead of calling the handler, or instead of its own: the error of a handler that calls

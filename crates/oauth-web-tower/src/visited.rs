@@ -6,7 +6,7 @@ use http::{Uri, request};
 use oauth_core::error::Error;
 use oauth_web::{Access, Need, Session};
 
-use crate::carry::seen;
+use crate::convert::seen;
 use crate::host::Host;
 use crate::visit_driver::Outcome;
 

@@ -13,7 +13,7 @@ function anyKey() {
   return btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
 }
 
-/** Variables, with others for those that are not there while pages are built, when nobody can come. */
+/** The variables, with placeholders for those missing at build time, when no request can arrive. */
 function madeUp(variables) {
   const { OAUTH_CLIENT_FILE: file, OAUTH_PROVIDER: provider } = variables
   return {

@@ -8,12 +8,12 @@ const hono = require('./hono.cjs')
 const { needOf } = require('./requirements.cjs')
 const standard = require('./standard.cjs')
 
-/** By what they are called with; Fastify gives what Express does, and more. */
+/** Tried in this order: Fastify's arguments would also match Express. */
 const SHAPES = [fastify, hono, express, standard]
 
 /**
- * What lets nobody by who is not signed in, or has not done what is needed: middleware of each framework, or a function
- * of a request. Called with what is needed, the same for that.
+ * Admits only users who are signed in and meet the requirements. Works as middleware of each framework, or as a function
+ * of a request. Called with requirements, it returns the same for those.
  */
 function requiredOf(site, need) {
   // Frameworks look at how many parameters there are.

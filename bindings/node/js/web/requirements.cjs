@@ -6,13 +6,13 @@ const { optionsOf } = require('../options.cjs')
 
 const texts = (given) => (typeof given === 'string' ? given.split(' ') : [...given])
 
-/** What a page wants, as the addon takes it; who names what there is not has mistyped another. */
+/** The requirements of a page in the form that the addon takes. Unknown names are refused as typos. */
 function needOf(need) {
   const { acr = [], maxAge, scope = [], tenant } = optionsOf('what a page needs', need)
   return { acr: texts(acr), maxAge, scope: texts(scope), tenant }
 }
 
-/** How a page is asked for whose person's grant has ended. */
+/** The access mode of a request whose user's grant has ended. */
 const OVER = { access: 'over' }
 
 /** How a page is asked for that is for people who are signed in, and have done what else is needed. */

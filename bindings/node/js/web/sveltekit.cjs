@@ -9,14 +9,14 @@ const { User } = require('./user.cjs')
 
 const isBelow = (path, pathname) => pathname === path || pathname.startsWith(`${path.replace(/\/$/, '')}/`)
 
-/** What a page needs: what the longest of these paths does that is the page, or above it. */
+/** The requirements of a page: those of the longest listed path that equals the page's path or is an ancestor of it. */
 function neededBelow(protect) {
   const paths = typeof protect === 'string' || Array.isArray(protect) ? [protect].flat().map((path) => [path, {}]) : Object.entries(protect)
   const longestFirst = paths.sort(([one], [other]) => other.length - one.length)
   return ({ url: { pathname } }) => longestFirst.find(([path]) => isBelow(path, pathname))?.[1]
 }
 
-/** The same as a function of the application says it: whether, or what. */
+/** The same, from a function of the application that returns a boolean or the requirements. */
 function neededAs(protect) {
   return (event) => {
     const said = protect(event)

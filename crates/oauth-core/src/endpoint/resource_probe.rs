@@ -22,7 +22,7 @@ pub(crate) enum ProbeResult {
     Challenge(Vec<Vec<u8>>),
     /// A success, a 405 or a 406, without a challenge: the API needs no token.
     Served,
-    /// Any other reply: it does not show whether the API requires a token.
+    /// Any other reply, which does not show whether the API requires a token.
     Nothing,
 }
 

@@ -70,7 +70,9 @@ impl<G: Grant> Endpoint for Token<G> {
             return Err(Misuse::KeyMismatch.into());
         }
         if let Some(token) = self.grant.refresh_token() {
-            token.resources.check(&self.token_request)?;
+            token
+                .resources
+                .check(self.token_request.named("resource"))?;
         }
         let mut form = Form::new();
         form.push("grant_type", self.grant.grant_type());

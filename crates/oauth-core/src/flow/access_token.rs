@@ -1,6 +1,7 @@
 //! Verification of access tokens, for APIs, and the response to requests whose token is refused.
 //!
-//! RFC 9068 section 4, RFC 6750 section 3, RFC 9470 section 3
+//! RFC 9068 section 4, RFC 6750 section 3, RFC 9470 section 3. Claims and the proof of possession (`cnf`) are checked
+//! in `token/access_token.rs`.
 
 #[cfg(feature = "sha2")]
 mod answer_cache;

@@ -64,7 +64,10 @@ impl TokenRequest {
         self
     }
 
-    /// Requests a token for this resource (RFC 8707 section 2), in addition to those named before.
+    /// Requests a token for this resource (RFC 8707 section 2), in addition to those named before. A code is redeemed for
+    /// some of the authorized resources with
+    /// [`for_resources`](crate::PendingAuthorization::for_resources), and a refresh may name no others (section 2.2):
+    /// `token/authorized_resources.rs`.
     ///
     /// # Errors
     /// `resource.syntax`.

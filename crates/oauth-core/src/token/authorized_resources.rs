@@ -1,7 +1,6 @@
 //! The resources that an authorization asked for (RFC 8707 section 2.1): a refresh asks for no others (section 2.2).
 
 use crate::error::{Error, Misuse};
-use crate::grant::TokenRequest;
 use crate::json::{Json, JsonForm};
 use crate::secret::Secret;
 
@@ -17,15 +16,14 @@ type Resources = std::sync::Arc<[String]>;
 type Resources = std::convert::Infallible;
 
 impl AuthorizedResources {
-    /// Those that this request names.
+    /// Those that the request of an authorization names.
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
-    pub(crate) fn of(token_request: &TokenRequest) -> Self {
-        let named = token_request.named("resource");
+    pub(crate) fn of<'a>(named: impl Iterator<Item = &'a Secret<String>>) -> Self {
         Self::listed(named.map(|uri| uri.expose().clone()).collect())
     }
 
     #[cfg(all(feature = "js", target_family = "wasm"))]
-    pub(crate) const fn of(_: &TokenRequest) -> Self {
+    pub(crate) fn of<'a>(_: impl Iterator<Item = &'a Secret<String>>) -> Self {
         Self(None)
     }
 
@@ -50,16 +48,21 @@ impl AuthorizedResources {
         &[]
     }
 
-    /// Checks that a refresh asks for none but these. Servers do not say which of them they granted.
+    /// Checks that a refresh, which names these resources, asks for none but those of the authorization. Servers do not say which of them they granted.
     ///
     /// # Errors
     /// `resource.exceeds_grant`.
-    pub(crate) fn check(&self, token_request: &TokenRequest) -> Result<(), Error> {
+    pub(crate) fn check<'a>(
+        &self,
+        named: impl Iterator<Item = &'a Secret<String>>,
+    ) -> Result<(), Error> {
         if self.0.is_none() {
             return Ok(());
         }
-        let mut named = token_request.named("resource").map(Secret::expose);
-        match named.find(|uri| !self.as_slice().contains(uri)) {
+        match named
+            .map(Secret::expose)
+            .find(|uri| !self.as_slice().contains(uri))
+        {
             Some(uri) => Err(Error::from(Misuse::ResourceExceeds).about(uri)),
             None => Ok(()),
         }

@@ -58,7 +58,7 @@ impl LogoutToken {
         self.claims.time("exp").ok().flatten()
     }
 
-    /// From when on [`Self::jti`] need not be remembered: the token is then refused because of its age.
+    /// The time from which [`Self::jti`] need not be remembered, because the token is then refused for its age.
     pub const fn forget_at(&self) -> UnixTime {
         self.forget_at
     }
@@ -121,7 +121,7 @@ impl Session {
         }
     }
 
-    /// The session that a login began.
+    /// The session that started with the login that returned this ID token.
     pub fn of(id_token: &IdToken) -> Self {
         let sid = id_token.claims().text("sid").ok().flatten();
         let subject = id_token.subject().to_owned();
@@ -246,7 +246,7 @@ impl LogoutTokenChecks {
         Err(Error::from(failure).about(&both))
     }
 
-    /// When the token was issued, and from when on it is too old to be accepted.
+    /// When the token was issued, and when it becomes too old to be accepted.
     fn times(&self, claims: &Claims, now: UnixTime) -> Result<(UnixTime, UnixTime), Error> {
         let validity = Validity {
             now,

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::json::Value;
 use crate::testing::{NOW, answered, client, code, json as json_reply};
 
 fn tokens(members: &str) -> Tokens {

@@ -18,7 +18,7 @@ use crate::twin::Rotation;
 /// How many saves must fail before tokens are handed out unsaved.
 const SAVES: u32 = 5;
 
-/// What a worker has not read for so long, it need not know: in milliseconds.
+/// How long a version that a worker has read counts as current, in milliseconds.
 const RECENT: u64 = 5000;
 
 impl Simulation {
@@ -356,7 +356,7 @@ impl Simulation {
         let is_in_words = error.server_error().is_some() && error.code() != "denied.invalid_grant";
         let is_suspect = is_in_words && self.ledger.suspects.contains(refresh);
         let looked_at = slot.seen_at.max(self.workers[worker].awake_since);
-        // What was read is believed for a second, and longer by a clock that was set back since.
+        // What was read counts as current for `RECENT` (five seconds), and longer if the clock was set back since.
         let is_old = looked_at + RECENT < self.now && !self.has_stepped(worker, looked_at);
         let has_to_know = slot.seen >= record.version || slot.is_behind || is_old;
         // The server's own words about this token are told, whatever comes of what another sends.

@@ -12,18 +12,18 @@ pub(super) type Outcome = Result<Arc<Tokens>, Error>;
 /// One keeper, and the state of its host.
 pub(super) struct Slot {
     pub(super) keeper: Keeper,
-    /// Whether it will be looked after though nobody asks.
+    /// Whether upkeep is scheduled although no caller is asking for a token.
     pub(super) is_looked_after: bool,
     /// The callers that wait for the renewal under way.
     pub(super) waiting: Vec<usize>,
     /// Who began it.
     pub(super) leader: Option<usize>,
-    /// How many renewals were abandoned: what was in flight to them is void.
+    /// How many renewals have been abandoned. Messages addressed to an earlier round are discarded.
     pub(super) round: u32,
     /// What is awaited of the store or of time.
     pub(super) call: Option<u64>,
     pub(super) flight: Option<Flight>,
-    /// Whether the keeper has given away a request and not heard of it.
+    /// Whether the keeper has handed out a request and has not yet been told its outcome.
     pub(super) is_flying: bool,
     /// The name of the last lease asked for.
     pub(super) holder: String,
@@ -60,7 +60,7 @@ pub(super) struct Held {
     pub(super) since: u64,
     pub(super) until: u64,
     pub(super) sends: u32,
-    /// Whether the store has not done what it was asked to extend it.
+    /// Whether the store failed to carry out an extension of the lease.
     pub(super) is_missed: bool,
 }
 
@@ -75,7 +75,7 @@ impl Held {
     }
 }
 
-/// What a worker gets to do.
+/// A message to a worker.
 pub(super) enum Mail {
     Ask(usize),
     Use(usize),
@@ -96,7 +96,7 @@ pub(super) enum Mail {
     },
     Answer(Vec<usize>, Outcome),
     Login(Tokens),
-    /// What the store has not got yet is due again.
+    /// It is time to retry saving the unsaved tokens.
     Tend,
     /// Something is to be done for the grant though nobody asks.
     Upkeep,

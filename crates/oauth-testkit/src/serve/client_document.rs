@@ -1,7 +1,8 @@
-//! Fetches the metadata documents of clients, for a twin that takes such.
+//! Fetches client ID metadata documents, for a twin that accepts URLs as client ids.
 //!
-//! Whose URL it is, anybody may say: only plain http on loopback addresses is fetched, where the tests are. A server for
-//! others would have to keep away from exactly these (draft-ietf-oauth-client-id-metadata-document, section on SSRF).
+//! Anyone can name any URL as a client id, so only plain http on loopback addresses is fetched, which is where the
+//! tests run. A production server would have to refuse exactly those addresses
+//! (draft-ietf-oauth-client-id-metadata-document, section on SSRF).
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -16,13 +17,13 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// How long a document may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What is read of one, in bytes; what is larger is not taken.
+/// The largest document accepted, in bytes.
 const LIMIT: usize = 16 << 10;
 
-/// What is at this URL, redirects not followed.
+/// Fetches this URL without following redirects.
 ///
 /// # Errors
-/// For a URL elsewhere, and where nothing answers in time.
+/// If the URL is not a loopback address, or nothing answers in time.
 pub(super) async fn fetched(url: &str) -> Result<Response<Bytes>, Failure> {
     let url: Uri = url.parse()?;
     let address = loopback(&url).ok_or("documents are fetched from this machine alone")?;

@@ -121,7 +121,8 @@ pub enum Fault {
     WrongIssuerInMetadata,
     /// The request is carried out; the kind of its token is written in the other case. It waits for a token.
     TokenTypeCase,
-    /// The request is carried out; a token that is bound to a key is called a bearer's. It waits for a token.
+    /// The request is carried out, but a key-bound token is returned with `token_type` "Bearer". Applies to the next
+    /// token response.
     BearerTokenType,
     /// The request is carried out; the scheme of its challenge is written in the other case. It waits for one.
     ChallengeCase,
@@ -143,7 +144,8 @@ pub enum Fault {
     SlowDown,
     /// The request is carried out; another type of token is named than was issued. It waits for an exchange.
     IssuedTokenType,
-    /// A 401 says what it says in its body alone, and with another status. It waits for a 401 of the API.
+    /// A 401 of the API is sent with another status, and states the error only in its body. Applies to the next 401 of
+    /// the API.
     EndedTokenInBody {
         /// The status code; 200 by default.
         #[serde(default = "defaults::ok")]

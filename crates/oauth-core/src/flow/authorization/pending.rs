@@ -1,5 +1,6 @@
 //! A pending authorization: the values to store between the authorization request and its callback.
-//! It checks the callback in this order: state, context and user, issuer, error, code.
+//! It checks the callback in this order: state, context and user, issuer, error, code. The token may be for fewer
+//! resources than were authorized (RFC 8707 section 2.2); a refresh is checked in `token/authorized_resources.rs`.
 
 #[cfg(test)]
 mod tests;
@@ -166,7 +167,7 @@ impl PendingAuthorization {
     /// The resources that the authorization requested.
     fn resources(&self) -> AuthorizedResources {
         match self.resources.is_absent() {
-            true => AuthorizedResources::of(&self.token_request),
+            true => AuthorizedResources::of(self.token_request.named("resource")),
             false => self.resources.clone(),
         }
     }

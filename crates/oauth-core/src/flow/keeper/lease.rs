@@ -15,7 +15,7 @@ use crate::moment::Moment;
 
 /// The shortest and longest pause between two loads of the record while another worker renews, in milliseconds.
 pub(super) const MIN_POLL_MILLIS: u64 = 25;
-const LOOK_LONGEST: u64 = 1000;
+const MAX_POLL_MILLIS: u64 = 1000;
 
 impl Keeper {
     /// Adopts newer tokens from the record, if there are any; otherwise requests the lease.
@@ -84,7 +84,7 @@ impl Keeper {
         self.state = Some(State::WaitForHolder {
             looks: looks.saturating_add(1),
         });
-        let pause = (MIN_POLL_MILLIS << looks.min(6)).min(LOOK_LONGEST);
+        let pause = (MIN_POLL_MILLIS << looks.min(6)).min(MAX_POLL_MILLIS);
         Step::Wait(Duration::from_millis(pause / 2 + at.dice() % pause))
     }
 

@@ -1,6 +1,6 @@
 -- KEYS[1]: a record. ARGV: who takes its lease, for how many microseconds; 0 gives it back.
 -- 0 if it was taken or given back, else the microseconds until another's is over.
--- Changes nothing, but only a primary does it: what a replica knows of versions and leases may be old.
+-- A write that changes nothing, so that a replica refuses the script: its versions and leases may be stale.
 redis.call('HDEL', KEYS[1], '')
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])

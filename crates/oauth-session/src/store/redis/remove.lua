@@ -1,6 +1,6 @@
 -- KEYS: a record, and when the records of its place are due, and end. ARGV: for how many milliseconds it is told
 -- that it was removed, its name.
--- 1 if there was anything else than that, 0 if not.
+-- Returns 1 if there was a record, 0 if there was none or only a tombstone.
 local was_there = redis.call('EXISTS', KEYS[1])
 -- Whatever it is: what cannot be read has to go too.
 local stored = redis.pcall('HMGET', KEYS[1], 'version', 'record')

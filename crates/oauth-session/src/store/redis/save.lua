@@ -1,7 +1,7 @@
 -- KEYS: a record, and when the records of its place are due, and end. ARGV: the version it must have, what to
 -- save, when it is due in seconds (inf for never), its name, for how many milliseconds it is told that
 -- it was removed, when it ends in seconds (empty for never).
--- The version it has now, as a text; nothing if it is at another version.
+-- Returns the new version as a string, or false if the stored version is not the expected one.
 -- Changes nothing, but only a primary does it: what a replica knows of versions and leases may be old.
 redis.call('HDEL', KEYS[1], '')
 local version = redis.call('HGET', KEYS[1], 'version') or '0'

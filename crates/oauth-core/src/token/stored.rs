@@ -1,0 +1,66 @@
+//! The form in which tokens are stored.
+
+use super::authorized_resources::AuthorizedResources;
+use super::step_up::StepUpLogin;
+use crate::browser_build::IS_BROWSER_BUILD;
+use crate::certificate::KnownCertificate;
+use crate::error::{Error, Misuse};
+use crate::json::{self, Map, Value};
+use crate::json_form;
+use crate::moment::UnixTime;
+use crate::scope::Scope;
+
+/// Tokens as they are stored.
+pub(crate) struct Stored {
+    pub(super) version: u32,
+    pub(super) issuer: String,
+    pub(super) client_id: String,
+    /// Records of earlier versions have no such member.
+    pub(super) token_type: Option<String>,
+    pub(super) access_token: String,
+    pub(super) received_at: UnixTime,
+    pub(super) expires_in: Option<u64>,
+    /// Records of earlier versions have no such member, nor have those of an unknown end.
+    pub(super) authorization_until: Option<UnixTime>,
+    pub(super) scope: Scope,
+    pub(super) refresh_token: Option<String>,
+    pub(super) refresh_scope: Option<Scope>,
+    /// What the login requested, if that is more than was granted. Records of earlier versions
+    /// have no such member.
+    pub(super) requested_scope: Option<Scope>,
+    /// What the authorization asked for. Records of earlier versions have no such member.
+    pub(super) resources: AuthorizedResources,
+    pub(super) id_token: Option<String>,
+    pub(super) answered: Option<StepUpLogin>,
+    pub(super) refresh_jkt: Option<String>,
+    /// Records of earlier versions have no such member.
+    pub(super) refresh_token_use_by: Option<UnixTime>,
+    /// The certificate that the access token is bound to, if it is known.
+    pub(super) x5t_s256: KnownCertificate,
+    pub(super) extra: Map<String, Value>,
+}
+
+json_form! { Stored {
+    version, issuer, client_id, token_type: skip, access_token, received_at, expires_in,
+    authorization_until: skip, scope, refresh_token, refresh_scope, requested_scope: skip, resources: native,
+    id_token,
+    answered: skip, refresh_jkt: skip, refresh_token_use_by: skip, x5t_s256: native,
+    extra: default,
+} }
+
+/// Why this text is none that tokens are stored as. Nothing of it is shown.
+pub(super) fn unreadable(text: &str) -> Error {
+    let error = Error::from(Misuse::StoredForm);
+    // A page reads what it wrote itself.
+    if IS_BROWSER_BUILD {
+        return error;
+    }
+    let Some(members) = json::from_text::<Map<String, Value>>(text) else {
+        return error.about("not a JSON object");
+    };
+    let mut needed = "version issuer client_id access_token received_at scope".split(' ');
+    match needed.find(|name| !members.contains_key(*name)) {
+        Some(missing) => error.about(&format!("{missing} is missing")),
+        None => error,
+    }
+}
