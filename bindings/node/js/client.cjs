@@ -51,8 +51,11 @@ class Exchanges extends ExchangeOperations {
 /** What may be over at once. Others sign and send first, which is not for the thread of the event loop. */
 const VERIFYING = [operations.verifyAccessToken, operations.verifyIdToken, operations.verifyLogoutToken]
 
-/** Performs an operation. Of a workload whose token a function gives, that is asked for before anything else is done. */
-async function performed({ known, transport, assertion }, operation, args, call) {
+/**
+ * Performs an operation: its value, or a promise of it. Of a workload whose token a function gives, that is asked for before
+ * anything else is done.
+ */
+function performed({ known, transport, assertion }, operation, args, call) {
   if (assertion !== undefined || !VERIFYING.includes(operation)) {
     return run(exchangeOf(known, operation, args, undefined, assertion), transport, call)
   }
@@ -78,7 +81,7 @@ class Introspecting extends Operations {
     this.exchange = new Exchanges(own.known, own.assertion)
   }
 
-  async [perform](operation, args, call) {
+  [perform](operation, args, call) {
     return performed(this.#own, operation, args, call)
   }
 
@@ -253,7 +256,7 @@ class Client extends Operations {
     return run(this.exchange.redeem(flow, callback, { resource, context, user }), this.#transport, call)
   }
 
-  async [perform](operation, args, call) {
+  [perform](operation, args, call) {
     return performed(this.#own, operation, args, call)
   }
 

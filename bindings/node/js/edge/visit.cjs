@@ -2,6 +2,8 @@
 
 // Drives the visits of a site: what the site asks for is done here, with `fetch` and a store in JavaScript.
 
+const { pairsOf } = require('../web/fields.cjs')
+
 /** How long a store, or the application, may take to answer, in milliseconds. */
 const PATIENCE = 30_000
 
@@ -171,7 +173,7 @@ class NativeSite {
 
   /** What becomes of a request. */
   async visit(given) {
-    return driven(this.#known.visit(given), { ...this.#host, id: given.id })
+    return driven(this.#known.visit({ ...given, headers: pairsOf(given.headers) }), { ...this.#host, id: given.id })
   }
 
   /** Waits for the client of a provider, which is asked for unless it is known. */
