@@ -53,8 +53,8 @@ class Exchanges extends ExchangeOperations {
  */
 const VERIFYING = [operations.verifyAccessToken, operations.verifyIdToken, operations.verifyLogoutToken]
 
-/** Performs an operation. If a function supplies the workload token, it is called first. */
-async function performed({ known, transport, assertion }, operation, args, call) {
+/** Performs an operation: its value, or a promise of it. If a function supplies the workload token, it is called first. */
+function performed({ known, transport, assertion }, operation, args, call) {
   if (assertion !== undefined || !VERIFYING.includes(operation)) {
     return run(exchangeOf(known, operation, args, undefined, assertion), transport, call)
   }
@@ -80,7 +80,7 @@ class Introspecting extends Operations {
     this.exchange = new Exchanges(own.known, own.assertion)
   }
 
-  async [perform](operation, args, call) {
+  [perform](operation, args, call) {
     return performed(this.#own, operation, args, call)
   }
 
@@ -255,7 +255,7 @@ class Client extends Operations {
     return run(this.exchange.redeem(flow, callback, { resource, context, user }), this.#transport, call)
   }
 
-  async [perform](operation, args, call) {
+  [perform](operation, args, call) {
     return performed(this.#own, operation, args, call)
   }
 

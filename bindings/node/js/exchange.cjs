@@ -383,13 +383,14 @@ async function perform(exchange, { send, network, requestTimeoutMs }, call) {
 
 /**
  * Runs what `start` begins to its end. What is over with its first step, such as a token verified with keys at hand, is
- * over here.
+ * over here, without a promise: that of the method that was called is enough.
  */
-async function started(start, finish, transport, call) {
+function started(start, finish, transport, call) {
   const { signal, timeoutMs } = optionsOf('a call', call)
   checkLimit(timeoutMs)
   signal?.throwIfAborted()
   const begun = lifted(start)
+  if (typeof begun === 'string') return finish({ members: begun })
   return begun instanceof native.NativeExchange ? perform(new Exchange(begun, finish), transport, call) : finish(begun)
 }
 

@@ -13,20 +13,12 @@ class Record {
   /** A record of what the native half tells, in the order of the members. */
   static of(values) {
     const record = Object.create(this.prototype)
-    let at = 0
-    let isSecret = false
+    const { names, kinds, isSecret } = planOf(this)
     // Tokens are verified by the thousand: a member that is assigned costs a fifth of one that is defined.
-    for (const name of Object.keys(this.members)) {
-      const kind = this.members[name]
-      const told = values[at] ?? undefined
-      const value = kind === 'time' && told !== undefined ? dateOf(told) : deepFreeze(told)
-      if (kind === 'secret') {
-        isSecret = true
-        Object.defineProperty(record, name, { value, enumerable: false })
-      } else {
-        record[name] = value
-      }
-      at += 1
+    for (let at = 0; at < names.length; at += 1) {
+      const value = valueOf(values[at], kinds[at])
+      if (kinds[at] === 'secret') Object.defineProperty(record, names[at], { value, enumerable: false })
+      else record[names[at]] = value
     }
     if (isSecret) refuseClones(record, () => `a ${this.name} holds secrets: hand over what is needed of it`)
     return Object.freeze(record)
@@ -53,6 +45,26 @@ class Record {
 
 /** Of members that a server chose the names: they are about a person more often than not. */
 const namesOf = (value) => Object.prototype.toString.call(value) === '[object Object]' ? new Set(Object.keys(value)) : value
+
+/** What is the same for every record of a class. */
+function planOf(Class) {
+  let plan = plans.get(Class)
+  if (plan === undefined) {
+    const kinds = Object.values(Class.members)
+    plan = { names: Object.keys(Class.members), kinds, isSecret: kinds.includes('secret') }
+    plans.set(Class, plan)
+  }
+  return plan
+}
+
+const plans = new Map()
+
+/** A member as it is shown; the most are absent, or texts. */
+function valueOf(told, kind) {
+  if (told === null || told === undefined) return undefined
+  if (kind === 'time') return dateOf(told)
+  return typeof told === 'object' ? deepFreeze(told) : told
+}
 
 function deepFreeze(value) {
   if (typeof value !== 'object' || value === null) return value

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use napi::Result;
-use napi::bindgen_prelude::{Either, Either4, Env, Object, Uint8Array, Uint8ArraySlice};
+use napi::bindgen_prelude::{Either, Either3, Either4, Env, Object, Uint8Array, Uint8ArraySlice};
 use napi_derive::napi;
 use oauth_core::error::{Cause, Error, Loss, Misuse};
 use oauth_core::exchange::READ;
@@ -279,8 +279,9 @@ fn text(request: &Outgoing) -> Result<String> {
     Ok(text)
 }
 
-/// The end of an exchange, or the exchange where it goes on.
-pub(crate) type NativeBegun = Either<NativeOutcome, NativeExchange>;
+/// The end of an exchange, or the exchange where it goes on. Of a record that ends it, the members alone, which need no
+/// object around them.
+pub(crate) type NativeBegun = Either3<String, NativeOutcome, NativeExchange>;
 
 /// Takes the first step: what is over with it, such as a token verified with keys at hand, needs neither another call nor
 /// a promise.
@@ -288,8 +289,9 @@ pub(crate) fn begun(exchange: ErasedExchange) -> Result<NativeBegun> {
     let at = Moment::system().map_err(fail)?;
     let first = guarded(|| exchange.at_once(&at))?;
     Ok(match first.map_err(fail)? {
-        ControlFlow::Break(record) => Either::A(done(record)),
-        ControlFlow::Continue(exchange) => Either::B(NativeExchange::new(exchange)),
+        ControlFlow::Break(Record::Plain(_, members)) => Either3::A(value::members(&members)),
+        ControlFlow::Break(record) => Either3::B(done(record)),
+        ControlFlow::Continue(exchange) => Either3::C(NativeExchange::new(exchange)),
     })
 }
 

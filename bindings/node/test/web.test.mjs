@@ -358,6 +358,10 @@ test('somebody is signed in for a test, with the key for tests alone', async () 
   assert.equal((await site.required(page('/pay', { cookie }), { acr: 'mfa', maxAge: 60 })).name, 'Bob')
   assert.equal((await rejection(at().testing({ subject: 'bob' }))).code, 'web.setup')
   assert.throws(() => at({ key: 'testing', baseUrl: 'https://shop.org' }), { code: 'web.setup' })
+  // A field with a line break is none, and no other begins behind it.
+  const seen = async (...headers) => (await site.visit({ method: 'GET', host: 'localhost:3000', target: '/', headers })).user?.subject
+  const found = [await seen(['cookie', cookie]), await seen(['x', `y\ncookie\n${cookie}`]), await seen(['x\ny\ncookie', cookie]), await seen()]
+  assert.deepEqual(found, ['bob', undefined, undefined, undefined])
   const stored = at({ key: 'testing', store: new core.MemoryStore() })
   assert.equal((await stored.handle(page('/', { cookie: await stored.testing({ subject: 'bob' }) }))).user.subject, 'bob')
 })

@@ -1,4 +1,4 @@
-// A signed access token verified with a key at hand, a client's assertion and a DPoP proof made, by each library.
+// A signed access token and an ID token verified with a key at hand, a client's assertion and a DPoP proof made, by each library.
 import { createPrivateKey, createPublicKey, randomUUID, sign, verify } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { OURS, agree, cpuOf, figure, inTurns, medians } from './harness.mjs'
@@ -9,6 +9,7 @@ import { AccessTokenVerifier, Client, DpopKey, Server, privateKeyJwt } from '../
 
 const ISSUER = 'https://as.example'
 const AUDIENCE = 'https://api.example'
+const NONCE = 'n-0S6_WzA2Mj'
 const RAW = 'node:crypto, the signature alone'
 const ALGS = { RS256: 'rsa1', ES256: 'ec1', EdDSA: 'ed1' }
 const BATCH = 200
@@ -27,16 +28,17 @@ function publicJwk(alg) {
   return { ...Object.fromEntries(members.map((name) => [name, key[name]])), kid: alg, alg, use: 'sig' }
 }
 
-/** Tokens that differ. */
-function tokens(alg) {
+const accessToken = (n) => ({ aud: AUDIENCE, sub: `user-${n}`, client_id: 'c', jti: `${n}`, scope: 'read write' })
+const idToken = (n) => ({ aud: 'c', sub: `user-${n}`, nonce: NONCE, name: 'Ann Example', email: 'ann@example.com', email_verified: true })
+
+/** Tokens that differ, with these claims. */
+function tokens(alg, claimsOf = accessToken, typ = 'at+jwt') {
   const key = createPrivateKey({ key: PRIVATE[ALGS[alg]], format: 'jwk' })
   const [hash, options] = way(alg)
   const encode = (part) => Buffer.from(JSON.stringify(part)).toString('base64url')
   return Array.from({ length: BATCH }, (_, n) => {
-    const claims = {
-      iss: ISSUER, aud: AUDIENCE, sub: `user-${n}`, client_id: 'c', jti: `${n}`, scope: 'read write', iat: now, exp: now + 7200,
-    }
-    const input = `${encode({ alg, kid: alg, typ: 'at+jwt' })}.${encode(claims)}`
+    const claims = { iss: ISSUER, ...claimsOf(n), iat: now, exp: now + 7200 }
+    const input = `${encode({ alg, kid: alg, typ })}.${encode(claims)}`
     return `${input}.${sign(hash, Buffer.from(input), { key, ...options }).toString('base64url')}`
   })
 }
@@ -76,6 +78,39 @@ async function verifying(alg) {
     for (const [name, side] of Object.entries(sides)) said[name] = await side(n)
     agree(alg, said)
   }
+  const taken = await besideRaw(alg, shown, sides)
+  const title = `Node.js: an access token verified with a key at hand, ${alg}`
+  figure(title, 'us CPU', taken, { budget: taken[RAW] + ABOVE_RAW })
+}
+
+/** An ID token that an app has posted, with the nonce that it was asked for. */
+async function verifyingIds(alg) {
+  const shown = tokens(alg, idToken, 'JWT')
+  const jwks = { keys: [publicJwk(alg)] }
+  const fetch = async () => new Response(JSON.stringify(jwks), { headers: { 'content-type': 'application/json' } })
+  const metadata = { issuer: ISSUER, jwks_uri: `${ISSUER}/jwks`, id_token_signing_alg_values_supported: [alg] }
+  const client = new Client(Server.fromMetadata(ISSUER, metadata), { clientId: 'c', clientAuth: 'none', idTokenSignedResponseAlg: alg, fetch })
+  const keys = createLocalJWKSet(jwks)
+  const asked = { issuer: ISSUER, audience: 'c', algorithms: [alg], requiredClaims: ['sub', 'iat', 'exp'] }
+  const sides = {
+    [OURS]: async (n) => (await client.verifyIdToken({ token: shown[n], nonce: NONCE })).subject,
+    jose: async (n) => {
+      const { payload } = await jwtVerify(shown[n], keys, asked)
+      if (payload.nonce !== NONCE) throw new Error(alg)
+      return payload.sub
+    },
+  }
+  for (let n = 0; n < BATCH; n += 1) {
+    const said = {}
+    for (const [name, side] of Object.entries(sides)) said[name] = await side(n)
+    agree(alg, said)
+  }
+  const taken = await besideRaw(alg, shown, sides)
+  figure(`Node.js: an ID token verified with a key at hand, ${alg}`, 'us CPU', taken, { budget: taken[RAW] + ABOVE_RAW })
+}
+
+/** What the sides take, and the signature alone. */
+async function besideRaw(alg, shown, sides) {
   const key = createPublicKey({ key: publicJwk(alg), format: 'jwk' })
   const [hash, options] = way(alg)
   const parts = shown.map((token) => token.split('.'))
@@ -84,9 +119,7 @@ async function verifying(alg) {
   const raw = (n) => {
     if (!verify(hash, inputs[n], { key, ...options }, signatures[n])) throw new Error(alg)
   }
-  const taken = medians(await rounds({ ...sides, [RAW]: raw }))
-  const title = `Node.js: an access token verified with a key at hand, ${alg}`
-  figure(title, 'us CPU', taken, { budget: taken[RAW] + ABOVE_RAW })
+  return medians(await rounds({ ...sides, [RAW]: raw }))
 }
 
 /** What an assertion adds to a request: one with a secret is taken off ours. */
@@ -157,5 +190,6 @@ async function proving(alg) {
 }
 
 for (const alg of Object.keys(ALGS)) await verifying(alg)
+for (const alg of Object.keys(ALGS)) await verifyingIds(alg)
 for (const alg of Object.keys(ALGS)) await signing(alg)
 for (const alg of ['ES256', 'EdDSA']) await proving(alg)

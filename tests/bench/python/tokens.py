@@ -1,4 +1,4 @@
-"""A signed access token verified with a key at hand, a client's assertion and a DPoP proof made, by each library."""
+"""A signed access token and an ID token verified with a key at hand, a client's assertion and a DPoP proof made, by each library."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ warnings.simplefilter("ignore")
 
 ISSUER = "https://as.example"
 AUDIENCE = "https://api.example"
+NONCE = "n-0S6_WzA2Mj"
 RAW = "cryptography, the signature alone"
 VECTORS = Path(HERE).parents[1] / "vectors/vectors.json"
 KEYS = json.loads(VECTORS.read_text("utf-8"))["keys"]["as_private"]
@@ -53,17 +54,20 @@ def public(alg: str) -> dict[str, str]:
     return {**members, "kid": alg, "alg": alg}
 
 
-def tokens(alg: str) -> list[str]:
-    """Tokens that differ."""
+OF_ACCESS = {"aud": AUDIENCE, "client_id": "c", "scope": "read write"}
+OF_ID = {"aud": "c", "nonce": NONCE, "name": "Ann Example", "email": "ann@example.com", "email_verified": True}
+
+
+def tokens(alg: str, others: dict[str, Any] = OF_ACCESS, typ: str = "at+jwt") -> list[str]:
+    """Tokens that differ, with these claims beside those that all have."""
     key = jwt.get_algorithm_by_name(alg).from_jwk(KEYS[ALGS[alg]])
     now = int(time.time())
 
     def token(number: int) -> str:
         claims = {
-            "iss": ISSUER, "aud": AUDIENCE, "sub": f"user-{number}", "client_id": "c",
-            "jti": str(number), "scope": "read write", "iat": now, "exp": now + 7200,
+            "iss": ISSUER, "sub": f"user-{number}", "jti": str(number), "iat": now, "exp": now + 7200, **others,
         }
-        return jwt.encode(claims, key, alg, headers={"kid": alg, "typ": "at+jwt"})
+        return jwt.encode(claims, key, alg, headers={"kid": alg, "typ": typ})
 
     return [token(number) for number in range(BATCH)]
 
@@ -89,14 +93,62 @@ def our_verifier(alg: str) -> oauth_core.AccessTokenVerifier:
     """With its keys at hand."""
     server = oauth_core.Server.from_metadata(ISSUER, {"issuer": ISSUER, "jwks_uri": f"{ISSUER}/jwks"})
     verifier = oauth_core.AccessTokenVerifier(server, audience=AUDIENCE, algs=[alg])
-    exchange = verifier.verify_exchange(tokens(alg)[0])
+    know(alg, verifier.verify_exchange(tokens(alg)[0]))
+    return verifier
+
+
+def know(alg: str, exchange: Any) -> None:
+    """Answers the only request of a verification: with the keys, which are known from then on."""
     next(exchange)
     keys = json.dumps({"keys": [public(alg)]}).encode()
     try:
         exchange.send((200, [("content-type", "application/json")], keys))
     except StopIteration:
-        return verifier
+        return
     raise AssertionError("the keys are not known")
+
+
+def verifying_ids(alg: str) -> None:
+    """An ID token that an app has posted, with the nonce that it was asked for."""
+    shown = tokens(alg, OF_ID, "JWT")
+    metadata = {"issuer": ISSUER, "jwks_uri": f"{ISSUER}/jwks", "id_token_signing_alg_values_supported": [alg]}
+    server = oauth_core.Server.from_metadata(ISSUER, metadata)
+    ours = oauth_core.Client(
+        server, client_id="c", client_auth=oauth_core.Public(), id_token_signed_response_alg=alg
+    )
+    know(alg, ours.exchange.verify_id_token(token=shown[0], nonce=NONCE))
+    theirs = jwt.PyJWK(public(alg))
+    authlib, authlib_key = JsonWebToken([alg]), JsonWebKey.import_key(public(alg))
+    asked = {name: {"essential": True, "value": value} for name, value in (("iss", ISSUER), ("aud", "c"), ("nonce", NONCE))}
+    joserfc_key = joserfc_jwk.import_key(public(alg))
+    registry = joserfc_jwt.JWTClaimsRegistry(leeway=60, **asked)
+
+    def by_pyjwt(n: int) -> Any:
+        options = {"algorithms": [alg], "audience": "c", "issuer": ISSUER, "leeway": 60}
+        claims = jwt.decode(shown[n], theirs, **options)
+        assert claims["nonce"] == NONCE
+        return claims["sub"]
+
+    def by_authlib(n: int) -> Any:
+        claims = authlib.decode(shown[n], authlib_key, claims_options=asked)
+        claims.validate(leeway=60)
+        return claims["sub"]
+
+    def by_joserfc(n: int) -> Any:
+        token = joserfc_jwt.decode(shown[n], joserfc_key, algorithms=[alg])
+        registry.validate(token.claims)
+        return token.claims["sub"]
+
+    sides: dict[str, Side] = {
+        OURS: lambda n: ours.verify_id_token(token=shown[n], nonce=NONCE).subject,
+        "PyJWT": by_pyjwt,
+        "Authlib": by_authlib,
+        "joserfc": by_joserfc,
+    }
+    for number in range(BATCH):
+        agree(alg, {name: side(number) for name, side in sides.items()})
+    taken = measured({**sides, RAW: raw_verify(alg, shown)})
+    figure(f"Python: an ID token verified with a key at hand, {alg}", "us CPU", taken, budget=taken[RAW] + ABOVE_RAW)
 
 
 def verifying(alg: str) -> None:
@@ -231,6 +283,8 @@ def proving(alg: str) -> None:
 def main() -> None:
     for alg in ALGS:
         verifying(alg)
+    for alg in ALGS:
+        verifying_ids(alg)
     for alg in ALGS:
         signing(alg)
     for alg in ("ES256", "EdDSA"):

@@ -3,6 +3,7 @@
 // Drives the visits of a site: what the site asks for is done here, with `fetch` and a store in JavaScript.
 
 const { asked, removed } = require('./store.cjs')
+const { pairsOf } = require('../web/fields.cjs')
 
 /** The largest body of a call, in bytes: it is kept until the API has taken the token. */
 const MAX_FORWARDED = 10 << 20
@@ -142,7 +143,7 @@ class NativeSite {
 
   /** What becomes of a request. */
   async visit(given) {
-    return driven(this.#known.visit(given), { ...this.#host, id: given.id })
+    return driven(this.#known.visit({ ...given, headers: pairsOf(given.headers) }), { ...this.#host, id: given.id })
   }
 
   /** Waits for the client of a provider, which is asked for unless it is known. */

@@ -6,6 +6,7 @@ const { channel } = require('#host')
 const { answersOfSite } = require('../callbacks.cjs')
 const { lift, lifted } = require('../errors.cjs')
 const { TOO_LARGE } = require('./body.cjs')
+const { textOf } = require('./fields.cjs')
 const { People, THROWN } = require('./people.cjs')
 const { replyOf, streamOf } = require('./reply.cjs')
 const { nativeOptions, nativeSetup } = require('./settings.cjs')
@@ -40,21 +41,20 @@ class Visits {
   }
 
   /** Whether the site has a page at this path. */
-  owns(full) {
-    return this.#native.owns(full)
-  }
+  owns(full) { return this.#native.owns(full) }
 
   /** Handles a request. */
   async visit({ method, host, target, headers, body }, { access = this.#options.access, need, request } = {}) {
     const full = this.#options.rootPath + target
-    const limit = this.#native.formLimit(method, full.split('?', 1)[0])
+    const limit = method === 'GET' ? 0 : this.#native.formLimit(method, full.split('?', 1)[0])
     const form = limit > 0 ? await body?.(limit) : undefined
     if (form === TOO_LARGE) return { reply: { status: 413, headers: [], body: '' } }
     const id = String((this.#visits += 1))
     this.#visiting.set(id, { request })
-    const seen = { id, at: Date.now(), method, host: host ?? '', target: full, headers: [...headers], form, access, need }
+    const seen = { id, at: Date.now(), method, host: host ?? '', target: full, headers: textOf(headers), form, access, need }
     try {
-      const told = await lifted(() => this.#native.visit(seen))
+      const said = await lifted(() => this.#native.visit(seen))
+      const told = typeof said === 'string' ? { session: said, notes: [] } : said
       if (this.#people.thrown && told.status === 500 && told.notes.some(([code]) => code === THROWN)) throw this.#people.thrown.error
       return await (told.forward ? this.#forwarded(told.forward, body) : this.#told(told))
     } catch (error) {

@@ -107,6 +107,8 @@ class Site(People):
         return ended
 
     def _begin(self, request: Request, access: Access, need: Need) -> Visit:
+        if need == NOTHING:
+            return self._site.begin(*request, access=access)
         acr, max_age, scope, tenant = need
         return self._site.begin(
             *request, access=access, acr=listed("acr", acr), max_age=max_age, scope=listed("scope", scope), tenant=tenant

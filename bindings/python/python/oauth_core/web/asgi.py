@@ -119,7 +119,7 @@ async def _request(site: Site, scope: Scope, receive: Receive) -> Request:
     method = scope.get("method", "POST")
     target = target_of(scope)
     form = None
-    if scope["type"] == "http" and site.reads_form(method, target):
+    if scope["type"] == "http" and method != "GET" and site.reads_form(method, target):
         form = await _body(receive, MAX_FORM)
     return Request(method, host, target, headers, form)
 
