@@ -32,6 +32,14 @@ pub(super) enum Failure {
     Other(Error),
 }
 
+impl Failure {
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::OfClient(error) | Self::Other(error) => error,
+        }
+    }
+}
+
 impl Connected {
     pub(super) async fn new(
         settings: &Settings,

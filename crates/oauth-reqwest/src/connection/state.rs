@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 
 use super::Settings;
 use super::connected::{Connected, Failure};
-use super::sign_in;
+use super::sign_in::{self, Occasion};
 use crate::loopback::Listener;
 
 /// After how long a user may be asked for a step-up again, and an API is asked again whether it still requires no
@@ -117,12 +117,7 @@ pub(super) async fn tokens(
         Err(Failure::Other(error)) => Err(error),
         Err(Failure::OfClient(_)) => {
             let earlier = Earlier::without_client(&connected.connection);
-            let (connected, listener) =
-                connect(settings, state, connected.version, earlier).await?;
-            let token = connected.obtain(settings, None, listener).await;
-            token.map_err(|failure| match failure {
-                Failure::OfClient(error) | Failure::Other(error) => error,
-            })
+            replace(settings, state, &connected, earlier, Occasion::None).await
         }
     }
 }
@@ -296,7 +291,10 @@ pub(super) async fn step_up(
     budget.spend(&connected.connection, wanted)?;
     if connected.lacks(wanted) {
         // The server would refuse this client the scope.
-        let token = widen_by_another(settings, state, &connected, short, wanted).await?;
+        let mut earlier = Earlier::without_client(&connected.connection);
+        earlier.wanted = wanted.scope.clone().unwrap_or_default();
+        let occasion = Occasion::Short(short, wanted);
+        let token = replace(settings, state, &connected, earlier, occasion).await?;
         return Ok(Some(token));
     }
     let token = connected.widen(settings, None, short, wanted).await?;
@@ -321,44 +319,53 @@ pub(super) async fn step_up(
     Ok(Some(token))
 }
 
-/// The tokens of another client, which is registered for more. It is stored and used by others only once the user has
-/// signed in to it: until then the client that has tokens serves all who need no more, in every process.
-async fn widen_by_another(
+/// The tokens of another client, in place of one that the server has forgotten, or that is registered for less. It is
+/// stored and used by others only once it has tokens: until then the record of the earlier client is kept, in case that
+/// this fails.
+async fn replace(
     settings: &Settings,
     state: &State,
     connected: &Connected,
-    short: &Tokens,
-    wanted: &StepUp,
+    earlier: Earlier,
+    occasion: Occasion<'_>,
 ) -> Result<Token, Error> {
-    let mut earlier = Earlier::without_client(&connected.connection);
-    earlier.wanted = wanted.scope.clone().unwrap_or_default();
     let found = find(settings, earlier).await?;
     let candidate = found.connection.clone();
-    let widened = async {
-        let wider = Connected::new(settings, candidate, connected.version).await?;
-        let token = wider.widen(settings, found.listener, short, wanted).await?;
-        Ok::<_, Error>((wider, token))
+    let obtained = async {
+        let next = Connected::new(settings, candidate, connected.version).await?;
+        let token = match occasion {
+            Occasion::None => {
+                let token = next.obtain(settings, None, found.listener).await;
+                token.map_err(Failure::into_error)?
+            }
+            Occasion::Short(short, wanted) => {
+                next.widen(settings, found.listener, short, wanted).await?
+            }
+        };
+        Ok::<_, Error>((next, token))
     };
-    let (mut wider, token) = match widened.await {
-        Ok(widened) => widened,
+    let (mut next, token) = match obtained.await {
+        Ok(obtained) => obtained,
         Err(error) => {
             withdraw(settings, &found.connection, found.known.as_ref()).await;
             return Err(error);
         }
     };
-    wider.connection = wider.granted(&token);
+    if let Occasion::Short(..) = occasion {
+        next.connection = next.granted(&token);
+    }
     let key = key(settings);
     for _ in 0..SAVES {
-        let (connection, version) = (&wider.connection, wider.version);
+        let (connection, version) = (&next.connection, next.version);
         if let Some(version) =
             connections::save(&*settings.store, &key, connection, version).await?
         {
-            wider.version = version;
-            state.publish(settings, wider);
+            next.version = version;
+            state.publish(settings, next);
             return Ok(token);
         }
         // The user has just signed in to this client, whatever others have saved in the meantime.
-        wider.version = connections::load(&*settings.store, &key).await?.version;
+        next.version = connections::load(&*settings.store, &key).await?.version;
     }
     Err(contended())
 }

@@ -1,5 +1,5 @@
-//! Step-ups for which another client registers, because the first is registered for less: until the person has signed
-//! in to it, the first one serves all who need no more.
+//! Another client takes the place of the first, which is registered for less, or forgotten by the server: not before the
+//! person has signed in to it.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -61,26 +61,64 @@ impl Stage {
         self.pages.lock().unwrap().len()
     }
 
+    fn last_page(&self) -> String {
+        self.pages.lock().unwrap().last().unwrap().clone()
+    }
+
     async fn answer_last_page(&self) {
-        let page = self.pages.lock().unwrap().last().unwrap().clone();
-        browse(page).await;
+        browse(self.last_page()).await;
+    }
+
+    /// The person presses "cancel".
+    async fn refuse_last_page(&self) {
+        let page: reqwest::Url = self.last_page().parse().unwrap();
+        let of_page = |name: &str| {
+            let mut pairs = page.query_pairs();
+            let value = pairs.find_map(|(key, value)| (key == name).then(|| value.into_owned()));
+            value.unwrap()
+        };
+        let mut home: reqwest::Url = of_page("redirect_uri").parse().unwrap();
+        home.query_pairs_mut()
+            .append_pair("error", "access_denied")
+            .append_pair("state", &of_page("state"))
+            .append_pair("iss", self.served.base());
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        http.get(home).send().await.unwrap();
+    }
+
+    /// How many clients the server knows.
+    fn clients(&self) -> usize {
+        self.served.with(|twin| twin.registered_clients().len())
+    }
+
+    /// The client of the record in the store.
+    async fn kept_client(&self) -> String {
+        let request = danger::loopback_connect_request(&self.api()).unwrap();
+        let kept = connections::load(&*self.store, &request.key("")).await;
+        let registration = kept.unwrap().connection.unwrap().registration;
+        registration.unwrap().client_id.as_str().to_owned()
     }
 }
 
-/// A request that needs more, while the person looks at the page that it has opened.
-async fn waiting(
-    stage: &Stage,
-    connection: &ResourceConnection,
-) -> tokio::task::JoinHandle<Result<u16, &'static str>> {
+type Call = tokio::task::JoinHandle<Result<u16, &'static str>>;
+
+/// A request, while the person looks at the page that it has opened.
+async fn asking(stage: &Stage, connection: &ResourceConnection, method: reqwest::Method) -> Call {
     let (authorized, url) = (connection.authorized(), stage.api());
+    let pages = stage.pages();
     let call = tokio::spawn(async move {
-        let reply = authorized.post(&url).body("x").send().await;
+        let reply = authorized.request(method, &url).send().await;
         reply
             .map(|reply| reply.status().as_u16())
             .map_err(|error| error.code())
     });
-    until(|| stage.pages() == 2).await;
+    until(|| stage.pages() > pages).await;
     call
+}
+
+/// A request that needs more than the first client has.
+async fn waiting(stage: &Stage, connection: &ResourceConnection) -> Call {
+    asking(stage, connection, reqwest::Method::POST).await
 }
 
 async fn token(connection: &ResourceConnection) -> String {
@@ -149,24 +187,44 @@ async fn a_wider_client_that_is_refused_is_withdrawn() {
     let connection = stage.connection();
     let first = token(&connection).await;
     let call = waiting(&stage, &connection).await;
-    let clients = || stage.served.with(|twin| twin.registered_clients().len());
-    assert_eq!(clients(), 2);
-    let page: reqwest::Url = stage.pages.lock().unwrap()[1].parse().unwrap();
-    let of_page = |name: &str| {
-        let mut pairs = page.query_pairs();
-        let value = pairs.find_map(|(key, value)| (key == name).then(|| value.into_owned()));
-        value.unwrap()
-    };
-    let mut home: reqwest::Url = of_page("redirect_uri").parse().unwrap();
-    home.query_pairs_mut()
-        .append_pair("error", "access_denied")
-        .append_pair("state", &of_page("state"))
-        .append_pair("iss", stage.served.base());
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    http.get(home).send().await.unwrap();
+    assert_eq!(stage.clients(), 2);
+    stage.refuse_last_page().await;
 
     assert_eq!(call.await.unwrap(), Err("denied.access_denied"));
-    assert_eq!(clients(), 1);
+    assert_eq!(stage.clients(), 1);
     assert_eq!(token(&connection).await, first);
     assert_eq!(token(&stage.connection()).await, first);
+}
+
+/// "register once more, once, then log in; the old record kept until it works" (B82): the server may know the client again
+/// tomorrow, and its refresh token with it.
+#[tokio::test]
+async fn the_record_of_a_forgotten_client_is_kept_until_the_person_has_signed_in_to_another() {
+    let stage = Stage::new();
+    let connection = stage.connection();
+    token(&connection).await;
+    let first = stage.kept_client().await;
+    stage.served.with(|twin| {
+        twin.forget_client(&first);
+        twin.expire_access_tokens();
+    });
+    let call = asking(&stage, &connection, reqwest::Method::GET).await;
+    assert_eq!(
+        (stage.clients(), stage.kept_client().await),
+        (1, first.clone())
+    );
+    stage.refuse_last_page().await;
+    assert_eq!(call.await.unwrap(), Err("denied.access_denied"));
+    assert_eq!(
+        (stage.clients(), stage.kept_client().await),
+        (0, first.clone())
+    );
+
+    let call = asking(&stage, &connection, reqwest::Method::GET).await;
+    stage.answer_last_page().await;
+    assert_eq!(call.await.unwrap(), Ok(200));
+    assert_ne!(stage.kept_client().await, first);
+    let again = token(&connection).await;
+    assert_eq!(token(&stage.connection()).await, again);
+    assert_eq!((stage.clients(), stage.pages()), (1, 3));
 }
