@@ -316,12 +316,7 @@ fn micros(ttl: Duration) -> u64 {
 }
 
 /// The error for a record that cannot be read, or cannot be stored.
-#[cfg(any(
-    feature = "file",
-    feature = "postgres",
-    feature = "redis",
-    feature = "seal"
-))]
+#[cfg(any(feature = "file", feature = "postgres", feature = "redis"))]
 fn malformed(what: &str) -> Error {
     Error::from(Misuse::StoredForm)
         .at_endpoint(ENDPOINT)
