@@ -5,6 +5,7 @@ import { OURS, agree, cpuOf, figure, inTurns, medians } from './harness.mjs'
 import * as dpop from 'dpop'
 import { SignJWT, createLocalJWKSet, jwtVerify } from 'jose'
 import * as oauth from 'oauth4webapi'
+import * as openid from 'openid-client'
 import { AccessTokenVerifier, Client, DpopKey, Server, privateKeyJwt } from '../../../bindings/node/js/index.mjs'
 
 const ISSUER = 'https://as.example'
@@ -92,6 +93,11 @@ async function verifyingIds(alg) {
   const client = new Client(Server.fromMetadata(ISSUER, metadata), { clientId: 'c', clientAuth: 'none', idTokenSignedResponseAlg: alg, fetch })
   const keys = createLocalJWKSet(jwks)
   const asked = { issuer: ISSUER, audience: 'c', algorithms: [alg], requiredClaims: ['sub', 'iat', 'exp'] }
+  // It verifies the signature of an ID token only of one that comes through the browser.
+  const config = new openid.Configuration({ ...metadata, authorization_endpoint: `${ISSUER}/authorize` }, 'c', { id_token_signed_response_alg: alg })
+  config[openid.customFetch] = fetch
+  openid.useIdTokenResponseType(config)
+  const callbacks = shown.map((token) => new URL(`https://app.example/cb#id_token=${token}`))
   const sides = {
     [OURS]: async (n) => (await client.verifyIdToken({ token: shown[n], nonce: NONCE })).subject,
     jose: async (n) => {
@@ -99,6 +105,7 @@ async function verifyingIds(alg) {
       if (payload.nonce !== NONCE) throw new Error(alg)
       return payload.sub
     },
+    'openid-client': async (n) => (await openid.implicitAuthentication(config, callbacks[n], NONCE)).sub,
   }
   for (let n = 0; n < BATCH; n += 1) {
     const said = {}
