@@ -24,6 +24,9 @@ pub const MAX_DEPTH: usize = 64;
 /// only, one reply could fill a small machine; no legitimate reply has a tenth as many.
 pub const MAX_VALUES: usize = 4096;
 
+/// The most values and members of a key set: more than 1,000 keys.
+pub(crate) const MAX_VALUES_OF_KEYS: usize = 16_384;
+
 /// A JSON value that borrows its text.
 #[derive(Clone)]
 pub enum Json<'a> {
@@ -55,6 +58,14 @@ pub struct Object<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
 /// `reply.json`, `reply.nesting`, `reply.too_many_values`, `reply.duplicate_member` (naming it).
 pub fn parse(text: &str) -> Result<Json<'_>, Error> {
     reader::read(text, reader::Limits::REPLY).map_err(Error::from)
+}
+
+/// The same for a key set, which may hold more values.
+///
+/// # Errors
+/// Those of [`parse`].
+pub(crate) fn parse_key_set(text: &str) -> Result<Json<'_>, Error> {
+    reader::read(text, reader::Limits::KEY_SET).map_err(Error::from)
 }
 
 impl<'a> Object<'a> {

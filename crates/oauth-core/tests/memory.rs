@@ -7,6 +7,7 @@ use oauth_core::endpoint::MAX_REPLY;
 use oauth_core::endpoint::introspection::Introspection;
 use oauth_core::exchange::Boxed;
 use oauth_core::issuer::Issuer;
+use oauth_core::jose::KeySet;
 use oauth_core::moment::UnixTime;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{
@@ -18,6 +19,9 @@ const PEAK: u64 = 16 << 20;
 
 /// One mebibyte, and what a reply without any content costs.
 const KEPT: i64 = (1 << 20) + (4 << 10);
+
+/// What a set of keys may cost for as long as a client keeps it.
+const KEPT_KEYS: i64 = 2 << 20;
 
 /// Keeps whatever an exchange gives.
 struct Kept(#[expect(dead_code, reason = "held, not read")] Box<dyn std::any::Any>);
@@ -92,6 +96,33 @@ fn bodies() -> Vec<(&'static str, String)> {
     bodies.push((form, filled(&format!("{start}scope="), "a+", "")));
     bodies.push(("text/html", filled("<html>", "<p>x", "</html>")));
     bodies
+}
+
+/// A set of keys may hold more values than any other reply, and is kept as long as the client.
+#[test]
+fn no_set_of_keys_costs_more_than_its_bound() {
+    let key = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},"#;
+    let sets = [("[],", "0]}"), ("0,", "0]}"), (key, "{}]}")];
+    for (part, end) in sets {
+        for values in [16_000, 1 << 20] {
+            let start = r#"{"keys":["#;
+            let room = MAX_REPLY - start.len() - end.len();
+            let count = (room / part.len()).min(values / (1 + part.matches(':').count()));
+            let body = format!("{start}{}{end}", part.repeat(count));
+            let mut kept: Option<Result<_, Error>> = None;
+            let spent = allocation_counter::measure(|| kept = Some(KeySet::parse(&body)));
+            assert!(
+                spent.bytes_max <= PEAK,
+                "{part}: {} KiB",
+                spent.bytes_max >> 10
+            );
+            assert!(
+                spent.bytes_current <= KEPT_KEYS,
+                "{part}: {} KiB kept",
+                spent.bytes_current >> 10
+            );
+        }
+    }
 }
 
 #[test]

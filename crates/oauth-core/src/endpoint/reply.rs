@@ -276,10 +276,16 @@ impl<'a> Reply<'a> {
                 }
                 Object::from_pairs(form::parse(text).map_err(|_| ProtocolViolation::ReplyEncoding)?)
             }
-            Media::Json => match json::parse(text)? {
-                Json::Object(object) => Ok(object),
-                _ => Err(shape.into()),
-            },
+            Media::Json => {
+                let value = match shape {
+                    ProtocolViolation::JwksShape => json::parse_key_set(text)?,
+                    _ => json::parse(text)?,
+                };
+                match value {
+                    Json::Object(object) => Ok(object),
+                    _ => Err(shape.into()),
+                }
+            }
         }
     }
 }

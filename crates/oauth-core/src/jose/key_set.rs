@@ -47,7 +47,7 @@ impl KeySet {
     /// # Errors
     /// `jwks.malformed`.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        match json::parse(text) {
+        match json::parse_key_set(text) {
             Ok(Json::Object(object)) => Self::read(&object),
             _ => Err(ProtocolViolation::JwksShape.into()),
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Json, MAX_DEPTH, MAX_VALUES, Object, number};
+use super::{Json, MAX_DEPTH, MAX_VALUES, MAX_VALUES_OF_KEYS, Object, number};
 use crate::error::{Error, ProtocolViolation};
 
 /// How much is read before a text is refused.
@@ -17,6 +17,12 @@ impl Limits {
     pub(super) const REPLY: Self = Self {
         depth: MAX_DEPTH,
         values: MAX_VALUES,
+    };
+
+    /// The limits for a set of public keys.
+    pub(super) const KEY_SET: Self = Self {
+        depth: MAX_DEPTH,
+        values: MAX_VALUES_OF_KEYS,
     };
 
     /// The limits for what this library wrote: a record holds members of a reply a few levels further down.

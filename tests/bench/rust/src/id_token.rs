@@ -184,9 +184,9 @@ pub(crate) fn figures() {
             None,
         );
     }
-    let sets = [10, 400].map(|keys| ours(&given(Alg::Es256, keys)));
+    let sets = [10, 1000].map(|keys| ours(&given(Alg::Es256, keys)));
     let costs = measure::interleaved(&sets);
-    let times: Vec<_> = ["10 keys", "400 keys"]
+    let times: Vec<_> = ["10 keys", "1,000 keys"]
         .into_iter()
         .zip(costs.iter().map(|costs| costs.nanoseconds))
         .collect();

@@ -89,3 +89,22 @@ fn what_is_no_key_set_is_refused() {
         "denied.http_status"
     );
 }
+
+/// Of a server with many tenants, say: more than other replies may hold.
+#[test]
+fn a_set_of_a_thousand_keys_is_read() {
+    let key = |n: usize| SET[9..SET.len() - 2].replace(r#""kid":"e""#, &format!(r#""kid":"{n}""#));
+    let set = |count: usize| {
+        let keys: Vec<_> = (0..count).map(key).collect();
+        let body = format!(r#"{{"keys":[{}]}}"#, keys.join(","));
+        fetched(200, &[("content-type", "application/json")], &body)
+    };
+    let all = set(1000).unwrap().keys;
+    for kid in ["0", "999"] {
+        assert_eq!(all.candidates(crate::jose::Alg::EdDsa, Some(kid)).len(), 1);
+    }
+    assert_eq!(
+        set(4000).map(drop).unwrap_err().code(),
+        "reply.too_many_values"
+    );
+}
