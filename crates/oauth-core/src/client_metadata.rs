@@ -146,6 +146,17 @@ client_metadata! {
     dpop_bound_access_tokens: Option<bool>,
     /// Whether the client's tokens must be bound to the certificate of its connections (RFC 8705 section 3.4).
     tls_client_certificate_bound_access_tokens: Option<bool>,
+    /// Where users may be sent after they have signed out at the server (OpenID Connect RP-Initiated Logout section 3).
+    post_logout_redirect_uris: Vec<String>,
+    /// Where the server posts logout tokens (OpenID Connect Back-Channel Logout section 2.2).
+    backchannel_logout_uri: Option<String>,
+    /// Whether logout tokens must name the session.
+    backchannel_logout_session_required: Option<bool>,
+    /// The page that the server shows in a frame when a user signs out, at the origin of a redirect URI (OpenID Connect
+    /// Front-Channel Logout section 2).
+    frontchannel_logout_uri: Option<String>,
+    /// Whether the URL of that page must name the issuer and the session.
+    frontchannel_logout_session_required: Option<bool>,
     /// The profiles of grants that the client implements, such as that of identity assertions.
     authorization_grant_profiles_supported: Vec<String>,
 }

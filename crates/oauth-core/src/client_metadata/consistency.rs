@@ -8,6 +8,7 @@ use super::{
 use crate::error::{Error, Misuse};
 use crate::jose;
 use crate::json::{Map, Value};
+use crate::redirect_uri::RedirectUri;
 use crate::url::{Transport, Url};
 
 /// The methods of client authentication that require the server to know a key of the client.
@@ -26,6 +27,7 @@ impl ClientMetadata {
         self.check_response_types()?;
         self.check_profiles()?;
         self.check_pages()?;
+        self.check_logout()?;
         self.check_keys()?;
         // An unsigned token proves nothing.
         match self.id_token_signed_response_alg.as_deref() {
@@ -52,7 +54,7 @@ impl ClientMetadata {
         {
             return Err(inconsistent("redirect_uris: the grant types need them"));
         }
-        let is_private = |uri: &crate::redirect_uri::RedirectUri| !uri.as_str().starts_with("http");
+        let is_private = |uri: &RedirectUri| !uri.as_str().starts_with("http");
         let is_web = self.application_type == Some(ApplicationType::Web);
         match self.redirect_uris.iter().find(|uri| is_private(uri)) {
             Some(_) if is_web => Err(inconsistent(
@@ -130,6 +132,51 @@ impl ClientMetadata {
         // Over plain http, an attacker on the path could replace the keys.
         let url = Url::parse(uri).and_then(|url| url.require(Transport::Https));
         url.map_err(|_| malformed("jwks_uri"))
+    }
+
+    /// OpenID Connect Back-Channel Logout section 2.2, Front-Channel Logout section 2.
+    fn check_logout(&self) -> Result<(), Error> {
+        for uri in &self.post_logout_redirect_uris {
+            RedirectUri::parse(uri).map_err(|_| malformed("post_logout_redirect_uris"))?;
+        }
+        if let Some(uri) = &self.backchannel_logout_uri {
+            // Whoever reads a logout token could repeat it. `parse` refuses a fragment.
+            let url = Url::parse(uri).and_then(|url| url.require(Transport::LoopbackHttp));
+            url.map_err(|_| malformed("backchannel_logout_uri"))?;
+        }
+        if let Some(uri) = &self.frontchannel_logout_uri {
+            let page = Url::parse(uri).map_err(|_| malformed("frontchannel_logout_uri"))?;
+            // "The domain, port, and scheme of this URL MUST be the same as that of a registered Redirection URI value."
+            let has_its_origin = |redirect: &RedirectUri| {
+                let redirect = Url::parse(redirect.as_str());
+                redirect.is_ok_and(|redirect| redirect.origin() == page.origin())
+            };
+            // A software statement may contain the redirect URIs.
+            let is_known = self.software_statement.is_none() || !self.redirect_uris.is_empty();
+            if is_known && !self.redirect_uris.iter().any(has_its_origin) {
+                return Err(inconsistent(
+                    "frontchannel_logout_uri: no redirect URI has its origin",
+                ));
+            }
+        }
+        let sessions = [
+            (
+                "backchannel_logout_session_required",
+                self.backchannel_logout_session_required,
+                &self.backchannel_logout_uri,
+            ),
+            (
+                "frontchannel_logout_session_required",
+                self.frontchannel_logout_session_required,
+                &self.frontchannel_logout_uri,
+            ),
+        ];
+        for (name, is_required, uri) in sessions {
+            if is_required == Some(true) && uri.is_none() {
+                return Err(inconsistent(&format!("{name}: there is no URI for it")));
+            }
+        }
+        Ok(())
     }
 
     /// "The jwks_uri and jwks parameters MUST NOT both be present in the same request or response" (section 2).

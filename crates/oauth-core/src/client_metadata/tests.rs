@@ -96,6 +96,22 @@ fn what_contradicts_itself_is_not_sent() {
             r#"{"redirect_uris":["https://a.example/"],"authorization_grant_profiles_supported":["urn:ietf:params:oauth:grant-profile:id-jag"]}"#,
             "authorization_grant_profiles_supported",
         ),
+        (
+            r#"{"redirect_uris":["https://a.example/"],"frontchannel_logout_uri":"https://b.example/out"}"#,
+            "frontchannel_logout_uri",
+        ),
+        (
+            r#"{"redirect_uris":["https://a.example/"],"frontchannel_logout_uri":"https://a.example:8443/out"}"#,
+            "frontchannel_logout_uri",
+        ),
+        (
+            r#"{"redirect_uris":["https://a.example/"],"frontchannel_logout_session_required":true}"#,
+            "frontchannel_logout_session_required",
+        ),
+        (
+            r#"{"redirect_uris":["https://a.example/"],"backchannel_logout_session_required":true}"#,
+            "backchannel_logout_session_required",
+        ),
     ];
     for (text, about) in cases {
         let (code, detail) = fault(text);
@@ -106,6 +122,8 @@ fn what_contradicts_itself_is_not_sent() {
         r#"{"grant_types":["client_credentials"]}"#,
         r#"{"redirect_uris":["https://a.example/"],"grant_types":["authorization_code","implicit"],"response_types":["code id_token"]}"#,
         r#"{"software_statement":"eyJ.e30.x"}"#,
+        r#"{"redirect_uris":["https://b.example/cb","https://a.example/cb"],"frontchannel_logout_uri":"https://a.example/out?n=1","frontchannel_logout_session_required":true,"backchannel_logout_uri":"https://x.example/out","backchannel_logout_session_required":true,"post_logout_redirect_uris":["https://a.example/bye"]}"#,
+        r#"{"redirect_uris":["http://127.0.0.1/cb"],"backchannel_logout_uri":"http://127.0.0.1:8080/out"}"#,
         r#"{"grant_types":["urn:ietf:params:oauth:grant-type:device_code","refresh_token"]}"#,
     ] {
         assert!(ClientMetadata::from_json(sound).is_ok(), "{sound}");
@@ -124,6 +142,11 @@ fn members_are_what_their_definitions_say() {
         ("jwks", r#"{"keys":7}"#),
         ("jwks_uri", r#""http://a.example/""#),
         ("logo_uri", r#""javascript:alert(1)""#),
+        ("backchannel_logout_uri", r#""http://a.example/out""#),
+        ("backchannel_logout_uri", r#""https://a.example/out#now""#),
+        ("backchannel_logout_session_required", r#""true""#),
+        ("frontchannel_logout_uri", r#""/out""#),
+        ("post_logout_redirect_uris", r#"["https://a.example/#bye"]"#),
         ("id_token_signed_response_alg", r#""none""#),
         ("client_id", r#""c""#),
         ("client_secret", r#""s""#),
