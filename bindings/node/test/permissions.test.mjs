@@ -84,7 +84,12 @@ test('a refresh narrows the resources', async () => {
   assert.deepEqual(await audience(us, tokens), [one])
   const renewed = await us.refresh({ tokens, resource: [other] })
   assert.deepEqual(await audience(us, renewed), [other])
-  const refused = us.refresh({ tokens: renewed, resource: ['https://third.example/'] })
+  const resource = ['https://third.example/']
+  await assert.rejects(us.refresh({ tokens: renewed, resource }), { code: 'resource.exceeds_grant' })
+  // A record of an earlier version does not say what was authorized, and the server is asked.
+  const { resources, ...record } = JSON.parse(renewed.serialize())
+  assert.deepEqual(resources, [one, other])
+  const refused = us.refresh({ tokens: Tokens.deserialize(JSON.stringify(record)), resource })
   await assert.rejects(refused, { code: 'denied.invalid_target' })
 })
 

@@ -22,7 +22,7 @@ function client(which, options) {
 async function clientOfTwin(options) {
   const { clientId, clientKey } = await fapi.client()
   const clientAuth = privateKeyJwt(clientKey)
-  return new Client(await discover(fapi.base, { transport }), { clientId, clientAuth, dpopKey: DpopKey.generate(), ...options })
+  return new Client(await discover(fapi.base, { transport }), { clientId, clientAuth, dpopKey: await DpopKey.generate(), ...options })
 }
 
 /** A site that no socket serves: the provider knows one redirect URI, on any port. */

@@ -102,8 +102,15 @@ def test_a_refresh_narrows_the_resources(provider: Any) -> None:
     assert audience(client, tokens) == [ONE]
     renewed = client.refresh(tokens=tokens, resource=[OTHER])
     assert audience(client, renewed) == [OTHER]
+    third = ["https://third.example/"]
+    with pytest.raises(oauth_core.MisuseError) as unsent:
+        client.refresh(tokens=renewed, resource=third)
+    assert unsent.value.code == "resource.exceeds_grant"
+    # A record of an earlier version does not say what was authorized, and the server is asked.
+    record = json.loads(renewed.serialize())
+    assert record.pop("resources") == [ONE, OTHER]
     with pytest.raises(oauth_core.DeniedError) as error:
-        client.refresh(tokens=renewed, resource=["https://third.example/"])
+        client.refresh(tokens=oauth_core.Tokens.deserialize(json.dumps(record)), resource=third)
     assert error.value.code == "denied.invalid_target"
 
 

@@ -16,6 +16,7 @@ use crate::exchange::{Exchange, ExchangeExt as _, Input, Step, VerificationJob, 
 use crate::jose::{Alg, Claims, Hash, Jws, KeySet, Lookup, Opens, Unsigned, opened};
 use crate::moment::Moment;
 use crate::secret::Secret;
+use crate::token::access_token::MAX_SKEW;
 use crate::token::id_token::{self, HashClaim, IdToken, IdTokenChecks};
 use crate::token::logout_token::{LogoutToken, LogoutTokenChecks};
 
@@ -264,8 +265,9 @@ impl fmt::Debug for Verification {
 pub(crate) fn id_token(
     config: Arc<ClientConfig>,
     token: Secret<String>,
-    checks: IdTokenChecks,
+    mut checks: IdTokenChecks,
 ) -> impl Exchange<Output = IdToken> + Send + use<> {
+    checks.clock_skew = checks.clock_skew.min(MAX_SKEW);
     let allowed = id_token::allowed_algs(&config);
     let encryption = config.id_token_encryption.clone();
     let signature = Verification::new(Arc::clone(&config), token.clone(), allowed);
@@ -287,8 +289,9 @@ pub(crate) fn id_token(
 pub(crate) fn logout_token(
     config: Arc<ClientConfig>,
     token: Secret<String>,
-    checks: LogoutTokenChecks,
+    mut checks: LogoutTokenChecks,
 ) -> impl Exchange<Output = LogoutToken> + Send + use<> {
+    checks.clock_skew = checks.clock_skew.min(MAX_SKEW);
     // "in the same way as an ID Token" (OpenID Connect Back-Channel Logout section 2.6, step 2)
     let allowed = id_token::allowed_algs(&config);
     // "decrypt it using the keys and algorithms that the Client specified during Registration that the OP was to

@@ -81,6 +81,34 @@ impl Claims {
         }
     }
 
+    /// Checks that a claim has the same value as in another token, whose value is the expected one.
+    ///
+    /// # Errors
+    /// `jwt.malformed_claim`, and this failure, with both values.
+    pub(crate) fn same_text(
+        &self,
+        name: &str,
+        expected: &Self,
+        failure: ValidationFailure,
+    ) -> Result<(), Error> {
+        let (named, expected) = (self.text(name)?, expected.text(name)?);
+        if named == expected {
+            return Ok(());
+        }
+        Err(Self::differs(failure, named, expected))
+    }
+
+    /// This failure, with the value of the token and the expected one.
+    pub(crate) fn differs(
+        failure: ValidationFailure,
+        named: Option<&str>,
+        expected: Option<&str>,
+    ) -> Error {
+        let (named, expected) = (named.unwrap_or("none"), expected.unwrap_or("none"));
+        let both = ["it names ", named, ", expected ", expected].concat();
+        Error::from(failure).about(&both)
+    }
+
     /// A `NumericDate`: seconds since the epoch, whose fraction is dropped (RFC 7519 section 2). A time before 1970 is
     /// returned as 1970, one beyond the range as the largest.
     ///

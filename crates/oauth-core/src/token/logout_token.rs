@@ -135,7 +135,7 @@ impl Session {
 pub struct LogoutTokenChecks {
     /// Audiences that are accepted in addition to the client.
     pub trusted_audiences: Vec<String>,
-    /// The tolerated clock skew.
+    /// The tolerated clock skew; at most five minutes count.
     pub clock_skew: Duration,
     /// Where received tokens are remembered.
     pub replay: Replay,

@@ -233,3 +233,37 @@ fn a_token_says_who_may_act_for_the_person() {
         assert_eq!(of(more), (false, None), "{more}");
     }
 }
+
+/// What is wrong with the claims of a token is no answer to somebody who cannot sign one.
+#[test]
+fn a_token_is_judged_by_its_signature_first() {
+    for more in [
+        "",
+        r#""iss":"https://evil.example""#,
+        r#""exp":1"#,
+        r#""aud":7"#,
+    ] {
+        let token = token("", more);
+        let client = client(Vec::new());
+        let mut exchange = client.verify_id_token(Secret::from(token.as_str()), with_nonce());
+        let Ok(Step::Verify(_)) = exchange.resume(&at(), Input::Begin) else {
+            panic!("{more}")
+        };
+        let forged = exchange.resume(&at(), Input::Verified(false)).map(drop);
+        assert_eq!(code(forged), Err("jws.bad_signature"), "{more}");
+    }
+}
+
+#[test]
+fn whoever_tolerates_an_hour_tolerates_five_minutes() {
+    let judged = |ago: u64| {
+        let mut checks = with_nonce();
+        checks.clock_skew = Duration::from_secs(3600);
+        judged(
+            &format!(r#""iat":{},"exp":{}"#, NOW - 900, NOW - ago),
+            checks,
+        )
+    };
+    assert_eq!(judged(299), Ok(()));
+    assert_eq!(judged(300), Err("jwt.expired"));
+}

@@ -1,0 +1,36 @@
+//! The issuer of a token (`iss`), also where a server has one for each tenant.
+
+use crate::error::{Error, ValidationFailure};
+use crate::jose::Claims;
+use crate::server::Server;
+
+/// Checks that a token was issued by this server, or, if it has an issuer for each tenant, by the tenant that the token
+/// names.
+///
+/// # Errors
+/// `jwt.issuer`, `jwt.missing_claim`, `jwt.malformed_claim`.
+pub(crate) fn issuer(server: &Server, claims: &Claims) -> Result<(), Error> {
+    let named = Claims::required("iss", claims.text("iss")?)?;
+    let (rules, issuer) = (server.rules(), server.issuer());
+    if issuer.as_str() == named || is_of_tenant(rules.tenant_issuer(), named, claims)? {
+        return Ok(());
+    }
+    let expected = Some(issuer.as_str());
+    Err(Claims::differs(
+        ValidationFailure::JwtIssuer,
+        Some(named),
+        expected,
+    ))
+}
+
+/// Whether an issuer is that of the tenant that the token names, for servers whose metadata has a template
+/// (`{tenantid}`) instead.
+fn is_of_tenant(template: Option<&str>, named: &str, claims: &Claims) -> Result<bool, Error> {
+    let (Some(template), Some(tenant)) = (template, claims.text("tid")?) else {
+        return Ok(false);
+    };
+    let is_plain = tenant
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    Ok(is_plain && !tenant.is_empty() && template.replace("{tenantid}", tenant) == named)
+}
