@@ -246,11 +246,17 @@ fn a_token_is_judged_by_its_signature_first() {
         let token = token("", more);
         let client = client(Vec::new());
         let mut exchange = client.verify_id_token(Secret::from(token.as_str()), with_nonce());
-        let Ok(Step::Verify(_)) = exchange.resume(&at(), Input::Begin) else {
-            panic!("{more}")
+        let mut input = Input::Begin;
+        let refused = loop {
+            input = match exchange.resume(&at(), input) {
+                Ok(Step::Verify(_)) => Input::Verified(false),
+                // The key may have been replaced under its name.
+                Ok(Step::Send(_)) => Input::Reply(testing::json(200, KEYS)),
+                Ok(step) => panic!("{step:?}"),
+                Err(error) => break error.code(),
+            };
         };
-        let forged = exchange.resume(&at(), Input::Verified(false)).map(drop);
-        assert_eq!(code(forged), Err("jws.bad_signature"), "{more}");
+        assert_eq!(refused, "jws.bad_signature", "{more}");
     }
 }
 
