@@ -438,9 +438,10 @@ def test_a_code_is_redeemed_for_some_of_its_resources(provider: Any) -> None:
     assert urllib.parse.parse_qs(sent.body.decode())["resource"] == [other]
     tokens = client.redeem(flow, callback, resource=[one])
     # A refresh may ask for the rest of them, and for nothing else.
-    tokens = client.refresh(tokens=oauth_core.Tokens.deserialize(tokens.serialize()), resource=other)
+    stored = oauth_core.Tokens.deserialize(tokens.serialize())
+    tokens = client.refresh(tokens=stored, resource=[other])
     with pytest.raises(oauth_core.MisuseError) as error:
-        client.refresh(tokens=tokens, resource="https://third.example/")
+        client.refresh(tokens=tokens, resource=["https://third.example/"])
     assert error.value.code == "resource.exceeds_grant"
 
 
