@@ -23,6 +23,7 @@ fn what_is_said_is_sent_and_nothing_else() {
     metadata.client_name = Some("App".to_owned());
     metadata.scope = Scope::parse("a b").ok();
     metadata.dpop_bound_access_tokens = Some(false);
+    metadata.tls_client_certificate_bound_access_tokens = Some(true);
     let mut extra = Map::new();
     extra.insert("client_name#ja".to_owned(), "アプリ".into());
     metadata.extra = Extra::from(extra);
@@ -31,6 +32,7 @@ fn what_is_said_is_sent_and_nothing_else() {
         r#""client_name#ja":"アプリ""#,
         r#""scope":"a b""#,
         r#""dpop_bound_access_tokens":false"#,
+        r#""tls_client_certificate_bound_access_tokens":true"#,
     ] {
         assert!(text.expose().contains(part), "{part}");
     }
