@@ -138,6 +138,12 @@ fn tests(arguments: &str, tree: &Path) -> Result<Tested, String> {
     if !built.is_ok_and(|status| status.success()) {
         return Err("it does not compile".to_owned());
     }
+    // Where a module has moved, its name would run no test and be green.
+    let mut list = cargo(&["--", "--list"]);
+    let listed = said(list.stdout(Stdio::piped())).unwrap_or_default();
+    if !listed.lines().any(|line| line.ends_with(": test")) {
+        return Err(format!("`cargo test {arguments}` has no test"));
+    }
     let mut child = cargo(&[]).spawn().map_err(|error| error.to_string())?;
     let start = Instant::now();
     loop {
