@@ -289,6 +289,21 @@ impl Tokens {
         self.binding.issuer.is_empty() && self.binding.client_id.is_empty()
     }
 
+    /// Adds a warning if not all requested permissions were granted (RFC 9396 section 7).
+    pub(crate) fn compare_details(
+        &mut self,
+        wanted: Option<&AuthorizationDetails>,
+    ) -> Result<(), Error> {
+        let Some(wanted) = wanted else {
+            return Ok(());
+        };
+        let granted = self.authorization_details()?.unwrap_or_default();
+        if wanted.not_in(&granted).next().is_some() {
+            self.warnings.push(Warning::AuthorizationDetailsMissing);
+        }
+        Ok(())
+    }
+
     /// When the access token expires, if the server named a lifetime: never later than the authorization.
     pub fn expires_at(&self) -> Option<UnixTime> {
         let end = self

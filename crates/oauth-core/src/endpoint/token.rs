@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Auth, Body, Context, Endpoint, EndpointRequest, ProofOfPossession, Reply};
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::extra::{Extra, MAX_EXTRA};
 use crate::form::Form;
@@ -127,6 +128,11 @@ pub(crate) fn tokens(
 ) -> Result<Tokens, Error> {
     let rules = cx.server.rules();
     let now = cx.at.now();
+    // A code represents its permissions itself: what was authorized is compared with the login.
+    let wanted = match IS_BROWSER_BUILD {
+        true => None,
+        false => token_request.requested_details()?,
+    };
     let mut object = reply.object_of(ProtocolViolation::TokenShape)?;
     if rules.has(&Quirk::CamelCaseResponse) {
         object.rename(snake_case)?;
@@ -215,7 +221,7 @@ pub(crate) fn tokens(
     if !is_whole {
         warnings.push(Warning::ExtraTooLarge);
     }
-    Ok(Tokens {
+    let mut tokens = Tokens {
         access_token,
         token_type,
         received_at: now,
@@ -229,7 +235,9 @@ pub(crate) fn tokens(
         answered: old.and_then(|old| old.answered.clone()),
         certificate: cx.identity.certificate.clone(),
         binding: Arc::clone(&cx.identity.binding),
-    })
+    };
+    tokens.compare_details(wanted.as_ref())?;
+    Ok(tokens)
 }
 
 fn shape(member: &str) -> Error {

@@ -88,7 +88,7 @@ pub(crate) fn redeem(
     vouched.then(move |_, vouched| {
         let request = Call::new(Arc::clone(&config), Token::new(code, token_request));
         let login = request.then(move |_, mut tokens| {
-            compare(&mut tokens, details.as_ref())?;
+            tokens.compare_details(details.as_ref())?;
             answer(&mut tokens, step_up, step_ups_before);
             if let Some(refresh_token) = &mut tokens.refresh_token {
                 refresh_token.resources = resources;
@@ -133,18 +133,6 @@ impl Identity {
             false => Self::Unwanted,
         }
     }
-}
-
-/// Adds a warning if not all requested permissions were granted (RFC 9396 section 7).
-fn compare(tokens: &mut Tokens, wanted: Option<&AuthorizationDetails>) -> Result<(), Error> {
-    let Some(wanted) = wanted else {
-        return Ok(());
-    };
-    let granted = tokens.authorization_details()?.unwrap_or_default();
-    if wanted.not_in(&granted).next().is_some() {
-        tokens.warnings.push(Warning::AuthorizationDetailsMissing);
-    }
-    Ok(())
 }
 
 /// Records the step-up that the login was made for, so that it is not requested again and again.

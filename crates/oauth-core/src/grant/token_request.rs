@@ -93,6 +93,13 @@ impl TokenRequest {
         self
     }
 
+    /// The requested permissions, if any.
+    pub(crate) fn requested_details(&self) -> Result<Option<AuthorizationDetails>, Error> {
+        let text = self.named(DETAILS).last();
+        text.map(|text| AuthorizationDetails::parse(text.expose()))
+            .transpose()
+    }
+
     /// Adds a parameter that the provider documents.
     ///
     /// # Errors

@@ -31,6 +31,37 @@ fn a_member_of_another_name_is_read_by_its_quirk_alone() {
     assert_eq!(code(twice).map(drop), Err("reply.duplicate_member"));
 }
 
+/// RFC 9396 section 7, for a client's own tokens and for a refresh.
+#[test]
+fn permissions_that_were_asked_for_and_not_granted_are_noted() {
+    let ask = || {
+        TokenRequest::new()
+            .extra("authorization_details", r#"[{"type":"payment"}]"#)
+            .unwrap()
+    };
+    let token = client().refresh_token("r", Scope::none());
+    for (members, is_noted) in [
+        ("", true),
+        (r#","authorization_details":[{"type":"account"}]"#, true),
+        (
+            r#","authorization_details":[{"type":"account"},{"type":"payment","id":"1"}]"#,
+            false,
+        ),
+    ] {
+        let body = format!(r#"{{"access_token":"a","token_type":"Bearer"{members}}}"#);
+        let own = answered(client().client_credentials(ask()), json(200, &body));
+        let refreshed = client().token(Refresh::new(token.clone()), ask());
+        for tokens in [own, answered(refreshed, json(200, &body))] {
+            let warnings = tokens.unwrap().warnings;
+            let noted = warnings.contains(&Warning::AuthorizationDetailsMissing);
+            assert_eq!(noted, is_noted, "{members}");
+        }
+        // Whoever asked for none is not told that some are missing.
+        let plain = answered(client().client_credentials(Scope::none()), json(200, &body));
+        assert_eq!(plain.unwrap().warnings, []);
+    }
+}
+
 #[test]
 fn more_scope_than_was_asked_for_is_noted() {
     let widened = |token_request: &str, granted: &str| {

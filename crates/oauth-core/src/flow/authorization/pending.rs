@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::callback::Callback;
 use super::{AuthorizationWarning, CallbackContext, ResponseMode, ResponseType, jarm};
-use crate::authorization_details::{self, AuthorizationDetails};
+use crate::authorization_details;
 use crate::client_config::ClientConfig;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Boxed, ExchangeExt as _, Ready};
@@ -334,9 +334,7 @@ impl PendingAuthorization {
                 state: self.state,
             }),
         };
-        let details = self.token_request.named(authorization_details::PARAMETER);
-        let details = details.map(|text| AuthorizationDetails::parse(text.expose()));
-        let details = details.last().transpose()?;
+        let details = self.token_request.requested_details()?;
         // The code represents the permissions as well, and the server may have enriched them.
         let mut token_request = self
             .token_request

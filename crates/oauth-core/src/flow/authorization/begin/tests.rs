@@ -118,6 +118,12 @@ fn what_is_no_answer_to_a_push_is_refused() {
             r#"{"error":"invalid_request"}"#,
             "denied.invalid_request",
         ),
+        // RFC 9396 section 5: none of these permissions is granted like that.
+        (
+            400,
+            r#"{"error":"invalid_authorization_details"}"#,
+            "denied.invalid_authorization_details",
+        ),
         (302, "", "reply.redirect"),
     ] {
         let mut exchange = of(ClientAuth::none()).begin_authorization(ask());
