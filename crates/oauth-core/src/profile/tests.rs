@@ -313,3 +313,45 @@ fn the_algorithms_of_fapi_are_the_default_where_a_server_says_nothing() {
         [Alg::Ps256]
     );
 }
+
+/// The user would sign in for nothing.
+#[test]
+fn no_login_begins_whose_id_token_or_response_fapi_refuses_for_its_algorithm() {
+    let begun = |said: Value, profile: Profile, scope: &str| {
+        let server = read(said, Rules::default());
+        let client = client(server, jwt_auth(Alg::Es256)).with_dpop(dpop(Alg::Es256));
+        let signing = RequestSigning::new(key(Alg::Es256));
+        let client = client.with_profile(profile).with_request_signing(signing);
+        let redirect_uri = RedirectUri::parse("https://app.example/cb").unwrap();
+        let ask = AuthorizationRequest::new(redirect_uri).scope(Scope::parse(scope).unwrap());
+        let mut begin = client.begin_authorization(ask);
+        let step = begin.resume(&at(), Input::Begin).map(drop);
+        step.map_err(|error| (error.code(), error.to_string()))
+    };
+    let by = |member: &str, alg: &str| json!({ member: [alg] });
+    let (ids, responses) = (
+        "id_token_signing_alg_values_supported",
+        "authorization_signing_alg_values_supported",
+    );
+    for (said, profile) in [
+        (by(ids, "RS256"), Profile::Fapi2Security),
+        (by(responses, "RS256"), Profile::Fapi2MessageSigning),
+    ] {
+        let (code, text) = begun(said, profile, "openid").unwrap_err();
+        assert_eq!(code, "profile.forbidden");
+        assert!(text.contains("section 5.4.1"), "{text}");
+    }
+    // What will not come is not asked about.
+    assert_eq!(
+        begun(by(ids, "RS256"), Profile::Fapi2Security, "read"),
+        Ok(())
+    );
+    assert_eq!(
+        begun(by(responses, "RS256"), Profile::Fapi2Security, "openid"),
+        Ok(())
+    );
+    assert_eq!(
+        begun(by(ids, "PS256"), Profile::Fapi2Security, "openid"),
+        Ok(())
+    );
+}

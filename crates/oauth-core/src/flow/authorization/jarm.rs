@@ -80,7 +80,7 @@ fn parameters(claims: &Claims) -> Result<Pairs<'_>, Error> {
 
 /// `authorization_signed_response_alg`, or the default: "If omitted, the default is RS256" (section
 /// 3).
-fn allowed_algs(config: &ClientConfig) -> Vec<Alg> {
+pub(super) fn allowed_algs(config: &ClientConfig) -> Vec<Alg> {
     let member = "authorization_signing_alg_values_supported";
     id_token::allowed(config, config.authorization_algs.as_deref(), member)
 }

@@ -1,12 +1,14 @@
 //! The requirements of a security profile for an authorization request.
 
-use super::ResponseType;
 use super::request::{AuthorizationRequest, Pkce};
+use super::{ResponseType, jarm};
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::client_config::ClientConfig;
 use crate::error::Error;
 use crate::pkce::PkceRequirement;
 use crate::profile::{Profile, Requirement};
 use crate::quirk::Quirk;
+use crate::token::id_token;
 
 /// Turns on what the profile requires, and refuses what it forbids.
 ///
@@ -36,5 +38,32 @@ pub(super) fn apply(
         Requirement::SignedRequest,
         signs,
         "the client has no key for them",
+    )?;
+    check_algorithms(profile, config, request)
+}
+
+/// The user should not sign in for a token or a response that will be refused for its algorithm.
+fn check_algorithms(
+    profile: Profile,
+    config: &ClientConfig,
+    request: &AuthorizationRequest,
+) -> Result<(), Error> {
+    // No profile of a page demands algorithms.
+    if IS_BROWSER_BUILD {
+        return Ok(());
+    }
+    let is_openid = request.token_request.scope.contains("openid");
+    let has_id_token = || !is_openid || !id_token::allowed_algs(config).is_empty();
+    profile.require(
+        Requirement::Algorithms,
+        has_id_token,
+        "the client and the server agree on others for ID tokens",
+    )?;
+    let is_signed = request.response_mode.is_jwt();
+    let has_response = || !is_signed || !jarm::allowed_algs(config).is_empty();
+    profile.require(
+        Requirement::Algorithms,
+        has_response,
+        "the client and the server agree on others for authorization responses",
     )
 }
