@@ -99,6 +99,12 @@ const PKCE: Clause = clause(
     Requirement::Pkce,
     "authorization requests have a code_challenge by S256",
 );
+/// "If omitted, the authorization server does not support PKCE" (RFC 8414 section 2).
+const PKCE_ADVERTISED: Clause = clause(
+    "RFC 9700 section 2.1.1",
+    Requirement::PkceAdvertised,
+    "the server publishes that it supports PKCE",
+);
 const AUDIENCE: Clause = clause(
     "RFC 10070 section 4",
     Requirement::IssuerAsAudience,
@@ -117,11 +123,7 @@ const STRICT: &[Clause] = &[
     PKCE,
     AUDIENCE,
     PUSHED_WHERE_OFFERED,
-    clause(
-        "RFC 9700 section 2.1.1",
-        Requirement::PkceAdvertised,
-        "the server publishes that it supports PKCE",
-    ),
+    PKCE_ADVERTISED,
     clause(
         "RFC 9700 section 2.1",
         Requirement::IssuerInResponse,
@@ -183,6 +185,7 @@ macro_rules! fapi2 {
                 Requirement::Pushed,
                 "authorization requests are pushed",
             ),
+            PKCE_ADVERTISED,
             clause(
                 "FAPI 2.0 Security Profile section 5.3.3.2",
                 Requirement::IssuerInResponse,

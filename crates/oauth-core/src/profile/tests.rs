@@ -284,6 +284,22 @@ fn a_callback_without_its_issuer_is_refused_whatever_the_server_promised() {
     }
 }
 
+/// A server that says nothing does not support PKCE (RFC 8414 section 2): an attacker may have taken it out.
+#[test]
+fn fapi_wants_pkce_published() {
+    for profile in [Profile::Fapi2Security, Profile::Fapi2MessageSigning] {
+        let silent = json!({"code_challenge_methods_supported": null});
+        let client = client(read(silent, Rules::default()), jwt_auth(Alg::Es256));
+        let signing = RequestSigning::new(key(Alg::Es256));
+        let client = client.with_dpop(dpop(Alg::Es256)).with_profile(profile);
+        let client = client.with_request_signing(signing);
+        let redirect_uri = RedirectUri::parse("https://app.example/cb").unwrap();
+        let mut begin = client.begin_authorization(AuthorizationRequest::new(redirect_uri));
+        let refused = begin.resume(&at(), Input::Begin).map(drop).unwrap_err();
+        assert_eq!(refused.code(), "pkce.unsupported");
+    }
+}
+
 #[test]
 fn strict_wants_pkce_published_and_replies_to_the_letter() {
     let silent = json!({"code_challenge_methods_supported": null});
