@@ -2,17 +2,9 @@
 
 use oauth_core::endpoint::introspection::SignedResponse;
 use oauth_core::error::{Error, Misuse};
-#[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
-use oauth_core::flow::access_token::AccessTokenVerifier;
 use oauth_core::jose::Alg;
-#[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
-use std::time::Duration;
 
 use crate::op::arguments;
-
-/// How many responses are cached by default.
-#[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
-const ENTRIES: u64 = 1000;
 
 arguments! {
     /// How an API introspects tokens, and caches the responses.
@@ -30,24 +22,38 @@ arguments! {
     }
 }
 
+/// No API is a page, whose module has no room for what is not called.
 #[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
-impl Introspecting {
-    pub(crate) fn apply(self, verifier: AccessTokenVerifier) -> Result<AccessTokenVerifier, Error> {
-        let signed = signed_response(self.signed_response_alg, self.signed_response_audience)?;
-        let verifier = match signed {
-            Some(signed) => verifier.with_signed_introspection(signed),
-            None => verifier,
-        };
-        match (self.cache_max_age, self.cache_entries) {
-            (Some(seconds), entries) => {
-                let entries = usize::try_from(entries.unwrap_or(ENTRIES)).unwrap_or(usize::MAX);
-                let max_age = Duration::from_secs(seconds);
-                Ok(verifier.with_introspection_cache(max_age, entries))
-            }
-            (None, None) => Ok(verifier),
-            (None, Some(_)) => {
-                Err(Error::from(Misuse::Setup)
-                    .about("answers are kept for an age, and none is given"))
+mod verifier {
+    use std::time::Duration;
+
+    use oauth_core::error::{Error, Misuse};
+    use oauth_core::flow::access_token::AccessTokenVerifier;
+
+    use super::{Introspecting, signed_response};
+
+    /// How many responses are cached by default.
+    const ENTRIES: u64 = 1000;
+
+    impl Introspecting {
+        pub(crate) fn apply(
+            self,
+            verifier: AccessTokenVerifier,
+        ) -> Result<AccessTokenVerifier, Error> {
+            let signed = signed_response(self.signed_response_alg, self.signed_response_audience)?;
+            let verifier = match signed {
+                Some(signed) => verifier.with_signed_introspection(signed),
+                None => verifier,
+            };
+            match (self.cache_max_age, self.cache_entries) {
+                (Some(seconds), entries) => {
+                    let entries = usize::try_from(entries.unwrap_or(ENTRIES)).unwrap_or(usize::MAX);
+                    let max_age = Duration::from_secs(seconds);
+                    Ok(verifier.with_introspection_cache(max_age, entries))
+                }
+                (None, None) => Ok(verifier),
+                (None, Some(_)) => Err(Error::from(Misuse::Setup)
+                    .about("answers are kept for an age, and none is given")),
             }
         }
     }

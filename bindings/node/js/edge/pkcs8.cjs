@@ -2,21 +2,9 @@
 
 // Private keys as PKCS#8 in PEM (RFC 5958, RFC 7468). WebCrypto writes them, too, but answers later.
 
-/** What the kinds of keys, and the curves, are called in DER. */
-const NAMES = {
-  RSA: '2a864886f70d010101', EC: '2a8648ce3d0201', OKP: '2b6570',
-  'P-256': '2a8648ce3d030107', 'P-384': '2b81040022', 'P-521': '2b81040023',
-}
-const RSA_MEMBERS = ['n', 'e', 'd', 'p', 'q', 'dp', 'dq', 'qi']
+const { IDENTIFIERS, RSA_MEMBERS, TAGS } = require('./der.cjs')
 
-/** Tags of DER (X.690). */
-const NUMBER = 0x02
-const BITS = 0x03
-const OCTETS = 0x04
-const NONE = 0x05
-const NAME = 0x06
-const SEQUENCE = 0x30
-const SECOND = 0xa1
+const { NUMBER, BITS, OCTETS, NONE, NAME, SEQUENCE, SECOND } = TAGS
 
 const fromHex = (text) => Array.from(text.match(/../g), (pair) => Number.parseInt(pair, 16))
 
@@ -54,11 +42,11 @@ function inner(jwk) {
   }
 }
 
-const named = (name) => element(NAME, fromHex(NAMES[name]))
+const named = (name) => element(NAME, fromHex(IDENTIFIERS[name]))
 
 /** A private JWK as DER. */
 function derOf(jwk) {
-  const parameter = { RSA: element(NONE), EC: NAMES[jwk.crv] && named(jwk.crv) }[jwk.kty] ?? []
+  const parameter = { RSA: element(NONE), EC: IDENTIFIERS[jwk.crv] && named(jwk.crv) }[jwk.kty] ?? []
   return element(SEQUENCE, number([0]), element(SEQUENCE, named(jwk.kty), parameter), element(OCTETS, inner(jwk)))
 }
 

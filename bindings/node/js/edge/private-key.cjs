@@ -4,7 +4,10 @@
 // here and at once: WebCrypto answers later only.
 
 const { algorithms } = require('../verify.cjs')
+const { IDENTIFIERS, RSA_MEMBERS, TAGS } = require('./der.cjs')
 const { pemOfDer, pemOfJwk } = require('./pkcs8.cjs')
+
+const { NUMBER, BITS, OCTETS, NAME, SEQUENCE, FIRST, SECOND, SECOND_BITS } = TAGS
 
 /** What stands for a key that is none. */
 class KeyError extends Error {
@@ -22,17 +25,15 @@ const encrypted = () => new KeyError('key.encrypted', 'the key is encrypted: con
 const MAX_TEXT = 64 << 10
 /** The sizes of RSA keys, in bytes. */
 const RSA_BYTES = { least: 256, most: 1024 }
-const RSA_MEMBERS = ['n', 'e', 'd', 'p', 'q', 'dp', 'dq', 'qi']
 
 /** Curves by their object identifiers in DER: their names, the length of their numbers, and what they sign with. */
 const CURVES = {
-  '2a8648ce3d030107': { crv: 'P-256', length: 32, algs: ['ES256'] },
-  '2b81040022': { crv: 'P-384', length: 48, algs: ['ES384'] },
-  '2b81040023': { crv: 'P-521', length: 66, algs: ['ES512'] },
+  [IDENTIFIERS['P-256']]: { crv: 'P-256', length: 32, algs: ['ES256'] },
+  [IDENTIFIERS['P-384']]: { crv: 'P-384', length: 48, algs: ['ES384'] },
+  [IDENTIFIERS['P-521']]: { crv: 'P-521', length: 66, algs: ['ES512'] },
 }
 const ED25519 = { length: 32, algs: ['Ed25519', 'EdDSA'] }
 const RSA = ['RS256', 'PS256', 'RS384', 'RS512', 'PS384', 'PS512']
-const KINDS = { '2a864886f70d010101': 'RSA', '2a8648ce3d0201': 'EC', '2b6570': 'OKP' }
 
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 const base64url = (bytes) => btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
@@ -73,16 +74,6 @@ function elements(bytes) {
   }
   return found
 }
-
-const SEQUENCE = 0x30
-const OCTETS = 0x04
-const NUMBER = 0x02
-const NAME = 0x06
-const BITS = 0x03
-/** `[0]` and `[1]`, which hold others; and `[1]` in place of the bits themselves. */
-const FIRST = 0xa0
-const SECOND = 0xa1
-const SECOND_BITS = 0x81
 
 /** The content of the first element with this tag. */
 function contentOf(list, tag) {
@@ -128,10 +119,10 @@ function pkcs8Jwk(der) {
   const parts = sequence(der)
   const [kind, parameter] = elements(contentOf(parts, SEQUENCE))
   const inner = contentOf(parts, OCTETS)
-  switch (KINDS[hex(kind?.content ?? [])]) {
-    case 'RSA': return rsaJwk(inner)
-    case 'EC': return ecJwk(inner, parameter?.tag === NAME ? parameter.content : new Uint8Array())
-    case 'OKP': {
+  switch (hex(kind?.content ?? [])) {
+    case IDENTIFIERS.RSA: return rsaJwk(inner)
+    case IDENTIFIERS.EC: return ecJwk(inner, parameter?.tag === NAME ? parameter.content : new Uint8Array())
+    case IDENTIFIERS.OKP: {
       const jwk = { kty: 'OKP', crv: 'Ed25519', d: base64url(contentOf(elements(inner), OCTETS)) }
       const bits = parts.find(({ tag }) => tag === SECOND_BITS)
       return bits === undefined ? jwk : { ...jwk, x: base64url(bits.content.subarray(1)) }

@@ -117,7 +117,7 @@ pub(super) async fn tokens(
         Err(Failure::Other(error)) => Err(error),
         Err(Failure::OfClient(_)) => {
             let earlier = Earlier::without_client(&connected.connection);
-            replace(settings, state, &connected, earlier, Occasion::None).await
+            replace_client(settings, state, &connected, earlier, Occasion::None).await
         }
     }
 }
@@ -294,7 +294,7 @@ pub(super) async fn step_up(
         let mut earlier = Earlier::without_client(&connected.connection);
         earlier.wanted = wanted.scope.clone().unwrap_or_default();
         let occasion = Occasion::Short(short, wanted);
-        let token = replace(settings, state, &connected, earlier, occasion).await?;
+        let token = replace_client(settings, state, &connected, earlier, occasion).await?;
         return Ok(Some(token));
     }
     let token = connected.widen(settings, None, short, wanted).await?;
@@ -322,7 +322,7 @@ pub(super) async fn step_up(
 /// The tokens of another client, in place of one that the server has forgotten, or that is registered for less. It is
 /// stored and used by others only once it has tokens: until then the record of the earlier client is kept, in case that
 /// this fails.
-async fn replace(
+async fn replace_client(
     settings: &Settings,
     state: &State,
     connected: &Connected,

@@ -1,0 +1,27 @@
+'use strict'
+
+// What is written and read of keys in DER (X.690).
+
+const TAGS = {
+  NUMBER: 0x02,
+  BITS: 0x03,
+  OCTETS: 0x04,
+  NONE: 0x05,
+  NAME: 0x06,
+  SEQUENCE: 0x30,
+  /** `[0]` and `[1]`, which hold others; and `[1]` in place of the bits themselves. */
+  FIRST: 0xa0,
+  SECOND: 0xa1,
+  SECOND_BITS: 0x81,
+}
+
+/** The object identifiers of kinds of keys and of curves, in hexadecimal (RFC 8017, RFC 5480, RFC 8410). */
+const IDENTIFIERS = {
+  RSA: '2a864886f70d010101', EC: '2a8648ce3d0201', OKP: '2b6570',
+  'P-256': '2a8648ce3d030107', 'P-384': '2b81040022', 'P-521': '2b81040023',
+}
+
+/** The numbers of a private RSA key in a JWK (RFC 7518 section 6.3), in the order of DER (RFC 8017 appendix A.1.2). */
+const RSA_MEMBERS = ['n', 'e', 'd', 'p', 'q', 'dp', 'dq', 'qi']
+
+module.exports = { IDENTIFIERS, RSA_MEMBERS, TAGS }
