@@ -129,6 +129,24 @@ async function besideRaw(alg, shown, sides) {
   return medians(await rounds({ ...sides, [RAW]: raw }))
 }
 
+/** How WebCrypto names the algorithms. */
+const WEB_CRYPTO = {
+  RS256: { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' },
+  ES256: { name: 'ECDSA', namedCurve: 'P-256' },
+  EdDSA: 'Ed25519',
+}
+
+/** The keys of WebCrypto, which `dpop` and openid-client sign with. */
+async function webCryptoPair(alg) {
+  const bare = ({ kid, use, alg, ...members }) => members
+  const [shown, secret] = [bare(publicJwk(alg)), bare(PRIVATE[ALGS[alg]])]
+  const [privateKey, publicKey] = await Promise.all([
+    crypto.subtle.importKey('jwk', secret, WEB_CRYPTO[alg], false, ['sign']),
+    crypto.subtle.importKey('jwk', shown, WEB_CRYPTO[alg], true, ['verify']),
+  ])
+  return { privateKey, publicKey }
+}
+
 /** What an assertion adds to a request: one with a secret is taken off ours. */
 async function signing(alg) {
   const server = Server.fromMetadata(ISSUER, { issuer: ISSUER, token_endpoint: `${ISSUER}/token` })
@@ -140,6 +158,8 @@ async function signing(alg) {
   const [hash, options] = way(alg)
   const input = Buffer.from(tokens(alg)[0].split('.').slice(0, 2).join('.'))
   const header = { alg, kid: alg, typ: 'client-authentication+jwt' }
+  const { privateKey } = await webCryptoPair(alg)
+  const authenticate = openid.PrivateKeyJwt({ key: privateKey, kid: alg })
   const results = await rounds({
     [OURS]: () => withKey.exchange.clientCredentials().begin(),
     'with a secret': () => withSecret.exchange.clientCredentials().begin(),
@@ -147,24 +167,13 @@ async function signing(alg) {
       const claims = { iss: 'c', sub: 'c', aud: ISSUER, jti: randomUUID(), iat: now, exp: now + 60 }
       return new SignJWT(claims).setProtectedHeader(header).sign(key)
     },
+    'openid-client': () => authenticate({ issuer: ISSUER }, { client_id: 'c' }, new URLSearchParams(), new Headers()),
     [RAW]: () => sign(hash, input, { key, ...options }),
   })
   const { 'with a secret': plain, ...others } = results
   const ours = results[OURS].map((value, n) => value - plain[n])
   const taken = medians({ ...others, [OURS]: ours })
   figure(`Node.js: private_key_jwt made, ${alg}`, 'us CPU', taken, { budget: taken[RAW] + ABOVE_RAW })
-}
-
-/** The keys of WebCrypto, which `dpop` signs with. */
-async function webCryptoPair(alg) {
-  const { kid, use, alg: _, ...shown } = publicJwk(alg)
-  const { d } = PRIVATE[ALGS[alg]]
-  const way = alg === 'ES256' ? { name: 'ECDSA', namedCurve: 'P-256' } : 'Ed25519'
-  const [privateKey, publicKey] = await Promise.all([
-    crypto.subtle.importKey('jwk', { ...shown, d }, way, false, ['sign']),
-    crypto.subtle.importKey('jwk', shown, way, true, ['verify']),
-  ])
-  return { privateKey, publicKey }
 }
 
 /** What a proof adds to a request (RFC 9449): one without is taken off ours. */
