@@ -112,7 +112,12 @@ fn login(server: &OidcProvider, which: &str, file: &Path) {
         "--save",
         &save,
     ];
-    let mut process = as_client(server, which, &arguments)
+    follow(&mut as_client(server, which, &arguments));
+}
+
+/// Has the person follow the URL that a login prints.
+fn follow(login: &mut Command) {
+    let mut process = login
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -294,5 +299,93 @@ fn login_refresh_with_rotation_and_revocation() {
             .output()
             .expect("the command runs");
         assert_eq!(spent.status.code(), Some(1), "{which}: revoked");
+    }
+}
+
+#[test]
+fn the_command_takes_responses_as_the_client_is_registered() {
+    let server = OidcProvider::start();
+    let folder = Folder::new("registered");
+    let config = folder.file("config.toml");
+    let write = |which: &str, members: &str| {
+        if let Some(key) = server.decryption_key(which) {
+            std::fs::write(folder.file("key.jwk"), key).expect("a file");
+        }
+        let text = format!("[profile.p]\nregistered = {{ {members} }}\n");
+        std::fs::write(&config, text).expect("a file");
+    };
+    let command = |which: &str, arguments: &[&str]| {
+        let mut command = oauth();
+        command.args(arguments).arg("--config").arg(&config);
+        command.args(["--profile", "p", "--issuer", server.issuer()]);
+        command.args(["--loopback-http", "--client-id", which]);
+        command.args(["--client-secret-env", "INTEROP_SECRET"]);
+        command.env("INTEROP_SECRET", server.secret(which));
+        command
+    };
+    let code = |command: &mut Command| {
+        let output = command.arg("--json").output().expect("the command runs");
+        assert!(!output.status.success());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned() + &text(&output);
+        let said: Value = serde_json::from_str(said.trim()).expect("JSON");
+        said["code"].as_str().expect("a code").to_owned()
+    };
+    let place = folder.file("tokens").to_string_lossy().into_owned();
+    let login = |which: &str| {
+        let arguments = ["login", "--no-browser", "--timeout", "30", "--save", &place];
+        let mut login = command(which, &arguments);
+        follow(login.args(["--scope", "openid read"]));
+    };
+    let with_key = |members: &str| format!("{members}, decryption_key_file = \"key.jwk\"");
+
+    let which = "id-token-ECDH-ES+A256KW-A256GCM";
+    let both = "id_token_encrypted_response_alg = \"ECDH-ES+A256KW\", id_token_encrypted_response_enc = \"A256GCM\"";
+    write(which, &with_key(both));
+    login(which);
+
+    let userinfo = ["userinfo", "--tokens", &place, "--subject", "somebody"];
+    let signed = "userinfo_signed_response_alg = \"PS256\"";
+    let both = "userinfo_encrypted_response_alg = \"ECDH-ES\", userinfo_encrypted_response_enc = \"A256GCM\"";
+    let both = with_key(&format!("{signed}, {both}"));
+    write("userinfo-both", &both);
+    login("userinfo-both");
+    let said = done(command("userinfo-both", &userinfo).arg("--json"));
+    let said: Value = serde_json::from_str(&text(&said)).expect("JSON");
+    assert_eq!(said["sub"], "somebody");
+    write("userinfo-both", &both.replace("PS256", "ES256"));
+    let refused = code(&mut command("userinfo-both", &userinfo));
+    assert_eq!(refused, "jws.alg_not_allowed");
+    write("userinfo-both", signed);
+    let refused = code(&mut command("userinfo-both", &userinfo));
+    assert_eq!(refused, "jwe.unexpected");
+
+    let which = "introspection-both";
+    let signed = "introspection_signed_response_alg = \"EdDSA\"";
+    let both = "introspection_encrypted_response_alg = \"ECDH-ES\", introspection_encrypted_response_enc = \"A256GCM\"";
+    write(which, &with_key(&format!("{signed}, {both}")));
+    let token = text(&done(&mut command(which, &["token", "--scope", "read"])));
+    let introspect = || {
+        let mut command = command(which, &["introspect", "--token-env", "T"]);
+        command.env("T", &token);
+        command
+    };
+    let said = done(introspect().arg("--json"));
+    let said: Value = serde_json::from_str(&text(&said)).expect("JSON");
+    assert_eq!(
+        (&said["active"], &said["client_id"]),
+        (&true.into(), &which.into())
+    );
+    write(which, signed);
+    assert_eq!(code(&mut introspect()), "jwe.unexpected");
+    // What contradicts itself is told before anything is sent.
+    for wrong in [
+        both,
+        "userinfo_encrypted_response_enc = \"A256GCM\"",
+        "userinfo_encrypted_response_alg = \"ECDH-ES\"",
+        "userinfo_signed_response_alg = \"none\"",
+        "id_token_encrypted_response_alg = \"RSA1_5\"",
+    ] {
+        write(which, wrong);
+        assert_eq!(code(&mut introspect()), "usage.registered", "{wrong}");
     }
 }

@@ -174,7 +174,7 @@ fn of_any_kind(read: impl Fn(Alg) -> Result<PrivateKey, KeyError>) -> Result<Pub
 }
 
 /// Why a file has no usable key; never its content.
-fn unusable(path: &Path, why: impl std::fmt::Display) -> Failure {
+pub(crate) fn unusable(path: &Path, why: impl std::fmt::Display) -> Failure {
     Failure::usage(
         "usage.key",
         format_args!("{}: {why}", path.display()),

@@ -33,6 +33,7 @@ mod profile_file;
 mod profile_rules;
 mod profile_tokens;
 mod redirect;
+mod registered_responses;
 mod secret_source;
 mod setup;
 mod shell;

@@ -12,6 +12,7 @@ use crate::Global;
 use crate::credential::Auth;
 use crate::output::Failure;
 use crate::profile_rules::ProfileRules;
+use crate::registered_responses::RegisteredResponses;
 use crate::token_request::{ProfileDefaults, Values};
 
 /// The file.
@@ -77,6 +78,8 @@ pub(crate) struct Profile {
     pub(crate) dpop_key_file: Option<PathBuf>,
     /// The security profile that the client keeps to.
     pub(crate) profile_rules: Option<ProfileRules>,
+    /// How responses to the client are signed and encrypted.
+    pub(crate) registered: RegisteredResponses,
     /// Whom commands act for; if it says nothing, the person who has ever logged in with it, and
     /// else the client.
     #[serde(rename = "as")]
@@ -262,6 +265,7 @@ impl Profile {
             &mut self.client_key_passphrase_file,
             &mut self.client_assertion_file,
             &mut self.dpop_key_file,
+            &mut self.registered.decryption_key_file,
             &mut self.token_file,
         ];
         for path in files.into_iter().flatten() {

@@ -216,6 +216,7 @@ impl ClientPlan {
         let client = Client::new(server, client_id, auth)?;
         let client = registered(client, &profile, provider.as_ref())?;
         let client = bound(client, &profile)?;
+        let client = profile.registered.apply(client)?;
         let client = match profile.profile_rules {
             Some(rules) => rules.hold(client),
             None => client,

@@ -46,6 +46,17 @@ enum Key {
 }
 
 impl DecryptionKey {
+    /// Reads a key in PEM ([`from_pem`](Self::from_pem)) or as a JWK ([`from_jwk`](Self::from_jwk)).
+    ///
+    /// # Errors
+    /// Why the key was not accepted.
+    pub fn read(text: &str, alg: JweAlg) -> Result<Self, KeyError> {
+        match text.trim_start().starts_with('{') {
+            true => Self::from_jwk(text, alg),
+            false => Self::from_pem(text, alg),
+        }
+    }
+
     /// Reads a private key in PEM: PKCS#8, PKCS#1 (RSA) or SEC1 (EC).
     ///
     /// # Errors

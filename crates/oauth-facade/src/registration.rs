@@ -163,7 +163,7 @@ impl Registration {
         let mut encryption: Option<ResponseEncryption> = None;
         for text in &self.decryption_keys {
             // There may be keys for other algorithms besides it.
-            let key = match read(text.expose(), alg) {
+            let key = match DecryptionKey::read(text.expose(), alg) {
                 Err(KeyError::Algorithm) => continue,
                 key => key?,
             };
@@ -204,11 +204,4 @@ fn unknown(name: &str) -> Error {
 
 fn alg(name: &str) -> Result<Alg, Error> {
     Alg::named(name).ok_or_else(|| unknown(name))
-}
-
-fn read(text: &str, alg: JweAlg) -> Result<DecryptionKey, KeyError> {
-    match text.trim_start().starts_with('{') {
-        true => DecryptionKey::from_jwk(text, alg),
-        false => DecryptionKey::from_pem(text, alg),
-    }
 }

@@ -55,11 +55,9 @@ impl Introspect {
                 one_of(&*tokens.ok_or_else(|| grants.nobody())?, hint)
             }
         };
-        let state = setup.net.run(
-            setup
-                .client
-                .introspect(Introspection::new(token).token_type_hint(hint)),
-        )?;
+        let mut ask = Introspection::new(token).token_type_hint(hint);
+        ask.signed = setup.profile.registered.introspection()?;
+        let state = setup.net.run(setup.client.introspect(ask))?;
         let record = match state {
             IntrospectionResponse::Active(token) => active(*token),
             _ => Map::from_iter([("active".to_owned(), false.into())]),
