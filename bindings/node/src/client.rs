@@ -76,6 +76,10 @@ pub struct NativeClientOptions {
     pub certificate_thumbprint: Option<String>,
     /// The rules that the client keeps to.
     pub profile: Option<String>,
+    /// How access tokens are encrypted.
+    pub access_token_encryption_alg: Option<String>,
+    /// How their content is.
+    pub access_token_encryption_enc: Option<String>,
     /// What decrypts them.
     pub decryption_keys: Option<Vec<String>>,
 }
@@ -292,6 +296,8 @@ impl NativeClient {
             id_token_encrypted_response_enc: options.id_token_encrypted_response_enc,
             userinfo_encrypted_response_alg: options.userinfo_encrypted_response_alg,
             userinfo_encrypted_response_enc: options.userinfo_encrypted_response_enc,
+            access_token_encryption_alg: options.access_token_encryption_alg,
+            access_token_encryption_enc: options.access_token_encryption_enc,
             authorization_signed_response_alg: options.authorization_signed_response_alg,
             authorization_encrypted_response_alg: options.authorization_encrypted_response_alg,
             authorization_encrypted_response_enc: options.authorization_encrypted_response_enc,

@@ -92,6 +92,8 @@ pub struct ClientConfig {
     pub(crate) userinfo_algs: Option<Vec<Alg>>,
     /// `userinfo_encrypted_response_alg` and `_enc`.
     pub(crate) userinfo_encryption: Option<Arc<dyn Opens>>,
+    /// How access tokens are encrypted for the APIs that verify them as this client.
+    pub(crate) access_token_encryption: Option<Arc<dyn Opens>>,
     /// `authorization_signed_response_alg` (JARM section 3), or several.
     pub(crate) authorization_algs: Option<Vec<Alg>>,
     /// `authorization_encrypted_response_alg` and `_enc`.
@@ -172,6 +174,7 @@ impl ClientConfig {
             id_token_encryption: None,
             userinfo_algs: None,
             userinfo_encryption: None,
+            access_token_encryption: None,
             authorization_algs: None,
             authorization_encryption: None,
             request_signing: None,
