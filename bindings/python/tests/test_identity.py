@@ -163,7 +163,7 @@ def test_what_is_encrypted_for_an_api_is_read_by_that_api_alone(oidc: Any) -> No
     assert (told.audience, told.client_id) == ((sealed,), client.client_id)
     encryption = {"access_token_encryption_alg": "ECDH-ES", "access_token_encryption_enc": "A256GCM"}
     api = client_of(oidc, "sealed-api", **encryption)
-    assert api.verify_access_token(token, audience=[sealed]).audience == (sealed,)
+    assert api.verify_access_token(token=token, audience=[sealed]).audience == (sealed,)
 
     def refused(verifier: oauth_core.AccessTokenVerifier, token: str) -> tuple[str, int | None]:
         with pytest.raises(oauth_core.OAuthError) as caught:
