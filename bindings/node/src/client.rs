@@ -215,11 +215,12 @@ fn by_name(chosen: Option<&str>, secret: Option<Secret<String>>) -> Result<Auth>
         Some("none") => without(Auth::None, secret),
         Some("tls_client_auth") => without(Auth::Tls(Certificate::Pki), secret),
         Some("self_signed_tls_client_auth") => without(Auth::Tls(Certificate::SelfSigned), secret),
+        Some("spiffe_x509") => without(Auth::Tls(Certificate::Svid), secret),
         Some("client_secret_basic") => with(Auth::Basic, secret),
         Some("client_secret_post") => with(Auth::Post, secret),
         Some(_) => Err(invalid(
             "clientAuth is client_secret_basic, client_secret_post, none, tls_client_auth, \
-             self_signed_tls_client_auth, or the result of privateKeyJwt, clientSecretJwt, \
+             self_signed_tls_client_auth, spiffe_x509, or the result of privateKeyJwt, clientSecretJwt, \
              assertionFile or assertionFunction",
         )),
     }

@@ -12,7 +12,7 @@ use crate::pending_backchannel::PendingRequests;
 use crate::assertion::OwnTokens;
 use crate::breaker::Breaker;
 use crate::certificate::KnownCertificate;
-use crate::client_auth::{self, ClientAuth, Method};
+use crate::client_auth::{self, Certificate, ClientAuth, Method};
 pub use crate::client_id::ClientId;
 use crate::crypto::SigningKey;
 use crate::dpop::{DpopKey, Nonces, ServerClocks};
@@ -128,6 +128,13 @@ impl ClientConfig {
         }
         if let Some(jwt) = auth.jwt() {
             jwt.check(&server)?;
+        }
+        // "the client_id parameter ... MUST be the SPIFFE ID" (OAuth SPIFFE Client Authentication section 3.2).
+        let is_svid = !IS_BROWSER_BUILD && matches!(auth.0, Method::Tls(Certificate::Svid));
+        if is_svid && !client_auth::is_spiffe_id(client_id.as_str()) {
+            return Err(
+                Error::from(Misuse::Setup).about("the client id of spiffe_x509 is a SPIFFE ID")
+            );
         }
         let basic = match &auth.0 {
             Method::Basic(secret) if !IS_BROWSER_BUILD => Some(client_auth::basic(
@@ -281,7 +288,12 @@ impl ClientConfig {
             return Ok(());
         };
         let name = self.auth.name();
-        let has_key = || matches!(self.auth.0, Method::Tls(_)) || name == "private_key_jwt";
+        // Neither JWT-SVIDs nor X.509-SVIDs are among the methods that the profiles name.
+        let is_registered = |certificate: &Certificate| *certificate != Certificate::Svid;
+        let has_key = || match &self.auth.0 {
+            Method::Tls(certificate) => is_registered(certificate),
+            _ => name == "private_key_jwt",
+        };
         profile.require(Requirement::AuthenticationByKey, has_key, name)?;
         let jwt = self.auth.jwt();
         let names_issuer = || jwt.is_none_or(|jwt| jwt.audience_is_issuer());
