@@ -300,7 +300,8 @@ export interface ClientOptions extends RegistrationOptions {
   clientSecret?: string | undefined
   /**
    * As the preset documents it; without a preset as the metadata says, or `client_secret_basic` if it says nothing (RFC
-   * 8414 section 2). The names of mutual TLS (RFC 8705) mean the certificate of the `network`; {@link privateKeyJwt},
+   * 8414 section 2). The names of mutual TLS (RFC 8705) mean the certificate of the `network`, and `spiffe_x509` that it
+   * is an X.509-SVID whose SPIFFE ID is the `clientId` (`misuse.setup` for any other); {@link privateKeyJwt},
    * {@link clientSecretJwt}, {@link assertionFile} and {@link assertionFunction} create the others.
    */
   clientAuth?:
@@ -309,6 +310,7 @@ export interface ClientOptions extends RegistrationOptions {
     | 'none'
     | 'tls_client_auth'
     | 'self_signed_tls_client_auth'
+    | 'spiffe_x509'
     | ClientAuth
     | undefined
   /** Those registered for this client: any other is refused before a browser opens. */

@@ -30,6 +30,13 @@ export interface RegistrationOptions {
    * shared key and none is given, it is derived from the client secret (OpenID Connect Core section 10.2).
    */
   decryptionKeys?: string[] | undefined
+  /**
+   * How access tokens are encrypted for the APIs that `verifyAccessToken` is called for, as agreed with the server (RFC
+   * 9068 section 4): a plain one is then refused. No key is derived from the client secret.
+   */
+  accessTokenEncryptionAlg?: JweAlg | undefined
+  /** How their content is encrypted: `A128CBC-HS256` by default. */
+  accessTokenEncryptionEnc?: Enc | undefined
   /** Signed authorization responses of other algorithms are refused (JARM). */
   authorizationSignedResponseAlg?: SigningAlg | MacAlg | undefined
   /** How signed authorization responses are encrypted, as registered: a plain one is then refused. */

@@ -25,7 +25,11 @@ export type AccessTokenNeeds = Pick<VerifyAccessTokenArguments, 'scope' | 'acrVa
 /** What an API requires of all tokens. */
 export interface AccessTokenVerifierOptions
   extends Omit<VerifyAccessTokenArguments, 'token' | 'jkt' | 'x5tS256'>,
-    Pick<ClientOptions, 'timeoutMs' | 'network' | 'fetch' | 'send'> {}
+    Pick<
+      ClientOptions,
+      | 'timeoutMs' | 'network' | 'fetch' | 'send'
+      | 'accessTokenEncryptionAlg' | 'accessTokenEncryptionEnc' | 'decryptionKeys'
+    > {}
 
 /** What an API requires of all tokens, and how answers of the server are cached. */
 export interface IntrospectingVerifierOptions

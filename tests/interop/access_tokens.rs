@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use oauth_core::flow::access_token::AccessTokenVerifier;
 use oauth_core::grant::TokenRequest;
+use oauth_core::jose::{Enc, JweAlg};
 use oauth_core::{AuthorizationRequest, Client, Error, Scope};
 use oauth_reqwest::blocking::{Driver, Listener};
 
+use crate::encryption::encryption;
 use crate::oidc_provider::{OidcProvider, driver, open};
 
 const API: &str = "https://api.example/";
@@ -17,7 +19,11 @@ fn read() -> Scope {
 
 /// A token of the client itself.
 fn own_token(driver: &Driver, client: &Client) -> String {
-    let ask = TokenRequest::from(read()).resource(API).expect("a URI");
+    own_token_for(driver, client, API)
+}
+
+fn own_token_for(driver: &Driver, client: &Client, api: &str) -> String {
+    let ask = TokenRequest::from(read()).resource(api).expect("a URI");
     let tokens = driver.run(client.client_credentials(ask)).expect("a token");
     tokens.access_token.expose().clone()
 }
@@ -72,4 +78,37 @@ fn what_was_issued_for_something_else_is_refused() {
     let verifier = client.access_token_verifier(server.client_id("basic"));
     let refused: Error = code(verifier, id_token.expose());
     assert_eq!(refused.code(), "jwt.typ");
+}
+
+#[test]
+fn what_is_encrypted_for_an_api_is_read_by_that_api_alone() {
+    let (server, driver) = (OidcProvider::start(), driver());
+    let client = server.client(&driver, "basic").expect("a client");
+    let sealed_api = "https://sealed.example/";
+    let sealed = own_token_for(&driver, &client, sealed_api);
+    assert_eq!(sealed.split('.').count(), 5);
+    let agreed = |which| encryption(&server, which, JweAlg::EcdhEs, Enc::A256Gcm);
+    let alone = || {
+        let found = server.discovered(&driver).expect("metadata");
+        AccessTokenVerifier::new(found, sealed_api)
+    };
+    let verifier = alone().with_encryption(agreed("sealed-api"));
+    let shown = driver.run(verifier.verify(&sealed)).expect("its own");
+    assert_eq!(shown.audience(), [sealed_api]);
+    assert_eq!(shown.client_id(), Some(server.client_id("basic")));
+
+    let code = |verifier: AccessTokenVerifier, token: &str| {
+        let refused = driver.run(verifier.verify(token)).map(drop);
+        let refused = refused.expect_err("a refusal");
+        assert_eq!(refused.refusal().map(|refusal| refusal.status), Some(401));
+        refused.code()
+    };
+    assert_eq!(code(alone(), &sealed), "jwe.unexpected");
+    let other = alone().with_encryption(agreed("userinfo-both"));
+    assert_eq!(code(other, &sealed), "jwe.decryption");
+    let plain = own_token(&driver, &client);
+    let accepting = verifier.clone().or_audience(API);
+    assert_eq!(code(accepting, &plain), "jwe.not_encrypted");
+    // Encryption says nothing about what is inside: its audience is still another one's.
+    assert_eq!(code(verifier.with_audience(API), &sealed), "jwt.audience");
 }

@@ -99,6 +99,7 @@ let introspectingOf
 /** What else a client is registered with. */
 const REGISTERED = [
   'authorizationSignedResponseAlg', 'authorizationEncryptedResponseAlg', 'authorizationEncryptedResponseEnc',
+  'accessTokenEncryptionAlg', 'accessTokenEncryptionEnc',
   'requestObjectSigningAlg', 'requestObjectSigningKey', 'requestObjectEncryptionAlg', 'requestObjectEncryptionEnc',
   'tlsClientCertificateBoundAccessTokens', 'profile',
 ]

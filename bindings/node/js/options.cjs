@@ -20,7 +20,7 @@ const CLIENT = [
   'idTokenEncryptedResponseEnc', 'userinfoSignedResponseAlg', 'userinfoEncryptedResponseAlg', 'userinfoEncryptedResponseEnc',
   'decryptionKeys', 'authorizationSignedResponseAlg', 'authorizationEncryptedResponseAlg', 'authorizationEncryptedResponseEnc',
   'requestObjectSigningAlg', 'requestObjectSigningKey', 'requestObjectEncryptionAlg', 'requestObjectEncryptionEnc',
-  'tlsClientCertificateBoundAccessTokens', 'profile', 'dpopKey', 'timeoutMs', ...TRANSPORT,
+  'accessTokenEncryptionAlg', 'accessTokenEncryptionEnc', 'tlsClientCertificateBoundAccessTokens', 'profile', 'dpopKey', 'timeoutMs', ...TRANSPORT,
 ]
 const CONFIGURED = [...CLIENT, 'env', 'transport', 'signal']
 

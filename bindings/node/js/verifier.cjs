@@ -37,10 +37,13 @@ class AccessTokenVerifier {
   #common
   #verify
 
-  constructor(server, { timeoutMs, network, fetch, send, ...common } = {}) {
+  constructor(server, {
+    timeoutMs, network, fetch, send, accessTokenEncryptionAlg, accessTokenEncryptionEnc, decryptionKeys, ...common
+  } = {}) {
     only(OF_JWTS, common)
+    const encryption = { accessTokenEncryptionAlg, accessTokenEncryptionEnc, decryptionKeys }
     // Nothing is asked in its name: keys are anybody's to fetch.
-    const options = { clientId: 'resource-server', clientAuth: 'none', timeoutMs, network, fetch, send }
+    const options = { clientId: 'resource-server', clientAuth: 'none', timeoutMs, network, fetch, send, ...encryption }
     this.#server = server
     this.#client = new Client(server, options)
     // What can be read once only is to be read for each token.

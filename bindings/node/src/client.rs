@@ -76,6 +76,10 @@ pub struct NativeClientOptions {
     pub certificate_thumbprint: Option<String>,
     /// The rules that the client keeps to.
     pub profile: Option<String>,
+    /// How access tokens are encrypted.
+    pub access_token_encryption_alg: Option<String>,
+    /// How their content is.
+    pub access_token_encryption_enc: Option<String>,
     /// What decrypts them.
     pub decryption_keys: Option<Vec<String>>,
 }
@@ -211,11 +215,12 @@ fn by_name(chosen: Option<&str>, secret: Option<Secret<String>>) -> Result<Auth>
         Some("none") => without(Auth::None, secret),
         Some("tls_client_auth") => without(Auth::Tls(Certificate::Pki), secret),
         Some("self_signed_tls_client_auth") => without(Auth::Tls(Certificate::SelfSigned), secret),
+        Some("spiffe_x509") => without(Auth::Tls(Certificate::Svid), secret),
         Some("client_secret_basic") => with(Auth::Basic, secret),
         Some("client_secret_post") => with(Auth::Post, secret),
         Some(_) => Err(invalid(
             "clientAuth is client_secret_basic, client_secret_post, none, tls_client_auth, \
-             self_signed_tls_client_auth, or the result of privateKeyJwt, clientSecretJwt, \
+             self_signed_tls_client_auth, spiffe_x509, or the result of privateKeyJwt, clientSecretJwt, \
              assertionFile or assertionFunction",
         )),
     }
@@ -292,6 +297,8 @@ impl NativeClient {
             id_token_encrypted_response_enc: options.id_token_encrypted_response_enc,
             userinfo_encrypted_response_alg: options.userinfo_encrypted_response_alg,
             userinfo_encrypted_response_enc: options.userinfo_encrypted_response_enc,
+            access_token_encryption_alg: options.access_token_encryption_alg,
+            access_token_encryption_enc: options.access_token_encryption_enc,
             authorization_signed_response_alg: options.authorization_signed_response_alg,
             authorization_encrypted_response_alg: options.authorization_encrypted_response_alg,
             authorization_encrypted_response_enc: options.authorization_encrypted_response_enc,

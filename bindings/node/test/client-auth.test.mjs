@@ -64,6 +64,14 @@ test('a certificate names the client alone', () => {
   }
 })
 
+test('an X.509-SVID names the client by its SPIFFE ID', () => {
+  const of = (clientId) => new Client(server(), { clientId, clientAuth: 'spiffe_x509' })
+  const clientId = 'spiffe://example.org/worker'
+  const form = new URLSearchParams(Buffer.from(of(clientId).exchange.clientCredentials().begin().body).toString())
+  assert.deepEqual([...form], [['grant_type', 'client_credentials'], ['client_id', clientId]])
+  assert.throws(() => of('worker'), { code: 'misuse.setup' })
+})
+
 test('a key that does not fit is refused at once, and never shown', () => {
   assert.throws(() => body(privateKeyJwt('no key')), { code: 'key.malformed' })
   assert.throws(() => body(clientSecretJwt('short')), { code: 'jws.key_too_small' })

@@ -88,6 +88,27 @@ test('an API reads an access token', async () => {
   await assert.rejects(elsewhere.verify(accessToken), { code: 'jwt.audience', responseStatus: 401 })
 })
 
+test('what is encrypted for an API is read by that API alone', async () => {
+  const sealed = 'https://sealed.example/'
+  const issued = async (resource) => {
+    const { accessToken } = await client('basic').clientCredentials({ scope: 'read', resource: [resource] }).token()
+    return accessToken
+  }
+  const [token, plain] = [await issued(sealed), await issued(api)]
+  const encryption = { accessTokenEncryptionAlg: 'ECDH-ES', accessTokenEncryptionEnc: 'A256GCM' }
+  const decryptionKeys = [JSON.stringify(clients['sealed-api'].decryption_key)]
+  const verifier = new AccessTokenVerifier(server, { audience: [sealed, api], scope: 'read', ...encryption, decryptionKeys })
+  const told = await verifier.verify(token)
+  assert.deepEqual([told.audience, told.clientId], [[sealed], clients.basic.client_id])
+  assert.deepEqual((await client('sealed-api', encryption).verifyAccessToken({ token, audience: sealed })).audience, [sealed])
+  await assert.rejects(verifier.verify(plain), { code: 'jwe.not_encrypted', responseStatus: 401 })
+  const alone = new AccessTokenVerifier(server, { audience: sealed })
+  await assert.rejects(alone.verify(token), { code: 'jwe.unexpected', responseStatus: 401 })
+  const other = { ...encryption, accessTokenEncryptionEnc: 'A128GCM', decryptionKeys }
+  await assert.rejects(new AccessTokenVerifier(server, { audience: sealed, ...other }).verify(token), { code: 'jwe.alg_not_allowed' })
+  assert.throws(() => new AccessTokenVerifier(server, { audience: sealed, ...encryption }), { code: 'misuse.setup' })
+})
+
 test('a logout comes home, and is told once', async () => {
   const us = client('logout')
   const browser = new Browser(isHome)

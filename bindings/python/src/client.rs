@@ -118,7 +118,8 @@ impl Client {
                         authorization_signed_response_alg = None, authorization_encrypted_response_alg = None,
                         authorization_encrypted_response_enc = None, request_object_signing_alg = None,
                         request_object_signing_key = None, request_object_encryption_alg = None,
-                        request_object_encryption_enc = None, tls_client_certificate_bound_access_tokens = false,
+                        request_object_encryption_enc = None, access_token_encryption_alg = None,
+                        access_token_encryption_enc = None, tls_client_certificate_bound_access_tokens = false,
                         dpop_key = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
@@ -148,6 +149,8 @@ impl Client {
         #[pyo3(from_py_with = text)] request_object_signing_key: Option<String>,
         #[pyo3(from_py_with = text)] request_object_encryption_alg: Option<String>,
         #[pyo3(from_py_with = text)] request_object_encryption_enc: Option<String>,
+        #[pyo3(from_py_with = text)] access_token_encryption_alg: Option<String>,
+        #[pyo3(from_py_with = text)] access_token_encryption_enc: Option<String>,
         tls_client_certificate_bound_access_tokens: bool,
         dpop_key: Option<&Bound<'_, DpopKey>>,
     ) -> PyResult<Self> {
@@ -167,6 +170,8 @@ impl Client {
             id_token_encrypted_response_enc,
             userinfo_encrypted_response_alg,
             userinfo_encrypted_response_enc,
+            access_token_encryption_alg,
+            access_token_encryption_enc,
             decryption_keys: decryption_keys.into_iter().flatten().map(secret).collect(),
         };
         let known = match (client_id, registered) {

@@ -109,6 +109,12 @@ pub(crate) struct TlsClientAuth;
 #[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
 pub(crate) struct SelfSignedTlsClientAuth;
 
+/// spiffe_x509: the certificate of the connection is an X.509-SVID, and the SPIFFE ID in it the client id.
+///
+/// The Network has the certificate. misuse.setup for a client id that is no SPIFFE ID.
+#[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
+pub(crate) struct SpiffeX509;
+
 impl ClientAuth {
     pub(crate) fn with<T: PyClass<BaseType = Self>>(self, kind: T) -> PyClassInitializer<T> {
         PyClassInitializer::from(self).add_subclass(kind)
@@ -310,6 +316,18 @@ impl TlsClientAuth {
 
     fn __repr__(&self) -> &'static str {
         "TlsClientAuth()"
+    }
+}
+
+#[pymethods]
+impl SpiffeX509 {
+    #[new]
+    fn new() -> PyClassInitializer<Self> {
+        ClientAuth(Auth::Tls(Certificate::Svid)).with(Self)
+    }
+
+    fn __repr__(&self) -> &'static str {
+        "SpiffeX509()"
     }
 }
 

@@ -66,7 +66,7 @@ mod _native {
     #[pymodule_export]
     use super::client_auth::{
         ClientAuth, ClientSecretBasic, ClientSecretJwt, ClientSecretPost, FederatedAssertion,
-        PrivateKeyJwt, Public, SelfSignedTlsClientAuth, ServiceAccount, TlsClientAuth,
+        PrivateKeyJwt, Public, SelfSignedTlsClientAuth, ServiceAccount, SpiffeX509, TlsClientAuth,
     };
     #[pymodule_export]
     use super::connection::ResourceConnection;

@@ -87,6 +87,21 @@ def test_a_certificate_names_the_client_alone() -> None:
         assert body(auth) == "grant_type=client_credentials&client_id=me"
 
 
+def test_an_x509_svid_names_the_client_by_its_spiffe_id() -> None:
+    server = oauth_core.Server.from_metadata(ISSUER, {"issuer": ISSUER, "token_endpoint": f"{ISSUER}/token"})
+
+    def of(client_id: str) -> oauth_core.Client:
+        return oauth_core.Client(server, client_id=client_id, client_auth=oauth_core.SpiffeX509())
+
+    step = next(of("spiffe://example.org/worker").exchange.client_credentials())
+    assert isinstance(step, oauth_core.Send)
+    wanted = "grant_type=client_credentials&client_id=spiffe%3A%2F%2Fexample.org%2Fworker"
+    assert step.body is not None and bytes(step.body).decode() == wanted
+    with pytest.raises(oauth_core.OAuthError) as caught:
+        of("worker")
+    assert caught.value.code == "misuse.setup"
+
+
 def test_a_key_that_does_not_fit_is_refused_at_once() -> None:
     assert code_of(oauth_core.PrivateKeyJwt("no key")) == "key.malformed"
     assert code_of(oauth_core.ClientSecretJwt("short")) == "jws.key_too_small"

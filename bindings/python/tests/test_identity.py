@@ -10,7 +10,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from conftest import ROOT, Answer, NoRedirect, Plain, process, reply
@@ -141,6 +141,39 @@ def test_an_access_token_is_read_by_an_api(oidc: Any) -> None:
     with pytest.raises(oauth_core.OAuthError) as caught:
         elsewhere.verify(token)
     assert (caught.value.code, caught.value.response_status) == ("jwt.audience", 401)
+
+
+def test_what_is_encrypted_for_an_api_is_read_by_that_api_alone(oidc: Any) -> None:
+    client, sealed = client_of(oidc, "basic"), "https://sealed.example/"
+    token, plain = (
+        client.client_credentials(scope="read", resource=[api]).token().access_token
+        for api in (sealed, API)
+    )
+
+    def verifier(enc: Literal["A128GCM", "A256GCM"]) -> oauth_core.AccessTokenVerifier:
+        return oauth_core.AccessTokenVerifier(
+            client.server,
+            audience=[sealed, API],
+            access_token_encryption_alg="ECDH-ES",
+            access_token_encryption_enc=enc,
+            decryption_keys=[json.dumps(oidc["clients"]["sealed-api"]["decryption_key"])],
+        )
+
+    told = verifier("A256GCM").verify(token)
+    assert (told.audience, told.client_id) == ((sealed,), client.client_id)
+    encryption = {"access_token_encryption_alg": "ECDH-ES", "access_token_encryption_enc": "A256GCM"}
+    api = client_of(oidc, "sealed-api", **encryption)
+    assert api.verify_access_token(token=token, audience=[sealed]).audience == (sealed,)
+
+    def refused(verifier: oauth_core.AccessTokenVerifier, token: str) -> tuple[str, int | None]:
+        with pytest.raises(oauth_core.OAuthError) as caught:
+            verifier.verify(token)
+        return (caught.value.code, caught.value.response_status)
+
+    assert refused(verifier("A256GCM"), plain) == ("jwe.not_encrypted", 401)
+    assert refused(verifier("A128GCM"), token) == ("jwe.alg_not_allowed", 401)
+    alone = oauth_core.AccessTokenVerifier(client.server, audience=sealed)
+    assert refused(alone, token) == ("jwe.unexpected", 401)
 
 
 @pytest.fixture

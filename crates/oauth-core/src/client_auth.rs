@@ -25,6 +25,7 @@ use crate::secret::Secret;
 pub use crate::workload::AssertionSource;
 pub use assertion::{AssertionAudience, ClientAssertion, PRIVATE_KEY_ALGS};
 pub use choice::{Certificate, Credentials};
+pub(crate) use federated::is_spiffe_id;
 pub use federated::{AssertionProfile, ClientIdParameter, FederatedAssertion};
 pub(crate) use jwt::{ClientJwt, Made, Origin, Remote, RequestFacts};
 pub use signed_secret::SignedSecret;
@@ -102,7 +103,8 @@ impl ClientAuth {
 
     /// `tls_client_auth` and `self_signed_tls_client_auth` (RFC 8705): the certificate of the
     /// connection authenticates the client, and the request only names it. The HTTP client holds the certificate;
-    /// requests go to the server's mutual-TLS aliases (`mtls_endpoint_aliases`), if any.
+    /// requests go to the server's mutual-TLS aliases (`mtls_endpoint_aliases`), if any. So does `spiffe_x509`, whose client
+    /// id is a SPIFFE ID.
     pub const fn tls(certificate: Certificate) -> Self {
         Self(Method::Tls(certificate))
     }
@@ -116,6 +118,7 @@ impl ClientAuth {
             Method::Jwt(jwt) => jwt.name(),
             Method::Tls(Certificate::Pki) => "tls_client_auth",
             Method::Tls(Certificate::SelfSigned) => "self_signed_tls_client_auth",
+            Method::Tls(Certificate::Svid) => "spiffe_x509",
         }
     }
 

@@ -12,7 +12,7 @@ use crate::pending_backchannel::PendingRequests;
 use crate::assertion::OwnTokens;
 use crate::breaker::Breaker;
 use crate::certificate::KnownCertificate;
-use crate::client_auth::{self, ClientAuth, Method};
+use crate::client_auth::{self, Certificate, ClientAuth, Method};
 pub use crate::client_id::ClientId;
 use crate::crypto::SigningKey;
 use crate::dpop::{DpopKey, Nonces, ServerClocks};
@@ -92,6 +92,8 @@ pub struct ClientConfig {
     pub(crate) userinfo_algs: Option<Vec<Alg>>,
     /// `userinfo_encrypted_response_alg` and `_enc`.
     pub(crate) userinfo_encryption: Option<Arc<dyn Opens>>,
+    /// How access tokens are encrypted for the APIs that verify them as this client.
+    pub(crate) access_token_encryption: Option<Arc<dyn Opens>>,
     /// `authorization_signed_response_alg` (JARM section 3), or several.
     pub(crate) authorization_algs: Option<Vec<Alg>>,
     /// `authorization_encrypted_response_alg` and `_enc`.
@@ -126,6 +128,13 @@ impl ClientConfig {
         }
         if let Some(jwt) = auth.jwt() {
             jwt.check(&server)?;
+        }
+        // "the client_id parameter ... MUST be the SPIFFE ID" (OAuth SPIFFE Client Authentication section 3.2).
+        let is_svid = !IS_BROWSER_BUILD && matches!(auth.0, Method::Tls(Certificate::Svid));
+        if is_svid && !client_auth::is_spiffe_id(client_id.as_str()) {
+            return Err(
+                Error::from(Misuse::Setup).about("the client id of spiffe_x509 is a SPIFFE ID")
+            );
         }
         let basic = match &auth.0 {
             Method::Basic(secret) if !IS_BROWSER_BUILD => Some(client_auth::basic(
@@ -172,6 +181,7 @@ impl ClientConfig {
             id_token_encryption: None,
             userinfo_algs: None,
             userinfo_encryption: None,
+            access_token_encryption: None,
             authorization_algs: None,
             authorization_encryption: None,
             request_signing: None,
@@ -278,7 +288,12 @@ impl ClientConfig {
             return Ok(());
         };
         let name = self.auth.name();
-        let has_key = || matches!(self.auth.0, Method::Tls(_)) || name == "private_key_jwt";
+        // Neither JWT-SVIDs nor X.509-SVIDs are among the methods that the profiles name.
+        let is_registered = |certificate: &Certificate| *certificate != Certificate::Svid;
+        let has_key = || match &self.auth.0 {
+            Method::Tls(certificate) => is_registered(certificate),
+            _ => name == "private_key_jwt",
+        };
         profile.require(Requirement::AuthenticationByKey, has_key, name)?;
         let jwt = self.auth.jwt();
         let names_issuer = || jwt.is_none_or(|jwt| jwt.audience_is_issuer());

@@ -24,6 +24,11 @@ pub struct Registration {
     pub userinfo_encrypted_response_alg: Option<String>,
     /// `userinfo_encrypted_response_enc`; `A128CBC-HS256` by default.
     pub userinfo_encrypted_response_enc: Option<String>,
+    /// How access tokens are encrypted for the APIs of this client, by the name of their `alg` (RFC 9068 section 4): a
+    /// plain one is then refused. No metadata of a client says so; the server's documentation does.
+    pub access_token_encryption_alg: Option<String>,
+    /// The name of their `enc`; `A128CBC-HS256` by default.
+    pub access_token_encryption_enc: Option<String>,
     /// `authorization_signed_response_alg` (JARM section 3): authorization responses signed by other algorithms are
     /// then refused, if signed ones are requested.
     pub authorization_signed_response_alg: Option<String>,
@@ -75,6 +80,15 @@ impl Registration {
         );
         if let Some(encryption) = userinfo? {
             client = client.with_userinfo_encryption(encryption);
+        }
+        // That keys are derived from the client secret is a rule for clients, not for APIs.
+        let access_token = self.encryption(
+            None,
+            self.access_token_encryption_alg.as_deref(),
+            self.access_token_encryption_enc.as_deref(),
+        );
+        if let Some(encryption) = access_token? {
+            client = client.with_access_token_encryption(encryption);
         }
         if let Some(name) = &self.authorization_signed_response_alg {
             client = client.with_authorization_algs([alg(name)?]);
@@ -155,7 +169,7 @@ impl Registration {
         let setup = |why: &str| Error::from(Misuse::Setup).about(why);
         let Some(name) = alg else {
             return match enc {
-                Some(_) => Err(setup("an encrypted_response_enc without its alg")),
+                Some(_) => Err(setup("an enc without its alg")),
                 None => Ok(None),
             };
         };
@@ -179,7 +193,7 @@ impl Registration {
         match encryption.or_else(of_secret) {
             Some(encryption) => Ok(Some(encryption.encs([enc]))),
             None if self.decryption_keys.is_empty() => {
-                Err(setup("encrypted responses need decryption keys"))
+                Err(setup("what is encrypted needs decryption keys"))
             }
             None => Err(unknown(name)),
         }

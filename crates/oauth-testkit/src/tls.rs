@@ -8,7 +8,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
+    KeyUsagePurpose, SanType,
 };
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
@@ -163,6 +164,26 @@ impl MutualTls {
     /// If there is none to be made.
     pub fn issue(&self) -> io::Result<String> {
         let (certificate, key) = issue(&self.authority, "client").map_err(io::Error::other)?;
+        Ok(format!("{}{}", certificate.pem(), key.serialize_pem()))
+    }
+
+    /// A new X.509-SVID, with its key, in PEM: with it the client authenticates from now on, named by this SPIFFE ID
+    /// (`spiffe_x509`).
+    ///
+    /// # Errors
+    /// If there is none to be made.
+    pub fn issue_svid(&self, spiffe_id: &str) -> io::Result<String> {
+        let key = KeyPair::generate().map_err(io::Error::other)?;
+        let mut params = CertificateParams::default();
+        params.use_authority_key_identifier_extension = true;
+        let uri = spiffe_id.try_into().map_err(io::Error::other)?;
+        // Its only name: an SVID has one URI, and needs no subject (X509-SVID section 4.1).
+        params.subject_alt_names = vec![SanType::URI(uri)];
+        params.distinguished_name = DistinguishedName::new();
+        let certificate = params.signed_by(&key, &self.authority);
+        let certificate = certificate.map_err(io::Error::other)?;
+        let thumbprint = URL_SAFE_NO_PAD.encode(Sha256::digest(certificate.der()));
+        self.with(|twin| twin.register_svid(thumbprint, spiffe_id));
         Ok(format!("{}{}", certificate.pem(), key.serialize_pem()))
     }
 

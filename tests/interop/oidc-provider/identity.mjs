@@ -4,6 +4,9 @@ import { keyPair } from './keys.mjs'
 
 /** The API whose access tokens are JWTs. */
 export const api = 'https://api.example/'
+/** The API that only the holder of its key can read them for. */
+const sealedApi = 'https://sealed.example/'
+const sealing = keyPair('ec', { namedCurve: 'P-256' })
 
 const secret = 'a client secret, of which keys are derived'
 
@@ -64,6 +67,7 @@ export function identityClients(rsa, backchannelLogoutUri, site) {
     }),
     client('logout', logout),
     ...(site ? [client('site', ofSite)] : []),
+    { ...client('sealed-api', {}), decryption_key: { ...sealing.privateKey.export({ format: 'jwk' }), kid: 'sealing' } },
     decrypting('logout-encrypted', alg, { ...logout, ...sealed('id_token') }),
   ]
 }
@@ -94,7 +98,11 @@ export const identityFeatures = {
   resourceIndicators: {
     enabled: true,
     defaultResource: () => undefined,
-    getResourceServerInfo: () => ({ audience: api, scope: 'read', accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } } }),
+    getResourceServerInfo: (ctx, resource) => {
+      const encrypt = { alg: 'ECDH-ES', enc: 'A256GCM', key: sealing.publicKey, kid: 'sealing' }
+      const jwt = { sign: { alg: 'ES256' }, ...(resource === sealedApi ? { encrypt } : {}) }
+      return { audience: resource === sealedApi ? sealedApi : api, scope: 'read', accessTokenFormat: 'jwt', jwt }
+    },
   },
 }
 

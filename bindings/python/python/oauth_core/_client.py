@@ -34,7 +34,9 @@ class Client(Configured, NativeClient, Operations):
     UserInfo that is signed or encrypted, says so with the names of its metadata, such as
     ``id_token_encrypted_response_alg``, and ``decryption_keys`` in PEM or as JWKs, the newest first; what
     comes otherwise is then refused. Where the algorithm needs a shared key and none is there, it is made of
-    the client secret (OpenID Connect Core section 10.2). ``authorization_signed_response_alg`` and its
+    the client secret (OpenID Connect Core section 10.2). ``access_token_encryption_alg`` and ``access_token_encryption_enc``
+    say how access tokens are encrypted for an API that verifies them as this client (RFC 9068 section 4), with
+    the same keys: plain ones are then refused. ``authorization_signed_response_alg`` and its
     likes say the same of authorization responses, where signed ones are asked for (JARM).
     ``request_object_signing_alg`` signs every authorization request (RFC 9101), with
     ``request_object_signing_key`` or the key of ``client_auth``; ``request_object_encryption_alg`` and

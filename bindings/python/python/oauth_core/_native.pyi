@@ -492,6 +492,8 @@ class Client:
         request_object_signing_key: str | None = None,
         request_object_encryption_alg: _PublicKeyJweAlg | None = None,
         request_object_encryption_enc: _Enc | None = None,
+        access_token_encryption_alg: _JweAlg | None = None,
+        access_token_encryption_enc: _Enc | None = None,
         tls_client_certificate_bound_access_tokens: bool = False, dpop_key: DpopKey | None = None,
     ) -> Self: ...
     @overload
@@ -515,6 +517,8 @@ class Client:
         request_object_signing_key: str | None = None,
         request_object_encryption_alg: _PublicKeyJweAlg | None = None,
         request_object_encryption_enc: _Enc | None = None,
+        access_token_encryption_alg: _JweAlg | None = None,
+        access_token_encryption_enc: _Enc | None = None,
         tls_client_certificate_bound_access_tokens: bool = False, dpop_key: DpopKey | None = None,
     ) -> Self: ...
     @overload

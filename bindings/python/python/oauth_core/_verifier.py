@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from ._native import Exchange, Network, Server
+    from ._native import _Enc as Enc
+    from ._native import _JweAlg as JweAlg
     from ._ops import AccessTokenProfile
     from ._records import VerifiedAccessToken
     from .drive import Moment
@@ -86,7 +88,9 @@ class AccessTokenVerifier:
     the same server: it must be an API's, and never a client's id. ``scope``, ``acr_values`` and ``max_age`` (seconds,
     RFC 9470) are required of every token; a call can require others. ``algs`` are by default those of the server's
     metadata, never with a shared secret. ``clock_skew`` is how many seconds clocks may be apart, ``dpop_algs`` and
-    ``realm`` appear in challenges. The server's keys are fetched as needed, and kept for all calls of this verifier, in
+    ``realm`` appear in challenges. With ``access_token_encryption_alg`` tokens are encrypted for this API, as agreed with
+    the server, and plain ones refused: the content by ``access_token_encryption_enc``, ``A128CBC-HS256`` unless it says
+    otherwise, and ``decryption_keys`` are in PEM or JWKs, the newest first. The server's keys are fetched as needed, and kept for all calls of this verifier, in
     all threads.
 
     For opaque tokens there is ``introspecting``.
@@ -104,11 +108,21 @@ class AccessTokenVerifier:
         audience: str | Sequence[str],
         timeout: float | None = None,
         network: Network | None = None,
+        access_token_encryption_alg: JweAlg | None = None,
+        access_token_encryption_enc: Enc | None = None,
+        decryption_keys: Sequence[str] | None = None,
         **asked: Unpack[_JwtApi],
     ) -> None:
         # Nothing is asked in its name: keys are anybody's to fetch.
         client = Client(
-            server, client_id="resource-server", client_auth=Public(), timeout=timeout, network=network
+            server,
+            client_id="resource-server",
+            client_auth=Public(),
+            timeout=timeout,
+            network=network,
+            access_token_encryption_alg=access_token_encryption_alg,
+            access_token_encryption_enc=access_token_encryption_enc,
+            decryption_keys=decryption_keys,
         )
         self._begin(client, audience, _only(_JWT_API, {**asked}))
 

@@ -135,4 +135,14 @@ impl Client {
         Arc::make_mut(&mut self.0).userinfo_encryption = Some(Arc::new(encryption));
         self
     }
+
+    /// Accepts only access tokens that are encrypted like this, and no plain ones, in the verifiers of
+    /// [`Self::access_token_verifier`]: see [`AccessTokenVerifier::with_encryption`].
+    ///
+    /// [`AccessTokenVerifier::with_encryption`]: crate::flow::access_token::AccessTokenVerifier::with_encryption
+    #[must_use]
+    pub fn with_access_token_encryption(mut self, encryption: ResponseEncryption) -> Self {
+        Arc::make_mut(&mut self.0).access_token_encryption = Some(Arc::new(encryption));
+        self
+    }
 }

@@ -1,7 +1,7 @@
 //! Selects the client authentication method from the client's credentials and the server's metadata (RFC 8414 section
 //! 2).
 
-use super::{ClientAssertion, ClientAuth, ClientJwt as _};
+use super::{ClientAssertion, ClientAuth, ClientJwt as _, FederatedAssertion};
 use crate::error::{Error, Misuse};
 use crate::secret::Secret;
 use crate::server::Server;
@@ -15,6 +15,8 @@ pub struct Credentials {
     pub secret: Option<Secret<String>>,
     /// A key that signs assertions, registered with the server.
     pub assertion: Option<ClientAssertion>,
+    /// The tokens of a workload, such as JWT-SVIDs.
+    pub workload: Option<FederatedAssertion>,
     /// The kind of certificate that the HTTP client presents.
     pub certificate: Option<Certificate>,
 }
@@ -26,6 +28,9 @@ pub enum Certificate {
     Pki,
     /// By its registered key; it is self-signed (section 2.2).
     SelfSigned,
+    /// By the SPIFFE ID in it, which is the client id: it is an X.509-SVID (`spiffe_x509`, OAuth SPIFFE Client
+    /// Authentication section 3.2). The server's own certificate is verified as any other, and not with the trust bundle.
+    Svid,
 }
 
 impl Credentials {
@@ -43,12 +48,13 @@ impl Credentials {
     /// `client_auth.no_usable_method`, naming it, if there are no credentials for it.
     pub(crate) fn for_method(self, name: &str) -> Result<ClientAuth, Error> {
         let assertion = self.assertion.map(ClientAuth::assertion);
+        let workload = self.workload.map(ClientAuth::federated);
         let tls = self.certificate.map(ClientAuth::tls);
         let auth = match name {
             "none" => Some(ClientAuth::none()),
             "client_secret_basic" => self.secret.map(ClientAuth::basic),
             "client_secret_post" => self.secret.map(ClientAuth::post),
-            _ => [assertion, tls]
+            _ => [assertion, workload, tls]
                 .into_iter()
                 .flatten()
                 .find(|auth| auth.name() == name),
@@ -59,8 +65,8 @@ impl Credentials {
 
 impl ClientAuth {
     /// The strongest method that the server accepts according to its `token_endpoint_auth_methods_supported`
-    /// (RFC 8414 section 2) and for which there are credentials: a key before a certificate before a
-    /// secret, and a secret by `client_secret_basic` before `client_secret_post`. A server that lists none accepts
+    /// (RFC 8414 section 2) and for which there are credentials: a key before a workload's token before a certificate
+    /// before a secret, and a secret by `client_secret_basic` before `client_secret_post`. A server that lists none accepts
     /// `client_secret_basic`. Without credentials the client is a public one.
     ///
     /// # Errors
@@ -71,10 +77,14 @@ impl ClientAuth {
         let Credentials {
             secret,
             assertion,
+            workload,
             certificate,
         } = credentials;
         if let Some(assertion) = assertion.filter(|assertion| takes(assertion.name())) {
             return Ok(Self::assertion(assertion));
+        }
+        if let Some(workload) = workload.filter(|workload| takes(workload.method())) {
+            return Ok(Self::federated(workload));
         }
         let tls = certificate.map(Self::tls);
         if let Some(tls) = tls.filter(|tls| takes(tls.name())) {

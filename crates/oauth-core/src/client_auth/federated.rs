@@ -89,6 +89,14 @@ impl FederatedAssertion {
         self
     }
 
+    /// The registered name of the method. A workload's JWT has none of its own: servers list the one that it comes like.
+    pub(super) const fn method(&self) -> &'static str {
+        match self.profile {
+            AssertionProfile::Jwt => "private_key_jwt",
+            AssertionProfile::SpiffeJwt => "spiffe_jwt",
+        }
+    }
+
     fn expected<'a>(&'a self, server: &'a Server) -> &'a str {
         let audience = self.audience.as_deref();
         audience.unwrap_or_else(|| server.issuer().as_str())
@@ -147,7 +155,7 @@ impl FederatedAssertion {
 
 impl ClientJwt for FederatedAssertion {
     fn name(&self) -> &'static str {
-        "private_key_jwt"
+        self.method()
     }
 
     /// The token as it is now, if it may be sent. One that has expired is read once more, because it may just be being
@@ -191,7 +199,7 @@ impl ClientJwt for FederatedAssertion {
 }
 
 /// `spiffe://trust-domain/path` (SPIFFE-ID section 2).
-fn is_spiffe_id(subject: &str) -> bool {
+pub(crate) fn is_spiffe_id(subject: &str) -> bool {
     let Some(rest) = subject.strip_prefix("spiffe://") else {
         return false;
     };

@@ -21,7 +21,7 @@ use crate::error::{Error, Misuse};
 use crate::exchange::Boxed;
 use crate::exchange::{Exchange, ExchangeExt as _, Input, Step};
 use crate::flow::verification::Verification;
-use crate::jose::{Alg, KeySet};
+use crate::jose::{Alg, KeySet, Opens, ResponseEncryption};
 use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
 use crate::secret::Secret;
@@ -43,6 +43,8 @@ pub use refusal::Scheme;
 pub struct AccessTokenVerifier {
     config: Arc<ClientConfig>,
     algs: Arc<[Alg]>,
+    /// How tokens are encrypted, if they are.
+    encryption: Option<Arc<dyn Opens>>,
     /// Shared with each verification, of which there are thousands in a second.
     checks: Arc<Checks>,
     answers: refusal::Answers,
@@ -65,6 +67,7 @@ impl AccessTokenVerifier {
     pub(crate) fn of(config: Arc<ClientConfig>, audience: String) -> Self {
         Self {
             algs: id_token::metadata_algs(&config.server).into(),
+            encryption: config.access_token_encryption.clone(),
             config,
             checks: Arc::new(Checks::new(audience)),
             answers: refusal::Answers::default(),
@@ -109,6 +112,17 @@ impl AccessTokenVerifier {
     #[must_use]
     pub fn with_algs(mut self, algs: impl IntoIterator<Item = Alg>) -> Self {
         self.algs = algs.into_iter().filter(|alg| !alg.is_symmetric()).collect();
+        self
+    }
+
+    /// Accepts only tokens that are encrypted like this (JWE) with a signed token inside, and no plain ones, which
+    /// anybody who strips the encryption could present: as this API is registered at the server (RFC 9068 section 4).
+    /// Keys and algorithms are these alone, whatever a token's header says. Without this no encrypted token is accepted.
+    ///
+    /// Has no effect on a verifier that introspects: the server decrypts what it has encrypted.
+    #[must_use]
+    pub fn with_encryption(mut self, encryption: ResponseEncryption) -> Self {
+        self.encryption = Some(Arc::new(encryption));
         self
     }
 
@@ -164,7 +178,7 @@ impl AccessTokenVerifier {
     /// as needed, and cached for all clones.
     ///
     /// # Errors
-    /// `jws.*`, `jwt.*`, `access_token.*` for a token that is refused; others if it could not be
+    /// `jwe.*`, `jws.*`, `jwt.*`, `access_token.*` for a token that is refused; others if it could not be
     /// verified. [`Error::refusal`] is the response to each.
     pub fn verify(
         &self,
@@ -200,6 +214,7 @@ impl AccessTokenVerifier {
             };
         }
         let signature = Verification::new(Arc::clone(&config), token, self.algs.to_vec());
+        let signature = signature.encrypted(self.encryption.clone());
         let verified = signature.and_then(move |at, jws| {
             checks
                 .check(&config.server, &jws, &proven, at.now())
@@ -287,6 +302,7 @@ impl fmt::Debug for AccessTokenVerifier {
         f.debug_struct("AccessTokenVerifier")
             .field("issuer", self.config.server.issuer())
             .field("algs", &self.algs)
+            .field("encryption", &self.encryption)
             .field("checks", &self.checks)
             .finish_non_exhaustive()
     }

@@ -13,6 +13,95 @@ use crate::json::{self, Json, Map, Value};
 /// sign a user in, or to accept a request, a token has to be verified.
 ///
 /// `Debug` shows only names.
+///
+/// What a token claims is read here by name:
+///
+/// ```
+/// # use oauth_core::error::Error;
+/// use oauth_core::jose::Unverified;
+///
+/// # fn f(token: &str) -> Result<(), Error> {
+/// let seen = Unverified::parse(token)?;
+/// let claimed = seen.claims().and_then(|claims| claims.get("sub"));
+/// # let _ = claimed;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// It has no subject, which only verification says:
+///
+/// ```compile_fail,E0599
+/// # use oauth_core::error::Error;
+/// use oauth_core::jose::Unverified;
+///
+/// # fn f(token: &str) -> Result<(), Error> {
+/// let seen = Unverified::parse(token)?;
+/// let subject = seen.subject();
+/// # let _ = subject;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// An [`IdToken`] or a [`VerifiedAccessToken`] is not made of it, nor of its claims, nor of JSON: where one of them is
+/// required, a token that nobody has verified cannot be passed.
+///
+/// ```
+/// use oauth_core::token::access_token::VerifiedAccessToken;
+/// use oauth_core::token::id_token::IdToken;
+///
+/// fn sign_in(who: &IdToken) -> &str {
+///     who.subject()
+/// }
+/// fn accept(caller: &VerifiedAccessToken) -> &str {
+///     caller.subject()
+/// }
+/// # let _ = (sign_in, accept);
+/// ```
+///
+/// ```compile_fail,E0308
+/// # use oauth_core::jose::Unverified;
+/// # use oauth_core::token::id_token::IdToken;
+/// # fn sign_in(who: &IdToken) -> &str { who.subject() }
+/// # fn f(seen: &Unverified) {
+/// sign_in(seen);
+/// # }
+/// ```
+///
+/// ```compile_fail,E0308
+/// # use oauth_core::jose::Unverified;
+/// # use oauth_core::token::access_token::VerifiedAccessToken;
+/// # fn accept(caller: &VerifiedAccessToken) -> &str { caller.subject() }
+/// # fn f(seen: &Unverified) {
+/// accept(seen);
+/// # }
+/// ```
+///
+/// ```compile_fail,E0277
+/// # use oauth_core::jose::Unverified;
+/// # use oauth_core::token::id_token::IdToken;
+/// # fn f(seen: Unverified) {
+/// let who: IdToken = seen.into();
+/// # }
+/// ```
+///
+/// ```compile_fail,E0277
+/// # use oauth_core::token::id_token::IdToken;
+/// # fn f(text: &str) -> Result<(), serde_json::Error> {
+/// let who: IdToken = serde_json::from_str(text)?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// ```compile_fail,E0277
+/// # use oauth_core::token::access_token::VerifiedAccessToken;
+/// # fn f(text: &str) -> Result<(), serde_json::Error> {
+/// let caller: VerifiedAccessToken = serde_json::from_str(text)?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// [`IdToken`]: crate::token::id_token::IdToken
+/// [`VerifiedAccessToken`]: crate::token::access_token::VerifiedAccessToken
 #[derive(Clone)]
 pub struct Unverified {
     header: Map<String, Value>,

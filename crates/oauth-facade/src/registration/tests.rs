@@ -76,6 +76,32 @@ fn shared_keys_are_made_of_the_client_secret() {
     }
 }
 
+/// What an API decrypts with is a key of its own, and never the secret of the client that it also is.
+#[test]
+fn access_tokens_are_decrypted_with_keys_of_the_api() {
+    let shared = r#"{"kty":"oct","k":"AAAAAAAAAAAAAAAAAAAAAA"}"#;
+    let of = |alg: Option<&str>, enc: Option<&str>, keys: &[&str]| {
+        let registration = Registration {
+            access_token_encryption_alg: alg.map(str::to_owned),
+            access_token_encryption_enc: enc.map(str::to_owned),
+            decryption_keys: keys.iter().map(|key| Secret::from(*key)).collect(),
+            ..Registration::default()
+        };
+        outcome_of(Auth::Basic(Secret::from("secret")), &registration)
+    };
+    for (alg, enc, keys, wanted) in [
+        (Some("A128KW"), Some("A256GCM"), &[shared][..], Ok(())),
+        (Some("A128KW"), None, &[shared], Ok(())),
+        (Some("A128KW"), None, &[], Err("misuse.setup")),
+        (Some("dir"), Some("A128GCM"), &[], Err("misuse.setup")),
+        (Some("ECDH-ES"), None, &[shared], Err("key.algorithm")),
+        (Some("RSA1_5"), None, &[shared], Err("key.algorithm")),
+        (None, Some("A256GCM"), &[shared], Err("misuse.setup")),
+    ] {
+        assert_eq!(of(alg, enc, keys), wanted, "{alg:?} {enc:?}");
+    }
+}
+
 #[test]
 fn a_registration_that_makes_no_sense_is_refused() {
     assert_eq!(outcome(&Registration::default()), Ok(()));

@@ -111,11 +111,15 @@ impl Authority {
             is_public: false,
         };
         let claimed = ask.form("client_id");
-        if claimed.is_some_and(|claimed| claimed != client.id) {
-            return Err(refused("invalid_client", "there is no such client"));
-        }
         let missing = || refused("invalid_client", "client authentication is missing");
         let fapi = self.rules.fapi.as_ref().ok_or_else(missing)?;
+        let shown =
+            |(thumbprint, _): &&(String, String)| Some(thumbprint) == ask.certificate.as_ref();
+        let svid = fapi.svids.iter().find(shown);
+        let id = svid.map_or(&client.id, |(_, spiffe_id)| spiffe_id);
+        if claimed.is_some_and(|claimed| claimed != id) {
+            return Err(refused("invalid_client", "there is no such client"));
+        }
         match (fapi.client_auth, ask.form("client_assertion")) {
             // The front has looked at whose it is.
             (By::Certificate, None) if claimed.is_some() && ask.certificate.is_some() => {}

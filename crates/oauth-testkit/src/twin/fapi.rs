@@ -34,6 +34,9 @@ const DECRYPTION_KEY: &str = r#"{"kty":"EC","crv":"P-256","kid":"twin-enc-1","x"
 /// What FAPI 2.0 adds to the rules of a server.
 pub(super) struct Fapi {
     pub(super) client_auth: By,
+    /// The X.509-SVIDs that were issued: the certificate's thumbprint and the SPIFFE ID in it. Whoever shows one is the
+    /// client.
+    pub(super) svids: Vec<(String, String)>,
     /// Where clients show certificates; empty for nowhere.
     pub(super) mutual_base: String,
     /// Requests come by the back channel.
@@ -111,6 +114,7 @@ pub(super) fn rules(base: &str) -> Rules {
         sender: Some(Sender::by_key()),
         fapi: Some(Fapi {
             client_auth: By::Key,
+            svids: Vec::new(),
             mutual_base: String::new(),
             pushed_only: true,
             signed_only: false,
@@ -240,6 +244,22 @@ impl Twin {
             let name = format!("{endpoint}_endpoint_auth_methods_supported");
             rules.metadata.1[name] = json!(["tls_client_auth"]);
         }
+    }
+
+    /// The client of the FAPI twin authenticates with an X.509-SVID (`spiffe_x509`), named by the SPIFFE ID in it.
+    #[cfg(feature = "tls")]
+    pub(crate) fn register_svid(&mut self, thumbprint: String, spiffe_id: &str) {
+        self.authenticate_by_certificate();
+        let rules = &mut self.authority.rules;
+        let Some(fapi) = &mut rules.fapi else { return };
+        fapi.svids.push((thumbprint, spiffe_id.to_owned()));
+        self.list_svids();
+    }
+
+    /// Names the methods of SVIDs in the metadata (OAuth SPIFFE Client Authentication section 4).
+    pub fn list_svids(&mut self) {
+        let methods = json!(["spiffe_wit", "spiffe_jwt", "spiffe_x509"]);
+        self.authority.rules.metadata.1["token_endpoint_auth_methods_supported"] = methods;
     }
 
     /// The FAPI twin binds tokens to the certificate of the client, and not to a key (RFC 8705 section 3).

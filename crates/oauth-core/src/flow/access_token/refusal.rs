@@ -88,7 +88,7 @@ impl AccessTokenVerifier {
             _ if code == ValidationFailure::AccessTokenAuthentication.code() => {
                 (401, "insufficient_user_authentication")
             }
-            "jws" | "jwt" | "access_token" => (401, "invalid_token"),
+            "jwe" | "jws" | "jwt" | "access_token" => (401, "invalid_token"),
             // The token may be valid: the client may succeed with it later.
             "lost" | "denied" | "reply" | "jwks" | "metadata" => return without_challenge(503),
             _ => return without_challenge(500),

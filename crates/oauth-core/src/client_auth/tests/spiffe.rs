@@ -1,0 +1,92 @@
+//! Workloads that SPIFFE identifies (OAuth SPIFFE Client Authentication).
+
+use super::*;
+
+fn offering(methods: &str) -> Server {
+    let more = format!(r#","token_endpoint_auth_methods_supported":[{methods}]"#);
+    server_of("https://as.example", &more)
+}
+
+fn credentials() -> Credentials {
+    let (svids, _) = reading(vec![workload(GOOD)]);
+    Credentials {
+        secret: Some("s".into()),
+        workload: Some(svids.profile(AssertionProfile::SpiffeJwt)),
+        certificate: Some(Certificate::Svid),
+        ..Credentials::default()
+    }
+}
+
+#[test]
+fn the_metadata_choose_among_svids() {
+    let chosen = |methods: &str, credentials: Credentials| {
+        let auth = ClientAuth::negotiate(credentials, &offering(methods));
+        auth.map(|auth| auth.name()).map_err(|error| error.code())
+    };
+    let unusable = Err("client_auth.no_usable_method");
+    for (methods, wanted) in [
+        (
+            r#""spiffe_wit","spiffe_x509","spiffe_jwt""#,
+            Ok("spiffe_jwt"),
+        ),
+        (r#""spiffe_x509","client_secret_basic""#, Ok("spiffe_x509")),
+        (
+            r#""spiffe_wit","client_secret_basic""#,
+            Ok("client_secret_basic"),
+        ),
+        // A certificate that an authority attests, and any JWT, are something else.
+        (
+            r#""tls_client_auth","self_signed_tls_client_auth""#,
+            unusable,
+        ),
+        (r#""private_key_jwt""#, unusable),
+        (r#""spiffe_wit""#, unusable),
+    ] {
+        assert_eq!(chosen(methods, credentials()), wanted, "{methods}");
+    }
+    let mut pki = credentials();
+    (pki.workload, pki.certificate) = (None, Some(Certificate::Pki));
+    assert_eq!(chosen(r#""spiffe_x509","spiffe_jwt""#, pki), unusable);
+    let (jwts, _) = reading(vec![workload(GOOD)]);
+    let mut jwt = credentials();
+    jwt.workload = Some(jwts);
+    assert_eq!(chosen(r#""spiffe_jwt""#, jwt.clone()), unusable);
+    assert_eq!(chosen(r#""private_key_jwt""#, jwt), Ok("private_key_jwt"));
+}
+
+/// A registration names its method, too.
+#[test]
+fn the_registered_method_is_the_only_one() {
+    for name in ["spiffe_jwt", "spiffe_x509"] {
+        let auth = credentials().for_method(name).unwrap();
+        assert_eq!(auth.name(), name);
+    }
+    for name in ["spiffe_wit", "tls_client_auth", "private_key_jwt"] {
+        assert!(credentials().for_method(name).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn an_x509_svid_names_the_client_by_its_spiffe_id_and_has_no_other_credential() {
+    let made = |id: &str| {
+        Client::new(
+            server(),
+            ClientId::new(id),
+            ClientAuth::tls(Certificate::Svid),
+        )
+    };
+    let id = "spiffe://example.org/worker";
+    let request = first(&made(id).unwrap(), 1);
+    let wanted = [("grant_type", "client_credentials"), ("client_id", id)];
+    let wanted = wanted.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(form_of(&request), wanted);
+    assert!(request.headers().get("authorization").is_none());
+    for other in [
+        "worker",
+        "https://example.org/worker",
+        "spiffe://",
+        "spiffe:///worker",
+    ] {
+        assert_eq!(code(made(other).map(drop)), Err("misuse.setup"), "{other}");
+    }
+}

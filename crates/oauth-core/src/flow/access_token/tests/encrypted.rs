@@ -1,0 +1,125 @@
+//! Tokens that are encrypted for the API (RFC 9068 section 4).
+
+use super::{AT_JWT, KEYS, claims, shown, token, verifier};
+use crate::base64;
+use crate::crypto::{Decrypter, DecryptionFailed, DecryptionJob};
+use crate::error::Error;
+use crate::exchange::{Exchange as _, Input};
+use crate::flow::access_token::{AccessTokenVerifier, Scheme};
+use crate::jose::{Alg, Enc, JweAlg, KeySet, ResponseEncryption};
+use crate::moment::UnixTime;
+use crate::secret::Secret;
+use crate::testing::{self, NOW, at, code};
+use crate::token::access_token::ProvenKeys;
+
+/// Opens every token, which contains this text.
+struct Known(String);
+
+impl Decrypter for Known {
+    fn decrypt(&self, _: &DecryptionJob) -> Result<Secret<Vec<u8>>, DecryptionFailed> {
+        Ok(Secret::new(self.0.clone().into_bytes()))
+    }
+}
+
+/// Opens none.
+struct Other;
+
+impl Decrypter for Other {
+    fn decrypt(&self, _: &DecryptionJob) -> Result<Secret<Vec<u8>>, DecryptionFailed> {
+        Err(DecryptionFailed)
+    }
+}
+
+fn agreed(text: &str) -> ResponseEncryption {
+    ResponseEncryption::new(JweAlg::Dir, Known(text.to_owned())).encs([Enc::A128Gcm])
+}
+
+fn jwe(header: &str) -> String {
+    let [iv, text, tag] = [12, 4, 16].map(|bytes| base64::url_safe(vec![1; bytes]));
+    format!("{}..{iv}.{text}.{tag}", base64::url_safe(header))
+}
+
+const DIR: &str = r#"{"alg":"dir","enc":"A128GCM","cty":"JWT"}"#;
+
+fn refused(verifier: &AccessTokenVerifier, token: &str) -> Error {
+    let mut exchange = verifier.verify(token);
+    exchange.resume(&at(), Input::Begin).map(drop).unwrap_err()
+}
+
+#[test]
+fn what_is_encrypted_is_decrypted_and_verified_by_the_same_rules() {
+    let judged = |typ: &str, more: &str| {
+        let verifier = verifier().with_encryption(agreed(&token(typ, &claims(more))));
+        let shown = shown(&verifier, &jwe(DIR), ProvenKeys::none());
+        code(shown.map(|token| assert_eq!(token.subject(), "u")))
+    };
+    assert_eq!(judged(AT_JWT, ""), Ok(()));
+    assert_eq!(judged(r#","typ":"JWT""#, ""), Err("jwt.typ"));
+    let (other, ended) = (r#""aud":"https://other.example""#, r#""exp":1"#);
+    assert_eq!(judged(AT_JWT, other), Err("jwt.audience"));
+    assert_eq!(judged(AT_JWT, ended), Err("jwt.expired"));
+    let bound = r#""cnf":{"jkt":"k"}"#;
+    assert_eq!(judged(AT_JWT, bound), Err("access_token.proof_required"));
+}
+
+#[test]
+fn a_plain_token_is_refused_where_encryption_was_agreed() {
+    let good = token(AT_JWT, &claims(""));
+    let error = refused(&verifier().with_encryption(agreed(&good)), &good);
+    assert_eq!(error.code(), "jwe.not_encrypted");
+    // The token is at fault, and not the API.
+    let refusal = error.refusal().unwrap();
+    let challenge = r#"Bearer error="invalid_token""#;
+    assert_eq!(
+        (refusal.status, refusal.challenge.as_deref()),
+        (401, Some(challenge))
+    );
+    let verifier = verifier();
+    let error = refused(&verifier, &jwe(DIR));
+    assert_eq!(error.code(), "jwe.unexpected");
+    assert_eq!(verifier.refuse(Scheme::Bearer, &error).status, 401);
+}
+
+#[test]
+fn keys_and_algorithms_are_those_of_the_api_and_not_of_the_token() {
+    let verifier = verifier().with_encryption(agreed(&token(AT_JWT, &claims(""))));
+    for (alg, enc) in [
+        ("dir", "A256GCM"),
+        ("A128KW", "A128GCM"),
+        ("RSA1_5", "A128GCM"),
+    ] {
+        let header = format!(r#"{{"alg":"{alg}","enc":"{enc}"}}"#);
+        let error = refused(&verifier, &jwe(&header));
+        assert_eq!(error.code(), "jwe.alg_not_allowed", "{alg} {enc}");
+    }
+    let other = ResponseEncryption::new(JweAlg::Dir, Other).encs([Enc::A128Gcm]);
+    let error = refused(&verifier.with_encryption(other), &jwe(DIR));
+    assert_eq!(error.code(), "jwe.decryption");
+}
+
+/// Whoever knows the API's public key can encrypt to it: only a signature says who wrote the token.
+#[test]
+fn what_is_encrypted_and_not_signed_is_refused() {
+    let unsigned = format!("{}.{}.", base64::url_safe(r#"{"alg":"none"}"#), "e30");
+    for (inside, wanted) in [
+        (claims(""), "jws.malformed"),
+        (unsigned, "jws.alg_not_allowed"),
+        (jwe(DIR), "jwe.nesting"),
+    ] {
+        let error = refused(&verifier().with_encryption(agreed(&inside)), &jwe(DIR));
+        assert_eq!(error.code(), wanted, "{inside}");
+        assert_eq!(error.refusal().map(|refusal| refusal.status), Some(401));
+    }
+}
+
+#[test]
+fn the_apis_of_a_client_receive_what_is_encrypted_for_the_client() {
+    let client = testing::of(testing::server());
+    client.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(KEYS).unwrap());
+    let good = token(AT_JWT, &claims(""));
+    let client = client.with_access_token_encryption(agreed(&good));
+    let verifier = client.access_token_verifier("https://api.example");
+    let verifier = verifier.with_algs([Alg::Es256]);
+    assert_eq!(refused(&verifier, &good).code(), "jwe.not_encrypted");
+    assert!(shown(&verifier, &jwe(DIR), ProvenKeys::none()).is_ok());
+}
