@@ -144,8 +144,8 @@ class Client extends Operations {
     this.#server = server
     this.#transport = { ...line, requestTimeoutMs: checkLimit(timeoutMs) }
     this.#id = clientId ?? made.clientId
-    this.#assertion = read
-    this.exchange = new Exchanges(this.#native, read)
+    this.#assertion = read?.of(server.issuer)
+    this.exchange = new Exchanges(this.#native, this.#assertion)
     Object.defineProperty(this, 'exchange', { enumerable: false, writable: false })
   }
 

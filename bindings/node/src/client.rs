@@ -6,6 +6,7 @@ use std::sync::Arc;
 use napi::Result;
 use napi::bindgen_prelude::Array;
 use napi_derive::napi;
+use oauth_core::client_auth::AssertionRequest;
 use oauth_core::{Secret, error::Misuse};
 use oauth_facade::{
     AssertionProfile, Auth, AuthorizationFlow, Authorize, Certificate, Client, ClientIdParameter,
@@ -151,7 +152,9 @@ impl NativeAssertion {
                     None => FederatedAssertion::new(AssertionFile::new(self.source)),
                     Some(function) => {
                         let called = Arc::clone(&function.0);
-                        FederatedAssertion::new(move || called.assertion())
+                        FederatedAssertion::new(move |wanted: &AssertionRequest<'_>| {
+                            called.assertion(wanted)
+                        })
                     }
                 };
                 assertion = assertion.profile(match self.profile.as_deref() {

@@ -65,8 +65,9 @@ mod _native {
     use super::client::Client;
     #[pymodule_export]
     use super::client_auth::{
-        ClientAuth, ClientSecretBasic, ClientSecretJwt, ClientSecretPost, FederatedAssertion,
-        PrivateKeyJwt, Public, SelfSignedTlsClientAuth, ServiceAccount, TlsClientAuth,
+        AssertionRequest, ClientAuth, ClientSecretBasic, ClientSecretJwt, ClientSecretPost,
+        FederatedAssertion, PrivateKeyJwt, Public, SelfSignedTlsClientAuth, ServiceAccount,
+        TlsClientAuth,
     };
     #[pymodule_export]
     use super::connection::ResourceConnection;

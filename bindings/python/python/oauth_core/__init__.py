@@ -12,6 +12,7 @@ coroutine for asyncio. ``drive`` runs the same conversations over your own HTTP 
 from ._client import Client
 from ._native import (
     Api,
+    AssertionRequest,
     ClientAuth,
     ClientSecretBasic,
     ClientSecretJwt,
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AccessTokenVerifier",
     "Api",
+    "AssertionRequest",
     "AuthorizationDetail",
     "BackchannelAuthenticationResponse",
     "Client",

@@ -2,7 +2,7 @@
 """The native half; import its names from ``oauth_core``."""
 
 import os
-from collections.abc import Coroutine, Generator, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Generator, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import GenericAlias, TracebackType
 from typing import Any, Callable, ClassVar, Literal, TypedDict, TypeVar, final, overload
@@ -18,6 +18,7 @@ from .stores import KeySource, Store
 
 __all__ = [
     "Api",
+    "AssertionRequest",
     "Call",
     "Client",
     "ClientAuth",
@@ -385,18 +386,28 @@ class PrivateKeyJwt(ClientAuth):
         no key, for two of one name, and for a kid if there are several.
         """
 @final
+class AssertionRequest:
+    """What an assertion is needed for, as the function of a FederatedAssertion is told."""
+    @property
+    def audience(self) -> str:
+        """The only audience (aud) that the assertion may have."""
+    @property
+    def expires_at(self) -> datetime:
+        """Until when the assertion has to be valid: the exp of one that is made for this request."""
+@final
 class FederatedAssertion(ClientAuth):
     """A workload's token in place of a key (RFC 7521 section 4.2): Kubernetes, GitHub Actions, SPIFFE.
 
-    source is the path of a file, or a function that returns the token; it is read again for each
-    request, and once more when the server refuses the token and it has been replaced meanwhile. The
-    token's only audience must be audience, which is by default the server's issuer:
+    source is the path of a file, or a function that is given an AssertionRequest and returns the token or
+    a coroutine of it; it is read again for each request, and once more when the server refuses the token
+    and it has been replaced meanwhile. The token's only audience must be audience, which is by default the server's issuer:
     client_auth.assertion_audience. client_id says whether requests name the client too, as
     Microsoft Entra requires. Other errors of a request: client_auth.assertion_malformed,
     client_auth.assertion_expired, lost.unsent if there is no token.
     """
     def __new__(
-        cls, source: _Place | Callable[[], str], /, *, audience: str | None = None,
+        cls, source: _Place | Callable[[AssertionRequest], str | Awaitable[str]], /, *,
+        audience: str | None = None,
         profile: Literal["jwt", "spiffe_jwt"] = "jwt",
         client_id: Literal["omitted", "sent"] = "omitted",
     ) -> Self: ...
