@@ -9,6 +9,7 @@ mod exchange;
 mod held_key;
 mod keeper;
 mod keys;
+mod logout;
 mod moment;
 mod plain;
 mod seal;

@@ -11,6 +11,7 @@ const { Exchange, run } = require('./exchange.cjs')
 const { FixedToken, fixedToken } = require('./fixed-token.cjs')
 const { drain, keep } = require('./renewal.cjs')
 const { Keeper } = require('./keeper.cjs')
+const { FrontChannelLogout, checkLogoutReturn } = require('./logout.cjs')
 const { Network } = require('./network.cjs')
 const { Server, discover, discovery, provider, providerFile, providers } = require('./server.cjs')
 const { Grants } = require('./sessions.cjs')
@@ -38,6 +39,7 @@ module.exports = {
   Exchange,
   FileStore,
   FixedToken,
+  FrontChannelLogout,
   GrantSource,
   Grants,
   IdToken,
@@ -67,6 +69,7 @@ module.exports = {
   VerifiedAccessToken,
   assertionFile,
   assertionFunction,
+  checkLogoutReturn,
   clientSecretJwt,
   discover,
   discovery,

@@ -23,6 +23,7 @@ mod js_callbacks;
 mod keeper;
 mod keys;
 mod listener;
+mod logout;
 mod network;
 mod runtime;
 mod server;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Browser, core, listen, oidcProvider } from './helper.mjs'
 
-const { AccessTokenVerifier, Client, discover } = core
+const { AccessTokenVerifier, Client, checkLogoutReturn, discover } = core
 const api = 'https://api.example/'
 const redirectUri = 'http://127.0.0.1/callback'
 const home = 'http://127.0.0.1/signed-out'
@@ -16,7 +16,7 @@ const mailbox = await listen(async (request, response) => {
   mail.push([request.method, request.url, new URLSearchParams(body)])
   response.end()
 })
-const { issuer, clients } = await oidcProvider({ BACKCHANNEL_LOGOUT_URI: `${mailbox}/logout` })
+const { issuer, clients } = await oidcProvider({ BACKCHANNEL_LOGOUT_URI: `${mailbox}/logout`, POST_METHODS: '1' })
 const server = await discover(issuer, { transport: 'loopback_http' })
 
 function client(which, options) {
@@ -88,16 +88,31 @@ test('an API reads an access token', async () => {
   await assert.rejects(elsewhere.verify(accessToken), { code: 'jwt.audience', responseStatus: 401 })
 })
 
+/** The person says yes on the server's page. */
+async function signOut(browser, ...way) {
+  const { page } = await browser.open(...way)
+  const [, action] = page.match(/action="([^"]*)"/)
+  const [, xsrf] = page.match(/name="xsrf" value="([^"]*)"/)
+  return (await browser.open(action, new URLSearchParams({ xsrf, logout: 'yes' }))).url
+}
+
+test('a person signs out with a form', async () => {
+  const us = client('logout')
+  const browser = new Browser(isHome)
+  const { idToken } = await signIn(us, browser)
+  const { action, fields } = us.endSessionForm({ idTokenHint: idToken, postLogoutRedirectUri: home, state: 'a +%/ state' })
+  checkLogoutReturn(await signOut(browser, action, new URLSearchParams(fields)), { state: 'a +%/ state' })
+  await assert.rejects(signIn(us, browser, { prompt: 'none' }), { error: 'login_required' })
+  mail.length = 0
+})
+
 test('a logout comes home, and is told once', async () => {
   const us = client('logout')
   const browser = new Browser(isHome)
   const { idToken, claims } = await signIn(us, browser)
   await signIn(us, browser, { prompt: 'none' })
   const state = 'a +%/ state'
-  const { page } = await browser.open(us.endSessionUrl({ idTokenHint: idToken, postLogoutRedirectUri: home, state }))
-  const [, action] = page.match(/action="([^"]*)"/)
-  const [, xsrf] = page.match(/name="xsrf" value="([^"]*)"/)
-  const { url } = await browser.open(action, new URLSearchParams({ xsrf, logout: 'yes' }))
+  const url = await signOut(browser, us.endSessionUrl({ idTokenHint: idToken, postLogoutRedirectUri: home, state }))
   assert.ok(url.href.startsWith(home))
   assert.deepEqual([...url.searchParams], [['state', state]])
   await assert.rejects(signIn(us, browser, { prompt: 'none' }), { error: 'login_required' })

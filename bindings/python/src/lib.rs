@@ -19,6 +19,7 @@ mod held_key;
 mod http_methods;
 mod keeper;
 mod keys;
+mod logout;
 mod loss;
 mod moment;
 mod network;
@@ -81,6 +82,8 @@ mod _native {
     use super::keeper::{Decision, Keeper, Renewal};
     #[pymodule_export]
     use super::keys::SealingKey;
+    #[pymodule_export]
+    use super::logout::{FrontChannelLogout, LogoutForm, check_logout_return};
     #[pymodule_export]
     use super::network::Network;
     #[pymodule_export]

@@ -54,9 +54,9 @@ class Browser:
         flow = client.authorize(redirect_uri=CALLBACK, scope="openid read", extra=extra)
         return client.redeem(flow, self.open(flow.url))
 
-    def sign_out(self, url: str) -> str:
+    def sign_out(self, url: str, form: dict[str, str] | None = None) -> str:
         """The person says yes on the server's page."""
-        page = self.open(url)
+        page = self.open(url, form)
         action = re.search(r'action="([^"]*)"', page)
         xsrf = re.search(r'name="xsrf" value="([^"]*)"', page)
         assert action and xsrf
@@ -150,8 +150,24 @@ def posting(
     """A server of its own that tells about logouts, and where it does."""
     mailbox = plain(reply(200))
     monkeypatch.setitem(os.environ, "BACKCHANNEL_LOGOUT_URI", f"{mailbox.base}/logout")
+    monkeypatch.setitem(os.environ, "POST_METHODS", "1")
     with process(["node", "server.mjs"], ROOT / "tests/interop/oidc-provider") as said:
         yield said, mailbox
+
+
+def test_a_person_signs_out_with_a_form(posting: tuple[Any, Plain]) -> None:
+    client, browser = client_of(posting[0], "logout"), Browser()
+    form = client.end_session_form(
+        id_token_hint=browser.sign_in(client).id_token,
+        post_logout_redirect_uri=HOME,
+        state="a +%/ state",
+    )
+    oauth_core.check_logout_return(
+        browser.sign_out(form.action, form.fields), state="a +%/ state"
+    )
+    with pytest.raises(oauth_core.DeniedError) as gone:
+        browser.sign_in(client, prompt="none")
+    assert gone.value.error == "login_required"
 
 
 def test_a_logout_comes_home_and_is_told_once(posting: tuple[Any, Plain]) -> None:

@@ -35,6 +35,7 @@ __all__ = [
     "FileStore",
     "FixedToken",
     "Forward",
+    "FrontChannelLogout",
     "GrantSource",
     "Grants",
     "Identity",
@@ -43,6 +44,7 @@ __all__ = [
     "Lease",
     "Listener",
     "Load",
+    "LogoutForm",
     "MAX_FORM",
     "MemoryStore",
     "NativeStore",
@@ -81,6 +83,7 @@ __all__ = [
     "__version__",
     "adiscover",
     "allow_pickling",
+    "check_logout_return",
     "code_turn",
     "discover",
     "discover_exchange",
@@ -385,6 +388,49 @@ class PrivateKeyJwt(ClientAuth):
         To register as jwks, or to serve at the client's jwks_uri. key.* for an invalid key; misuse.setup for
         no key, for two of one name, and for a kid if there are several.
         """
+def check_logout_return(url: str, /, *, state: str) -> None:
+    """Checks the state with which a person returns from a logout (OpenID Connect RP-Initiated Logout section 3).
+
+    url is the whole URL that was requested, or its query; state is the one that was sent. A request
+    without it may come from anyone: show a page, and change nothing.
+
+    logout.state; logout.malformed for an invalid query, or one larger than 64 KiB.
+    """
+@final
+class LogoutForm:
+    """The form of Client.end_session_form(), to post in the browser."""
+    @property
+    def action(self) -> str:
+        """The URL that the form is posted to."""
+    @property
+    def fields(self) -> dict[str, str]:
+        """The fields by name. The ID token among them has data about the person: keep it out of logs."""
+    @property
+    def html(self) -> str:
+        """A page with the form, which posts itself, and has a button for browsers without scripts.
+
+        Send it with Cache-Control: no-store and with content_security_policy.
+        """
+    @property
+    def content_security_policy(self) -> str:
+        """The Content-Security-Policy of the page: it allows its own script, and nothing else."""
+@final
+class FrontChannelLogout:
+    """A request for a logout through the front channel (OpenID Connect Front-Channel Logout section 3).
+
+    The server has the browser load it in a frame. url is what was requested, or its query. Browsers
+    withhold cookies there, so prefer the back channel. Answer with Cache-Control: no-store, 400 if this
+    raises, and let only the server frame the page (frame-ancestors).
+
+    logout.malformed for one of iss and sid without the other (section 2), for either of them twice, and
+    for an invalid query, or one larger than 64 KiB.
+    """
+    def __new__(cls, url: str, /) -> Self: ...
+    def ends(self, *, issuer: str, sid: str | None = None) -> bool:
+        """Whether it ends the session of the browser that sent it: issuer and sid are its ID token's.
+
+        Nothing proves who made the browser load the frame, so it ends no other session.
+        """
 @final
 class AssertionRequest:
     """What an assertion is needed for, as the function of a FederatedAssertion is told."""
@@ -573,11 +619,23 @@ class Client:
         """Signs a person out at the server: returns the URL to open in their browser.
 
         OpenID Connect RP-Initiated Logout section 2. id_token_hint is the ID token of the login, which
-        identifies the session to end; the standard puts it in the URL, so keep that out of
-        logs. post_logout_redirect_uri must be registered, and state is returned there: compare
-        it. Your application has to end the session at this client.
+        identifies the session to end; it is part of the URL, so keep that out of logs. A URL of more than
+        4000 bytes may not arrive: post end_session_form() in place of it. post_logout_redirect_uri must be
+        registered, and state is returned there: check_logout_return() compares it. Your application has to
+        end the session at this client.
 
         Nothing is sent. endpoint.missing for a server without such an endpoint, redirect_uri.refused.
+        """
+    def end_session_form(
+        self, *, id_token_hint: str | None = None, logout_hint: str | None = None,
+        post_logout_redirect_uri: str | None = None, state: str | None = None,
+        ui_locales: str | None = None,
+    ) -> LogoutForm:
+        """The same as a form, which keeps the ID token out of the URL.
+
+        The browser posts it from another site than the server's, so a server whose session cookie is
+        SameSite=Lax sees the ID token and not the session, and some servers answer no POST: prefer the URL
+        while it is short enough.
         """
     def export_keys(self) -> str | None:
         """The cached public keys of the server as JSON, with when they were fetched; None if there are none.
