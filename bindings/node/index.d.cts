@@ -21,6 +21,7 @@ export type {
   Allowance, ApiOptions, ApiRequestInit, ExpiredTokenReply, FixedTokenOptions, FixedTokenPlace, LimitOptions, Owner, OwnersOptions, OnRateLimit,
   TokenSource,
 } from './api.cjs'
+export * from './claims-source.cjs'
 export * from './client-auth.cjs'
 export type { ConfiguredOptions } from './configured.cjs'
 export * from './login.cjs'

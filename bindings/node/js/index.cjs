@@ -5,6 +5,7 @@
 const { OAuthError, DeniedError, MalformedError, UntrustedError, LostError, MisuseError } = require('./errors.cjs')
 const { Api } = require('./api.cjs')
 const { assertionFile, assertionFunction, clientSecretJwt, privateKeyJwt, serviceAccount, workloadIdentity } = require('./client-auth.cjs')
+const { claimsSources } = require('./claims-source.cjs')
 const { Client, identityAssertionGrant, login, openBrowser } = require('./client.cjs')
 const { ResourceConnection } = require('./connection.cjs')
 const { Exchange, run } = require('./exchange.cjs')
@@ -70,6 +71,7 @@ module.exports = {
   assertionFile,
   assertionFunction,
   checkLogoutReturn,
+  claimsSources,
   clientSecretJwt,
   discover,
   discovery,

@@ -46,6 +46,7 @@ export const {
   assertionFile,
   assertionFunction,
   checkLogoutReturn,
+  claimsSources,
   clientSecretJwt,
   discover,
   discovery,

@@ -12,6 +12,7 @@
 mod api;
 mod assertion;
 mod authorization;
+mod claims_source;
 mod client;
 mod connection;
 mod dpop;

@@ -40,6 +40,36 @@ for (const alg of ['RSA-OAEP-256', 'ECDH-ES+A256KW', 'A192GCMKW', 'dir']) {
   })
 }
 
+const algs = [
+  'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'HS256', 'HS384', 'HS512',
+]
+
+test('an ID token of every algorithm is verified', async () => {
+  const offered = Object.keys(clients).filter((which) => which.startsWith('signed-')).map((which) => which.slice('signed-'.length))
+  assert.deepEqual(offered.sort(), [...algs].sort())
+  for (const [at, alg] of algs.entries()) {
+    const us = client(`signed-${alg}`, { idTokenSignedResponseAlg: alg })
+    assert.equal((await signIn(us)).claims.sub, 'somebody', alg)
+    const other = client(`signed-${alg}`, { idTokenSignedResponseAlg: algs.at(at - 1) })
+    await assert.rejects(signIn(other), { code: 'jws.alg_not_allowed' }, alg)
+  }
+})
+
+test('keys are replaced while a client runs', async () => {
+  const own = await oidcProvider()
+  const known = await discover(own.issuer, { transport: 'loopback_http' })
+  const { client_id: clientId, client_secret: clientSecret } = own.clients.logout
+  const us = new Client(known, { clientId, clientSecret, clientAuth: 'client_secret_basic' })
+  const before = await signIn(us)
+  const keys = us.exportKeys()
+  await fetch(`${own.issuer}/_rotate`, { method: 'POST' })
+  const after = await signIn(us)
+  assert.equal(after.claims.sub, 'somebody')
+  assert.notEqual(us.exportKeys(), keys)
+  assert.equal((await us.verifyIdToken({ token: after.idToken })).subject, 'somebody')
+  await assert.rejects(us.verifyIdToken({ token: before.idToken }), { code: 'jws.no_matching_key' })
+})
+
 test('an ID token vouches for the code beside it', async () => {
   const us = client('hybrid')
   const begin = async () => {

@@ -4,6 +4,7 @@
 mod api;
 mod authorization;
 mod built_in_stores;
+mod claims_source;
 mod client;
 mod client_auth;
 mod connection;
@@ -62,6 +63,8 @@ mod _native {
     use super::built_in_stores::{
         FileStore, MemoryStore, NativeStore, PostgresStore, RedisStore, SqliteStore, store_url,
     };
+    #[pymodule_export]
+    use super::claims_source::{ClaimsSource, claims_sources};
     #[pymodule_export]
     use super::client::Client;
     #[pymodule_export]

@@ -80,6 +80,41 @@ def test_an_encrypted_id_token_is_opened(oidc: Any, alg: Any) -> None:
     assert caught.value.code == "jwe.alg_not_allowed"
 
 
+ALGS = (
+    "ES256 ES384 ES512 EdDSA Ed25519 RS256 RS384 RS512 PS256 PS384 PS512 HS256 HS384 HS512".split()
+)
+
+
+def test_an_id_token_of_every_algorithm_is_verified(oidc: Any) -> None:
+    offered = [which[len("signed-") :] for which in oidc["clients"] if which.startswith("signed-")]
+    assert sorted(offered) == sorted(ALGS)
+    for at, alg in enumerate(ALGS):
+        client = client_of(oidc, f"signed-{alg}", id_token_signed_response_alg=alg)
+        tokens = Browser().sign_in(client)
+        assert tokens.claims and tokens.claims["sub"] == "somebody", alg
+        other = client_of(oidc, f"signed-{alg}", id_token_signed_response_alg=ALGS[at - 1])
+        with pytest.raises(oauth_core.OAuthError) as caught:
+            Browser().sign_in(other)
+        assert caught.value.code == "jws.alg_not_allowed", alg
+
+
+def test_keys_are_replaced_while_a_client_runs() -> None:
+    with process(["node", "server.mjs"], ROOT / "tests/interop/oidc-provider") as said:
+        client = client_of(said, "logout")
+        before = Browser().sign_in(client)
+        keys = client.export_keys()
+        request = urllib.request.Request(f"{said['issuer']}/_rotate", method="POST")
+        urllib.request.urlopen(request).close()
+        after = Browser().sign_in(client)
+        assert after.claims and after.claims["sub"] == "somebody"
+        assert client.export_keys() != keys
+        assert before.id_token and after.id_token
+        assert client.verify_id_token(token=after.id_token).subject == "somebody"
+        with pytest.raises(oauth_core.OAuthError) as caught:
+            client.verify_id_token(token=before.id_token)
+        assert caught.value.code == "jws.no_matching_key"
+
+
 def test_an_id_token_vouches_for_the_code_beside_it(oidc: Any) -> None:
     client = client_of(oidc, "hybrid")
 

@@ -4,6 +4,7 @@ mod api;
 mod arg;
 mod assertion;
 mod authorization_flow;
+mod claims_source;
 mod client;
 mod client_auth;
 #[cfg(feature = "connect")]
@@ -39,6 +40,7 @@ pub use arg::{
     About, Arg, Args, Field, JsonText, Mismatch, OneOrMore, Personal, Refused, Shape, Unfit, camel,
 };
 pub use authorization_flow::{AuthorizationFlow, callback_context};
+pub use claims_source::{ClaimsSource, claims_sources};
 pub use client::Client;
 pub use client_auth::Auth;
 #[cfg(feature = "crypto")]

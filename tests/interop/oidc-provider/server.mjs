@@ -137,7 +137,7 @@ if (tls) {
     },
   )
 }
-const identity = identityClients(theirs.rsa, process.env.BACKCHANNEL_LOGOUT_URI, process.env.SITE)
+const identity = identityClients(theirs.rsa, algs, process.env.BACKCHANNEL_LOGOUT_URI, process.env.SITE)
 const elsewhere = elsewhereClients(process.env.BACKCHANNEL_NOTIFICATION_URI)
 const algs = [...Object.keys(signers), 'HS256', 'HS384', 'HS512']
 

@@ -7,7 +7,7 @@ import { NativeSite } from './visit.cjs'
 export {
   NativeApi, NativeDpopKey, NativeExchange, NativeFlow, NativeFrontChannelLogout, NativeKeeper, NativeKey, NativeKeys, NativeServer, NativeSettings, NativeTokens,
   NativeVerifier,
-  checkLogoutReturn, discovery, fingerprint, lateError, missingVariablesError, notSupportedError, outline, overdueError, providerNames,
+  checkLogoutReturn, claimsSources, discovery, fingerprint, lateError, missingVariablesError, notSupportedError, outline, overdueError, providerNames,
   readFields, requestKey, stepUp, webSetupError,
 } from '../../edge/oauth_core_edge.mjs'
 

@@ -20,6 +20,7 @@ __all__ = [
     "Api",
     "AssertionRequest",
     "Call",
+    "ClaimsSource",
     "Client",
     "ClientAuth",
     "ClientSecretBasic",
@@ -84,6 +85,7 @@ __all__ = [
     "adiscover",
     "allow_pickling",
     "check_logout_return",
+    "claims_sources",
     "code_turn",
     "discover",
     "discover_exchange",
@@ -388,6 +390,38 @@ class PrivateKeyJwt(ClientAuth):
         To register as jwks, or to serve at the client's jwks_uri. key.* for an invalid key; misuse.setup for
         no key, for two of one name, and for a kid if there are several.
         """
+def claims_sources(claims: Mapping[str, Any], /) -> list[ClaimsSource]:
+    """The sources of the claims that other parties vouch for: aggregated and distributed claims.
+
+    claims are those of a verified ID token or of UserInfo. Nothing is fetched, and nothing of the other
+    parties verified.
+
+    jwt.malformed_claim if _claim_names and _claim_sources are not what OpenID Connect Core section 5.6.2
+    describes, or do not match.
+    """
+@final
+class ClaimsSource:
+    """A source of claims that another party vouches for (OpenID Connect Core section 5.6.2).
+
+    jwt has them if they are aggregated: the other party has signed it, and it is not verified. Otherwise
+    they are distributed, and endpoint has them, as a JWT too: the token names this URL, so fetch it only if
+    you know the party.
+    """
+    @property
+    def name(self) -> str:
+        """The source's name in the token."""
+    @property
+    def claims(self) -> list[str]:
+        """The names of the claims that the source has."""
+    @property
+    def jwt(self) -> str | None:
+        """The JWT with the claims, if they are aggregated."""
+    @property
+    def endpoint(self) -> str | None:
+        """The URL of the endpoint that has the claims, if they are distributed."""
+    @property
+    def access_token(self) -> str | None:
+        """The token to send to the endpoint; without one, it needs credentials of your own."""
 def check_logout_return(url: str, /, *, state: str) -> None:
     """Checks the state with which a person returns from a logout (OpenID Connect RP-Initiated Logout section 3).
 
