@@ -137,9 +137,9 @@ if (tls) {
     },
   )
 }
+const algs = [...Object.keys(signers), 'HS256', 'HS384', 'HS512']
 const identity = identityClients(theirs.rsa, algs, process.env.BACKCHANNEL_LOGOUT_URI, process.env.SITE)
 const elsewhere = elsewhereClients(process.env.BACKCHANNEL_NOTIFICATION_URI)
-const algs = [...Object.keys(signers), 'HS256', 'HS384', 'HS512']
 
 const configuration = {
   enabledJWA: { clientAuthSigningAlgValues: algs, idTokenSigningAlgValues: algs, ...identityAlgs(algs) },
