@@ -108,10 +108,14 @@ def test_keys_are_replaced_while_a_client_runs() -> None:
         after = Browser().sign_in(client)
         assert after.claims and after.claims["sub"] == "somebody"
         assert client.export_keys() != keys
-        assert before.id_token and after.id_token
-        assert client.verify_id_token(token=after.id_token).subject == "somebody"
+
+        def verified(tokens: oauth_core.Tokens) -> oauth_core.IdToken:
+            assert tokens.id_token and tokens.claims
+            return client.verify_id_token(token=tokens.id_token, nonce=tokens.claims["nonce"])
+
+        assert verified(after).subject == "somebody"
         with pytest.raises(oauth_core.OAuthError) as caught:
-            client.verify_id_token(token=before.id_token)
+            verified(before)
         assert caught.value.code == "jws.no_matching_key"
 
 
