@@ -104,14 +104,25 @@ export function serviceAccount(file: string, options?: { subject?: string | unde
  */
 export function assertionFile(path: string | URL, options?: AssertionOptions): ClientAuth
 
+/** What an assertion is needed for. */
+export interface AssertionRequest {
+  /** The only audience (`aud`) that the assertion may have. */
+  readonly audience: string
+  /** Until when the assertion has to be valid, 60 seconds from now: the `exp` of one that is made for this request. */
+  readonly expiresAt: Date
+}
+
 /**
- * The same with a function that returns the token, or a promise of it: from a metadata service, or from another token
- * endpoint. It is called again for each request, and once more when the server refuses the token. A request rejects
+ * The same with a function that returns the token, or a promise of it: from a metadata service, from another token
+ * endpoint, or from a key of your own. It is told what the token is needed for. It is called again for each request, and once more when the server refuses the token. A request rejects
  * with `lost.unsent` if the function throws, with what it threw as `cause`, and if it takes longer than 30 seconds. A
  * step that is taken manually, such as `exchange.begin()`, cannot wait for a promise, and throws a `TypeError`: `run`
  * can.
  */
-export function assertionFunction(read: () => string | PromiseLike<string>, options?: AssertionOptions): ClientAuth
+export function assertionFunction(
+  read: (request: AssertionRequest) => string | PromiseLike<string>,
+  options?: AssertionOptions,
+): ClientAuth
 
 /** A platform that issues tokens to its workloads. */
 export type Platform = 'kubernetes' | 'github_actions' | 'gitlab_ci' | 'spiffe' | 'aws' | 'azure' | 'gcp'

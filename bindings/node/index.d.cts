@@ -14,16 +14,18 @@ import type { Keeper, KeeperOptions, RedeemOptions } from './keeper.cjs'
 import type { RegistrationOptions } from './registration.cjs'
 import type { Store } from './stores.cjs'
 import type { PendingAuthorization, Tokens } from './tokens.cjs'
-import type { EndSessionOptions } from './verifier.cjs'
+import type { EndSessionOptions, LogoutForm } from './logout.cjs'
 
 export { Api, FixedToken, GrantSource, fixedToken } from './api.cjs'
 export type {
   Allowance, ApiOptions, ApiRequestInit, ExpiredTokenReply, FixedTokenOptions, FixedTokenPlace, LimitOptions, Owner, OwnersOptions, OnRateLimit,
   TokenSource,
 } from './api.cjs'
+export * from './claims-source.cjs'
 export * from './client-auth.cjs'
 export type { ConfiguredOptions } from './configured.cjs'
 export * from './login.cjs'
+export * from './logout.cjs'
 export * from './connection.cjs'
 export type { RegistrationOptions } from './registration.cjs'
 export { stepUp } from './registration.cjs'
@@ -381,9 +383,16 @@ export class Client {
   authorize(options: BeginAuthorizationArguments & MomentOptions): Authorization
   /**
    * Signs a person out at the server: returns the URL to open in their browser (OpenID Connect RP-Initiated Logout section 2).
-   * Your application has to end the session at this client.
+   * Your application has to end the session at this client. A URL of more than 4000 bytes may not arrive:
+   * post {@link Client.endSessionForm} in place of it.
    */
   endSessionUrl(options?: EndSessionOptions): URL
+  /**
+   * The same as a form, which keeps the ID token out of the URL. The browser posts it from another site than the server's, so
+   * a server whose session cookie is `SameSite=Lax` sees the ID token and not the session, and some servers answer no POST:
+   * prefer the URL while it is short enough.
+   */
+  endSessionForm(options?: EndSessionOptions): LogoutForm
   /** Checks the callback and redeems its code. No check can be skipped. */
   redeem(flow: PendingAuthorization, callback: string | URL, options?: RedeemOptions & CallOptions): Promise<Tokens>
 }

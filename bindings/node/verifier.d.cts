@@ -1,23 +1,6 @@
-// Verifies access tokens in an API, and signs users out.
+// Verifies access tokens in an API.
 import type { CallOptions, Client, ClientOptions, Exchange, MomentOptions, Server } from './index.cjs'
 import type { VerifiedAccessToken, VerifyAccessTokenArguments } from './js/ops.cjs'
-
-/** How to sign a user out at the server. */
-export interface EndSessionOptions {
-  /**
-   * The ID token of the login, which identifies the session to the server. The standard puts it into the URL: keep that
-   * out of logs.
-   */
-  idTokenHint?: string | undefined
-  /** Who is to be signed out, as a hint that the server understands. */
-  logoutHint?: string | undefined
-  /** The URL to return to; registered at the server. */
-  postLogoutRedirectUri?: string | URL | undefined
-  /** The server returns it with the user: check that it is the same. */
-  state?: string | undefined
-  /** Languages in order of preference, separated by spaces. */
-  uiLocales?: string | undefined
-}
 
 /** What a token must have, and what its request has proved. */
 export type AccessTokenNeeds = Pick<VerifyAccessTokenArguments, 'scope' | 'acrValues' | 'maxAge' | 'jkt' | 'x5tS256'>

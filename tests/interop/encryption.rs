@@ -106,6 +106,79 @@ fn userinfo_comes_as_it_is_registered() {
     );
 }
 
+/// What the server says of a token of the client's own, in a response that is signed like this.
+fn introspected(driver: &Driver, client: &Client, signed: SignedResponse) -> Option<String> {
+    let read = Scope::parse("read").expect("a scope");
+    let tokens = driver.run(client.client_credentials(read)).expect("tokens");
+    let ask = Introspection::new(tokens.access_token).signed(signed);
+    match driver.run(client.introspect(ask)).expect("an answer") {
+        IntrospectionResponse::Active(token) => token.client_id,
+        _ => None,
+    }
+}
+
+#[test]
+fn every_signature_of_userinfo_and_introspection_is_verified() {
+    let (server, driver) = (OidcProvider::start(), driver());
+    for (at, alg) in Alg::ALL.iter().copied().enumerate() {
+        let which = format!("signed-{}", alg.as_str());
+        let client = server.client(&driver, &which).expect("a client");
+        let client = client.with_id_token_algs([alg]);
+        let login = sign_in(&driver, &client, "openid");
+        let login = login.unwrap_or_else(|error| panic!("{which}: {error}"));
+        let agreed = client.clone().with_userinfo_algs([alg]);
+        let claims = userinfo(&driver, &agreed, &login);
+        let claims = claims.unwrap_or_else(|error| panic!("{which}: {error}"));
+        assert_eq!(
+            claims.text("sub").expect("a text"),
+            Some("somebody"),
+            "{which}"
+        );
+        let mut signed = SignedResponse::default();
+        signed.algs = vec![alg];
+        let named = introspected(&driver, &client, signed);
+        assert_eq!(named.as_deref(), Some(&*which));
+
+        // Another algorithm than the agreed one is refused.
+        let other = Alg::ALL[(at + 1) % Alg::ALL.len()];
+        let refused = userinfo(&driver, &client.with_userinfo_algs([other]), &login);
+        let code = refused.map(drop).expect_err("a refusal").code();
+        assert_eq!(code, "jws.alg_not_allowed", "{which}");
+    }
+}
+
+#[test]
+fn every_encryption_of_userinfo_and_introspection_is_opened() {
+    let (server, driver) = (OidcProvider::start(), driver());
+    let found = server.discovered(&driver).expect("metadata");
+    let browser = browser();
+    for alg in JweAlg::ALL.iter().copied() {
+        for enc in Enc::ALL.iter().copied() {
+            let which = format!("id-token-{}-{}", alg.as_str(), enc.as_str());
+            let auth = ClientAuth::basic(server.secret(&which));
+            let client = Client::new(found.clone(), ClientId::new(&*which), auth);
+            let agreed = || encryption(&server, &which, alg, enc);
+            let client = client.expect("a client").with_id_token_encryption(agreed());
+            let client = client.with_userinfo_algs([Alg::Es256]);
+            let client = client.with_userinfo_encryption(agreed());
+            let login = signed_in(&browser, &driver, &client, None);
+            let login = login.unwrap_or_else(|error| panic!("{which}: {error}"));
+            let claims = userinfo(&driver, &client, &login);
+            let claims = claims.unwrap_or_else(|error| panic!("{which}: {error}"));
+            assert_eq!(
+                claims.text("sub").expect("a text"),
+                Some("somebody"),
+                "{which}"
+            );
+            let mut signed = SignedResponse::default();
+            signed.algs = vec![Alg::Es256];
+            signed.encryption = Some(agreed());
+            let named = introspected(&driver, &client, signed);
+            assert_eq!(named.as_deref(), Some(&*which));
+        }
+    }
+}
+
 #[test]
 fn an_introspection_comes_signed_if_it_is_asked_for() {
     let (server, driver) = (OidcProvider::start(), driver());

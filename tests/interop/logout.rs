@@ -26,7 +26,11 @@ fn attribute<'a>(page: &'a str, start: &str) -> &'a str {
 
 /// The person says yes on the server's page.
 pub(crate) fn sign_out(browser: &Browser, url: &str) -> Response {
-    let page = browser.get(url).send().expect("a page");
+    confirmed(browser, browser.get(url).send().expect("a page"))
+}
+
+/// The same on a page that came already.
+fn confirmed(browser: &Browser, page: Response) -> Response {
     assert_eq!(page.status(), 200);
     let page = page.text().expect("a page");
     let action = attribute(&page, "action=\"");
@@ -72,6 +76,31 @@ fn a_person_signs_out_at_the_server_and_comes_home() {
     let refresh = login.tokens.refresh_token.expect("a refresh token");
     let dead = driver.run(client.refresh(&refresh)).map(drop);
     assert_eq!(dead.expect_err("a refusal").code(), "denied.invalid_grant");
+}
+
+#[test]
+fn a_person_signs_out_with_a_form() {
+    let server = OidcProvider::start_with(&[("POST_METHODS", "1")]);
+    let (driver, browser) = (driver(), browser());
+    let client = server.client(&driver, "logout").expect("a client");
+    let login = sign_in(&browser, &driver, &client, None).expect("a login");
+    let state = Secret::from("drawn for this logout: +%/&");
+    let mut request = LogoutRequest::new();
+    request.id_token_hint = login.tokens.id_token;
+    request.post_logout_redirect_uri = Some(RedirectUri::parse(HOME).expect("a URI"));
+    request.state = Some(state.clone());
+    let form = client.end_session_form(&request).expect("an endpoint");
+    let fields: Vec<_> = form.fields().collect();
+    let body = serde_urlencoded::to_string(fields).expect("a form");
+    let post = browser.post(form.action().as_str()).body(body);
+    let post = post.header("content-type", "application/x-www-form-urlencoded");
+    let reply = confirmed(&browser, post.send().expect("a page"));
+    check_return(home(&reply), &state).expect("the state of this logout");
+    let silent = sign_in(&browser, &driver, &client, Some("none")).map(drop);
+    assert_eq!(
+        silent.expect_err("the session is gone").code(),
+        "denied.login_required"
+    );
 }
 
 #[test]

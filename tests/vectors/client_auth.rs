@@ -9,8 +9,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use oauth_core::assertion::Assertion;
 use oauth_core::client_auth::{
-    AssertionAudience, AssertionProfile, Certificate, ClientAssertion, Credentials,
-    FederatedAssertion,
+    AssertionAudience, AssertionProfile, AssertionRequest, Certificate, ClientAssertion,
+    Credentials, FederatedAssertion,
 };
 use oauth_core::endpoint::device_authorization::DeviceAuthorization;
 use oauth_core::endpoint::introspection::Introspection;
@@ -286,7 +286,7 @@ pub(crate) fn selection(vector: &Vector) -> Verdict {
 /// The assertion of a vector's files, read in their order, the last for ever.
 fn source(files: Vec<Option<String>>) -> FederatedAssertion {
     let files = Mutex::new((0, files));
-    FederatedAssertion::new(move || {
+    FederatedAssertion::new(move |_: &AssertionRequest<'_>| {
         let mut files = files
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);

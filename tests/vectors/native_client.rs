@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use oauth_core::client_auth::AssertionRequest;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::{Scope, Secret};
 use oauth_facade::{
@@ -97,7 +98,7 @@ fn auth(config: &ClientConfig, source: &Source) -> Result<Auth, Error> {
         Some("tls_client_auth") => Auth::Tls(Certificate::Pki),
         Some("assertion_source") => {
             let source = source.clone();
-            let mut assertion = FederatedAssertion::new(move || {
+            let mut assertion = FederatedAssertion::new(move |_: &AssertionRequest<'_>| {
                 let token = source.next().map(Secret::new);
                 token.ok_or_else(|| Cause::unsent("there is no token"))
             });

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use js_sys::{Array, Function, Object};
 use oauth_core::Secret;
 use oauth_core::error::{Error, Misuse};
-use oauth_facade::{
-    Auth, AuthorizationFlow, Authorize, Client, EndSession, Introspecting, Operation as _,
-};
+use oauth_facade::{Auth, AuthorizationFlow, Authorize, Client, Introspecting, Operation as _};
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
@@ -178,29 +176,6 @@ impl NativeClient {
         let ask = Authorize::read(&mut arguments(given)).map_err(refused)?;
         let begun = self.0.authorize(&moment(at)?, &ask).map_err(fail)?;
         Ok(authorization(begun))
-    }
-
-    /// Signs a person out at the server: the URL to open.
-    #[wasm_bindgen(js_name = endSessionUrl)]
-    pub fn end_session_url(&self, given: &JsValue) -> Result<String, JsValue> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Asked {
-            id_token_hint: Option<String>,
-            logout_hint: Option<String>,
-            post_logout_redirect_uri: Option<String>,
-            state: Option<String>,
-            ui_locales: Option<String>,
-        }
-        let asked: Asked = read(given, "how to sign out is said in texts")?;
-        let ask = EndSession {
-            id_token_hint: asked.id_token_hint.map(Secret::new),
-            logout_hint: asked.logout_hint,
-            post_logout_redirect_uri: asked.post_logout_redirect_uri,
-            state: asked.state.map(Secret::new),
-            ui_locales: asked.ui_locales,
-        };
-        self.0.end_session_url(ask).map_err(fail)
     }
 
     /// The server's public keys that are known, to store.

@@ -2,6 +2,7 @@
 //! those of the addon, so that all the JavaScript of the package is one.
 
 mod api;
+mod claims_source;
 mod client;
 mod dpop;
 mod error;
@@ -9,6 +10,7 @@ mod exchange;
 mod held_key;
 mod keeper;
 mod keys;
+mod logout;
 mod moment;
 mod plain;
 mod seal;

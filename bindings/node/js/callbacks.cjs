@@ -97,7 +97,9 @@ const ofHolder = (alg) => ({
   },
 })
 
-const ofAssertion = { assertion: async (read) => ({ assertion: await read() }) }
+const ofAssertion = {
+  assertion: async (read, { key: audience, until }) => ({ assertion: await read({ audience, expiresAt: dateOf(until) }) }),
+}
 
 /** What answers for a store that is written in JavaScript. */
 const answersOfStore = (store) => asked('store', ofStore, store)

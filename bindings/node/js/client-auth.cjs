@@ -13,22 +13,32 @@ const { checkUnicode } = require('./unicode.cjs')
 /** How long a function may take to give a token, in milliseconds. */
 const PATIENCE = 30_000
 
+/** How long a token that is made for one request has to be valid, in milliseconds: as the core has it. */
+const LIFETIME = 60_000
+
 /**
  * A workload's token that a function gives. The native transport asks for it when it needs it, and is what keeps the process
  * alive until then. A step that is taken on the event loop cannot wait there: the token is left with the addon before.
  */
 class AssertionFunction {
   #read
+  #audience
 
-  constructor(read) {
+  constructor(read, audience) {
     this.#read = read
-    this.native = lifted(() => native.NativeAssertionSource.of(answersOfAssertion(() => this.#token({}))))
+    this.#audience = audience
+    this.native = lifted(() => native.NativeAssertionSource.of(answersOfAssertion((wanted) => this.#token(wanted, {}))))
+  }
+
+  /** The same as the exchanges of a client of this issuer read it. */
+  of(issuer) {
+    return new ReadAssertion(this, this.#audience ?? issuer)
   }
 
   /** Reads it for the next step: what leaves it with the addon. */
-  async read({ signal, timeoutMs = PATIENCE }) {
+  async read(wanted, { signal, timeoutMs = PATIENCE }) {
     try {
-      const token = await this.#token({ signal, timeoutMs: Math.min(timeoutMs, PATIENCE) })
+      const token = await this.#token(wanted, { signal, timeoutMs: Math.min(timeoutMs, PATIENCE) })
       return () => this.native.leave(token)
     } catch (error) {
       signal?.throwIfAborted()
@@ -37,10 +47,10 @@ class AssertionFunction {
   }
 
   /** The same for a step taken by the caller's own driver, which is synchronous: the function must return a string, not a promise. */
-  readAtOnce() {
+  readAtOnce(wanted) {
     let token
     try {
-      token = this.#read()
+      token = this.#read(wanted)
       if (typeof token?.then !== 'function') checkToken(token)
     } catch (error) {
       return this.#none(error)
@@ -59,14 +69,36 @@ class AssertionFunction {
   }
 
   /** Calls the function. Its error is kept, so that it can be reported as the cause. */
-  async #token(how) {
+  async #token(wanted, how) {
     this.failure = undefined
     try {
-      return checkToken(await wait(Promise.resolve().then(this.#read), how))
+      return checkToken(await wait(Promise.resolve(wanted).then(this.#read), how))
     } catch (error) {
       this.failure = error
       throw error
     }
+  }
+}
+
+/** A function's token for one audience. */
+class ReadAssertion {
+  #source
+  #audience
+
+  constructor(source, audience) {
+    this.#source = source
+    this.#audience = audience
+  }
+
+  get failure() { return this.#source.failure }
+
+  read(at, limits) { return this.#source.read(this.#wanted(at), limits) }
+  readAtOnce(at) { return this.#source.readAtOnce(this.#wanted(at)) }
+
+  /** What is needed at a moment, by default now. */
+  #wanted(at) {
+    const now = at === undefined ? Date.now() : at.now * 1000
+    return { audience: this.#audience, expiresAt: new Date(now + LIFETIME) }
   }
 }
 
@@ -143,7 +175,7 @@ function assertionFile(path, options) {
 function assertionFunction(read, options) {
   const { audience, profile, clientId } = optionsOf('assertionFunction', options)
   if (typeof read !== 'function') throw new TypeError('read must be a function that gives a token')
-  return new ClientAuth({ method: 'function', source: '', audience, profile, clientId }, new AssertionFunction(read))
+  return new ClientAuth({ method: 'function', source: '', audience, profile, clientId }, new AssertionFunction(read, audience))
 }
 
 /** The identity of a workload, by the token that its platform gives it (RFC 7521 section 4.2). */

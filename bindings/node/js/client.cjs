@@ -10,6 +10,7 @@ const { DeniedError, OAuthError, lift, lifted } = require('./errors.cjs')
 const { Exchange, checkLimit, momentOf, perform: run, started, wait } = require('./exchange.cjs')
 const { checkStore } = require('./renewal.cjs')
 const { Keeper } = require('./keeper.cjs')
+const { LogoutForm, endSessionOf } = require('./logout.cjs')
 const { lineOf } = require('./network.cjs')
 const { agree, asking, authorization, begin, exchangeOf, inOrder, perform, tokensOf } = require('./operation.cjs')
 const { ExchangeOperations, FINGERPRINT, Operations, operations } = require('./ops.cjs')
@@ -145,8 +146,8 @@ class Client extends Operations {
     this.#server = server
     this.#transport = { ...line, requestTimeoutMs: checkLimit(timeoutMs) }
     this.#id = clientId ?? made.clientId
-    this.#assertion = read
-    this.exchange = new Exchanges(this.#native, read)
+    this.#assertion = read?.of(server.issuer)
+    this.exchange = new Exchanges(this.#native, this.#assertion)
     Object.defineProperty(this, 'exchange', { enumerable: false, writable: false })
   }
 
@@ -238,11 +239,11 @@ class Client extends Operations {
 
   /** Signs a person out at the server: the URL to open in the browser. */
   endSessionUrl(options) {
-    const { idTokenHint, logoutHint, postLogoutRedirectUri, state, uiLocales } = optionsOf('endSessionUrl', options)
-    const uri = postLogoutRedirectUri === undefined ? undefined : String(postLogoutRedirectUri)
-    const asked = { idTokenHint, logoutHint, postLogoutRedirectUri: uri, state, uiLocales }
-    return new URL(lifted(() => this.#native.endSessionUrl(asked)))
+    return new URL(lifted(() => this.#native.endSessionUrl(endSessionOf('endSessionUrl', options))))
   }
+
+  /** The same as a form, which keeps the ID token out of the URL. */
+  endSessionForm(options) { return new LogoutForm(this.#native, options) }
 
   /** The server's public keys that are known, to store. */
   exportKeys() { return this.#native.exportKeys() ?? undefined }

@@ -89,30 +89,34 @@ class Exchange {
   }
 
   begin() {
-    const failure = this.#talk.assertion?.readAtOnce()
-    return this.#step(begin, failure)
+    return this.#asking(begin)
   }
 
   reply(reply) {
     if (typeof reply !== 'object' || reply === null) throw new TypeError('reply must be { status, headers, body }')
     const { status, headers, body } = reply
-    const failure = isRefusal(status) ? this.#talk.assertion?.readAtOnce() : undefined
-    return this.#step((known, at) => known.reply(at, status, fieldsOf(headers), body ?? ''), failure)
+    const answer = (known, at) => known.reply(at, status, fieldsOf(headers), body ?? '')
+    return isRefusal(status) ? this.#asking(answer) : this.#step(answer)
   }
 
   /** No answer arrived. `delivery` says how far the request came, `loss` why, where that is known. */
   lost(reason, delivery = 'unknown', loss = undefined) { return this.#step(...losing(reason, delivery, loss)) }
-  elapsed() {
-    const failure = this.#talk.assertion?.readAtOnce()
-    return this.#step(elapsed, failure)
-  }
+  elapsed() { return this.#asking(elapsed) }
 
   signed(signature) {
     if (!(signature instanceof Uint8Array)) throw new TypeError('signature must be bytes')
     return this.#step(signed(signature))
   }
 
-  #step(answer, cause) { return stepOf(told(this.#talk, answer, cause), this.#talk.finish) }
+  /** A step whose request may need the workload's token, which a function supplies. */
+  #asking(answer) {
+    const { assertion, moment } = this.#talk
+    if (assertion === undefined) return this.#step(answer)
+    const at = momentOf(moment)
+    return this.#step(answer, assertion.readAtOnce(at), at)
+  }
+
+  #step(answer, cause, at) { return stepOf(told(this.#talk, answer, cause, at), this.#talk.finish) }
 
   static {
     talkOf = (exchange) => exchange.#talk
@@ -120,8 +124,7 @@ class Exchange {
 }
 
 /** Tells the native half what happened: what it says to do next. */
-function told({ known, moment }, answer, cause) {
-  const at = momentOf(moment)
+function told({ known, moment }, answer, cause, at = momentOf(moment)) {
   return lifted(() => answer(known, at), cause)
 }
 
@@ -129,7 +132,7 @@ function told({ known, moment }, answer, cause) {
 async function toldReady(talk, answer, limits) {
   const { assertion } = talk
   if (assertion === undefined) return told(talk, answer)
-  const leave = await assertion.read(limits)
+  const leave = await assertion.read(momentOf(talk.moment), limits)
   return told(talk, answer, leave())
 }
 

@@ -5,12 +5,14 @@
 const { OAuthError, DeniedError, MalformedError, UntrustedError, LostError, MisuseError } = require('./errors.cjs')
 const { Api } = require('./api.cjs')
 const { assertionFile, assertionFunction, clientSecretJwt, privateKeyJwt, serviceAccount, workloadIdentity } = require('./client-auth.cjs')
+const { claimsSources } = require('./claims-source.cjs')
 const { Client, identityAssertionGrant, login, openBrowser } = require('./client.cjs')
 const { ResourceConnection } = require('./connection.cjs')
 const { Exchange, run } = require('./exchange.cjs')
 const { FixedToken, fixedToken } = require('./fixed-token.cjs')
 const { drain, keep } = require('./renewal.cjs')
 const { Keeper } = require('./keeper.cjs')
+const { FrontChannelLogout, checkLogoutReturn } = require('./logout.cjs')
 const { Network } = require('./network.cjs')
 const { Server, discover, discovery, provider, providerFile, providers } = require('./server.cjs')
 const { Grants } = require('./sessions.cjs')
@@ -38,6 +40,7 @@ module.exports = {
   Exchange,
   FileStore,
   FixedToken,
+  FrontChannelLogout,
   GrantSource,
   Grants,
   IdToken,
@@ -67,6 +70,8 @@ module.exports = {
   VerifiedAccessToken,
   assertionFile,
   assertionFunction,
+  checkLogoutReturn,
+  claimsSources,
   clientSecretJwt,
   discover,
   discovery,

@@ -27,6 +27,7 @@ const CONFIGURED = [...CLIENT, 'env', 'transport', 'signal']
 const PROVIDER = ['title', 'scope', 'identity', 'parameters', 'callback', 'responseMode', 'apiOrigins', 'tenant', 'registered']
 const PLAIN = SITE_SETTINGS.map(({ name }) => name).filter((name) => name !== 'baseUrl')
 const SETTINGS = ['store', 'access', 'admit', 'errorPage', 'log', 'rootPath', 'provider', 'network', ...PLAIN]
+const END_SESSION = ['idTokenHint', 'logoutHint', 'postLogoutRedirectUri', 'state', 'uiLocales']
 
 const OPTIONS = {
   Client: ['clientId', 'registered', 'clientSecret', 'clientAuth', ...CLIENT],
@@ -45,7 +46,10 @@ const OPTIONS = {
   clientCredentials: SOURCE,
   source: SOURCE,
   keeper: [...REQUEST, ...GRANT, 'grantType', 'shared', 'longestRequestMs', 'moment'],
-  endSessionUrl: ['idTokenHint', 'logoutHint', 'postLogoutRedirectUri', 'state', 'uiLocales'],
+  endSessionUrl: END_SESSION,
+  endSessionForm: END_SESSION,
+  checkLogoutReturn: ['state'],
+  'FrontChannelLogout.ends': ['issuer', 'sid'],
   redeem: ['resource', 'context', 'user', ...CALL],
   'exchange.redeem': ['resource', 'context', 'user', 'moment'],
   'a call': CALL,

@@ -6,11 +6,12 @@ use std::thread::{self, ThreadId};
 use napi::Result;
 use napi_derive::napi;
 use oauth_core::Secret;
+use oauth_core::client_auth::AssertionRequest;
 use oauth_core::error::{Cause, Error};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use crate::js_callbacks::{Foreign, Handler, ask};
+use crate::js_callbacks::{Foreign, Handler, NativeAsk, ask};
 
 const WHO: &str = "assertion function";
 
@@ -84,18 +85,24 @@ impl Called {
     }
 
     /// The token as it is now.
-    pub(crate) fn assertion(&self) -> std::result::Result<Secret<String>, Cause> {
+    pub(crate) fn assertion(
+        &self,
+        wanted: &AssertionRequest<'_>,
+    ) -> std::result::Result<Secret<String>, Cause> {
         let token = match thread::current().id() == self.event_loop {
             true => self.left(),
-            false => self.ask(),
+            false => self.ask(wanted),
         };
         token.map_err(Cause::unsent)
     }
 
     /// Blocks its thread, and not the event loop's.
-    fn ask(&self) -> Left {
+    fn ask(&self, wanted: &AssertionRequest<'_>) -> Left {
         let runtime = Handle::try_current().map_err(|why| why.to_string())?;
-        let asked = self.asked.ask(ask("assertion", ""));
+        let asked = self.asked.ask(NativeAsk {
+            until: Some(wanted.expires_at.as_secs() as f64 * 1000.0),
+            ..ask("assertion", wanted.audience)
+        });
         let stop = stopped();
         let said = tokio::task::block_in_place(|| {
             runtime.block_on(async {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use napi::Result;
 use napi::bindgen_prelude::Array;
 use napi_derive::napi;
+use oauth_core::client_auth::AssertionRequest;
 use oauth_core::{Secret, error::Misuse};
 use oauth_facade::{
     AssertionProfile, Auth, AuthorizationFlow, Authorize, Certificate, Client, ClientIdParameter,
-    EndSession, FederatedAssertion, Introspecting, Operation as _, PrivateKeyJwt, Registration,
-    SecretJwt,
+    FederatedAssertion, Introspecting, Operation as _, PrivateKeyJwt, Registration, SecretJwt,
 };
 use oauth_reqwest::AssertionFile;
 
@@ -155,7 +155,9 @@ impl NativeAssertion {
                     None => FederatedAssertion::new(AssertionFile::new(self.source)),
                     Some(function) => {
                         let called = Arc::clone(&function.0);
-                        FederatedAssertion::new(move || called.assertion())
+                        FederatedAssertion::new(move |wanted: &AssertionRequest<'_>| {
+                            called.assertion(wanted)
+                        })
                     }
                 };
                 assertion = assertion.profile(match self.profile.as_deref() {
@@ -224,21 +226,6 @@ fn by_name(chosen: Option<&str>, secret: Option<Secret<String>>) -> Result<Auth>
              assertionFile or assertionFunction",
         )),
     }
-}
-
-/// How to sign a person out at the server.
-#[napi(object, object_to_js = false)]
-pub struct NativeEndSession {
-    /// The ID token of the login.
-    pub id_token_hint: Option<String>,
-    /// Who is to be signed out.
-    pub logout_hint: Option<String>,
-    /// Where to come back to.
-    pub post_logout_redirect_uri: Option<String>,
-    /// What comes back with the person.
-    pub state: Option<String>,
-    /// Languages in order of preference.
-    pub ui_locales: Option<String>,
 }
 
 /// This client, as one server knows it.
@@ -344,19 +331,6 @@ impl NativeClient {
         let ask = Authorize::read(&mut arguments(&given)?).map_err(refused)?;
         let begun = self.0.authorize(&moment(at)?, &ask).map_err(fail)?;
         Ok(begun.into())
-    }
-
-    /// Signs a person out at the server: the URL to open.
-    #[napi]
-    pub fn end_session_url(&self, ask: NativeEndSession) -> Result<String> {
-        let ask = EndSession {
-            id_token_hint: ask.id_token_hint.map(Secret::new),
-            logout_hint: ask.logout_hint,
-            post_logout_redirect_uri: ask.post_logout_redirect_uri,
-            state: ask.state.map(Secret::new),
-            ui_locales: ask.ui_locales,
-        };
-        self.0.end_session_url(ask).map_err(fail)
     }
 
     /// The server's public keys that are known, to store.

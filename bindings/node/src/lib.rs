@@ -12,6 +12,7 @@
 mod api;
 mod assertion;
 mod authorization;
+mod claims_source;
 mod client;
 mod connection;
 mod dpop;
@@ -23,6 +24,7 @@ mod js_callbacks;
 mod keeper;
 mod keys;
 mod listener;
+mod logout;
 mod network;
 mod runtime;
 mod server;

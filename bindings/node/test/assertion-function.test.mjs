@@ -52,6 +52,26 @@ for (const [transport, more] of Object.entries({ native: {}, fetch: { fetch } })
     })
   }
 
+  test(`a function is told what the token is needed for: ${transport}`, async () => {
+    const { base, shown } = await endpoint(good)
+    const told = []
+    const made = async (request) => {
+      told.push(request)
+      return unsigned({ aud: request.audience })
+    }
+    for (const audience of [undefined, 'api://x']) {
+      const clientAuth = assertionFunction(made, { audience })
+      const client = new Client(serverAt(base), { clientId: 'me', clientAuth, ...more })
+      await client.clientCredentials().token()
+    }
+    assert.deepEqual(told.map(({ audience }) => audience), [base, 'api://x'])
+    assert.deepEqual(shown, told.map(({ audience: aud }) => unsigned({ aud })))
+    for (const { expiresAt } of told) {
+      const left = expiresAt - Date.now()
+      assert(left > 55_000 && left <= 60_000, `${left}`)
+    }
+  })
+
   test(`a token that was replaced is sent once more: ${transport}`, async () => {
     const { base, shown } = await endpoint(refused, good)
     const tokens = ['a', 'b'].map((sub) => unsigned({ aud: base, sub }))
@@ -121,6 +141,12 @@ test('a step by hand has the token of a function, and cannot wait for a promise'
   const step = exchange(() => token, { audience: 'api://x', clientId: 'sent' }).begin()
   const form = new URLSearchParams(Buffer.from(step.body).toString())
   assert.deepEqual([form.get('client_assertion'), form.get('client_id')], [token, 'me'])
+  const now = 1_700_000_000
+  const moment = () => ({ now, seed: new Uint8Array(32) })
+  const told = []
+  const clientAuth = assertionFunction((request) => (told.push(request), unsigned({ aud: request.audience })))
+  new Client(known, { clientId: 'me', clientAuth }).exchange.clientCredentials({}, { moment }).begin()
+  assert.deepEqual(told, [{ audience: issuer, expiresAt: new Date((now + 60) * 1000) }])
   assert.throws(() => exchange(async () => token).begin(), /gave a promise/)
   const failure = new Error('none')
   assert.throws(() => exchange(() => { throw failure }).begin(), (error) => error.code === 'lost.unsent' && error.cause === failure)

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Browser, core, listen, oidcProvider } from './helper.mjs'
 
-const { AccessTokenVerifier, Client, discover } = core
+const { AccessTokenVerifier, Client, checkLogoutReturn, discover } = core
 const api = 'https://api.example/'
 const redirectUri = 'http://127.0.0.1/callback'
 const home = 'http://127.0.0.1/signed-out'
@@ -16,7 +16,7 @@ const mailbox = await listen(async (request, response) => {
   mail.push([request.method, request.url, new URLSearchParams(body)])
   response.end()
 })
-const { issuer, clients } = await oidcProvider({ BACKCHANNEL_LOGOUT_URI: `${mailbox}/logout` })
+const { issuer, clients } = await oidcProvider({ BACKCHANNEL_LOGOUT_URI: `${mailbox}/logout`, POST_METHODS: '1' })
 const server = await discover(issuer, { transport: 'loopback_http' })
 
 function client(which, options) {
@@ -39,6 +39,37 @@ for (const alg of ['RSA-OAEP-256', 'ECDH-ES+A256KW', 'A192GCMKW', 'dir']) {
     await assert.rejects(signIn(client(`id-token-${alg}-${enc}`, other)), { code: 'jwe.alg_not_allowed' })
   })
 }
+
+const algs = [
+  'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'HS256', 'HS384', 'HS512',
+]
+
+test('an ID token of every algorithm is verified', async () => {
+  const offered = Object.keys(clients).filter((which) => which.startsWith('signed-')).map((which) => which.slice('signed-'.length))
+  assert.deepEqual(offered.sort(), [...algs].sort())
+  for (const [at, alg] of algs.entries()) {
+    const us = client(`signed-${alg}`, { idTokenSignedResponseAlg: alg })
+    assert.equal((await signIn(us)).claims.sub, 'somebody', alg)
+    const other = client(`signed-${alg}`, { idTokenSignedResponseAlg: algs.at(at - 1) })
+    await assert.rejects(signIn(other), { code: 'jws.alg_not_allowed' }, alg)
+  }
+})
+
+test('keys are replaced while a client runs', async () => {
+  const own = await oidcProvider()
+  const known = await discover(own.issuer, { transport: 'loopback_http' })
+  const { client_id: clientId, client_secret: clientSecret } = own.clients.logout
+  const us = new Client(known, { clientId, clientSecret, clientAuth: 'client_secret_basic' })
+  const before = await signIn(us)
+  const keys = us.exportKeys()
+  await fetch(`${own.issuer}/_rotate`, { method: 'POST' })
+  const after = await signIn(us)
+  assert.equal(after.claims.sub, 'somebody')
+  assert.notEqual(us.exportKeys(), keys)
+  const verified = ({ idToken: token, claims: { nonce } }) => us.verifyIdToken({ token, nonce })
+  assert.equal((await verified(after)).subject, 'somebody')
+  await assert.rejects(verified(before), { code: 'jws.no_matching_key' })
+})
 
 test('an ID token vouches for the code beside it', async () => {
   const us = client('hybrid')
@@ -109,16 +140,31 @@ test('what is encrypted for an API is read by that API alone', async () => {
   assert.throws(() => new AccessTokenVerifier(server, { audience: sealed, ...encryption }), { code: 'misuse.setup' })
 })
 
+/** The person says yes on the server's page. */
+async function signOut(browser, ...way) {
+  const { page } = await browser.open(...way)
+  const [, action] = page.match(/action="([^"]*)"/)
+  const [, xsrf] = page.match(/name="xsrf" value="([^"]*)"/)
+  return (await browser.open(action, new URLSearchParams({ xsrf, logout: 'yes' }))).url
+}
+
+test('a person signs out with a form', async () => {
+  const us = client('logout')
+  const browser = new Browser(isHome)
+  const { idToken } = await signIn(us, browser)
+  const { action, fields } = us.endSessionForm({ idTokenHint: idToken, postLogoutRedirectUri: home, state: 'a +%/ state' })
+  checkLogoutReturn(await signOut(browser, action, new URLSearchParams(fields)), { state: 'a +%/ state' })
+  await assert.rejects(signIn(us, browser, { prompt: 'none' }), { error: 'login_required' })
+  mail.length = 0
+})
+
 test('a logout comes home, and is told once', async () => {
   const us = client('logout')
   const browser = new Browser(isHome)
   const { idToken, claims } = await signIn(us, browser)
   await signIn(us, browser, { prompt: 'none' })
   const state = 'a +%/ state'
-  const { page } = await browser.open(us.endSessionUrl({ idTokenHint: idToken, postLogoutRedirectUri: home, state }))
-  const [, action] = page.match(/action="([^"]*)"/)
-  const [, xsrf] = page.match(/name="xsrf" value="([^"]*)"/)
-  const { url } = await browser.open(action, new URLSearchParams({ xsrf, logout: 'yes' }))
+  const url = await signOut(browser, us.endSessionUrl({ idTokenHint: idToken, postLogoutRedirectUri: home, state }))
   assert.ok(url.href.startsWith(home))
   assert.deepEqual([...url.searchParams], [['state', state]])
   await assert.rejects(signIn(us, browser, { prompt: 'none' }), { error: 'login_required' })

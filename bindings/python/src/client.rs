@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use oauth_core::error::Error;
 use oauth_facade::{
-    Args, Authorize, CallbackContext, EndSession, ErasedExchange, GrantSettings, Operation as _,
-    Registration, callback_context, operation_name,
+    Args, Authorize, CallbackContext, ErasedExchange, GrantSettings, Operation as _, Registration,
+    callback_context, operation_name,
 };
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -256,36 +256,6 @@ impl Client {
         begun
             .map(PendingAuthorization::begun)
             .map_err(|error| errors::raise(py, &error))
-    }
-
-    /// Signs a person out at the server: returns the URL to open in their browser.
-    ///
-    /// OpenID Connect RP-Initiated Logout section 2. id_token_hint is the ID token of the login, which
-    /// identifies the session to end; the standard puts it in the URL, so keep that out of
-    /// logs. post_logout_redirect_uri must be registered, and state is returned there: compare
-    /// it. Your application has to end the session at this client.
-    ///
-    /// Nothing is sent. endpoint.missing for a server without such an endpoint, redirect_uri.refused.
-    #[pyo3(signature = (*, id_token_hint = None, logout_hint = None, post_logout_redirect_uri = None,
-                        state = None, ui_locales = None))]
-    fn end_session_url(
-        &self,
-        py: Python<'_>,
-        #[pyo3(from_py_with = text)] id_token_hint: Option<String>,
-        #[pyo3(from_py_with = text)] logout_hint: Option<String>,
-        #[pyo3(from_py_with = text)] post_logout_redirect_uri: Option<String>,
-        #[pyo3(from_py_with = text)] state: Option<String>,
-        #[pyo3(from_py_with = text)] ui_locales: Option<String>,
-    ) -> PyResult<String> {
-        let ask = EndSession {
-            id_token_hint: id_token_hint.map(secret),
-            logout_hint,
-            post_logout_redirect_uri,
-            state: state.map(secret),
-            ui_locales,
-        };
-        let url = self.us.client.end_session_url(ask);
-        url.map_err(|error| errors::raise(py, &error))
     }
 
     /// The cached public keys of the server as JSON, with when they were fetched; None if there are none.

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use oauth_core::client_auth::AssertionRequest as Wanted;
 use oauth_core::error::{Cause, Misuse};
+use oauth_core::moment::UnixTime;
 use oauth_facade::{
     AssertionProfile, Auth, Certificate, ClientIdParameter, FederatedAssertion as Federated,
     PrivateKeyJwt as KeyJwt, Secret, SecretJwt,
@@ -12,10 +14,12 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use pyo3::{PyClass, PyClassInitializer};
+use tokio::runtime::Handle;
 
 use crate::custom_source::raised_cause;
+use crate::keys::settled;
 use crate::text::text;
-use crate::{errors, runtime, secret};
+use crate::{errors, runtime, secret, value};
 
 /// How a client authenticates at the token endpoint (RFC 6749 section 2.3).
 #[pyclass(frozen, subclass, module = "oauth_core")]
@@ -79,9 +83,9 @@ pub(crate) struct PrivateKeyJwt;
 
 /// A workload's token in place of a key (RFC 7521 section 4.2): Kubernetes, GitHub Actions, SPIFFE.
 ///
-/// source is the path of a file, or a function that returns the token; it is read again for each
-/// request, and once more when the server refuses the token and it has been replaced meanwhile. The
-/// token's only audience must be audience, which is by default the server's issuer:
+/// source is the path of a file, or a function that is given an AssertionRequest and returns the token or
+/// a coroutine of it; it is read again for each request, and once more when the server refuses the token
+/// and it has been replaced meanwhile. The token's only audience must be audience, which is by default the server's issuer:
 /// client_auth.assertion_audience. client_id says whether requests name the client too, as
 /// Microsoft Entra requires. Other errors of a request: client_auth.assertion_malformed,
 /// client_auth.assertion_expired, lost.unsent if there is no token.
@@ -279,16 +283,57 @@ impl FederatedAssertion {
     }
 }
 
-/// The tokens that a function of the caller's returns.
+/// The tokens that a function of the caller's returns, or the coroutine that it returns. It may be run on a thread of
+/// the runtime, and may itself call what needs the runtime.
 fn calling(function: Py<PyAny>) -> Federated {
-    Federated::new(move || -> Result<Secret<String>, Cause> {
-        let mut answer = None;
-        runtime::call_python(|py| {
-            let given = function.call0(py).and_then(|given| given.extract(py));
-            answer = Some(given.map(secret).map_err(raised_cause));
-        });
-        answer.unwrap_or_else(|| Err(Cause::unsent("the interpreter is shutting down")))
-    })
+    Federated::new(
+        move |wanted: &Wanted<'_>| -> Result<Secret<String>, Cause> {
+            let request = AssertionRequest {
+                audience: wanted.audience.to_owned(),
+                expires_at: wanted.expires_at,
+            };
+            let mut answer = None;
+            let call = || {
+                runtime::call_python(|py| {
+                    let given = function.bind(py).call1((request,));
+                    let given = given.and_then(|given| settled(&given)?.extract());
+                    answer = Some(given.map(secret).map_err(raised_cause));
+                });
+            };
+            match Handle::try_current() {
+                Ok(_) => tokio::task::block_in_place(call),
+                Err(_) => call(),
+            }
+            answer.unwrap_or_else(|| Err(Cause::unsent("the interpreter is shutting down")))
+        },
+    )
+}
+
+/// What an assertion is needed for, as the function of a FederatedAssertion is told.
+#[pyclass(frozen, module = "oauth_core")]
+pub(crate) struct AssertionRequest {
+    audience: String,
+    expires_at: UnixTime,
+}
+
+#[pymethods]
+impl AssertionRequest {
+    /// The only audience (aud) that the assertion may have.
+    #[getter]
+    fn audience(&self) -> &str {
+        &self.audience
+    }
+
+    /// Until when the assertion has to be valid: the exp of one that is made for this request.
+    #[getter]
+    fn expires_at<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        value::of_time(py, self.expires_at)
+    }
+
+    fn __repr__(&self) -> String {
+        let until = self.expires_at.as_secs();
+        format!("AssertionRequest({:?}, until {until})", self.audience)
+    }
 }
 
 #[pymethods]

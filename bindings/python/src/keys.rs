@@ -184,7 +184,7 @@ impl KeySource for Foreign {
 }
 
 /// What a call gives, or what becomes of the coroutine that it gives.
-fn settled<'py>(given: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn settled<'py>(given: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     static SETTLED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     SETTLED
         .import(given.py(), "oauth_core._bridge", "settled")?

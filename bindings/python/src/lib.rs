@@ -4,6 +4,7 @@
 mod api;
 mod authorization;
 mod built_in_stores;
+mod claims_source;
 mod client;
 mod client_auth;
 mod connection;
@@ -19,6 +20,7 @@ mod held_key;
 mod http_methods;
 mod keeper;
 mod keys;
+mod logout;
 mod loss;
 mod moment;
 mod network;
@@ -62,11 +64,14 @@ mod _native {
         FileStore, MemoryStore, NativeStore, PostgresStore, RedisStore, SqliteStore, store_url,
     };
     #[pymodule_export]
+    use super::claims_source::{ClaimsSource, claims_sources};
+    #[pymodule_export]
     use super::client::Client;
     #[pymodule_export]
     use super::client_auth::{
-        ClientAuth, ClientSecretBasic, ClientSecretJwt, ClientSecretPost, FederatedAssertion,
-        PrivateKeyJwt, Public, SelfSignedTlsClientAuth, ServiceAccount, SpiffeX509, TlsClientAuth,
+        AssertionRequest, ClientAuth, ClientSecretBasic, ClientSecretJwt, ClientSecretPost,
+        FederatedAssertion, PrivateKeyJwt, Public, SelfSignedTlsClientAuth, ServiceAccount,
+        SpiffeX509, TlsClientAuth,
     };
     #[pymodule_export]
     use super::connection::ResourceConnection;
@@ -80,6 +85,8 @@ mod _native {
     use super::keeper::{Decision, Keeper, Renewal};
     #[pymodule_export]
     use super::keys::SealingKey;
+    #[pymodule_export]
+    use super::logout::{FrontChannelLogout, LogoutForm, check_logout_return};
     #[pymodule_export]
     use super::network::Network;
     #[pymodule_export]

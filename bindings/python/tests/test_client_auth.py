@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -59,14 +63,101 @@ def test_a_workload_token_is_read_anew_for_each_request(tmp_path: Path) -> None:
 
 def test_a_workload_token_comes_from_a_function_too() -> None:
     assert token(aud="api://x") in body(
-        oauth_core.FederatedAssertion(lambda: token(aud="api://x"), audience="api://x")
+        oauth_core.FederatedAssertion(lambda _: token(aud="api://x"), audience="api://x")
     )
 
-    def fails() -> str:
+    def fails(_: object) -> str:
         raise LookupError("no token today")
 
     with pytest.raises(LookupError, match="no token today"):
         body(oauth_core.FederatedAssertion(fails))
+
+
+def test_a_function_is_told_what_the_token_is_needed_for() -> None:
+    told: list[oauth_core.AssertionRequest] = []
+
+    def made(request: oauth_core.AssertionRequest) -> str:
+        told.append(request)
+        return token(aud=request.audience, exp=int(request.expires_at.timestamp()))
+
+    assert token(aud=ISSUER, exp=NOW + 60) in body(oauth_core.FederatedAssertion(made))
+    assert token(aud="api://x", exp=NOW + 60) in body(
+        oauth_core.FederatedAssertion(made, audience="api://x")
+    )
+    assert [request.audience for request in told] == [ISSUER, "api://x"]
+    assert repr(told[0]) == f'AssertionRequest("{ISSUER}", until {NOW + 60})'
+
+
+async def made_by_a_coroutine(request: oauth_core.AssertionRequest) -> str:
+    await asyncio.sleep(0)
+    return token(aud=request.audience)
+
+
+def test_a_function_may_be_a_coroutine_function() -> None:
+    auth = oauth_core.FederatedAssertion(made_by_a_coroutine)
+    assert token(aud=ISSUER) in body(auth)
+
+    async def by_hand() -> str:
+        return body(auth)
+
+    assert token(aud=ISSUER) in asyncio.run(by_hand())
+
+    async def fails(_: object) -> str:
+        raise LookupError("no token today")
+
+    with pytest.raises(LookupError, match="no token today"):
+        body(oauth_core.FederatedAssertion(fails))
+
+
+@pytest.fixture
+def shown() -> Iterator[tuple[str, list[str]]]:
+    """A server that issues tokens to whoever comes, and the assertions that it was shown."""
+    assertions: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            assertions.extend(form.get("client_assertion", []))
+            answer = json.dumps({"access_token": "t", "token_type": "Bearer", "expires_in": 60})
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=listening.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{listening.server_port}", assertions
+    listening.shutdown()
+    listening.server_close()
+
+
+def test_a_function_may_itself_wait_for_another_client(shown: tuple[str, list[str]]) -> None:
+    """The thread that calls it is not the one that its own requests need."""
+    base, assertions = shown
+    metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
+    known = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
+    other = oauth_core.Client(known, client_id="other")
+
+    async def waits(request: oauth_core.AssertionRequest) -> str:
+        assert (await other.apassword(username="u", password="p")).access_token == "t"
+        return token(aud=request.audience, sub="coroutine")
+
+    def blocks(request: oauth_core.AssertionRequest) -> str:
+        assert other.password(username="u", password="p").access_token == "t"
+        return token(aud=request.audience, sub="function")
+
+    for source in (waits, blocks):
+        auth = oauth_core.FederatedAssertion(source)
+        client = oauth_core.Client(known, client_id="me", client_auth=auth)
+        assert client.password(username="u", password="p").access_token == "t"
+        both = asyncio.run(client.apassword(username="u", password="p"))
+        assert both.access_token == "t"
+    expected = [token(aud=base, sub=sub) for sub in ("coroutine", "function")]
+    assert assertions == [expected[0]] * 2 + [expected[1]] * 2
 
 
 @pytest.mark.parametrize(
@@ -79,7 +170,7 @@ def test_a_workload_token_comes_from_a_function_too() -> None:
     ],
 )
 def test_what_must_not_be_sent_is_not(claims: dict[str, Any], code: str) -> None:
-    assert code_of(oauth_core.FederatedAssertion(lambda: token(**claims))) == code
+    assert code_of(oauth_core.FederatedAssertion(lambda _: token(**claims))) == code
 
 
 def test_a_certificate_names_the_client_alone() -> None:

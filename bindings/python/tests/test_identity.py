@@ -54,9 +54,9 @@ class Browser:
         flow = client.authorize(redirect_uri=CALLBACK, scope="openid read", extra=extra)
         return client.redeem(flow, self.open(flow.url))
 
-    def sign_out(self, url: str) -> str:
+    def sign_out(self, url: str, form: dict[str, str] | None = None) -> str:
         """The person says yes on the server's page."""
-        page = self.open(url)
+        page = self.open(url, form)
         action = re.search(r'action="([^"]*)"', page)
         xsrf = re.search(r'name="xsrf" value="([^"]*)"', page)
         assert action and xsrf
@@ -78,6 +78,45 @@ def test_an_encrypted_id_token_is_opened(oidc: Any, alg: Any) -> None:
     with pytest.raises(oauth_core.OAuthError) as caught:
         Browser().sign_in(client("A256GCM"))
     assert caught.value.code == "jwe.alg_not_allowed"
+
+
+ALGS = (
+    "ES256 ES384 ES512 EdDSA Ed25519 RS256 RS384 RS512 PS256 PS384 PS512 HS256 HS384 HS512".split()
+)
+
+
+def test_an_id_token_of_every_algorithm_is_verified(oidc: Any) -> None:
+    offered = [which[len("signed-") :] for which in oidc["clients"] if which.startswith("signed-")]
+    assert sorted(offered) == sorted(ALGS)
+    for at, alg in enumerate(ALGS):
+        client = client_of(oidc, f"signed-{alg}", id_token_signed_response_alg=alg)
+        tokens = Browser().sign_in(client)
+        assert tokens.claims and tokens.claims["sub"] == "somebody", alg
+        other = client_of(oidc, f"signed-{alg}", id_token_signed_response_alg=ALGS[at - 1])
+        with pytest.raises(oauth_core.OAuthError) as caught:
+            Browser().sign_in(other)
+        assert caught.value.code == "jws.alg_not_allowed", alg
+
+
+def test_keys_are_replaced_while_a_client_runs() -> None:
+    with process(["node", "server.mjs"], ROOT / "tests/interop/oidc-provider") as said:
+        client = client_of(said, "logout")
+        before = Browser().sign_in(client)
+        keys = client.export_keys()
+        request = urllib.request.Request(f"{said['issuer']}/_rotate", method="POST")
+        urllib.request.urlopen(request).close()
+        after = Browser().sign_in(client)
+        assert after.claims and after.claims["sub"] == "somebody"
+        assert client.export_keys() != keys
+
+        def verified(tokens: oauth_core.Tokens) -> oauth_core.IdToken:
+            assert tokens.id_token and tokens.claims
+            return client.verify_id_token(token=tokens.id_token, nonce=tokens.claims["nonce"])
+
+        assert verified(after).subject == "somebody"
+        with pytest.raises(oauth_core.OAuthError) as caught:
+            verified(before)
+        assert caught.value.code == "jws.no_matching_key"
 
 
 def test_an_id_token_vouches_for_the_code_beside_it(oidc: Any) -> None:
@@ -183,8 +222,24 @@ def posting(
     """A server of its own that tells about logouts, and where it does."""
     mailbox = plain(reply(200))
     monkeypatch.setitem(os.environ, "BACKCHANNEL_LOGOUT_URI", f"{mailbox.base}/logout")
+    monkeypatch.setitem(os.environ, "POST_METHODS", "1")
     with process(["node", "server.mjs"], ROOT / "tests/interop/oidc-provider") as said:
         yield said, mailbox
+
+
+def test_a_person_signs_out_with_a_form(posting: tuple[Any, Plain]) -> None:
+    client, browser = client_of(posting[0], "logout"), Browser()
+    form = client.end_session_form(
+        id_token_hint=browser.sign_in(client).id_token,
+        post_logout_redirect_uri=HOME,
+        state="a +%/ state",
+    )
+    oauth_core.check_logout_return(
+        browser.sign_out(form.action, form.fields), state="a +%/ state"
+    )
+    with pytest.raises(oauth_core.DeniedError) as gone:
+        browser.sign_in(client, prompt="none")
+    assert gone.value.error == "login_required"
 
 
 def test_a_logout_comes_home_and_is_told_once(posting: tuple[Any, Plain]) -> None:

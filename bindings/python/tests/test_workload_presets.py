@@ -128,7 +128,7 @@ def test_a_callback_gives_the_token_anew(shop: Plain) -> None:
     """Where a library of the platform has it, and no file: its function stands in for the preset."""
     given = [token(shop.base, 1), token(shop.base, 2)]
     left = list(given)
-    auth = oauth_core.FederatedAssertion(lambda: left.pop(0))
+    auth = oauth_core.FederatedAssertion(lambda _: left.pop(0))
     client = oauth_core.Client(server_at(shop.base), client_id="me", client_auth=auth)
     for expected in given:
         client.client_credentials().token()

@@ -97,7 +97,7 @@ class Party:
             self.verifier = self.client()
         return self.verifier
 
-    def assertion(self) -> str:
+    def assertion(self, _: object) -> str:
         """One after the other, the last forever."""
         token = self.assertions.pop(0) if len(self.assertions) > 1 else self.assertions[0]
         assert token is not None

@@ -2,6 +2,7 @@
 
 mod dynamic_registration;
 mod grants;
+mod logout;
 mod registered_properties;
 
 use std::sync::Arc;
@@ -24,7 +25,6 @@ use crate::flow::connect::{self, ConnectRequest, Connection};
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
 use crate::flow::introspection;
 use crate::flow::keeper::{GrantId, Keeper};
-use crate::flow::logout::LogoutRequest;
 use crate::flow::redeem::{self, Login};
 #[cfg(feature = "sha2")]
 use crate::flow::resource::{Api, Proofs};
@@ -43,7 +43,6 @@ use crate::secret::Secret;
 use crate::server::Server;
 use crate::token::authorized_resources::AuthorizedResources;
 use crate::token::id_token::{IdToken, IdTokenChecks};
-use crate::token::logout_token::{LogoutToken, LogoutTokenChecks};
 use crate::token::{RefreshToken, Renews, Tokens};
 use crate::url::Url;
 
@@ -282,32 +281,6 @@ impl Client {
     #[cfg(feature = "sha2")]
     pub fn introspecting_verifier(&self, audience: impl Into<String>) -> AccessTokenVerifier {
         AccessTokenVerifier::introspecting(Arc::clone(&self.0), audience.into())
-    }
-
-    /// Verifies a logout token that the server posted (OpenID Connect Back-Channel Logout section 2.6):
-    /// signature, claims, and that it has not been received before. It must be encrypted if, and only if, ID tokens are
-    /// ([`Self::with_id_token_encryption`]). The sessions that it ends are for the caller to find, with
-    /// [`LogoutToken::ends`].
-    ///
-    /// # Errors
-    /// `jwe.*`, `jws.*`, `jwt.*`, `logout_token.*`, `jwks.malformed` and `endpoint.missing`, from the steps.
-    pub fn verify_logout_token(
-        &self,
-        token: Secret<String>,
-        checks: LogoutTokenChecks,
-    ) -> impl Exchange<Output = LogoutToken> + Send + use<> {
-        verification::logout_token(Arc::clone(&self.0), token, checks)
-    }
-
-    /// The URL to open in the browser to sign the user out at the server (OpenID Connect RP-Initiated Logout section
-    /// 2), with the client's id. The local session is for the caller to end.
-    ///
-    /// # Errors
-    /// `endpoint.missing` if the server has no `end_session_endpoint`, `form.duplicate_parameter`.
-    pub fn end_session_url(&self, request: &LogoutRequest) -> Result<Url, Error> {
-        let known = self.0.client_id.check();
-        let url = known.and_then(|()| request.url(&self.0));
-        url.map_err(|error| error.at_endpoint("end_session"))
     }
 
     /// Verifies the signature of a token in compact serialization with this server's keys, or the client's

@@ -22,7 +22,7 @@ pub(crate) use crate::header::header_value;
 use crate::quirk::{Quirk, Rules};
 use crate::secret::Secret;
 
-pub use crate::workload::AssertionSource;
+pub use crate::workload::{AssertionRequest, AssertionSource};
 pub use assertion::{AssertionAudience, ClientAssertion, PRIVATE_KEY_ALGS};
 pub use choice::{Certificate, Credentials};
 pub(crate) use federated::is_spiffe_id;

@@ -11,6 +11,7 @@ mod tests;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -18,7 +19,7 @@ use crate::error::{Cause, Error, Misuse, ProtocolViolation};
 use crate::exchange::{Exchange, Input, Step};
 use crate::http::{Request, Response};
 use crate::json::{self, Json};
-use crate::moment::Moment;
+use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
 use crate::secret::Secret;
 
@@ -27,20 +28,45 @@ pub use remote::WorkloadTokenService;
 /// The longest token, file or reply that is read, in bytes.
 pub const MAX_BYTES: usize = 64 << 10;
 
+/// How long a token that is made for one request has to be valid: the way to the server, and clocks that differ.
+const LIFETIME: Duration = Duration::from_secs(60);
+
 /// Where a workload's token comes from: a file, the environment, a callback.
 ///
 /// It is called for each request, and should answer at once: such tokens are replaced while the process runs.
 pub trait AssertionSource: Send + Sync {
-    /// The token as it is now. White space around it is not part of it.
+    /// The token as it is now, for this request. White space around it is not part of it.
     ///
     /// # Errors
     /// Why there is no token.
-    fn assertion(&self) -> Result<Secret<String>, Cause>;
+    fn assertion(&self, wanted: &AssertionRequest<'_>) -> Result<Secret<String>, Cause>;
 }
 
-impl<F: Fn() -> Result<Secret<String>, Cause> + Send + Sync> AssertionSource for F {
-    fn assertion(&self) -> Result<Secret<String>, Cause> {
-        self()
+impl<F: Fn(&AssertionRequest<'_>) -> Result<Secret<String>, Cause> + Send + Sync> AssertionSource
+    for F
+{
+    fn assertion(&self, wanted: &AssertionRequest<'_>) -> Result<Secret<String>, Cause> {
+        self(wanted)
+    }
+}
+
+/// What a token is needed for. A source that makes tokens makes this one; one that only has them may ignore it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AssertionRequest<'a> {
+    /// The only audience (`aud`) that the token may have.
+    pub audience: &'a str,
+    /// Until when the token has to be valid, 60 seconds from now: the `exp` of one that is made for this request.
+    pub expires_at: UnixTime,
+}
+
+impl<'a> AssertionRequest<'a> {
+    /// A request at this time, for a token with this audience.
+    pub const fn new(audience: &'a str, now: UnixTime) -> Self {
+        Self {
+            audience,
+            expires_at: now.after(LIFETIME),
+        }
     }
 }
 
@@ -175,9 +201,12 @@ impl WorkloadToken {
     ///
     /// # Errors
     /// `lost.unsent`, `workload.malformed`.
-    pub(crate) fn find(&self, audience: &str) -> Result<Found, Error> {
+    pub(crate) fn find(&self, audience: &str, now: UnixTime) -> Result<Found, Error> {
         let found = match &self.0 {
-            Origin::Called(source) => source.assertion().map_err(Error::lost)?,
+            Origin::Called(source) => {
+                let wanted = AssertionRequest::new(audience, now);
+                source.assertion(&wanted).map_err(Error::lost)?
+            }
             Origin::Placed(CredentialSource::Variable(name), environment) => {
                 let found = environment.variable(name);
                 found.ok_or_else(|| Error::from(Misuse::EnvironmentMissing).about(name))?
@@ -251,15 +280,17 @@ enum State {
 impl Exchange for Fetch {
     type Output = Secret<String>;
 
-    fn resume(&mut self, _: &Moment, input: Input) -> Result<Step<Secret<String>>, Error> {
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Secret<String>>, Error> {
         match (std::mem::replace(&mut self.state, State::Over), input) {
-            (State::Fresh, Input::Begin) => Ok(match self.token.find(&self.audience)? {
-                Found::Token(token) => Step::Done(token),
-                Found::Ask(request) => {
-                    self.state = State::Asked;
-                    Step::Send(*request)
-                }
-            }),
+            (State::Fresh, Input::Begin) => {
+                Ok(match self.token.find(&self.audience, at.now())? {
+                    Found::Token(token) => Step::Done(token),
+                    Found::Ask(request) => {
+                        self.state = State::Asked;
+                        Step::Send(*request)
+                    }
+                })
+            }
             (State::Asked, Input::Reply(reply)) => self.token.received(&reply).map(Step::Done),
             (State::Asked, Input::Lost(cause)) => Err(unanswered(&cause)),
             (State::Over, _) => Err(Misuse::Over.into()),

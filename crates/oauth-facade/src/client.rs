@@ -10,7 +10,6 @@ use oauth_core::dpop::DpopKey;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::access_token::AccessTokenVerifier;
 use oauth_core::flow::authorization::HostGeneratedValues;
-use oauth_core::flow::logout::LogoutRequest;
 use oauth_core::grant::Grant;
 use oauth_core::jose::Alg;
 #[cfg(feature = "sha2")]
@@ -26,21 +25,6 @@ use crate::op::{Authorize, Begun};
 use crate::request::TokenRequest;
 use crate::server::Server;
 use crate::server_json::Facts;
-
-/// How to sign a user out at the server (OpenID Connect RP-Initiated Logout section 2).
-#[derive(Debug, Clone, Default)]
-pub struct EndSession {
-    /// The ID token of the login.
-    pub id_token_hint: Option<Secret<String>>,
-    /// A hint about the user who is to be signed out.
-    pub logout_hint: Option<String>,
-    /// The URI to which the user returns.
-    pub post_logout_redirect_uri: Option<String>,
-    /// The value that comes back with the user.
-    pub state: Option<Secret<String>>,
-    /// Languages in order of preference.
-    pub ui_locales: Option<String>,
-}
 
 /// A client of one server.
 #[derive(Debug, Clone)]
@@ -309,22 +293,6 @@ impl Client {
         callback: &str,
     ) -> Result<ErasedExchange, Error> {
         self.core.redeem(pending, callback).map(ErasedExchange::new)
-    }
-
-    /// The URL to open to sign a user out at the server.
-    ///
-    /// # Errors
-    /// Those of [`oauth_core::Client::end_session_url`], and `redirect_uri.refused`.
-    pub fn end_session_url(&self, end_session: EndSession) -> Result<String, Error> {
-        let uri = end_session.post_logout_redirect_uri.as_deref();
-        let mut request = LogoutRequest::new();
-        request.id_token_hint = end_session.id_token_hint;
-        request.logout_hint = end_session.logout_hint;
-        request.post_logout_redirect_uri = uri.map(RedirectUri::parse).transpose()?;
-        request.state = end_session.state;
-        request.ui_locales = end_session.ui_locales;
-        let url = self.core.end_session_url(&request)?;
-        Ok(url.as_str().to_owned())
     }
 
     /// The cached public keys of the server, to store them.

@@ -4,6 +4,7 @@ mod api;
 mod arg;
 mod assertion;
 mod authorization_flow;
+mod claims_source;
 mod client;
 mod client_auth;
 #[cfg(feature = "connect")]
@@ -18,6 +19,7 @@ mod held_key;
 mod introspection;
 mod json_numbers;
 mod keeper;
+mod logout;
 mod op;
 mod output;
 mod polling;
@@ -38,7 +40,8 @@ pub use arg::{
     About, Arg, Args, Field, JsonText, Mismatch, OneOrMore, Personal, Refused, Shape, Unfit, camel,
 };
 pub use authorization_flow::{AuthorizationFlow, callback_context};
-pub use client::{Client, EndSession};
+pub use claims_source::{ClaimsSource, claims_sources};
+pub use client::Client;
 pub use client_auth::Auth;
 #[cfg(feature = "crypto")]
 pub use client_auth::{PrivateKeyJwt, SecretJwt};
@@ -55,6 +58,7 @@ pub use introspection::Introspecting;
 pub use json_numbers::ForDoubles;
 pub use json_numbers::for_doubles;
 pub use keeper::{Decision, GrantSettings, Keeper, Task, of_store};
+pub use logout::EndSession;
 pub use op::{
     AcceptPush, Authorize, BackchannelAuthentication, BackchannelAuthenticationResponse, Begun,
     ClientCredentials, ClientIdMetadataDocument, DeleteRegistration, Description,
@@ -90,6 +94,7 @@ pub use oauth_core::flow::authorization::{
     CallbackContext, HostGeneratedValues, PendingAuthorization, Push, ResponseMode, ResponseType,
 };
 pub use oauth_core::flow::keeper::Upkeep;
+pub use oauth_core::flow::logout::{FrontChannelLogout, LogoutForm, Session, check_return};
 pub use oauth_core::flow::resource::{Allowance, Clock, OnRateLimit, TokenOwner};
 pub use oauth_core::json::value_text;
 pub use oauth_core::moment::{Moment, UnixTime};

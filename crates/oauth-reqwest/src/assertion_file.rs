@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use oauth_core::Secret;
-use oauth_core::client_auth::AssertionSource;
+use oauth_core::client_auth::{AssertionRequest, AssertionSource};
 use oauth_core::error::Cause;
 use oauth_core::secret::shown_name;
 
@@ -40,7 +40,7 @@ impl AssertionFile {
 }
 
 impl AssertionSource for AssertionFile {
-    fn assertion(&self) -> Result<Secret<String>, Cause> {
+    fn assertion(&self, _: &AssertionRequest<'_>) -> Result<Secret<String>, Cause> {
         environment::read(&self.0).map_err(|why| {
             let path = self.0.display().to_string();
             Cause::unsent(format!(
@@ -53,20 +53,23 @@ impl AssertionSource for AssertionFile {
 
 #[cfg(test)]
 mod tests {
+    use oauth_core::moment::UnixTime;
+
     use super::*;
 
     #[test]
     fn a_token_in_place_of_its_file_is_not_shown() {
+        let wanted = AssertionRequest::new("https://as.example", UnixTime::from_secs(0));
         for place in [
             "eyJhbGciOiJub25lIn0.e30.",
             "/profiles/eyJhbGciOiJub25lIn0.e30.",
         ] {
             let file = AssertionFile::new(place);
-            let cause = file.assertion().unwrap_err();
+            let cause = file.assertion(&wanted).unwrap_err();
             let shown = format!("{cause:?} {cause} {file:?}");
             assert!(!shown.contains("eyJ"), "{shown}");
         }
         let file = AssertionFile::new("/no/such/file");
-        assert!(format!("{:?}", file.assertion()).contains("/no/such/file"));
+        assert!(format!("{:?}", file.assertion(&wanted)).contains("/no/such/file"));
     }
 }

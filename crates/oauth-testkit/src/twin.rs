@@ -469,6 +469,7 @@ impl Twin {
             }
             Route::Registration => wire::method_not_allowed("POST"),
             Route::Backchannel => ciba::authenticate(authority, at, ask),
+            Route::Logout => authorize::end_session(authority, ask),
             _ if !is_get => wire::method_not_allowed("GET"),
             Route::DevicePage => authorize::approve_device(authority, at, ask),
             Route::BackchannelPage => ciba::page(authority, at, ask),
@@ -478,7 +479,6 @@ impl Twin {
             }
             Route::Keys => wire::json(200, &json!({ "keys": [] })),
             Route::Userinfo => id_token::userinfo(authority, at, ask),
-            Route::Logout => authorize::end_session(authority, ask),
         }
     }
 }

@@ -24,10 +24,10 @@ const encryptionAlgs = [
 const encs = ['A128CBC-HS256', 'A192CBC-HS384', 'A256CBC-HS512', 'A128GCM', 'A192GCM', 'A256GCM']
 
 /**
- * Clients, in the shape of server.mjs; `rsa` is the key pair that those with an RSA key share. A web application at
- * `site` is the client "site".
+ * Clients, in the shape of server.mjs; `rsa` is the key pair that those with an RSA key share, and `signing` the
+ * algorithms of which each has a client "signed-ALG". A web application at `site` is the client "site".
  */
-export function identityClients(rsa, backchannelLogoutUri, site) {
+export function identityClients(rsa, signing, backchannelLogoutUri, site) {
   const keys = { 'RSA-OAEP': rsa, 'RSA-OAEP-256': rsa }
   for (const [alg, kind] of Object.entries(curves)) keys[alg] = keyPair(...kind)
   const registered = { token_endpoint_auth_method: 'client_secret_basic' }
@@ -36,6 +36,7 @@ export function identityClients(rsa, backchannelLogoutUri, site) {
   const decrypting = (client_id, alg, metadata) => (keys[alg]
     ? { ...client(client_id, { ...metadata, jwks: { keys: [jwk(alg, 'publicKey')] } }), decryption_key: jwk(alg, 'privateKey') }
     : client(client_id, metadata))
+  const signed = (response, alg) => ({ [`${response}_signed_response_alg`]: alg })
   const encrypted = (response, alg, enc) => ({
     [`${response}_encrypted_response_alg`]: alg,
     [`${response}_encrypted_response_enc`]: enc,
@@ -55,8 +56,15 @@ export function identityClients(rsa, backchannelLogoutUri, site) {
   const alg = 'ECDH-ES'
   const sealed = (response) => encrypted(response, alg, 'A256GCM')
   return [
-    ...encryptionAlgs.flatMap((alg) => encs.map((enc) => decrypting(`id-token-${alg}-${enc}`, alg, encrypted('id_token', alg, enc)))),
     // This server encrypts nothing that is not signed.
+    ...encryptionAlgs.flatMap((alg) => encs.map((enc) => decrypting(`id-token-${alg}-${enc}`, alg, {
+      ...signed('userinfo', 'ES256'), ...signed('introspection', 'ES256'),
+      ...encrypted('id_token', alg, enc), ...encrypted('userinfo', alg, enc), ...encrypted('introspection', alg, enc),
+    }))),
+    ...signing.map((alg) => ({
+      ...client(`signed-${alg}`, { ...signed('id_token', alg), ...signed('userinfo', alg), ...signed('introspection', alg) }),
+      client_secret: 'a client secret of more than 64 bytes, which keys the longest of the hashes: SHA-512',
+    })),
     client('userinfo-signed', { userinfo_signed_response_alg: 'ES256' }),
     decrypting('userinfo-both', alg, { userinfo_signed_response_alg: 'PS256', ...sealed('userinfo') }),
     client('introspection-signed', { introspection_signed_response_alg: 'ES256' }),

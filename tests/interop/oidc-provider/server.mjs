@@ -19,6 +19,8 @@
 // Clients whose people agree elsewhere are in elsewhere.mjs; BACKCHANNEL_NOTIFICATION_URI is where one of them hears
 // that somebody did. POST /_answer/yes or /_answer/no is the person's answer on their device.
 //
+// With POST_METHODS, authorization and logout requests may be posted; its session cookie is then SameSite=None.
+//
 // With DPOP_NONCES, proofs are taken with a nonce of the server alone (RFC 9449), at the token endpoint and at /me.
 //
 // Prints one line of JSON once it listens: {"issuer": ..., "clients": {...}}. Stops when its
@@ -36,6 +38,7 @@ const odd = { client_id: 'basic: +%/client', client_secret: 's3cret: +%/ and spa
 const post = { client_id: 'post-client', client_secret: 'another secret: +%/ for the body' }
 const open = { client_id: 'native-client' }
 
+const postMethods = 'POST_METHODS' in process.env
 const tls = process.env.TLS && JSON.parse(process.env.TLS)
 async function listening(server) {
   await new Promise((done) => server.listen(0, '127.0.0.1', done))
@@ -134,9 +137,9 @@ if (tls) {
     },
   )
 }
-const identity = identityClients(theirs.rsa, process.env.BACKCHANNEL_LOGOUT_URI, process.env.SITE)
-const elsewhere = elsewhereClients(process.env.BACKCHANNEL_NOTIFICATION_URI)
 const algs = [...Object.keys(signers), 'HS256', 'HS384', 'HS512']
+const identity = identityClients(theirs.rsa, algs, process.env.BACKCHANNEL_LOGOUT_URI, process.env.SITE)
+const elsewhere = elsewhereClients(process.env.BACKCHANNEL_NOTIFICATION_URI)
 
 const configuration = {
   enabledJWA: { clientAuthSigningAlgValues: algs, idTokenSigningAlgValues: algs, ...identityAlgs(algs) },
@@ -159,7 +162,8 @@ const configuration = {
     },
   ],
   scopes: ['openid', 'offline_access', 'read'],
-  cookies: { keys: ['not a secret, this server lives for one test'] },
+  cookies: { keys: ['not a secret, this server lives for one test'], ...(postMethods && { long: { sameSite: 'none' } }) },
+  enableHttpPostMethods: postMethods,
   features: {
     clientCredentials: { enabled: true },
     introspection: { enabled: true },

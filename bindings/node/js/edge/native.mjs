@@ -5,9 +5,9 @@ import { storesOver } from './store.cjs'
 import { NativeSite } from './visit.cjs'
 
 export {
-  NativeApi, NativeDpopKey, NativeExchange, NativeFlow, NativeKeeper, NativeKey, NativeKeys, NativeServer, NativeSettings, NativeTokens,
+  NativeApi, NativeDpopKey, NativeExchange, NativeFlow, NativeFrontChannelLogout, NativeKeeper, NativeKey, NativeKeys, NativeServer, NativeSettings, NativeTokens,
   NativeVerifier,
-  discovery, fingerprint, lateError, missingVariablesError, notSupportedError, outline, overdueError, providerNames,
+  checkLogoutReturn, claimsSources, discovery, fingerprint, lateError, missingVariablesError, notSupportedError, outline, overdueError, providerNames,
   readFields, requestKey, stepUp, webSetupError,
 } from '../../edge/oauth_core_edge.mjs'
 

@@ -48,7 +48,7 @@ export async function use(signal: AbortSignal): Promise<void> {
   const asking = AccessTokenVerifier.introspecting(client, { audience: 'https://api.example', cacheMaxAge: 30 })
   const asked: VerifiedAccessToken = await asking.verify('t', { scope: 'read' })
   texts.push(asked.subject)
-  new Client(found, { clientId: 'id', clientAuth: assertionFunction(async () => 'token', { audience: 'api://x', clientId: 'sent' }) })
+  new Client(found, { clientId: 'id', clientAuth: assertionFunction(async ({ audience, expiresAt }) => `${audience.length}${expiresAt.getTime()}`, { audience: 'api://x', clientId: 'sent' }) })
   const rotating = privateKeyJwt(['new', 'old'], { alg: 'ES256' })
   texts.push(...rotating.publicJwks().keys.map(({ kid }) => kid ?? ''))
   // @ts-expect-error a secret has no public half

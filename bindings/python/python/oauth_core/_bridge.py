@@ -25,7 +25,10 @@ def complete(future: Future[Any], answer: Any, error: BaseException | None) -> N
 
 
 def settled(given: Any) -> Any:
-    """What a function of the caller returns. A coroutine is run to its end, in its own loop."""
+    """What a function of the caller returns. A coroutine is run to its end, in its own loop.
+
+    Where a loop runs already, as under a step that a coroutine takes by hand, another thread runs it.
+    """
     if not hasattr(given, "__await__"):
         return given
     import asyncio
@@ -33,4 +36,11 @@ def settled(given: Any) -> Any:
     async def wait() -> Any:
         return await given
 
-    return asyncio.run(wait())
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(wait())
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, wait()).result()

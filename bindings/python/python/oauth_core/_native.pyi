@@ -2,7 +2,7 @@
 """The native half; import its names from ``oauth_core``."""
 
 import os
-from collections.abc import Coroutine, Generator, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Generator, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import GenericAlias, TracebackType
 from typing import Any, Callable, ClassVar, Literal, TypedDict, TypeVar, final, overload
@@ -18,7 +18,9 @@ from .stores import KeySource, Store
 
 __all__ = [
     "Api",
+    "AssertionRequest",
     "Call",
+    "ClaimsSource",
     "Client",
     "ClientAuth",
     "ClientSecretBasic",
@@ -34,6 +36,7 @@ __all__ = [
     "FileStore",
     "FixedToken",
     "Forward",
+    "FrontChannelLogout",
     "GrantSource",
     "Grants",
     "Identity",
@@ -42,6 +45,7 @@ __all__ = [
     "Lease",
     "Listener",
     "Load",
+    "LogoutForm",
     "MAX_FORM",
     "MemoryStore",
     "NativeStore",
@@ -80,6 +84,8 @@ __all__ = [
     "__version__",
     "adiscover",
     "allow_pickling",
+    "check_logout_return",
+    "claims_sources",
     "code_turn",
     "discover",
     "discover_exchange",
@@ -384,19 +390,104 @@ class PrivateKeyJwt(ClientAuth):
         To register as jwks, or to serve at the client's jwks_uri. key.* for an invalid key; misuse.setup for
         no key, for two of one name, and for a kid if there are several.
         """
+def claims_sources(claims: Mapping[str, Any], /) -> list[ClaimsSource]:
+    """The sources of the claims that other parties vouch for: aggregated and distributed claims.
+
+    claims are those of a verified ID token or of UserInfo. Nothing is fetched, and nothing of the other
+    parties verified.
+
+    jwt.malformed_claim if _claim_names and _claim_sources are not what OpenID Connect Core section 5.6.2
+    describes, or do not match.
+    """
+@final
+class ClaimsSource:
+    """A source of claims that another party vouches for (OpenID Connect Core section 5.6.2).
+
+    jwt has them if they are aggregated: the other party has signed it, and it is not verified. Otherwise
+    they are distributed, and endpoint has them, as a JWT too: the token names this URL, so fetch it only if
+    you know the party.
+    """
+    @property
+    def name(self) -> str:
+        """The source's name in the token."""
+    @property
+    def claims(self) -> list[str]:
+        """The names of the claims that the source has."""
+    @property
+    def jwt(self) -> str | None:
+        """The JWT with the claims, if they are aggregated."""
+    @property
+    def endpoint(self) -> str | None:
+        """The URL of the endpoint that has the claims, if they are distributed."""
+    @property
+    def access_token(self) -> str | None:
+        """The token to send to the endpoint; without one, it needs credentials of your own."""
+def check_logout_return(url: str, /, *, state: str) -> None:
+    """Checks the state with which a person returns from a logout (OpenID Connect RP-Initiated Logout section 3).
+
+    url is the whole URL that was requested, or its query; state is the one that was sent. A request
+    without it may come from anyone: show a page, and change nothing.
+
+    logout.state; logout.malformed for an invalid query, or one larger than 64 KiB.
+    """
+@final
+class LogoutForm:
+    """The form of Client.end_session_form(), to post in the browser."""
+    @property
+    def action(self) -> str:
+        """The URL that the form is posted to."""
+    @property
+    def fields(self) -> dict[str, str]:
+        """The fields by name. The ID token among them has data about the person: keep it out of logs."""
+    @property
+    def html(self) -> str:
+        """A page with the form, which posts itself, and has a button for browsers without scripts.
+
+        Send it with Cache-Control: no-store and with content_security_policy.
+        """
+    @property
+    def content_security_policy(self) -> str:
+        """The Content-Security-Policy of the page: it allows its own script, and nothing else."""
+@final
+class FrontChannelLogout:
+    """A request for a logout through the front channel (OpenID Connect Front-Channel Logout section 3).
+
+    The server has the browser load it in a frame. url is what was requested, or its query. Browsers
+    withhold cookies there, so prefer the back channel. Answer with Cache-Control: no-store, 400 if this
+    raises, and let only the server frame the page (frame-ancestors).
+
+    logout.malformed for one of iss and sid without the other (section 2), for either of them twice, and
+    for an invalid query, or one larger than 64 KiB.
+    """
+    def __new__(cls, url: str, /) -> Self: ...
+    def ends(self, *, issuer: str, sid: str | None = None) -> bool:
+        """Whether it ends the session of the browser that sent it: issuer and sid are its ID token's.
+
+        Nothing proves who made the browser load the frame, so it ends no other session.
+        """
+@final
+class AssertionRequest:
+    """What an assertion is needed for, as the function of a FederatedAssertion is told."""
+    @property
+    def audience(self) -> str:
+        """The only audience (aud) that the assertion may have."""
+    @property
+    def expires_at(self) -> datetime:
+        """Until when the assertion has to be valid: the exp of one that is made for this request."""
 @final
 class FederatedAssertion(ClientAuth):
     """A workload's token in place of a key (RFC 7521 section 4.2): Kubernetes, GitHub Actions, SPIFFE.
 
-    source is the path of a file, or a function that returns the token; it is read again for each
-    request, and once more when the server refuses the token and it has been replaced meanwhile. The
-    token's only audience must be audience, which is by default the server's issuer:
+    source is the path of a file, or a function that is given an AssertionRequest and returns the token or
+    a coroutine of it; it is read again for each request, and once more when the server refuses the token
+    and it has been replaced meanwhile. The token's only audience must be audience, which is by default the server's issuer:
     client_auth.assertion_audience. client_id says whether requests name the client too, as
     Microsoft Entra requires. Other errors of a request: client_auth.assertion_malformed,
     client_auth.assertion_expired, lost.unsent if there is no token.
     """
     def __new__(
-        cls, source: _Place | Callable[[], str], /, *, audience: str | None = None,
+        cls, source: _Place | Callable[[AssertionRequest], str | Awaitable[str]], /, *,
+        audience: str | None = None,
         profile: Literal["jwt", "spiffe_jwt"] = "jwt",
         client_id: Literal["omitted", "sent"] = "omitted",
     ) -> Self: ...
@@ -566,11 +657,23 @@ class Client:
         """Signs a person out at the server: returns the URL to open in their browser.
 
         OpenID Connect RP-Initiated Logout section 2. id_token_hint is the ID token of the login, which
-        identifies the session to end; the standard puts it in the URL, so keep that out of
-        logs. post_logout_redirect_uri must be registered, and state is returned there: compare
-        it. Your application has to end the session at this client.
+        identifies the session to end; it is part of the URL, so keep that out of logs. A URL of more than
+        4000 bytes may not arrive: post end_session_form() in place of it. post_logout_redirect_uri must be
+        registered, and state is returned there: check_logout_return() compares it. Your application has to
+        end the session at this client.
 
         Nothing is sent. endpoint.missing for a server without such an endpoint, redirect_uri.refused.
+        """
+    def end_session_form(
+        self, *, id_token_hint: str | None = None, logout_hint: str | None = None,
+        post_logout_redirect_uri: str | None = None, state: str | None = None,
+        ui_locales: str | None = None,
+    ) -> LogoutForm:
+        """The same as a form, which keeps the ID token out of the URL.
+
+        The browser posts it from another site than the server's, so a server whose session cookie is
+        SameSite=Lax sees the ID token and not the session, and some servers answer no POST: prefer the URL
+        while it is short enough.
         """
     def export_keys(self) -> str | None:
         """The cached public keys of the server as JSON, with when they were fetched; None if there are none.

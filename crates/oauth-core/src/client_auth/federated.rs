@@ -103,7 +103,7 @@ impl FederatedAssertion {
     }
 
     fn read_once(&self, server: &Server, now: UnixTime) -> Result<Made, Error> {
-        match self.token.find(self.expected(server))? {
+        match self.token.find(self.expected(server), now)? {
             Found::Token(token) => self.checked(token, server, now).map(Made::Ready),
             Found::Ask(request) => Made::remote(request),
         }

@@ -245,7 +245,7 @@ const GOOD: &str = r#"{"sub":"w","aud":["https://as.example"],"exp":1700000600}"
 fn reading(texts: Vec<String>) -> (FederatedAssertion, Arc<AtomicUsize>) {
     let reads = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&reads);
-    let source = move || {
+    let source = move |_: &AssertionRequest<'_>| {
         let number = counted.fetch_add(1, Ordering::Relaxed);
         let text = texts.get(number).or(texts.last()).cloned();
         text.map(Secret::new)
@@ -279,6 +279,28 @@ fn a_workload_token_is_read_for_each_request_and_sent_without_the_client_id() {
         value(&first(&client, 1), "client_id").as_deref(),
         Some("me")
     );
+}
+
+#[test]
+fn a_source_is_told_the_audience_and_how_long_the_token_has_to_be_valid() {
+    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let source = || {
+        let told = Arc::clone(&told);
+        FederatedAssertion::new(move |wanted: &AssertionRequest<'_>| {
+            let (audience, until) = (wanted.audience.to_owned(), wanted.expires_at.as_secs());
+            let claims = format!(r#"{{"sub":"w","aud":"{audience}","exp":{until}}}"#);
+            told.lock().unwrap().push((audience, until));
+            Ok(Secret::new(workload(&claims)))
+        })
+    };
+    first(&of(ClientAuth::federated(source())), 1);
+    first(&of(ClientAuth::federated(source().audience("api://x"))), 2);
+    let until = at(1).now().as_secs() + 60;
+    let expected = [
+        ("https://as.example".to_owned(), until),
+        ("api://x".to_owned(), until),
+    ];
+    assert_eq!(*told.lock().unwrap(), expected);
 }
 
 #[test]

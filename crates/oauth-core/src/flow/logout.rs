@@ -4,6 +4,7 @@
 //! Front-Channel Logout <https://openid.net/specs/openid-connect-frontchannel-1_0.html>, Back-Channel Logout
 //! <https://openid.net/specs/openid-connect-backchannel-1_0.html>
 
+mod form;
 #[cfg(test)]
 mod tests;
 
@@ -11,7 +12,7 @@ use std::fmt;
 
 use crate::client_config::ClientConfig;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
-use crate::form::{self, Form};
+use crate::form::{self as parameter, Form};
 #[cfg(feature = "sha2")]
 use crate::moment::Moment;
 use crate::redirect_uri::RedirectUri;
@@ -21,6 +22,7 @@ use crate::server::EndpointKind;
 use crate::url::Url;
 
 pub use crate::token::logout_token::Session;
+pub use form::{LogoutForm, MAX_URL};
 
 /// The largest request that is read, in bytes.
 const MAX_REQUEST: usize = 64 << 10;
@@ -29,9 +31,9 @@ const MAX_REQUEST: usize = 64 << 10;
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct LogoutRequest {
-    /// The ID token of the login, which tells the server whose session to end. It is then part of a URL: the standard
-    /// requires that, and the token no longer signs anyone in, but it contains data about the user, so keep the URL out
-    /// of logs. Without it, the server has to ask the user.
+    /// The ID token of the login, which tells the server whose session to end. It is part of the URL, or of the
+    /// [form](LogoutForm): the token no longer signs anyone in, but it contains data about the user, so keep the URL
+    /// out of logs. Without it, the server has to ask the user.
     pub id_token_hint: Option<Secret<String>>,
     /// A hint about the user who is to be signed out, such as an e-mail address.
     pub logout_hint: Option<String>,
@@ -64,6 +66,22 @@ impl LogoutRequest {
 
     /// The URL to open in the browser.
     pub(crate) fn url(&self, config: &ClientConfig) -> Result<Url, Error> {
+        let (endpoint, form) = self.parts(config)?;
+        Ok(endpoint.with_query(&form))
+    }
+
+    /// The form to post instead.
+    pub(crate) fn form(&self, config: &ClientConfig) -> Result<LogoutForm, Error> {
+        let (endpoint, form) = self.parts(config)?;
+        let fields = parameter::parse(form.as_str()).unwrap_or_default();
+        let fields = fields
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()));
+        Ok(LogoutForm::new(endpoint, fields.collect()))
+    }
+
+    /// The endpoint and the parameters.
+    fn parts(&self, config: &ClientConfig) -> Result<(Url, Form), Error> {
         let endpoint = config.server.endpoint(EndpointKind::EndSession)?;
         let exposed = |secret: &Option<Secret<String>>, name: &str, form: &mut Form| {
             let value = secret.as_ref().map(|secret| secret.expose().as_str());
@@ -78,12 +96,13 @@ impl LogoutRequest {
         form.push_some("post_logout_redirect_uri", uri.map(RedirectUri::as_str));
         exposed(&self.state, "state", &mut form);
         form.push_some("ui_locales", self.ui_locales.as_deref());
-        for (name, _) in form::parse(endpoint.query().unwrap_or_default()).unwrap_or_default() {
+        for (name, _) in parameter::parse(endpoint.query().unwrap_or_default()).unwrap_or_default()
+        {
             if form.names(&name) {
                 return Err(Error::from(Misuse::ParameterTwice).about(&name));
             }
         }
-        Ok(endpoint.with_query(&form))
+        Ok((endpoint.clone(), form))
     }
 }
 
@@ -179,7 +198,7 @@ fn parameters(called: &str, names: &[&str]) -> Result<Vec<Option<String>>, Error
     }
     let called = called.split('#').next().unwrap_or_default();
     let query = called.split_once('?').map_or(called, |(_, query)| query);
-    let pairs = form::parse(query).map_err(|_| malformed())?;
+    let pairs = parameter::parse(query).map_err(|_| malformed())?;
     let one = |name: &&str| {
         let mut found = pairs.iter().filter(|(known, _)| known == name);
         let first = found.next().map(|(_, value)| value.to_string());

@@ -144,10 +144,11 @@ pub(super) fn approve_device(authority: &mut Authority, at: UnixTime, ask: &Ask)
     wire::page(200, if denied { "Denied." } else { "Approved." })
 }
 
-/// `GET {end_session_endpoint}`: the user is signed out, and sent back where that is registered (OpenID Connect
+/// `GET` or `POST {end_session_endpoint}`: the user is signed out, and sent back where that is registered (OpenID Connect
 /// RP-Initiated Logout sections 2 and 3): to any page at the origin of a redirect URI.
 pub(super) fn end_session(authority: &mut Authority, ask: &Ask) -> Reply {
-    let Some(home) = ask.query(personality::logout_parameter(authority)) else {
+    let given = |name| ask.query(name).or_else(|| ask.form(name));
+    let Some(home) = given(personality::logout_parameter(authority)) else {
         return wire::page(200, "Signed out.");
     };
     let origin = |uri: &str| -> Option<String> {
@@ -165,7 +166,7 @@ pub(super) fn end_session(authority: &mut Authority, ask: &Ask) -> Reply {
         return wire::page(400, "The post_logout_redirect_uri is not registered.");
     }
     let joint = if home.contains('?') { '&' } else { '?' };
-    let state = ask.query("state").map(|state| [("state", state)]);
+    let state = given("state").map(|state| [("state", state)]);
     let query = state.and_then(|state| serde_urlencoded::to_string(state).ok());
     match query {
         Some(query) => wire::redirect(302, &format!("{home}{joint}{query}")),

@@ -1,10 +1,10 @@
 //! Logout: ends the session here, revokes its tokens, and continues at the provider (OpenID Connect RP-Initiated
 //! Logout).
 
-use http::header::REFERRER_POLICY;
+use http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
 use http::{Method, StatusCode};
 use oauth_core::error::Error;
-use oauth_core::flow::logout::{LogoutRequest, check_return};
+use oauth_core::flow::logout::{LogoutForm, LogoutRequest, MAX_URL, check_return};
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::EndpointKind;
 use oauth_core::{Client, Secret};
@@ -96,7 +96,7 @@ async fn leave(context: &RequestContext, left: &mut Option<Identity>) -> Result<
         None => return Ok(RequestContext::go(&return_to, ended)),
     };
     let away = client.and_then(|client| away(context, &client, id_token, &return_to));
-    let (url, leaving) = match away {
+    let (to, leaving) = match away {
         Ok(Some(away)) => away,
         Ok(None) => return Ok(RequestContext::go(&return_to, ended)),
         Err(error) if super::is_hosts(&error) => return Err(error),
@@ -105,17 +105,38 @@ async fn leave(context: &RequestContext, left: &mut Option<Identity>) -> Result<
             return Ok(RequestContext::go(&return_to, ended));
         }
     };
-    Ok(RequestContext::go(&url, ended).cookies([leaving]))
+    Ok(to.reply(ended).cookies([leaving]))
 }
 
-/// The URL to sign out at the provider, and the cookie for the return; `None` if the provider has no such
+/// How the browser gets to the provider.
+enum Away {
+    Url(String),
+    /// With an ID token that is too long for a URL.
+    Form(LogoutForm),
+}
+
+impl Away {
+    fn reply(&self, cookies: impl IntoIterator<Item = String>) -> Reply {
+        match self {
+            Self::Url(url) => RequestContext::go(url, cookies),
+            Self::Form(form) => {
+                let mut reply = Reply::page(StatusCode::OK, "", "").cookies(cookies);
+                reply.put(CONTENT_SECURITY_POLICY, form.content_security_policy());
+                reply.body = form.html();
+                reply
+            }
+        }
+    }
+}
+
+/// The way to sign out at the provider, and the cookie for the return; `None` if the provider has no such
 /// page.
 fn away(
     context: &RequestContext,
     client: &Client,
     id_token: Option<Secret<String>>,
     return_to: &str,
-) -> Result<Option<(String, String)>, Error> {
+) -> Result<Option<(Away, String)>, Error> {
     let server = client.server();
     if server.endpoint(EndpointKind::EndSession).is_err() {
         return Ok(None);
@@ -130,6 +151,10 @@ fn away(
     let mut request = LogoutRequest::returning_to(RedirectUri::parse(&done)?, &at)?;
     request.id_token_hint = id_token;
     let url = client.end_session_url(&request)?;
+    let to = match url.as_str().len() > MAX_URL {
+        true => Away::Form(client.end_session_form(&request)?),
+        false => Away::Url(url.as_str().to_owned()),
+    };
     let state = request.state.as_ref();
     let leaving = Leaving {
         state: state
@@ -142,7 +167,7 @@ fn away(
     let plain = serde_json::to_vec(&leaving).unwrap_or_default();
     let value = jar.seal(&at, Purpose::Logout, &name, &plain)?;
     let cookie = jar.set(&name, &value, AWAY, CookieSameSite::Lax);
-    Ok(Some((url.as_str().to_owned(), cookie)))
+    Ok(Some((to, cookie)))
 }
 
 /// `GET {prefix}/logout/done`: the return from the provider. A request without the state may come from anywhere,

@@ -34,6 +34,47 @@ fn rp_logout_signs_out_at_the_provider_too_and_comes_back() {
 }
 
 #[test]
+fn an_id_token_that_is_too_long_for_a_url_is_posted() {
+    let mut world = World::in_store();
+    let mut ann = Browser::new();
+    for (claim, is_posted) in [(100, false), (4_000, true)] {
+        let long = "d".repeat(claim);
+        world.provider.twin().set_claim("department", long);
+        ann.open(&mut world, "/me").session();
+        let reply = ann.click(&mut world, "/auth/logout?return_to=/bye").reply();
+        assert!(ann.cookie(SESSION).is_none());
+        assert_eq!(
+            reply.headers.contains_key("location"),
+            !is_posted,
+            "{claim}"
+        );
+        if !is_posted {
+            assert!(location(&reply).len() <= 4_000);
+            continue;
+        }
+        assert_eq!(reply.status, StatusCode::OK);
+        let policy = reply.headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.contains("script-src 'sha256-"), "{policy}");
+        assert_eq!(reply.headers["cache-control"], "no-store");
+        let page = &reply.body;
+        let action = format!("<form method=post action=\"{TWIN}/logout\">");
+        assert!(page.contains(&action), "{page}");
+        let value = |name: &str| {
+            let (_, rest) = page
+                .split_once(&format!("name=\"{name}\" value=\""))
+                .unwrap();
+            rest.split('"').next().unwrap()
+        };
+        assert!(value("id_token_hint").len() > 4_000);
+        // The server sends the person back with the state.
+        let back = format!("/auth/logout/done?state={}", value("state"));
+        let request = ann.request(&world, Method::GET, &back, From::Elsewhere);
+        let reply = ann.send(&mut world, request, Access::SignedIn).reply();
+        assert_eq!(location(&reply), "/bye");
+    }
+}
+
+#[test]
 fn a_link_from_elsewhere_signs_nobody_out() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     ann.open(&mut world, "/me").session();

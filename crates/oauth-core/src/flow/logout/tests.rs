@@ -244,7 +244,14 @@ fn the_url_names_client_session_and_way_back() {
     let wanted = "https://as.example/logout?tenant=1&id_token_hint=a.b.c&logout_hint=a%40b.example&client_id=id\
                   &post_logout_redirect_uri=https%3A%2F%2Frp.example%2Fbye&state=st+ate&ui_locales=de+en";
     assert_eq!(url.as_str(), wanted);
-    let shown = format!("{request:?}");
+    let form = client.end_session_form(&request).unwrap();
+    let mut posted = crate::form::Form::new();
+    for (name, value) in form.fields() {
+        posted.push(name, value);
+    }
+    let posted = [form.action().as_str(), "&", posted.as_str()].concat();
+    assert_eq!(posted, wanted);
+    let shown = format!("{request:?} {form:?}");
     assert!(!shown.contains("a.b.c") && !shown.contains("ate") && !shown.contains("a@b"));
 }
 
@@ -259,7 +266,10 @@ fn a_server_that_offers_no_logout_or_names_a_parameter_itself_gets_none() {
     assert_eq!(error.detail(), Some("end_session_endpoint"));
     let url = "https://as.example/logout?client_id=other";
     let server = testing::server().with_endpoint(EndpointKind::EndSession, url);
-    let twice = asked(testing::of(server.unwrap()));
+    let client = testing::of(server.unwrap());
+    let posted = client.end_session_form(&LogoutRequest::new());
+    assert_eq!(code(posted.map(drop)), Err("form.duplicate_parameter"));
+    let twice = asked(client);
     assert_eq!(code(twice.map(drop)), Err("form.duplicate_parameter"));
 }
 

@@ -1,0 +1,83 @@
+//! Logout: a person is signed out at the server, and its requests to the browser are checked.
+
+use js_sys::Object;
+use oauth_core::Secret;
+use oauth_facade::{EndSession, FrontChannelLogout, Session, check_return};
+use serde::Deserialize;
+use serde_json::json;
+use wasm_bindgen::prelude::*;
+
+use crate::client::NativeClient;
+use crate::error::fail;
+use crate::plain::{object, read};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Asked {
+    id_token_hint: Option<String>,
+    logout_hint: Option<String>,
+    post_logout_redirect_uri: Option<String>,
+    state: Option<String>,
+    ui_locales: Option<String>,
+}
+
+fn end_session(given: &JsValue) -> Result<EndSession, JsValue> {
+    let asked: Asked = read(given, "how to sign out is said in texts")?;
+    Ok(EndSession {
+        id_token_hint: asked.id_token_hint.map(Secret::new),
+        logout_hint: asked.logout_hint,
+        post_logout_redirect_uri: asked.post_logout_redirect_uri,
+        state: asked.state.map(Secret::new),
+        ui_locales: asked.ui_locales,
+    })
+}
+
+#[wasm_bindgen]
+impl NativeClient {
+    /// Signs a person out at the server: the URL to open.
+    #[wasm_bindgen(js_name = endSessionUrl)]
+    pub fn end_session_url(&self, given: &JsValue) -> Result<String, JsValue> {
+        let url = self.facade().end_session_url(end_session(given)?);
+        url.map_err(fail)
+    }
+
+    /// The same as a form.
+    #[wasm_bindgen(js_name = endSessionForm)]
+    pub fn end_session_form(&self, given: &JsValue) -> Result<Object, JsValue> {
+        let form = self.facade().end_session_form(end_session(given)?);
+        let form = form.map_err(fail)?;
+        let fields: Vec<_> = form.fields().collect();
+        Ok(object(&[
+            ("action", form.action().as_str().into()),
+            ("fields", json!(fields)),
+            ("html", form.html().into()),
+            (
+                "contentSecurityPolicy",
+                form.content_security_policy().into(),
+            ),
+        ]))
+    }
+}
+
+/// Checks the state of a return from a logout.
+#[wasm_bindgen(js_name = checkLogoutReturn)]
+pub fn check_logout_return(url: &str, state: String) -> Result<(), JsValue> {
+    check_return(url, &Secret::new(state)).map_err(fail)
+}
+
+/// A request through the front channel.
+#[wasm_bindgen]
+pub struct NativeFrontChannelLogout(FrontChannelLogout);
+
+#[wasm_bindgen]
+impl NativeFrontChannelLogout {
+    /// Reads a URL, or its query.
+    pub fn parse(url: &str) -> Result<Self, JsValue> {
+        FrontChannelLogout::parse(url).map(Self).map_err(fail)
+    }
+
+    /// Whether it ends this session.
+    pub fn ends(&self, issuer: String, sid: Option<String>) -> bool {
+        self.0.ends(&Session::new(issuer, None, sid))
+    }
+}

@@ -1,0 +1,56 @@
+'use strict'
+
+// Logout: a person is signed out at the server, and its requests to the browser are checked.
+
+const { inspect } = require('#host')
+const native = require('#native')
+const { lifted } = require('./errors.cjs')
+const { optionsOf } = require('./options.cjs')
+const { checkText, textOrUrl } = require('./paths.cjs')
+
+/** How to sign a person out, as the native half takes it. */
+function endSessionOf(what, options) {
+  const { idTokenHint, logoutHint, postLogoutRedirectUri, state, uiLocales } = optionsOf(what, options)
+  const uri = postLogoutRedirectUri === undefined ? undefined : String(postLogoutRedirectUri)
+  return { idTokenHint, logoutHint, postLogoutRedirectUri: uri, state, uiLocales }
+}
+
+/** The form that takes a person to the server: `console.log` shows nothing of its fields. */
+class LogoutForm {
+  constructor(client, options) {
+    const { action, fields, html, contentSecurityPolicy } = lifted(() => client.endSessionForm(endSessionOf('endSessionForm', options)))
+    this.action = action
+    const hidden = { fields: Object.freeze(Object.fromEntries(fields)), html }
+    for (const [name, value] of Object.entries(hidden)) Object.defineProperty(this, name, { value, enumerable: false })
+    this.contentSecurityPolicy = contentSecurityPolicy
+    Object.freeze(this)
+  }
+
+  [inspect.custom](depth, options) {
+    return `LogoutForm ${inspect({ action: this.action }, options)}`
+  }
+}
+
+/** Checks the `state` with which a person returns from a logout. */
+function checkLogoutReturn(url, options) {
+  const { state } = optionsOf('checkLogoutReturn', options)
+  lifted(() => native.checkLogoutReturn(textOrUrl(url, 'url'), checkText(state, 'state')))
+}
+
+/** A request for a logout through the front channel. */
+class FrontChannelLogout {
+  #native
+
+  constructor(url) {
+    this.#native = lifted(() => native.NativeFrontChannelLogout.parse(textOrUrl(url, 'url')))
+    Object.freeze(this)
+  }
+
+  /** Whether it ends the session of the browser that sent it. */
+  ends(session) {
+    const { issuer, sid } = optionsOf('FrontChannelLogout.ends', session)
+    return this.#native.ends(checkText(issuer, 'issuer'), sid === undefined ? undefined : checkText(sid, 'sid'))
+  }
+}
+
+module.exports = { FrontChannelLogout, LogoutForm, checkLogoutReturn, endSessionOf }

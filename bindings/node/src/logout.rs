@@ -1,0 +1,97 @@
+//! Logout: a person is signed out at the server, and its requests to the browser are checked.
+
+use napi::Result;
+use napi_derive::napi;
+use oauth_core::Secret;
+use oauth_core::flow::logout::{self, FrontChannelLogout, Session};
+use oauth_facade::EndSession;
+
+use crate::client::NativeClient;
+use crate::error::fail;
+
+/// How to sign a person out at the server.
+#[napi(object, object_to_js = false)]
+pub struct NativeEndSession {
+    /// The ID token of the login.
+    pub id_token_hint: Option<String>,
+    /// Who is to be signed out.
+    pub logout_hint: Option<String>,
+    /// Where to come back to.
+    pub post_logout_redirect_uri: Option<String>,
+    /// What comes back with the person.
+    pub state: Option<String>,
+    /// Languages in order of preference.
+    pub ui_locales: Option<String>,
+}
+
+impl From<NativeEndSession> for EndSession {
+    fn from(ask: NativeEndSession) -> Self {
+        Self {
+            id_token_hint: ask.id_token_hint.map(Secret::new),
+            logout_hint: ask.logout_hint,
+            post_logout_redirect_uri: ask.post_logout_redirect_uri,
+            state: ask.state.map(Secret::new),
+            ui_locales: ask.ui_locales,
+        }
+    }
+}
+
+/// A form to post in the browser.
+#[napi(object, object_from_js = false)]
+pub struct NativeLogoutForm {
+    /// Where to.
+    pub action: String,
+    /// Names and values.
+    pub fields: Vec<Vec<String>>,
+    /// A page with it.
+    pub html: String,
+    /// What the page needs to be allowed.
+    pub content_security_policy: String,
+}
+
+#[napi]
+impl NativeClient {
+    /// Signs a person out at the server: the URL to open.
+    #[napi]
+    pub fn end_session_url(&self, ask: NativeEndSession) -> Result<String> {
+        self.0.end_session_url(ask.into()).map_err(fail)
+    }
+
+    /// The same as a form.
+    #[napi]
+    pub fn end_session_form(&self, ask: NativeEndSession) -> Result<NativeLogoutForm> {
+        let form = self.0.end_session_form(ask.into()).map_err(fail)?;
+        let pair = |(name, value): (&str, &str)| vec![name.to_owned(), value.to_owned()];
+        Ok(NativeLogoutForm {
+            action: form.action().as_str().to_owned(),
+            fields: form.fields().map(pair).collect(),
+            html: form.html(),
+            content_security_policy: form.content_security_policy().to_owned(),
+        })
+    }
+}
+
+/// Checks the state of a return from a logout.
+#[napi]
+pub(crate) fn check_logout_return(url: String, state: String) -> Result<()> {
+    logout::check_return(&url, &Secret::new(state)).map_err(fail)
+}
+
+/// A request through the front channel.
+#[napi]
+pub struct NativeFrontChannelLogout(FrontChannelLogout);
+
+#[napi]
+impl NativeFrontChannelLogout {
+    /// Reads a URL, or its query.
+    #[napi(factory)]
+    pub fn parse(url: String) -> Result<Self> {
+        FrontChannelLogout::parse(&url).map(Self).map_err(fail)
+    }
+
+    /// Whether it ends this session.
+    #[napi]
+    pub fn ends(&self, issuer: String, sid: Option<String>) -> bool {
+        self.0.ends(&Session::new(issuer, None, sid))
+    }
+}

@@ -1,0 +1,52 @@
+//! Methods of [`Client`](super::Client) for logout: announced by the server, or requested there for the user.
+
+use std::sync::Arc;
+
+use super::Client;
+use crate::error::Error;
+use crate::exchange::Exchange;
+use crate::flow::logout::{LogoutForm, LogoutRequest};
+use crate::flow::verification;
+use crate::secret::Secret;
+use crate::token::logout_token::{LogoutToken, LogoutTokenChecks};
+use crate::url::Url;
+
+impl Client {
+    /// Verifies a logout token that the server posted (OpenID Connect Back-Channel Logout section 2.6):
+    /// signature, claims, and that it has not been received before. It must be encrypted if, and only if, ID tokens are
+    /// ([`Self::with_id_token_encryption`]). The sessions that it ends are for the caller to find, with
+    /// [`LogoutToken::ends`].
+    ///
+    /// # Errors
+    /// `jwe.*`, `jws.*`, `jwt.*`, `logout_token.*`, `jwks.malformed` and `endpoint.missing`, from the steps.
+    pub fn verify_logout_token(
+        &self,
+        token: Secret<String>,
+        checks: LogoutTokenChecks,
+    ) -> impl Exchange<Output = LogoutToken> + Send + use<> {
+        verification::logout_token(Arc::clone(&self.0), token, checks)
+    }
+
+    /// The URL to open in the browser to sign the user out at the server (OpenID Connect RP-Initiated Logout section
+    /// 2), with the client's id. The local session is for the caller to end.
+    ///
+    /// # Errors
+    /// `endpoint.missing` if the server has no `end_session_endpoint`, `form.duplicate_parameter`.
+    pub fn end_session_url(&self, request: &LogoutRequest) -> Result<Url, Error> {
+        let known = self.0.client_id.check();
+        let url = known.and_then(|()| request.url(&self.0));
+        url.map_err(|error| error.at_endpoint("end_session"))
+    }
+
+    /// The form to post in the browser instead, which keeps the ID token out of the URL: for an ID token with which
+    /// [`end_session_url`](Self::end_session_url) is longer than
+    /// [`MAX_URL`](crate::flow::logout::MAX_URL).
+    ///
+    /// # Errors
+    /// Those of [`end_session_url`](Self::end_session_url).
+    pub fn end_session_form(&self, request: &LogoutRequest) -> Result<LogoutForm, Error> {
+        let known = self.0.client_id.check();
+        let form = known.and_then(|()| request.form(&self.0));
+        form.map_err(|error| error.at_endpoint("end_session"))
+    }
+}
