@@ -7,7 +7,7 @@ use napi::bindgen_prelude::{Env, Object};
 use napi_derive::napi;
 use oauth_core::endpoint::device_authorization::DeviceAuthorizationResponse;
 use oauth_core::error::{Cause, Error, Misuse};
-use oauth_core::flow::resource::Proofs;
+use oauth_core::flow::resource::{MetadataChallenge, Proofs};
 use oauth_core::json;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::token::step_up::StepUp;
@@ -114,12 +114,14 @@ impl NativeConnection {
             without_resource: given.without_resource.unwrap_or_default(),
             challenges: given.challenges.unwrap_or_default(),
             proofs: Proofs::default(),
+            metadata_challenge: MetadataChallenge::default(),
         };
         let request = connect.to_core().map_err(fail)?;
         let mut connection = ResourceConnection::new(over(network)?, request)
             .patience(millis(given.patience_ms))
             .client_auth_at(auth.at_any())
-            .proofs(connect.proofs.clone());
+            .proofs(connect.proofs.clone())
+            .metadata_challenge(connect.metadata_challenge.clone());
         if let Some(key) = dpop_key {
             connection = connection.dpop(key.0.core().clone());
         }

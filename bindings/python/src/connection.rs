@@ -101,7 +101,8 @@ impl ResourceConnection {
         let mut native = Native::new(driver, request)
             .patience(self.patience)
             .client_auth_at(self.auth.clone().at_any())
-            .proofs(self.connect.proofs.clone());
+            .proofs(self.connect.proofs.clone())
+            .metadata_challenge(self.connect.metadata_challenge.clone());
         if let Some(key) = &self.dpop {
             native = native.dpop(key.core().clone());
         }

@@ -4,7 +4,7 @@ use oauth_core::client_auth::ClientAuth;
 use oauth_core::endpoint::registration::Registration;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, GrantChoice};
-use oauth_core::flow::resource::{self, Proofs, Resource};
+use oauth_core::flow::resource::{self, MetadataChallenge, Proofs, Resource};
 use oauth_core::issuer::Issuer;
 use oauth_core::quirk::{Quirk, Rules};
 use oauth_core::{ClientId, ClientMetadata, Secret, danger, server};
@@ -43,6 +43,8 @@ pub struct Connect {
     pub challenges: Vec<String>,
     /// The proofs for the API's tokens, as the connection learns of them.
     pub proofs: Proofs,
+    /// The challenge of a refused token that names the API's metadata, for the connection.
+    pub metadata_challenge: MetadataChallenge,
 }
 
 impl Connect {
@@ -73,6 +75,7 @@ impl Connect {
             without_resource: false,
             challenges: Vec::new(),
             proofs: Proofs::default(),
+            metadata_challenge: MetadataChallenge::default(),
         }
     }
 
@@ -114,7 +117,9 @@ impl Connect {
     pub fn api(&self) -> Result<Api, Error> {
         let request = self.to_core()?;
         let api = resource::Api::new(Resource::beneath(request.resource()));
-        let api = api.with_proofs(self.proofs.clone());
+        let api = api
+            .with_proofs(self.proofs.clone())
+            .with_metadata_challenge(self.metadata_challenge.clone());
         Ok(match request.chosen_grant() {
             GrantChoice::ClientCredentials => api.into(),
             _ => Api::from(api).asking_for_more(),

@@ -14,7 +14,7 @@ use oauth_core::dpop::DpopKey;
 use oauth_core::endpoint::device_authorization::DeviceAuthorizationResponse;
 use oauth_core::error::Error;
 use oauth_core::flow::connect::{ConnectRequest, GrantChoice};
-use oauth_core::flow::resource::{Api, Proofs, Resource};
+use oauth_core::flow::resource::{Api, MetadataChallenge, Proofs, Resource};
 use oauth_core::protected_resource_metadata::ResourceIdentifier;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::Server;
@@ -43,6 +43,11 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// user signs in; and the tokens are kept fresh from then on. With a [`Store`] all of that happens once for all runs of
 /// all programs that share it. If the server has forgotten the client, it registers again, once. If the API requires a
 /// wider scope or another login, the user is asked, twice an hour at most.
+///
+/// Metadata are used for a day. If the API refuses a token before that, with a challenge that names its metadata (RFC
+/// 9728 section 5.2), they are fetched again, every five minutes at most. If they have changed, the API is connected
+/// anew, once an hour at most; if they no longer name the server, the user signs in at the one that they name, and no
+/// token and no client of the former server is sent there.
 ///
 /// `offline_access` is requested if the server lists it, because many issue a refresh token only then, unless
 /// [`ConnectRequest::offline`] says otherwise. All tokens are requested with the `resource` of the API (RFC 8707), and are sent only below its URL: two APIs on one
@@ -88,6 +93,7 @@ struct Settings {
     device: Option<CodeLogin>,
     identity: Option<IdentityProvider>,
     proofs: Proofs,
+    metadata_challenge: MetadataChallenge,
 }
 
 impl ResourceConnection {
@@ -107,6 +113,7 @@ impl ResourceConnection {
             device: None,
             identity: None,
             proofs: Proofs::default(),
+            metadata_challenge: MetadataChallenge::default(),
         };
         Self {
             settings: Arc::new(settings),
@@ -213,6 +220,13 @@ impl ResourceConnection {
         self.with(|settings| settings.proofs = proofs)
     }
 
+    /// Reads the challenges of refused tokens here, which requests that others send to the API note
+    /// ([`Api::with_metadata_challenge`]).
+    #[must_use]
+    pub fn metadata_challenge(self, challenge: MetadataChallenge) -> Self {
+        self.with(|settings| settings.metadata_challenge = challenge)
+    }
+
     /// The identifier of the API.
     pub fn resource(&self) -> &ResourceIdentifier {
         self.settings.request.resource()
@@ -236,6 +250,7 @@ impl ResourceConnection {
     pub fn api(&self) -> Api {
         let api = Api::new(Resource::beneath(self.resource()));
         api.with_proofs(self.settings.proofs.clone())
+            .with_metadata_challenge(self.settings.metadata_challenge.clone())
     }
 
     /// Tokens that are fresh now.

@@ -7,6 +7,7 @@ mod binding;
 mod client_choice;
 mod extension;
 mod recovery;
+mod rediscovery;
 mod registration;
 mod scope;
 mod stored;
@@ -46,6 +47,7 @@ pub use client_choice::{
 };
 pub use extension::Extension;
 pub use recovery::Recovery;
+pub use rediscovery::{Rediscovery, RediscoveryLimit};
 pub use scope::{OfflineAccess, ScopeSource, StepUpBudget};
 
 /// The request to connect to an API that the client has not used before, for [`crate::connect_resource`].

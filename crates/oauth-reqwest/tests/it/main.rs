@@ -8,6 +8,7 @@ mod browser;
 mod connection;
 mod connection_bound;
 mod connection_clients;
+mod connection_moved;
 mod connection_open;
 mod connection_siblings;
 mod connection_step_up;
