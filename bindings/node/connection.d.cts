@@ -128,6 +128,11 @@ export class ResourceConnection implements TokenSource {
   /** The URL of the API. */
   readonly url: string
   /**
+   * What a client of the Model Context Protocol declares with these tokens when it initializes: the `extensions` of its
+   * `capabilities`, with their settings. Empty if a user signs in.
+   */
+  readonly extensions: Record<string, Record<string, never>>
+  /**
    * Tokens that are fresh now: the current ones, or new ones, for which the user signs in if necessary. Rejects with the
    * errors of discovery, registration, login and token requests; `connect.no_client` if there is no client,
    * `connect.not_protected` if the API asks for no authorization: `fetch` then sends no token.

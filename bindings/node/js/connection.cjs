@@ -91,6 +91,12 @@ class ResourceConnection {
   /** The URL of the API. */
   get url() { return this.#url }
 
+  /** The extensions of the Model Context Protocol that a client with these tokens declares, with their settings. */
+  get extensions() {
+    const key = this.#native.extension
+    return key ? { [key]: {} } : {}
+  }
+
   /** The `authProvider` for the TypeScript SDK of the Model Context Protocol. */
   get authProvider() { return (this.#authProvider ??= new AuthProvider(this)) }
 

@@ -7,6 +7,7 @@ use napi::bindgen_prelude::{Env, Object};
 use napi_derive::napi;
 use oauth_core::endpoint::device_authorization::DeviceAuthorizationResponse;
 use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::flow::connect::Extension;
 use oauth_core::flow::resource::{MetadataChallenge, Proofs};
 use oauth_core::json;
 use oauth_core::redirect_uri::RedirectUri;
@@ -153,6 +154,13 @@ impl NativeConnection {
             connection,
             connect,
         })
+    }
+
+    /// The key of the extension that a client of MCP declares.
+    #[napi(getter)]
+    pub fn extension(&self) -> Option<String> {
+        let key = self.connection.extension().map(Extension::capability);
+        key.map(str::to_owned)
     }
 
     /// What lies beneath the URL.

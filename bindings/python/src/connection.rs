@@ -12,7 +12,7 @@ use oauth_reqwest::{Authorized, DeviceLogin, ResourceConnection as Native};
 use oauth_session::{Sources, TokenSource as _};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyDict, PyString};
 
 use crate::api::{ApiRequest, Source};
 use crate::client::{Client, SharedClient};
@@ -342,6 +342,18 @@ impl ResourceConnection {
     #[getter]
     fn url(&self) -> &str {
         &self.connect.url
+    }
+
+    /// What a client of the Model Context Protocol declares with these tokens when it initializes: among the
+    /// capabilities, the extensions of the protocol's authorization, with their settings. Empty if a person signs in.
+    #[getter]
+    fn extensions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let declared = PyDict::new(py);
+        let key = self.connect.extension();
+        if let Some(key) = key.map_err(|error| errors::raise(py, &error))? {
+            declared.set_item(key, PyDict::new(py))?;
+        }
+        Ok(declared)
     }
 
     /// Forgets exactly these tokens, for callers who need no others now; with None, forgets that the API asked for

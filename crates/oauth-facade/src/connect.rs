@@ -3,7 +3,7 @@
 use oauth_core::client_auth::ClientAuth;
 use oauth_core::endpoint::registration::Registration;
 use oauth_core::error::{Error, Misuse};
-use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, GrantChoice};
+use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, Extension, GrantChoice};
 use oauth_core::flow::resource::{self, MetadataChallenge, Proofs, Resource};
 use oauth_core::issuer::Issuer;
 use oauth_core::quirk::{Quirk, Rules};
@@ -108,6 +108,15 @@ impl Connect {
             return Ok(request);
         }
         request.challenge(self.challenges.iter().map(String::as_bytes))
+    }
+
+    /// The key of the extension of the Model Context Protocol that a client with these tokens declares when it
+    /// initializes.
+    ///
+    /// # Errors
+    /// `form.malformed_parameter` for a `grant_type` that there is not.
+    pub fn extension(&self) -> Result<Option<&'static str>, Error> {
+        Ok(self.grant()?.extension().map(Extension::capability))
     }
 
     /// The API below the URL, and nothing else on its origin. If a reply requires a step-up, the user is asked.

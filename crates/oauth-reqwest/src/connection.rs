@@ -13,7 +13,7 @@ use std::time::Duration;
 use oauth_core::dpop::DpopKey;
 use oauth_core::endpoint::device_authorization::DeviceAuthorizationResponse;
 use oauth_core::error::Error;
-use oauth_core::flow::connect::{ConnectRequest, GrantChoice};
+use oauth_core::flow::connect::{ConnectRequest, Extension, GrantChoice};
 use oauth_core::flow::resource::{Api, MetadataChallenge, Proofs, Resource};
 use oauth_core::protected_resource_metadata::ResourceIdentifier;
 use oauth_core::redirect_uri::RedirectUri;
@@ -230,6 +230,12 @@ impl ResourceConnection {
     /// The identifier of the API.
     pub fn resource(&self) -> &ResourceIdentifier {
         self.settings.request.resource()
+    }
+
+    /// The extension of the Model Context Protocol that a client with these tokens declares when it initializes: for one
+    /// that acts for itself, or for which an identity provider vouches.
+    pub fn extension(&self) -> Option<Extension> {
+        self.settings.request.chosen_grant().extension()
     }
 
     /// The driver of all requests.
