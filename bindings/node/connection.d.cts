@@ -62,6 +62,8 @@ export interface ResourceConnectionOptions extends LimitOptions {
    * that their scope names.
    */
   withoutResource?: boolean | undefined
+  /** What is sent as `resource` to a server that knows the API by another name than the API's own. */
+  resource?: string | undefined
   /** How long the user may take: 300 000 ms by default. */
   timeoutMs?: number | undefined
   /** The `WWW-Authenticate` of an earlier answer; the API is then not asked for it. */

@@ -63,6 +63,8 @@ pub struct NativeConnect {
     pub grant_type: Option<String>,
     /// Whether no `resource` is sent.
     pub without_resource: Option<bool>,
+    /// What is sent as `resource`, if not the API's own identifier.
+    pub resource: Option<String>,
     /// When the person enters a code on another device: `always` or `where_no_browser`.
     pub device: Option<String>,
     /// Whose tokens they are.
@@ -113,6 +115,7 @@ impl NativeConnection {
                 None => given.grant_type,
             },
             without_resource: given.without_resource.unwrap_or_default(),
+            resource: given.resource,
             challenges: given.challenges.unwrap_or_default(),
             proofs: Proofs::default(),
             metadata_challenge: MetadataChallenge::default(),

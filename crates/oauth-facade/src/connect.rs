@@ -39,6 +39,8 @@ pub struct Connect {
     pub grant_type: Option<String>,
     /// Whether no `resource` (RFC 8707) is sent to the API's server, because it refuses that parameter.
     pub without_resource: bool,
+    /// What is sent as `resource` to the API's server, if not the API's own identifier.
+    pub resource: Option<String>,
     /// The values of `WWW-Authenticate` of a response that was already received.
     pub challenges: Vec<String>,
     /// The proofs for the API's tokens, as the connection learns of them.
@@ -73,6 +75,7 @@ impl Connect {
             issuers: Vec::new(),
             grant_type: None,
             without_resource: false,
+            resource: None,
             challenges: Vec::new(),
             proofs: Proofs::default(),
             metadata_challenge: MetadataChallenge::default(),
@@ -83,7 +86,7 @@ impl Connect {
     ///
     /// # Errors
     /// `resource.syntax`, `url.*`, `issuer.*`, `client_metadata.*`, `resource_metadata.url`; `misuse.setup` for a
-    /// `client_id` without its issuer; `form.malformed_parameter` for another `grant_type`.
+    /// `client_id` without its issuer, and a `resource` that is not sent; `form.malformed_parameter` for another `grant_type`.
     pub fn to_core(&self) -> Result<ConnectRequest, Error> {
         let request = match self.transport {
             Transport::Https => ConnectRequest::new(&self.url)?,
@@ -97,6 +100,13 @@ impl Connect {
         let issuers = issuers.collect::<Result<Vec<_>, _>>()?;
         if !issuers.is_empty() {
             request = request.allow(issuers);
+        }
+        if let Some(uri) = &self.resource {
+            if self.without_resource {
+                let why = "without_resource sends no resource: name none";
+                return Err(Error::from(Misuse::Setup).about(why));
+            }
+            request = request.resource_value(uri)?;
         }
         if self.without_resource {
             request = request.rules(Rules {
@@ -209,12 +219,17 @@ mod tests {
         type Case = (fn(&mut Connect), &'static str);
         let new = || Connect::new("https://mcp.example/mcp", Transport::Https);
         assert!(new().to_core().is_ok());
-        let cases: [Case; 5] = [
+        let cases: [Case; 7] = [
             (|c| c.client_id = Some("id".into()), "misuse.setup"),
             (
                 |c| c.grant_type = Some("password".into()),
                 "form.malformed_parameter",
             ),
+            (
+                |c| (c.resource, c.without_resource) = (Some("api://notes".into()), true),
+                "misuse.setup",
+            ),
+            (|c| c.resource = Some("notes".into()), "resource.syntax"),
             (|c| c.url = "http://mcp.example/".into(), "url.insecure"),
             (
                 |c| c.client_metadata = Some("[]".into()),

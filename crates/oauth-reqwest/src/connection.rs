@@ -22,7 +22,8 @@ use oauth_core::token::step_up::StepUp;
 use oauth_core::url::Url;
 use oauth_core::{Client, ClientAuth, Tokens};
 use oauth_session::store::{Answer, MemoryStore};
-use oauth_session::{Sources, Store, Token, TokenSource};
+use oauth_session::{Sources, Store, Token, TokenSource, connections};
+use tokio::sync::OnceCell;
 
 use crate::authorized::Authorized;
 use crate::browser;
@@ -94,6 +95,23 @@ struct Settings {
     identity: Option<IdentityProvider>,
     proofs: Proofs,
     metadata_challenge: MetadataChallenge,
+    name: OnceCell<String>,
+}
+
+impl Settings {
+    /// The name of the connection in the store: the one that an earlier release gave, if there is such a record.
+    async fn key(&self) -> Result<&str, Error> {
+        let name = self.name.get_or_try_init(|| async {
+            if let Some(former) = self.request.former_key(&self.subject) {
+                let kept = connections::load(&*self.store, &former).await?;
+                if kept.connection.is_some() {
+                    return Ok(former);
+                }
+            }
+            Ok(self.request.key(&self.subject))
+        });
+        name.await.map(String::as_str)
+    }
 }
 
 impl ResourceConnection {
@@ -114,6 +132,7 @@ impl ResourceConnection {
             identity: None,
             proofs: Proofs::default(),
             metadata_challenge: MetadataChallenge::default(),
+            name: OnceCell::new(),
         };
         Self {
             settings: Arc::new(settings),
@@ -122,7 +141,9 @@ impl ResourceConnection {
     }
 
     fn with(mut self, set: impl FnOnce(&mut Settings)) -> Self {
-        set(Arc::make_mut(&mut self.settings));
+        let settings = Arc::make_mut(&mut self.settings);
+        settings.name = OnceCell::new();
+        set(settings);
         self.state = Arc::default();
         self
     }

@@ -143,7 +143,7 @@ async fn known(
     let Kept {
         connection,
         version,
-    } = connections::load(&*settings.store, &key(settings)).await?;
+    } = connections::load(&*settings.store, settings.key().await?).await?;
     match (connection, state.connected()) {
         (_, Some(connected)) if connected.version == version => Ok((connected, None)),
         (Some(connection), _) if is_usable(settings, &connection, now) => {
@@ -194,7 +194,10 @@ async fn look_again(
 /// Whether a connection that was kept is recent, and its server is spoken to as the caller wants. Without the latter, a
 /// quirk that a first attempt has shown to be needed would have no effect for a day.
 fn is_usable(settings: &Settings, connection: &Connection, now: UnixTime) -> bool {
-    connection.is_fresh(now) && connection.server.rules() == settings.request.chosen_rules()
+    let asked = &settings.request;
+    connection.is_fresh(now)
+        && connection.server.rules() == asked.chosen_rules()
+        && connection.resource_value.as_deref() == asked.chosen_resource_value()
 }
 
 /// What is kept from an earlier connection.
@@ -279,16 +282,16 @@ async fn connect(
     earlier: Earlier,
 ) -> Result<(Arc<Connected>, Option<Listener>), Error> {
     let found = find(settings, request, earlier).await?;
-    let (connection, key) = (found.connection, key(settings));
+    let (connection, key) = (found.connection, settings.key().await?);
     let mut expected = version;
     for _ in 0..SAVES {
         if let Some(version) =
-            connections::save(&*settings.store, &key, &connection, expected).await?
+            connections::save(&*settings.store, key, &connection, expected).await?
         {
             let connected = Connected::new(settings, connection, version).await?;
             return Ok((state.publish(settings, connected), found.listener));
         }
-        let theirs = connections::load(&*settings.store, &key).await?;
+        let theirs = connections::load(&*settings.store, key).await?;
         if let Some(winner) = theirs.connection {
             // Another worker was faster: its client is used by all.
             withdraw(settings, &connection, found.known.as_ref()).await;
@@ -350,8 +353,8 @@ pub(super) async fn step_up(
     }
     let token = connected.widen(settings, None, short, wanted).await?;
     let connection = connected.granted(&token);
-    let key = key(settings);
-    match connections::save(&*settings.store, &key, &connection, connected.version).await? {
+    let key = settings.key().await?;
+    match connections::save(&*settings.store, key, &connection, connected.version).await? {
         Some(version) => {
             let (client, session) = (connected.client.clone(), connected.session.clone());
             state.publish(
@@ -405,18 +408,17 @@ async fn replace_client(
     if let Occasion::Short(..) = occasion {
         next.connection = next.granted(&token);
     }
-    let key = key(settings);
+    let key = settings.key().await?;
     for _ in 0..SAVES {
         let (connection, version) = (&next.connection, next.version);
-        if let Some(version) =
-            connections::save(&*settings.store, &key, connection, version).await?
+        if let Some(version) = connections::save(&*settings.store, key, connection, version).await?
         {
             next.version = version;
             state.publish(settings, next);
             return Ok(token);
         }
         // The user has just signed in to this client, whatever others have saved in the meantime.
-        next.version = connections::load(&*settings.store, &key).await?.version;
+        next.version = connections::load(&*settings.store, key).await?.version;
     }
     Err(contended())
 }
@@ -427,7 +429,7 @@ pub(super) async fn forget(settings: &Settings, state: &State) -> Result<(), Err
     let connected = match state.connected() {
         Some(connected) => Some(connected),
         None => {
-            let kept = connections::load(&*settings.store, &key(settings)).await?;
+            let kept = connections::load(&*settings.store, settings.key().await?).await?;
             match kept.connection {
                 Some(connection) => {
                     let connected = Connected::new(settings, connection, kept.version).await?;
@@ -440,9 +442,9 @@ pub(super) async fn forget(settings: &Settings, state: &State) -> Result<(), Err
     if let Some(grant) = connected.as_ref().and_then(|known| known.session.key()) {
         settings.store.remove(grant).await?;
     }
-    let key = key(settings);
-    connections::remove(&*settings.store, &key).await?;
-    dpop_key::remove(&*settings.store, &key).await?;
+    let key = settings.key().await?;
+    connections::remove(&*settings.store, key).await?;
+    dpop_key::remove(&*settings.store, key).await?;
     state.clear();
     Ok(())
 }
@@ -465,8 +467,4 @@ impl Budgets {
             scope => budget.next(scope.as_ref()).map(drop),
         }
     }
-}
-
-fn key(settings: &Settings) -> String {
-    settings.request.key(&settings.subject)
 }
