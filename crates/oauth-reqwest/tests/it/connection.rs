@@ -15,7 +15,7 @@ use crate::support::{PATIENCE, browse, counters, driver, served};
 
 /// A person who says yes at whatever page is opened, and how often one was.
 #[derive(Clone, Default)]
-struct Person(Arc<AtomicUsize>);
+pub(crate) struct Person(Arc<AtomicUsize>);
 
 impl Person {
     fn times(&self) -> usize {
@@ -27,12 +27,16 @@ fn api(served: &Served) -> String {
     format!("{}/api/echo", served.base())
 }
 
-fn request(served: &Served) -> ConnectRequest {
+pub(crate) fn request(served: &Served) -> ConnectRequest {
     let request = danger::loopback_connect_request(&api(served)).unwrap();
     request.register(ClientMetadata::of_native_app("Notes"))
 }
 
-fn connection(served: &Served, person: &Person, store: Arc<dyn Store>) -> ResourceConnection {
+pub(crate) fn connection(
+    served: &Served,
+    person: &Person,
+    store: Arc<dyn Store>,
+) -> ResourceConnection {
     let times = Arc::clone(&person.0);
     let open = move |url: &oauth_core::url::Url| {
         times.fetch_add(1, Ordering::SeqCst);
@@ -45,7 +49,10 @@ fn connection(served: &Served, person: &Person, store: Arc<dyn Store>) -> Resour
         .patience(PATIENCE)
 }
 
-async fn echoed(connection: &ResourceConnection, served: &Served) -> (u16, serde_json::Value) {
+pub(crate) async fn echoed(
+    connection: &ResourceConnection,
+    served: &Served,
+) -> (u16, serde_json::Value) {
     let reply = connection.authorized().get(&api(served)).send().await;
     let reply = reply.unwrap();
     let status = reply.status().as_u16();
@@ -400,43 +407,6 @@ async fn a_server_that_refuses_resources_is_not_sent_any_by_a_quirk() {
             .count()
     });
     assert_eq!(sent, 0);
-}
-
-/// A server that knows the API by another name (B80).
-#[tokio::test]
-async fn a_server_that_knows_the_api_by_another_name_is_sent_that() {
-    let (served, person) = (served(), Person::default());
-    served.with(|twin| twin.rename_resource());
-    let store = Arc::new(MemoryStore::new());
-    let refused = connection(&served, &person, store.clone()).token().await;
-    let refused = refused.map(drop).unwrap_err();
-    assert_eq!(refused.code(), "denied.invalid_target");
-    let connected = || {
-        let request = request(&served).resource_value("api://echo").unwrap();
-        ResourceConnection::new(driver(), request)
-            .store(store.clone())
-            .patience(PATIENCE)
-            .open(|url| {
-                tokio::spawn(browse(url.as_str().to_owned()));
-                Ok(())
-            })
-    };
-    let first = connected();
-    assert_eq!(echoed(&first, &served).await.0, 200);
-    // The next run, too, is of that name, and so is a refresh.
-    served.with(|twin| twin.expire_access_tokens());
-    assert_eq!(echoed(&connected(), &served).await.0, 200);
-    assert_eq!(counters(&served).refreshes, 1);
-    let sent: Vec<_> = served.with(|twin| {
-        let tokens = twin.log().iter().filter(|entry| entry.path == "/token");
-        tokens
-            .map(|entry| entry.form("resource").map(str::to_owned))
-            .collect()
-    });
-    assert_eq!(
-        sent,
-        [Some("api://echo".to_owned()), Some("api://echo".to_owned())]
-    );
 }
 
 /// A proxy before the API says `Negotiate` alone (B87).

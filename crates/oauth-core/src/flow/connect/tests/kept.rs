@@ -145,7 +145,7 @@ fn spellings_of_one_url_are_one_connection() {
         "https://mcp.example/a%2Fb",
         "https://mcp.example/a/b",
     ];
-    let keys: std::collections::HashSet<_> = apart.iter().map(|url| key(url)).collect();
+    let keys: std::collections::BTreeSet<_> = apart.iter().map(|url| key(url)).collect();
     assert_eq!(keys.len(), apart.len());
 }
 
