@@ -62,6 +62,8 @@ export interface ResourceConnectionOptions extends LimitOptions {
    * that their scope names.
    */
   withoutResource?: boolean | undefined
+  /** What is sent as `resource` to a server that knows the API by another name than the API's own. */
+  resource?: string | undefined
   /** How long the user may take: 300 000 ms by default. */
   timeoutMs?: number | undefined
   /** The `WWW-Authenticate` of an earlier answer; the API is then not asked for it. */
@@ -127,6 +129,11 @@ export class ResourceConnection implements TokenSource {
   constructor(url: string | URL, options?: ResourceConnectionOptions)
   /** The URL of the API. */
   readonly url: string
+  /**
+   * What a client of the Model Context Protocol declares with these tokens when it initializes: the `extensions` of its
+   * `capabilities`, with their settings. Empty if a user signs in.
+   */
+  readonly extensions: Record<string, Record<string, never>>
   /**
    * Tokens that are fresh now: the current ones, or new ones, for which the user signs in if necessary. Rejects with the
    * errors of discovery, registration, login and token requests; `connect.no_client` if there is no client,

@@ -41,7 +41,7 @@ class ResourceConnection {
     const {
       clientName, clientMetadata, initialAccessToken, clientMetadataUrl, clientId, clientSecret, clientAuth, issuer, issuers,
       grantType, store, subject, open, device = false, show: shown = prompt, identityProvider, signIn, redirectUri, dpopKey,
-      withoutResource = false, timeoutMs = 300_000, wwwAuthenticate, transport, network, ...options
+      withoutResource = false, resource, timeoutMs = 300_000, wwwAuthenticate, transport, network, ...options
     } = optionsOf('ResourceConnection', settings)
     for (const [name, given] of Object.entries({ open: open ?? show, show: shown })) {
       if (typeof given !== 'function') throw new TypeError(`${name} must be a function`)
@@ -65,6 +65,7 @@ class ResourceConnection {
       issuers: textsOf('issuers', issuers),
       grantType,
       withoutResource,
+      resource,
       device: device ? 'always' : open === undefined ? 'where_no_browser' : undefined,
       subject,
       redirectUri,
@@ -90,6 +91,12 @@ class ResourceConnection {
 
   /** The URL of the API. */
   get url() { return this.#url }
+
+  /** The extensions of the Model Context Protocol that a client with these tokens declares, with their settings. */
+  get extensions() {
+    const key = this.#native.extension
+    return key ? { [key]: {} } : {}
+  }
 
   /** The `authProvider` for the TypeScript SDK of the Model Context Protocol. */
   get authProvider() { return (this.#authProvider ??= new AuthProvider(this)) }

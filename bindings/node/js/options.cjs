@@ -64,7 +64,7 @@ const OPTIONS = {
   ResourceConnection: [
     'clientName', 'clientMetadata', 'initialAccessToken', 'clientMetadataUrl', 'clientId', 'clientSecret', 'clientAuth', 'issuer',
     'issuers', 'grantType', 'store', 'subject', 'open', 'device', 'show', 'identityProvider', 'signIn', 'redirectUri', 'dpopKey',
-    'withoutResource', 'timeoutMs', 'wwwAuthenticate', 'transport', 'network',
+    'withoutResource', 'resource', 'timeoutMs', 'wwwAuthenticate', 'transport', 'network',
     'onWait', 'onRateLimit', 'longestWaitMs',
   ],
   Grants: [

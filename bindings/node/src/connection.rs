@@ -7,7 +7,8 @@ use napi::bindgen_prelude::{Env, Object};
 use napi_derive::napi;
 use oauth_core::endpoint::device_authorization::DeviceAuthorizationResponse;
 use oauth_core::error::{Cause, Error, Misuse};
-use oauth_core::flow::resource::Proofs;
+use oauth_core::flow::connect::Extension;
+use oauth_core::flow::resource::{MetadataChallenge, Proofs};
 use oauth_core::json;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::token::step_up::StepUp;
@@ -62,6 +63,8 @@ pub struct NativeConnect {
     pub grant_type: Option<String>,
     /// Whether no `resource` is sent.
     pub without_resource: Option<bool>,
+    /// What is sent as `resource`, if not the API's own identifier.
+    pub resource: Option<String>,
     /// When the person enters a code on another device: `always` or `where_no_browser`.
     pub device: Option<String>,
     /// Whose tokens they are.
@@ -112,14 +115,17 @@ impl NativeConnection {
                 None => given.grant_type,
             },
             without_resource: given.without_resource.unwrap_or_default(),
+            resource: given.resource,
             challenges: given.challenges.unwrap_or_default(),
             proofs: Proofs::default(),
+            metadata_challenge: MetadataChallenge::default(),
         };
         let request = connect.to_core().map_err(fail)?;
         let mut connection = ResourceConnection::new(over(network)?, request)
             .patience(millis(given.patience_ms))
             .client_auth_at(auth.at_any())
-            .proofs(connect.proofs.clone());
+            .proofs(connect.proofs.clone())
+            .metadata_challenge(connect.metadata_challenge.clone());
         if let Some(key) = dpop_key {
             connection = connection.dpop(key.0.core().clone());
         }
@@ -151,6 +157,13 @@ impl NativeConnection {
             connection,
             connect,
         })
+    }
+
+    /// The key of the extension that a client of MCP declares.
+    #[napi(getter)]
+    pub fn extension(&self) -> Option<String> {
+        let key = self.connection.extension().map(Extension::capability);
+        key.map(str::to_owned)
     }
 
     /// What lies beneath the URL.

@@ -1,6 +1,6 @@
 // Two APIs side by side on one origin, each with metadata of its own: nothing of the one reaches the other.
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
@@ -15,6 +15,8 @@ async function siblings(a, b) {
     issuers: { a: a.base, b: b.base },
     // Tokens that are not enough for a POST.
     narrow: new Set(),
+    // Tokens that are refused, with a challenge that names the metadata.
+    dead: new Set(),
     // Whose metadata the challenge of each names.
     named: { a: 'a', b: 'b' },
     seen: [],
@@ -31,7 +33,7 @@ async function siblings(a, b) {
     const { method, headers: { authorization } } = request
     both.seen.push([request.url, authorization])
     if (request.url === '/a/moved') return reply.writeHead(307, { location: '/b/stolen' }).end()
-    if (!authorization) {
+    if (!authorization || both.dead.has(authorization)) {
       return reply.writeHead(401, { 'www-authenticate': `Bearer resource_metadata="${origin}${PLACE}/${both.named[last]}"` }).end()
     }
     if (method === 'POST' && both.narrow.has(authorization)) {
@@ -42,6 +44,7 @@ async function siblings(a, b) {
   const folder = await mkdtemp(path.join(tmpdir(), 'siblings-'))
   after(() => rm(folder, { recursive: true }))
   both.origin = origin
+  both.folder = folder
   both.connection = (name, options) => new ResourceConnection(`${origin}/${name}`, {
     clientName: 'Notes',
     open: (page) => {
@@ -122,4 +125,27 @@ test('the secret of the one is not shown to the server of the other', async () =
   assert.equal((await a.fetch(a.url)).status, 200)
   assert.equal((await rejection(both.connection('b', known).token())).code, 'connect.issuer')
   assert.deepEqual([await second.log(), both.tokens('b')], [[], []])
+})
+
+test('a refusal that names other metadata leads to the server that they name (RFC 9728 section 5.2)', async () => {
+  const { generic: first, 'identity-provider': second } = await twins()
+  const both = await siblings(first, second)
+  const issuers = [first.base, second.base]
+  const { accessToken: old } = await both.connection('a', { issuers }).token()
+  both.dead.add(`Bearer ${old}`)
+  both.issuers.a = second.base
+  // What was fetched within five minutes is not fetched again.
+  for (const name of await readdir(both.folder)) {
+    const kept = path.join(both.folder, name)
+    const text = await readFile(kept, 'utf8')
+    await writeFile(kept, text.replace(/(found_at\\*":)(\d+)/, (_, member, at) => `${member}${at - 600}`))
+  }
+  const moved = both.connection('a', { issuers })
+  assert.equal((await moved.fetch(moved.url)).status, 200)
+  assert.deepEqual(both.pages.map((page) => page.origin), issuers)
+  const clients = both.pages.map((page) => page.searchParams.get('client_id'))
+  assert.notEqual(clients[0], clients[1])
+  assert.equal((await first.counters()).refreshes, 0)
+  const told = JSON.stringify(await second.log())
+  assert.ok(!told.includes(old) && !told.includes(clients[0]))
 })

@@ -201,6 +201,20 @@ test('a server that refuses resources is not sent any', async () => {
   assert.deepEqual(sent, [])
 })
 
+test('a server that knows the API by another name is sent that', async () => {
+  const { generic } = await twins()
+  await generic.renameResource()
+  const api = (options) => new ResourceConnection(`${generic.base}/api/echo`, { clientName: 'Notes', open: person, timeoutMs: 30_000, ...here, ...options })
+  await assert.rejects(api().token(), { code: 'denied.invalid_target' })
+  const connected = api({ resource: 'api://echo' })
+  await connected.token()
+  await generic.expire()
+  assert.equal((await connected.fetch(connected.url)).status, 200)
+  const sent = (await generic.log()).filter(({ path }) => path === '/token').map(({ form }) => new Map(form).get('resource'))
+  assert.deepEqual(sent, ['api://echo', 'api://echo'])
+  assert.throws(() => api({ resource: 'api://echo', withoutResource: true }), { code: 'misuse.setup' })
+})
+
 test('a client is known by the document at its id', async () => {
   const { generic } = await twins()
   await generic.acceptClientIdMetadata()

@@ -145,6 +145,7 @@ export class Twin {
   trustPublisher(issuer, jwks) { return this.#control('trust_publisher', { issuer, jwks }) }
   announceSamlAssertion(assertion) { return this.#control('announce_saml_assertion', { assertion }) }
   authorizationLifetime(seconds) { return this.#control('authorization_lifetime', { seconds }) }
+  renameResource() { return this.#control('rename_resource', {}) }
   refuseResources() { return this.#control('refuse_resources', {}) }
   signResourceMetadata(claims) { return this.#control('sign_resource_metadata', { claims }) }
   vouchTo(issuer, clientId) { return this.#control('vouch_to', { issuer, client_id: clientId }) }

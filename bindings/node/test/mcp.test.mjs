@@ -248,3 +248,25 @@ test('typescript: what the SDK does with another authProvider loses the message 
     assert.equal(await call(client, 'echo'), 'hello')
   })
 })
+
+test('the extension by which tokens are requested is declared', async () => {
+  const known = { clientId: 'id', clientSecret: 's', issuer: 'https://as.example' }
+  const identityProvider = new core.Client(core.Server.fromMetadata('https://idp.example', { issuer: 'https://idp.example' }), { clientId: 'id', clientSecret: 's' })
+  for (const [options, declared] of [
+    [{}, {}],
+    [{ grantType: 'client_credentials' }, { 'io.modelcontextprotocol/oauth-client-credentials': {} }],
+    [{ identityProvider, signIn: core.fixedToken('t', { origins: ['https://idp.example'] }) }, { 'io.modelcontextprotocol/enterprise-managed-authorization': {} }],
+  ]) {
+    const { url, extensions } = new ResourceConnection('https://mcp.example/mcp', { ...known, ...options })
+    assert.deepEqual(extensions, declared)
+    const said = []
+    const fetch = async (_, { body }) => {
+      said.push(JSON.parse(body))
+      return new Response(null, { status: 500 })
+    }
+    const client = new Client({ name: 'notes', version: '1.0.0' }, { capabilities: { extensions } })
+    await rejection(client.connect(new StreamableHTTPClientTransport(new URL(url), { fetch })))
+    assert.equal(said[0].method, 'initialize')
+    assert.deepEqual(said[0].params.capabilities.extensions, declared)
+  }
+})

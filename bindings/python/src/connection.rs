@@ -12,7 +12,7 @@ use oauth_reqwest::{Authorized, DeviceLogin, ResourceConnection as Native};
 use oauth_session::{Sources, TokenSource as _};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyDict, PyString};
 
 use crate::api::{ApiRequest, Source};
 use crate::client::{Client, SharedClient};
@@ -67,7 +67,8 @@ use crate::{errors, runtime, secret, value};
 /// without a token; token() says so (connect.not_protected).
 ///
 /// redirect_uri is a registered loopback address; by default a free port is used. without_resource sends no resource,
-/// for a server that refuses it, as Microsoft Entra's does; its tokens are then for the API that their scope names.
+/// for a server that refuses it, as Microsoft Entra's does; its tokens are then for the API that their scope names. resource
+/// is what is sent as resource to a server that knows the API by another name than the API's own.
 /// www_authenticate are the values of an earlier answer. Requests to a server that only the API has named
 /// go to public addresses only, unless the network says otherwise (lost.not_public). connect.no_client if there is
 /// no client, and none can be registered.
@@ -101,7 +102,8 @@ impl ResourceConnection {
         let mut native = Native::new(driver, request)
             .patience(self.patience)
             .client_auth_at(self.auth.clone().at_any())
-            .proofs(self.connect.proofs.clone());
+            .proofs(self.connect.proofs.clone())
+            .metadata_challenge(self.connect.metadata_challenge.clone());
         if let Some(key) = &self.dpop {
             native = native.dpop(key.core().clone());
         }
@@ -249,7 +251,8 @@ impl ResourceConnection {
                         issuer = None, issuers = None, grant_type = "authorization_code", store = None,
                         subject = None, open = None, device = false, show = None, identity_provider = None,
                         sign_in = None, redirect_uri = None, dpop_key = None, timeout = 300.0, www_authenticate = None,
-                        transport = "https", network = None, without_resource = false))]
+                        transport = "https", network = None, without_resource = false,
+                        resource = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -278,6 +281,7 @@ impl ResourceConnection {
         transport: &str,
         network: Option<&Bound<'_, Network>>,
         without_resource: bool,
+        resource: Option<String>,
     ) -> PyResult<Self> {
         let auth = client_auth::chosen(client_auth, client_secret)?;
         let metadata = client_metadata.map(|metadata| {
@@ -311,6 +315,7 @@ impl ResourceConnection {
             (false, Some(_)) => None,
         };
         connect.without_resource = without_resource;
+        connect.resource = resource;
         connect.challenges = www_authenticate.unwrap_or_default();
         let redirect_uri = redirect_uri.map(oauth_core::redirect_uri::RedirectUri::parse);
         let this = Self {
@@ -341,6 +346,18 @@ impl ResourceConnection {
     #[getter]
     fn url(&self) -> &str {
         &self.connect.url
+    }
+
+    /// What a client of the Model Context Protocol declares with these tokens when it initializes: among the
+    /// capabilities, the extensions of the protocol's authorization, with their settings. Empty if a person signs in.
+    #[getter]
+    fn extensions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let declared = PyDict::new(py);
+        let key = self.connect.extension();
+        if let Some(key) = key.map_err(|error| errors::raise(py, &error))? {
+            declared.set_item(key, PyDict::new(py))?;
+        }
+        Ok(declared)
     }
 
     /// Forgets exactly these tokens, for callers who need no others now; with None, forgets that the API asked for

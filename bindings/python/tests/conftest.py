@@ -143,6 +143,10 @@ class Twin:
     def authorization_lifetime(self, seconds: int) -> None:
         self._ask("authorization_lifetime", {"seconds": seconds})
 
+    def rename_resource(self) -> None:
+        """No `resource` but `api://echo` is taken from now on."""
+        self._ask("rename_resource", {})
+
     def refuse_resources(self) -> None:
         """As Microsoft Entra does."""
         self._ask("refuse_resources", {})

@@ -248,6 +248,23 @@ def test_a_server_that_refuses_resources_is_not_sent_any(generic: Twin) -> None:
     assert not any("resource" in dict(entry["form"]) for entry in generic.log if entry["path"] == "/token")
 
 
+def test_a_server_that_knows_the_api_by_another_name_is_sent_that(generic: Twin) -> None:
+    generic.rename_resource()
+    person = Person()
+    with pytest.raises(oauth_core.DeniedError) as refused:
+        connection(generic, person).token()
+    assert refused.value.code == "denied.invalid_target"
+    api = connection(generic, person, resource="api://echo")
+    assert api.get(api.url).status == 200
+    generic.expire()
+    assert api.get(api.url).status == 200
+    sent = [dict(entry["form"]).get("resource") for entry in generic.log if entry["path"] == "/token"]
+    assert sent == ["api://echo", "api://echo"]
+    with pytest.raises(oauth_core.MisuseError) as both:
+        connection(generic, person, resource="api://echo", without_resource=True)
+    assert both.value.code == "misuse.setup"
+
+
 def test_a_client_is_known_by_the_document_at_its_id(
     generic: Twin, plain: Callable[..., Plain]
 ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import pathlib
+import re
 import urllib.parse
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
@@ -25,6 +27,8 @@ class Siblings:
         self.issuers = {"a": a.base, "b": b.base}
         #: Tokens that are not enough for a POST.
         self.narrow: set[str] = set()
+        #: Tokens that are refused, with a challenge that names the metadata.
+        self.dead: set[str] = set()
         #: The metadata that the challenge of each names.
         self.named = {"a": "a", "b": "b"}
         self.origin = plain(self.answer)
@@ -44,7 +48,7 @@ class Siblings:
         token = request.headers["authorization"]
         if request.path == "/a/moved":
             return reply(307, location="/b/stolen")(request)
-        if not token:
+        if not token or token in self.dead:
             challenge = f'Bearer resource_metadata="{self.origin.base}{PLACE}/{self.named[name]}"'
             return reply(401, www_authenticate=challenge)(request)
         if request.command == "POST" and token in self.narrow:
@@ -152,3 +156,25 @@ def test_the_secret_of_the_one_is_not_shown_to_the_server_of_the_other(
         both.connection("b", **known).token()
     assert refused.value.code == "connect.issuer"
     assert second.log == [] and both.tokens("b") == set()
+
+
+def test_a_refusal_that_names_other_metadata_leads_to_the_server_they_name(
+    twins: dict[str, Twin], plain: Callable[[Answer], Plain], tmp_path: pathlib.Path
+) -> None:
+    """RFC 9728 section 5.2; what was fetched within five minutes is not fetched again."""
+    first, second = twins["generic"], twins["identity-provider"]
+    both = Siblings(plain, first, second)
+    store = oauth_core.stores.FileStore(tmp_path)
+    a = both.connection("a", store=store, issuers=[first.base, second.base])
+    old = a.token().access_token
+    both.dead, both.issuers["a"] = {f"Bearer {old}"}, second.base
+    for kept in tmp_path.iterdir():
+        if "found_at" in (text := kept.read_text()):
+            kept.write_text(re.sub(r'(found_at\\*":)(\d+)', lambda at: f"{at[1]}{int(at[2]) - 600}", text))
+    moved = both.connection("a", store=store, issuers=[first.base, second.base])
+    assert moved.get(moved.url).status == 200
+    pages = [asked(page) for page in both.person.pages]
+    assert [page["server"] for page in pages] == [first.base, second.base]
+    assert pages[0]["client_id"] != pages[1]["client_id"]
+    assert first.counters["refreshes"] == 0
+    assert old not in str(second.log) and pages[0]["client_id"] not in str(second.log)

@@ -14,6 +14,7 @@ import httpx2
 import pytest
 from conftest import browse, mcp_server
 from mcp import Client
+from mcp.client import advertise
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import TextContent
 
@@ -134,3 +135,37 @@ def test_the_next_run_registers_nobody(server: Server, tmp_path: Path) -> None:
         store = oauth_core.stores.FileStore(tmp_path)
         assert called(server.connection(store=store), "echo") == ["hello"]
     assert (server.counts()["registrations"], server.pages) == (1, 1)
+
+
+@pytest.mark.parametrize("grant", ["authorization_code", "client_credentials", "identity_assertion"])
+def test_the_extension_by_which_tokens_are_requested_is_declared(grant: str) -> None:
+    here: Any = {"client_id": "id", "client_secret": "s", "issuer": "https://as.example"}
+    keys = {"client_credentials": "io.modelcontextprotocol/oauth-client-credentials"}
+    if grant == "identity_assertion":
+        keys[grant] = "io.modelcontextprotocol/enterprise-managed-authorization"
+        idp = oauth_core.Server.from_metadata("https://idp.example", {"issuer": "https://idp.example"})
+        provider = oauth_core.Client(idp, client_id="id", client_secret="s")
+        sign_in = oauth_core.fixed_token("t", origins=["https://idp.example"])
+        here |= {"identity_provider": provider, "sign_in": sign_in}
+    else:
+        here["grant_type"] = grant
+    api = oauth_core.ResourceConnection("https://mcp.example/mcp", **here)
+    declared: dict[str, dict[str, Any]] = {keys[grant]: {}} if grant in keys else {}
+    assert api.extensions == declared
+    said: list[dict[str, Any]] = []
+
+    def refuse(request: httpx2.Request) -> httpx2.Response:
+        said.append(json.loads(request.content))
+        return httpx2.Response(500)
+
+    async def call() -> None:
+        extensions = [advertise(key, settings) for key, settings in api.extensions.items()]
+        async with httpx2.AsyncClient(transport=httpx2.MockTransport(refuse)) as http:
+            transport = streamable_http_client(api.url, http_client=http)
+            async with Client(transport, mode="legacy", extensions=extensions):
+                pass
+
+    with pytest.raises(BaseException):
+        asyncio.run(call())
+    assert said[0]["method"] == "initialize"
+    assert said[0]["params"]["capabilities"].get("extensions") == (declared or None)

@@ -3,8 +3,8 @@
 use oauth_core::client_auth::ClientAuth;
 use oauth_core::endpoint::registration::Registration;
 use oauth_core::error::{Error, Misuse};
-use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, GrantChoice};
-use oauth_core::flow::resource::{self, Proofs, Resource};
+use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, Extension, GrantChoice};
+use oauth_core::flow::resource::{self, MetadataChallenge, Proofs, Resource};
 use oauth_core::issuer::Issuer;
 use oauth_core::quirk::{Quirk, Rules};
 use oauth_core::{ClientId, ClientMetadata, Secret, danger, server};
@@ -39,10 +39,14 @@ pub struct Connect {
     pub grant_type: Option<String>,
     /// Whether no `resource` (RFC 8707) is sent to the API's server, because it refuses that parameter.
     pub without_resource: bool,
+    /// What is sent as `resource` to the API's server, if not the API's own identifier.
+    pub resource: Option<String>,
     /// The values of `WWW-Authenticate` of a response that was already received.
     pub challenges: Vec<String>,
     /// The proofs for the API's tokens, as the connection learns of them.
     pub proofs: Proofs,
+    /// The challenge of a refused token that names the API's metadata, for the connection.
+    pub metadata_challenge: MetadataChallenge,
 }
 
 impl Connect {
@@ -71,8 +75,10 @@ impl Connect {
             issuers: Vec::new(),
             grant_type: None,
             without_resource: false,
+            resource: None,
             challenges: Vec::new(),
             proofs: Proofs::default(),
+            metadata_challenge: MetadataChallenge::default(),
         }
     }
 
@@ -80,7 +86,7 @@ impl Connect {
     ///
     /// # Errors
     /// `resource.syntax`, `url.*`, `issuer.*`, `client_metadata.*`, `resource_metadata.url`; `misuse.setup` for a
-    /// `client_id` without its issuer; `form.malformed_parameter` for another `grant_type`.
+    /// `client_id` without its issuer, and a `resource` that is not sent; `form.malformed_parameter` for another `grant_type`.
     pub fn to_core(&self) -> Result<ConnectRequest, Error> {
         let request = match self.transport {
             Transport::Https => ConnectRequest::new(&self.url)?,
@@ -95,6 +101,13 @@ impl Connect {
         if !issuers.is_empty() {
             request = request.allow(issuers);
         }
+        if let Some(uri) = &self.resource {
+            if self.without_resource {
+                let why = "without_resource sends no resource: name none";
+                return Err(Error::from(Misuse::Setup).about(why));
+            }
+            request = request.resource_value(uri)?;
+        }
         if self.without_resource {
             request = request.rules(Rules {
                 quirks: vec![Quirk::WithoutResource],
@@ -107,6 +120,15 @@ impl Connect {
         request.challenge(self.challenges.iter().map(String::as_bytes))
     }
 
+    /// The key of the extension of the Model Context Protocol that a client with these tokens declares when it
+    /// initializes.
+    ///
+    /// # Errors
+    /// `form.malformed_parameter` for a `grant_type` that there is not.
+    pub fn extension(&self) -> Result<Option<&'static str>, Error> {
+        Ok(self.grant()?.extension().map(Extension::capability))
+    }
+
     /// The API below the URL, and nothing else on its origin. If a reply requires a step-up, the user is asked.
     ///
     /// # Errors
@@ -114,7 +136,9 @@ impl Connect {
     pub fn api(&self) -> Result<Api, Error> {
         let request = self.to_core()?;
         let api = resource::Api::new(Resource::beneath(request.resource()));
-        let api = api.with_proofs(self.proofs.clone());
+        let api = api
+            .with_proofs(self.proofs.clone())
+            .with_metadata_challenge(self.metadata_challenge.clone());
         Ok(match request.chosen_grant() {
             GrantChoice::ClientCredentials => api.into(),
             _ => Api::from(api).asking_for_more(),
@@ -195,12 +219,17 @@ mod tests {
         type Case = (fn(&mut Connect), &'static str);
         let new = || Connect::new("https://mcp.example/mcp", Transport::Https);
         assert!(new().to_core().is_ok());
-        let cases: [Case; 5] = [
+        let cases: [Case; 7] = [
             (|c| c.client_id = Some("id".into()), "misuse.setup"),
             (
                 |c| c.grant_type = Some("password".into()),
                 "form.malformed_parameter",
             ),
+            (
+                |c| (c.resource, c.without_resource) = (Some("api://notes".into()), true),
+                "misuse.setup",
+            ),
+            (|c| c.resource = Some("notes".into()), "resource.syntax"),
             (|c| c.url = "http://mcp.example/".into(), "url.insecure"),
             (
                 |c| c.client_metadata = Some("[]".into()),

@@ -332,18 +332,38 @@ fn a_value_of_the_wrong_form_is_told_the_right_one() -> Outcome {
     Ok(())
 }
 
+/// A provider's file with its own name for the end of a refresh token, which each refresh puts off (B64).
+const INTUIT: &str = r#"
+name = "intuit"
+title = "Intuit"
+documentation = ["https://developer.intuit.com/app/developer/qbo/docs/develop/authentication-and-authorization/oauth-2.0"]
+issuer = "https://oauth.platform.intuit.com/op/v1"
+client_auth = "post"
+grants = ["authorization_code", "refresh_token"]
+quirks = [{ refresh_token_timeout_member = "x_refresh_token_expires_in" }]
+
+[endpoints]
+authorization_endpoint = "https://appcenter.intuit.com/connect/oauth2"
+token_endpoint = "https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer"
+"#;
+
 /// A refresh token that each refresh replaces is kept alive by refreshing; one whose end counts from the sign-in is not.
 #[test]
 fn what_a_provider_says_of_the_end_of_a_refresh_token_is_read() -> Outcome {
     for (name, member, extends) in [
         ("github", "refresh_token_expires_in", true),
+        ("intuit", "x_refresh_token_expires_in", true),
         ("google", "refresh_token_expires_in", false),
         ("keycloak", "refresh_expires_in", true),
         ("linkedin", "refresh_token_expires_in", false),
         ("microsoft-entra", "refresh_token_expires_in", false),
         ("microsoft-entra-b2c", "refresh_token_expires_in", true),
     ] {
-        let server = with_examples(name)?.server()?;
+        let server = match name {
+            // A provider without a preset, by a file of the caller's own (B64).
+            "intuit" => Provider::from_toml(INTUIT)?.server()?,
+            name => with_examples(name)?.server()?,
+        };
         let auth = oauth_core::ClientAuth::post("s");
         let client = Client::new(server, ClientId::new("id"), auth)?;
         let mut refresh = client.refresh(&client.refresh_token("r", Scope::none()));

@@ -13,8 +13,8 @@ use std::time::Duration;
 use oauth_core::dpop::DpopKey;
 use oauth_core::endpoint::device_authorization::DeviceAuthorizationResponse;
 use oauth_core::error::Error;
-use oauth_core::flow::connect::{ConnectRequest, GrantChoice};
-use oauth_core::flow::resource::{Api, Proofs, Resource};
+use oauth_core::flow::connect::{ConnectRequest, Extension, GrantChoice};
+use oauth_core::flow::resource::{Api, MetadataChallenge, Proofs, Resource};
 use oauth_core::protected_resource_metadata::ResourceIdentifier;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::Server;
@@ -22,7 +22,8 @@ use oauth_core::token::step_up::StepUp;
 use oauth_core::url::Url;
 use oauth_core::{Client, ClientAuth, Tokens};
 use oauth_session::store::{Answer, MemoryStore};
-use oauth_session::{Sources, Store, Token, TokenSource};
+use oauth_session::{Sources, Store, Token, TokenSource, connections};
+use tokio::sync::OnceCell;
 
 use crate::authorized::Authorized;
 use crate::browser;
@@ -43,6 +44,11 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// user signs in; and the tokens are kept fresh from then on. With a [`Store`] all of that happens once for all runs of
 /// all programs that share it. If the server has forgotten the client, it registers again, once. If the API requires a
 /// wider scope or another login, the user is asked, twice an hour at most.
+///
+/// Metadata are used for a day. If the API refuses a token before that, with a challenge that names its metadata (RFC
+/// 9728 section 5.2), they are fetched again, every five minutes at most. If they have changed, the API is connected
+/// anew, once an hour at most; if they no longer name the server, the user signs in at the one that they name, and no
+/// token and no client of the former server is sent there.
 ///
 /// `offline_access` is requested if the server lists it, because many issue a refresh token only then, unless
 /// [`ConnectRequest::offline`] says otherwise. All tokens are requested with the `resource` of the API (RFC 8707), and are sent only below its URL: two APIs on one
@@ -88,6 +94,24 @@ struct Settings {
     device: Option<CodeLogin>,
     identity: Option<IdentityProvider>,
     proofs: Proofs,
+    metadata_challenge: MetadataChallenge,
+    name: OnceCell<String>,
+}
+
+impl Settings {
+    /// The name of the connection in the store: the one that an earlier release gave, if there is such a record.
+    async fn key(&self) -> Result<&str, Error> {
+        let name = self.name.get_or_try_init(|| async {
+            if let Some(former) = self.request.former_key(&self.subject) {
+                let kept = connections::load(&*self.store, &former).await?;
+                if kept.connection.is_some() {
+                    return Ok(former);
+                }
+            }
+            Ok(self.request.key(&self.subject))
+        });
+        name.await.map(String::as_str)
+    }
 }
 
 impl ResourceConnection {
@@ -107,6 +131,8 @@ impl ResourceConnection {
             device: None,
             identity: None,
             proofs: Proofs::default(),
+            metadata_challenge: MetadataChallenge::default(),
+            name: OnceCell::new(),
         };
         Self {
             settings: Arc::new(settings),
@@ -115,7 +141,9 @@ impl ResourceConnection {
     }
 
     fn with(mut self, set: impl FnOnce(&mut Settings)) -> Self {
-        set(Arc::make_mut(&mut self.settings));
+        let settings = Arc::make_mut(&mut self.settings);
+        settings.name = OnceCell::new();
+        set(settings);
         self.state = Arc::default();
         self
     }
@@ -213,9 +241,22 @@ impl ResourceConnection {
         self.with(|settings| settings.proofs = proofs)
     }
 
+    /// Reads the challenges of refused tokens here, which requests that others send to the API note
+    /// ([`Api::with_metadata_challenge`]).
+    #[must_use]
+    pub fn metadata_challenge(self, challenge: MetadataChallenge) -> Self {
+        self.with(|settings| settings.metadata_challenge = challenge)
+    }
+
     /// The identifier of the API.
     pub fn resource(&self) -> &ResourceIdentifier {
         self.settings.request.resource()
+    }
+
+    /// The extension of the Model Context Protocol that a client with these tokens declares when it initializes: for one
+    /// that acts for itself, or for which an identity provider vouches.
+    pub fn extension(&self) -> Option<Extension> {
+        self.settings.request.chosen_grant().extension()
     }
 
     /// The driver of all requests.
@@ -236,6 +277,7 @@ impl ResourceConnection {
     pub fn api(&self) -> Api {
         let api = Api::new(Resource::beneath(self.resource()));
         api.with_proofs(self.settings.proofs.clone())
+            .with_metadata_challenge(self.settings.metadata_challenge.clone())
     }
 
     /// Tokens that are fresh now.

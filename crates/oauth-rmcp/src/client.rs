@@ -14,7 +14,7 @@ use oauth_core::flow::resource::{Api, Clock, Event, OnRateLimit, ResourceRequest
 use oauth_core::url::Url;
 use oauth_reqwest::oauth_session::Token;
 use oauth_reqwest::{Driver, ResourceConnection, TokenSource};
-use rmcp::model::ClientJsonRpcMessage;
+use rmcp::model::{ClientJsonRpcMessage, ExtensionCapabilities, JsonObject};
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::{
     SseError, StreamableHttpClient, StreamableHttpClientTransportConfig, StreamableHttpError,
@@ -46,6 +46,26 @@ pub fn transport(
     let url = connection.resource().url().as_str();
     let config = StreamableHttpClientTransportConfig::with_uri(url);
     Ok(StreamableHttpClientTransport::with_client(client, config))
+}
+
+/// What a client with the tokens of this connection declares among its capabilities when it initializes: the extension
+/// of the protocol's authorization by which they are requested, if there is one.
+///
+/// ```
+/// use oauth_reqwest::ResourceConnection;
+/// use rmcp::model::{ClientCapabilities, ClientConfig, Implementation};
+///
+/// fn client(connection: &ResourceConnection) -> ClientConfig {
+///     let mut capabilities = ClientCapabilities::default();
+///     capabilities.extensions = Some(oauth_rmcp::extensions(connection));
+///     ClientConfig::new(capabilities, Implementation::from_build_env())
+/// }
+/// ```
+pub fn extensions(connection: &ResourceConnection) -> ExtensionCapabilities {
+    let declared = connection.extension().into_iter();
+    declared
+        .map(|extension| (extension.capability().to_owned(), JsonObject::new()))
+        .collect()
 }
 
 /// An HTTP client for rmcp's [`StreamableHttpClientTransport`], which sends every message with a token. Cheap to clone.
@@ -345,5 +365,53 @@ impl StreamableHttpClient for AuthorizedClient {
         };
         self.authorized(Method::GET, (uri, auth_header, custom_headers), send)
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test that fails says so
+
+    use oauth_core::flow::connect::{ConnectRequest, GrantChoice};
+    use rmcp::ServiceExt as _;
+    use rmcp::model::{ClientCapabilities, ClientConfig, Implementation};
+    use serde_json::{Value, json};
+    use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+    use super::*;
+
+    /// The capabilities with which a client of rmcp initializes.
+    async fn capabilities(grant: GrantChoice) -> Value {
+        let driver = Driver::new(reqwest::Client::builder()).unwrap();
+        let request = ConnectRequest::new("https://mcp.example/mcp").unwrap();
+        let connection = ResourceConnection::new(driver, request.grant(grant));
+        let mut capabilities = ClientCapabilities::default();
+        capabilities.extensions = Some(extensions(&connection));
+        let client = ClientConfig::new(capabilities, Implementation::from_build_env());
+        let (ours, theirs) = tokio::io::duplex(4096);
+        let serving = tokio::spawn(client.serve(ours));
+        let mut line = String::new();
+        BufReader::new(theirs).read_line(&mut line).await.unwrap();
+        // Nobody has answered.
+        assert!(serving.await.unwrap().is_err());
+        let said: Value = serde_json::from_str(&line).unwrap();
+        said["params"]["capabilities"]["extensions"].clone()
+    }
+
+    #[tokio::test]
+    async fn the_extension_by_which_tokens_are_requested_is_declared() {
+        for (grant, declared) in [
+            (GrantChoice::AuthorizationCode, json!({})),
+            (
+                GrantChoice::ClientCredentials,
+                json!({"io.modelcontextprotocol/oauth-client-credentials": {}}),
+            ),
+            (
+                GrantChoice::IdentityAssertion,
+                json!({"io.modelcontextprotocol/enterprise-managed-authorization": {}}),
+            ),
+        ] {
+            assert_eq!(capabilities(grant).await, declared);
+        }
     }
 }

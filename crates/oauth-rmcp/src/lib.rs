@@ -3,5 +3,5 @@
 mod client;
 mod failure;
 
-pub use client::{AuthorizedClient, transport};
+pub use client::{AuthorizedClient, extensions, transport};
 pub use failure::error_of;

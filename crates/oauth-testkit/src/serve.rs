@@ -23,6 +23,7 @@
 //! | `POST /_twin/authorization_lifetime` | ends approvals after `{"seconds":n}` from now on |
 //! | `POST /_twin/take_service_accounts` | takes the assertions of Google's service accounts, which are made out to `{"token_uri":"…"}` |
 //! | `POST /_twin/refuse_resources` | refuses `resource`, as Entra does |
+//! | `POST /_twin/rename_resource` | takes no `resource` but `api://echo` |
 //! | `POST /_twin/spend_before_nonces` | spends refresh tokens before it asks for a nonce |
 //! | `POST /_twin/dpop_nonces` | makes the nonces told so far worthless; `{"nonces":"unasked"}`, `kept` or `once` says what is wanted of the next |
 //! | `POST /_twin/require_dpop` | binds tokens to the key of a DPoP proof from now on |

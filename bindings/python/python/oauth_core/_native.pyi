@@ -1722,6 +1722,11 @@ class ResourceConnection:
     @property
     def url(self) -> str:
         """The URL of the API."""
+    @property
+    def extensions(self) -> dict[str, dict[str, Any]]:
+        """What a client of the Model Context Protocol declares with these tokens when it initializes: among the
+        capabilities, the extensions of the protocol's authorization, with their settings. Empty if a person signs in.
+        """
     def token(self, *, timeout: float | None = None) -> Tokens:
         """Tokens that are fresh now: the current ones, or new ones, for which the person signs in if necessary.
 

@@ -85,6 +85,14 @@ pub(crate) struct Connect {
     /// time
     #[arg(long, help_heading = "Server")]
     without_resource: bool,
+    /// Send this as resource to the server, because it knows the API by another name than the API's own; give this each time
+    #[arg(
+        long,
+        value_name = "URI",
+        conflicts_with = "without_resource",
+        help_heading = "Server"
+    )]
+    resource: Option<String>,
     /// Allow plain http, to loopback addresses only
     #[arg(long, help_heading = "Server")]
     loopback_http: bool,
@@ -196,6 +204,10 @@ impl Connect {
             })
             .clients(identities)
             .register(ClientMetadata::of_native_app(self.name.as_str()));
+        let request = match &self.resource {
+            Some(uri) => request.resource_value(uri)?,
+            None => request,
+        };
         Ok(match allowed.is_empty() {
             true => request,
             false => request.allow(allowed),

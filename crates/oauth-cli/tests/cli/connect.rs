@@ -134,6 +134,21 @@ fn a_server_that_refuses_resources_is_not_sent_any() {
 }
 
 #[test]
+fn a_server_that_knows_the_api_by_another_name_is_sent_that() {
+    let (served, state) = (served(), folder("connect-resource"));
+    served.with(|twin| twin.rename_resource());
+    let state = state.to_str().unwrap();
+    let (code, _, stderr) = signed_in(connect(&served, state, &[]));
+    assert_ne!(code, Some(0));
+    assert!(stderr.contains("denied.invalid_target"), "{stderr}");
+
+    let named = ["--resource", "api://echo"];
+    let (code, stdout, stderr) = signed_in(connect(&served, state, &named));
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(connect(&served, state, &named).run().ok(), stdout);
+}
+
+#[test]
 fn a_client_that_was_registered_by_hand_acts_for_itself() {
     let (served, state) = (served(), folder("connect-by-hand"));
     let base = served.base().to_owned();

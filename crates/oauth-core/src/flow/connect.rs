@@ -6,8 +6,12 @@
 mod binding;
 mod client_choice;
 mod extension;
+#[cfg(feature = "sha2")]
+mod name;
 mod recovery;
+mod rediscovery;
 mod registration;
+mod resource_value;
 mod scope;
 mod stored;
 #[cfg(test)]
@@ -28,8 +32,6 @@ use crate::flow::identity_assertion::IdentityAssertionRequest;
 use crate::flow::resource_discovery::{ResourceDiscovery, ResourceDiscoveryRequest};
 use crate::grant::{IdentitySubject, TokenRequest};
 use crate::issuer::Issuer;
-#[cfg(feature = "sha2")]
-use crate::json;
 use crate::moment::{Moment, UnixTime};
 use crate::protected_resource_metadata::{
     ProtectedResourceMetadata, ResourceIdentifier, ResourceMatch,
@@ -46,6 +48,7 @@ pub use client_choice::{
 };
 pub use extension::Extension;
 pub use recovery::Recovery;
+pub use rediscovery::{Rediscovery, RediscoveryLimit};
 pub use scope::{OfflineAccess, ScopeSource, StepUpBudget};
 
 /// The request to connect to an API that the client has not used before, for [`crate::connect_resource`].
@@ -64,6 +67,7 @@ pub struct ConnectRequest {
     login: LoginBy,
     registered: Option<RegisteredClient>,
     dpop: Option<DpopKey>,
+    resource_value: Option<String>,
 }
 
 /// How the user signs in to a client that registers itself.
@@ -107,6 +111,8 @@ pub struct Connection {
     pub grant: GrantChoice,
     /// The scope to request; `None` if none is known.
     pub scope: Option<Scope>,
+    /// What is sent as `resource` (RFC 8707), if it is not the identifier of the API.
+    pub resource_value: Option<String>,
     /// When the metadata of the API and the server was fetched.
     pub found_at: UnixTime,
 }
@@ -136,6 +142,7 @@ impl ConnectRequest {
             login: LoginBy::default(),
             registered: None,
             dpop: None,
+            resource_value: None,
         }
     }
 
@@ -152,20 +159,6 @@ impl ConnectRequest {
     /// The API, as its URL was given: the identifier under which a program keeps a connection.
     pub const fn resource(&self) -> &ResourceIdentifier {
         self.discovery.resource()
-    }
-
-    /// A name for a store: 43 characters of base64url, the same in every process and language, for this API, this grant
-    /// and this user.
-    #[cfg(feature = "sha2")]
-    pub fn key(&self, person: &str) -> String {
-        let grant = json::to_text(&self.grant);
-        let facts = [
-            "oauth-core connection 1",
-            self.resource().as_str(),
-            &grant,
-            person,
-        ];
-        crate::base64::hashed(facts)
     }
 
     /// The grant by which tokens are requested.
@@ -378,6 +371,7 @@ impl ConnectRequest {
             registration,
             found_at: at.now(),
             grant: self.grant,
+            resource_value: self.resource_value,
             scope,
             server,
             resource,
@@ -485,6 +479,6 @@ impl Connection {
     }
 
     fn requesting(&self, scope: Scope) -> Result<TokenRequest, Error> {
-        TokenRequest::from(scope).resource(self.resource.resource.as_str())
+        TokenRequest::from(scope).resource(self.requested_resource())
     }
 }

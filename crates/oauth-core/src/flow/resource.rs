@@ -13,6 +13,9 @@ mod ended_token;
 mod ended_token;
 mod limiter;
 mod limits;
+// Connections, which read it, are not in builds for browsers.
+#[cfg(not(target_family = "wasm"))]
+mod metadata_challenge;
 mod proof_maker;
 mod request;
 mod step;
@@ -42,6 +45,8 @@ pub use challenge_verdict::{
 pub use ended_token::ExpiredTokenReply;
 pub use limiter::{Clock, RateLimiter};
 pub use limits::{Allowance, ResetField, ResetUnit};
+#[cfg(not(target_family = "wasm"))]
+pub use metadata_challenge::MetadataChallenge;
 pub use proof_maker::Proofs;
 pub use request::ResourceRequest;
 pub use step::{Event, OnRateLimit, Step};

@@ -57,7 +57,7 @@ impl Connected {
             GrantChoice::ClientCredentials => GrantId::client().requesting(asked),
             _ => {
                 let resource = TokenRequest::default();
-                let resource = resource.resource(connection.resource.resource.as_str())?;
+                let resource = resource.resource(connection.requested_resource())?;
                 GrantId::person(settings.subject.as_str()).requesting(resource)
             }
         };
@@ -218,8 +218,8 @@ async fn key_of(settings: &Settings, connection: &Connection) -> Result<Option<D
     }
     match connection.dpop_alg()? {
         Some(alg) => {
-            let name = settings.request.key(&settings.subject);
-            dpop_key::open(&*settings.store, &name, alg).await.map(Some)
+            let name = settings.key().await?;
+            dpop_key::open(&*settings.store, name, alg).await.map(Some)
         }
         None => Ok(None),
     }

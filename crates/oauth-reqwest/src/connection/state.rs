@@ -4,11 +4,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use oauth_core::error::{Cause, Error, Kind, Misuse};
-use oauth_core::flow::connect::{Connection, GrantChoice, StepUpBudget};
+use oauth_core::flow::connect::{
+    ConnectRequest, Connection, GrantChoice, Rediscovery, RediscoveryLimit, StepUpBudget,
+};
 use oauth_core::moment::UnixTime;
 use oauth_core::token::step_up::StepUp;
 use oauth_core::{
     ClientId, RegisteredClient, Scope, Tokens, connect_resource, delete_registration,
+    discover_resource,
 };
 use oauth_session::connections::{self, Kept};
 use oauth_session::{Token, dpop_key};
@@ -32,12 +35,16 @@ pub(super) struct State {
     /// When the API served a request without a token, and published nothing about authorization.
     open: RwLock<Option<UnixTime>>,
     /// The caller that holds the lock connects, signs in or requests more; all other callers wait for the result.
-    flight: Mutex<Budget>,
+    flight: Mutex<Budgets>,
 }
 
-/// How many step-up authorizations were made.
+/// What an API may cause within a time.
 #[derive(Default)]
-struct Budget(Option<(UnixTime, StepUpBudget)>);
+struct Budgets {
+    /// How many step-up authorizations were made.
+    step_ups: Option<(UnixTime, StepUpBudget)>,
+    metadata: RediscoveryLimit,
+}
 
 impl State {
     fn connected(&self) -> Option<Arc<Connected>> {
@@ -94,14 +101,15 @@ pub(super) async fn tokens(
     state: &State,
     refused: Option<&Tokens>,
 ) -> Result<Token, Error> {
-    if let Some(connected) = state.connected() {
+    let is_challenged = refused.is_some() && settings.metadata_challenge.is_noted();
+    if let Some(connected) = state.connected().filter(|_| !is_challenged) {
         match connected.tokens(refused).await {
             Err(error) if connected.connection.recovery(&error).is_some() => {}
             settled => return settled,
         }
     }
     state.check_protected()?;
-    let _flight = state.flight.lock().await;
+    let mut budgets = state.flight.lock().await;
     state.check_protected()?;
     let (connected, listener) = match known(settings, state).await {
         Ok(known) => known,
@@ -111,6 +119,10 @@ pub(super) async fn tokens(
             }
             return Err(error);
         }
+    };
+    let (connected, listener) = match refused {
+        Some(_) => look_again(settings, state, &mut budgets, connected, listener).await?,
+        None => (connected, listener),
     };
     match connected.obtain(settings, refused, listener).await {
         Ok(token) => Ok(token),
@@ -131,7 +143,7 @@ async fn known(
     let Kept {
         connection,
         version,
-    } = connections::load(&*settings.store, &key(settings)).await?;
+    } = connections::load(&*settings.store, settings.key().await?).await?;
     match (connection, state.connected()) {
         (_, Some(connected)) if connected.version == version => Ok((connected, None)),
         (Some(connection), _) if is_usable(settings, &connection, now) => {
@@ -140,15 +152,52 @@ async fn known(
         }
         (stale, _) => {
             let earlier = stale.map_or_else(Earlier::default, |stale| Earlier::of(stale, now));
-            connect(settings, state, version, earlier).await
+            connect(settings, &settings.request, state, version, earlier).await
         }
     }
+}
+
+/// The connection, connected anew if the metadata of the API have changed, whose URL was named as it refused a token. What
+/// cannot be fetched, or is not the API's, changes nothing: the tokens are renewed where they were issued.
+async fn look_again(
+    settings: &Settings,
+    state: &State,
+    budgets: &mut Budgets,
+    connected: Arc<Connected>,
+    listener: Option<Listener>,
+) -> Result<(Arc<Connected>, Option<Listener>), Error> {
+    let (connection, now) = (&connected.connection, UnixTime::system()?);
+    let fields = settings.metadata_challenge.take();
+    let fields = fields.filter(|_| budgets.metadata.allows(connection, now));
+    let request = fields.map(|fields| {
+        let request = settings.request.clone();
+        request.challenge(fields.iter().map(Vec::as_slice))
+    });
+    let Some(Ok(request)) = request else {
+        return Ok((connected, listener));
+    };
+    budgets.metadata.fetching(now);
+    let found = settings.driver.run(discover_resource(request.metadata()));
+    let Ok(found) = found.await else {
+        return Ok((connected, listener));
+    };
+    let earlier = match connection.rediscovery(&found) {
+        Rediscovery::Changed => Earlier::of(connection.clone(), now),
+        Rediscovery::Moved => Earlier::default(),
+        _ => return Ok((connected, listener)),
+    };
+    budgets.metadata.changed(now);
+    drop(listener);
+    connect(settings, &request, state, connected.version, earlier).await
 }
 
 /// Whether a connection that was kept is recent, and its server is spoken to as the caller wants. Without the latter, a
 /// quirk that a first attempt has shown to be needed would have no effect for a day.
 fn is_usable(settings: &Settings, connection: &Connection, now: UnixTime) -> bool {
-    connection.is_fresh(now) && connection.server.rules() == settings.request.chosen_rules()
+    let asked = &settings.request;
+    connection.is_fresh(now)
+        && connection.server.rules() == asked.chosen_rules()
+        && connection.resource_value.as_deref() == asked.chosen_resource_value()
 }
 
 /// What is kept from an earlier connection.
@@ -190,9 +239,13 @@ struct Found {
 }
 
 /// Asks the API, and registers the client if it is not registered yet.
-async fn find(settings: &Settings, earlier: Earlier) -> Result<Found, Error> {
+async fn find(
+    settings: &Settings,
+    request: &ConnectRequest,
+    earlier: Earlier,
+) -> Result<Found, Error> {
     let registered_for = earlier.granted.union(&earlier.wanted);
-    let mut request = settings.request.clone().granted(registered_for);
+    let mut request = request.clone().granted(registered_for);
     let known = earlier.client.as_ref().map(|known| known.client_id.clone());
     if let Some(client) = earlier.client {
         request = request.registered(client)?;
@@ -223,21 +276,22 @@ async fn find(settings: &Settings, earlier: Earlier) -> Result<Found, Error> {
 /// Asks the API, and registers the client if it is not registered yet. The result is stored before it is used.
 async fn connect(
     settings: &Settings,
+    request: &ConnectRequest,
     state: &State,
     version: u64,
     earlier: Earlier,
 ) -> Result<(Arc<Connected>, Option<Listener>), Error> {
-    let found = find(settings, earlier).await?;
-    let (connection, key) = (found.connection, key(settings));
+    let found = find(settings, request, earlier).await?;
+    let (connection, key) = (found.connection, settings.key().await?);
     let mut expected = version;
     for _ in 0..SAVES {
         if let Some(version) =
-            connections::save(&*settings.store, &key, &connection, expected).await?
+            connections::save(&*settings.store, key, &connection, expected).await?
         {
             let connected = Connected::new(settings, connection, version).await?;
             return Ok((state.publish(settings, connected), found.listener));
         }
-        let theirs = connections::load(&*settings.store, &key).await?;
+        let theirs = connections::load(&*settings.store, key).await?;
         if let Some(winner) = theirs.connection {
             // Another worker was faster: its client is used by all.
             withdraw(settings, &connection, found.known.as_ref()).await;
@@ -279,7 +333,7 @@ pub(super) async fn step_up(
         // itself.
         _ => return Ok(None),
     }
-    let mut budget = state.flight.lock().await;
+    let mut budgets = state.flight.lock().await;
     let Some(connected) = state.connected() else {
         return Ok(None);
     };
@@ -288,7 +342,7 @@ pub(super) async fn step_up(
     if !newest.access_token.matches(short.access_token.expose()) {
         return Ok(Some(newest));
     }
-    budget.spend(&connected.connection, wanted)?;
+    budgets.spend(&connected.connection, wanted)?;
     if connected.lacks(wanted) {
         // The server would refuse this client the scope.
         let mut earlier = Earlier::without_client(&connected.connection);
@@ -299,8 +353,8 @@ pub(super) async fn step_up(
     }
     let token = connected.widen(settings, None, short, wanted).await?;
     let connection = connected.granted(&token);
-    let key = key(settings);
-    match connections::save(&*settings.store, &key, &connection, connected.version).await? {
+    let key = settings.key().await?;
+    match connections::save(&*settings.store, key, &connection, connected.version).await? {
         Some(version) => {
             let (client, session) = (connected.client.clone(), connected.session.clone());
             state.publish(
@@ -329,7 +383,7 @@ async fn replace_client(
     earlier: Earlier,
     occasion: Occasion<'_>,
 ) -> Result<Token, Error> {
-    let found = find(settings, earlier).await?;
+    let found = find(settings, &settings.request, earlier).await?;
     let candidate = found.connection.clone();
     let obtained = async {
         let next = Connected::new(settings, candidate, connected.version).await?;
@@ -354,18 +408,17 @@ async fn replace_client(
     if let Occasion::Short(..) = occasion {
         next.connection = next.granted(&token);
     }
-    let key = key(settings);
+    let key = settings.key().await?;
     for _ in 0..SAVES {
         let (connection, version) = (&next.connection, next.version);
-        if let Some(version) =
-            connections::save(&*settings.store, &key, connection, version).await?
+        if let Some(version) = connections::save(&*settings.store, key, connection, version).await?
         {
             next.version = version;
             state.publish(settings, next);
             return Ok(token);
         }
         // The user has just signed in to this client, whatever others have saved in the meantime.
-        next.version = connections::load(&*settings.store, &key).await?.version;
+        next.version = connections::load(&*settings.store, key).await?.version;
     }
     Err(contended())
 }
@@ -376,7 +429,7 @@ pub(super) async fn forget(settings: &Settings, state: &State) -> Result<(), Err
     let connected = match state.connected() {
         Some(connected) => Some(connected),
         None => {
-            let kept = connections::load(&*settings.store, &key(settings)).await?;
+            let kept = connections::load(&*settings.store, settings.key().await?).await?;
             match kept.connection {
                 Some(connection) => {
                     let connected = Connected::new(settings, connection, kept.version).await?;
@@ -389,19 +442,19 @@ pub(super) async fn forget(settings: &Settings, state: &State) -> Result<(), Err
     if let Some(grant) = connected.as_ref().and_then(|known| known.session.key()) {
         settings.store.remove(grant).await?;
     }
-    let key = key(settings);
-    connections::remove(&*settings.store, &key).await?;
-    dpop_key::remove(&*settings.store, &key).await?;
+    let key = settings.key().await?;
+    connections::remove(&*settings.store, key).await?;
+    dpop_key::remove(&*settings.store, key).await?;
     state.clear();
     Ok(())
 }
 
-impl Budget {
+impl Budgets {
     /// # Errors
     /// `step_up.*` if the user was already asked for this, or too often.
     fn spend(&mut self, connection: &Connection, wanted: &StepUp) -> Result<(), Error> {
         let now = UnixTime::system()?;
-        let (_, budget) = match &mut self.0 {
+        let (_, budget) = match &mut self.step_ups {
             Some(asked) if now.since(asked.0) < HOUR => asked,
             over => over.insert((
                 now,
@@ -414,8 +467,4 @@ impl Budget {
             scope => budget.next(scope.as_ref()).map(drop),
         }
     }
-}
-
-fn key(settings: &Settings) -> String {
-    settings.request.key(&settings.subject)
 }

@@ -15,7 +15,7 @@ use crate::support::{PATIENCE, browse, counters, driver, served};
 
 /// A person who says yes at whatever page is opened, and how often one was.
 #[derive(Clone, Default)]
-struct Person(Arc<AtomicUsize>);
+pub(crate) struct Person(Arc<AtomicUsize>);
 
 impl Person {
     fn times(&self) -> usize {
@@ -27,12 +27,16 @@ fn api(served: &Served) -> String {
     format!("{}/api/echo", served.base())
 }
 
-fn request(served: &Served) -> ConnectRequest {
+pub(crate) fn request(served: &Served) -> ConnectRequest {
     let request = danger::loopback_connect_request(&api(served)).unwrap();
     request.register(ClientMetadata::of_native_app("Notes"))
 }
 
-fn connection(served: &Served, person: &Person, store: Arc<dyn Store>) -> ResourceConnection {
+pub(crate) fn connection(
+    served: &Served,
+    person: &Person,
+    store: Arc<dyn Store>,
+) -> ResourceConnection {
     let times = Arc::clone(&person.0);
     let open = move |url: &oauth_core::url::Url| {
         times.fetch_add(1, Ordering::SeqCst);
@@ -45,7 +49,10 @@ fn connection(served: &Served, person: &Person, store: Arc<dyn Store>) -> Resour
         .patience(PATIENCE)
 }
 
-async fn echoed(connection: &ResourceConnection, served: &Served) -> (u16, serde_json::Value) {
+pub(crate) async fn echoed(
+    connection: &ResourceConnection,
+    served: &Served,
+) -> (u16, serde_json::Value) {
     let reply = connection.authorized().get(&api(served)).send().await;
     let reply = reply.unwrap();
     let status = reply.status().as_u16();

@@ -17,27 +17,34 @@ const PLACE: &str = "/.well-known/oauth-protected-resource/";
 
 /// What the two have been told and shown.
 #[derive(Default)]
-struct State {
+pub(crate) struct State {
     /// Who issues the tokens of `/a`, and those of `/b`.
-    issuers: [String; 2],
+    pub(crate) issuers: [String; 2],
     /// Whose metadata the challenge of `/a` names.
     a_names: char,
+    /// What is refused.
+    pub(crate) dead: HashSet<String>,
+    /// Whether refusals name the metadata.
+    pub(crate) names_on_refusal: bool,
+    /// How often metadata were fetched.
+    pub(crate) fetched: usize,
     /// What is not enough for a POST.
     narrow: HashSet<String>,
     /// The paths, and what came as `Authorization`.
-    seen: Vec<(String, String)>,
+    pub(crate) seen: Vec<(String, String)>,
 }
 
-struct Siblings {
+pub(crate) struct Siblings {
     base: String,
-    state: Arc<Mutex<State>>,
-    store: Arc<dyn Store>,
-    pages: Arc<Mutex<Vec<String>>>,
+    pub(crate) state: Arc<Mutex<State>>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) pages: Arc<Mutex<Vec<String>>>,
 }
 
 impl State {
     fn answer(&mut self, base: &str, method: &str, path: &str, token: String) -> String {
         if let Some(name) = path.strip_prefix(PLACE) {
+            self.fetched += 1;
             let issuer = &self.issuers[usize::from(name == "b")];
             let body = format!(
                 r#"{{"resource":"{base}/{name}","authorization_servers":["{issuer}"],"scopes_supported":["read"]}}"#
@@ -45,13 +52,17 @@ impl State {
             return said("200 OK", "Content-Type: application/json", &body);
         }
         self.seen.push((path.to_owned(), token.clone()));
-        if token.is_empty() {
+        if token.is_empty() || self.dead.contains(&token) {
             let named = match path {
                 "/a" => self.a_names,
                 _ => 'b',
             };
-            let challenge =
-                format!(r#"WWW-Authenticate: Bearer resource_metadata="{base}{PLACE}{named}""#);
+            let challenge = match token.is_empty() || self.names_on_refusal {
+                true => {
+                    format!(r#"WWW-Authenticate: Bearer resource_metadata="{base}{PLACE}{named}""#)
+                }
+                false => r#"WWW-Authenticate: Bearer error="invalid_token""#.to_owned(),
+            };
             return said("401 Unauthorized", &challenge, "");
         }
         if method == "POST" && self.narrow.contains(&token) {
@@ -74,7 +85,7 @@ fn said(status: &str, header: &str, body: &str) -> String {
 }
 
 impl Siblings {
-    fn start(a: &Served, b: &Served) -> Self {
+    pub(crate) fn start(a: &Served, b: &Served) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let state = State {
             issuers: [a.base().to_owned(), b.base().to_owned()],
@@ -116,11 +127,11 @@ impl Siblings {
         both
     }
 
-    fn url(&self, name: &str) -> String {
+    pub(crate) fn url(&self, name: &str) -> String {
         format!("{}/{name}", self.base)
     }
 
-    fn connection(&self, name: &str) -> ResourceConnection {
+    pub(crate) fn connection(&self, name: &str) -> ResourceConnection {
         let request = danger::loopback_connect_request(&self.url(name)).unwrap();
         let issuers = self.state.lock().unwrap().issuers.clone();
         let request =
@@ -138,7 +149,7 @@ impl Siblings {
     }
 
     /// Of whom the page asks, and its parameters of these names.
-    fn asked(&self, page: usize) -> (String, [Option<String>; 3]) {
+    pub(crate) fn asked(&self, page: usize) -> (String, [Option<String>; 3]) {
         let page = reqwest::Url::parse(&self.pages.lock().unwrap()[page]).unwrap();
         let param = |name: &str| {
             let mut pairs = page.query_pairs();
@@ -148,7 +159,7 @@ impl Siblings {
         (page.origin().ascii_serialization(), params)
     }
 
-    fn logins(&self) -> usize {
+    pub(crate) fn logins(&self) -> usize {
         self.pages.lock().unwrap().len()
     }
 
@@ -163,14 +174,17 @@ impl Siblings {
     }
 }
 
-async fn status(connection: &ResourceConnection, url: &str) -> Result<u16, &'static str> {
+pub(crate) async fn status(
+    connection: &ResourceConnection,
+    url: &str,
+) -> Result<u16, &'static str> {
     let reply = connection.authorized().get(url).send().await;
     reply
         .map(|reply| reply.status().as_u16())
         .map_err(|error| error.code())
 }
 
-async fn token(connection: &ResourceConnection) -> String {
+pub(crate) async fn token(connection: &ResourceConnection) -> String {
     let token = connection.token().await.unwrap();
     token.access_token.expose().to_owned()
 }

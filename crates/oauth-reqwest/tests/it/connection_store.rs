@@ -186,6 +186,55 @@ async fn a_stored_connection_is_asked_for_anew_after_a_day() {
     assert_eq!(pages.load(Ordering::SeqCst), 1);
 }
 
+/// Spellings of one URL are one connection (B81); a record of before is found by the spelling that it was saved under.
+#[tokio::test]
+async fn spellings_of_one_url_share_a_record() {
+    let (served, pages) = (served(), Arc::default());
+    let spelled = |last: &str| {
+        let url = format!("{}/api/{last}", served.base());
+        danger::loopback_connect_request(&url).unwrap()
+    };
+    let connected = |last: &str, store: &Arc<MemoryStore>| {
+        let request = spelled(last).register(ClientMetadata::of_native_app("Notes"));
+        let pages: Arc<AtomicUsize> = Arc::clone(&pages);
+        ResourceConnection::new(driver(), request)
+            .store(store.clone())
+            .patience(PATIENCE)
+            .open(move |url| {
+                pages.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(browse(url.as_str().to_owned()));
+                Ok(())
+            })
+    };
+    let store = Arc::new(MemoryStore::new());
+    let token = connected("ech%6f", &store).token().await.unwrap();
+    for other in ["ech%6F", "echo"] {
+        let same = connected(other, &store).token().await.unwrap();
+        assert_eq!(
+            same.access_token.expose(),
+            token.access_token.expose(),
+            "{other}"
+        );
+    }
+    assert_eq!(pages.load(Ordering::SeqCst), 1);
+
+    // As an earlier release has saved it.
+    let before = Arc::new(MemoryStore::new());
+    let kept = connections::load(&*store, &spelled("echo").key(""))
+        .await
+        .unwrap();
+    let former = spelled("ech%6f").former_key("").unwrap();
+    let kept = kept.connection.unwrap();
+    connections::save(&*before, &former, &kept, 0)
+        .await
+        .unwrap()
+        .unwrap();
+    connected("ech%6f", &before).token().await.unwrap();
+    assert_eq!(times(&served, "/register"), 1);
+    connected("echo", &before).token().await.unwrap();
+    assert_eq!(times(&served, "/register"), 2);
+}
+
 #[tokio::test]
 async fn a_server_that_forgets_every_client_at_once_is_registered_at_twice() {
     let served = Arc::new(served());

@@ -307,6 +307,10 @@ fn respond(
             twin.refuse_resources();
             Ok(json!({}))
         }
+        (&Method::POST, "rename_resource") => {
+            twin.rename_resource();
+            Ok(json!({}))
+        }
         (&Method::POST, "spend_before_nonces") => {
             twin.spend_before_nonces();
             Ok(json!({}))

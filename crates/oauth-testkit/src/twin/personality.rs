@@ -46,6 +46,8 @@ pub(super) enum Deviation {
     SignedSecret,
     /// Tokens are for what their scope says, and `resource` is refused.
     NoResource,
+    /// The API is known by this name, and every other `resource`, or none, is refused.
+    ResourceNamed(&'static str),
     /// A refresh says which scope it is for.
     RefreshNeedsScope,
     /// Of two refreshes in one second the second is refused.
@@ -159,6 +161,11 @@ impl Twin {
         self.authority.rules.deviations = &[D::NoResource];
     }
 
+    /// Knows the API as `api://echo` from now on: requests of tokens with another `resource`, or with none, are refused.
+    pub fn rename_resource(&mut self) {
+        self.authority.rules.deviations = &[D::ResourceNamed("api://echo")];
+    }
+
     /// The server of a preset, with its ways: `metadata` is what the preset says of it, whose endpoints it answers at
     /// and whose issuer it is. It grants every scope, to a client with a secret of 32 bytes. `None` for a name that has
     /// no such twin.
@@ -236,6 +243,9 @@ pub(super) fn check_request(authority: &Authority, ask: &Ask) -> Result<(), Refu
                     "response_mode must be form_post when name or email scope is requested",
                 ));
             }
+            D::ResourceNamed(name) if ask.query("resource") != Some(name) => {
+                return Err(("invalid_target", "the resource is unknown"));
+            }
             D::NoResource if ask.query("resource").is_some() => {
                 return Err((
                     "invalid_target",
@@ -262,6 +272,9 @@ pub(super) fn refused(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Opt
             }
             D::RefusesVerifier if ask.form("code_verifier").is_some() => {
                 return Some(("invalid_client", "Client authentication failed"));
+            }
+            D::ResourceNamed(name) if ask.form("resource") != Some(name) => {
+                return Some(("invalid_target", "the resource is unknown"));
             }
             D::NoResource if ask.form("resource").is_some() => {
                 return Some((

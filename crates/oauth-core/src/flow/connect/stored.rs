@@ -54,11 +54,12 @@ struct Stored {
     client: Whom,
     client_id: String,
     registration: Option<Secret<String>>,
+    resource_value: Option<String>,
 }
 
 json_form! { Stored {
     version, found_at, resource, resource_metadata, issuer, server_metadata, rules: default, loopback: skip, public: skip, grant, scope: skip,
-    client, client_id, registration: skip
+    client, client_id, registration: skip, resource_value: skip
 } }
 
 impl Connection {
@@ -90,6 +91,7 @@ impl Connection {
             client,
             client_id: client_id.as_str().to_owned(),
             registration: registration.map(RegisteredClient::to_json),
+            resource_value: self.resource_value.clone(),
         };
         Ok(Secret::new(json::to_text(&stored)))
     }
@@ -133,6 +135,7 @@ impl Connection {
             registration: registration.transpose()?,
             grant: stored.grant,
             scope: stored.scope,
+            resource_value: stored.resource_value,
             found_at: stored.found_at,
         })
     }

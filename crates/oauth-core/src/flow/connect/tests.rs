@@ -94,6 +94,20 @@ fn an_api_says_who_its_server_is_and_what_to_ask_for() {
 }
 
 #[test]
+fn an_extension_is_declared_by_whom_it_serves() {
+    let declared = |grant: GrantChoice| grant.extension().map(Extension::capability);
+    assert_eq!(declared(GrantChoice::AuthorizationCode), None);
+    assert_eq!(
+        declared(GrantChoice::ClientCredentials),
+        Some("io.modelcontextprotocol/oauth-client-credentials")
+    );
+    assert_eq!(
+        declared(GrantChoice::IdentityAssertion),
+        Some("io.modelcontextprotocol/enterprise-managed-authorization")
+    );
+}
+
+#[test]
 fn the_client_is_chosen_in_one_order() {
     let everything = || ClientCandidates {
         registered: vec![BoundClient {

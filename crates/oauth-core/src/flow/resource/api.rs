@@ -7,6 +7,8 @@ use super::ended_token::EndedTokens;
 use super::ended_token::ExpiredTokenReply;
 use super::limiter::RateLimiter;
 use super::limits::{self, Allowance};
+#[cfg(not(target_family = "wasm"))]
+use super::metadata_challenge::MetadataChallenge;
 use super::proof_maker::{ProofMaker, Proofs};
 use super::{Resource, Routes, TokenOwner};
 #[cfg(feature = "sha2")]
@@ -27,6 +29,8 @@ pub struct Api {
     /// The proofs, if their key is known only once there are tokens.
     proofs: Option<Proofs>,
     pub(super) ended: EndedTokens,
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) metadata_challenge: Option<MetadataChallenge>,
 }
 
 /// Whose tokens are available.
@@ -50,6 +54,8 @@ impl Api {
             proof_maker: None,
             proofs: None,
             ended: EndedTokens::default(),
+            #[cfg(not(target_family = "wasm"))]
+            metadata_challenge: None,
         }
     }
 
@@ -126,6 +132,14 @@ impl Api {
     #[must_use]
     pub fn with_proofs(mut self, proofs: Proofs) -> Self {
         self.proofs = Some(proofs);
+        self
+    }
+
+    /// Notes there the challenge of a refused token that names the metadata of the API.
+    #[cfg(not(target_family = "wasm"))]
+    #[must_use]
+    pub fn with_metadata_challenge(mut self, challenge: MetadataChallenge) -> Self {
+        self.metadata_challenge = Some(challenge);
         self
     }
 

@@ -84,6 +84,71 @@ fn lines(asked: &[(String, String)]) -> Vec<&str> {
     asked.iter().map(|(line, _)| line.as_str()).collect()
 }
 
+/// Two spellings of one URL are one connection (RFC 3986 section 6.2), and what is not one URL stays two.
+#[test]
+fn spellings_of_one_url_are_one_connection() {
+    let key = |url: &str| ConnectRequest::new(url).unwrap().key("ann");
+    for (one, spellings) in [
+        (
+            "https://mcp.example/mcp",
+            vec![
+                "HTTPS://mcp.example/mcp",
+                "https://MCP.Example/mcp",
+                "https://mcp.example:443/mcp",
+            ],
+        ),
+        (
+            "https://mcp.example",
+            vec![
+                "https://mcp.example/",
+                "https://mcp.example:443/",
+                "https://Mcp.example",
+            ],
+        ),
+        (
+            "https://mcp.example:8443/mcp",
+            vec![
+                "https://MCP.example:8443/mcp",
+                "https://Mcp.Example:8443/mcp",
+            ],
+        ),
+        (
+            "https://mcp.example/%7Eann/a%2Fb",
+            vec![
+                "https://mcp.example/%7eann/a%2fb",
+                "https://mcp.example/~ann/a%2fb",
+            ],
+        ),
+    ] {
+        for other in spellings {
+            assert_eq!(key(one), key(other), "{one} {other}");
+        }
+    }
+    // Records of earlier releases have the name of the spelling.
+    let former = |url: &str| ConnectRequest::new(url).unwrap().former_key("ann");
+    assert_eq!(former("https://mcp.example/mcp"), None);
+    assert_eq!(
+        former("https://mcp.example/%7Eann").as_deref(),
+        Some("_Spx1nnT1e0iGXal4X8-ohOHcMgDW9MLbiID2mBql64")
+    );
+    let apart = [
+        "https://mcp.example",
+        "https://mcp.example/mcp",
+        "https://mcp.example/mcp/",
+        "https://mcp.example/MCP",
+        "https://mcp.example:8443/mcp",
+        "https://mcp.example/mcp?",
+        "https://mcp.example/mcp?a=1",
+        "https://mcp.example/mcp?a=%31%26",
+        "https://mcp.example/mcp?a=1&",
+        "https://mcp.example//mcp",
+        "https://mcp.example/a%2Fb",
+        "https://mcp.example/a/b",
+    ];
+    let keys: std::collections::BTreeSet<_> = apart.iter().map(|url| key(url)).collect();
+    assert_eq!(keys.len(), apart.len());
+}
+
 #[test]
 fn the_api_is_asked_for_its_challenge_and_gone_by_it() {
     let place = "https://mcp.example/about";

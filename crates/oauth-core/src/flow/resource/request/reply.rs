@@ -53,6 +53,11 @@ impl ResourceRequest {
             return Ok(self.over(Step::Done));
         }
         if verdict == Verdict::Renew {
+            // What a second refusal says has no consequence within this request.
+            #[cfg(not(target_family = "wasm"))]
+            if let (false, Some(noted)) = (self.is_renewed, &self.api.metadata_challenge) {
+                noted.note(headers);
+            }
             return self.ended(at);
         }
         // A second renewal would not help, so the body is not read for one.

@@ -6,6 +6,7 @@
     clippy::float_cmp
 )] // a test that fails says so
 
+mod metadata;
 mod open;
 
 use std::time::Duration;

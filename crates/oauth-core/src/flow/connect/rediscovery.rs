@@ -1,0 +1,72 @@
+//! What a connection does when a challenge says that the API's metadata may have changed (RFC 9728 section 5.2).
+
+use std::time::Duration;
+
+use super::{ConnectRequest, Connection};
+use crate::flow::resource_discovery::ResourceDiscoveryRequest;
+use crate::moment::UnixTime;
+use crate::protected_resource_metadata::ProtectedResourceMetadata;
+
+/// How long metadata are not fetched again, whatever the API says: every token that it refuses may come
+/// with a challenge, and each would cost a request.
+const BETWEEN: Duration = Duration::from_secs(5 * 60);
+
+/// The same after metadata that were others: an API could name one server after another, and have the user sign in at
+/// each.
+const BETWEEN_CHANGES: Duration = Duration::from_secs(60 * 60);
+
+/// What new metadata of the API mean for a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rediscovery {
+    /// They are those of the connection.
+    Same,
+    /// They are others, and still name the server of the connection: connect again with its client.
+    Changed,
+    /// They no longer name the server of the connection: connect again without its client, its tokens and their scope,
+    /// which the other server knows nothing of.
+    Moved,
+}
+
+/// When the metadata of an API may be fetched again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RediscoveryLimit(Option<UnixTime>);
+
+impl RediscoveryLimit {
+    /// Whether they may be fetched now, for this connection.
+    pub fn allows(&self, connection: &Connection, now: UnixTime) -> bool {
+        let is_recent = now.since(connection.found_at) < BETWEEN;
+        !is_recent && self.0.is_none_or(|until| now >= until)
+    }
+
+    /// Notes that they are about to be fetched.
+    pub const fn fetching(&mut self, now: UnixTime) {
+        self.0 = Some(now.after(BETWEEN));
+    }
+
+    /// Notes that they were others.
+    pub const fn changed(&mut self, now: UnixTime) {
+        self.0 = Some(now.after(BETWEEN_CHANGES));
+    }
+}
+
+impl ConnectRequest {
+    /// The request for the API's metadata alone, for [`crate::discover_resource`]: at the URL of its
+    /// [challenge](Self::challenge), if there is one.
+    pub fn metadata(&self) -> ResourceDiscoveryRequest {
+        self.discovery.clone()
+    }
+}
+
+impl Connection {
+    /// What these metadata of the API, fetched because a challenge named them, mean for the connection.
+    pub fn rediscovery(&self, found: &ProtectedResourceMetadata) -> Rediscovery {
+        if !found.authorization_servers.contains(self.server.issuer()) {
+            return Rediscovery::Moved;
+        }
+        match found.metadata == self.resource.metadata {
+            true => Rediscovery::Same,
+            false => Rediscovery::Changed,
+        }
+    }
+}

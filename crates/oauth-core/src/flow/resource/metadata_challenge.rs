@@ -1,0 +1,43 @@
+//! Challenges of an API that name its metadata, after a token was refused (RFC 9728 section 5.2).
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::challenge;
+use crate::http::HeaderMap;
+use crate::http::header::WWW_AUTHENTICATE;
+
+/// The last challenge with which an API refused a token and named the URL of its metadata: "to indicate that its protected
+/// resource metadata may have changed". It is noted by the requests of every [`Api`](super::Api) that has it
+/// ([`with_metadata_challenge`](super::Api::with_metadata_challenge)), for the connection that renews their tokens. Cheap
+/// to clone; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct MetadataChallenge(Arc<Mutex<Option<Vec<Vec<u8>>>>>);
+
+impl MetadataChallenge {
+    /// Notes the challenges of a refusal, if one of them names a URL of metadata.
+    pub(super) fn note(&self, headers: &HeaderMap) {
+        let fields = || {
+            let fields = headers.get_all(WWW_AUTHENTICATE).iter();
+            fields.map(|field| field.as_bytes())
+        };
+        let (challenges, _) = challenge::readable_fields(fields());
+        let mut challenges = challenges.iter();
+        if challenges.any(|challenge| challenge.param("resource_metadata").is_some()) {
+            *self.lock() = Some(fields().map(<[u8]>::to_vec).collect());
+        }
+    }
+
+    /// Whether there is one that nobody has taken yet.
+    pub fn is_noted(&self) -> bool {
+        self.lock().is_some()
+    }
+
+    /// Takes the values of `WWW-Authenticate`, for [`ConnectRequest::challenge`](crate::flow::connect::ConnectRequest::challenge).
+    pub fn take(&self) -> Option<Vec<Vec<u8>>> {
+        self.lock().take()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Vec<Vec<u8>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,189 @@
+//! An API whose refusal of a token names its metadata: they are fetched again, and the connection follows them (RFC 9728
+//! section 5.2).
+
+use std::sync::Arc;
+
+use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, Connection, GrantChoice};
+use oauth_core::moment::UnixTime;
+use oauth_core::{ClientAuth, ClientId, danger};
+use oauth_reqwest::ResourceConnection;
+use oauth_reqwest::oauth_session::connections;
+use oauth_testkit::Served;
+
+use crate::connection_siblings::{Siblings, status, token};
+use crate::support::{counters, driver, served};
+
+/// The API `a` of the first server, in a connection whose metadata are ten minutes old.
+struct Stage {
+    first: Served,
+    second: Served,
+    apis: Siblings,
+    connection: ResourceConnection,
+    request: ConnectRequest,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let (first, second) = (served(), served());
+        let apis = Siblings::start(&first, &second);
+        apis.state.lock().unwrap().names_on_refusal = true;
+        let connection = apis.connection("a");
+        let request = danger::loopback_connect_request(&apis.url("a")).unwrap();
+        let stage = Self {
+            first,
+            second,
+            apis,
+            connection,
+            request,
+        };
+        assert_eq!(stage.call().await, Ok(200));
+        stage.age().await;
+        stage
+    }
+
+    async fn call(&self) -> Result<u16, &'static str> {
+        status(&self.connection, &self.apis.url("a")).await
+    }
+
+    /// Makes the stored connection older.
+    async fn age(&self) {
+        let (store, key) = (&*self.apis.store, self.request.key(""));
+        let kept = connections::load(store, &key).await.unwrap();
+        let text = kept.connection.unwrap().to_json().unwrap();
+        let mut stored: serde_json::Value = serde_json::from_str(text.expose()).unwrap();
+        stored["found_at"] = (UnixTime::system().unwrap().as_secs() - 600).into();
+        let old = Connection::from_json(&stored.to_string()).unwrap();
+        let saved = connections::save(store, &key, &old, kept.version).await;
+        saved.unwrap().unwrap();
+    }
+
+    /// Has the API refuse the token that the connection has.
+    async fn refuse(&self) -> String {
+        let token = token(&self.connection).await;
+        let mut state = self.apis.state.lock().unwrap();
+        state.dead.insert(format!("Bearer {token}"));
+        token
+    }
+
+    /// Has the API name this server.
+    fn name(&self, server: &Served) {
+        let mut state = self.apis.state.lock().unwrap();
+        server.base().clone_into(&mut state.issuers[0]);
+    }
+
+    fn fetched(&self) -> usize {
+        self.apis.state.lock().unwrap().fetched
+    }
+}
+
+#[tokio::test]
+async fn an_api_that_names_another_server_as_it_refuses_a_token_is_followed_there() {
+    let stage = Stage::new().await;
+    let old = stage.refuse().await;
+    stage.name(&stage.second);
+    let refreshes = counters(&stage.first).refreshes;
+    assert_eq!(stage.call().await, Ok(200));
+    assert_eq!(stage.apis.logins(), 2);
+    let (before, [_, client_before, _]) = stage.apis.asked(0);
+    let (server, [resource, client, _]) = stage.apis.asked(1);
+    assert_eq!(
+        (before.as_str(), server.as_str()),
+        (stage.first.base(), stage.second.base())
+    );
+    assert_eq!(resource, Some(stage.apis.url("a")));
+    assert_ne!(client, client_before);
+    // Nothing of the former server is told to the other, and the former is not asked for more.
+    let told = stage.second.with(|twin| format!("{:?}", twin.log()));
+    assert!(!told.contains(&old), "{told}");
+    assert!(!told.contains(&client_before.unwrap()), "{told}");
+    assert_eq!(counters(&stage.first).refreshes, refreshes);
+    // Other processes follow without a login.
+    let elsewhere = stage.apis.connection("a");
+    assert_eq!(token(&elsewhere).await, token(&stage.connection).await);
+    assert_eq!(stage.apis.logins(), 2);
+}
+
+#[tokio::test]
+async fn fifty_refused_callers_look_once() {
+    let stage = Stage::new().await;
+    stage.refuse().await;
+    stage.name(&stage.second);
+    let before = stage.fetched();
+    let calls = (0..50).map(|_| {
+        let (connection, url) = (stage.connection.clone(), stage.apis.url("a"));
+        tokio::spawn(async move { status(&connection, &url).await })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        assert_eq!(call.await.unwrap(), Ok(200));
+    }
+    // Once to see that they are others, and once to connect.
+    assert_eq!((stage.fetched() - before, stage.apis.logins()), (2, 2));
+}
+
+#[tokio::test]
+async fn metadata_that_have_not_changed_cost_one_request_in_five_minutes() {
+    let stage = Stage::new().await;
+    let before = stage.fetched();
+    for renewals in 1..=3 {
+        stage.refuse().await;
+        assert_eq!(stage.call().await, Ok(200));
+        assert_eq!(counters(&stage.first).refreshes, renewals);
+        assert_eq!(stage.fetched() - before, 1);
+    }
+    assert_eq!(stage.apis.logins(), 1);
+
+    // A refusal that names no metadata says nothing about them.
+    let stage = Stage::new().await;
+    stage.apis.state.lock().unwrap().names_on_refusal = false;
+    let before = stage.fetched();
+    stage.refuse().await;
+    stage.name(&stage.second);
+    assert_eq!(stage.call().await, Ok(200));
+    assert_eq!((stage.fetched(), stage.apis.logins()), (before, 1));
+}
+
+#[tokio::test]
+async fn an_api_that_names_one_server_after_another_has_the_user_sign_in_once_an_hour() {
+    let stage = Stage::new().await;
+    stage.refuse().await;
+    stage.name(&stage.second);
+    assert_eq!(stage.call().await, Ok(200));
+    assert_eq!(stage.apis.logins(), 2);
+    for server in [&stage.first, &stage.second, &stage.first] {
+        stage.age().await;
+        stage.refuse().await;
+        stage.name(server);
+        assert_eq!(stage.call().await, Ok(200));
+    }
+    assert_eq!(stage.apis.logins(), 2);
+}
+
+#[tokio::test]
+async fn a_client_that_was_registered_by_hand_does_not_follow() {
+    let (first, second) = (served(), served());
+    let apis = Siblings::start(&first, &second);
+    apis.state.lock().unwrap().names_on_refusal = true;
+    let (id, secret) =
+        first.with(|twin| (twin.client_id().to_owned(), twin.client_secret().to_owned()));
+    let issuer = danger::loopback_issuer(first.base()).unwrap();
+    let request = danger::loopback_connect_request(&apis.url("a")).unwrap();
+    let request = request
+        .clients(ClientCandidates::preregistered(issuer, ClientId::new(id)))
+        .grant(GrantChoice::ClientCredentials);
+    let connection = ResourceConnection::new(driver(), request.clone())
+        .store(Arc::clone(&apis.store))
+        .client_auth(ClientAuth::basic(secret));
+    let stage = Stage {
+        first,
+        second,
+        apis,
+        connection,
+        request,
+    };
+    assert_eq!(stage.call().await, Ok(200));
+    stage.age().await;
+    stage.refuse().await;
+    stage.name(&stage.second);
+    assert_eq!(stage.call().await, Err("connect.issuer"));
+    assert!(stage.second.with(|twin| twin.log().is_empty()));
+}
