@@ -73,6 +73,7 @@ __all__ = [
     "Session",
     "Sign",
     "Sleep",
+    "SpiffeX509",
     "SqliteStore",
     "Streamed",
     "TlsClientAuth",
@@ -553,6 +554,13 @@ class SelfSignedTlsClientAuth(ClientAuth):
     """self_signed_tls_client_auth: a certificate that is registered itself (RFC 8705 section 2.2).
 
     The Network has the certificate.
+    """
+    def __new__(cls) -> Self: ...
+@final
+class SpiffeX509(ClientAuth):
+    """spiffe_x509: the certificate of the connection is an X.509-SVID, and the SPIFFE ID in it the client id.
+
+    The Network has the certificate. misuse.setup for a client id that is no SPIFFE ID.
     """
     def __new__(cls) -> Self: ...
 @final
@@ -1699,7 +1707,8 @@ class ResourceConnection:
     without a token; token() says so (connect.not_protected).
 
     redirect_uri is a registered loopback address; by default a free port is used. without_resource sends no resource,
-    for a server that refuses it, as Microsoft Entra's does; its tokens are then for the API that their scope names.
+    for a server that refuses it, as Microsoft Entra's does; its tokens are then for the API that their scope names. resource
+    is what is sent as resource to a server that knows the API by another name than the API's own.
     www_authenticate are the values of an earlier answer. Requests to a server that only the API has named
     go to public addresses only, unless the network says otherwise (lost.not_public). connect.no_client if there is
     no client, and none can be registered.
@@ -1717,7 +1726,7 @@ class ResourceConnection:
         sign_in: TokenSource | None = None, redirect_uri: str | None = None,
         dpop_key: DpopKey | None = None, timeout: float = 300.0,
         www_authenticate: Sequence[str] | None = None, transport: _Transport = "https",
-        network: Network | None = None, without_resource: bool = False,
+        network: Network | None = None, without_resource: bool = False, resource: str | None = None,
     ) -> Self: ...
     @property
     def url(self) -> str:
