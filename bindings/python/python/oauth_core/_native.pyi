@@ -1592,7 +1592,8 @@ class ResourceConnection:
     without a token; token() says so (connect.not_protected).
 
     redirect_uri is a registered loopback address; by default a free port is used. without_resource sends no resource,
-    for a server that refuses it, as Microsoft Entra's does; its tokens are then for the API that their scope names.
+    for a server that refuses it, as Microsoft Entra's does; its tokens are then for the API that their scope names. resource
+    is what is sent as resource to a server that knows the API by another name than the API's own.
     www_authenticate are the values of an earlier answer. Requests to a server that only the API has named
     go to public addresses only, unless the network says otherwise (lost.not_public). connect.no_client if there is
     no client, and none can be registered.
@@ -1610,7 +1611,7 @@ class ResourceConnection:
         sign_in: TokenSource | None = None, redirect_uri: str | None = None,
         dpop_key: DpopKey | None = None, timeout: float = 300.0,
         www_authenticate: Sequence[str] | None = None, transport: _Transport = "https",
-        network: Network | None = None, without_resource: bool = False,
+        network: Network | None = None, without_resource: bool = False, resource: str | None = None,
     ) -> Self: ...
     @property
     def url(self) -> str:
