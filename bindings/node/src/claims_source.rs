@@ -7,7 +7,7 @@ use crate::error::fail;
 
 /// A source of such claims.
 #[napi(object, object_from_js = false)]
-pub struct NativeClaimsSource {
+pub(crate) struct NativeClaimsSource {
     /// Its name.
     pub name: String,
     /// Those that it has.
