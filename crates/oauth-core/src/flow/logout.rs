@@ -66,23 +66,23 @@ impl LogoutRequest {
 
     /// The URL to open in the browser.
     pub(crate) fn url(&self, config: &ClientConfig) -> Result<Url, Error> {
-        let (endpoint, form) = self.parts(config)?;
-        Ok(endpoint.with_query(&form))
+        let endpoint = config.server.endpoint(EndpointKind::EndSession)?;
+        Ok(endpoint.with_query(&self.parameters(config, endpoint)?))
     }
 
     /// The form to post instead.
     pub(crate) fn form(&self, config: &ClientConfig) -> Result<LogoutForm, Error> {
-        let (endpoint, form) = self.parts(config)?;
+        let endpoint = config.server.endpoint(EndpointKind::EndSession)?;
+        let form = self.parameters(config, endpoint)?;
         let fields = parameter::parse(form.as_str()).unwrap_or_default();
         let fields = fields
             .iter()
             .map(|(name, value)| (name.to_string(), value.to_string()));
-        Ok(LogoutForm::new(endpoint, fields.collect()))
+        Ok(LogoutForm::new(endpoint.clone(), fields.collect()))
     }
 
-    /// The endpoint and the parameters.
-    fn parts(&self, config: &ClientConfig) -> Result<(Url, Form), Error> {
-        let endpoint = config.server.endpoint(EndpointKind::EndSession)?;
+    /// The parameters for this endpoint.
+    fn parameters(&self, config: &ClientConfig, endpoint: &Url) -> Result<Form, Error> {
         let exposed = |secret: &Option<Secret<String>>, name: &str, form: &mut Form| {
             let value = secret.as_ref().map(|secret| secret.expose().as_str());
             form.push_some(name, value);
@@ -102,7 +102,7 @@ impl LogoutRequest {
                 return Err(Error::from(Misuse::ParameterTwice).about(&name));
             }
         }
-        Ok((endpoint.clone(), form))
+        Ok(form)
     }
 }
 
