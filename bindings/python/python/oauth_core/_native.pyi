@@ -69,6 +69,7 @@ __all__ = [
     "Session",
     "Sign",
     "Sleep",
+    "SpiffeX509",
     "SqliteStore",
     "Streamed",
     "TlsClientAuth",
@@ -462,6 +463,13 @@ class SelfSignedTlsClientAuth(ClientAuth):
     """self_signed_tls_client_auth: a certificate that is registered itself (RFC 8705 section 2.2).
 
     The Network has the certificate.
+    """
+    def __new__(cls) -> Self: ...
+@final
+class SpiffeX509(ClientAuth):
+    """spiffe_x509: the certificate of the connection is an X.509-SVID, and the SPIFFE ID in it the client id.
+
+    The Network has the certificate. misuse.setup for a client id that is no SPIFFE ID.
     """
     def __new__(cls) -> Self: ...
 @final
