@@ -189,9 +189,7 @@ fn b4_a_secret_is_as_long_as_its_hash() {
     }
 }
 
-/// CVE-2020-15240: a flow did not look at the signature. There is no other way to an [`IdToken`] than this.
-/// That unverified claims are of another type, which is no identity, is shown by what does not compile: see the
-/// documentation of `Unverified`.
+/// CVE-2020-15240: a flow did not look at the signature. `Unverified` shows what other way to an [`IdToken`] is none.
 #[test]
 fn b5_claims_are_not_had_without_the_signature() {
     let party = Party::new(Alg::Es256);

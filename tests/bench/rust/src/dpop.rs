@@ -27,7 +27,7 @@ const BUDGET: f64 = 1.15;
 const URL: &str = "https://server.example.com/things?page=2";
 const TOKEN: &str = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
 
-fn der(key: &PrivateKey) -> Vec<u8> {
+pub(crate) fn der(key: &PrivateKey) -> Vec<u8> {
     let pem = key.to_pem().expect("PEM");
     let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
     base64::engine::general_purpose::STANDARD

@@ -12,6 +12,7 @@ mod id_token;
 mod measure;
 mod oauth2s;
 mod ours;
+mod private_key_jwt;
 mod sent;
 
 use std::process::ExitCode;
@@ -140,6 +141,10 @@ fn main() -> ExitCode {
         dpop::figures();
         return ExitCode::SUCCESS;
     }
+    if arguments == ["--private-key-jwt"] {
+        private_key_jwt::figures();
+        return ExitCode::SUCCESS;
+    }
     if arguments == ["--id-tokens"] {
         id_token::figures();
         return ExitCode::SUCCESS;
@@ -152,6 +157,7 @@ fn main() -> ExitCode {
     at_hand::figures();
     id_token::figures();
     dpop::figures();
+    private_key_jwt::figures();
     if is_equal {
         ExitCode::SUCCESS
     } else {
