@@ -355,11 +355,11 @@ function prompt(code) {
  * the tokens for that.
  */
 async function identityAssertionGrant(identityProvider, tokens, client, options) {
-  const { scope, resource, audience, extra, ...call } = optionsOf('identityAssertionGrant', options)
+  const { scope, resource, audience, extra, authorizationDetails, ...call } = optionsOf('identityAssertionGrant', options)
   if (!(identityProvider instanceof Client)) throw new TypeError('identityProvider must be a Client')
   if (!(client instanceof Client)) throw new TypeError('client must be a Client')
   nativeTokens(tokens)
-  const asked = { scope, resource, audience, extra }
+  const asked = { scope, resource, audience, extra, authorizationDetails }
   const { assertion } = await identityProvider.requestIdentityAssertion(
     { ...asked, subjectToken: tokens.idToken ?? '', issuer: client.server.issuer }, call)
   return client.redeemIdentityAssertion({ assertion }, call)
