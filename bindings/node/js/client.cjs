@@ -132,14 +132,14 @@ class Client extends Operations {
       throw new TypeError("clientSecret is empty: a client without one has clientAuth: 'none'")
     }
     const line = lineOf(network, fetch, send)
-    const { read, settings, ...auth } = ClientAuth.of(clientAuth)
+    const { read, settings, used, ...auth } = ClientAuth.of(clientAuth)
     const options = {
       clientId, registered: stored, clientSecret, ...auth, redirectUris, headers, idTokenSignedResponseAlg, trustedAudiences,
       idTokenEncryptedResponseAlg, idTokenEncryptedResponseEnc, userinfoSignedResponseAlg,
       userinfoEncryptedResponseAlg, userinfoEncryptedResponseEnc, decryptionKeys, ...registered(registration),
       certificateThumbprint: line.network?.certificateThumbprint ?? undefined,
     }
-    const made = lifted(() => new native.NativeClient(known, options, read?.native, settings))
+    const made = lifted(() => new native.NativeClient(known, options, read?.native, settings, used))
     this.#native = registration.dpopKey === undefined ? made : made.withDpopKey(DpopKey.native(registration.dpopKey))
     this.#server = server
     this.#transport = { ...line, requestTimeoutMs: checkLimit(timeoutMs) }

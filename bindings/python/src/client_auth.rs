@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use oauth_core::crypto::KeyUse;
 use oauth_core::error::{Cause, Misuse};
 use oauth_facade::{
     AssertionProfile, Auth, Certificate, ClientIdParameter, FederatedAssertion as Federated,
@@ -195,6 +196,7 @@ impl PrivateKeyJwt {
             kid,
             certificate_thumbprint,
             audience,
+            used: KeyUse::default(),
         };
         ClientAuth(Auth::PrivateKeyJwt(jwt)).with(Self)
     }
