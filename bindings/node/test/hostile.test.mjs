@@ -257,7 +257,7 @@ test('a refusal of the challenge is one request', async () => {
     check(await rejection(login(client, { scope: 'read', open, timeoutMs: 30_000 })), 'denied', 'denied.invalid_request')
   })
   assert.equal(requests, 0)
-  const methods = (await asked()).slice(before).map((query) => query.code_challenge_method)
+  const methods = (await asked()).slice(before).map((query) => Object.fromEntries(query).code_challenge_method)
   assert.deepEqual(methods, ['S256'])
   // The server would have taken the next one.
   assert.ok((await login(client, { scope: 'read', open, timeoutMs: 30_000 })).accessToken)

@@ -385,7 +385,7 @@ def test_a_refusal_of_the_challenge_is_one_request(generic: Twin, way: str) -> N
     generic.fault("refused_s256")
 
     def asked() -> list[dict[str, str]]:
-        return [entry["query"] for entry in generic.log if entry["path"] == "/authorize"]
+        return [dict(entry["query"]) for entry in generic.log if entry["path"] == "/authorize"]
 
     tokens, before = generic.counters["token_requests"], len(asked())
     with pytest.raises(oauth_core.DeniedError) as caught:
@@ -425,17 +425,17 @@ def test_two_people_and_two_scopes_at_once_get_their_own_tokens(
         owner = owners[at % 4]
         source = grants.get(owner[0], scope=owner[1])
         tokens = source.token()
-        if at % 8 >= 4:
+        if 4 <= at < 8:
             tokens = source.renew(tokens)
-        check(owner, tokens, source.get(url, origins=own).body)
+        check(owner, tokens, source.get(url, origins=own).content)
 
     async def acall(at: int) -> None:
         owner = owners[at % 4]
         source = grants.get(owner[0], scope=owner[1])
         tokens = await source.atoken()
-        if at % 8 >= 4:
+        if 4 <= at < 8:
             tokens = await source.arenew(tokens)
-        check(owner, tokens, (await source.aget(url, origins=own)).body)
+        check(owner, tokens, (await source.aget(url, origins=own)).content)
 
     async def all_at_once() -> None:
         await asyncio.gather(*(acall(at) for at in range(32)))

@@ -152,7 +152,8 @@ def test_every_token_request_asks_for_permissions() -> None:
         client.exchange.password(username="ann", password="p", **ask),
     ):
         assert json.loads(asked_for(exchange)) == [PAYMENT]
-    for wrong in ([{"actions": ["read"]}], PAYMENT, "payment"):
+    mistakes: tuple[Any, ...] = ([{"actions": ["read"]}], PAYMENT, "payment")
+    for wrong in mistakes:
         with pytest.raises(oauth_core.MisuseError) as error:
             client.exchange.client_credentials(authorization_details=wrong)
         assert error.value.code == "authorization_details.malformed", wrong
@@ -166,8 +167,10 @@ def test_a_kept_grant_is_of_its_permissions() -> None:
     client = offline(client_secret="s")
 
     def key(details: Any, subject: str | None = None) -> str:
-        grant_type = "client_credentials" if subject is None else "refresh_token"
-        return client.keeper(grant_type=grant_type, subject=subject, authorization_details=details).key
+        asked: dict[str, Any] = {"subject": subject, "authorization_details": details}
+        if subject is None:
+            asked["grant_type"] = "client_credentials"
+        return client.keeper(**asked).key
 
     # A grant is found again however its permissions were written, and other permissions are another grant.
     keys = [key(details) for details in ([PAYMENT], [dict(PAYMENT)], [MORE], None)]

@@ -6,7 +6,6 @@ use oauth_core::danger;
 use oauth_core::error::{Advice, Error};
 use oauth_core::exchange::{Exchange as _, Input, Step as Move};
 use oauth_core::flow::keeper::{Decision, Saved};
-use oauth_core::moment::Moment;
 use oauth_core::{Scope, Secret, Tokens};
 
 use super::simulation::{Scheduled, Simulation, millis};

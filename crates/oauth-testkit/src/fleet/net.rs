@@ -5,7 +5,6 @@ use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::Input;
 use oauth_core::flow::keeper::{Event, Lease, Saved};
-use oauth_core::moment::Moment;
 
 use super::simulation::{Scheduled, Simulation, millis};
 use super::slot::{Mail, Order};
