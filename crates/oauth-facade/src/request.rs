@@ -1,6 +1,5 @@
 //! The parameters of a token request, as plain values.
 
-use oauth_core::authorization_details::AuthorizationDetails;
 use oauth_core::error::Error;
 use oauth_core::grant;
 use oauth_core::{Scope, Secret};
@@ -49,7 +48,7 @@ impl TokenRequest {
             .iter()
             .fold(all, |all, name| all.audience(name));
         let all = match &self.authorization_details {
-            Some(JsonText(text)) => all.authorization_details(&AuthorizationDetails::parse(text)?),
+            Some(JsonText(text)) => all.extra("authorization_details", text.as_str())?,
             None => all,
         };
         let mut extra = self.extra.iter();

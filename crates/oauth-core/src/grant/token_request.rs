@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::authorization_details::{AuthorizationDetails, PARAMETER as DETAILS};
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::quirk::Rules;
@@ -122,8 +123,11 @@ impl TokenRequest {
             if self.named(DETAILS).next().is_some() {
                 return Err(Error::from(Misuse::ParameterReserved).about(DETAILS));
             }
-            // However they are written, they are the same request.
-            return Ok(self.authorization_details(&AuthorizationDetails::parse(value.expose())?));
+            let details = AuthorizationDetails::parse(value.expose())?;
+            // However they are written, they are the same request. A page keeps no grants apart.
+            if !IS_BROWSER_BUILD {
+                return Ok(self.authorization_details(&details));
+            }
         }
         self.parameters.push((name, value));
         Ok(self)

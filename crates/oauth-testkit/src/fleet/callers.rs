@@ -332,7 +332,7 @@ impl Simulation {
         }
     }
 
-    fn login(&mut self, worker: usize) -> Option<Tokens> {
+    pub(super) fn login(&mut self, worker: usize) -> Option<Tokens> {
         let (name, word) = self.twin.resource_owner();
         let grant = danger::password(name, word);
         // Its tokens are bound to the key of the worker that the person comes back to.

@@ -87,7 +87,6 @@ impl Simulation {
             Some(Flaw::OlderKey) => epoch > 0 && self.report.renewals > 0,
             _ => false,
         };
-        // A worker whose key is its own all along draws one at each start.
         self.keys.unsaved += usize::from(own);
         let place = match own {
             true => 1 + self.keys.unsaved % (KEYS.len() - 1),
@@ -253,4 +252,40 @@ fn refresh_token(request: &http::Request<Bytes>) -> Option<String> {
     let form: Vec<(String, String)> = serde_urlencoded::from_bytes(request.body()).ok()?;
     let named = form.into_iter().find(|(name, _)| name == "refresh_token");
     named.map(|(_, token)| token)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test that fails says so
+
+    use oauth_core::exchange::{Exchange as _, Input, Step};
+    use oauth_core::{Scope, grant};
+
+    use super::*;
+    use crate::fleet::Setup;
+    use crate::twin::{DpopNonces, Twin};
+
+    #[test]
+    fn the_server_refuses_a_proof_by_another_key() {
+        let mut setup = Setup::drawn(1).with_dpop(DpopNonces::Unasked);
+        setup.own = false;
+        let mut sim = Simulation::new(1, &setup, false);
+        let tokens = sim.login(0).unwrap();
+        let token = tokens.refresh_token.unwrap();
+        let mut refresh = |client: &Client| {
+            let asked = grant::Refresh::new(token.clone());
+            let mut exchange = client.token(asked, Scope::none());
+            let Ok(Step::Send(request)) = exchange.resume(&sim.moment(0), Input::Begin) else {
+                unreachable!()
+            };
+            sim.refuses_key(&request)
+                .map(|reply| reply.status().as_u16())
+        };
+        let (own, other) = (
+            client(&Twin::generic("https://as.example")),
+            KEYS[1].clone(),
+        );
+        assert_eq!(refresh(&own.clone().with_dpop(KEYS[0].clone())), None);
+        assert_eq!(refresh(&own.with_dpop(other)), Some(400));
+    }
 }
