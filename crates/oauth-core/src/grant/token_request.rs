@@ -119,13 +119,14 @@ impl TokenRequest {
             check_resource(value.expose())?;
         }
         if name == DETAILS {
-            // "Request and response parameters MUST NOT be included more than once" (RFC 6749 section 3.2).
-            if self.named(DETAILS).next().is_some() {
-                return Err(Error::from(Misuse::ParameterReserved).about(DETAILS));
-            }
             let details = AuthorizationDetails::parse(value.expose())?;
-            // However they are written, they are the same request. A page keeps no grants apart.
+            // A page keeps no grants apart, and is to be small.
             if !IS_BROWSER_BUILD {
+                // "Request and response parameters MUST NOT be included more than once" (RFC 6749 section 3.2).
+                if self.named(DETAILS).next().is_some() {
+                    return Err(Error::from(Misuse::ParameterReserved).about(DETAILS));
+                }
+                // However they are written, they are the same request.
                 return Ok(self.authorization_details(&details));
             }
         }
