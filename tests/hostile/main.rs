@@ -12,6 +12,7 @@ mod hybrid;
 mod lifecycle;
 mod lists;
 mod logout;
+mod over_sockets;
 mod resources;
 
 use oauth_core::flow::redeem::Login;

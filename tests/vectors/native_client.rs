@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use oauth_core::client_auth::AssertionRequest;
+use oauth_core::crypto::KeyUse;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::{Scope, Secret};
 use oauth_facade::{
@@ -94,6 +95,7 @@ fn auth(config: &ClientConfig, source: &Source) -> Result<Auth, Error> {
             kid: option("kid"),
             certificate_thumbprint: None,
             audience: option("audience"),
+            used: KeyUse::default(),
         }),
         Some("tls_client_auth") => Auth::Tls(Certificate::Pki),
         Some("assertion_source") => {

@@ -17,7 +17,7 @@ pub(crate) fn arguments(given: &Array) -> Args {
     Args::from(list(given))
 }
 
-/// What tokens are for: scope, resource, audience and extra.
+/// What tokens are for: scope, resource, audience, extra and authorization_details.
 pub(crate) fn token_request(given: &Array) -> Result<TokenRequest, JsValue> {
     TokenRequest::read(&mut arguments(given)).map_err(refused)
 }
@@ -25,17 +25,15 @@ pub(crate) fn token_request(given: &Array) -> Result<TokenRequest, JsValue> {
 /// What tokens are for, as a text that is the same however it was said.
 #[wasm_bindgen(js_name = requestKey)]
 pub fn request_key(given: &Array) -> Result<String, JsValue> {
-    let request = token_request(given)?;
-    let sorted = |mut names: Vec<String>| {
-        names.sort_unstable();
-        names
-    };
-    let scope = request.scope.iter().map(str::to_owned).collect();
-    let extra = request.extra.iter();
-    let mut extra: Vec<_> = extra.map(|(name, value)| (name, value.expose())).collect();
-    extra.sort_unstable();
-    let named = [scope, request.resource, request.audience].map(sorted);
-    Ok(json!([named, extra]).to_string())
+    let request = token_request(given)?.to_core().map_err(fail)?;
+    let mut scope: Vec<_> = request.scope.iter().collect();
+    scope.sort_unstable();
+    let parameters = request.iter();
+    let mut parameters: Vec<_> = parameters
+        .map(|(name, value)| (name, value.expose()))
+        .collect();
+    parameters.sort_unstable();
+    Ok(json!([scope, parameters]).to_string())
 }
 
 /// Why an operation did not begin.

@@ -114,9 +114,12 @@ class ClientAuth {
   #assertion
   #function
   #settings
+  #used
 
   constructor(assertion, read, settings) {
     this.#assertion = assertion
+    // Each client reads the keys anew: what they have signed for is noted here.
+    if (assertion.method === 'private_key_jwt' && native.NativeKeyUse) this.#used = new native.NativeKeyUse()
     this.#function = read
     this.#settings = settings
     Object.freeze(this)
@@ -136,7 +139,7 @@ class ClientAuth {
   /** What the native half makes of what was given as `clientAuth`. */
   static of(given) {
     if (given instanceof ClientAuth) {
-      return given.#settings ? { settings: given.#settings } : { assertion: given.#assertion, read: given.#function }
+      return given.#settings ? { settings: given.#settings } : { assertion: given.#assertion, read: given.#function, used: given.#used }
     }
     if (given !== undefined && typeof given !== 'string') {
       throw new TypeError('clientAuth is a name, or the result of privateKeyJwt, clientSecretJwt, assertionFile or assertionFunction')

@@ -134,14 +134,14 @@ class Client extends Operations {
       throw new TypeError("clientSecret is empty: a client without one has clientAuth: 'none'")
     }
     const line = lineOf(network, fetch, send)
-    const { read, settings, ...auth } = ClientAuth.of(clientAuth)
+    const { read, settings, used, ...auth } = ClientAuth.of(clientAuth)
     const options = {
       clientId, registered: stored, clientSecret, ...auth, redirectUris, headers, idTokenSignedResponseAlg, trustedAudiences,
       idTokenEncryptedResponseAlg, idTokenEncryptedResponseEnc, userinfoSignedResponseAlg,
       userinfoEncryptedResponseAlg, userinfoEncryptedResponseEnc, decryptionKeys, ...registered(registration),
       certificateThumbprint: line.network?.certificateThumbprint ?? undefined,
     }
-    const made = lifted(() => new native.NativeClient(known, options, read?.native, settings))
+    const made = lifted(() => new native.NativeClient(known, options, read?.native, settings, used))
     this.#native = registration.dpopKey === undefined ? made : made.withDpopKey(DpopKey.native(registration.dpopKey))
     this.#server = server
     this.#transport = { ...line, requestTimeoutMs: checkLimit(timeoutMs) }
@@ -357,11 +357,11 @@ function prompt(code) {
  * the tokens for that.
  */
 async function identityAssertionGrant(identityProvider, tokens, client, options) {
-  const { scope, resource, audience, extra, ...call } = optionsOf('identityAssertionGrant', options)
+  const { scope, resource, audience, extra, authorizationDetails, ...call } = optionsOf('identityAssertionGrant', options)
   if (!(identityProvider instanceof Client)) throw new TypeError('identityProvider must be a Client')
   if (!(client instanceof Client)) throw new TypeError('client must be a Client')
   nativeTokens(tokens)
-  const asked = { scope, resource, audience, extra }
+  const asked = { scope, resource, audience, extra, authorizationDetails }
   const { assertion } = await identityProvider.requestIdentityAssertion(
     { ...asked, subjectToken: tokens.idToken ?? '', issuer: client.server.issuer }, call)
   return client.redeemIdentityAssertion({ assertion }, call)

@@ -50,7 +50,7 @@ class ResourceConnection {
       throw new TypeError('identityProvider and signIn stand together')
     }
     checkLimit(timeoutMs)
-    const { read, ...auth } = ClientAuth.of(clientAuth)
+    const { read, used: _, ...auth } = ClientAuth.of(clientAuth)
     const given = {
       url: textOrUrl(url, 'url'),
       loopback: isLoopback(transport),

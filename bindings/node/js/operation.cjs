@@ -62,8 +62,9 @@ function exchangeOf(known, operation, args, options, assertion) {
 }
 
 /** What tokens are for, as the native half reads it. */
-function asking({ scope, resource, audience, extra }) {
-  return [scope, resource, audience, extra].map(plain)
+function asking({ scope, resource, audience, extra, authorizationDetails }) {
+  const details = authorizationDetails === undefined ? undefined : JSON.stringify(authorizationDetails)
+  return [...[scope, resource, audience, extra].map(plain), details]
 }
 
 /**

@@ -5,7 +5,7 @@
 const { checkUnicode } = require('./unicode.cjs')
 const { SITE_SETTINGS } = require('./web/site-settings.cjs')
 
-const REQUEST = ['scope', 'resource', 'audience', 'extra']
+const REQUEST = ['scope', 'resource', 'audience', 'extra', 'authorizationDetails']
 const CALL = ['signal', 'timeoutMs']
 const TRANSPORT = ['network', 'fetch', 'send']
 const API = ['origins', 'allowance', 'expiredTokenReplies', 'onWait', 'onRateLimit', 'longestWaitMs', 'network', 'fetch']

@@ -73,8 +73,8 @@ class Grants {
 
   /** The source of one grant: this person's, or the client's own. All who get the same share one. */
   get(subject, options) {
-    const { scope, resource, audience, extra } = optionsOf('Grants.get', options)
-    const ask = { scope: typeof scope?.next === 'function' ? [...scope] : scope, resource, audience, extra }
+    const { scope, ...request } = optionsOf('Grants.get', options)
+    const ask = { ...request, scope: typeof scope?.next === 'function' ? [...scope] : scope }
     const asked = lifted(() => native.requestKey(asking(ask)))
     const key = JSON.stringify([subject ?? null, asked])
     const source = this.#known.get(key)?.deref() ?? this.#make(key, subject, ask)

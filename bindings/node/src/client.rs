@@ -7,7 +7,7 @@ use napi::Result;
 use napi::bindgen_prelude::Array;
 use napi_derive::napi;
 use oauth_core::client_auth::AssertionRequest;
-use oauth_core::{Secret, error::Misuse};
+use oauth_core::{Secret, crypto::KeyUse, error::Misuse};
 use oauth_facade::{
     AssertionProfile, Auth, AuthorizationFlow, Authorize, Certificate, Client, ClientIdParameter,
     FederatedAssertion, Introspecting, Operation as _, PrivateKeyJwt, Registration, SecretJwt,
@@ -116,11 +116,25 @@ pub struct NativeAssertion {
 /// The public halves of the keys of a `private_key_jwt`, as a JWK Set in JSON.
 #[napi]
 pub(crate) fn public_jwks(assertion: NativeAssertion) -> Result<String> {
-    assertion.private_key_jwt().public_jwks().map_err(fail)
+    let jwt = assertion.private_key_jwt(KeyUse::default());
+    jwt.public_jwks().map_err(fail)
+}
+
+/// For which servers the keys of a `private_key_jwt` sign: each client reads them anew.
+#[napi]
+pub struct NativeKeyUse(KeyUse);
+
+#[napi]
+impl NativeKeyUse {
+    /// They sign for none yet.
+    #[napi(constructor)]
+    pub fn new() -> Self {
+        Self(KeyUse::default())
+    }
 }
 
 impl NativeAssertion {
-    fn private_key_jwt(self) -> PrivateKeyJwt {
+    fn private_key_jwt(self, used: KeyUse) -> PrivateKeyJwt {
         let keys = self.keys.into_iter().flatten();
         PrivateKeyJwt {
             keys: keys.map(Secret::new).collect(),
@@ -129,12 +143,18 @@ impl NativeAssertion {
             kid: self.kid,
             certificate_thumbprint: self.certificate_thumbprint,
             audience: self.audience,
+            used,
         }
     }
 
-    fn auth(self, function: Option<&NativeAssertionSource>) -> Result<Auth> {
+    fn auth(
+        self,
+        function: Option<&NativeAssertionSource>,
+        used: Option<&NativeKeyUse>,
+    ) -> Result<Auth> {
         if self.method == "private_key_jwt" {
-            return Ok(Auth::PrivateKeyJwt(self.private_key_jwt()));
+            let used = used.map(|used| used.0.clone()).unwrap_or_default();
+            return Ok(Auth::PrivateKeyJwt(self.private_key_jwt(used)));
         }
         if let Some(workload) = self.workload {
             return workload.auth(self.audience, self.client_id.as_deref());
@@ -194,9 +214,10 @@ pub(crate) fn auth(
     chosen: Option<&str>,
     secret: Option<Secret<String>>,
     function: Option<&NativeAssertionSource>,
+    used: Option<&NativeKeyUse>,
 ) -> Result<Auth> {
     match (assertion, secret) {
-        (Some(assertion), None) => assertion.auth(function),
+        (Some(assertion), None) => assertion.auth(function, used),
         (Some(_), Some(_)) => Err(invalid("give either clientSecret or such a clientAuth")),
         (None, secret) => by_name(chosen, secret),
     }
@@ -247,6 +268,7 @@ impl NativeClient {
         options: NativeClientOptions,
         function: Option<&NativeAssertionSource>,
         settings: Option<&NativeSettings>,
+        used: Option<&NativeKeyUse>,
     ) -> Result<Self> {
         let secret = options.client_secret.map(Secret::new);
         let is_chosen = options.assertion.is_some() || options.client_auth.is_some();
@@ -256,7 +278,7 @@ impl NativeClient {
         let chosen = options.client_auth.as_deref();
         let auth = match settings.filter(|_| options.assertion.is_none()) {
             Some(settings) => settings.0.auth(),
-            None => auth(options.assertion, chosen, secret, function)?,
+            None => auth(options.assertion, chosen, secret, function, used)?,
         };
         let client = match (options.client_id, options.registered.map(Secret::new)) {
             (Some(id), _) => Client::new(&server.0, &id, auth),

@@ -99,7 +99,7 @@ impl NativeConnection {
     ) -> Result<Self> {
         let secret = given.client_secret.map(Secret::new);
         let chosen = given.client_auth.as_deref();
-        let auth = auth(given.assertion, chosen, secret, function)?;
+        let auth = auth(given.assertion, chosen, secret, function, None)?;
         let connect = Connect {
             url: given.url,
             transport: transport(given.loopback),

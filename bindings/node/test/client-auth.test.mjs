@@ -1,5 +1,6 @@
 // Ways to authenticate: what is sent, what is refused, what never shows.
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -83,4 +84,19 @@ test('a key that does not fit is refused at once, and never shown', () => {
   assert.throws(() => new Client(server(), options), TypeError)
   assert.equal(options.clientAuth.method, 'client_secret_jwt')
   assert.ok(!inspect(options.clientAuth, { showHidden: true }).includes('aaaa'))
+})
+
+test('a key with an audience of its own serves one server', () => {
+  // A server could have an assertion made out to another (RFC 10070).
+  const made = (clientAuth, at) =>
+    new Client(Server.fromMetadata(at, { issuer: at, token_endpoint: `${at}/token` }), { clientId: 'me', clientAuth })
+  const other = 'https://other.example'
+  const encodings = { privateKeyEncoding: { type: 'pkcs8', format: 'pem' }, publicKeyEncoding: { type: 'spki', format: 'pem' } }
+  const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256', ...encodings })
+  const usual = privateKeyJwt(key)
+  assert.ok(made(usual, issuer) && made(usual, other))
+  const own = privateKeyJwt(key, { audience: `${issuer}/token` })
+  // As often as wanted at that server.
+  assert.ok(made(own, issuer) && made(own, issuer))
+  assert.throws(() => made(own, other), { code: 'key.used_at_two_servers' })
 })

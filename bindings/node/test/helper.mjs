@@ -131,6 +131,8 @@ export class Twin {
   }
   rotateNonces(nonces) { return this.#control('dpop_nonces', { nonces }) }
   withholdRefreshTokens() { return this.#control('withhold_refresh_tokens', {}) }
+  /** Somebody who approves what has this `login_hint`. */
+  addPerson(subject) { return this.#control('add_person', { subject }) }
   deny() { return this.#control('deny', {}) }
   rateLimit(requests, seconds) { return this.#control('rate_limit', { requests, seconds }) }
   pollingInterval(seconds) { return this.#control('polling_interval', { seconds }) }

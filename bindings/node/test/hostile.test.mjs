@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { callbackOf, core, listen, rejection, serverAt, twins } from './helper.mjs'
 
-const { Client, DeniedError, LostError, MalformedError, MisuseError, OAuthError, UntrustedError, discover } = core
+const { Client, DeniedError, Grants, LostError, MalformedError, MemoryStore, MisuseError, OAuthError, UntrustedError, discover, login } = core
 const { generic: twin } = await twins()
 const { clientId, clientSecret, redirectUris, issuer } = await twin.client()
 const [redirectUri] = redirectUris
@@ -243,4 +243,50 @@ test('a flow ends where it was begun, and with whom', async () => {
     // In its own place the same callback is good.
     assert.ok((await client.redeem(flow, callback, begun)).accessToken)
   }
+})
+
+test('a refusal of the challenge is one request', async () => {
+  // A PKCE downgrade: nothing is tried without the challenge, or with a plain one.
+  const { publicClientId } = await twin.client()
+  const client = new Client(server, { clientId: publicClientId })
+  const asked = async () => (await twin.log()).filter(({ path }) => path === '/authorize').map(({ query }) => query)
+  const open = async (url) => { await (await fetch(url)).text() }
+  const before = (await asked()).length
+  await twin.fault('refused_s256')
+  const requests = await twin.tokenRequests(async () => {
+    check(await rejection(login(client, { scope: 'read', open, timeoutMs: 30_000 })), 'denied', 'denied.invalid_request')
+  })
+  assert.equal(requests, 0)
+  const methods = (await asked()).slice(before).map((query) => Object.fromEntries(query).code_challenge_method)
+  assert.deepEqual(methods, ['S256'])
+  // The server would have taken the next one.
+  assert.ok((await login(client, { scope: 'read', open, timeoutMs: 30_000 })).accessToken)
+})
+
+/** A wrong token from a cache: through one client, while tokens are renewed. */
+async function twoPeopleAtOnce(client) {
+  const grants = new Grants(client, new MemoryStore())
+  const owners = ['alice', 'bob'].flatMap((name) => ['read', 'read write'].map((scope) => ({ name, scope })))
+  for (const { name, scope } of owners) {
+    await twin.addPerson(name)
+    const { url, flow } = client.authorize({ redirectUri, scope: `openid offline_access ${scope}`, loginHint: name })
+    await grants.logIn(name, await client.redeem(flow, await callbackOf(url, redirectUri)), { scope })
+  }
+  const seen = new Map()
+  await Promise.all(Array.from({ length: 64 }, async (_, at) => {
+    const { name, scope } = owners[at % 4]
+    const source = grants.get(name, { scope })
+    let tokens = await source.token()
+    if (at % 8 >= 4) tokens = await source.renew(tokens)
+    const reply = await source.api({ origins: [twin.base] }).fetch(`${twin.base}/api/echo`)
+    assert.equal((await reply.json()).sub, name)
+    assert.equal(tokens.scope.includes('write'), scope.includes('write'))
+    seen.set(tokens.accessToken, (seen.get(tokens.accessToken) ?? new Set()).add(`${name} ${scope}`))
+  }))
+  assert.ok(seen.size >= owners.length)
+  assert.ok([...seen.values()].every(({ size }) => size === 1))
+}
+
+test('two people and two scopes at once get their own tokens', async () => {
+  for (const options of [{}, own]) await twoPeopleAtOnce(new Client(server, { clientId, clientSecret, ...options }))
 })

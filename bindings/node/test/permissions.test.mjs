@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Browser, core, fapiProvider } from './helper.mjs'
 
-const { Client, DpopKey, Server, Tokens, discover, privateKeyJwt } = core
+const { Client, DpopKey, Grants, MemoryStore, Server, Tokens, discover, privateKeyJwt } = core
 const redirectUri = 'http://127.0.0.1/callback'
 const isHome = ({ href }) => href.startsWith(redirectUri)
 const { issuer, clients } = await fapiProvider()
@@ -19,9 +19,9 @@ async function client() {
 }
 
 /** A client without a network. */
-function offline() {
+function offline(options) {
   const metadata = { issuer: 'https://as.example', authorization_endpoint: 'https://as.example/a', token_endpoint: 'https://as.example/t' }
-  return new Client(Server.fromMetadata('https://as.example', metadata), { clientId: 'id' })
+  return new Client(Server.fromMetadata('https://as.example', metadata), { clientId: 'id', ...options })
 }
 
 test('permissions are asked for and granted', async () => {
@@ -98,4 +98,56 @@ test("the client's own tokens are for a resource", async () => {
   for (const resource of [one, other]) {
     assert.deepEqual(await audience(us, await us.clientCredentials({ scope: 'read', resource: [resource] }).token()), [resource])
   }
+})
+
+/** Tokens that a login asked a payment for, with a refresh token. */
+function refreshable() {
+  const record = { ...JSON.parse(redeemed().serialize()), refresh_token: 'rt-1', refresh_scope: '' }
+  return Tokens.deserialize(JSON.stringify(record))
+}
+
+const more = { type: 'payment', actions: ['initiate', 'cancel'] }
+
+test('every token request asks for permissions', () => {
+  const us = offline({ clientSecret: 's' })
+  const authorizationDetails = [payment]
+  for (const exchange of [
+    us.exchange.clientCredentials({ authorizationDetails }),
+    us.exchange.refresh({ tokens: refreshable(), authorizationDetails }),
+    us.exchange.tokenExchange({ subjectToken: 'a', subjectTokenType: 'access_token', authorizationDetails }),
+    us.exchange.jwtBearer({ assertion: 'a.b.c', authorizationDetails }),
+    us.exchange.samlBearer({ assertion: '<a/>', authorizationDetails }),
+    us.exchange.extensionGrant({ grantType: 'urn:example:g', parameters: {}, authorizationDetails }),
+    us.exchange.password({ username: 'ann', password: 'p', authorizationDetails }),
+  ]) {
+    const sent = new URLSearchParams(Buffer.from(exchange.begin().body).toString())
+    assert.deepEqual(sent.getAll('authorization_details').map((text) => JSON.parse(text)), [[payment]])
+  }
+  for (const authorizationDetails of [[{ actions: ['read'] }], payment, 'payment']) {
+    const wrong = () => us.exchange.clientCredentials({ authorizationDetails })
+    assert.throws(wrong, { code: 'authorization_details.malformed' })
+  }
+  // Which of the two is sent would be a guess.
+  const extra = { authorization_details: JSON.stringify([more]) }
+  assert.throws(() => us.exchange.clientCredentials({ authorizationDetails, extra }), { code: 'form.reserved_parameter' })
+})
+
+test('a kept grant is of its permissions', async () => {
+  const us = offline({ clientSecret: 's' })
+  const keyOf = (authorizationDetails, subject) =>
+    us.keeper(undefined, { grantType: subject ? 'refresh_token' : 'client_credentials', subject, authorizationDetails }).key
+  // A grant is found again however its permissions were written, and other permissions are another grant.
+  const keys = [[payment], [{ ...payment }], [more], undefined].map((details) => keyOf(details))
+  assert.equal(keys[0], keys[1])
+  assert.equal(new Set(keys).size, 3)
+  const store = new MemoryStore()
+  assert.equal(us.clientCredentials({ store, authorizationDetails: [payment] }).key, keys[0])
+  const grants = new Grants(us, store)
+  await grants.logIn('ann', refreshable(), { authorizationDetails: [payment] })
+  assert.ok(await store.load(keyOf([payment], 'ann')))
+  const source = grants.get('ann', { authorizationDetails: [payment] })
+  assert.equal(source, grants.get('ann', { authorizationDetails: [{ ...payment }] }))
+  assert.equal(source, grants.get('ann', { extra: { authorization_details: JSON.stringify([payment], null, 2) } }))
+  assert.equal((await source.token()).accessToken, 'a')
+  await assert.rejects(grants.get('ann', { authorizationDetails: [more] }).token(), { code: 'grant.no_refresh_token' })
 })

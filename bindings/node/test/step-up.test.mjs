@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { callbackOf, core, rejection, twins } from './helper.mjs'
 
-const { Client, DpopKey, discover, privateKeyJwt, stepUp } = core
+const { Client, DpopKey, Grants, MemoryStore, discover, privateKeyJwt, stepUp } = core
 const redirectUri = 'http://127.0.0.1/callback'
 const { generic, fapi } = await twins()
 
@@ -65,4 +65,28 @@ test('claims that the API requires are those of another login', async () => {
   assert.equal(reply.status, 401)
   const second = await login(client, { stepUp: stepUp(reply), tokens: first })
   assert.equal((await called(generic, client, second)).status, 200)
+})
+
+test('the tokens of a step-up are kept beside the ordinary ones', async () => {
+  await generic.claim('acr', null)
+  await generic.stepUp({})
+  const client = await clientOf(generic)
+  const first = await login(client)
+  await generic.stepUp({ acr_values: ['phr'] })
+  const wanted = stepUp(await called(generic, client, first))
+  const second = await login(client, { stepUp: wanted, tokens: first })
+  const grants = new Grants(client, new MemoryStore())
+  await grants.logIn('ann', first)
+  await grants.logIn('ann phr', second)
+  const call = (name) => grants.get(name).api({ origins: [generic.base] }).fetch(`${generic.base}/api/echo`)
+  // What needs the step-up takes its tokens, renewed ones too, and asks nobody again.
+  assert.equal((await call('ann phr')).status, 200)
+  assert.notEqual((await grants.get('ann phr').renew(second)).accessToken, second.accessToken)
+  assert.equal((await call('ann phr')).status, 200)
+  // The ordinary tokens are still there, and still too little.
+  assert.equal((await grants.get('ann').token()).accessToken, first.accessToken)
+  assert.deepEqual(stepUp(await call('ann')), wanted)
+  // What needs nothing takes them.
+  await generic.stepUp({})
+  assert.equal((await call('ann')).status, 200)
 })

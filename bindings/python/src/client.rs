@@ -17,7 +17,7 @@ use crate::keeper::Keeper;
 use crate::moment::OwnMoment;
 use crate::network::{LazyDriver, Network, RequestSettings, seconds};
 use crate::pending_call::{Answer, PendingCall};
-use crate::request::token_request;
+use crate::request::{Details, token_request};
 use crate::server::Server;
 use crate::source::{GrantSource, SourceSettings};
 use crate::store::Store;
@@ -284,7 +284,7 @@ impl Client {
     ///
     /// Nothing is sent yet. store, lease and on_tokens are as for source().
     #[pyo3(signature = (*, scope = None, resource = None, audience = None, extra = None,
-                        store = None, lease = None, on_tokens = None))]
+                        authorization_details = None, store = None, lease = None, on_tokens = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn client_credentials(
         &self,
@@ -293,13 +293,21 @@ impl Client {
         resource: Option<Given>,
         audience: Option<Given>,
         extra: Option<Given>,
+        authorization_details: Option<Details>,
         store: Option<Store>,
         lease: Option<f64>,
         on_tokens: Option<Py<PyAny>>,
     ) -> PyResult<GrantSource> {
         let kept = SourceSettings {
             keep: GrantSettings {
-                request: token_request(py, scope, resource, audience, extra)?,
+                request: token_request(
+                    py,
+                    scope,
+                    resource,
+                    audience,
+                    extra,
+                    authorization_details,
+                )?,
                 lease: lease.map(seconds).transpose()?,
                 ..GrantSettings::default()
             },
@@ -327,8 +335,8 @@ impl Client {
     /// grant.no_refresh_token and stored.* for tokens that cannot be kept fresh here; token() raises
     /// the other errors.
     #[pyo3(signature = (tokens = None, *, store = None, subject = None, scope = None,
-                        resource = None, audience = None, extra = None, reuse = None,
-                        lease = None, keep_alive = None, on_tokens = None))]
+                        resource = None, audience = None, extra = None,
+                        authorization_details = None, reuse = None, lease = None, keep_alive = None, on_tokens = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn source(
         &self,
@@ -340,6 +348,7 @@ impl Client {
         resource: Option<Given>,
         audience: Option<Given>,
         extra: Option<Given>,
+        authorization_details: Option<Details>,
         #[pyo3(from_py_with = text)] reuse: Option<String>,
         lease: Option<f64>,
         keep_alive: Option<f64>,
@@ -348,7 +357,14 @@ impl Client {
         let kept = SourceSettings {
             keep: GrantSettings {
                 subject,
-                request: token_request(py, scope, resource, audience, extra)?,
+                request: token_request(
+                    py,
+                    scope,
+                    resource,
+                    audience,
+                    extra,
+                    authorization_details,
+                )?,
                 reuse,
                 lease: lease.map(seconds).transpose()?,
                 keep_alive: keep_alive.map(seconds).transpose()?,
@@ -372,7 +388,8 @@ impl Client {
     /// moment is for tests and replays, as in exchange.
     #[pyo3(signature = (tokens = None, *, grant_type = "refresh_token", shared = true,
                         subject = None, scope = None, resource = None, audience = None,
-                        extra = None, reuse = None, lease = None, longest_request = None,
+                        extra = None, authorization_details = None, reuse = None,
+                        lease = None, longest_request = None,
                         keep_alive = None, notice = None, moment = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn keeper(
@@ -386,6 +403,7 @@ impl Client {
         resource: Option<Given>,
         audience: Option<Given>,
         extra: Option<Given>,
+        authorization_details: Option<Details>,
         #[pyo3(from_py_with = text)] reuse: Option<String>,
         lease: Option<f64>,
         longest_request: Option<f64>,
@@ -395,7 +413,7 @@ impl Client {
     ) -> PyResult<Keeper> {
         let keep = GrantSettings {
             subject,
-            request: token_request(py, scope, resource, audience, extra)?,
+            request: token_request(py, scope, resource, audience, extra, authorization_details)?,
             reuse,
             lease: lease.map(seconds).transpose()?,
             longest_request: longest_request.map(seconds).transpose()?,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use oauth_core::client_auth::AssertionRequest as Wanted;
+use oauth_core::crypto::KeyUse;
 use oauth_core::error::{Cause, Misuse};
 use oauth_core::moment::UnixTime;
 use oauth_facade::{
@@ -205,6 +206,7 @@ impl PrivateKeyJwt {
             kid,
             certificate_thumbprint,
             audience,
+            used: KeyUse::default(),
         };
         ClientAuth(Auth::PrivateKeyJwt(jwt)).with(Self)
     }

@@ -2,8 +2,22 @@
 
 use oauth_facade::{Arg, Args, TokenRequest};
 use pyo3::prelude::*;
+use pyo3::types::PyAny;
 
 use crate::value::{self, Given};
+
+/// The `authorization_details` of a request: a list of objects, as JSON.
+pub(crate) struct Details(Arg);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Details {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        let py = object.py();
+        let text = py.import("json")?.call_method1("dumps", (object,))?;
+        Ok(Self(Arg::Text(text.extract::<String>()?.into())))
+    }
+}
 
 /// The keywords of a request for a token.
 pub(crate) fn token_request(
@@ -12,8 +26,10 @@ pub(crate) fn token_request(
     resource: Option<Given>,
     audience: Option<Given>,
     extra: Option<Given>,
+    authorization_details: Option<Details>,
 ) -> PyResult<TokenRequest> {
-    let given = [scope, resource, audience, extra];
+    let details = authorization_details.map(|details| Given(details.0));
+    let given = [scope, resource, audience, extra, details];
     let given = given.map(|given| given.map_or(Arg::Null, |given| given.0));
     TokenRequest::read(&mut Args::from(Vec::from(given))).map_err(|why| value::refused(py, why))
 }

@@ -15,7 +15,7 @@ use crate::context_managers::{PATIENCE, closes, nothing};
 use crate::fork_safety::PerProcess;
 use crate::network::seconds;
 use crate::pending_call::{Answer, PendingCall};
-use crate::request::token_request;
+use crate::request::{Details, token_request};
 use crate::source::{GrantSource, in_hook, refuse_in_hook};
 use crate::store::Store;
 use crate::sync_async::twins;
@@ -198,7 +198,8 @@ impl Grants {
     ///
     /// All callers of the same grant share its renewals. Nothing is read yet. scope.syntax,
     /// resource.syntax, form.reserved_parameter for what cannot be requested.
-    #[pyo3(signature = (subject = None, *, scope = None, resource = None, audience = None, extra = None))]
+    #[pyo3(signature = (subject = None, *, scope = None, resource = None, audience = None, extra = None,
+                        authorization_details = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn get(
         &self,
@@ -208,8 +209,9 @@ impl Grants {
         resource: Option<Given>,
         audience: Option<Given>,
         extra: Option<Given>,
+        authorization_details: Option<Details>,
     ) -> PyResult<GrantSource> {
-        let request = token_request(py, scope, resource, audience, extra)?;
+        let request = token_request(py, scope, resource, audience, extra, authorization_details)?;
         let id = id(py, subject, request)?;
         GrantSource::one_of(py, &self.0, id)
     }
@@ -243,7 +245,8 @@ twins! {
         /// Adopts the tokens of a new login, and stores them in place of any others.
         ///
         /// stored.issuer for tokens of another server or client; the errors of the store.
-        #[pyo3(signature = (subject, tokens, *, scope = None, resource = None, audience = None, extra = None))]
+        #[pyo3(signature = (subject, tokens, *, scope = None, resource = None, audience = None, extra = None,
+                        authorization_details = None))]
         fn log_in / alog_in(
             self,
             py,
@@ -253,8 +256,9 @@ twins! {
             resource: Option<Given>,
             audience: Option<Given>,
             extra: Option<Given>,
+            authorization_details: Option<Details>,
         ) {
-            let request = token_request(py, scope, resource, audience, extra)?;
+            let request = token_request(py, scope, resource, audience, extra, authorization_details)?;
             self.logging_in(py, id(py, Some(subject), request)?, tokens)
         }
 
@@ -263,7 +267,8 @@ twins! {
         /// A renewal under way is waited for first. If the server could not be asked, that is
         /// raised, and the record is removed anyway. RuntimeError in a hook.
         #[blocking(refuse_in_hook)]
-        #[pyo3(signature = (subject, *, scope = None, resource = None, audience = None, extra = None))]
+        #[pyo3(signature = (subject, *, scope = None, resource = None, audience = None, extra = None,
+                        authorization_details = None))]
         fn log_out / alog_out(
             self,
             py,
@@ -272,8 +277,9 @@ twins! {
             resource: Option<Given>,
             audience: Option<Given>,
             extra: Option<Given>,
+            authorization_details: Option<Details>,
         ) {
-            let request = token_request(py, scope, resource, audience, extra)?;
+            let request = token_request(py, scope, resource, audience, extra, authorization_details)?;
             self.logging_out(py, id(py, subject, request)?)
         }
 

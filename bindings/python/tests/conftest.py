@@ -114,6 +114,10 @@ class Twin:
     def forget_client(self, client_id: str) -> None:
         self._ask("forget_client", {"client_id": client_id})
 
+    def add_person(self, subject: str) -> None:
+        """Somebody who approves what has this login_hint."""
+        self._ask("add_person", {"subject": subject})
+
     def deny(self) -> None:
         self._ask("deny", {})
 

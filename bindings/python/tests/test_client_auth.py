@@ -12,6 +12,7 @@ from typing import Any, Callable, Iterator
 from urllib.parse import parse_qs
 
 import pytest
+from conftest import Twin
 
 import oauth_core
 
@@ -233,3 +234,23 @@ def test_what_are_no_origins_are_named_as_the_argument_they_are(origins: Any) ->
 
 def a_source() -> oauth_core.GrantSource:
     return oauth_core.Client(server(), client_id="app").client_credentials()
+
+
+def test_a_key_with_an_audience_of_its_own_serves_one_server(twins: dict[str, Twin]) -> None:
+    """A server could have an assertion made out to another (RFC 10070)."""
+    key = twins["fapi"].data["client_key"]
+
+    def made(auth: oauth_core.ClientAuth, issuer: str) -> oauth_core.Client:
+        metadata = {"issuer": issuer, "token_endpoint": f"{issuer}/token"}
+        server = oauth_core.Server.from_metadata(issuer, metadata)
+        return oauth_core.Client(server, client_id="me", client_auth=auth)
+
+    first, second = ISSUER, "https://other.example"
+    usual = oauth_core.PrivateKeyJwt(key)
+    assert made(usual, first) and made(usual, second)
+    own = oauth_core.PrivateKeyJwt(key, audience=f"{first}/token")
+    # As often as wanted at that server.
+    assert made(own, first) and made(own, first)
+    with pytest.raises(oauth_core.MisuseError) as caught:
+        made(own, second)
+    assert caught.value.code == "key.used_at_two_servers"

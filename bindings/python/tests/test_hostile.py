@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
+import json
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from conftest import CALLBACK, Answer, Plain, Twin, approve, generic_client, reply, server_at
+from conftest import (
+    CALLBACK,
+    Answer,
+    Plain,
+    Twin,
+    approve,
+    browse,
+    generic_client,
+    reply,
+    server_at,
+)
+from test_store import MemoryStore
 
 import oauth_core
 
@@ -362,3 +376,74 @@ def test_a_flow_ends_where_it_was_begun_and_with_whom(
     assert generic.counters["token_requests"] == before
     # In its own place the same callback is good.
     assert client.redeem(flow, callback, context="tool-a", user="user-1").access_token
+
+
+@pytest.mark.parametrize("way", ["blocking", "asyncio"])
+def test_a_refusal_of_the_challenge_is_one_request(generic: Twin, way: str) -> None:
+    """A PKCE downgrade: nothing is tried without the challenge, or with a plain one."""
+    client = generic_client(generic, public=True)
+    generic.fault("refused_s256")
+
+    def asked() -> list[dict[str, str]]:
+        return [dict(entry["query"]) for entry in generic.log if entry["path"] == "/authorize"]
+
+    tokens, before = generic.counters["token_requests"], len(asked())
+    with pytest.raises(oauth_core.DeniedError) as caught:
+        if way == "asyncio":
+            asyncio.run(oauth_core.alogin(client, scope="read", open=browse, timeout=30))
+        else:
+            oauth_core.login(client, scope="read", open=browse, timeout=30)
+    assert caught.value.code == "denied.invalid_request"
+    (once,) = asked()[before:]
+    assert once["code_challenge_method"] == "S256"
+    assert generic.counters["token_requests"] == tokens
+    # The server would have taken the next one.
+    assert oauth_core.login(client, scope="read", open=browse, timeout=30).access_token
+
+
+def test_two_people_and_two_scopes_at_once_get_their_own_tokens(
+    generic: Twin, client: oauth_core.Client
+) -> None:
+    """A wrong token from a cache: through one client, while tokens are renewed, from threads and a loop."""
+    grants = oauth_core.Grants(client, MemoryStore())
+    owners = [(name, scope) for name in ("alice", "bob") for scope in ("read", "read write")]
+    for name, scope in owners:
+        generic.add_person(name)
+        wanted = f"openid offline_access {scope}"
+        flow = client.authorize(redirect_uri=CALLBACK, scope=wanted, login_hint=name)
+        grants.log_in(name, client.redeem(flow, approve(flow.url)), scope=scope)
+    seen: dict[str, set[tuple[str, str]]] = {}
+    url, own = f"{generic.base}/api/echo", [generic.base]
+
+    def check(owner: tuple[str, str], tokens: oauth_core.Tokens, said: bytes) -> None:
+        name, scope = owner
+        assert json.loads(said)["sub"] == name
+        assert ("write" in tokens.scope) == ("write" in scope)
+        seen.setdefault(tokens.access_token, set()).add(owner)
+
+    def call(at: int) -> None:
+        owner = owners[at % 4]
+        source = grants.get(owner[0], scope=owner[1])
+        tokens = source.token()
+        if 4 <= at < 8:
+            tokens = source.renew(tokens)
+        check(owner, tokens, source.get(url, origins=own).content)
+
+    async def acall(at: int) -> None:
+        owner = owners[at % 4]
+        source = grants.get(owner[0], scope=owner[1])
+        tokens = await source.atoken()
+        if 4 <= at < 8:
+            tokens = await source.arenew(tokens)
+        check(owner, tokens, (await source.aget(url, origins=own)).content)
+
+    async def all_at_once() -> None:
+        await asyncio.gather(*(acall(at) for at in range(32)))
+
+    with ThreadPoolExecutor(16) as pool:
+        calls = [pool.submit(call, at) for at in range(32)]
+        asyncio.run(all_at_once())
+        for done in calls:
+            done.result()
+    assert len(seen) >= len(owners)
+    assert all(len(whose) == 1 for whose in seen.values()), seen

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from conftest import ROOT, process
 from test_fapi import client_of, offline
 from test_identity import CALLBACK, Browser
+from test_store import MemoryStore
 
 import oauth_core
 
@@ -119,3 +122,71 @@ def test_the_clients_own_tokens_are_for_a_resource(provider: Any) -> None:
     assert audience(client, client.client_credentials(scope="read", resource=[ONE]).token()) == [ONE]
     source = client.client_credentials(scope="read", resource=[OTHER])
     assert audience(client, asyncio.run(source.atoken())) == [OTHER]
+
+
+MORE: Payment = {"type": "payment", "actions": ["initiate", "cancel"]}
+
+
+def asked_for(exchange: Any) -> str:
+    """The permissions in the body of a token request, as they are sent."""
+    sent: bytes = next(exchange).body
+    (details,) = urllib.parse.parse_qs(sent.decode())["authorization_details"]
+    return details
+
+
+def refreshable() -> oauth_core.Tokens:
+    stored = {**json.loads(redeemed(None).serialize()), "refresh_token": "rt-1", "refresh_scope": ""}
+    return oauth_core.Tokens.deserialize(json.dumps(stored))
+
+
+def test_every_token_request_asks_for_permissions() -> None:
+    client = offline(client_secret="s")
+    ask: dict[str, Any] = {"authorization_details": [PAYMENT]}
+    for exchange in (
+        client.exchange.client_credentials(**ask),
+        client.exchange.refresh(tokens=refreshable(), **ask),
+        client.exchange.token_exchange(subject_token="a", subject_token_type="access_token", **ask),
+        client.exchange.jwt_bearer(assertion="a.b.c", **ask),
+        client.exchange.saml_bearer(assertion="<a/>", **ask),
+        client.exchange.extension_grant(grant_type="urn:example:g", parameters={}, **ask),
+        client.exchange.password(username="ann", password="p", **ask),
+    ):
+        assert json.loads(asked_for(exchange)) == [PAYMENT]
+    mistakes: tuple[Any, ...] = ([{"actions": ["read"]}], PAYMENT, "payment")
+    for wrong in mistakes:
+        with pytest.raises(oauth_core.MisuseError) as error:
+            client.exchange.client_credentials(authorization_details=wrong)
+        assert error.value.code == "authorization_details.malformed", wrong
+    # Which of the two is sent would be a guess.
+    with pytest.raises(oauth_core.MisuseError) as error:
+        client.exchange.client_credentials(**ask, extra={"authorization_details": json.dumps([MORE])})
+    assert error.value.code == "form.reserved_parameter"
+
+
+def test_a_kept_grant_is_of_its_permissions() -> None:
+    client = offline(client_secret="s")
+
+    def key(details: Any, subject: str | None = None) -> str:
+        asked: dict[str, Any] = {"subject": subject, "authorization_details": details}
+        if subject is None:
+            asked["grant_type"] = "client_credentials"
+        return client.keeper(**asked).key
+
+    # A grant is found again however its permissions were written, and other permissions are another grant.
+    keys = [key(details) for details in ([PAYMENT], [dict(PAYMENT)], [MORE], None)]
+    assert keys[0] == keys[1] and len(set(keys)) == 3
+    store = MemoryStore()
+    own = client.client_credentials(store=store, authorization_details=[PAYMENT])
+    assert own.key == keys[0]
+    with_payment = client.source(store=store, subject="ann", authorization_details=[PAYMENT])
+    assert with_payment.key == key([PAYMENT], "ann") != key([MORE], "ann")
+    with oauth_core.Grants(client, store) as grants:
+        grants.log_in("ann", refreshable(), authorization_details=[PAYMENT])
+        assert list(store.records) == [with_payment.key]
+        assert grants.get("ann", authorization_details=[PAYMENT]).token().access_token == "a"
+        with pytest.raises(oauth_core.OAuthError) as error:
+            grants.get("ann", authorization_details=[MORE]).token()
+        assert error.value.code == "grant.no_refresh_token"
+        with contextlib.suppress(oauth_core.LostError):
+            grants.log_out("ann", authorization_details=[PAYMENT])
+        assert store.records[with_payment.key][1] == ""

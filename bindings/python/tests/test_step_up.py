@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from conftest import Twin, approve, generic_client
 from test_identity import CALLBACK
+from test_store import MemoryStore
 
 import oauth_core
 
@@ -91,3 +92,29 @@ def test_claims_that_the_api_requires_are_those_of_another_login(generic: Twin) 
     flow = client.authorize(redirect_uri=CALLBACK, step_up=required, tokens=first)
     second = client.redeem(flow, approve(flow.url))
     assert called(generic, client, second).status == 200
+
+
+def test_the_tokens_of_a_step_up_are_kept_beside_the_ordinary_ones(generic: Twin) -> None:
+    client = generic_client(generic)
+    first = generic.signed_in(client)
+    generic.step_up(acr_values=["phr"])
+    required = wanted(called(generic, client, first))
+    flow = client.authorize(redirect_uri=CALLBACK, scope="openid read", step_up=required, tokens=first)
+    second = client.redeem(flow, approve(flow.url))
+
+    def call(source: oauth_core.GrantSource) -> oauth_core.Response:
+        return source.get(f"{generic.base}/api/echo", origins=[generic.base])
+
+    with oauth_core.Grants(client, MemoryStore()) as grants:
+        grants.log_in("ann", first)
+        grants.log_in("ann phr", second)
+        # What needs the step-up takes its tokens, renewed ones too, and asks nobody again.
+        assert call(grants.get("ann phr")).status == 200
+        assert grants.get("ann phr").renew(second).access_token != second.access_token
+        assert call(grants.get("ann phr")).status == 200
+        # The ordinary tokens are still there, and still too little.
+        assert grants.get("ann").token().access_token == first.access_token
+        assert wanted(call(grants.get("ann"))) == required
+        # What needs nothing takes them.
+        generic.step_up()
+        assert call(grants.get("ann")).status == 200

@@ -198,6 +198,32 @@ test('nonces that change while tokens are in use cost one request each', async (
   assert.equal(await sent('/token', async () => assert.deepEqual(new Set(await several()), new Set([200]))), 2)
 })
 
+test('nonces of both sides outlive the page, and its first requests have them', async () => {
+  const seen = proofs()
+  const config = bound()
+  const page = await us.page()
+  const steer = async (what) => assert.equal((await fetch(`${config.issuer}/_${what}`, { method: 'POST' })).status, 204)
+  const to = (end) => seen.filter(({ url }) => url.endsWith(end)).length
+  await toCallback(us, page, config, { scope: 'openid offline_access' })
+  assert.deepEqual(await handle(page, config), { value: true })
+  assert.equal(await me(page, config), 'somebody')
+  // A renewal stores what is known of the API by now.
+  await steer('expire')
+  assert.equal(await me(page, config), 'somebody')
+  await page.reload()
+  await loaded(page)
+  seen.length = 0
+  const restored = (config) => web.restore(config).then((session) => ((globalThis.session = session), !!session))
+  assert.equal(await page.evaluate(restored, config), true)
+  assert.equal(await me(page, config), 'somebody')
+  assert.deepEqual([to('/me'), to('/token')], [1, 0])
+  await steer('expire')
+  assert.equal(await me(page, config), 'somebody')
+  // The refused token, the renewal, the new one: none is asked for a nonce.
+  assert.deepEqual([to('/me'), to('/token')], [3, 1])
+  assert.ok(seen.every(({ claims }) => claims.nonce))
+})
+
 test('a later page, and two tabs that begin at once, have the same key', async () => {
   const seen = proofs()
   const config = bound()

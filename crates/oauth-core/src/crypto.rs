@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::error::{Cause, Error, Misuse};
 use crate::exchange::{Holder, SigningJob};
 use crate::jose::{self, Alg};
@@ -39,10 +40,16 @@ pub struct SigningKey {
     alg: Alg,
     signer: Option<Arc<dyn Signer>>,
     holder: Option<Holder>,
-    used: Arc<Mutex<Used>>,
+    used: KeyUse,
 }
 
-/// The servers for which a key signs client assertions.
+/// Notes for which servers keys sign client assertions. Clones share it, as clones of a key do: a host that reads a key
+/// anew for each client keeps one beside the key, see
+/// [`ClientAssertion::noting_use`](crate::client_auth::ClientAssertion::noting_use).
+#[derive(Debug, Clone, Default)]
+pub struct KeyUse(Arc<Mutex<Vec<(String, Used)>>>);
+
+/// The servers for which one key signs client assertions.
 #[derive(Debug, Default)]
 struct Used {
     issuer: Option<String>,
@@ -59,7 +66,7 @@ impl SigningKey {
             alg,
             signer: None,
             holder: None,
-            used: Arc::default(),
+            used: KeyUse::default(),
         }
     }
 
@@ -70,7 +77,7 @@ impl SigningKey {
             alg,
             signer: Some(signer),
             holder: None,
-            used: Arc::default(),
+            used: KeyUse::default(),
         }
     }
 
@@ -79,6 +86,10 @@ impl SigningKey {
     pub fn held_by(mut self, holder: Holder) -> Self {
         self.holder = Some(holder);
         self
+    }
+
+    pub(crate) fn note_use(&mut self, used: &KeyUse) {
+        self.used = used.clone();
     }
 
     /// The key's name.
@@ -97,7 +108,19 @@ impl SigningKey {
     /// # Errors
     /// `key.used_at_two_servers`.
     pub(crate) fn use_at(&self, issuer: &str, audience: AudienceIs) -> Result<(), Error> {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if IS_BROWSER_BUILD {
+            // A page signs no assertions.
+            return Ok(());
+        }
+        let mut all = self.used.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.iter().position(|(id, _)| *id == self.id);
+        let known = known.unwrap_or_else(|| {
+            all.push((self.id.clone(), Used::default()));
+            all.len() - 1
+        });
+        let Some((_, used)) = all.get_mut(known) else {
+            return Ok(());
+        };
         let first = used.issuer.get_or_insert_with(|| issuer.to_owned());
         let is_other = first != issuer;
         used.has_several |= is_other;

@@ -1,6 +1,8 @@
 //! How a client authenticates, in plain values.
 
 use oauth_core::client_auth::{Certificate, ClientAuth, Credentials, FederatedAssertion};
+#[cfg(feature = "crypto")]
+use oauth_core::crypto::KeyUse;
 use oauth_core::error::Error;
 use oauth_core::{Secret, server};
 #[cfg(feature = "providers")]
@@ -77,6 +79,8 @@ pub struct PrivateKeyJwt {
     pub certificate_thumbprint: Option<String>,
     /// The `aud`, if it is not the issuer.
     pub audience: Option<String>,
+    /// For which servers the keys sign, as long as this value or a clone is used: each client reads the keys anew.
+    pub used: KeyUse,
 }
 
 impl Auth {
@@ -163,6 +167,7 @@ mod assertion {
                     .client_assertion(self.kid.clone().unwrap_or_default()),
                 _ => self.all()?.client_assertion(server, alg)?,
             };
+            assertion = assertion.noting_use(&self.used);
             if let Some(thumbprint) = self.certificate_thumbprint {
                 assertion = assertion.certificate_thumbprint(thumbprint);
             }

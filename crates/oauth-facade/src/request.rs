@@ -4,6 +4,7 @@ use oauth_core::error::Error;
 use oauth_core::grant;
 use oauth_core::{Scope, Secret};
 
+use crate::arg::JsonText;
 use crate::op::arguments;
 
 arguments! {
@@ -17,6 +18,8 @@ arguments! {
         pub audience: Vec<String>,
         /// Parameters that the provider documents.
         pub extra: Vec<(String, Secret<String>)>,
+        /// The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
+        pub authorization_details: Option<JsonText>,
     }
 }
 
@@ -32,7 +35,8 @@ impl TokenRequest {
     /// The same, as a type of the core.
     ///
     /// # Errors
-    /// `resource.syntax`; `form.reserved_parameter` for a name that the protocol uses.
+    /// `resource.syntax`; `authorization_details.malformed`; `form.reserved_parameter` for a name that the protocol uses,
+    /// and for `authorization_details` that are given twice.
     pub fn to_core(&self) -> Result<grant::TokenRequest, Error> {
         let all = grant::TokenRequest::from(self.scope.clone());
         let all = self
@@ -43,6 +47,10 @@ impl TokenRequest {
             .audience
             .iter()
             .fold(all, |all, name| all.audience(name));
+        let all = match &self.authorization_details {
+            Some(JsonText(text)) => all.extra("authorization_details", text.as_str())?,
+            None => all,
+        };
         let mut extra = self.extra.iter();
         extra.try_fold(all, |all, (name, value)| {
             all.extra(name.clone(), value.clone())

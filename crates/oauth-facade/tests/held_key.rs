@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use oauth_core::crypto::KeyUse;
 use oauth_core::jose::Alg;
 use oauth_crypto::PrivateKey;
 use oauth_facade::{
@@ -80,6 +81,7 @@ fn signed_here(server: &Server, text: &str) -> String {
         kid: None,
         certificate_thumbprint: None,
         audience: None,
+        used: KeyUse::default(),
     });
     let client = Client::new(server, "me", auth).expect("a client");
     let ErasedStep::Send(request) = begun(&client).1 else {

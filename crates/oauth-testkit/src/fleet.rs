@@ -91,6 +91,12 @@
 //!    that. Nothing is deleted, and a login or a success ends it.
 //!    *Excused*: as much as clocks differ.
 //!
+//! 8. **Its own key** ([`Rule::OwnKey`]), where tokens are bound to a DPoP key ([`Setup::dpop`]). Two workers share key and
+//!    token, or neither: a refresh token is sent with a proof of the key that it is bound to, and a token is handed out
+//!    only by a worker that has its key. A worker that has read a record with a nonce of the token endpoint sends one
+//!    with each request, after a restart too. The server refuses a refresh token with a proof by another key, and
+//!    asks for its nonces.
+//!
 //! Where clocks step, the store loses saves, or applications bring copies of their own, this is excused,
 //! and nothing else:
 //! - *Steps*: of two sends of a refresh token, what is said of time, if the clock of either sender has
@@ -107,6 +113,7 @@
 
 mod callers;
 mod fake_store;
+mod keys;
 mod ledger;
 mod losses;
 mod net;
@@ -274,6 +281,8 @@ pub enum Rule {
     OneRecord,
     /// 7: a token that was refused, sent again too soon.
     Heeded,
+    /// 8: a token in the hands of somebody who has not its key.
+    OwnKey,
 }
 
 /// A broken rule, and the history that led to it.

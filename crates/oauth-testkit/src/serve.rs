@@ -14,6 +14,7 @@
 //! | `POST /_twin/step_up` | the API requires `{"acr_values":["…"],"max_age":n}` of logins (RFC 9470), or `{"claims":{…}}` as Entra's; `{}` for nothing |
 //! | `POST /_twin/register` | registers `{"redirect_uri":"…"}` as well |
 //! | `POST /_twin/claim` | has ID tokens say `{"name":"…","value":…}` from now on; `null` is not said |
+//! | `POST /_twin/add_person` | gives `{"subject":"…"}` an account, whose owner approves requests with this `login_hint` |
 //! | `POST /_twin/initial_access_token` | lets nobody register a client but whoever has `{"token":"…"}`; without one, everybody |
 //! | `POST /_twin/forget_client` | forgets the registered client `{"client_id":"…"}` |
 //! | `POST /_twin/accept_client_id_metadata` | takes URLs of metadata documents on loopback addresses as client ids |

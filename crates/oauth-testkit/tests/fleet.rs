@@ -8,6 +8,7 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::flow::keeper::{Entry, Lease, Reuse, Saved};
 use oauth_testkit::fleet::{FakeStore, Flaw, Fleet, Odds, Report, Rule, Search, Setup, Violation};
+use oauth_testkit::twin::DpopNonces;
 
 #[test]
 fn whatever_goes_wrong_no_promise_is_broken() {
@@ -172,6 +173,37 @@ fn a_host_that_lets_its_lease_run_out_is_found() {
     assert_eq!(first(Flaw::NoExtension).rule, Rule::OneFlight);
 }
 
+/// Two workers share key and token or neither, and the server asks for nonces.
+#[test]
+fn whatever_goes_wrong_tokens_stay_bound_to_the_key_that_workers_share() {
+    let mut sum = Report::default();
+    for seed in 0..60 {
+        let nonces = [DpopNonces::Unasked, DpopNonces::Kept, DpopNonces::Once];
+        let setup = Setup::drawn(seed).with_dpop(nonces[seed as usize % 3]);
+        match Fleet::new(seed, setup).run() {
+            Ok(report) => sum.add(&report),
+            Err(violation) => panic!("{violation}"),
+        }
+    }
+    assert!(sum.served > 3_000, "{sum:?}");
+    assert!(sum.renewals > 100 && sum.crashes > 5, "{sum:?}");
+}
+
+#[test]
+fn a_host_that_does_not_save_its_key_is_found() {
+    assert_eq!(first_with_keys(Flaw::KeyUnsaved).rule, Rule::OwnKey);
+}
+
+#[test]
+fn a_host_that_goes_back_to_an_older_key_is_found() {
+    assert_eq!(first_with_keys(Flaw::OlderKey).rule, Rule::OwnKey);
+}
+
+#[test]
+fn a_host_that_drops_nonces_is_found() {
+    assert_eq!(first_with_keys(Flaw::NonceDropped).rule, Rule::OwnKey);
+}
+
 #[test]
 fn a_store_whose_leases_do_not_exclude_is_found() {
     let violation = search(|setup| setup.with_store(|| Box::new(Careless::default())));
@@ -232,6 +264,10 @@ impl FakeStore for Careless {
 }
 
 /// The first history in which the checker finds this flaw.
+fn first_with_keys(flaw: Flaw) -> Violation {
+    search(|setup| setup.with_dpop(DpopNonces::Kept).with_flaw(flaw))
+}
+
 fn first(flaw: Flaw) -> Violation {
     let violation = search(|setup| setup.with_flaw(flaw));
     println!("{flaw:?} at seed {}: {}", violation.seed, violation.text);

@@ -51,8 +51,9 @@ class Client(Configured, NativeClient, Operations):
     Each call that waits is there twice: blocking, without Python's lock, and as a coroutine for asyncio
     whose name begins with an a. ``scope``, everywhere, is names with spaces between them, or an iterable
     of names, each one scope-token (RFC 6749 section 3.3), else ``scope.syntax``. ``resource`` are absolute
-    URIs (RFC 8707), ``audience`` the names that some servers want instead, and ``extra`` parameters that
-    the provider documents; all three are sent with each request for a token.
+    URIs (RFC 8707), ``audience`` the names that some servers want instead, ``extra`` parameters that
+    the provider documents, and ``authorization_details`` permissions, a list of objects (RFC 9396); all four are sent
+    with each request for a token.
     """
 
     __slots__ = ()

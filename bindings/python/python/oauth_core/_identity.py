@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterable, Sequence
+    from typing import Any, Iterable, Mapping, Sequence
 
     from ._client import Client
     from ._native import Tokens
@@ -17,19 +17,24 @@ def identity_assertion_grant(
     *,
     scope: str | Iterable[str] | None = None,
     resource: Sequence[str] | None = None,
+    authorization_details: Sequence[Mapping[str, Any]] | None = None,
 ) -> Tokens:
     """Tokens of the server of ``client`` for somebody who has signed in at the identity provider.
 
     ``tokens`` are those of that sign-in, with its ID token. The identity provider issues an assertion for the
     other server, which issues tokens for it (draft-ietf-oauth-identity-assertion-authz-grant). Both are configured
     by the organisation, and never taken from a resource. Call it again for new tokens: an assertion can be used once.
-    ``scope`` and ``resource`` are those of the other server.
+    ``scope``, ``resource`` and ``authorization_details`` are those of the other server.
 
     ``identity_assertion.no_id_token`` if there is none; ``jwt.expired`` if it has expired: refresh the sign-in first. A
     ``ResourceConnection`` does all of that for an API, and renews.
     """
     got = identity_provider.request_identity_assertion(
-        subject_token=tokens.id_token or "", issuer=client.server.issuer, scope=scope, resource=resource
+        subject_token=tokens.id_token or "",
+        issuer=client.server.issuer,
+        scope=scope,
+        resource=resource,
+        authorization_details=authorization_details,
     )
     return client.redeem_identity_assertion(assertion=got.assertion)
 
@@ -41,10 +46,15 @@ async def aidentity_assertion_grant(
     *,
     scope: str | Iterable[str] | None = None,
     resource: Sequence[str] | None = None,
+    authorization_details: Sequence[Mapping[str, Any]] | None = None,
 ) -> Tokens:
     """identity_assertion_grant(), in a coroutine."""
     got = await identity_provider.arequest_identity_assertion(
-        subject_token=tokens.id_token or "", issuer=client.server.issuer, scope=scope, resource=resource
+        subject_token=tokens.id_token or "",
+        issuer=client.server.issuer,
+        scope=scope,
+        resource=resource,
+        authorization_details=authorization_details,
     )
     return await client.aredeem_identity_assertion(assertion=got.assertion)
 

@@ -117,6 +117,7 @@ _OnRateLimit: TypeAlias = Literal["error", "wait", "pass"]
 _Names: TypeAlias = Sequence[str] | None
 _Scope: TypeAlias = str | Iterable[str] | None
 _Extra: TypeAlias = Mapping[str, str | Sequence[str]] | None
+_Details: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 _Params: TypeAlias = Mapping[str, str | int | Sequence[str | int]]
 _Reuse: TypeAlias = Literal["unknown", "revokes", "tolerated"]
 _Allowance: TypeAlias = Literal["documented"] | tuple[int, int]
@@ -696,8 +697,8 @@ class Client:
         """
     def client_credentials(
         self, *, scope: _Scope = None, resource: _Names = None, audience: _Names = None,
-        extra: _Extra = None, store: Store | None = None, lease: float | None = None,
-        on_tokens: _Hook | None = None,
+        extra: _Extra = None, authorization_details: _Details = None, store: Store | None = None,
+        lease: float | None = None, on_tokens: _Hook | None = None,
     ) -> GrantSource:
         """Tokens for the client itself, fetched when first needed and kept fresh.
 
@@ -708,8 +709,9 @@ class Client:
     def source(
         self, tokens: Tokens | None = None, *, store: Store | None = None,
         subject: str | None = None, scope: _Scope = None, resource: _Names = None,
-        audience: _Names = None, extra: _Extra = None, reuse: _Reuse | None = None,
-        lease: float | None = None, keep_alive: float | None = None, on_tokens: _Hook | None = None,
+        audience: _Names = None, extra: _Extra = None, authorization_details: _Details = None,
+        reuse: _Reuse | None = None, lease: float | None = None, keep_alive: float | None = None,
+        on_tokens: _Hook | None = None,
     ) -> GrantSource:
         """Tokens of a person, kept fresh with their refresh token.
 
@@ -733,9 +735,9 @@ class Client:
         self, tokens: Tokens | None = None, *, grant_type: Literal["refresh_token",
         "client_credentials"] = "refresh_token", shared: bool = True, subject: str | None = None,
         scope: _Scope = None, resource: _Names = None, audience: _Names = None,
-        extra: _Extra = None, reuse: _Reuse | None = None, lease: float | None = None,
-        longest_request: float | None = None, keep_alive: float | None = None,
-        notice: float | None = None, moment: Moment | None = None,
+        extra: _Extra = None, authorization_details: _Details = None, reuse: _Reuse | None = None,
+        lease: float | None = None, longest_request: float | None = None,
+        keep_alive: float | None = None, notice: float | None = None, moment: Moment | None = None,
     ) -> Keeper:
         """One grant, kept fresh by your own driver: source() without transport and store.
 
@@ -1183,7 +1185,7 @@ class Grants:
     ) -> Self: ...
     def get(
         self, subject: str | None = None, *, scope: _Scope = None, resource: _Names = None,
-        audience: _Names = None, extra: _Extra = None,
+        audience: _Names = None, extra: _Extra = None, authorization_details: _Details = None,
     ) -> GrantSource:
         """The source of one grant: this person's, or the client's own if subject is None.
 
@@ -1192,7 +1194,7 @@ class Grants:
         """
     def log_in(
         self, subject: str, tokens: Tokens, *, scope: _Scope = None, resource: _Names = None,
-        audience: _Names = None, extra: _Extra = None,
+        audience: _Names = None, extra: _Extra = None, authorization_details: _Details = None,
     ) -> None:
         """Adopts the tokens of a new login, and stores them in place of any others.
 
@@ -1200,12 +1202,12 @@ class Grants:
         """
     def alog_in(
         self, subject: str, tokens: Tokens, *, scope: _Scope = None, resource: _Names = None,
-        audience: _Names = None, extra: _Extra = None,
+        audience: _Names = None, extra: _Extra = None, authorization_details: _Details = None,
     ) -> _Later[None]:
         """log_in(), in a coroutine."""
     def log_out(
         self, subject: str | None, *, scope: _Scope = None, resource: _Names = None,
-        audience: _Names = None, extra: _Extra = None,
+        audience: _Names = None, extra: _Extra = None, authorization_details: _Details = None,
     ) -> None:
         """Ends a grant: asks the server to revoke the tokens (RFC 7009), and removes the record.
 
@@ -1214,7 +1216,7 @@ class Grants:
         """
     def alog_out(
         self, subject: str | None, *, scope: _Scope = None, resource: _Names = None,
-        audience: _Names = None, extra: _Extra = None,
+        audience: _Names = None, extra: _Extra = None, authorization_details: _Details = None,
     ) -> _Later[None]:
         """log_out(), in a coroutine."""
     def list(self, cursor: str | None = None) -> _Page:

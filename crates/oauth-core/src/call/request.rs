@@ -18,7 +18,7 @@ use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::exchange::SigningJob;
 use crate::form::{self, Form};
 use crate::json;
-use crate::moment::Moment;
+use crate::moment::{Moment, UnixTime};
 use crate::secret::{self, Secret};
 use crate::token::{self, TokenType, Tokens};
 use crate::url::Url;
@@ -36,6 +36,8 @@ pub(super) struct Unsent {
     proves_key: bool,
     client_jwt: Option<Secret<String>>,
     proof: Option<Secret<String>>,
+    /// The time that the proof says.
+    proved_at: UnixTime,
 }
 
 /// A signature that is still to be made.
@@ -102,6 +104,7 @@ impl Unsent {
             proves_key,
             client_jwt: None,
             proof: None,
+            proved_at: UnixTime::from_secs(0),
         })
     }
 
@@ -140,7 +143,9 @@ impl Unsent {
                 }
             }
             Due::Proof => {
-                let nonce = config.shared.nonces.of(self.side(), &self.url);
+                let (side, shared) = (self.side(), &config.shared);
+                let nonce = shared.nonces.of(side, &self.url);
+                self.proved_at = shared.clocks.server_time(side, &self.url, at.now());
                 self.proof_input(config, at, nonce)?
                     .ok_or(Misuse::KeyMissing)?
             }
@@ -209,10 +214,7 @@ impl Unsent {
                 _ => None,
             },
             nonce,
-            issued_at: config
-                .shared
-                .clocks
-                .server_time(self.side(), &self.url, at.now()),
+            issued_at: self.proved_at,
         };
         let input = |key: &dpop::DpopKey| {
             let input = key.signing_input(&proof, at)?;
@@ -288,7 +290,7 @@ impl Unsent {
             body,
             authorization: headers.get(AUTHORIZATION).cloned(),
             client_jwt: self.client_jwt,
-            proved: self.proves_key.then_some(side),
+            proved: self.proves_key.then_some((side, self.proved_at)),
             url: self.url,
         };
         let mut request = Request::new(given);

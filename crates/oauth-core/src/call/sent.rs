@@ -14,7 +14,7 @@ use crate::dpop::{self, ServerRole};
 use crate::endpoint::MAX_REPLY;
 use crate::error::Error;
 use crate::json::{self, Json};
-use crate::moment::Moment;
+use crate::moment::{Moment, UnixTime};
 use crate::secret::Secret;
 use crate::url::Url;
 /// The parts of a request that are needed after it has been sent.
@@ -25,7 +25,8 @@ pub(super) struct Sent {
     pub(super) client_jwt: Option<Secret<String>>,
     /// The URL it was sent to, in case it has to be sent again.
     pub(super) url: Url,
-    pub(super) proved: Option<ServerRole>,
+    /// The kind of server that the proof is for, and the time that the proof says.
+    pub(super) proved: Option<(ServerRole, UnixTime)>,
 }
 
 impl fmt::Debug for Sent {
@@ -68,12 +69,12 @@ impl Sent {
         at: &Moment,
         reply: &Response<Bytes>,
     ) -> bool {
-        let Some(side) = self.proved else {
+        let Some((side, issued_at)) = self.proved else {
             return false;
         };
         let clocks = &config.shared.clocks;
         refuses(reply, dpop::INVALID_PROOF)
-            && clocks.correct_from_date(side, &self.url, reply.headers(), at.now())
+            && clocks.correct_from_date(side, &self.url, reply.headers(), at.now(), issued_at)
     }
 
     /// Remembers the nonce of a reply. True if the server refused the request because it lacked that nonce.
@@ -85,7 +86,7 @@ impl Sent {
         config: &ClientConfig,
         reply: &Response<Bytes>,
     ) -> Result<bool, Error> {
-        let Some(side) = self.proved else {
+        let Some((side, _)) = self.proved else {
             return Ok(false);
         };
         let Some(nonce) = dpop::nonce(reply.headers())? else {

@@ -5,7 +5,7 @@
 
 use super::jwt::{self, JWT_BEARER};
 use super::{ClientJwt, Made, RequestFacts};
-use crate::crypto::{AudienceIs, SigningKey};
+use crate::crypto::{AudienceIs, KeyUse, SigningKey};
 use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::jose::{self, Alg};
@@ -119,6 +119,14 @@ impl ClientAssertion {
     #[must_use]
     pub fn certificate_thumbprint(mut self, x5t_s256: impl Into<String>) -> Self {
         self.certificate = Some(x5t_s256.into());
+        self
+    }
+
+    /// Notes there for which servers the key signs, together with all other keys that do: a key that was read twice is
+    /// one key all the same. Without it, only clones of a [`SigningKey`] are known to be one key.
+    #[must_use]
+    pub fn noting_use(mut self, used: &KeyUse) -> Self {
+        self.key.note_use(used);
         self
     }
 

@@ -11,7 +11,7 @@ use super::jwt::JWT_BEARER;
 use super::*;
 use crate::client::Client;
 use crate::client_id::ClientId;
-use crate::crypto::{Signer, SigningKey};
+use crate::crypto::{KeyUse, Signer, SigningKey};
 use crate::endpoint::revocation::Revocation;
 use crate::error::Cause;
 use crate::exchange::{Exchange, Input, Step};
@@ -206,6 +206,21 @@ fn a_key_with_an_audience_of_its_own_serves_one_server() {
     assert_eq!(make("https://b.example", AssertionAudience::Issuer), Ok(()));
     assert_eq!(
         make("https://a.example", AssertionAudience::TokenEndpoint),
+        Err("key.used_at_two_servers")
+    );
+    // Keys that were read twice are one key, where that is noted; of other names, they are two.
+    let used = KeyUse::default();
+    let make = |id: &str, issuer: &str| {
+        let key = SigningKey::local(id, Alg::Es256, Arc::new(Sixty4));
+        let assertion = ClientAssertion::new(key).audience(AssertionAudience::TokenEndpoint);
+        let auth = ClientAuth::assertion(assertion.noting_use(&used));
+        code(Client::new(server_of(issuer, ""), ClientId::new("me"), auth).map(drop))
+    };
+    assert_eq!(make("one", "https://a.example"), Ok(()));
+    assert_eq!(make("one", "https://a.example"), Ok(()));
+    assert_eq!(make("two", "https://b.example"), Ok(()));
+    assert_eq!(
+        make("one", "https://b.example"),
         Err("key.used_at_two_servers")
     );
 }

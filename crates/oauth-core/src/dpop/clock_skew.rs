@@ -47,13 +47,16 @@ impl ServerClocks {
         }
     }
 
-    /// Corrects the clock difference from the `Date` of a refused proof. True if it changed, so that a retry makes sense.
+    /// Corrects the clock difference from the `Date` of a refused proof, which said that it was made at `issued_at`. True
+    /// if that was another time, so that a retry makes sense: also if the difference has been corrected since, by the
+    /// reply to another request.
     pub(crate) fn correct_from_date(
         &self,
         side: ServerRole,
         url: &Url,
         headers: &HeaderMap,
         now: UnixTime,
+        issued_at: UnixTime,
     ) -> bool {
         let mut fields = headers.get_all(DATE).iter();
         let (Some(field), None) = (fields.next(), fields.next()) else {
@@ -62,8 +65,7 @@ impl ServerClocks {
         let Some(there) = field.to_str().ok().and_then(retry_after::date) else {
             return false;
         };
-        let believed = self.server_time(side, url, now);
-        if there.since(believed).max(believed.since(there)) <= TOLERANCE {
+        if there.since(issued_at).max(issued_at.since(there)) <= TOLERANCE {
             return false;
         }
         let difference = match there >= now {
@@ -111,7 +113,7 @@ mod tests {
         // 784111777 seconds after the epoch.
         let date = dated(&["Sun, 06 Nov 1994 08:49:37 GMT"]);
         let now = at(784_111_777 + 100);
-        assert!(clocks.correct_from_date(side, &one, &date, now));
+        assert!(clocks.correct_from_date(side, &one, &date, now, now));
         assert_eq!(clocks.server_time(side, &one, now), at(784_111_777));
         assert_eq!(
             clocks.server_time(side, &one, at(784_111_977)),
@@ -122,10 +124,14 @@ mod tests {
             clocks.server_time(ServerRole::ResourceServer, &one, now),
             now
         );
-        // The difference is known by now, so another retry makes no sense.
-        assert!(!clocks.correct_from_date(side, &one, &date, now));
+        // A proof that was under way meanwhile had the wrong time as well.
+        assert!(clocks.correct_from_date(side, &one, &date, now, now));
+        assert_eq!(clocks.server_time(side, &one, now), at(784_111_777));
+        // One that had the right time was refused for another reason.
+        let right = clocks.server_time(side, &one, now);
+        assert!(!clocks.correct_from_date(side, &one, &date, now, right));
         let ahead = at(784_111_777 - 50);
-        assert!(clocks.correct_from_date(side, &other, &date, ahead));
+        assert!(clocks.correct_from_date(side, &other, &date, ahead, ahead));
         assert_eq!(clocks.server_time(side, &other, ahead), at(784_111_777));
     }
 
@@ -136,14 +142,14 @@ mod tests {
         let near = dated(&["Sun, 06 Nov 1994 08:49:37 GMT"]);
         for now in [784_111_772, 784_111_777, 784_111_782] {
             assert!(
-                !clocks.correct_from_date(side, &url, &near, at(now)),
+                !clocks.correct_from_date(side, &url, &near, at(now), at(now)),
                 "{now}"
             );
         }
         let twice = ["Sun, 06 Nov 1994 08:49:37 GMT"; 2];
         for dates in [&[][..], &["yesterday"], &twice] {
             assert!(
-                !clocks.correct_from_date(side, &url, &dated(dates), at(1)),
+                !clocks.correct_from_date(side, &url, &dated(dates), at(1), at(1)),
                 "{dates:?}"
             );
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::authorization_details::{AuthorizationDetails, PARAMETER as DETAILS};
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::quirk::Rules;
@@ -103,8 +104,8 @@ impl TokenRequest {
     /// Adds a parameter that the provider documents.
     ///
     /// # Errors
-    /// `form.reserved_parameter` for a name that the protocol uses; `resource.syntax`,
-    /// `authorization_details.malformed`.
+    /// `form.reserved_parameter` for a name that the protocol uses, and for `authorization_details` if there are some
+    /// already; `resource.syntax`, `authorization_details.malformed`.
     pub fn extra(
         mut self,
         name: impl Into<String>,
@@ -118,7 +119,16 @@ impl TokenRequest {
             check_resource(value.expose())?;
         }
         if name == DETAILS {
-            AuthorizationDetails::parse(value.expose())?;
+            let details = AuthorizationDetails::parse(value.expose())?;
+            // A page keeps no grants apart, and is to be small.
+            if !IS_BROWSER_BUILD {
+                // "Request and response parameters MUST NOT be included more than once" (RFC 6749 section 3.2).
+                if self.named(DETAILS).next().is_some() {
+                    return Err(Error::from(Misuse::ParameterReserved).about(DETAILS));
+                }
+                // However they are written, they are the same request.
+                return Ok(self.authorization_details(&details));
+            }
         }
         self.parameters.push((name, value));
         Ok(self)
@@ -309,6 +319,22 @@ mod tests {
         assert_eq!(named(tiktok, "client_key"), Err("form.reserved_parameter"));
         assert_eq!(named(client(), "client_key"), Ok(()));
         assert_eq!(named(client(), "own"), Err("form.reserved_parameter"));
+    }
+
+    #[test]
+    fn permissions_stand_once_however_they_are_written() {
+        let text = r#"[{"type":"payment","amount":"12.50"}]"#;
+        let loose = r#"[ {"type": "p\u0061yment", "amount": "12.50"} ]"#;
+        let details = code(AuthorizationDetails::parse(text));
+        let details = details.unwrap_or_else(|code| unreachable!("{code}"));
+        let named = TokenRequest::new().authorization_details(&details);
+        let added = TokenRequest::new().extra(DETAILS, loose);
+        assert_eq!(code(added), Ok(named.clone()));
+        let twice = named.clone().extra(DETAILS, loose);
+        assert_eq!(code(twice.map(drop)), Err("form.reserved_parameter"));
+        // The method replaces them, as a setter does.
+        assert_eq!(named.clone().authorization_details(&details), named);
+        assert_eq!(named.named(DETAILS).count(), 1);
     }
 
     #[test]

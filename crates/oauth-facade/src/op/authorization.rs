@@ -171,13 +171,10 @@ impl Authorize {
             resource: self.resource.clone(),
             audience: self.audience.clone(),
             extra: self.token_extra.clone(),
+            authorization_details: self.authorization_details.clone(),
         };
-        let mut token = token.to_core()?;
-        if let Some(details) = &self.authorization_details {
-            token = token.extra("authorization_details", details.0.as_str())?;
-        }
         let request = AuthorizationRequest::new(RedirectUri::parse(&self.redirect_uri)?);
-        let request = request.requesting(token);
+        let request = request.requesting(token.to_core()?);
         let mut request = request.response_type(self.response_type.unwrap_or_default());
         if let Some(mode) = self.response_mode {
             request = request.response_mode(mode);

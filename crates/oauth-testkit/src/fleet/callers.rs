@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use oauth_core::danger;
 use oauth_core::error::{Advice, Error};
 use oauth_core::exchange::{Exchange as _, Input, Step as Move};
 use oauth_core::flow::keeper::{Decision, Saved};
-use oauth_core::moment::Moment;
 use oauth_core::{Scope, Secret, Tokens};
 
 use super::simulation::{Scheduled, Simulation, millis};
@@ -260,15 +258,7 @@ impl Simulation {
             self.twin.expire_access_tokens();
             self.note(|| "the server ends all access tokens".to_owned());
         }
-        let request = http::Request::get("https://as.example/api/echo")
-            .header(
-                "authorization",
-                format!("Bearer {}", tokens.access_token.expose()),
-            )
-            .body(Bytes::new());
-        let request = request.expect("a token's characters fit a header");
-        let at = Moment::fixed(self.time(), [0; 32]);
-        if self.twin.answer(&at, request).status() == 200 {
+        if self.call_api(worker, &tokens) == 200 {
             self.report.served += 1;
             self.callers[caller].close();
             return Ok(());
@@ -342,20 +332,27 @@ impl Simulation {
         }
     }
 
-    fn login(&mut self, worker: usize) -> Option<Tokens> {
+    pub(super) fn login(&mut self, worker: usize) -> Option<Tokens> {
         let (name, word) = self.twin.resource_owner();
         let grant = danger::password(name, word);
-        let mut exchange = self.client.token(grant, Scope::none());
-        let at = self.moment(worker);
-        let Ok(Move::Send(request)) = exchange.resume(&at, Input::Begin) else {
-            return None;
+        // Its tokens are bound to the key of the worker that the person comes back to.
+        let client = match self.setup.dpop {
+            Some(_) => &self.workers[worker].client,
+            None => &self.client,
         };
-        let reply = self
-            .twin
-            .answer(&Moment::fixed(self.time(), [0; 32]), request);
-        match exchange.resume(&at, Input::Reply(reply)) {
-            Ok(Move::Done(tokens)) => Some(tokens),
-            _ => None,
+        let mut exchange = client.token(grant, Scope::none());
+        let at = self.moment(worker);
+        let mut step = exchange.resume(&at, Input::Begin);
+        loop {
+            match step {
+                Ok(Move::Send(request)) => {
+                    let reply = self.answered(request.clone());
+                    self.bind(&request, &reply);
+                    step = exchange.resume(&at, Input::Reply(reply));
+                }
+                Ok(Move::Done(tokens)) => return Some(tokens),
+                _ => return None,
+            }
         }
     }
 

@@ -11,6 +11,8 @@ use oauth_core::flow::keeper::{Decision, Event, Step};
 use oauth_core::moment::UnixTime;
 use serde::Deserialize;
 
+use super::net::is_proof_refused;
+
 pub(super) struct Ledger {
     tokens: HashMap<String, Token>,
     pub(super) sends: Vec<Send>,
@@ -247,7 +249,7 @@ impl Ledger {
         self.sends[send].end = Some(match input {
             Input::Lost(cause) if cause.delivery() == Delivery::Unsent => End::Unspent,
             Input::Lost(_) => End::Unknown,
-            Input::Reply(reply) if reply.status() == 429 => End::Unspent,
+            Input::Reply(reply) if reply.status() == 429 || is_proof_refused(reply) => End::Unspent,
             // The server itself says so; a gateway may just have lost sight of it.
             Input::Reply(reply) if reply.status() == 503 && is_json(reply) => End::Unspent,
             Input::Reply(reply) if reply.status().is_server_error() => End::Unknown,

@@ -5,7 +5,6 @@ use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::Input;
 use oauth_core::flow::keeper::{Event, Lease, Saved};
-use oauth_core::moment::Moment;
 
 use super::simulation::{Scheduled, Simulation, millis};
 use super::slot::{Mail, Order};
@@ -110,7 +109,7 @@ impl Simulation {
         let now = std::time::Duration::from_millis(self.now);
         let mut until = None;
         let event = match order {
-            Order::Load => Event::Loaded(self.store.load(&key)),
+            Order::Load => Event::Loaded(self.store.load(&key).map(|entry| self.loaded(entry))),
             Order::Lease(holder, ttl) => {
                 let lease = self.store.lease(now, &key, &holder, ttl);
                 if lease == Lease::Won {
@@ -138,6 +137,7 @@ impl Simulation {
                 let saved = self.store.save(&key, &record, version);
                 if let Saved::At(version) = saved {
                     self.trace_record(record.expose());
+                    self.note_nonce(grant, version, record.expose());
                     let (by, record) = ((worker, epoch, self.now), record.expose());
                     self.ledger.store(by, grant, record, version, over)?;
                 }
@@ -169,6 +169,7 @@ impl Simulation {
         grant: usize,
         request: http::Request<Bytes>,
     ) -> Result<(), Breach> {
+        self.check_proof(worker, grant, &request)?;
         let send = self.check_send(worker, grant, &request)?;
         if let Some(flight) = &mut self.slot(worker, grant).flight {
             flight.send = Some(send);
@@ -299,12 +300,18 @@ impl Simulation {
         is_copy: bool,
     ) -> Result<http::Response<Bytes>, Breach> {
         let before = self.twin.counters().reuse_events;
-        let at = Moment::fixed(self.time(), [0; 32]);
-        let reply = self.twin.answer(&at, request);
+        let reply = match self.refuses_key(&request) {
+            Some(reply) => reply,
+            None => self.answered(request.clone()),
+        };
+        self.bind(&request, &reply);
         self.report.token_requests += 1;
         self.trace_server(send, reply.status().as_u16());
         let is_reuse = self.twin.counters().reuse_events > before;
-        self.ledger.processed(send, &reply, is_copy);
+        match is_proof_refused(&reply) {
+            true => self.ledger.refused(send, is_copy),
+            false => self.ledger.processed(send, &reply, is_copy),
+        }
         self.check_reuse(send, is_reuse, is_copy)?;
         Ok(reply)
     }
@@ -318,6 +325,13 @@ pub(super) const REFUSALS: [(u16, &str); 5] = [
     (400, "token_is_gone"),
     (403, ""),
 ];
+
+/// Whether the server has done nothing, and wants another proof: with its nonce (RFC 9449 section 8), or of its time.
+pub(super) fn is_proof_refused(reply: &http::Response<Bytes>) -> bool {
+    let errors = [r#""use_dpop_nonce""#, r#""invalid_dpop_proof""#];
+    let body = String::from_utf8_lossy(reply.body());
+    reply.status() == 400 && errors.iter().any(|error| body.contains(error))
+}
 
 pub(super) fn refusal((code, word): (u16, &str)) -> http::Response<Bytes> {
     let mut reply = status(code, None);

@@ -453,6 +453,7 @@ impl Simulation {
         grant: usize,
         tokens: &Arc<Tokens>,
     ) -> Result<(), Breach> {
+        self.check_key(worker, tokens)?;
         let access = tokens.access_token.expose();
         let name = self.ledger.name(access).to_owned();
         if self.ledger.token(access).map(|token| token.grant) != Some(grant) {

@@ -77,6 +77,7 @@ impl Search {
             policy,
             trouble: Duration::ZERO,
             odds: Odds::default(),
+            dpop: None,
             flaw: None,
             store: || Box::new(PlainStore::default()),
         };

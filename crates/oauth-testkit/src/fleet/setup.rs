@@ -7,7 +7,7 @@ use oauth_core::flow::keeper::{Policy, Reuse};
 
 use super::fake_store::{FakeStore, PlainStore};
 use super::rng::Rng;
-use crate::twin::Rotation;
+use crate::twin::{DpopNonces, Rotation};
 
 /// A fleet: how many workers, what server, what store, and what goes wrong.
 #[derive(Clone)]
@@ -36,6 +36,8 @@ pub struct Setup {
     pub trouble: Duration,
     /// What goes wrong.
     pub odds: Odds,
+    /// What the server wants of nonces, if tokens are bound to a DPoP key: that of the store, which all workers have.
+    pub dpop: Option<DpopNonces>,
     /// What is wrong with the hosts of the keepers.
     pub flaw: Option<Flaw>,
     /// Makes an empty store.
@@ -121,6 +123,12 @@ pub enum Flaw {
     DropOnCancel,
     /// No lease is extended while a request runs.
     NoExtension,
+    /// A DPoP key is not saved: each worker makes one when it starts.
+    KeyUnsaved,
+    /// A worker that comes back after a renewal proves a key that it had before it took that of the store.
+    OlderKey,
+    /// The nonce in a record is dropped when it is read.
+    NonceDropped,
 }
 
 impl Setup {
@@ -157,6 +165,7 @@ impl Setup {
             policy,
             trouble: Duration::from_secs(rng.between(200, 1200)),
             odds: Odds::drawn(rng),
+            dpop: None,
             flaw: None,
             store: || Box::new(PlainStore::default()),
         }
@@ -166,6 +175,13 @@ impl Setup {
     #[must_use]
     pub fn with_flaw(mut self, flaw: Flaw) -> Self {
         self.flaw = Some(flaw);
+        self
+    }
+
+    /// The same fleet with tokens that are bound to a DPoP key, and a server that wants this of nonces.
+    #[must_use]
+    pub const fn with_dpop(mut self, nonces: DpopNonces) -> Self {
+        self.dpop = Some(nonces);
         self
     }
 
@@ -232,6 +248,7 @@ impl fmt::Debug for Setup {
             .field("policy", &self.policy)
             .field("trouble", &self.trouble)
             .field("odds", &self.odds)
+            .field("dpop", &self.dpop)
             .field("flaw", &self.flaw)
             .finish_non_exhaustive()
     }

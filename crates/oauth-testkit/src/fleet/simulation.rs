@@ -15,6 +15,7 @@ use oauth_core::{Client, ClientAuth, ClientId, Tokens};
 
 use super::callers::{Caller, Mood};
 use super::fake_store::FakeStore;
+use super::keys::{self, Keys};
 use super::ledger::Ledger;
 use super::rng::Rng;
 use super::slot::{Mail, Order, Slot};
@@ -44,6 +45,7 @@ pub(super) struct Simulation {
     served: usize,
     pub(super) grants: Vec<Grant>,
     pub(super) ledger: Ledger,
+    pub(super) keys: Keys,
     pub(super) report: Report,
     /// Whether faults have ended.
     pub(super) calm: bool,
@@ -136,6 +138,10 @@ impl Simulation {
         if let Some(seconds) = setup.refresh_token_timeout {
             twin.set_refresh_token_timeout(seconds);
         }
+        if let Some(nonces) = setup.dpop {
+            twin.require_dpop();
+            twin.set_dpop_nonces(nonces);
+        }
         let logins = client(&twin);
         let mut sim = Self {
             grants: Vec::new(),
@@ -143,6 +149,7 @@ impl Simulation {
             callers: Vec::new(),
             served: 0,
             ledger: Ledger::new(setup.grants),
+            keys: Keys::default(),
             report: Report::default(),
             calm: false,
             server_down_until: 0,
@@ -166,6 +173,10 @@ impl Simulation {
                 }
                 false => GrantId::person(format!("person {number}")),
             };
+            let id = match keys::shared().filter(|_| setup.dpop.is_some()) {
+                Some(jkt) => id.with_dpop_jkt(jkt),
+                None => id,
+            };
             let key = sim.keeper(&sim.client, id.clone()).key();
             sim.grants.push(Grant {
                 id,
@@ -175,7 +186,7 @@ impl Simulation {
             });
         }
         for number in 0..setup.workers {
-            let client = client(&sim.twin);
+            let client = sim.fresh_client(number, 0);
             let skew = i64::try_from(rng.between(0, 2000 * setup.odds.skew)).unwrap_or_default();
             let worker = Worker {
                 epoch: 0,

@@ -10,7 +10,7 @@ use oauth_core::error::{Cause, Delivery, Error};
 use oauth_core::exchange::{Exchange as _, Input, Step as Move};
 use oauth_core::flow::keeper::{Event, Lease, LeaseExtension, Saved, Step, Upkeep};
 
-use super::simulation::{Scheduled, Simulation, client, millis, window};
+use super::simulation::{Scheduled, Simulation, millis, window};
 use super::slot::{Flight, Held, Mail, Order, Outcome, Slot};
 use super::{Breach, Flaw, Rule};
 
@@ -120,7 +120,7 @@ impl Simulation {
                 caller.close();
             }
         }
-        let client = client(&self.twin);
+        let client = self.fresh_client(worker, self.workers[worker].epoch);
         self.workers[worker].slots = self.empty_slots(&client);
         self.workers[worker].client = client;
         self.note(|| format!("worker {worker} dies"));
@@ -393,6 +393,15 @@ impl Simulation {
         self.ledger.close(send, &input);
         let result = match flight.exchange.resume(&at, input) {
             Ok(Move::Done(tokens)) => Ok(tokens),
+            // With the nonce that the server asks for.
+            Ok(Move::Send(request)) => {
+                let slot = self.slot(worker, grant);
+                slot.flight = Some(flight);
+                if let Some(lease) = &mut slot.lease {
+                    lease.sends -= 1;
+                }
+                return self.send(worker, grant, request);
+            }
             Ok(_) => return Err(Breach(Rule::Answered, "an odd last move".to_owned())),
             Err(error) => Err(error),
         };

@@ -36,6 +36,11 @@ struct Advance {
 }
 
 #[derive(Deserialize)]
+struct Person {
+    subject: String,
+}
+
+#[derive(Deserialize)]
 struct Interval {
     seconds: u64,
 }
@@ -187,6 +192,11 @@ fn respond(
         (&Method::POST, "advance") => {
             let by: Advance = serde_json::from_slice(body).map_err(bad)?;
             state.ahead = state.ahead.saturating_add(Duration::from_secs(by.seconds));
+            Ok(json!({}))
+        }
+        (&Method::POST, "add_person") => {
+            let person: Person = serde_json::from_slice(body).map_err(bad)?;
+            twin.add_person(&person.subject);
             Ok(json!({}))
         }
         (&Method::POST, "polling_interval") => {

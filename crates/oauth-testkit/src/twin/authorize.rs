@@ -53,7 +53,12 @@ pub(super) fn authorize(
         return wire::page(400, "The redirect_uri is not registered.");
     };
 
-    let mut callback = match approve(authority, at, ask, client_id) {
+    let is_s256 = ask.query("code_challenge_method") == Some("S256");
+    let approval = match fault {
+        Some(Fault::RefusedS256) if is_s256 => Err(("invalid_request", "S256 is not supported")),
+        _ => approve(authority, at, ask, client_id),
+    };
+    let mut callback = match approval {
         Ok((code, id_token)) => {
             let flaw = match fault {
                 Some(Fault::IdTokenInCallback { flaw }) => Some(*flaw),

@@ -80,6 +80,7 @@ pub(super) fn rules(base: &str) -> Rules {
         "revocation_endpoint_auth_signing_alg_values_supported": algs,
         "introspection_endpoint_auth_methods_supported": ["private_key_jwt"],
         "introspection_endpoint_auth_signing_alg_values_supported": algs,
+        "introspection_signing_alg_values_supported": ["PS256"],
         "id_token_signing_alg_values_supported": ["PS256"],
         "authorization_signing_alg_values_supported": ["PS256"],
         "dpop_signing_alg_values_supported": algs,

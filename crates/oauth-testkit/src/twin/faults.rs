@@ -117,6 +117,8 @@ pub enum Fault {
     MissingStateInCallback,
     /// The callback carries a `state` that another flow sent.
     ForeignStateInCallback,
+    /// The callback says `invalid_request`, because the `code_challenge_method` is S256.
+    RefusedS256,
     /// The request is carried out; `iss` of the metadata is another's. It waits for metadata.
     WrongIssuerInMetadata,
     /// The request is carried out; the kind of its token is written in the other case. It waits for a token.
@@ -197,6 +199,7 @@ impl Fault {
         "missing_issuer_in_callback",
         "missing_state_in_callback",
         "foreign_state_in_callback",
+        "refused_s256",
         "wrong_issuer_in_metadata",
         "token_type_case",
         "bearer_token_type",
@@ -236,6 +239,7 @@ impl Fault {
             Self::MissingIssuerInCallback => "missing_issuer_in_callback",
             Self::MissingStateInCallback => "missing_state_in_callback",
             Self::ForeignStateInCallback => "foreign_state_in_callback",
+            Self::RefusedS256 => "refused_s256",
             Self::WrongIssuerInMetadata => "wrong_issuer_in_metadata",
             Self::TokenTypeCase => "token_type_case",
             Self::BearerTokenType => "bearer_token_type",
@@ -268,6 +272,7 @@ impl Fault {
                 | Self::MissingIssuerInCallback
                 | Self::MissingStateInCallback
                 | Self::ForeignStateInCallback
+                | Self::RefusedS256
         )
     }
 

@@ -3,10 +3,13 @@
 //! RFC 7009 section 2, RFC 7662 section 2, RFC 8628 section 3.1
 
 use bytes::Bytes;
+use http::header::ACCEPT;
 use oauth_core::moment::UnixTime;
 use serde_json::{Value, json};
 
 use super::authority::{Authority, Device, Grant, Refresh};
+use super::client_auth::Client;
+use super::id_token;
 use super::pending_approval::Awaited;
 use super::sender_constrained::Binding;
 use super::token::{DEVICE_CODE, well_formed};
@@ -15,6 +18,9 @@ use super::wire::{self, Ask, Reply};
 pub(super) const REVOCATION: &str = "revocation";
 pub(super) const INTROSPECTION: &str = "introspection";
 pub(super) const DEVICE_AUTHORIZATION: &str = "device_authorization";
+
+/// The media type of signed introspection responses.
+const INTROSPECTION_JWT: &str = "application/token-introspection+jwt";
 
 /// How long a device code is good, in seconds.
 const LIFETIME: u64 = 600;
@@ -48,11 +54,11 @@ fn foreign() -> Reply {
 }
 
 pub(super) fn introspect(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
-    if let Err(reply) =
-        well_formed(ask).and_then(|()| authority.authenticate(at, ask, INTROSPECTION))
-    {
-        return *reply;
-    }
+    let client =
+        match well_formed(ask).and_then(|()| authority.authenticate(at, ask, INTROSPECTION)) {
+            Ok(client) => client,
+            Err(reply) => return *reply,
+        };
     let Some(token) = ask.form("token") else {
         return wire::refusal("invalid_request", "token is missing");
     };
@@ -70,7 +76,7 @@ pub(super) fn introspect(authority: &mut Authority, at: UnixTime, ask: &Ask) -> 
             .map(|r| (&r.grant, None, r.expires))
     };
     let Some((grant, issued, expires)) = access.or_else(refresh) else {
-        return wire::unstored(200, &json!({ "active": false }));
+        return told(authority, at, ask, &client, &json!({ "active": false }));
     };
     let mut reply = json!({
         "active": true,
@@ -111,7 +117,32 @@ pub(super) fn introspect(authority: &mut Authority, at: UnixTime, ask: &Ask) -> 
     if let Some(expires) = expires {
         reply["exp"] = expires.as_secs().into();
     }
-    wire::unstored(200, &reply)
+    told(authority, at, ask, &client, &reply)
+}
+
+/// The response, signed for whoever asks for that (RFC 9701 sections 4 and 5).
+fn told(authority: &Authority, at: UnixTime, ask: &Ask, client: &Client, reply: &Value) -> Reply {
+    let accepts_jwt = ask
+        .header(ACCEPT)
+        .is_some_and(|types| types.contains(INTROSPECTION_JWT));
+    if authority.rules.fapi.is_none() || !accepts_jwt {
+        return wire::unstored(200, reply);
+    }
+    let claims = json!({
+        "iss": authority.rules.issuer,
+        "aud": client.id,
+        "iat": at.as_secs(),
+        "token_introspection": reply,
+    });
+    let header = json!({
+        "typ": "token-introspection+jwt",
+        "alg": authority.rules.alg.as_str(),
+        "kid": authority.key_id,
+    });
+    match id_token::sign(&header, &claims) {
+        Some(jwt) => wire::plain(200, INTROSPECTION_JWT, jwt),
+        None => wire::refusal("server_error", "there is no key"),
+    }
 }
 
 pub(super) fn device_authorization(

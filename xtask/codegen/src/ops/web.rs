@@ -26,28 +26,34 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
     for (number, entry) in offered()? {
         let names: Vec<_> = arguments(entry).map(|field| camel(field.name)).collect();
         let names = names.join(", ");
+        let given = given(entry);
         let text = paragraphs(entry.text)
             .into_iter()
             .next()
             .unwrap_or_default();
         let _ = write!(
             module,
-            "\n/** {text} */\nexport function {}(client, {{ {names} }}) {{\n  return client.begin({number}, [{names}])\n}}\n",
+            "\n/** {text} */\nexport function {}(client, {{ {names} }}) {{\n  return client.begin({number}, [{given}])\n}}\n",
             camel(entry.name),
         );
     }
     Ok(module)
 }
 
-/// An authorization needs values that the page draws and hashes.
-fn authorization(entry: &'static Entry) -> String {
-    let names: Vec<_> = arguments(entry).map(|field| camel(field.name)).collect();
+/// The arguments as the module reads them.
+fn given(entry: &'static Entry) -> String {
     let given: Vec<_> = arguments(entry)
         .map(|field| match inner(field.shape) {
             Shape::JsonText => format!("json({})", camel(field.name)),
             _ => camel(field.name),
         })
         .collect();
+    given.join(", ")
+}
+
+/// An authorization needs values that the page draws and hashes.
+fn authorization(entry: &'static Entry) -> String {
+    let names: Vec<_> = arguments(entry).map(|field| camel(field.name)).collect();
     let text = paragraphs(entry.text)
         .into_iter()
         .next()
@@ -58,7 +64,7 @@ fn authorization(entry: &'static Entry) -> String {
          const {{ {} }} = asked\n  return client.beginAuthorization(state, nonce, verifier, challenge, [{}])\n}}\n",
         camel(entry.name),
         names.join(", "),
-        given.join(", "),
+        given(entry),
     )
 }
 

@@ -14,7 +14,7 @@ use crate::crypto::SigningKey;
 use crate::dpop::{self, DpopKey, ServerRole};
 use crate::error::{Error, Misuse};
 use crate::exchange::SigningJob;
-use crate::moment::Moment;
+use crate::moment::{Moment, UnixTime};
 use crate::secret::Secret;
 use crate::url::Url;
 
@@ -105,10 +105,7 @@ impl ProofMaker {
             url,
             token: Some(token),
             nonce: self.shared.nonces.of(ServerRole::ResourceServer, url),
-            issued_at: self
-                .shared
-                .clocks
-                .server_time(ServerRole::ResourceServer, url, at.now()),
+            issued_at: self.issues_at(at, url),
         };
         self.key.signing_input(&proof, at)
     }
@@ -124,10 +121,22 @@ impl ProofMaker {
         Err(Misuse::KeyMissing.into())
     }
 
-    /// Corrects the clock difference from the `Date` of a refused proof. True if it changed, so that a retry makes sense.
-    pub(super) fn corrects_clock(&self, at: &Moment, url: &Url, headers: &HeaderMap) -> bool {
+    /// The time that a proof says which is made now.
+    pub(super) fn issues_at(&self, at: &Moment, url: &Url) -> UnixTime {
         let clocks = &self.shared.clocks;
-        clocks.correct_from_date(ServerRole::ResourceServer, url, headers, at.now())
+        clocks.server_time(ServerRole::ResourceServer, url, at.now())
+    }
+
+    /// Corrects the clock difference from the `Date` of a refused proof. True if it changed, so that a retry makes sense.
+    pub(super) fn corrects_clock(
+        &self,
+        at: &Moment,
+        url: &Url,
+        headers: &HeaderMap,
+        issued_at: UnixTime,
+    ) -> bool {
+        let (clocks, side) = (&self.shared.clocks, ServerRole::ResourceServer);
+        clocks.correct_from_date(side, url, headers, at.now(), issued_at)
     }
 
     /// # Errors

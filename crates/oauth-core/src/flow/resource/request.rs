@@ -73,6 +73,7 @@ use super::step::{Event, OnRateLimit, Step};
 use crate::call::Retry;
 use crate::dpop;
 use crate::error::{Error, Kind, Misuse, ServerError};
+use crate::moment::UnixTime;
 use crate::token::{self, TokenType, Tokens};
 use crate::url::Url;
 
@@ -95,6 +96,8 @@ pub struct ResourceRequest {
     is_renewed: bool,
     /// How the token was presented last.
     presented: Presented,
+    /// The time that the last proof said.
+    proved_at: UnixTime,
     nonce: Retry,
     clock: Retry,
 }
@@ -155,6 +158,7 @@ impl ResourceRequest {
             hops: 0,
             is_renewed: false,
             presented: Presented::AsBearer,
+            proved_at: UnixTime::from_secs(0),
             nonce: Retry::Unused,
             clock: Retry::Unused,
         }
@@ -315,6 +319,7 @@ impl ResourceRequest {
             let token = &tokens.access_token;
             let authorization = token::authorization(&TokenType::Dpop, token)?;
             self.presented = Presented::WithProof;
+            self.proved_at = proof_maker.issues_at(&at.moment, &url);
             return match proof_maker.prove(&at.moment, self.method.as_str(), &url, token)? {
                 ProofStep::Ready(proof) => self.send(url, Some(authorization), Some(proof)),
                 ProofStep::Sign(job, proof) => {

@@ -140,7 +140,7 @@ impl ResourceRequest {
             return false;
         }
         let is_refused = challenge_verdict::refuses_proof(status, headers);
-        if is_refused && proof_maker.corrects_clock(&at.moment, url, headers) {
+        if is_refused && proof_maker.corrects_clock(&at.moment, url, headers, self.proved_at) {
             self.clock = Retry::Used;
         }
         self.clock == Retry::Used

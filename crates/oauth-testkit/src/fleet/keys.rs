@@ -1,0 +1,291 @@
+//! Keys of a fleet whose tokens are bound to one (RFC 9449): who has which, and what a proof must be.
+//!
+//! The key stands in the store, and every worker takes it from there when it starts. Servers bind refresh tokens to
+//! keys only for public clients (section 5); this one binds all of them.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, DATE};
+use http::{HeaderName, HeaderValue};
+use oauth_core::Tokens;
+use oauth_core::dpop::DpopKey;
+use oauth_core::flow::keeper::Entry;
+use oauth_core::flow::resource::{Api, Clock, Event, Resource, ResourceRequest, Step};
+use oauth_core::jose::{Alg, PublicJwk};
+use oauth_core::moment::Moment;
+use oauth_core::{Client, Secret};
+use serde_json::Value;
+
+use super::ledger::PeekTokens;
+use super::net::refusal;
+use super::simulation::{Simulation, client};
+use super::{Breach, Flaw, Rule};
+
+const DPOP: HeaderName = HeaderName::from_static("dpop");
+
+/// That of the store, and what workers have made who should have taken it.
+static KEYS: LazyLock<Vec<DpopKey>> = LazyLock::new(|| {
+    let made = (0..5).map(|_| oauth_crypto::DpopKey::generate(Alg::Es256)?.to_core());
+    made.collect::<Result<_, oauth_core::Error>>()
+        .unwrap_or_default()
+});
+
+/// What is known of tokens that are bound to keys.
+#[derive(Default)]
+pub(super) struct Keys {
+    /// The thumbprint of the key that each token is bound to.
+    bound: HashMap<String, String>,
+    /// For each grant, since which version its record has a nonce of the token endpoint.
+    nonces: HashMap<usize, u64>,
+    /// The thumbprint of each worker's key.
+    own: HashMap<usize, String>,
+    /// How many keys were made that nobody has stored.
+    unsaved: usize,
+}
+
+/// The thumbprint of the key of a proof, and its nonce.
+struct Proof {
+    jkt: String,
+    nonce: Option<String>,
+}
+
+impl Proof {
+    fn of(request: &http::Request<Bytes>) -> Option<Self> {
+        let jwt = request.headers().get("dpop")?.to_str().ok()?;
+        let mut parts = jwt.split('.').map(|part| {
+            let bytes = URL_SAFE_NO_PAD.decode(part).ok()?;
+            serde_json::from_slice::<Value>(&bytes).ok()
+        });
+        let (header, claims) = (parts.next()??, parts.next()??);
+        let key = PublicJwk::parse(&header["jwk"].to_string()).ok()?;
+        Some(Self {
+            jkt: key.thumbprint(),
+            nonce: claims["nonce"].as_str().map(str::to_owned),
+        })
+    }
+}
+
+/// The thumbprint of the key in the store.
+pub(super) fn shared() -> Option<String> {
+    KEYS.first().map(DpopKey::thumbprint)
+}
+
+impl Simulation {
+    /// What the keepers of a process that starts share, with the key that the store has.
+    pub(super) fn fresh_client(&mut self, worker: usize, epoch: u32) -> Client {
+        let client = client(&self.twin);
+        if self.setup.dpop.is_none() {
+            return client;
+        }
+        let own = match self.setup.flaw {
+            Some(Flaw::KeyUnsaved) => true,
+            Some(Flaw::OlderKey) => epoch > 0 && self.report.renewals > 0,
+            _ => false,
+        };
+        self.keys.unsaved += usize::from(own);
+        let place = match own {
+            true => 1 + self.keys.unsaved % (KEYS.len() - 1),
+            false => 0,
+        };
+        self.keys.own.insert(worker, KEYS[place].thumbprint());
+        client.with_dpop(KEYS[place].clone())
+    }
+
+    /// The server's reply. Where proofs are looked at it says what time it is: clocks of workers may be hours off.
+    pub(super) fn answered(&mut self, request: http::Request<Bytes>) -> http::Response<Bytes> {
+        let now = self.time();
+        let mut reply = self.twin.answer(&Moment::fixed(now, [0; 32]), request);
+        if self.setup.dpop.is_some() {
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_secs());
+            let date = HeaderValue::try_from(httpdate::fmt_http_date(now));
+            reply
+                .headers_mut()
+                .extend(date.ok().map(|date| (DATE, date)));
+        }
+        reply
+    }
+
+    /// The server's word on a proof by another key than the refresh token is bound to.
+    pub(super) fn refuses_key(
+        &self,
+        request: &http::Request<Bytes>,
+    ) -> Option<http::Response<Bytes>> {
+        let token = refresh_token(request)?;
+        let bound = self.keys.bound.get(&token)?;
+        let proof = Proof::of(request);
+        let is_by_it = proof.is_some_and(|proof| proof.jkt == *bound);
+        (!is_by_it).then(|| refusal((400, "invalid_grant")))
+    }
+
+    /// Tokens that were given for this request are bound to the key of its proof.
+    pub(super) fn bind(&mut self, request: &http::Request<Bytes>, reply: &http::Response<Bytes>) {
+        let Some(proof) = Proof::of(request).filter(|_| reply.status() == 200) else {
+            return;
+        };
+        if let Ok(new) = serde_json::from_slice::<PeekTokens>(reply.body()) {
+            let all = [Some(new.access_token), new.refresh_token];
+            for token in all.into_iter().flatten() {
+                self.keys.bound.insert(token, proof.jkt.clone());
+            }
+        }
+    }
+
+    /// What the store hands to a worker, as it was saved.
+    pub(super) fn loaded(&self, mut entry: Entry) -> Entry {
+        let is_spoilt = self.setup.flaw == Some(Flaw::NonceDropped);
+        let stored = serde_json::from_str::<Value>(entry.record.expose());
+        if let (true, Ok(Value::Object(mut members))) = (is_spoilt, stored) {
+            members.remove("dpop_nonce");
+            entry.record = Secret::new(Value::Object(members).to_string());
+        }
+        entry
+    }
+
+    /// Whether the record has a nonce from this version on.
+    pub(super) fn note_nonce(&mut self, grant: usize, version: u64, record: &str) {
+        let stored = serde_json::from_str::<Value>(record).unwrap_or_default();
+        if stored.get("dpop_nonce").is_some() {
+            self.keys.nonces.entry(grant).or_insert(version);
+        }
+    }
+
+    /// Rule 8, for a token request about to leave.
+    pub(super) fn check_proof(
+        &mut self,
+        worker: usize,
+        grant: usize,
+        request: &http::Request<Bytes>,
+    ) -> Result<(), Breach> {
+        if self.setup.dpop.is_none() {
+            return Ok(());
+        }
+        let Some(proof) = Proof::of(request) else {
+            let text = format!("worker {worker} sends a token request without a proof");
+            return Err(Breach(Rule::OwnKey, text));
+        };
+        let bound = refresh_token(request).and_then(|token| self.keys.bound.get(&token));
+        if bound.is_some_and(|bound| *bound != proof.jkt) {
+            let text = format!(
+                "worker {worker} proves a key to which the refresh token that it sends is not bound"
+            );
+            return Err(Breach(Rule::OwnKey, text));
+        }
+        let seen = self.slot(worker, grant).seen;
+        let has_read = self
+            .keys
+            .nonces
+            .get(&grant)
+            .is_some_and(|since| *since <= seen);
+        if has_read && proof.nonce.is_none() {
+            let text = format!(
+                "worker {worker} sends no nonce, though the record that it has read has one"
+            );
+            return Err(Breach(Rule::OwnKey, text));
+        }
+        Ok(())
+    }
+
+    /// Rule 8, for tokens that a worker hands out: it has their key.
+    pub(super) fn check_key(&self, worker: usize, tokens: &Tokens) -> Result<(), Breach> {
+        let bound = self.keys.bound.get(tokens.access_token.expose());
+        match (bound, self.keys.own.get(&worker)) {
+            (Some(bound), Some(own)) if bound != own => {
+                let text = format!("worker {worker} hands out a token, and has not its key");
+                Err(Breach(Rule::OwnKey, text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A call of the API with these tokens: the status of its reply.
+    pub(super) fn call_api(&mut self, worker: usize, tokens: &Tokens) -> u16 {
+        let url = format!("{}/api/echo", self.twin.base());
+        if self.setup.dpop.is_none() {
+            let field = format!("Bearer {}", tokens.access_token.expose());
+            let request = http::Request::get(url).header("authorization", field);
+            let request = request.body(Bytes::new());
+            let request = request.expect("a token's characters fit a header");
+            return self.answered(request).status().as_u16();
+        }
+        let clock = |sim: &mut Self| Clock {
+            moment: sim.moment(worker),
+            elapsed: Duration::from_millis(sim.now),
+        };
+        let api = Resource::new([self.twin.base()]).map(Api::new);
+        let api = api.and_then(|api| api.with_dpop(&self.workers[worker].client));
+        let api = api.expect("the client has a key");
+        let mut call = ResourceRequest::new(&api, http::Method::GET, &url);
+        let (mut step, mut status) = (call.resume(&clock(self), Event::Begin), 0);
+        loop {
+            step = match step {
+                Ok(Step::Token(_)) => call.resume(&clock(self), Event::Token(tokens)),
+                Ok(Step::Send {
+                    authorization,
+                    dpop,
+                    ..
+                }) => {
+                    let mut request = http::Request::get(&url).body(Bytes::new());
+                    if let Ok(request) = &mut request {
+                        let fields = request.headers_mut();
+                        fields.extend(authorization.map(|field| (AUTHORIZATION, field)));
+                        fields.extend(dpop.map(|field| (DPOP, field)));
+                    }
+                    let request = request.expect("the twin's own URL");
+                    let reply = self.answered(request);
+                    status = reply.status().as_u16();
+                    let clock = clock(self);
+                    call.resume(&clock, Event::Reply(reply.status(), reply.headers()))
+                }
+                // The caller asks its keeper for another.
+                _ => return status,
+            };
+        }
+    }
+}
+
+fn refresh_token(request: &http::Request<Bytes>) -> Option<String> {
+    let form: Vec<(String, String)> = serde_urlencoded::from_bytes(request.body()).ok()?;
+    let named = form.into_iter().find(|(name, _)| name == "refresh_token");
+    named.map(|(_, token)| token)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test that fails says so
+
+    use oauth_core::exchange::{Exchange as _, Input, Step};
+    use oauth_core::{Scope, grant};
+
+    use super::*;
+    use crate::fleet::Setup;
+    use crate::twin::{DpopNonces, Twin};
+
+    #[test]
+    fn the_server_refuses_a_proof_by_another_key() {
+        let mut setup = Setup::drawn(1).with_dpop(DpopNonces::Unasked);
+        setup.own = false;
+        let mut sim = Simulation::new(1, &setup, false);
+        let tokens = sim.login(0).unwrap();
+        let token = tokens.refresh_token.unwrap();
+        let mut refresh = |client: &Client| {
+            let asked = grant::Refresh::new(token.clone());
+            let mut exchange = client.token(asked, Scope::none());
+            let Ok(Step::Send(request)) = exchange.resume(&sim.moment(0), Input::Begin) else {
+                unreachable!()
+            };
+            sim.refuses_key(&request)
+                .map(|reply| reply.status().as_u16())
+        };
+        let (own, other) = (
+            client(&Twin::generic("https://as.example")),
+            KEYS[1].clone(),
+        );
+        assert_eq!(refresh(&own.clone().with_dpop(KEYS[0].clone())), None);
+        assert_eq!(refresh(&own.with_dpop(other)), Some(400));
+    }
+}

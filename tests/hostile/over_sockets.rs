@@ -1,0 +1,132 @@
+//! What attacks and mistakes look like to a whole client, over sockets: how many requests they cost, and whose tokens
+//! come. Those with an id are of the project's list of attacks on OAuth clients.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use oauth_core::endpoint::introspection::{Introspection, IntrospectionResponse, SignedResponse};
+use oauth_core::flow::keeper::GrantId;
+use oauth_core::jose::Alg;
+use oauth_core::{Scope, danger};
+use oauth_reqwest::Authorized;
+use oauth_reqwest::oauth_session::Grants;
+use oauth_reqwest::oauth_session::store::MemoryStore;
+use oauth_testkit::Fault;
+
+use crate::Party;
+use crate::fapi::{Bank, USUAL};
+
+/// PKCE downgrade at a server that takes no S256: whether in the callback or where the request is pushed, `invalid_request`
+/// ends the login, and nothing is tried without the challenge or with a plain one.
+#[tokio::test]
+async fn a5_a_refusal_of_the_challenge_is_one_request() {
+    let party = Party::new().await;
+    party.served.with(|twin| twin.inject(Fault::RefusedS256));
+    let refused = party.login(party.ask("openid")).await.err();
+    assert_eq!(refused, Some("denied.invalid_request"));
+    let asked = ["/authorize", "/token"].map(|path| party.requests(path));
+    assert_eq!(asked, [1, 0]);
+    // The server would have taken the next one.
+    assert!(party.sign_in().await.is_ok());
+}
+
+#[test]
+fn a5_a_refusal_of_a_pushed_challenge_is_one_request() {
+    let bank = Bank::of(USUAL);
+    let error = "invalid_request".to_owned();
+    bank.tls.with(|twin| twin.inject(Fault::Refusal { error }));
+    let refused = bank.driver.run(bank.client.begin_authorization(bank.ask()));
+    let refused = refused.err().map(|error| error.code());
+    assert_eq!(refused, Some("denied.invalid_request"));
+    let asked = ["/par", "/authorize", "/token"].map(|path| bank.requests(path));
+    assert_eq!(asked, [1, 0, 0]);
+}
+
+/// A wrong token from a cache: two people, with two scopes each, call through one client at once, over sockets and
+/// while their tokens are renewed. Each reply is about whoever asked, and each token for what was asked.
+#[tokio::test]
+async fn d1_two_people_and_two_scopes_at_once_get_their_own_tokens() {
+    let party = Party::new().await;
+    let api = format!("{}/api/echo", party.served.base());
+    let grants = Grants::new(
+        party.driver.clone(),
+        &party.client,
+        Arc::new(MemoryStore::new()),
+    );
+    let mut owners = Vec::new();
+    for (name, scope) in [
+        ("alice", "read"),
+        ("alice", "read write"),
+        ("bob", "read"),
+        ("bob", "read write"),
+    ] {
+        party.served.with(|twin| twin.add_person(name));
+        let ask = party.ask(&format!("openid offline_access {scope}"));
+        let login = party.login(ask.login_hint(name)).await.expect("a login");
+        let scope = Scope::parse(scope).expect("a scope");
+        let id = GrantId::person(name).requesting(scope.clone());
+        let adopted = grants.log_in(&id, login.tokens).await;
+        adopted.expect("a grant");
+        owners.push((name, scope, id));
+    }
+    let mut calls = tokio::task::JoinSet::new();
+    for round in 0..8 {
+        for (name, scope, id) in owners.clone() {
+            let source = grants.get(&id);
+            let own = danger::loopback_resource([party.served.base()]).expect("an origin");
+            let (driver, api) = (party.driver.clone(), api.clone());
+            calls.spawn(async move {
+                let token = source.token().await.expect("a token");
+                let token = match round % 2 {
+                    0 => token,
+                    _ => source.renew(&token).await.expect("a new token"),
+                };
+                let reply = Authorized::new(driver, source, own).get(&api).send().await;
+                let reply = reply.expect("a reply").text().await.expect("a text");
+                (name, scope, token, reply)
+            });
+        }
+    }
+    let mut seen = HashMap::new();
+    while let Some(call) = calls.join_next().await {
+        let (name, scope, token, reply) = call.expect("a call");
+        assert!(reply.contains(name), "{name}: {reply}");
+        assert_eq!(token.scope.contains("write"), scope.contains("write"));
+        let access = token.access_token.expose().clone();
+        let known = seen.entry(access).or_insert((name, scope.clone()));
+        assert_eq!(*known, (name, scope));
+    }
+    assert!(seen.len() >= owners.len());
+}
+
+/// Signed introspection responses (RFC 9701), which FAPI 2.0 Message Signing asks of APIs.
+#[test]
+fn what_the_server_says_of_a_token_is_signed() {
+    let bank = Bank::of(USUAL);
+    let tokens = bank.sign_in().expect("a login").tokens;
+    let ask = |token: &str, alg| {
+        let mut signed = SignedResponse::default();
+        signed.algs = vec![alg];
+        let ask = Introspection::new(token).signed(signed);
+        let said = bank.driver.run(bank.client.introspect(ask));
+        said.map_err(|error| error.code())
+    };
+    let access = tokens.access_token.expose();
+    let said = ask(access, Alg::Ps256);
+    let Ok(IntrospectionResponse::Active(said)) = said else {
+        panic!("{said:?}");
+    };
+    assert_eq!(said.scope, Some(tokens.scope.clone()));
+    let said = ask("never issued", Alg::Ps256);
+    assert!(
+        matches!(said, Ok(IntrospectionResponse::Inactive)),
+        "{said:?}"
+    );
+    // The metadata says that there are no others.
+    let other = ask(access, Alg::Es256).err();
+    assert_eq!(other, Some("introspection.alg_not_supported"));
+    // A page in place of the response is not believed.
+    bank.tls.with(|twin| twin.inject(Fault::Html));
+    let unsigned = ask(access, Alg::Ps256).err();
+    assert_eq!(unsigned, Some("introspection.not_signed"));
+}
