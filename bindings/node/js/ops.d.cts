@@ -41,8 +41,6 @@ export interface RefreshArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
-  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
-  authorizationDetails?: object | undefined
 }
 
 export interface UserinfoArguments {
@@ -149,8 +147,6 @@ export interface PasswordArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
-  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
-  authorizationDetails?: object | undefined
 }
 
 export interface ClientCredentialsArguments {
@@ -162,8 +158,6 @@ export interface ClientCredentialsArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
-  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
-  authorizationDetails?: object | undefined
 }
 
 export interface DeviceAuthorizationArguments {
@@ -177,8 +171,6 @@ export interface DeviceAuthorizationArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
-  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
-  authorizationDetails?: object | undefined
 }
 
 export interface PollDeviceTokenArguments {
@@ -196,8 +188,6 @@ export interface PollDeviceTokenArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
-  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
-  authorizationDetails?: object | undefined
 }
 
 export interface BackchannelAuthenticationArguments {
@@ -227,8 +217,6 @@ export interface BackchannelAuthenticationArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
-  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
-  authorizationDetails?: object | undefined
 }
 
 export interface PollBackchannelTokenArguments {
@@ -246,8 +234,6 @@ export interface PollBackchannelTokenArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
-  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
-  authorizationDetails?: object | undefined
 }
 
 export interface VerifyPingArguments {
@@ -278,8 +264,6 @@ export interface AcceptPushArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
-  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
-  authorizationDetails?: object | undefined
 }
 
 export interface TokenExchangeArguments {
@@ -301,8 +285,6 @@ export interface TokenExchangeArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
-  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
-  authorizationDetails?: object | undefined
 }
 
 export interface JwtBearerArguments {
@@ -316,8 +298,6 @@ export interface JwtBearerArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
-  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
-  authorizationDetails?: object | undefined
 }
 
 export interface SamlBearerArguments {
@@ -331,8 +311,6 @@ export interface SamlBearerArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
-  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
-  authorizationDetails?: object | undefined
 }
 
 export interface JwtBearerWithKeyArguments {
@@ -365,8 +343,6 @@ export interface JwtBearerWithKeyArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
-  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
-  authorizationDetails?: object | undefined
 }
 
 export interface ExtensionGrantArguments {
@@ -382,8 +358,6 @@ export interface ExtensionGrantArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
-  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
-  authorizationDetails?: object | undefined
 }
 
 export interface RequestIdentityAssertionArguments {
@@ -401,8 +375,6 @@ export interface RequestIdentityAssertionArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
-  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
-  authorizationDetails?: object | undefined
 }
 
 export interface RedeemIdentityAssertionArguments {
@@ -416,8 +388,6 @@ export interface RedeemIdentityAssertionArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
-  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
-  authorizationDetails?: object | undefined
 }
 
 export interface VerifyAccessTokenArguments {
@@ -923,7 +893,6 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   refresh(args: RefreshArguments, options?: CallOptions): Promise<Tokens>
   /**
@@ -1001,7 +970,6 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   password(args: PasswordArguments, options?: CallOptions): Promise<Tokens>
   /**
@@ -1013,7 +981,6 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   deviceAuthorization(args?: DeviceAuthorizationArguments, options?: CallOptions): Promise<DeviceAuthorizationResponse>
   /**
@@ -1030,7 +997,6 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   pollDeviceToken(args: PollDeviceTokenArguments, options?: CallOptions): Promise<Tokens>
   /**
@@ -1054,7 +1020,6 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   backchannelAuthentication(args?: BackchannelAuthenticationArguments, options?: CallOptions): Promise<BackchannelAuthenticationResponse>
   /**
@@ -1070,7 +1035,6 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   pollBackchannelToken(args: PollBackchannelTokenArguments, options?: CallOptions): Promise<Tokens>
   /**
@@ -1097,7 +1061,6 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   acceptPush(args: AcceptPushArguments, options?: CallOptions): Promise<Tokens>
   /**
@@ -1116,7 +1079,6 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   tokenExchange(args: TokenExchangeArguments, options?: CallOptions): Promise<Tokens>
   /**
@@ -1128,7 +1090,6 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   jwtBearer(args: JwtBearerArguments, options?: CallOptions): Promise<Tokens>
   /**
@@ -1139,7 +1100,6 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   samlBearer(args: SamlBearerArguments, options?: CallOptions): Promise<Tokens>
   /**
@@ -1160,7 +1120,6 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   jwtBearerWithKey(args: JwtBearerWithKeyArguments, options?: CallOptions): Promise<Tokens>
   /**
@@ -1175,7 +1134,6 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   extensionGrant(args: ExtensionGrantArguments, options?: CallOptions): Promise<Tokens>
   /**
@@ -1193,7 +1151,6 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   requestIdentityAssertion(args: RequestIdentityAssertionArguments, options?: CallOptions): Promise<IdentityAssertion>
   /**
@@ -1208,7 +1165,6 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   redeemIdentityAssertion(args: RedeemIdentityAssertionArguments, options?: CallOptions): Promise<Tokens>
   /**
@@ -1373,7 +1329,6 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   refresh(args: RefreshArguments, options?: MomentOptions): Exchange<Tokens>
   /**
@@ -1451,7 +1406,6 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   password(args: PasswordArguments, options?: MomentOptions): Exchange<Tokens>
   /**
@@ -1461,7 +1415,6 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   clientCredentials(args?: ClientCredentialsArguments, options?: MomentOptions): Exchange<Tokens>
   /**
@@ -1473,7 +1426,6 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   deviceAuthorization(args?: DeviceAuthorizationArguments, options?: MomentOptions): Exchange<DeviceAuthorizationResponse>
   /**
@@ -1490,7 +1442,6 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   pollDeviceToken(args: PollDeviceTokenArguments, options?: MomentOptions): Exchange<Tokens>
   /**
@@ -1514,7 +1465,6 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   backchannelAuthentication(args?: BackchannelAuthenticationArguments, options?: MomentOptions): Exchange<BackchannelAuthenticationResponse>
   /**
@@ -1530,7 +1480,6 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   pollBackchannelToken(args: PollBackchannelTokenArguments, options?: MomentOptions): Exchange<Tokens>
   /**
@@ -1557,7 +1506,6 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   acceptPush(args: AcceptPushArguments, options?: MomentOptions): Exchange<Tokens>
   /**
@@ -1576,7 +1524,6 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   tokenExchange(args: TokenExchangeArguments, options?: MomentOptions): Exchange<Tokens>
   /**
@@ -1588,7 +1535,6 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   jwtBearer(args: JwtBearerArguments, options?: MomentOptions): Exchange<Tokens>
   /**
@@ -1599,7 +1545,6 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   samlBearer(args: SamlBearerArguments, options?: MomentOptions): Exchange<Tokens>
   /**
@@ -1620,7 +1565,6 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   jwtBearerWithKey(args: JwtBearerWithKeyArguments, options?: MomentOptions): Exchange<Tokens>
   /**
@@ -1635,7 +1579,6 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   extensionGrant(args: ExtensionGrantArguments, options?: MomentOptions): Exchange<Tokens>
   /**
@@ -1653,7 +1596,6 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   requestIdentityAssertion(args: RequestIdentityAssertionArguments, options?: MomentOptions): Exchange<IdentityAssertion>
   /**
@@ -1668,7 +1610,6 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
-   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   redeemIdentityAssertion(args: RedeemIdentityAssertionArguments, options?: MomentOptions): Exchange<Tokens>
   /**

@@ -67,7 +67,6 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
-        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
         """Refreshes tokens: redeems their refresh token for new ones (RFC 6749 section 6).
@@ -84,12 +83,10 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
-            authorization_details: The authorization_details: a list of objects, each with a
-                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(1, (tokens, scope, resource, audience, extra, json_text(authorization_details)), moment)
+        answer: Exchange[Tokens] = self._begin(1, (tokens, scope, resource, audience, extra), moment)
         return answer
 
     def userinfo(
@@ -235,7 +232,6 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
-        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
         """Requests tokens with a user's password (RFC 6749 section 4.3).
@@ -251,12 +247,10 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
-            authorization_details: The authorization_details: a list of objects, each with a
-                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(5, (username, password, scope, resource, audience, extra, json_text(authorization_details)), moment)
+        answer: Exchange[Tokens] = self._begin(5, (username, password, scope, resource, audience, extra), moment)
         return answer
 
     def client_credentials(
@@ -266,7 +260,6 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
-        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
         """Requests a token for the client itself (RFC 6749 section 4.4).
@@ -279,12 +272,10 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
-            authorization_details: The authorization_details: a list of objects, each with a
-                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(6, (scope, resource, audience, extra, json_text(authorization_details)), moment)
+        answer: Exchange[Tokens] = self._begin(6, (scope, resource, audience, extra), moment)
         return answer
 
     def device_authorization(
@@ -295,7 +286,6 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
-        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[DeviceAuthorizationResponse]:
         """Requests a code that the user enters on another device (RFC 8628).
@@ -311,12 +301,10 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
-            authorization_details: The authorization_details: a list of objects, each with a
-                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[DeviceAuthorizationResponse] = self._begin(7, (purpose, scope, resource, audience, extra, json_text(authorization_details)), moment)
+        answer: Exchange[DeviceAuthorizationResponse] = self._begin(7, (purpose, scope, resource, audience, extra), moment)
         return answer
 
     def poll_device_token(
@@ -329,7 +317,6 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
-        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
         """Waits until the user has entered the code of a device authorization, and signs in (RFC 8628
@@ -351,12 +338,10 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
-            authorization_details: The authorization_details: a list of objects, each with a
-                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(8, (device_code, expires_at, interval, scope, resource, audience, extra, json_text(authorization_details)), moment)
+        answer: Exchange[Tokens] = self._begin(8, (device_code, expires_at, interval, scope, resource, audience, extra), moment)
         return answer
 
     def backchannel_authentication(
@@ -375,7 +360,6 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
-        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[BackchannelAuthenticationResponse]:
         """Asks the server to authenticate a user on the user's own device (CIBA Core section 7).
@@ -405,12 +389,10 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
-            authorization_details: The authorization_details: a list of objects, each with a
-                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[BackchannelAuthenticationResponse] = self._begin(9, (login_hint, login_hint_token, id_token_hint, binding_message, user_code, requested_expiry, acr_values, token_delivery_mode, repeat, scope, resource, audience, extra, json_text(authorization_details)), moment)
+        answer: Exchange[BackchannelAuthenticationResponse] = self._begin(9, (login_hint, login_hint_token, id_token_hint, binding_message, user_code, requested_expiry, acr_values, token_delivery_mode, repeat, scope, resource, audience, extra), moment)
         return answer
 
     def poll_backchannel_token(
@@ -423,7 +405,6 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
-        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
         """Waits until the user has answered a backchannel request, and signs the user in (CIBA Core
@@ -445,12 +426,10 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
-            authorization_details: The authorization_details: a list of objects, each with a
-                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(10, (auth_req_id, expires_at, interval, scope, resource, audience, extra, json_text(authorization_details)), moment)
+        answer: Exchange[Tokens] = self._begin(10, (auth_req_id, expires_at, interval, scope, resource, audience, extra), moment)
         return answer
 
     def verify_ping(
@@ -492,7 +471,6 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
-        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
         """Accepts the tokens that the server has pushed once the user has answered (CIBA Core section
@@ -513,12 +491,10 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
-            authorization_details: The authorization_details: a list of objects, each with a
-                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(12, (auth_req_id, client_notification_token, authorization, body, scope, resource, audience, extra, json_text(authorization_details)), moment)
+        answer: Exchange[Tokens] = self._begin(12, (auth_req_id, client_notification_token, authorization, body, scope, resource, audience, extra), moment)
         return answer
 
     def token_exchange(
@@ -533,7 +509,6 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
-        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
         """Exchanges a token for another one (RFC 8693): as its subject, or with an actor who acts for
@@ -557,12 +532,10 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
-            authorization_details: The authorization_details: a list of objects, each with a
-                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(13, (subject_token, subject_token_type, actor_token, actor_token_type, requested_token_type, scope, resource, audience, extra, json_text(authorization_details)), moment)
+        answer: Exchange[Tokens] = self._begin(13, (subject_token, subject_token_type, actor_token, actor_token_type, requested_token_type, scope, resource, audience, extra), moment)
         return answer
 
     def jwt_bearer(
@@ -573,7 +546,6 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
-        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
         """Requests tokens with a JWT assertion of another party (RFC 7523 section 2.1).
@@ -587,12 +559,10 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
-            authorization_details: The authorization_details: a list of objects, each with a
-                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(14, (assertion, scope, resource, audience, extra, json_text(authorization_details)), moment)
+        answer: Exchange[Tokens] = self._begin(14, (assertion, scope, resource, audience, extra), moment)
         return answer
 
     def saml_bearer(
@@ -603,7 +573,6 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
-        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
         """Requests tokens with a SAML 2.0 assertion (RFC 7522 section 2.1).
@@ -617,12 +586,10 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
-            authorization_details: The authorization_details: a list of objects, each with a
-                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(15, (assertion, scope, resource, audience, extra, json_text(authorization_details)), moment)
+        answer: Exchange[Tokens] = self._begin(15, (assertion, scope, resource, audience, extra), moment)
         return answer
 
     def jwt_bearer_with_key(
@@ -641,7 +608,6 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
-        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
         """Requests tokens with a JWT that this client signs itself, as service accounts do (RFC 7523
@@ -666,12 +632,10 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
-            authorization_details: The authorization_details: a list of objects, each with a
-                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(16, (key, passphrase, alg, kid, issuer, subject, audience_claim, lifetime, json_text(claims), scope, resource, audience, extra, json_text(authorization_details)), moment)
+        answer: Exchange[Tokens] = self._begin(16, (key, passphrase, alg, kid, issuer, subject, audience_claim, lifetime, json_text(claims), scope, resource, audience, extra), moment)
         return answer
 
     def extension_grant(
@@ -683,7 +647,6 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
-        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
         """Requests tokens with an extension grant (RFC 6749 section 4.5).
@@ -701,12 +664,10 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
-            authorization_details: The authorization_details: a list of objects, each with a
-                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(17, (grant_type, parameters, scope, resource, audience, extra, json_text(authorization_details)), moment)
+        answer: Exchange[Tokens] = self._begin(17, (grant_type, parameters, scope, resource, audience, extra), moment)
         return answer
 
     def request_identity_assertion(
@@ -719,7 +680,6 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
-        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[IdentityAssertion]:
         """Requests an assertion for another server from the identity provider
@@ -743,12 +703,10 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
-            authorization_details: The authorization_details: a list of objects, each with a
-                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[IdentityAssertion] = self._begin(18, (subject_token, subject_token_type, issuer, scope, resource, audience, extra, json_text(authorization_details)), moment)
+        answer: Exchange[IdentityAssertion] = self._begin(18, (subject_token, subject_token_type, issuer, scope, resource, audience, extra), moment)
         return answer
 
     def redeem_identity_assertion(
@@ -759,7 +717,6 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
-        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
         """Presents an identity assertion to this server, for which it was issued
@@ -777,12 +734,10 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
-            authorization_details: The authorization_details: a list of objects, each with a
-                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(19, (assertion, scope, resource, audience, extra, json_text(authorization_details)), moment)
+        answer: Exchange[Tokens] = self._begin(19, (assertion, scope, resource, audience, extra), moment)
         return answer
 
     def verify_access_token(
