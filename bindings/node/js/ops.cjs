@@ -6,7 +6,7 @@
 const { authorizationOf, begin, nothing, perform, recordOf, tokensOf } = require('./operation.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = 'f7a70f6d90733ab5'
+const FINGERPRINT = 'b98c9021a427020f'
 
 /** The claims about a user (OpenID Connect Core section 5.1). */
 class UserClaims extends Record {
@@ -193,25 +193,25 @@ class ClientIdMetadataDocument extends Record {
 
 const operations = {
   revoke: { number: 0, names: ['token', 'tokenTypeHint'], finish: nothing },
-  refresh: { number: 1, names: ['tokens', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
+  refresh: { number: 1, names: ['tokens', 'scope', 'resource', 'audience', 'extra', 'authorizationDetails'], finish: tokensOf, json: ['authorizationDetails'] },
   userinfo: { number: 2, names: ['tokens', 'subject'], finish: recordOf(UserClaims) },
   beginAuthorization: { number: 3, names: ['redirectUri', 'scope', 'responseType', 'responseMode', 'resource', 'audience', 'authorizationDetails', 'acrValues', 'maxAge', 'prompt', 'loginHint', 'idTokenHint', 'uiLocales', 'claims', 'push', 'requestUri', 'stepUp', 'tokens', 'context', 'user', 'extra', 'tokenExtra'], finish: authorizationOf, json: ['authorizationDetails', 'claims', 'stepUp'] },
   introspect: { number: 4, names: ['token', 'tokenTypeHint', 'signedResponseAlg', 'audience'], finish: recordOf(IntrospectionResponse) },
-  password: { number: 5, names: ['username', 'password', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
-  clientCredentials: { number: 6, names: ['scope', 'resource', 'audience', 'extra'], finish: tokensOf },
-  deviceAuthorization: { number: 7, names: ['purpose', 'scope', 'resource', 'audience', 'extra'], finish: recordOf(DeviceAuthorizationResponse) },
-  pollDeviceToken: { number: 8, names: ['deviceCode', 'expiresAt', 'interval', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
-  backchannelAuthentication: { number: 9, names: ['loginHint', 'loginHintToken', 'idTokenHint', 'bindingMessage', 'userCode', 'requestedExpiry', 'acrValues', 'tokenDeliveryMode', 'repeat', 'scope', 'resource', 'audience', 'extra'], finish: recordOf(BackchannelAuthenticationResponse) },
-  pollBackchannelToken: { number: 10, names: ['authReqId', 'expiresAt', 'interval', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
+  password: { number: 5, names: ['username', 'password', 'scope', 'resource', 'audience', 'extra', 'authorizationDetails'], finish: tokensOf, json: ['authorizationDetails'] },
+  clientCredentials: { number: 6, names: ['scope', 'resource', 'audience', 'extra', 'authorizationDetails'], finish: tokensOf, json: ['authorizationDetails'] },
+  deviceAuthorization: { number: 7, names: ['purpose', 'scope', 'resource', 'audience', 'extra', 'authorizationDetails'], finish: recordOf(DeviceAuthorizationResponse), json: ['authorizationDetails'] },
+  pollDeviceToken: { number: 8, names: ['deviceCode', 'expiresAt', 'interval', 'scope', 'resource', 'audience', 'extra', 'authorizationDetails'], finish: tokensOf, json: ['authorizationDetails'] },
+  backchannelAuthentication: { number: 9, names: ['loginHint', 'loginHintToken', 'idTokenHint', 'bindingMessage', 'userCode', 'requestedExpiry', 'acrValues', 'tokenDeliveryMode', 'repeat', 'scope', 'resource', 'audience', 'extra', 'authorizationDetails'], finish: recordOf(BackchannelAuthenticationResponse), json: ['authorizationDetails'] },
+  pollBackchannelToken: { number: 10, names: ['authReqId', 'expiresAt', 'interval', 'scope', 'resource', 'audience', 'extra', 'authorizationDetails'], finish: tokensOf, json: ['authorizationDetails'] },
   verifyPing: { number: 11, names: ['authReqId', 'clientNotificationToken', 'authorization', 'body'], finish: nothing },
-  acceptPush: { number: 12, names: ['authReqId', 'clientNotificationToken', 'authorization', 'body', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
-  tokenExchange: { number: 13, names: ['subjectToken', 'subjectTokenType', 'actorToken', 'actorTokenType', 'requestedTokenType', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
-  jwtBearer: { number: 14, names: ['assertion', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
-  samlBearer: { number: 15, names: ['assertion', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
-  jwtBearerWithKey: { number: 16, names: ['key', 'passphrase', 'alg', 'kid', 'issuer', 'subject', 'audienceClaim', 'lifetime', 'claims', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf, json: ['claims'] },
-  extensionGrant: { number: 17, names: ['grantType', 'parameters', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
-  requestIdentityAssertion: { number: 18, names: ['subjectToken', 'subjectTokenType', 'issuer', 'scope', 'resource', 'audience', 'extra'], finish: recordOf(IdentityAssertion) },
-  redeemIdentityAssertion: { number: 19, names: ['assertion', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
+  acceptPush: { number: 12, names: ['authReqId', 'clientNotificationToken', 'authorization', 'body', 'scope', 'resource', 'audience', 'extra', 'authorizationDetails'], finish: tokensOf, json: ['authorizationDetails'] },
+  tokenExchange: { number: 13, names: ['subjectToken', 'subjectTokenType', 'actorToken', 'actorTokenType', 'requestedTokenType', 'scope', 'resource', 'audience', 'extra', 'authorizationDetails'], finish: tokensOf, json: ['authorizationDetails'] },
+  jwtBearer: { number: 14, names: ['assertion', 'scope', 'resource', 'audience', 'extra', 'authorizationDetails'], finish: tokensOf, json: ['authorizationDetails'] },
+  samlBearer: { number: 15, names: ['assertion', 'scope', 'resource', 'audience', 'extra', 'authorizationDetails'], finish: tokensOf, json: ['authorizationDetails'] },
+  jwtBearerWithKey: { number: 16, names: ['key', 'passphrase', 'alg', 'kid', 'issuer', 'subject', 'audienceClaim', 'lifetime', 'claims', 'scope', 'resource', 'audience', 'extra', 'authorizationDetails'], finish: tokensOf, json: ['claims', 'authorizationDetails'] },
+  extensionGrant: { number: 17, names: ['grantType', 'parameters', 'scope', 'resource', 'audience', 'extra', 'authorizationDetails'], finish: tokensOf, json: ['authorizationDetails'] },
+  requestIdentityAssertion: { number: 18, names: ['subjectToken', 'subjectTokenType', 'issuer', 'scope', 'resource', 'audience', 'extra', 'authorizationDetails'], finish: recordOf(IdentityAssertion), json: ['authorizationDetails'] },
+  redeemIdentityAssertion: { number: 19, names: ['assertion', 'scope', 'resource', 'audience', 'extra', 'authorizationDetails'], finish: tokensOf, json: ['authorizationDetails'] },
   verifyAccessToken: { number: 20, names: ['token', 'audience', 'profile', 'scope', 'acrValues', 'maxAge', 'algs', 'clockSkew', 'jkt', 'x5tS256', 'dpopAlgs', 'realm'], finish: recordOf(VerifiedAccessToken) },
   verifyIdToken: { number: 21, names: ['token', 'nonce', 'unexpectedNonce', 'clientIds', 'accessToken', 'code', 'maxAge', 'acrValues', 'maxTokenAge'], finish: recordOf(IdToken) },
   verifyLogoutToken: { number: 22, names: ['token', 'replay', 'maxAgeWithoutExpiry'], finish: recordOf(LogoutToken) },

@@ -41,6 +41,8 @@ export interface RefreshArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
+  authorizationDetails?: object | undefined
 }
 
 export interface UserinfoArguments {
@@ -147,6 +149,8 @@ export interface PasswordArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
+  authorizationDetails?: object | undefined
 }
 
 export interface ClientCredentialsArguments {
@@ -158,6 +162,8 @@ export interface ClientCredentialsArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
+  authorizationDetails?: object | undefined
 }
 
 export interface DeviceAuthorizationArguments {
@@ -171,6 +177,8 @@ export interface DeviceAuthorizationArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
+  authorizationDetails?: object | undefined
 }
 
 export interface PollDeviceTokenArguments {
@@ -188,6 +196,8 @@ export interface PollDeviceTokenArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
+  authorizationDetails?: object | undefined
 }
 
 export interface BackchannelAuthenticationArguments {
@@ -217,6 +227,8 @@ export interface BackchannelAuthenticationArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
+  authorizationDetails?: object | undefined
 }
 
 export interface PollBackchannelTokenArguments {
@@ -234,6 +246,8 @@ export interface PollBackchannelTokenArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
+  authorizationDetails?: object | undefined
 }
 
 export interface VerifyPingArguments {
@@ -264,6 +278,8 @@ export interface AcceptPushArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
+  authorizationDetails?: object | undefined
 }
 
 export interface TokenExchangeArguments {
@@ -285,6 +301,8 @@ export interface TokenExchangeArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
+  authorizationDetails?: object | undefined
 }
 
 export interface JwtBearerArguments {
@@ -298,6 +316,8 @@ export interface JwtBearerArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
+  authorizationDetails?: object | undefined
 }
 
 export interface SamlBearerArguments {
@@ -311,6 +331,8 @@ export interface SamlBearerArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
+  authorizationDetails?: object | undefined
 }
 
 export interface JwtBearerWithKeyArguments {
@@ -343,6 +365,8 @@ export interface JwtBearerWithKeyArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
+  authorizationDetails?: object | undefined
 }
 
 export interface ExtensionGrantArguments {
@@ -358,6 +382,8 @@ export interface ExtensionGrantArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
+  authorizationDetails?: object | undefined
 }
 
 export interface RequestIdentityAssertionArguments {
@@ -375,6 +401,8 @@ export interface RequestIdentityAssertionArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
+  authorizationDetails?: object | undefined
 }
 
 export interface RedeemIdentityAssertionArguments {
@@ -388,6 +416,8 @@ export interface RedeemIdentityAssertionArguments {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
+  authorizationDetails?: object | undefined
 }
 
 export interface VerifyAccessTokenArguments {
@@ -893,6 +923,7 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   refresh(args: RefreshArguments, options?: CallOptions): Promise<Tokens>
   /**
@@ -970,6 +1001,7 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   password(args: PasswordArguments, options?: CallOptions): Promise<Tokens>
   /**
@@ -981,6 +1013,7 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   deviceAuthorization(args?: DeviceAuthorizationArguments, options?: CallOptions): Promise<DeviceAuthorizationResponse>
   /**
@@ -997,6 +1030,7 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   pollDeviceToken(args: PollDeviceTokenArguments, options?: CallOptions): Promise<Tokens>
   /**
@@ -1020,6 +1054,7 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   backchannelAuthentication(args?: BackchannelAuthenticationArguments, options?: CallOptions): Promise<BackchannelAuthenticationResponse>
   /**
@@ -1035,6 +1070,7 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   pollBackchannelToken(args: PollBackchannelTokenArguments, options?: CallOptions): Promise<Tokens>
   /**
@@ -1061,6 +1097,7 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   acceptPush(args: AcceptPushArguments, options?: CallOptions): Promise<Tokens>
   /**
@@ -1079,6 +1116,7 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   tokenExchange(args: TokenExchangeArguments, options?: CallOptions): Promise<Tokens>
   /**
@@ -1090,6 +1128,7 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   jwtBearer(args: JwtBearerArguments, options?: CallOptions): Promise<Tokens>
   /**
@@ -1100,6 +1139,7 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   samlBearer(args: SamlBearerArguments, options?: CallOptions): Promise<Tokens>
   /**
@@ -1120,6 +1160,7 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   jwtBearerWithKey(args: JwtBearerWithKeyArguments, options?: CallOptions): Promise<Tokens>
   /**
@@ -1134,6 +1175,7 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   extensionGrant(args: ExtensionGrantArguments, options?: CallOptions): Promise<Tokens>
   /**
@@ -1151,6 +1193,7 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   requestIdentityAssertion(args: RequestIdentityAssertionArguments, options?: CallOptions): Promise<IdentityAssertion>
   /**
@@ -1165,6 +1208,7 @@ export interface Operations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   redeemIdentityAssertion(args: RedeemIdentityAssertionArguments, options?: CallOptions): Promise<Tokens>
   /**
@@ -1329,6 +1373,7 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   refresh(args: RefreshArguments, options?: MomentOptions): Exchange<Tokens>
   /**
@@ -1406,6 +1451,7 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   password(args: PasswordArguments, options?: MomentOptions): Exchange<Tokens>
   /**
@@ -1415,6 +1461,7 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   clientCredentials(args?: ClientCredentialsArguments, options?: MomentOptions): Exchange<Tokens>
   /**
@@ -1426,6 +1473,7 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   deviceAuthorization(args?: DeviceAuthorizationArguments, options?: MomentOptions): Exchange<DeviceAuthorizationResponse>
   /**
@@ -1442,6 +1490,7 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   pollDeviceToken(args: PollDeviceTokenArguments, options?: MomentOptions): Exchange<Tokens>
   /**
@@ -1465,6 +1514,7 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   backchannelAuthentication(args?: BackchannelAuthenticationArguments, options?: MomentOptions): Exchange<BackchannelAuthenticationResponse>
   /**
@@ -1480,6 +1530,7 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   pollBackchannelToken(args: PollBackchannelTokenArguments, options?: MomentOptions): Exchange<Tokens>
   /**
@@ -1506,6 +1557,7 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   acceptPush(args: AcceptPushArguments, options?: MomentOptions): Exchange<Tokens>
   /**
@@ -1524,6 +1576,7 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   tokenExchange(args: TokenExchangeArguments, options?: MomentOptions): Exchange<Tokens>
   /**
@@ -1535,6 +1588,7 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   jwtBearer(args: JwtBearerArguments, options?: MomentOptions): Exchange<Tokens>
   /**
@@ -1545,6 +1599,7 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   samlBearer(args: SamlBearerArguments, options?: MomentOptions): Exchange<Tokens>
   /**
@@ -1565,6 +1620,7 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   jwtBearerWithKey(args: JwtBearerWithKeyArguments, options?: MomentOptions): Exchange<Tokens>
   /**
@@ -1579,6 +1635,7 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   extensionGrant(args: ExtensionGrantArguments, options?: MomentOptions): Exchange<Tokens>
   /**
@@ -1596,6 +1653,7 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   requestIdentityAssertion(args: RequestIdentityAssertionArguments, options?: MomentOptions): Exchange<IdentityAssertion>
   /**
@@ -1610,6 +1668,7 @@ export interface ExchangeOperations {
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
    * @param args.extra Parameters that the provider documents.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
    */
   redeemIdentityAssertion(args: RedeemIdentityAssertionArguments, options?: MomentOptions): Exchange<Tokens>
   /**

@@ -125,6 +125,8 @@ export function refresh<NativeExchange>(client: Client<NativeExchange>, args: {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
+  authorizationDetails?: object | undefined
 }): NativeExchange
 
 /**

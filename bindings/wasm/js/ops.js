@@ -15,8 +15,8 @@ export function revoke(client, { token, tokenTypeHint }) {
 }
 
 /** Refreshes tokens: redeems their refresh token for new ones (RFC 6749 section 6). */
-export function refresh(client, { tokens, scope, resource, audience, extra }) {
-  return client.begin(1, [tokens, scope, resource, audience, extra])
+export function refresh(client, { tokens, scope, resource, audience, extra, authorizationDetails }) {
+  return client.begin(1, [tokens, scope, resource, audience, extra, json(authorizationDetails)])
 }
 
 /** Fetches the claims of the user who signed in (OpenID Connect Core section 5.3). */

@@ -67,6 +67,7 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
         """Refreshes tokens: redeems their refresh token for new ones (RFC 6749 section 6).
@@ -83,10 +84,12 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(1, (tokens, scope, resource, audience, extra), moment)
+        answer: Exchange[Tokens] = self._begin(1, (tokens, scope, resource, audience, extra, json_text(authorization_details)), moment)
         return answer
 
     def userinfo(
@@ -232,6 +235,7 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
         """Requests tokens with a user's password (RFC 6749 section 4.3).
@@ -247,10 +251,12 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(5, (username, password, scope, resource, audience, extra), moment)
+        answer: Exchange[Tokens] = self._begin(5, (username, password, scope, resource, audience, extra, json_text(authorization_details)), moment)
         return answer
 
     def client_credentials(
@@ -260,6 +266,7 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
         """Requests a token for the client itself (RFC 6749 section 4.4).
@@ -272,10 +279,12 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(6, (scope, resource, audience, extra), moment)
+        answer: Exchange[Tokens] = self._begin(6, (scope, resource, audience, extra, json_text(authorization_details)), moment)
         return answer
 
     def device_authorization(
@@ -286,6 +295,7 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[DeviceAuthorizationResponse]:
         """Requests a code that the user enters on another device (RFC 8628).
@@ -301,10 +311,12 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[DeviceAuthorizationResponse] = self._begin(7, (purpose, scope, resource, audience, extra), moment)
+        answer: Exchange[DeviceAuthorizationResponse] = self._begin(7, (purpose, scope, resource, audience, extra, json_text(authorization_details)), moment)
         return answer
 
     def poll_device_token(
@@ -317,6 +329,7 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
         """Waits until the user has entered the code of a device authorization, and signs in (RFC 8628
@@ -338,10 +351,12 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(8, (device_code, expires_at, interval, scope, resource, audience, extra), moment)
+        answer: Exchange[Tokens] = self._begin(8, (device_code, expires_at, interval, scope, resource, audience, extra, json_text(authorization_details)), moment)
         return answer
 
     def backchannel_authentication(
@@ -360,6 +375,7 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[BackchannelAuthenticationResponse]:
         """Asks the server to authenticate a user on the user's own device (CIBA Core section 7).
@@ -389,10 +405,12 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[BackchannelAuthenticationResponse] = self._begin(9, (login_hint, login_hint_token, id_token_hint, binding_message, user_code, requested_expiry, acr_values, token_delivery_mode, repeat, scope, resource, audience, extra), moment)
+        answer: Exchange[BackchannelAuthenticationResponse] = self._begin(9, (login_hint, login_hint_token, id_token_hint, binding_message, user_code, requested_expiry, acr_values, token_delivery_mode, repeat, scope, resource, audience, extra, json_text(authorization_details)), moment)
         return answer
 
     def poll_backchannel_token(
@@ -405,6 +423,7 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
         """Waits until the user has answered a backchannel request, and signs the user in (CIBA Core
@@ -426,10 +445,12 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(10, (auth_req_id, expires_at, interval, scope, resource, audience, extra), moment)
+        answer: Exchange[Tokens] = self._begin(10, (auth_req_id, expires_at, interval, scope, resource, audience, extra, json_text(authorization_details)), moment)
         return answer
 
     def verify_ping(
@@ -471,6 +492,7 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
         """Accepts the tokens that the server has pushed once the user has answered (CIBA Core section
@@ -491,10 +513,12 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(12, (auth_req_id, client_notification_token, authorization, body, scope, resource, audience, extra), moment)
+        answer: Exchange[Tokens] = self._begin(12, (auth_req_id, client_notification_token, authorization, body, scope, resource, audience, extra, json_text(authorization_details)), moment)
         return answer
 
     def token_exchange(
@@ -509,6 +533,7 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
         """Exchanges a token for another one (RFC 8693): as its subject, or with an actor who acts for
@@ -532,10 +557,12 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(13, (subject_token, subject_token_type, actor_token, actor_token_type, requested_token_type, scope, resource, audience, extra), moment)
+        answer: Exchange[Tokens] = self._begin(13, (subject_token, subject_token_type, actor_token, actor_token_type, requested_token_type, scope, resource, audience, extra, json_text(authorization_details)), moment)
         return answer
 
     def jwt_bearer(
@@ -546,6 +573,7 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
         """Requests tokens with a JWT assertion of another party (RFC 7523 section 2.1).
@@ -559,10 +587,12 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(14, (assertion, scope, resource, audience, extra), moment)
+        answer: Exchange[Tokens] = self._begin(14, (assertion, scope, resource, audience, extra, json_text(authorization_details)), moment)
         return answer
 
     def saml_bearer(
@@ -573,6 +603,7 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
         """Requests tokens with a SAML 2.0 assertion (RFC 7522 section 2.1).
@@ -586,10 +617,12 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(15, (assertion, scope, resource, audience, extra), moment)
+        answer: Exchange[Tokens] = self._begin(15, (assertion, scope, resource, audience, extra, json_text(authorization_details)), moment)
         return answer
 
     def jwt_bearer_with_key(
@@ -608,6 +641,7 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
         """Requests tokens with a JWT that this client signs itself, as service accounts do (RFC 7523
@@ -632,10 +666,12 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(16, (key, passphrase, alg, kid, issuer, subject, audience_claim, lifetime, json_text(claims), scope, resource, audience, extra), moment)
+        answer: Exchange[Tokens] = self._begin(16, (key, passphrase, alg, kid, issuer, subject, audience_claim, lifetime, json_text(claims), scope, resource, audience, extra, json_text(authorization_details)), moment)
         return answer
 
     def extension_grant(
@@ -647,6 +683,7 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
         """Requests tokens with an extension grant (RFC 6749 section 4.5).
@@ -664,10 +701,12 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(17, (grant_type, parameters, scope, resource, audience, extra), moment)
+        answer: Exchange[Tokens] = self._begin(17, (grant_type, parameters, scope, resource, audience, extra, json_text(authorization_details)), moment)
         return answer
 
     def request_identity_assertion(
@@ -680,6 +719,7 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[IdentityAssertion]:
         """Requests an assertion for another server from the identity provider
@@ -703,10 +743,12 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[IdentityAssertion] = self._begin(18, (subject_token, subject_token_type, issuer, scope, resource, audience, extra), moment)
+        answer: Exchange[IdentityAssertion] = self._begin(18, (subject_token, subject_token_type, issuer, scope, resource, audience, extra, json_text(authorization_details)), moment)
         return answer
 
     def redeem_identity_assertion(
@@ -717,6 +759,7 @@ class ExchangeOperations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
         """Presents an identity assertion to this server, for which it was issued
@@ -734,10 +777,12 @@ class ExchangeOperations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(19, (assertion, scope, resource, audience, extra), moment)
+        answer: Exchange[Tokens] = self._begin(19, (assertion, scope, resource, audience, extra, json_text(authorization_details)), moment)
         return answer
 
     def verify_access_token(

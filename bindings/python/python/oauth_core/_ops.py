@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Replay = Literal["process", "caller"]
     ResourceMatch = Literal["identical", "parent"]
 
-FINGERPRINT = "f7a70f6d90733ab5"
+FINGERPRINT = "b98c9021a427020f"
 
 
 class Operations:
@@ -70,6 +70,7 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Tokens:
         """Refreshes tokens: redeems their refresh token for new ones (RFC 6749 section 6).
 
@@ -85,8 +86,10 @@ class Operations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
         """
-        answer: Tokens = self._call(1, (tokens, scope, resource, audience, extra))
+        answer: Tokens = self._call(1, (tokens, scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def arefresh(
@@ -97,9 +100,10 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Coroutine[Any, Any, Tokens]:
         """refresh(), in a coroutine."""
-        answer: Coroutine[Any, Any, Tokens] = self._acall(1, (tokens, scope, resource, audience, extra))
+        answer: Coroutine[Any, Any, Tokens] = self._acall(1, (tokens, scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def userinfo(self, *, tokens: Tokens, subject: str) -> UserClaims:
@@ -352,6 +356,7 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Tokens:
         """Requests tokens with a user's password (RFC 6749 section 4.3).
 
@@ -366,8 +371,10 @@ class Operations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
         """
-        answer: Tokens = self._call(5, (username, password, scope, resource, audience, extra))
+        answer: Tokens = self._call(5, (username, password, scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def apassword(
@@ -379,9 +386,10 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Coroutine[Any, Any, Tokens]:
         """password(), in a coroutine."""
-        answer: Coroutine[Any, Any, Tokens] = self._acall(5, (username, password, scope, resource, audience, extra))
+        answer: Coroutine[Any, Any, Tokens] = self._acall(5, (username, password, scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def device_authorization(
@@ -392,6 +400,7 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> DeviceAuthorizationResponse:
         """Requests a code that the user enters on another device (RFC 8628).
 
@@ -406,8 +415,10 @@ class Operations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
         """
-        answer: DeviceAuthorizationResponse = self._call(7, (purpose, scope, resource, audience, extra))
+        answer: DeviceAuthorizationResponse = self._call(7, (purpose, scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def adevice_authorization(
@@ -418,9 +429,10 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Coroutine[Any, Any, DeviceAuthorizationResponse]:
         """device_authorization(), in a coroutine."""
-        answer: Coroutine[Any, Any, DeviceAuthorizationResponse] = self._acall(7, (purpose, scope, resource, audience, extra))
+        answer: Coroutine[Any, Any, DeviceAuthorizationResponse] = self._acall(7, (purpose, scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def poll_device_token(
@@ -433,6 +445,7 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Tokens:
         """Waits until the user has entered the code of a device authorization, and signs in (RFC 8628
         section 3.4).
@@ -453,8 +466,10 @@ class Operations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
         """
-        answer: Tokens = self._call(8, (device_code, expires_at, interval, scope, resource, audience, extra))
+        answer: Tokens = self._call(8, (device_code, expires_at, interval, scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def apoll_device_token(
@@ -467,9 +482,10 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Coroutine[Any, Any, Tokens]:
         """poll_device_token(), in a coroutine."""
-        answer: Coroutine[Any, Any, Tokens] = self._acall(8, (device_code, expires_at, interval, scope, resource, audience, extra))
+        answer: Coroutine[Any, Any, Tokens] = self._acall(8, (device_code, expires_at, interval, scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def backchannel_authentication(
@@ -488,6 +504,7 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> BackchannelAuthenticationResponse:
         """Asks the server to authenticate a user on the user's own device (CIBA Core section 7).
 
@@ -516,8 +533,10 @@ class Operations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
         """
-        answer: BackchannelAuthenticationResponse = self._call(9, (login_hint, login_hint_token, id_token_hint, binding_message, user_code, requested_expiry, acr_values, token_delivery_mode, repeat, scope, resource, audience, extra))
+        answer: BackchannelAuthenticationResponse = self._call(9, (login_hint, login_hint_token, id_token_hint, binding_message, user_code, requested_expiry, acr_values, token_delivery_mode, repeat, scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def abackchannel_authentication(
@@ -536,9 +555,10 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Coroutine[Any, Any, BackchannelAuthenticationResponse]:
         """backchannel_authentication(), in a coroutine."""
-        answer: Coroutine[Any, Any, BackchannelAuthenticationResponse] = self._acall(9, (login_hint, login_hint_token, id_token_hint, binding_message, user_code, requested_expiry, acr_values, token_delivery_mode, repeat, scope, resource, audience, extra))
+        answer: Coroutine[Any, Any, BackchannelAuthenticationResponse] = self._acall(9, (login_hint, login_hint_token, id_token_hint, binding_message, user_code, requested_expiry, acr_values, token_delivery_mode, repeat, scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def poll_backchannel_token(
@@ -551,6 +571,7 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Tokens:
         """Waits until the user has answered a backchannel request, and signs the user in (CIBA Core
         section 10.1).
@@ -571,8 +592,10 @@ class Operations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
         """
-        answer: Tokens = self._call(10, (auth_req_id, expires_at, interval, scope, resource, audience, extra))
+        answer: Tokens = self._call(10, (auth_req_id, expires_at, interval, scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def apoll_backchannel_token(
@@ -585,9 +608,10 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Coroutine[Any, Any, Tokens]:
         """poll_backchannel_token(), in a coroutine."""
-        answer: Coroutine[Any, Any, Tokens] = self._acall(10, (auth_req_id, expires_at, interval, scope, resource, audience, extra))
+        answer: Coroutine[Any, Any, Tokens] = self._acall(10, (auth_req_id, expires_at, interval, scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def verify_ping(
@@ -637,6 +661,7 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Tokens:
         """Accepts the tokens that the server has pushed once the user has answered (CIBA Core section
         10.3.1).
@@ -656,8 +681,10 @@ class Operations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
         """
-        answer: Tokens = self._call(12, (auth_req_id, client_notification_token, authorization, body, scope, resource, audience, extra))
+        answer: Tokens = self._call(12, (auth_req_id, client_notification_token, authorization, body, scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def aaccept_push(
@@ -671,9 +698,10 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Coroutine[Any, Any, Tokens]:
         """accept_push(), in a coroutine."""
-        answer: Coroutine[Any, Any, Tokens] = self._acall(12, (auth_req_id, client_notification_token, authorization, body, scope, resource, audience, extra))
+        answer: Coroutine[Any, Any, Tokens] = self._acall(12, (auth_req_id, client_notification_token, authorization, body, scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def token_exchange(
@@ -688,6 +716,7 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Tokens:
         """Exchanges a token for another one (RFC 8693): as its subject, or with an actor who acts for
         it.
@@ -710,8 +739,10 @@ class Operations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
         """
-        answer: Tokens = self._call(13, (subject_token, subject_token_type, actor_token, actor_token_type, requested_token_type, scope, resource, audience, extra))
+        answer: Tokens = self._call(13, (subject_token, subject_token_type, actor_token, actor_token_type, requested_token_type, scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def atoken_exchange(
@@ -726,9 +757,10 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Coroutine[Any, Any, Tokens]:
         """token_exchange(), in a coroutine."""
-        answer: Coroutine[Any, Any, Tokens] = self._acall(13, (subject_token, subject_token_type, actor_token, actor_token_type, requested_token_type, scope, resource, audience, extra))
+        answer: Coroutine[Any, Any, Tokens] = self._acall(13, (subject_token, subject_token_type, actor_token, actor_token_type, requested_token_type, scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def jwt_bearer(
@@ -739,6 +771,7 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Tokens:
         """Requests tokens with a JWT assertion of another party (RFC 7523 section 2.1).
 
@@ -751,8 +784,10 @@ class Operations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
         """
-        answer: Tokens = self._call(14, (assertion, scope, resource, audience, extra))
+        answer: Tokens = self._call(14, (assertion, scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def ajwt_bearer(
@@ -763,9 +798,10 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Coroutine[Any, Any, Tokens]:
         """jwt_bearer(), in a coroutine."""
-        answer: Coroutine[Any, Any, Tokens] = self._acall(14, (assertion, scope, resource, audience, extra))
+        answer: Coroutine[Any, Any, Tokens] = self._acall(14, (assertion, scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def saml_bearer(
@@ -776,6 +812,7 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Tokens:
         """Requests tokens with a SAML 2.0 assertion (RFC 7522 section 2.1).
 
@@ -788,8 +825,10 @@ class Operations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
         """
-        answer: Tokens = self._call(15, (assertion, scope, resource, audience, extra))
+        answer: Tokens = self._call(15, (assertion, scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def asaml_bearer(
@@ -800,9 +839,10 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Coroutine[Any, Any, Tokens]:
         """saml_bearer(), in a coroutine."""
-        answer: Coroutine[Any, Any, Tokens] = self._acall(15, (assertion, scope, resource, audience, extra))
+        answer: Coroutine[Any, Any, Tokens] = self._acall(15, (assertion, scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def jwt_bearer_with_key(
@@ -821,6 +861,7 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Tokens:
         """Requests tokens with a JWT that this client signs itself, as service accounts do (RFC 7523
         section 2.1).
@@ -844,8 +885,10 @@ class Operations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
         """
-        answer: Tokens = self._call(16, (key, passphrase, alg, kid, issuer, subject, audience_claim, lifetime, json_text(claims), scope, resource, audience, extra))
+        answer: Tokens = self._call(16, (key, passphrase, alg, kid, issuer, subject, audience_claim, lifetime, json_text(claims), scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def ajwt_bearer_with_key(
@@ -864,9 +907,10 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Coroutine[Any, Any, Tokens]:
         """jwt_bearer_with_key(), in a coroutine."""
-        answer: Coroutine[Any, Any, Tokens] = self._acall(16, (key, passphrase, alg, kid, issuer, subject, audience_claim, lifetime, json_text(claims), scope, resource, audience, extra))
+        answer: Coroutine[Any, Any, Tokens] = self._acall(16, (key, passphrase, alg, kid, issuer, subject, audience_claim, lifetime, json_text(claims), scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def extension_grant(
@@ -878,6 +922,7 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Tokens:
         """Requests tokens with an extension grant (RFC 6749 section 4.5).
 
@@ -894,8 +939,10 @@ class Operations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
         """
-        answer: Tokens = self._call(17, (grant_type, parameters, scope, resource, audience, extra))
+        answer: Tokens = self._call(17, (grant_type, parameters, scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def aextension_grant(
@@ -907,9 +954,10 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Coroutine[Any, Any, Tokens]:
         """extension_grant(), in a coroutine."""
-        answer: Coroutine[Any, Any, Tokens] = self._acall(17, (grant_type, parameters, scope, resource, audience, extra))
+        answer: Coroutine[Any, Any, Tokens] = self._acall(17, (grant_type, parameters, scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def request_identity_assertion(
@@ -922,6 +970,7 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> IdentityAssertion:
         """Requests an assertion for another server from the identity provider
         (draft-ietf-oauth-identity-assertion-authz-grant section 4.3).
@@ -944,8 +993,10 @@ class Operations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
         """
-        answer: IdentityAssertion = self._call(18, (subject_token, subject_token_type, issuer, scope, resource, audience, extra))
+        answer: IdentityAssertion = self._call(18, (subject_token, subject_token_type, issuer, scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def arequest_identity_assertion(
@@ -958,9 +1009,10 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Coroutine[Any, Any, IdentityAssertion]:
         """request_identity_assertion(), in a coroutine."""
-        answer: Coroutine[Any, Any, IdentityAssertion] = self._acall(18, (subject_token, subject_token_type, issuer, scope, resource, audience, extra))
+        answer: Coroutine[Any, Any, IdentityAssertion] = self._acall(18, (subject_token, subject_token_type, issuer, scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def redeem_identity_assertion(
@@ -971,6 +1023,7 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Tokens:
         """Presents an identity assertion to this server, for which it was issued
         (draft-ietf-oauth-identity-assertion-authz-grant section 4.4).
@@ -987,8 +1040,10 @@ class Operations:
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.
             extra: Parameters that the provider documents.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
         """
-        answer: Tokens = self._call(19, (assertion, scope, resource, audience, extra))
+        answer: Tokens = self._call(19, (assertion, scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def aredeem_identity_assertion(
@@ -999,9 +1054,10 @@ class Operations:
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Coroutine[Any, Any, Tokens]:
         """redeem_identity_assertion(), in a coroutine."""
-        answer: Coroutine[Any, Any, Tokens] = self._acall(19, (assertion, scope, resource, audience, extra))
+        answer: Coroutine[Any, Any, Tokens] = self._acall(19, (assertion, scope, resource, audience, extra, json_text(authorization_details)))
         return answer
 
     def verify_access_token(
