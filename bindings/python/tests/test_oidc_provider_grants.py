@@ -183,7 +183,7 @@ class Notified:
         except oauth_core.OAuthError as error:
             self.verdicts.append(error.code)
             challenge = {"www_authenticate": error.challenge} if error.challenge else {}
-            reply(error.response_status or 500, **challenge)(handler)
+            reply(error.response_status or 500, b"", **challenge)(handler)
         else:
             self.verdicts.append("ours")
             reply(204)(handler)
