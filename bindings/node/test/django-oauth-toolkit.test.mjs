@@ -1,7 +1,7 @@
 // PyPI's django-oauth-toolkit: another server that this project did not write. A person signs in on its pages.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Browser, core, djangoOauthToolkit } from './helper.mjs'
+import { Browser, core, djangoOauthToolkit, filledIn } from './helper.mjs'
 
 const { Client, PendingAuthorization, discover, provider } = core
 const redirectUri = 'http://127.0.0.1/callback'
@@ -24,21 +24,6 @@ const client = (which, options) => clientOf(said, which, options)
 /** Asks for what the server offers to tests only. */
 async function steer({ issuer }, what) {
   assert.equal((await fetch(new URL(what, issuer), { method: 'POST' })).status, 204)
-}
-
-/** What a reference in HTML stands for. */
-const characters = { '&amp;': '&', '&lt;': '<', '&gt;': '>', '&quot;': '"', '&#x27;': "'" }
-
-/** The fields of the form on a page: answered, or hidden, as is the token against CSRF. */
-function filledIn(page, answers) {
-  const fields = new URLSearchParams()
-  for (const [tag] of page.matchAll(/<(?:input|button)\b[^>]*>/g)) {
-    const attribute = (name) => tag.match(` ${name}="([^"]*)"`)?.[1].replace(/&[^;]*;/g, (found) => characters[found])
-    const name = attribute('name')
-    if (name in answers) fields.set(name, answers[name])
-    else if (name && attribute('type') === 'hidden') fields.set(name, attribute('value') ?? '')
-  }
-  return fields
 }
 
 /** Somebody with a browser, who fills in the forms of the server, and says yes. */

@@ -202,6 +202,21 @@ export class Browser {
   }
 }
 
+/** What a reference in HTML stands for. */
+const characters = { '&amp;': '&', '&lt;': '<', '&gt;': '>', '&quot;': '"', '&#x27;': "'" }
+
+/** The fields of the form on a page: answered, or hidden, as is the token against CSRF. */
+export function filledIn(page, answers) {
+  const fields = new URLSearchParams()
+  for (const [tag] of page.matchAll(/<(?:input|button)\b[^>]*>/g)) {
+    const attribute = (name) => tag.match(` ${name}="([^"]*)"`)?.[1].replace(/&[^;]*;/g, (found) => characters[found])
+    const name = attribute('name')
+    if (name in answers) fields.set(name, answers[name])
+    else if (name && attribute('type') === 'hidden') fields.set(name, attribute('value') ?? '')
+  }
+  return fields
+}
+
 /** Where a new browser comes home from this URL. */
 export async function browse(url, isHome) {
   const { url: here, page } = await new Browser(isHome).open(url)
