@@ -112,6 +112,8 @@ impl ClientAuth {
     /// The registered name of the method, such as `client_secret_basic`.
     pub fn name(&self) -> &'static str {
         match &self.0 {
+            // No other can be configured there.
+            _ if IS_BROWSER_BUILD => "none",
             Method::None | Method::Unnamed => "none",
             Method::Basic(_) => "client_secret_basic",
             Method::Post(_) => "client_secret_post",

@@ -23,7 +23,7 @@ use crate::{FLOOR, ID, ISSUER, OURS, Side, print_figure};
 /// How many times the bare signature the whole may take.
 const BUDGET: f64 = 1.15;
 
-/// The bare signature, of bytes that are there already and as many as ours signs.
+/// The bare signature, of bytes that are there already, about as many as ours signs.
 fn floor(key: &PrivateKey) -> Side {
     let (der, input) = (der(key), vec![b'x'; 330]);
     let random = SystemRandom::new();
