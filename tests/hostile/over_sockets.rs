@@ -128,5 +128,5 @@ fn what_the_server_says_of_a_token_is_signed() {
     // A page in place of the response is not believed.
     bank.tls.with(|twin| twin.inject(Fault::Html));
     let unsigned = ask(access, Alg::Ps256).err();
-    assert_eq!(unsigned, Some("introspection.not_signed"));
+    assert_eq!(unsigned, Some("reply.content_type"));
 }
