@@ -8,8 +8,8 @@ use crate::url::Url;
 
 /// The longest logout URL, in bytes, to open: post the [form](LogoutForm) in place of a longer one.
 ///
-/// IIS reads 4,096 bytes of a URL, nginx and Apache 8 KiB. Not less than necessary: some servers answer no POST, such as
-/// `oidc-provider` unless it is told to, and django-oauth-toolkit.
+/// Many servers and proxies read a request line of 8 KiB, some half of that. Not less than necessary, because some
+/// servers answer no such POST: `oidc-provider` does with 404 unless it is told otherwise.
 pub const MAX_URL: usize = 4_000;
 
 /// Submits the form; [`POLICY`] has its hash. Without scripts, the user presses the button.
