@@ -39,6 +39,8 @@ pub(crate) enum Auth {
     Tls,
     /// `self_signed_tls_client_auth`: --client-cert, which is registered itself
     SelfSignedTls,
+    /// `spiffe_x509`: --client-cert is an X.509-SVID, and its SPIFFE ID the client id
+    SpiffeX509,
     /// A public client, without a secret
     None,
 }
@@ -58,7 +60,7 @@ impl Auth {
             Self::Basic | Self::Post | Self::ClientSecretJwt => Some(Means::Secret),
             Self::PrivateKeyJwt => Some(Means::Key),
             Self::AssertionFile => Some(Means::AssertionFile),
-            Self::Tls | Self::SelfSignedTls => Some(Means::Certificate),
+            Self::Tls | Self::SelfSignedTls | Self::SpiffeX509 => Some(Means::Certificate),
             Self::None => None,
         }
     }
@@ -72,6 +74,7 @@ impl Auth {
             "private_key_jwt" => Self::PrivateKeyJwt,
             "tls_client_auth" => Self::Tls,
             "self_signed_tls_client_auth" => Self::SelfSignedTls,
+            "spiffe_x509" => Self::SpiffeX509,
             "none" => Self::None,
             _ => return None,
         })
@@ -87,6 +90,7 @@ impl Auth {
             Self::AssertionFile => "assertion_file",
             Self::Tls => "tls",
             Self::SelfSignedTls => "self_signed_tls",
+            Self::SpiffeX509 => "spiffe_x509",
             Self::None => "none",
         }
     }
@@ -397,6 +401,7 @@ impl Material {
             }
             Some(Auth::Tls) => ClientAuth::tls(Certificate::Pki),
             Some(Auth::SelfSignedTls) => ClientAuth::tls(Certificate::SelfSigned),
+            Some(Auth::SpiffeX509) => ClientAuth::tls(Certificate::Svid),
         })
     }
 }

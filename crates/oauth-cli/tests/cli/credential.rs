@@ -202,6 +202,7 @@ fn a_client_authenticates_in_one_way() {
         ),
         (&["tls"], ["`tls`", "--client-cert"]),
         (&["self-signed-tls"], ["`self_signed_tls`", "--client-cert"]),
+        (&["spiffe-x509"], ["`spiffe_x509`", "--client-cert"]),
         (&["tls", "--key", &key], ["`tls`", "no use for a key"]),
         (&["basic", "--key", &key], ["`basic`", "no use for a key"]),
     ] {
@@ -344,6 +345,16 @@ fn the_methods_of_certificates_send_no_secret() {
         assert_eq!(form["client_id"], "app", "{method}");
         assert_eq!(form.len(), 2, "{method}: {form:?}");
     }
+    let spiffe = |id: &str| {
+        let server = ["--issuer", &case.tiny.base, "--loopback-http"];
+        let client = ["--client-id", id, "--client-auth", "spiffe-x509"];
+        oauth(&[&["token", "--client-cert", &cert], &server[..], &client].concat()).run()
+    };
+    let id = "spiffe://example.org/worker";
+    spiffe(id).ok();
+    let form = case.tiny.form("/token");
+    assert_eq!((form["client_id"].as_str(), form.len()), (id, 2));
+    says(&spiffe("app"), 2, &["misuse.setup", "SPIFFE ID"]);
 }
 
 #[test]
