@@ -8,7 +8,6 @@ mod credential;
 mod demo;
 mod device;
 mod discover;
-mod exchange;
 mod format;
 mod inspect;
 mod introspect;
@@ -25,6 +24,7 @@ mod serve;
 mod status;
 mod test_session;
 mod token;
+mod token_exchange;
 mod userinfo;
 
 use std::path::PathBuf;
@@ -59,8 +59,8 @@ pub(crate) enum Command {
     #[command(after_help = connect::EXAMPLES)]
     Connect(connect::Connect),
     /// Exchange a token for another one (RFC 8693)
-    #[command(after_help = exchange::EXAMPLES)]
-    Exchange(exchange::Exchange),
+    #[command(after_help = token_exchange::EXAMPLES)]
+    Exchange(token_exchange::Exchange),
     /// Call an API with a token
     #[command(after_help = call::EXAMPLES)]
     Call(call::Call),

@@ -15,7 +15,7 @@ use oauth_core::moment::UnixTime;
 use oauth_core::retry_after;
 
 use crate::driver::Driver;
-use crate::loss;
+use crate::error_mapping;
 use crate::peek;
 use oauth_session::{Sources, Token, TokenSource};
 
@@ -239,7 +239,8 @@ impl Request {
                         PreparedRequest::Bytes(request) => request.try_into(),
                         PreparedRequest::Stream(request) => request.try_into(),
                     };
-                    let request = request.map_err(|error| Error::lost(loss::lost(error)))?;
+                    let request =
+                        request.map_err(|error| Error::lost(error_mapping::lost(error)))?;
                     let sent = us.driver.call(request, outgoing.timeout).await;
                     let sent = sent.map_err(|cause| Error::lost(cause).at_origin(&url.origin()));
                     let reply = response.insert(sent?);

@@ -20,10 +20,10 @@ use oauth_session::store::Answer;
 
 use crate::addresses::{self, AddressPolicy, Proxies, PublicOnly};
 use crate::body::{self, CappedBody};
-use crate::limit::blocking::{OriginLimiter, Permit};
+use crate::error_mapping;
 use crate::localhost::{self, OnlyLocal};
-use crate::loss;
 use crate::options::{Options, builder_failed};
+use crate::origin_limiter::blocking::{OriginLimiter, Permit};
 use crate::resolver::Resolver;
 use crate::signer::{self, BlockingSigner};
 
@@ -147,14 +147,16 @@ impl Driver {
         let start = Instant::now();
         let send_by = request.extensions().get().copied();
         let reach = request.extensions().get().copied().unwrap_or_default();
-        let mut request = reqwest::blocking::Request::try_from(request).map_err(loss::lost)?;
+        let mut request =
+            reqwest::blocking::Request::try_from(request).map_err(error_mapping::lost)?;
         let _place = self.place(request.url(), self.options.longest_queue())?;
-        loss::in_time(send_by)?;
+        error_mapping::in_time(send_by)?;
         // The timeout includes the time spent waiting for a place.
         *request.timeout_mut() = Some(self.options.timeout.saturating_sub(start.elapsed()));
         let url = request.url().clone();
         let sent = self.client(&url, reach)?.execute(request);
-        let mut response = sent.map_err(|error| loss::lost_at(error, self.resolver.tried(&url)))?;
+        let mut response =
+            sent.map_err(|error| error_mapping::lost_at(error, self.resolver.tried(&url)))?;
         let mut reply = CappedBody::begin(response.content_length())?;
         let mut chunk = [0; 8 << 10];
         // reqwest measures each read separately; a server that sends slowly would be read forever.
@@ -166,7 +168,7 @@ impl Driver {
                 }
                 Ok(size) => reply.push(chunk.get(..size).unwrap_or_default())?,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(loss::cut(error)),
+                Err(error) => return Err(error_mapping::cut(error)),
             }
         }
         Err(Cause::unknown("the reply took too long").because(Loss::Timeout))
@@ -195,7 +197,7 @@ impl Driver {
         let sent = self
             .client(&url, RequestAddressPolicy::Any)?
             .execute(request);
-        sent.map_err(|error| loss::lost_at(error, self.resolver.tried(&url)))
+        sent.map_err(|error| error_mapping::lost_at(error, self.resolver.tried(&url)))
     }
 
     fn client(
@@ -223,7 +225,7 @@ impl Driver {
             .dns_resolver(Arc::new(OnlyLocal));
         let local = configure(local(builder), &self.options)
             .build()
-            .map_err(loss::lost)?;
+            .map_err(error_mapping::lost)?;
         Ok(self.local.get_or_init(|| local))
     }
 
@@ -231,7 +233,7 @@ impl Driver {
         let origin = url.origin().ascii_serialization();
         self.limiter
             .acquire(origin, limit)
-            .ok_or_else(loss::limit_timeout)
+            .ok_or_else(error_mapping::limit_timeout)
     }
 }
 
@@ -253,7 +255,7 @@ impl PublicClient {
         }
         let builder = (self.builder)().map_err(Cause::unsent)?;
         let made = configure(public(builder, names), options);
-        let made = made.build().map_err(loss::lost)?;
+        let made = made.build().map_err(error_mapping::lost)?;
         Ok(self.made.get_or_init(|| made))
     }
 }

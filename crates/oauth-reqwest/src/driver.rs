@@ -16,10 +16,10 @@ use tokio::time::{self, Instant};
 
 use crate::addresses::{self, AddressPolicy, Proxies, PublicOnly};
 use crate::body::{self, CappedBody};
-use crate::limit::{OriginLimiter, Permit};
+use crate::error_mapping;
 use crate::localhost::{self, OnlyLocal};
-use crate::loss;
 use crate::options::{Options, builder_failed};
+use crate::origin_limiter::{OriginLimiter, Permit};
 use crate::resolver::Resolver;
 use crate::signer::{self, Signer};
 
@@ -195,18 +195,19 @@ impl Driver {
         let start = Instant::now();
         let send_by = request.extensions().get().copied();
         let reach = request.extensions().get().copied().unwrap_or_default();
-        let mut request = reqwest::Request::try_from(request).map_err(loss::lost)?;
+        let mut request = reqwest::Request::try_from(request).map_err(error_mapping::lost)?;
         let _place = self
             .place(request.url(), self.options.longest_queue())
             .await?;
-        loss::in_time(send_by)?;
+        error_mapping::in_time(send_by)?;
         // The timeout includes the time spent waiting for a permit.
         *request.timeout_mut() = Some(self.options.timeout.saturating_sub(start.elapsed()));
         let url = request.url().clone();
         let sent = self.client(&url, reach)?.execute(request).await;
-        let mut response = sent.map_err(|error| loss::lost_at(error, self.resolver.tried(&url)))?;
+        let mut response =
+            sent.map_err(|error| error_mapping::lost_at(error, self.resolver.tried(&url)))?;
         let mut reply = CappedBody::begin(response.content_length())?;
-        while let Some(chunk) = response.chunk().await.map_err(loss::lost)? {
+        while let Some(chunk) = response.chunk().await.map_err(error_mapping::lost)? {
             reply.push(&chunk)?;
         }
         let headers = std::mem::take(response.headers_mut());
@@ -246,7 +247,7 @@ impl Driver {
         time::timeout(timeout.unwrap_or(self.options.timeout), answer)
             .await
             .map_err(|late| Cause::unknown(late).because(Loss::Timeout))?
-            .map_err(|error| loss::lost_at(error, self.resolver.tried(&url)))
+            .map_err(|error| error_mapping::lost_at(error, self.resolver.tried(&url)))
     }
 
     /// The HTTP client for requests to this URL, for libraries that use a [`reqwest::Client`] themselves. It follows no
@@ -267,7 +268,7 @@ impl Driver {
     /// was sent, and why it failed, without its URL.
     pub fn lost(&self, error: reqwest::Error) -> Error {
         let tried = error.url().and_then(|url| self.resolver.tried(url));
-        Error::lost(loss::lost_at(error, tried))
+        Error::lost(error_mapping::lost_at(error, tried))
     }
 
     fn client(
@@ -295,7 +296,7 @@ impl Driver {
             .dns_resolver(Arc::new(OnlyLocal));
         let local = configure(local(builder), &self.options)
             .build()
-            .map_err(loss::lost)?;
+            .map_err(error_mapping::lost)?;
         Ok(self.local.get_or_init(|| local))
     }
 
@@ -303,7 +304,7 @@ impl Driver {
         let origin = url.origin().ascii_serialization();
         time::timeout(limit, self.limiter.acquire(origin))
             .await
-            .map_err(|_| loss::limit_timeout())
+            .map_err(|_| error_mapping::limit_timeout())
     }
 }
 
@@ -321,7 +322,7 @@ impl PublicClient {
         }
         let builder = (self.builder)().map_err(Cause::unsent)?;
         let made = configure(public(builder, names), options);
-        let made = made.build().map_err(loss::lost)?;
+        let made = made.build().map_err(error_mapping::lost)?;
         Ok(self.made.get_or_init(|| made))
     }
 }

@@ -53,14 +53,14 @@ pub mod connection;
 pub mod device_login;
 pub mod driver;
 mod environment;
-mod limit;
+mod error_mapping;
 mod localhost;
 pub mod loopback;
-mod loss;
 pub mod options;
+mod origin_limiter;
 mod peek;
 mod resolver;
-mod roots;
+mod root_certificates;
 mod signer;
 pub mod transport;
 

@@ -16,7 +16,7 @@ use crate::addresses::Proxies;
 use crate::driver::Driver;
 use crate::options::Options;
 use crate::resolver::Resolver;
-use crate::roots;
+use crate::root_certificates;
 
 pub use settings::Settings;
 
@@ -215,7 +215,7 @@ impl Transport {
 
     fn parts(&self) -> Result<Parts, Error> {
         if !matches!(self.trust, Trust::Only(_)) {
-            roots::named()?;
+            root_certificates::named()?;
         }
         Ok(Parts {
             trust: match &self.trust {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use oauth_core::Client;
 use oauth_core::error::Error;
 
-use crate::connect::{ClientLookup, Connections};
+use crate::client_connections::{ClientLookup, Connections};
 use crate::visit::Io;
 
 /// The longest time that a visit waits for a client.

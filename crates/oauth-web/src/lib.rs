@@ -1,8 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+mod client_connections;
 mod client_wait;
 mod config;
-mod connect;
 mod cookie;
 mod current_session;
 mod forward;
@@ -28,8 +28,8 @@ mod site_state;
 mod testing;
 mod visit;
 
+pub use client_connections::Connect;
 pub use config::{Access, Config, Keep, Lookup, Provider, SameSite, Upstream};
-pub use connect::Connect;
 pub use forward::Forward;
 pub use identity_endpoint::IdentityEndpoint;
 pub use reply::{Problem, Reply};

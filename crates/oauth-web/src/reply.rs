@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use oauth_core::error::{Advice, Error, Kind};
 use serde_json::json;
 
-use crate::connect::PAUSE;
+use crate::client_connections::PAUSE;
 use crate::html;
 use crate::session::Identity;
 

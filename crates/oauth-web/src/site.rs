@@ -7,8 +7,8 @@ use http::Method;
 use oauth_core::error::Error;
 use oauth_core::{Client, Moment};
 
+use crate::client_connections::Connect;
 use crate::config::{Access, Config, Keep};
-use crate::connect::Connect;
 use crate::page;
 use crate::request::Request;
 use crate::request_context::RequestContext;

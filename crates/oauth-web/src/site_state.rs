@@ -6,8 +6,8 @@ use oauth_core::error::{Error, ValidationFailure};
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::url::Url;
 
+use crate::client_connections::Connections;
 use crate::config::{Config, Provider};
-use crate::connect::Connections;
 use crate::cookie::Jar;
 
 /// The settings of a site, its base URLs, and the clients of its providers.

@@ -21,8 +21,8 @@ use oauth_core::token::logout_token::LogoutToken;
 use oauth_core::{Secret, Tokens};
 use serde_json::{Map, Value};
 
+use crate::client_connections::Connect;
 use crate::config::Provider;
-use crate::connect::Connect;
 use crate::forward::Forward;
 use crate::reply::Reply;
 use crate::session::{Identity, Session};

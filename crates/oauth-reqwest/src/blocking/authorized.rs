@@ -11,7 +11,7 @@ use oauth_core::flow::resource::{Api, Clock, Event, OnRateLimit, Resource, Step}
 
 use super::Driver;
 use crate::authorized::{OnWait, Outgoing, PreparedRequest};
-use crate::loss;
+use crate::error_mapping;
 use crate::peek::peek_blocking;
 use oauth_session::blocking::wait;
 use oauth_session::{Sources, Token, TokenSource};
@@ -211,7 +211,8 @@ impl Request<'_> {
                         PreparedRequest::Bytes(request) => request.try_into(),
                         PreparedRequest::Stream(request) => request.try_into(),
                     };
-                    let request = request.map_err(|error| Error::lost(loss::lost(error)))?;
+                    let request =
+                        request.map_err(|error| Error::lost(error_mapping::lost(error)))?;
                     let sent = us.driver.call(request, outgoing.timeout);
                     let sent = sent.map_err(|cause| Error::lost(cause).at_origin(&url.origin()));
                     let reply = response.insert(sent?);
