@@ -113,6 +113,26 @@ test('what a login was made for is not asked for again', async () => {
   assert.deepEqual([asked.acr_values, asked.scope], ['urn:mfa', 'openid'])
 })
 
+test('an API that keeps requiring something else is not obeyed for ever', async () => {
+  const page = await us.page()
+  const config = bound()
+  await toCallback(us, page, config, { scope: 'openid' })
+  assert.deepEqual(await handle(page, config), { value: true })
+  const ask = (acr) => page.evaluate(([config, acr]) => {
+    const asked = { scope: 'openid', stepUp: { acr_values: [acr] }, session }
+    return web.signIn(config, asked).catch((error) => error.code)
+  }, [config, acr])
+  for (const acr of ['phr', 'mfa', 'phr', 'mfa', 'phr']) {
+    const before = page.url()
+    // The page is gone before it could say so.
+    ask(acr).catch(() => {})
+    await page.waitForURL((url) => url.pathname === '/callback' && url.href !== before)
+    await loaded(page)
+    assert.deepEqual(await handle(page, config), { value: true })
+  }
+  assert.equal(await ask('mfa'), 'step_up.limit')
+})
+
 /** What goes to the server and to the API, with its proof taken apart. */
 function proofs() {
   const seen = []

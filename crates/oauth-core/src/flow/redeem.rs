@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::authorization_details::AuthorizationDetails;
-use crate::browser_build::IS_BROWSER_BUILD;
 use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::endpoint::token::Token;
@@ -138,10 +137,7 @@ impl Identity {
 /// Records the step-up that the login was made for, so that it is not requested again and again.
 fn answer(tokens: &mut Tokens, step_up: Option<StepUp>, before: u64) {
     let at = tokens.received_at;
-    let in_a_row = match IS_BROWSER_BUILD {
-        true => 0,
-        false => before.saturating_add(1),
-    };
+    let in_a_row = before.saturating_add(1);
     let answered = step_up.map(|step_up| {
         Arc::new(StepUpLogin {
             step_up,

@@ -3,7 +3,6 @@
 //!
 //! RFC 9470 <https://www.rfc-editor.org/rfc/rfc9470#section-3>, RFC 6750 section 3.1 (`insufficient_scope`)
 
-use crate::browser_build::IS_BROWSER_BUILD;
 use crate::json_form;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
@@ -51,7 +50,7 @@ pub(crate) struct StepUpLogin {
     pub(crate) in_a_row: u64,
 }
 
-json_form! { StepUpLogin { step_up, at, in_a_row: native } }
+json_form! { StepUpLogin { step_up, at, in_a_row: skip } }
 
 /// A step-up that is required within this many seconds of another follows it in a row.
 const IN_A_ROW: u64 = 60;
@@ -61,9 +60,6 @@ pub(crate) const MAX_IN_A_ROW: u64 = 5;
 impl StepUpLogin {
     /// The number of step-up logins that one which begins now follows in a row.
     pub(crate) fn before(&self, now: UnixTime) -> u64 {
-        if IS_BROWSER_BUILD {
-            return 0;
-        }
         match now.since(self.at).as_secs() <= IN_A_ROW {
             true => self.in_a_row,
             false => 0,

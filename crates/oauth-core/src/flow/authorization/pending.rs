@@ -390,6 +390,6 @@ struct Stored {
 json_form! { Stored {
     version, issuer, client_id, issuer_required, redirect_uri, state, nonce, code_verifier, scope,
     parameters: skip, resources: native, response_type: skip, response_mode, started_at, max_age: skip, step_up: skip,
-    step_ups_before: native,
+    step_ups_before: skip,
     context: skip, user: skip,
 } }
