@@ -6,7 +6,6 @@ mod tests;
 use std::sync::Arc;
 
 use super::AuthorizationRequest;
-use crate::browser_build::IS_BROWSER_BUILD;
 use crate::error::{Error, Misuse};
 use crate::moment::UnixTime;
 use crate::scope::Scope;
@@ -24,9 +23,6 @@ pub(crate) struct StepUpRequirements {
 impl StepUpRequirements {
     /// The number of step-up logins that this one follows in a row.
     pub(super) fn before(&self, now: UnixTime) -> u64 {
-        if IS_BROWSER_BUILD {
-            return 0;
-        }
         let answered = self.answered.as_ref();
         answered.map_or(0, |answered| answered.before(now))
     }
