@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from ._native import Exchange, Network, Server
-    from ._native import _Enc as Enc
-    from ._native import _JweAlg as JweAlg
+    # Names of the stub alone, and private for stubtest, which would miss others in the module itself.
+    from ._native import _Enc as Enc  # pyright: ignore[reportPrivateUsage]
+    from ._native import _JweAlg as JweAlg  # pyright: ignore[reportPrivateUsage]
     from ._ops import AccessTokenProfile
     from ._records import VerifiedAccessToken
     from .drive import Moment
