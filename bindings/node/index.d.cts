@@ -33,7 +33,7 @@ export { DpopKey } from './dpop.cjs'
 export type { StepUp } from './registration.cjs'
 export { PendingAuthorization, Tokens } from './tokens.cjs'
 export type { AuthorizationDetail } from './tokens.cjs'
-export * from './verifier.cjs'
+export * from './access-token-verifier.cjs'
 export * from './js/ops.cjs'
 /** The parameters of token requests. They are repeated at each renewal, and are part of the name of a grant in a store. */
 export type { TokenRequest }

@@ -5,9 +5,9 @@
 const { idle, inspect, joined } = require('#host')
 const native = require('#native')
 const { late, lift, lifted, OAuthError } = require('./errors.cjs')
-const { lossOf } = require('./loss.cjs')
+const { lossOf } = require('./fetch-errors.cjs')
 const { optionsOf } = require('./options.cjs')
-const { verified } = require('./verify.cjs')
+const { verified } = require('./webcrypto.cjs')
 
 /** What is read of a reply, in bytes. */
 const LIMIT = 1 << 20

@@ -3,7 +3,7 @@
 // Private keys for WebCrypto, out of PEM (PKCS#8, PKCS#1, SEC1) or a JWK. What can be told of a key without signing is told
 // here and at once: WebCrypto answers later only.
 
-const { algorithms } = require('../verify.cjs')
+const { algorithms } = require('../webcrypto.cjs')
 const { IDENTIFIERS, RSA_MEMBERS, TAGS } = require('./der.cjs')
 const { pemOfDer, pemOfJwk } = require('./pkcs8.cjs')
 

@@ -7,7 +7,7 @@ const { answersOfSite } = require('../callbacks.cjs')
 const { lift, lifted } = require('../errors.cjs')
 const { TOO_LARGE } = require('./body.cjs')
 const { textOf } = require('./fields.cjs')
-const { People, THROWN } = require('./people.cjs')
+const { SiteProviders, THROWN } = require('./site-providers.cjs')
 const { replyOf, streamOf } = require('./reply.cjs')
 const { nativeOptions, nativeSetup } = require('./settings.cjs')
 const { Refuse, User, identityOf } = require('./user.cjs')
@@ -18,14 +18,14 @@ const NOTES = channel('oauth-core:web')
 /** The visits of a site. */
 class Visits {
   #options
-  #people
+  #providers
   #native
   #visiting = new Map()
   #visits = 0
 
   constructor(options, providers) {
     this.#options = options
-    this.#people = new People(options, providers)
+    this.#providers = new SiteProviders(options, providers)
     this.#native = this.#build(providers)
   }
 
@@ -34,7 +34,7 @@ class Visits {
     const ours = {
       admit: (identity, id) => this.#admit(identity, id),
       find: (ask, id) => this.#find(ask, id),
-      connect: (id) => this.#people.connect(id),
+      connect: (id) => this.#providers.connect(id),
     }
     const made = nativeSetup(this.#options, providers)
     return lifted(() => made.site(nativeOptions(this.#options), answersOfSite(ours), nativeStore, nativeNetwork))
@@ -55,7 +55,7 @@ class Visits {
     try {
       const said = await lifted(() => this.#native.visit(seen))
       const told = typeof said === 'string' ? { session: said, notes: [] } : said
-      if (this.#people.thrown && told.status === 500 && told.notes.some(([code]) => code === THROWN)) throw this.#people.thrown.error
+      if (this.#providers.thrown && told.status === 500 && told.notes.some(([code]) => code === THROWN)) throw this.#providers.thrown.error
       return await (told.forward ? this.#forwarded(told.forward, body) : this.#told(told))
     } catch (error) {
       const { failure } = this.#visiting.get(id)
@@ -70,7 +70,7 @@ class Visits {
     const given = await body?.(forward.limit)
     if (given === TOO_LARGE) return { reply: { status: 413, headers: [], body: '' } }
     try {
-      return await this.#told(await lifted(() => forward.send(given, (id, grant) => this.#people.source(id, grant))))
+      return await this.#told(await lifted(() => forward.send(given, (id, grant) => this.#providers.source(id, grant))))
     } catch (error) {
       const { code, message } = lift(error)
       this.#note(code, message)
@@ -106,7 +106,7 @@ class Visits {
   #find(ask, id) {
     return this.#own(id, async (request) => {
       const named = Object.entries(ask).map(([name, value]) => [name, value ?? undefined])
-      return this.#people.found(await this.#options.provider?.(Object.fromEntries(named), request))
+      return this.#providers.found(await this.#options.provider?.(Object.fromEntries(named), request))
     })
   }
 
@@ -123,17 +123,17 @@ class Visits {
 
   /** The API of a provider with one person's tokens. */
   async #apiOf(id, grant, held) {
-    if (held && !this.#people.has(id)) await this.#seek(id)
-    return this.#people.apiOf(id, grant, held)
+    if (held && !this.#providers.has(id)) await this.#seek(id)
+    return this.#providers.apiOf(id, grant, held)
   }
 
   /** Makes a provider known that this process has not needed yet, or that another process has looked up. */
   async #seek(id) {
-    if (!this.#people.isFixed(id)) return this.#find({ id, host: '', path: '/' })
+    if (!this.#providers.isFixed(id)) return this.#find({ id, host: '', path: '/' })
     try {
       await lifted(() => this.#native.connect(id, Date.now()))
     } catch (error) {
-      throw this.#people.thrown?.error ?? lift(error)
+      throw this.#providers.thrown?.error ?? lift(error)
     }
   }
 

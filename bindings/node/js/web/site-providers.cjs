@@ -13,17 +13,17 @@ const { nativeSetup, setup } = require('./settings.cjs')
 /** The code of a visit in which a function of the application threw. */
 const THROWN = 'misuse.setup'
 
-/** The token sources of a client's people. Where requests cannot wait for each other, as in Workers, each makes its own. */
+/** The token sources of those who signed in with a client. Where requests cannot wait for each other, as in Workers, each makes its own. */
 function grantsOf(client, store) {
   return isShared ? new Grants(client, store) : { get: (grant) => new Grants(client, store).get(grant) }
 }
 
 /** The providers of a site. */
-class People {
+class SiteProviders {
   #options
   #providers
   #apis = new WeakMap()
-  #people = new Map()
+  #known = new Map()
   /** The error that a provider's `client` function threw last. */
   thrown
 
@@ -40,20 +40,20 @@ class People {
 
   /** Whether the client of a provider is known. */
   has(id) {
-    return this.#people.has(id)
+    return this.#known.has(id)
   }
 
   /** The token source of a grant. */
   source(id, grant) {
-    return this.#people.get(id)?.sessions?.get(grant)
+    return this.#known.get(id)?.sessions?.get(grant)
   }
 
-  /** Remembers a provider, and the token sources of its people. */
+  /** Remembers a provider, and the token sources of those who signed in with it. */
   know(provider) {
     const { store } = this.#options
-    const before = this.#people.get(provider.id)
+    const before = this.#known.get(provider.id)
     if (before?.provider.client === provider.client) return
-    this.#people.set(provider.id, { provider, sessions: store && grantsOf(provider.client, store) })
+    this.#known.set(provider.id, { provider, sessions: store && grantsOf(provider.client, store) })
   }
 
   /** Remembers a provider that the application has looked up, and returns it for the addon. */
@@ -86,7 +86,7 @@ class People {
 
   /** The API of a provider with one person's tokens. */
   apiOf(id, grant, held) {
-    const { provider, sessions } = this.#people.get(id) ?? {}
+    const { provider, sessions } = this.#known.get(id) ?? {}
     if (!held || !provider) throw setup('who signed in is kept, and no tokens')
     const { apiOrigins: origins, client } = provider
     if (typeof grant !== 'string') {
@@ -101,4 +101,4 @@ class People {
   }
 }
 
-module.exports = { People, THROWN }
+module.exports = { SiteProviders, THROWN }
