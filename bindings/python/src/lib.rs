@@ -49,6 +49,7 @@ mod web_reply;
 mod web_session;
 mod web_visit;
 
+use futures_util as _; // only for its features: see Cargo.toml
 use pyo3::prelude::*;
 
 #[pymodule]
