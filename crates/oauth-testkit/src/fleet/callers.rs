@@ -264,12 +264,12 @@ impl Simulation {
             return Ok(());
         }
         self.report.refused += 1;
-        let authority = &mut self.callers[caller];
-        if authority.mood == Mood::Hasty && authority.refused.is_some() {
-            authority.close();
+        let caller_state = &mut self.callers[caller];
+        if caller_state.mood == Mood::Hasty && caller_state.refused.is_some() {
+            caller_state.close();
             return Ok(());
         }
-        authority.refused = Some(tokens);
+        caller_state.refused = Some(tokens);
         let after = self.rng.between(0, 200);
         self.mail(after, worker, grant, Mail::Ask(caller));
         Ok(())

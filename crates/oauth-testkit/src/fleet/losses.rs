@@ -35,9 +35,9 @@ impl Simulation {
     }
 
     fn step_clock(&mut self, worker: usize, skew: i64) {
-        let authority = &mut self.workers[worker];
-        authority.step = skew;
-        authority.stepped_at = Some(self.now);
+        let worker_state = &mut self.workers[worker];
+        worker_state.step = skew;
+        worker_state.stepped_at = Some(self.now);
         self.report.clock_steps += 1;
         self.note(|| format!("the clock of worker {worker} is {} s off", skew / 1000));
     }
@@ -74,8 +74,8 @@ impl Simulation {
 
     /// Whether the clock of a worker cannot be trusted for what began at this time.
     pub(super) fn has_stepped(&self, worker: usize, since: u64) -> bool {
-        let authority = &self.workers[worker];
-        authority.step != 0 || authority.stepped_at.is_some_and(|at| at >= since)
+        let worker_state = &self.workers[worker];
+        worker_state.step != 0 || worker_state.stepped_at.is_some_and(|at| at >= since)
     }
 
     pub(super) fn have_clocks_stepped(&self) -> bool {

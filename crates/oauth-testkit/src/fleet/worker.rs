@@ -27,12 +27,12 @@ impl Simulation {
         mail: Mail,
     ) -> Result<(), Breach> {
         let (odds, calm) = (self.setup.odds, self.calm);
-        let authority = &mut self.workers[worker];
-        if !authority.is_up || authority.epoch != epoch {
+        let worker_state = &mut self.workers[worker];
+        if !worker_state.is_up || worker_state.epoch != epoch {
             return Ok(());
         }
-        if authority.asleep_until > self.now {
-            authority.inbox.push((grant, mail));
+        if worker_state.asleep_until > self.now {
+            worker_state.inbox.push((grant, mail));
             return Ok(());
         }
         if !calm && self.rng.chance(odds.crash) {
@@ -110,10 +110,10 @@ impl Simulation {
 
     pub(super) fn crash(&mut self, worker: usize) {
         let asleep = self.rng.between(100, 60_000);
-        let authority = &mut self.workers[worker];
-        authority.epoch += 1;
-        authority.is_up = false;
-        authority.inbox.clear();
+        let worker_state = &mut self.workers[worker];
+        worker_state.epoch += 1;
+        worker_state.is_up = false;
+        worker_state.inbox.clear();
         self.report.crashes += 1;
         for caller in &mut self.callers {
             if caller.worker == worker {
@@ -128,9 +128,9 @@ impl Simulation {
     }
 
     pub(super) fn restart(&mut self, worker: usize) {
-        let authority = &mut self.workers[worker];
-        authority.is_up = true;
-        authority.asleep_until = 0;
+        let worker_state = &mut self.workers[worker];
+        worker_state.is_up = true;
+        worker_state.asleep_until = 0;
         self.note(|| format!("worker {worker} is back, with nothing in its hands"));
         self.begin_with_copies(worker);
     }

@@ -136,9 +136,9 @@ impl Simulation {
                 grant,
                 mail,
             } => {
-                let authority = &self.workers[*worker];
-                let slot = &authority.slots[*grant];
-                if authority.epoch != *epoch || !authority.is_up {
+                let worker_state = &self.workers[*worker];
+                let slot = &worker_state.slots[*grant];
+                if worker_state.epoch != *epoch || !worker_state.is_up {
                     return Kind::Void;
                 }
                 match mail {

@@ -197,13 +197,11 @@ fn check_cache(line: &Line, session: &GrantSource, tokens: &Tokens) -> Result<()
             );
             return Err(Breach(Rule::Newest, text));
         }
-        let authority = &sim.members[line.member];
+        let session = &sim.members[line.member];
         let access = tokens.access_token.expose();
         let is_latest = latest.is_some_and(|latest| latest.access_token.expose() == access);
-        let is_plain = is_latest
-            && authority.logging_in == 0
-            && authority.fails == 0
-            && !authority.has_lost_tasks;
+        let is_plain =
+            is_latest && session.logging_in == 0 && session.fails == 0 && !session.has_lost_tasks;
         let is_stored = sim.ledger.history[line.grant]
             .iter()
             .any(|it| it.access == *access);
@@ -211,7 +209,7 @@ fn check_cache(line: &Line, session: &GrantSource, tokens: &Tokens) -> Result<()
             && ready.is_none()
             && is_plain
             && is_stored
-            && authority
+            && session
                 .fetched
                 .get(access)
                 .is_some_and(|at| at + SETTLED < sim.now)

@@ -113,8 +113,8 @@ impl Line {
     fn sees(&self, version: u64) {
         self.act(|sim| {
             let now = sim.now;
-            let authority = &mut sim.members[self.member];
-            (authority.seen, authority.seen_at) = (version, now);
+            let session = &mut sim.members[self.member];
+            (session.seen, session.seen_at) = (version, now);
         });
     }
 }
@@ -124,19 +124,19 @@ struct Asked<'a>(&'a Line);
 
 impl Asked<'_> {
     fn heard(self) {
-        let authority = self.0;
-        authority.act(|sim| sim.members[authority.member].is_silent = false);
+        let line = self.0;
+        line.act(|sim| sim.members[line.member].is_silent = false);
         std::mem::forget(self);
     }
 }
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
-        let authority = self.0;
-        authority.act(|sim| {
-            let authority = &mut sim.members[authority.member];
-            authority.is_silent = true;
-            authority.fails += 1;
+        let line = self.0;
+        line.act(|sim| {
+            let session = &mut sim.members[line.member];
+            session.is_silent = true;
+            session.fails += 1;
         });
     }
 }

@@ -48,11 +48,11 @@ impl Simulation {
         self.note_of(member, || format!("sends request {send} {name}"));
         let checked = self.may_send(member, refresh.as_deref());
         self.judge(checked);
-        let authority = &mut self.members[member];
-        let (since, until) = authority
+        let session = &mut self.members[member];
+        let (since, until) = session
             .lease
             .map_or((self.now, 0), |lease| (lease.since, lease.until));
-        let (worker, grant) = (authority.worker, authority.grant);
+        let (worker, grant) = (session.worker, session.grant);
         let excuse = refresh
             .as_deref()
             .map_or(Ok(()), |token| self.excuse(grant, token));
@@ -77,28 +77,28 @@ impl Simulation {
         let now = self.now;
         let is_kept = self.setup.rotation == Rotation::Never;
         let needs_none = self.setup.own || (is_kept && self.setup.policy.reuse != Reuse::Revokes);
-        let authority = &mut self.members[member];
-        if authority.is_drained {
+        let session = &mut self.members[member];
+        if session.is_drained {
             let text = format!("session {member} sends a request though it was drained");
             return breach(Rule::Kept, text);
         }
         // A store that took no save may be read again by now.
-        let mut history = self.ledger.history[authority.grant].iter();
-        let is_stranded = authority.lease.is_none()
-            && authority
+        let mut history = self.ledger.history[session.grant].iter();
+        let is_stranded = session.lease.is_none()
+            && session
                 .landing
                 .as_ref()
                 .is_some_and(|(access, _)| !history.any(|version| version.access == *access));
-        authority.is_alone = needs_none && (authority.is_silent || is_stranded);
-        if authority.is_alone {
-            authority.lease = Some(Held::new(now, now));
+        session.is_alone = needs_none && (session.is_silent || is_stranded);
+        if session.is_alone {
+            session.lease = Some(Held::new(now, now));
         }
-        let Some(lease) = &mut authority.lease else {
+        let Some(lease) = &mut session.lease else {
             let text = format!("session {member} sends a token request without a lease");
             return breach(Rule::OneFlight, text);
         };
         lease.sends += 1;
-        let (until, sends, grant) = (lease.until, lease.sends, authority.grant);
+        let (until, sends, grant) = (lease.until, lease.sends, session.grant);
         if sends > 1 {
             let text = format!("session {member} sends a second request under one lease");
             return breach(Rule::OneFlight, text);
@@ -146,10 +146,10 @@ impl Simulation {
 
     /// Whether the version this session has read last no longer holds what an earlier one held.
     fn is_replaced(&self, member: usize, holds: impl Fn(Option<&str>, &str) -> bool) -> bool {
-        let authority = &self.members[member];
-        let history = self.ledger.history[authority.grant].iter().rev();
+        let session = &self.members[member];
+        let history = self.ledger.history[session.grant].iter().rev();
         let mut read = history
-            .skip_while(|version| version.version > authority.seen)
+            .skip_while(|version| version.version > session.seen)
             .map(|version| holds(version.refresh.as_deref(), &version.access));
         read.next() == Some(false) && read.any(|holds| holds)
     }
@@ -212,21 +212,21 @@ impl Simulation {
         let refresh = tokens.refresh_token.as_ref();
         let refresh = refresh.map(|token| token.secret().expose().clone());
         self.report.renewals += 1;
-        let authority = &mut self.members[member];
-        authority.fails = 0;
-        authority.fetched.insert(access.clone(), self.now);
-        authority.landing = Some((access, refresh));
+        let session = &mut self.members[member];
+        session.fails = 0;
+        session.fetched.insert(access.clone(), self.now);
+        session.landing = Some((access, refresh));
     }
 
     /// The session's hook is called.
     pub(super) fn hooked(&mut self, member: usize, tokens: &Tokens) {
         let access = tokens.access_token.expose();
-        let authority = &mut self.members[member];
-        authority.hooked.insert(access.clone());
-        let ours = authority.landing.as_ref().map(|(access, _)| access);
+        let session = &mut self.members[member];
+        session.hooked.insert(access.clone());
+        let ours = session.landing.as_ref().map(|(access, _)| access);
         // What it fetched itself was replaced before it could be stored.
-        let is_replaced = ours.is_some_and(|ours| authority.hooked.insert(ours.clone()));
-        if !authority.fetched.contains_key(access) && !is_replaced {
+        let is_replaced = ours.is_some_and(|ours| session.hooked.insert(ours.clone()));
+        if !session.fetched.contains_key(access) && !is_replaced {
             let text = format!("session {member} calls its hook for tokens that it did not fetch");
             self.judge(breach(Rule::SavedFirst, text));
         }
@@ -237,29 +237,29 @@ impl Simulation {
         let access = tokens.access_token.expose();
         let name = self.ledger.name(access).to_owned();
         self.note_of(member, || format!("a caller gets {name}"));
-        let authority = &self.members[member];
-        if self.ledger.token(access).map(|token| token.grant) != Some(authority.grant) {
+        let session = &self.members[member];
+        if self.ledger.token(access).map(|token| token.grant) != Some(session.grant) {
             let text = format!("session {member} hands out {name}, of another grant");
             return breach(Rule::OwnGrant, text);
         }
-        if authority.refused.as_ref() == Some(access) {
+        if session.refused.as_ref() == Some(access) {
             let text = format!("session {member} hands out {name}, which it knows was refused");
             return breach(Rule::Newest, text);
         }
-        let is_login = authority.logins.contains(access);
-        let mut history = self.ledger.history[authority.grant].iter();
+        let is_login = session.logins.contains(access);
+        let mut history = self.ledger.history[session.grant].iter();
         let is_stored = history.any(|version| version.access == *access);
-        let fetched_at = authority
+        let fetched_at = session
             .fetched
             .get(access)
-            .filter(|_| !authority.has_lost_tasks);
+            .filter(|_| !session.has_lost_tasks);
         let is_late = fetched_at.is_some_and(|at| at + HOOK < self.now);
-        if !is_login && is_late && !authority.hooked.contains(access) {
+        if !is_login && is_late && !session.hooked.contains(access) {
             let text = format!("session {member} hands out {name}, and its hook was not called");
             return breach(Rule::SavedFirst, text);
         }
-        let patience = if authority.is_alone { 1 } else { SAVES };
-        let is_given_up = authority.fails >= patience || authority.unsaved.as_ref() == Some(access);
+        let patience = if session.is_alone { 1 } else { SAVES };
+        let is_given_up = session.fails >= patience || session.unsaved.as_ref() == Some(access);
         if is_stored || is_login {
             return Ok(());
         }
@@ -300,15 +300,15 @@ impl Simulation {
         if is_in_words && self.ledger.suspects.contains(refresh) {
             return Ok(());
         }
-        let authority = &self.members[member];
-        let awake_since = self.clocks[authority.worker].awake_since;
-        let looked_at = authority.seen_at.max(awake_since);
+        let session = &self.members[member];
+        let awake_since = self.clocks[session.worker].awake_since;
+        let looked_at = session.seen_at.max(awake_since);
         // A store that gives no answer is waited for, after the look too.
         let silence = match self.setup.odds.store_late {
             0 => 0,
             _ => PATIENCE,
         };
-        let is_known = authority.seen >= record.version || looked_at + RECENT + silence < self.now;
+        let is_known = session.seen >= record.version || looked_at + RECENT + silence < self.now;
         if !is_promised && is_known && self.twin.honours(self.time(), refresh) {
             let text = format!(
                 "session {member} tells a caller to log in ({code}), while {}, in the store, is alive",
@@ -322,11 +322,11 @@ impl Simulation {
     /// Rule 3, when a session has been drained: what its flights brought is stored, or replaced.
     pub(super) fn drained(&mut self, member: usize) -> Result<(), Breach> {
         self.members[member].is_drained = true;
-        let authority = &self.members[member];
-        let Some((access, Some(refresh))) = &authority.landing else {
+        let session = &self.members[member];
+        let Some((access, Some(refresh))) = &session.landing else {
             return Ok(());
         };
-        let history = &self.ledger.history[authority.grant];
+        let history = &self.ledger.history[session.grant];
         let parent = self
             .ledger
             .token(access)

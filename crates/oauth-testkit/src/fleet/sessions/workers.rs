@@ -117,15 +117,15 @@ impl Workers {
     fn turn(&mut self, worker: usize, span: u64) {
         let sim = Arc::clone(&self.sim);
         simulated::set(Box::new(move || lock(&sim).moment(worker)));
-        let authority = &mut self.workers[worker];
-        if authority.runtime.is_none() {
+        let worker_state = &mut self.workers[worker];
+        if worker_state.runtime.is_none() {
             lock(&self.sim).clocks[worker].at = self.now;
-            if authority.up_at <= self.now {
+            if worker_state.up_at <= self.now {
                 self.start(worker);
             }
             return;
         }
-        if authority.asleep_until > self.now {
+        if worker_state.asleep_until > self.now {
             return;
         }
         self.catch_up(worker, self.now - span);
@@ -222,14 +222,14 @@ impl Workers {
 
     /// A worker ends: its tasks first, and then its sessions.
     fn end(&mut self, worker: usize) {
-        let authority = &mut self.workers[worker];
-        authority.ends_at = None;
-        authority.asleep_until = 0;
-        for (line, _) in &authority.lines {
+        let worker_state = &mut self.workers[worker];
+        worker_state.ends_at = None;
+        worker_state.asleep_until = 0;
+        for (line, _) in &worker_state.lines {
             lock(&self.sim).members[line.member].is_alive = false;
         }
-        drop(authority.runtime.take());
-        for (line, _) in std::mem::take(&mut authority.lines) {
+        drop(worker_state.runtime.take());
+        for (line, _) in std::mem::take(&mut worker_state.lines) {
             caller::forget(line.member);
         }
     }
@@ -255,9 +255,9 @@ impl Workers {
             drop(sim);
             drop(self.workers[worker].runtime.take());
             for (line, _) in &self.workers[worker].lines {
-                let authority = &mut lock(&self.sim).members[line.member];
-                authority.logging_in = 0;
-                authority.has_lost_tasks = true;
+                let session = &mut lock(&self.sim).members[line.member];
+                session.logging_in = 0;
+                session.has_lost_tasks = true;
             }
             self.new_runtime(worker);
         } else if sim.hits(odds.abandon) {
