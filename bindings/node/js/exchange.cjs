@@ -1,6 +1,7 @@
 'use strict'
 
-// Exchanges, and the driver that runs one over any `fetch`.
+// Exchanges, and the driver that runs one over any `fetch`: it follows no redirect and retries nothing. The token
+// exchange of RFC 8693 is one of the operations in ops.cjs.
 
 const { idle, inspect, joined } = require('#host')
 const native = require('#native')

@@ -1,6 +1,7 @@
 'use strict'
 
-// Token sources: one grant, kept fresh.
+// Token sources: one grant, kept fresh. When and by whom it is renewed is decided by the keeper (keeper.cjs), and
+// carried out in renewal.cjs. The sources of many grants are in sessions.cjs, fixed tokens in fixed-token.cjs.
 
 const { inspect } = require('#host')
 const { Source } = require('./api.cjs')

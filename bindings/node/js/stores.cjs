@@ -1,6 +1,6 @@
 'use strict'
 
-// The built-in stores.
+// The built-in stores. Stores written in JavaScript are called in callbacks.cjs and renewal.cjs.
 
 const { inspect } = require('#host')
 const native = require('#native')

@@ -1,4 +1,5 @@
-//! Built-in stores, as objects with the three methods of any store.
+//! Built-in stores, as objects with the three methods of any store. Stores written in JavaScript are called by
+//! `js_callbacks.rs`.
 
 use std::sync::Arc;
 

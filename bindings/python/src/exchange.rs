@@ -1,4 +1,4 @@
-//! The sans-IO interface: an exchange as a generator.
+//! The sans-IO interface: an exchange as a generator. (The token exchange of RFC 8693 is one of the operations.)
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

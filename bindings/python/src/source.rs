@@ -1,4 +1,5 @@
-//! Token sources that stay fresh, and requests that carry their tokens.
+//! Token sources that stay fresh, and requests that carry their tokens. Sources written in Python are in
+//! `custom_source.rs`, tokens that are never renewed in `fixed_token.rs`.
 
 use std::cell::Cell;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Stores as sources accept them: a built-in one, or any Python object with the three methods.
+//! Stores as sources accept them: a built-in one (`built_in_stores.rs`), or any Python object with the three methods.
 
 use std::sync::Arc;
 use std::time::Duration;

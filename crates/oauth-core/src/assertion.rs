@@ -1,4 +1,5 @@
-//! Assertions that the client signs itself to obtain tokens, as service accounts do.
+//! Assertions that the client signs itself to obtain tokens, as service accounts do. Those that authenticate a client
+//! are in `client_auth/assertion.rs`; the grant that presents an assertion is in `grant/jwt_bearer.rs`.
 //!
 //! RFC 7523 <https://www.rfc-editor.org/rfc/rfc7523#section-3>, RFC 10070 (whose rule about the audience applies to
 //! client authentication; for a grant the caller names the audience that the server expects)

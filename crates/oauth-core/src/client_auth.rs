@@ -1,4 +1,4 @@
-//! Client authentication (RFC 6749 section 2.3).
+//! Client authentication (RFC 6749 section 2.3). The method is selected in `client_auth/choice.rs`.
 
 mod assertion;
 mod choice;

@@ -1,5 +1,7 @@
 //! The sans-IO contract of [`Exchange`]: each call of `resume` takes an input and returns a step. Authors of drivers
-//! need to read only this file.
+//! need to read only this file. (The token exchange of RFC 8693 is in `grant/token_exchange.rs`.)
+//!
+//! Requests that are repeated, as with a DPoP nonce, are further steps of the same exchange: `call.rs`.
 
 mod compose;
 

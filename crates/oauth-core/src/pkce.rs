@@ -1,4 +1,5 @@
-//! Proof Key for Code Exchange (RFC 7636).
+//! Proof Key for Code Exchange (RFC 7636). A flow's verifier is generated in `flow/authorization/entropy.rs`; whether
+//! the server supports S256 is checked in `flow/authorization/prepare.rs`.
 
 #[cfg(feature = "sha2")]
 use sha2::{Digest as _, Sha256};

@@ -1,4 +1,5 @@
-//! A registered client: its id, its secrets, and the metadata it was registered with.
+//! A registered client: its id, its secrets, and the metadata it was registered with. The request that registers it is
+//! in `endpoint/registration.rs`; the metadata to register, in `client_metadata.rs`.
 //!
 //! RFC 7591 section 3.2.1 <https://www.rfc-editor.org/rfc/rfc7591#section-3.2.1>, RFC 7592 section 3 (the
 //! response to a read or an update replaces what is known, and may rotate the registration access token)

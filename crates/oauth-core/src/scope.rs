@@ -1,4 +1,5 @@
-//! Scope: a set of case-sensitive names (RFC 6749 section 3.3).
+//! Scope: a set of case-sensitive names (RFC 6749 section 3.3). The scope of a response is compared with the requested
+//! one in `endpoint/token.rs`.
 
 use std::collections::BTreeSet;
 use std::fmt;

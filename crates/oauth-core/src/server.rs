@@ -1,4 +1,5 @@
-//! [`Server`]: an authorization server and its metadata (RFC 8414, OpenID Connect Discovery).
+//! [`Server`]: an authorization server and its metadata (RFC 8414, OpenID Connect Discovery). They are fetched in
+//! `flow/discovery.rs`; the metadata of a client are in `client_metadata.rs`.
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,5 @@
-//! Logout: how a user is signed out at the server, and how its requests to the browser are checked.
+//! Logout: how a user is signed out at the server, and how its requests to the browser are checked. The rules are those
+//! of `flow/logout.rs` in oauth-core; a grant is logged out by oauth-session.
 
 use oauth_core::flow::logout::{LogoutForm, LogoutRequest};
 use oauth_core::redirect_uri::RedirectUri;

@@ -1,4 +1,4 @@
-//! Clients created from a stored registration (RFC 7591 section 3.2.1).
+//! Clients created from a stored registration (RFC 7591 section 3.2.1). A client is registered in `op/register.rs`.
 
 use oauth_core::client_auth::Credentials;
 use oauth_core::error::{Error, Misuse};

@@ -1,5 +1,6 @@
 //! [`Authorized`]: a client for resource servers, which attaches the token, renews it after a 401, respects the rate
-//! limits, and never sends the token to another origin.
+//! limits, and never sends the token to another origin. Retries and redirects are decided in oauth-core
+//! (`flow/resource/request.rs`).
 
 mod outgoing;
 

@@ -1,4 +1,4 @@
-//! The blocking API, over `reqwest::blocking`.
+//! The blocking API, over `reqwest::blocking`. Its driver follows no redirect and retries nothing.
 //!
 //! None of it may be used, or dropped, inside an async runtime: `reqwest::blocking` panics there.
 

@@ -1,4 +1,5 @@
-//! The async driver: [`Step`] in, [`Input`] out, over one `reqwest::Client`.
+//! The async driver: [`Step`] in, [`Input`] out, over one `reqwest::Client`. It follows no redirect and retries
+//! nothing: whether a request is sent again is decided in oauth-core (`call.rs`).
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};

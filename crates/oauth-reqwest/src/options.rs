@@ -1,4 +1,4 @@
-//! The options of a driver: its limits.
+//! The options of a driver: its limits. Certificates and proxies are in `transport.rs`.
 
 use std::time::Duration;
 

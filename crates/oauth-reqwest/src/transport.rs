@@ -1,5 +1,5 @@
-//! The transport settings: certificates, proxy and limits in one record, for profiles and other languages
-//! too.
+//! The transport settings: certificates, proxy and limits in one record, for profiles and other languages too. Requests
+//! are sent in `driver.rs`, which follows no redirect and retries nothing.
 
 mod settings;
 

@@ -1,4 +1,5 @@
-//! A session: drives one [`Keeper`] for many callers, and passes its outcomes to all that wait.
+//! A session: drives one [`Keeper`] for many callers, and passes its outcomes to all that wait. When to renew, and
+//! whether, is decided by the keeper (`flow/keeper/` in oauth-core).
 
 mod active;
 mod drive;

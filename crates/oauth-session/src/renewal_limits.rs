@@ -1,4 +1,5 @@
-//! Limits how many renewals begin per second, and how many are under way at once.
+//! Limits how many renewals begin per second, and how many are under way at once. The rate limits of APIs are kept in
+//! `flow/resource/limiter.rs` of oauth-core; connections to one origin are limited in oauth-reqwest.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};

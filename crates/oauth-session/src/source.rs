@@ -1,4 +1,5 @@
-//! The trait of token sources, and the tokens they return.
+//! The trait of token sources, and the tokens they return. The sources are in `grant_source.rs`, `fixed_token.rs` and
+//! `grants.rs`.
 
 use std::fmt;
 use std::ops::Deref;

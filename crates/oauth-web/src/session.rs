@@ -1,4 +1,5 @@
-//! [`Session`]: who is signed in, how and until when.
+//! [`Session`]: who is signed in, how and until when. It is found in `current_session.rs`, and stored in
+//! `session_store.rs`.
 
 use std::fmt;
 use std::sync::Arc;

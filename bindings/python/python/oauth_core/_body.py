@@ -3,6 +3,9 @@
 A few kilobytes of a compressed reply can expand to gigabytes. Clients such as httpx unpack a piece
 as it arrives, whole, before anyone can count what comes out; so pieces are taken as they are on the
 wire, and unpacked here.
+
+The body of a request is each plug-in's: one that is a stream, and can be sent only once, is reported to the core as
+``once`` (``_begin`` in ``_plugin.py``).
 """
 
 from __future__ import annotations

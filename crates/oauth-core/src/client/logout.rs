@@ -1,4 +1,5 @@
-//! Methods of [`Client`](super::Client) for logout: announced by the server, or requested there for the user.
+//! Methods of [`Client`](super::Client) for logout: announced by the server, or requested there for the user. The rules
+//! are in `flow/logout.rs` and `token/logout_token.rs`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! `private_key_jwt` and `client_secret_jwt`: the client signs a new assertion for each request.
+//! `private_key_jwt` and `client_secret_jwt`: the client signs a new assertion for each request. Assertions that
+//! another party has signed are in `federated.rs`.
 //!
 //! RFC 7523 <https://www.rfc-editor.org/rfc/rfc7523#section-2.2>, as RFC 10070 restricts it: the audience is the
 //! issuer, as a single string, and the type is explicit.

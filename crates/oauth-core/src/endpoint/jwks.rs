@@ -1,4 +1,5 @@
-//! `GET {jwks_uri}`: the server's public keys.
+//! `GET {jwks_uri}`: the server's public keys. When they are fetched is decided in `flow/verification.rs`, and how
+//! often in `jose/key_cache.rs`.
 //!
 //! RFC 7517 <https://www.rfc-editor.org/rfc/rfc7517#section-5>,
 //! OpenID Connect Core <https://openid.net/specs/openid-connect-core-1_0.html#RotateSigKeys>

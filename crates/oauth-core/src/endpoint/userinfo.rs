@@ -1,4 +1,5 @@
-//! `GET {userinfo_endpoint}`: fetches the claims of the user who signed in.
+//! `GET {userinfo_endpoint}`: fetches the claims of the user who signed in. Their `sub` is compared with that of the ID
+//! token in `flow/userinfo.rs`.
 //!
 //! OpenID Connect Core <https://openid.net/specs/openid-connect-core-1_0.html#UserInfo>
 

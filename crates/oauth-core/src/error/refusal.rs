@@ -1,4 +1,5 @@
-//! The response that an API sends when it refuses a token.
+//! The response that an API sends when it refuses a token, as part of an error. It is built in
+//! `flow/access_token/refusal.rs`.
 
 use super::Error;
 

@@ -1,7 +1,8 @@
 //! Discovery of a server's metadata from its issuer (RFC 8414, OpenID Connect Discovery).
 //!
 //! RFC 8414 section 3.1 inserts the well-known part before the issuer's path, OpenID Connect
-//! Discovery appends it: each URL is tried in turn until one has the document. `issuer.rs` makes the URLs.
+//! Discovery appends it: each URL is tried in turn until one has the document. `issuer.rs` makes the URLs;
+//! the `issuer` in the document is compared with the expected one in `server.rs`.
 
 #[cfg(test)]
 mod tests;

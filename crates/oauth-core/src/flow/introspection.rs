@@ -1,4 +1,5 @@
-//! Token introspection, and the verification of signed responses if these are agreed on.
+//! Token introspection, and the verification of signed responses if these are agreed on. The request, and the reading
+//! of its response, are in `endpoint/introspection.rs`.
 //!
 //! RFC 9701 <https://www.rfc-editor.org/rfc/rfc9701#section-5>
 

@@ -1,4 +1,5 @@
-//! Logout: requested at the server for the user, or announced by the server through the back or front channel.
+//! Logout: requested at the server for the user, or announced by the server through the back or front channel. The
+//! claims of a logout token, and whether it was received before, are checked in `token/logout_token.rs`.
 //!
 //! OpenID Connect RP-Initiated Logout <https://openid.net/specs/openid-connect-rpinitiated-1_0.html>,
 //! Front-Channel Logout <https://openid.net/specs/openid-connect-frontchannel-1_0.html>, Back-Channel Logout

@@ -1,6 +1,7 @@
 //! Redeems an authorization code: requests the tokens, then verifies the ID token.
 //!
 //! A code is sent once (RFC 6749 section 4.1.2): `OnceOnly` below, and `can_repeat` in `grant/authorization_code.rs`.
+//! The callback that brought it has been checked in `authorization/pending.rs`.
 //!
 //! OpenID Connect Core <https://openid.net/specs/openid-connect-core-1_0.html#TokenResponse>
 

@@ -1,4 +1,5 @@
-//! Discovery of protected resource metadata: at the URL in its challenge, or else at its well-known URLs.
+//! Discovery of protected resource metadata: at the URL in its challenge, or else at its well-known URLs. `resource` is
+//! compared with the requested one (section 3.3) in `protected_resource_metadata.rs`, which also builds the URLs.
 //!
 //! RFC 9728 <https://www.rfc-editor.org/rfc/rfc9728#section-3.1>; the second URL is that of the Model Context Protocol.
 

@@ -1,4 +1,4 @@
-//! UserInfo: requested, decrypted, verified, and compared with the ID token.
+//! UserInfo: requested (`endpoint/userinfo.rs`), decrypted, verified, and compared with the ID token.
 //!
 //! OpenID Connect Core <https://openid.net/specs/openid-connect-core-1_0.html#UserInfoResponse>
 

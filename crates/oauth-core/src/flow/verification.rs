@@ -1,4 +1,5 @@
-//! Verification of signed tokens: fetches the keys, checks the signature, and compares the hashes in the claims.
+//! Verification of signed tokens: fetches the keys, checks the signature, and compares the hashes in the claims. The
+//! claims are checked in `token/id_token.rs`, `token/access_token.rs` and `token/logout_token.rs`.
 //!
 //! Keys are fetched when none are known, and once more for a token that no known key has signed (OpenID
 //! Connect Core section 10.1.1): by one verification for all, while the others wait.

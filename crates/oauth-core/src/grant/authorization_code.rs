@@ -1,6 +1,8 @@
 //! `grant_type=authorization_code`: the code from an authorization response.
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3>, RFC 7636 section 4.5
+//!
+//! The ID token of the response is verified in `flow/redeem.rs`.
 
 use super::Grant;
 use crate::context::Context;

@@ -1,4 +1,5 @@
-//! `grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer`: a JWT assertion names the subject of the token.
+//! `grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer`: a JWT assertion names the subject of the token. An
+//! assertion that the client signs itself is made in `assertion.rs`.
 //!
 //! RFC 7523 <https://www.rfc-editor.org/rfc/rfc7523#section-2.1>, RFC 7521 section 4.1
 

@@ -1,4 +1,5 @@
-//! Key sets (RFC 7517 section 5): selects the keys that may have signed a token, and the key to encrypt to.
+//! Key sets (RFC 7517 section 5): selects the keys that may have signed a token, and the key to encrypt to. Their cache
+//! is in `key_cache.rs`.
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,5 @@
-//! [`IdToken`]: an ID token whose signature and claims were verified.
+//! [`IdToken`]: an ID token whose signature and claims were verified. The claims are checked here and in `id_token/`,
+//! the signature in `flow/verification.rs`.
 //!
 //! OpenID Connect Core <https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation>
 

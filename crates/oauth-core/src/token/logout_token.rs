@@ -1,4 +1,5 @@
-//! [`LogoutToken`]: a logout token whose signature and claims were verified.
+//! [`LogoutToken`]: a logout token whose signature and claims were verified. The claims are checked here, the signature
+//! in `flow/verification.rs`.
 //!
 //! OpenID Connect Back-Channel Logout <https://openid.net/specs/openid-connect-backchannel-1_0.html#Validation>
 

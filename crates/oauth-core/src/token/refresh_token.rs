@@ -1,4 +1,5 @@
-//! The refresh token, and the other secrets that renew a grant.
+//! The refresh token, and the other secrets that renew a grant. The request is in `grant/refresh_token.rs`; when it is
+//! sent, and by which worker, is decided in `flow/keeper/`.
 
 #[cfg(all(test, feature = "sha2"))]
 mod tests;

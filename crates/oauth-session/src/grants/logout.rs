@@ -1,4 +1,5 @@
-//! Logs a grant out: revokes its tokens and removes its record.
+//! Logs a grant out: revokes its tokens and removes its record. The user is logged out at the server by
+//! `flow/logout.rs` of oauth-core.
 
 use std::time::Duration;
 

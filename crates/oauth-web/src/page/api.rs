@@ -1,5 +1,5 @@
 //! `{prefix}/api/{name}/{rest}`: a page calls an API with the person's token, which it never sees (RFC 10017 section
-//! 6.1).
+//! 6.1). Calls are checked against CSRF: by the protection header, `Sec-Fetch-Site` and `Origin` (`request.rs`).
 
 use oauth_core::error::{Error, ValidationFailure};
 use oauth_core::url::Url;

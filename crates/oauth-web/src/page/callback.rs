@@ -1,5 +1,6 @@
-//! The redirect URI: checks the authorization response, redeems the code, verifies the ID token and begins the
-//! session.
+//! The redirect URI: checks the authorization response, redeems the code, verifies the ID token and begins the session.
+//! The rules are those of `flow/authorization/pending.rs` and `flow/redeem.rs` in oauth-core; which login a callback
+//! belongs to is found in `login_flow.rs`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

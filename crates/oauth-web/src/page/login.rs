@@ -1,5 +1,5 @@
-//! `GET {prefix}/login`: sends the person to a provider, or shows a choice of several. Another site may begin a
-//! sign-in here as well (OpenID Connect Core section 4).
+//! `GET {prefix}/login`: sends the person to a provider, or shows a choice of several. Another site may begin a sign-in
+//! here as well (OpenID Connect Core section 4). Where the person returns to is checked in `return_target.rs`.
 
 use http::StatusCode;
 use oauth_core::error::{Error, ValidationFailure};

@@ -1,4 +1,5 @@
-//! `GET {prefix}/session`: what a page's script may know of the session; never a token.
+//! `GET {prefix}/session`: what a page's script may know of the session; never a token. Requests of other sites are
+//! refused (`Request::origin`).
 
 use http::StatusCode;
 use oauth_core::error::{Error, ValidationFailure};

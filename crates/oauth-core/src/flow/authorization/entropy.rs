@@ -1,4 +1,5 @@
-//! Generates the state, nonce and code verifier of one authorization flow.
+//! Generates the state, nonce and code verifier of one authorization flow. `state` is compared in `pending.rs`, `nonce`
+//! in `token/id_token/nonce.rs`.
 
 use crate::error::{Error, Misuse};
 #[cfg(feature = "sha2")]

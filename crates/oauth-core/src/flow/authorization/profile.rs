@@ -1,4 +1,4 @@
-//! The requirements of a security profile for an authorization request.
+//! The requirements of a security profile (`profile.rs` of the crate) for an authorization request.
 
 use super::request::{AuthorizationRequest, Pkce};
 use super::{ResponseType, jarm};

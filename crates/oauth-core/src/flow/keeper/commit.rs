@@ -1,5 +1,6 @@
 //! The outcome of a token request: new tokens are saved before any caller gets them; after a failure, the in-flight
-//! marker is cleared only if the server certainly did not process the request.
+//! marker is cleared only if the server certainly did not process the request. After `invalid_grant` the record is read
+//! once more: another worker may have stored newer tokens (`recheck`).
 
 use std::sync::Arc;
 use std::time::Duration;

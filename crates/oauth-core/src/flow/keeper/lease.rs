@@ -2,7 +2,8 @@
 //! requested, and again under it, because another worker may have renewed the tokens in between.
 //!
 //! Which caller of this worker begins a renewal is decided in `decision.rs`; whether the refresh token may be sent under
-//! the lease, in `send_decision.rs`.
+//! the lease, in `send_decision.rs`. While a request runs, the host extends the lease (`grant_source/request.rs` in
+//! oauth-session).
 
 use std::time::Duration;
 

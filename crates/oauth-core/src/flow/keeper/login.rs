@@ -1,4 +1,4 @@
-//! Saves the tokens of a new login.
+//! Saves the tokens of a new login, which replace those of the grant. The login itself is in `flow/authorization.rs`.
 
 use std::sync::Arc;
 

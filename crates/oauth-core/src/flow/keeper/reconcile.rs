@@ -1,5 +1,5 @@
 //! Reconciles the stored record with the one known to this worker. Whether a refresh may be sent again after a lost one
-//! is decided in `send_decision.rs`.
+//! is decided in `send_decision.rs`; what follows `invalid_grant`, in `recheck` of `commit.rs`.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! The rate limiter: decides when each request may be sent.
+//! The rate limiter of an API: decides when each request may be sent. What the API's replies say of its limits is read
+//! in `limits.rs`. Token requests are paced elsewhere: `breaker.rs`, and `renewal_limits.rs` in oauth-session.
 
 #[cfg(test)]
 mod tests;

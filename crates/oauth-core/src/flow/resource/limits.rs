@@ -1,4 +1,5 @@
-//! Reads the rate limits that a resource server states in a reply.
+//! Reads the rate limits that a resource server states in a reply (`Retry-After` itself: `retry_after.rs`). The limiter
+//! that keeps to them is in `limiter.rs`.
 
 use std::time::Duration;
 

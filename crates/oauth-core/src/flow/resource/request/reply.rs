@@ -1,4 +1,5 @@
-//! Decides what follows a reply: a renewal, a nonce, a pause, a redirect, or the end.
+//! Decides what follows a reply: a renewal, a nonce, a pause, a redirect, or the end. What a challenge in it requires
+//! is read in `flow/resource/challenge_verdict.rs`.
 
 use crate::error::{Error, ProtocolViolation};
 use crate::http::header::LOCATION;
