@@ -16,11 +16,11 @@ use crate::js_callbacks::{Foreign, Handler, NativeAsk, ask};
 const WHO: &str = "assertion function";
 
 tokio::task_local! {
-    /// What the caller of this exchange says when it gives up. While its thread is blocked here, nobody else hears.
+    /// Cancelled when the caller of this exchange gives up: its thread, which is blocked here, cannot notice otherwise.
     static STOP: CancellationToken;
 }
 
-/// Runs an exchange whose caller may give up while the function is asked.
+/// Runs an exchange whose caller may give up while the function is called.
 pub(crate) fn until<F: Future>(
     stop: &CancellationToken,
     run: F,
@@ -35,12 +35,12 @@ async fn stopped() {
     }
 }
 
-/// Where the function's token comes from. An exchange on the event loop cannot wait for the event loop: there
-/// JavaScript leaves the token here before it takes a step. One on the runtime's thread asks.
+/// The source of the function's token. An exchange on the event loop cannot wait for the event loop, so JavaScript
+/// stores the token here before each step; an exchange on the runtime's thread calls the function.
 #[napi]
 pub struct NativeAssertionSource(pub(crate) Arc<Called>);
 
-/// What JavaScript left here.
+/// The token that JavaScript has stored, or why there is none.
 type Left = std::result::Result<Secret<String>, String>;
 
 pub(crate) struct Called {
@@ -51,7 +51,7 @@ pub(crate) struct Called {
 
 #[napi]
 impl NativeAssertionSource {
-    /// Asks whoever answers.
+    /// A source that calls this handler.
     #[napi(factory)]
     pub fn of(handler: Handler<'_>) -> Result<Self> {
         Ok(Self(Arc::new(Called {
@@ -61,13 +61,13 @@ impl NativeAssertionSource {
         })))
     }
 
-    /// The token for the next step.
+    /// Stores the token for the next step.
     #[napi]
     pub fn leave(&self, token: String) {
         self.0.leave(Ok(Secret::new(token)));
     }
 
-    /// There is none.
+    /// Records that the function returned no token, and why.
     #[napi]
     pub fn leave_none(&self, why: String) {
         self.0.leave(Err(why));
@@ -96,7 +96,7 @@ impl Called {
         token.map_err(Cause::unsent)
     }
 
-    /// Blocks its thread, and not the event loop's.
+    /// Calls the function. Blocks this thread, but not the event loop's.
     fn ask(&self, wanted: &AssertionRequest<'_>) -> Left {
         let runtime = Handle::try_current().map_err(|why| why.to_string())?;
         let asked = self.asked.ask(NativeAsk {
@@ -119,7 +119,7 @@ impl Called {
     }
 }
 
-/// What is underneath an error, which says by itself that something was lost.
+/// The message of the error's source: the error itself says only that the request was lost.
 fn why(error: &Error) -> String {
     let under = std::error::Error::source(error);
     under.map_or_else(|| error.to_string(), ToString::to_string)

@@ -226,7 +226,7 @@ fn native_tokens(token: Token) -> NativeTokens {
     NativeTokens(tokens)
 }
 
-/// Whom JavaScript asks.
+/// The person, reached through JavaScript callbacks.
 struct Person(Foreign);
 
 impl Person {
@@ -245,7 +245,7 @@ impl Person {
         })
     }
 
-    /// Has JavaScript show something. It blocks a thread of the runtime, and not the event loop's.
+    /// Has JavaScript show something. Blocks a thread of the runtime, but not the event loop's.
     fn show(&self, what: NativeAsk) -> std::result::Result<(), Error> {
         let asked = self.0.ask(what);
         let runtime = match Handle::try_current() {
@@ -273,6 +273,6 @@ impl TokenSource for Person {
         })
     }
 
-    /// A connection asks for others, and refuses none beside that.
+    /// Never called: a connection passes the refused token to `token` instead.
     fn refuse(&self, _: &Tokens) {}
 }

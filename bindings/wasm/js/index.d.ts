@@ -293,7 +293,7 @@ export class OAuthError extends Error {
    * failures.
    */
   readonly retryAfter: number | undefined
-  /** Whether it is the error of the last attempt, reported again without another one. */
+  /** Whether this repeats the error of the last attempt, without a new request (backoff). */
   readonly repeated: boolean
   readonly endpoint: string | undefined
   /** The HTTP status, `error` and `error_description` of a refusal. */

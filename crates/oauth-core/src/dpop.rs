@@ -41,7 +41,7 @@ pub(crate) const USE_NONCE: &str = "use_dpop_nonce";
 
 /// The longest nonce that is kept, in bytes.
 const MAX_NONCE: usize = 1024;
-/// Room for most signatures, in base64url characters.
+/// Capacity reserved for the dot and the signature (86 characters for ES256 and EdDSA).
 #[cfg(feature = "sha2")]
 const SIGNATURE: usize = 88;
 /// The largest number of nonces that are kept.
@@ -197,50 +197,50 @@ pub(crate) struct Nonces(Mutex<VecDeque<Entry>>);
 
 #[derive(Debug)]
 struct Entry {
-    side: ServerRole,
+    role: ServerRole,
     origin: String,
     nonce: String,
 }
 
 impl Nonces {
     /// The newest nonce of this server.
-    pub(crate) fn of(&self, side: ServerRole, url: &Url) -> Option<String> {
+    pub(crate) fn of(&self, role: ServerRole, url: &Url) -> Option<String> {
         let origin = url.origin_text();
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = entries
             .iter()
-            .find(|entry| entry.side == side && entry.origin == origin);
+            .find(|entry| entry.role == role && entry.origin == origin);
         entry.map(|entry| entry.nonce.clone())
     }
 
     /// The newest nonces of servers in this role, at most `count` of them, with their origins, oldest first.
-    pub(crate) fn newest(&self, side: ServerRole, count: usize) -> Vec<(String, String)> {
+    pub(crate) fn newest(&self, role: ServerRole, count: usize) -> Vec<(String, String)> {
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_side = entries.iter().filter(|entry| entry.side == side);
-        let skipped = of_side.clone().count().saturating_sub(count);
-        let newest = of_side.skip(skipped);
+        let of_role = entries.iter().filter(|entry| entry.role == role);
+        let skipped = of_role.clone().count().saturating_sub(count);
+        let newest = of_role.skip(skipped);
         newest
             .map(|entry| (entry.origin.clone(), entry.nonce.clone()))
             .collect()
     }
 
     /// Adds a nonce that was stored, unless a newer one is known.
-    pub(crate) fn suggest(&self, side: ServerRole, url: &Url, nonce: &str) {
-        if is_nonce(&nonce) && self.of(side, url).is_none() {
-            self.keep(side, url, nonce);
+    pub(crate) fn suggest(&self, role: ServerRole, url: &Url, nonce: &str) {
+        if is_nonce(&nonce) && self.of(role, url).is_none() {
+            self.keep(role, url, nonce);
         }
     }
 
     /// Keeps the nonce of a reply, if there is one.
-    pub(crate) fn keep(&self, side: ServerRole, url: &Url, nonce: &str) {
+    pub(crate) fn keep(&self, role: ServerRole, url: &Url, nonce: &str) {
         let origin = url.origin_text();
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.retain(|entry| entry.side != side || entry.origin != origin);
+        entries.retain(|entry| entry.role != role || entry.origin != origin);
         if entries.len() >= MAX_NONCES {
             entries.pop_front();
         }
         entries.push_back(Entry {
-            side,
+            role,
             origin: origin.to_owned(),
             nonce: nonce.to_owned(),
         });

@@ -6,7 +6,7 @@ use oauth_core::error::Error;
 
 use crate::client::Client;
 
-/// What is signed, and with which key.
+/// The claims of an assertion to be signed, and its key.
 #[cfg_attr(
     not(feature = "crypto"),
     allow(dead_code, reason = "nothing signs there")

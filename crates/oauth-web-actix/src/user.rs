@@ -21,7 +21,8 @@ pub struct User {
     host: Host,
 }
 
-/// The session of a request that was passed on, and what is needed to require more.
+/// What the middleware stores in the request's extensions: the session, if any, and the host, with which a handler can
+/// require a step-up.
 #[derive(Debug, Clone)]
 pub(crate) struct Visited {
     pub(crate) session: Option<Arc<Session>>,

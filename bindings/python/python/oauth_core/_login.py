@@ -73,8 +73,8 @@ def login(
     nor if something is requested that the device flow does not support, such as ``acr_values``. ``show`` gets the code;
     by default its prompt, which says what for, where, and warns not to enter anybody else's code, is printed on
     standard error, in a terminal with a QR code. ``purpose`` is what the prompt says it is for, such as ``sign in to
-    example-cli on build-7``. Scope, resource, audience and ``token_extra`` are as above, the server says how long the
-    person may take, and everything else is about a browser.
+    example-cli on build-7``. With a device code, only ``scope``, ``resource``, ``audience`` and ``token_extra`` apply; the
+    time limit is the server's.
     """
     asked = _asked(scope, resource, audience, token_extra)
     turn = _turn(

@@ -19,7 +19,7 @@ Fields = Iterable["tuple[Union[str, bytes], Union[str, bytes]]"]
 
 
 class Attacher:
-    """An API, or the one of a source."""
+    """Base class of the plug-ins: attaches a source's tokens to the requests to one API."""
 
     def __init__(self, source: TokenSource | Api, origins: Sequence[str] | None) -> None:
         self.source = source

@@ -58,8 +58,8 @@ _API = (*_NEEDS, "clock_skew", "dpop_algs", "realm")
 _JWT_API = (*_API, "profile", "algs")
 
 
-def _only(names: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
-    """A mistyped need would be none."""
+def _reject_unknown(names: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
+    """Rejects unknown arguments: a misspelt requirement would silently not be enforced."""
     for name in given:
         if name not in names:
             raise TypeError(f"{name}: there is no such argument")
@@ -125,7 +125,7 @@ class AccessTokenVerifier:
             access_token_encryption_enc=access_token_encryption_enc,
             decryption_keys=decryption_keys,
         )
-        self._begin(client, audience, _only(_JWT_API, {**asked}))
+        self._begin(client, audience, _reject_unknown(_JWT_API, {**asked}))
 
     @classmethod
     def introspecting(
@@ -155,7 +155,7 @@ class AccessTokenVerifier:
         """
         how = (signed_response_alg, signed_response_audience, cache_max_age, cache_entries)
         verifier = cls.__new__(cls)
-        verifier._begin(_Introspecting(client, how), audience, _only(_API, {**asked}))
+        verifier._begin(_Introspecting(client, how), audience, _reject_unknown(_API, {**asked}))
         return verifier
 
     def export_keys(self) -> str | None:
@@ -181,7 +181,7 @@ class AccessTokenVerifier:
         self._native = NativeVerifier(client, arguments)
 
     def _asked(self, token: str, shown: dict[str, Any]) -> dict[str, Any]:
-        given = {name: value for name, value in _only(_SHOWN, shown).items() if value is not None}
+        given = {name: value for name, value in _reject_unknown(_SHOWN, shown).items() if value is not None}
         return {**self._common, **given, "token": token}
 
     def verify(self, token: str, **shown: Unpack[_Shown]) -> VerifiedAccessToken:

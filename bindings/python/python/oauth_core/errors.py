@@ -52,7 +52,7 @@ class OAuthError(Exception):
     """The seconds to wait before asking again: the pause that the server named, or what is left of
     the one that is kept after failures."""
     repeated: bool
-    """Whether it is the error of the last attempt, told without another one."""
+    """Whether this repeats the error of the last attempt, without a new request (backoff)."""
     endpoint: str | None
     """The endpoint at work, such as ``token``."""
     status: int | None

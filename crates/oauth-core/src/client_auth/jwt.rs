@@ -20,7 +20,7 @@ use crate::url::Url;
 /// `client_assertion_type` of a JWT (RFC 7523 section 2.2).
 pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// A method that has a JWT for each request.
+/// A client authentication method that presents a JWT with each request.
 pub(crate) trait ClientJwt: fmt::Debug + Send + Sync {
     /// The registered name of the method.
     fn name(&self) -> &'static str;

@@ -34,12 +34,12 @@ enum Difference {
 
 impl ServerClocks {
     /// The time that the clock of this server shows.
-    pub(crate) fn server_time(&self, side: ServerRole, url: &Url, now: UnixTime) -> UnixTime {
+    pub(crate) fn server_time(&self, role: ServerRole, url: &Url, now: UnixTime) -> UnixTime {
         let origin = url.origin_text();
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = known
             .iter()
-            .find(|(known, of, _)| *known == side && *of == origin);
+            .find(|(known, of, _)| *known == role && *of == origin);
         match found {
             Some((.., Difference::Ahead(by))) => now.after(*by),
             Some((.., Difference::Behind(by))) => now.before(*by),
@@ -47,12 +47,12 @@ impl ServerClocks {
         }
     }
 
-    /// Corrects the clock difference from the `Date` of a refused proof, which said that it was made at `issued_at`. True
-    /// if that was another time, so that a retry makes sense: also if the difference has been corrected since, by the
-    /// reply to another request.
+    /// Updates the server's clock difference from the `Date` of the response that refused a proof with `iat` =
+    /// `issued_at`. Returns whether the proof's time was wrong, so that a retry makes sense; this holds even if another
+    /// response has corrected the difference since.
     pub(crate) fn correct_from_date(
         &self,
-        side: ServerRole,
+        role: ServerRole,
         url: &Url,
         headers: &HeaderMap,
         now: UnixTime,
@@ -74,11 +74,11 @@ impl ServerClocks {
         };
         let origin = url.origin_text();
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|(known, of, _)| *known != side || *of != origin);
+        known.retain(|(known, of, _)| *known != role || *of != origin);
         if known.len() >= MAX_CLOCKS {
             known.pop_front();
         }
-        known.push_back((side, origin.to_owned(), difference));
+        known.push_back((role, origin.to_owned(), difference));
         true
     }
 }
@@ -109,47 +109,47 @@ mod tests {
     fn the_clock_of_each_server_is_its_own() {
         let clocks = ServerClocks::default();
         let (one, other) = (url("https://a.example/x"), url("https://b.example/x"));
-        let side = ServerRole::AuthorizationServer;
+        let role = ServerRole::AuthorizationServer;
         // 784111777 seconds after the epoch.
         let date = dated(&["Sun, 06 Nov 1994 08:49:37 GMT"]);
         let now = at(784_111_777 + 100);
-        assert!(clocks.correct_from_date(side, &one, &date, now, now));
-        assert_eq!(clocks.server_time(side, &one, now), at(784_111_777));
+        assert!(clocks.correct_from_date(role, &one, &date, now, now));
+        assert_eq!(clocks.server_time(role, &one, now), at(784_111_777));
         assert_eq!(
-            clocks.server_time(side, &one, at(784_111_977)),
+            clocks.server_time(role, &one, at(784_111_977)),
             at(784_111_877)
         );
-        assert_eq!(clocks.server_time(side, &other, now), now);
+        assert_eq!(clocks.server_time(role, &other, now), now);
         assert_eq!(
             clocks.server_time(ServerRole::ResourceServer, &one, now),
             now
         );
         // A proof that was under way meanwhile had the wrong time as well.
-        assert!(clocks.correct_from_date(side, &one, &date, now, now));
-        assert_eq!(clocks.server_time(side, &one, now), at(784_111_777));
+        assert!(clocks.correct_from_date(role, &one, &date, now, now));
+        assert_eq!(clocks.server_time(role, &one, now), at(784_111_777));
         // One that had the right time was refused for another reason.
-        let right = clocks.server_time(side, &one, now);
-        assert!(!clocks.correct_from_date(side, &one, &date, now, right));
+        let right = clocks.server_time(role, &one, now);
+        assert!(!clocks.correct_from_date(role, &one, &date, now, right));
         let ahead = at(784_111_777 - 50);
-        assert!(clocks.correct_from_date(side, &other, &date, ahead, ahead));
-        assert_eq!(clocks.server_time(side, &other, ahead), at(784_111_777));
+        assert!(clocks.correct_from_date(role, &other, &date, ahead, ahead));
+        assert_eq!(clocks.server_time(role, &other, ahead), at(784_111_777));
     }
 
     #[test]
     fn what_says_nothing_of_a_clock_is_no_reason_to_try_again() {
         let clocks = ServerClocks::default();
-        let (url, side) = (url("https://a.example/x"), ServerRole::ResourceServer);
+        let (url, role) = (url("https://a.example/x"), ServerRole::ResourceServer);
         let near = dated(&["Sun, 06 Nov 1994 08:49:37 GMT"]);
         for now in [784_111_772, 784_111_777, 784_111_782] {
             assert!(
-                !clocks.correct_from_date(side, &url, &near, at(now), at(now)),
+                !clocks.correct_from_date(role, &url, &near, at(now), at(now)),
                 "{now}"
             );
         }
         let twice = ["Sun, 06 Nov 1994 08:49:37 GMT"; 2];
         for dates in [&[][..], &["yesterday"], &twice] {
             assert!(
-                !clocks.correct_from_date(side, &url, &dated(dates), at(1), at(1)),
+                !clocks.correct_from_date(role, &url, &dated(dates), at(1), at(1)),
                 "{dates:?}"
             );
         }

@@ -65,7 +65,7 @@ const CREATE: &str = concat!(
 );
 
 /// Deletes at most this many expired records when another is added, except those with an active lease.
-const END: &str = "delete from oauth_core_grant where key in ( \
+const DELETE_EXPIRED: &str = "delete from oauth_core_grant where key in ( \
     select key from oauth_core_grant where ends <= extract(epoch from clock_timestamp()) \
         and (until is null or until <= clock_timestamp()) \
     order by ends limit 16 for update skip locked)";
@@ -98,7 +98,7 @@ const TAKE: &str = "with taken as ( \
         (select (extract(epoch from until - clock_timestamp()) * 1000000)::bigint \
             from oauth_core_grant where key = $1)";
 
-const GIVE_BACK: &str = "update oauth_core_grant set holder = null, until = null \
+const RELEASE_LEASE: &str = "update oauth_core_grant set holder = null, until = null \
     where key = $1 and holder = $2";
 
 /// A removed record stays as an empty one, even if there was none, because a worker may still have it.
@@ -120,7 +120,7 @@ const REMOVE: &str = concat!(
 );
 
 /// Deletes expired tombstones.
-const FORGET: &str = concat!(
+const DELETE_TOMBSTONES: &str = concat!(
     "delete from oauth_core_grant where record = '' and version < ",
     now!(),
     " - $1"
@@ -331,19 +331,19 @@ impl Store for PostgresStore {
             let record = record.expose();
             // A removed record is not due.
             let due = times.due.filter(|_| !record.is_empty()).map(seconds);
-            let ends = times.until.filter(|_| !record.is_empty()).map(seconds);
+            let expires_at = times.until.filter(|_| !record.is_empty()).map(seconds);
             let rows = match i64::try_from(version) {
                 // No record ever reaches this version.
                 Err(_) | Ok(i64::MAX) => return Ok(Saved::Conflict),
                 Ok(0) => {
-                    if ends.is_some() {
-                        self.again(END, &[]).await?;
+                    if expires_at.is_some() {
+                        self.again(DELETE_EXPIRED, &[]).await?;
                     }
                     let parameters: [Parameter<'_>; 4] = [
                         (&key, Type::TEXT),
                         (record, Type::TEXT),
                         (&due, Type::INT8),
-                        (&ends, Type::INT8),
+                        (&expires_at, Type::INT8),
                     ];
                     self.query(CREATE, &parameters).await?
                 }
@@ -352,7 +352,7 @@ impl Store for PostgresStore {
                         (&key, Type::TEXT),
                         (record, Type::TEXT),
                         (&due, Type::INT8),
-                        (&ends, Type::INT8),
+                        (&expires_at, Type::INT8),
                         (&version, Type::INT8),
                     ];
                     self.query(REPLACE, &parameters).await?
@@ -371,7 +371,7 @@ impl Store for PostgresStore {
             let ttl = micros(ttl).cast_signed();
             if ttl == 0 {
                 let parameters: [Parameter<'_>; 2] = [(&key, Type::TEXT), (&holder, Type::TEXT)];
-                self.again(GIVE_BACK, &parameters).await?;
+                self.again(RELEASE_LEASE, &parameters).await?;
                 return Ok(Lease::Won);
             }
             let parameters: [Parameter<'_>; 3] = [
@@ -394,7 +394,7 @@ impl Store for PostgresStore {
         Box::pin(async move {
             let rows = self.query(REMOVE, &[(&key, Type::TEXT)]).await?;
             let age = micros(REMOVAL_SHOWS).cast_signed();
-            self.query(FORGET, &[(&age, Type::INT8)]).await?;
+            self.query(DELETE_TOMBSTONES, &[(&age, Type::INT8)]).await?;
             rows.first().map_or(Ok(false), |row| column(row, 0))
         })
     }

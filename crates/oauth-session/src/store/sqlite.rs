@@ -27,8 +27,8 @@ use database::{Database, Keeping};
 ///
 /// Each call is one transaction. The database is in WAL mode, so there are two more files, `-wal` and `-shm`, and each
 /// commit is synced to the disk: a process that is killed anywhere, or a machine that loses power, leaves either the
-/// old record or the new one. Replaced or removed data is overwritten. A worker that cannot write for 10 s because
-/// others do gets an error. A lease runs by the machine's clock, and begins again if that has been set back in the
+/// old record or the new one. Replaced or removed data is overwritten. A write that waits 10 s for other
+/// writers fails. A lease runs by the machine's clock, and begins again if that has been set back in the
 /// meantime. Tombstones are deleted after 30 days, at another removal.
 ///
 /// The file is created private (0600), and so is the folder (0700) if it does not exist. A file that others could
@@ -50,7 +50,7 @@ const SAVE: &str = "insert into oauth_core_grant (key, version, record, due, end
     set version = excluded.version, record = excluded.record, due = excluded.due, ends = excluded.ends";
 
 /// Deletes at most this many expired records when another is added, except those with an active lease.
-const END: &str = "delete from oauth_core_grant where key in ( \
+const DELETE_EXPIRED: &str = "delete from oauth_core_grant where key in ( \
     select key from oauth_core_grant where ends <= ?1 and (until is null or until <= ?2) \
     order by ends limit 16)";
 
@@ -58,10 +58,10 @@ const LEASE: &str = "insert into oauth_core_grant (key, holder, taken_at, until)
     values (?1, ?2, ?3, ?4) on conflict (key) do update \
     set holder = excluded.holder, taken_at = excluded.taken_at, until = excluded.until";
 
-const GIVE_BACK: &str =
+const RELEASE_LEASE: &str =
     "update oauth_core_grant set holder = null, taken_at = null, until = null where key = ?1";
 
-const FORGET: &str = "delete from oauth_core_grant where record = '' and version < ?1";
+const DELETE_TOMBSTONES: &str = "delete from oauth_core_grant where record = '' and version < ?1";
 
 const SCAN: &str = "select key from oauth_core_grant \
     where key > ?1 and version > 0 and record <> '' order by key limit ?2";
@@ -155,8 +155,8 @@ struct Row {
 fn row(work: &Transaction<'_>, key: &str) -> rusqlite::Result<Option<Row>> {
     let mut statement = work.prepare(LOAD)?;
     let row = statement.query_row([key], |row| {
-        let ends: Option<i64> = row.get(2)?;
-        let until = ends.map(|ends| UnixTime::from_secs(ends.cast_unsigned()));
+        let expires_at: Option<i64> = row.get(2)?;
+        let until = expires_at.map(|seconds| UnixTime::from_secs(seconds.cast_unsigned()));
         Ok(Row {
             version: row.get::<_, i64>(0)?.cast_unsigned(),
             record: Secret::new(row.get(1)?),
@@ -193,13 +193,20 @@ fn save(
     if let (0, Some(_)) = (version, times.until) {
         let now = clock()?;
         let seconds = (now / 1000).cast_signed();
-        work.prepare(END)?.execute([seconds, now.cast_signed()])?;
+        work.prepare(DELETE_EXPIRED)?
+            .execute([seconds, now.cast_signed()])?;
     }
     // A removed record is not due.
     let kept = |time: Option<UnixTime>| time.filter(|_| !record.expose().is_empty()).map(seconds);
-    let (due, ends) = (kept(times.due), kept(times.until));
+    let (due, expires_at) = (kept(times.due), kept(times.until));
     let mut statement = work.prepare(SAVE)?;
-    statement.execute(params![key, next.cast_signed(), record.expose(), due, ends])?;
+    statement.execute(params![
+        key,
+        next.cast_signed(),
+        record.expose(),
+        due,
+        expires_at
+    ])?;
     Ok(Saved::At(next))
 }
 
@@ -215,12 +222,13 @@ fn lease(work: &Transaction<'_>, key: &str, holder: &str, ttl: u64) -> Result<Le
     match change {
         Change::Keep => {}
         Change::Write(held) => {
-            let (taken_at, until) = (held.taken_at.cast_signed(), held.until.cast_signed());
+            let (taken_at, lease_expires_at) =
+                (held.taken_at.cast_signed(), held.until.cast_signed());
             let mut statement = work.prepare(LEASE)?;
-            statement.execute(params![key, held.holder, taken_at, until])?;
+            statement.execute(params![key, held.holder, taken_at, lease_expires_at])?;
         }
         Change::Remove => {
-            work.prepare(GIVE_BACK)?.execute([key])?;
+            work.prepare(RELEASE_LEASE)?.execute([key])?;
         }
     }
     Ok(lease)
@@ -230,12 +238,12 @@ fn remove(work: &Transaction<'_>, key: &str) -> Result<bool, Failure> {
     let version = next(0).ok_or_else(|| malformed("version"))?;
     let oldest = u64::try_from(REMOVAL_SHOWS.as_micros()).unwrap_or(u64::MAX);
     let oldest = version.saturating_sub(oldest).cast_signed();
-    work.prepare(FORGET)?.execute([oldest])?;
+    work.prepare(DELETE_TOMBSTONES)?.execute([oldest])?;
     let stored = load(work, key)?;
     let was_there = stored.as_ref().is_some_and(|entry| !entry.is_removed());
     let version = stored.map_or(0, |entry| entry.version);
     save(work, key, &Secret::new(String::new()), version, Times::NONE)?;
-    work.prepare(GIVE_BACK)?.execute([key])?;
+    work.prepare(RELEASE_LEASE)?.execute([key])?;
     Ok(was_there)
 }
 

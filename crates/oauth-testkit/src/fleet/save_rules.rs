@@ -1,14 +1,15 @@
-//! Checks rules 3 and 6 after each save.
+//! Checks, after each save, rules 3 and 6 of those listed in `fleet.rs`: `Rule::Kept`, `Rule::OwnGrant` and
+//! `Rule::OneRecord`.
 
 use super::ledger::{Ledger, Peek, Version};
 use super::{Breach, Rule};
 
-/// What a record was saved over.
+/// Which record a save replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Over {
-    /// What was saved last.
+    /// The one that was saved last.
     Newest,
-    /// Less than that: the store has lost saves, and whoever saves cannot know which.
+    /// An older one: the store has lost saves, and the worker that saves cannot know which.
     Less,
 }
 
@@ -17,7 +18,7 @@ fn breach<T>(rule: Rule, text: String) -> Result<T, Breach> {
 }
 
 impl Ledger {
-    /// Writes down what a worker has stored, if the rules are kept.
+    /// Records what a worker has stored, if that breaks no rule.
     pub(super) fn store(
         &mut self,
         (worker, epoch, now): (usize, u32, u64),
@@ -63,7 +64,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether this may take the place of what was saved last.
+    /// Checks that this version may replace the one that was saved last.
     fn check_place(
         &self,
         worker: usize,
@@ -88,7 +89,7 @@ impl Ledger {
             let text = format!("worker {worker} puts back what a person has removed");
             return breach(Rule::Kept, text);
         }
-        // A login that took so long to be stored was the newer one there, until the store lost it.
+        // A login whose save was slow may have been the newest record, until the store lost it.
         let first = |of: &Version| {
             let is_same = |it: &Version| it.generation == of.generation && !it.is_removed;
             history.iter().position(is_same)

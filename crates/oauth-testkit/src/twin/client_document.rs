@@ -49,8 +49,8 @@ impl Twin {
         (is_url && is_wanted).then(|| id.to_owned())
     }
 
-    /// Takes what was found at the URL of a document, which is the client's id. What is found takes the place of what
-    /// was known; a client whose document is no good is not known any more.
+    /// Registers the client from the document fetched from `url` (its client id). A valid document replaces the previous
+    /// registration; an invalid one removes it.
     ///
     /// # Errors
     /// What is wrong with the document.
@@ -93,7 +93,7 @@ fn read(url: &str, found: &http::Response<Bytes>) -> Result<Map<String, Value>, 
     }
     // The default of RFC 7591 is a shared secret, which nobody can have.
     if metadata.get("token_endpoint_auth_method") != Some(&json!("none")) {
-        return Err("this server takes public clients alone by their documents");
+        return Err("only public clients may be identified by a metadata document here");
     }
     for (name, default) in [
         ("grant_types", json!(["authorization_code"])),
@@ -183,7 +183,7 @@ mod tests {
             (
                 "token_endpoint_auth_method",
                 "client_secret_basic".into(),
-                "this server takes public clients alone by their documents",
+                "only public clients may be identified by a metadata document here",
             ),
             ("redirect_uris", "x".into(), "redirect_uris is a list"),
             (

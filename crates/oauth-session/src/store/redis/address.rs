@@ -7,12 +7,12 @@ use super::setup;
 
 /// The address of Redis.
 pub(super) enum Address {
-    One(Client),
+    Single(Client),
     Sentinels(Sentinels),
     Cluster(Vec<ConnectionInfo>),
 }
 
-/// The sentinels, which know the primary with a name.
+/// The sentinels to ask for the address of the primary called `primary`.
 pub(super) struct Sentinels {
     pub(super) nodes: Vec<Client>,
     pub(super) primary: String,
@@ -25,12 +25,14 @@ const SENTINEL_PORT: &str = "26379";
 
 impl Address {
     pub(super) fn parse(url: &str) -> Result<Self, Error> {
-        let (scheme, rest) = url.split_once("://").ok_or_else(no_url)?;
+        let (scheme, rest) = url.split_once("://").ok_or_else(invalid_url)?;
         let Some((scheme, kind)) = scheme.split_once('+') else {
-            return Client::open(url).map(Self::One).map_err(|_| no_url());
+            return Client::open(url)
+                .map(Self::Single)
+                .map_err(|_| invalid_url());
         };
         if !["redis", "rediss", "valkey", "valkeys"].contains(&scheme) {
-            return Err(no_url());
+            return Err(invalid_url());
         }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (place, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -42,17 +44,18 @@ impl Address {
         match kind {
             "sentinel" => {
                 let (primary, base) = path.split_once('/').unwrap_or((path, "0"));
-                let theirs = sentinel_user(query)?;
+                let sentinel_credentials = sentinel_user(query)?;
                 let node = |host: &str| {
                     let port = match has_port(host) {
                         true => String::new(),
                         false => format!(":{SENTINEL_PORT}"),
                     };
-                    Client::open(format!("{scheme}://{theirs}{host}{port}")).map_err(|_| no_url())
+                    Client::open(format!("{scheme}://{sentinel_credentials}{host}{port}"))
+                        .map_err(|_| invalid_url())
                 };
                 let nodes = hosts.map(node).collect::<Result<Vec<_>, _>>()?;
                 if nodes.is_empty() || primary.is_empty() {
-                    return Err(no_url());
+                    return Err(invalid_url());
                 }
                 Ok(Self::Sentinels(Sentinels {
                     nodes,
@@ -64,11 +67,11 @@ impl Address {
                 let nodes = hosts.map(|host| info(&format!("{scheme}://{user}{host}")));
                 let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
                 match nodes.is_empty() {
-                    true => Err(no_url()),
+                    true => Err(invalid_url()),
                     false => Ok(Self::Cluster(nodes)),
                 }
             }
-            _ => Err(no_url()),
+            _ => Err(invalid_url()),
         }
     }
 }
@@ -100,7 +103,7 @@ fn sentinel_user(query: &str) -> Result<String, Error> {
         match pair.split_once('=') {
             Some(("sentinel_username", text)) => name = text,
             Some(("sentinel_password", text)) => password = Some(text),
-            _ => return Err(no_url()),
+            _ => return Err(invalid_url()),
         }
     }
     Ok(password.map_or_else(String::new, |password| format!("{name}:{password}@")))
@@ -113,11 +116,11 @@ fn has_port(host: &str) -> bool {
 }
 
 fn info(url: &str) -> Result<ConnectionInfo, Error> {
-    url.into_connection_info().map_err(|_| no_url())
+    url.into_connection_info().map_err(|_| invalid_url())
 }
 
 /// The error for an invalid URL: the details could show a part of it.
-fn no_url() -> Error {
+fn invalid_url() -> Error {
     setup("not a URL of a Redis server")
 }
 
@@ -164,7 +167,7 @@ mod tests {
         };
         let nodes: Vec<_> = nodes.iter().map(at).collect();
         assert_eq!(nodes, ["one:1 - word 0", "two:6379 - word 0"]);
-        assert!(matches!(address("redis://one"), Address::One(_)));
+        assert!(matches!(address("redis://one"), Address::Single(_)));
     }
 
     #[test]

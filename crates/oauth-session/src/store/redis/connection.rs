@@ -71,7 +71,7 @@ impl Connections {
 
 async fn connect(address: &Address, patience: Duration) -> Result<Link, RedisError> {
     match address {
-        Address::One(client) => Ok(Link::One(open(client, patience).await?)),
+        Address::Single(client) => Ok(Link::One(open(client, patience).await?)),
         Address::Sentinels(sentinels) => Ok(Link::One(primary(sentinels, patience).await?)),
         Address::Cluster(nodes) => {
             let builder = ClusterClient::builder(nodes.clone())

@@ -1,4 +1,4 @@
-//! The checks of the rules, as far as they can be seen from outside a session.
+//! Checks the rules listed in `fleet.rs` against real sessions, by observing only their requests, saves and results.
 
 use bytes::Bytes;
 use oauth_core::Tokens;
