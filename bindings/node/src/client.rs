@@ -14,7 +14,7 @@ use oauth_facade::{
 };
 use oauth_reqwest::AssertionFile;
 
-use crate::assertion::NativeAssertionSource;
+use crate::assertion_callback::NativeAssertionSource;
 use crate::authorization::NativeAuthorization;
 use crate::dpop::NativeDpopKey;
 use crate::error::{fail, invalid};

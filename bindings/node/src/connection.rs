@@ -20,7 +20,8 @@ use oauth_session::{Token, TokenSource};
 use tokio::runtime::Handle;
 
 use crate::api::NativeApi;
-use crate::assertion::NativeAssertionSource;
+use crate::assertion_callback::NativeAssertionSource;
+use crate::built_in_stores::NativeStore;
 use crate::client::{NativeAssertion, NativeClient, auth};
 use crate::dpop::NativeDpopKey;
 use crate::error::{fail, invalid};
@@ -28,7 +29,6 @@ use crate::js_callbacks::{Foreign, Handler, NativeAsk, ask};
 use crate::network::{NativeNetwork, over};
 use crate::runtime::{millis, promise, runtime};
 use crate::server::transport;
-use crate::store::NativeStore;
 use crate::tokens::NativeTokens;
 use crate::value;
 

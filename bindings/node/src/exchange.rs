@@ -12,7 +12,7 @@ use oauth_core::moment::{Moment, UnixTime};
 use oauth_facade::{ErasedExchange, ErasedStep, Outgoing, Record, Reply};
 use tokio_util::sync::CancellationToken;
 
-use crate::assertion;
+use crate::assertion_callback;
 use crate::authorization::NativeAuthorization;
 use crate::error::{fail, invalid, late, overdue};
 use crate::held_key::NativeSigner;
@@ -198,7 +198,7 @@ impl NativeExchange {
                 Some(network) => network.driver(timeout)?,
                 None => driver(timeout)?,
             };
-            let run = assertion::until(&stop, driver.run(exchange));
+            let run = assertion_callback::until(&stop, driver.run(exchange));
             let record = tokio::select! {
                 record = run => record?,
                 () = stop.cancelled() => return Err(overdue("the caller gave up")),

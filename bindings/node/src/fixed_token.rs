@@ -7,9 +7,9 @@ use oauth_core::error::{Cause, Error};
 use oauth_core::moment::UnixTime;
 use oauth_session::FixedToken;
 
+use crate::built_in_stores::whole;
 use crate::error::fail;
 use crate::runtime::promise;
-use crate::store::whole;
 use crate::tokens::{NativeTokens, bearer};
 
 /// One token, and where it stands. `expires_at` is in Unix seconds.

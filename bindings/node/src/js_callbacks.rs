@@ -18,9 +18,9 @@ use oauth_session::store::{Answer, Entry, Lease, Page, Saved, Store, Times, remo
 use oauth_web::Provider;
 use tokio::sync::oneshot;
 
+use crate::built_in_stores::{NativeFailure, whole};
 use crate::keys::key;
 use crate::runtime::millis;
-use crate::store::{NativeFailure, whole};
 use crate::web::NativeSiteSetup;
 
 /// How long a JavaScript callback may take.

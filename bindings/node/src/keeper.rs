@@ -10,10 +10,10 @@ use oauth_core::moment::{Moment, UnixTime};
 use oauth_core::{Error, Secret, Tokens};
 use oauth_facade::{Client, Decision, GrantSettings, Keeper, Task, TokenRequest, Upkeep};
 
+use crate::built_in_stores::{NativeFailure, whole};
 use crate::error::fail;
 use crate::exchange::{NativeExchange, NativeMoment, moment};
 use crate::runtime::millis;
-use crate::store::{NativeFailure, whole};
 use crate::tokens::NativeTokens;
 
 /// How a grant is kept, and which one it is.

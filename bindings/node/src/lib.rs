@@ -10,8 +10,9 @@
 #![cfg(not(test))]
 
 mod api;
-mod assertion;
+mod assertion_callback;
 mod authorization;
+mod built_in_stores;
 mod claims_source;
 mod client;
 mod connection;
@@ -29,7 +30,6 @@ mod network;
 mod runtime;
 mod server;
 mod settings;
-mod store;
 mod tokens;
 mod value;
 mod verifier;

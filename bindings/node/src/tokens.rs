@@ -8,8 +8,8 @@ use oauth_core::moment::UnixTime;
 use oauth_facade::for_doubles;
 use serde_json::json;
 
+use crate::built_in_stores::whole;
 use crate::error::fail;
-use crate::store::whole;
 
 /// Tokens in texts alone, of which JavaScript makes more when somebody asks: the access token, what
 /// [`NativeTokens::serialize`] says, and the codes of the warnings, which are not stored.

@@ -10,8 +10,8 @@ use oauth_facade::{Arg, Args, ForDoubles, Refused, TokenRequest};
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
+use crate::built_in_stores::whole;
 use crate::error::{fail, invalid};
-use crate::store::whole;
 use crate::tokens::NativeTokens;
 
 /// The arguments of an operation, in the order of its description.

@@ -12,12 +12,12 @@ use oauth_session::Store;
 use oauth_web::{Config, Provider, ProviderSettings, SettingError, Site, Storage, testing_key};
 use oauth_web_tower::Host;
 
+use crate::built_in_stores::NativeStore;
 use crate::client::NativeClient;
 use crate::error::{fail, invalid};
 use crate::js_callbacks::{Foreign, Handler};
 use crate::keys::NativeKey;
 use crate::network::{NativeNetwork, over};
-use crate::store::NativeStore;
 use crate::web_visit::NativeSite;
 
 /// A site in the making.

@@ -18,7 +18,7 @@ use crate::http_methods::verbs;
 use crate::network::{Network, RequestSettings, seconds};
 use crate::pending_call::{Answer, PendingCall};
 use crate::plugin_request::Call;
-use crate::response::Response;
+use crate::resource_response::Response;
 use crate::server;
 use crate::source::{GrantSource, refuse_in_hook};
 use crate::sync_async::twins;

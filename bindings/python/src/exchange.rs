@@ -16,7 +16,7 @@ use crate::moment::OwnMoment;
 use crate::server::found;
 use crate::text::text;
 use crate::value::Given;
-use crate::{errors, held_key, loss, value};
+use crate::{errors, exception_mapping, held_key, value};
 
 /// What a driver may hand over of a reply's body.
 const BODY_LIMIT: usize = 1 << 20;
@@ -159,7 +159,7 @@ impl Exchange {
             self.close();
             return Err(PyErr::from_value(exception));
         }
-        let cause = loss::cause(&exception)?;
+        let cause = exception_mapping::cause(&exception)?;
         self.step(py, Some(&exception), |exchange, at, _| {
             exchange.lost(&at, cause)
         })

@@ -12,6 +12,7 @@ mod context_managers;
 mod custom_source;
 mod dpop;
 mod errors;
+mod exception_mapping;
 mod exchange;
 mod fixed_token;
 mod fork_safety;
@@ -21,14 +22,12 @@ mod http_methods;
 mod keeper;
 mod keys;
 mod logout;
-mod loss;
 mod moment;
 mod network;
 mod pending_call;
 mod plugin_request;
-mod request;
 mod resource;
-mod response;
+mod resource_response;
 mod runtime;
 mod sealed_store;
 mod server;
@@ -39,6 +38,7 @@ mod store;
 mod store_tasks;
 mod sync_async;
 mod text;
+mod token_request;
 mod tokens;
 mod value;
 mod verifier;
@@ -95,7 +95,7 @@ mod _native {
     #[pymodule_export]
     use super::resource::{Resource, step_up};
     #[pymodule_export]
-    use super::response::Response;
+    use super::resource_response::Response;
     #[pymodule_export]
     use super::sealed_store::SealedStore;
     #[pymodule_export]

@@ -17,7 +17,7 @@ use pyo3::sync::PyOnceLock;
 use tokio::task::AbortHandle;
 
 use crate::network::LazyDriver;
-use crate::response::Response;
+use crate::resource_response::Response;
 use crate::{errors, runtime, value};
 
 /// How often a waiting thread looks for signals.

@@ -2,7 +2,6 @@
 
 mod api;
 mod arg;
-mod assertion;
 mod authorization_flow;
 mod claims_source;
 mod client;
@@ -26,10 +25,11 @@ mod polling;
 mod preset;
 mod registered_client;
 #[cfg(feature = "crypto")]
-mod registration;
+mod registered_responses;
 mod renewal;
 mod request;
 mod resource;
+mod self_signed_assertion;
 mod server;
 mod server_json;
 #[cfg(feature = "providers")]
@@ -74,7 +74,7 @@ pub use op::{
 pub use output::{ErrorRecord, Record};
 pub use preset::Preset;
 #[cfg(feature = "crypto")]
-pub use registration::Registration;
+pub use registered_responses::Registration;
 pub use request::TokenRequest;
 pub use resource::{Attachment, Resource, step_up};
 pub use server::{Discover, Prefer, Server, Transport};

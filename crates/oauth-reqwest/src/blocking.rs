@@ -24,7 +24,7 @@ use crate::error_mapping;
 use crate::localhost::{self, OnlyLocal};
 use crate::options::{Options, builder_failed};
 use crate::origin_limiter::blocking::{OriginLimiter, Permit};
-use crate::resolver::Resolver;
+use crate::recording_resolver::Resolver;
 use crate::signer::{self, BlockingSigner};
 
 pub use authorized::{Authorized, Request, peek};

@@ -21,7 +21,7 @@ use crate::error_mapping;
 use crate::localhost::{self, OnlyLocal};
 use crate::options::{Options, builder_failed};
 use crate::origin_limiter::{OriginLimiter, Permit};
-use crate::resolver::Resolver;
+use crate::recording_resolver::Resolver;
 use crate::signer::{self, Signer};
 
 /// Runs any [`Exchange`] to its end. Cheap to clone: clones share connections and limits.

@@ -15,7 +15,7 @@ use rustls::pki_types::pem::PemObject as _;
 use crate::addresses::Proxies;
 use crate::driver::Driver;
 use crate::options::Options;
-use crate::resolver::Resolver;
+use crate::recording_resolver::Resolver;
 use crate::root_certificates;
 
 pub use settings::Settings;

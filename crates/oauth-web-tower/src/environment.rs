@@ -7,7 +7,7 @@ use oauth_core::scope::Scope;
 use oauth_core::url::{Transport, Url};
 use oauth_core::workload::Environment;
 use oauth_providers::{ClientSettings, ServerSettings};
-use oauth_reqwest::client::connect;
+use oauth_reqwest::configured_client::connect;
 use oauth_reqwest::{Driver, ProcessEnvironment, reqwest};
 use oauth_seal::Keys;
 use oauth_session::store::{SealedStore, StoreUrl, seal};

@@ -18,7 +18,7 @@ use http::{HeaderValue, Method};
 use oauth_core::error::{Error, Misuse, ValidationFailure};
 
 use crate::config::Access;
-use crate::guard::guard;
+use crate::login_guard::guard;
 use crate::reply::Reply;
 use crate::request_context::RequestContext;
 use crate::routes::Route;

@@ -7,7 +7,7 @@
 
 mod begin;
 mod callback;
-mod context;
+mod connection_context;
 mod entropy;
 mod jarm;
 mod pending;
@@ -24,7 +24,7 @@ mod warning;
 pub use begin::Authorization;
 pub(crate) use begin::Begin;
 pub use callback::{Callback, check_issuers};
-pub use context::{CallbackContext, ConnectionContext, check_contexts};
+pub use connection_context::{CallbackContext, ConnectionContext, check_contexts};
 pub(crate) use entropy::FlowEntropy;
 pub use entropy::HostGeneratedValues;
 pub use pending::PendingAuthorization;

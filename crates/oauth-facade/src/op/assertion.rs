@@ -4,9 +4,9 @@ use oauth_core::{Secret, Tokens, grant};
 
 use super::arguments;
 use crate::arg::JsonText;
-use crate::assertion::{Signed, assertion};
 use crate::erased_exchange::ErasedExchange;
 use crate::request::TokenRequest;
+use crate::self_signed_assertion::{AssertionInput, assertion};
 
 arguments! {
     /// Requests tokens with a JWT assertion of another party (RFC 7523 section 2.1).
@@ -68,7 +68,7 @@ arguments! {
     }
 
     fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
-        let signed = Signed {
+        let signed = AssertionInput {
             key: self.key,
             passphrase: self.passphrase,
             alg: self.alg,

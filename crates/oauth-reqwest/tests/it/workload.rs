@@ -88,7 +88,8 @@ async fn of(variables: &[(&str, &str)]) -> Client {
         .map(|(name, value)| ((*name).to_owned(), Secret::from(*value)));
     let environment: Arc<dyn Environment> = Arc::new(ProcessEnvironment::of(owned));
     let settings = ClientSettings::from_env(&environment).unwrap();
-    let client = oauth_reqwest::client::connect(settings, Transport::LoopbackHttp).unwrap();
+    let client =
+        oauth_reqwest::configured_client::connect(settings, Transport::LoopbackHttp).unwrap();
     driver().run(client).await.unwrap()
 }
 
@@ -190,7 +191,8 @@ async fn a_federated_account_exchanges_what_its_file_names() {
     });
     let environment: Arc<dyn Environment> = Arc::new(ProcessEnvironment::new());
     let settings = ClientSettings::from_json(&file.to_string(), &environment).unwrap();
-    let client = oauth_reqwest::client::connect(settings, Transport::LoopbackHttp).unwrap();
+    let client =
+        oauth_reqwest::configured_client::connect(settings, Transport::LoopbackHttp).unwrap();
     let client = driver().run(client).await.unwrap();
     let scope = Scope::parse("read").unwrap();
     let tokens = driver()

@@ -11,7 +11,7 @@ use crate::client::Client;
     not(feature = "crypto"),
     allow(dead_code, reason = "nothing signs there")
 )]
-pub(crate) struct Signed {
+pub(crate) struct AssertionInput {
     pub(crate) key: Secret<String>,
     pub(crate) passphrase: Option<Secret<String>>,
     pub(crate) alg: Option<String>,
@@ -26,7 +26,7 @@ pub(crate) struct Signed {
 /// # Errors
 /// `key.*`, `assertion.claim`.
 #[cfg(feature = "crypto")]
-pub(crate) fn assertion(client: &Client, signed: Signed) -> Result<Assertion, Error> {
+pub(crate) fn assertion(client: &Client, signed: AssertionInput) -> Result<Assertion, Error> {
     use oauth_core::error::Misuse;
     use oauth_core::jose::Alg;
     use oauth_core::json::{self, Json};
@@ -66,7 +66,7 @@ pub(crate) fn assertion(client: &Client, signed: Signed) -> Result<Assertion, Er
 /// # Errors
 /// Always: the core has no algorithms.
 #[cfg(not(feature = "crypto"))]
-pub(crate) fn assertion(_: &Client, _: Signed) -> Result<Assertion, Error> {
+pub(crate) fn assertion(_: &Client, _: AssertionInput) -> Result<Assertion, Error> {
     use oauth_core::error::Misuse;
     Err(Error::from(Misuse::Setup).about("no key signs in this build"))
 }
