@@ -23,7 +23,7 @@ use crate::token::{self, moment};
 
 const WITHOUT_PKCE: &str = "an authorization without PKCE is a danger that only Rust offers";
 const EXTENSIONS: &str =
-    "conversations have no word for grants of a server's own, which the tests of each package send";
+    "conversations have no word for extension grants, which the tests of each package send";
 
 pub(crate) fn example(vector: &Vector, asks: &mut Asks) -> Verdict {
     match vector.text("build") {

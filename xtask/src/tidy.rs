@@ -48,7 +48,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "json_form",
             "value",
             "issuer",
-            "own_grant",
+            "extension_grant",
             "browser_build",
             "quirk",
             "redirect_uri",

@@ -49,12 +49,12 @@ grants = ["client_credentials"]
 [endpoints]
 token_endpoint = "{issuer}/token"
 
-[own_grants.for_another]
+[extension_grants.for_another]
 grant_type = "urn:ietf:params:oauth:grant-type:token-exchange"
 client_auth = "required"
 fixed = { subject_token_type = "urn:ietf:params:oauth:token-type:access_token" }
 
-[own_grants.for_another.parameters]
+[extension_grants.for_another.parameters]
 subject_token = { description = "the token of the caller", secret = true }
 tag = { required = false, repeated = true }
 """

@@ -22,7 +22,9 @@ use crate::quirk::Rules;
 use crate::scope::Scope;
 use crate::token::{RefreshToken, TokenType};
 
-pub use crate::own_grant::{OwnGrant, OwnGrantClient, OwnGrantRefresh, OwnParameter};
+pub use crate::extension_grant::{
+    ExtensionGrantClient, ExtensionGrantDefinition, ExtensionGrantParameter, ExtensionGrantRefresh,
+};
 pub use authorization_code::AuthorizationCode;
 pub use ciba::Ciba;
 pub use client_credentials::ClientCredentials;

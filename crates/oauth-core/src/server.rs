@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use crate::address::RequestAddressPolicy;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
+use crate::extension_grant::ExtensionGrantDefinition;
 use crate::issuer::Issuer;
 use crate::json::{Json, Map, Object, Value};
-use crate::own_grant::OwnGrant;
 use crate::quirk::{Quirk, Rules, Strictness};
 use crate::self_renewal::SelfRenewal;
 use crate::url::{Flaw, Transport, Url};
@@ -65,7 +65,7 @@ pub struct Server {
     rules: Rules,
     #[cfg(feature = "renewals")]
     renewals: Vec<SelfRenewal>,
-    own_grants: Vec<Arc<OwnGrant>>,
+    extension_grants: Vec<Arc<ExtensionGrantDefinition>>,
     endpoints: Endpoints,
     mtls_aliases: Endpoints,
     metadata: Map<String, Value>,
@@ -92,7 +92,7 @@ impl Server {
             rules: Rules::default(),
             #[cfg(feature = "renewals")]
             renewals: Vec::new(),
-            own_grants: Vec::new(),
+            extension_grants: Vec::new(),
             endpoints: Vec::new(),
             mtls_aliases: Vec::new(),
             metadata: Map::new(),
@@ -120,16 +120,19 @@ impl Server {
         self
     }
 
-    /// Describes grants that no standard defines; they replace those described before.
+    /// Defines extension grants, which no standard does; they replace those defined before.
     #[must_use]
-    pub fn with_own_grants(mut self, grants: impl IntoIterator<Item = OwnGrant>) -> Self {
-        self.own_grants = grants.into_iter().map(Arc::new).collect();
+    pub fn with_extension_grants(
+        mut self,
+        grants: impl IntoIterator<Item = ExtensionGrantDefinition>,
+    ) -> Self {
+        self.extension_grants = grants.into_iter().map(Arc::new).collect();
         self
     }
 
-    /// The described proprietary grants, which [`Client::extension`](crate::Client::extension) uses.
-    pub fn own_grants(&self) -> impl Iterator<Item = &Arc<OwnGrant>> {
-        self.own_grants.iter()
+    /// The defined extension grants, which [`Client::extension`](crate::Client::extension) uses.
+    pub fn extension_grants(&self) -> impl Iterator<Item = &Arc<ExtensionGrantDefinition>> {
+        self.extension_grants.iter()
     }
 
     /// Renews tokens in one of these ways instead of with refresh tokens.

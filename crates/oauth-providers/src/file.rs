@@ -1,6 +1,6 @@
 //! The format of a provider file, and its validation.
 
-mod own_grants;
+mod extension_grants;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,7 +66,7 @@ pub(crate) struct File {
     #[serde(default)]
     pub(crate) options: BTreeMap<String, Switch>,
     #[serde(default)]
-    pub(crate) own_grants: BTreeMap<String, own_grants::Description>,
+    pub(crate) extension_grants: BTreeMap<String, extension_grants::Description>,
     #[serde(default)]
     pub(crate) token_route: TokenRoute,
     #[serde(default)]
@@ -169,7 +169,7 @@ impl File {
         file.check_words()?;
         file.check_variables()?;
         file.check_templates()?;
-        file.own_grants()?;
+        file.extension_grants()?;
         Ok(file)
     }
 

@@ -169,7 +169,7 @@ impl Provider {
         metadata.insert(ISSUER.to_owned(), issuer.as_str().into());
         // No list of grants would be read as "code and implicit" (RFC 8414 section 2).
         let grants = metadata.entry("grant_types_supported");
-        let own = self.file.own_grants()?;
+        let own = self.file.extension_grants()?;
         let own_types = own.iter().map(|grant| grant.grant_type().to_owned());
         let offered = self.file.grants.iter().cloned().chain(own_types);
         grants.or_insert_with(|| offered.collect::<Vec<_>>().into());
@@ -190,7 +190,7 @@ impl Provider {
         }
         Ok(server
             .with_renewals(self.renewals()?)
-            .with_own_grants(own)
+            .with_extension_grants(own)
             .with_metadata(metadata))
     }
 

@@ -10,8 +10,8 @@ use oauth_core::token::{TokenType, Warning};
 use oauth_core::{Moment, Tokens};
 use serde_json::{Value, json};
 
+use super::extension_grant;
 use super::format::Format;
-use super::own_grant;
 use crate::Global;
 use crate::fixed_token;
 use crate::output::{Failure, Output};
@@ -177,7 +177,8 @@ impl Wanted {
         let grant = match self.grant {
             Some(TokenGrant::Described(name)) => {
                 let draft = self.save.map(|path| TokenFile(path).draft()).transpose()?;
-                let tokens = own_grant::tokens(&name, plan, self.asked, self.secret_parameters)?;
+                let tokens =
+                    extension_grant::tokens(&name, plan, self.asked, self.secret_parameters)?;
                 if let Some(draft) = draft {
                     draft.commit(&tokens)?;
                 }

@@ -28,12 +28,12 @@ use crate::workload::SubjectToken;
 
 impl Client {
     /// Creates an extension grant for [`Self::token`] (RFC 6749 section 4.5), by the absolute URI of its type or by the
-    /// name under which the server's preset [describes](grant::OwnGrant) it.
+    /// name under which the server's preset [defines](grant::ExtensionGrantDefinition) it.
     ///
     /// # Errors
     /// `grant.not_an_extension` for anything else.
     pub fn extension(&self, grant_type: &str) -> Result<grant::Extension, Error> {
-        let mut described = self.server().own_grants();
+        let mut described = self.server().extension_grants();
         match described.find(|known| known.name() == grant_type) {
             Some(known) => Ok(grant::Extension::described(Arc::clone(known))),
             None => grant::Extension::new(grant_type),

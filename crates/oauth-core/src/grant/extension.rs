@@ -1,14 +1,15 @@
-//! `grant_type=urn:...`: any grant for which this crate has no type.
+//! `grant_type=urn:...`: any grant for which this crate has no type. Those that presets describe are defined in
+//! `extension_grant.rs`.
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-4.5>
 
 use std::sync::Arc;
 
-use super::{Grant, OwnGrant, OwnGrantClient};
+use super::{ExtensionGrantClient, ExtensionGrantDefinition, Grant};
 use crate::context::Context;
 use crate::error::{Error, Misuse};
+use crate::extension_grant;
 use crate::form::Form;
-use crate::own_grant;
 use crate::secret::Secret;
 
 /// A grant type named by a URI, with parameters of its own.
@@ -16,7 +17,7 @@ use crate::secret::Secret;
 pub struct Extension {
     grant_type: String,
     parameters: Vec<(String, Secret<String>)>,
-    described: Option<Arc<OwnGrant>>,
+    described: Option<Arc<ExtensionGrantDefinition>>,
 }
 
 impl Extension {
@@ -38,7 +39,7 @@ impl Extension {
     }
 
     /// A grant as a preset describes it: its parameters are checked against the description.
-    pub fn described(grant: Arc<OwnGrant>) -> Self {
+    pub fn described(grant: Arc<ExtensionGrantDefinition>) -> Self {
         Self {
             grant_type: grant.grant_type().to_owned(),
             parameters: Vec::new(),
@@ -56,7 +57,7 @@ impl Extension {
         name: &str,
         value: impl Into<Secret<String>>,
     ) -> Result<Self, Error> {
-        own_grant::check_name(name)?;
+        extension_grant::check_name(name)?;
         if let Some(described) = &self.described {
             described.admit(name, self.names())?;
         }
@@ -102,7 +103,7 @@ impl Grant for Extension {
 
     fn names_client(&self) -> bool {
         let described = self.described.as_ref();
-        described.is_none_or(|described| described.clients() != OwnGrantClient::Unnamed)
+        described.is_none_or(|described| described.clients() != ExtensionGrantClient::Unnamed)
     }
 
     fn keeps_refresh_token(&self) -> bool {
@@ -112,13 +113,14 @@ impl Grant for Extension {
 
     fn is_for_confidential_clients(&self) -> bool {
         let described = self.described.as_ref();
-        described.is_some_and(|described| described.clients() == OwnGrantClient::Authenticated)
+        described
+            .is_some_and(|described| described.clients() == ExtensionGrantClient::Authenticated)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{OwnGrantRefresh, OwnParameter, TokenRequest};
+    use super::super::{ExtensionGrantParameter, ExtensionGrantRefresh, TokenRequest};
     use super::*;
     use crate::client::Client;
     use crate::client_auth::ClientAuth;
@@ -164,22 +166,25 @@ mod tests {
     }
 
     /// `urn:example:own` with one parameter of each kind.
-    fn own() -> OwnGrant {
-        let grant =
-            OwnGrant::new("own", "urn:example:own").and_then(|grant| grant.fixed("version", "2"));
+    fn own() -> ExtensionGrantDefinition {
+        let grant = ExtensionGrantDefinition::new("own", "urn:example:own")
+            .and_then(|grant| grant.fixed("version", "2"));
         let parameters = [
-            OwnParameter::new("user"),
-            OwnParameter::new("tag").optional().repeated(),
-            OwnParameter::new("pin").optional().secret(),
+            ExtensionGrantParameter::new("user"),
+            ExtensionGrantParameter::new("tag").optional().repeated(),
+            ExtensionGrantParameter::new("pin").optional().secret(),
         ];
         let mut parameters = parameters.into_iter();
         grant
-            .and_then(|grant| parameters.try_fold(grant, OwnGrant::parameter))
+            .and_then(|grant| parameters.try_fold(grant, ExtensionGrantDefinition::parameter))
             .unwrap_or_else(|error| unreachable!("{error}"))
     }
 
     /// What the client sends with these parameters.
-    fn sent(grant: OwnGrant, given: &[(&str, &str)]) -> Result<(String, bool), &'static str> {
+    fn sent(
+        grant: ExtensionGrantDefinition,
+        given: &[(&str, &str)],
+    ) -> Result<(String, bool), &'static str> {
         let extension = Extension::described(Arc::new(grant));
         let mut given = given.iter();
         let extension = given.try_fold(extension, |all, (name, value)| all.parameter(name, *value));
@@ -227,10 +232,10 @@ mod tests {
     #[test]
     fn a_description_says_who_the_client_is_to_be() {
         let alice = [("user", "alice")];
-        let unnamed = own().client(OwnGrantClient::Unnamed);
+        let unnamed = own().client(ExtensionGrantClient::Unnamed);
         let (body, authenticates) = sent(unnamed, &alice).unwrap_or_default();
         assert!(!authenticates && !body.contains("client_id"), "{body}");
-        let public = |grant: OwnGrant| {
+        let public = |grant: ExtensionGrantDefinition| {
             let extension = Extension::described(Arc::new(grant)).parameter("user", "alice");
             let extension = extension.unwrap_or_else(|error| unreachable!("{error}"));
             let client = Client::new(server(), ClientId::new("id"), ClientAuth::none());
@@ -240,7 +245,7 @@ mod tests {
             code(begun.resume(&at(), Input::Begin).map(drop))
         };
         assert_eq!(public(own()), Ok(()));
-        let confidential = own().client(OwnGrantClient::Authenticated);
+        let confidential = own().client(ExtensionGrantClient::Authenticated);
         assert_eq!(public(confidential), Err("client_auth.required"));
     }
 
@@ -252,32 +257,38 @@ mod tests {
                 r#"{"access_token":"a","token_type":"Bearer","refresh_token":"r"}"#,
             )
         };
-        let tokens = |grant: OwnGrant| {
+        let tokens = |grant: ExtensionGrantDefinition| {
             let extension = Extension::described(Arc::new(grant)).parameter("user", "alice");
             let extension = extension.unwrap_or_else(|error| unreachable!("{error}"));
             answered(client().token(extension, TokenRequest::new()), answer())
         };
         let has = |grant| tokens(grant).is_ok_and(|tokens| tokens.refresh_token.is_some());
         assert!(has(own()));
-        assert!(!has(own().refresh_token(OwnGrantRefresh::Dropped)));
+        assert!(!has(own().refresh_token(ExtensionGrantRefresh::Dropped)));
     }
 
     #[test]
     fn a_description_names_nothing_twice_and_nothing_of_the_protocols_own() {
-        let error = |grant: Result<OwnGrant, Error>| code(grant.map(drop));
+        let error = |grant: Result<ExtensionGrantDefinition, Error>| code(grant.map(drop));
         let (reserved, twice) = (
             Err("form.reserved_parameter"),
             Err("form.duplicate_parameter"),
         );
         assert_eq!(error(own().fixed("client_secret", "x")), reserved);
-        assert_eq!(error(own().parameter(OwnParameter::new("scope"))), reserved);
+        assert_eq!(
+            error(own().parameter(ExtensionGrantParameter::new("scope"))),
+            reserved
+        );
         assert_eq!(error(own().fixed("user", "x")), twice);
-        assert_eq!(error(own().parameter(OwnParameter::new("version"))), twice);
+        assert_eq!(
+            error(own().parameter(ExtensionGrantParameter::new("version"))),
+            twice
+        );
         for (name, grant_type) in [("own", "password"), ("", "urn:x"), ("urn:y", "urn:x")] {
-            let grant = OwnGrant::new(name, grant_type);
+            let grant = ExtensionGrantDefinition::new(name, grant_type);
             assert_eq!(error(grant), Err("grant.not_an_extension"), "{name}");
         }
-        let named = of(server().with_own_grants([own()]));
+        let named = of(server().with_extension_grants([own()]));
         assert!(named.extension("own").is_ok() && named.extension("urn:example:other").is_ok());
         assert_eq!(
             code(named.extension("another").map(drop)),

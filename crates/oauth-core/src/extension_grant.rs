@@ -1,47 +1,49 @@
-//! A proprietary grant of a server, as a preset describes it: a URI, and parameters that are checked before they are
-//! sent.
+//! The definition of an extension grant, as a preset describes it: a URI, and parameters that are checked before they
+//! are sent. The grant in a request is [`Extension`](crate::grant::Extension), in `grant/extension.rs`.
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-4.5>
 
 use crate::error::{Error, Misuse};
 
-/// A grant of one server that no standard defines (RFC 6749 section 4.5).
+/// The definition of an extension grant (RFC 6749 section 4.5): one of a server's, which no standard defines.
+/// [`Extension::described`](crate::grant::Extension::described) makes the grant of a request.
 ///
 /// ```
-/// use oauth_core::grant::{OwnGrant, OwnParameter};
+/// use oauth_core::grant::{ExtensionGrantDefinition, ExtensionGrantParameter};
 ///
 /// # fn main() -> Result<(), oauth_core::Error> {
-/// let grant = OwnGrant::new("impersonation", "https://acme.example/grants/impersonation")?
+/// let uri = "https://acme.example/grants/impersonation";
+/// let grant = ExtensionGrantDefinition::new("impersonation", uri)?
 ///     .fixed("version", "2")?
-///     .parameter(OwnParameter::new("user_id"))?
-///     .parameter(OwnParameter::new("reason").optional())?;
+///     .parameter(ExtensionGrantParameter::new("user_id"))?
+///     .parameter(ExtensionGrantParameter::new("reason").optional())?;
 /// assert_eq!(grant.name(), "impersonation");
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnGrant {
+pub struct ExtensionGrantDefinition {
     name: String,
     grant_type: String,
     fixed: Vec<(String, String)>,
-    parameters: Vec<OwnParameter>,
-    client: OwnGrantClient,
-    refresh_token: OwnGrantRefresh,
+    parameters: Vec<ExtensionGrantParameter>,
+    client: ExtensionGrantClient,
+    refresh_token: ExtensionGrantRefresh,
 }
 
-/// A parameter of a grant that the caller provides.
+/// A parameter of an extension grant that the caller provides.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnParameter {
+pub struct ExtensionGrantParameter {
     name: String,
     is_required: bool,
     is_secret: bool,
     is_repeated: bool,
 }
 
-/// Which clients may use a grant, and how the request names them.
+/// Which clients may use an extension grant, and how the request names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum OwnGrantClient {
+pub enum ExtensionGrantClient {
     /// Any client: one that can authenticate does, and a public one sends its id.
     #[default]
     Any,
@@ -54,7 +56,7 @@ pub enum OwnGrantClient {
 /// What happens to a refresh token in the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum OwnGrantRefresh {
+pub enum ExtensionGrantRefresh {
     /// It is kept, and the tokens are renewed with it.
     #[default]
     Kept,
@@ -62,7 +64,7 @@ pub enum OwnGrantRefresh {
     Dropped,
 }
 
-impl OwnParameter {
+impl ExtensionGrantParameter {
     /// A parameter that must be given, exactly once.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
@@ -110,7 +112,7 @@ impl OwnParameter {
     }
 }
 
-impl OwnGrant {
+impl ExtensionGrantDefinition {
     /// A grant with this name, and this URI as its type.
     ///
     /// # Errors
@@ -125,8 +127,8 @@ impl OwnGrant {
             grant_type,
             fixed: Vec::new(),
             parameters: Vec::new(),
-            client: OwnGrantClient::default(),
-            refresh_token: OwnGrantRefresh::default(),
+            client: ExtensionGrantClient::default(),
+            refresh_token: ExtensionGrantRefresh::default(),
         })
     }
 
@@ -145,7 +147,7 @@ impl OwnGrant {
     ///
     /// # Errors
     /// Those of [`Self::fixed`].
-    pub fn parameter(mut self, parameter: OwnParameter) -> Result<Self, Error> {
+    pub fn parameter(mut self, parameter: ExtensionGrantParameter) -> Result<Self, Error> {
         self.check(&parameter.name)?;
         self.parameters.push(parameter);
         Ok(self)
@@ -153,14 +155,14 @@ impl OwnGrant {
 
     /// Sets which clients may use the grant.
     #[must_use]
-    pub const fn client(mut self, client: OwnGrantClient) -> Self {
+    pub const fn client(mut self, client: ExtensionGrantClient) -> Self {
         self.client = client;
         self
     }
 
     /// Sets what happens to a refresh token in the response.
     #[must_use]
-    pub const fn refresh_token(mut self, refresh_token: OwnGrantRefresh) -> Self {
+    pub const fn refresh_token(mut self, refresh_token: ExtensionGrantRefresh) -> Self {
         self.refresh_token = refresh_token;
         self
     }
@@ -186,7 +188,7 @@ impl OwnGrant {
     }
 
     /// The parameters that the caller provides.
-    pub fn parameters(&self) -> &[OwnParameter] {
+    pub fn parameters(&self) -> &[ExtensionGrantParameter] {
         &self.parameters
     }
 
@@ -194,12 +196,12 @@ impl OwnGrant {
         &self.fixed
     }
 
-    pub(super) const fn clients(&self) -> OwnGrantClient {
+    pub(super) const fn clients(&self) -> ExtensionGrantClient {
         self.client
     }
 
     pub(super) fn keeps_refresh_token(&self) -> bool {
-        self.refresh_token == OwnGrantRefresh::Kept
+        self.refresh_token == ExtensionGrantRefresh::Kept
     }
 
     /// Checks that the caller may add this parameter to those given before.
@@ -222,7 +224,7 @@ impl OwnGrant {
         &self,
         given: impl Iterator<Item = &'a str> + Clone,
     ) -> Result<(), Error> {
-        let is_missing = |known: &&OwnParameter| {
+        let is_missing = |known: &&ExtensionGrantParameter| {
             known.is_required && !given.clone().any(|name| name == known.name)
         };
         match self.parameters.iter().find(is_missing) {

@@ -1,9 +1,11 @@
-//! `[own_grants.NAME]`: grants that no standard defines (RFC 6749 section 4.5).
+//! `[extension_grants.NAME]`: extension grants, which no standard defines (RFC 6749 section 4.5).
 
 use std::collections::BTreeMap;
 
 use oauth_core::Error;
-use oauth_core::grant::{OwnGrant, OwnGrantClient, OwnGrantRefresh, OwnParameter};
+use oauth_core::grant::{
+    ExtensionGrantClient, ExtensionGrantDefinition, ExtensionGrantParameter, ExtensionGrantRefresh,
+};
 use serde::Deserialize;
 
 use super::{File, at, is_name};
@@ -60,33 +62,35 @@ const fn yes() -> bool {
 }
 
 impl File {
-    /// The provider's proprietary grants.
+    /// The provider's extension grants.
     ///
     /// # Errors
     /// `provider.data`, naming the member.
-    pub(crate) fn own_grants(&self) -> Result<Vec<OwnGrant>, Error> {
+    pub(crate) fn extension_grants(&self) -> Result<Vec<ExtensionGrantDefinition>, Error> {
         let read = |(name, described): (&String, &Description)| {
             if !is_name(name, b'_') {
-                return Err(bad(&format!("own_grants.{name}: not a name for a grant")));
+                return Err(bad(&format!(
+                    "extension_grants.{name}: not a name for a grant"
+                )));
             }
-            let wrong = |error: Error| at(&format!("own_grants.{name}"), &error);
+            let wrong = |error: Error| at(&format!("extension_grants.{name}"), &error);
             described.read(name).map_err(wrong)
         };
-        self.own_grants.iter().map(read).collect()
+        self.extension_grants.iter().map(read).collect()
     }
 }
 
 impl Description {
-    fn read(&self, name: &str) -> Result<OwnGrant, Error> {
-        let grant = OwnGrant::new(name, &self.grant_type)?
+    fn read(&self, name: &str) -> Result<ExtensionGrantDefinition, Error> {
+        let grant = ExtensionGrantDefinition::new(name, &self.grant_type)?
             .client(match self.client_auth {
-                ClientUse::Any => OwnGrantClient::Any,
-                ClientUse::Required => OwnGrantClient::Authenticated,
-                ClientUse::None => OwnGrantClient::Unnamed,
+                ClientUse::Any => ExtensionGrantClient::Any,
+                ClientUse::Required => ExtensionGrantClient::Authenticated,
+                ClientUse::None => ExtensionGrantClient::Unnamed,
             })
             .refresh_token(match self.refresh_token {
-                true => OwnGrantRefresh::Kept,
-                false => OwnGrantRefresh::Dropped,
+                true => ExtensionGrantRefresh::Kept,
+                false => ExtensionGrantRefresh::Dropped,
             });
         let mut fixed = self.fixed.iter();
         let grant = fixed.try_fold(grant, |grant, (name, value)| grant.fixed(name, value))?;
@@ -98,8 +102,8 @@ impl Description {
 }
 
 impl Parameter {
-    fn read(&self, name: &str) -> OwnParameter {
-        let mut parameter = OwnParameter::new(name);
+    fn read(&self, name: &str) -> ExtensionGrantParameter {
+        let mut parameter = ExtensionGrantParameter::new(name);
         if !self.required {
             parameter = parameter.optional();
         }

@@ -26,20 +26,20 @@ token_endpoint = "{issuer}/token"
 fn grants_of_the_providers_own_are_described_and_offered() {
     let acme = with_grant(
         r#"
-        [own_grants.impersonation]
+        [extension_grants.impersonation]
         grant_type = "https://acme.example/grants/impersonation"
         client_auth = "required"
         refresh_token = false
         fixed = { version = "2" }
 
-        [own_grants.impersonation.parameters]
+        [extension_grants.impersonation.parameters]
         user_id = { description = "whose token it is to be" }
         reason = { required = false, repeated = true }
         pin = { required = false, secret = true }
         "#,
     );
     let server = acme.unwrap().server().unwrap();
-    let grants: Vec<_> = server.own_grants().collect();
+    let grants: Vec<_> = server.extension_grants().collect();
     assert_eq!(grants.len(), 1);
     assert_eq!(grants[0].name(), "impersonation");
     let parameters = grants[0].parameters().iter();
@@ -59,20 +59,26 @@ fn grants_of_the_providers_own_are_described_and_offered() {
 #[test]
 fn a_grant_that_is_described_badly_is_named() {
     for (lines, named) in [
-        ("[own_grants.a]\ngrant_type = \"password\"", "own_grants.a"),
         (
-            "[own_grants.\"a b\"]\ngrant_type = \"urn:x\"",
-            "own_grants.a b",
+            "[extension_grants.a]\ngrant_type = \"password\"",
+            "extension_grants.a",
         ),
         (
-            "[own_grants.a]\ngrant_type = \"urn:x\"\nfixed = { client_id = \"x\" }",
-            "own_grants.a",
+            "[extension_grants.\"a b\"]\ngrant_type = \"urn:x\"",
+            "extension_grants.a b",
         ),
         (
-            "[own_grants.a]\ngrant_type = \"urn:x\"\nfixed = { b = \"x\" }\nparameters = { b = {} }",
-            "own_grants.a",
+            "[extension_grants.a]\ngrant_type = \"urn:x\"\nfixed = { client_id = \"x\" }",
+            "extension_grants.a",
         ),
-        ("[own_grants.a]\ngrant_type = \"urn:x\"\nscope = 1", "scope"),
+        (
+            "[extension_grants.a]\ngrant_type = \"urn:x\"\nfixed = { b = \"x\" }\nparameters = { b = {} }",
+            "extension_grants.a",
+        ),
+        (
+            "[extension_grants.a]\ngrant_type = \"urn:x\"\nscope = 1",
+            "scope",
+        ),
     ] {
         let error = with_grant(lines).unwrap_err();
         assert_eq!(error.code(), "provider.data", "{lines}");

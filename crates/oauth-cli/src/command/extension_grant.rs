@@ -1,9 +1,9 @@
-//! `oauth token --grant NAME`: tokens by a grant that the provider file describes (RFC 6749 section 4.5).
+//! `oauth token --grant NAME`: tokens by an extension grant that the provider file defines (RFC 6749 section 4.5).
 
 use std::path::PathBuf;
 
 use oauth_core::Tokens;
-use oauth_core::grant::OwnParameter;
+use oauth_core::grant::ExtensionGrantParameter;
 
 use crate::output::Failure;
 use crate::secret_source::Source;
@@ -22,7 +22,7 @@ pub(super) fn tokens(
     let asked = plan.asked(&asked)?;
     let setup = plan.set_up(Need::Perhaps, false)?;
     let mut grant = setup.client.extension(name)?;
-    let mut described = setup.client.server().own_grants();
+    let mut described = setup.client.server().extension_grants();
     let described = described.find(|known| known.name() == name);
     let parameters = described.map_or(&[][..], |known| known.parameters());
     let is_secret = |name: &str| {
@@ -46,7 +46,8 @@ pub(super) fn tokens(
         let secret = source.read(&format!("the parameter `{name}`"), "name another file")?;
         grant = grant.parameter(&name, secret)?;
     }
-    let missing = |known: &&OwnParameter| known.is_required() && !grant.has(known.name());
+    let missing =
+        |known: &&ExtensionGrantParameter| known.is_required() && !grant.has(known.name());
     if let Some(missing) = parameters.iter().find(missing) {
         let option = match missing.is_secret() {
             true => format!("--secret-param {}=FILE", missing.name()),
