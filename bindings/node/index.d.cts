@@ -1,6 +1,6 @@
 import type {
   Advice, DeniedCode, ErrorCode, LostCode, MalformedCode, MisuseCode, UntrustedCode,
-} from './js/codes.cjs'
+} from './js/error-codes.cjs'
 
 export type { Advice, DeniedCode, ErrorCode, LostCode, MalformedCode, MisuseCode, UntrustedCode }
 

@@ -30,7 +30,7 @@ function thrown(call) {
 }
 
 test('the types name the codes of the table', () => {
-  const types = readFileSync(path.join(installed, 'codes.d.cts'), 'utf8')
+  const types = readFileSync(path.join(installed, 'error-codes.d.cts'), 'utf8')
   for (const kind of Object.keys(classes)) {
     const [, union] = types.match(new RegExp(`type ${kind}Code =\\n((?:  \\| .+\\n)+)`, 'i'))
     const named = [...union.matchAll(/'(.+)'/g)].map(([, code]) => code)

@@ -9,17 +9,17 @@ import pytest
 from conftest import CALLBACK, ROOT, server_at
 
 import oauth_core
-from oauth_core import _codes, errors
+from oauth_core import _error_codes, errors
 
 Record = dict[str, Any]
 
 RECORDS: list[Record] = json.loads((ROOT / "tests/errors.json").read_text())
 KINDS: dict[str, tuple[type[oauth_core.OAuthError], Any]] = {
-    "denied": (oauth_core.DeniedError, _codes.DeniedCode),
-    "malformed": (oauth_core.MalformedError, _codes.MalformedCode),
-    "untrusted": (oauth_core.UntrustedError, _codes.UntrustedCode),
-    "lost": (oauth_core.LostError, _codes.LostCode),
-    "misuse": (oauth_core.MisuseError, _codes.MisuseCode),
+    "denied": (oauth_core.DeniedError, _error_codes.DeniedCode),
+    "malformed": (oauth_core.MalformedError, _error_codes.MalformedCode),
+    "untrusted": (oauth_core.UntrustedError, _error_codes.UntrustedCode),
+    "lost": (oauth_core.LostError, _error_codes.LostCode),
+    "misuse": (oauth_core.MisuseError, _error_codes.MisuseCode),
 }
 
 
@@ -41,8 +41,8 @@ def test_the_types_name_the_codes_of_the_table() -> None:
     for kind, (_, literal) in KINDS.items():
         codes = {record["code"] for record in RECORDS if record["kind"] == kind}
         assert codes and set(get_args(literal)) == codes
-    assert len(RECORDS) == len(get_args(_codes.ErrorCode))
-    assert {record["advice"] for record in RECORDS} == set(get_args(_codes.Advice))
+    assert len(RECORDS) == len(get_args(_error_codes.ErrorCode))
+    assert {record["advice"] for record in RECORDS} == set(get_args(_error_codes.Advice))
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=by_code)

@@ -19,7 +19,7 @@ import httpx
 
 import oauth_core
 import oauth_core.httpx
-from oauth_core import _body, _record
+from oauth_core import _record, _reply_body
 
 Json = dict[str, Any]
 
@@ -185,7 +185,7 @@ class Party:
             lost = httpx.PoolTimeout if data == "unsent" else OSError
             return exchange.throw(lost(data))
         if name == "lost":
-            return exchange.send((200, [], bytes(_body.LIMIT + 1)))
+            return exchange.send((200, [], bytes(_reply_body.LIMIT + 1)))
         headers = [(field.encode(), value.encode()) for field, value in data["headers"]]
         return exchange.send((data["status"], headers, data["body"].encode()))
 

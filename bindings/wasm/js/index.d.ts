@@ -1,7 +1,7 @@
 import type { AskedFor } from './ops.js'
 import type {
   Advice, DeniedCode, ErrorCode, LostCode, MalformedCode, MisuseCode, UntrustedCode,
-} from './codes.js'
+} from './error-codes.js'
 
 export type { Advice, DeniedCode, ErrorCode, LostCode, MalformedCode, MisuseCode, UntrustedCode }
 

@@ -19,7 +19,7 @@ const classes = {
 }
 
 test('the types name the codes of the table', () => {
-  const types = read('../js/codes.d.ts')
+  const types = read('../js/error-codes.d.ts')
   for (const kind of Object.keys(classes)) {
     const [, union] = types.match(new RegExp(`type ${kind}Code =\\n((?:  \\| .+\\n)+)`, 'i'))
     const named = [...union.matchAll(/'(.+)'/g)].map(([, code]) => code)

@@ -46,7 +46,7 @@ pub(crate) fn browser_hints(_: &str) -> Result<String, Box<dyn Error>> {
 /// The types of that file.
 pub(crate) fn browser_hint_types(_: &str) -> Result<String, Box<dyn Error>> {
     Ok(format!(
-        "// {HEADER}\nimport type {{ ErrorCode }} from './codes.js'\n\n\
+        "// {HEADER}\nimport type {{ ErrorCode }} from './error-codes.js'\n\n\
          /** What usually helps against an error of this code, if its message does not say it all. */\n\
          export function hintFor(code: ErrorCode): string | undefined\n"
     ))

@@ -31,7 +31,7 @@ type Render = fn(&str) -> Result<String, Box<dyn Error>>;
 const FILES: &[(&str, Render)] = &[
     ("crates/oauth-core/ERRORS.md", errors::page),
     ("tests/errors.json", records::file),
-    ("bindings/python/python/oauth_core/_codes.py", python::codes),
+    ("bindings/python/python/oauth_core/_error_codes.py", python::codes),
     (
         "bindings/python/python/oauth_core/_hints.py",
         python::hint_table,
@@ -71,10 +71,10 @@ const FILES: &[(&str, Render)] = &[
     ("bindings/node/js/index.mjs", ops::node::entry),
     ("bindings/wasm/js/ops.js", ops::web::module),
     ("bindings/wasm/js/ops.d.ts", ops::web::types),
-    ("bindings/node/js/codes.d.cts", javascript::codes),
+    ("bindings/node/js/error-codes.d.cts", javascript::codes),
     ("bindings/node/js/errors.cjs", javascript::node_classes),
     ("bindings/node/index.d.cts", javascript::node_types),
-    ("bindings/wasm/js/codes.d.ts", javascript::codes),
+    ("bindings/wasm/js/error-codes.d.ts", javascript::codes),
     ("bindings/wasm/js/errors.js", javascript::browser_classes),
     ("bindings/wasm/js/index.d.ts", javascript::browser_types),
     (

@@ -67,7 +67,7 @@ from .errors import DeniedError, LostError, MalformedError, MisuseError, OAuthEr
 # import of the package would pay for it.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ._details import AuthorizationDetail
+    from ._authorization_details import AuthorizationDetail
     from ._exchanges import Exchanges
     from ._identity import aidentity_assertion_grant, identity_assertion_grant
     from ._login import alogin, login
@@ -162,7 +162,7 @@ __all__ = [
 if not TYPE_CHECKING:
     _LATER = {
         "AccessTokenVerifier": "_verifier",
-        "AuthorizationDetail": "_details",
+        "AuthorizationDetail": "_authorization_details",
         "Exchanges": "_exchanges",
         "TokenSource": "_source",
         "aidentity_assertion_grant": "_identity",

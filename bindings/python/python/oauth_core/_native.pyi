@@ -9,7 +9,7 @@ from typing import Any, Callable, ClassVar, Literal, TypedDict, TypeVar, final, 
 
 from typing_extensions import Self, TypeAlias, disjoint_base
 
-from ._details import AuthorizationDetail
+from ._authorization_details import AuthorizationDetail
 from ._source import TokenSource
 from ._records import DeviceAuthorizationResponse, VerifiedAccessToken
 from .drive import Answer, Moment, Said, Step, Task

@@ -13,9 +13,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Protocol, TypeVar, Union
 
-from ._body import IDENTITY, Body
 from ._lease import extended
 from ._native import Exchange, Lease, Load, Save, Send, Sign, Sleep, Tokens
+from ._reply_body import IDENTITY, Body
 from .errors import OAuthError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
-    from ._codes import (
+    from ._error_codes import (
         Advice,
         DeniedCode,
         ErrorCode,
@@ -174,7 +174,7 @@ if not TYPE_CHECKING:
 
     def __getattr__(name):
         if name == "Advice" or (name in __all__ and name.endswith("Code")):
-            from . import _codes
+            from . import _error_codes
 
-            return getattr(_codes, name)
+            return getattr(_error_codes, name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

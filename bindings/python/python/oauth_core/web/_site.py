@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, Mapping, Sequence, cast
 
 from .._lists import listed
 from .._native import Identity, Reply, Visit, WebSite
-from ._environment import settings
-from ._people import People
+from ._env_settings import settings
+from ._providers import People
 from ._types import NOTHING, Access, Ended, Local, Need, Request
 from ._user import User
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._native import fixed_token
 from ..errors import OAuthError, misuse
-from ._person import Person
+from ._session_identity import Person
 
 if TYPE_CHECKING:
     from .._native import FixedToken, GrantSource, Response, Session, Tokens

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator
 
 from .._native import Forward, Reply
 from ..errors import OAuthError
-from ._environ import Environ, body_of, headers_of, request_of, target_of
 from ._site import Site
 from ._types import NOTHING, Access, Ended, Need, Request, is_over
 from ._user import User
+from ._wsgi_request import Environ, body_of, headers_of, request_of, target_of
 
 if TYPE_CHECKING:
     from .._native import Streamed
