@@ -1,4 +1,4 @@
-//! A simulated clock that moves when told, with seeds that never repeat.
+//! A simulated clock, which moves only when `advance` or `set` is called, and random seeds that never repeat.
 
 use std::time::Duration;
 

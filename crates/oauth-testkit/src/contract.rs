@@ -33,12 +33,12 @@ pub const NO_REDIRECT: &str = "follow no redirect";
 /// Larger replies are [`Lost`](Input::Lost) with
 /// [`Delivery::TooLarge`](oauth_core::error::Delivery::TooLarge), and not read to their end.
 pub const CAP: &str = "cap a reply at 1 MiB";
-/// An exchange hears of every failure, and whether the request may have arrived.
+/// Every failure is passed to the exchange, with whether the request may have arrived.
 pub const FAILURES_ARE_LOST: &str = "turn every failure into Lost";
 /// Heads hold credentials, bodies hold tokens.
 pub const NO_LOG: &str = "log no head and no body";
 
-/// What became of one promise.
+/// Whether one promise was kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
@@ -92,7 +92,7 @@ pub fn assert(driver: impl FnMut(Probe) -> Result<Seen, Error>) {
     );
 }
 
-/// An exchange that sends one request and returns whatever it is told.
+/// An exchange that sends one request and returns the input that follows.
 pub struct Probe(State);
 
 enum State {
@@ -101,12 +101,12 @@ enum State {
     Over,
 }
 
-/// What a probe was told.
+/// The input that a probe got after its request.
 #[non_exhaustive]
 pub enum Seen {
     /// A reply.
     Reply(http::Response<Bytes>),
-    /// That there was none.
+    /// There was no reply, for this cause.
     Lost(Cause),
 }
 

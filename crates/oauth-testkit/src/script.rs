@@ -12,10 +12,10 @@ use oauth_core::exchange::{Exchange, Input, Step};
 
 use crate::clock::Clock;
 
-/// What an exchange will be told, line by line.
+/// The inputs of an exchange, line by line.
 ///
-/// The lines are given in order, whatever the exchange asks for, so a script can also break the
-/// order of an exchange on purpose. [`Input::Begin`] comes first by itself.
+/// The inputs are passed in order, whatever step the exchange returns, so a script can also break the order of an
+/// exchange on purpose. [`Input::Begin`] is added as the first.
 ///
 /// ```
 /// # use bytes::Bytes;
@@ -86,13 +86,13 @@ impl Script {
         self.reply(status, &[("content-type", "application/json")], body)
     }
 
-    /// No reply, and nobody knows whether the request arrived.
+    /// No reply; whether the request arrived is unknown.
     #[must_use]
     pub fn lost(self) -> Self {
         self.line(Line::Lost(Cause::unknown("lost, as scripted")))
     }
 
-    /// No reply, since the request never left.
+    /// No reply, because the request was never sent.
     #[must_use]
     pub fn unsent(self) -> Self {
         self.line(Line::Lost(Cause::unsent("unsent, as scripted")))
@@ -121,8 +121,8 @@ impl Script {
         self
     }
 
-    /// Plays the script. An exchange that wants more than the script holds is told nothing
-    /// further; the outcome is then an error with the code `lost`.
+    /// Runs the exchange with the script. If the exchange needs more inputs than the script has, the outcome is an
+    /// error with the code `lost`.
     pub fn run<E: Exchange>(mut self, mut exchange: E) -> Transcript<E::Output> {
         let mut clock = Clock::new();
         let mut steps = Vec::new();
@@ -189,11 +189,11 @@ impl fmt::Debug for Line {
     }
 }
 
-/// What an exchange did under a script.
+/// The transcript of an exchange.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Transcript<T> {
-    /// What it asked for, in order.
+    /// The steps that it returned, in order.
     pub steps: Vec<Seen>,
     /// How it ended.
     pub outcome: Result<T, Error>,

@@ -31,7 +31,10 @@ type Render = fn(&str) -> Result<String, Box<dyn Error>>;
 const FILES: &[(&str, Render)] = &[
     ("crates/oauth-core/ERRORS.md", errors::page),
     ("tests/errors.json", records::file),
-    ("bindings/python/python/oauth_core/_error_codes.py", python::codes),
+    (
+        "bindings/python/python/oauth_core/_error_codes.py",
+        python::codes,
+    ),
     (
         "bindings/python/python/oauth_core/_hints.py",
         python::hint_table,

@@ -1,4 +1,4 @@
-//! The cases of the contract: what the hostile server does, and what the driver must make of it.
+//! The cases of the contract: how the hostile server behaves, and what the driver must return then.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -114,7 +114,7 @@ impl Marks {
     }
 }
 
-/// What a driver reports that has dropped a reply.
+/// The result of a driver that has dropped a reply.
 const LARGE: &str = "Lost with Cause::too_large()";
 
 impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {

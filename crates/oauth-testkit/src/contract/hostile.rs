@@ -1,4 +1,4 @@
-//! The hostile server: answers with whatever bytes a case wants, over plain sockets.
+//! The hostile server: each case writes the bytes of its answers, over plain sockets.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Longer than any driver's work on loopback takes; only a broken one makes us wait for it.
+/// Longer than any driver takes on loopback: only a broken one makes a case wait for so long.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A listener with one thread for each connection, all gone when it is dropped.

@@ -1,4 +1,4 @@
-//! The callers, who ask for tokens, use them, give up, and log in again.
+//! The simulated callers, which request tokens, use them, give up, and log in again.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::simulation::{Scheduled, Simulation, millis};
 use super::slot::Mail;
 use super::{Breach, Flaw, Rule};
 
-/// How long a caller waits for a better token than one that is good, in milliseconds.
+/// How long a caller that was handed a valid token waits for a newer one, in milliseconds.
 const GOOD_ENOUGH: u64 = 1000;
 
 /// A caller of a worker, which needs a token to use it once.
@@ -39,7 +39,7 @@ impl Caller {
         self.is_open
     }
 
-    /// What tells it from another, with its secrets.
+    /// All that distinguishes this caller from another, secrets included: for digests of states.
     pub(super) fn describe(&self) -> String {
         let access = |tokens: &Option<Arc<Tokens>>| {
             let tokens = tokens.as_ref();

@@ -18,7 +18,7 @@ pub trait FakeStore {
     /// record is a tombstone.
     fn save(&mut self, key: &str, record: &Secret<String>, version: u64) -> Saved;
 
-    /// Takes the lease for `ttl` unless another holds it; a `ttl` of zero releases it.
+    /// Grants `holder` the lease for `ttl` unless another holds it; a `ttl` of zero releases it.
     fn lease(&mut self, now: Duration, key: &str, holder: &str, ttl: Duration) -> Lease;
 
     /// Loses the last saves of a record, or all of them. By default, nothing.
@@ -31,13 +31,13 @@ pub(super) struct PlainStore {
     /// All saves of each record: a store may fall back to an earlier one.
     records: HashMap<String, Vec<Entry>>,
     leases: HashMap<String, (String, Duration)>,
-    /// The last version that any record was given.
+    /// The last version that was assigned to any record.
     given: u64,
 }
 
 #[cfg(feature = "web")]
 impl PlainStore {
-    /// What is stored and not removed, in no order.
+    /// The keys and records that are stored and not removed, in no order.
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
         let last = self.records.iter().filter_map(|(key, saved)| {
             let record = saved.last()?.record.expose();

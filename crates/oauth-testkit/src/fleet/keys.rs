@@ -1,7 +1,7 @@
-//! Keys of a fleet whose tokens are bound to one (RFC 9449): who has which, and what a proof must be.
+//! DPoP keys of a fleet whose tokens are bound to one (RFC 9449): which worker has which key, and checks of proofs.
 //!
-//! The key stands in the store, and every worker takes it from there when it starts. Servers bind refresh tokens to
-//! keys only for public clients (section 5); this one binds all of them.
+//! The key is in the store, and every worker loads it from there when it starts. Servers bind refresh tokens to keys
+//! only for public clients (section 5); this one binds all of them.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -28,14 +28,14 @@ use super::{Breach, Flaw, Rule};
 
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 
-/// That of the store, and what workers have made who should have taken it.
+/// The key in the store, and the keys that workers generated instead of loading it.
 static KEYS: LazyLock<Vec<DpopKey>> = LazyLock::new(|| {
     let made = (0..5).map(|_| oauth_crypto::DpopKey::generate(Alg::Es256)?.to_core());
     made.collect::<Result<_, oauth_core::Error>>()
         .unwrap_or_default()
 });
 
-/// What is known of tokens that are bound to keys.
+/// The keys that tokens are bound to, and those of the workers.
 #[derive(Default)]
 pub(super) struct Keys {
     /// The thumbprint of the key that each token is bound to.
@@ -44,7 +44,7 @@ pub(super) struct Keys {
     nonces: HashMap<usize, u64>,
     /// The thumbprint of each worker's key.
     own: HashMap<usize, String>,
-    /// How many keys were made that nobody has stored.
+    /// How many keys were generated that no worker has stored.
     unsaved: usize,
 }
 

@@ -10,25 +10,25 @@ use super::simulation::{Scheduled, Simulation, millis};
 use super::slot::{Mail, Order};
 use super::{Breach, Flaw};
 
-/// After so long a worker gives up on the store, in milliseconds.
+/// How long a worker waits for the store, in milliseconds.
 const STORE_TIMEOUT: u64 = 2000;
 
-/// What the network delays a request by at most after its sender has given up on it.
+/// How late a request may arrive after its sender has given up on it, in milliseconds.
 const LATE: u64 = 13_000;
 
-/// What becomes of an order to the store.
+/// How an order to the store ends.
 enum Fate {
     Done,
     Refused,
     /// It never arrives.
     Lost,
-    /// It is done, and the answer is lost.
+    /// It is carried out, and the answer is lost.
     Mute,
     Late,
 }
 
 impl Simulation {
-    /// The store is asked, and the keeper waits for the answer.
+    /// Sends the order to the store; the keeper waits for the answer.
     pub(super) fn order(&mut self, worker: usize, grant: usize, order: Order) {
         let call = self.ledger.call();
         self.slot(worker, grant).call = Some(call);
@@ -43,7 +43,7 @@ impl Simulation {
         self.mail(failure, worker, grant, mail);
     }
 
-    /// Whether the order is done and answered, and after how long it is given up.
+    /// Whether the order is carried out and answered, and after how long the worker gives up on it.
     pub(super) fn ask_store(
         &mut self,
         worker: usize,

@@ -1,4 +1,5 @@
-//! The invariants, each where it can be broken. What they say and excuse is in the module above.
+//! Checks the rules of the model fleet, each where it can be broken. The rules, and what each of them excuses, are
+//! listed in `fleet.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +31,7 @@ impl Simulation {
         self.ledger.history[grant].last()
     }
 
-    /// The server's time, later by what two workers' clocks may differ, and two seconds for the
-    /// clocks' being cut.
+    /// The largest difference between two workers' clocks, and two seconds because clocks are truncated to seconds.
     fn slack(&self) -> Duration {
         Duration::from_secs(2 * self.setup.odds.skew + 2)
     }

@@ -41,7 +41,7 @@ pub struct Search {
     troubles: u32,
 }
 
-/// What a search has seen.
+/// The result of a search.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Found {

@@ -9,7 +9,7 @@ use super::fake_store::{FakeStore, PlainStore};
 use super::rng::Rng;
 use crate::twin::{DpopNonces, Rotation};
 
-/// A fleet: how many workers, what server, what store, and what goes wrong.
+/// The setup of a fleet: the number of workers, the server, the store, and the faults.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Setup {
@@ -19,13 +19,13 @@ pub struct Setup {
     pub grants: usize,
     /// Whether the grants are the client's own (`client_credentials`) and not a person's.
     pub own: bool,
-    /// What the server does with a used refresh token.
+    /// How the server rotates refresh tokens.
     pub rotation: Rotation,
     /// How long an access token lives, in seconds.
     pub lifetime: u64,
-    /// Whether the server names no lifetime, so that only a 401 tells.
+    /// Whether token responses have no `expires_in`, so that only a 401 shows that a token has expired.
     pub hides_lifetime: bool,
-    /// For how many seconds a refresh token is good while nobody uses it, as the server says.
+    /// For how many seconds an unused refresh token is valid, as token responses say.
     pub refresh_token_timeout: Option<u64>,
     /// When the last caller comes, before all is well again; nothing if callers come all the time.
     pub idle_after: Option<Duration>,
@@ -34,11 +34,12 @@ pub struct Setup {
     pub policy: Policy,
     /// How long things go wrong, before all is well again and everyone must get a token.
     pub trouble: Duration,
-    /// What goes wrong.
+    /// The odds of each fault.
     pub odds: Odds,
-    /// What the server wants of nonces, if tokens are bound to a DPoP key: that of the store, which all workers have.
+    /// Which nonces the server requires, if tokens are bound to a DPoP key: the one in the store, which all workers
+    /// use.
     pub dpop: Option<DpopNonces>,
-    /// What is wrong with the hosts of the keepers.
+    /// The flaw that the hosts of the keepers have.
     pub flaw: Option<Flaw>,
     /// Makes an empty store.
     pub store: fn() -> Box<dyn FakeStore>,

@@ -16,34 +16,34 @@ pub(super) struct Slot {
     pub(super) is_looked_after: bool,
     /// The callers that wait for the renewal under way.
     pub(super) waiting: Vec<usize>,
-    /// Who began it.
+    /// The caller that began it.
     pub(super) leader: Option<usize>,
     /// How many renewals have been abandoned. Messages addressed to an earlier round are discarded.
     pub(super) round: u32,
-    /// What is awaited of the store or of time.
+    /// The number of the call that the keeper waits for: of the store, or of a timer.
     pub(super) call: Option<u64>,
     pub(super) flight: Option<Flight>,
-    /// Whether the keeper has handed out a request and has not yet been told its outcome.
+    /// Whether the keeper has handed out a token request whose outcome it does not have yet.
     pub(super) is_flying: bool,
-    /// The name of the last lease asked for.
+    /// The holder's name in the last lease request.
     pub(super) holder: String,
     pub(super) lease: Option<Held>,
     /// The newest version of the record this worker has read or saved, and when it did.
     pub(super) seen: u64,
     pub(super) seen_at: u64,
-    /// Whether the store has said since then that there is another version.
+    /// Whether the store has reported a newer version since then.
     pub(super) is_behind: bool,
-    /// Whether the store had no answer when it was asked last.
+    /// Whether the store did not answer the last call.
     pub(super) is_silent: bool,
     /// Whether the last request was sent without the store.
     pub(super) is_alone: bool,
     /// How often the store failed since the last tokens arrived.
     pub(super) fails: u32,
-    /// Tokens in this worker's hands that nobody else has: an access and a refresh token.
+    /// Tokens that only this worker has: an access and a refresh token.
     pub(super) landing: Option<(String, Option<String>)>,
     /// The access tokens of logins that were brought here.
     pub(super) logins: Vec<String>,
-    /// An access token that was handed out though the store has not got it.
+    /// An access token that was handed out although the store does not have it.
     pub(super) unsaved: Option<String>,
 }
 

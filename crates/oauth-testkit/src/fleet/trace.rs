@@ -19,13 +19,13 @@ pub(super) struct Trace {
     leases: u64,
     server: u64,
     workers: Vec<u64>,
-    /// Of each worker, what it could have seen when it began to wait.
+    /// For each worker, a digest of all that it could observe when it began to wait.
     waits: Vec<View>,
     /// Whether a worker waits because another holds the lease.
     is_barred: Vec<bool>,
 }
 
-/// What a worker that waits could see: the record, the time, and the leases if it waits for one.
+/// All that a waiting worker could observe: the record, the time, and the leases if it waits for one.
 type View = (u64, u64, Option<u64>);
 
 impl Trace {
@@ -40,7 +40,7 @@ impl Trace {
         }
     }
 
-    /// The chance of a worker: the same in every history in which it was told the same.
+    /// The random numbers of a worker: the same in every history in which it got the same inputs.
     pub(super) fn seed(&self, worker: usize) -> [u8; 32] {
         Rng::new(digest(&(worker, self.workers[worker]))).seed()
     }

@@ -14,13 +14,13 @@ use super::wire::Ask;
 use super::workload;
 
 pub(super) const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-/// The profile by which a server says that it takes identity assertions (section 7.2 of the draft).
+/// The profile with which a server announces that it accepts identity assertions (section 7.2 of the draft).
 pub(super) const ID_JAG_PROFILE: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
 
 type Refusal = (&'static str, &'static str);
 
-/// "Authentication of the client is optional" (RFC 7521 section 4.1): a service account is none. `None` if the
-/// request says who the client is.
+/// The client of a request that names none: "Authentication of the client is optional" (RFC 7521 section 4.1), and a
+/// service account is no client. `None` if the request names its client.
 pub(super) fn nobody(ask: &Ask, grant_type: &str) -> Option<Client> {
     let says_who = ask.headers.contains_key(AUTHORIZATION)
         || ["client_id", "client_secret", "client_assertion"]
@@ -54,7 +54,7 @@ pub(super) fn token(
     Ok(authority.issue(at, grant, false))
 }
 
-/// By who has a key that is registered here.
+/// The grant of an assertion that was signed with a key that is registered here.
 fn signed(
     authority: &mut Authority,
     at: UnixTime,

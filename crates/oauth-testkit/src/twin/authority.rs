@@ -1,4 +1,4 @@
-//! The state of an authorization server: clients, codes, tokens, and who may use what.
+//! The state of an authorization server: clients, codes, tokens, and what each client may use.
 
 use std::collections::{HashMap, HashSet};
 
@@ -38,9 +38,9 @@ pub(super) struct Authority {
     /// How many seconds lie between two questions of a client that waits for a person.
     pub(super) interval: u64,
     pub(super) trust: Trust,
-    /// The token endpoint that assertions of service accounts are made out to, if they are taken.
+    /// The token endpoint that must be the audience of service accounts' assertions; `None` if they are not accepted.
     pub(super) service_accounts: Option<String>,
-    /// Whether tokens are for the resources that are asked for (RFC 8707).
+    /// Whether tokens are restricted to the requested resources (RFC 8707).
     pub(super) knows_resources: bool,
     access: HashMap<String, Access>,
     windows: HashMap<String, Window>,

@@ -1,4 +1,4 @@
-//! `GET {authorization_endpoint}`: the user approves at once, or has been told to deny.
+//! `GET {authorization_endpoint}`: the user approves at once, or denies if a test has set that.
 //!
 //! RFC 6749 section 4.1.1, RFC 7636 section 4.3, RFC 9207 section 2
 
@@ -18,10 +18,10 @@ use super::step_up::Login;
 use super::wire::{self, Ask, Reply, repeated};
 
 const CODE_LIFETIME: u64 = 60;
-/// How long a signed response is good, in seconds.
+/// How long a signed response is valid, in seconds.
 const RESPONSE_LIFETIME: u64 = 600;
 
-/// The user every approval is by.
+/// The subject of the user who approves all requests.
 pub(super) const SUBJECT: &str = "user-248289761001";
 
 pub(super) fn authorize(

@@ -21,12 +21,12 @@ use super::{fapi, id_token};
 pub(super) const GRANT: &str = "urn:openid:params:grant-type:ciba";
 /// The purpose of authenticating at this endpoint.
 const BACKCHANNEL_AUTHENTICATION: &str = "backchannel_authentication";
-/// How long a person may take to answer, in seconds, if the client does not say; and at most.
+/// How long a person may take to answer, in seconds: by default (without `requested_expiry`), and at most.
 const LIFETIME: u64 = 120;
 const LONGEST: u64 = 600;
-/// How long a message may be that both devices show, in characters.
+/// The longest `binding_message`, which both devices show, in characters.
 const LONGEST_MESSAGE: usize = 100;
-/// How long the token of a notification may be (section 7.1).
+/// The longest `client_notification_token` (section 7.1).
 const LONGEST_TOKEN: usize = 1024;
 const HINTS: [&str; 3] = ["login_hint", "login_hint_token", "id_token_hint"];
 
@@ -36,16 +36,16 @@ type Refusal = (&'static str, &'static str);
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum BackchannelDelivery {
-    /// By asking.
+    /// By polling.
     #[default]
     Poll,
-    /// It is notified here, and asks then; it may ask before.
+    /// It is notified at this endpoint, and then requests the tokens; it may poll before.
     Ping(Uri),
-    /// The tokens are sent here. It may not ask.
+    /// The tokens are posted to this endpoint. It may not poll.
     Push(Uri),
 }
 
-/// Requests that wait for their persons, and what clients are to be told.
+/// Requests that wait for their persons' answers, and the notifications for clients.
 #[derive(Default)]
 pub(super) struct Backchannel {
     delivery: BackchannelDelivery,

@@ -15,18 +15,18 @@ use super::rules::Basic;
 use super::wire::{self, Ask, Reply};
 use super::workload;
 
-/// The one kind of assertion that a client makes of itself.
+/// The one type of client assertion.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// A client that has proved who it is, or a public one that has said so.
+/// A client that has authenticated, or a public one that has sent its id.
 pub(super) struct Client {
     pub(super) id: String,
     pub(super) is_public: bool,
 }
 
 impl Authority {
-    /// Client authentication (RFC 6749 section 2.3), by the methods this system takes for this
-    /// purpose: a grant type, `revocation`, `introspection` or `device_authorization`.
+    /// Authenticates the client (RFC 6749 section 2.3), by the methods this system accepts for this purpose: a grant
+    /// type, `revocation`, `introspection` or `device_authorization`.
     pub(super) fn authenticate(
         &mut self,
         at: UnixTime,

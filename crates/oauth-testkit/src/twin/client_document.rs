@@ -1,7 +1,8 @@
 //! Clients that are known by the document at the URL that is their id
 //! (draft-ietf-oauth-client-id-metadata-document).
 //!
-//! A twin sends nothing: whoever serves it fetches the document, and shows it to the twin before the request is answered.
+//! A twin sends no requests: the server around it fetches the document, and passes it to the twin before the request is
+//! answered.
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -15,23 +16,24 @@ use super::wire::Ask;
 /// "The recommended maximum response size for client metadata documents is 5 kilobytes."
 const LARGEST: usize = 5 << 10;
 
-/// Whether such clients are taken.
+/// Whether such clients are accepted.
 #[derive(Default)]
 pub(super) struct Documents {
     are_accepted: bool,
 }
 
 impl Twin {
-    /// Takes URLs as client ids from now on, and says so in its metadata. Documents at plain http are taken too, since
-    /// this is a server for tests; [`Served`](crate::Served) fetches from loopback addresses alone.
+    /// Accepts URLs as client ids from now on, and announces that in its metadata. Documents at plain http are accepted
+    /// too, since this is a server for tests; [`Served`](crate::Served) fetches from loopback addresses only.
     pub fn accept_client_id_metadata(&mut self) {
         self.authority.documents.are_accepted = true;
         let metadata = &mut self.authority.rules.metadata.1;
         metadata["client_id_metadata_document_supported"] = true.into();
     }
 
-    /// The URL of the document that has to be shown ([`take_client_document`](Self::take_client_document)) before this
-    /// request is answered, if there is one: at each authorization, and else where the client is not known yet.
+    /// The URL of the document that has to be passed in ([`take_client_document`](Self::take_client_document)) before
+    /// this request is answered, if any: at each authorization, and at the token endpoint if the client is not
+    /// registered yet.
     pub fn document_wanted(&self, request: &http::Request<Bytes>) -> Option<String> {
         if !self.authority.documents.are_accepted {
             return None;

@@ -1,4 +1,4 @@
-//! A server of FAPI 2.0, Security Profile and Message Signing: what the generic one has, and what they add.
+//! A server of FAPI 2.0, Security Profile and Message Signing: the rules of the generic one, and those that FAPI adds.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -26,27 +26,27 @@ const MORE_GRANTS: &[&str] = &[
 /// The types of its permissions.
 const DETAILS: &[&str] = &["payment", "account"];
 
-/// The client's key, of RFC 7515 appendix A.3, which everybody has.
+/// The client's private key: the published one of RFC 7515 appendix A.3.
 const CLIENT_KEY: &str = r#"{"kty":"EC","crv":"P-256","kid":"twin-client-1","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"}"#;
-/// The server's key for what is encrypted to it, of RFC 7517 appendix A.2, which everybody has, too.
+/// The server's decryption key: the published one of RFC 7517 appendix A.2.
 const DECRYPTION_KEY: &str = r#"{"kty":"EC","crv":"P-256","kid":"twin-enc-1","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM","d":"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE"}"#;
 
 /// What FAPI 2.0 adds to the rules of a server.
 pub(super) struct Fapi {
     pub(super) client_auth: By,
-    /// The X.509-SVIDs that were issued: the certificate's thumbprint and the SPIFFE ID in it. Whoever shows one is the
-    /// client.
+    /// The X.509-SVIDs that were issued: the certificate's thumbprint and the SPIFFE ID in it. Each of them
+    /// authenticates the client.
     pub(super) svids: Vec<(String, String)>,
-    /// Where clients show certificates; empty for nowhere.
+    /// The origin at which clients present certificates; empty for none.
     pub(super) mutual_base: String,
-    /// Requests come by the back channel.
+    /// Whether authorization requests must be pushed.
     pub(super) pushed_only: bool,
-    /// Requests come signed.
+    /// Whether authorization requests must be signed.
     pub(super) signed_only: bool,
     pub(super) details: &'static [&'static str],
 }
 
-/// With what a client authenticates, or tokens are bound.
+/// The credential with which a client authenticates, or to which tokens are bound.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
     Key,
@@ -140,7 +140,7 @@ pub(super) fn client_public_key() -> Result<PublicJwk, &'static str> {
     public.map_err(|_| "the key of the client cannot be read")
 }
 
-/// The key that is encrypted to, in its key set.
+/// The public key to encrypt to, in the server's key set.
 pub(super) fn encryption_jwk() -> Value {
     let mut jwk: Value = serde_json::from_str(DECRYPTION_KEY).unwrap_or_default();
     if let Some(members) = jwk.as_object_mut() {

@@ -1,6 +1,6 @@
 //! A plain authorization server that follows the standards, and one protected resource.
 //!
-//! `GET|POST /api/echo` wants a Bearer token and says whose it is (RFC 6750).
+//! `GET|POST /api/echo` requires a Bearer token and returns its subject (RFC 6750).
 
 mod webfinger;
 
@@ -21,7 +21,7 @@ use super::{Twin, assertion, ciba, id_token, renewal, saml, token_exchange, trus
 
 const ECHO: &str = "/api/echo";
 
-/// Where an API tells about itself (RFC 9728 section 3).
+/// The path of an API's metadata (RFC 9728 section 3).
 pub(super) const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";
 pub(super) const SCOPES: &[&str] = &[
     "read",
@@ -51,7 +51,7 @@ const PUBLIC_GRANTS: &[&str] = &[
     assertion::GRANT,
     saml::GRANT,
 ];
-/// What a server says of the ways to tokens that not every one has.
+/// The metadata members of grants that not every server supports.
 const OF_MORE_GRANTS: [&str; 6] = [
     "device_authorization_endpoint",
     "backchannel_authentication_endpoint",
@@ -161,7 +161,7 @@ pub(super) fn rules(base: &str) -> Rules {
     }
 }
 
-/// Takes from the metadata what only a server says that has more grants than codes and credentials.
+/// Removes the metadata members of grants other than authorization codes and client credentials.
 pub(super) fn without_more_grants(document: &mut Value) {
     if let Some(members) = document.as_object_mut() {
         members.retain(|name, _| !OF_MORE_GRANTS.contains(&name.as_str()));
@@ -222,18 +222,18 @@ pub(super) fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
     )
 }
 
-/// Where the challenges of the API say that its metadata are.
+/// The URL of the API's metadata, as its challenges name it (`resource_metadata`).
 pub(super) fn resource_metadata_url(authority: &Authority, ask: &Ask) -> Option<String> {
     let place = || format!("{}{RESOURCE_METADATA}{ECHO}", authority.rules.issuer);
     is_api(ask).then(place)
 }
 
-/// Whether this is a call of the API.
+/// Whether this request calls the API.
 pub(super) fn is_api(ask: &Ask) -> bool {
     ask.path == ECHO
 }
 
-/// What the API says about itself, or the whole origin where nothing follows the well-known place.
+/// The metadata of the API, or of the whole origin if nothing follows the well-known path.
 fn resource_metadata(authority: &Authority, ask: &Ask, resource: &str) -> Reply {
     if !["", ECHO].contains(&resource) {
         return wire::not_found();
@@ -260,8 +260,8 @@ fn resource_metadata(authority: &Authority, ask: &Ask, resource: &str) -> Reply 
 }
 
 impl Twin {
-    /// Has the API say this of itself under the server's signature as well, beside what it says anyway (RFC 9728
-    /// section 2.2). The server's keys are at `/jwks`.
+    /// Adds these claims about the API to its metadata, signed by the server (`signed_metadata`, RFC 9728 section 2.2).
+    /// The server's keys are at `/jwks`.
     pub fn sign_resource_metadata(&mut self, claims: Value) {
         self.authority.resource_claims = claims;
     }

@@ -10,7 +10,7 @@ use super::authority::Authority;
 type Refusal = (&'static str, &'static str);
 
 impl Twin {
-    /// The scopes that there are from now on; anyone who asks for none is granted the first.
+    /// Sets the scopes that the server supports; a request without a scope is granted the first.
     pub fn set_scopes(&mut self, scopes: &'static [&'static str]) {
         let rules = &mut self.authority.rules;
         rules.scopes = scopes;
@@ -18,13 +18,13 @@ impl Twin {
         rules.metadata.1["scopes_supported"] = json!(scopes);
     }
 
-    /// Tokens are for the resources that are asked for from now on (RFC 8707), which introspection names (`aud`).
+    /// Restricts tokens to the requested resources from now on (RFC 8707); introspection names them as `aud`.
     pub fn know_resources(&mut self) {
         self.authority.knows_resources = true;
     }
 }
 
-/// The permissions that are asked for; null where none are.
+/// The requested `authorization_details`; null if there are none.
 pub(super) fn read(authority: &Authority, asked: Option<&str>) -> Result<Value, Refusal> {
     let wrong = |why| ("invalid_authorization_details", why);
     let (Some(text), Some(fapi)) = (asked, &authority.rules.fapi) else {
@@ -43,7 +43,7 @@ pub(super) fn read(authority: &Authority, asked: Option<&str>) -> Result<Value, 
     }
 }
 
-/// The resources that are asked for, as often as the parameter comes; none at a server that knows no resources.
+/// The requested resources, one for each `resource` parameter; none at a server that does not support them.
 pub(super) fn resources(
     authority: &Authority,
     pairs: Option<&[(String, String)]>,
@@ -54,7 +54,7 @@ pub(super) fn resources(
     }
 }
 
-/// The resources that are named, as often as the parameter comes.
+/// The values of all `resource` parameters.
 pub(super) fn targets(pairs: &[(String, String)]) -> Result<Vec<String>, Refusal> {
     let named = pairs.iter();
     let named = named.filter(|(name, _)| name == "resource");

@@ -1,4 +1,4 @@
-//! The callers of sessions, who ask for tokens, use them, and log in.
+//! The callers of sessions, which request tokens, use them, and log in.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

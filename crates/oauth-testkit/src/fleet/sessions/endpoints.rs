@@ -19,7 +19,7 @@ use super::super::simulation::millis;
 use super::caller;
 use super::simulation::{Shared, Simulation, lock};
 
-/// After so long a store of this crate gives up, in milliseconds.
+/// After how long a store of this crate gives up, in milliseconds.
 const STORE_TIMEOUT: u64 = 2000;
 
 /// The connection of one session to the simulation.
@@ -109,7 +109,7 @@ impl Line {
         act(&mut sim)
     }
 
-    /// What the session has read or saved.
+    /// Notes the version of the record that the session has read or saved.
     fn sees(&self, version: u64) {
         self.act(|sim| {
             let now = sim.now;
@@ -119,7 +119,8 @@ impl Line {
     }
 }
 
-/// A store that is waited for, and has failed if this is dropped: the session may have lost patience.
+/// A call of the store that the session waits for. If this is dropped, the call counts as failed: the session has given
+/// up on it.
 struct Asked<'a>(&'a Line);
 
 impl Asked<'_> {

@@ -16,7 +16,8 @@ use crate::twin::Rotation;
 /// How many saves must fail before tokens are handed out unsaved.
 const SAVES: u32 = 5;
 
-/// What a session has not read for so long, it need not know; in milliseconds, and longer than a turn.
+/// A version that was stored more recently than this need not be known to a session; in milliseconds, and longer than a
+/// turn.
 const RECENT: u64 = 7000;
 
 /// How long a session waits for a store, in milliseconds.
@@ -26,7 +27,7 @@ const PATIENCE: u64 = 11_000;
 /// between these two has them before the hook.
 const HOOK: u64 = 120_000;
 
-/// How far the time of two workers may be apart, for they take turns; in milliseconds.
+/// How far the clocks of two workers may be apart, because they run in turns; in milliseconds.
 pub(super) const TURN: u64 = 1000;
 
 fn breach<T>(rule: Rule, text: String) -> Result<T, Breach> {
@@ -144,7 +145,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Whether the version this session has read last no longer holds what an earlier one held.
+    /// Whether the version this session has read last no longer holds a token that an earlier one held.
     fn is_replaced(&self, member: usize, holds: impl Fn(Option<&str>, &str) -> bool) -> bool {
         let session = &self.members[member];
         let history = self.ledger.history[session.grant].iter().rev();
@@ -218,13 +219,13 @@ impl Simulation {
         session.landing = Some((access, refresh));
     }
 
-    /// The session's hook is called.
+    /// Checks a call of the session's hook.
     pub(super) fn hooked(&mut self, member: usize, tokens: &Tokens) {
         let access = tokens.access_token.expose();
         let session = &mut self.members[member];
         session.hooked.insert(access.clone());
         let ours = session.landing.as_ref().map(|(access, _)| access);
-        // What it fetched itself was replaced before it could be stored.
+        // The tokens it fetched itself were replaced before they could be stored.
         let is_replaced = ours.is_some_and(|ours| session.hooked.insert(ours.clone()));
         if !session.fetched.contains_key(access) && !is_replaced {
             let text = format!("session {member} calls its hook for tokens that it did not fetch");
@@ -303,7 +304,7 @@ impl Simulation {
         let session = &self.members[member];
         let awake_since = self.clocks[session.worker].awake_since;
         let looked_at = session.seen_at.max(awake_since);
-        // A store that gives no answer is waited for, after the look too.
+        // A session also waits for a store that does not answer after it was read.
         let silence = match self.setup.odds.store_late {
             0 => 0,
             _ => PATIENCE,
@@ -319,7 +320,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Rule 3, when a session has been drained: what its flights brought is stored, or replaced.
+    /// Rule 3, when a session has been drained: the tokens that its requests brought are stored, or replaced.
     pub(super) fn drained(&mut self, member: usize) -> Result<(), Breach> {
         self.members[member].is_drained = true;
         let session = &self.members[member];

@@ -21,7 +21,7 @@ use crate::twin::Twin;
 
 pub(super) type Shared = Arc<Mutex<Simulation>>;
 
-/// What happens later, whoever has gone by then.
+/// Events that happen later, even if the worker that caused them has ended by then.
 type Later = Box<dyn FnOnce(&mut Simulation) + Send>;
 
 pub(super) struct Simulation {
@@ -41,7 +41,7 @@ pub(super) struct Simulation {
     pub(super) server_down_until: u64,
     pub(super) store_down_until: u64,
     later: Vec<(u64, Later)>,
-    /// Calls of sessions without an answer, with what is to be said of them.
+    /// Calls of sessions without an answer, with the text that describes them.
     pub(super) open: HashMap<u64, String>,
     calls: u64,
     pub(super) breach: Option<Breach>,

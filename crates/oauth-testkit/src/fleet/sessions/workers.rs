@@ -34,7 +34,7 @@ struct Worker {
     up_at: u64,
     asleep_until: u64,
     visit_at: u64,
-    /// When a worker that ends in good order is gone.
+    /// When a worker that shuts down gracefully has ended.
     ends_at: Option<u64>,
 }
 
@@ -220,7 +220,7 @@ impl Workers {
         self.workers[worker].runtime = Some(runtime.expect("a runtime without sockets"));
     }
 
-    /// A worker ends: its tasks first, and then its sessions.
+    /// Ends a worker: its tasks first, and then its sessions.
     fn end(&mut self, worker: usize) {
         let worker_state = &mut self.workers[worker];
         worker_state.ends_at = None;

@@ -1,4 +1,5 @@
-//! The ledger of a history: what everyone has seen and done, which nobody in the fleet can know.
+//! The ledger of a history: all that each worker, browser and server has observed and done, which no part of the fleet
+//! can know.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,21 +22,21 @@ pub(super) struct Ledger {
     pub(super) cookies: BTreeMap<String, String>,
     /// When each session was listed, in each of the records where the provider finds it.
     pub(super) listed: BTreeMap<String, BTreeMap<String, u64>>,
-    /// Of which sessions of its own it has told, and when.
+    /// The provider's sessions whose end it has announced, and when.
     pub(super) told: Vec<((usize, u64), u64)>,
     pub(super) sids: u64,
     /// Leases of token requests that are under way, by the grants' records: the task, and until when.
     pub(super) flights: BTreeMap<String, BTreeMap<u64, u64>>,
-    /// Those that the store has given a lease to.
+    /// The holders to which the store has granted a lease.
     pub(super) holders: BTreeSet<String>,
 }
 
-/// Somebody has said yes at the provider.
+/// A person has approved a login at the provider.
 pub(super) struct Login {
     pub(super) person: usize,
     pub(super) sid: u64,
     pub(super) refresh: Vec<String>,
-    /// Whether something went wrong with it that excuses what is left of it at the provider.
+    /// Whether a fault occurred that excuses tokens of it that remain at the provider.
     pub(super) is_spoiled: bool,
 }
 

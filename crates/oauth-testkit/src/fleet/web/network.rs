@@ -16,7 +16,7 @@ use super::store_requests::{Order, REQUEST_TIMEOUT, STORE_TIMEOUT, Stored, short
 use super::task::{Answer, Answered, Work};
 
 impl Simulation {
-    /// A task asks the store.
+    /// Sends a task's request to the store.
     pub(super) fn order(&mut self, id: u64, order: Order) {
         if self.flaw == Some(WebFlaw::NoLease) && matches!(order, Order::Lease(..)) {
             return self.answer(id, 1, Answer::Stored(Stored::Leased(Lease::Won)));

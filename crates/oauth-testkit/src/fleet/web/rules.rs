@@ -1,4 +1,4 @@
-//! The rules, and what answered visits have ended.
+//! Checks the rules, and records which sessions and logins an answered visit has ended.
 
 use oauth_core::Tokens;
 use oauth_web::Session;
@@ -11,7 +11,7 @@ use super::task::Visiting;
 use super::{Breach, WebRule};
 
 impl Simulation {
-    /// The site passes somebody on.
+    /// Rules 1 and 2, when the site passes a person on to the application.
     pub(super) fn check_pass(&self, visiting: &Visiting, session: &Session) -> Result<(), Breach> {
         let key = session_key(session).unwrap_or_default();
         let Some(known) = self.ledger.sessions.get(&key) else {
@@ -50,7 +50,7 @@ impl Simulation {
         }
     }
 
-    /// What has ended, once a visit was answered.
+    /// Records which sessions and logins have ended, once a visit was answered.
     pub(super) fn write_down(&mut self, visiting: &Visiting, status: u16) {
         let now = self.now;
         let is_good = !visiting.has_failed;

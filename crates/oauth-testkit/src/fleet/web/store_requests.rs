@@ -7,7 +7,7 @@ use oauth_core::error::{Cause, Error};
 use oauth_core::flow::keeper::{self, Entry, Lease, Saved};
 use oauth_web::Event as Told;
 
-/// After so long a worker gives up on the store, and on the provider, in milliseconds.
+/// After how long a worker gives up on the store, and on the provider, in milliseconds.
 pub(super) const STORE_TIMEOUT: u64 = 2_000;
 pub(super) const REQUEST_TIMEOUT: u64 = 15_000;
 
@@ -16,7 +16,7 @@ pub(super) enum Order {
     Lease(String, String, Duration),
     Save(String, Secret<String>, u64),
     Remove(String),
-    /// A lease is extended, and nobody waits for the answer.
+    /// A lease is extended; no task waits for the answer.
     Extend(String, String, Duration),
 }
 

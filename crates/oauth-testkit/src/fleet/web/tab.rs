@@ -7,13 +7,13 @@ use oauth_web::{Reply, Request};
 
 pub(super) const SESSION: &str = "__Host-Http-oauth-session";
 
-/// A browser, and who sits before it.
+/// A browser, and the person who uses it.
 pub(super) struct Browser {
     pub(super) person: usize,
     /// The session at the provider, of which each has a number.
     pub(super) sid: Option<u64>,
     pub(super) jar: Jar,
-    /// What somebody has copied from it.
+    /// Its cookies, if they have been copied.
     pub(super) copy: Option<Jar>,
     /// How its last page ended.
     pub(super) last: Option<Shown>,
@@ -23,12 +23,12 @@ pub(super) struct Browser {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Jar(Vec<(String, String, u64)>);
 
-/// What a browser shows at the end.
+/// How a page ended in a browser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Shown {
     /// The application's page, for this person.
     Page(usize),
-    /// The page for everybody.
+    /// The application's page for everybody: without a person.
     Home,
     /// Another answer.
     Status(u16),

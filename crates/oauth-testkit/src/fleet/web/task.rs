@@ -8,7 +8,7 @@ use oauth_web::{RunOutput, Session, Visit};
 use super::store_requests::Stored;
 use super::tab::Tab;
 
-/// What a worker has under way.
+/// A visit or renewal that a worker has begun.
 pub(super) struct Task {
     pub(super) worker: usize,
     pub(super) work: Work,
@@ -27,19 +27,19 @@ pub(super) struct Visiting {
     pub(super) began: u64,
     /// The session whose cookie was sent.
     pub(super) sent: Option<String>,
-    /// Which login its code is of.
+    /// The login that its code belongs to.
     pub(super) login: Option<usize>,
     /// The session that it has begun.
     pub(super) begun: Option<String>,
-    /// The logins whose remains it has removed from the store: their tokens are revoked next.
+    /// The logins whose records it has removed from the store: their tokens are revoked next.
     pub(super) cleared: Vec<usize>,
-    /// Who is passed on, and waits for a token.
+    /// The session of the person who was passed on, and waits for a token.
     pub(super) session: Option<Session>,
     /// Whether it ends the session because its tokens have ended.
     pub(super) is_over: bool,
     /// Whether the store, or the provider, once gave no answer.
     pub(super) has_failed: bool,
-    /// What a flawed host removes at the end.
+    /// The keys that a flawed host removes only at the end.
     pub(super) put_off: Vec<String>,
 }
 

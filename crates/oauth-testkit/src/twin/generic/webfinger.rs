@@ -1,4 +1,5 @@
-//! `GET /.well-known/webfinger`: who signs in the people of this host (RFC 7033, OpenID Connect Discovery section 2).
+//! `GET /.well-known/webfinger`: the issuer that signs in the users of this host (RFC 7033, OpenID Connect Discovery
+//! section 2).
 
 use http::Method;
 use http::header::CONTENT_TYPE;
@@ -10,7 +11,8 @@ use super::super::wire::{self, Ask, Reply};
 pub(super) const PATH: &str = "/.well-known/webfinger";
 const ISSUER: &str = "http://openid.net/specs/connect/1.0/issuer";
 
-/// It knows `acct:alice@{host}` and `{base}/alice`, and `bob` of both kinds, who goes by the name of alice now.
+/// Answers for `acct:alice@{host}` and `{base}/alice`, and for `bob` in both forms, whose `subject` in the answer is
+/// alice.
 pub(super) fn answer(authority: &Authority, ask: &Ask) -> Reply {
     if ask.method != Method::GET {
         return wire::method_not_allowed("GET");
