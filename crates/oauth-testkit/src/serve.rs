@@ -9,36 +9,36 @@
 //! | `GET /_twin/counters` | the [`Counters`](crate::twin::Counters) |
 //! | `POST /_twin/fault` | injects `{"name":"status","status":503}`; see [`Fault`] |
 //! | `POST /_twin/advance` | moves the clock by `{"seconds":n}` |
-//! | `POST /_twin/polling_interval` | clients that wait for a person ask every `{"seconds":n}` |
+//! | `POST /_twin/polling_interval` | sets the polling interval to `{"seconds":n}` |
 //! | `POST /_twin/rate_limit` | allows `{"requests":n,"seconds":s}` API calls to a token |
 //! | `POST /_twin/step_up` | the API requires `{"acr_values":["…"],"max_age":n}` of logins (RFC 9470), or `{"claims":{…}}` as Entra's; `{}` for nothing |
 //! | `POST /_twin/register` | registers `{"redirect_uri":"…"}` as well |
-//! | `POST /_twin/claim` | has ID tokens say `{"name":"…","value":…}` from now on; `null` is not said |
-//! | `POST /_twin/add_person` | gives `{"subject":"…"}` an account, whose owner approves requests with this `login_hint` |
-//! | `POST /_twin/initial_access_token` | lets nobody register a client but whoever has `{"token":"…"}`; without one, everybody |
+//! | `POST /_twin/claim` | adds the claim `{"name":"…","value":…}` to ID tokens from now on; `null` removes it |
+//! | `POST /_twin/add_person` | adds an account for `{"subject":"…"}`, who approves requests with this `login_hint` |
+//! | `POST /_twin/initial_access_token` | requires `{"token":"…"}` to register a client; without one, anyone may |
 //! | `POST /_twin/forget_client` | forgets the registered client `{"client_id":"…"}` |
-//! | `POST /_twin/accept_client_id_metadata` | takes URLs of metadata documents on loopback addresses as client ids |
-//! | `POST /_twin/trust_publisher` | takes the software statements of `{"issuer":"…","jwks":{…}}` |
-//! | `POST /_twin/announce_saml_assertion` | takes `{"assertion":"…"}`, the XML of a SAML assertion, once |
+//! | `POST /_twin/accept_client_id_metadata` | accepts URLs of metadata documents on loopback addresses as client ids |
+//! | `POST /_twin/trust_publisher` | accepts the software statements of `{"issuer":"…","jwks":{…}}` |
+//! | `POST /_twin/announce_saml_assertion` | accepts `{"assertion":"…"}`, the XML of a SAML assertion, once |
 //! | `POST /_twin/sign_resource_metadata` | signs `{"claims":{…}}` about the API |
 //! | `POST /_twin/authorization_lifetime` | ends approvals after `{"seconds":n}` from now on |
-//! | `POST /_twin/take_service_accounts` | takes the assertions of Google's service accounts, which are made out to `{"token_uri":"…"}` |
+//! | `POST /_twin/take_service_accounts` | accepts assertions of Google's service accounts whose audience is `{"token_uri":"…"}` |
 //! | `POST /_twin/refuse_resources` | refuses `resource`, as Entra does |
-//! | `POST /_twin/rename_resource` | takes no `resource` but `api://echo` |
-//! | `POST /_twin/spend_before_nonces` | spends refresh tokens before it asks for a nonce |
-//! | `POST /_twin/dpop_nonces` | makes the nonces told so far worthless; `{"nonces":"unasked"}`, `kept` or `once` says what is wanted of the next |
+//! | `POST /_twin/rename_resource` | accepts no `resource` but `api://echo` |
+//! | `POST /_twin/spend_before_nonces` | uses up refresh tokens even if their request lacks a nonce |
+//! | `POST /_twin/dpop_nonces` | invalidates all nonces; `{"nonces":"unasked"}`, `kept` or `once` sets which are required from now on |
 //! | `POST /_twin/require_dpop` | binds tokens to the key of a DPoP proof from now on |
-//! | `POST /_twin/require_signed_requests` | takes no other authorization requests (FAPI) |
+//! | `POST /_twin/require_signed_requests` | refuses unsigned authorization requests (FAPI) |
 //! | `POST /_twin/encrypt_responses` | encrypts signed responses to `{"jwk":{…},"alg":"ECDH-ES","enc":"A256GCM"}` (FAPI) |
-//! | `POST /_twin/allow_unpushed_requests` | takes authorization requests through the browser, too (FAPI) |
-//! | `POST /_twin/register_assertion_key` | takes the assertions of `{"issuer":"…","jwk":{…}}` |
-//! | `POST /_twin/trust_identity_provider` | takes the identity assertions of `{"issuer":"…","jwks":{…}}` |
-//! | `POST /_twin/vouch_to` | makes identity assertions for the server `{"issuer":"…","client_id":"…"}`, and the client there |
-//! | `POST /_twin/backchannel_delivery` | tells clients of answers as `{"delivery":"ping","endpoint":"…"}`, `push`, or `poll` |
+//! | `POST /_twin/allow_unpushed_requests` | accepts authorization requests that were not pushed (FAPI) |
+//! | `POST /_twin/register_assertion_key` | accepts the assertions of `{"issuer":"…","jwk":{…}}` |
+//! | `POST /_twin/trust_identity_provider` | accepts the identity assertions of `{"issuer":"…","jwks":{…}}` |
+//! | `POST /_twin/vouch_to` | issues identity assertions for the server `{"issuer":"…","client_id":"…"}`, and the client there |
+//! | `POST /_twin/backchannel_delivery` | notifies clients of answers as `{"delivery":"ping","endpoint":"…"}`, `push`, or `poll` |
 //! | `POST /_twin/notifications` | what would have been posted to them since: `endpoint`, `authorization`, `body` of each |
 //! | `POST /_twin/console_token` | makes an access token by hand, answered as `access_token` |
 //! | `POST /_twin/expire` | ends every access token |
-//! | `POST /_twin/deny` | the user says no next time |
+//! | `POST /_twin/deny` | has the user deny the next request |
 
 mod body;
 mod client_document;

@@ -189,7 +189,7 @@ impl Twin {
 
     /// Answers one request. Only its path and query are looked at, not its host.
     ///
-    /// A reply may carry a [`Delivery`] in its extensions, which whoever delivers it must obey.
+    /// A reply may have a [`Delivery`] in its extensions, which says how the server must deliver it.
     pub fn answer(&mut self, at: &Moment, request: http::Request<Bytes>) -> http::Response<Bytes> {
         let ask = Ask::read(request);
         let now = at.now();
@@ -266,13 +266,12 @@ impl Twin {
         self.faults.clear();
     }
 
-    /// Lets the user say no to the next authorization request, device or backchannel request.
+    /// Has the user deny the next authorization, device or backchannel request.
     pub fn deny_next(&mut self) {
         self.authority.deny_next = true;
     }
 
-    /// How many seconds lie between two questions of a client that waits for a person (`interval`), for device codes
-    /// and backchannel requests from now on.
+    /// Sets the polling interval in seconds (`interval`) of new device codes and backchannel requests.
     pub fn set_polling_interval(&mut self, seconds: u64) {
         self.authority.interval = seconds;
     }
@@ -282,34 +281,34 @@ impl Twin {
         &self.log
     }
 
-    /// How often things happened.
+    /// The counters of requests and answers.
     pub fn counters(&self) -> Counters {
         self.authority.counters
     }
 
-    /// Ends every access token handed out so far, as the API sees them.
+    /// Expires every access token issued so far, at the API.
     pub fn expire_access_tokens(&mut self) {
         self.authority.expire_access_tokens();
     }
 
-    /// Ends every access token and every refresh token handed out so far.
+    /// Revokes every access token and every refresh token issued so far.
     pub fn revoke_all(&mut self) {
         self.authority.revoke_all();
     }
 
-    /// What becomes of a refresh token once it was used.
+    /// Sets how refresh tokens are treated once they were used.
     pub fn set_rotation(&mut self, rotation: Rotation) {
         self.authority.rules.rotation = rotation;
     }
 
-    /// Whether an access token or a refresh token would be honoured at this time.
+    /// Whether an access token or a refresh token would be accepted at this time.
     pub fn honours(&self, at: UnixTime, token: &str) -> bool {
         let refresh = self.authority.refresh.get(token);
         self.authority.access(at, token).is_some()
             || refresh.is_some_and(|refresh| refresh.is_live(at, self.authority.rules.rotation))
     }
 
-    /// How many API calls a minute each token is good for; one more is answered 429.
+    /// Sets how many API calls a minute are allowed for each token; further ones are answered with 429.
     pub fn set_rate_limit(&mut self, per_minute: u32) {
         self.authority.rules.rate_limit = Some(per_minute);
     }
@@ -319,14 +318,13 @@ impl Twin {
         self.authority.rules.rate_window = seconds.max(1);
     }
 
-    /// ID tokens are signed under another key from now on, and the key set holds that one alone.
+    /// Signs ID tokens with another key from now on; the key set contains only that one.
     pub fn rotate_keys(&mut self) {
         let next = self.authority.mint(UnixTime::from_secs(0), "key");
         self.authority.key_id = next;
     }
 
-    /// The key set has more keys from now on, of the same kind and of another, none with a name: they stand before
-    /// the one that signs.
+    /// Adds more keys to the key set, of the same type and of another, without `kid`, before the signing key.
     pub fn publish_other_keys(&mut self) {
         self.authority.other_keys = id_token::others();
     }
@@ -426,7 +424,7 @@ impl Twin {
         (reply, Some(fault.name()))
     }
 
-    /// Counts what was asked and answered, by whomever: a fault's 429 is a 429.
+    /// Counts requests and answers; those of faults count as well.
     fn count(&mut self, place: Route, status: u16) {
         let counters = &mut self.authority.counters;
         match place {

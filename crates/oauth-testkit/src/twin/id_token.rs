@@ -22,17 +22,17 @@ use super::personality;
 use super::sender_constrained;
 use super::wire::{self, Ask, Reply};
 
-/// How long an ID token is good, in seconds.
+/// How long an ID token is valid, in seconds.
 const LIFETIME: u64 = 300;
 /// The address of the person who signs in.
 pub(super) const EMAIL: &str = "alice@twin.example";
-/// The name of the key, until it gets another.
+/// The `kid` of the key, until keys are rotated.
 pub(super) const KEY_ID: &str = "twin-1";
 
-/// The key of RFC 7515 appendix A.2, which everybody has: never trust a token of a twin.
+/// The published private key of RFC 7515 appendix A.2: never trust a token of a twin.
 const PRIVATE_KEY: &str = include_str!("id_token_key.json");
 
-/// That of its appendix A.3.
+/// The private key of RFC 7515 appendix A.3.
 const ELLIPTIC_KEY: &str = r#"{"kty":"EC","crv":"P-256",
     "x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
     "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
@@ -52,7 +52,7 @@ fn key(alg: Alg) -> Option<&'static PrivateKey> {
         .as_ref()
 }
 
-/// The algorithm of the key that is published: what a secret signs has none.
+/// The algorithm of the key in the key set: ES256 if the client secret signs, which has no public key.
 fn published(alg: Alg) -> Alg {
     match alg {
         Alg::Hs256 => Alg::Es256,
@@ -75,7 +75,7 @@ pub(super) fn others() -> Vec<Value> {
     ]
 }
 
-/// The key set: the key that signs stands behind the others.
+/// The key set, in which the signing key comes after the others.
 pub(super) fn keys(authority: &Authority) -> Value {
     let mut keys = authority.other_keys.clone();
     let alg = published(authority.rules.alg);
@@ -98,7 +98,7 @@ pub(super) fn keys(authority: &Authority) -> Value {
     json!({ "keys": keys })
 }
 
-/// What an ID token says of this grant.
+/// The claims of an ID token about this grant.
 pub(super) fn claims(issuer: &str, at: UnixTime, grant: &Grant) -> Value {
     let mut claims = json!({
         "iss": issuer,
@@ -119,19 +119,19 @@ pub(super) fn claims(issuer: &str, at: UnixTime, grant: &Grant) -> Value {
     claims
 }
 
-/// What `at_hash` is of an access token, and `c_hash` of a code (OpenID Connect Core section 3.3.2.11).
+/// The hash of an access token for `at_hash`, or of a code for `c_hash` (OpenID Connect Core section 3.3.2.11).
 pub(super) fn half_hash(value: &str) -> String {
     let digest = Sha256::digest(value);
     let (left, _) = digest.split_at(digest.len() / 2);
     URL_SAFE_NO_PAD.encode(left)
 }
 
-/// The claims as a signed token, if the key is at hand.
+/// The claims as a signed token; `None` if there is no key for the algorithm.
 pub(super) fn signed(claims: &Value, key_id: &str, alg: Alg) -> Option<String> {
     sign(&json!({ "alg": alg.as_str(), "kid": key_id }), claims)
 }
 
-/// An ID token of these claims, as this server makes them.
+/// An ID token with these claims, with this server's deviations.
 pub(super) fn made(authority: &Authority, mut claims: Value) -> Option<String> {
     personality::change_claims(authority, &mut claims);
     let rules = &authority.rules;
@@ -145,7 +145,7 @@ pub(super) fn made(authority: &Authority, mut claims: Value) -> Option<String> {
     Some(format!("{input}.{}", URL_SAFE_NO_PAD.encode(tag)))
 }
 
-/// A token that this twin has signed and issued, alive or not.
+/// A token that this twin has issued: verifies its signature, but not its expiry.
 pub(super) fn own(authority: &Authority, token: &str) -> Result<Jwt, &'static str> {
     let alg = authority.rules.alg;
     let key = key(alg).ok_or("the key cannot be read")?;
@@ -186,20 +186,20 @@ fn sign_with(key: &PrivateKey, header: &Value, claims: &Value) -> Option<String>
 }
 
 impl Twin {
-    /// The key set is at another path from now on, and the metadata say so.
+    /// Moves the key set to another path, and `jwks_uri` in the metadata with it.
     pub fn move_keys(&mut self, path: &str) {
         let rules = &mut self.authority.rules;
         rules.metadata.1["jwks_uri"] = format!("{}{path}", self.base).into();
         rules.paths.keys = path.to_owned();
     }
 
-    /// ID tokens are signed by this algorithm from now on, whatever the metadata say: `RS256`, `PS256`, `ES256`, or
+    /// Signs ID tokens with this algorithm from now on, even if the metadata list others: `RS256`, `PS256`, `ES256`, or
     /// `HS256` with the client's secret.
     pub fn sign_id_tokens_by(&mut self, alg: Alg) {
         self.authority.rules.alg = alg;
     }
 
-    /// The confidential client has this secret from now on.
+    /// Sets the secret of the confidential client.
     pub fn set_client_secret(&mut self, secret: &'static str) {
         self.authority.rules.client_secret = secret;
     }
@@ -243,12 +243,12 @@ pub(super) fn userinfo(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Re
     wire::json(200, &claims)
 }
 
-/// What is wrong with an ID token; its signature is good unless it says otherwise.
+/// A flaw of an ID token. The signature is valid unless the variant says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum IdTokenFlaw {
-    /// It is not there.
+    /// There is no ID token.
     Missing,
     /// `iss` has a `1` at its end.
     WrongIssuer,
@@ -256,54 +256,54 @@ pub enum IdTokenFlaw {
     MissingIssuer,
     /// There is no `sub`.
     MissingSubject,
-    /// `sub` has a `1` at its end: another person, which a refresh makes a fault.
+    /// `sub` has a `1` at its end: another person. A fault only in the response to a refresh.
     OtherSubject,
     /// `aud` has a `1` at its end.
     WrongAudience,
     /// There is no `aud`.
     MissingAudience,
-    /// A second audience that nobody trusts.
+    /// A second audience that the client does not trust.
     ForeignAudience,
-    /// The one audience in an array, which is no fault.
+    /// The one audience in an array, which is allowed.
     ListedAudience,
     /// There is no `iat`.
     MissingIssuedAt,
     /// There is no `exp`.
     MissingExpiry,
-    /// `exp` lies ten minutes back.
+    /// `exp` is ten minutes in the past.
     Expired,
-    /// `iat` lies a week back, which is a fault where no nonce tells when it was asked for.
+    /// `iat` is a week in the past. A fault only without a nonce, which would bind the token to a recent request.
     IssuedLongAgo,
     /// The nonce of another flow.
     WrongNonce,
     /// There is no nonce.
     MissingNonce,
-    /// The hash of another access token.
+    /// `at_hash` is of another access token.
     WrongAccessTokenHash,
-    /// The hash of another code: a fault of the token that stands beside the code.
+    /// `c_hash` is of another code. A fault only of a token that comes with the code.
     WrongCodeHash,
-    /// There is no hash of the code: a fault of the token that stands beside the code.
+    /// There is no `c_hash`. A fault only of a token that comes with the code.
     MissingCodeHash,
-    /// No `kid`: with one key in the set that is no fault.
+    /// There is no `kid`, which is allowed with one key in the set.
     NoKeyId,
     /// `alg` is `none`, and there is no signature.
     Unsigned,
-    /// It is signed with the same key and another algorithm than was agreed on.
+    /// It is signed with the right key, but with another algorithm than was agreed on.
     OtherAlgorithm,
-    /// One bit of the signature is another.
+    /// One bit of the signature is flipped.
     BrokenSignature,
-    /// `alg` is `HS256`, made with the public key as the secret.
+    /// `alg` is `HS256`, computed with the public key as the secret.
     PublicKeyAsSecret,
-    /// A `typ` of another kind of token.
+    /// `typ` is that of another kind of token.
     ForeignType,
-    /// There is no `auth_time`, which `max_age` of the request makes a fault.
+    /// There is no `auth_time`. A fault only if the request had `max_age`.
     MissingAuthTime,
-    /// `auth_time` lies an hour back.
+    /// `auth_time` is an hour in the past.
     OldAuthTime,
 }
 
 impl IdTokenFlaw {
-    /// Every one.
+    /// All flaws.
     pub const ALL: &[Self] = &[
         Self::Missing,
         Self::WrongIssuer,
@@ -333,7 +333,7 @@ impl IdTokenFlaw {
         Self::OldAuthTime,
     ];
 
-    /// The token with this flaw; `None` where there is none.
+    /// The token with this flaw; `None` for [`Missing`](Self::Missing), or if it cannot be made.
     pub(super) fn of(self, token: &str) -> Option<String> {
         let mut parts = token.split('.').map(|part| {
             let bytes = URL_SAFE_NO_PAD.decode(part).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! JWTs that clients make: read and verified without the core's own reader.
+//! JWTs that clients sign: parsed and verified without the core's own parser.
 //!
 //! RFC 7515 section 5.2, RFC 7519 section 4.1
 
@@ -14,7 +14,7 @@ const AHEAD: u64 = 10;
 /// The longest life that a JWT of a client may have, in seconds (FAPI 2.0 Message Signing section 5.3.1).
 const LONGEST: u64 = 3600;
 
-/// A JWT, read.
+/// A parsed JWT.
 pub(super) struct Jwt {
     pub(super) header: Value,
     pub(super) claims: Value,
@@ -51,7 +51,7 @@ impl Jwt {
         Ok(jwt)
     }
 
-    /// Whether this key has signed it, by one of these algorithms.
+    /// Checks that this key has signed it, with one of these algorithms.
     pub(super) fn is_by(&self, key: &PublicJwk, algs: &[Alg]) -> Result<(), &'static str> {
         let named = self.header["alg"].as_str();
         let Some(alg) = algs.iter().find(|alg| Some(alg.as_str()) == named) else {
@@ -69,7 +69,7 @@ impl Jwt {
         }
     }
 
-    /// A claim that is a text.
+    /// A claim that is a string.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.claims[name].as_str()
     }
@@ -85,7 +85,7 @@ impl Jwt {
         }
     }
 
-    /// Whether it is good now, and not for long.
+    /// Checks that it is valid now, and does not last for too long.
     pub(super) fn is_in_time(&self, at: UnixTime) -> Result<(), &'static str> {
         let now = at.as_secs();
         let expires = self.time("exp")?.ok_or("the JWT has no exp")?;
@@ -105,7 +105,7 @@ impl Jwt {
         }
     }
 
-    /// When it was made, if that is now.
+    /// Checks that its `iat` is within so many seconds of now.
     pub(super) fn is_fresh(&self, at: UnixTime, seconds: u64) -> Result<(), &'static str> {
         let issued = self.time("iat")?.ok_or("the JWT has no iat")?;
         match issued.abs_diff(at.as_secs()) <= seconds {

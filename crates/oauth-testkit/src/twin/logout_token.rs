@@ -1,4 +1,4 @@
-//! Logout tokens of the twin: what a server posts to clients when somebody signs out.
+//! Logout tokens of the twin, which a server posts to clients when a person signs out.
 //!
 //! OpenID Connect Back-Channel Logout section 2.4
 
@@ -9,21 +9,21 @@ use serde_json::{Value, json};
 use super::Twin;
 use super::id_token::{other_alg, signed, unsigned};
 
-/// How long a logout token is good, in seconds.
+/// How long a logout token is valid, in seconds.
 const LIFETIME: u64 = 120;
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// What is wrong with a logout token; its signature is good unless it says otherwise.
+/// A flaw of a logout token. The signature is valid unless the variant says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LogoutTokenFlaw {
     /// `alg` is `none`, and there is no signature.
     Unsigned,
-    /// It is signed with another algorithm than the server says.
+    /// It is signed with another algorithm than the server's metadata announce.
     OtherAlgorithm,
     /// There are no `events`.
     MissingEvent,
-    /// `events` has another member alone.
+    /// `events` has only another member.
     OtherEvent,
     /// It has a `nonce`, as an ID token does.
     Nonce,
@@ -35,12 +35,12 @@ pub enum LogoutTokenFlaw {
     Nobody,
     /// There is no `jti`.
     MissingId,
-    /// `exp` lies ten minutes back.
+    /// `exp` is ten minutes in the past.
     Expired,
 }
 
 impl LogoutTokenFlaw {
-    /// Every one.
+    /// All flaws.
     pub const ALL: &[Self] = &[
         Self::Unsigned,
         Self::OtherAlgorithm,
@@ -84,9 +84,9 @@ impl LogoutTokenFlaw {
 }
 
 impl Twin {
-    /// A logout token for the confidential client, about the person who approves every authorization, or whom
-    /// [`set_claim`](Self::set_claim) calls `sub`, and the session that it calls `sid`, if it does; `None`
-    /// where the system has no ID tokens.
+    /// A logout token for the confidential client, about the person who approves every authorization.
+    /// [`set_claim`](Self::set_claim) of `sub` and `sid` changes the person and names a session. `None` if the system
+    /// has no ID tokens.
     pub fn logout_token(&mut self, at: UnixTime, flaw: Option<LogoutTokenFlaw>) -> Option<String> {
         let authority = &mut self.authority;
         if !authority.rules.reply.id_token {

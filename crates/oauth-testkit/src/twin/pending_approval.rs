@@ -8,12 +8,12 @@ use super::authority::{Grant, plus};
 
 type Refusal = (&'static str, &'static str);
 
-/// How many seconds lie between two questions, unless somebody says otherwise.
+/// The polling interval, in seconds, unless a test sets another one.
 pub(super) const INTERVAL: u64 = 5;
-/// What a question too early adds to that.
+/// By how many seconds a poll that comes too early extends the interval.
 const SLOW_DOWN_SECONDS: u64 = 5;
 
-/// A grant that a person has not given yet, or has.
+/// A grant that waits for a person's approval, or has got it.
 pub(super) struct Awaited {
     pub(super) grant: Grant,
     approval: Approval,
@@ -31,7 +31,7 @@ pub(super) enum Approval {
 }
 
 impl Awaited {
-    /// It waits for so many seconds, and is asked for at this interval.
+    /// A pending grant that expires after `lifetime` seconds, and may be polled at this interval.
     pub(super) fn new(at: UnixTime, grant: Grant, lifetime: u64, interval: u64) -> Self {
         Self {
             grant,
@@ -47,13 +47,13 @@ impl Awaited {
         self.approval == Approval::Pending && at < self.expires
     }
 
-    /// The person has answered.
+    /// Records the person's answer.
     pub(super) fn decide(&mut self, at: UnixTime, approval: Approval) {
         self.approval = approval;
         self.grant.auth_time = Some(at);
     }
 
-    /// The client asks: what was granted, once.
+    /// Handles a poll of the client: returns the grant, once.
     pub(super) fn ask(&mut self, at: UnixTime, client_id: &str) -> Result<Grant, Refusal> {
         if self.grant.client_id != client_id {
             return Err(("invalid_grant", "it was issued to another client"));

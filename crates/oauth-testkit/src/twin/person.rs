@@ -11,13 +11,13 @@ use super::authorize::SUBJECT;
 pub(super) struct Person {
     is_signed_out: bool,
     claims: Map<String, Value>,
-    /// Who has accounts here, by their subjects, and what is known of them.
+    /// The accounts here: claims by subject.
     known: BTreeMap<String, Map<String, Value>>,
-    /// Who approves what names nobody, if another than [`SUBJECT`].
+    /// The subject who approves requests without a `login_hint`, if not [`SUBJECT`].
     approving: Option<String>,
 }
 
-/// The standard claims that a scope asks for (OpenID Connect Core section 5.4).
+/// The standard claims that a scope requests (OpenID Connect Core section 5.4).
 const OF_SCOPE: [(&str, &[&str]); 4] = [
     (
         "profile",
@@ -43,7 +43,7 @@ const OF_SCOPE: [(&str, &[&str]); 4] = [
     ("address", &["address"]),
 ];
 
-/// Whether a claim is told to whom this scope was granted.
+/// Whether this scope grants access to a claim.
 fn is_told(claim: &str, scope: &str) -> bool {
     let mut standard = OF_SCOPE.iter();
     standard
@@ -52,7 +52,8 @@ fn is_told(claim: &str, scope: &str) -> bool {
 }
 
 impl Person {
-    /// Whoever is asked signs in; without being asked, only those can who are (OpenID Connect Core section 3.1.2.6).
+    /// Signs the person in; with `prompt=none` only if they are signed in already (OpenID Connect Core section
+    /// 3.1.2.6).
     pub(super) fn sign_in(
         &mut self,
         prompt: Option<&str>,
@@ -64,7 +65,7 @@ impl Person {
         Ok(())
     }
 
-    /// Whose authorization a request with this hint is.
+    /// The subject who approves a request with this hint.
     pub(super) fn subject(&self, login_hint: Option<&str>) -> String {
         let approving = self.approving.as_deref().unwrap_or(SUBJECT);
         let named = login_hint.and_then(|hint| {
@@ -76,7 +77,7 @@ impl Person {
         named.map_or(approving, |(subject, _)| subject).to_owned()
     }
 
-    /// What is known of somebody, as far as this scope goes.
+    /// Adds the claims about a subject that this scope grants access to.
     pub(super) fn tell(&self, subject: Option<&str>, scope: &str, claims: &mut Value) {
         let known = subject.and_then(|subject| self.known.get(subject));
         for (name, value) in known.into_iter().flatten() {
@@ -109,8 +110,7 @@ impl Person {
 }
 
 impl Twin {
-    /// Has the ID tokens that are issued from now on say this as well, such as `sid`, `acr` or `name`; `null` for
-    /// one that is not to be there.
+    /// Adds a claim to all ID tokens that are issued from now on, such as `sid`, `acr` or `name`; `null` removes it.
     pub fn set_claim(&mut self, name: &str, value: impl Into<Value>) {
         self.authority
             .person
@@ -118,27 +118,26 @@ impl Twin {
             .insert(name.to_owned(), value.into());
     }
 
-    /// Gives somebody else an account: an authorization request whose `login_hint` is this subject is approved by
-    /// them.
+    /// Adds another person's account: they approve authorization requests whose `login_hint` is this subject.
     pub fn add_person(&mut self, subject: &str) {
         let known = &mut self.authority.person.known;
         known.entry(subject.to_owned()).or_default();
     }
 
-    /// Gives somebody an account about whom ID tokens and the userinfo endpoint tell these claims: those that the
-    /// scopes `profile`, `email`, `phone` and `address` ask for with these scopes, and all others always. They
-    /// approve an authorization request whose `login_hint` is their subject or address.
+    /// Adds an account with these claims for ID tokens and the userinfo endpoint: those that the scopes `profile`,
+    /// `email`, `phone` and `address` request are returned with these scopes, all others always. The person approves
+    /// authorization requests whose `login_hint` is their subject or address.
     pub fn describe_person(&mut self, subject: &str, claims: Map<String, Value>) {
         let known = &mut self.authority.person.known;
         known.insert(subject.to_owned(), claims);
     }
 
-    /// The subject of the person who approves what names nobody.
+    /// The subject of the person who approves requests without a `login_hint`.
     pub fn person(&self) -> String {
         self.authority.person.subject(None)
     }
 
-    /// Has this person approve what names nobody from now on.
+    /// Sets the person who approves requests without a `login_hint`.
     pub fn approve_as(&mut self, subject: &str) {
         self.add_person(subject);
         self.authority.person.approving = Some(subject.to_owned());

@@ -1,6 +1,6 @@
-//! What deployed servers do that the standards do not say: one engine, and a table.
+//! Deviations of deployed servers from the standards: one engine, and a table with a row for each server.
 //!
-//! The facts are those that the presets of the same names give the sources of.
+//! The sources of these facts are in the presets of the same names.
 
 use oauth_core::jose::Alg;
 use oauth_core::moment::UnixTime;
@@ -12,55 +12,55 @@ use super::rules::{Accepts, Basic, Paths, Rules};
 use super::wire::{self, Ask, Reply};
 use super::{Twin, fapi, generic};
 
-/// As long as `HS256` wants it.
+/// As long as `HS256` requires.
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 type Refusal = (&'static str, &'static str);
 
-/// One way of one server.
+/// One deviation of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Deviation {
     /// ID tokens are signed with the client's secret, unless the token request has this parameter.
     SecretSigns(&'static str),
     /// ID tokens repeat no nonce.
     NoNonce,
-    /// ID tokens are of the issuer of this tenant, whoever was asked, and name it.
+    /// ID tokens have the issuer of this tenant, also at an endpoint for all tenants, and its id as `tid`.
     TenantIssuer(&'static str),
-    /// A `code_verifier` is taken for a wrong secret.
+    /// A `code_verifier` is refused as if the secret were wrong.
     RefusesVerifier,
     /// A granted scope is joined by this.
     ScopeJoinedBy(&'static str),
     /// A granted scope is a list.
     ScopeListed,
-    /// What is asked for by the first name is granted by the second.
+    /// A scope that is requested by the first name is granted under the second.
     ScopeRenamed(&'static str, &'static str),
-    /// The lifetime is a text.
+    /// `expires_in` is a string.
     LifetimeAsText,
-    /// A token response says this as well: an object in JSON.
+    /// Token responses have these members as well: a JSON object.
     Says(&'static str),
-    /// Refusals come with status 200: the first word as the second.
+    /// Errors have status 200, and the first error code is replaced by the second.
     RefusesWith200(&'static [(&'static str, &'static str)]),
-    /// Whoever asks for one of these scopes is answered in a form.
+    /// A request for one of these scopes is answered by `form_post`.
     FormPostFor(&'static [&'static str]),
     /// The secret is a JWT that the client signs.
     SignedSecret,
-    /// Tokens are for what their scope says, and `resource` is refused.
+    /// The scope determines the resource, and `resource` is refused.
     NoResource,
     /// The API is known by this name, and every other `resource`, or none, is refused.
     ResourceNamed(&'static str),
-    /// A refresh says which scope it is for.
+    /// A refresh request must have a scope.
     RefreshNeedsScope,
     /// Of two refreshes in one second the second is refused.
     OneRefreshAtATime,
-    /// There is an access token for whoever asks for the client's own id as a scope.
+    /// An access token is issued only if the client's own id is requested as a scope.
     AccessTokenForOwnScope,
-    /// UserInfo answers in another shape without this in its query.
+    /// UserInfo responses have another shape without this query parameter.
     UserinfoWants(&'static str, &'static str),
-    /// The page that signs out takes this in place of `post_logout_redirect_uri`.
+    /// The end session endpoint accepts this parameter instead of `post_logout_redirect_uri`.
     LogoutParameter(&'static str),
-    /// Credentials come in the body alone.
+    /// Client credentials are accepted in the body only.
     BodyAlone,
-    /// Credentials come in the header alone.
+    /// Client credentials are accepted in the header only.
     HeaderAlone,
 }
 
@@ -149,26 +149,26 @@ const TABLE: &[(&str, &[Deviation])] = &[
 ];
 
 impl Twin {
-    /// Takes the assertions of Google's service accounts from now on, which are made out to Google's token endpoint, this
-    /// one, and name their scope themselves: of those whose key is registered
+    /// Accepts assertions of Google's service accounts from now on. Their audience is this token endpoint, Google's,
+    /// and they contain their scope; their keys must be registered
     /// ([`register_assertion_key`](Self::register_assertion_key)).
     pub fn take_service_accounts(&mut self, token_uri: &str) {
         self.authority.service_accounts = Some(token_uri.to_owned());
     }
 
-    /// Refuses `resource` from now on, as Microsoft Entra does beside a scope: tokens are for what their scope says.
+    /// Refuses `resource` from now on, as Microsoft Entra does together with a scope, which determines the resource
+    /// there.
     pub fn refuse_resources(&mut self) {
         self.authority.rules.deviations = &[D::NoResource];
     }
 
-    /// Knows the API as `api://echo` from now on: requests of tokens with another `resource`, or with none, are refused.
+    /// Identifies the API as `api://echo` from now on: token requests with another `resource`, or none, are refused.
     pub fn rename_resource(&mut self) {
         self.authority.rules.deviations = &[D::ResourceNamed("api://echo")];
     }
 
-    /// The server of a preset, with its ways: `metadata` is what the preset says of it, whose endpoints it answers at
-    /// and whose issuer it is. It grants every scope, to a client with a secret of 32 bytes. `None` for a name that has
-    /// no such twin.
+    /// The server of a preset, with its deviations: issuer and endpoints are those of `metadata`, the preset's. It
+    /// grants every scope, to a client with a secret of 32 bytes. `None` if there is no such twin of this name.
     pub fn personality(name: &str, metadata: &Value) -> Option<Self> {
         let (_, deviations) = TABLE.iter().find(|(known, _)| *known == name)?;
         let issuer = metadata["issuer"].as_str()?.to_owned();
@@ -229,7 +229,7 @@ const fn accepting(basic: Basic, body: bool) -> Accepts {
     }
 }
 
-/// An authorization request that this server does not take.
+/// Checks whether this server accepts an authorization request.
 pub(super) fn check_request(authority: &Authority, ask: &Ask) -> Result<(), Refusal> {
     let scope = ask.query("scope").unwrap_or_default();
     for deviation in authority.rules.deviations {
@@ -258,7 +258,7 @@ pub(super) fn check_request(authority: &Authority, ask: &Ask) -> Result<(), Refu
     Ok(())
 }
 
-/// A token request that this server does not take.
+/// The refusal of a token request that this server does not accept.
 pub(super) fn refused(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Option<Refusal> {
     let is_refresh = ask.form("grant_type") == Some("refresh_token");
     let rules = &mut authority.rules;
@@ -351,7 +351,7 @@ pub(super) fn shaped_refusal(authority: &Authority, reply: Reply) -> Reply {
     wire::unstored(200, &json!({ "ok": false, "error": error }))
 }
 
-/// What this server leaves out of ID tokens, or says otherwise in them.
+/// Removes and changes claims of ID tokens as this server does.
 pub(super) fn change_claims(authority: &Authority, claims: &mut Value) {
     for deviation in authority.rules.deviations {
         match deviation {
@@ -369,7 +369,7 @@ pub(super) fn change_claims(authority: &Authority, claims: &mut Value) {
     }
 }
 
-/// Whether this is a good secret, where it is a JWT that the client signs.
+/// Whether this secret is valid, for a server whose clients sign theirs as a JWT; `None` for other servers.
 pub(super) fn signed_secret(authority: &Authority, secret: &str) -> Option<bool> {
     let rules = &authority.rules;
     rules.deviations.contains(&D::SignedSecret).then(|| {
@@ -383,7 +383,7 @@ pub(super) fn signed_secret(authority: &Authority, secret: &str) -> Option<bool>
     })
 }
 
-/// What UserInfo says where it is not asked in this server's way.
+/// The deviating UserInfo response to a request without this server's query parameter.
 pub(super) fn odd_userinfo(authority: &Authority, ask: &Ask) -> Option<Reply> {
     let mut deviations = authority.rules.deviations.iter();
     deviations.find_map(|deviation| match deviation {
@@ -395,7 +395,7 @@ pub(super) fn odd_userinfo(authority: &Authority, ask: &Ask) -> Option<Reply> {
     })
 }
 
-/// Where the page that signs out finds the way back.
+/// The name of the end session endpoint's parameter with the URL to return to.
 pub(super) fn logout_parameter(authority: &Authority) -> &'static str {
     let mut deviations = authority.rules.deviations.iter();
     let own = deviations.find_map(|deviation| match deviation {

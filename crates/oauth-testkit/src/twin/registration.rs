@@ -1,5 +1,5 @@
-//! `POST {registration_endpoint}`, and `GET`, `PUT` and `DELETE` of what it hands out: clients that register
-//! themselves.
+//! `POST {registration_endpoint}`, and `GET`, `PUT` and `DELETE {registration_client_uri}`: clients that register
+//! dynamically.
 //!
 //! RFC 7591 section 3, RFC 7592 section 2
 
@@ -15,7 +15,7 @@ use super::Twin;
 use super::authority::Authority;
 use super::wire::{self, Ask, Reply};
 
-/// What a client may not say of itself (RFC 7592 section 2.2).
+/// Members that a client must not send (RFC 7592 section 2.2).
 const OURS: [&str; 4] = [
     "registration_access_token",
     "registration_client_uri",
@@ -23,20 +23,20 @@ const OURS: [&str; 4] = [
     "client_id_issued_at",
 ];
 
-/// The clients that have registered, and who may.
+/// The registered clients, and the token that entitles others to register.
 #[derive(Default)]
 pub(super) struct Registrations {
     clients: HashMap<String, Registered>,
-    /// What entitles to register; `None` lets everybody.
+    /// The initial access token; `None` if anyone may register.
     initial_access_token: Option<String>,
 }
 
-/// One of them.
+/// A registered client.
 struct Registered {
     metadata: Map<String, Value>,
     secret: Option<String>,
     issued: UnixTime,
-    /// The one registration access token that is good.
+    /// The valid registration access token.
     token: String,
 }
 
@@ -55,14 +55,13 @@ impl Registered {
 }
 
 impl Twin {
-    /// Lets nobody register from now on but whoever has this token; with `None`, everybody.
+    /// Requires this initial access token to register; with `None`, anyone may.
     pub fn set_initial_access_token(&mut self, token: Option<&str>) {
         let registrations = &mut self.authority.registrations;
         registrations.initial_access_token = token.map(str::to_owned);
     }
 
-    /// Forgets a client that has registered, as a server does that cleans up: whatever it asks next is
-    /// refused with `invalid_client`.
+    /// Deletes a registered client, as a server that cleans up does: its next request is refused with `invalid_client`.
     pub fn forget_client(&mut self, id: &str) {
         self.authority.registrations.clients.remove(id);
     }
@@ -77,7 +76,7 @@ impl Twin {
 }
 
 impl Registrations {
-    /// Knows a public client by an id of its own choice.
+    /// Registers a public client under an id of its own choice.
     pub(super) fn admit(
         &mut self,
         id: String,
@@ -94,7 +93,7 @@ impl Registrations {
         self.clients.insert(id, client);
     }
 
-    /// Whether this client has registered, and need not prove who it is.
+    /// Whether this client is registered as a public one.
     pub(super) fn is_public(&self, id: &str) -> bool {
         let client = self.clients.get(id);
         client.is_some_and(|client| client.secret.is_none())
@@ -112,13 +111,13 @@ impl Registrations {
         })
     }
 
-    /// Whether it may use this grant; of clients that did not register, other rules say so.
+    /// Whether it may use this grant; other rules decide about clients that did not register.
     pub(super) fn allows_grant(&self, id: &str, grant: &str) -> bool {
         let client = self.clients.get(id);
         client.is_none_or(|client| client.list("grant_types").any(|known| known == grant))
     }
 
-    /// The first key of its own, and the algorithm by which it signs requests with it.
+    /// Its first public key, and the algorithm with which it signs requests.
     pub(super) fn request_key(&self, id: &str) -> Option<(PublicJwk, Alg)> {
         let client = self.clients.get(id)?;
         let keys = client.metadata.get("jwks")?.get("keys")?;
@@ -127,13 +126,13 @@ impl Registrations {
         Some((key, Alg::named(alg).unwrap_or(Alg::Rs256)))
     }
 
-    /// Whether it is told about people in signed tokens.
+    /// Whether its UserInfo responses are signed.
     pub(super) fn wants_signed_userinfo(&self, id: &str) -> bool {
         let client = self.clients.get(id);
         client.is_some_and(|client| !client.text("userinfo_signed_response_alg").is_empty())
     }
 
-    /// Where it is sent back to, if it has registered.
+    /// Its redirect URIs, if it is registered.
     pub(super) fn redirect_uris(&self, id: &str) -> Option<Vec<String>> {
         let uris = self.clients.get(id)?.list("redirect_uris");
         Some(uris.map(str::to_owned).collect())
@@ -208,8 +207,8 @@ fn update(authority: &mut Authority, at: UnixTime, ask: &Ask, id: &str) -> Reply
     told(authority, at, id, 200)
 }
 
-/// Everything about a client (RFC 7591 section 3.2.1), with a new registration access token: the one before
-/// is good no more.
+/// The client information response (RFC 7591 section 3.2.1), with a new registration access token, which replaces the
+/// previous one.
 fn told(authority: &mut Authority, at: UnixTime, id: &str, status: u16) -> Reply {
     let (token, fresh) = (
         authority.mint(at, "registration"),

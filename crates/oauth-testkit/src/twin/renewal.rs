@@ -1,5 +1,5 @@
-//! `GET /access_token` and `GET /refresh_access_token`: tokens that are renewed with the access token itself, as Meta
-//! does it. A short-lived one is exchanged with the client's secret, and what comes of it is renewed once it is a day
+//! `GET /access_token` and `GET /refresh_access_token`: access tokens that are renewed with themselves, as at Meta. A
+//! short-lived token is exchanged with the client's secret for a long-lived one, which can be renewed once it is a day
 //! old.
 
 use oauth_core::moment::UnixTime;
@@ -13,13 +13,13 @@ pub(super) const EXCHANGE: &str = "/access_token";
 /// Where a long-lived one is renewed.
 pub(super) const RENEW: &str = "/refresh_access_token";
 
-/// How long a long-lived token is good, in seconds: 60 days.
+/// How long a long-lived token is valid, in seconds: 60 days.
 const LONG: u64 = 60 * 24 * 3600;
 /// How old it has to be to be renewed, in seconds.
 const EARLIEST: u64 = 24 * 3600;
 
 impl super::Twin {
-    /// Gives no refresh tokens from now on, as a server that renews access tokens with themselves.
+    /// Issues no refresh tokens from now on, as a server that renews access tokens with themselves.
     pub fn withhold_refresh_tokens(&mut self) {
         self.authority.rules.reply.refresh_token = false;
     }
@@ -57,7 +57,7 @@ pub(super) fn renew(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply
     wire::unstored(200, &reply)
 }
 
-/// As Meta's API says no.
+/// An error response in the form of Meta's API.
 fn refused(code: u16, message: &str) -> Reply {
     let error = json!({ "message": message, "type": "OAuthException", "code": code });
     wire::unstored(400, &json!({ "error": error }))

@@ -144,25 +144,25 @@ impl Serialize for Entry {
     }
 }
 
-/// How often things happened at a twin.
+/// Counters of a twin's requests and answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Requests that reached the token endpoint, whatever became of them.
+    /// Requests that reached the token endpoint, whatever their result.
     pub token_requests: u64,
-    /// Refresh tokens honoured.
+    /// Refresh tokens accepted.
     pub refreshes: u64,
     /// Access tokens that were renewed with themselves.
     pub renewals: u64,
-    /// Refresh tokens that came a second time; each cost its family.
+    /// Refresh tokens that were reused; each revoked its family.
     pub reuse_events: u64,
     /// Requests the revocation endpoint answered with success.
     pub revocations: u64,
     /// Requests the introspection endpoint answered with success.
     pub introspections: u64,
-    /// Authorization codes handed out.
+    /// Authorization codes issued.
     pub authorizations: u64,
-    /// Requests to the API, whatever became of them.
+    /// Requests to the API, whatever their result.
     pub api_calls: u64,
     /// Requests the API answered with 401.
     pub api_401: u64,

@@ -19,15 +19,15 @@ pub(super) const PUSHED: &str = "pushed_authorization";
 /// How long a request may wait for its browser, in seconds.
 const LIFETIME: u64 = 60;
 
-/// A request that waits for its browser.
+/// A pushed request, until the browser presents its `request_uri`.
 pub(super) struct Pushed {
     ask: Ask,
     expires: UnixTime,
 }
 
 impl Twin {
-    /// What the twin finds at this `request_uri`, which it does not fetch by itself: a request object of a client that
-    /// has registered a key of its own (`jwks`).
+    /// Sets the request object at this `request_uri`, which the twin does not fetch itself. Its client must have
+    /// registered a key (`jwks`).
     pub fn host_request_object(&mut self, uri: &str, object: &str) {
         let hosted = &mut self.authority.hosted;
         hosted.insert(uri.to_owned(), object.to_owned());
@@ -84,7 +84,8 @@ pub(super) fn push(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply 
     wire::unstored(201, &json!({ "request_uri": uri, "expires_in": LIFETIME }))
 }
 
-/// The request that a browser brings: itself, or what was pushed or signed before. The error is for the page.
+/// The authorization request of a browser: as it is, or the one that was pushed or signed before. The error is shown on
+/// a page.
 pub(super) fn resolved(
     authority: &mut Authority,
     at: UnixTime,
@@ -132,7 +133,7 @@ pub(super) fn resolved(
     }
 }
 
-/// The parameters, out of the request object if there is one.
+/// The parameters: those in the request object if there is one.
 fn opened(
     authority: &Authority,
     at: UnixTime,
@@ -175,8 +176,8 @@ fn opened(
     parameters(authority, at, &jwt, client_id)
 }
 
-/// A request that was fetched where its `request_uri` says (RFC 9101 section 5.2.3), of a client that has registered
-/// its key. What stands beside it has to be the same (OpenID Connect Core section 6.1).
+/// The parameters of a request object that was fetched from its `request_uri` (RFC 9101 section 5.2.3), of a client
+/// that has registered its key. Parameters outside of it must be the same (OpenID Connect Core section 6.1).
 fn fetched(
     authority: &Authority,
     at: UnixTime,
@@ -197,7 +198,7 @@ fn fetched(
     }
 }
 
-/// What a request object asks for, if it is this client's, for this server, and good now.
+/// The parameters in a request object, if it is this client's, for this server, and valid now.
 fn parameters(
     authority: &Authority,
     at: UnixTime,

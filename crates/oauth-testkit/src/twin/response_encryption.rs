@@ -1,4 +1,4 @@
-//! Signed authorization responses that only their client can read.
+//! Encryption of signed authorization responses (JARM).
 //!
 //! JARM sections 2.2 and 3, RFC 7516 section 5.1
 

@@ -14,7 +14,7 @@ use super::wire::{Ask, Reply};
 pub(super) struct Rules {
     pub(super) issuer: String,
     pub(super) paths: Paths,
-    /// Where the metadata document is, and what it says; no paths for systems without one.
+    /// The paths of the metadata document, and its content; no paths for systems without one.
     pub(super) metadata: (Vec<String>, Value),
     pub(super) client_id: &'static str,
     pub(super) client_secret: &'static str,
@@ -25,9 +25,9 @@ pub(super) struct Rules {
     pub(super) redirect_uris: Vec<String>,
     /// RFC 8252 section 7.3: any port on a loopback address.
     pub(super) any_loopback_port: bool,
-    /// Empty for systems that know no scopes.
+    /// Empty for systems without scopes.
     pub(super) scopes: &'static [&'static str],
-    /// `None` for systems that insist on being asked for one.
+    /// `None` for systems that require a scope.
     pub(super) default_scope: Option<&'static str>,
     /// The client authentication methods for a purpose.
     pub(super) accepts: fn(&str) -> Accepts,
@@ -38,20 +38,20 @@ pub(super) struct Rules {
     pub(super) names_issuer: bool,
     /// How ID tokens and signed responses are signed.
     pub(super) alg: Alg,
-    /// To what its tokens are bound, if they are.
+    /// What tokens are bound to, if they are.
     pub(super) sender: Option<Sender>,
-    /// What FAPI 2.0 adds.
+    /// The rules that FAPI 2.0 adds.
     pub(super) fapi: Option<Fapi>,
     pub(super) reply: Shape,
-    /// What else it does that the standards do not say.
+    /// Its other deviations from the standards.
     pub(super) deviations: &'static [Deviation],
     pub(super) access_lifetime: Option<u64>,
     pub(super) refresh_lifetime: Option<u64>,
-    /// How long a person's approval is good, in seconds.
+    /// How long a person's approval is valid, in seconds.
     pub(super) authorization_lifetime: Option<u64>,
-    /// Whether a refresh token is spent before its request is asked for a nonce.
+    /// Whether a refresh token is used up even if its request is refused for lack of a nonce.
     pub(super) spends_before_nonces: bool,
-    /// Whether no access token is good where it is presented.
+    /// Whether the API refuses every access token.
     pub(super) refuses_access_tokens: bool,
     pub(super) rotation: Rotation,
     /// API calls a minute, per token.
@@ -61,16 +61,16 @@ pub(super) struct Rules {
     pub(super) api: fn(&mut Authority, UnixTime, &Ask) -> Reply,
 }
 
-/// What a server does with a refresh token once it was used (RFC 9700 section 4.14.2).
+/// How a server treats a refresh token once it was used (RFC 9700 section 4.14.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Rotation {
-    /// It is replaced; should it come again, its family is revoked.
+    /// It is replaced; if it is used again, its family is revoked.
     #[default]
     Strict,
-    /// It is replaced, and honoured for so many seconds more; after that its family is revoked.
+    /// It is replaced, and accepted for so many seconds more; a later use revokes its family.
     Grace(u64),
-    /// It is replaced, and stays good.
+    /// It is replaced, and stays valid.
     Lenient,
     /// It is not replaced.
     Never,
@@ -82,7 +82,7 @@ impl Rules {
         self.sender.is_some_and(|sender| sender.by == By::Key)
     }
 
-    /// Whether an ID token may stand beside a code.
+    /// Whether ID tokens are issued with codes (a hybrid flow).
     pub(super) fn is_hybrid(&self) -> bool {
         let named = self.metadata.1["response_types_supported"].as_array();
         named.is_some_and(|named| named.iter().any(|kind| kind == "code id_token"))
@@ -108,7 +108,7 @@ pub(super) struct Paths {
 }
 
 impl Paths {
-    /// Whether this is the place of one client that has registered.
+    /// Whether this path is the configuration endpoint of a registered client.
     pub(super) fn is_of_client(&self, path: &str) -> bool {
         let id = path.strip_prefix(&self.registration);
         let id = id.and_then(|rest| rest.strip_prefix('/'));
@@ -127,7 +127,7 @@ pub(super) struct Accepts {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Basic {
     Refused,
-    /// As RFC 6749 section 2.3.1 has it.
+    /// Form-encoded, as RFC 6749 section 2.3.1 requires.
     Encoded,
     /// Without form encoding.
     Raw,

@@ -19,7 +19,7 @@ use super::{Twin, generic, step_up};
 
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
-/// For how long a proof is good, in seconds, before and after.
+/// By how many seconds the `iat` of a proof may differ from the server's time, in either direction.
 const FRESH: u64 = 60;
 
 /// What a token is bound to.
@@ -31,7 +31,7 @@ pub(super) enum Binding {
     Certificate(String),
 }
 
-/// To what a server binds all of its tokens.
+/// What a server binds all of its tokens to.
 #[derive(Clone, Copy)]
 pub(super) struct Sender {
     pub(super) by: By,
@@ -39,7 +39,7 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    /// To the key of a proof.
+    /// Binds tokens to the key of a DPoP proof.
     pub(super) fn by_key() -> Self {
         Self {
             by: By::Key,
@@ -48,28 +48,28 @@ impl Sender {
     }
 }
 
-/// What a server wants of the nonces of DPoP proofs (RFC 9449 sections 8 and 9).
+/// Which nonces a server requires in DPoP proofs (RFC 9449 sections 8 and 9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DpopNonces {
-    /// A proof needs none.
+    /// No nonce is required.
     Unasked,
-    /// A proof needs the newest one of the server, which stays good.
+    /// A proof needs the newest nonce of the server, which can be used again.
     #[default]
     Kept,
-    /// A proof needs one that was not used before: each reply tells the next.
+    /// A proof needs a nonce that was not used before: each reply has the next.
     Once,
 }
 
-/// Whose nonces.
+/// Which server's nonces.
 #[derive(Clone, Copy)]
 pub(super) enum Side {
     AuthorizationServer,
     ResourceServer,
 }
 
-/// What is wrong with a proof: the error, and why.
+/// Why a proof is refused: the error code, and the description.
 pub(super) type Problem = (&'static str, &'static str);
 
 const INVALID: &str = "invalid_dpop_proof";
@@ -133,7 +133,7 @@ pub(super) fn proof(
     Ok(Some(key.thumbprint()))
 }
 
-/// Tells the nonce that the next proof needs, where one is asked for.
+/// Adds the nonce for the next proof to a reply, if the server requires nonces.
 pub(super) fn tell_nonce(
     authority: &mut Authority,
     at: UnixTime,
@@ -150,7 +150,8 @@ pub(super) fn tell_nonce(
     wire::with(reply, DPOP_NONCE, &authority.nonces[side as usize])
 }
 
-/// What the tokens of this request will be bound to, at a server that hands out no others.
+/// What the tokens of this request will be bound to; a refusal without proof or certificate, if the server issues bound
+/// tokens only.
 pub(super) fn binding(
     authority: &mut Authority,
     at: UnixTime,
@@ -177,7 +178,7 @@ pub(super) fn binding(
     }
 }
 
-/// What becomes of the refresh token of a request that lacks a nonce.
+/// Uses up the refresh token of a request that lacks a nonce, if the server does so.
 pub(super) fn spend(authority: &mut Authority, at: UnixTime, ask: &Ask, error: &str) {
     if !authority.rules.spends_before_nonces || error != USE_NONCE {
         return;
@@ -188,8 +189,8 @@ pub(super) fn spend(authority: &mut Authority, at: UnixTime, ask: &Ask, error: &
     }
 }
 
-/// Who calls a resource server, by the token in the header and what it is bound to. The challenge, for everybody
-/// else, and for whoever lacks the scope.
+/// The grant of the token in the header of an API request, if the request proves what the token is bound to. Otherwise,
+/// or if the scope is insufficient, the challenge.
 pub(super) fn holder(
     authority: &mut Authority,
     at: UnixTime,
@@ -250,7 +251,7 @@ pub(super) fn holder(
     Ok((grant, token.to_owned()))
 }
 
-/// Says in the metadata of the API what its tokens are bound to (RFC 9728 section 2).
+/// Announces in the metadata of the API what its tokens are bound to (RFC 9728 section 2).
 pub(super) fn tell_binding(authority: &Authority, document: &mut Value) {
     match authority.rules.sender.map(|sender| sender.by) {
         Some(By::Key) => {
@@ -266,7 +267,7 @@ pub(super) fn tell_binding(authority: &Authority, document: &mut Value) {
 }
 
 impl Twin {
-    /// Tokens are bound to the key of a DPoP proof from now on, as the FAPI twin's are anyway; server and API say so in
+    /// Binds tokens to the key of a DPoP proof from now on, as the FAPI twin always does; server and API announce it in
     /// their metadata. See [`set_dpop_nonces`](Self::set_dpop_nonces).
     pub fn require_dpop(&mut self) {
         let rules = &mut self.authority.rules;
@@ -275,20 +276,21 @@ impl Twin {
         rules.metadata.1["dpop_signing_alg_values_supported"] = json!(algs);
     }
 
-    /// What a twin that binds tokens to keys wants of nonces in DPoP proofs, at its token endpoint and at its API.
+    /// Sets which nonces a twin that binds tokens to keys requires in DPoP proofs, at its token endpoint and at its
+    /// API.
     pub fn set_dpop_nonces(&mut self, nonces: DpopNonces) {
         if let Some(sender) = &mut self.authority.rules.sender {
             sender.nonces = nonces;
         }
     }
 
-    /// Spends a refresh token from now on before it asks its request for a nonce: what comes with the nonce then is a
-    /// token that was used.
+    /// Uses up a refresh token from now on even if its request is refused for lack of a nonce: the request that follows
+    /// with the nonce then has a token that was used.
     pub fn spend_before_nonces(&mut self) {
         self.authority.rules.spends_before_nonces = true;
     }
 
-    /// The DPoP nonces that were told are no longer good.
+    /// Invalidates all DPoP nonces that were issued.
     pub fn rotate_dpop_nonces(&mut self) {
         self.authority.nonces = Default::default();
     }

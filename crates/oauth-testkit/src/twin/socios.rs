@@ -1,4 +1,4 @@
-//! Socios.com Partner API: a WSO2 API Manager, and a router that asks which token it was given.
+//! Socios.com Partner API: a WSO2 API Manager, whose routes require one of two kinds of token.
 //!
 //! Its deviations: Basic without form encoding for one grant, the body for another, a
 //! `token_type` in lower case, and two kinds of token, each with routes of its own.

@@ -1,4 +1,5 @@
-//! An API that requires more of a login than its token has, and the logins that give it.
+//! Step-up: an API that requires a stronger or more recent login than that of the token, and the logins that satisfy
+//! it.
 //!
 //! RFC 9470 sections 3, 4 and 6, OpenID Connect Core section 5.5
 
@@ -11,7 +12,7 @@ use super::authority::{Authority, Grant, plus};
 use super::wire::Ask;
 use super::{Twin, generic};
 
-/// What the API requires of a login; by default nothing.
+/// The login that the API requires; by default any.
 #[derive(Default)]
 pub(super) struct Requirement {
     acr_values: Vec<String>,
@@ -20,7 +21,7 @@ pub(super) struct Requirement {
     claims: Value,
 }
 
-/// What was asked of a login, and is known of it afterwards.
+/// A login: the `acr` it was made with, and the `claims` of its authorization request.
 #[derive(Clone, Default)]
 pub(super) struct Login {
     pub(super) acr: Option<String>,
@@ -28,8 +29,8 @@ pub(super) struct Login {
 }
 
 impl Login {
-    /// The person does the first thing that is asked for, where the API requires any, unless it was said what their
-    /// `acr` is.
+    /// The person authenticates by the first of the requested `acr_values`, if the API requires any, unless a test has
+    /// set their `acr`.
     pub(super) fn asked_by(authority: &Authority, ask: &Ask) -> Self {
         let knows_acr = !authority.step_up.acr_values.is_empty();
         let asked = ask.query("acr_values").filter(|_| knows_acr);
@@ -43,7 +44,7 @@ impl Login {
     }
 }
 
-/// What a challenge says of a token whose login does not suffice: the error, and its parameters.
+/// The error and the parameters of the challenge for a token whose login does not suffice.
 pub(super) fn missing(
     authority: &Authority,
     at: UnixTime,
@@ -86,9 +87,8 @@ impl Twin {
     /// (RFC 9470): `insufficient_user_authentication` is the answer to any other token. Without both it requires
     /// nothing.
     ///
-    /// From then on a login is of the first of the `acr_values` that its authorization request asks for, and ID tokens
-    /// and introspection say so; [`set_claim`](Self::set_claim) of `acr` makes all logins of one kind, whatever is asked
-    /// for.
+    /// From then on a login has the first of the `acr_values` of its authorization request as its `acr`, in ID tokens
+    /// and introspection; [`set_claim`](Self::set_claim) of `acr` gives all logins the same one, whatever is requested.
     pub fn require_step_up(&mut self, acr_values: &[&str], max_age: Option<u64>) {
         let step_up = &mut self.authority.step_up;
         step_up.acr_values = acr_values.iter().map(|&acr| acr.to_owned()).collect();

@@ -86,7 +86,7 @@ pub(super) fn token(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply
     }
 }
 
-/// What every endpoint that takes a client's form insists on.
+/// Checks the form of a request as every endpoint with client authentication does.
 pub(super) fn well_formed(ask: &Ask) -> Result<(), Box<Reply>> {
     if ask.method != Method::POST {
         return Err(Box::new(wire::method_not_allowed("POST")));

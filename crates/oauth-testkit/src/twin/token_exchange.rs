@@ -19,7 +19,7 @@ const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 pub(super) const ID_JAG: &str = "urn:ietf:params:oauth:token-type:id-jag";
 /// The type of an identity assertion (section 3 of the draft).
 pub(super) const ID_JAG_TYP: &str = "oauth-id-jag+jwt";
-/// How long an identity assertion is good, in seconds.
+/// How long an identity assertion is valid, in seconds.
 const LIFETIME: u64 = 300;
 
 type Refusal = (&'static str, &'static str);
@@ -47,7 +47,7 @@ pub(super) fn token(
     }
 }
 
-/// A live access token of this server for another, of the same or less scope.
+/// Exchanges a valid access token of this server for another one, of the same or a narrower scope.
 fn access(
     authority: &mut Authority,
     at: UnixTime,
@@ -88,7 +88,8 @@ fn access(
     Ok(reply)
 }
 
-/// Who acts, by a live access token of this server; a token and its type stand together (section 2.1).
+/// The `act` claim of an actor token, which must be a valid access token of this server; token and type must both be
+/// present (section 2.1).
 fn actor(authority: &Authority, at: UnixTime, ask: &Ask) -> Result<Option<Value>, Refusal> {
     let wrong = |why| ("invalid_request", why);
     match (ask.form("actor_token"), ask.form("actor_token_type")) {
@@ -104,7 +105,7 @@ fn actor(authority: &Authority, at: UnixTime, ask: &Ask) -> Result<Option<Value>
     }
 }
 
-/// Where the token is for: resources and audiences.
+/// The requested targets: resources and audiences.
 pub(super) fn targets(ask: &Ask) -> Result<Vec<String>, Refusal> {
     let pairs = ask.form.as_deref().unwrap_or_default();
     let mut targets = grant_details::targets(pairs)?;
@@ -113,7 +114,7 @@ pub(super) fn targets(ask: &Ask) -> Result<Vec<String>, Refusal> {
     Ok(targets)
 }
 
-/// An assertion for another server, about who has signed in here to this client.
+/// Issues an identity assertion for another server, about the person who has signed in to this client here.
 fn identity_assertion(
     authority: &mut Authority,
     at: UnixTime,
@@ -169,7 +170,7 @@ fn identity_assertion(
     Ok(reply)
 }
 
-/// Who has signed in to this client, by what it shows.
+/// The person who has signed in to this client, by the subject token.
 fn person(
     authority: &Authority,
     at: UnixTime,

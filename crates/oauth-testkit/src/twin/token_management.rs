@@ -22,7 +22,7 @@ pub(super) const DEVICE_AUTHORIZATION: &str = "device_authorization";
 /// The media type of signed introspection responses.
 const INTROSPECTION_JWT: &str = "application/token-introspection+jwt";
 
-/// How long a device code is good, in seconds.
+/// How long a device code is valid, in seconds.
 const LIFETIME: u64 = 600;
 
 pub(super) fn revoke(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
@@ -120,7 +120,7 @@ pub(super) fn introspect(authority: &mut Authority, at: UnixTime, ask: &Ask) -> 
     told(authority, at, ask, &client, &reply)
 }
 
-/// The response, signed for whoever asks for that (RFC 9701 sections 4 and 5).
+/// The response, signed if the client requests that (RFC 9701 sections 4 and 5).
 fn told(authority: &Authority, at: UnixTime, ask: &Ask, client: &Client, reply: &Value) -> Reply {
     let accepts_jwt = ask
         .header(ACCEPT)

@@ -10,16 +10,16 @@ use super::jwt::Jwt;
 /// The algorithms that assertions may be signed with.
 pub(super) const ALGS: &[Alg] = &[Alg::Rs256, Alg::Es256];
 
-/// Whose word counts.
+/// The issuers of assertions, ID-JAGs and software statements that are accepted.
 #[derive(Default)]
 pub(super) struct Trust {
-    /// Who signs about itself, or for whom it likes: a service account, or a client.
+    /// Service accounts and clients, which sign assertions about themselves or others.
     signers: Vec<Signer>,
-    /// Who signs about people.
+    /// Identity providers, which sign identity assertions about people.
     identity_providers: Vec<Signer>,
-    /// Who signs about software.
+    /// Publishers, which sign software statements.
     publishers: Vec<Signer>,
-    /// Other servers, by their issuer, and what this twin's client is called there.
+    /// Other servers, by their issuer, with the client id of this twin's client there.
     audiences: Vec<(String, String)>,
 }
 
@@ -40,24 +40,24 @@ impl Signer {
 }
 
 impl Trust {
-    /// A JWT that one of the keys of this signer has signed, which is its issuer.
+    /// Verifies a JWT that must be issued and signed by this signer.
     pub(super) fn signed_by(&self, issuer: &str, token: &str) -> Result<Jwt, &'static str> {
         verified(&self.signers, Jwt::read(token)?, issuer)
     }
 
-    /// A JWT of any signer.
+    /// Verifies a JWT of any signer.
     pub(super) fn signed(&self, jwt: Jwt) -> Result<Jwt, &'static str> {
         let issuer = jwt.text("iss").unwrap_or_default().to_owned();
         verified(&self.signers, jwt, &issuer)
     }
 
-    /// A JWT of any identity provider.
+    /// Verifies a JWT of any identity provider.
     pub(super) fn vouched(&self, jwt: Jwt) -> Result<Jwt, &'static str> {
         let issuer = jwt.text("iss").unwrap_or_default().to_owned();
         verified(&self.identity_providers, jwt, &issuer)
     }
 
-    /// What a publisher states about software (RFC 7591 section 2.3).
+    /// The verified claims of a software statement (RFC 7591 section 2.3).
     pub(super) fn stated(
         &self,
         statement: &str,
@@ -78,7 +78,7 @@ impl Trust {
             .collect())
     }
 
-    /// What the client is called at this server, if it is known.
+    /// The client's id at this server, if it is known.
     pub(super) fn client_at(&self, audience: &str) -> Option<&str> {
         let mut known = self.audiences.iter();
         let found = known.find(|(issuer, _)| issuer == audience);
@@ -104,8 +104,8 @@ fn verified(signers: &[Signer], jwt: Jwt, issuer: &str) -> Result<Jwt, &'static 
 }
 
 impl Twin {
-    /// Registers the public key, a JWK, of who signs assertions as this issuer: a service account of any name, or
-    /// the confidential client, which may sign its backchannel requests then as well.
+    /// Registers the public key, a JWK, with which assertions of this issuer are signed: a service account of any name,
+    /// or the confidential client, which may then sign its backchannel requests as well.
     ///
     /// # Errors
     /// If it is no public key.
@@ -116,7 +116,7 @@ impl Twin {
         Ok(())
     }
 
-    /// Believes the identity assertions of this issuer, which are signed with one of the keys of this JWK Set
+    /// Accepts the identity assertions of this issuer, which are signed with one of the keys of this JWK Set
     /// (draft-ietf-oauth-identity-assertion-authz-grant section 4.4).
     ///
     /// # Errors
@@ -127,8 +127,8 @@ impl Twin {
         Ok(())
     }
 
-    /// Believes the software statements of this issuer, which are signed with one of the keys of this JWK Set
-    /// (RFC 7591 section 2.3): what they state goes before what a client says of itself.
+    /// Accepts the software statements of this issuer, which are signed with one of the keys of this JWK Set (RFC 7591
+    /// section 2.3). Their values take precedence over the client's own.
     ///
     /// # Errors
     /// If one of them is no public key.
@@ -138,7 +138,7 @@ impl Twin {
         Ok(())
     }
 
-    /// Vouches for people to the server of this issuer, where the confidential client goes by this name
+    /// Issues identity assertions for the server of this issuer, where the confidential client has this client id
     /// (draft-ietf-oauth-identity-assertion-authz-grant section 4.3).
     pub fn vouch_to(&mut self, issuer: &str, client_id: &str) {
         let known = &mut self.authority.trust.audiences;

@@ -1,7 +1,7 @@
 //! UserVoice: Admin API and Idea Collection API.
 //!
-//! Its deviations: the token response is `{"access_token":".."}` and nothing else, credentials
-//! are taken from the body only, and a token's end shows in a 401 alone, without a challenge.
+//! Its deviations: the token response is `{"access_token":".."}` and nothing else, credentials are accepted in the body
+//! only, and only a 401 without a challenge shows that a token has expired.
 
 use http::Method;
 use http::header::RETRY_AFTER;

@@ -16,10 +16,10 @@ pub(super) struct Ask {
     pub(super) path: String,
     pub(super) query: Pairs,
     pub(super) headers: HeaderMap,
-    /// `None` unless the content type says form.
+    /// `None` if the content type is not that of a form.
     pub(super) form: Option<Pairs>,
     pub(super) body: Bytes,
-    /// The thumbprint of the certificate that the client has shown (`x5t#S256`).
+    /// The thumbprint of the client's TLS certificate (`x5t#S256`).
     pub(super) certificate: Option<String>,
 }
 
@@ -50,7 +50,7 @@ impl Ask {
         }
     }
 
-    /// What a browser would bring if it brought these parameters.
+    /// The authorization request of a browser with these parameters.
     pub(super) fn to_authorize(path: &str, query: Pairs) -> Self {
         Self {
             method: Method::GET,
