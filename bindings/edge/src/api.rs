@@ -32,7 +32,7 @@ fn allowance(given: &JsValue) -> Result<Option<Allowance>, JsValue> {
     Ok(Some(Allowance::new(allowed.requests, allowed.seconds)))
 }
 
-/// An API; all callers share what is known of its limits.
+/// An API; all callers share the known state of its rate limits.
 #[wasm_bindgen]
 pub struct NativeApi(Api);
 
@@ -81,7 +81,7 @@ impl NativeApi {
         api.map(Self).map_err(fail)
     }
 
-    /// The same API, with these rules for what says that a token has ended: a JSON list.
+    /// The same API, with these rules for the replies that report an ended token: a JSON list.
     #[wasm_bindgen(js_name = withExpiredTokenReplies)]
     pub fn with_expired_token_replies(&self, rules: &str) -> Result<Self, JsValue> {
         let api = self.0.clone().with_expired_token_replies(rules);
@@ -152,17 +152,17 @@ impl NativeCall {
         self.step(ApiCall::elapsed)
     }
 
-    /// The token that was asked for.
+    /// Continues with the token that the step `token` or `renew` requested.
     pub fn token(&mut self, tokens: &NativeTokens) -> Result<Object, JsValue> {
         self.step(|call, at| call.token(at, &tokens.0))
     }
 
-    /// There is no token, because the API asks for no authorization.
+    /// Continues without a token, because the API requires no authorization.
     pub fn unprotected(&mut self) -> Result<Object, JsValue> {
         self.step(ApiCall::unprotected)
     }
 
-    /// The signature that was asked for.
+    /// Continues with the signature that the step `sign` requested.
     pub fn signed(&mut self, signature: Vec<u8>) -> Result<Object, JsValue> {
         self.step(|call, at| call.signed(at, signature))
     }
@@ -178,7 +178,7 @@ impl NativeCall {
         self.step(|call, at| call.body(at, &body))
     }
 
-    /// Gives its place in the queue to the next.
+    /// Ends the call; its place in the queue of the rate limiter is free for the next.
     pub fn close(&mut self) {
         self.0 = None;
     }
@@ -192,7 +192,7 @@ impl NativeCall {
     }
 }
 
-/// What to do next; which members there are depends on `kind`.
+/// The next step of a call; which members are set depends on `kind`.
 fn step(step: CallStep) -> Result<Object, Error> {
     let kind = |kind: &str| ("kind", json!(kind));
     Ok(match step {

@@ -58,7 +58,7 @@ fn elsewhere(what: &str) -> JsValue {
     fail(Error::from(Misuse::NotSupported).about(&why))
 }
 
-/// This client, as one server knows it.
+/// A client at one server.
 #[wasm_bindgen]
 pub struct NativeClient(Client);
 
@@ -165,7 +165,7 @@ impl NativeClient {
         Self(bound.into())
     }
 
-    /// The client id; empty if there is none yet.
+    /// The client id; empty if the client has none yet.
     #[wasm_bindgen(getter, js_name = clientId)]
     pub fn client_id(&self) -> String {
         self.0.core().client_id().as_str().to_owned()
@@ -178,13 +178,13 @@ impl NativeClient {
         Ok(authorization(begun))
     }
 
-    /// The server's public keys that are known, to store.
+    /// The cached public keys of the server, to store.
     #[wasm_bindgen(js_name = exportKeys)]
     pub fn export_keys(&self) -> Option<String> {
         self.0.export_keys()
     }
 
-    /// Knows the keys that were exported, unless newer ones are known.
+    /// Imports exported keys, unless the cached ones are newer.
     #[wasm_bindgen(js_name = importKeys)]
     pub fn import_keys(&self, text: &str) -> Result<(), JsValue> {
         self.0.import_keys(text).map_err(fail)
@@ -207,7 +207,7 @@ impl NativeClient {
         exchange.map(NativeExchange::new).map_err(fail)
     }
 
-    /// Begins the operation of this number; `js/ops.cjs` knows them.
+    /// Begins the operation of this number (the numbers are those of `js/ops.cjs`).
     pub fn begin(&self, number: u32, given: &Array) -> Result<NativeExchange, JsValue> {
         let exchange = self.0.begin(number, arguments(given));
         exchange.map(NativeExchange::new).map_err(refused)

@@ -26,7 +26,7 @@ impl NativeDpopKey {
         DpopKey::new(key, public).map(Self).map_err(fail)
     }
 
-    /// What tokens that are bound to it hold.
+    /// The thumbprint (`jkt`) in tokens that are bound to this key.
     #[wasm_bindgen(getter)]
     pub fn thumbprint(&self) -> String {
         self.0.thumbprint()

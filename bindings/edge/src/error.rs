@@ -7,7 +7,7 @@ use oauth_facade::{ErrorRecord, for_doubles};
 use serde_json::{Value, json};
 use wasm_bindgen::prelude::*;
 
-/// What the text of such an error begins with; any other is a plain one.
+/// The prefix of the text of such an error; an error without it is a plain one.
 const MARK: &str = "oauth-core:";
 
 /// An error of an exchange, on its way to JavaScript.
@@ -15,7 +15,7 @@ pub(crate) fn fail(error: Error) -> JsValue {
     js_sys::Error::new(&text(&error)).into()
 }
 
-/// The same as its text alone.
+/// The text of such an error.
 fn text(error: &Error) -> String {
     format!("{MARK}{}", record(error))
 }
@@ -25,7 +25,7 @@ pub(crate) fn invalid(what: &str) -> JsValue {
     js_sys::TypeError::new(what).into()
 }
 
-/// What a store gave no answer with, or a renewal ended with.
+/// The error of a store call that failed, or of a renewal.
 #[wasm_bindgen]
 pub struct NativeFailure(pub(crate) Error);
 

@@ -50,7 +50,7 @@ impl NativeExchange {
     ) -> Result<JsValue, JsValue> {
         let exchange = self.exchange.as_mut();
         let exchange = exchange.ok_or_else(|| fail(Misuse::Over.into()))?;
-        // Kept after its end: the exchange itself refuses further input, because it knows its endpoint.
+        // Kept after its end: the exchange itself refuses further input, with an error that names its endpoint.
         match answer(exchange, &moment(at)?) {
             Ok(turn) => step(turn),
             Err(error) => {
@@ -97,7 +97,7 @@ impl NativeExchange {
         self.step(at, |exchange, at| exchange.reply(at, reply))
     }
 
-    /// No answer arrived: `unsent`, `unknown` or `too_large`; and why, where that is known.
+    /// Continues without a reply, which was lost: `unsent`, `unknown` or `too_large`; and the reason, if it is known.
     pub fn lost(
         &mut self,
         at: &JsValue,
@@ -237,7 +237,7 @@ fn done(record: Record) -> Object {
     }
 }
 
-/// Where to send the person, and what to keep meanwhile.
+/// An authorization that has begun: the URL to open, and the flow to store until the callback.
 pub(crate) fn authorization(begun: Begun) -> Object {
     let warnings = begun.pending.warnings().iter();
     let warnings: Vec<_> = warnings.map(|warning| warning.code()).collect();
@@ -260,8 +260,8 @@ pub fn read_fields() -> Vec<String> {
     fields.map(|name| name.as_str().to_owned()).collect()
 }
 
-/// A field value as `fetch` tells it, one character for each byte. Whatever else it holds cannot have come from a wire, and
-/// is refused further down.
+/// A field value as `fetch` returns it, one character for each byte. Other characters cannot have come over HTTP, and
+/// are refused later.
 pub(crate) fn latin1(value: &str) -> Vec<u8> {
     let bytes = value.chars();
     bytes.map(|c| u8::try_from(c).unwrap_or(b'\0')).collect()

@@ -145,7 +145,7 @@ fn upkeep_object(upkeep: &Upkeep) -> Object {
     object(&[("ends", json!(ends))])
 }
 
-/// Each method that decides by the time takes a moment first.
+/// Each method that depends on the time takes a moment as its first argument.
 #[wasm_bindgen]
 impl NativeKeeper {
     /// The name of the record in a store.
@@ -154,12 +154,13 @@ impl NativeKeeper {
         self.0.key()
     }
 
-    /// One caller asks for a token, knowing perhaps of one that was refused, and holding perhaps the one that is good.
+    /// Decides for a caller that needs a token: `refused` is one that an API has refused, `held` one that it has
+    /// already.
     pub fn ask(&self, at: &JsValue, refused: &JsValue, held: &JsValue) -> Result<Object, JsValue> {
         self.turn(&moment(at)?, refused, held).map(|(_, turn)| turn)
     }
 
-    /// The same of a grant that is not shared: whoever is to renew has the renewal as one exchange.
+    /// The same for a grant that is not shared: the caller that has to renew gets the renewal as one exchange.
     #[wasm_bindgen(js_name = askAlone)]
     pub fn ask_alone(
         &self,
@@ -177,12 +178,12 @@ impl NativeKeeper {
         })
     }
 
-    /// Forgets exactly this token.
+    /// Discards these tokens if they are the current ones: an API has refused them.
     pub fn refuse(&self, refused: &NativeTokens) {
         self.0.refuse(&refused.0);
     }
 
-    /// Takes the tokens of a new login.
+    /// Replaces the grant's tokens with those of a new login.
     pub fn replace(&self, at: &JsValue, tokens: &NativeTokens) -> Result<(), JsValue> {
         let replaced = self.0.replace(&moment(at)?, (*tokens.0).clone());
         replaced.map_err(fail)
@@ -219,7 +220,7 @@ impl NativeKeeper {
         self.0.standing().to_owned()
     }
 
-    /// What the last attempt failed with, if it did.
+    /// The error of the last attempt, if it failed.
     #[wasm_bindgen(getter, js_name = lastError)]
     pub fn last_error(&self) -> Option<NativeFailure> {
         self.0.last_error().map(NativeFailure)
@@ -242,13 +243,13 @@ impl NativeKeeper {
         Ok(self.0.retry_after(&moment(at)?).map(to_millis))
     }
 
-    /// In how many milliseconds `upkeep` has something to say.
+    /// In how many milliseconds `upkeep` has something to do; `None` for never.
     #[wasm_bindgen(js_name = upkeepAfter)]
     pub fn upkeep_after(&self, at: &JsValue) -> Result<Option<f64>, JsValue> {
         Ok(self.0.upkeep_after(&moment(at)?).map(to_millis))
     }
 
-    /// What is to be done for the grant now though nobody asks, if anything.
+    /// The upkeep that is due now: a renewal or a notice, if any.
     pub fn upkeep(&self, at: &JsValue) -> Result<Option<Object>, JsValue> {
         Ok(self
             .0
@@ -256,7 +257,7 @@ impl NativeKeeper {
             .map(|upkeep| upkeep_object(&upkeep)))
     }
 
-    /// The same of a grant that is not shared: the renewal is one exchange.
+    /// The same for a grant that is not shared: the renewal is one exchange.
     #[wasm_bindgen(js_name = upkeepAlone)]
     pub fn upkeep_alone(&self, at: &JsValue) -> Result<Option<Object>, JsValue> {
         let at = moment(at)?;
@@ -269,7 +270,7 @@ impl NativeKeeper {
         }))
     }
 
-    /// Whether there is something to store: then begin.
+    /// Whether there are unsaved tokens to save again: then call `begin`.
     #[wasm_bindgen(js_name = saveAgain)]
     pub fn save_again(&self) -> bool {
         self.0.save_again()
@@ -280,7 +281,7 @@ impl NativeKeeper {
         self.0.drain();
     }
 
-    /// The event loop gives up in the midst of a renewal.
+    /// Abandons a renewal that the event loop no longer carries out.
     pub fn abandon(&self, at: &JsValue) -> Result<(), JsValue> {
         self.0.abandon(&moment(at)?);
         Ok(())
@@ -291,7 +292,7 @@ impl NativeKeeper {
         self.step(at, Keeper::begin)
     }
 
-    /// The record and its version; neither if there is none.
+    /// The record and its version; both absent if it does not exist.
     pub fn loaded(
         &self,
         at: &JsValue,
@@ -337,7 +338,7 @@ impl NativeKeeper {
     }
 }
 
-/// What the event loop is to do next; which members there are depends on `kind`.
+/// The next task of the event loop; which members are set depends on `kind`.
 fn task(task: Task) -> Object {
     let kind = |kind: &str| ("kind", json!(kind));
     match task {

@@ -23,7 +23,7 @@ impl NativeKey {
         key.map(Self).map_err(fail)
     }
 
-    /// Its name, which says nothing about it.
+    /// The id of the key, which reveals nothing about it.
     #[wasm_bindgen(getter)]
     pub fn id(&self) -> String {
         self.0.id().to_owned()

@@ -24,7 +24,7 @@ mod visit;
 
 use wasm_bindgen::prelude::*;
 
-/// What both halves of the package agree on.
+/// The fingerprint of the interface between both halves of the package, which must be the same in both.
 #[wasm_bindgen]
 pub fn fingerprint() -> String {
     format!("{:016x}", oauth_facade::FINGERPRINT)

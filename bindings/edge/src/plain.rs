@@ -14,7 +14,7 @@ use crate::error::invalid;
 pub(crate) fn read<T: DeserializeOwned>(given: &JsValue, what: &str) -> Result<T, JsValue> {
     let text = JSON::stringify(given).ok();
     let text = text.and_then(|text| text.as_string());
-    // An error of serde quotes what was given, which may be a secret.
+    // An error of serde quotes its input, which may be a secret.
     let value = text.and_then(|text| serde_json::from_str(&text).ok());
     value.ok_or_else(|| invalid(what))
 }

@@ -32,7 +32,7 @@ impl fmt::Debug for Variables {
     }
 }
 
-/// What a client is made of.
+/// The configuration of a client.
 #[wasm_bindgen]
 pub struct NativeSettings(pub(crate) Settings);
 
@@ -66,7 +66,7 @@ impl NativeSettings {
         (!uris.is_empty()).then(|| uris.to_vec())
     }
 
-    /// The server, or the issuer whose metadata are to be fetched.
+    /// The server, or the issuer whose metadata must be fetched.
     pub fn server(&self, loopback: bool) -> Result<NativeSettingsServer, JsValue> {
         Ok(match self.0.server(transport(loopback)).map_err(fail)? {
             SettingsServer::Known(server) => NativeSettingsServer {
@@ -90,13 +90,13 @@ pub struct NativeSettingsServer {
 
 #[wasm_bindgen]
 impl NativeSettingsServer {
-    /// It is known.
+    /// The server, if it is known.
     #[wasm_bindgen(getter)]
     pub fn known(&self) -> Option<NativeServer> {
         self.known.clone().map(NativeServer)
     }
 
-    /// The metadata of this issuer have to be fetched.
+    /// The issuer whose metadata must be fetched, if the server is not known.
     #[wasm_bindgen(getter)]
     pub fn issuer(&self) -> Option<String> {
         self.issuer.clone()

@@ -32,7 +32,7 @@ impl NativeSiteSetup {
         }
     }
 
-    /// Its cookies are sealed with the key for tests, which everybody has.
+    /// A setup for tests, whose cookies are sealed with a key that everybody knows.
     #[wasm_bindgen(js_name = forTests)]
     pub fn for_tests() -> Self {
         Self {
@@ -41,7 +41,7 @@ impl NativeSiteSetup {
         }
     }
 
-    /// Opens what this key sealed, too.
+    /// Adds an older key, with which records and cookies can still be opened.
     pub fn also(&mut self, key: &NativeKey) {
         self.keys = self.keys.clone().also(key.0.clone());
     }
@@ -51,7 +51,7 @@ impl NativeSiteSetup {
         self.take(Some(client.facade().core().clone()), given)
     }
 
-    /// With this one as well, whose client is asked for when it is first needed.
+    /// Adds a provider whose client is requested from the application when it is first needed.
     pub fn later(&mut self, given: &str) -> Result<(), JsValue> {
         self.take(None, given)
     }
@@ -69,13 +69,13 @@ impl NativeSiteSetup {
 }
 
 impl NativeSiteSetup {
-    /// The provider that was given last.
+    /// The provider that was added last.
     pub(crate) fn last(&self) -> Option<Provider> {
         self.providers.last().cloned()
     }
 
     fn take(&mut self, client: Option<Client>, given: &str) -> Result<(), JsValue> {
-        // An error of serde quotes what was given.
+        // An error of serde quotes its input.
         let given: ProviderSettings = serde_json::from_str(given)
             .map_err(|_| invalid("a setting of a provider is of another type"))?;
         self.providers
@@ -84,7 +84,7 @@ impl NativeSiteSetup {
     }
 }
 
-/// Why there is no site, with settings named as in JavaScript.
+/// The error for invalid settings, which are named as in JavaScript.
 fn refused(error: SettingError) -> JsValue {
     match error {
         SettingError::Type { name, wanted } => {
@@ -94,7 +94,7 @@ fn refused(error: SettingError) -> JsValue {
     }
 }
 
-/// A site whose people sign in.
+/// A site: sign-in for a web application.
 #[wasm_bindgen]
 pub struct NativeSite(Site);
 
@@ -111,7 +111,7 @@ impl NativeSite {
         self.0.owns(path)
     }
 
-    /// How many bytes of such a request's body the site reads; none of those it leaves alone.
+    /// How many bytes of the body of such a request the site reads; 0 if it does not read it.
     #[wasm_bindgen(js_name = formLimit)]
     pub fn form_limit(&self, method: &str, path: &str) -> u32 {
         let reads = Method::from_bytes(method.as_bytes())
@@ -133,12 +133,12 @@ impl NativeSite {
         Ok(NativeVisit::new(&self.0, visit, Some(seen)))
     }
 
-    /// Waits for the client of a provider, which is asked for unless it is known.
+    /// Waits until the client of a provider is known, and requests it from the application if necessary.
     pub fn connect(&self, provider: &str) -> NativeVisit {
         NativeVisit::new(&self.0, self.0.connect(provider), None)
     }
 
-    /// Somebody is signed in for a test: the answer sets the cookies.
+    /// Signs a person in for a test: the response sets the cookies.
     pub fn testing(&self, identity: &str) -> Result<NativeVisit, JsValue> {
         let identity = serde_json::from_str(identity);
         let identity = identity.map_err(|_| invalid("an identity is somebody"))?;

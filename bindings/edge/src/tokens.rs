@@ -12,8 +12,8 @@ use wasm_bindgen::prelude::*;
 use crate::error::fail;
 use crate::plain::whole;
 
-/// Tokens in texts alone, of which JavaScript makes more when somebody asks: the access token, what
-/// [`NativeTokens::serialize`] says, and the codes of the warnings, which are not stored.
+/// Tokens as a list of texts, which JavaScript parses only on access: the access token, the result of
+/// [`NativeTokens::serialize`], and the codes of the warnings, which are not stored.
 pub(crate) fn token_texts(tokens: &oauth_core::Tokens) -> Vec<String> {
     let warnings = tokens.warnings.iter().map(|warning| warning.code());
     let texts = [
@@ -75,7 +75,7 @@ impl NativeTokens {
         self.fixed(now, Some(&refused.0))
     }
 
-    /// Reads what `serialize` wrote.
+    /// Tokens from the result of `serialize`.
     pub fn deserialize(text: &str) -> Result<Self, JsValue> {
         let tokens = oauth_core::Tokens::from_json(text).map_err(fail)?;
         Ok(Self(Arc::new(tokens)))
@@ -93,7 +93,7 @@ impl NativeTokens {
         Ok(granted.map(|list| for_doubles(list).to_string()))
     }
 
-    /// Those of the wanted permissions, a JSON array, that were not granted, likewise.
+    /// Those of the given permissions, a JSON array, that were not granted, likewise.
     #[wasm_bindgen(js_name = missingAuthorizationDetails)]
     pub fn missing_authorization_details(&self, wanted: &str) -> Result<String, JsValue> {
         let missing = oauth_facade::missing_authorization_details(&self.0, wanted);

@@ -17,12 +17,12 @@ pub(crate) fn arguments(given: &Array) -> Args {
     Args::from(list(given))
 }
 
-/// What tokens are for: scope, resource, audience, extra and authorization_details.
+/// The parameters of a token request: scope, resource, audience, extra and authorization_details.
 pub(crate) fn token_request(given: &Array) -> Result<TokenRequest, JsValue> {
     TokenRequest::read(&mut arguments(given)).map_err(refused)
 }
 
-/// What tokens are for, as a text that is the same however it was said.
+/// The parameters of a token request as a canonical text, to compare them.
 #[wasm_bindgen(js_name = requestKey)]
 pub fn request_key(given: &Array) -> Result<String, JsValue> {
     let request = token_request(given)?.to_core().map_err(fail)?;

@@ -59,7 +59,7 @@ struct Given {
     access: String,
 }
 
-/// What a page wants of a person.
+/// The requirements of a page for its visitor's login.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct GivenNeed {
@@ -249,7 +249,7 @@ impl NativeVisit {
         self.resume(Event::Begin)
     }
 
-    /// The record and its version; neither if there is none.
+    /// The record and its version; both absent if it does not exist.
     pub fn loaded(
         &mut self,
         version: Option<f64>,
@@ -333,7 +333,7 @@ impl NativeVisit {
         self.made(client.ok_or_else(none))
     }
 
-    /// There is none, for an error of this code, which said to wait for so many seconds.
+    /// There is no answer, but an error with this code; `retry_after` is in seconds.
     pub fn unconnected(
         &mut self,
         code: &str,

@@ -25,7 +25,7 @@ pub struct NativeAllowance {
     pub seconds: u32,
 }
 
-/// A request as `fetch` was asked for it.
+/// The arguments of a call of `fetch`.
 #[napi(object, object_to_js = false)]
 pub struct NativeRequest {
     /// The method.
@@ -42,7 +42,7 @@ pub struct NativeRequest {
     pub longest_wait_ms: f64,
 }
 
-/// What to do next; which members there are depends on `kind`.
+/// The next step of a call; which members are set depends on `kind`.
 #[napi(object, object_from_js = false)]
 #[derive(Default)]
 pub struct NativeCallStep {
@@ -60,11 +60,11 @@ pub struct NativeCallStep {
     pub dpop: Option<String>,
     /// How many bytes of the body are looked at.
     pub limit: Option<u32>,
-    /// Of a signature: who makes it.
+    /// For a signature: the signer.
     pub signer: Option<NativeSigner>,
 }
 
-/// An API; all callers share what is known of its limits.
+/// An API; all callers share the known state of its rate limits.
 #[napi]
 pub struct NativeApi(Api);
 
@@ -117,7 +117,7 @@ impl NativeApi {
         api.map(Self).map_err(fail)
     }
 
-    /// The same API, with these rules for what says that a token has ended: a JSON list.
+    /// The same API, with these rules for the replies that report an ended token: a JSON list.
     #[napi]
     pub fn with_expired_token_replies(&self, rules: String) -> Result<Self> {
         let api = self.0.clone().with_expired_token_replies(&rules);
@@ -178,19 +178,19 @@ impl NativeCall {
         self.step(ApiCall::elapsed)
     }
 
-    /// The token that was asked for.
+    /// Continues with the token that the step `token` or `renew` requested.
     #[napi]
     pub fn token(&mut self, tokens: &NativeTokens) -> Result<NativeCallStep> {
         self.step(|call, at| call.token(at, &tokens.0))
     }
 
-    /// There is no token, because the API asks for no authorization.
+    /// Continues without a token, because the API requires no authorization.
     #[napi]
     pub fn unprotected(&mut self) -> Result<NativeCallStep> {
         self.step(ApiCall::unprotected)
     }
 
-    /// The signature that was asked for.
+    /// Continues with the signature that the step `sign` requested.
     #[napi]
     pub fn signed(&mut self, signature: Uint8Array) -> Result<NativeCallStep> {
         self.step(|call, at| call.signed(at, signature.to_vec()))
@@ -202,13 +202,13 @@ impl NativeCall {
         self.step(|call, at| call.reply(at, status, &headers))
     }
 
-    /// What the reply requires of the person, as JSON, after `step_up`.
+    /// The step-up that the reply requires, as JSON, after the step `step_up`.
     #[napi(getter)]
     pub fn wanted(&self) -> Option<String> {
         self.0.as_ref()?.wanted()
     }
 
-    /// The person was asked for it.
+    /// The step-up was carried out: continues the call.
     #[napi]
     pub fn asked(&mut self) -> Result<NativeCallStep> {
         self.step(ApiCall::asked)
@@ -220,7 +220,7 @@ impl NativeCall {
         self.step(|call, at| call.body(at, &body))
     }
 
-    /// Gives its place in the queue to the next.
+    /// Ends the call; its place in the queue of the rate limiter is free for the next.
     #[napi]
     pub fn close(&mut self) {
         self.0 = None;

@@ -1,9 +1,9 @@
-//! What an authorization begins with.
+//! The result of beginning an authorization.
 
 use napi_derive::napi;
 use oauth_facade::Begun;
 
-/// Where to send the person, and what to keep meanwhile.
+/// An authorization that has begun: the URL to open, and the flow to store until the callback.
 #[napi(object, object_from_js = false)]
 pub struct NativeAuthorization {
     /// The URL.
@@ -12,7 +12,7 @@ pub struct NativeAuthorization {
     pub flow: String,
     /// For how many seconds the URL is valid.
     pub expires_in: Option<f64>,
-    /// What to serve at the `request_uri`.
+    /// The request object to serve at the `request_uri`.
     pub request_object: Option<String>,
     /// The codes of its warnings.
     pub warnings: Vec<String>,

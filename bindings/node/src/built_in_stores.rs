@@ -17,17 +17,17 @@ use crate::js_callbacks::{Foreign, Handler};
 use crate::keys::{NativeKey, NativeKeys};
 use crate::runtime::{millis, promise};
 
-/// What our stores can do beside the verbs.
+/// The methods of built-in stores beyond those of every store.
 trait Native: Store {
-    /// The keys of all records, of a store that can tell.
+    /// The keys of all records, if the store can list them at once.
     fn keys(&self) -> Option<Answer<'_, Vec<String>>> {
         None
     }
-    /// Makes the place for records, of a store that has to be told.
+    /// Creates the table for records, if the store needs one.
     fn migrate(&self) -> Option<Answer<'_, ()>> {
         None
     }
-    /// Reseals what another key sealed, of a store that seals.
+    /// Reseals records that were sealed with another key, if the store seals.
     fn reseal(&self) -> Option<Answer<'_, Resealed>> {
         None
     }
@@ -65,7 +65,7 @@ fn no_store() -> napi::Error {
     fail(Error::from(Misuse::WebSetup).about(why))
 }
 
-/// Why a store gave no answer: an error that a keeper can be told as it is.
+/// The error of a failed store call, which can be passed to a keeper unchanged.
 #[napi]
 pub struct NativeFailure(pub(crate) Error);
 
@@ -78,7 +78,7 @@ impl NativeFailure {
     }
 }
 
-/// What a store answered; which members there are depends on the verb.
+/// The result of a store call; which members are set depends on the method.
 #[napi(object, object_from_js = false)]
 #[derive(Default)]
 pub(crate) struct NativeAnswer {
@@ -94,9 +94,9 @@ pub(crate) struct NativeAnswer {
     pub keys: Option<Vec<String>>,
     /// How many records were resealed.
     pub count: Option<f64>,
-    /// What to ask for the next keys with.
+    /// The cursor for the next page of keys.
     pub next: Option<String>,
-    /// There was no answer.
+    /// The error, if the call failed.
     pub failure: Option<NativeFailure>,
 }
 
@@ -105,12 +105,12 @@ pub(crate) struct NativeAnswer {
 pub struct NativeStore(Arc<dyn Native>);
 
 impl NativeStore {
-    /// The store itself, for what runs beside the event loop.
+    /// The store itself, for tasks of the native runtime.
     pub(crate) fn shared(&self) -> Arc<dyn Store> {
         Arc::clone(&self.0) as Arc<dyn Store>
     }
 
-    /// Asks the store on the runtime. A failure is an answer too, so that it keeps what it is.
+    /// Calls the store on the runtime. A failure is a result too, so that the error keeps its type.
     fn ask<'env, F>(
         &self,
         env: &'env Env,
@@ -228,7 +228,7 @@ impl NativeStore {
         Self(Arc::new(store))
     }
 
-    /// The private half of the DPoP key of this name, in PEM; it is made if there is none.
+    /// The private key of this name for DPoP, in PEM; it is generated if it does not exist.
     #[napi(ts_return_type = "Promise<NativeAnswer>")]
     pub fn dpop_key<'env>(
         &self,
@@ -246,7 +246,7 @@ impl NativeStore {
         })
     }
 
-    /// The record and its version; neither if there is none.
+    /// The record and its version; both absent if it does not exist.
     #[napi(ts_return_type = "Promise<NativeAnswer>")]
     pub fn load<'env>(&self, env: &'env Env, key: String) -> Result<Object<'env>> {
         self.ask(env, |store| async move {
@@ -287,7 +287,7 @@ impl NativeStore {
         })
     }
 
-    /// For how many milliseconds another holds the lease; nothing if it was won, or given back.
+    /// For how many milliseconds another worker holds the lease; absent if it was acquired, or released.
     #[napi(ts_return_type = "Promise<NativeAnswer>")]
     pub fn lease<'env>(
         &self,
@@ -320,7 +320,7 @@ impl NativeStore {
         })
     }
 
-    /// Makes the place for records, of a store that has to be told.
+    /// Creates the table for records, if the store needs one.
     #[napi(ts_return_type = "Promise<NativeAnswer>")]
     pub fn migrate<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
         self.ask(env, |store| async move {
@@ -331,7 +331,7 @@ impl NativeStore {
         })
     }
 
-    /// Reseals what another key sealed: how many, and the keys of those that none opens.
+    /// Reseals records that were sealed with another key: returns how many, and the keys of those that no key opens.
     #[napi(ts_return_type = "Promise<NativeAnswer>")]
     pub fn reseal<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
         self.ask(env, |store| async move {
@@ -347,7 +347,7 @@ impl NativeStore {
         })
     }
 
-    /// The keys of some records, and what to ask for the next with.
+    /// The keys of a page of records, and the cursor for the next page.
     #[napi(ts_return_type = "Promise<NativeAnswer>")]
     pub fn scan<'env>(&self, env: &'env Env, cursor: Option<String>) -> Result<Object<'env>> {
         self.ask(env, |store| async move {
@@ -373,7 +373,7 @@ impl NativeStore {
         })
     }
 
-    /// The keys of all records, sorted; none of a store that cannot tell.
+    /// The keys of all records, sorted; absent if the store cannot list them at once.
     #[napi(ts_return_type = "Promise<NativeAnswer>")]
     pub fn keys<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
         self.ask(env, |store| async move {
@@ -396,12 +396,12 @@ const fn access(of_group: bool) -> Access {
     }
 }
 
-/// A time as JavaScript tells it, in milliseconds since 1970.
+/// A time from JavaScript, in milliseconds since 1970.
 fn seconds(ms: f64) -> UnixTime {
     UnixTime::from_secs(whole(ms / 1000.0))
 }
 
-/// A version as JavaScript tells it; what is none is one that nothing is at.
+/// A version from JavaScript; an invalid one becomes one that no record has.
 pub(crate) fn whole(version: f64) -> u64 {
     match version.is_finite() && version >= 0.0 {
         true => version as u64,
@@ -409,7 +409,7 @@ pub(crate) fn whole(version: f64) -> u64 {
     }
 }
 
-/// What `migrate` of a store in PostgreSQL runs.
+/// The SQL that `migrate` of a store in PostgreSQL runs.
 #[napi]
 pub(crate) fn postgres_schema() -> &'static str {
     store::PostgresStore::SCHEMA

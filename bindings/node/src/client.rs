@@ -25,7 +25,7 @@ use crate::settings::{NativeSettings, NativeWorkload};
 use crate::tokens::NativeTokens;
 use crate::value::{arguments, refused, token_request};
 
-/// What a client is made of.
+/// The configuration of a client.
 #[napi(object, object_to_js = false)]
 pub struct NativeClientOptions {
     /// The client id.
@@ -36,7 +36,7 @@ pub struct NativeClientOptions {
     pub client_secret: Option<String>,
     /// The registered name of the method.
     pub client_auth: Option<String>,
-    /// What the method is made of, for one that is more than a secret.
+    /// The settings of an authentication method that needs more than a secret.
     pub assertion: Option<NativeAssertion>,
     /// Those registered.
     pub redirect_uris: Option<Vec<String>>,
@@ -64,7 +64,7 @@ pub struct NativeClientOptions {
     pub authorization_encrypted_response_enc: Option<String>,
     /// The algorithm of signed authorization requests.
     pub request_object_signing_alg: Option<String>,
-    /// What signs them.
+    /// The key that signs them.
     pub request_object_signing_key: Option<String>,
     /// How they are encrypted after that.
     pub request_object_encryption_alg: Option<String>,
@@ -80,11 +80,11 @@ pub struct NativeClientOptions {
     pub access_token_encryption_alg: Option<String>,
     /// How their content is.
     pub access_token_encryption_enc: Option<String>,
-    /// What decrypts them.
+    /// The keys that decrypt them.
     pub decryption_keys: Option<Vec<String>>,
 }
 
-/// What the assertions of a client are made of.
+/// The settings of a client's assertions.
 #[napi(object, object_to_js = false)]
 pub struct NativeAssertion {
     /// `client_secret_jwt`, `private_key_jwt`, `service_account`, `workload`, `file` or `function`.
@@ -93,7 +93,7 @@ pub struct NativeAssertion {
     pub source: String,
     /// The keys, the newest first.
     pub keys: Option<Vec<String>>,
-    /// What decrypts them.
+    /// The passphrase of encrypted keys.
     pub passphrase: Option<String>,
     /// The algorithm.
     pub alg: Option<String>,
@@ -107,9 +107,9 @@ pub struct NativeAssertion {
     pub profile: Option<String>,
     /// `omitted` or `sent`.
     pub client_id: Option<String>,
-    /// For whom a service account acts.
+    /// The user for whom a service account acts.
     pub subject: Option<String>,
-    /// Whose token it is.
+    /// The workload whose token is used.
     pub workload: Option<NativeWorkload>,
 }
 
@@ -208,7 +208,7 @@ pub(crate) fn parameter(name: Option<&str>) -> Result<ClientIdParameter> {
     }
 }
 
-/// The method that was chosen, by what it is made of or by its name.
+/// The authentication method, from its settings or by its registered name.
 pub(crate) fn auth(
     assertion: Option<NativeAssertion>,
     chosen: Option<&str>,
@@ -249,7 +249,7 @@ fn by_name(chosen: Option<&str>, secret: Option<Secret<String>>) -> Result<Auth>
     }
 }
 
-/// This client, as one server knows it.
+/// A client at one server.
 #[napi]
 pub struct NativeClient(pub(crate) Client);
 
@@ -331,7 +331,7 @@ impl NativeClient {
         Ok(Self(client))
     }
 
-    /// The client id; empty if there is none yet.
+    /// The client id; empty if the client has none yet.
     #[napi(getter)]
     pub fn client_id(&self) -> &str {
         self.0.core().client_id().as_str()
@@ -355,13 +355,13 @@ impl NativeClient {
         Ok(begun.into())
     }
 
-    /// The server's public keys that are known, to store.
+    /// The cached public keys of the server, to store.
     #[napi]
     pub fn export_keys(&self) -> Option<String> {
         self.0.export_keys()
     }
 
-    /// Knows the keys that were exported, unless newer ones are known.
+    /// Imports exported keys, unless the cached ones are newer.
     #[napi]
     pub fn import_keys(&self, text: String) -> Result<()> {
         self.0.import_keys(&text).map_err(fail)
@@ -385,14 +385,14 @@ impl NativeClient {
         exchange.map(NativeExchange::new).map_err(fail)
     }
 
-    /// Begins the operation of this number; `js/ops.cjs` knows them.
+    /// Begins the operation of this number (the numbers are those of `js/ops.cjs`).
     #[napi]
     pub fn begin(&self, number: u32, given: Array<'_>) -> Result<NativeExchange> {
         let exchange = self.0.begin(number, arguments(&given)?);
         exchange.map(NativeExchange::new).map_err(refused)
     }
 
-    /// Begins the same operation, and takes its first step.
+    /// The same as `begin`, and takes the first step.
     #[napi]
     pub fn start(&self, number: u32, given: Array<'_>) -> Result<NativeBegun> {
         let exchange = self.0.begin(number, arguments(&given)?);

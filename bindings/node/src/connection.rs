@@ -32,7 +32,7 @@ use crate::server::transport;
 use crate::tokens::NativeTokens;
 use crate::value;
 
-/// What is known of an API and of the client.
+/// The settings of a connection: the API and the client.
 #[napi(object, object_to_js = false)]
 pub struct NativeConnect {
     /// The URL of the API.
@@ -53,25 +53,25 @@ pub struct NativeConnect {
     pub client_secret: Option<String>,
     /// The registered name of its method.
     pub client_auth: Option<String>,
-    /// What the method is made of, for one that is more than a secret.
+    /// The settings of an authentication method that needs more than a secret.
     pub assertion: Option<NativeAssertion>,
-    /// The server that knows it.
+    /// The issuer at which it is registered.
     pub issuer: Option<String>,
-    /// The servers that may be asked.
+    /// The issuers that may be used.
     pub issuers: Option<Vec<String>>,
     /// `authorization_code` or `client_credentials`.
     pub grant_type: Option<String>,
     /// Whether no `resource` is sent.
     pub without_resource: Option<bool>,
-    /// What is sent as `resource`, if not the API's own identifier.
+    /// The value of `resource` in token requests, if not the API's own identifier.
     pub resource: Option<String>,
     /// When the person enters a code on another device: `always` or `where_no_browser`.
     pub device: Option<String>,
-    /// Whose tokens they are.
+    /// The subject: the person whose tokens they are.
     pub subject: Option<String>,
     /// A redirect URI that is registered.
     pub redirect_uri: Option<String>,
-    /// How long the person may take.
+    /// How long the person may take to sign in.
     pub patience_ms: f64,
     /// The values of `WWW-Authenticate` of an answer that was met already.
     pub challenges: Option<Vec<String>>,
@@ -86,7 +86,7 @@ pub struct NativeConnection {
 
 #[napi]
 impl NativeConnection {
-    /// Nothing is asked before a token is wanted.
+    /// A connection. No request is sent before a token is needed.
     #[napi(factory)]
     pub fn to(
         given: NativeConnect,
@@ -166,7 +166,7 @@ impl NativeConnection {
         key.map(str::to_owned)
     }
 
-    /// What lies beneath the URL.
+    /// The API below the URL.
     #[napi]
     pub fn api(&self) -> Result<NativeApi> {
         self.connect.api().map(NativeApi::from).map_err(fail)
@@ -187,7 +187,7 @@ impl NativeConnection {
         })
     }
 
-    /// Tokens that have what the API requires beyond these.
+    /// Tokens that satisfy the step-up that the API requires beyond these tokens.
     #[napi(ts_return_type = "Promise<NativeTokens | null>")]
     pub fn step_up<'env>(
         &self,
@@ -204,7 +204,8 @@ impl NativeConnection {
         })
     }
 
-    /// Forgets exactly these tokens; with none, that the API asked for no authorization.
+    /// Discards these tokens if they are the current ones; without any, the knowledge that the API requires no
+    /// authorization.
     #[napi]
     pub fn invalidate(&self, refused: Option<&NativeTokens>) {
         match refused {

@@ -43,7 +43,7 @@ impl NativeDpopKey {
             .map_err(fail)
     }
 
-    /// What tokens that are bound to it hold.
+    /// The thumbprint (`jkt`) in tokens that are bound to this key.
     #[napi(getter)]
     pub fn thumbprint(&self) -> String {
         self.0.thumbprint()

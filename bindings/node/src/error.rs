@@ -6,7 +6,7 @@ use oauth_core::error::{Cause, Error, Loss, Misuse};
 use oauth_facade::{ErrorRecord, for_doubles};
 use serde_json::{Value, json};
 
-/// What the text of such an error begins with; any other is a plain one.
+/// The prefix of the text of such an error; an error without it is a plain one.
 const MARK: &str = "oauth-core:";
 /// What the text of an error about an argument begins with. Those that napi makes by itself quote the value, which may be
 /// a secret: JavaScript shows the text of none that is not marked.
@@ -17,7 +17,7 @@ pub(crate) fn fail(error: Error) -> napi::Error {
     napi::Error::from_reason(text(&error))
 }
 
-/// The same as its text alone.
+/// The text of such an error.
 pub(crate) fn text(error: &Error) -> String {
     format!("{MARK}{}", record(error))
 }
@@ -27,12 +27,12 @@ pub(crate) fn invalid(what: &str) -> napi::Error {
     napi::Error::new(napi::Status::InvalidArg, format!("{ARGUMENT}{what}"))
 }
 
-/// What a wait that was given up ends with.
+/// The error of a wait that the caller has given up.
 pub(crate) fn overdue(what: &str) -> Error {
     Error::lost(Cause::unknown(what.to_owned()))
 }
 
-/// What a caller's own timeout ends with.
+/// The error of a caller's own timeout.
 pub(crate) fn late() -> Error {
     Error::lost(Cause::unknown("no answer in time").because(Loss::Timeout))
 }

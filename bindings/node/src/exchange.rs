@@ -23,7 +23,7 @@ use crate::tokens::token_texts;
 use crate::value;
 
 /// The next step, in compact form: a request as one text, a pause in milliseconds,
-/// something to sign, or the end; of one that has tokens, what [`token_texts`] says.
+/// something to sign, or the result; tokens in the form of [`token_texts`].
 ///
 /// A request is its method, its URL, and names and values in turn, each on a line of its own; an empty
 /// line; and the body.
@@ -36,17 +36,17 @@ pub struct NativeSigning {
     pub key_id: String,
     /// The JWS algorithm.
     pub alg: &'static str,
-    /// What to sign.
+    /// The bytes to sign.
     pub signing_input: Uint8Array,
-    /// Who signs it, where somebody holds the key.
+    /// The signer, if the application holds the key.
     pub signer: Option<NativeSigner>,
 }
 
-/// The end; there is one member at most.
+/// The result of an exchange; at most one member is set.
 #[napi(object, object_from_js = false)]
 #[derive(Default)]
 pub struct NativeOutcome {
-    /// Tokens, as [`tokens::token_texts`](crate::tokens::token_texts) says.
+    /// Tokens, in the form of [`tokens::token_texts`](crate::tokens::token_texts).
     pub tokens: Option<Vec<String>>,
     /// The verified claims of an ID token, as a JSON object.
     pub claims: Option<String>,
@@ -89,7 +89,7 @@ impl NativeExchange {
     ) -> Result<NativeStep> {
         let exchange = self.exchange.as_mut();
         let exchange = exchange.ok_or_else(|| fail(Misuse::Over.into()))?;
-        // Kept after its end: the exchange itself refuses further input, because it knows its endpoint.
+        // Kept after its end: the exchange itself refuses further input, with an error that names its endpoint.
         step(answer(exchange, &moment(at)?).map_err(fail)?)
     }
 }
@@ -129,7 +129,7 @@ impl NativeExchange {
         self.step(at, |exchange, at| exchange.reply(at, reply))
     }
 
-    /// No answer arrived: `unsent`, `unknown` or `too_large`; and why, where that is known.
+    /// Continues without a reply, which was lost: `unsent`, `unknown` or `too_large`; and the reason, if it is known.
     #[napi]
     pub fn lost(
         &mut self,
@@ -279,12 +279,12 @@ fn text(request: &Outgoing) -> Result<String> {
     Ok(text)
 }
 
-/// The end of an exchange, or the exchange where it goes on. Of a record that ends it, the members alone, which need no
-/// object around them.
+/// The result of an exchange, or the exchange if it continues. If the result is a plain record, only its members as
+/// JSON, without an object around them.
 pub(crate) type NativeBegun = Either3<String, NativeOutcome, NativeExchange>;
 
-/// Takes the first step: what is over with it, such as a token verified with keys at hand, needs neither another call nor
-/// a promise.
+/// Takes the first step: an exchange that ends with it, such as the verification of a token with cached keys, needs
+/// neither another call nor a promise.
 pub(crate) fn begun(exchange: ErasedExchange) -> Result<NativeBegun> {
     let at = Moment::system().map_err(fail)?;
     let first = guarded(|| exchange.at_once(&at))?;
@@ -314,15 +314,15 @@ fn done(record: Record) -> NativeOutcome {
     end
 }
 
-/// The header fields of a reply that are looked at.
+/// The header fields of a reply that exchanges read.
 #[napi]
 pub(crate) fn read_fields() -> Vec<String> {
     let fields = READ.into_iter();
     fields.map(|name| name.as_str().to_owned()).collect()
 }
 
-/// A field value as `fetch` tells it, one character for each byte. Whatever else it holds cannot
-/// have come from a wire, and is refused further down.
+/// A field value as `fetch` returns it, one character for each byte. Other characters cannot have come over HTTP, and
+/// are refused later.
 pub(crate) fn latin1(value: &str) -> Vec<u8> {
     value
         .chars()

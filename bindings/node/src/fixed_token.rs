@@ -12,7 +12,7 @@ use crate::error::fail;
 use crate::runtime::promise;
 use crate::tokens::{NativeTokens, bearer};
 
-/// One token, and where it stands. `expires_at` is in Unix seconds.
+/// A fixed token, and its place: a text, a variable or a file. `expires_at` is in Unix seconds.
 #[napi]
 pub struct NativeFixedToken(FixedToken);
 
@@ -36,14 +36,14 @@ impl NativeFixedToken {
         Self(until(FixedToken::from_file(path), expires_at))
     }
 
-    /// What stands there now, and not the one that was refused.
+    /// The token that is there now; an error if it is the refused one.
     #[napi]
     pub fn read(&self, refused: Option<&NativeTokens>) -> Result<NativeTokens> {
         let tokens = self.0.read(refused.map(|tokens| &*tokens.0));
         tokens.map(NativeTokens).map_err(fail)
     }
 
-    /// The same for a file, beside JavaScript.
+    /// The same for a file, without blocking the event loop.
     #[napi(ts_return_type = "Promise<NativeTokens>")]
     pub fn read_file<'env>(
         &self,

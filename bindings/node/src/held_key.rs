@@ -12,14 +12,14 @@ use crate::runtime::promise;
 
 const WHO: &str = "key holder";
 
-/// Whoever signs.
+/// A key of the application's, whose signatures a JavaScript function makes.
 struct HeldKey(Foreign);
 
 pub(crate) fn holder(handler: &Handler<'_>) -> Result<Holder> {
     Foreign::new(WHO, handler).map(|asked| Holder::new(HeldKey(asked)))
 }
 
-/// Asks whoever holds the key of this job.
+/// Requests the signature from the holder of this job's key.
 pub(crate) async fn signature(job: SigningJob) -> std::result::Result<Bytes, Cause> {
     let held = job.holder.as_ref().and_then(Holder::downcast::<HeldKey>);
     let nobody = || Cause::unsent(format!("nobody signs with the key {}", job.key_id));
@@ -38,12 +38,12 @@ pub(crate) async fn signature(job: SigningJob) -> std::result::Result<Bytes, Cau
     told.signature.map(Bytes::from).ok_or_else(none)
 }
 
-/// Something to sign, and who signs it.
+/// A signature to be made by the application.
 #[napi]
 pub struct NativeSigner(SigningJob);
 
 impl NativeSigner {
-    /// That of a job whose key somebody holds.
+    /// The signature of a job whose key the application holds; `None` for other jobs.
     pub(crate) fn of(job: &SigningJob) -> Option<Self> {
         job.holder.is_some().then(|| Self(job.clone()))
     }

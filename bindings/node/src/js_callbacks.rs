@@ -26,7 +26,7 @@ use crate::web::NativeSiteSetup;
 /// How long a JavaScript callback may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What an object is asked; which members there are depends on the verb.
+/// A call of a JavaScript object; which members are set depends on the verb.
 #[napi(object, object_from_js = false)]
 #[derive(Clone, Default)]
 pub struct NativeAsk {
@@ -35,25 +35,25 @@ pub struct NativeAsk {
     pub verb: &'static str,
     /// The name of a record, or the id of a key.
     pub key: String,
-    /// What to save or to sign, the code to show, or the tokens that are no good.
+    /// The record to save, the text to sign, the code to show, or the refused tokens.
     pub record: Option<String>,
     /// The version it replaces.
     pub version: Option<f64>,
-    /// Who takes the lease.
+    /// The holder of the lease.
     pub holder: Option<String>,
-    /// For so long.
+    /// The length of the lease, in milliseconds.
     pub ms: Option<f64>,
     /// When the record is due, or before when, in milliseconds since 1970.
     pub due: Option<f64>,
     /// When the record ends, likewise.
     pub until: Option<f64>,
-    /// How many are wanted.
+    /// The largest number of keys to return.
     pub limit: Option<u32>,
     /// The cursor that the previous page returned.
     pub cursor: Option<String>,
 }
 
-/// What it answers; which members there are depends on the verb.
+/// The result of a call; which members are set depends on the verb.
 #[napi(object, object_to_js = false)]
 #[derive(Default)]
 pub struct NativeReply {
@@ -67,7 +67,7 @@ pub struct NativeReply {
     pub removed: Option<bool>,
     /// The keys of records.
     pub keys: Option<Vec<String>>,
-    /// What to ask for the next keys with.
+    /// The cursor for the next page of keys.
     pub next: Option<String>,
     /// The id of a key.
     pub id: Option<String>,
@@ -79,19 +79,19 @@ pub struct NativeReply {
     pub signature: Option<Uint8Array>,
     /// Why a person is not let in.
     pub refused: Option<String>,
-    /// It has no such method.
+    /// Whether the object has no such method.
     pub absent: Option<bool>,
 }
 
 type JsResult = std::result::Result<Reply, Error>;
 
-/// What was answered, without what belongs to JavaScript.
+/// The result of a call, converted to Rust.
 pub(crate) struct Reply {
     pub(crate) said: NativeReply,
     key: Option<std::result::Result<Key, Error>>,
     /// In the form of JWS.
     pub(crate) signature: Option<Vec<u8>>,
-    /// Whom people sign in with.
+    /// The provider to sign in with.
     pub(crate) provider: Option<Provider>,
 }
 
@@ -104,13 +104,13 @@ pub struct NativeQuestion {
 
 #[napi]
 impl NativeQuestion {
-    /// What is asked.
+    /// The call.
     #[napi(getter)]
     pub fn ask(&self) -> NativeAsk {
         self.ask.clone()
     }
 
-    /// This is the answer.
+    /// Returns this result.
     #[napi]
     pub fn answer(&self, mut reply: NativeReply) {
         let key = reply.key.take().map(key);
@@ -123,7 +123,7 @@ impl NativeQuestion {
         }));
     }
 
-    /// The answer is the provider of this setup.
+    /// Returns the provider of this setup.
     #[napi]
     pub fn answer_provider(&self, setup: &NativeSiteSetup) {
         self.finish(Ok(Reply {
@@ -134,20 +134,20 @@ impl NativeQuestion {
         }));
     }
 
-    /// There is none, for an error of this code, which said to wait for so many seconds.
+    /// There is no answer, but an error with this code; `retry_after` is in seconds.
     #[napi]
     pub fn failed_as(&self, code: String, why: String, retry_after: Option<f64>) {
         let pause = retry_after.and_then(|pause| Duration::try_from_secs_f64(pause).ok());
         self.finish(Err(oauth_facade::error_from_code(&code, &why, pause)));
     }
 
-    /// There is none, for what one of our own stores said.
+    /// There is no answer, but the error of a built-in store.
     #[napi]
     pub fn failed_with(&self, failure: &NativeFailure) {
         self.finish(Err(oauth_facade::of_store(failure.0.clone())));
     }
 
-    /// There is none.
+    /// There is no answer, for this reason.
     #[napi]
     pub fn failed(&self, why: String) {
         self.finish(Err(Error::lost(Cause::unknown(why))));
@@ -156,16 +156,16 @@ impl NativeQuestion {
     fn finish(&self, told: JsResult) {
         let mut tell = self.tell.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tell) = tell.take() {
-            // Whoever asked may have gone.
+            // The caller may have given up.
             let _ = tell.send(told);
         }
     }
 }
 
-/// The function that is handed questions.
+/// The JavaScript function that gets the calls.
 pub(crate) type Handler<'a> = Function<'a, NativeQuestion, UnknownReturnValue>;
 
-/// Weak: that it can be asked keeps no process from ending.
+/// Weak: it does not keep the process from ending.
 type Asked = ThreadsafeFunction<
     NativeQuestion,
     UnknownReturnValue,
@@ -175,7 +175,7 @@ type Asked = ThreadsafeFunction<
     true,
 >;
 
-/// An object of JavaScript's.
+/// An object that is implemented in JavaScript.
 pub(crate) struct Foreign {
     who: &'static str,
     asked: Asked,

@@ -16,40 +16,40 @@ use crate::exchange::{NativeExchange, NativeMoment, moment};
 use crate::runtime::millis;
 use crate::tokens::NativeTokens;
 
-/// How a grant is kept, and which one it is.
+/// The settings of a keeper, and the grant that it keeps.
 #[napi(object, object_to_js = false)]
 #[derive(Default)]
 pub struct NativeKeep {
     /// Whether there is a store.
     pub shared: bool,
-    /// Whose grant it is.
+    /// The subject of the grant.
     pub subject: Option<String>,
     /// `unknown`, `revokes` or `tolerated`.
     pub reuse: Option<String>,
-    /// For how long a lease is taken, in milliseconds.
+    /// The length of a lease, in milliseconds.
     pub lease_ms: Option<f64>,
     /// How long a request may take at most, in milliseconds.
     pub longest_request_ms: Option<f64>,
     /// How long before its refresh token ends unused an idle grant is renewed, in milliseconds.
     pub keep_alive_ms: Option<f64>,
-    /// How long before an authorization ends that is told, in milliseconds.
+    /// How long before the end of an authorization notice is given, in milliseconds.
     pub notice_ms: Option<f64>,
 }
 
-/// What a caller is to do.
+/// The decision for a caller.
 #[napi(object, object_from_js = false)]
 pub struct NativeDecision {
     /// `use_token`, `use_and_renew`, `renew` or `wait`.
     pub kind: &'static str,
-    /// What the caller holds is still valid.
+    /// Whether the tokens that the caller holds are still valid.
     pub held: bool,
-    /// What is handed out, if the caller does not hold it.
+    /// The tokens to use, if the caller does not hold them.
     pub tokens: Option<NativeTokens>,
     /// The renewal, if it is the caller's, and the grant is not shared.
     pub exchange: Option<NativeExchange>,
 }
 
-/// What the event loop is to do next; which members there are depends on `kind`.
+/// The next task of the event loop; which members are set depends on `kind`.
 #[napi(object, object_from_js = false)]
 #[derive(Default)]
 pub struct NativeTask {
@@ -59,7 +59,7 @@ pub struct NativeTask {
     pub holder: Option<String>,
     /// Of a lease, or of a pause.
     pub ms: Option<f64>,
-    /// What to save.
+    /// The record to save.
     pub record: Option<String>,
     /// The version it replaces.
     pub version: Option<f64>,
@@ -67,22 +67,22 @@ pub struct NativeTask {
     pub due: Option<f64>,
     /// When it is no longer needed, likewise.
     pub until: Option<f64>,
-    /// What to run.
+    /// The exchange to run.
     pub exchange: Option<NativeExchange>,
-    /// The end.
+    /// The tokens of a completed renewal.
     pub tokens: Option<NativeTokens>,
 }
 
-/// What is to be done for a grant though nobody asks.
+/// Upkeep of a grant whose token no caller requests.
 #[napi(object, object_from_js = false)]
 pub struct NativeUpkeep {
-    /// When an authorization ends, in milliseconds since 1970; nothing if there is a renewal to begin.
+    /// When the authorization ends, in milliseconds since 1970, for a notice; absent for a renewal.
     pub ends: Option<f64>,
     /// The renewal as one exchange, of a grant that is not shared.
     pub exchange: Option<NativeExchange>,
 }
 
-/// A lease that is taken again and again.
+/// How to extend the lease while a request runs.
 #[napi(object, object_from_js = false)]
 pub struct NativeExtension {
     /// The holder of the lease.
@@ -96,31 +96,31 @@ pub struct NativeExtension {
 /// The summary of a record, without secrets.
 #[napi(object, object_from_js = false)]
 pub(crate) struct NativeSummary {
-    /// Who issued the tokens.
+    /// The issuer of the tokens.
     pub issuer: String,
-    /// To whom.
+    /// The client that they were issued to.
     pub client_id: String,
-    /// Whose grant it is.
+    /// The subject of the grant.
     pub subject: Option<String>,
-    /// What was asked for.
+    /// The requested scope.
     pub scope: String,
-    /// The resources that were asked for.
+    /// The requested resources.
     pub resource: Vec<String>,
-    /// The audiences.
+    /// The requested audiences.
     pub audience: Vec<String>,
-    /// Names and values of what else was asked for, which may be secret.
+    /// Names and values of the other parameters that were requested, which may be secret.
     pub extra: Vec<(String, String)>,
-    /// What was granted.
+    /// The granted scope.
     pub granted: Option<String>,
     /// When the access token ends, in milliseconds since 1970.
     pub expires_at: Option<f64>,
     /// Whether there is a refresh token.
     pub has_refresh_token: bool,
-    /// When it ends if nobody uses it before, in milliseconds since 1970.
+    /// When it expires if it is not used before, in milliseconds since 1970.
     pub refresh_token_expires_at: Option<f64>,
     /// When the person's authorization ends, likewise.
     pub authorization_expires_at: Option<f64>,
-    /// The code of why it has ended.
+    /// The error code with which the grant has ended.
     pub ended: Option<&'static str>,
 }
 
@@ -230,7 +230,7 @@ fn millis_of(time: UnixTime) -> f64 {
     time.as_secs() as f64 * 1000.0
 }
 
-/// Each method that decides by the time takes a moment first; without one, the system is asked.
+/// Each method that depends on the time takes a moment as its first argument; without one, the system's time is used.
 #[napi]
 impl NativeKeeper {
     /// The name of the record in a store.
@@ -239,8 +239,8 @@ impl NativeKeeper {
         self.0.key()
     }
 
-    /// One caller asks for a token, knowing perhaps of one that was refused, and holding perhaps
-    /// the one that is good.
+    /// Decides for a caller that needs a token: `refused` is one that an API has refused, `held` one that it has
+    /// already.
     #[napi]
     pub fn ask(
         &self,
@@ -251,7 +251,7 @@ impl NativeKeeper {
         self.turn(&moment(at)?, refused, held)
     }
 
-    /// The same of a grant that is not shared: whoever is to renew has the renewal as one exchange.
+    /// The same for a grant that is not shared: the caller that has to renew gets the renewal as one exchange.
     #[napi]
     pub fn ask_alone(
         &self,
@@ -267,13 +267,13 @@ impl NativeKeeper {
         Ok(turn)
     }
 
-    /// Forgets exactly this token.
+    /// Discards these tokens if they are the current ones: an API has refused them.
     #[napi]
     pub fn refuse(&self, refused: &NativeTokens) {
         self.0.refuse(&refused.0);
     }
 
-    /// Takes the tokens of a new login.
+    /// Replaces the grant's tokens with those of a new login.
     #[napi]
     pub fn replace(&self, at: Option<NativeMoment>, tokens: &NativeTokens) -> Result<()> {
         let replaced = self.0.replace(&moment(at)?, (*tokens.0).clone());
@@ -313,7 +313,7 @@ impl NativeKeeper {
         self.0.standing()
     }
 
-    /// What the last attempt failed with, if it did.
+    /// The error of the last attempt, if it failed.
     #[napi(getter)]
     pub fn last_error(&self) -> Option<NativeFailure> {
         self.0.last_error().map(NativeFailure)
@@ -338,20 +338,20 @@ impl NativeKeeper {
         Ok(pause.map(|pause| pause.as_secs_f64() * 1000.0))
     }
 
-    /// In how many milliseconds `upkeep` has something to say.
+    /// In how many milliseconds `upkeep` has something to do; `None` for never.
     #[napi]
     pub fn upkeep_after(&self, at: Option<NativeMoment>) -> Result<Option<f64>> {
         let pause = self.0.upkeep_after(&moment(at)?);
         Ok(pause.map(|pause| pause.as_secs_f64() * 1000.0))
     }
 
-    /// What is to be done for the grant now though nobody asks, if anything.
+    /// The upkeep that is due now: a renewal or a notice, if any.
     #[napi]
     pub fn upkeep(&self, at: Option<NativeMoment>) -> Result<Option<NativeUpkeep>> {
         Ok(self.0.upkeep(&moment(at)?).map(upkeep_object))
     }
 
-    /// The same of a grant that is not shared: the renewal is one exchange.
+    /// The same for a grant that is not shared: the renewal is one exchange.
     #[napi]
     pub fn upkeep_alone(&self, at: Option<NativeMoment>) -> Result<Option<NativeUpkeep>> {
         let at = moment(at)?;
@@ -368,7 +368,7 @@ impl NativeKeeper {
             }))
     }
 
-    /// Whether there is something to store: then begin.
+    /// Whether there are unsaved tokens to save again: then call `begin`.
     #[napi]
     pub fn save_again(&self) -> bool {
         self.0.save_again()
@@ -380,7 +380,7 @@ impl NativeKeeper {
         self.0.drain();
     }
 
-    /// The event loop gives up in the midst of a renewal.
+    /// Abandons a renewal that the event loop no longer carries out.
     #[napi]
     pub fn abandon(&self, at: Option<NativeMoment>) -> Result<()> {
         self.0.abandon(&moment(at)?);
@@ -393,7 +393,7 @@ impl NativeKeeper {
         self.step(at, Keeper::begin)
     }
 
-    /// The record and its version; neither if there is none.
+    /// The record and its version; both absent if it does not exist.
     #[napi]
     pub fn loaded(
         &self,

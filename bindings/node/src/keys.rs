@@ -33,7 +33,7 @@ impl NativeKey {
         key(given).map(Self).map_err(fail)
     }
 
-    /// Its name, which says nothing about it.
+    /// The id of the key, which reveals nothing about it.
     #[napi(getter)]
     pub fn id(&self) -> &str {
         self.0.id()
@@ -68,7 +68,7 @@ impl NativeKeys {
         Self(Mutex::new(Keys::new(key.0.clone())))
     }
 
-    /// Seals and opens with the keys of whoever answers.
+    /// Seals and opens with the data keys of a key service in JavaScript.
     #[napi(factory)]
     pub fn of_source(handler: Handler<'_>) -> Result<Self> {
         let source = Foreign::new(WHO, &handler)?;
@@ -81,7 +81,7 @@ impl NativeKeys {
         self.change(|keys| keys.also(key.0.clone()));
     }
 
-    /// Opens with the keys of whoever answers too.
+    /// Also opens with the data keys of another key service.
     #[napi]
     pub fn also_of_source(&self, handler: Handler<'_>) -> Result<()> {
         let source = Foreign::new(WHO, &handler)?;

@@ -37,7 +37,7 @@ mod web;
 mod web_forward;
 mod web_visit;
 
-/// What both halves of the package agree on.
+/// The fingerprint of the interface between both halves of the package, which must be the same in both.
 #[napi_derive::napi]
 pub fn fingerprint() -> String {
     format!("{:016x}", oauth_facade::FINGERPRINT)

@@ -14,11 +14,11 @@ use crate::error::fail;
 pub struct NativeEndSession {
     /// The ID token of the login.
     pub id_token_hint: Option<String>,
-    /// Who is to be signed out.
+    /// A hint about the user to log out (`logout_hint`).
     pub logout_hint: Option<String>,
-    /// Where to come back to.
+    /// The URL to return to.
     pub post_logout_redirect_uri: Option<String>,
-    /// What comes back with the person.
+    /// The `state` that is returned with the redirect.
     pub state: Option<String>,
     /// Languages in order of preference.
     pub ui_locales: Option<String>,
@@ -45,7 +45,7 @@ pub struct NativeLogoutForm {
     pub fields: Vec<Vec<String>>,
     /// A page with it.
     pub html: String,
-    /// What the page needs to be allowed.
+    /// The `Content-Security-Policy` that the page needs.
     pub content_security_policy: String,
 }
 

@@ -18,7 +18,7 @@ use crate::error::{fail, invalid, overdue};
 use crate::held_key;
 use crate::runtime::{self, promise};
 
-/// The variable by which Node itself is told to trust more.
+/// The environment variable with additional certificate authorities for Node.js.
 const EXTRA: &str = "NODE_EXTRA_CA_CERTS";
 
 /// A network in texts and numbers.
@@ -50,14 +50,14 @@ pub struct NativeSettings {
 #[napi]
 pub struct NativeNetwork(pub(crate) Arc<Network>);
 
-/// A transport, and its driver, whose connections all share.
+/// A transport, and its driver, which all callers share.
 pub(crate) struct Network {
     transport: Transport,
     made: OnceLock<Driver>,
 }
 
 impl Network {
-    /// What Node is told to trust is trusted here too, but where a network trusts its own alone.
+    /// A network that also trusts the authorities of `NODE_EXTRA_CA_CERTS`, unless it trusts only its own.
     pub(crate) fn new(mut transport: Transport) -> std::result::Result<Self, Error> {
         if let Some(extra) = std::env::var_os(EXTRA).filter(|name| !name.is_empty()) {
             let more = read(Path::new(&extra))?;
@@ -73,8 +73,8 @@ impl Network {
         })
     }
 
-    /// The driver with this limit, or the network's own. The first takes milliseconds, which reads the
-    /// certificates of the system.
+    /// The driver with this time limit, or the network's own. The first call takes some milliseconds, because it reads
+    /// the system's certificates.
     pub(crate) fn driver(&self, timeout: Option<Duration>) -> std::result::Result<Driver, Error> {
         let driver = match self.made.get() {
             Some(driver) => driver.clone(),
@@ -96,7 +96,7 @@ pub(crate) fn over(network: Option<&NativeNetwork>) -> Result<Driver> {
     driver.map_err(fail)
 }
 
-/// What errors call settings, and how they are said here.
+/// The names of settings in errors, and those in JavaScript.
 const NAMES: [(&str, &str); 6] = [
     ("only_ca:", "onlyCa:"),
     ("client_certificate:", "clientCertificate:"),

@@ -20,7 +20,7 @@ pub(crate) fn runtime() -> std::result::Result<&'static Runtime, Error> {
     if let Some(runtime) = RUNTIME.get() {
         return Ok(runtime);
     }
-    // One thread is enough: requests wait for sockets, and what they decide takes microseconds.
+    // One thread is enough: requests wait for sockets, and their own work takes microseconds.
     let made = Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("oauth-core")
@@ -46,7 +46,7 @@ pub(crate) fn millis(value: f64) -> Duration {
     Duration::try_from_secs_f64(value / 1000.0).unwrap_or(Duration::MAX)
 }
 
-/// What is reported of a task that panicked, or that was stopped.
+/// The error of a task that panicked, or that was stopped.
 const STOPPED: &str = "the task was stopped";
 
 type Settle<T> = Box<dyn FnOnce(Env) -> Result<T> + Send>;

@@ -49,13 +49,13 @@ impl NativeServer {
             .map_err(fail)
     }
 
-    /// Who the server is.
+    /// The issuer of the server.
     #[napi(getter)]
     pub fn issuer(&self) -> &str {
         self.0.issuer()
     }
 
-    /// What it says about itself, as JSON.
+    /// The server's metadata, as JSON.
     #[napi(getter)]
     pub fn metadata(&self) -> String {
         self.0.metadata()

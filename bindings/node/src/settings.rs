@@ -13,7 +13,7 @@ use crate::client::parameter;
 use crate::error::fail;
 use crate::server::{NativeServer, transport};
 
-/// What a client is made of.
+/// The configuration of a client.
 #[napi]
 pub struct NativeSettings(pub(crate) Settings);
 
@@ -51,7 +51,7 @@ impl NativeSettings {
         (!uris.is_empty()).then(|| uris.to_vec())
     }
 
-    /// The server, or the issuer whose metadata are to be fetched.
+    /// The server, or the issuer whose metadata must be fetched.
     #[napi]
     pub fn server(&self, loopback: bool) -> Result<NativeSettingsServer> {
         Ok(match self.0.server(transport(loopback)).map_err(fail)? {
@@ -76,7 +76,7 @@ pub struct NativeSettingsServer {
 
 #[napi]
 impl NativeSettingsServer {
-    /// It is known.
+    /// The server, if it is known.
     #[napi(getter)]
     pub fn known(&self) -> Option<NativeServer> {
         self.known
@@ -84,7 +84,7 @@ impl NativeSettingsServer {
             .map(|known| NativeServer(known.0.clone()))
     }
 
-    /// The metadata of this issuer have to be fetched.
+    /// The issuer whose metadata must be fetched, if the server is not known.
     #[napi(getter)]
     pub fn issuer(&self) -> Option<String> {
         self.issuer.clone()
@@ -114,7 +114,7 @@ pub struct NativeWorkload {
     pub path: Option<String>,
     /// The variable of the token.
     pub variable: Option<String>,
-    /// What the token is exchanged for.
+    /// The audience of a token exchange, if the token is exchanged.
     pub exchange_audience: Option<String>,
     /// The variables to look into in place of those of the process.
     pub env: Option<HashMap<String, String>>,

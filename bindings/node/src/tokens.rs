@@ -11,8 +11,8 @@ use serde_json::json;
 use crate::built_in_stores::whole;
 use crate::error::fail;
 
-/// Tokens in texts alone, of which JavaScript makes more when somebody asks: the access token, what
-/// [`NativeTokens::serialize`] says, and the codes of the warnings, which are not stored.
+/// Tokens as a list of texts, which JavaScript parses only on access: the access token, the result of
+/// [`NativeTokens::serialize`], and the codes of the warnings, which are not stored.
 pub(crate) fn token_texts(tokens: &oauth_core::Tokens) -> Vec<String> {
     let warnings = tokens.warnings.iter().map(|warning| warning.code());
     let texts = [
@@ -53,7 +53,7 @@ impl NativeTokens {
         Self(Arc::new(bearer(text, expires_at)))
     }
 
-    /// Reads what `serialize` wrote.
+    /// Tokens from the result of `serialize`.
     #[napi(factory)]
     pub fn deserialize(text: String) -> Result<Self> {
         let tokens = oauth_core::Tokens::from_json(&text).map_err(fail)?;
@@ -73,7 +73,7 @@ impl NativeTokens {
         Ok(granted.map(|list| for_doubles(list).to_string()))
     }
 
-    /// Those of the wanted permissions, a JSON array, that were not granted, likewise.
+    /// Those of the given permissions, a JSON array, that were not granted, likewise.
     #[napi]
     pub fn missing_authorization_details(&self, wanted: String) -> Result<String> {
         let missing = oauth_facade::missing_authorization_details(&self.0, &wanted);

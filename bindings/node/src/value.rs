@@ -19,12 +19,12 @@ pub(crate) fn arguments(given: &Array<'_>) -> Result<Args> {
     list(given).map(Args::from)
 }
 
-/// What tokens are for: scope, resource, audience, extra and authorization_details.
+/// The parameters of a token request: scope, resource, audience, extra and authorization_details.
 pub(crate) fn token_request(given: &Array<'_>) -> Result<TokenRequest> {
     TokenRequest::read(&mut arguments(given)?).map_err(refused)
 }
 
-/// What tokens are for, as a text that is the same however it was said.
+/// The parameters of a token request as a canonical text, to compare them.
 #[napi]
 pub(crate) fn request_key(given: Array<'_>) -> Result<String> {
     let request = token_request(&given)?.to_core().map_err(fail)?;

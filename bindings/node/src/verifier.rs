@@ -1,4 +1,4 @@
-//! Verification of access tokens, with what an API requires read once.
+//! Verification of access tokens: a verifier parses an API's requirements once and is then used for every token.
 
 use napi::Result;
 use napi::bindgen_prelude::Array;
@@ -22,7 +22,7 @@ impl NativeVerifier {
         verifier.map(Self).map_err(refused)
     }
 
-    /// Begins to verify a token, and takes the first step.
+    /// Begins the verification of a token, and takes the first step.
     #[napi]
     pub fn start(&self, token: String) -> Result<NativeBegun> {
         begun(self.0.verify(&token))

@@ -39,7 +39,7 @@ impl NativeSiteSetup {
         }
     }
 
-    /// Its cookies are sealed with the key for tests, which everybody has.
+    /// A setup for tests, whose cookies are sealed with a key that everybody knows.
     #[napi(factory)]
     pub fn for_tests() -> Self {
         Self {
@@ -48,7 +48,7 @@ impl NativeSiteSetup {
         }
     }
 
-    /// Opens what this key sealed, too.
+    /// Adds an older key, with which records and cookies can still be opened.
     #[napi]
     pub fn also(&mut self, key: &NativeKey) {
         self.keys = self.keys.clone().also(key.0.clone());
@@ -60,13 +60,13 @@ impl NativeSiteSetup {
         self.take(Some(client.facade().core().clone()), &given)
     }
 
-    /// With this one as well, whose client is asked for when it is first needed.
+    /// Adds a provider whose client is requested from the application when it is first needed.
     #[napi]
     pub fn later(&mut self, given: String) -> Result<()> {
         self.take(None, &given)
     }
 
-    /// The site, whose settings are JSON. With a store its sessions live there.
+    /// The site with these settings, in JSON. Sessions are in the store if there is one, and otherwise in cookies.
     #[napi]
     pub fn site(
         &self,
@@ -93,13 +93,13 @@ impl NativeSiteSetup {
 }
 
 impl NativeSiteSetup {
-    /// The provider that was given last.
+    /// The provider that was added last.
     pub(crate) fn last(&self) -> Option<Provider> {
         self.providers.last().cloned()
     }
 
     fn take(&mut self, client: Option<Client>, given: &str) -> Result<()> {
-        // An error of serde quotes what was given.
+        // An error of serde quotes its input.
         let given: ProviderSettings = serde_json::from_str(given)
             .map_err(|_| invalid("a setting of a provider is of another type"))?;
         self.providers
@@ -108,7 +108,7 @@ impl NativeSiteSetup {
     }
 }
 
-/// Why there is no site, with settings named as in JavaScript.
+/// The error for invalid settings, which are named as in JavaScript.
 fn refused(error: SettingError) -> napi::Error {
     match error {
         SettingError::Type { name, wanted } => {

@@ -17,7 +17,7 @@ use crate::error::fail;
 use crate::runtime::promise;
 use crate::web_visit::{self, NativeVisited};
 
-/// A call to be passed on.
+/// A call to be forwarded to an API.
 #[napi]
 pub struct NativeForward {
     host: Host,
@@ -44,7 +44,7 @@ impl NativeForward {
         u32::try_from(MAX_FORWARDED).unwrap_or(u32::MAX)
     }
 
-    /// Passes it on with this body, once: what to send, its body bit by bit.
+    /// Forwards the call with this body, once. The response has a stream as its body.
     #[napi(ts_return_type = "Promise<NativeVisited>")]
     pub fn send<'env>(&self, env: &'env Env, body: Option<Uint8Array>) -> Result<Object<'env>> {
         let mut held = self.forward.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,7 +98,7 @@ impl NativeStream {
         })
     }
 
-    /// Nobody wants the rest.
+    /// Discards the rest of the body.
     #[napi]
     pub fn cancel(&self) {
         let body = Arc::clone(&self.0);

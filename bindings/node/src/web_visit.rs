@@ -26,7 +26,7 @@ use crate::web_forward::{NativeForward, NativeStream};
 /// A request, as the person's browser sent it.
 #[napi(object, object_to_js = false)]
 pub struct NativeWebRequest {
-    /// What admit is asked with, to know whose question it is.
+    /// The id of the visit, with which the `admit` function is called.
     pub id: String,
     /// The method.
     pub method: String,
@@ -41,22 +41,22 @@ pub struct NativeWebRequest {
     pub form: Option<Uint8Array>,
     /// `open`, `silent` or `signed_in`.
     pub access: String,
-    /// What the page wants beyond that.
+    /// The page's other requirements.
     pub need: Option<NativeWebNeed>,
     /// The time, in milliseconds since 1970: one that a test has set is that of the visit.
     pub at: f64,
 }
 
-/// What a page wants of a person.
+/// The requirements of a page for its visitor's login.
 #[napi(object, object_to_js = false)]
 pub struct NativeWebNeed {
     /// Ways to authenticate, best first.
     pub acr: Option<Vec<String>>,
-    /// Seconds.
+    /// The greatest age of the login, in seconds.
     pub max_age: Option<f64>,
-    /// Names.
+    /// The scopes that are needed.
     pub scope: Option<Vec<String>>,
-    /// Whose people.
+    /// The tenant whose users are admitted.
     pub tenant: Option<String>,
 }
 
@@ -70,17 +70,17 @@ pub struct NativeVisited {
     pub headers: Option<Vec<(String, String)>>,
     /// The body to send.
     pub body: Option<String>,
-    /// What went wrong, as JSON.
+    /// The problem, as JSON.
     pub problem: Option<String>,
-    /// Who is signed in, as JSON.
+    /// The session of the person who is signed in, as JSON.
     pub session: Option<String>,
-    /// Whose tokens the store has.
+    /// The key of the grant whose tokens are in the store.
     pub grant: Option<String>,
     /// The session, where it has tokens.
     pub held: Option<NativeWebSession>,
     /// The body to send, in place of a text.
     pub stream: Option<NativeStream>,
-    /// A call to be passed on.
+    /// A call to be forwarded to an API.
     pub forward: Option<NativeForward>,
     /// For the log: codes and details.
     pub notes: Vec<(String, String)>,
@@ -113,7 +113,7 @@ impl NativeWebSession {
     }
 }
 
-/// A site whose people sign in.
+/// A site: sign-in for a web application.
 #[napi]
 pub struct NativeSite {
     host: Host,
@@ -141,7 +141,7 @@ impl NativeSite {
         self.host.site().owns(&path)
     }
 
-    /// How many bytes of such a request's body the site reads; none of those it leaves alone.
+    /// How many bytes of the body of such a request the site reads; 0 if it does not read it.
     #[napi]
     pub fn form_limit(&self, method: String, path: String) -> u32 {
         let reads = Method::from_bytes(method.as_bytes())
@@ -150,8 +150,8 @@ impl NativeSite {
         if reads { limit } else { 0 }
     }
 
-    /// The result of a request: at once, if it needs neither the application nor a server nor a store. Of somebody who is
-    /// signed in, without more to tell, the session alone.
+    /// The result of a request: at once, if it needs neither the application nor a server nor a store. If a person is
+    /// signed in, and there is nothing else to return, only the session.
     #[napi(ts_return_type = "string | NativeVisited | Promise<string | NativeVisited>")]
     pub fn visit<'env>(
         &self,
@@ -194,7 +194,7 @@ impl NativeSite {
         })
     }
 
-    /// Waits for the client of a provider, which is asked for unless it is known.
+    /// Waits until the client of a provider is known, and requests it from the application if necessary.
     #[napi(ts_return_type = "Promise<void>")]
     pub fn connect<'env>(&self, env: &'env Env, provider: String, at: f64) -> Result<Object<'env>> {
         let host = self.host.clone().clock(clock(at));
@@ -204,7 +204,7 @@ impl NativeSite {
         })
     }
 
-    /// Somebody is signed in for a test: the answer sets the cookies.
+    /// Signs a person in for a test: the response sets the cookies.
     #[napi(ts_return_type = "Promise<NativeVisited>")]
     pub fn testing<'env>(
         &self,
@@ -226,7 +226,7 @@ impl NativeSite {
 }
 
 impl NativeSite {
-    /// The host of one visit: what it notes and what it asks the application are this visit's own.
+    /// The host of one visit, with its own log entries and its own id for calls of the application.
     fn host(
         &self,
         id: String,
@@ -289,7 +289,7 @@ fn taken<T: Default>(shared: &Mutex<T>) -> T {
     std::mem::take(&mut shared.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// The provider that the application knows.
+/// Calls the application's function that finds a provider.
 async fn found(
     find: &Foreign,
     id: String,
@@ -307,7 +307,7 @@ async fn found(
     Ok(said.await?.provider)
 }
 
-/// Whom the application lets in.
+/// Calls the application's function that admits a person.
 async fn asked(
     admit: &Foreign,
     id: String,
@@ -375,7 +375,8 @@ fn field(value: &str) -> Option<HeaderValue> {
     HeaderValue::from_bytes(&bytes).ok()
 }
 
-/// How a visit ended: of somebody who is signed in, without tokens or notes, the session alone, as JSON.
+/// The result of a visit: only the session, as JSON, if a person is signed in and there are neither tokens nor log
+/// entries.
 type Told = Either<String, NativeVisited>;
 
 fn told(visited: NativeVisited) -> Told {

@@ -101,7 +101,7 @@ impl Call {
         self.step(step)
     }
 
-    /// The token that was asked for.
+    /// Continues with the token that the step `token` or `renew` requested.
     pub fn token(&mut self, now: f64, elapsed: f64, tokens: &Tokens) -> Result<String, JsValue> {
         let step = self.call.token(&clock(now, elapsed), &tokens.0);
         self.step(step)

@@ -15,7 +15,7 @@ use crate::value::{arguments, refused, token_request};
 #[wasm_bindgen]
 pub struct Client(pub(crate) oauth_facade::Client, pub(crate) TokenRequest);
 
-/// Where to send the person, and what to keep meanwhile.
+/// An authorization that has begun: the URL to open, and the flow to store until the callback.
 #[wasm_bindgen]
 pub struct Authorization(Begun);
 

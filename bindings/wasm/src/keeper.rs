@@ -79,7 +79,7 @@ impl Keeper {
             .map_err(fail)
     }
 
-    /// Forgets exactly this token.
+    /// Discards these tokens if they are the current ones: an API has refused them.
     pub fn refuse(&self, refused: &Tokens) {
         self.0.refuse(&refused.0);
     }
@@ -94,7 +94,7 @@ impl Keeper {
         self.0.begin(&moment(now, seed)).map(Task).map_err(fail)
     }
 
-    /// The record and its version; neither if there is none.
+    /// The record and its version; both absent if it does not exist.
     pub fn loaded(
         &self,
         now: f64,

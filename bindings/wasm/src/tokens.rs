@@ -81,7 +81,7 @@ impl Tokens {
         Ok(granted.map(|list| value_text(&for_doubles(list))))
     }
 
-    /// Those of the wanted permissions, a JSON array, that were not granted, likewise.
+    /// Those of the given permissions, a JSON array, that were not granted, likewise.
     #[wasm_bindgen(js_name = missingAuthorizationDetails)]
     pub fn missing_authorization_details(&self, wanted: &str) -> Result<String, JsValue> {
         let missing = oauth_facade::missing_authorization_details(&self.0, wanted);

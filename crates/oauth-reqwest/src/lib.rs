@@ -24,10 +24,10 @@
 //! | [`driver`] | [`Driver`]: runs any [`Exchange`](oauth_core::Exchange) of `oauth-core` |
 //! | [`oauth_session`] | [`GrantSource`]: the token of one grant, renewed with one request for all callers |
 //! | [`authorized`] | [`Authorized`]: attaches the token, renews it after a 401, keeps it within its origins |
-//! | [`connection`] | [`ResourceConnection`]: the tokens of an API of which only the URL is known (MCP) |
+//! | [`resource_connection`] | [`ResourceConnection`]: the tokens of an API of which only the URL is known (MCP) |
 //! | [`loopback`] | the listener for the callback of a native app (RFC 8252) |
 //! | [`device_login`] | when a code on another device replaces the browser |
-//! | [`client`](mod@client) | a client from the environment or from a client file; feature `providers`, on by default |
+//! | [`configured_client`] | a client from the environment or from a client file; feature `providers`, on by default |
 //! | [`browser`] | opening the authorization URL, without a shell |
 //! | [`addresses`] | which addresses are connected to, if another party named the URL |
 //! | [`transport`] | certificates, proxy and limits in one record |
