@@ -8,15 +8,15 @@ const { MisuseError } = require('./errors.cjs')
 const { only } = require('./options.cjs')
 const { checkUnicode } = require('./unicode.cjs')
 
-/** What a route can need beyond what its API needs. */
+/** The requirements of a route beyond those of its API. */
 const NEEDS = ['scope', 'acrValues', 'maxAge']
-/** What a request has proved. */
+/** The keys that a request has proved possession of. */
 const PROOF = ['jkt', 'x5tS256']
-/** What a call can say. */
+/** The options of a call of `verify`. */
 const SHOWN = [...NEEDS, ...PROOF]
-/** What is said once for an API. */
+/** The options of a verifier, for all tokens of an API. */
 const COMMON = ['audience', 'clockSkew', 'dpopAlgs', 'realm', ...NEEDS]
-/** The same of tokens that are JWTs. */
+/** The same for tokens that are JWTs. */
 const OF_JWTS = ['profile', 'algs', ...COMMON]
 
 /** The identifiers of an API: one or more, and none is empty. */
@@ -42,7 +42,7 @@ class AccessTokenVerifier {
   } = {}) {
     only(OF_JWTS, common)
     const encryption = { accessTokenEncryptionAlg, accessTokenEncryptionEnc, decryptionKeys }
-    // Nothing is asked in its name: keys are anybody's to fetch.
+    // No request names this client: anyone may fetch the keys.
     const options = { clientId: 'resource-server', clientAuth: 'none', timeoutMs, network, fetch, send, ...encryption }
     this.#server = server
     this.#client = new Client(server, options)

@@ -11,13 +11,13 @@ const { checkSignal, initOf, optionsOf, textsOf } = require('./options.cjs')
 const { checkInput, textOrUrl } = require('./paths.cjs')
 const { nativeTokens } = require('./tokens.cjs')
 
-/** How long a request waits at most for its turn, in milliseconds, if nothing else is said. */
+/** How long a request waits for its turn by default, in milliseconds. */
 const LONGEST_WAIT = 300_000
 /** How many redirects are followed, and the header fields that go with a body (Fetch, HTTP-redirect fetch). */
 const MAX_HOPS = 20
 const OF_BODY = ['content-encoding', 'content-language', 'content-length', 'content-location', 'content-type']
 
-/** An API, and the sources of the tokens that its requests carry. All callers share what is known of its limits. */
+/** An API, and the sources of the tokens for its requests. All callers share the known state of its rate limits. */
 class Api {
   #known
   #sources

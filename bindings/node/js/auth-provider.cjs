@@ -2,17 +2,17 @@
 
 // The `authProvider` for the TypeScript SDK of the Model Context Protocol, over a connection.
 //
-// The SDK (1.32) asks for tokens before each message. After a 401, and after a 403 that wants more scope, it runs its own
-// OAuth, which tells a provider neither the status nor the token, and sends the message again only once a token request
-// of its own was answered. So this provider lets it make its requests to nobody: the metadata that it hands over as found
-// have `data:` URLs for endpoints, which `fetch` answers by itself. In between the connection does what is to be done.
+// The SDK (1.32) calls `tokens()` before each message. After a 401, and after a 403 that requires more scope, it runs
+// its own OAuth flow, which passes a provider neither the status nor the token, and sends the message again only once
+// its own token request was answered. So this provider has it send its requests nowhere: the metadata that it returns
+// have `data:` URLs as endpoints, which `fetch` answers itself. In between, the connection obtains the tokens.
 
 const { inspect } = require('#host')
 
-/** An endpoint that gives this answer, whatever is sent, and sends nothing on. */
+/** The URL of an endpoint that returns this answer to any request, without the network. */
 const answering = (answer) => `data:application/json,${encodeURIComponent(JSON.stringify(answer))}`
 
-/** The server that the SDK takes itself to ask. There is none of this name (RFC 2606 section 2). */
+/** The issuer that the SDK believes to use. No such host exists (RFC 2606 section 2). */
 const NOBODY = 'https://authorization-server.invalid'
 
 const METADATA = Object.freeze({
@@ -31,14 +31,14 @@ class AuthProvider {
   #last
   /** The renewal that is under way. */
   #renewal
-  /** What refusals named that the SDK has not come back for yet. */
+  /** The challenges of refusals for which the SDK has not requested a new token yet. */
   #wanted = new Set()
 
   constructor(connection) {
     this.#connection = connection
   }
 
-  /** None: whoever signs in is sent to their browser by the connection. */
+  /** None: the connection opens the browser itself. */
   get redirectUrl() { return undefined }
 
   /** Of the scope that a refusal names the SDK tells nobody but the server at which it registers. */

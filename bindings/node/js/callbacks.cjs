@@ -1,6 +1,6 @@
 'use strict'
 
-// Answers the questions of the native half with JavaScript objects: stores, key holders, and people.
+// Carries out the native half's calls of JavaScript objects: stores, key holders, and functions that sign people in.
 
 const { failureOf } = require('./errors.cjs')
 const { Step, textOf } = require('./exchange.cjs')
@@ -8,7 +8,7 @@ const { verbs } = require('./renewal.cjs')
 const { DeviceAuthorizationResponse } = require('./ops.cjs')
 const { Tokens, nativeTokens } = require('./tokens.cjs')
 
-/** What hands the addon's questions to an object, and gives back what that says. */
+/** The function with which the addon calls this object's methods, and gets their results. */
 function asked(who, methods, object) {
   return (question) => {
     answer(question, who, methods, object)
@@ -25,7 +25,7 @@ async function answer(question, who, methods, object) {
   } catch (error) {
     const failure = failureOf(error)
     if (failure) question.failedWith(failure)
-    // What it says may hold an address with a password.
+    // Its message may contain an address with a password.
     else question.failed(`the ${who} threw ${textOf(error)}`)
   }
 }

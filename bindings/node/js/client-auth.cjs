@@ -10,15 +10,16 @@ const { optionsOf } = require('./options.cjs')
 const { checkText, pathOf } = require('./paths.cjs')
 const { checkUnicode } = require('./unicode.cjs')
 
-/** How long a function may take to give a token, in milliseconds. */
+/** How long a function may take to return a token, in milliseconds. */
 const PATIENCE = 30_000
 
-/** How long a token that is made for one request has to be valid, in milliseconds: as the core has it. */
+/** How long a token for one request must be valid, in milliseconds: the same as in the core. */
 const LIFETIME = 60_000
 
 /**
- * A workload's token that a function gives. The native transport asks for it when it needs it, and is what keeps the process
- * alive until then. A step that is taken on the event loop cannot wait there: the token is left with the addon before.
+ * A workload's token that a function returns. The native transport calls the function when it needs the token, and
+ * keeps the process alive until then. A step on the event loop cannot wait for it, so the token is stored in the addon
+ * before the step.
  */
 class AssertionFunction {
   #read
@@ -35,7 +36,7 @@ class AssertionFunction {
     return new ReadAssertion(this, this.#audience ?? issuer)
   }
 
-  /** Reads it for the next step: what leaves it with the addon. */
+  /** Reads it for the next step: returns the function that stores it in the addon. */
   async read(wanted, { signal, timeoutMs = PATIENCE }) {
     try {
       const token = await this.#token(wanted, { signal, timeoutMs: Math.min(timeoutMs, PATIENCE) })

@@ -19,15 +19,15 @@ const { isLoopback } = require('./server.cjs')
 const { inner } = require('./stores.cjs')
 const { Tokens, nativeTokens } = require('./tokens.cjs')
 
-/** How long what opens a page is waited for, in milliseconds: it may fail, or last until the login is over. */
+/** How long to wait for the function that opens a page, in milliseconds: it may fail, or last until the login is over. */
 const OPENING = 1000
 
-/** Lets a promise of what opens a page fail, but not delay the page that the login ends at. */
+/** Passes on a failure of the function that opens a page, without letting it delay the last page of the login. */
 const begun = (opening) => Promise.race([opening, new Promise((done) => setTimeout(done, OPENING))])
 
 /**
- * The tokens of an API of which only the URL is known, such as a server of the Model Context Protocol. Nothing is asked
- * before a token is wanted; callers who want one at once make one login.
+ * The tokens of an API of which only the URL is known, such as a server of the Model Context Protocol. No request is
+ * sent before a token is needed; callers who need one at the same time share one login.
  */
 class ResourceConnection {
   #native

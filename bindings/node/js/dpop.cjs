@@ -30,7 +30,7 @@ class DpopKey {
     }
   }
 
-  /** The key of this name in a store, which workers share as they share tokens; made by anyone who asks first. */
+  /** The key of this name in a store, which workers share as they share tokens; the first that needs it generates it. */
   static async open(store, name, options) {
     const { alg = 'ES256' } = optionsOf('DpopKey.open', options)
     return new DpopKey(await dpopKeyOf(store, checkText(name, 'name'), checkText(alg, 'alg')), { alg })

@@ -1,6 +1,6 @@
 'use strict'
 
-// The error classes, made from the one line of JSON that the native half gives.
+// The error classes, which are created from the line of JSON that the native half returns.
 
 const native = require('#native')
 

@@ -10,7 +10,7 @@ const { lossOf } = require('./fetch-errors.cjs')
 const { optionsOf } = require('./options.cjs')
 const { verified } = require('./webcrypto.cjs')
 
-/** What is read of a reply, in bytes. */
+/** The largest body of a reply, in bytes. */
 const LIMIT = 1 << 20
 /** How long a request may take, and the longest any timer can wait, in milliseconds. */
 const TIMEOUT = 30_000
@@ -21,16 +21,16 @@ const MAX_TIMER = 2 ** 31 - 1
  * to the limit.
  */
 const AS_IT_IS = [['accept-encoding', 'identity']]
-/** What some servers send anyway, and costs little to unpack: not Brotli, whose window may be 16 MiB. */
+/** The encodings that some servers use without being asked, and that are cheap to decompress: not Brotli, whose window may be 16 MiB. */
 const UNPACKED = new Set(['', 'identity', 'gzip', 'x-gzip', 'deflate'])
-/** Frameworks patch `fetch` to cache what it brings; not every runtime knows the option, and some throw for it. */
+/** Frameworks patch `fetch` to cache its responses; not every runtime supports this option, and some throw for it. */
 const UNCACHED = 'cache' in Request.prototype ? { cache: 'no-store' } : {}
 
 let known
 /** The header fields of a reply that are looked at. */
 const readFields = () => (known ??= native.readFields())
 
-/** What to do next. `console.log` shows neither header values nor a body. */
+/** A step of an exchange. `console.log` shows neither header values nor a body. */
 class Step {
   constructor(members) {
     Object.assign(this, members)

@@ -1,11 +1,12 @@
 'use strict'
 
-// What became of a request, by the error of whatever sent it.
+// Maps the error of a `fetch` or another HTTP client to what it means for the request: whether it was sent, and why
+// there is no answer.
 
 /** So many errors are looked at, each the cause of the one before. */
 const DEPTH = 8
 
-/** What the codes of Node.js, of undici and of OpenSSL say of a request that got no answer. */
+/** The meaning of the error codes of Node.js, undici and OpenSSL: whether the request was sent, and why it got no answer. */
 const LOSSES = new Map([
   ...['ENOTFOUND', 'EAI_AGAIN', 'EAI_FAIL', 'EAI_NODATA', 'EAI_NONAME'].map((code) => [code, ['unsent', 'dns']]),
   ...['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EADDRNOTAVAIL', 'UND_ERR_CONNECT_TIMEOUT']
@@ -28,12 +29,12 @@ function told({ code, name }) {
   return name === 'TimeoutError' ? ['unknown', 'timeout'] : undefined
 }
 
-/** How far the request came and why it got no answer, by what a `fetch` threw. */
+/** Whether the request was sent, and why it got no answer, from the error that `fetch` threw. */
 function lossOf(thrown) {
   let error = thrown
   for (let depth = 0; depth < DEPTH && error instanceof Error; depth += 1) {
     const known = told(error)
-    // Deeper down stands the last of what may have been several tries, and an earlier one may have been sent.
+    // The innermost cause is that of the last of possibly several attempts, and an earlier one may have been sent.
     if (known) return { delivery: depth <= 1 ? known[0] : 'unknown', loss: known[1] }
     error = error.cause
   }

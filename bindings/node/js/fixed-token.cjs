@@ -15,7 +15,7 @@ const { checkUnicode } = require('./unicode.cjs')
 
 const { NativeFixedToken } = native
 
-/** How a token is read, from wherever it stands. */
+/** Reads a fixed token from its place: a text, a variable, a file or a function. */
 const places = {
   text(token, end) {
     const known = NativeFixedToken.text(token, end)

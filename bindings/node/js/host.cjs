@@ -1,6 +1,6 @@
 'use strict'
 
-// What the package takes from where it runs; edge/host.cjs stands in its place where there is no Node.js.
+// The functions of Node.js that the package uses; edge/host.cjs replaces this file in runtimes without Node.js.
 
 const { channel } = require('node:diagnostics_channel')
 const { pipeline, Readable } = require('node:stream')
@@ -20,7 +20,7 @@ module.exports = {
   Readable, channel, environment, fileURLToPath, idle, inspect, joined, pipeline,
   /** Requests of clients that name no `fetch` go over the addon. */
   fetch: undefined,
-  /** What one request waits for, another may wait for too. */
+  /** One request may wait for the promise of another, unlike in Workers. */
   isShared: true,
   /** The native half is a package of its own, and may be of another release. */
   isOnePackage: false,

@@ -13,7 +13,7 @@ const askAlone = (known, at, refused, held) => known.askAlone(at, refused, held)
 
 const dateOf = (ms) => (typeof ms === 'number' ? new Date(ms) : undefined)
 
-/** What to do next. `console.log` does not show what is saved. */
+/** A task of a renewal. `console.log` does not show the record. */
 class Task {
   constructor(members) {
     Object.assign(this, members)

@@ -41,7 +41,7 @@ class SealingKey {
   }
 }
 
-/** A key as the addon knows it. */
+/** The addon's object for a key. */
 function nativeKey(key) {
   const known = natives.get(key)
   if (known !== undefined) return known

@@ -8,14 +8,14 @@ const { lifted } = require('./errors.cjs')
 const { optionsOf } = require('./options.cjs')
 const { checkText, textOrUrl } = require('./paths.cjs')
 
-/** How to sign a person out, as the native half takes it. */
+/** The parameters of a logout, in the form of the native half. */
 function endSessionOf(what, options) {
   const { idTokenHint, logoutHint, postLogoutRedirectUri, state, uiLocales } = optionsOf(what, options)
   const uri = postLogoutRedirectUri === undefined ? undefined : String(postLogoutRedirectUri)
   return { idTokenHint, logoutHint, postLogoutRedirectUri: uri, state, uiLocales }
 }
 
-/** The form that takes a person to the server: `console.log` shows nothing of its fields. */
+/** The form that sends a person to the server: `console.log` does not show its fields. */
 class LogoutForm {
   constructor(client, options) {
     const { action, fields, html, contentSecurityPolicy } = lifted(() => client.endSessionForm(endSessionOf('endSessionForm', options)))

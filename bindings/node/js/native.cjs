@@ -5,7 +5,7 @@
 const { join } = require('node:path')
 const { platform, targets } = require('./platform.cjs')
 
-/** Thrown by the import itself, before there is an `OAuthError`: code and advice are those of one. */
+/** The error of the import itself, before the class `OAuthError` exists: it has the same `code` and `advice`. */
 class UnsupportedPlatform extends Error {
   constructor(here, cause) {
     const todo = Object.hasOwn(targets, here)

@@ -11,7 +11,7 @@ const { checkInput } = require('./paths.cjs')
 
 const natives = new WeakMap()
 
-/** What the addon knows a network by. */
+/** The addon's object for a network. */
 function nativeNetwork(network) {
   if (network === undefined) return undefined
   const known = natives.get(network)
@@ -19,7 +19,7 @@ function nativeNetwork(network) {
   return known
 }
 
-/** Over what the requests of a client go, or those of an API: a network, a `fetch`, a `send`, or none of them. */
+/** The transport of a client or of an API: a network, a `fetch`, a `send`, or none of them. */
 function lineOf(network, fetch, send) {
   for (const [name, given] of Object.entries({ fetch, send })) {
     if (given !== undefined && typeof given !== 'function') throw new TypeError(`${name} must be a function`)
@@ -31,7 +31,7 @@ function lineOf(network, fetch, send) {
   return { network: nativeNetwork(network), send: send ?? (over && sendOver(over)), apiFetch: fetch ?? network?.fetch }
 }
 
-/** PEM, or where it stands. */
+/** PEM, or the file that contains it. */
 const pem = (place) => (place instanceof URL ? fileURLToPath(place) : place)
 
 /** How requests leave this process: certificates, proxy and limits. */

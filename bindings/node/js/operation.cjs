@@ -21,7 +21,7 @@ const recordOf = (Class) => (raw) => Class.of(JSON.parse(raw.members))
 /** The URL to send the user to, and the pending flow to store until the callback. */
 function authorization({ url, flow, expiresIn, requestObject, warnings }) {
   const begun = { url: new URL(url), flow: new PendingAuthorization(flow), expiresIn: expiresIn ?? undefined, warnings }
-  // It holds the state, and whatever else the request says.
+  // It contains the state, and the other parameters of the request.
   return Object.defineProperty(begun, 'requestObject', { value: requestObject ?? undefined, enumerable: false })
 }
 

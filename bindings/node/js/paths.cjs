@@ -13,7 +13,7 @@ function pathOf(path) {
   return checkUnicode(text, 'path')
 }
 
-/** A text as it was given, if it is one: what it is instead may be a secret, and is not shown. */
+/** The argument, if it is a string; otherwise an error that does not show it, because it may be a secret. */
 function checkText(value, name) {
   if (typeof value !== 'string') throw new TypeError(`${name} must be a text`)
   return checkUnicode(value, name)
@@ -25,7 +25,7 @@ function textOrUrl(value, name) {
   return checkUnicode(String(value), name)
 }
 
-/** What `fetch` takes first, if it is that. */
+/** Checks the first argument of `fetch`. */
 function checkInput(input) {
   const isRequest = typeof input === 'object' && input !== null && typeof input.url === 'string'
   if (!isRequest) textOrUrl(input, 'url')

@@ -16,7 +16,7 @@ const targets = {
 function platform({ platform, arch, report } = process) {
   if (platform === 'win32') return `win32-${arch}-msvc`
   if (platform !== 'linux') return `${platform}-${arch}`
-  // Node says which C library it runs on, by naming the version of the one it was built for.
+  // Node.js reports the version of glibc it runs on, if it was built for glibc.
   const libc = report.getReport().header.glibcVersionRuntime ? 'gnu' : 'musl'
   return `linux-${arch}-${libc}`
 }

@@ -7,10 +7,10 @@ const { dateOf, refuseClones } = require('./value.cjs')
 
 /** Immutable members. Secret ones are non-enumerable: they can be read by name, but do not show up in iteration. */
 class Record {
-  /** What each member is: `plain`, `time`, `personal` (shown to those who ask by name) or `secret`. */
+  /** The kind of each member: `plain`, `time`, `personal` (shown only if it is accessed by name) or `secret`. */
   static members = {}
 
-  /** A record of what the native half tells, in the order of the members. */
+  /** A record from the values of the native half, in the order of the members. */
   static of(values) {
     const record = Object.create(this.prototype)
     const { names, kinds, isSecret } = planOf(this)
@@ -28,7 +28,7 @@ class Record {
     throw new TypeError(`a ${new.target.name} comes from a server`)
   }
 
-  /** What may be shown. */
+  /** The members that may be shown. */
   toJSON() {
     const kinds = Object.entries(this.constructor.members)
     const shown = ([name, kind]) => [name, kind === 'secret' && this[name] !== undefined ? '[redacted]' : this[name]]

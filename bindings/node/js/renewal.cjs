@@ -1,6 +1,6 @@
 'use strict'
 
-// Carries out a renewal: does what the keeper asks for, with the store and the driver.
+// Carries out a renewal: the tasks of the keeper, with the store and the driver.
 
 const { channel: channelOf, idle } = require('#host')
 const { checkLimit, pause, run, wait } = require('./exchange.cjs')
@@ -9,15 +9,15 @@ const { optionsOf } = require('./options.cjs')
 /** How long a store may take, in milliseconds. */
 const PATIENCE = 30_000
 
-/** What happens to grants, for subscribers: `{ grant, what, error, ms }`, no secret among it. */
+/** Events of grants, for subscribers: `{ grant, what, error, ms }`, without secrets. */
 const channel = channelOf('oauth-core:grant')
 
 /** The renewals under way. */
 const flights = new WeakMap()
 
 /**
- * The last state reported of each grant that is not good; the keepers that are retrying a save; the renewals and retried saves that a drain
- * waits for.
+ * The last reported state of each grant that has failed or ended; the keepers that are retrying a save; the renewals
+ * and retried saves that a drain waits for.
  */
 const told = new WeakMap()
 const tended = new WeakSet()
@@ -27,13 +27,13 @@ const atWork = new Set()
 const lookedAfter = new WeakSet()
 const LONGEST_SLEEP = 3_600_000
 
-/** Nobody may be waiting for a renewal, or for the next try to store what it has brought. */
+/** Ignores a rejection: no caller may be waiting for a renewal, or for the next attempt to save its tokens. */
 const unheard = () => {}
 
 /**
- * Tokens that are fresh: the current ones, or those of the renewal under way. `job` is how a renewal is
- * carried out: `store`, `run` for its exchange, and `onTokens`; `onEnded` hears of the end of a grant. One that
- * `isAlone` has no store, and its requests leave from here: an exchange is all there is to it.
+ * Fresh tokens: the current ones, or those of the renewal under way. `job` has what a renewal needs: `store`, `run` for
+ * its exchange, and `onTokens`; `onEnded` is called when the grant has ended. With `isAlone` there is no store, and the
+ * whole renewal is one exchange, whose requests are sent from here.
  */
 async function fresh(keeper, refused, job) {
   const decision = job.isAlone ? keeper.askAlone(refused) : keeper.ask(refused)

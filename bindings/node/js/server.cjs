@@ -13,7 +13,7 @@ const { checkText, textOrUrl } = require('./paths.cjs')
 
 const natives = new WeakMap()
 
-/** What the addon knows a server by. */
+/** The addon's object for a server. */
 function nativeServer(server) {
   const known = natives.get(server)
   if (known === undefined) throw new TypeError('server must be a Server')

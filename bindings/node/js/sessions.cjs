@@ -18,13 +18,13 @@ const { asyncDispose } = require('./value.cjs')
 const PATIENCE = 45_000
 const LOOK = 250
 
-/** How many records the store is asked for at once, and how many are renewed at once. */
+/** How many records are requested from the store at once, and how many grants are renewed at once. */
 const PAGE = 100
 const ABREAST = 8
 
 const COUNTED = ['renewed', 'waits', 'failed', 'suspect', 'ended', 'unsaved', 'stored_late', 'authorization_ends', 'lease_lost']
 
-/** What may be shown: a provider's own parameters may be secret. */
+/** The members that may be shown: a provider's own parameters may be secret. */
 function shown({ extra, ...facts }) {
   return facts
 }

@@ -26,7 +26,7 @@ class GrantSource extends Source {
     super({ server, client }, { origins, fetch: transport.apiFetch })
     this.#keeper = keeper
     this.#sessions = sessions
-    // Beside the event loop an exchange would end before its callers hear of it.
+    // Off the event loop, an exchange could end before its callers are notified.
     const isAlone = store === undefined && transport.send !== undefined
     this.#job = { store, onTokens, onNotice, turn, isAlone, run: (exchange) => perform(exchange, transport) }
   }

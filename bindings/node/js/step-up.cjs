@@ -5,7 +5,7 @@
 const native = require('#native')
 const { lifted } = require('./errors.cjs')
 
-/** What the reply of an API requires of the person (RFC 9470, RFC 6750 section 3.1). */
+/** The step-up that the reply of an API requires (RFC 9470, RFC 6750 section 3.1). */
 function stepUp(reply) {
   if (typeof reply?.headers?.get !== 'function') throw new TypeError('reply must be a Response')
   const { status, headers } = reply
@@ -13,7 +13,7 @@ function stepUp(reply) {
   const text = lifted(() => native.stepUp(status, field === null ? [] : [field]))
   if (text === null) return undefined
   const wanted = Object.entries(JSON.parse(text))
-  // A list without items asks for nothing, and zero seconds are a wish.
+  // An empty list requires nothing, but a `maxAge` of 0 seconds does.
   return Object.fromEntries(wanted.filter(([, value]) => value !== null && value.length !== 0))
 }
 

@@ -9,10 +9,10 @@ const { optionsOf } = require('./options.cjs')
 const { checkText, textOrUrl } = require('./paths.cjs')
 const { refuseClones } = require('./value.cjs')
 
-/** What the addon knows these tokens by. */
+/** The addon's object for these tokens. */
 let nativeTokens
 
-/** Tokens of texts that the addon tells: the access token, what `serialize` says, and the codes of the warnings. */
+/** Tokens from the texts that the addon returns: the access token, the result of `serialize`, and the codes of the warnings. */
 let toldTokens
 
 /** Those that an exchange ends with. */
@@ -20,14 +20,14 @@ const tokensOf = (raw) => toldTokens(raw.tokens, raw.claims)
 
 const date = (seconds) => (seconds === undefined || seconds === null ? undefined : new Date(seconds * 1000))
 
-/** A date in Unix seconds, as the addon wants it. */
+/** A date in Unix seconds, for the addon. */
 function secondsOf(date) {
   if (date === undefined) return undefined
   if (!(date instanceof Date) || Number.isNaN(date.getTime())) throw new TypeError('expiresAt must be a Date')
   return Math.max(0, Math.floor(date.getTime() / 1000))
 }
 
-/** What stands for tokens that the addon has told in texts. */
+/** The placeholder for the addon's object of tokens that it has returned as texts. */
 const TOLD = Symbol('told')
 
 const notCloned = () => 'Tokens are handed over as the text of serialize(), and read with Tokens.deserialize'

@@ -2,7 +2,7 @@
 
 // Helpers for plain values: dates, disposal, and objects that must not be cloned.
 
-/** What `await using` calls. A runtime that does not know it yet is served by compilers under this name. */
+/** The method that `await using` calls. Compilers use this name for runtimes that do not support it yet. */
 const asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 
 /**
@@ -13,10 +13,10 @@ function refuseClones(object, instead) {
   Object.defineProperty(object, 'notCloned', { value: instead, enumerable: true })
 }
 
-/** The last millisecond that a `Date` can say (ECMA-262 section 21.4.1.1). */
+/** The last millisecond that a `Date` can represent (ECMA-262 section 21.4.1.1). */
 const LAST = 8.64e15
 
-/** The date of Unix seconds; for a time that no `Date` can say, the last one. */
+/** The date of Unix seconds; for a time that no `Date` can represent, the last one. */
 const dateOf = (seconds) => new Date(Math.min(seconds * 1000, LAST))
 
 module.exports = { asyncDispose, dateOf, refuseClones }

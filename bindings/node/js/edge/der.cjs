@@ -1,6 +1,6 @@
 'use strict'
 
-// What is written and read of keys in DER (X.690).
+// Reads and writes the parts of DER (X.690) that keys need.
 
 const TAGS = {
   NUMBER: 0x02,

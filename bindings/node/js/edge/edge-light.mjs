@@ -1,5 +1,5 @@
-// The native half in the edge runtime of Next.js, whose bundler may load WebAssembly later than the modules beside this one:
-// no module of the package asks for anything of it while it is loaded itself.
+// The native half in the edge runtime of Next.js, whose bundler may load WebAssembly later than the other modules: no
+// module of the package uses it while being loaded itself.
 import module from '../../edge/oauth_core_edge_bg.wasm?module'
 import { initSync } from '../../edge/oauth_core_edge.mjs'
 

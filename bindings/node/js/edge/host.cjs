@@ -1,17 +1,17 @@
 'use strict'
 
-// What stands in the place of Node.js in Workers and edge runtimes.
+// Replaces the functions of Node.js (`host.cjs`) in Workers and edge runtimes.
 
-/** `console.log` there asks nobody how an object wants to be shown; who asks themselves gets its members. */
+/** `console.log` does not use `inspect.custom` there; a direct call shows the members as JSON. */
 function inspect(value) {
   return JSON.stringify(value)
 }
 inspect.custom = Symbol.for('nodejs.util.inspect.custom')
 
-/** Nobody subscribes. */
+/** A channel without subscribers. */
 const channel = () => ({ hasSubscribers: false, publish() {} })
 
-/** Where there is no process, variables are handed over. */
+/** The environment variables; empty without a process, where they are passed in. */
 const environment = () => globalThis.process?.env ?? {}
 
 const idle = () => {}
@@ -30,7 +30,7 @@ function joined(chunks) {
 module.exports = {
   channel, environment, idle, inspect, joined,
   fetch: (input, init) => globalThis.fetch(input, init),
-  /** A request that ends takes along what it has sent, so no other may wait for that. */
+  /** A request that ends cancels its own fetches, so no other request may wait for them. */
   isShared: false,
   /** The module of WebAssembly comes with this package. It may be loaded after what is beside it. */
   isOnePackage: true,

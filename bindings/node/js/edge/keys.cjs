@@ -13,11 +13,11 @@ const TRIES = 16
 /** The algorithms of DPoP proofs, the usual one first. */
 const DPOP = ['ES256', 'Ed25519', 'ES384', 'ES512', 'PS256', 'RS256', 'PS384', 'PS512', 'RS384', 'RS512']
 
-/** What is asked of keys, over the native half. */
+/** Operations on keys, for the native half. */
 function keysOver(wasm, elsewhere) {
   const failed = (code, why) => new Error(wasm.errorOf(code, why))
 
-  /** What was read, or an error as the native half has them. */
+  /** The parsed key, or an error in the form of the native half. */
   function read(text, passphrase) {
     if (passphrase !== undefined) throw elsewhere('a passphrase')
     try {

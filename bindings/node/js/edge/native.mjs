@@ -1,4 +1,4 @@
-// What the addon is elsewhere: classes of WebAssembly, and on top of them what waits for requests and stores.
+// Replaces the addon: classes of WebAssembly, and on top of them those that wait for requests and stores.
 import * as wasm from '../../edge/oauth_core_edge.mjs'
 import { keysOver } from './keys.cjs'
 import { storesOver } from './store.cjs'
@@ -13,7 +13,7 @@ export {
 
 const elsewhere = (what) => new Error(wasm.elsewhereError(what))
 
-/** Whatever is asked of it, it is not there. */
+/** A class that does not exist in edge runtimes: every use throws. */
 const absent = (what) => new Proxy(class {}, {
   construct() { throw elsewhere(what) },
   get: () => () => { throw elsewhere(what) },
@@ -36,7 +36,7 @@ const { pemOf, ...waysToKeys } = keys.dpop
 Object.assign(wasm.NativeDpopKey, waysToKeys)
 wasm.NativeDpopKey.prototype.privatePem = function () { return pemOf(this) }
 
-// A request of a Worker cannot wait for what another has asked a key service for.
+// A request of a Worker cannot wait for another request's call of a key service.
 const noService = absent('a key service')
 Object.assign(wasm.NativeKeys, { ofSource: noService.asked })
 wasm.NativeKeys.prototype.alsoOfSource = noService.asked

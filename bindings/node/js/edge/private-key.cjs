@@ -1,7 +1,7 @@
 'use strict'
 
-// Private keys for WebCrypto, out of PEM (PKCS#8, PKCS#1, SEC1) or a JWK. What can be told of a key without signing is told
-// here and at once: WebCrypto answers later only.
+// Private keys for WebCrypto, from PEM (PKCS#8, PKCS#1, SEC1) or a JWK. Keys are checked here as far as possible
+// without signing, because WebCrypto reports errors only asynchronously.
 
 const { algorithms } = require('../webcrypto.cjs')
 const { IDENTIFIERS, RSA_MEMBERS, TAGS } = require('./der.cjs')
@@ -9,7 +9,7 @@ const { pemOfDer, pemOfJwk } = require('./pkcs8.cjs')
 
 const { NUMBER, BITS, OCTETS, NAME, SEQUENCE, FIRST, SECOND, SECOND_BITS } = TAGS
 
-/** What stands for a key that is none. */
+/** The error of a private key that cannot be parsed or used. */
 class KeyError extends Error {
   constructor(code, why) {
     super(why)

@@ -1,6 +1,6 @@
 'use strict'
 
-// Stores that are written in JavaScript, and what seals their records.
+// Stores that are written in JavaScript, and the sealing of their records.
 
 /** How long a store, or the application, may take to answer, in milliseconds. */
 const PATIENCE = 30_000
@@ -8,7 +8,7 @@ const PATIENCE = 30_000
 /** How often an empty record is tried to be saved, where others save too. */
 const REMOVALS = 16
 
-/** What an object says to a question: its answer, `{ failure }` of one of our own, or `{ why }` there is none. */
+/** The result of a method call: its value, `{ failure }` of a built-in object, or `{ why }` with another reason. */
 async function asked(who, handler, ask) {
   let timer
   const late = new Promise((done) => {
@@ -22,7 +22,7 @@ async function asked(who, handler, ask) {
 
 const isNone = ({ failure, why }) => failure !== undefined || why !== undefined
 
-/** Three verbs are enough to remove a record: an empty one says that it was. */
+/** Removes a record with the three methods of every store: by saving an empty one. */
 async function removed(store, key) {
   const said = await store.ask({ verb: 'remove', key })
   if (said.absent !== true) return said

@@ -1,14 +1,14 @@
 'use strict'
 
-// Drives the visits of a site: what the site asks for is done here, with `fetch` and a store in JavaScript.
+// Drives the visits of a site: carries out their steps with `fetch` and a store in JavaScript.
 
 const { asked, removed } = require('./store.cjs')
 const { pairsOf } = require('../web/fields.cjs')
 
-/** The largest body of a call, in bytes: it is kept until the API has taken the token. */
+/** The largest body of a call, in bytes: it is kept until the API has accepted the token. */
 const MAX_FORWARDED = 10 << 20
 
-/** What the store says, told to the visit. */
+/** Passes the result of a store call to the visit. */
 async function stored(visit, { store }, ask, tell) {
   if (store === undefined) return visit.hasNone()
   const said = await ask(store)
@@ -16,7 +16,7 @@ async function stored(visit, { store }, ask, tell) {
   return said.why === undefined ? tell(said) : visit.failed(said.why)
 }
 
-/** What becomes of each step. */
+/** How each kind of step is carried out. */
 const steps = {
   load(visit, { key }, host) {
     return stored(visit, host, (store) => store.ask({ verb: 'load', key }), ({ version, record }) => visit.loaded(version, record))
@@ -38,7 +38,7 @@ const steps = {
   },
   async run(visit, { exchange }) {
     const { Exchange, run } = require('../exchange.cjs')
-    // How it ended the visit knows from the exchange itself.
+    // The visit gets the result from the exchange itself.
     await run(new Exchange(exchange, () => undefined)).catch(() => {})
     exchange.free()
     return visit.landed()

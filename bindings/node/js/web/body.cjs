@@ -4,7 +4,7 @@
 
 const { joined } = require('#host')
 
-/** What a body is in place of one that is longer than the site reads. */
+/** The placeholder for a body that is longer than the site reads. */
 const TOO_LARGE = Symbol('too large')
 
 /** The bytes of a stream, of any kind that can be iterated. */

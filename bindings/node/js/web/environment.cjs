@@ -18,7 +18,7 @@ const SECRETS = ['OAUTH_CLIENT_SECRET']
 
 const ON_THIS_MACHINE = "OAUTH_TRANSPORT=loopback_http, or transport: 'loopback_http', is for tests on this machine"
 
-/** What the addon reads, or else an error that names the variable and shows nothing of its value. */
+/** The value that the addon parses from a variable, or an error that names the variable but does not show its value. */
 function read(variable, what, call) {
   try {
     return call()
@@ -29,7 +29,7 @@ function read(variable, what, call) {
 
 /** The settings of the client. One error names all missing variables, the client's own and the site's. */
 function clientSettings(variables) {
-  // An empty secret is one that was left out, such as in a file that nobody has filled in.
+  // An empty secret counts as missing, as in a file that was not filled in.
   const missing = [...NEEDED.filter((name) => !variables[name]), ...SECRETS.filter((name) => variables[name] === '')]
   let settings
   try {

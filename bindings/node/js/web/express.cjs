@@ -1,6 +1,6 @@
 'use strict'
 
-// Express 4 and 5, Connect, and plain `node:http`: all call with a request, a response, and who is next.
+// Express 4 and 5, Connect, and plain `node:http`: all call with a request, a response, and `next`.
 
 const { pipeline } = require('#host')
 const { bodyOf } = require('./body.cjs')
@@ -14,7 +14,7 @@ function fieldsOf({ rawHeaders }) {
   return rawHeaders.filter((_, at) => at % 2 === 0).map((name, at) => [name, rawHeaders[2 * at + 1]])
 }
 
-/** Routers cut off from `url` what they have matched; the person's browser shows all of it. */
+/** The whole request target: routers remove the part of `url` that they have matched. */
 function seen(request) {
   const { method, headers, originalUrl, url } = request
   return {
@@ -33,11 +33,11 @@ function send(response, { status, headers, body }) {
     else response.setHeader(name, value)
   }
   if (typeof body === 'string') return response.end(body)
-  // Whoever has gone needs no error.
+  // A client that has disconnected needs no error.
   pipeline(body, response, () => {})
 }
 
-/** Where it is the application's turn, `next` is called; what goes wrong is for its error handler. */
+/** Calls `next` if the request is passed on to the application; errors go to its error handler. */
 async function visited(site, options, request, response, next) {
   try {
     const { reply, user } = await site.visit(seen(request), { ...options, request })

@@ -27,12 +27,12 @@ async function visited(site, options, request, reply) {
 const bodyFor = ({ body }) => (typeof body === 'string' ? Buffer.from(body) : Readable.fromWeb(body))
 
 function answered(reply, { status, headers }) {
-  // It adds up `Set-Cookie`, and replaces what else there is.
+  // It appends to `Set-Cookie`, and replaces other fields.
   for (const [name, value] of headers) reply.header(name, value)
   return reply.code(status)
 }
 
-/** Whose grant a page has found to have ended is led to sign in, whatever the application says of its errors. */
+/** Sends a person whose grant has ended to sign in, before the application's error handler. */
 function errors(site, app) {
   const ended = new WeakMap()
   app.addHook('onError', async (request, reply, error) => {

@@ -1,6 +1,6 @@
 'use strict'
 
-// What is sent for a request.
+// Builds the responses that a site sends.
 
 const { lift } = require('../errors.cjs')
 

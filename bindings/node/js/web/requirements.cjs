@@ -1,12 +1,12 @@
 'use strict'
 
-// The requirements of a page, as the native half takes them.
+// The requirements of a page, in the form of the native half.
 
 const { optionsOf } = require('../options.cjs')
 
 const texts = (given) => (typeof given === 'string' ? given.split(' ') : [...given])
 
-/** The requirements of a page in the form that the addon takes. Unknown names are refused as typos. */
+/** The requirements of a page in the form of the addon. Unknown names are refused as typos. */
 function needOf(need) {
   const { acr = [], maxAge, scope = [], tenant } = optionsOf('what a page needs', need)
   return { acr: texts(acr), maxAge, scope: texts(scope), tenant }
@@ -15,7 +15,7 @@ function needOf(need) {
 /** The access mode of a request whose user's grant has ended. */
 const OVER = { access: 'over' }
 
-/** How a page is asked for that is for people who are signed in, and have done what else is needed. */
+/** The access mode of a page for people who are signed in and meet its requirements. */
 function signedIn(need) {
   return { access: 'signed_in', need: need === undefined ? undefined : needOf(need) }
 }

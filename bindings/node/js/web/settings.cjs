@@ -1,6 +1,6 @@
 'use strict'
 
-// What a site is made of.
+// The settings of a site.
 
 const native = require('#native')
 const { Client, nativeClient } = require('../client.cjs')

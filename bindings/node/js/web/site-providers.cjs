@@ -1,6 +1,6 @@
 'use strict'
 
-// The providers of a site, and the tokens of everybody who signed in with them.
+// The providers of a site, and the token sources of the people who signed in with them.
 
 const { isShared } = require('#host')
 const { Client } = require('../client.cjs')

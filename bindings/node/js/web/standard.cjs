@@ -1,6 +1,6 @@
 'use strict'
 
-// Requests and responses of the Fetch standard: Next.js, React Router, Bun, Deno, and whatever takes them.
+// Requests and responses of the Fetch standard: Next.js, React Router, Bun, Deno, and other frameworks that use them.
 
 const { gathered } = require('./body.cjs')
 const { OVER, signedIn } = require('./requirements.cjs')
@@ -27,7 +27,7 @@ function responseOf({ status, headers, body }) {
   return new Response(body === '' ? null : body, { status, headers })
 }
 
-/** A response to send, or who is there. */
+/** A response to send, or the user who is signed in. */
 async function handle(site, request, options) {
   if (!isRequest(request)) throw new TypeError('request must be a Request')
   const { reply, user } = await site.visit(seen(request), { ...options, request })

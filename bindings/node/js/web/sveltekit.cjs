@@ -24,16 +24,16 @@ function neededAs(protect) {
   }
 }
 
-/** Whoever clicks on a link to a page asks for its data first; what the router's script reads leads to the login. */
+/** A click on a link requests the data of the page first: the router's script gets a redirect to the login. */
 async function led(site, options, { request, url }) {
   const { location } = await ledTo(site, options, request.headers, url.pathname + url.search)
   return location === undefined ? undefined : Response.json({ type: 'redirect', location })
 }
 
-/** A page that has thrown is shown as an error, and its data tell of one. */
+/** Whether a page may have thrown: then it has status 500, but its data contain the error with status 200. */
 const hasFailed = (event, page) => event.isDataRequest || page.status === 500
 
-/** What is sent in place of a page that has found that the grant of its person has ended. */
+/** The response in place of a page that has found that the person's grant has ended. */
 async function again(site, event) {
   if (event.isDataRequest) return led(site, OVER, event)
   const { reply } = await site.visit(seen(event.request), OVER)
