@@ -34,7 +34,7 @@ pub(crate) enum Source {
     Foreign(Arc<Py<PyAny>>),
 }
 
-/// Sources with the owners whose tokens they have.
+/// Sources, each with the owner of its tokens.
 pub(crate) type Owned = Vec<(TokenOwner, Source)>;
 
 impl<'a, 'py> FromPyObject<'a, 'py> for Source {
@@ -63,7 +63,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Source {
 }
 
 impl Source {
-    /// It, as the other halves of this package ask for its tokens, in this process.
+    /// The source as a native one, for Rust code in this process.
     pub(crate) fn shared(&self, py: Python<'_>) -> PyResult<Arc<dyn oauth_session::TokenSource>> {
         Ok(match self {
             Self::Grant(grant) => Arc::new(grant.get().native(py)?),
@@ -81,7 +81,7 @@ impl Source {
         }
     }
 
-    /// Over what its own requests go, if it makes any.
+    /// The request settings of the source, if it sends requests itself.
     pub(crate) fn line(&self) -> Option<Arc<RequestSettings>> {
         match self {
             Self::Grant(grant) => Some(grant.get().line()),
@@ -98,7 +98,7 @@ pub(crate) fn owned(app: Option<Source>, user: Option<Source>) -> Owned {
     app.into_iter().chain(user).collect()
 }
 
-/// What to do where an API asks for a pause.
+/// How to treat pauses that an API requests, and its documented rate limit.
 pub(crate) struct Limits {
     pub(crate) on_rate_limit: OnRateLimit,
     pub(crate) keeping: RateLimitChoice,
@@ -144,7 +144,7 @@ fn policy_named(on_rate_limit: &str, longest_wait: f64) -> PyResult<OnRateLimit>
     }
 }
 
-/// A request as Python asks for it.
+/// The arguments of a request.
 #[derive(Default)]
 pub(crate) struct ApiRequest<'a> {
     pub(crate) method: &'a str,
@@ -154,14 +154,14 @@ pub(crate) struct ApiRequest<'a> {
     pub(crate) content: Option<Vec<u8>>,
     pub(crate) data: Option<FormFields>,
     pub(crate) json: Option<Py<PyAny>>,
-    /// Of a source alone: an API has its own.
+    /// For sources only: an API has its own origins.
     pub(crate) origins: Option<Vec<String>>,
     pub(crate) timeout: Option<f64>,
     pub(crate) on_rate_limit: Option<&'a str>,
     pub(crate) longest_wait: Option<f64>,
 }
 
-/// The API with these rules for what says that a token has ended, if any are given: a list of dicts.
+/// The API with these rules for the replies that report an ended token, if any: a list of dicts.
 pub(crate) fn ruled(
     py: Python<'_>,
     api: Result<oauth_facade::Api, Error>,
@@ -178,7 +178,7 @@ pub(crate) fn ruled(
     api.map_err(|error| errors::raise(py, &error))
 }
 
-/// The longest wait where nothing else is said.
+/// The longest wait by default, in seconds.
 const LONGEST: f64 = 300.0;
 
 impl ApiRequest<'_> {
@@ -195,7 +195,7 @@ impl ApiRequest<'_> {
         }
     }
 
-    /// The body, and its type where no header of the caller's says it.
+    /// The body, and its media type unless the caller's headers have one.
     fn body(&mut self, py: Python<'_>) -> PyResult<(Option<Vec<u8>>, Option<&'static str>)> {
         let (text, of_text) = match (self.content.take(), self.data.take(), self.json.take()) {
             (content, None, None) => return Ok((content, None)),
@@ -330,7 +330,7 @@ impl Api {
     }
 }
 
-/// The API, keeping to what is said. Nothing is documented where no preset is known.
+/// The API, with its rate limit. Without a preset, no limit is documented.
 fn kept(api: oauth_facade::Api, keeping: RateLimitChoice) -> Result<oauth_facade::Api, Error> {
     match keeping {
         RateLimitChoice::Nothing => Ok(api),

@@ -29,7 +29,7 @@ use crate::{errors, no_pickle, runtime, value};
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct PendingAuthorization(pub(crate) oauth_facade::AuthorizationFlow, Option<Start>);
 
-/// What a flow begins with.
+/// The values that are known only when a flow begins.
 struct Start {
     url: String,
     expires_in: Option<u64>,
@@ -38,7 +38,7 @@ struct Start {
 }
 
 impl PendingAuthorization {
-    /// With what it begins with.
+    /// A flow that has just begun.
     pub(crate) fn begun(begun: Begun) -> Self {
         let start = Start {
             url: begun.url,

@@ -27,7 +27,7 @@ use crate::tokens::Tokens;
 use crate::value::{self, Given, Pairs};
 use crate::{errors, secret};
 
-/// What all calls and sources of one client share.
+/// The state that all calls and sources of one client share.
 pub(crate) struct SharedClient {
     pub(crate) client: oauth_facade::Client,
     pub(crate) server: oauth_facade::Server,

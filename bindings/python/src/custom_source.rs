@@ -57,7 +57,7 @@ pub(crate) struct Raised(pub(crate) PyErr);
 
 impl std::error::Error for Raised {}
 
-/// A cause shows what is underneath it, and this is what there is.
+/// Shows the exception as the source of a cause.
 #[derive(Debug)]
 struct Around(Raised);
 

@@ -1,4 +1,5 @@
-//! Maps the exceptions of a caller's HTTP client to what became of the request.
+//! Maps the exceptions of a caller's HTTP client to the cause of a lost request: whether it was sent, and why there is
+//! no reply.
 
 use oauth_core::error::{Cause, Loss};
 use pyo3::exceptions::{
@@ -45,7 +46,7 @@ pub(crate) fn cause(exception: &Bound<'_, PyAny>) -> PyResult<Cause> {
         }
     }
     let text = names.join(" of ");
-    // Beneath it stands the last of what may have been several tries, and an earlier one may have been sent.
+    // Its cause is that of the last of possibly several attempts, and an earlier one may have been sent.
     let is_unsent = matches!(loss_of(exception)?, Some((_, Sent::Not)));
     let cause = match is_unsent {
         true => Cause::unsent(text),
@@ -68,7 +69,7 @@ const fn is_of_connecting(loss: Loss) -> bool {
     matches!(loss, Loss::Dns | Loss::Tls | Loss::Proxy)
 }
 
-/// What one exception tells by itself.
+/// The cause that one exception shows, without its own causes.
 fn loss_of(one: &Bound<'_, PyAny>) -> PyResult<Option<(Loss, Sent)>> {
     let py = one.py();
     let is_a = |module: &str, name: &str| -> PyResult<bool> {
@@ -99,7 +100,7 @@ fn loss_of(one: &Bound<'_, PyAny>) -> PyResult<Option<(Loss, Sent)>> {
     Ok(is_closed.then_some((Loss::Closed, Sent::Perhaps)))
 }
 
-/// What the name of a library's exception says.
+/// The cause that the name of a library's exception shows.
 fn named(kind: &Bound<'_, PyType>) -> PyResult<Option<(Loss, Sent)>> {
     let module = kind.module()?.to_string();
     let library = module.split('.').next().unwrap_or_default();

@@ -18,7 +18,7 @@ use crate::text::text;
 use crate::value::Given;
 use crate::{errors, exception_mapping, held_key, value};
 
-/// What a driver may hand over of a reply's body.
+/// The largest body of a reply that is passed to an exchange, in bytes.
 const BODY_LIMIT: usize = 1 << 20;
 
 /// One exchange: a generator of steps. Its result is the value of StopIteration.
@@ -50,14 +50,14 @@ impl Exchange {
         })
     }
 
-    /// Takes one step; `answer` is called with the exchange, and told whether it has begun.
+    /// Takes one step; `answer` is called with the exchange, the moment, and whether the exchange has begun.
     fn step(
         &self,
         py: Python<'_>,
         thrown: Option<&Bound<'_, PyAny>>,
         answer: impl FnOnce(&mut ErasedExchange, Moment, bool) -> Result<ErasedStep, Error>,
     ) -> PyResult<Py<PyAny>> {
-        // Before the lock: it may be Python that is asked.
+        // Before the lock: the moment may be a Python function.
         let at = self.moment.take(py)?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut exchange, has_begun) = match std::mem::replace(&mut *state, State::Over) {

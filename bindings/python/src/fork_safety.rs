@@ -19,14 +19,14 @@ impl<T> PerProcess<T> {
         Self(ArcSwapOption::const_empty())
     }
 
-    /// Whether there is a value of this process.
+    /// Whether this process has a value.
     pub(crate) fn is_made(&self) -> bool {
         let held = self.0.load();
         held.as_ref()
             .is_some_and(|made| made.pid == std::process::id())
     }
 
-    /// The value of this process, made by `make` if there is none.
+    /// The value of this process, which `make` creates if it does not exist.
     pub(crate) fn with<R, E>(
         &self,
         make: impl FnOnce() -> Result<T, E>,

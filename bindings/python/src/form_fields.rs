@@ -33,7 +33,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for FormFields {
     }
 }
 
-/// A value as it is sent. What has no one way to be written is left to the caller.
+/// A value in its form on the wire. Values without a single canonical form are refused: the caller converts them.
 fn text(name: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
     let is_whole = value.is_instance_of::<PyInt>() && !value.is_instance_of::<PyBool>();
     if value.is_instance_of::<PyString>() || is_whole {

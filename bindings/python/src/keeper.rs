@@ -224,7 +224,7 @@ enum State {
     Over,
 }
 
-/// What the host was asked for.
+/// The task that the host is carrying out.
 #[derive(Clone, Copy)]
 enum Asked {
     Load,
@@ -234,7 +234,7 @@ enum Asked {
     Wait,
 }
 
-/// What the host says to that.
+/// The result of that task.
 enum Event {
     Begin,
     Loaded(Option<(u64, String)>),
@@ -246,14 +246,14 @@ enum Event {
 }
 
 enum Failure {
-    /// Of one of our stores.
+    /// Of a built-in store.
     Known(Error),
-    /// Of any other, by its name: its text may hold an address with a password.
+    /// Of any other store, by the exception's name: its text may contain an address with a password.
     Named(String),
 }
 
 impl Event {
-    /// Reads the answer to what was asked.
+    /// Reads the result of a task.
     fn read(asked: Asked, answer: &Bound<'_, PyAny>) -> PyResult<Self> {
         Ok(match asked {
             Asked::Load => Self::Loaded(answer.extract()?),

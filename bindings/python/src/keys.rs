@@ -70,7 +70,7 @@ impl SealingKey {
     }
 }
 
-/// What was given as a key, and why it is none.
+/// An argument as a key, or the error if it is not one.
 pub(crate) struct GivenKey(pub(crate) Result<seal::Key, oauth_core::Error>);
 
 impl<'a, 'py> FromPyObject<'a, 'py> for GivenKey {
@@ -83,14 +83,14 @@ impl<'a, 'py> FromPyObject<'a, 'py> for GivenKey {
         if let Ok(key) = object.cast::<SealingKey>() {
             return Ok(Self(Ok(key.get().0.clone())));
         }
-        // What is said of another value could be a part of a key.
+        // A message about another value could contain a part of a key.
         let wrong = |_| PyTypeError::new_err("a key is bytes, a str or a SealingKey");
         let given = object.cast::<PyString>().map_err(wrong)?;
         Ok(Self(seal::Key::parse(&secret(text(given.as_any())?))))
     }
 }
 
-/// A key, or who holds keys.
+/// A key, or a key service.
 pub(crate) enum Given {
     Key(GivenKey),
     Source(Arc<Py<PyAny>>),
@@ -117,7 +117,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Given {
     }
 }
 
-/// The keys of a store: what a process has learnt of them is its own.
+/// The keys of a store. Each process caches data keys for itself.
 pub(crate) struct GivenKeys {
     current: Holder,
     old: Vec<Holder>,
@@ -155,7 +155,7 @@ impl GivenKeys {
     }
 }
 
-/// Who holds keys, written in Python: called on a thread that may block, where a coroutine is run too.
+/// A key service written in Python: called on a thread that may block, where a coroutine is run too.
 struct Foreign(Arc<Py<PyAny>>);
 
 const WHO: &str = "key service";
@@ -183,7 +183,7 @@ impl KeySource for Foreign {
     }
 }
 
-/// What a call gives, or what becomes of the coroutine that it gives.
+/// The result of a call; of a coroutine, the result of running it.
 pub(crate) fn settled<'py>(given: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     static SETTLED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     SETTLED

@@ -8,7 +8,7 @@ use pyo3::types::PyBytes;
 
 use crate::errors;
 
-/// A callable of the host's own, that gives `(now, seed)`; without one, the system is asked.
+/// A callable of the host that returns `(now, seed)`; without one, the system's clock and random bytes are used.
 pub(crate) struct OwnMoment(pub(crate) Option<Py<PyAny>>);
 
 impl OwnMoment {

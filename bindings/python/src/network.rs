@@ -102,7 +102,7 @@ impl Network {
     }
 }
 
-/// A transport, and its driver in this process, whose connections all share.
+/// A transport, and its driver in this process, which all callers share.
 pub(crate) struct Drivers {
     transport: Transport,
     made: PerProcess<Mutex<Option<Driver>>>,
@@ -122,8 +122,8 @@ impl Drivers {
         Arc::clone(USUAL.get_or_init(|| Arc::new(Self::of(Transport::default()))))
     }
 
-    /// Takes milliseconds the first time, which reads the certificates of the system. Not to be called
-    /// with Python's lock: whoever makes it holds a lock of its own.
+    /// The first call takes some milliseconds, because it reads the system's certificates. Must be called without
+    /// Python's lock: creating the driver holds another lock.
     fn driver(&self, timeout: Duration) -> Result<Driver, Error> {
         let make = || Ok::<_, Error>(Mutex::default());
         self.made.with(make, |made| {

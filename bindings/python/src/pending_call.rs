@@ -23,13 +23,13 @@ use crate::{errors, runtime, value};
 /// How often a waiting thread looks for signals.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What work leaves behind.
+/// The result of a call.
 pub(crate) enum Answer {
     Record(Record),
     Tokens(Arc<Tokens>),
     Response(Response),
     Text(String),
-    /// What this makes of it, once Python may be called.
+    /// The value that this function creates, once Python may be called.
     Value(Make),
 }
 
@@ -83,7 +83,7 @@ impl Work {
     }
 }
 
-/// The answer, if it is at hand when it is asked for.
+/// Returns the result if it is available without waiting.
 type Ready = Box<dyn Fn() -> Option<Outcome> + Send>;
 
 impl PendingCall {
@@ -118,8 +118,7 @@ impl PendingCall {
         self
     }
 
-    /// Lets the caller wait for so long at most, and then lets go of the work: what others wait for
-    /// too is not stopped by that.
+    /// Limits how long the caller waits, and then drops the work: work that others wait for too is not stopped by that.
     pub(crate) fn within(mut self, limit: Option<Duration>) -> Self {
         if let Some(limit) = limit {
             let future = self.work.future();
@@ -142,7 +141,7 @@ impl PendingCall {
         };
         let runtime = runtime::handle()?;
         let (name, mut future) = (pending.name, pending.work.future());
-        // What waits for nothing is not worth another thread.
+        // A call that does not have to wait needs no other thread.
         let begun = py.detach(|| {
             let _inside = runtime.enter();
             let mut nobody = Context::from_waker(Waker::noop());
@@ -155,7 +154,7 @@ impl PendingCall {
         }
         let (tell, told) = sync_channel(1);
         let task = runtime.spawn(async move {
-            // Nobody may be left to hear it.
+            // The caller may have given up.
             let _ = tell.send(future.await);
         });
         let told = Mutex::new(told);
@@ -229,7 +228,7 @@ fn finish(py: Python<'_>, name: Option<&str>, outcome: Outcome) -> PyResult<Py<P
 /// The answer, or the future of it.
 type Begun = (Option<Py<PyAny>>, Option<Py<PyAny>>);
 
-/// Begins the work: gives back its answer if that is at hand, or else a future of the running loop.
+/// Begins the work: returns its result if that is available at once, and otherwise a future of the running loop.
 #[pyclass(frozen)]
 struct Start(Mutex<Option<PendingCall>>);
 
@@ -240,7 +239,7 @@ impl Start {
         runtime::refuse_if_closed()?;
         let work = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let work = work.ok_or_else(|| PyRuntimeError::new_err("already awaited"))?;
-        // Whatever runs this coroutine: what is at hand needs no loop.
+        // A result that is available at once needs no running loop.
         let work = match work.at_hand(py) {
             ControlFlow::Break(answer) => return Ok((Some(answer?), None)),
             ControlFlow::Continue(work) => work,
@@ -260,7 +259,7 @@ impl Start {
     }
 }
 
-/// Coroutines of trio, or that somebody runs by hand, cannot await a future of asyncio.
+/// Coroutines of trio, and those that are run manually, cannot await a future of asyncio.
 fn no_loop(name: &str) -> Error {
     let hint = format!(
         "{name}: no running event loop of asyncio; under trio call the blocking method in a thread"

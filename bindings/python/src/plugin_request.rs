@@ -194,7 +194,7 @@ impl Call {
     }
 }
 
-/// A fixed token, as a plug-in asks it.
+/// A fixed token, as a source for plug-ins.
 #[pyclass(frozen)]
 struct Held(oauth_session::FixedToken);
 

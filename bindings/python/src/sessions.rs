@@ -36,7 +36,7 @@ use crate::{errors, runtime, value};
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Grants(Arc<Shared>);
 
-/// What all handles of the grants share.
+/// The state that all handles of the grants share.
 pub(crate) struct Shared {
     pub(crate) us: Arc<SharedClient>,
     store: Store,

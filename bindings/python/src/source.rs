@@ -42,7 +42,7 @@ pub(crate) struct GrantSource {
     us: Arc<SharedClient>,
     grant: Grant,
     kept: SourceSettings,
-    /// Whose limits all callers share.
+    /// The API, whose rate limits all callers share.
     api: oauth_facade::Api,
     /// A source's flights belong to the threads of one process.
     session: PerProcess<NativeSource>,
@@ -59,7 +59,7 @@ enum Grant {
 struct Login {
     /// The newest tokens, for the child of a fork to go on from; nothing where a store has them.
     newest: Arc<ArcSwapOption<oauth_core::Tokens>>,
-    /// The process that brought them: where there is a store, no other may put them there again.
+    /// The process that logged in: with a store, no other process may save these tokens again.
     pid: u32,
 }
 

@@ -13,10 +13,10 @@ use pyo3::types::PyDict;
 use crate::built_in_stores::{self, Opened};
 use crate::{errors, runtime, value};
 
-/// How long a store of Python's may take, or whoever holds keys.
+/// How long a store or a key service written in Python may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A store as a source takes it.
+/// A store as sources accept it.
 #[derive(Clone)]
 pub(crate) enum Store {
     Native(Arc<Opened>),
@@ -63,7 +63,7 @@ pub(crate) struct Foreign {
     saving: Saving,
 }
 
-/// What its save takes.
+/// The parameters of its `save`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Saving {
     Record,
@@ -77,7 +77,7 @@ impl Saving {
         let signature = py
             .import("inspect")?
             .call_method1("signature", (store.getattr("save")?,));
-        // What is not written in Python may have none that can be read.
+        // Functions that are not written in Python may have no signature.
         let Ok(signature) = signature else {
             return Ok(Self::Record);
         };
@@ -89,7 +89,7 @@ impl Saving {
 }
 
 impl Foreign {
-    /// Calls a method, and reads what it gives.
+    /// Calls a method, and converts its result.
     fn call<T: Send + 'static>(
         &self,
         call: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T> + Send + 'static,

@@ -1,4 +1,4 @@
-//! The store operations that a renewal asks for.
+//! The store operations that a renewal yields.
 
 use pyo3::prelude::*;
 

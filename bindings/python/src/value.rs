@@ -49,7 +49,7 @@ fn of_members(py: Python<'_>, name: &str, members: Vec<Arg>) -> PyResult<Py<PyAn
     Ok(record.unbind())
 }
 
-/// What a record tells, each made for Python when it is first read.
+/// The members of a record, each converted for Python when it is first read.
 #[pyclass(frozen)]
 struct Members(Vec<(Arg, PyOnceLock<Py<PyAny>>)>);
 
@@ -109,7 +109,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Given {
     }
 }
 
-/// What the other half of the rules is told of it: what it is good for is theirs to say.
+/// The value as the facade accepts it, which checks whether the operation can use it.
 fn to_arg(object: &Bound<'_, PyAny>) -> PyResult<Arg> {
     if let Ok(text) = object.cast::<PyString>() {
         return Ok(Arg::Text(secret(text.extract()?)));
@@ -126,7 +126,7 @@ fn to_arg(object: &Bound<'_, PyAny>) -> PyResult<Arg> {
     if object.is_instance_of::<PyInt>() || object.is_instance_of::<PyFloat>() {
         return object.extract().map(Arg::Number);
     }
-    // Most are asked no more: to ask whether it is a time or a mapping takes longer than all else here.
+    // Lists skip these checks: whether a value is a time or a mapping takes longer to find out than all else here.
     let is_list = object.is_instance_of::<PyList>() || object.is_instance_of::<PyTuple>();
     if !is_list && object.getattr_opt("tzinfo")?.is_some() {
         return to_time(object).map(Arg::Time);

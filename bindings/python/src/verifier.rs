@@ -1,4 +1,5 @@
-//! Verification of access tokens: a verifier has read once what its API requires, and a client can ask the server.
+//! Verification of access tokens: a verifier parses an API's requirements once and is then used for every token; a
+//! client introspects tokens at the server.
 
 use std::sync::Arc;
 

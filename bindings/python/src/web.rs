@@ -24,14 +24,14 @@ use crate::web_session::Session;
 use crate::web_visit::Visit;
 use crate::{errors, runtime};
 
-/// A site whose people sign in; `web/_site.py` is what users make of it.
+/// The native half of a site; users create `Site` of `web/_site.py`.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct WebSite {
     site: oauth_web::Site,
     store: Option<Store>,
     line: Arc<RequestSettings>,
     host: PerProcess<Host>,
-    /// Those whose clients functions give.
+    /// The providers whose clients are created by functions.
     later: Arc<Vec<Py<Provider>>>,
     /// By how many seconds the clock is ahead, in tests.
     ahead: Arc<AtomicU64>,
@@ -49,7 +49,7 @@ impl WebSite {
             None => Host::new(site, driver),
         };
         let host = host.map_err(|error| errors::raise(py, &error))?;
-        // Whoever was at it is of the process that this one was forked from.
+        // The visit that was connecting belongs to the parent process.
         self.site.abandon_connecting();
         let (later, ahead) = (Arc::clone(&self.later), Arc::clone(&self.ahead));
         let host = host.connect(move |id| made(Arc::clone(&later), id));
@@ -216,7 +216,7 @@ impl WebSite {
     }
 }
 
-/// The key for tests, which everybody has: no site takes it that others could reach.
+/// The published key for tests: a site that others could reach refuses it.
 #[pyfunction]
 pub(crate) fn testing_key() -> SealingKey {
     SealingKey::of(oauth_web::testing_key())
@@ -226,7 +226,7 @@ pub(crate) fn testing_key() -> SealingKey {
 const BASE_URL: &str = "base_url (OAUTH_BASE_URL)";
 const KEY: &str = "key (OAUTH_KEY)";
 
-/// Why there is no site, or no provider.
+/// The error for invalid settings of a site or a provider.
 pub(crate) fn refused(py: Python<'_>, error: SettingError) -> PyErr {
     match error {
         SettingError::Type { name, wanted } => {
@@ -238,7 +238,7 @@ pub(crate) fn refused(py: Python<'_>, error: SettingError) -> PyErr {
     }
 }
 
-/// The error, which says whose value it is about.
+/// The error, with the name of the setting that it is about.
 fn named(name: &str, error: Error) -> Error {
     let detail = match (error.kind(), error.detail()) {
         (Kind::Misuse(Misuse::InsecureTransport), Some(url)) => {

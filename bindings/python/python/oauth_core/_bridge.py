@@ -25,9 +25,9 @@ def complete(future: Future[Any], answer: Any, error: BaseException | None) -> N
 
 
 def settled(given: Any) -> Any:
-    """What a function of the caller returns. A coroutine is run to its end, in its own loop.
+    """The result of a function of the caller's. A coroutine is run to its end, in its own loop.
 
-    Where a loop runs already, as under a step that a coroutine takes by hand, another thread runs it.
+    If a loop is running already, as when a coroutine takes a step manually, another thread runs it.
     """
     if not hasattr(given, "__await__"):
         return given

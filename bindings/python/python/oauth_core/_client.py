@@ -18,7 +18,7 @@ if NATIVE != FINGERPRINT:
 
 
 class Client(Configured, NativeClient, Operations):
-    """This client, as one server knows it.
+    """A client at one server.
 
     Give either ``client_id``, or a client that ``register()`` has ``stored``, as ``registered``: it has the id,
     the redirect URIs and the method of authentication that it is registered with (``stored.issuer`` at another

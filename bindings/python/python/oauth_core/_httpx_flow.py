@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ._source import TokenSource
 
 
-# How often a request is asked for again where a redirect has led it.
+# How many redirects a request follows, with a token for each.
 _MAX_HOPS = 10
 
 
@@ -134,13 +134,13 @@ class Flow(Attacher):
 
 
 def _is_ours(call: Call, value: str | None, response: Any) -> bool:
-    """Whether the reply is to where the request was led with its token, and with all that it takes."""
+    """Whether the reply is to the redirected request with its token, and with a proof if one is needed."""
     led = response.request.headers.get("authorization") == value
     return bool(led and (call.proof is None or response.status_code != 401))
 
 
 def _unsigned(request: Any) -> Any:
-    """The request without what was copied from the one before it."""
+    """The request without the header fields copied from the one before the redirect."""
     for name in ("authorization", "dpop"):
         request.headers.pop(name, None)
     return request

@@ -19,7 +19,7 @@ def identity_assertion_grant(
     resource: Sequence[str] | None = None,
     authorization_details: Sequence[Mapping[str, Any]] | None = None,
 ) -> Tokens:
-    """Tokens of the server of ``client`` for somebody who has signed in at the identity provider.
+    """Tokens of the server of ``client`` for a person who has signed in at the identity provider.
 
     ``tokens`` are those of that sign-in, with its ID token. The identity provider issues an assertion for the
     other server, which issues tokens for it (draft-ietf-oauth-identity-assertion-authz-grant). Both are configured

@@ -219,7 +219,7 @@ def _turn(client: Client, device: bool | None, open: Open | None, **more: object
 def _by_code(
     client: Client, show: Show | None, purpose: str | None, asked: dict[str, Any]
 ) -> Tokens | None:
-    """The login by a code; None where the server gives none to this client, and the browser is left."""
+    """The login by a device code; None if the server issues none to this client, so that only the browser remains."""
     try:
         code = client.device_authorization(purpose=purpose, **asked)
     except DeniedError:

@@ -175,7 +175,7 @@ def store_url(url: str, /) -> tuple[str, str]:
     misuse.setup for the URL of none.
     """
 def testing_key() -> SealingKey:
-    """The key for tests, which everybody has: no site takes it that others could reach."""
+    """The published key for tests: a site that others could reach refuses it."""
 def code_turn(
     client: Client, device: bool | None, opener: bool, parameters: list[str], /
 ) -> Literal["only", "first", "if_not_opened", "never"]:
@@ -1309,7 +1309,7 @@ class Provider:
         """The client that is registered there; None until it was first needed, if a function returns it."""
 @final
 class WebSite:
-    """A site whose people sign in; `web/_site.py` is what users make of it."""
+    """The native half of a site; users create `Site` of `web/_site.py`."""
     def __new__(
         cls, settings: str, providers: Sequence[Provider], key: _Key, old_keys: Sequence[_Key],
         store: Store | None, network: Network | None,

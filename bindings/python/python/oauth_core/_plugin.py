@@ -36,12 +36,12 @@ class Attacher:
 
     @staticmethod
     def _is_short(headers: Any, limit: int) -> bool:
-        """Whether a body may be read before its caller does: it says that it is short."""
+        """Whether a body may be read before its caller does: its ``Content-Length`` is within the limit."""
         length = headers.get("content-length", "")
         return bool(length.isdecimal()) and int(length) <= limit
 
     def _act(self, call: Call, step: tuple[str, Any]) -> tuple[str, Any]:
-        """Waits and asks for tokens until there is a request to be sent, or the end."""
+        """Carries out waits and requests for tokens, until a request is to be sent or the call ends."""
         while True:
             name, value = step
             if name == "wait":
@@ -107,21 +107,21 @@ class Attacher:
 
 
 def _refused(name: str, source: Any, call: Call) -> Tokens | None:
-    """The tokens that are to be replaced, if there are any."""
+    """The refused tokens that must be replaced, if any."""
     if name == "renew" and call.tokens is None:
-        # A request without a token was refused: the API asks for authorization by now.
+        # A request without a token was refused: the API requires authorization by now.
         source.invalidate(None)
     return call.tokens if name == "renew" else None
 
 
 def _check_open(error: MisuseError) -> None:
-    """Raises the error again, unless it says that the API asks for no authorization."""
+    """Raises the error again, unless it is that the API requires no authorization."""
     if error.code != "connect.not_protected":
         raise error
 
 
 async def _awaited(source: Any, name: str, *arguments: Any) -> Tokens:
-    """The coroutine if there is one, or else the blocking method in a thread."""
+    """Calls the coroutine method if there is one, and otherwise the blocking method in a thread."""
     import asyncio
 
     later = getattr(source, "a" + name, None)

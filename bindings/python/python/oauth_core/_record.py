@@ -82,7 +82,7 @@ class Record:
             return "[redacted]"
         if name in self._personal and value is not None:
             return "[personal]"
-        # Members that a server chose are about a person more often than not: their names alone.
+        # Members that a server chose are mostly about a person: only their names are shown.
         return f"{{{', '.join(map(repr, value))}}}" if isinstance(value, dict) else repr(value)
 
     def __eq__(self, other: object) -> bool:

@@ -16,10 +16,10 @@ from typing import Any
 __all__ = ["IDENTITY", "Body"]
 
 LIMIT = 1 << 20
-"""What is read of a body, in bytes; one byte more, and the exchange calls it too large."""
+"""The largest body, in bytes; with one byte more, the exchange reports it as too large."""
 
 IDENTITY = ("accept-encoding", "identity")
-"""Asks for a reply that is not compressed. Some servers compress all the same."""
+"""Requests an uncompressed reply. Some servers compress all the same."""
 
 _PACKED = ("gzip", "x-gzip", "deflate")
 
@@ -28,7 +28,7 @@ _EITHER = 15 + 32
 
 
 class Body:
-    """Takes the pieces of one reply."""
+    """Collects the pieces of the body of one reply, decompressed."""
 
     def __init__(self, reply: Any) -> None:
         coding = reply.headers.get("content-encoding", "").strip().lower()
@@ -45,7 +45,7 @@ class Body:
         self._unpack = zlib.decompressobj(_EITHER)
 
     def takes(self, chunk: bytes) -> bool:
-        """Whether there is use for another piece after this one."""
+        """Adds a piece. Returns whether another one is needed."""
         self._is_empty = self._is_empty and not chunk
         if self._unpack is None:
             self._whole += chunk[: self._room()]
@@ -54,7 +54,7 @@ class Body:
         return len(self._whole) <= LIMIT
 
     def _room(self) -> int:
-        # Never 0, which zlib takes for no limit: nothing more is taken once one byte is too many.
+        # Never 0, which means no limit to zlib: nothing more is read once there is one byte too many.
         return LIMIT + 1 - len(self._whole)
 
     def bytes(self) -> bytes:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def step_up(status: int, www_authenticate: str | Iterable[str]) -> dict[str, Any] | None:
-    """What the reply of an API requires of the person: another login, or more scope (RFC 9470, RFC 6750).
+    """The step-up that the reply of an API requires: another login, or more scope (RFC 9470, RFC 6750).
 
     Pass it to ``begin_authorization`` or ``login`` as ``step_up``, with the ``tokens`` that were not enough.
     Its members are those of ``acr_values``, ``max_age`` (seconds), ``scope`` and ``claims`` that the API names.

@@ -26,27 +26,27 @@ if TYPE_CHECKING:
     from .drive import Moment
 
     class _Needs(TypedDict, total=False):
-        """What is required of a token, by an API or by a call."""
+        """The requirements of a token, of an API or of a call."""
 
         scope: str | Iterable[str] | None
         acr_values: Sequence[str] | None
         max_age: int | None
 
     class _Shown(_Needs, total=False):
-        """What a call says about the request that brought the token."""
+        """The arguments of a call: its requirements, and the keys that the request has proved."""
 
         jkt: str | None
         x5t_s256: str | None
 
     class _Api(_Needs, total=False):
-        """What an API says once."""
+        """The requirements of an API, for all tokens."""
 
         clock_skew: int | None
         dpop_algs: Sequence[str] | None
         realm: str | None
 
     class _JwtApi(_Api, total=False):
-        """What an API says once about tokens that are JWTs."""
+        """The requirements of an API for tokens that are JWTs."""
 
         profile: AccessTokenProfile | None
         algs: Sequence[str] | None
@@ -67,13 +67,13 @@ def _reject_unknown(names: tuple[str, ...], given: dict[str, Any]) -> dict[str, 
 
 
 class _Introspecting(NativeIntrospecting, Client):
-    """A client whose operation `verify_access_token` asks the server."""
+    """A client whose operation `verify_access_token` introspects the token at the server."""
 
     __slots__ = ()
 
 
 class _Arguments(Operations):
-    """Gives the arguments of an operation in their order, in place of calling it."""
+    """Returns the arguments of an operation in their order, instead of calling it."""
 
     __slots__ = ()
 
@@ -114,7 +114,7 @@ class AccessTokenVerifier:
         decryption_keys: Sequence[str] | None = None,
         **asked: Unpack[_JwtApi],
     ) -> None:
-        # Nothing is asked in its name: keys are anybody's to fetch.
+        # No request names this client: anyone may fetch the keys.
         client = Client(
             server,
             client_id="resource-server",
@@ -159,15 +159,15 @@ class AccessTokenVerifier:
         return verifier
 
     def export_keys(self) -> str | None:
-        """The server's public keys that are known, to store: see ``Client.export_keys``."""
+        """The cached public keys of the server, to store: see ``Client.export_keys``."""
         return self._client.export_keys()
 
     def import_keys(self, text: str) -> None:
-        """Knows the keys that ``export_keys`` wrote, unless newer ones are known."""
+        """Imports the result of ``export_keys``, unless the cached keys are newer."""
         self._client.import_keys(text)
 
     def _begin(self, client: Client, audience: str | Sequence[str], asked: dict[str, Any]) -> None:
-        # What can be read once only is to be read for each token.
+        # An iterable that can be read only once is kept as a list, for each token.
         scope = asked.get("scope")
         if scope is not None and not isinstance(scope, str):
             asked["scope"] = list(scope)
@@ -176,7 +176,7 @@ class AccessTokenVerifier:
             raise misuse("form.malformed_parameter", "audience: an API has one or more, and none is empty")
         self._client = client
         self._common: dict[str, Any] = {**asked, "audience": audiences}
-        # What is wrong with it is wrong for each token.
+        # Invalid arguments are reported now, and not with each token.
         arguments: Any = _Arguments().verify_access_token(**self._common, token="")
         self._native = NativeVerifier(client, arguments)
 

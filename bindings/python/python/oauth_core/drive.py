@@ -43,22 +43,22 @@ WAIT = 0.05
 """How often a caller checks whether another one's renewal is done, in seconds."""
 
 Step = Union[Send, Sleep, Sign]
-"""What an exchange yields."""
+"""The steps that an exchange yields."""
 
 Answer = Union[
     tuple[int, Iterable[tuple[Union[str, bytes], Union[str, bytes]]], bytes], bytes, None
 ]
-"""What it takes: (status, headers, body) for a Send, None after a Sleep, bytes for a Sign."""
+"""The answers to these steps: (status, headers, body) for a Send, None after a Sleep, bytes for a Sign."""
 
 Task = Union[Load, Lease, Save, Exchange[Tokens], Sleep]
-"""What a renewal yields."""
+"""The tasks that a renewal yields."""
 
 Said = Union[tuple[int, str], int, float, None]
-"""What it takes: (version, record) or None for a Load, the seconds another holds it or None for a
+"""The results of these tasks: (version, record) or None for a Load, the seconds another holds it or None for a
 Lease, the new version or None for a Save, None after an Exchange was run and after a Sleep."""
 
 Moment = Callable[[], tuple[float, bytes]]
-"""For tests and replays, in place of the system's clock and random source: asked before each step,
+"""For tests and replays, in place of the system's clock and random source: called before each step,
 it returns the Unix time in seconds and 32 bytes, from which state, nonce and verifier come. No
 two flows may have the same bytes."""
 
@@ -67,14 +67,14 @@ Sign_ = Callable[[Sign], bytes]
 
 
 class HttpClient(Protocol):
-    """What ``run`` needs of httpx."""
+    """The part of httpx that ``run`` needs."""
 
     @property
     def stream(self) -> Callable[..., AbstractContextManager[Any]]: ...
 
 
 class AsyncHttpClient(Protocol):
-    """What ``arun`` needs of httpx."""
+    """The part of httpx that ``arun`` needs."""
 
     @property
     def stream(self) -> Callable[..., AbstractAsyncContextManager[Any]]: ...

@@ -39,9 +39,9 @@ __all__ = [
 
 
 class OAuthError(Exception):
-    """What went wrong in a conversation. Its text is one line for people."""
+    """The base class of the errors. Its text is one line for people."""
 
-    # Beside the facts: the native error, for whoever hands this one back to the core.
+    # The native error, for code that passes this one back to the core.
     __slots__ = ("_native",)
 
     code: ErrorCode

@@ -131,5 +131,5 @@ def _is_at_hand(request: requests.PreparedRequest) -> bool:
 
 
 def _untyped(thing: Any) -> Any:
-    """What requests has and its stubs lack."""
+    """Attributes of requests that its stubs lack."""
     return thing

@@ -34,10 +34,10 @@ _DataKey = tuple[str, _Key]
 
 
 class Store(Protocol):
-    """What ``store=`` accepts: any object with these methods. None of them may be a coroutine."""
+    """The protocol of stores: ``store=`` accepts any object with these methods. None of them may be a coroutine."""
 
     def load(self, key: str, /) -> tuple[int, str] | None:
-        """The version of the record and the record, as it was saved last; None if there is none."""
+        """The version of the record and the record, as it was saved last; None if it does not exist."""
 
     def save(self, key: str, record: str, version: int, /) -> int | None:
         """Saves the record if it is still at ``version`` (0: there is none), otherwise returns None.
@@ -51,7 +51,7 @@ class Store(Protocol):
         """
 
     def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
-        """Takes the lease for ``holder`` for this long, unless another holds it.
+        """Grants ``holder`` the lease for this long, unless another holds it.
 
         0 seconds releases it. Returns for how many seconds another still holds it, or None. A lease
         expires after its time; there may be one before there is a record.

@@ -21,7 +21,7 @@ _OPEN: dict[str, Callable[[str], stores.Store]] = {
 
 
 def settings(environ: Mapping[str, str] | None, given: dict[str, Any]) -> dict[str, Any]:
-    """What was given, and the rest from the environment: everything that is missing is named. Nothing is sent."""
+    """The given settings, and the rest from the environment. The error names all that are missing. Nothing is sent."""
     variables = os.environ if environ is None else environ
     found = dict(given)
     asked: dict[str, Any] = {name: found.pop(name) for name in ("scope", "extra", "response_mode") if name in found}
@@ -36,7 +36,7 @@ def settings(environ: Mapping[str, str] | None, given: dict[str, Any]) -> dict[s
         found["base_url"] = variables["OAUTH_BASE_URL"]
     if "key" in wanted:
         found["key"] = variables["OAUTH_KEY"]
-    # The current one, and those before it that still open what they sealed.
+    # The current one, and the former ones, with which cookies and records can still be opened.
     if isinstance(found["key"], str) and found.get("old_keys") is None:
         found["key"], *found["old_keys"] = found["key"].replace(",", " ").split() or [""]
     transport = variables.get("OAUTH_TRANSPORT")
@@ -54,7 +54,7 @@ def settings(environ: Mapping[str, str] | None, given: dict[str, Any]) -> dict[s
 
 
 def provider(environ: Mapping[str, str] | None, line: dict[str, Any], asked: dict[str, Any]) -> Provider:
-    """The provider of the environment; one whose metadata has to be fetched is asked at the first sign-in."""
+    """The provider of the environment. If its metadata must be fetched, that happens at the first sign-in."""
     client = ClientSettings.from_env(environ)
     try:
         known, issuer = client.server(line.get("transport", "https"))
@@ -84,7 +84,7 @@ def store(url: str, key: Any, old_keys: Sequence[Any]) -> stores.Store:
 
 
 def _checked(key: Any, variable: str) -> Any:
-    """A key, or an error that says where it is from."""
+    """A key, or an error that names the variable with the invalid one."""
     try:
         return key if isinstance(key, stores.SealingKey) else stores.SealingKey(key)
     except MisuseError as error:
@@ -99,5 +99,5 @@ def _of_issuer(error: MisuseError) -> MisuseError:
 
 
 def _plain(error: MisuseError) -> str:
-    """What an error says, without its code."""
+    """The message of an error, without its code."""
     return str(error).rsplit(" [", 1)[0]

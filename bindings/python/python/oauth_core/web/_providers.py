@@ -1,4 +1,4 @@
-"""The providers of a site, and the tokens of everybody who signed in with them."""
+"""The providers of a site, and the grants of the people who signed in with them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["People"]
 
 
 class People(Visits):
-    """A site as far as its providers are concerned: those of the settings, and those that were looked up."""
+    """The part of a site that knows its providers: those of the settings, and those that were looked up."""
 
     _site: WebSite
     _store: Store | None
@@ -26,7 +26,7 @@ class People(Visits):
     _grants: dict[str, Grants]
 
     def sessions(self, provider: str) -> Grants:
-        """The grants of everybody who signed in with this provider; ``web.setup`` without a store."""
+        """The grants of all people who signed in with this provider; ``web.setup`` without a store."""
         if self._store is None:
             raise misuse("web.setup", "sessions have tokens only where the site has a store")
         client = self.client_of(provider)
@@ -35,7 +35,7 @@ class People(Visits):
         return self._grants[provider]
 
     def client_of(self, provider: str) -> Client:
-        """The client of a provider, which is asked for unless it is known."""
+        """The client of a provider, which is requested from the application unless it is known."""
         if provider not in self._known and self._find:
             self._take(settled(self._find(ProviderQuery(id=provider))))
         if provider not in self._known:
@@ -48,8 +48,8 @@ class People(Visits):
         return cast("Client", client)
 
     async def look_up(self, provider: str) -> None:
-        """Waits until a provider is known, and asks the hook for one that this process has not seen yet, such as that of
-        a session from elsewhere."""
+        """Waits until a provider is known, and calls the hook for one that this process has not seen yet, such as
+        that of a session from elsewhere."""
         if provider not in self._known and self._find:
             given: Any = self._find(ProviderQuery(id=provider))
             self._take(await given if hasattr(given, "__await__") else given)

@@ -1,4 +1,4 @@
-"""Who somebody is, as their session says."""
+"""The identity of a person, from their session."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ class Person:
 
     @property
     def acr(self) -> str | None:
-        """How the person authenticated, if the provider says."""
+        """How the person authenticated (``acr``), if the provider reports it."""
         return self.identity.acr
 
     @property
     def auth_time(self) -> datetime | None:
-        """When the person authenticated, in UTC, if the provider says."""
+        """When the person authenticated, in UTC, if the provider reports it."""
         return self.identity.auth_time
 
     @property
@@ -80,12 +80,12 @@ class Person:
 
     @property
     def local(self) -> dict[str, Any]:
-        """What the application added when it admitted the person."""
+        """The values that the application added when it admitted the person."""
         return self.session.local
 
     @property
     def scope(self) -> list[str]:
-        """What was granted."""
+        """The granted scope."""
         return self.session.scope
 
     @property

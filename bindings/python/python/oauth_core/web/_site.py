@@ -22,7 +22,7 @@ __all__ = ["Site"]
 
 
 class Site(People):
-    """A site whose people sign in: one for an application."""
+    """A site: the sign-in of one web application."""
 
     def _made(
         self, settings: str, providers: Sequence[Provider], key: str | bytes | SealingKey,
@@ -78,7 +78,7 @@ class Site(People):
         return cast(Reply, ended)
 
     def testing(self, identity: Mapping[str, Any], local: Local = None) -> Reply:
-        """A reply that signs somebody in for a test: ``oauth_core.web.testing`` is the way to it."""
+        """A reply that signs a person in for a test; call it through ``oauth_core.web.testing``."""
         who = {"provider": next(iter(self._known), None), **identity}
 
         def given(_: Identity) -> Local:
@@ -97,7 +97,7 @@ class Site(People):
         return self.reads_form("POST", target)
 
     def visit(self, request: Request, access: Access = "open", need: Need = NOTHING) -> Ended:
-        """What to send; else it is the application's turn, with who is signed in."""
+        """The reply to send; or the user who is signed in, or None: then the application answers."""
         ended: Ended = self._driven(self._visited(self._begin(request, access, need), "resume"))
         return ended
 

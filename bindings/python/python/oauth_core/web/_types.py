@@ -1,4 +1,4 @@
-"""What a site takes, and what it gives."""
+"""The requests, requirements and results of a site."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SignedOut: TypeAlias = "Callable[[Identity], object]"
 
 
 class Refuse(Exception):
-    """Raised, or given back, by ``admit``: the person is not let in, and is told this reason."""
+    """Raised or returned by ``admit``: the person is not admitted, and is shown this reason."""
 
 
 class Request(NamedTuple):
@@ -48,11 +48,11 @@ class Request(NamedTuple):
     """Path and query as the browser shows them: not decoded, the root path in front."""
     headers: Iterable[tuple[str | bytes, str | bytes]]
     form: bytes | None = None
-    """The body, where ``reads_form`` says so."""
+    """The body, if ``reads_form`` returns True for the request."""
 
 
 class Need(NamedTuple):
-    """What a page wants beyond somebody who is signed in (RFC 9470)."""
+    """The requirements of a page beyond a signed-in user (RFC 9470)."""
 
     acr: Sequence[str] = ()
     max_age: int | None = None
@@ -64,12 +64,12 @@ NOTHING = Need()
 
 
 def is_over(user: User | None, error: BaseException) -> bool:
-    """Whether what left a page says that the session of this request has ended."""
+    """Whether the exception that a page has raised means that the session of this request has ended."""
     return user is not None and user.is_over and isinstance(error, OAuthError) and error.advice == "reauthorize"
 
 
 def somebody(ended: Ended) -> User:
-    """Who is signed in, of a visit that is not passed on without anybody."""
+    """The user of a visit that is passed on only for signed-in users."""
     if isinstance(ended, User):
         return ended
     raise misuse("misuse.out_of_order", "the visit has not signed anybody in")

@@ -45,7 +45,7 @@ _CROSSING: Mapping[str, Callable[[str, Any], Any]] = {
 
 
 def of_settings(given: Mapping[str, Any], shapes: Mapping[str, str]) -> str:
-    """The settings that were given, each as its shape crosses."""
+    """The given settings as JSON, each in the form that its shape has there."""
     settings = {name: value for name, value in given.items() if value is not None}
     for name in settings.keys() & shapes.keys():
         settings[name] = _CROSSING[shapes[name]](name, settings[name])

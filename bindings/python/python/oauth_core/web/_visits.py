@@ -20,7 +20,7 @@ _Hook = TypeVar("_Hook", bound=Callable[..., Any])
 
 
 class Visits(SiteSettings):
-    """A site as far as its visits are concerned: each asks, and is answered, by the application or by nobody."""
+    """The part of a site that drives visits, and calls the application's hooks for them."""
 
     _admit: Admit | None = None
     _error_page: ErrorPage | None = None
@@ -33,7 +33,7 @@ class Visits(SiteSettings):
         def _user(self, session: Any) -> User: ...
 
     def admit(self, hook: _Hook) -> _Hook:
-        """Lets ``hook(identity)`` decide whom to let in: it returns a dict to add to the session, or raises ``Refuse``.
+        """Lets ``hook(identity)`` decide whom to admit: it returns a dict to add to the session, or raises ``Refuse``.
 
         It is called at each sign-in, where requests are served, and may be a coroutine function where those are.
         """
@@ -41,7 +41,7 @@ class Visits(SiteSettings):
         return hook
 
     def error_page(self, hook: _Hook) -> _Hook:
-        """Has ``hook(problem)`` make the page, in HTML, that shows a person what went wrong."""
+        """Has ``hook(problem)`` create the error page, in HTML."""
         self._error_page = hook
         return hook
 
@@ -83,7 +83,7 @@ class Visits(SiteSettings):
                 answer = refused
 
     def _told(self, visit: Visit, resume: str, admit: Admit | None = None) -> Generator[Step, Any, Any]:
-        """What a visit ends in, once it was told what it asked of the application."""
+        """The result of a visit, after the application's hooks were called as often as it needed them."""
         decide = admit or self._admit
         go_on = getattr(visit, resume)
         ended = yield lambda told: go_on(**told), {}
@@ -112,7 +112,7 @@ class Visits(SiteSettings):
 
 
 def _decided(answer: Any) -> dict[str, Any]:
-    """What ``admit`` said, and nothing that could be read as either: a False lets nobody in."""
+    """The result of ``admit``. A value that is neither an admission nor a refusal, such as False, is an error."""
     if isinstance(answer, Refuse):
         return {"refused": str(answer)}
     local: Any = answer

@@ -47,7 +47,7 @@ class Site(Base):
 
     @property
     def user(self) -> Any:
-        """A FastAPI dependency: the user. If nobody is signed in, the page is not called."""
+        """A FastAPI dependency: the user. Without a signed-in user, the page is not called."""
         return self.required()
 
     @property

@@ -1,4 +1,4 @@
-"""Signs somebody in for a test, without a provider.
+"""Signs a person in for a test, without a provider.
 
     site = Site(app, providers=..., base_url="http://localhost", key=testing.KEY, transport="loopback_http")
     testing.sign_in(client, site, "ann", claims={"name": "Ann"})
@@ -26,7 +26,7 @@ _Client = TypeVar("_Client")
 KEY = testing_key()
 
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
-"""The header fields of requests that pages of the site send, by which a site knows that no other site does."""
+"""The header fields with which pages of the site send requests, and which other sites cannot send."""
 
 
 def cookies(

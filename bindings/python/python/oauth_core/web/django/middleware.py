@@ -34,7 +34,7 @@ class Middleware:
         self.get_response = get_response
         wrong = misplaced()
         if wrong:
-            # Elsewhere a person who has signed in would be nobody again at once, and be sent to sign in.
+            # Elsewhere a person who has signed in would be signed out again at once, and be sent to sign in.
             raise ImproperlyConfigured(wrong)
         self.site, self.access = site()
         if iscoroutinefunction(get_response):  # pyright: ignore[reportDeprecated]
@@ -56,7 +56,7 @@ class Middleware:
         return ending(answer, self.site.sign_out(seen.oauth_request)) if seen.oauth_left else answer
 
     def process_exception(self, request: Any, exception: Exception) -> HttpResponse | None:
-        """Leads whoever's grant has ended to sign in."""
+        """Sends a person whose grant has ended to sign in."""
         ended = getattr(request, "oauth", None)
         if not is_over(ended, exception):
             return None

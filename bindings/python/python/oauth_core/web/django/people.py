@@ -64,7 +64,7 @@ def _change(sender: Any, request: Any = None, user: Any = None, **_: Any) -> Non
 
 
 def _served(request: Any) -> Any:
-    """The request that the middleware has passed on with somebody, if it is this one, however it is wrapped."""
+    """The request that the middleware has passed on for a signed-in user, if it is this one, however it is wrapped."""
     served: Any = SERVED.get((None, None))[0]
     is_this = served is not None and getattr(request, "META", None) is served.META
     return served if is_this and getattr(served, "oauth", None) is not None else None

@@ -1,4 +1,4 @@
-"""What the site answers, as Django sends it."""
+"""Replies of the site, as Django responses."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 async def later_chunks(answer: Streamed) -> AsyncIterator[bytes]:
-    """What an API says, as it comes."""
+    """The body of an API's response, as a stream."""
     while (bits := await answer.achunk()) is not None:
         yield bits
 
 
 def streamed(answer: Streamed, body: Any) -> Any:
-    """What an API says, as Django passes it on."""
+    """The response of an API, as a Django response."""
     passed = StreamingHttpResponse(body, status=answer.status)
     del passed.headers["Content-Type"]
     for name, value in answer.headers:

@@ -1,4 +1,4 @@
-"""Signs somebody in for a test, as a Django user.
+"""Signs a person in for a test, as a Django user.
 
     OAUTH = {"key": testing.KEY, "base_url": "http://testserver", ...}  # in the settings of the tests
 
