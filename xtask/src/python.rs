@@ -158,6 +158,8 @@ pub(crate) fn twins() -> Outcome {
             "tls",
             "--example",
             "fapi_tls",
+            "--example",
+            "spiffe_tls",
             "--features",
             "oauth-testkit/tls",
         ]),

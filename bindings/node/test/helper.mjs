@@ -47,6 +47,9 @@ export const tls = () => example('tls')
 /** The FAPI twin behind TLS, whose tokens are bound to certificates: `{ base, mutual, ca, certificates, client_id }`. */
 export const fapiTls = () => example('fapi_tls')
 
+/** The same, whose clients are workloads with X.509-SVIDs: `{ base, ca, spiffe_id, svid, other_svid }`. */
+export const spiffeTls = () => example('spiffe_tls')
+
 /** The twins, by their names. */
 export async function twins() {
   const bases = await example('twins')

@@ -1,0 +1,58 @@
+"""Workloads that their X.509-SVIDs authenticate over mutual TLS (OAuth SPIFFE Client Authentication)."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from conftest import ROOT, example, process
+
+import oauth_core
+
+
+@pytest.fixture(scope="module")
+def said() -> Iterator[Any]:
+    with process(example("spiffe_tls"), ROOT) as said:
+        yield said
+
+
+def client(said: Any, svid: str | None, **trust: Any) -> oauth_core.Client:
+    trust = trust or {"only_ca": said["ca"]}
+    network = oauth_core.Network(client_certificate=svid, client_key=svid, **trust)
+    found = oauth_core.discover(said["base"], network=oauth_core.Network(only_ca=said["ca"]))
+    return oauth_core.Client(
+        found,
+        client_id=said["spiffe_id"],
+        client_auth=oauth_core.SpiffeX509(),
+        tls_client_certificate_bound_access_tokens=True,
+        network=network,
+    )
+
+
+def code(client: oauth_core.Client) -> str:
+    with pytest.raises(oauth_core.OAuthError) as caught:
+        client.client_credentials().token()
+    return caught.value.code
+
+
+def test_an_x509_svid_authenticates_over_mutual_tls(said: Any) -> None:
+    tokens = client(said, said["svid"]).client_credentials().token()
+    assert tokens.client_id == said["spiffe_id"]
+    tls = ssl.create_default_context(cadata=said["ca"])
+    with urllib.request.urlopen(f"{said['base']}/_twin/log", context=tls) as log:
+        asked = [entry for entry in json.load(log) if entry["path"] == "/token"]
+    # The certificate is the whole of the authentication.
+    assert asked[-1]["form"] == [["grant_type", "client_credentials"], ["client_id", said["spiffe_id"]]]
+
+
+def test_the_svid_of_another_workload_and_none_are_refused(said: Any) -> None:
+    assert code(client(said, said["other_svid"])) == "denied.invalid_client"
+    assert code(client(said, None)).startswith("lost.")
+
+
+def test_an_authority_of_svids_vouches_for_no_server(said: Any) -> None:
+    assert code(client(said, said["svid"], ca=None)).startswith("lost.")

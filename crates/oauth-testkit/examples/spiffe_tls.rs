@@ -1,0 +1,24 @@
+//! [`MutualTls`] for tests in other languages: clients are workloads, which X.509-SVIDs authenticate (`spiffe_x509`).
+//!
+//! Prints one line of JSON, its fields with an SVID for each of two workloads, and stops when its standard input closes.
+
+use std::io::{self, Read as _};
+
+use oauth_testkit::{MutualTls, Twin};
+
+const WORKER: &str = "spiffe://example.org/worker";
+const OTHER: &str = "spiffe://example.org/other";
+
+fn main() -> io::Result<()> {
+    let tls = MutualTls::start()?;
+    tls.with(Twin::bind_to_certificates);
+    let said = serde_json::json!({
+        "base": tls.base,
+        "ca": tls.ca,
+        "spiffe_id": WORKER,
+        "svid": tls.issue_svid(WORKER)?,
+        "other_svid": tls.issue_svid(OTHER)?,
+    });
+    println!("{said}");
+    io::stdin().read_to_end(&mut Vec::new()).map(drop)
+}
