@@ -1,4 +1,5 @@
-// Claims that other parties vouch for.
+// The claims about a person by type, and those that other parties vouch for.
+import type { UserClaims } from './index.cjs'
 
 /** A source of claims that another party vouches for (OpenID Connect Core section 5.6.2). It shows no secret. */
 export interface ClaimsSource {
@@ -23,3 +24,10 @@ export interface ClaimsSource {
  * `jwt.malformed_claim` if `_claim_names` and `_claim_sources` are not what the standard describes, or do not match.
  */
 export function claimsSources(claims: Readonly<Record<string, unknown>>): ClaimsSource[]
+
+/**
+ * The standard claims among these, with their types: those of a verified ID token, such as `claims` of {@link Tokens}, or of
+ * UserInfo. A claim of another type than the standard defines is absent, and unchanged in `claims`. Throws
+ * `jwt.missing_claim` without a `sub`.
+ */
+export function userClaims(claims: Readonly<Record<string, unknown>>): UserClaims

@@ -1,11 +1,13 @@
-//! Claims that other parties vouch for.
+//! The claims about a person by type, and those that other parties vouch for.
 
 use js_sys::Object;
+use oauth_facade::Record;
 use serde_json::json;
 use wasm_bindgen::prelude::*;
 
 use crate::error::fail;
 use crate::plain::object;
+use crate::value::members;
 
 /// The sources that these claims, as JSON, name.
 #[wasm_bindgen(js_name = claimsSources)]
@@ -24,4 +26,14 @@ pub fn claims_sources(claims: &str) -> Result<Vec<Object>, JsValue> {
         ])
     });
     Ok(sources.collect())
+}
+
+/// The members of the record of these claims, a JSON object.
+#[wasm_bindgen(js_name = userClaims)]
+pub fn user_claims(claims: &str) -> Result<String, JsValue> {
+    let user = oauth_facade::user_claims(claims).map_err(fail)?;
+    Ok(match Record::from(user) {
+        Record::Plain(_, told) => members(told),
+        _ => members(Vec::new()),
+    })
 }

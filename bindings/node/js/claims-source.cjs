@@ -1,9 +1,10 @@
 'use strict'
 
-// Claims that other parties vouch for.
+// The claims about a person by type, and those that other parties vouch for.
 
 const native = require('#native')
 const { lifted } = require('./errors.cjs')
+const { UserClaims } = require('./ops.cjs')
 const { Record } = require('./record.cjs')
 
 /** A source of such claims. */
@@ -11,11 +12,23 @@ class ClaimsSource extends Record {
   static members = { name: 'plain', claims: 'plain', jwt: 'secret', endpoint: 'plain', accessToken: 'secret' }
 }
 
+/** Claims as the native half reads them. */
+function textOf(claims) {
+  if (typeof claims !== 'object' || claims === null) throw new TypeError('claims must be an object')
+  return JSON.stringify(claims)
+}
+
+/** The standard claims, with their types. */
+function userClaims(claims) {
+  const text = textOf(claims)
+  return UserClaims.of(JSON.parse(lifted(() => native.userClaims(text))))
+}
+
 /** The sources that the claims of a person name. */
 function claimsSources(claims) {
-  if (typeof claims !== 'object' || claims === null) throw new TypeError('claims must be an object')
-  const sources = lifted(() => native.claimsSources(JSON.stringify(claims)))
+  const text = textOf(claims)
+  const sources = lifted(() => native.claimsSources(text))
   return sources.map(({ name, claims, jwt, endpoint, accessToken }) => ClaimsSource.of([name, claims, jwt, endpoint, accessToken]))
 }
 
-module.exports = { claimsSources }
+module.exports = { claimsSources, userClaims }

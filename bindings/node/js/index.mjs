@@ -4,6 +4,7 @@ import core from './index.cjs'
 
 export const {
   AccessTokenVerifier,
+  Address,
   Api,
   BackchannelAuthenticationResponse,
   Client,
@@ -63,5 +64,6 @@ export const {
   run,
   serviceAccount,
   stepUp,
+  userClaims,
   workloadIdentity,
 } = core

@@ -6,7 +6,19 @@
 const { authorizationOf, begin, nothing, perform, recordOf, tokensOf } = require('./operation.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = 'b98c9021a427020f'
+const FINGERPRINT = 'dc834490922ef3e2'
+
+/** A postal address (OpenID Connect Core section 5.1.1). */
+class Address extends Record {
+  static members = {
+    formatted: 'personal',
+    streetAddress: 'personal',
+    locality: 'personal',
+    region: 'personal',
+    postalCode: 'personal',
+    country: 'personal',
+  }
+}
 
 /** The claims about a user (OpenID Connect Core section 5.1). */
 class UserClaims extends Record {
@@ -30,6 +42,7 @@ class UserClaims extends Record {
     locale: 'personal',
     phoneNumber: 'personal',
     phoneNumberVerified: 'plain',
+    address: Address,
     updatedAt: 'time',
   }
 }
@@ -291,4 +304,4 @@ class ExchangeOperations {
   clientIdMetadata(args, options) { return this[begin](operations.clientIdMetadata, args, options) }
 }
 
-module.exports = { ExchangeOperations, FINGERPRINT, Operations, operations, UserClaims, IntrospectionResponse, DeviceAuthorizationResponse, BackchannelAuthenticationResponse, IdentityAssertion, VerifiedAccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResourceMetadata, DiscoveredIssuer, ClientIdMetadataDocument }
+module.exports = { ExchangeOperations, FINGERPRINT, Operations, operations, Address, UserClaims, IntrospectionResponse, DeviceAuthorizationResponse, BackchannelAuthenticationResponse, IdentityAssertion, VerifiedAccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResourceMetadata, DiscoveredIssuer, ClientIdMetadataDocument }

@@ -556,6 +556,28 @@ export interface ClientIdMetadataArguments {
 }
 
 /**
+ * A postal address (OpenID Connect Core section 5.1.1).
+ * A member that is not a text is absent.
+ */
+export class Address {
+  private constructor()
+  /** The full address, for a label; its lines are separated by newlines. */
+  readonly formatted: string | undefined
+  /** Street, number, post office box; its lines are separated by newlines. */
+  readonly streetAddress: string | undefined
+  /** The city. */
+  readonly locality: string | undefined
+  /** The state, province or prefecture. */
+  readonly region: string | undefined
+  /** The postal code. */
+  readonly postalCode: string | undefined
+  /** The country. */
+  readonly country: string | undefined
+  /** What may be shown. */
+  toJSON(): Record<string, unknown>
+}
+
+/**
  * The claims about a user (OpenID Connect Core section 5.1).
  * A standard claim of another type than the standard defines is absent: the string "false" is not a boolean, and must
  * not pass for true. The unchanged claim is in `claims`.
@@ -567,7 +589,7 @@ export class UserClaims {
    * user.
    */
   readonly subject: string
-  /** All claims: `sub`, the claims below, the postal `address` (section 5.1.1), and others. */
+  /** All claims: `sub`, the claims below, and others. */
   readonly claims: Readonly<Record<string, unknown>>
   /** The full name, for display. */
   readonly name: string | undefined
@@ -603,6 +625,8 @@ export class UserClaims {
   readonly phoneNumber: string | undefined
   /** Whether the server has verified that the number is the user's. */
   readonly phoneNumberVerified: boolean | undefined
+  /** The user's postal address (section 5.1.1). */
+  readonly address: Address | undefined
   /** When the claims last changed. */
   readonly updatedAt: Date | undefined
   /** What may be shown. */

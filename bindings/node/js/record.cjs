@@ -7,7 +7,7 @@ const { dateOf, refuseClones } = require('./value.cjs')
 
 /** Immutable members. Secret ones are non-enumerable: they can be read by name, but do not show up in iteration. */
 class Record {
-  /** The kind of each member: `plain`, `time`, `personal` (shown only if it is accessed by name) or `secret`. */
+  /** The kind of each member: `plain`, `time`, `personal` (shown only if it is accessed by name), `secret`, or the class of a record. */
   static members = {}
 
   /** A record from the values of the native half, in the order of the members. */
@@ -44,7 +44,10 @@ class Record {
 }
 
 /** Of members that a server chose the names: they are about a person more often than not. */
-const namesOf = (value) => Object.prototype.toString.call(value) === '[object Object]' ? new Set(Object.keys(value)) : value
+const namesOf = (value) => {
+  const isPlain = Object.prototype.toString.call(value) === '[object Object]' && !(value instanceof Record)
+  return isPlain ? new Set(Object.keys(value)) : value
+}
 
 /** What is the same for every record of a class. */
 function planOf(Class) {
@@ -63,6 +66,7 @@ const plans = new Map()
 function valueOf(told, kind) {
   if (told === null || told === undefined) return undefined
   if (kind === 'time') return dateOf(told)
+  if (typeof kind === 'function') return kind.of(told)
   return typeof told === 'object' ? deepFreeze(told) : told
 }
 

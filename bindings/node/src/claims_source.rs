@@ -1,9 +1,11 @@
-//! Claims that other parties vouch for.
+//! The claims about a person by type, and those that other parties vouch for.
 
 use napi::Result;
 use napi_derive::napi;
+use oauth_facade::Record;
 
 use crate::error::fail;
+use crate::value::members;
 
 /// A source of such claims.
 #[napi(object, object_from_js = false)]
@@ -32,4 +34,14 @@ pub(crate) fn claims_sources(claims: String) -> Result<Vec<NativeClaimsSource>> 
         access_token: source.access_token.map(|token| token.expose().clone()),
     });
     Ok(sources.collect())
+}
+
+/// The members of the record of these claims, a JSON object.
+#[napi]
+pub(crate) fn user_claims(claims: String) -> Result<String> {
+    let user = oauth_facade::user_claims(&claims).map_err(fail)?;
+    Ok(match Record::from(user) {
+        Record::Plain(_, told) => members(&told),
+        _ => members(&[]),
+    })
 }

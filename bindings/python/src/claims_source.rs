@@ -1,9 +1,9 @@
-//! Claims that other parties vouch for.
+//! The claims about a person by type, and those that other parties vouch for.
 
-use oauth_facade::claims_sources as sources_of;
+use oauth_facade::{Record, claims_sources as sources_of, user_claims as user_of};
 use pyo3::prelude::*;
 
-use crate::errors;
+use crate::{errors, value};
 
 /// A source of claims that another party vouches for (OpenID Connect Core section 5.6.2).
 ///
@@ -66,12 +66,26 @@ impl ClaimsSource {
 #[pyfunction]
 #[pyo3(signature = (claims, /))]
 pub(crate) fn claims_sources(claims: &Bound<'_, PyAny>) -> PyResult<Vec<ClaimsSource>> {
+    let sources = sources_of(&text_of(claims)?);
+    let sources = sources.map_err(|error| errors::raise(claims.py(), &error))?;
+    Ok(sources.into_iter().map(ClaimsSource).collect())
+}
+
+/// The standard claims among these, which are those of a verified ID token or of UserInfo. One of another type
+/// than the standard defines is absent, and unchanged in claims. jwt.missing_claim without a sub.
+#[pyfunction]
+#[pyo3(signature = (claims, /))]
+pub(crate) fn user_claims(claims: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    let py = claims.py();
+    let user = user_of(&text_of(claims)?).map_err(|error| errors::raise(py, &error))?;
+    value::of_record(py, Record::from(user))
+}
+
+/// Any mapping, as JSON.
+fn text_of(claims: &Bound<'_, PyAny>) -> PyResult<String> {
     let py = claims.py();
     let plain = py.import("builtins")?.getattr("dict")?.call1((claims,))?;
-    let text: String = py
-        .import("json")?
+    py.import("json")?
         .call_method1("dumps", (plain,))?
-        .extract()?;
-    let sources = sources_of(&text).map_err(|error| errors::raise(py, &error))?;
-    Ok(sources.into_iter().map(ClaimsSource).collect())
+        .extract()
 }

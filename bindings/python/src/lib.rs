@@ -65,7 +65,7 @@ mod _native {
         FileStore, MemoryStore, NativeStore, PostgresStore, RedisStore, SqliteStore, store_url,
     };
     #[pymodule_export]
-    use super::claims_source::{ClaimsSource, claims_sources};
+    use super::claims_source::{ClaimsSource, claims_sources, user_claims};
     #[pymodule_export]
     use super::client::Client;
     #[pymodule_export]

@@ -2,8 +2,10 @@ import type { AskedFor } from './ops.js'
 import type {
   Advice, DeniedCode, ErrorCode, LostCode, MalformedCode, MisuseCode, UntrustedCode,
 } from './error-codes.js'
+import type { Address, UserClaims } from './user-claims.js'
 
 export type { Advice, DeniedCode, ErrorCode, LostCode, MalformedCode, MisuseCode, UntrustedCode }
+export type { Address, UserClaims }
 
 /**
  * What to do if an API asks for a pause: a 429, or a 503 that names one. `error`: reject with
@@ -229,7 +231,7 @@ export class Session {
    * without the scope `openid`, and in sessions that another tab or an earlier page began. `iss` and `sub` together
    * identify a person.
    */
-  readonly claims: Readonly<Record<string, unknown>> | undefined
+  readonly claims: UserClaims | undefined
   /** The ID token as received. Its verified content is in `claims`. */
   readonly idToken: string | undefined
   /**
@@ -237,7 +239,7 @@ export class Session {
    * about somebody else. Other errors: `endpoint.missing`, `userinfo.malformed`, `denied.*`, `lost.*`; a `TypeError`
    * for a session without an ID token.
    */
-  userinfo(): Promise<Readonly<Record<string, unknown>>>
+  userinfo(): Promise<UserClaims>
   /**
    * The URL to send the user to in order to be signed out at the server, too (OpenID Connect RP-Initiated Logout 1.0):
    * call it before {@link Session.signOut}, then assign it to `location`. It contains the ID token, as the standard

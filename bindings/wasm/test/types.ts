@@ -2,7 +2,7 @@
 
 import { useSession } from 'oauth-core-web/react'
 import { useSession as useVueSession } from 'oauth-core-web/vue'
-import { DeniedError, fixedToken, handleCallback, OAuthError, providers, restore, Session, signIn, type AuthorizationDetail, type Change, type Config, type ErrorCode, type FixedToken, type Snapshot } from 'oauth-core-web'
+import { DeniedError, fixedToken, handleCallback, OAuthError, providers, restore, Session, signIn, type Address, type AuthorizationDetail, type Change, type Config, type ErrorCode, type FixedToken, type Snapshot, type UserClaims } from 'oauth-core-web'
 
 const config: Config = { provider: 'uservoice', variables: { subdomain: 'acme' }, clientId: 'id', redirectUri: 'x' }
 const session: Session | null = await handleCallback(config)
@@ -48,6 +48,22 @@ export function payments(session: Session): string[] {
   session.missingAuthorizationDetails([{ actions: ['initiate'] }])
   const missing = session.missingAuthorizationDetails([wanted]).map(({ type }) => type)
   return [...missing, ...(session.authorizationDetails ?? []).flatMap(({ locations }) => locations ?? [])]
+}
+
+export async function person(session: Session): Promise<readonly [string, boolean, string | undefined, Date]> {
+  const told: UserClaims = await session.userinfo()
+  const at: Address | undefined = told.address
+  const signedIn: string | undefined = session.claims?.sub
+  // @ts-expect-error a text is not a number
+  const wrong: number | undefined = told.birthdate
+  // @ts-expect-error the standard has no such member
+  const street = at?.street
+  // @ts-expect-error a claim of the server's own may be anything
+  const groups: string[] = told['groups']
+  const lines = [at?.formatted, at?.street_address, at?.postal_code, at?.locality, at?.region, at?.country]
+  const shown = [told.name, signedIn, told['name#ja'], wrong, street, groups, ...lines].join(' ')
+  const isVerified = told.email_verified === true && told.phone_number_verified !== false
+  return [shown, isVerified, told.phone_number, new Date((told.updated_at ?? 0) * 1000)]
 }
 
 export function account(): string {

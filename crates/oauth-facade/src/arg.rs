@@ -18,6 +18,8 @@ use oauth_core::moment::UnixTime;
 use oauth_core::{Scope, Secret, Tokens};
 pub use one_or_more::OneOrMore;
 
+use crate::op::Description;
+
 /// The largest integer up to which a double represents every integer (2^53 - 1).
 const SAFE: f64 = 9_007_199_254_740_991.0;
 
@@ -50,7 +52,7 @@ pub enum Arg {
 
 impl Arg {
     /// The kind of value, for people; never the value.
-    const fn kind(&self) -> &'static str {
+    pub(crate) const fn kind(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
             Self::Bool(_) => "a flag",
@@ -199,6 +201,8 @@ pub enum Shape {
     Tokens,
     /// This shape, or nothing.
     Maybe(&'static Self),
+    /// A record within a record: the list of its members, in their order.
+    Record(&'static Description),
 }
 
 /// A type that can cross the language boundary.

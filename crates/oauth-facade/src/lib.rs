@@ -60,8 +60,8 @@ pub use json_numbers::for_doubles;
 pub use keeper::{Decision, GrantSettings, Keeper, Task, of_store};
 pub use logout::EndSession;
 pub use op::{
-    AcceptPush, Authorize, BackchannelAuthentication, BackchannelAuthenticationResponse, Begun,
-    ClientCredentials, ClientIdMetadataDocument, DeleteRegistration, Description,
+    AcceptPush, Address, Authorize, BackchannelAuthentication, BackchannelAuthenticationResponse,
+    Begun, ClientCredentials, ClientIdMetadataDocument, DeleteRegistration, Description,
     DeviceAuthorization, DeviceAuthorizationResponse, DiscoverIssuer, DiscoveredIssuer, Entry,
     Exposure, ExtensionGrant, FINGERPRINT, IdToken, IdentityAssertion, Introspect,
     IntrospectionResponse, JwtBearer, JwtBearerWithKey, Kind, LogoutToken, MakeClientIdMetadata,
@@ -69,7 +69,7 @@ pub use op::{
     ReadRegistration, RedeemIdentityAssertion, Refresh, Register, RegisteredClient,
     RequestIdentityAssertion, ResourceMetadata, Revoke, SamlBearer, TABLE, TokenExchange,
     UpdateRegistration, UserClaims, Userinfo, VerifiedAccessToken, Verifier, VerifyAccessToken,
-    VerifyIdToken, VerifyLogoutToken, VerifyPing, operation_name,
+    VerifyIdToken, VerifyLogoutToken, VerifyPing, operation_name, user_claims,
 };
 pub use output::{ErrorRecord, Record};
 pub use preset::Preset;

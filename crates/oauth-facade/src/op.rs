@@ -6,6 +6,7 @@
 //! [`FINGERPRINT`] changes with either, so that a binding detects a native library of another
 //! release.
 
+mod address;
 mod assertion;
 mod authorization;
 mod backchannel_authentication;
@@ -16,6 +17,7 @@ mod client_id_metadata;
 mod device_authorization;
 mod discover_issuer;
 mod extension_grant;
+mod fingerprint;
 mod identity_assertion;
 mod introspect;
 mod password;
@@ -36,6 +38,7 @@ mod verify_logout_token;
 use oauth_core::Tokens;
 use oauth_core::error::{Error, Misuse};
 
+pub use address::Address;
 pub use assertion::{JwtBearer, JwtBearerWithKey, SamlBearer};
 pub use authorization::{Authorize, Begun};
 pub use backchannel_authentication::{
@@ -48,6 +51,7 @@ pub use client_id_metadata::{ClientIdMetadataDocument, MakeClientIdMetadata};
 pub use device_authorization::{DeviceAuthorization, DeviceAuthorizationResponse};
 pub use discover_issuer::{DiscoverIssuer, DiscoveredIssuer};
 pub use extension_grant::ExtensionGrant;
+pub use fingerprint::FINGERPRINT;
 pub use identity_assertion::{
     IdentityAssertion, RedeemIdentityAssertion, RequestIdentityAssertion,
 };
@@ -60,12 +64,12 @@ pub use register::{Register, RegisteredClient};
 pub use resource_metadata::{ProtectedResourceMetadata, ResourceMetadata};
 pub use revoke::Revoke;
 pub use token_exchange::TokenExchange;
-pub use userinfo::{UserClaims, Userinfo};
+pub use userinfo::{UserClaims, Userinfo, user_claims};
 pub use verify_access_token::{VerifiedAccessToken, Verifier, VerifyAccessToken};
 pub use verify_id_token::{IdToken, VerifyIdToken};
 pub use verify_logout_token::{LogoutToken, VerifyLogoutToken};
 
-use crate::arg::{About, Args, Refused, Shape};
+use crate::arg::{About, Args, Refused};
 use crate::client::Client;
 use crate::erased_exchange::ErasedExchange;
 
@@ -256,12 +260,17 @@ macro_rules! outcome {
             $($(#[doc = $about])* pub $field: $Type,)*
         }
 
-        impl $crate::op::Outcome for $Name {
-            const KIND: $crate::op::Kind = $crate::op::Kind::Record(&$crate::op::Description {
+        impl $Name {
+            /// The description, for generators.
+            pub const DESCRIPTION: &'static $crate::op::Description = &$crate::op::Description {
                 name: stringify!($Name),
                 text: &[$($text),*],
                 members: $crate::op::about!($($($about)* $field: $Type,)*),
-            });
+            };
+        }
+
+        impl $crate::op::Outcome for $Name {
+            const KIND: $crate::op::Kind = $crate::op::Kind::Record($Name::DESCRIPTION);
         }
 
         impl From<$Name> for $crate::output::Record {
@@ -428,70 +437,4 @@ impl Client {
 /// The name of the operation with this index; empty for an unknown index.
 pub fn operation_name(number: u32) -> &'static str {
     NAMES.get(number as usize).copied().unwrap_or_default()
-}
-
-/// What both halves of a package must agree on: the names and shapes in the table, in order.
-pub const FINGERPRINT: u64 = fingerprint();
-
-const fn fingerprint() -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325;
-    let mut at = 0;
-    while at < TABLE.len() {
-        let entry = &TABLE[at];
-        hash = text(hash, entry.name);
-        let mut group = 0;
-        while group < entry.arguments.len() {
-            hash = fields(hash, entry.arguments[group]);
-            group += 1;
-        }
-        hash = match entry.outcome {
-            Kind::Nothing => text(hash, "()"),
-            Kind::Tokens => text(hash, "Tokens"),
-            Kind::Authorization => text(hash, "Authorization"),
-            Kind::Record(record) => fields(text(hash, record.name), record.members),
-        };
-        at += 1;
-    }
-    hash
-}
-
-const fn fields(mut hash: u64, fields: &[About]) -> u64 {
-    let mut at = 0;
-    while at < fields.len() {
-        hash = shape(text(hash, fields[at].name), fields[at].shape);
-        at += 1;
-    }
-    hash
-}
-
-const fn shape(hash: u64, of: Shape) -> u64 {
-    match of {
-        Shape::Text => text(hash, "text"),
-        Shape::Secret => text(hash, "secret"),
-        Shape::Personal => text(hash, "personal"),
-        Shape::Flag => text(hash, "flag"),
-        Shape::Whole => text(hash, "whole"),
-        Shape::Word(name, _) => text(hash, name),
-        Shape::Names => text(hash, "names"),
-        Shape::Texts => text(hash, "texts"),
-        Shape::OneOrMore => text(hash, "one or more"),
-        Shape::Pairs => text(hash, "pairs"),
-        Shape::Time => text(hash, "time"),
-        Shape::Json => text(hash, "json"),
-        Shape::JsonText => text(hash, "json text"),
-        Shape::Tokens => text(hash, "tokens"),
-        Shape::Maybe(of) => shape(text(hash, "maybe"), *of),
-    }
-}
-
-/// FNV-1a, with a terminator after each text.
-const fn text(mut hash: u64, text: &str) -> u64 {
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while at <= bytes.len() {
-        let byte = if at < bytes.len() { bytes[at] } else { 0xff };
-        hash = (hash ^ byte as u64).wrapping_mul(0x0100_0000_01b3);
-        at += 1;
-    }
-    hash
 }

@@ -124,14 +124,26 @@ pub(crate) fn arguments(entry: &'static Entry) -> impl Iterator<Item = &'static 
     entry.arguments.iter().copied().flatten()
 }
 
-/// The records, each once.
+/// The records, each once, and before it those that are within it.
 pub(crate) fn records() -> Vec<&'static Description> {
     let mut seen = BTreeSet::new();
     let all = TABLE.iter().filter_map(|entry| match entry.outcome {
         Kind::Record(record) => Some(record),
         Kind::Nothing | Kind::Tokens | Kind::Authorization => None,
     });
+    let all = all.flat_map(|record| {
+        let within = record.members.iter().filter_map(within);
+        within.chain([record]).collect::<Vec<_>>()
+    });
     all.filter(|record| seen.insert(record.name)).collect()
+}
+
+/// The record that a member is.
+pub(crate) const fn within(member: &About) -> Option<&'static Description> {
+    match inner(member.shape) {
+        Shape::Record(record) => Some(record),
+        _ => None,
+    }
 }
 
 /// The words that arguments choose from, by the name of their type.

@@ -8,7 +8,7 @@ export {
   NativeApi, NativeDpopKey, NativeExchange, NativeFlow, NativeFrontChannelLogout, NativeKeeper, NativeKey, NativeKeys, NativeServer, NativeSettings, NativeTokens,
   NativeVerifier,
   checkLogoutReturn, claimsSources, discovery, fingerprint, lateError, missingVariablesError, notSupportedError, outline, overdueError, providerNames,
-  readFields, requestKey, stepUp, webSetupError,
+  readFields, requestKey, stepUp, userClaims, webSetupError,
 } from '../../edge/oauth_core_edge.mjs'
 
 const elsewhere = (what) => new Error(wasm.elsewhereError(what))

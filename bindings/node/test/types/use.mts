@@ -1,7 +1,8 @@
 // Compiled, never run: what the types allow, and what they refuse.
 import {
-  VerifiedAccessToken, AccessTokenVerifier, Api, BackchannelAuthenticationResponse, Client, DeniedError, DeviceAuthorizationResponse, DpopKey, FileStore, FixedToken, PendingAuthorization, GrantSource, IdToken, IdentityAssertion, Keeper, SealingKey, LogoutToken, LostError, MisuseError, Network, OAuthError, PostgresStore, RedisStore, SealedStore,
+  Address, VerifiedAccessToken, AccessTokenVerifier, Api, BackchannelAuthenticationResponse, Client, DeniedError, DeviceAuthorizationResponse, DpopKey, FileStore, FixedToken, PendingAuthorization, GrantSource, IdToken, IdentityAssertion, Keeper, SealingKey, LogoutToken, LostError, MisuseError, Network, OAuthError, PostgresStore, RedisStore, SealedStore,
   Server, Grants, SqliteStore, IntrospectionResponse, Tokens, UntrustedError, assertionFunction, clientSecretJwt, discover, discovery, drain, fixedToken, keep, login, privateKeyJwt, provider, providerFile, providers, run,
+  UserClaims, userClaims,
 } from 'oauth-core'
 import type {
   AuthorizationDetail, ErrorCode, Exchange, KeySource, Moment, Owner, OnRateLimit, Step, Store, Task, TokenSource, Decision, UntrustedCode,
@@ -251,4 +252,18 @@ export async function held(jwk: Record<string, string>, sign: (input: Uint8Array
   const granted: AuthorizationDetail[] | undefined = tokens.authorizationDetails
   const missing = tokens.missingAuthorizationDetails([{ type: 'payment', actions: ['initiate'], amount: key.thumbprint }])
   return [...(granted ?? []), ...missing]
+}
+
+/** A person, with the types of the standard. */
+export async function person(client: Client, tokens: Tokens): Promise<readonly [string, boolean | undefined, Date | undefined]> {
+  const told: UserClaims = await client.userinfo({ tokens, subject: 'ann' })
+  const again: UserClaims = userClaims(tokens.claims ?? {})
+  const at: Address | undefined = told.address
+  // @ts-expect-error the names of JSON are not those of the language
+  const street = at?.street_address
+  // @ts-expect-error a date of birth is a text, and may lack its year
+  const born: Date | undefined = told.birthdate
+  const lines = [at?.formatted, at?.streetAddress, at?.postalCode, at?.locality, at?.region, at?.country]
+  const verified: boolean | undefined = again.phoneNumberVerified ?? told.emailVerified
+  return [[told.name, street, born, ...lines].join(' '), verified, told.updatedAt]
 }

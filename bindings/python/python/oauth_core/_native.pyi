@@ -11,7 +11,7 @@ from typing_extensions import Self, TypeAlias, disjoint_base
 
 from ._authorization_details import AuthorizationDetail
 from ._source import TokenSource
-from ._records import DeviceAuthorizationResponse, VerifiedAccessToken
+from ._records import DeviceAuthorizationResponse, UserClaims, VerifiedAccessToken
 from .drive import Answer, Moment, Said, Step, Task
 from .errors import ErrorCode, OAuthError
 from .stores import KeySource, Store
@@ -99,6 +99,7 @@ __all__ = [
     "stop_listening",
     "store_url",
     "testing_key",
+    "user_claims",
 ]
 
 FINGERPRINT: str
@@ -400,6 +401,10 @@ def claims_sources(claims: Mapping[str, Any], /) -> list[ClaimsSource]:
 
     jwt.malformed_claim if _claim_names and _claim_sources are not what OpenID Connect Core section 5.6.2
     describes, or do not match.
+    """
+def user_claims(claims: Mapping[str, Any], /) -> UserClaims:
+    """The standard claims among these, which are those of a verified ID token or of UserInfo. One of another type
+    than the standard defines is absent, and unchanged in claims. jwt.missing_claim without a sub.
     """
 @final
 class ClaimsSource:

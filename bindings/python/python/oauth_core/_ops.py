@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Replay = Literal["process", "caller"]
     ResourceMatch = Literal["identical", "parent"]
 
-FINGERPRINT = "b98c9021a427020f"
+FINGERPRINT = "dc834490922ef3e2"
 
 
 class Operations:

@@ -35,6 +35,7 @@ class Record:
     _absent: ClassVar[dict[str, Any]] = {}
     _secrets: ClassVar[frozenset[str]] = frozenset()
     _personal: ClassVar[frozenset[str]] = frozenset()
+    _records: ClassVar[dict[str, type[Record]]] = {}
 
     if not TYPE_CHECKING:
 
@@ -54,6 +55,8 @@ class Record:
             except ValueError:
                 raise AttributeError(f"{type(self).__name__} has no {name}") from None
             value = self._native.member(at)
+            if value is not None and (kind := self._records.get(name)):
+                value = kind(**dict(zip(kind.__slots__, value)))
             object.__setattr__(self, name, value)
             return value
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
+    "Address",
     "UserClaims",
     "IntrospectionResponse",
     "DeviceAuthorizationResponse",
@@ -26,6 +27,60 @@ __all__ = [
 ]
 
 
+class Address(Record):
+    """A postal address (OpenID Connect Core section 5.1.1).
+
+    A member that is not a text is absent.
+
+    Attributes:
+        formatted: The full address, for a label; its lines are separated by newlines.
+        street_address: Street, number, post office box; its lines are separated by newlines.
+        locality: The city.
+        region: The state, province or prefecture.
+        postal_code: The postal code.
+        country: The country.
+    """
+
+    if TYPE_CHECKING:
+        formatted: str | None = None
+        """The full address, for a label; its lines are separated by newlines."""
+        street_address: str | None = None
+        """Street, number, post office box; its lines are separated by newlines."""
+        locality: str | None = None
+        """The city."""
+        region: str | None = None
+        """The state, province or prefecture."""
+        postal_code: str | None = None
+        """The postal code."""
+        country: str | None = None
+        """The country."""
+    else:
+        __slots__ = (
+            "formatted",
+            "street_address",
+            "locality",
+            "region",
+            "postal_code",
+            "country",
+        )
+        _absent = {
+            "formatted": None,
+            "street_address": None,
+            "locality": None,
+            "region": None,
+            "postal_code": None,
+            "country": None,
+        }
+        _personal = frozenset((
+            "formatted",
+            "street_address",
+            "locality",
+            "region",
+            "postal_code",
+            "country",
+        ))
+
+
 class UserClaims(Record):
     """The claims about a user (OpenID Connect Core section 5.1).
 
@@ -35,8 +90,7 @@ class UserClaims(Record):
     Attributes:
         subject: The subject, which with the issuer identifies the user: the sub of the ID
             token. No other claim identifies the user.
-        claims: All claims: sub, the claims below, the postal address (section 5.1.1), and
-            others.
+        claims: All claims: sub, the claims below, and others.
         name: The full name, for display.
         given_name: The given or first name.
         family_name: The family name.
@@ -55,6 +109,7 @@ class UserClaims(Record):
         locale: A language, such as en-US.
         phone_number: The phone number in E.164 format, such as +1 (425) 555-1212.
         phone_number_verified: Whether the server has verified that the number is the user's.
+        address: The user's postal address (section 5.1.1).
         updated_at: When the claims last changed.
     """
 
@@ -63,7 +118,7 @@ class UserClaims(Record):
         """The subject, which with the issuer identifies the user: the sub of the ID token. No other
         claim identifies the user."""
         claims: dict[str, Any] = {}
-        """All claims: sub, the claims below, the postal address (section 5.1.1), and others."""
+        """All claims: sub, the claims below, and others."""
         name: str | None = None
         """The full name, for display."""
         given_name: str | None = None
@@ -98,6 +153,8 @@ class UserClaims(Record):
         """The phone number in E.164 format, such as +1 (425) 555-1212."""
         phone_number_verified: bool | None = None
         """Whether the server has verified that the number is the user's."""
+        address: Address | None = None
+        """The user's postal address (section 5.1.1)."""
         updated_at: datetime | None = None
         """When the claims last changed."""
     else:
@@ -121,6 +178,7 @@ class UserClaims(Record):
             "locale",
             "phone_number",
             "phone_number_verified",
+            "address",
             "updated_at",
         )
         _absent = {
@@ -142,6 +200,7 @@ class UserClaims(Record):
             "locale": None,
             "phone_number": None,
             "phone_number_verified": None,
+            "address": None,
             "updated_at": None,
         }
         _personal = frozenset((
@@ -161,6 +220,9 @@ class UserClaims(Record):
             "locale",
             "phone_number",
         ))
+        _records = {
+            "address": Address,
+        }
 
 
 class IntrospectionResponse(Record):

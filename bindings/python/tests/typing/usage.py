@@ -44,6 +44,21 @@ def permissions(client: oauth_core.Client, tokens: oauth_core.Tokens) -> None:
     print(wrong, none, less)
 
 
+def person(client: oauth_core.Client, tokens: oauth_core.Tokens) -> None:
+    """A person, with the types of the standard."""
+    user = client.userinfo(tokens=tokens, subject="ann")
+    assert_type(oauth_core.user_claims(tokens.claims or {}), oauth_core.UserClaims)
+    assert_type((user.name, user.birthdate), "tuple[str | None, str | None]")
+    assert_type((user.email_verified, user.phone_number_verified), "tuple[bool | None, bool | None]")
+    assert_type(user.updated_at, "datetime | None")
+    assert_type(user.address, "oauth_core.Address | None")
+    if at := user.address:
+        assert_type((at.formatted, at.street_address, at.locality), "tuple[str | None, str | None, str | None]")
+        assert_type((at.region, at.postal_code, at.country), "tuple[str | None, str | None, str | None]")
+        at.country = "DE"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    oauth_core.Address(street="1234 Hollywood Blvd.")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
 def blocking() -> None:
     server = oauth_core.provider("uservoice", subdomain="acme", options=["challenge_as_verifier"])
     assert_type(server.api_origins, tuple[str, ...])

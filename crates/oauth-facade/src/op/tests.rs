@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use oauth_core::Secret;
 
+use super::fingerprint::fields;
 use super::*;
 use crate::arg::Field as _;
 use crate::{
-    Arg, Auth, ErasedStep, Introspecting, Mismatch, Moment, Record, Reply, Server, UnixTime,
+    Arg, Auth, ErasedStep, Introspecting, Mismatch, Moment, Record, Reply, Server, Shape, UnixTime,
 };
 
 const METADATA: &str = r#"{
@@ -480,4 +481,18 @@ fn what_is_over_at_once_needs_no_driver() {
     assert_eq!(early.code(), "misuse.out_of_order");
     let refused = client().verifier(vec![text(""), Arg::Null]);
     assert!(matches!(refused, Err(Refused::Argument(_))), "{refused:?}");
+}
+
+#[test]
+fn a_record_within_a_record_is_known_by_its_members() {
+    let field = |shape| About {
+        name: "a",
+        text: &[],
+        shape,
+        is_optional: false,
+    };
+    let hash = |shape| fields(1, &[field(shape)]);
+    let address = hash(Shape::Record(crate::Address::DESCRIPTION));
+    assert_ne!(address, hash(Shape::Record(UserClaims::DESCRIPTION)));
+    assert_ne!(address, hash(Shape::Json));
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use oauth_core::Tokens;
+use oauth_core::error::{Error, ValidationFailure};
 use oauth_core::extra::Extra;
 use oauth_core::jose::Claims;
 use oauth_core::moment::UnixTime;
 
-use super::{arguments, outcome};
+use super::{Address, arguments, outcome};
 use crate::arg::Personal;
 use crate::erased_exchange::ErasedExchange;
 
@@ -29,9 +30,9 @@ arguments! {
     fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let Self { tokens, subject } = self;
         let userinfo = client.core().userinfo(tokens, subject);
-        #[cfg(target_family = "wasm")]
+        #[cfg(all(feature = "js", target_family = "wasm"))]
         return Ok(ErasedExchange::of::<_, PageClaims>(userinfo));
-        #[cfg(not(target_family = "wasm"))]
+        #[cfg(not(all(feature = "js", target_family = "wasm")))]
         Ok(ErasedExchange::of::<_, UserClaims>(userinfo))
     }
 }
@@ -45,7 +46,7 @@ outcome! {
         /// The subject, which with the issuer identifies the user: the `sub` of the ID token. No other claim identifies
         /// the user.
         pub subject: String,
-        /// All claims: `sub`, the claims below, the postal `address` (section 5.1.1), and others.
+        /// All claims: `sub`, the claims below, and others.
         pub claims: Extra,
         /// The full name, for display.
         pub name: Option<Personal>,
@@ -81,8 +82,23 @@ outcome! {
         pub phone_number: Option<Personal>,
         /// Whether the server has verified that the number is the user's.
         pub phone_number_verified: Option<bool>,
+        /// The user's postal address (section 5.1.1).
+        pub address: Option<Address>,
         /// When the claims last changed.
         pub updated_at: Option<UnixTime>,
+    }
+}
+
+/// The standard claims among these claims, a JSON object, with their types: an ID token may have all of them, and its
+/// record has the few that most have.
+///
+/// # Errors
+/// `jwt.missing_claim` without a `sub`, `jwt.malformed_claim` if it is not a text, `jwt.malformed` for no JSON object.
+pub fn user_claims(claims: &str) -> Result<UserClaims, Error> {
+    let claims = Claims::from_json(claims)?;
+    match claims.text("sub")? {
+        Some(_) => Ok(claims.into()),
+        None => Err(Error::from(ValidationFailure::JwtClaimMissing).about("sub")),
     }
 }
 
@@ -114,6 +130,7 @@ impl From<Claims> for UserClaims {
             locale: own(user.locale),
             phone_number: own(user.phone_number),
             phone_number_verified: user.phone_number_verified,
+            address: user.address.map(Address::from),
             updated_at: user.updated_at,
             claims: Extra::from(claims.as_map().clone()),
         }
@@ -121,17 +138,17 @@ impl From<Claims> for UserClaims {
 }
 
 /// The part of [`UserClaims`] that a web page gets: only `claims`.
-#[cfg(target_family = "wasm")]
+#[cfg(all(feature = "js", target_family = "wasm"))]
 struct PageClaims(Claims);
 
-#[cfg(target_family = "wasm")]
+#[cfg(all(feature = "js", target_family = "wasm"))]
 impl From<Claims> for PageClaims {
     fn from(claims: Claims) -> Self {
         Self(claims)
     }
 }
 
-#[cfg(target_family = "wasm")]
+#[cfg(all(feature = "js", target_family = "wasm"))]
 impl From<PageClaims> for crate::output::Record {
     fn from(claims: PageClaims) -> Self {
         let claims = crate::arg::Field::write(Extra::from(claims.0.as_map().clone()));

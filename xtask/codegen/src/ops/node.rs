@@ -37,12 +37,13 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
         );
         for member in record.members {
             let kind = match inner(member.shape) {
-                _ if is_secret(member) => "secret",
-                Shape::Personal => "personal",
-                Shape::Time => "time",
-                _ => "plain",
+                _ if is_secret(member) => "'secret'",
+                Shape::Personal => "'personal'",
+                Shape::Time => "'time'",
+                Shape::Record(record) => record.name,
+                _ => "'plain'",
             };
-            let _ = writeln!(module, "    {}: '{kind}',", camel(member.name));
+            let _ = writeln!(module, "    {}: {kind},", camel(member.name));
         }
         module += "  }\n}\n";
     }
@@ -202,7 +203,9 @@ pub(crate) fn argument(shape: Shape) -> Result<&'static str, Box<dyn Error>> {
         Shape::Time => "Date",
         Shape::Tokens => "Tokens",
         Shape::JsonText => "object",
-        Shape::Json | Shape::Maybe(_) => return Err("JSON is no argument".into()),
+        Shape::Json | Shape::Record(_) | Shape::Maybe(_) => {
+            return Err("neither JSON nor a record is an argument".into());
+        }
     })
 }
 
@@ -216,6 +219,7 @@ fn of_member(shape: Shape) -> Result<String, Box<dyn Error>> {
         Shape::Names | Shape::Texts | Shape::OneOrMore => "readonly string[]",
         Shape::Time => "Date",
         Shape::Json => "Readonly<Record<string, unknown>>",
+        Shape::Record(record) => record.name,
         Shape::Pairs | Shape::Tokens | Shape::JsonText => {
             return Err("no member is of this shape yet".into());
         }

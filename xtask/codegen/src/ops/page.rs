@@ -82,6 +82,7 @@ fn row(field: &About, is_optional: bool) -> String {
         Shape::Json => "any members".to_owned(),
         Shape::JsonText => "list or object".to_owned(),
         Shape::Tokens => "tokens".to_owned(),
+        Shape::Record(record) => format!("[{0}](#{1})", record.name, record.name.to_lowercase()),
         Shape::Text | Shape::Secret | Shape::Personal | Shape::Maybe(_) => "text".to_owned(),
     };
     let optional = if is_optional { ", optional" } else { "" };

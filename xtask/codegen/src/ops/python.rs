@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use oauth_facade::{About, Description, Entry, Exposure, Kind, Shape};
 
 use super::{
-    arguments, fingerprint, inner, is_personal, is_secret, paragraphs, records, table, words,
-    wrapped,
+    arguments, fingerprint, inner, is_personal, is_secret, paragraphs, records, table, within,
+    words, wrapped,
 };
 use crate::HEADER;
 
@@ -226,7 +226,9 @@ fn argument(shape: Shape) -> Result<String, Box<dyn Error>> {
         Shape::Time => "float | datetime",
         Shape::Tokens => "Tokens",
         Shape::JsonText => "Mapping[str, Any] | Sequence[Mapping[str, Any]]",
-        Shape::Json | Shape::Maybe(_) => return Err("JSON is no argument".into()),
+        Shape::Json | Shape::Record(_) | Shape::Maybe(_) => {
+            return Err("neither JSON nor a record is an argument".into());
+        }
     }
     .to_owned())
 }
@@ -320,7 +322,15 @@ fn class(record: &Description) -> Result<String, Box<dyn Error>> {
             }
         }
     };
-    let hidden = marked("_secrets", is_secret) + &marked("_personal", is_personal);
+    let mut hidden = marked("_secrets", is_secret) + &marked("_personal", is_personal);
+    let records = record.members.iter().filter_map(|member| {
+        let record = within(member)?.name;
+        Some(format!("            \"{}\": {record},\n", member.name))
+    });
+    let records: String = records.collect();
+    if !records.is_empty() {
+        let _ = write!(hidden, "        _records = {{\n{records}        }}\n");
+    }
     let absent: String = absent
         .iter()
         .map(|line| format!("            {line},\n"))
@@ -349,6 +359,7 @@ fn of_member(shape: Shape) -> Result<(String, Option<&'static str>), Box<dyn Err
         Shape::Texts | Shape::OneOrMore => ("tuple[str, ...]", Some("()")),
         Shape::Time => ("datetime", None),
         Shape::Json => ("dict[str, Any]", Some("{}")),
+        Shape::Record(record) => (record.name, None),
         Shape::Pairs | Shape::Tokens | Shape::JsonText => {
             return Err("no member is of this shape yet".into());
         }
