@@ -4,6 +4,7 @@
 //! a certificate, with and without OpenID Connect. The server looks at what it is sent as the plans do: it refuses
 //! requests that come any other way, proofs and assertions that come twice, and audiences that are not its issuer.
 
+mod aliases;
 mod ciba;
 mod responses;
 mod rotation;

@@ -14,6 +14,7 @@ mod lists;
 mod logout;
 mod over_sockets;
 mod resources;
+mod site;
 
 use oauth_core::flow::redeem::Login;
 use oauth_core::redirect_uri::RedirectUri;

@@ -9,6 +9,7 @@ mod client_document;
 mod cors;
 mod fapi;
 mod faults;
+mod front_channel;
 mod generic;
 mod grant_details;
 pub(crate) mod gzip;
@@ -52,6 +53,7 @@ use wire::{Ask, Reply};
 
 pub use ciba::BackchannelDelivery;
 pub use faults::{Delivery, Fault};
+pub use front_channel::FrontChannelFlaw;
 pub use id_token::IdTokenFlaw;
 pub use logout_token::LogoutTokenFlaw;
 pub use request_log::{Counters, Entry};

@@ -235,6 +235,19 @@ impl Twin {
         });
     }
 
+    /// The metadata of the FAPI twin has this alias for an endpoint, such as `token_endpoint`, or none (RFC 8705 section
+    /// 5).
+    #[cfg(feature = "tls")]
+    pub fn set_mutual_tls_alias(&mut self, endpoint: &str, url: Option<&str>) {
+        let document = &mut self.authority.rules.metadata.1;
+        if let Some(aliases) = document["mtls_endpoint_aliases"].as_object_mut() {
+            match url {
+                Some(url) => drop(aliases.insert(endpoint.to_owned(), url.into())),
+                None => drop(aliases.remove(endpoint)),
+            }
+        }
+    }
+
     /// The client of the FAPI twin authenticates with its certificate (`tls_client_auth`).
     #[cfg(feature = "tls")]
     pub fn authenticate_by_certificate(&mut self) {

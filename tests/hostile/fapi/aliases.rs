@@ -1,0 +1,89 @@
+//! Aliases of endpoints for mutual TLS (RFC 8705 section 5): oidcc-client-test-mtls-endpoint-aliases.
+
+use oauth_core::{Error, Profile};
+
+use super::{Bank, By, USUAL, Variant, client};
+use crate::row;
+
+/// What the metadata say of one endpoint's alias.
+#[derive(Debug, Clone, Copy)]
+enum Alias {
+    Good,
+    /// The endpoint has none.
+    Absent,
+    /// It leads where nobody listens.
+    Dead,
+    /// It is no https URL.
+    Plain,
+}
+
+const VARIANTS: [Variant; 2] = [
+    USUAL,
+    Variant {
+        auth: By::Certificate,
+        sender: By::Certificate,
+        profile: Profile::Fapi2Security,
+        ..USUAL
+    },
+];
+
+/// A sign-in at a server with this alias for the token endpoint.
+fn sign_in(variant: Variant, alias: Alias) -> Result<(), Error> {
+    let (tls, driver) = Bank::doors(variant);
+    let port = |base: &str| base.rsplit_once(':').map(|(_, port)| port.to_owned());
+    let plain = format!(
+        "http://127.0.0.1:{}/token",
+        port(&tls.mutual).expect("a port")
+    );
+    let url = match alias {
+        Alias::Good => None,
+        Alias::Absent => Some(None),
+        Alias::Dead => Some(Some("https://127.0.0.1:9/token")),
+        Alias::Plain => Some(Some(plain.as_str())),
+    };
+    if let Some(url) = url {
+        tls.with(|twin| twin.set_mutual_tls_alias("token_endpoint", url));
+    }
+    let client = client(&tls, &driver, variant)?;
+    let bank = Bank {
+        tls,
+        driver,
+        client,
+        scope: variant.scope,
+    };
+    let login = bank.sign_in()?;
+    assert!(login.id_token.is_some(), "{variant:?}");
+    assert_eq!(bank.requests("/token"), 1, "{variant:?}");
+    Ok(())
+}
+
+/// The endpoints themselves are shown no certificate, and an alias is of no concern to a client without one.
+#[test]
+fn who_shows_a_certificate_goes_to_the_aliases_and_nobody_else() {
+    for variant in VARIANTS {
+        let has_certificate = variant.auth == By::Certificate;
+        for (alias, wanted) in [
+            (Alias::Good, None),
+            (Alias::Absent, Some("denied.invalid_client")),
+            (Alias::Dead, Some("lost.connect")),
+        ] {
+            let seen = sign_in(variant, alias).err().map(|error| error.code());
+            let wanted = wanted.filter(|_| has_certificate);
+            let flaw = format!("{alias:?}, {:?}", variant.auth);
+            row(
+                "oidcc-client-test-mtls-endpoint-aliases",
+                &flaw,
+                wanted,
+                seen,
+            );
+            assert_eq!(seen, wanted, "{flaw}");
+        }
+        // Credentials go to no such place, and nobody is signed in at a server that names it.
+        let seen = sign_in(variant, Alias::Plain)
+            .err()
+            .map(|error| error.code());
+        let wanted = Some("metadata.endpoint_not_https");
+        row("RFC 8705 5", "Plain", wanted, seen);
+        assert_eq!(seen, wanted);
+    }
+}

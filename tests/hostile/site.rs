@@ -1,0 +1,206 @@
+//! A site that signs people in at two servers: the modules of OpenID's plans that are about its pages.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use oauth_core::Scope;
+use oauth_core::flow::logout::LogoutRequest;
+use oauth_core::url::{Transport, Url};
+use oauth_reqwest::reqwest::{self, StatusCode};
+use oauth_session::store::MemoryStore;
+use oauth_testkit::Twin;
+use oauth_testkit::twin::FrontChannelFlaw;
+use oauth_web::{Config, Provider, Site};
+use oauth_web_tower::{Host, SignIn, User};
+
+use crate::{Party, row};
+
+struct Shop {
+    base: String,
+    /// The servers `one` and `two`.
+    parties: [Party; 2],
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.set_nonblocking(true).expect("a socket");
+        let base = format!("http://{}", listener.local_addr().expect("an address"));
+        let parties = [Party::new().await, Party::new().await];
+        let mut providers = Vec::new();
+        for (id, party) in ["one", "two"].into_iter().zip(&parties) {
+            let callback = format!("{base}/auth/callback/{id}");
+            party
+                .served
+                .with(|twin| twin.register_redirect_uri(&callback));
+            let provider = Provider::new(id, party.client.clone()).expect("a provider");
+            providers.push(provider.scope(Scope::parse("openid read").expect("a scope")));
+        }
+        let keys = oauth_seal::Keys::new([7; 32]);
+        let url = Url::parse(&base).expect("a URL");
+        let mut config = Config::new(url, keys, providers.remove(0)).in_store();
+        config.providers.append(&mut providers);
+        config.transport = Transport::LoopbackHttp;
+        let site = Site::new(config).expect("a site");
+        let driver = parties[0].driver.clone();
+        let host = Host::with_store(site, driver, Arc::new(MemoryStore::new()));
+        let who = async |user: User| format!("{} {}", user.identity.provider, user.identity.issuer);
+        let router = Router::new()
+            .route("/", get(async || "home"))
+            .route("/orders", get(who))
+            .layer(SignIn::new(host));
+        tokio::spawn(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+            axum::serve(listener, router).await
+        });
+        Self { base, parties }
+    }
+
+    /// A page, wherever that leads: its URL, its status and its text.
+    async fn get(&self, browser: &reqwest::Client, path: &str) -> (String, StatusCode, String) {
+        let url = match path.starts_with('/') {
+            true => format!("{}{path}", self.base),
+            false => path.to_owned(),
+        };
+        let reply = browser.get(url).send().await.expect("a reply");
+        let (url, status) = (reply.url().to_string(), reply.status());
+        (url, status, reply.text().await.expect("a page"))
+    }
+
+    /// What the servers were asked for at their login pages.
+    fn asked(&self, parameter: &str) -> [Vec<Option<String>>; 2] {
+        self.parties.each_ref().map(|party| {
+            party.served.with(|twin| {
+                let asked = twin.log().iter().filter(|entry| entry.path == "/authorize");
+                asked
+                    .map(|entry| entry.query(parameter).map(str::to_owned))
+                    .collect()
+            })
+        })
+    }
+}
+
+fn browser() -> reqwest::Client {
+    let mut headers = reqwest::header::HeaderMap::new();
+    headers.insert(
+        "accept",
+        reqwest::header::HeaderValue::from_static("text/html"),
+    );
+    let browser = reqwest::Client::builder().no_proxy().cookie_store(true);
+    browser.default_headers(headers).build().expect("a browser")
+}
+
+/// OpenID Connect Core section 4. The page that was wanted is shown afterwards, if it is the site's own.
+#[tokio::test]
+async fn a_login_that_another_site_begins_goes_to_the_issuer_that_it_names() {
+    const MODULE: &str = "oidcc-client-test-3rd-party-init-login";
+    let shop = Shop::open().await;
+    let [one, two] = shop
+        .parties
+        .each_ref()
+        .map(|party| party.served.base().to_owned());
+    let login = |pairs: &[(&str, &str)]| {
+        format!(
+            "/auth/login?{}",
+            serde_urlencoded::to_string(pairs).expect("a query")
+        )
+    };
+    let orders = format!("{}/orders", shop.base);
+    for (id, issuer, asked) in [("two", &two, [0, 1]), ("one", &one, [1, 1])] {
+        let query = login(&[
+            ("iss", issuer),
+            ("login_hint", "ann"),
+            ("target_link_uri", &orders),
+        ]);
+        let (url, status, page) = shop.get(&browser(), &query).await;
+        row(MODULE, id, None, (status != 200).then_some("refused"));
+        assert_eq!(
+            (url.as_str(), page),
+            (orders.as_str(), format!("{id} {issuer}"))
+        );
+        let hints = shop.asked("login_hint");
+        assert_eq!(hints.each_ref().map(Vec::len), asked);
+        assert!(
+            hints
+                .iter()
+                .flatten()
+                .all(|hint| hint.as_deref() == Some("ann"))
+        );
+    }
+    // An issuer that the site does not know, and one that begins like one that it does.
+    for issuer in ["https://eve.example", &format!("{two}.eve.example")] {
+        let (_, status, page) = shop.get(&browser(), &login(&[("iss", issuer)])).await;
+        let seen = page
+            .contains("web.unknown_provider")
+            .then_some("web.unknown_provider");
+        row(
+            MODULE,
+            "an unknown issuer",
+            Some("web.unknown_provider"),
+            seen,
+        );
+        assert!(seen.is_some() && status == 400, "{issuer}: {status} {page}");
+    }
+    // A page of another site is none to return to.
+    let query = login(&[
+        ("iss", &two),
+        ("target_link_uri", "https://eve.example/orders"),
+    ]);
+    let (url, _, _) = shop.get(&browser(), &query).await;
+    row(MODULE, "a foreign target", None, None);
+    assert_eq!(url, format!("{}/", shop.base));
+    assert_eq!(shop.asked("state").each_ref().map(Vec::len), [1, 2]);
+}
+
+/// OpenID Connect Front-Channel Logout section 3: whoever makes a browser load the frame names the session.
+#[tokio::test]
+async fn a_frame_ends_the_session_that_it_names_and_no_other() {
+    let sound = [
+        "rp-frontchannel-rpinitlogout",
+        "rp-frontchannel-opinitlogout",
+    ];
+    let sound = sound.map(|module| (module, None));
+    let flaws = FrontChannelFlaw::ALL.iter().copied().map(Some);
+    let flaws = flaws.map(|flaw| ("OpenID Connect Front-Channel Logout 3", flaw));
+    for (module, flaw) in sound.into_iter().chain(flaws) {
+        let wanted = flaw.and_then(refusal);
+        let shop = Shop::open().await;
+        let logout = format!("{}/auth/frontchannel-logout/one", shop.base);
+        let ann = browser();
+        shop.parties[0]
+            .served
+            .with(|twin| twin.set_claim("sid", "one"));
+        let begin = "/auth/login?provider=one&return_to=/orders";
+        assert_eq!(shop.get(&ann, begin).await.1, 200);
+        if module == "rp-frontchannel-rpinitlogout" {
+            // The site has sent the person to the server, which tells all sites of it, this one too.
+            let end = LogoutRequest::default();
+            let end = shop.parties[0].client.end_session_url(&end).expect("a URL");
+            assert_eq!(shop.get(&browser(), end.as_str()).await.1, 200);
+        }
+        let frame = |twin: &mut Twin| twin.front_channel_logout(&logout, flaw);
+        let frame = shop.parties[0].served.with(frame);
+        // Browsers withhold the cookies there.
+        let (_, status, _) = shop.get(&browser(), &frame).await;
+        let is_over = shop.get(&ann, "/orders").await.0 != format!("{}/orders", shop.base);
+        let seen = (!status.is_success()).then_some("refused");
+        row(
+            module,
+            &flaw.map_or("none".into(), |flaw| format!("{flaw:?}")),
+            wanted,
+            seen,
+        );
+        assert_eq!(seen, wanted, "{flaw:?} {status}");
+        assert_eq!(is_over, flaw.is_none(), "{flaw:?}");
+    }
+}
+
+/// What is said of a frame with this flaw; one that is not refused ends no session either.
+fn refusal(flaw: FrontChannelFlaw) -> Option<&'static str> {
+    match flaw {
+        FrontChannelFlaw::WrongSession | FrontChannelFlaw::Nobody => None,
+        _ => Some("refused"),
+    }
+}
