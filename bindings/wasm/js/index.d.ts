@@ -123,9 +123,18 @@ export interface SignInOptions extends Omit<
   signal?: AbortSignal
 }
 
+/**
+ * What is wrong with an authorization request that is made anyway. `acr_values_unsupported`: according to its metadata,
+ * the server knows none of the `acrValues` (RFC 9470 section 7). `authorization_details_unprotected`: the
+ * `authorizationDetails` go through the browser unsigned, and can be changed on the way; `push` the request (RFC 9396
+ * section 12).
+ */
+export type AuthorizationWarning = 'acr_values_unsupported' | 'authorization_details_unprotected'
+
 /** What an observer receives. Values are shown if they reveal nothing, and are `[redacted]` otherwise. */
 export type Observed =
-  | { kind: 'authorize' | 'callback'; url: string; parameters: Record<string, string> }
+  | { kind: 'authorize'; url: string; parameters: Record<string, string>; warnings: AuthorizationWarning[] }
+  | { kind: 'callback'; url: string; parameters: Record<string, string> }
   | { kind: 'request'; method: string; url: string; parameters: Record<string, string> }
   | { kind: 'response'; status: number; bytes?: number; members: Record<string, string> }
   | { kind: 'lost'; why: string }

@@ -34,9 +34,9 @@ export async function signIn(given, options = {}) {
     const everywhere = { redirectUri, responseType, responseMode, resource, audience, tokenExtra }
     const exchange = beginAuthorization(client, await drawn(), { ...asked, tokens, ...everywhere })
     const started = (await run(exchange, { ...config, signal })).authorization()
-    const { url, pending, state } = started
+    const { url, pending, state, warnings } = started
     started.free()
-    config.observe?.((await import('./observe.js')).shownPage('authorize', url))
+    config.observe?.({ ...(await import('./observe.js')).shownPage('authorize', url), warnings })
     if (!popup) {
       keep(state, { pending, server: server.toJson(), returnTo })
       location.assign(url)

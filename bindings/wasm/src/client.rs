@@ -112,6 +112,13 @@ impl Authorization {
         self.0.url.clone()
     }
 
+    /// The codes of what is wrong with the request, which is made anyway.
+    #[wasm_bindgen(getter)]
+    pub fn warnings(&self) -> Vec<String> {
+        let warnings = self.0.pending.warnings().iter();
+        warnings.map(|warning| warning.code().to_owned()).collect()
+    }
+
     /// The flow, to be kept until the callback.
     #[wasm_bindgen(getter)]
     pub fn pending(&self) -> String {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { signedIn, world } from './suite.js'
+import { handle, loaded, signedIn, toCallback, world } from './suite.js'
 
 const us = world()
 const A = 'https://a.example/'
@@ -59,4 +59,31 @@ test('what cannot be asked for is refused before anything is sent', async () => 
     )
     assert.equal(told, code)
   }
+})
+
+test('a renewal asks for no resource that the sign-in did not ask for', async () => {
+  const forms = []
+  us.context.on('request', (request) => {
+    const { pathname } = new URL(request.url())
+    if (pathname.endsWith('/token') && request.method() === 'POST') forms.push(ofIt(request.postData()))
+  })
+  /** Signs in for some resources, and renews for those of the next page's configuration, after a reload. */
+  const renewed = async (first, then) => {
+    const [before, after] = [first, then].map((resource) => ({ ...us.configs.generic, resource, storage: 'session' }))
+    const page = await us.page()
+    await toCallback(us, page, before)
+    assert.deepEqual(await handle(page, after), { value: true })
+    await page.reload()
+    await loaded(page)
+    return page.evaluate(async (config) => {
+      const session = await web.restore(config)
+      const now = Date.now
+      Date.now = () => now() + 3601 * 1000
+      return session.token().then(() => 'renewed', (error) => error.code)
+    }, after)
+  }
+  assert.equal(await renewed([A], [A, B]), 'resource.exceeds_grant')
+  assert.deepEqual(forms, [[['resource', A]]])
+  assert.equal(await renewed([A, B], [B]), 'renewed')
+  assert.deepEqual(forms.slice(1), [[['resource', A], ['resource', B]], [['resource', B]]])
 })

@@ -47,6 +47,34 @@ test('a signed answer of another flow, and a plain one, end nothing', async () =
   assert.deepEqual(await handle(page, config), { value: true })
 })
 
+test('a request with a known flaw has a warning', async () => {
+  const { issuer } = us.configs.oidc
+  const known = await (await fetch(`${issuer}/.well-known/openid-configuration`)).json()
+  // The server takes no permissions in detail without one.
+  const resource = ['https://one.example/']
+  const config = { ...us.configs.oidc, resource, metadata: { ...known, acr_values_supported: ['mfa', 'phr'] } }
+  const seen = []
+  await us.context.exposeFunction('shown', (event) => void seen.push(event))
+  const warnings = async (asked) => {
+    const page = await us.page()
+    // Whatever is wrong with it, it is made.
+    const made = page.waitForRequest((request) => new URL(request.url()).pathname === '/auth')
+    await page.evaluate(
+      ([config, asked]) => void web.signIn({ ...config, observe: shown }, { scope: 'openid', ...asked }),
+      [config, asked],
+    )
+    await made
+    return seen.splice(0).find(({ kind }) => kind === 'authorize').warnings
+  }
+  const authorizationDetails = [{ type: 'payment', actions: ['initiate'] }]
+  assert.deepEqual(await warnings({ acrValues: ['gold'] }), ['acr_values_unsupported'])
+  assert.deepEqual(await warnings({ acrValues: ['gold', 'phr'] }), [])
+  assert.deepEqual(await warnings({ authorizationDetails }), ['authorization_details_unprotected'])
+  assert.deepEqual(await warnings({ authorizationDetails, push: 'always' }), [])
+  const both = { acrValues: ['gold'], authorizationDetails }
+  assert.deepEqual(await warnings(both), ['acr_values_unsupported', 'authorization_details_unprotected'])
+})
+
 test('permissions are objects with a type', async () => {
   const page = await us.page()
   const told = await page.evaluate(

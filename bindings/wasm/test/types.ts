@@ -2,7 +2,7 @@
 
 import { useSession } from 'oauth-core-web/react'
 import { useSession as useVueSession } from 'oauth-core-web/vue'
-import { DeniedError, fixedToken, handleCallback, OAuthError, providers, restore, Session, signIn, type Address, type AuthorizationDetail, type Change, type Config, type ErrorCode, type FixedToken, type Snapshot, type UserClaims } from 'oauth-core-web'
+import { DeniedError, fixedToken, handleCallback, OAuthError, providers, restore, Session, signIn, type Address, type AuthorizationDetail, type AuthorizationWarning, type Change, type Config, type ErrorCode, type FixedToken, type Snapshot, type UserClaims } from 'oauth-core-web'
 
 const config: Config = { provider: 'uservoice', variables: { subdomain: 'acme' }, clientId: 'id', redirectUri: 'x' }
 const session: Session | null = await handleCallback(config)
@@ -20,6 +20,8 @@ const end: Date | undefined = snapshot.signedIn ? snapshot.expiresAt : undefined
 const stop: () => void = again.subscribe((change: Change) => change.kind === 'ended' && stop())
 const waited: Session = await restore(config, { wait: true, signal: AbortSignal.timeout(1) })
 const codes: ErrorCode[] = []
+const flaws: AuthorizationWarning[] = []
+export const watched: Config = { ...config, observe: (event) => event.kind === 'authorize' && flaws.push(...event.warnings) }
 const names: readonly string[] = providers
 try {
   await (await restore(config))?.signOut()

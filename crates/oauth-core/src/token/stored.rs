@@ -42,7 +42,7 @@ pub(crate) struct Stored {
 
 json_form! { Stored {
     version, issuer, client_id, token_type: skip, access_token, received_at, expires_in,
-    authorization_until: skip, scope, refresh_token, refresh_scope, requested_scope: skip, resources: native,
+    authorization_until: skip, scope, refresh_token, refresh_scope, requested_scope: skip, resources: skip,
     id_token,
     answered: skip, refresh_jkt: skip, refresh_token_use_by: skip, x5t_s256: native,
     extra: default,

@@ -6,7 +6,6 @@ mod tests;
 use super::AuthorizationRequest;
 use super::begin::RequestDelivery;
 use crate::authorization_details::PARAMETER as DETAILS;
-use crate::browser_build::IS_BROWSER_BUILD;
 use crate::client_config::ClientConfig;
 
 /// A flaw of an authorization request that is made anyway.
@@ -31,16 +30,13 @@ impl AuthorizationWarning {
     }
 }
 
-/// The flaws of a request that reaches the server like this. Builds for pages look for none, to save bytes.
+/// The flaws of a request that reaches the server like this.
 pub(super) fn of(
     config: &ClientConfig,
     request: &AuthorizationRequest,
     delivery: &RequestDelivery,
 ) -> &'static [AuthorizationWarning] {
     use AuthorizationWarning::{AcrValuesUnsupported, AuthorizationDetailsUnprotected};
-    if IS_BROWSER_BUILD {
-        return &[];
-    }
     let is_unprotected =
         matches!(delivery, RequestDelivery::Browser) && config.request_signing().is_none();
     let has_details = || {
