@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
-import { core, listen, oidcProvider, rejection } from './helper.mjs'
+import { core, listen, oidcProvider, rejection, twins } from './helper.mjs'
 
-const { VerifiedAccessToken, AccessTokenVerifier, Client, Server, discover } = core
+const { VerifiedAccessToken, AccessTokenVerifier, Client, DpopKey, Server, discover, privateKeyJwt } = core
 const audience = 'https://api.example/'
 const good = { active: true, client_id: 'c', sub: 'u', aud: audience, scope: 'read' }
 
@@ -60,6 +60,25 @@ test('an API asks about tokens that say nothing', async () => {
   }
   assert.equal(asks.server.issuer, issuer)
   assert.match(inspect(asks), /audience: 'https:\/\/api.example\/'/)
+})
+
+/** FAPI 2.0 Message Signing asks that of APIs. */
+test('what the server says of a token is signed', async () => {
+  const { fapi: bank } = await twins()
+  const { clientId, clientKey } = await bank.client()
+  const us = new Client(await discover(bank.base, { transport: 'loopback_http' }), {
+    clientId, clientAuth: privateKeyJwt(clientKey), dpopKey: await DpopKey.generate(),
+  })
+  const { accessToken, scope } = await us.clientCredentials({ scope: 'read' }).token()
+  const ask = (token, signedResponseAlg = 'PS256') => us.introspect({ token, signedResponseAlg })
+  const told = await ask(accessToken)
+  assert.deepEqual([told.active, told.clientId, told.scope], [true, clientId, scope])
+  assert.equal((await ask('never issued')).active, false)
+  // The metadata say that there are no others.
+  await assert.rejects(ask(accessToken, 'ES256'), { code: 'introspection.alg_not_supported' })
+  // A page in place of the response is not believed.
+  await bank.fault('html')
+  await assert.rejects(ask(accessToken), { code: 'reply.content_type' })
 })
 
 /** RFC 8705 section 3.2: the server says to which certificate a token is bound. */

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from conftest import Answer, Plain, reply, server_at
+from conftest import Answer, Plain, Twin, reply, server_at
 from test_identity import API, client_of
 
 import oauth_core
@@ -70,6 +70,35 @@ def test_the_answers_are_signed(oidc: Any) -> None:
     # What is wrong with the answer is no fault of the token.
     other = Verifier.introspecting(client, audience=API, signed_response_alg="RS256")
     assert refused(other, token) == ("jws.alg_not_allowed", 503, None)
+
+
+def test_what_the_server_says_of_a_token_is_signed(twins: dict[str, Twin]) -> None:
+    """FAPI 2.0 Message Signing asks that of APIs."""
+    bank = twins["fapi"]
+    client = oauth_core.Client(
+        oauth_core.discover(bank.base, transport="loopback_http"),
+        client_id=bank.data["client_id"],
+        client_auth=oauth_core.PrivateKeyJwt(bank.data["client_key"]),
+        dpop_key=oauth_core.DpopKey.generate(),
+    )
+    token = client.client_credentials(scope="read").token()
+
+    def ask(token: str, alg: str = "PS256") -> oauth_core.IntrospectionResponse:
+        return client.introspect(token=token, signed_response_alg=alg)
+
+    def code(token: str, alg: str = "PS256") -> str:
+        with pytest.raises(oauth_core.OAuthError) as raised:
+            ask(token, alg)
+        return raised.value.code
+
+    told = ask(token.access_token)
+    assert (told.active, told.client_id, told.scope) == (True, client.client_id, token.scope)
+    assert not ask("never issued").active
+    # The metadata say that there are no others.
+    assert code(token.access_token, "ES256") == "introspection.alg_not_supported"
+    # A page in place of the response is not believed.
+    bank.fault("html")
+    assert code(token.access_token) == "reply.content_type"
 
 
 def test_of_several_calls_with_one_new_token_one_asks(plain: Callable[[Answer], Plain]) -> None:
