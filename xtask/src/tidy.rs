@@ -22,7 +22,7 @@ const MAX_LINES: usize = 500;
 const DATA: &[&str] = &["tests/parity.toml"];
 
 /// The longest stub: it says of one compiled module what all its files have, and its documentation.
-const MAX_STUB_LINES: usize = 2400;
+const MAX_STUB_LINES: usize = 2450;
 
 /// The largest number of crates `oauth-core` stands on, itself included.
 const MAX_CRATES: usize = 35;
@@ -167,7 +167,7 @@ pub(crate) fn check() -> Outcome {
             "oauth-core reads no clock and no randomness outside moment.rs",
             sources,
         ),
-        ("no file passes 500 lines, no stub 2400", lengths),
+        ("no file passes 500 lines, no stub 2450", lengths),
         (
             "no adapter of sign-in passes 150 lines, or decides by the protocol",
             adapters::adapters,

@@ -4,6 +4,7 @@
 mod api;
 mod claims_source;
 mod client;
+mod contexts;
 mod dpop;
 mod error;
 mod exchange;

@@ -46,6 +46,7 @@ export const {
   VerifiedAccessToken,
   assertionFile,
   assertionFunction,
+  checkContexts,
   checkLogoutReturn,
   claimsSources,
   clientSecretJwt,

@@ -48,6 +48,7 @@ const OPTIONS = {
   keeper: [...REQUEST, ...GRANT, 'grantType', 'shared', 'longestRequestMs', 'moment'],
   endSessionUrl: END_SESSION,
   endSessionForm: END_SESSION,
+  checkContexts: ['id', 'owner', 'client', 'redirectUri'],
   checkLogoutReturn: ['state'],
   'FrontChannelLogout.ends': ['issuer', 'sid'],
   redeem: ['resource', 'context', 'user', ...CALL],

@@ -16,6 +16,7 @@ mod built_in_stores;
 mod claims_source;
 mod client;
 mod connection;
+mod contexts;
 mod dpop;
 mod error;
 mod exchange;

@@ -40,6 +40,7 @@ const calls = {
   keeper: (options) => client.keeper(undefined, options),
   endSessionUrl: (options) => client.endSessionUrl(options),
   endSessionForm: (options) => client.endSessionForm(options),
+  checkContexts: (options) => core.checkContexts([options]),
   checkLogoutReturn: (options) => core.checkLogoutReturn('https://app.example/out?state=s', options),
   'FrontChannelLogout.ends': (options) => new core.FrontChannelLogout('https://app.example/out').ends(options),
   redeem: (options) => client.redeem(flow, callback, options),

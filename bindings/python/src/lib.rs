@@ -9,6 +9,7 @@ mod client;
 mod client_auth;
 mod connection;
 mod context_managers;
+mod contexts;
 mod custom_source;
 mod dpop;
 mod errors;
@@ -76,6 +77,8 @@ mod _native {
     };
     #[pymodule_export]
     use super::connection::ResourceConnection;
+    #[pymodule_export]
+    use super::contexts::{ConnectionContext, check_contexts};
     #[pymodule_export]
     use super::dpop::DpopKey;
     #[pymodule_export]

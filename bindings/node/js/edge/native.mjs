@@ -5,7 +5,7 @@ import { storesOver } from './store.cjs'
 import { NativeSite } from './visit.cjs'
 
 export {
-  NativeApi, NativeDpopKey, NativeExchange, NativeFlow, NativeFrontChannelLogout, NativeKeeper, NativeKey, NativeKeys, NativeServer, NativeSettings, NativeTokens,
+  NativeApi, NativeContexts, NativeDpopKey, NativeExchange, NativeFlow, NativeFrontChannelLogout, NativeKeeper, NativeKey, NativeKeys, NativeServer, NativeSettings, NativeTokens,
   NativeVerifier,
   checkLogoutReturn, claimsSources, discovery, fingerprint, lateError, missingVariablesError, notSupportedError, outline, overdueError, providerNames,
   readFields, requestKey, stepUp, userClaims, webSetupError,

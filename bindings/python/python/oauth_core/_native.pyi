@@ -27,6 +27,7 @@ __all__ = [
     "ClientSecretJwt",
     "ClientSecretPost",
     "ClientSettings",
+    "ConnectionContext",
     "Decision",
     "DpopKey",
     "Exchange",
@@ -85,6 +86,7 @@ __all__ = [
     "__version__",
     "adiscover",
     "allow_pickling",
+    "check_contexts",
     "check_logout_return",
     "claims_sources",
     "code_turn",
@@ -429,6 +431,35 @@ class ClaimsSource:
     @property
     def access_token(self) -> str | None:
         """The token to send to the endpoint; without one, it needs credentials of your own."""
+@final
+class ConnectionContext:
+    """One context of an application: a tool, a provider and a tenant that it is connected to, for
+    check_contexts().
+
+    id is what authorize() and redeem() take as context; owner is the party that has set up the context,
+    such as a tenant; client is the registration it uses, and redirect_uri that of its flows.
+
+    MisuseError context.identifier for an id that is empty, longer than 256 bytes, or a dot segment;
+    redirect_uri.refused.
+    """
+    def __new__(cls, id: str, /, *, owner: str, client: Client, redirect_uri: str) -> Self: ...
+    @property
+    def id(self) -> str:
+        """The unique identifier of the context."""
+    @property
+    def owner(self) -> str:
+        """The party that has set up the context."""
+    @property
+    def redirect_uri(self) -> str:
+        """The redirect URI of the context's flows."""
+def check_contexts(contexts: Sequence[ConnectionContext], /) -> None:
+    """Checks all configured contexts of an application (draft-ietf-oauth-security-topics-update section 2.2.2).
+
+    MisuseError context.identifier for two with the same identifier; registration.shared for contexts of
+    different owners that share a client registration: one could use what the other is granted;
+    redirect_uri.shared for contexts that share a redirect URI if nothing else shows to which of them a
+    callback belongs.
+    """
 def check_logout_return(url: str, /, *, state: str) -> None:
     """Checks the state with which a person returns from a logout (OpenID Connect RP-Initiated Logout section 3).
 

@@ -1,0 +1,42 @@
+//! The contexts of an application that is connected to several servers, tools or tenants.
+
+use oauth_core::flow::authorization::{ConnectionContext, check_contexts};
+use oauth_core::redirect_uri::RedirectUri;
+use wasm_bindgen::prelude::*;
+
+use crate::client::NativeClient;
+use crate::error::fail;
+
+/// All of them, to be checked together.
+#[wasm_bindgen]
+#[derive(Default)]
+pub struct NativeContexts(Vec<ConnectionContext>);
+
+#[wasm_bindgen]
+impl NativeContexts {
+    /// None yet.
+    #[wasm_bindgen(constructor)]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One more.
+    pub fn add(
+        &mut self,
+        id: String,
+        owner: String,
+        client: &NativeClient,
+        redirect_uri: &str,
+    ) -> Result<(), JsValue> {
+        let client = client.facade().core();
+        let uri = RedirectUri::parse(redirect_uri).map_err(fail)?;
+        let context = ConnectionContext::new(id, owner, client.server(), client.client_id(), uri);
+        self.0.push(context.map_err(fail)?);
+        Ok(())
+    }
+
+    /// Checks them.
+    pub fn check(&self) -> Result<(), JsValue> {
+        check_contexts(&self.0).map_err(fail)
+    }
+}

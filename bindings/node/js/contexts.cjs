@@ -1,0 +1,23 @@
+'use strict'
+
+// The contexts of an application that is connected to several servers, tools or tenants.
+
+const native = require('#native')
+const { Client, nativeClient } = require('./client.cjs')
+const { lifted } = require('./errors.cjs')
+const { optionsOf } = require('./options.cjs')
+const { checkText, textOrUrl } = require('./paths.cjs')
+
+/** Checks all configured contexts of an application. */
+function checkContexts(contexts) {
+  const all = new native.NativeContexts()
+  for (const context of contexts) {
+    const { id, owner, client, redirectUri } = optionsOf('checkContexts', context)
+    if (!(client instanceof Client)) throw new TypeError('client must be a Client')
+    const uri = textOrUrl(redirectUri, 'redirectUri')
+    lifted(() => all.add(checkText(id, 'id'), checkText(owner, 'owner'), nativeClient(client), uri))
+  }
+  lifted(() => all.check())
+}
+
+module.exports = { checkContexts }

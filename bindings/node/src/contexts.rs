@@ -1,0 +1,45 @@
+//! The contexts of an application that is connected to several servers, tools or tenants.
+
+use napi::Result;
+use napi_derive::napi;
+use oauth_core::flow::authorization::{ConnectionContext, check_contexts};
+use oauth_core::redirect_uri::RedirectUri;
+
+use crate::client::NativeClient;
+use crate::error::fail;
+
+/// All of them, to be checked together.
+#[napi]
+#[derive(Default)]
+pub struct NativeContexts(Vec<ConnectionContext>);
+
+#[napi]
+impl NativeContexts {
+    /// None yet.
+    #[napi(constructor)]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One more.
+    #[napi]
+    pub fn add(
+        &mut self,
+        id: String,
+        owner: String,
+        client: &NativeClient,
+        redirect_uri: String,
+    ) -> Result<()> {
+        let client = client.0.core();
+        let uri = RedirectUri::parse(&redirect_uri).map_err(fail)?;
+        let context = ConnectionContext::new(id, owner, client.server(), client.client_id(), uri);
+        self.0.push(context.map_err(fail)?);
+        Ok(())
+    }
+
+    /// Checks them.
+    #[napi]
+    pub fn check(&self) -> Result<()> {
+        check_contexts(&self.0).map_err(fail)
+    }
+}

@@ -1,0 +1,51 @@
+// The contexts of an application that is connected to several servers, tools or tenants.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { core } from './helper.mjs'
+
+const { Client, Server, checkContexts } = core
+const issuer = 'https://as.example'
+const callback = 'https://app.example/cb'
+// It promises that its callbacks name it.
+const named = { issuer, authorization_response_iss_parameter_supported: true }
+const unnamed = { issuer }
+
+function context(id, { owner = 'o', metadata = named, clientId = 'app', redirectUri = callback } = {}) {
+  return { id, owner, client: new Client(Server.fromMetadata(issuer, metadata), { clientId }), redirectUri }
+}
+
+const refused = (...contexts) => {
+  try {
+    checkContexts(contexts)
+  } catch (error) {
+    return error
+  }
+  return undefined
+}
+
+test('contexts of different owners share no registration', () => {
+  assert.equal(refused(context('a'), context('b')), undefined)
+  assert.equal(refused(context('a', { owner: 'one' }), context('b', { owner: 'two', clientId: 'other' })), undefined)
+  const error = refused(context('a', { owner: 'one' }), context('b', { owner: 'two' }))
+  assert.ok(error instanceof core.MisuseError)
+  assert.equal(error.code, 'registration.shared')
+  assert.match(error.message, /a and b/)
+})
+
+test('contexts share a redirect URI only where the issuer tells them apart', () => {
+  for (const [first, second] of [[unnamed, unnamed], [named, unnamed], [unnamed, named]]) {
+    const [a, b] = [context('a', { metadata: first }), context('b', { metadata: second })]
+    assert.equal(refused(a, b).code, 'redirect_uri.shared')
+    assert.equal(refused(a, { ...b, redirectUri: new URL(`${callback}/b`) }), undefined)
+  }
+})
+
+test('no two contexts have one name', () => {
+  assert.equal(refused(context('a'), context('a')).code, 'context.identifier')
+  for (const id of ['', '.', '..', 'x'.repeat(257)]) assert.equal(refused(context(id)).code, 'context.identifier')
+  assert.equal(refused(context('a', { redirectUri: 'http://app.example/cb' })).code, 'redirect_uri.refused')
+  for (const wrong of [{ id: 1 }, { owner: undefined }, { client: {} }, { redirectUri: undefined }]) {
+    assert.ok(refused({ ...context('a'), ...wrong }) instanceof TypeError)
+  }
+  checkContexts(new Set([context('a')]))
+})

@@ -1,0 +1,62 @@
+"""The contexts of an application that is connected to several servers, tools or tenants."""
+
+from __future__ import annotations
+
+import pytest
+
+import oauth_core
+from oauth_core import ConnectionContext, check_contexts
+
+ISSUER = "https://as.example"
+CB = "https://app.example/cb"
+# It promises that its callbacks name it.
+NAMED: dict[str, object] = {"issuer": ISSUER, "authorization_response_iss_parameter_supported": True}
+UNNAMED: dict[str, object] = {"issuer": ISSUER}
+
+
+def context(
+    id: str, owner: str = "o", *, metadata: dict[str, object] = NAMED, client_id: str = "app", uri: str = CB
+) -> ConnectionContext:
+    client = oauth_core.Client(oauth_core.Server.from_metadata(ISSUER, metadata), client_id=client_id)
+    return ConnectionContext(id, owner=owner, client=client, redirect_uri=uri)
+
+
+def refused(*contexts: ConnectionContext) -> tuple[str, str]:
+    with pytest.raises(oauth_core.MisuseError) as error:
+        check_contexts(contexts)
+    return error.value.code, str(error.value)
+
+
+def test_contexts_of_different_owners_share_no_registration() -> None:
+    check_contexts([context("a", "one"), context("b", "one")])
+    check_contexts([context("a", "one"), context("b", "two", client_id="other")])
+    code, message = refused(context("a", "one"), context("b", "two"))
+    assert code == "registration.shared"
+    assert "a and b" in message
+
+
+def test_contexts_share_a_redirect_uri_only_where_the_issuer_tells_them_apart() -> None:
+    alone = f"{CB}/b"
+    for first, second in [(UNNAMED, UNNAMED), (NAMED, UNNAMED), (UNNAMED, NAMED)]:
+        code, _ = refused(context("a", metadata=first), context("b", metadata=second))
+        assert code == "redirect_uri.shared"
+        check_contexts([context("a", metadata=first), context("b", metadata=second, uri=alone)])
+
+
+def test_no_two_contexts_have_one_name() -> None:
+    assert refused(context("a"), context("a"))[0] == "context.identifier"
+    for id in ["", ".", "..", "x" * 257]:
+        with pytest.raises(oauth_core.MisuseError) as error:
+            context(id)
+        assert error.value.code == "context.identifier"
+    with pytest.raises(oauth_core.MisuseError) as error:
+        context("a", uri="http://app.example/cb")
+    assert error.value.code == "redirect_uri.refused"
+    with pytest.raises(TypeError):
+        check_contexts(["a"])  # type: ignore[list-item]
+
+
+def test_a_context_says_what_it_is() -> None:
+    made = context("tenant-1/crm", "tenant-1")
+    assert (made.id, made.owner, made.redirect_uri) == ("tenant-1/crm", "tenant-1", CB)
+    assert repr(made) == '<oauth_core.ConnectionContext "tenant-1/crm">'
