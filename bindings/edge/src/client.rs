@@ -12,7 +12,7 @@ use wasm_bindgen::prelude::*;
 use crate::dpop::NativeDpopKey;
 use crate::error::{fail, invalid};
 use crate::exchange::{NativeExchange, authorization};
-use crate::held_key;
+use crate::held_key::{self, NativeKeyUse};
 use crate::keeper::NativeKeeper;
 use crate::moment::moment;
 use crate::plain::read;
@@ -130,8 +130,9 @@ impl NativeClient {
         options: &JsValue,
         keys: &JsValue,
         signers: Vec<Function>,
+        used: &NativeKeyUse,
     ) -> Result<Self, JsValue> {
-        let auth = Auth::HeldKeyJwt(held_key::jwt(keys, signers)?);
+        let auth = Auth::HeldKeyJwt(held_key::jwt(keys, signers, used)?);
         made(server, options, How::Keys(Box::new(auth))).map(Self)
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use js_sys::{Function, Reflect, Uint8Array};
 use oauth_core::Secret;
+use oauth_core::crypto::KeyUse;
 use oauth_core::error::{Error, Misuse};
 use oauth_facade::{HeldKey, HeldKeyJwt, HeldSecretJwt, Holder, SigningJob, error_from_code};
 use serde::Deserialize;
@@ -76,7 +77,25 @@ struct Known {
     algs: Vec<String>,
 }
 
-pub(crate) fn jwt(given: &JsValue, signers: Vec<Function>) -> Result<HeldKeyJwt, JsValue> {
+/// For which servers the keys of a `private_key_jwt` sign: each client is told of them anew.
+#[wasm_bindgen]
+#[derive(Default)]
+pub struct NativeKeyUse(KeyUse);
+
+#[wasm_bindgen]
+impl NativeKeyUse {
+    /// They sign for none yet.
+    #[wasm_bindgen(constructor)]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+pub(crate) fn jwt(
+    given: &JsValue,
+    signers: Vec<Function>,
+    used: &NativeKeyUse,
+) -> Result<HeldKeyJwt, JsValue> {
     let given: Keys = read(given, "the settings of a key are texts")?;
     let keys = given.keys.into_iter().zip(signers);
     let held = |(known, sign): (Known, Function)| HeldKey {
@@ -90,6 +109,7 @@ pub(crate) fn jwt(given: &JsValue, signers: Vec<Function>) -> Result<HeldKeyJwt,
         kid: given.kid,
         certificate_thumbprint: given.certificate_thumbprint,
         audience: given.audience,
+        used: used.0.clone(),
     })
 }
 

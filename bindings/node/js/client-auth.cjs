@@ -120,7 +120,7 @@ class ClientAuth {
   constructor(assertion, read, settings) {
     this.#assertion = assertion
     // Each client reads the keys anew: what they have signed for is noted here.
-    if (assertion.method === 'private_key_jwt' && native.NativeKeyUse) this.#used = new native.NativeKeyUse()
+    if (assertion.method === 'private_key_jwt') this.#used = new native.NativeKeyUse()
     this.#function = read
     this.#settings = settings
     Object.freeze(this)

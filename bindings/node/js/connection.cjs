@@ -50,7 +50,7 @@ class ResourceConnection {
       throw new TypeError('identityProvider and signIn stand together')
     }
     checkLimit(timeoutMs)
-    const { read, used: _, ...auth } = ClientAuth.of(clientAuth)
+    const { read, used, ...auth } = ClientAuth.of(clientAuth)
     const given = {
       url: textOrUrl(url, 'url'),
       loopback: isLoopback(transport),
@@ -81,7 +81,7 @@ class ResourceConnection {
     })
     const provider = identityProvider === undefined ? undefined : nativeClient(identityProvider)
     const key = dpopKey === undefined ? undefined : DpopKey.native(dpopKey)
-    const make = () => native.NativeConnection.to(given, told, kept, line.network, read?.native, provider, key)
+    const make = () => native.NativeConnection.to(given, told, kept, line.network, read?.native, provider, key, used)
     this.#native = lifted(make)
     this.#url = given.url
     this.#options = { network, ...options }

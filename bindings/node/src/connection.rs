@@ -22,7 +22,7 @@ use tokio::runtime::Handle;
 use crate::api::NativeApi;
 use crate::assertion_callback::NativeAssertionSource;
 use crate::built_in_stores::NativeStore;
-use crate::client::{NativeAssertion, NativeClient, auth};
+use crate::client::{NativeAssertion, NativeClient, NativeKeyUse, auth};
 use crate::dpop::NativeDpopKey;
 use crate::error::{fail, invalid};
 use crate::js_callbacks::{Foreign, Handler, NativeAsk, ask};
@@ -96,10 +96,11 @@ impl NativeConnection {
         function: Option<&NativeAssertionSource>,
         identity_provider: Option<&NativeClient>,
         dpop_key: Option<&NativeDpopKey>,
+        used: Option<&NativeKeyUse>,
     ) -> Result<Self> {
         let secret = given.client_secret.map(Secret::new);
         let chosen = given.client_auth.as_deref();
-        let auth = auth(given.assertion, chosen, secret, function, None)?;
+        let auth = auth(given.assertion, chosen, secret, function, used)?;
         let connect = Connect {
             url: given.url,
             transport: transport(given.loopback),

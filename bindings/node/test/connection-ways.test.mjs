@@ -1,5 +1,6 @@
 // Ways of a connection without a browser: a code on another device, an identity provider, a client of its own.
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { callbackOf, core, rejection, twins } from './helper.mjs'
@@ -91,6 +92,24 @@ test('a client acts for itself', async () => {
   assert.equal((await api.fetch(api.url)).status, 200)
   await twin.expire()
   assert.equal((await api.fetch(api.url)).status, 200)
+})
+
+test('a key with an audience of its own serves one server, of a connection too', async () => {
+  // A server could have an assertion made out to another (RFC 10070).
+  const encodings = { privateKeyEncoding: { type: 'pkcs8', format: 'pem' }, publicKeyEncoding: { type: 'spki', format: 'pem' } }
+  const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256', ...encodings })
+  const { clientId } = await twin.client()
+  const issuer = 'https://other.example'
+  const client = (clientAuth) => new Client(core.Server.fromMetadata(issuer, { issuer }), { clientId: 'me', clientAuth })
+  const tried = async (clientAuth) =>
+    (await rejection(connection({ clientId, clientAuth, issuer: twin.base, grantType: 'client_credentials' }).token())).code
+  const used = core.privateKeyJwt(key, { audience: `${issuer}/token` })
+  client(used)
+  assert.equal(await tried(used), 'key.used_at_two_servers')
+  // Unknown to this server, but it gets assertions of it.
+  const other = core.privateKeyJwt(key, { audience: `${twin.base}/token` })
+  assert.notEqual(await tried(other), 'key.used_at_two_servers')
+  assert.throws(() => client(other), { code: 'key.used_at_two_servers' })
 })
 
 test('an initial access token entitles a connection to register', async () => {

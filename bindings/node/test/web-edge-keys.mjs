@@ -57,6 +57,10 @@ const code = `
       const settings = core.Client.fromJson(text, { transport: 'loopback_http' })
       return (await (await settings).clientCredentials().token()).accessToken
     },
+    clients({ key, audience, issuers }) {
+      const clientAuth = core.privateKeyJwt(key, { audience })
+      return issuers.map((issuer) => new core.Client(at(issuer), { clientId: 'me', clientAuth }).clientId)
+    },
     jwks: ({ key, kid }) => core.privateKeyJwt(key, { kid }).publicJwks(),
     dpop: ({ key, alg }) => new core.DpopKey(key, { alg }).thumbprint,
     async opened({ name, alg }) {
@@ -140,6 +144,16 @@ for (const kind of Object.keys(kinds)) {
     assert.equal((await worker('token', { issuer, key: other })).code, 'denied.invalid_client')
   })
 }
+
+test('a key with an audience of its own serves one server in a Worker', async () => {
+  // A server could have an assertion made out to another (RFC 10070).
+  const [first, second] = ['https://a.example', 'https://b.example']
+  const clients = (issuers, audience) => worker('clients', { key: pkcs8('P-256'), audience, issuers })
+  assert.deepEqual(await clients([first, second]), { said: ['me', 'me'] })
+  // As often as wanted at that server.
+  assert.deepEqual(await clients([first, first], `${first}/token`), { said: ['me', 'me'] })
+  assert.equal((await clients([first, second], `${first}/token`)).code, 'key.used_at_two_servers')
+})
 
 test('an EC key without its public half in PKCS#8 signs in a Worker', async () => {
   const { d, x, y } = kinds['P-256'].privateKey.export({ format: 'jwk' })

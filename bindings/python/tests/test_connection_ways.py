@@ -132,6 +132,26 @@ def test_a_client_acts_for_itself(generic: Twin) -> None:
     assert api.get(api.url).status == 200
 
 
+def test_a_key_with_an_audience_of_its_own_serves_one_server_of_a_connection_too(
+    generic: Twin, twins: dict[str, Twin]
+) -> None:
+    """A server could have an assertion made out to another (RFC 10070)."""
+    issuer = "https://other.example"
+    key = oauth_core.PrivateKeyJwt(twins["fapi"].data["client_key"], audience=f"{issuer}/token")
+    server = oauth_core.Server.from_metadata(issuer, {"issuer": issuer})
+    assert oauth_core.Client(server, client_id="me", client_auth=key)
+    api = connection(
+        generic,
+        issuer=generic.base,
+        client_id=generic.data["client_id"],
+        client_auth=key,
+        grant_type="client_credentials",
+    )
+    with pytest.raises(oauth_core.MisuseError) as caught:
+        api.token()
+    assert caught.value.code == "key.used_at_two_servers"
+
+
 def test_an_initial_access_token_entitles_a_connection_to_register(generic: Twin) -> None:
     generic._ask("initial_access_token", {"token": "S3CR3T-init"})
     opened: list[str] = []

@@ -2,7 +2,7 @@
 
 use oauth_core::Secret;
 use oauth_core::client_auth::ClientAssertion;
-use oauth_core::crypto::SigningKey;
+use oauth_core::crypto::{KeyUse, SigningKey};
 use oauth_core::error::{Error, Misuse, ValidationFailure};
 use oauth_core::exchange::Holder;
 use oauth_core::jose::Alg;
@@ -55,6 +55,8 @@ pub struct HeldKeyJwt {
     pub certificate_thumbprint: Option<String>,
     /// The `aud`, if it is not the issuer.
     pub audience: Option<String>,
+    /// For which servers the keys sign, as long as this value or a clone is used: each client is told of the keys anew.
+    pub used: KeyUse,
 }
 
 impl HeldKeyJwt {
@@ -69,7 +71,7 @@ impl HeldKeyJwt {
             [key] => key.signing_key(server, self.kid.as_deref().unwrap_or_default(), alg)?,
             _ => self.newest(server, alg)?,
         };
-        let mut assertion = ClientAssertion::new(key);
+        let mut assertion = ClientAssertion::new(key).noting_use(&self.used);
         if let Some(thumbprint) = self.certificate_thumbprint {
             assertion = assertion.certificate_thumbprint(thumbprint);
         }

@@ -45,6 +45,7 @@ fn jwt(keys: Vec<HeldKey>) -> HeldKeyJwt {
         kid: None,
         certificate_thumbprint: None,
         audience: None,
+        used: KeyUse::default(),
     }
 }
 
@@ -216,4 +217,28 @@ fn the_key_of_settings_is_given_to_its_holder() {
     assert_eq!((job.key_id.as_str(), job.alg), ("k1", "ES256"));
     let other = settings.client_holding(&any, "you", hold);
     assert_eq!(other.expect_err("another client").code(), "misuse.setup");
+}
+
+#[test]
+fn a_key_held_elsewhere_with_an_audience_of_its_own_serves_one_server() {
+    let at = |issuer: &str| {
+        let metadata = serde_json::json!({ "issuer": issuer });
+        Server::from_metadata(issuer, &metadata.to_string(), Transport::Https).expect("metadata")
+    };
+    let (first, second) = (at("https://a.example"), at("https://b.example"));
+    let made = |server: &Server, jwt: &HeldKeyJwt| {
+        let client = Client::new(server, "me", Auth::HeldKeyJwt(jwt.clone()));
+        client.map(drop).map_err(|error| error.code())
+    };
+    let usual = jwt(vec![held("", &["ES256"])]);
+    assert_eq!(made(&first, &usual), Ok(()));
+    assert_eq!(made(&second, &usual), Ok(()));
+    let own = HeldKeyJwt {
+        audience: Some("https://a.example/token".to_owned()),
+        ..jwt(vec![held("", &["ES256"])])
+    };
+    // As often as wanted at that server.
+    assert_eq!(made(&first, &own), Ok(()));
+    assert_eq!(made(&first, &own), Ok(()));
+    assert_eq!(made(&second, &own), Err("key.used_at_two_servers"));
 }

@@ -36,11 +36,11 @@ function keysOver(wasm, elsewhere) {
   }
 
   /** A client that signs with private keys. */
-  function clientOf(server, options, { keys: texts, passphrase, alg, kid, certificateThumbprint, audience }) {
+  function clientOf(server, options, { keys: texts, passphrase, alg, kid, certificateThumbprint, audience }, used) {
     const keys = texts.map((text) => read(text, passphrase))
     const known = keys.map((key) => ({ kid: keys.length > 1 ? nameOf(key) : undefined, algs: key.algs }))
     const given = { keys: known, alg, kid, certificateThumbprint, audience }
-    return wasm.NativeClient.ofKeys(server, options, given, keys.map(({ signer }) => signer))
+    return wasm.NativeClient.ofKeys(server, options, given, keys.map(({ signer }) => signer), used)
   }
 
   /** A client that makes HMACs of its secret. */

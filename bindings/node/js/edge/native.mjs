@@ -5,7 +5,7 @@ import { storesOver } from './store.cjs'
 import { NativeSite } from './visit.cjs'
 
 export {
-  NativeApi, NativeContexts, NativeDpopKey, NativeExchange, NativeFlow, NativeFrontChannelLogout, NativeKeeper, NativeKey, NativeKeys, NativeServer, NativeSettings, NativeTokens,
+  NativeApi, NativeContexts, NativeDpopKey, NativeExchange, NativeFlow, NativeFrontChannelLogout, NativeKeeper, NativeKey, NativeKeyUse, NativeKeys, NativeServer, NativeSettings, NativeTokens,
   NativeVerifier,
   checkLogoutReturn, claimsSources, discovery, fingerprint, lateError, missingVariablesError, notSupportedError, outline, overdueError, providerNames,
   readFields, requestKey, stepUp, userClaims, webSetupError,
@@ -42,9 +42,9 @@ Object.assign(wasm.NativeKeys, { ofSource: noService.asked })
 wasm.NativeKeys.prototype.alsoOfSource = noService.asked
 
 export class NativeClient {
-  constructor(server, options, assertion, settings) {
+  constructor(server, options, assertion, settings, used) {
     const { assertion: how, ...plain } = options
-    if (how?.method === 'private_key_jwt') return keys.clientOf(server, plain, how)
+    if (how?.method === 'private_key_jwt') return keys.clientOf(server, plain, how, used)
     if (how?.method === 'client_secret_jwt') return keys.macClientOf(server, plain, how)
     if (how !== undefined) throw elsewhere('a client that proves in this way who it is')
     return settings === undefined ? wasm.NativeClient.of(server, options) : wasm.NativeClient.ofSettings(server, options, settings, keys.hold)
