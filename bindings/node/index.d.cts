@@ -292,6 +292,23 @@ export interface SourceOptions extends TokenRequest {
   origins?: Iterable<string | URL>
 }
 
+/** A sign-in at an identity provider, which vouches for the user at the server of a client. */
+export interface SignInOptions {
+  /**
+   * The client of an organisation's identity provider. It issues an assertion for this client's server, which issues tokens
+   * for that (draft-ietf-oauth-identity-assertion-authz-grant), before the former ones expire: nobody logs in here.
+   */
+  identityProvider?: Client | undefined
+  /**
+   * Where the sign-in there is read for each renewal: a source of its tokens, with `openid`, such as
+   * `identityProvider.source(tokens)`, or a function that returns an ID token. What a source or function fails with is what
+   * a {@link GrantSource} fails with; `identity_assertion.no_id_token` if the person has to sign in there again.
+   */
+  signIn?: TokenSource | (() => MaybePromise<string>) | undefined
+  /** What the function returns, if it is no ID token. */
+  subjectTokenType?: 'id_token' | 'refresh_token' | 'saml2' | undefined
+}
+
 export interface ClientOptions extends RegistrationOptions {
   /** Without it and `registered` the client can only `register`; other calls fail with `client_auth.client_id`. */
   clientId?: string | undefined
@@ -375,9 +392,10 @@ export class Client {
   clientCredentials(options?: Omit<SourceOptions, 'subject'>): GrantSource
   /**
    * Tokens of a person, kept fresh. Tokens of a new login replace those in the store; without any, the
-   * store's are used. `scope` is the one that was requested, if it distinguishes several grants of one person.
+   * store's are used. `scope` is the one that was requested, if it distinguishes several grants of one person. With a
+   * `signIn` at an `identityProvider` there are none to begin with, and each renewal gets new ones with it.
    */
-  source(tokens?: Tokens, options?: SourceOptions): GrantSource
+  source(tokens?: Tokens, options?: SourceOptions & SignInOptions): GrantSource
   /** One grant, kept fresh by your own driver: {@link Client.source} without transport and store. */
   keeper(tokens?: Tokens, options?: KeeperOptions): Keeper
   /** {@link Client.beginAuthorization} if nothing has to be sent; otherwise `authorization.push_required`. */

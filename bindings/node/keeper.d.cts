@@ -1,11 +1,11 @@
 import type {
-  Exchange, MomentOptions, OAuthError, RunOptions, SourceOptions, TokenRequest, Tokens,
+  Exchange, MomentOptions, OAuthError, RunOptions, SignInOptions, SourceOptions, TokenRequest, Tokens,
 } from './index.cjs'
 import type { Store, StoredRecord } from './stores.cjs'
 
 /** Which grant a keeper keeps, and how: {@link SourceOptions} without what a source does automatically. */
 export interface KeeperOptions
-  extends MomentOptions, TokenRequest, Pick<SourceOptions, 'subject' | 'reuse' | 'leaseMs' | 'keepAliveMs' | 'noticeMs'> {
+  extends MomentOptions, TokenRequest, SignInOptions, Pick<SourceOptions, 'subject' | 'reuse' | 'leaseMs' | 'keepAliveMs' | 'noticeMs'> {
   /** `refresh_token`: tokens of a person. `client_credentials`: the client's own, for `scope`. */
   grantType?: 'refresh_token' | 'client_credentials' | undefined
   /** `false`: only this keeper has the grant, and it needs no store. */

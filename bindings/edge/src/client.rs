@@ -60,7 +60,7 @@ fn elsewhere(what: &str) -> JsValue {
 
 /// A client at one server.
 #[wasm_bindgen]
-pub struct NativeClient(Client);
+pub struct NativeClient(pub(crate) Client);
 
 impl NativeClient {
     pub(crate) const fn facade(&self) -> &Client {

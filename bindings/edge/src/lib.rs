@@ -9,6 +9,7 @@ mod dpop;
 mod error;
 mod exchange;
 mod held_key;
+mod identity;
 mod keeper;
 mod keys;
 mod logout;

@@ -17,6 +17,7 @@ const { ExchangeOperations, FINGERPRINT, Operations, operations } = require('./o
 const { optionsOf, textsOf } = require('./options.cjs')
 const { Server, discover, isLoopback, nativeServer } = require('./server.cjs')
 const { pathOf, textOrUrl } = require('./paths.cjs')
+const { SignIn } = require('./sign-in.cjs')
 const { GrantSource } = require('./source.cjs')
 const { nativeFlow, nativeTokens } = require('./tokens.cjs')
 
@@ -177,7 +178,7 @@ class Client extends Operations {
     return this.#source('client_credentials', undefined, optionsOf('clientCredentials', options))
   }
 
-  /** Tokens of a person, kept fresh: from a login, or from the store. */
+  /** Tokens of a person, kept fresh: from a login, from the store, or with a sign-in elsewhere. */
   source(tokens, options) {
     return this.#source('refresh_token', tokens, optionsOf('source', options))
   }
@@ -189,7 +190,19 @@ class Client extends Operations {
     return this.#keep(tokens, grantType, { shared, longestRequestMs, moment }, options)
   }
 
-  #keep(tokens, grantType, { shared, longestRequestMs, moment }, options) {
+  /** The native client and what is read for its exchanges, with the sign-in elsewhere if one is given. */
+  #signedIn(tokens, { identityProvider, signIn, subjectTokenType }) {
+    const given = [identityProvider, signIn].filter((one) => one !== undefined)
+    if (given.length === 0 && subjectTokenType === undefined) return [this.#native, this.#assertion]
+    if (given.length !== 2) throw new TypeError('identityProvider and signIn stand together')
+    if (!(identityProvider instanceof Client)) throw new TypeError('identityProvider must be a Client')
+    if (tokens !== undefined) throw new TypeError('tokens and a signIn elsewhere exclude each other')
+    const read = new SignIn(signIn, subjectTokenType)
+    const readers = [this.#assertion, identityProvider.#assertion, read].filter((reader) => reader !== undefined)
+    return [this.#native.withIdentity(identityProvider.#native, read.native), readers, read]
+  }
+
+  #keep(tokens, grantType, { shared, longestRequestMs, moment }, options, [client, readers] = this.#signedIn(tokens, options)) {
     const { subject, reuse, leaseMs, keepAliveMs, noticeMs } = options
     const known = tokens === undefined ? undefined : nativeTokens(tokens)
     const kept = {
@@ -202,7 +215,7 @@ class Client extends Operations {
       longestRequestMs: checkLimit(longestRequestMs, 'longestRequestMs'),
     }
     const at = momentOf(moment)
-    return new Keeper(lifted(() => this.#native.keep(at, grantType, known, asking(options), kept)), moment, this.#assertion)
+    return new Keeper(lifted(() => client.keep(at, grantType, known, asking(options), kept)), moment, readers)
   }
 
   static {
@@ -217,7 +230,9 @@ class Client extends Operations {
     const { requestTimeoutMs, network } = this.#transport
     // A request ends with its time, so nobody need wait longer for one that was lost.
     const longestRequestMs = requestTimeoutMs ?? network?.timeoutMs
-    return new GrantSource(this.#keep(tokens, grantType, { shared, longestRequestMs }, options), {
+    const signedIn = this.#signedIn(tokens, options)
+    return new GrantSource(this.#keep(tokens, grantType, { shared, longestRequestMs }, options, signedIn), {
+      signIn: signedIn[2],
       transport: this.#transport,
       store,
       onTokens,

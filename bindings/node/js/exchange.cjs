@@ -112,9 +112,11 @@ class Exchange {
   /** A step whose request may need the workload's token, which a function supplies. */
   #asking(answer) {
     const { assertion, moment } = this.#talk
-    if (assertion === undefined) return this.#step(answer)
+    const readers = readersOf(assertion, answer)
+    if (readers.length === 0) return this.#step(answer)
     const at = momentOf(moment)
-    return this.#step(answer, assertion.readAtOnce(at), at)
+    const failures = readers.map((reader) => reader.readAtOnce(at))
+    return this.#step(answer, failures.find((failure) => failure !== undefined), at)
   }
 
   #step(answer, cause, at) { return stepOf(told(this.#talk, answer, cause, at), this.#talk.finish) }
@@ -129,12 +131,24 @@ function told({ known, moment }, answer, cause, at = momentOf(moment)) {
   return lifted(() => answer(known, at), cause)
 }
 
-/** The same, but reads the workload's token first if a function supplies it, because the next request may need it. */
+/** The same, but reads first what functions supply, such as a workload's token, because the next request may need it. */
 async function toldReady(talk, answer, limits) {
-  const { assertion } = talk
-  if (assertion === undefined) return told(talk, answer)
-  const leave = await assertion.read(momentOf(talk.moment), limits)
-  return told(talk, answer, leave())
+  const readers = readersOf(talk.assertion, answer)
+  if (readers.length === 0) return told(talk, answer)
+  return told(talk, answer, await leftBy(readers, momentOf(talk.moment), limits))
+}
+
+/** What functions read before this step: one, several or none. */
+function readersOf(assertion, answer) {
+  if (assertion === undefined) return []
+  return [assertion].flat().filter((reader) => answer === begin || !reader.isForBegin)
+}
+
+/** Leaves what they read with the addon; why one could not, if that is so. */
+async function leftBy(readers, at, limits) {
+  const leaves = []
+  for (const reader of readers) leaves.push(await reader.read(at, limits))
+  return leaves.map((leave) => leave()).find((failure) => failure !== undefined)
 }
 
 /** Whether the server may require a new assertion after a reply with this status. */
@@ -371,7 +385,10 @@ async function perform(exchange, { send, network, requestTimeoutMs }, call) {
   checkLimit(timeoutMs)
   if (send) return run(exchange, { send, requestTimeoutMs, signal, timeoutMs })
   signal?.throwIfAborted()
-  const { known, finish, assertion } = talkOf(exchange)
+  const { known, finish, assertion: readers } = talkOf(exchange)
+  const all = readersOf(readers, begin)
+  await leftBy(all.filter((reader) => reader.isForBegin), undefined, { signal, timeoutMs })
+  const assertion = all.find((reader) => !reader.isForBegin)
   const raw = lifted(() => known.run(requestTimeoutMs, timeoutMs, network))
   // While a function is asked for a token, nothing else of the conversation can end it.
   const limit = assertion === undefined ? {} : { timeoutMs }

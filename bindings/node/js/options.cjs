@@ -10,6 +10,7 @@ const CALL = ['signal', 'timeoutMs']
 const TRANSPORT = ['network', 'fetch', 'send']
 const API = ['origins', 'allowance', 'expiredTokenReplies', 'onWait', 'onRateLimit', 'longestWaitMs', 'network', 'fetch']
 const GRANT = ['subject', 'reuse', 'leaseMs', 'keepAliveMs', 'noticeMs']
+const SIGN_IN = ['identityProvider', 'signIn', 'subjectTokenType']
 const SOURCE = [...REQUEST, ...GRANT, 'store', 'onTokens', 'onNotice', 'origins']
 const ASSERTION = ['audience', 'profile', 'clientId']
 const PRESET = ['variables', 'options', 'loopback']
@@ -44,8 +45,8 @@ const OPTIONS = {
     'addresses',
   ],
   clientCredentials: SOURCE,
-  source: SOURCE,
-  keeper: [...REQUEST, ...GRANT, 'grantType', 'shared', 'longestRequestMs', 'moment'],
+  source: [...SOURCE, ...SIGN_IN],
+  keeper: [...REQUEST, ...GRANT, ...SIGN_IN, 'grantType', 'shared', 'longestRequestMs', 'moment'],
   endSessionUrl: END_SESSION,
   endSessionForm: END_SESSION,
   checkContexts: ['id', 'owner', 'client', 'redirectUri'],

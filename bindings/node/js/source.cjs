@@ -19,13 +19,15 @@ class GrantSource extends Source {
   #keeper
   #job
   #sessions
+  #signIn
 
-  constructor(keeper, { transport = {}, store, onTokens, onNotice, turn, origins, server, client, sessions } = {}) {
+  constructor(keeper, { transport = {}, store, onTokens, onNotice, turn, origins, server, client, sessions, signIn } = {}) {
     if (!(keeper instanceof Keeper)) throw new TypeError('sources come from a client')
     if (onTokens !== undefined && typeof onTokens !== 'function') throw new TypeError('onTokens must be a function')
     super({ server, client }, { origins, fetch: transport.apiFetch })
     this.#keeper = keeper
     this.#sessions = sessions
+    this.#signIn = signIn
     // Off the event loop, an exchange could end before its callers are notified.
     const isAlone = store === undefined && transport.send !== undefined
     this.#job = { store, onTokens, onNotice, turn, isAlone, run: (exchange) => perform(exchange, transport) }
@@ -77,7 +79,9 @@ class GrantSource extends Source {
     const { signal, timeoutMs } = optionsOf('a call', options)
     signal?.throwIfAborted()
     checkLimit(timeoutMs)
-    return wait(fresh(this.#keeper, refused, this.#job), { signal, timeoutMs })
+    const tokens = wait(fresh(this.#keeper, refused, this.#job), { signal, timeoutMs })
+    if (this.#signIn === undefined) return tokens
+    return tokens.catch((error) => { throw this.#signIn.instead(error) })
   }
 
   /** Forgets exactly this token. */

@@ -22,6 +22,7 @@ mod error;
 mod exchange;
 mod fixed_token;
 mod held_key;
+mod identity;
 mod js_callbacks;
 mod keeper;
 mod keys;

@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use crate::authorization::PendingAuthorization;
 use crate::client_auth::{self, ClientAuth};
 use crate::dpop::DpopKey;
+use crate::identity::GivenSignIn;
 use crate::keeper::Keeper;
 use crate::moment::OwnMoment;
 use crate::network::{LazyDriver, Network, RequestSettings, seconds};
@@ -332,11 +333,20 @@ impl Client {
     /// without a caller, once a token was requested: never more than a fifth of that time.
     /// Without it nothing is sent for an unused grant.
     ///
+    /// With identity_provider and sign_in nobody logs in here: the client of an organisation's identity
+    /// provider, and where the person's sign-in there is read for each renewal. That is a source of its
+    /// tokens, with openid, such as identity_provider.source(tokens); or a function that returns an ID token, or a
+    /// coroutine of one; or the path of a file with one. The identity provider issues an assertion for this
+    /// server, which issues tokens for it (draft-ietf-oauth-identity-assertion-authz-grant), before the former ones
+    /// expire. What a function or file has may be a refresh_token or saml2 instead, as subject_token_type says.
+    /// identity_assertion.no_id_token if the person has to sign in there again.
+    ///
     /// grant.no_refresh_token and stored.* for tokens that cannot be kept fresh here; token() raises
     /// the other errors.
     #[pyo3(signature = (tokens = None, *, store = None, subject = None, scope = None,
                         resource = None, audience = None, extra = None,
-                        authorization_details = None, reuse = None, lease = None, keep_alive = None, on_tokens = None))]
+                        authorization_details = None, reuse = None, lease = None, keep_alive = None, on_tokens = None,
+                        identity_provider = None, sign_in = None, subject_token_type = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn source(
         &self,
@@ -353,7 +363,16 @@ impl Client {
         lease: Option<f64>,
         keep_alive: Option<f64>,
         on_tokens: Option<Py<PyAny>>,
+        identity_provider: Option<&Bound<'_, Self>>,
+        sign_in: Option<&Bound<'_, PyAny>>,
+        #[pyo3(from_py_with = text)] subject_token_type: Option<String>,
     ) -> PyResult<GrantSource> {
+        let sign_in = GivenSignIn {
+            identity_provider,
+            sign_in,
+            subject_token_type,
+        };
+        let us = sign_in.client(py, &self.us, tokens.is_some())?;
         let kept = SourceSettings {
             keep: GrantSettings {
                 subject,
@@ -374,7 +393,7 @@ impl Client {
             on_tokens: on_tokens.map(Arc::new),
         };
         let tokens = tokens.map(|tokens| Arc::clone(&tokens.0));
-        GrantSource::refreshing(py, Arc::clone(&self.us), tokens, kept)
+        GrantSource::refreshing(py, us, tokens, kept)
     }
 
     /// One grant, kept fresh by your own driver: source() without transport and store.
@@ -385,12 +404,14 @@ impl Client {
     /// by default: after that, and a lease, another worker may send the refresh token again.
     /// keep_alive is as for source(), and notice how many seconds before a person's
     /// authorization ends that is reported, a week by default: both by upkeep().
+    /// identity_provider and sign_in are those of source().
     /// moment is for tests and replays, as in exchange.
     #[pyo3(signature = (tokens = None, *, grant_type = "refresh_token", shared = true,
                         subject = None, scope = None, resource = None, audience = None,
                         extra = None, authorization_details = None, reuse = None,
                         lease = None, longest_request = None,
-                        keep_alive = None, notice = None, moment = None))]
+                        keep_alive = None, notice = None, moment = None,
+                        identity_provider = None, sign_in = None, subject_token_type = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn keeper(
         &self,
@@ -410,7 +431,16 @@ impl Client {
         keep_alive: Option<f64>,
         notice: Option<f64>,
         moment: Option<Py<PyAny>>,
+        identity_provider: Option<&Bound<'_, Self>>,
+        sign_in: Option<&Bound<'_, PyAny>>,
+        #[pyo3(from_py_with = text)] subject_token_type: Option<String>,
     ) -> PyResult<Keeper> {
+        let sign_in = GivenSignIn {
+            identity_provider,
+            sign_in,
+            subject_token_type,
+        };
+        let us = sign_in.client(py, &self.us, tokens.is_some())?;
         let keep = GrantSettings {
             subject,
             request: token_request(py, scope, resource, audience, extra, authorization_details)?,
@@ -420,7 +450,7 @@ impl Client {
             keep_alive: keep_alive.map(seconds).transpose()?,
             notice: notice.map(seconds).transpose()?,
         };
-        Keeper::new(py, &self.us, grant_type, tokens, (&keep, shared), moment)
+        Keeper::new(py, &us, grant_type, tokens, (&keep, shared), moment)
     }
 
     fn __repr__(&self) -> String {

@@ -20,6 +20,7 @@ mod fork_safety;
 mod form_fields;
 mod held_key;
 mod http_methods;
+mod identity;
 mod keeper;
 mod keys;
 mod logout;

@@ -65,6 +65,22 @@ pub(crate) enum OwnTokens {
     /// The token of a workload. A page is not a workload.
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
     Exchange(Box<crate::workload::SubjectToken>),
+    /// The sign-in of a user, or of a service, at an identity provider.
+    #[cfg(not(all(feature = "js", target_family = "wasm")))]
+    Identity(crate::flow::identity_assertion::SignInElsewhere),
+}
+
+impl OwnTokens {
+    /// Whether they are also how the client gets the tokens of its users.
+    pub(crate) const fn is_for_users(&self) -> bool {
+        match self {
+            Self::Assertion(_) => false,
+            #[cfg(not(all(feature = "js", target_family = "wasm")))]
+            Self::Exchange(_) => false,
+            #[cfg(not(all(feature = "js", target_family = "wasm")))]
+            Self::Identity(_) => true,
+        }
+    }
 }
 
 impl fmt::Debug for OwnTokens {

@@ -231,6 +231,12 @@ impl ClientConfig {
         Ok(())
     }
 
+    /// Whether its tokens, and those of its users, are those of a sign-in at an identity provider.
+    pub(crate) fn has_sign_in_elsewhere(&self) -> bool {
+        let own = self.own_tokens.as_ref();
+        !IS_BROWSER_BUILD && own.is_some_and(OwnTokens::is_for_users)
+    }
+
     /// The URL of the token endpoint.
     pub(crate) fn token_url(&self) -> Option<&Url> {
         let url = match self.shows_certificate() {

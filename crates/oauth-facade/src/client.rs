@@ -11,9 +11,13 @@ use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::access_token::AccessTokenVerifier;
 use oauth_core::flow::authorization::HostGeneratedValues;
 use oauth_core::grant::Grant;
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+use oauth_core::grant::IdentitySubject;
 use oauth_core::jose::Alg;
 #[cfg(feature = "sha2")]
 use oauth_core::jose::PublicJwk;
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+use oauth_core::moment::UnixTime;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::{ClientId, PendingAuthorization, Profile, Secret};
 
@@ -208,6 +212,19 @@ impl Client {
     /// `http.header_value`.
     pub fn with_header(self, name: &str, value: &str) -> Result<Self, Error> {
         self.core.with_header(name, value).map(Self::from)
+    }
+
+    /// The same client, whose tokens, and those of whose user, are got with a sign-in at this identity provider: `read`
+    /// returns it as it is then (draft-ietf-oauth-identity-assertion-authz-grant).
+    #[cfg(not(all(feature = "js", target_family = "wasm")))]
+    #[must_use]
+    pub fn with_identity(
+        &self,
+        identity_provider: &Self,
+        read: impl Fn(UnixTime) -> Result<IdentitySubject, Error> + Send + Sync + 'static,
+    ) -> Self {
+        let client = self.core.clone();
+        client.with_identity(&identity_provider.core, read).into()
     }
 
     /// The same client for Rust code, such as a native driver's token source.

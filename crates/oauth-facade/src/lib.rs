@@ -93,9 +93,12 @@ pub use oauth_core::exchange::{Holder, SigningJob, VerificationJob, Verification
 pub use oauth_core::flow::authorization::{
     CallbackContext, HostGeneratedValues, PendingAuthorization, Push, ResponseMode, ResponseType,
 };
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+pub use oauth_core::flow::identity_assertion::SubjectSlot;
 pub use oauth_core::flow::keeper::Upkeep;
 pub use oauth_core::flow::logout::{FrontChannelLogout, LogoutForm, Session, check_return};
 pub use oauth_core::flow::resource::{Allowance, Clock, OnRateLimit, TokenOwner};
+pub use oauth_core::grant::IdentitySubject;
 pub use oauth_core::json::value_text;
 pub use oauth_core::moment::{Moment, UnixTime};
 pub use oauth_core::quirk::{Quirk, Rules, Strictness};

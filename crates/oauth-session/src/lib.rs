@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`GrantSource`] | the token of one grant, for tasks |
 //! | `blocking` | the same for threads without a runtime; feature `blocking` |
+//! | [`SignIn`] | a sign-in at an identity provider, for tokens of another server |
 //! | [`Grants`] | many grants of one client: one for each user |
 //! | [`observe`] | events of grants, for logs, counters and alarms |
 //! | [`FixedToken`] | one token that was made by hand |
@@ -29,6 +30,7 @@ mod grant_source;
 pub mod grants;
 pub mod observe;
 mod renewal_limits;
+mod sign_in;
 mod source;
 pub mod store;
 
@@ -38,5 +40,6 @@ pub use fixed_token::FixedToken;
 pub use grant_source::{Drive, GrantSource, drain_all};
 pub use grants::Grants;
 pub use observe::{Counters, GrantEvent, Observe};
+pub use sign_in::SignIn;
 pub use source::{Sources, Token, TokenSource};
 pub use store::Store;

@@ -5,7 +5,7 @@ import { storesOver } from './store.cjs'
 import { NativeSite } from './visit.cjs'
 
 export {
-  NativeApi, NativeContexts, NativeDpopKey, NativeExchange, NativeFlow, NativeFrontChannelLogout, NativeKeeper, NativeKey, NativeKeyUse, NativeKeys, NativeServer, NativeSettings, NativeTokens,
+  NativeApi, NativeContexts, NativeDpopKey, NativeExchange, NativeFlow, NativeFrontChannelLogout, NativeKeeper, NativeKey, NativeKeyUse, NativeKeys, NativeServer, NativeSettings, NativeSignIn, NativeTokens,
   NativeVerifier,
   checkLogoutReturn, claimsSources, discovery, fingerprint, lateError, missingVariablesError, notSupportedError, outline, overdueError, providerNames,
   readFields, requestKey, stepUp, userClaims, webSetupError,

@@ -27,7 +27,7 @@ def identity_assertion_grant(
     ``scope``, ``resource`` and ``authorization_details`` are those of the other server.
 
     ``identity_assertion.no_id_token`` if there is none; ``jwt.expired`` if it has expired: refresh the sign-in first. A
-    ``ResourceConnection`` does all of that for an API, and renews.
+    source renews: ``client.source(identity_provider=..., sign_in=...)``; and so does a ``ResourceConnection`` to an API.
     """
     got = identity_provider.request_identity_assertion(
         subject_token=tokens.id_token or "",

@@ -126,6 +126,8 @@ _Reuse: TypeAlias = Literal["unknown", "revokes", "tolerated"]
 _Allowance: TypeAlias = Literal["documented"] | tuple[int, int]
 _ExpiredTokenReplies: TypeAlias = Sequence[Mapping[str, Any]]
 _Place: TypeAlias = str | os.PathLike[str]
+_SignIn: TypeAlias = TokenSource | Callable[[], str | Awaitable[str]] | _Place
+_SubjectTokenType: TypeAlias = Literal["id_token", "refresh_token", "saml2"]
 _SigningAlg: TypeAlias = Literal[
     "ES256", "ES384", "ES512", "EdDSA", "Ed25519", "PS256", "PS384", "PS512", "RS256", "RS384",
     "RS512",
@@ -747,7 +749,8 @@ class Client:
         subject: str | None = None, scope: _Scope = None, resource: _Names = None,
         audience: _Names = None, extra: _Extra = None, authorization_details: _Details = None,
         reuse: _Reuse | None = None, lease: float | None = None, keep_alive: float | None = None,
-        on_tokens: _Hook | None = None,
+        on_tokens: _Hook | None = None, identity_provider: Client | None = None,
+        sign_in: _SignIn | None = None, subject_token_type: _SubjectTokenType | None = None,
     ) -> GrantSource:
         """Tokens of a person, kept fresh with their refresh token.
 
@@ -764,6 +767,14 @@ class Client:
         without a caller, once a token was requested: never more than a fifth of that time.
         Without it nothing is sent for an unused grant.
 
+        With identity_provider and sign_in nobody logs in here: the client of an organisation's identity
+        provider, and where the person's sign-in there is read for each renewal. That is a source of its
+        tokens, with openid, such as identity_provider.source(tokens); or a function that returns an ID token, or a
+        coroutine of one; or the path of a file with one. The identity provider issues an assertion for this
+        server, which issues tokens for it (draft-ietf-oauth-identity-assertion-authz-grant), before the former ones
+        expire. What a function or file has may be a refresh_token or saml2 instead, as subject_token_type says.
+        identity_assertion.no_id_token if the person has to sign in there again.
+
         grant.no_refresh_token and stored.* for tokens that cannot be kept fresh here; token() raises
         the other errors.
         """
@@ -774,6 +785,8 @@ class Client:
         extra: _Extra = None, authorization_details: _Details = None, reuse: _Reuse | None = None,
         lease: float | None = None, longest_request: float | None = None,
         keep_alive: float | None = None, notice: float | None = None, moment: Moment | None = None,
+        identity_provider: Client | None = None, sign_in: _SignIn | None = None,
+        subject_token_type: _SubjectTokenType | None = None,
     ) -> Keeper:
         """One grant, kept fresh by your own driver: source() without transport and store.
 
@@ -783,6 +796,7 @@ class Client:
         by default: after that, and a lease, another worker may send the refresh token again.
         keep_alive is as for source(), and notice how many seconds before a person's
         authorization ends that is reported, a week by default: both by upkeep().
+        identity_provider and sign_in are those of source().
         moment is for tests and replays, as in exchange.
         """
 @final

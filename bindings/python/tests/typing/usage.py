@@ -141,6 +141,9 @@ def elsewhere(client: oauth_core.Client) -> None:
     got = client.request_identity_assertion(subject_token="t", issuer="https://as.example")
     assert_type(got, oauth_core.IdentityAssertion)
     assert_type(client.redeem_identity_assertion(assertion=got.assertion), oauth_core.Tokens)
+    source = client.source(identity_provider=client, sign_in=client.source(), subject="ann", scope="read")
+    assert_type(source, oauth_core.GrantSource)
+    client.keeper(identity_provider=client, sign_in=lambda: "t", subject_token_type="saml2")
     with httpx.Client() as http:
         steps = client.exchange.poll_device_token(device_code="d", expires_at=code.expires_at)
         assert_type(drive.run(steps, http), oauth_core.Tokens)

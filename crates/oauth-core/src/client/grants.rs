@@ -13,6 +13,8 @@ use crate::endpoint::device_authorization::DeviceAuthorizationResponse;
 use crate::error::Error;
 use crate::exchange::{Exchange, ExchangeExt as _, Ready};
 use crate::flow::backchannel::{self, AwaitedRequest};
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+use crate::flow::identity_assertion::SignInElsewhere;
 use crate::flow::identity_assertion::{
     self, IdentityAccess, IdentityAssertion, IdentityAssertionRequest,
 };
@@ -20,6 +22,8 @@ use crate::flow::poll::{Pace, Poll};
 use crate::flow::redeem::{self, Identity, Login};
 use crate::flow::signing;
 use crate::grant::{self, Grant, TokenRequest};
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::token::Tokens;
@@ -71,6 +75,26 @@ impl Client {
     #[must_use]
     pub fn with_subject_token(mut self, subject: SubjectToken) -> Self {
         Arc::make_mut(&mut self.0).own_tokens = Some(OwnTokens::Exchange(Box::new(subject)));
+        self
+    }
+
+    /// Gets tokens with a sign-in at an identity provider, of which `identity_provider` is a client
+    /// (draft-ietf-oauth-identity-assertion-authz-grant): [`Self::client_credentials`] and the renewal of every
+    /// [grant](Self::keeper) of this client, a user's or its own, then exchange what `read` returns for an assertion,
+    /// and present that here. Nobody's refresh token is needed. `read` is called for each request, and should answer at
+    /// once; an ID token that [has ended](grant::IdentitySubject::has_ended) is sent nowhere. The organization chooses
+    /// the identity provider and the server; a resource never does.
+    ///
+    /// All grants of this value are of the sign-in that `read` returns: each user has a client of their own.
+    #[cfg(not(all(feature = "js", target_family = "wasm")))]
+    #[must_use]
+    pub fn with_identity(
+        mut self,
+        identity_provider: &Self,
+        read: impl Fn(UnixTime) -> Result<grant::IdentitySubject, Error> + Send + Sync + 'static,
+    ) -> Self {
+        let sign_in = SignInElsewhere::new(Arc::clone(&identity_provider.0), read);
+        Arc::make_mut(&mut self.0).own_tokens = Some(OwnTokens::Identity(sign_in));
         self
     }
 

@@ -7,6 +7,8 @@
 //! enterprise-managed authorization.
 
 mod access;
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+mod sign_in;
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +29,13 @@ use crate::secret::Secret;
 use crate::server::Server;
 use crate::token::Tokens;
 
+pub(crate) use access::has_ended;
+
 pub use access::IdentityAccess;
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+pub(crate) use sign_in::SignInElsewhere;
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+pub use sign_in::SubjectSlot;
 
 /// The type of the assertion (section 3).
 const TYPE: &str = "oauth-id-jag+jwt";

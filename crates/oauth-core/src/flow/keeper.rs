@@ -286,7 +286,7 @@ impl Keeper {
         &self.id
     }
 
-    /// Whether it is the client's own grant, which is renewed without a refresh token.
+    /// Whether it is the client's own grant.
     const fn is_clients(&self) -> bool {
         !IS_BROWSER_BUILD && matches!(self.id.owner, GrantOwner::Client)
     }

@@ -43,6 +43,8 @@ pub(crate) fn own(config: Arc<ClientConfig>, token_request: TokenRequest) -> Box
         Some(OwnTokens::Assertion(make)) => make,
         #[cfg(not(all(feature = "js", target_family = "wasm")))]
         Some(OwnTokens::Exchange(subject)) => return exchanged(config, subject, token_request),
+        #[cfg(not(all(feature = "js", target_family = "wasm")))]
+        Some(OwnTokens::Identity(sign_in)) => return sign_in.tokens(config, token_request),
     };
     let made = Ready::new(()).and_then(move |_, ()| {
         let assertion = make(&token_request.scope)?;

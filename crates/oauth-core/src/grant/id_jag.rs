@@ -6,7 +6,9 @@
 use super::{Grant, TokenExchange, token_type};
 use crate::context::Context;
 use crate::error::{Error, Misuse};
+use crate::flow::identity_assertion;
 use crate::form::Form;
+use crate::moment::UnixTime;
 use crate::secret::Secret;
 use crate::token::{TokenType, Tokens};
 
@@ -46,6 +48,14 @@ impl IdentitySubject {
     pub fn of_login(login: &Tokens) -> Result<Self, Error> {
         let token = login.id_token.clone().ok_or(Misuse::IdentityMissing)?;
         Ok(Self::IdToken(token))
+    }
+
+    /// Whether it is an ID token that has expired, with which nothing is sent: the sign-in has to be renewed first.
+    pub fn has_ended(&self, now: UnixTime) -> bool {
+        match self {
+            Self::IdToken(token) => identity_assertion::has_ended(token, now),
+            Self::RefreshToken(_) | Self::Saml2(_) => false,
+        }
     }
 }
 

@@ -76,7 +76,7 @@ async fn a_person_enters_a_code_on_another_device() {
 }
 
 /// A sign-in at the identity provider.
-async fn signed_in(idp: &Served) -> (Client, Tokens) {
+pub(crate) async fn signed_in(idp: &Served) -> (Client, Tokens) {
     let server = discovered(&driver(), idp).await;
     let known = confidential(idp);
     let client = Client::new(server, known.client_id().clone(), known.auth().clone()).unwrap();
@@ -94,7 +94,7 @@ async fn signed_in(idp: &Served) -> (Client, Tokens) {
 }
 
 /// The API's twin takes what the identity provider says.
-async fn trusting(idp: &Served) -> Served {
+pub(crate) async fn trusting(idp: &Served) -> Served {
     let served = served();
     let keys = oauth_reqwest::reqwest::get(format!("{}/jwks", idp.base())).await;
     let keys = keys.unwrap().text().await.unwrap();
@@ -112,14 +112,14 @@ async fn trusting(idp: &Served) -> Served {
 const ENDED: &str = "eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjEsImF1ZCI6InR3aW4tY2xpZW50In0.c2ln";
 
 /// A sign-in whose ID token has ended, and how often it was renewed.
-struct SignIn {
+pub(crate) struct SignIn {
     ended: Tokens,
     good: Tokens,
     renewed: Arc<AtomicUsize>,
 }
 
 impl SignIn {
-    fn new(good: Tokens, renewed: &Arc<AtomicUsize>) -> Self {
+    pub(crate) fn new(good: Tokens, renewed: &Arc<AtomicUsize>) -> Self {
         let mut ended = good.clone();
         ended.id_token = Some(ENDED.to_owned().into());
         Self {

@@ -21,6 +21,7 @@ mod driver;
 #[cfg(feature = "blocking")]
 mod ended;
 mod flows;
+mod identity;
 mod listener;
 mod localhost;
 mod losses;

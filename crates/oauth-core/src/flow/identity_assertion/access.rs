@@ -160,7 +160,7 @@ fn is_good(assertion: &IdentityAssertion, now: UnixTime) -> bool {
 }
 
 /// Whether the ID token has expired; one that cannot be read is left to the server.
-fn has_ended(id_token: &Secret<String>, now: UnixTime) -> bool {
+pub(crate) fn has_ended(id_token: &Secret<String>, now: UnixTime) -> bool {
     let token = Unverified::parse(id_token.expose()).ok();
     let claims = token.as_ref().and_then(Unverified::claims);
     let expires = claims.and_then(|claims| claims.time("exp").ok().flatten());

@@ -7,6 +7,8 @@
 
 use serde_json::json as value;
 
+mod sign_in;
+
 use super::access::LOOKS;
 use super::*;
 use crate::base64::url_safe;

@@ -128,7 +128,7 @@ impl Keeper {
         }
         let token = |tokens: &Tokens| Some(tokens.refresh_token.as_ref()?.secret.clone());
         let before = self.record.tokens.as_deref().and_then(token);
-        let rotates = match (self.is_clients(), before, token(&tokens)) {
+        let rotates = match (self.is_requested_anew(), before, token(&tokens)) {
             // Some servers rotate only now and then: once seen, the server counts as rotating.
             (false, Some(before), Some(after)) => {
                 Some(self.record.rotates == Some(true) || !before.matches(after.expose()))
@@ -138,9 +138,9 @@ impl Keeper {
         let record = Record {
             rotates,
             login: self.record.login.clone(),
-            renewals: match (self.is_clients(), self.record.renewals) {
+            renewals: match (self.is_requested_anew(), self.record.renewals) {
                 (_, Some(count)) => Some(count.saturating_add(1)),
-                // Client credentials have no login before them.
+                // There is no login before them.
                 (true, None) => Some(0),
                 (false, None) => None,
             },
@@ -335,7 +335,7 @@ impl Keeper {
             .breaker
             .note_outcome(at, self.name(), Some(&error));
         let ends = ServerError::ends_the_grant;
-        if !self.is_clients() && error.server_error().is_some_and(ends) {
+        if !self.is_requested_anew() && error.server_error().is_some_and(ends) {
             return self.load(State::RecheckStore(error));
         }
         // The cause is unknown: the user may have to confirm something, this machine may not be

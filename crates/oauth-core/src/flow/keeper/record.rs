@@ -104,6 +104,8 @@ impl GrantId {
     #[cfg(feature = "sha2")]
     pub(super) fn key(&self, config: &ClientConfig) -> String {
         let whose = match self.owner {
+            // A login of the user at this server is another grant.
+            _ if config.has_sign_in_elsewhere() => "oauth-core grant by identity assertion 1",
             GrantOwner::Client => "oauth-core client's own grant 2",
             GrantOwner::Person(_) => "oauth-core grant 2",
         };

@@ -25,7 +25,7 @@ impl Keeper {
             (before, _) => before.is_none(),
         };
         let is_new = unsaved.parent.as_ref().is_some_and(is_new);
-        let is_ours = self.is_clients()
+        let is_ours = self.is_requested_anew()
             || (is_new
                 && !unsaved.may_be_stored
                 && matches!(self.unsaved, Unsaved::Renewed { .. }));

@@ -32,6 +32,11 @@ pub(super) enum SendDecision {
 }
 
 impl Keeper {
+    /// Whether it is renewed without a refresh token: no request spends anything, and each may be sent again.
+    pub(super) fn is_requested_anew(&self) -> bool {
+        self.is_clients() || self.config.has_sign_in_elsewhere()
+    }
+
     /// For a marker of this worker's own finished attempt: whether the server certainly did not process
     /// it.
     pub(super) fn marker_is_unspent(&self) -> Option<bool> {
@@ -46,7 +51,7 @@ impl Keeper {
         if let Err(error) = self.exchange() {
             return SendDecision::Fail(error);
         }
-        if self.is_clients() || self.tolerates() {
+        if self.is_requested_anew() || self.tolerates() {
             return SendDecision::Send { marked: false };
         }
         let Some(marker) = &self.record.in_flight else {
@@ -94,7 +99,7 @@ impl Keeper {
     pub(super) fn exchange(&self) -> Result<Boxed<Tokens>, Error> {
         let config = Arc::clone(&self.config);
         let mut token_request = self.id.token_request.clone();
-        if self.is_clients() {
+        if self.is_requested_anew() {
             return Ok(signing::own(config, token_request));
         }
         let tokens = self.record.tokens.as_ref();
@@ -168,7 +173,7 @@ impl Keeper {
         let is_kept = self.tolerates() && self.record.rotates == Some(false);
         self.storage == Storage::Shared
             && !self.is_drained
-            && (self.is_clients() || is_kept)
+            && (self.is_requested_anew() || is_kept)
             && self.good(now).is_none()
             && self.record.ended.is_none()
             && self.suspicion_error(now).is_none()
@@ -196,6 +201,8 @@ impl Keeper {
                 self.state = Some(State::RunRequest { without_store });
                 Step::Run(match self.storage {
                     Storage::Local => exchange,
+                    // The second of its requests may be late, and spends nothing.
+                    Storage::Shared if self.config.has_sign_in_elsewhere() => exchange,
                     Storage::Shared => self.with_deadline(exchange, since),
                 })
             }

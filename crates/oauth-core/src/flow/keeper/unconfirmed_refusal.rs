@@ -88,7 +88,7 @@ impl Keeper {
     /// The suspicion that a refusal casts on the refresh token, if it is not conclusive.
     pub(super) fn suspicion(&self, at: &Moment, error: &Error) -> Option<UnconfirmedRefusal> {
         let server = error.server_error().filter(|server| !server.is_passing())?;
-        (!self.is_clients())
+        (!self.is_requested_anew())
             .then(|| UnconfirmedRefusal::of(server, self.record.suspicion.as_deref(), at))
     }
 

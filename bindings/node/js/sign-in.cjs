@@ -1,0 +1,83 @@
+'use strict'
+
+// Sign-ins at an identity provider, with which tokens of another server are got.
+
+const native = require('#native')
+const { OAuthError, lifted } = require('./errors.cjs')
+const { textOf, wait } = require('./exchange.cjs')
+const { nativeTokens } = require('./tokens.cjs')
+const { checkUnicode } = require('./unicode.cjs')
+
+/** How long a sign-in may take to be read, in milliseconds. */
+const PATIENCE = 30_000
+
+/** The sign-in as it is read before each exchange: of a source of its tokens, or of a function. */
+class SignIn {
+  #origin
+
+  constructor(origin, type = 'id_token') {
+    const isSource = typeof origin?.token === 'function' && typeof origin.renew === 'function'
+    if (!isSource && typeof origin !== 'function') throw new TypeError('signIn is a source of tokens, or a function that gives a token')
+    this.#origin = isSource ? origin : { read: origin }
+    this.native = lifted(() => native.NativeSignIn.of(type))
+  }
+
+  /** It is needed for the first step alone. */
+  get isForBegin() { return true }
+
+  async read(at, { signal, timeoutMs = PATIENCE }) {
+    try {
+      await wait(this.#left(at), { signal, timeoutMs: Math.min(timeoutMs, PATIENCE) })
+      this.failure = undefined
+    } catch (error) {
+      signal?.throwIfAborted()
+      this.#none(error)
+    }
+    return () => this.failure
+  }
+
+  /** The same for a step of the caller's own driver, which cannot wait. */
+  readAtOnce() {
+    const { read } = this.#origin
+    if (read === undefined) throw new TypeError('a step by hand cannot wait for a source: run the exchange, or give a function')
+    this.failure = undefined
+    try {
+      this.#leave(read())
+    } catch (error) {
+      return this.#none(error)
+    }
+    return undefined
+  }
+
+  /** What a source failed with, in place of the error that says no more than that. */
+  instead(error) {
+    const isOurs = this.failure !== undefined && error instanceof OAuthError && error.code === 'lost.unsent'
+    return isOurs ? this.failure : error
+  }
+
+  async #left(at) {
+    const source = this.#origin
+    if (source.read !== undefined) return this.#leave(await source.read())
+    const tokens = await source.token()
+    if (!this.native.leaveTokens(nativeTokens(tokens), at)) return undefined
+    // The ID token may end before the other tokens: the source renews it, once for all who ask.
+    return this.native.leaveTokens(nativeTokens(await source.renew(tokens)), at)
+  }
+
+  #leave(token) {
+    if (typeof token?.then === 'function') {
+      Promise.resolve(token).catch(() => {})
+      throw new TypeError('the sign-in function gave a promise, for which a step by hand cannot wait: run the exchange')
+    }
+    if (typeof token !== 'string') throw new TypeError('a sign-in function gives a text')
+    this.native.leave(checkUnicode(token, 'the token'))
+  }
+
+  #none(error) {
+    this.failure = error
+    this.native.leaveNone(`the sign-in failed: ${error instanceof OAuthError ? error.code : textOf(error)}`)
+    return error
+  }
+}
+
+module.exports = { SignIn }

@@ -1,0 +1,144 @@
+// Sources and keepers whose tokens are got with a sign-in at an identity provider.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { callbackOf, core, rejection, twins } from './helper.mjs'
+
+const { Client, MemoryStore, Tokens, discover, keep, run } = core
+const redirectUri = 'https://app.example/callback'
+/** {"alg":"RS256"}, {"exp":1,"aud":"twin-client"} and a signature that nobody verifies. */
+const ENDED = 'eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjEsImF1ZCI6InR3aW4tY2xpZW50In0.c2ln'
+
+/** A client, over the native transport and over `fetch`. */
+const ways = { native: {}, fetch: { fetch: globalThis.fetch } }
+const { generic: twin, 'identity-provider': idp } = await twins()
+
+async function clientOf(twin, options) {
+  const { clientId, clientSecret, issuer } = await twin.client()
+  const server = await discover(issuer, { transport: 'loopback_http' })
+  return new Client(server, { clientId, clientSecret, ...options })
+}
+
+/** The tokens of a person who signs in to this client. */
+async function signedIn(client) {
+  const { url, flow } = client.authorize({ redirectUri, scope: 'openid read' })
+  return client.redeem(flow, await callbackOf(url, redirectUri))
+}
+
+/** How many token requests either server got. */
+const requests = async () => [(await idp.counters()).token_requests, (await twin.counters()).token_requests]
+const since = async (before) => (await requests()).map((count, index) => count - before[index])
+
+for (const [way, options] of Object.entries(ways)) {
+  const stage = async () => {
+    const [us, there] = [await clientOf(idp, options), await clientOf(twin, options)]
+    await idp.vouchTo(twin.base, (await twin.client()).clientId)
+    await twin.trustIdentityProvider(idp.base)
+    const login = await signedIn(us)
+    const source = (signIn, more) => there.source(undefined, { identityProvider: us, signIn, scope: 'read', ...more })
+    return { us, there, login, source }
+  }
+
+  test(`a source is renewed with the sign-in of then: ${way}`, async () => {
+    const { us, there, login, source: of } = await stage()
+    const source = of(us.source(login))
+    const before = await requests()
+    const all = await Promise.all(Array.from({ length: 20 }, () => source.token()))
+    assert.equal(new Set(all.map(({ accessToken }) => accessToken)).size, 1)
+    assert.deepEqual(await since(before), [1, 1])
+    const [tokens] = all
+    assert.deepEqual([tokens.scope, tokens.refreshToken], [['read'], undefined])
+    // Each renewal is an exchange, and an assertion of its own.
+    const renewed = await source.renew(tokens)
+    assert.notEqual(renewed.accessToken, tokens.accessToken)
+    assert.deepEqual(await since(before), [2, 2])
+    assert.equal((await there.introspect({ token: renewed.accessToken })).active, true)
+  })
+
+  test(`workers that share a store make one exchange: ${way}`, async () => {
+    const { there, login, source } = await stage()
+    const store = new MemoryStore()
+    const first = source(async () => login.idToken, { store, subject: 'ann' })
+    const { accessToken } = await first.token()
+    const nobody = () => assert.fail('the tokens are fresh')
+    assert.equal((await source(nobody, { store, subject: 'ann' }).token()).accessToken, accessToken)
+    // Another person's are others, and so are those of a login at that server.
+    assert.notEqual(source(nobody, { store, subject: 'bob' }).key, first.key)
+    assert.notEqual(there.source(undefined, { store, subject: 'ann', scope: 'read' }).key, first.key)
+  })
+
+  test(`an ID token that has ended is renewed by its source: ${way}`, async () => {
+    const { us, login, source } = await stage()
+    let renewed = 0
+    const signIn = {
+      token: async () => Tokens.deserialize(login.serialize().replace(login.idToken, ENDED)),
+      renew: async (tokens) => {
+        assert.equal(tokens.idToken, ENDED)
+        renewed += 1
+        return login
+      },
+      invalidate() {},
+    }
+    assert.ok((await source(signIn).token()).accessToken)
+    assert.equal(renewed, 1)
+    const { code, advice } = await rejection(source(us.clientCredentials()).token())
+    assert.deepEqual([code, advice], ['identity_assertion.no_id_token', 'reauthorize'])
+  })
+
+  test(`what a sign-in fails with is thrown and ends nothing: ${way}`, async () => {
+    const { us, login, source: of } = await stage()
+    let failure = new RangeError('gone')
+    const source = of(() => {
+      if (failure === undefined) return login.idToken
+      throw failure
+    })
+    assert.equal(await rejection(source.token()), failure)
+    failure = undefined
+    const tokens = await source.token()
+    const before = await requests()
+    const ended = of(() => ENDED)
+    assert.equal((await rejection(ended.token())).code, 'jwt.expired')
+    assert.deepEqual(await since(before), [0, 0])
+    assert.ok(tokens.accessToken)
+    // What the identity provider refuses is what the caller hears.
+    await idp.revoke()
+    const gone = us.source(login)
+    gone.invalidate(login)
+    assert.equal((await rejection(of(gone).token())).advice, 'reauthorize')
+  })
+
+  test(`a keeper is driven by hand: ${way}`, async () => {
+    const { us, there, login } = await stage()
+    const given = { identityProvider: us, scope: 'read' }
+    const kept = there.keeper(undefined, { ...given, signIn: us.source(login), subject: 'ann' })
+    assert.deepEqual((await keep(kept, { store: new MemoryStore() })).scope, ['read'])
+    const keeper = there.keeper(undefined, { ...given, signIn: () => login.idToken, subject: 'ann' })
+    keeper.ask()
+    keeper.begin()
+    keeper.loaded(undefined)
+    keeper.leased(undefined)
+    const { kind, exchange } = keeper.loaded(undefined)
+    assert.equal(kind, 'run')
+    // The first step by hand: what the function gives is sent to the identity provider.
+    const step = exchange.begin()
+    assert.equal(step.url, `${idp.base}/token`)
+    assert.match(new TextDecoder().decode(step.body), /subject_token_type=[^&]*id_token/)
+    const waits = there.keeper(undefined, { ...given, signIn: us.source(login), shared: false })
+    const { renewal } = waits.askAlone()
+    assert.throws(() => renewal.begin(), /cannot wait for a source/)
+    const alone = there.keeper(undefined, { ...given, signIn: us.source(login), shared: false })
+    assert.deepEqual((await run(alone.askAlone().renewal)).scope, ['read'])
+  })
+}
+
+test('half a sign-in is none', async () => {
+  const [us, there] = [await clientOf(idp), await clientOf(twin)]
+  const tokens = Tokens.bearer('x')
+  const signIn = () => 'x'
+  for (const given of [{ signIn }, { identityProvider: us }, { subjectTokenType: 'saml2' }, { identityProvider: {}, signIn }, { identityProvider: us, signIn: 'x' }]) {
+    assert.throws(() => there.source(undefined, given), TypeError)
+    assert.throws(() => there.keeper(undefined, given), TypeError)
+  }
+  assert.throws(() => there.source(tokens, { identityProvider: us, signIn }), TypeError)
+  const wrong = { identityProvider: us, signIn, subjectTokenType: 'access_token' }
+  assert.throws(() => there.source(undefined, wrong), { code: 'identity_assertion.subject_token_type' })
+})

@@ -1,0 +1,139 @@
+//! Sign-ins at an identity provider, with which tokens of another server are got.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use oauth_core::error::{Cause, Error};
+use oauth_core::grant::IdentitySubject;
+use oauth_core::moment::UnixTime;
+use oauth_core::workload::{AssertionRequest, AssertionSource as _};
+use oauth_reqwest::AssertionFile;
+use oauth_session::SignIn;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use tokio::runtime::Handle;
+
+use crate::api::Source;
+use crate::client::{Client, SharedClient};
+use crate::custom_source::raised;
+use crate::keys::settled;
+use crate::text::text;
+use crate::{errors, runtime, secret};
+
+/// Where a sign-in is read, each time anew.
+enum Origin {
+    Source(Source),
+    Function(Py<PyAny>),
+    File(AssertionFile),
+}
+
+/// The sign-in of a call that takes one, and the type of what is read.
+pub(crate) struct GivenSignIn<'a, 'py> {
+    pub(crate) identity_provider: Option<&'a Bound<'py, Client>>,
+    pub(crate) sign_in: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) subject_token_type: Option<String>,
+}
+
+impl GivenSignIn<'_, '_> {
+    /// The client, whose tokens are those of the sign-in if one is given.
+    ///
+    /// # Errors
+    /// `TypeError` for one half of it; `identity_assertion.subject_token_type`.
+    pub(crate) fn client(
+        self,
+        py: Python<'_>,
+        us: &Arc<SharedClient>,
+        has_tokens: bool,
+    ) -> PyResult<Arc<SharedClient>> {
+        let (provider, sign_in) = match (self.identity_provider, self.sign_in) {
+            (None, None) if self.subject_token_type.is_none() => return Ok(Arc::clone(us)),
+            (Some(_), Some(_)) if has_tokens => {
+                let both = "tokens and a sign_in elsewhere exclude each other";
+                return Err(PyTypeError::new_err(both));
+            }
+            (Some(provider), Some(sign_in)) => (provider.get(), sign_in),
+            _ => {
+                let both = "identity_provider and sign_in stand together";
+                return Err(PyTypeError::new_err(both));
+            }
+        };
+        let kind = self.subject_token_type;
+        let kind = kind.unwrap_or_else(|| "id_token".to_owned());
+        let known = IdentitySubject::of(secret("any".to_owned()), &kind);
+        known.map_err(|error| errors::raise(py, &error))?;
+        let origin = Origin::of(sign_in)?;
+        let idp = provider.us.client.clone();
+        let issuer = provider.us.server.issuer().to_owned();
+        let read = move |now| origin.read(&idp, (&issuer, &kind), now);
+        Ok(Arc::new(SharedClient {
+            client: us.client.with_identity(&provider.us.client, read),
+            server: us.server.clone(),
+            line: Arc::clone(&us.line),
+        }))
+    }
+}
+
+impl Origin {
+    fn of(given: &Bound<'_, PyAny>) -> PyResult<Self> {
+        if given.hasattr("token")? {
+            return given.extract().map(Self::Source);
+        }
+        if given.is_callable() {
+            return Ok(Self::Function(given.clone().unbind()));
+        }
+        let path: PathBuf = text(given).map_err(|_| {
+            let what = "sign_in is a source of tokens, a function that returns a token, or a path";
+            PyTypeError::new_err(what)
+        })?;
+        Ok(Self::File(AssertionFile::new(path)))
+    }
+
+    fn read(
+        &self,
+        idp: &oauth_facade::Client,
+        (issuer, kind): (&str, &str),
+        now: UnixTime,
+    ) -> Result<IdentitySubject, Error> {
+        let token = match self {
+            Self::Source(source) => return of_source(source, idp),
+            Self::Function(function) => called(|py| {
+                let given = function.bind(py).call0();
+                given.and_then(|given| text(&settled(&given)?)).map(secret)
+            })?,
+            Self::File(file) => {
+                let wanted = AssertionRequest::new(issuer, now);
+                file.assertion(&wanted).map_err(Error::lost)?
+            }
+        };
+        // A file ends with a line break.
+        IdentitySubject::of(secret(token.expose().trim().to_owned()), kind)
+    }
+}
+
+/// That of a source, which renews an ID token that has ended.
+fn of_source(source: &Source, idp: &oauth_facade::Client) -> Result<IdentitySubject, Error> {
+    let source = called(|py| source.shared(py))?;
+    let sign_in = SignIn::new(idp.core(), source);
+    match Handle::try_current() {
+        Ok(runtime) => tokio::task::block_in_place(|| runtime.block_on(sign_in.subject())),
+        // A step of a caller's own driver, which has Python's lock.
+        Err(_) => called(|py| {
+            let runtime = runtime::handle()?;
+            Ok(py.detach(|| runtime.block_on(sign_in.subject())))
+        })?,
+    }
+}
+
+/// What Python says, which may itself call what needs the runtime that this is a thread of.
+fn called<T>(ask: impl FnOnce(Python<'_>) -> PyResult<T>) -> Result<T, Error> {
+    let mut answer = None;
+    let call = || {
+        runtime::call_python(|py| answer = Some(ask(py).map_err(|error| raised(py, error))));
+    };
+    match Handle::try_current() {
+        Ok(_) => tokio::task::block_in_place(call),
+        Err(_) => call(),
+    }
+    let closed = || Error::lost(Cause::unsent("the interpreter is shutting down"));
+    answer.unwrap_or_else(|| Err(closed()))
+}

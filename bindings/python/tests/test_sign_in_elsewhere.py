@@ -1,0 +1,187 @@
+"""Sources and keepers whose tokens are got with a sign-in at an identity provider."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from conftest import Twin, generic_client
+
+import oauth_core
+import oauth_core.drive
+from oauth_core import stores
+
+# {"alg":"RS256"}, {"exp":1,"aud":"twin-client"} and a signature that nobody verifies.
+ENDED = "eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjEsImF1ZCI6InR3aW4tY2xpZW50In0.c2ln"
+
+
+class Stage:
+    """An identity provider, where a person has signed in, and another server that trusts it."""
+
+    def __init__(self, twins: dict[str, Twin]) -> None:
+        self.idp, self.other = twins["identity-provider"], twins["generic"]
+        self.us, self.there = generic_client(self.idp), generic_client(self.other)
+        self.idp.vouch_to(self.other.base, self.other.data["client_id"])
+        self.other.trust_identity_provider(self.idp.base)
+        self.login = self.idp.signed_in(self.us)
+        assert self.login.id_token is not None
+        self.id_token = self.login.id_token
+
+    def requests(self) -> tuple[int, int]:
+        """How many token requests either server got."""
+        return self.idp.counters["token_requests"], self.other.counters["token_requests"]
+
+    def source(self, sign_in: Any, **more: Any) -> oauth_core.GrantSource:
+        return self.there.source(identity_provider=self.us, sign_in=sign_in, scope="read", **more)
+
+
+@pytest.fixture
+def stage(twins: dict[str, Twin]) -> Stage:
+    return Stage(twins)
+
+
+def test_a_source_is_renewed_with_the_sign_in_of_then(stage: Stage) -> None:
+    sign_in = stage.us.source(stage.login)
+    source = stage.source(sign_in)
+    before = stage.requests()
+    got: list[str] = []
+    threads = [threading.Thread(target=lambda: got.append(source.token().access_token)) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(got) == 20 and len(set(got)) == 1
+    after = stage.requests()
+    assert (after[0] - before[0], after[1] - before[1]) == (1, 1)
+    tokens = source.token()
+    assert list(tokens.scope) == ["read"] and tokens.refresh_token is None
+    assert stage.there.introspect(token=tokens.access_token).active
+    # Each renewal is an exchange, and an assertion of its own.
+    renewed = source.renew(tokens)
+    assert renewed.access_token != tokens.access_token
+    after = stage.requests()
+    assert (after[0] - before[0], after[1] - before[1]) == (2, 2)
+
+    async def once() -> str:
+        return (await source.arenew(renewed)).access_token
+
+    assert asyncio.run(once()) not in (tokens.access_token, renewed.access_token)
+
+
+def test_workers_that_share_a_store_make_one_exchange(stage: Stage, tmp_path: Path) -> None:
+    store = stores.FileStore(tmp_path / "grants")
+    first = stage.source(lambda: stage.id_token, store=store, subject="ann")
+    tokens = first.token()
+
+    def nobody() -> str:
+        raise AssertionError("the tokens are fresh")
+
+    second = stage.source(nobody, store=store, subject="ann")
+    assert second.token().access_token == tokens.access_token
+    # Another person's are others, and so are those of a login at that server.
+    assert stage.source(nobody, store=store, subject="bob").key != first.key
+    assert stage.there.source(store=store, subject="ann", scope="read").key != first.key
+    with pytest.raises(oauth_core.MisuseError) as unnamed:
+        stage.source(nobody, store=store).token()
+    assert unnamed.value.code == "misuse.setup"
+
+
+def test_an_id_token_that_has_ended_is_renewed_by_its_source(stage: Stage) -> None:
+    class SignIn:
+        renewed = 0
+
+        def token(self) -> oauth_core.Tokens:
+            text = stage.login.serialize().replace(stage.id_token, ENDED)
+            return oauth_core.Tokens.deserialize(text)
+
+        def renew(self, tokens: oauth_core.Tokens, /) -> oauth_core.Tokens:
+            assert tokens.id_token == ENDED
+            self.renewed += 1
+            return stage.login
+
+        def invalidate(self, tokens: oauth_core.Tokens, /) -> None:
+            raise AssertionError("none is refused")
+
+    sign_in = SignIn()
+    assert stage.source(sign_in).token().access_token
+    assert sign_in.renewed == 1
+    plain = stage.us.client_credentials()
+    with pytest.raises(oauth_core.OAuthError) as missing:
+        stage.source(plain).token()
+    assert missing.value.code == "identity_assertion.no_id_token"
+    assert missing.value.advice == "reauthorize"
+
+
+def test_a_sign_in_comes_from_a_function_a_coroutine_or_a_file(stage: Stage, tmp_path: Path) -> None:
+    async def later() -> str:
+        return stage.id_token
+
+    file = tmp_path / "id_token"
+    file.write_text(stage.id_token + "\n")
+    for sign_in in (lambda: stage.id_token, later, file, str(file)):
+        source = stage.source(sign_in)
+        tokens = source.token()
+        assert source.renew(tokens).access_token != tokens.access_token
+    # It is read each time.
+    file.write_text(ENDED)
+    before = stage.requests()
+    with pytest.raises(oauth_core.UntrustedError) as ended:
+        source.renew(source.token())
+    assert ended.value.code == "jwt.expired"
+    assert stage.requests() == before
+    file.write_text(stage.id_token)
+
+
+def test_what_a_sign_in_raises_is_raised_and_ends_nothing(stage: Stage) -> None:
+    raised: list[BaseException] = []
+
+    def sign_in() -> str:
+        if raised:
+            raise raised.pop()
+        return stage.id_token
+
+    source = stage.source(sign_in)
+    raised.append(KeyError("gone"))
+    with pytest.raises(KeyError):
+        source.token()
+    assert source.token().access_token
+    # What the identity provider refuses is what the caller hears, and a new sign-in goes on.
+    stage.idp.revoke()
+    gone = stage.us.source(stage.login)
+    gone.invalidate(stage.login)
+    source = stage.source(gone)
+    with pytest.raises(oauth_core.DeniedError) as denied:
+        source.token()
+    assert denied.value.advice == "reauthorize"
+    gone.log_in(stage.idp.signed_in(stage.us))
+    assert source.token().access_token
+
+
+def test_a_keeper_is_driven_by_hand(stage: Stage) -> None:
+    for sign_in in (lambda: stage.id_token, stage.us.source(stage.login)):
+        keeper = stage.there.keeper(shared=False, scope="read", identity_provider=stage.us, sign_in=sign_in)
+        with httpx.Client() as http:
+            tokens = oauth_core.drive.keep(keeper, None, http)
+        assert list(tokens.scope) == ["read"]
+        assert stage.there.introspect(token=tokens.access_token).active
+
+
+def test_half_a_sign_in_is_none(stage: Stage) -> None:
+    for wrong in (
+        {"sign_in": lambda: "x"},
+        {"identity_provider": stage.us},
+        {"subject_token_type": "saml2"},
+        {"identity_provider": stage.us, "sign_in": 1},
+        {"identity_provider": stage.us, "sign_in": lambda: "x", "tokens": stage.login},
+    ):
+        given: dict[str, Any] = dict(wrong)
+        with pytest.raises(TypeError):
+            stage.there.source(**given)
+    with pytest.raises(oauth_core.MisuseError) as unknown:
+        stage.source(lambda: "x", subject_token_type="access_token")
+    assert unknown.value.code == "identity_assertion.subject_token_type"
+    assert "x" not in repr(stage.source(lambda: "x"))[-3:]

@@ -1,0 +1,93 @@
+//! A client whose tokens come from a sign-in elsewhere: each request for them is an exchange at the identity provider,
+//! and then a request with the assertion. Nothing is kept in between, because an assertion can be used once.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{IdentityAssertionRequest, redeem, request};
+use crate::client_config::ClientConfig;
+use crate::error::{Cause, Error};
+use crate::exchange::{Boxed, ExchangeExt as _, Ready};
+use crate::grant::{IdentitySubject, TokenRequest};
+use crate::moment::UnixTime;
+use crate::token::Tokens;
+
+/// Reads the sign-in at this time.
+type Read = dyn Fn(UnixTime) -> Result<IdentitySubject, Error> + Send + Sync;
+
+/// The identity provider, of which `identity_provider` is a client, and the sign-in there.
+#[derive(Clone)]
+pub(crate) struct SignInElsewhere {
+    identity_provider: Arc<ClientConfig>,
+    read: Arc<Read>,
+}
+
+impl SignInElsewhere {
+    pub(crate) fn new(
+        identity_provider: Arc<ClientConfig>,
+        read: impl Fn(UnixTime) -> Result<IdentitySubject, Error> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            identity_provider,
+            read: Arc::new(read),
+        }
+    }
+
+    /// Requests tokens of the server of `config`.
+    pub(crate) fn tokens(
+        self,
+        config: Arc<ClientConfig>,
+        token_request: TokenRequest,
+    ) -> Boxed<Tokens> {
+        let Self {
+            identity_provider,
+            read,
+        } = self;
+        let audience = config.server.issuer().as_str().to_owned();
+        let wanted = Ready::new(()).and_then(move |at, ()| {
+            IdentityAssertionRequest::new(read(at.now())?, audience, token_request)
+        });
+        let assertion = wanted.then(move |_, wanted| Ok(request(identity_provider, wanted)));
+        // The assertion contains what was granted, which is not sent again.
+        let tokens =
+            assertion.then(move |_, assertion| Ok(redeem(config, assertion, TokenRequest::new())));
+        tokens.boxed()
+    }
+}
+
+impl fmt::Debug for SignInElsewhere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignInElsewhere").finish_non_exhaustive()
+    }
+}
+
+/// A sign-in that its host reads before each renewal, for a host that cannot read it at once: it is left here, and taken
+/// by the next request of the client that was made with [`read`](Self::read), see
+/// [`Client::with_identity`](crate::Client::with_identity). Clones are the same place.
+#[derive(Clone, Default)]
+pub struct SubjectSlot(Arc<Mutex<Option<Result<IdentitySubject, Error>>>>);
+
+impl SubjectSlot {
+    /// Leaves the sign-in for the next request, or why there is none.
+    pub fn leave(&self, subject: Result<IdentitySubject, Error>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(subject);
+    }
+
+    /// What takes it.
+    pub fn read(
+        &self,
+    ) -> impl Fn(UnixTime) -> Result<IdentitySubject, Error> + Send + Sync + use<> {
+        let slot = self.clone();
+        move |_| {
+            let mut left = slot.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let none = || Err(Error::lost(Cause::unsent_as("nobody has read the sign-in")));
+            left.take().unwrap_or_else(none)
+        }
+    }
+}
+
+impl fmt::Debug for SubjectSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SubjectSlot").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,236 @@
+//! Grants that are renewed with a sign-in elsewhere.
+
+use std::sync::Mutex;
+
+use super::*;
+use crate::exchange::Boxed;
+use crate::flow::keeper::{self, Decision, Event, GrantId, Keeper, Lease, Saved, Standing};
+
+/// The other server's client, for whom the sign-in is what `slot` holds.
+fn by_identity(slot: &SubjectSlot) -> Client {
+    other().with_identity(&client(), slot.read())
+}
+
+fn leave(slot: &SubjectSlot, id_token: &str) {
+    slot.leave(Ok(IdentitySubject::IdToken(id_token.to_owned().into())));
+}
+
+fn later(seconds: u64) -> Moment {
+    Moment::fixed(UnixTime::from_secs(NOW + seconds), [9; 32])
+}
+
+fn both() -> [(u16, String); 2] {
+    let lived = r#"{"access_token":"t","token_type":"Bearer","expires_in":600}"#;
+    [
+        (200, issued(&assertion(&value!({ "exp": NOW + 9000 })))),
+        (200, lived.to_owned()),
+    ]
+}
+
+/// What the keeper wants sent.
+fn renewal(keeper: &mut Keeper, moment: &Moment) -> Boxed<Tokens> {
+    let decision = keeper.ask(moment.now(), None);
+    assert!(matches!(
+        decision,
+        Decision::Renew | Decision::UseAndRenew(_)
+    ));
+    match keeper.resume(moment, Event::Begin) {
+        keeper::Step::Run(exchange) => exchange,
+        step => panic!("{step:?}"),
+    }
+}
+
+/// Answers the keeper with what became of the request.
+fn end(
+    keeper: &mut Keeper,
+    moment: &Moment,
+    got: Result<Tokens, Error>,
+) -> Result<(), &'static str> {
+    match keeper.resume(moment, Event::Completed(got)) {
+        keeper::Step::Done(outcome) => code(outcome.map(drop)),
+        step => panic!("{step:?}"),
+    }
+}
+
+fn tokens(exchange: Boxed<Tokens>, moment: &Moment) -> (Vec<String>, Result<Tokens, &'static str>) {
+    play(exchange, moment, &both())
+}
+
+#[test]
+fn a_grant_is_renewed_before_it_ends_by_both_steps_with_the_sign_in_as_it_is_then() {
+    let slot = SubjectSlot::default();
+    for id in [GrantId::unnamed_person(), GrantId::client()] {
+        let mut keeper = by_identity(&slot).keeper(id.requesting(Scope::parse("read").unwrap()));
+        for round in 0..3 {
+            // Near the end of the tokens, and each time with an ID token of that time.
+            let moment = later(round * 590);
+            leave(&slot, &id_token(round * 590 + 60));
+            let (asked, got) = tokens(renewal(&mut keeper, &moment), &moment);
+            assert_eq!(asked, [EXCHANGE, REDEEM]);
+            assert_eq!(end(&mut keeper, &moment, Ok(got.unwrap())), Ok(()));
+            let fresh = keeper.ask(later(round * 590 + 60).now(), None);
+            assert!(matches!(fresh, Decision::UseToken(_)));
+        }
+    }
+}
+
+#[test]
+fn both_servers_get_what_is_requested_and_the_assertion_is_all_that_the_other_gets() {
+    let slot = SubjectSlot::default();
+    leave(&slot, &id_token(300));
+    let ask = TokenRequest::new().scope(Scope::parse("read").unwrap());
+    let ask = ask.resource("https://api.example").unwrap();
+    let mut exchange = by_identity(&slot).client_credentials(ask);
+    let mut forms = Vec::new();
+    let (mut replies, mut input) = (both().into_iter(), Input::Begin);
+    while let Ok(Step::Send(request)) = exchange.resume(&at(), input) {
+        forms.push(String::from_utf8(request.body().to_vec()).unwrap());
+        let (status, body) = replies.next().unwrap();
+        input = Input::Reply(json(status, &body));
+    }
+    assert!(forms[0].contains("audience=https%3A%2F%2Fother.example"));
+    assert!(forms[0].contains("scope=read") && forms[0].contains("resource="));
+    assert!(!forms[1].contains("scope=") && !forms[1].contains("resource="));
+}
+
+#[test]
+fn a_refusal_ends_no_grant_because_the_next_sign_in_is_another() {
+    let slot = SubjectSlot::default();
+    let mut keeper = by_identity(&slot).keeper(GrantId::unnamed_person());
+    let refusals = [
+        (vec![refused()], "denied.invalid_grant"),
+        (vec![both()[0].clone(), refused()], "denied.invalid_grant"),
+    ];
+    for (round, (replies, why)) in refusals.into_iter().enumerate() {
+        let moment = later(3600 * (round as u64 + 1));
+        leave(&slot, &id_token(9000));
+        let (_, got) = play(renewal(&mut keeper, &moment), &moment, &replies);
+        assert_eq!(got.map(drop), Err(why));
+        leave(&slot, &id_token(9000));
+        let mut again = by_identity(&slot).client_credentials(Scope::none());
+        let error = loop {
+            let mut left = replies.iter();
+            let mut input = Input::Begin;
+            break loop {
+                match again.resume(&moment, input) {
+                    Ok(Step::Send(_)) => {
+                        let (status, body) = left.next().unwrap();
+                        input = Input::Reply(json(*status, body));
+                    }
+                    Ok(step) => panic!("{step:?}"),
+                    Err(error) => break error,
+                }
+            };
+        };
+        assert_eq!(end(&mut keeper, &moment, Err(error)), Err(why));
+        assert_eq!(keeper.standing(), Standing::Good);
+    }
+    // The person has signed in again: after its pause the grant goes on.
+    let moment = later(9 * 3600);
+    leave(&slot, &id_token(10 * 3600));
+    let got = play(
+        renewal(&mut keeper, &moment),
+        &moment,
+        &[
+            (200, issued(&assertion(&value!({ "exp": NOW + 10 * 3600 })))),
+            granted(),
+        ],
+    );
+    assert_eq!(end(&mut keeper, &moment, Ok(got.1.unwrap())), Ok(()));
+}
+
+#[test]
+fn why_there_is_no_sign_in_is_told_and_nothing_is_sent() {
+    let slot = SubjectSlot::default();
+    let ask = |slot: &SubjectSlot| {
+        let exchange = by_identity(slot).client_credentials(Scope::none());
+        let (asked, got) = play(exchange, &at(), &[]);
+        assert!(asked.is_empty());
+        got.map(drop)
+    };
+    assert_eq!(ask(&slot), Err("lost.unsent"));
+    slot.leave(Err(Misuse::NoRefreshToken.into()));
+    assert_eq!(ask(&slot), Err("grant.no_refresh_token"));
+    // What was left is for one request.
+    assert_eq!(ask(&slot), Err("lost.unsent"));
+    let ended = jwt("JWT", &value!({ "aud": "id", "exp": NOW - 300 }));
+    leave(&slot, &ended);
+    assert_eq!(ask(&slot), Err("jwt.expired"));
+    let subject = IdentitySubject::IdToken(ended.into());
+    assert!(subject.has_ended(UnixTime::from_secs(NOW)));
+    let saml = IdentitySubject::of("PHNhbWw+".to_owned().into(), "saml2").unwrap();
+    assert!(!saml.has_ended(UnixTime::from_secs(NOW)));
+}
+
+/// Runs a shared renewal up to its request, with what the store says.
+fn shared(keeper: &mut Keeper, moment: &Moment) -> Boxed<Tokens> {
+    assert!(matches!(keeper.ask(moment.now(), None), Decision::Renew));
+    let mut event = Event::Begin;
+    loop {
+        event = match keeper.resume(moment, event) {
+            keeper::Step::Load => Event::Loaded(None),
+            keeper::Step::Lease { .. } => Event::Leased(Lease::Won),
+            keeper::Step::Run(exchange) => return exchange,
+            step => panic!("{step:?}"),
+        };
+    }
+}
+
+#[test]
+fn a_shared_grant_needs_no_marker_and_its_second_request_may_be_late() {
+    let slot = SubjectSlot::default();
+    let id = GrantId::person("ann");
+    let mut keeper = by_identity(&slot).keeper(id.clone()).shared();
+    leave(&slot, &id_token(300));
+    // An identity provider that takes longer than a lease.
+    let mut exchange = shared(&mut keeper, &at());
+    assert!(matches!(
+        exchange.resume(&at(), Input::Begin),
+        Ok(Step::Send(_))
+    ));
+    let reply = Input::Reply(json(200, &both()[0].1));
+    assert!(matches!(
+        exchange.resume(&later(25), reply),
+        Ok(Step::Send(_))
+    ));
+    let Ok(Step::Done(got)) = exchange.resume(&later(26), Input::Reply(json(200, &both()[1].1)))
+    else {
+        panic!("tokens")
+    };
+    let saved = Mutex::new(None);
+    let mut event = Event::Completed(Ok(got));
+    loop {
+        event = match keeper.resume(&later(26), event) {
+            keeper::Step::Save { record, .. } => {
+                *saved.lock().unwrap() = Some(record);
+                Event::Saved(Saved::At(1))
+            }
+            keeper::Step::Lease { .. } => Event::Leased(Lease::Won),
+            keeper::Step::Done(outcome) => break code(outcome.map(drop)).unwrap(),
+            step => panic!("{step:?}"),
+        };
+    }
+    assert!(saved.into_inner().unwrap().is_some());
+    // Nor is it the grant of somebody who has logged in at that server.
+    assert_ne!(keeper.key(), other().keeper(id.clone()).key());
+    assert_ne!(
+        keeper.key(),
+        by_identity(&slot).keeper(GrantId::person("bob")).key()
+    );
+    // Whose it is has to be said, or two people would share it.
+    let mut nobodys = by_identity(&slot)
+        .keeper(GrantId::unnamed_person())
+        .shared();
+    match nobodys.ask(later(0).now(), None) {
+        Decision::Fail(error) => assert_eq!(error.code(), "misuse.setup"),
+        decision => panic!("{decision:?}"),
+    }
+}
+
+#[test]
+fn a_sign_in_is_shown_nowhere() {
+    let slot = SubjectSlot::default();
+    leave(&slot, "the-token");
+    let shown = format!("{slot:?} {:?}", by_identity(&slot));
+    assert!(!shown.contains("the-token"), "{shown}");
+}

@@ -1,0 +1,162 @@
+//! Sources of tokens that come from a sign-in at an identity provider.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use oauth_core::flow::keeper::GrantId;
+use oauth_core::grant::IdentitySubject;
+use oauth_core::{Client, Error, Scope};
+use oauth_reqwest::oauth_session::store::MemoryStore;
+use oauth_reqwest::oauth_session::{GrantSource, SignIn};
+use oauth_testkit::Served;
+
+use crate::connection_ways::{SignIn as EndedSignIn, signed_in, trusting};
+use crate::support::{confidential, counters, discovered, driver, served};
+
+async fn client_of(served: &Served) -> Client {
+    let server = discovered(&driver(), served).await;
+    let known = confidential(served);
+    Client::new(server, known.client_id().clone(), known.auth().clone()).unwrap()
+}
+
+fn id() -> GrantId {
+    GrantId::person("ann").requesting(Scope::parse("read").unwrap())
+}
+
+#[tokio::test]
+async fn a_source_gets_its_tokens_with_a_sign_in_and_renews_them_with_the_sign_in_of_then() {
+    let idp = served();
+    let served = trusting(&idp).await;
+    let (provider, login) = signed_in(&idp).await;
+    let sign_in = GrantSource::refreshing(driver(), &provider, login).unwrap();
+    let store = Arc::new(MemoryStore::new());
+    let there = client_of(&served).await;
+    let source = || {
+        let sign_in = SignIn::new(&provider, sign_in.clone());
+        GrantSource::by_identity_shared(driver(), &there, id(), sign_in, store.clone())
+    };
+    let (first, second) = (source(), source());
+    // A crowd in two workers is one exchange, and one assertion.
+    let before = (
+        counters(&idp).token_requests,
+        counters(&served).token_requests,
+    );
+    let all = (0..20).map(|number| {
+        let source = if number % 2 == 0 { &first } else { &second };
+        let source = source.clone();
+        tokio::spawn(async move { source.token().await.unwrap().access_token.clone() })
+    });
+    let mut tokens = Vec::new();
+    for one in all.collect::<Vec<_>>() {
+        tokens.push(one.await.unwrap().expose().clone());
+    }
+    tokens.dedup();
+    assert_eq!(tokens.len(), 1);
+    let spent = |before: (u64, u64)| {
+        let now = (
+            counters(&idp).token_requests,
+            counters(&served).token_requests,
+        );
+        (now.0 - before.0, now.1 - before.1)
+    };
+    assert_eq!(spent(before), (1, 1));
+    let token = first.token().await.unwrap();
+    assert_eq!(token.scope, Scope::parse("read").unwrap());
+    assert!(token.refresh_token.is_none());
+
+    // One that the API refused is replaced by a new exchange: no assertion is presented twice.
+    let before = (
+        counters(&idp).token_requests,
+        counters(&served).token_requests,
+    );
+    let next = first.renew(&token).await.unwrap();
+    assert!(!next.access_token.matches(token.access_token.expose()));
+    assert_eq!(spent(before), (1, 1));
+    // Another worker finds it in the store.
+    let found = second.renew(&token).await.unwrap();
+    assert!(found.access_token.matches(next.access_token.expose()));
+    assert_eq!(spent(before), (1, 1));
+    // A later process too, whose sign-in is then not even asked.
+    let nobody = SignIn::read(&provider, || panic!("the tokens are fresh"));
+    let third = GrantSource::by_identity_shared(driver(), &there, id(), nobody, store.clone());
+    assert!(
+        third
+            .token()
+            .await
+            .unwrap()
+            .access_token
+            .matches(next.access_token.expose())
+    );
+    assert_eq!(spent(before), (1, 1));
+}
+
+#[tokio::test]
+async fn tokens_that_are_about_to_end_are_replaced_before() {
+    let idp = served();
+    let served = trusting(&idp).await;
+    served.with(|twin| twin.set_access_token_lifetime(2));
+    let (provider, login) = signed_in(&idp).await;
+    let sign_in = GrantSource::refreshing(driver(), &provider, login).unwrap();
+    let there = client_of(&served).await;
+    let sign_in = SignIn::new(&provider, sign_in);
+    let source = GrantSource::by_identity(driver(), &there, id(), sign_in);
+    let first = source.token().await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let second = source.token().await.unwrap();
+    assert!(!second.access_token.matches(first.access_token.expose()));
+}
+
+#[tokio::test]
+async fn an_id_token_that_has_ended_is_renewed_by_whoever_keeps_the_sign_in() {
+    let idp = served();
+    let served = trusting(&idp).await;
+    let (provider, login) = signed_in(&idp).await;
+    let there = client_of(&served).await;
+    let renewed = Arc::default();
+    let sign_in = SignIn::new(&provider, EndedSignIn::new(login.clone(), &renewed));
+    let source = GrantSource::by_identity(driver(), &there, id(), sign_in);
+    source.token().await.unwrap();
+    assert_eq!(renewed.load(Ordering::SeqCst), 1);
+    // Without one the user has to sign in there again, and nothing is sent.
+    let mut without = login;
+    without.id_token = None;
+    let plain = GrantSource::refreshing(driver(), &provider, without).unwrap();
+    let source = GrantSource::by_identity(driver(), &there, id(), SignIn::new(&provider, plain));
+    let refused = source.token().await.unwrap_err();
+    assert_eq!(refused.code(), "identity_assertion.no_id_token");
+}
+
+#[tokio::test]
+async fn a_sign_in_is_read_anew_each_time_and_its_error_is_the_callers() {
+    let idp = served();
+    let served = trusting(&idp).await;
+    let (provider, login) = signed_in(&idp).await;
+    let there = client_of(&served).await;
+    let id_token = login.id_token.clone().unwrap();
+    let reads = Arc::new(Mutex::new(Vec::<Result<(), Error>>::new()));
+    let sign_in = SignIn::read(&provider, {
+        let reads = Arc::clone(&reads);
+        move || {
+            let next = reads.lock().unwrap().pop();
+            let id_token = id_token.clone();
+            Box::pin(async move {
+                match next {
+                    Some(Err(error)) => Err(error),
+                    _ => Ok(IdentitySubject::IdToken(id_token)),
+                }
+            })
+        }
+    });
+    let source = GrantSource::by_identity(driver(), &there, id(), sign_in);
+    let gone = oauth_core::error::Misuse::NoRefreshToken;
+    reads.lock().unwrap().push(Err(gone.into()));
+    assert_eq!(
+        source.token().await.unwrap_err().code(),
+        "grant.no_refresh_token"
+    );
+    assert_eq!(counters(&idp).token_requests, 1, "only the sign-in itself");
+    // It has come back.
+    let token = source.token().await.unwrap();
+    let next = source.renew(&token).await.unwrap();
+    assert!(!next.access_token.matches(token.access_token.expose()));
+}
