@@ -148,4 +148,6 @@ test('a refusal that names other metadata leads to the server that they name (RF
   assert.equal((await first.counters()).refreshes, 0)
   const told = JSON.stringify(await second.log())
   assert.ok(!told.includes(old) && !told.includes(clients[0]))
+  // Nothing of the former server's is kept.
+  for (const name of await readdir(both.folder)) assert.ok(!(await readFile(path.join(both.folder, name), 'utf8')).includes(old))
 })

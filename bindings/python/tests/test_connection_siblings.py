@@ -178,3 +178,5 @@ def test_a_refusal_that_names_other_metadata_leads_to_the_server_they_name(
     assert pages[0]["client_id"] != pages[1]["client_id"]
     assert first.counters["refreshes"] == 0
     assert old not in str(second.log) and pages[0]["client_id"] not in str(second.log)
+    # Nothing of the former server's is kept.
+    assert not any(old in kept.read_text() for kept in tmp_path.iterdir())

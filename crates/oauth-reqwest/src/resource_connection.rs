@@ -3,6 +3,7 @@
 
 mod connected;
 mod identity;
+mod replaced;
 mod sign_in;
 mod state;
 
@@ -48,7 +49,8 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Metadata are used for a day. If the API refuses a token before that, with a challenge that names its metadata (RFC
 /// 9728 section 5.2), they are fetched again, every five minutes at most. If they have changed, the API is connected
 /// anew, once an hour at most; if they no longer name the server, the user signs in at the one that they name, and no
-/// token and no client of the former server is sent there.
+/// token and no client of the former server is sent there. The tokens of the former server are removed from the store
+/// once there are others; they are not revoked, as [`forget`](Self::forget) revokes none.
 ///
 /// `offline_access` is requested if the server lists it, because many issue a refresh token only then, unless
 /// [`ConnectRequest::offline`] says otherwise. All tokens are requested with the `resource` of the API (RFC 8707), and are sent only below its URL: two APIs on one

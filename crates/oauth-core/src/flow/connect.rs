@@ -115,6 +115,9 @@ pub struct Connection {
     pub resource_value: Option<String>,
     /// When the metadata of the API and the server was fetched.
     pub found_at: UnixTime,
+    /// The names of grants in the store that this connection has replaced, such as those of a server that the API no
+    /// longer names: to be removed once there are tokens, see [`Self::replacing`].
+    pub replaced_grants: Vec<String>,
 }
 
 impl ConnectRequest {
@@ -370,6 +373,7 @@ impl ConnectRequest {
             client,
             registration,
             found_at: at.now(),
+            replaced_grants: Vec::new(),
             grant: self.grant,
             resource_value: self.resource_value,
             scope,

@@ -19,6 +19,7 @@ use tokio::sync::Mutex;
 
 use super::Settings;
 use super::connected::{Connected, Failure};
+use super::replaced;
 use super::sign_in::{self, Occasion};
 use crate::loopback::Listener;
 
@@ -52,7 +53,7 @@ impl State {
         connected.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn publish(&self, settings: &Settings, connected: Connected) -> Arc<Connected> {
+    pub(super) fn publish(&self, settings: &Settings, connected: Connected) -> Arc<Connected> {
         settings.proofs.set_client(&connected.client);
         let connected = Arc::new(connected);
         let mut known = self
@@ -63,7 +64,7 @@ impl State {
         connected
     }
 
-    fn clear(&self) {
+    pub(super) fn clear(&self) {
         *self
             .connected
             .write()
@@ -125,7 +126,10 @@ pub(super) async fn tokens(
         None => (connected, listener),
     };
     match connected.obtain(settings, refused, listener).await {
-        Ok(token) => Ok(token),
+        Ok(token) => {
+            replaced::remove(settings, state, &connected).await;
+            Ok(token)
+        }
         Err(Failure::Other(error)) => Err(error),
         Err(Failure::OfClient(_)) => {
             let earlier = Earlier::without_client(&connected.connection);
@@ -151,7 +155,15 @@ async fn known(
             Ok((state.publish(settings, connected), None))
         }
         (stale, _) => {
+            let replaced = match &stale {
+                Some(stale) => replaced::by_another(settings, stale).await,
+                None => Vec::new(),
+            };
             let earlier = stale.map_or_else(Earlier::default, |stale| Earlier::of(stale, now));
+            let earlier = Earlier {
+                replaced,
+                ..earlier
+            };
             connect(settings, &settings.request, state, version, earlier).await
         }
     }
@@ -181,11 +193,12 @@ async fn look_again(
     let Ok(found) = found.await else {
         return Ok((connected, listener));
     };
-    let earlier = match connection.rediscovery(&found) {
+    let mut earlier = match connection.rediscovery(&found) {
         Rediscovery::Changed => Earlier::of(connection.clone(), now),
         Rediscovery::Moved => Earlier::default(),
         _ => return Ok((connected, listener)),
     };
+    earlier.replaced = replaced::by_another(settings, connection).await;
     budgets.metadata.changed(now);
     drop(listener);
     connect(settings, &request, state, connected.version, earlier).await
@@ -208,6 +221,8 @@ struct Earlier {
     granted: Scope,
     /// The scope for which the client is registered and that has not been granted yet.
     wanted: Scope,
+    /// The grants that are of no use once there are tokens of another.
+    replaced: Vec<String>,
 }
 
 impl Earlier {
@@ -281,8 +296,11 @@ async fn connect(
     version: u64,
     earlier: Earlier,
 ) -> Result<(Arc<Connected>, Option<Listener>), Error> {
+    let mut earlier = earlier;
+    let replaced = std::mem::take(&mut earlier.replaced);
     let found = find(settings, request, earlier).await?;
-    let (connection, key) = (found.connection, settings.key().await?);
+    let connection = replaced::noted(settings, found.connection, replaced).await;
+    let key = settings.key().await?;
     let mut expected = version;
     for _ in 0..SAVES {
         if let Some(version) =
@@ -408,17 +426,25 @@ async fn replace_client(
     if let Occasion::Short(..) = occasion {
         next.connection = next.granted(&token);
     }
+    let replaced = replaced::by_another(settings, &connected.connection).await;
+    next.connection = replaced::noted(settings, next.connection, replaced).await;
     let key = settings.key().await?;
     for _ in 0..SAVES {
         let (connection, version) = (&next.connection, next.version);
         if let Some(version) = connections::save(&*settings.store, key, connection, version).await?
         {
             next.version = version;
-            state.publish(settings, next);
+            let next = state.publish(settings, next);
+            replaced::remove(settings, state, &next).await;
             return Ok(token);
         }
         // The user has just signed in to this client, whatever others have saved in the meantime.
-        next.version = connections::load(&*settings.store, key).await?.version;
+        let theirs = connections::load(&*settings.store, key).await?;
+        next.version = theirs.version;
+        if let Some(theirs) = theirs.connection {
+            let replaced = replaced::by_another(settings, &theirs).await;
+            next.connection = replaced::noted(settings, next.connection, replaced).await;
+        }
     }
     Err(contended())
 }
@@ -439,8 +465,11 @@ pub(super) async fn forget(settings: &Settings, state: &State) -> Result<(), Err
             }
         }
     };
-    if let Some(grant) = connected.as_ref().and_then(|known| known.session.key()) {
-        settings.store.remove(grant).await?;
+    if let Some(known) = &connected {
+        let replaced = known.connection.replaced_grants.iter().map(String::as_str);
+        for grant in replaced.chain(known.session.key()) {
+            settings.store.remove(grant).await?;
+        }
     }
     let key = settings.key().await?;
     connections::remove(&*settings.store, key).await?;

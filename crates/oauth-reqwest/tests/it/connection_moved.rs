@@ -7,25 +7,33 @@ use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, Connection, Gr
 use oauth_core::moment::UnixTime;
 use oauth_core::{ClientAuth, ClientId, danger};
 use oauth_reqwest::ResourceConnection;
-use oauth_reqwest::oauth_session::connections;
+use oauth_reqwest::oauth_session::{Store, connections};
 use oauth_testkit::Served;
 
 use crate::connection_siblings::{Siblings, status, token};
 use crate::support::{counters, driver, served};
 
 /// The API `a` of the first server, in a connection whose metadata are ten minutes old.
-struct Stage {
-    first: Served,
-    second: Served,
-    apis: Siblings,
-    connection: ResourceConnection,
-    request: ConnectRequest,
+pub(crate) struct Stage {
+    pub(crate) first: Served,
+    pub(crate) second: Served,
+    pub(crate) apis: Siblings,
+    pub(crate) connection: ResourceConnection,
+    pub(crate) request: ConnectRequest,
 }
 
 impl Stage {
     async fn new() -> Self {
+        Self::over(None).await
+    }
+
+    /// With this store in place of a plain one.
+    pub(crate) async fn over(store: Option<Arc<dyn Store>>) -> Self {
         let (first, second) = (served(), served());
-        let apis = Siblings::start(&first, &second);
+        let mut apis = Siblings::start(&first, &second);
+        if let Some(store) = store {
+            apis.store = store;
+        }
         apis.state.lock().unwrap().names_on_refusal = true;
         let connection = apis.connection("a");
         let request = danger::loopback_connect_request(&apis.url("a")).unwrap();
@@ -41,12 +49,12 @@ impl Stage {
         stage
     }
 
-    async fn call(&self) -> Result<u16, &'static str> {
+    pub(crate) async fn call(&self) -> Result<u16, &'static str> {
         status(&self.connection, &self.apis.url("a")).await
     }
 
     /// Makes the stored connection older.
-    async fn age(&self) {
+    pub(crate) async fn age(&self) {
         let (store, key) = (&*self.apis.store, self.request.key(""));
         let kept = connections::load(store, &key).await.unwrap();
         let text = kept.connection.unwrap().to_json().unwrap();
@@ -58,7 +66,7 @@ impl Stage {
     }
 
     /// Has the API refuse the token that the connection has.
-    async fn refuse(&self) -> String {
+    pub(crate) async fn refuse(&self) -> String {
         let token = token(&self.connection).await;
         let mut state = self.apis.state.lock().unwrap();
         state.dead.insert(format!("Bearer {token}"));
@@ -66,7 +74,7 @@ impl Stage {
     }
 
     /// Has the API name this server.
-    fn name(&self, server: &Served) {
+    pub(crate) fn name(&self, server: &Served) {
         let mut state = self.apis.state.lock().unwrap();
         server.base().clone_into(&mut state.issuers[0]);
     }

@@ -10,6 +10,7 @@ mod connection_bound;
 mod connection_clients;
 mod connection_moved;
 mod connection_open;
+mod connection_replaced;
 mod connection_resource;
 mod connection_siblings;
 mod connection_step_up;

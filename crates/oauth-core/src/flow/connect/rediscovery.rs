@@ -15,6 +15,9 @@ const BETWEEN: Duration = Duration::from_secs(5 * 60);
 /// each.
 const BETWEEN_CHANGES: Duration = Duration::from_secs(60 * 60);
 
+/// How many replaced grants are remembered.
+const REPLACED: usize = 8;
+
 /// What new metadata of the API mean for a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -68,5 +71,25 @@ impl Connection {
             true => Rediscovery::Same,
             false => Rediscovery::Changed,
         }
+    }
+
+    /// Whether nobody but this connection uses its grant: its client is only its own, or requests tokens for this API
+    /// alone. Once another grant has taken its place, it is then of no use.
+    pub fn has_grant_of_its_own(&self, request: &ConnectRequest) -> bool {
+        let is_only_this = self.resource.resource == *request.resource();
+        self.registration.is_some() || (self.resource_value.is_none() && is_only_this)
+    }
+
+    /// The connection that takes the place of others, whose grants have these names in the store; `ours` is the name of
+    /// its own, which an earlier connection to the same server may have had too.
+    #[must_use]
+    pub fn replacing(mut self, grants: impl IntoIterator<Item = String>, ours: &str) -> Self {
+        self.replaced_grants.extend(grants);
+        self.replaced_grants.retain(|grant| grant != ours);
+        self.replaced_grants.sort_unstable();
+        self.replaced_grants.dedup();
+        let surplus = self.replaced_grants.len().saturating_sub(REPLACED);
+        self.replaced_grants.drain(..surplus);
+        self
     }
 }

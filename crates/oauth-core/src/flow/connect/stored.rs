@@ -55,11 +55,13 @@ struct Stored {
     client_id: String,
     registration: Option<Secret<String>>,
     resource_value: Option<String>,
+    replaced_grants: Vec<String>,
 }
 
 json_form! { Stored {
     version, found_at, resource, resource_metadata, issuer, server_metadata, rules: default, loopback: skip, public: skip, grant, scope: skip,
-    client, client_id, registration: skip, resource_value: skip
+    client, client_id, registration: skip, resource_value: skip,
+    replaced_grants: skip
 } }
 
 impl Connection {
@@ -92,6 +94,7 @@ impl Connection {
             client_id: client_id.as_str().to_owned(),
             registration: registration.map(RegisteredClient::to_json),
             resource_value: self.resource_value.clone(),
+            replaced_grants: self.replaced_grants.clone(),
         };
         Ok(Secret::new(json::to_text(&stored)))
     }
@@ -137,6 +140,7 @@ impl Connection {
             scope: stored.scope,
             resource_value: stored.resource_value,
             found_at: stored.found_at,
+            replaced_grants: stored.replaced_grants,
         })
     }
 

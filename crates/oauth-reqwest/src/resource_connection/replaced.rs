@@ -1,0 +1,104 @@
+//! Grants that another one has taken the place of, because the API has moved to another server, or its client is another
+//! one. Their tokens would stay in the store forever.
+//!
+//! The connection notes their names before it has tokens, and they are removed once it has: whatever fails in between, or
+//! whoever is stopped there, the next to use the connection goes on. Another process that still has such a grant finds
+//! it removed, and then reads the connection.
+
+use oauth_core::error::Error;
+use oauth_core::flow::connect::Connection;
+use oauth_session::connections;
+
+use super::Settings;
+use super::connected::Connected;
+use super::state::State;
+
+/// What is replaced if another connection takes the place of this one: its own grant, and what it has replaced itself.
+pub(super) async fn by_another(settings: &Settings, connection: &Connection) -> Vec<String> {
+    let mut grants = connection.replaced_grants.clone();
+    if connection.has_grant_of_its_own(&settings.request) {
+        grants.extend(name_of(settings, connection).await);
+    }
+    grants
+}
+
+/// The connection, which replaces these grants.
+pub(super) async fn noted(
+    settings: &Settings,
+    connection: Connection,
+    grants: Vec<String>,
+) -> Connection {
+    if grants.is_empty() {
+        return connection;
+    }
+    match name_of(settings, &connection).await {
+        Some(ours) => connection.replacing(grants, &ours),
+        // It has no tokens: which are its own is not known.
+        None => connection,
+    }
+}
+
+/// Removes what the connection has replaced, now that it has tokens. Nobody waits for this in vain: what cannot be removed
+/// now is removed by whoever uses the connection next.
+pub(super) async fn remove(settings: &Settings, state: &State, connected: &Connected) {
+    if !connected.connection.replaced_grants.is_empty() {
+        // The tokens are good, whatever the store says.
+        let _ = removed(settings, state, connected).await;
+    }
+}
+
+async fn removed(settings: &Settings, state: &State, connected: &Connected) -> Result<(), Error> {
+    let (store, key) = (&*settings.store, settings.key().await?);
+    let kept = connections::load(store, key).await?;
+    if kept.version != connected.version {
+        // Another process may have gone back to one of them; it removes what it has replaced itself.
+        return match kept.connection {
+            Some(newest) => step_back(settings, state, connected, &newest).await,
+            None => Ok(()),
+        };
+    }
+    let mut connection = connected.connection.clone();
+    for grant in std::mem::take(&mut connection.replaced_grants) {
+        store.remove(&grant).await?;
+    }
+    match connections::save(store, key, &connection, connected.version).await? {
+        Some(version) => {
+            let (client, session) = (connected.client.clone(), connected.session.clone());
+            let connected = Connected {
+                connection,
+                version,
+                client,
+                session,
+            };
+            state.publish(settings, connected);
+        }
+        // It is read by the next caller.
+        None => state.clear(),
+    }
+    Ok(())
+}
+
+/// Another process has connected at the same time, and all others use its grant: ours is of no use after this token.
+async fn step_back(
+    settings: &Settings,
+    state: &State,
+    connected: &Connected,
+    newest: &Connection,
+) -> Result<(), Error> {
+    let (ours, theirs) = (connected.session.key(), name_of(settings, newest).await);
+    let is_own = connected.connection.has_grant_of_its_own(&settings.request);
+    match (ours, theirs) {
+        (Some(ours), Some(theirs)) if is_own && ours != theirs => {
+            settings.store.remove(ours).await?;
+            state.clear();
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The name of the connection's grant in the store.
+async fn name_of(settings: &Settings, connection: &Connection) -> Option<String> {
+    let connected = Connected::new(settings, connection.clone(), 0).await.ok()?;
+    connected.session.key().map(str::to_owned)
+}

@@ -1,0 +1,178 @@
+//! The grants that a connection has left behind, at a server that its API no longer names: they are removed once there are
+//! tokens of the next one.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use oauth_core::Secret;
+use oauth_core::error::{Cause, Error};
+use oauth_reqwest::oauth_session::store::{Answer, Entry, Lease, MemoryStore, Page, Saved, Times};
+use oauth_reqwest::oauth_session::{Store, connections};
+
+use crate::connection_moved::Stage;
+use crate::connection_siblings::{status, token};
+
+/// A store that can be told to remove nothing.
+#[derive(Default)]
+struct Stubborn {
+    inside: MemoryStore,
+    keeps: AtomicBool,
+}
+
+impl Store for Stubborn {
+    fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
+        self.inside.load(key)
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a str,
+        record: &'a Secret<String>,
+        version: u64,
+        times: Times,
+    ) -> Answer<'a, Saved> {
+        self.inside.save(key, record, version, times)
+    }
+
+    fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
+        self.inside.lease(key, holder, ttl)
+    }
+
+    fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
+        match self.keeps.load(Ordering::SeqCst) {
+            true => Box::pin(async { Err(Error::lost(Cause::unknown("it is stubborn"))) }),
+            false => self.inside.remove(key),
+        }
+    }
+
+    fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
+        self.inside.scan(cursor)
+    }
+}
+
+/// The names of the grants in the store.
+async fn grants(stage: &Stage) -> BTreeSet<String> {
+    let store = &stage.apis.store;
+    let mut found = BTreeSet::new();
+    for key in store.scan(None).await.unwrap().keys {
+        let entry = store.load(&key).await.unwrap();
+        if !key.starts_with("connection:") && entry.is_some_and(|entry| !entry.is_removed()) {
+            found.insert(key);
+        }
+    }
+    found
+}
+
+/// What the stored connection remembers to remove.
+async fn remembered(stage: &Stage) -> BTreeSet<String> {
+    let kept = connections::load(&*stage.apis.store, &stage.request.key("")).await;
+    let connection = kept.unwrap().connection.unwrap();
+    connection.replaced_grants.into_iter().collect()
+}
+
+/// The API has moved, and refuses the token of before.
+async fn moved(store: Option<Arc<dyn Store>>) -> (Stage, BTreeSet<String>) {
+    let stage = Stage::over(store).await;
+    let before = grants(&stage).await;
+    assert_eq!(before.len(), 1);
+    stage.refuse().await;
+    stage.name(&stage.second);
+    (stage, before)
+}
+
+#[tokio::test]
+async fn the_tokens_of_the_former_server_are_removed_once_there_are_others() {
+    let (stage, before) = moved(None).await;
+    assert_eq!(stage.call().await, Ok(200));
+    let now = grants(&stage).await;
+    assert_eq!(now.len(), 1);
+    assert!(now.is_disjoint(&before));
+    assert!(remembered(&stage).await.is_empty());
+    // That costs nobody anything: neither a login, nor a token.
+    assert_eq!(stage.call().await, Ok(200));
+    assert_eq!(stage.apis.logins(), 2);
+}
+
+#[tokio::test]
+async fn nothing_is_removed_before_there_are_tokens_and_whoever_comes_next_goes_on() {
+    let (stage, before) = moved(None).await;
+    let gone = || Error::lost(Cause::unsent("the user has closed the page"));
+    let closed = stage.apis.connection("a").open(move |_| Err(gone()));
+    let url = stage.apis.url("a");
+    assert!(status(&closed, &url).await.is_err());
+    assert_eq!(grants(&stage).await, before);
+    assert_eq!(remembered(&stage).await, before);
+    // As if the process had ended there: the next one knows what is left to do.
+    let next = stage.apis.connection("a");
+    assert_eq!(status(&next, &url).await, Ok(200));
+    assert!(grants(&stage).await.is_disjoint(&before));
+    assert!(remembered(&stage).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_cannot_be_removed_now_is_removed_by_the_next_and_costs_no_token() {
+    let store = Arc::new(Stubborn::default());
+    let (stage, before) = moved(Some(store.clone())).await;
+    store.keeps.store(true, Ordering::SeqCst);
+    assert_eq!(stage.call().await, Ok(200));
+    assert!(grants(&stage).await.is_superset(&before));
+    assert_eq!(remembered(&stage).await, before);
+    store.keeps.store(false, Ordering::SeqCst);
+    let next = stage.apis.connection("a");
+    assert_eq!(status(&next, &stage.apis.url("a")).await, Ok(200));
+    assert!(grants(&stage).await.is_disjoint(&before));
+    assert!(remembered(&stage).await.is_empty());
+    assert_eq!(stage.apis.logins(), 2);
+}
+
+#[tokio::test]
+async fn a_process_that_still_has_the_former_tokens_follows_without_a_login() {
+    let stage = Stage::over(None).await;
+    let (url, before) = (stage.apis.url("a"), grants(&stage).await);
+    // Two others, which have read the tokens.
+    let (second, third) = (stage.apis.connection("a"), stage.apis.connection("a"));
+    assert_eq!(token(&second).await, token(&stage.connection).await);
+    let held = third.token().await.unwrap();
+    stage.refuse().await;
+    stage.name(&stage.second);
+    assert_eq!(stage.call().await, Ok(200));
+    assert!(grants(&stage).await.is_disjoint(&before));
+    // The one is refused by the API, the other wants to renew at the former server.
+    assert_eq!(status(&second, &url).await, Ok(200));
+    let renewed = third.token_other_than(Some(&*held)).await.unwrap();
+    let current = token(&stage.connection).await;
+    assert_eq!(renewed.access_token.expose(), &current);
+    assert_eq!(stage.apis.logins(), 2);
+    // Nobody has put back what was removed.
+    assert!(grants(&stage).await.is_disjoint(&before));
+}
+
+#[tokio::test]
+async fn two_processes_that_move_at_once_leave_one_grant() {
+    let (stage, before) = moved(None).await;
+    let url = stage.apis.url("a");
+    let calls = (0..6).map(|_| {
+        let (connection, url) = (stage.apis.connection("a"), url.clone());
+        tokio::spawn(async move { status(&connection, &url).await })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        assert_eq!(call.await.unwrap(), Ok(200));
+    }
+    // Each signs in as a client of its own, because the port of the first is taken; the last one's tokens stay.
+    let now = grants(&stage).await;
+    assert_eq!(now.len(), 1);
+    assert!(now.is_disjoint(&before));
+    assert!(remembered(&stage).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_a_connection_forgets_it_forgets_whole() {
+    let (stage, _) = moved(None).await;
+    let gone = || Error::lost(Cause::unsent("the user has closed the page"));
+    let closed = stage.apis.connection("a").open(move |_| Err(gone()));
+    assert!(status(&closed, &stage.apis.url("a")).await.is_err());
+    stage.apis.connection("a").forget().await.unwrap();
+    assert!(grants(&stage).await.is_empty());
+}
