@@ -97,6 +97,8 @@ export interface AuthProvider {
   saveCodeVerifier(): void
   codeVerifier(): string
   validateResourceURL(): Promise<undefined>
+  /** Learns the URL of the server's metadata that a refusal names (RFC 9728 section 5.2): the next renewal looks there. */
+  saveDiscoveryState(state: { resourceMetadataUrl?: string | undefined }): void
   discoveryState(): {
     authorizationServerUrl: string
     authorizationServerMetadata: {

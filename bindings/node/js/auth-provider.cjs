@@ -15,14 +15,14 @@ const answering = (answer) => `data:application/json,${encodeURIComponent(JSON.s
 /** The issuer that the SDK believes to use. No such host exists (RFC 2606 section 2). */
 const NOBODY = 'https://authorization-server.invalid'
 
-const METADATA = Object.freeze({
+const METADATA = {
   issuer: NOBODY,
   authorization_endpoint: `${NOBODY}/authorize`,
   registration_endpoint: answering({ client_id: 'nobody', redirect_uris: [] }),
   token_endpoint: answering({ access_token: 'none', token_type: 'Bearer' }),
   token_endpoint_auth_methods_supported: ['none'],
   response_types_supported: ['code'],
-})
+}
 
 /** An `OAuthClientProvider` of the SDK. */
 class AuthProvider {
@@ -33,9 +33,13 @@ class AuthProvider {
   #renewal
   /** The challenges of refusals for which the SDK has not requested a new token yet. */
   #wanted = new Set()
+  /** The URL of the server's metadata that the last refusal named. */
+  #metadataUrl
+  #noteMetadata
 
-  constructor(connection) {
+  constructor(connection, noteMetadata) {
     this.#connection = connection
+    this.#noteMetadata = noteMetadata
   }
 
   /** None: the connection opens the browser itself. */
@@ -81,9 +85,20 @@ class AuthProvider {
   /** The connection knows the resource. */
   async validateResourceURL() { return undefined }
 
+  /**
+   * The SDK tells the URL of the metadata that a refusal names (RFC 9728 section 5.2) only as it saves metadata that are not
+   * those it was given: so each time that it looks they are others.
+   */
   discoveryState() {
-    const resourceMetadata = { resource: this.#connection.url }
-    return { authorizationServerUrl: NOBODY, authorizationServerMetadata: METADATA, resourceMetadata }
+    return {
+      authorizationServerUrl: NOBODY,
+      get authorizationServerMetadata() { return { ...METADATA } },
+      resourceMetadata: { resource: this.#connection.url },
+    }
+  }
+
+  saveDiscoveryState({ resourceMetadataUrl }) {
+    this.#metadataUrl = resourceMetadataUrl
   }
 
   /** Called after each refusal, before the message is sent again. */
@@ -91,15 +106,18 @@ class AuthProvider {
     const refused = this.#last
     const wanted = [...this.#wanted]
     this.#wanted.clear()
+    const metadataUrl = this.#metadataUrl
+    this.#metadataUrl = undefined
     const granted = new Set(refused?.scope)
     if (refused === undefined) await this.tokens()
     else if (wanted.some((name) => !granted.has(name))) await this.#connection.stepUp(refused, { scope: wanted.join(' ') })
-    else await this.#renew(refused)
+    else await this.#renew(refused, metadataUrl)
     return new URLSearchParams({ grant_type: 'none' })
   }
 
   /** Messages that were refused at once wait for one renewal. */
-  async #renew(refused) {
+  async #renew(refused, metadataUrl) {
+    if (this.#renewal === undefined && metadataUrl !== undefined) this.#noteMetadata(metadataUrl)
     this.#renewal ??= this.#connection.renew(refused).finally(() => { this.#renewal = undefined })
     await this.#renewal
   }

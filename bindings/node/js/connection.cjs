@@ -99,7 +99,7 @@ class ResourceConnection {
   }
 
   /** The `authProvider` for the TypeScript SDK of the Model Context Protocol. */
-  get authProvider() { return (this.#authProvider ??= new AuthProvider(this)) }
+  get authProvider() { return (this.#authProvider ??= new AuthProvider(this, (url) => this.#native.noteMetadata(url))) }
 
   /** Tokens that are fresh now: the current ones, or new ones, for which the person signs in if necessary. */
   token(options) {

@@ -12,6 +12,7 @@ use oauth_core::flow::resource::{MetadataChallenge, Proofs};
 use oauth_core::json;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::token::step_up::StepUp;
+use oauth_core::url::Url;
 use oauth_core::{Secret, Tokens};
 use oauth_facade::{Connect, Record};
 use oauth_reqwest::{DeviceLogin, ResourceConnection};
@@ -186,6 +187,15 @@ impl NativeConnection {
             let token = connection.token_other_than(refused.as_deref()).await;
             token.map(native_tokens)
         })
+    }
+
+    /// A refusal of the API has named this URL of its metadata: the next renewal looks there.
+    #[napi]
+    pub fn note_metadata(&self, url: String) {
+        // What is no URL is no news of the metadata.
+        if let Ok(url) = Url::parse(&url) {
+            self.connect.metadata_challenge.note_url(&url);
+        }
     }
 
     /// Tokens that satisfy the step-up that the API requires beyond these tokens.

@@ -1,6 +1,6 @@
 // Servers of the Model Context Protocol, made with three SDKs, called by the official TypeScript SDK with our tokens.
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -68,6 +68,13 @@ class Server {
     for (const name of names) answers.push(await this.within({ fetch: api.fetch }, (client) => call(client, name)))
     return answers
   }
+}
+
+/** The names of the grants that a store has. */
+async function grantsIn(store) {
+  const { keys } = await store.scan()
+  const entries = await Promise.all(keys.map(async (key) => [key, await store.load(key)]))
+  return entries.filter(([, entry]) => entry?.record.includes('access_token')).map(([key]) => key)
 }
 
 async function call(client, name) {
@@ -201,6 +208,31 @@ for (const name of SERVERS) {
       assert(pages[0] <= 3 && pages[2] === pages[1], `${pages}`)
       assert.equal(await call(client, 'echo'), 'hello')
     })
+  })
+}
+
+for (const [way, chosen] of Object.entries({ authProvider: provided, fetch: ({ fetch }) => ({ fetch }) })) {
+  test(`typescript: by its ${way} a connection follows a server that names another authorization server`, async () => {
+    const server = await Server.start('typescript')
+    const folder = await mkdtemp(path.join(tmpdir(), 'oauth-core-'))
+    after(() => rm(folder, { recursive: true }))
+    const store = new FileStore(folder)
+    await server.within(chosen(server.connection({ store })), (client) => call(client, 'echo'))
+    // What was found just now is not looked at again.
+    for (const file of await readdir(folder)) {
+      const kept = path.join(folder, file)
+      const text = await readFile(kept, 'utf8')
+      await writeFile(kept, text.replace(/(found_at\\*":)(\d+)/, (_, member, at) => `${member}${at - 600}`))
+    }
+    const before = await grantsIn(store)
+    await server.steer('move')
+    assert.equal(await server.within(chosen(server.connection({ store })), (client) => call(client, 'echo')), 'hello')
+    assert.equal(server.pages, 2)
+    assert.deepEqual(await server.counts('registrations', 'refreshes'), [1, 0])
+    // The tokens of the former server are gone.
+    const now = await grantsIn(store)
+    assert.deepEqual([before.length, now.length], [1, 1])
+    assert.notDeepEqual(now, before)
   })
 }
 

@@ -19,6 +19,8 @@ const issuerUrl = new URL(origin)
 const resourceServerUrl = new URL('/mcp', origin)
 const metadata = getOAuthProtectedResourceMetadataUrl(resourceServerUrl)
 const authority = new Authority(issuerUrl.href)
+/** Whose tokens the MCP server takes, and whom its metadata name. */
+let named = authority
 
 function mcpServer() {
   const mcp = new McpServer({ name: 'oauth-core-test', version: '1.0.0' })
@@ -71,11 +73,21 @@ control.post('/expire_tokens', done(() => authority.expireTokens()))
 control.post('/access_token_seconds/:seconds', done(({ seconds }) => { authority.accessTokenSeconds = Number(seconds) }))
 control.post('/require_scope/:name', done(({ name }) => { authority.wantedBySecretTool = name }))
 
+/** Moves the MCP server to another authorization server, at another origin. */
+async function move(_request, response) {
+  const elsewhere = createServer()
+  await new Promise((done) => elsewhere.listen(0, '127.0.0.1', done))
+  const issuerUrl = new URL(`http://127.0.0.1:${elsewhere.address().port}`)
+  named = new Authority(issuerUrl.href)
+  elsewhere.on('request', express().use(routes(named, issuerUrl)))
+  response.status(204).end()
+}
+control.post('/move', move)
+
 // By default twenty registrations an hour are enough for everybody.
 const unlimited = { rateLimit: false }
-const app = express()
-app.use(mcpAuthRouter({
-  provider: authority,
+const routes = (provider, issuerUrl) => mcpAuthRouter({
+  provider,
   issuerUrl,
   resourceServerUrl,
   scopesSupported: SCOPES,
@@ -83,10 +95,16 @@ app.use(mcpAuthRouter({
   tokenOptions: unlimited,
   revocationOptions: unlimited,
   clientRegistrationOptions: unlimited,
-}))
+})
+const app = express()
+app.get(new URL(metadata).pathname, (_request, response, next) => {
+  if (named === authority) return next()
+  response.json({ resource: resourceServerUrl.href, authorization_servers: [named.issuer], scopes_supported: SCOPES })
+})
+app.use(routes(authority, issuerUrl))
 app.use('/_control', control)
 const bearer = requireBearerAuth({
-  verifier: authority,
+  verifier: { verifyAccessToken: (token) => named.verifyAccessToken(token) },
   requiredScopes: [TOOLS],
   resourceMetadataUrl: metadata,
   expectedResource: resourceServerUrl,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::challenge;
 use crate::http::HeaderMap;
 use crate::http::header::WWW_AUTHENTICATE;
+use crate::url::Url;
 
 /// The last challenge with which an API refused a token and named the URL of its metadata: "to indicate that its protected
 /// resource metadata may have changed". It is noted by the requests of every [`Api`](super::Api) that has it
@@ -25,6 +26,12 @@ impl MetadataChallenge {
         if challenges.any(|challenge| challenge.param("resource_metadata").is_some()) {
             *self.lock() = Some(fields().map(<[u8]>::to_vec).collect());
         }
+    }
+
+    /// Notes that a refusal has named this URL, for requests to the API of which another library tells only that.
+    pub fn note_url(&self, url: &Url) {
+        let field = format!("Bearer resource_metadata=\"{}\"", url.as_str());
+        *self.lock() = Some(vec![field.into_bytes()]);
     }
 
     /// Whether there is one that nobody has taken yet.
