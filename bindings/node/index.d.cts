@@ -4,7 +4,7 @@ import type {
 
 export type { Advice, DeniedCode, ErrorCode, LostCode, MalformedCode, MisuseCode, UntrustedCode }
 
-import type { Api, GrantSource, OwnersOptions } from './api.cjs'
+import type { Api, GrantSource, OwnersOptions, TokenSource } from './api.cjs'
 import type { ClientAuth } from './client-auth.cjs'
 import type { ConfiguredOptions } from './configured.cjs'
 import type {

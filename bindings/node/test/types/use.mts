@@ -22,6 +22,9 @@ export async function use(signal: AbortSignal): Promise<void> {
   const source: GrantSource = client.clientCredentials({ scope: ['read'], onTokens: async (tokens) => tokens.serialize() })
   const tokens: Tokens = await source.token({ signal })
   const patient: Tokens = await source.token({ signal, timeoutMs: 1000 })
+  const byIdentity: GrantSource = client.source(undefined, { identityProvider: client, signIn: source, subject: 'ann' })
+  client.keeper(undefined, { identityProvider: client, signIn: async () => 'token', subjectTokenType: 'saml2', moment: () => ({ now: 0, seed: new Uint8Array(32) }) })
+  await byIdentity.close()
   await source.close()
   await source[Symbol.asyncDispose]()
   const texts: string[] = [patient.accessToken, tokens.accessToken, ...tokens.scope, ...providers(), preset.issuer]
