@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Response;
 use oauth_core::exchange::{VerificationJob, VerificationKey};
 use oauth_core::issuer::Issuer;
-use oauth_core::jose::{Alg, KeySet, PublicJwk};
+use oauth_core::jose::{Alg, KeySet, PublicJwk, symmetric_thumbprint};
 use oauth_core::moment::UnixTime;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Error, Exchange, Input, Moment, Secret, Step};
@@ -262,7 +262,10 @@ pub(crate) fn key(vector: &Vector) -> Verdict {
     }
     let jwk = &vector.input["jwk"];
     if jwk["kty"] == "oct" {
-        return Err(No::OutOfReach(SYMMETRIC));
+        let thumbprint = symmetric_thumbprint(&Secret::new(jwk.to_string()));
+        let thumbprint = thumbprint.map_err(|error| No::Wrong(error.to_string()))?;
+        let wanted = vector.expected["sha256"].as_str();
+        return same("thumbprint", Some(thumbprint.expose().as_str()), wanted);
     }
     match public(jwk) {
         Ok(key) => {
@@ -297,5 +300,3 @@ fn public(jwk: &Value) -> Result<PublicJwk, Error> {
     };
     Ok(PrivateKey::from_jwk(&text, alg)?.public_jwk().clone())
 }
-
-const SYMMETRIC: &str = "a shared secret has no public half";

@@ -28,6 +28,8 @@ pub(crate) use encryption::opened;
 pub use jwe_alg::{Enc, JweAlg};
 pub(crate) use jwk::PRIVATE;
 pub use jwk::PublicJwk;
+#[cfg(feature = "sha2")]
+pub use jwk::symmetric_thumbprint;
 pub(crate) use jws::Jws;
 pub(crate) use key_cache::{KeyCache, Lookup, Unsigned};
 pub use key_set::KeySet;

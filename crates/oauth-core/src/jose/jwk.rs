@@ -9,6 +9,8 @@ use crate::base64::{self, Alphabet};
 use crate::error::{Error, Misuse};
 use crate::json::{self, Json, Object};
 use crate::json::{Map, Value};
+#[cfg(feature = "sha2")]
+use crate::secret::Secret;
 
 /// The public half of a key, with only the members that define it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -238,10 +240,63 @@ impl PublicJwk {
     }
 }
 
+/// The SHA-256 thumbprint in base64url of a symmetric key (`oct`, RFC 7638 section 3.2), such as a client secret as a JWK.
+///
+/// It is a secret too: whoever has it can try keys until one fits (section 7), so it must not name the key to anybody who
+/// does not have the key. A key pair has a [thumbprint](PublicJwk::thumbprint) that may be published.
+///
+/// # Errors
+/// `key.malformed` if it is not a symmetric key.
+#[cfg(feature = "sha2")]
+pub fn symmetric_thumbprint(jwk: &Secret<String>) -> Result<Secret<String>, Error> {
+    use sha2::{Digest as _, Sha256};
+    let refused = |why: &str| Error::from(Misuse::KeyMalformed).about(why);
+    let Ok(Json::Object(object)) = json::parse(jwk.expose()) else {
+        return Err(refused("not a JWK"));
+    };
+    let text = |name: &str| object.get(name).and_then(Json::as_str).unwrap_or_default();
+    let is_key = base64::decode(text("k"), Alphabet::UrlSafe).is_some_and(|key| !key.is_empty());
+    match text("kty") {
+        "oct" if is_key => {
+            let members = Secret::new(format!(r#"{{"k":"{}","kty":"oct"}}"#, text("k")));
+            Ok(Secret::new(base64::url_safe(Sha256::digest(
+                members.expose(),
+            ))))
+        }
+        "oct" => Err(refused("k")),
+        _ => Err(refused("kty: not oct")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::code;
+
+    #[test]
+    fn a_symmetric_key_has_a_thumbprint_that_is_a_secret_too() {
+        let thumbprint = |jwk: &str| symmetric_thumbprint(&Secret::from(jwk));
+        // The members in lexical order, whatever else there is.
+        let key = r#"{"kty":"oct","alg":"HS256","kid":"a","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"}"#;
+        let found = thumbprint(key);
+        assert!(!format!("{found:?}").contains("y_x3"));
+        let found = found.map(|found| found.expose().clone());
+        assert_eq!(
+            code(found),
+            Ok("y_x3gCJnL6oKGBBIXScabduwxTVy2Wd2bzRVEUbdUzc".to_owned())
+        );
+        for other in [
+            "x",
+            "[]",
+            r#"{"kty":"oct"}"#,
+            r#"{"kty":"oct","k":""}"#,
+            r#"{"kty":"oct","k":"\"}"}"#,
+            r#"{"kty":"oct","k":["AyM1"]}"#,
+            P256,
+        ] {
+            assert_eq!(code(thumbprint(other).map(drop)), Err("key.malformed"));
+        }
+    }
 
     const P256: &str = r#"{"kty":"EC","crv":"P-256","kid":"1","use":"sig",
         "x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs",
