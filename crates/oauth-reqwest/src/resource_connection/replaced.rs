@@ -38,13 +38,11 @@ pub(super) async fn noted(
     }
 }
 
-/// Removes what the connection has replaced, now that it has tokens. Nobody waits for this in vain: what cannot be removed
+/// Removes what the connection has replaced, now that it has tokens; or its own, if it was itself replaced meanwhile. Nobody waits for this in vain: what cannot be removed
 /// now is removed by whoever uses the connection next.
 pub(super) async fn remove(settings: &Settings, state: &State, connected: &Connected) {
-    if !connected.connection.replaced_grants.is_empty() {
-        // The tokens are good, whatever the store says.
-        let _ = removed(settings, state, connected).await;
-    }
+    // The tokens are good, whatever the store says.
+    let _ = removed(settings, state, connected).await;
 }
 
 async fn removed(settings: &Settings, state: &State, connected: &Connected) -> Result<(), Error> {
@@ -56,6 +54,9 @@ async fn removed(settings: &Settings, state: &State, connected: &Connected) -> R
             Some(newest) => step_back(settings, state, connected, &newest).await,
             None => Ok(()),
         };
+    }
+    if connected.connection.replaced_grants.is_empty() {
+        return Ok(());
     }
     let mut connection = connected.connection.clone();
     for grant in std::mem::take(&mut connection.replaced_grants) {

@@ -168,6 +168,25 @@ async fn two_processes_that_move_at_once_leave_one_grant() {
 }
 
 #[tokio::test]
+async fn processes_that_connect_at_once_for_the_first_time_leave_one_grant() {
+    let stage = Stage::over(None).await;
+    let url = stage.apis.url("b");
+    stage.connection.forget().await.unwrap();
+    let calls = (0..6).map(|_| {
+        let (connection, url) = (stage.apis.connection("b"), url.clone());
+        tokio::spawn(async move { status(&connection, &url).await })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        assert_eq!(call.await.unwrap(), Ok(200));
+    }
+    assert_eq!(grants(&stage).await.len(), 1);
+    // It is that of the connection: the next process needs no login.
+    let logins = stage.apis.logins();
+    assert_eq!(status(&stage.apis.connection("b"), &url).await, Ok(200));
+    assert_eq!(stage.apis.logins(), logins);
+}
+
+#[tokio::test]
 async fn what_a_connection_forgets_it_forgets_whole() {
     let (stage, _) = moved(None).await;
     let gone = || Error::lost(Cause::unsent("the user has closed the page"));

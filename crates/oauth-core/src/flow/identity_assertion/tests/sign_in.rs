@@ -234,3 +234,67 @@ fn a_sign_in_is_shown_nowhere() {
     let shown = format!("{slot:?} {:?}", by_identity(&slot));
     assert!(!shown.contains("the-token"), "{shown}");
 }
+
+#[test]
+fn a_lost_reply_or_a_death_between_the_steps_costs_an_assertion_and_no_grant() {
+    let slot = SubjectSlot::default();
+    let id = || GrantId::person("ann");
+    let (mut first, mut second) = (
+        by_identity(&slot).keeper(id()).shared(),
+        by_identity(&slot).keeper(id()).shared(),
+    );
+    // One worker dies with the assertion in its hand: nothing of it is stored, and its lease ends by itself.
+    leave(&slot, &id_token(300));
+    let mut exchange = shared(&mut first, &at());
+    assert!(matches!(
+        exchange.resume(&at(), Input::Begin),
+        Ok(Step::Send(_))
+    ));
+    drop((exchange, first));
+    assert!(matches!(second.ask(at().now(), None), Decision::Renew));
+    let mut event = Event::Begin;
+    let mut waited = 0;
+    let exchange = loop {
+        event = match second.resume(&later(waited), event) {
+            keeper::Step::Load => Event::Loaded(None),
+            keeper::Step::Lease { .. } if waited < 10 => {
+                Event::Leased(Lease::Held(Duration::from_secs(10 - waited)))
+            }
+            keeper::Step::Lease { .. } => Event::Leased(Lease::Won),
+            keeper::Step::Wait(pause) => {
+                waited += pause.as_secs().max(1);
+                Event::Elapsed
+            }
+            keeper::Step::Run(exchange) => break exchange,
+            step => panic!("{step:?}"),
+        };
+    };
+    leave(&slot, &id_token(300));
+    let (asked, got) = tokens(exchange, &later(waited));
+    assert_eq!(asked, [EXCHANGE, REDEEM]);
+    assert!(got.is_ok());
+
+    // A reply is lost, of either server: the next attempt makes both steps again, with another assertion.
+    for lost_after in 0..2 {
+        let mut keeper = by_identity(&slot).keeper(id());
+        leave(&slot, &id_token(9000));
+        let mut exchange = renewal(&mut keeper, &at());
+        let mut step = exchange.resume(&at(), Input::Begin);
+        for (status, body) in both().iter().take(lost_after) {
+            assert!(matches!(step, Ok(Step::Send(_))));
+            step = exchange.resume(&at(), Input::Reply(json(*status, body)));
+        }
+        assert!(matches!(step, Ok(Step::Send(_))));
+        let lost = exchange.resume(&at(), Input::Lost(crate::error::Cause::unknown("cut off")));
+        let lost = match lost {
+            Err(error) => error,
+            Ok(step) => panic!("{step:?}"),
+        };
+        assert_eq!(end(&mut keeper, &at(), Err(lost)), Err("lost"));
+        assert_eq!(keeper.standing(), Standing::Good);
+        leave(&slot, &id_token(9000));
+        let (asked, got) = tokens(renewal(&mut keeper, &later(60)), &later(60));
+        assert_eq!(asked, [EXCHANGE, REDEEM]);
+        assert_eq!(end(&mut keeper, &later(60), Ok(got.unwrap())), Ok(()));
+    }
+}
