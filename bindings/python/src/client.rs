@@ -331,15 +331,9 @@ impl Client {
     ///
     /// keep_alive is how many seconds before its unused refresh token expires the grant is renewed even
     /// without a caller, once a token was requested: never more than a fifth of that time.
-    /// Without it nothing is sent for an unused grant.
-    ///
-    /// With identity_provider and sign_in nobody logs in here: the client of an organisation's identity
-    /// provider, and where the person's sign-in there is read for each renewal. That is a source of its
-    /// tokens, with openid, such as identity_provider.source(tokens); or a function that returns an ID token, or a
-    /// coroutine of one; or the path of a file with one. The identity provider issues an assertion for this
-    /// server, which issues tokens for it (draft-ietf-oauth-identity-assertion-authz-grant), before the former ones
-    /// expire. What a function or file has may be a refresh_token or saml2 instead, as subject_token_type says.
-    /// identity_assertion.no_id_token if the person has to sign in there again.
+    /// Without it nothing is sent for an unused grant. With identity_provider and sign_in, each renewal asks an organisation's
+    /// identity provider for an assertion for this server (ID-JAG). sign_in is read each time: a source of the person's tokens
+    /// there, a function that returns an ID token, or a file's path; subject_token_type says what is no ID token.
     ///
     /// grant.no_refresh_token and stored.* for tokens that cannot be kept fresh here; token() raises
     /// the other errors.
@@ -402,9 +396,8 @@ impl Client {
     /// or client_credentials, which take no subject. A keeper that is not shared needs no store.
     /// longest_request is how many seconds your token requests can take at most, 30
     /// by default: after that, and a lease, another worker may send the refresh token again.
-    /// keep_alive is as for source(), and notice how many seconds before a person's
+    /// keep_alive and sign_in are as for source(), and notice how many seconds before a person's
     /// authorization ends that is reported, a week by default: both by upkeep().
-    /// identity_provider and sign_in are those of source().
     /// moment is for tests and replays, as in exchange.
     #[pyo3(signature = (tokens = None, *, grant_type = "refresh_token", shared = true,
                         subject = None, scope = None, resource = None, audience = None,

@@ -65,9 +65,9 @@ pub(crate) enum OwnTokens {
     /// The token of a workload. A page is not a workload.
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
     Exchange(Box<crate::workload::SubjectToken>),
-    /// The sign-in of a user, or of a service, at an identity provider.
+    /// A sign-in at an identity provider. What it is, only the flow knows that uses it.
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
-    Identity(crate::flow::identity_assertion::SignInElsewhere),
+    Identity(Arc<dyn std::any::Any + Send + Sync>),
 }
 
 impl OwnTokens {

@@ -94,7 +94,7 @@ impl Client {
         read: impl Fn(UnixTime) -> Result<grant::IdentitySubject, Error> + Send + Sync + 'static,
     ) -> Self {
         let sign_in = SignInElsewhere::new(Arc::clone(&identity_provider.0), read);
-        Arc::make_mut(&mut self.0).own_tokens = Some(OwnTokens::Identity(sign_in));
+        Arc::make_mut(&mut self.0).own_tokens = Some(OwnTokens::Identity(Arc::new(sign_in)));
         self
     }
 

@@ -29,8 +29,6 @@ use crate::secret::Secret;
 use crate::server::Server;
 use crate::token::Tokens;
 
-pub(crate) use access::has_ended;
-
 pub use access::IdentityAccess;
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 pub(crate) use sign_in::SignInElsewhere;

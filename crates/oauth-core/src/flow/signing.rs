@@ -12,6 +12,8 @@ use crate::endpoint::token::Token;
 use crate::error::{Error, Misuse};
 use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Input, Ready, Step};
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
+use crate::flow::identity_assertion::SignInElsewhere;
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
 use crate::grant::token_type;
 use crate::grant::{ClientCredentials, JwtBearer, TokenRequest};
 use crate::moment::Moment;
@@ -44,7 +46,9 @@ pub(crate) fn own(config: Arc<ClientConfig>, token_request: TokenRequest) -> Box
         #[cfg(not(all(feature = "js", target_family = "wasm")))]
         Some(OwnTokens::Exchange(subject)) => return exchanged(config, subject, token_request),
         #[cfg(not(all(feature = "js", target_family = "wasm")))]
-        Some(OwnTokens::Identity(sign_in)) => return sign_in.tokens(config, token_request),
+        Some(OwnTokens::Identity(sign_in)) => {
+            return SignInElsewhere::tokens_of(&*sign_in, config, token_request);
+        }
     };
     let made = Ready::new(()).and_then(move |_, ()| {
         let assertion = make(&token_request.scope)?;

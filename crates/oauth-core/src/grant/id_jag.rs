@@ -6,8 +6,8 @@
 use super::{Grant, TokenExchange, token_type};
 use crate::context::Context;
 use crate::error::{Error, Misuse};
-use crate::flow::identity_assertion;
 use crate::form::Form;
+use crate::jose::Unverified;
 use crate::moment::UnixTime;
 use crate::secret::Secret;
 use crate::token::{TokenType, Tokens};
@@ -53,10 +53,18 @@ impl IdentitySubject {
     /// Whether it is an ID token that has expired, with which nothing is sent: the sign-in has to be renewed first.
     pub fn has_ended(&self, now: UnixTime) -> bool {
         match self {
-            Self::IdToken(token) => identity_assertion::has_ended(token, now),
+            Self::IdToken(token) => has_ended(token, now),
             Self::RefreshToken(_) | Self::Saml2(_) => false,
         }
     }
+}
+
+/// Whether the ID token has expired; one that cannot be read is left to the server.
+pub(crate) fn has_ended(id_token: &Secret<String>, now: UnixTime) -> bool {
+    let token = Unverified::parse(id_token.expose()).ok();
+    let claims = token.as_ref().and_then(Unverified::claims);
+    let expires = claims.and_then(|claims| claims.time("exp").ok().flatten());
+    expires.is_some_and(|expires| now >= expires)
 }
 
 /// The exchange; audience, resource and scope are in the [`TokenRequest`](super::TokenRequest).

@@ -10,8 +10,7 @@ use crate::client_config::ClientConfig;
 use crate::endpoint::token::Token;
 use crate::error::{Cause, Denial, Error, Misuse, ServerError};
 use crate::exchange::{Boxed, Exchange, Input, Step, passed};
-use crate::grant::{IdentitySubject, Refresh, TokenRequest};
-use crate::jose::Unverified;
+use crate::grant::{IdentitySubject, Refresh, TokenRequest, has_ended};
 use crate::moment::{Moment, UnixTime};
 use crate::secret::Secret;
 use crate::token::{RefreshToken, Tokens};
@@ -157,14 +156,6 @@ impl IdentityAccess {
 
 fn is_good(assertion: &IdentityAssertion, now: UnixTime) -> bool {
     assertion.expires_at.is_none_or(|expires| now < expires)
-}
-
-/// Whether the ID token has expired; one that cannot be read is left to the server.
-pub(crate) fn has_ended(id_token: &Secret<String>, now: UnixTime) -> bool {
-    let token = Unverified::parse(id_token.expose()).ok();
-    let claims = token.as_ref().and_then(Unverified::claims);
-    let expires = claims.and_then(|claims| claims.time("exp").ok().flatten());
-    expires.is_some_and(|expires| now >= expires)
 }
 
 struct Access {

@@ -1,12 +1,13 @@
 //! A client whose tokens come from a sign-in elsewhere: each request for them is an exchange at the identity provider,
 //! and then a request with the assertion. Nothing is kept in between, because an assertion can be used once.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{IdentityAssertionRequest, redeem, request};
 use crate::client_config::ClientConfig;
-use crate::error::{Cause, Error};
+use crate::error::{Cause, Error, Misuse};
 use crate::exchange::{Boxed, ExchangeExt as _, Ready};
 use crate::grant::{IdentitySubject, TokenRequest};
 use crate::moment::UnixTime;
@@ -33,12 +34,22 @@ impl SignInElsewhere {
         }
     }
 
-    /// Requests tokens of the server of `config`.
-    pub(crate) fn tokens(
-        self,
+    /// Requests tokens of the server of `config` with such a sign-in, as the client has it.
+    pub(crate) fn tokens_of(
+        sign_in: &(dyn Any + Send + Sync),
         config: Arc<ClientConfig>,
         token_request: TokenRequest,
     ) -> Boxed<Tokens> {
+        match sign_in.downcast_ref::<Self>() {
+            Some(sign_in) => sign_in.clone().tokens(config, token_request),
+            // Nobody puts anything else there.
+            None => Ready::new(())
+                .and_then(|_, ()| Err(Misuse::OutOfOrder.into()))
+                .boxed(),
+        }
+    }
+
+    fn tokens(self, config: Arc<ClientConfig>, token_request: TokenRequest) -> Boxed<Tokens> {
         let Self {
             identity_provider,
             read,

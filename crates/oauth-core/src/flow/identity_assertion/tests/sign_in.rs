@@ -108,19 +108,17 @@ fn a_refusal_ends_no_grant_because_the_next_sign_in_is_another() {
         assert_eq!(got.map(drop), Err(why));
         leave(&slot, &id_token(9000));
         let mut again = by_identity(&slot).client_credentials(Scope::none());
+        let mut left = replies.iter();
+        let mut input = Input::Begin;
         let error = loop {
-            let mut left = replies.iter();
-            let mut input = Input::Begin;
-            break loop {
-                match again.resume(&moment, input) {
-                    Ok(Step::Send(_)) => {
-                        let (status, body) = left.next().unwrap();
-                        input = Input::Reply(json(*status, body));
-                    }
-                    Ok(step) => panic!("{step:?}"),
-                    Err(error) => break error,
+            match again.resume(&moment, input) {
+                Ok(Step::Send(_)) => {
+                    let (status, body) = left.next().unwrap();
+                    input = Input::Reply(json(*status, body));
                 }
-            };
+                Ok(step) => panic!("{step:?}"),
+                Err(error) => break error,
+            }
         };
         assert_eq!(end(&mut keeper, &moment, Err(error)), Err(why));
         assert_eq!(keeper.standing(), Standing::Good);
