@@ -89,6 +89,10 @@ pub struct NativeConnection {
 impl NativeConnection {
     /// A connection. No request is sent before a token is needed.
     #[napi(factory)]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "no instance of a class is a member of an object"
+    )]
     pub fn to(
         given: NativeConnect,
         person: Handler<'_>,
