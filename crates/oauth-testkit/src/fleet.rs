@@ -97,6 +97,10 @@
 //!    with each request, after a restart too. The server refuses a refresh token with a proof by another key, and
 //!    asks for its nonces.
 //!
+//! 9. **A known key** ([`Rule::KnownClientKey`]), where the client authenticates with keys that are replaced
+//!    ([`Setup::client_keys`]). No request reaches the server that is signed with a key which it no longer knows. Workers with
+//!    the old key and the new one share their grants as long as there are both.
+//!
 //! Where clocks step, the store loses saves, or applications bring copies of their own, this is excused,
 //! and nothing else:
 //! - *Steps*: of two sends of a refresh token, what is said of time, if the clock of either sender has
@@ -112,6 +116,7 @@
 //! That these rules find mistakes is tested with hosts that make them: see [`Flaw`].
 
 mod callers;
+mod client_keys;
 mod fake_store;
 mod keys;
 mod ledger;
@@ -230,6 +235,10 @@ pub struct Report {
     pub copies: u64,
     /// Times a worker looked whether an idle grant is to be kept alive, and asked for it.
     pub kept_alive: u64,
+    /// Keys of the client that took the place of others.
+    pub client_keys: u64,
+    /// Tokens handed out that a worker with another key of the client had asked for.
+    pub shared_over_client_keys: u64,
 }
 
 impl Report {
@@ -258,6 +267,8 @@ impl Report {
         self.losses += other.losses;
         self.copies += other.copies;
         self.kept_alive += other.kept_alive;
+        self.client_keys += other.client_keys;
+        self.shared_over_client_keys += other.shared_over_client_keys;
     }
 }
 
@@ -283,6 +294,8 @@ pub enum Rule {
     Heeded,
     /// 8: a token in the hands of somebody who has not its key.
     OwnKey,
+    /// 9: a request signed with a key of the client that the server no longer knows.
+    KnownClientKey,
 }
 
 /// A broken rule, and the history that led to it.

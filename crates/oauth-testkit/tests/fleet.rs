@@ -204,6 +204,36 @@ fn a_host_that_drops_nonces_is_found() {
     assert_eq!(first_with_keys(Flaw::NonceDropped).rule, Rule::OwnKey);
 }
 
+/// One worker after the other starts anew with it, and meanwhile they share their tokens.
+#[test]
+fn whatever_goes_wrong_a_key_of_the_client_takes_the_place_of_another() {
+    let mut sum = Report::default();
+    for seed in 0..120 {
+        let mut setup = Setup::drawn(seed).with_client_keys(Duration::from_secs(120));
+        if seed % 3 == 0 {
+            setup = setup.with_dpop(DpopNonces::Kept);
+        }
+        match Fleet::new(seed, setup).run() {
+            Ok(report) => sum.add(&report),
+            Err(violation) => panic!("{violation}"),
+        }
+    }
+    assert!(sum.served > 3_000 && sum.renewals > 100, "{sum:?}");
+    assert!(sum.client_keys > 100, "{sum:?}");
+    assert!(sum.shared_over_client_keys > 100, "{sum:?}");
+}
+
+#[test]
+fn a_host_that_goes_back_to_an_older_key_of_the_client_is_found() {
+    let overlap = Duration::from_secs(120);
+    let flawed = |setup: Setup| {
+        setup
+            .with_client_keys(overlap)
+            .with_flaw(Flaw::OlderClientKey)
+    };
+    assert_eq!(search(flawed).rule, Rule::KnownClientKey);
+}
+
 #[test]
 fn a_store_whose_leases_do_not_exclude_is_found() {
     let violation = search(|setup| setup.with_store(|| Box::new(Careless::default())));

@@ -346,7 +346,7 @@ impl Simulation {
         loop {
             match step {
                 Ok(Move::Send(request)) => {
-                    let reply = self.answered(request.clone());
+                    let reply = self.answered(self.known_client(&request).ok()?);
                     self.bind(&request, &reply);
                     step = exchange.resume(&at, Input::Reply(reply));
                 }

@@ -23,7 +23,7 @@ use serde_json::Value;
 
 use super::ledger::PeekTokens;
 use super::net::refusal;
-use super::simulation::{Simulation, client};
+use super::simulation::Simulation;
 use super::{Breach, Flaw, Rule};
 
 const DPOP: HeaderName = HeaderName::from_static("dpop");
@@ -78,7 +78,7 @@ pub(super) fn shared() -> Option<String> {
 impl Simulation {
     /// What the keepers of a process that starts share, with the key that the store has.
     pub(super) fn fresh_client(&mut self, worker: usize, epoch: u32) -> Client {
-        let client = client(&self.twin);
+        let client = self.client_of(worker, epoch);
         if self.setup.dpop.is_none() {
             return client;
         }
@@ -124,10 +124,12 @@ impl Simulation {
 
     /// Tokens that were given for this request are bound to the key of its proof.
     pub(super) fn bind(&mut self, request: &http::Request<Bytes>, reply: &http::Response<Bytes>) {
-        let Some(proof) = Proof::of(request).filter(|_| reply.status() == 200) else {
-            return;
-        };
-        if let Ok(new) = serde_json::from_slice::<PeekTokens>(reply.body()) {
+        let new = serde_json::from_slice::<PeekTokens>(reply.body());
+        let new = new.ok().filter(|_| reply.status() == 200);
+        if let Some(new) = &new {
+            self.note_client_key(request, &new.access_token);
+        }
+        if let Some((proof, new)) = Proof::of(request).zip(new) {
             let all = [Some(new.access_token), new.refresh_token];
             for token in all.into_iter().flatten() {
                 self.keys.bound.insert(token, proof.jkt.clone());
@@ -263,6 +265,7 @@ mod tests {
 
     use super::*;
     use crate::fleet::Setup;
+    use crate::fleet::simulation::client;
     use crate::twin::{DpopNonces, Twin};
 
     #[test]

@@ -302,7 +302,7 @@ impl Simulation {
         let before = self.twin.counters().reuse_events;
         let reply = match self.refuses_key(&request) {
             Some(reply) => reply,
-            None => self.answered(request.clone()),
+            None => self.answered(self.known_client(&request)?),
         };
         self.bind(&request, &reply);
         self.report.token_requests += 1;

@@ -454,6 +454,7 @@ impl Simulation {
         tokens: &Arc<Tokens>,
     ) -> Result<(), Breach> {
         self.check_key(worker, tokens)?;
+        self.count_shared(worker, tokens);
         let access = tokens.access_token.expose();
         let name = self.ledger.name(access).to_owned();
         if self.ledger.token(access).map(|token| token.grant) != Some(grant) {

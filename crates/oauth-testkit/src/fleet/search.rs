@@ -78,6 +78,7 @@ impl Search {
             trouble: Duration::ZERO,
             odds: Odds::default(),
             dpop: None,
+            client_keys: None,
             flaw: None,
             store: || Box::new(PlainStore::default()),
         };

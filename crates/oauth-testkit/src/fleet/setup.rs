@@ -39,6 +39,9 @@ pub struct Setup {
     /// Which nonces the server requires, if tokens are bound to a DPoP key: the one in the store, which all workers
     /// use.
     pub dpop: Option<DpopNonces>,
+    /// For how long the server accepts a key of the client beside the one that replaces it, if the client authenticates
+    /// with keys, which are replaced from time to time.
+    pub client_keys: Option<Duration>,
     /// The flaw that the hosts of the keepers have.
     pub flaw: Option<Flaw>,
     /// Makes an empty store.
@@ -130,6 +133,8 @@ pub enum Flaw {
     OlderKey,
     /// The nonce in a record is dropped when it is read.
     NonceDropped,
+    /// A worker that comes back signs with the key that the client had before.
+    OlderClientKey,
 }
 
 impl Setup {
@@ -167,6 +172,7 @@ impl Setup {
             trouble: Duration::from_secs(rng.between(200, 1200)),
             odds: Odds::drawn(rng),
             dpop: None,
+            client_keys: None,
             flaw: None,
             store: || Box::new(PlainStore::default()),
         }
@@ -183,6 +189,14 @@ impl Setup {
     #[must_use]
     pub const fn with_dpop(mut self, nonces: DpopNonces) -> Self {
         self.dpop = Some(nonces);
+        self
+    }
+
+    /// The same fleet with a client that authenticates with keys: the server knows the old one for so long beside the new, at
+    /// least two minutes.
+    #[must_use]
+    pub fn with_client_keys(mut self, overlap: Duration) -> Self {
+        self.client_keys = Some(overlap.max(Duration::from_secs(120)));
         self
     }
 
@@ -250,6 +264,7 @@ impl fmt::Debug for Setup {
             .field("trouble", &self.trouble)
             .field("odds", &self.odds)
             .field("dpop", &self.dpop)
+            .field("client_keys", &self.client_keys)
             .field("flaw", &self.flaw)
             .finish_non_exhaustive()
     }

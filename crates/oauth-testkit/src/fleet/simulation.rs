@@ -14,6 +14,7 @@ use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Tokens};
 
 use super::callers::{Caller, Mood};
+use super::client_keys::ClientKeys;
 use super::fake_store::FakeStore;
 use super::keys::{self, Keys};
 use super::ledger::Ledger;
@@ -46,6 +47,7 @@ pub(super) struct Simulation {
     pub(super) grants: Vec<Grant>,
     pub(super) ledger: Ledger,
     pub(super) keys: Keys,
+    pub(super) client_keys: ClientKeys,
     pub(super) report: Report,
     /// Whether faults have ended.
     pub(super) calm: bool,
@@ -113,6 +115,10 @@ pub(super) enum Scheduled {
     },
     Login(usize),
     Logout(usize),
+    /// Another key of the client, beside the old one for so long.
+    ClientKey(Duration),
+    /// A worker is started anew.
+    Redeploy(usize),
     /// Once a minute.
     Weather,
     Calm,
@@ -150,6 +156,7 @@ impl Simulation {
             served: 0,
             ledger: Ledger::new(setup.grants),
             keys: Keys::default(),
+            client_keys: ClientKeys::default(),
             report: Report::default(),
             calm: false,
             server_down_until: 0,
@@ -208,6 +215,9 @@ impl Simulation {
                 sim.grants[grant].is_login_due = true;
                 sim.post(0, Scheduled::Login(grant));
             }
+        }
+        if let Some(overlap) = setup.client_keys {
+            sim.post(rng.between(0, MINUTE), Scheduled::ClientKey(overlap));
         }
         let trouble = millis(setup.trouble);
         sim.post(MINUTE, Scheduled::Weather);
@@ -293,6 +303,8 @@ impl Simulation {
             } => return self.obey(worker, epoch, grant, call, order, is_answered),
             Scheduled::Login(grant) => self.log_in(grant),
             Scheduled::Logout(grant) => self.log_out(grant),
+            Scheduled::ClientKey(overlap) => self.replace_client_key(overlap),
+            Scheduled::Redeploy(worker) => self.redeploy(worker),
             Scheduled::Weather => self.weather(),
             Scheduled::Calm => {
                 self.calm = true;

@@ -1,0 +1,158 @@
+//! Keys with which the client of a fleet authenticates (`private_key_jwt`), while each takes the place of another.
+//!
+//! Whoever runs the fleet registers a new key beside the old one, starts one worker after the other anew with it, and takes
+//! the old one from the server after some time. Signatures are not looked at here: the name of a key says which it is.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
+use oauth_core::client_auth::ClientAssertion;
+use oauth_core::crypto::{Signer, SigningKey};
+use oauth_core::error::Cause;
+use oauth_core::jose::Alg;
+use oauth_core::{Client, ClientAuth, Tokens};
+use serde_json::Value;
+
+use super::simulation::{Scheduled, Simulation, client, millis};
+use super::{Breach, Flaw, Rule};
+
+/// The name of a key, before its number.
+const NAME: &str = "client-key-";
+
+/// What is known of the client's keys.
+#[derive(Default)]
+pub(super) struct ClientKeys {
+    /// Until when the server knows each key but the newest, in milliseconds.
+    ends: Vec<u64>,
+    /// The number of each worker's key.
+    own: HashMap<usize, usize>,
+    /// With which key each access token was asked for.
+    asked: HashMap<String, usize>,
+}
+
+/// A key whose signatures nobody looks at.
+struct Unsigned;
+
+impl Signer for Unsigned {
+    fn sign(&self, _: &[u8]) -> Result<Bytes, Cause> {
+        Ok(Bytes::from_static(&[7; 64]))
+    }
+}
+
+impl Simulation {
+    /// The client, as a worker that starts knows it.
+    pub(super) fn client_of(&mut self, worker: usize, epoch: u32) -> Client {
+        let client = client(&self.twin);
+        if self.setup.client_keys.is_none() {
+            return client;
+        }
+        let newest = self.client_keys.ends.len();
+        let number = match self.setup.flaw {
+            Some(Flaw::OlderClientKey) if epoch > 0 => newest.saturating_sub(1),
+            _ => newest,
+        };
+        self.client_keys.own.insert(worker, number);
+        let key = SigningKey::local(format!("{NAME}{number}"), Alg::Es256, Arc::new(Unsigned));
+        let auth = ClientAuth::assertion(ClientAssertion::new(key));
+        let keyed = Client::new(client.server().clone(), client.client_id().clone(), auth);
+        keyed.expect("a server that names no algorithms takes any")
+    }
+
+    /// A new key is registered: workers get it in the first half of the time in which the server knows both, so that no
+    /// request which is under way meets the end of its key.
+    pub(super) fn replace_client_key(&mut self, overlap: Duration) {
+        let overlap = millis(overlap);
+        if self.now + overlap > millis(self.setup.trouble) {
+            return;
+        }
+        self.client_keys.ends.push(self.now + overlap);
+        self.report.client_keys += 1;
+        let number = self.client_keys.ends.len();
+        self.note(|| format!("the server knows {NAME}{number} too"));
+        for worker in 0..self.workers.len() {
+            let after = self.rng.between(0, overlap / 2);
+            self.post(after, Scheduled::Redeploy(worker));
+        }
+        let after = self.rng.between(overlap, 2 * overlap);
+        self.post(after, Scheduled::ClientKey(Duration::from_millis(overlap)));
+    }
+
+    /// A worker starts anew with the newest key, whatever it is about to do.
+    pub(super) fn redeploy(&mut self, worker: usize) {
+        if self.workers[worker].is_up {
+            self.crash(worker);
+            return;
+        }
+        let client = self.fresh_client(worker, self.workers[worker].epoch);
+        self.workers[worker].slots = self.empty_slots(&client);
+        self.workers[worker].client = client;
+    }
+
+    /// Rule 9, for a token request at the server's door; and the request as the twin knows its client.
+    pub(super) fn known_client(
+        &self,
+        request: &http::Request<Bytes>,
+    ) -> Result<http::Request<Bytes>, Breach> {
+        let mut request = request.clone();
+        let Some(number) = key_of(&request) else {
+            return Ok(request);
+        };
+        let end = self.client_keys.ends.get(number);
+        if let Some(gone) = end.and_then(|end| self.now.checked_sub(*end)) {
+            let text = format!(
+                "a request is signed with {NAME}{number}, which the server has not known for {gone} ms"
+            );
+            return Err(Breach(Rule::KnownClientKey, text));
+        }
+        let is_other = |(name, _): &(String, String)| !name.starts_with("client_");
+        let form = form(&request).into_iter().filter(is_other);
+        let form = serde_urlencoded::to_string(form.collect::<Vec<_>>()).unwrap_or_default();
+        // Each is a form's value before it is encoded (RFC 6749 section 2.3.1).
+        let value = |text: &str| serde_urlencoded::to_string([("", text)]).unwrap_or_default();
+        let [id, secret] = [self.twin.client_id(), self.twin.client_secret()].map(value);
+        let names = format!(
+            "{}:{}",
+            id.trim_start_matches('='),
+            secret.trim_start_matches('=')
+        );
+        let basic = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(names)));
+        let fields = request.headers_mut();
+        fields.extend(basic.ok().map(|basic| (AUTHORIZATION, basic)));
+        *request.body_mut() = Bytes::from(form);
+        Ok(request)
+    }
+
+    /// Notes with which key tokens were asked for.
+    pub(super) fn note_client_key(&mut self, request: &http::Request<Bytes>, access: &str) {
+        if let Some(number) = key_of(request) {
+            self.client_keys.asked.insert(access.to_owned(), number);
+        }
+    }
+
+    /// Counts a token that a worker with another key has asked for.
+    pub(super) fn count_shared(&mut self, worker: usize, tokens: &Tokens) {
+        let asked = self.client_keys.asked.get(tokens.access_token.expose());
+        if let Some((asked, own)) = asked.zip(self.client_keys.own.get(&worker)) {
+            self.report.shared_over_client_keys += u64::from(asked != own);
+        }
+    }
+}
+
+fn form(request: &http::Request<Bytes>) -> Vec<(String, String)> {
+    serde_urlencoded::from_bytes(request.body()).unwrap_or_default()
+}
+
+/// The number of the key that signed the client's assertion.
+fn key_of(request: &http::Request<Bytes>) -> Option<usize> {
+    let form = form(request);
+    let (_, jwt) = form.iter().find(|(name, _)| name == "client_assertion")?;
+    let header = URL_SAFE_NO_PAD.decode(jwt.split('.').next()?).ok()?;
+    let header = serde_json::from_slice::<Value>(&header).ok()?;
+    header["kid"].as_str()?.strip_prefix(NAME)?.parse().ok()
+}
