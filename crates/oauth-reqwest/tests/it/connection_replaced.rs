@@ -2,8 +2,8 @@
 //! tokens of the next one.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use oauth_core::Secret;
@@ -13,6 +13,7 @@ use oauth_reqwest::oauth_session::{Store, connections};
 
 use crate::connection_moved::Stage;
 use crate::connection_siblings::{status, token};
+use crate::support::browse;
 
 /// A store that can be told to remove nothing.
 #[derive(Default)]
@@ -184,6 +185,36 @@ async fn processes_that_connect_at_once_for_the_first_time_leave_one_grant() {
     let logins = stage.apis.logins();
     assert_eq!(status(&stage.apis.connection("b"), &url).await, Ok(200));
     assert_eq!(stage.apis.logins(), logins);
+}
+
+#[tokio::test]
+async fn who_signs_in_after_another_has_connected_leaves_no_tokens() {
+    let stage = Stage::over(None).await;
+    stage.connection.forget().await.unwrap();
+    let (url, page) = (stage.apis.url("b"), Arc::new(Mutex::new(None)));
+    let slow = stage.apis.connection("b").open({
+        let page = Arc::clone(&page);
+        move |url| {
+            *page.lock().unwrap() = Some(url.as_str().to_owned());
+            Ok(())
+        }
+    });
+    let signing_in = tokio::spawn({
+        let (slow, url) = (slow.clone(), url.clone());
+        async move { status(&slow, &url).await }
+    });
+    while page.lock().unwrap().is_none() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let quick = stage.apis.connection("b");
+    assert_eq!(status(&quick, &url).await, Ok(200));
+    let now = grants(&stage).await;
+    // The slow one still gets its answer, and then uses the tokens of the other.
+    let page = page.lock().unwrap().take().unwrap();
+    browse(page).await;
+    assert_eq!(signing_in.await.unwrap(), Ok(200));
+    assert_eq!(grants(&stage).await, now);
+    assert_eq!(token(&slow).await, token(&quick).await);
 }
 
 #[tokio::test]
