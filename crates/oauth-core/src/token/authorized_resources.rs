@@ -19,7 +19,8 @@ impl AuthorizedResources {
         &self.0
     }
 
-    /// Checks that a refresh, which names these resources, asks for none but those of the authorization. Servers do not say which of them they granted.
+    /// Checks that a refresh, which names these resources, asks for none but those of the authorization. Servers do not
+    /// say which of them they granted.
     ///
     /// # Errors
     /// `resource.exceeds_grant`.
