@@ -18,6 +18,8 @@ use crate::base64::{self, Alphabet};
 use crate::crypto::SigningKey;
 use crate::error::{Error, Misuse, ProtocolViolation};
 use crate::http::{HeaderMap, HeaderName};
+#[cfg(feature = "sha2")]
+use crate::jose;
 use crate::jose::PublicJwk;
 #[cfg(feature = "sha2")]
 use crate::json::{self, Members};
@@ -41,9 +43,6 @@ pub(crate) const USE_NONCE: &str = "use_dpop_nonce";
 
 /// The longest nonce that is kept, in bytes.
 const MAX_NONCE: usize = 1024;
-/// Capacity reserved for the dot and the signature (86 characters for ES256 and EdDSA).
-#[cfg(feature = "sha2")]
-const SIGNATURE: usize = 88;
 /// The largest number of nonces that are kept.
 const MAX_NONCES: usize = 64;
 
@@ -129,12 +128,8 @@ impl DpopKey {
             members.text("nonce", nonce);
         }
         members.end();
-        let header = &self.0.header;
-        let length = claims.len().div_ceil(3) * 4;
-        let mut input = String::with_capacity(header.len() + length + SIGNATURE);
-        input.push_str(header);
-        base64::append(claims.as_bytes(), Alphabet::UrlSafe, &mut input);
-        Ok(input)
+        let alg = self.signing_key().alg();
+        Ok(jose::signing_input_after(&self.0.header, &claims, alg))
     }
 }
 
@@ -148,7 +143,7 @@ fn header(key: &SigningKey, public: &PublicJwk) -> String {
     members.next("jwk").push_str(&jwk);
     members.text("typ", "dpop+jwt");
     members.end();
-    format!("{}.", base64::url_safe(header))
+    jose::encoded_header(&header)
 }
 
 /// `ath`: "the base64url-encoded SHA-256 hash of the ASCII encoding of the associated access token's

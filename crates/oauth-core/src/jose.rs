@@ -130,6 +130,24 @@ pub(crate) fn signing_input(header: &str, claims: &str) -> String {
     format!("{}.{}", base64::url_safe(header), base64::url_safe(claims))
 }
 
+/// The bytes of an RSA signature, by a key of 2048 bits.
+const RSA_SIGNATURE: usize = 256;
+
+/// A header as [`signing_input_after`] takes it: in base64url, with its dot. It is the same for all tokens of a key.
+pub(crate) fn encoded_header(header: &str) -> String {
+    format!("{}.", base64::url_safe(header))
+}
+
+/// The signing input of these claims, with room for a signature of this algorithm.
+pub(crate) fn signing_input_after(encoded_header: &str, claims: &str, alg: Alg) -> String {
+    let signature = alg.signature_bytes().unwrap_or(RSA_SIGNATURE);
+    let length = (claims.len().div_ceil(3) + signature.div_ceil(3)) * 4 + 1;
+    let mut input = String::with_capacity(encoded_header.len() + length);
+    input.push_str(encoded_header);
+    base64::append(claims.as_bytes(), Alphabet::UrlSafe, &mut input);
+    input
+}
+
 /// The compact serialization (RFC 7515 section 7.1).
 pub(crate) fn compact(signing_input: &str, signature: &[u8]) -> Secret<String> {
     let mut text = String::with_capacity(signing_input.len() + 1 + signature.len() * 4 / 3 + 4);

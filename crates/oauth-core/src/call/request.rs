@@ -130,7 +130,7 @@ impl Unsent {
         at: &Moment,
         due: Due,
     ) -> Result<Needs, Error> {
-        let (key, input) = match due {
+        let (key, mut input) = match due {
             Due::ClientJwt => {
                 let jwt = config.auth.jwt().ok_or(Misuse::KeyMissing)?;
                 match jwt.make(&facts(config, &self.url, at))? {
@@ -150,12 +150,12 @@ impl Unsent {
                     .ok_or(Misuse::KeyMissing)?
             }
         };
-        match key.sign(&input)? {
-            Some(jws) => {
-                self.put(due, jws);
+        match key.sign_in_place(&mut input)? {
+            true => {
+                self.put(due, Secret::new(input));
                 Ok(Needs::Nothing)
             }
-            None => Ok(Needs::Signature(key.job(input), key)),
+            false => Ok(Needs::Signature(key.job(input), key)),
         }
     }
 

@@ -4,6 +4,8 @@
 //! RFC 7523 <https://www.rfc-editor.org/rfc/rfc7523#section-2.2>, as RFC 10070 restricts it: the audience is the
 //! issuer, as a single string, and the type is explicit.
 
+use std::sync::OnceLock;
+
 use super::jwt::{self, JWT_BEARER};
 use super::{ClientJwt, Made, RequestFacts};
 use crate::crypto::{AudienceIs, KeyUse, SigningKey};
@@ -25,6 +27,8 @@ pub struct ClientAssertion {
     lifetime: u32,
     audience: AssertionAudience,
     certificate: Option<String>,
+    /// As it is signed, once it was needed: all assertions have the same.
+    header: OnceLock<String>,
 }
 
 /// The value of `aud` in an assertion.
@@ -80,6 +84,7 @@ impl ClientAssertion {
             lifetime: LIFETIME,
             audience: AssertionAudience::Issuer,
             certificate: None,
+            header: OnceLock::new(),
         }
     }
 
@@ -120,6 +125,7 @@ impl ClientAssertion {
     #[must_use]
     pub fn certificate_thumbprint(mut self, x5t_s256: impl Into<String>) -> Self {
         self.certificate = Some(x5t_s256.into());
+        self.header = OnceLock::new();
         self
     }
 
@@ -134,6 +140,21 @@ impl ClientAssertion {
     /// The key that signs the assertions.
     pub const fn key(&self) -> &SigningKey {
         &self.key
+    }
+
+    fn encoded_header(&self) -> String {
+        let mut header = String::new();
+        let mut members = Members::of(&mut header);
+        members.text("alg", self.key.alg().as_str());
+        if !self.key.id().is_empty() && self.secret.is_none() {
+            members.text("kid", self.key.id());
+        }
+        members.text("typ", "client-authentication+jwt");
+        if let Some(thumbprint) = &self.certificate {
+            members.text("x5t#S256", thumbprint);
+        }
+        members.end();
+        jose::encoded_header(&header)
     }
 
     /// The value of `aud` in a request's assertion.
@@ -186,17 +207,7 @@ impl ClientJwt for ClientAssertion {
 
     fn make(&self, of: &RequestFacts<'_>) -> Result<Made, Error> {
         let now = of.at.now().as_secs();
-        let (mut header, mut claims) = (String::new(), String::new());
-        let mut members = Members::of(&mut header);
-        members.text("alg", self.key.alg().as_str());
-        if !self.key.id().is_empty() && self.secret.is_none() {
-            members.text("kid", self.key.id());
-        }
-        members.text("typ", "client-authentication+jwt");
-        if let Some(thumbprint) = &self.certificate {
-            members.text("x5t#S256", thumbprint);
-        }
-        members.end();
+        let mut claims = String::with_capacity(256);
         let mut members = Members::of(&mut claims);
         members.text("aud", self.audience_of(of)?);
         members.number("exp", now.saturating_add(self.lifetime.into()));
@@ -206,7 +217,8 @@ impl ClientJwt for ClientAssertion {
         members.text("jti", &of.at.ticket()?);
         members.text("sub", of.client_id.as_str());
         members.end();
-        let input = jose::signing_input(&header, &claims);
+        let header = self.header.get_or_init(|| self.encoded_header());
+        let input = jose::signing_input_after(header, &claims, self.key.alg());
         Ok(Made::Unsigned(self.key.clone(), input))
     }
 

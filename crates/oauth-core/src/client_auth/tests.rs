@@ -194,6 +194,34 @@ fn audiences_and_the_certificate_are_as_the_server_demands() {
     );
 }
 
+/// The header is made once; whoever changes it afterwards gets another.
+#[test]
+fn a_copy_with_a_certificate_has_a_header_of_its_own() {
+    let (server, client_id) = (server(), ClientId::new("me"));
+    let url = server.endpoint(crate::server::EndpointKind::Token).unwrap();
+    let made = |assertion: &ClientAssertion| {
+        let facts = RequestFacts {
+            server: &server,
+            client_id: &client_id,
+            url,
+            at: &at(1),
+        };
+        match assertion.make(&facts).unwrap() {
+            Made::Unsigned(_, input) => header(&input),
+            _ => panic!("an assertion to sign"),
+        }
+    };
+    let assertion = ClientAssertion::new(key());
+    let plain = made(&assertion);
+    assert_eq!(
+        plain,
+        r#"{"alg":"ES256","kid":"k1","typ":"client-authentication+jwt"}"#
+    );
+    let copy = assertion.clone().certificate_thumbprint("dGh1bWI");
+    assert!(made(&copy).contains(r#""x5t#S256":"dGh1bWI""#));
+    assert_eq!(made(&assertion), plain);
+}
+
 #[test]
 fn a_key_with_an_audience_of_its_own_serves_one_server() {
     let key = key();
