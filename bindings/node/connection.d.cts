@@ -41,7 +41,7 @@ export interface ResourceConnectionOptions extends LimitOptions {
   /** Shows such a code; by default its prompt is printed on standard error. */
   show?: ((code: DeviceAuthorizationResponse) => unknown) | undefined
   /**
-   * The client of an organisation's identity provider, which vouches for the user, who need not visit the
+   * The client of an organization's identity provider, which vouches for the user, who need not visit the
    * API's server (draft-ietf-oauth-identity-assertion-authz-grant, MCP's enterprise-managed authorization). `connect.grant_not_supported` if the API's server accepts no such assertion.
    */
   identityProvider?: Client | undefined

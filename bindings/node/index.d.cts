@@ -295,7 +295,7 @@ export interface SourceOptions extends TokenRequest {
 /** A sign-in at an identity provider, which vouches for the user at the server of a client. */
 export interface SignInOptions {
   /**
-   * The client of an organisation's identity provider. It issues an assertion for this client's server, which issues tokens
+   * The client of an organization's identity provider. It issues an assertion for this client's server, which issues tokens
    * for that (draft-ietf-oauth-identity-assertion-authz-grant), before the former ones expire: nobody logs in here.
    */
   identityProvider?: Client | undefined

@@ -40,7 +40,7 @@ export function login(client: Client, options?: LoginOptions): Promise<Tokens>
 /**
  * Gets tokens from the server of `client` for somebody who has signed in at the identity provider of the other
  * client: first the assertion for that server, then the tokens for it (draft-ietf-oauth-identity-assertion-authz-grant). Both
- * are configured by the organisation, and never taken from a resource. Call it again for new tokens: an assertion can
+ * are configured by the organization, and never taken from a resource. Call it again for new tokens: an assertion can
  * be used once.
  */
 export function identityAssertionGrant(

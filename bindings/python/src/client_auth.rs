@@ -97,7 +97,7 @@ pub(crate) struct FederatedAssertion;
 ///
 /// file is the text of the JSON file from Google's console, and the client_id of the client is its
 /// client_email. The client's own tokens, those of client_credentials(), are the account's; with a subject they are
-/// for this person, whose organisation has allowed the account to act for its members. provider.data for an
+/// for this person, whose organization has allowed the account to act for its members. provider.data for an
 /// invalid file, key.* for its key.
 #[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
 pub(crate) struct ServiceAccount;

@@ -56,7 +56,7 @@ use crate::{errors, runtime, secret, value};
 /// (RFC 8628): show gets the code, and prints its prompt by default.
 ///
 /// With identity_provider and sign_in no person is sent to the server: the client of an
-/// organisation's identity provider, and a source of the tokens of the person's sign-in there, with
+/// organization's identity provider, and a source of the tokens of the person's sign-in there, with
 /// openid, such as client.source(tokens). The identity provider vouches for the person
 /// (draft-ietf-oauth-identity-assertion-authz-grant, MCP's enterprise-managed authorization):
 /// identity_assertion.no_id_token if they have to sign in there again, connect.grant_not_supported if the API's

@@ -23,7 +23,7 @@ def identity_assertion_grant(
 
     ``tokens`` are those of that sign-in, with its ID token. The identity provider issues an assertion for the
     other server, which issues tokens for it (draft-ietf-oauth-identity-assertion-authz-grant). Both are configured
-    by the organisation, and never taken from a resource. Call it again for new tokens: an assertion can be used once.
+    by the organization, and never taken from a resource. Call it again for new tokens: an assertion can be used once.
     ``scope``, ``resource`` and ``authorization_details`` are those of the other server.
 
     ``identity_assertion.no_id_token`` if there is none; ``jwt.expired`` if it has expired: refresh the sign-in first. A

@@ -577,7 +577,7 @@ class ServiceAccount(ClientAuth):
 
     file is the text of the JSON file from Google's console, and the client_id of the client is its
     client_email. The client's own tokens, those of client_credentials(), are the account's; with a subject they are
-    for this person, whose organisation has allowed the account to act for its members. provider.data for an
+    for this person, whose organization has allowed the account to act for its members. provider.data for an
     invalid file, key.* for its key.
     """
     def __new__(cls, file: str, /, *, subject: str | None = None) -> Self: ...
@@ -765,7 +765,7 @@ class Client:
 
         keep_alive is how many seconds before its unused refresh token expires the grant is renewed even
         without a caller, once a token was requested: never more than a fifth of that time.
-        Without it nothing is sent for an unused grant. With identity_provider and sign_in, each renewal asks an organisation's
+        Without it nothing is sent for an unused grant. With identity_provider and sign_in, each renewal asks an organization's
         identity provider for an assertion for this server (ID-JAG). sign_in is read each time: a source of the person's tokens
         there, a function that returns an ID token, or a file's path; subject_token_type says what is no ID token.
 
@@ -1741,7 +1741,7 @@ class ResourceConnection:
     (RFC 8628): show gets the code, and prints its prompt by default.
 
     With identity_provider and sign_in no person is sent to the server: the client of an
-    organisation's identity provider, and a source of the tokens of the person's sign-in there, with
+    organization's identity provider, and a source of the tokens of the person's sign-in there, with
     openid, such as client.source(tokens). The identity provider vouches for the person
     (draft-ietf-oauth-identity-assertion-authz-grant, MCP's enterprise-managed authorization):
     identity_assertion.no_id_token if they have to sign in there again, connect.grant_not_supported if the API's

@@ -1,9 +1,9 @@
-//! Grants that another one has taken the place of, because the API has moved to another server, or its client is another
-//! one. Their tokens would stay in the store forever.
+//! Removes grants that another one has replaced, because the API has moved to another server or has another client. Their
+//! tokens would stay in the store forever.
 //!
-//! The connection notes their names before it has tokens, and they are removed once it has: whatever fails in between, or
-//! whoever is stopped there, the next to use the connection goes on. Another process that still has such a grant finds
-//! it removed, and then reads the connection.
+//! Their names are stored with the connection before it has tokens, and they are removed once it has: if a process stops
+//! in between, the next one to use the connection goes on. Another process that still has such a grant finds it removed,
+//! and then reads the connection.
 
 use oauth_core::error::Error;
 use oauth_core::flow::connect::Connection;
@@ -38,8 +38,8 @@ pub(super) async fn noted(
     }
 }
 
-/// Removes what the connection has replaced, now that it has tokens; or its own, if it was itself replaced meanwhile. Nobody waits for this in vain: what cannot be removed
-/// now is removed by whoever uses the connection next.
+/// Removes the grants that the connection has replaced, now that it has tokens; or its own, if it was itself replaced in
+/// the meantime. A grant that cannot be removed now is removed by whoever uses the connection next.
 pub(super) async fn remove(settings: &Settings, state: &State, connected: &Connected) {
     // The tokens are good, whatever the store says.
     let _ = removed(settings, state, connected).await;
