@@ -28,7 +28,10 @@ impl NativeServer {
             None => oauth_providers::provider(&name.unwrap_or_default()),
         };
         let choices = Choices {
-            variables: read(variables, "variables are texts by their names")?,
+            variables: read(
+                variables,
+                "variables must be an object whose values are strings",
+            )?,
             options,
             loopback,
         };

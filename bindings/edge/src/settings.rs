@@ -1,4 +1,5 @@
-//! Clients from environment variables, which are passed in: there is no process environment.
+//! Client settings from environment variables or a client file. The host passes both in: there is neither a process
+//! environment nor a file system.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,14 +39,14 @@ pub struct NativeSettings(pub(crate) Settings);
 
 #[wasm_bindgen]
 impl NativeSettings {
-    /// Out of these environment variables.
+    /// Reads the settings from these environment variables.
     #[wasm_bindgen(js_name = fromEnv)]
     pub fn from_env(env: &JsValue) -> Result<Self, JsValue> {
         let settings = Settings::from_env(environment(env)?);
         settings.map(Self).map_err(fail)
     }
 
-    /// Out of the text of a client file.
+    /// Reads the settings from the text of a client file.
     #[wasm_bindgen(js_name = fromJson)]
     pub fn from_json(text: String, env: &JsValue) -> Result<Self, JsValue> {
         let text = Secret::new(text);
@@ -59,7 +60,7 @@ impl NativeSettings {
         self.0.client_id().to_owned()
     }
 
-    /// Those registered, if any are named.
+    /// The registered redirect URIs, if any are configured.
     #[wasm_bindgen(getter, js_name = redirectUris)]
     pub fn redirect_uris(&self) -> Option<Vec<String>> {
         let uris = self.0.redirect_uris();
@@ -106,7 +107,7 @@ impl NativeSettingsServer {
 fn environment(env: &JsValue) -> Result<Arc<dyn Environment>, JsValue> {
     let given: Option<BTreeMap<String, String>> = match env.is_undefined() {
         true => None,
-        false => read(env, "variables are texts by their names")?,
+        false => read(env, "env must be an object whose values are strings")?,
     };
     let pairs = given.into_iter().flatten();
     let secret = pairs.map(|(name, value)| (name, Secret::new(value)));

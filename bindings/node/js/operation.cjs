@@ -1,6 +1,7 @@
 'use strict'
 
 // Shared by the generated operations in ops.cjs: passing arguments to the native half, and converting results.
+// Operations are run, with their timeouts and signals, by exchange.cjs.
 
 const native = require('#native')
 const { lifted } = require('./errors.cjs')

@@ -1205,8 +1205,8 @@ export interface Operations {
   /**
    * Requests an assertion for another server from the identity provider
    * (draft-ietf-oauth-identity-assertion-authz-grant section 4.3).
-   * This client is that of the identity provider, and authenticates as for the sign-in. Scope and resource are those of
-   * the other server.
+   * Call this on the client that is registered at the identity provider. `scope` and `resource` are for the other
+   * server.
    * `jwt.audience` and `jwt.expired` for an ID token that is not for this client or has expired, before anything is
    * sent; `identity_assertion.*` for an invalid request; `token.*` and `jwt.*` for a response that is not an assertion
    * for that server; `denied.*` if the identity provider refuses.
@@ -1665,8 +1665,8 @@ export interface ExchangeOperations {
   /**
    * Requests an assertion for another server from the identity provider
    * (draft-ietf-oauth-identity-assertion-authz-grant section 4.3).
-   * This client is that of the identity provider, and authenticates as for the sign-in. Scope and resource are those of
-   * the other server.
+   * Call this on the client that is registered at the identity provider. `scope` and `resource` are for the other
+   * server.
    * `jwt.audience` and `jwt.expired` for an ID token that is not for this client or has expired, before anything is
    * sent; `identity_assertion.*` for an invalid request; `token.*` and `jwt.*` for a response that is not an assertion
    * for that server; `denied.*` if the identity provider refuses.

@@ -54,7 +54,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Source {
         for verb in ["token", "renew", "invalidate"] {
             let method = object.getattr_opt(verb)?;
             if !method.is_some_and(|method| method.is_callable()) {
-                let text = format!("a source of tokens has a method {verb}; this has none");
+                let text = format!("a source of tokens needs a callable {verb} method");
                 return Err(PyTypeError::new_err(text));
             }
         }

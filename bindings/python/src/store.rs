@@ -45,7 +45,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Store {
                 .getattr_opt(verb)?
                 .is_some_and(|method| method.is_callable());
             if !is_there {
-                let text = format!("a store has a method {verb}; this has none");
+                let text = format!("a store needs a callable {verb} method");
                 return Err(PyTypeError::new_err(text));
             }
         }
@@ -123,8 +123,8 @@ pub(crate) fn ask<T: Send + 'static>(
     })
 }
 
-/// What it raises may hold an address with a password: only its kind is told. What one of our stores
-/// raised underneath holds none.
+/// The exception's message may contain a URL with a password, so only its type is reported. Errors of built-in stores
+/// contain none, and pass through.
 fn failed(py: Python<'_>, who: &str, error: &PyErr) -> Error {
     if let Some(error) = errors::known(error.value(py)) {
         return oauth_facade::of_store(error);
@@ -154,7 +154,7 @@ impl store::Store for Foreign {
         times: Times,
     ) -> Answer<'a, Saved> {
         let (key, record) = (key.to_owned(), record.clone());
-        // Nobody asks them what is due.
+        // `times.due` is dropped: stores written in Python are never asked for records that are due.
         let until = times.until.filter(|_| self.saving == Saving::RecordUntil);
         self.call(move |store| {
             let py = store.py();

@@ -2,6 +2,7 @@
 
 mod api;
 mod arg;
+mod authorization_details;
 mod authorization_flow;
 mod claims_source;
 mod client;
@@ -12,7 +13,6 @@ mod connect;
 mod dpop;
 mod erased_exchange;
 mod error_code;
-mod granted;
 #[cfg(feature = "held-keys")]
 mod held_key;
 mod introspection;
@@ -39,6 +39,7 @@ pub use api::{Api, ApiCall, Call, CallStep, Once, RateLimitChoice, Redirects};
 pub use arg::{
     About, Arg, Args, Field, JsonText, Mismatch, OneOrMore, Personal, Refused, Shape, Unfit, camel,
 };
+pub use authorization_details::{authorization_details, missing_authorization_details};
 pub use authorization_flow::{AuthorizationFlow, callback_context};
 pub use claims_source::{ClaimsSource, claims_sources};
 pub use client::Client;
@@ -50,7 +51,6 @@ pub use connect::Connect;
 #[cfg(feature = "crypto")]
 pub use dpop::{DpopKey, named as dpop_alg};
 pub use erased_exchange::{ErasedExchange, ErasedStep, Outgoing, Reply};
-pub use granted::{authorization_details, missing_authorization_details};
 #[cfg(feature = "held-keys")]
 pub use held_key::{HeldKey, HeldKeyJwt, HeldSecretJwt};
 pub use introspection::Introspecting;

@@ -6,7 +6,7 @@
 //! [`FINGERPRINT`] changes with either, so that a binding detects a native library of another
 //! release.
 
-mod address;
+mod address_claim;
 mod assertion;
 mod authorization;
 mod backchannel_authentication;
@@ -38,7 +38,7 @@ mod verify_logout_token;
 use oauth_core::Tokens;
 use oauth_core::error::{Error, Misuse};
 
-pub use address::Address;
+pub use address_claim::Address;
 pub use assertion::{JwtBearer, JwtBearerWithKey, SamlBearer};
 pub use authorization::{Authorize, Begun};
 pub use backchannel_authentication::{

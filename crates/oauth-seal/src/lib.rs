@@ -1,12 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 mod key;
+mod key_ring;
 #[cfg(feature = "records")]
 pub mod record;
-mod sealed;
 
 pub use key::{Key, NONCE};
-pub use sealed::{Keys, Opened, Unopened};
+pub use key_ring::{Keys, Opened, Unopened};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

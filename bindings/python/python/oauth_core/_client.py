@@ -1,4 +1,4 @@
-"""The client: its handwritten methods, and the generated operations."""
+"""The client: the native half, and the generated operations."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._exchanges import Exchanges
 
-# Numbers and places of arguments are agreed on between the two halves.
+# Both halves must agree on the arguments of each operation.
 if NATIVE != FINGERPRINT:
-    raise ImportError("the native half of oauth_core is of another release: install it anew")
+    raise ImportError("the native half of oauth_core is of another release: reinstall the package")
 
 
 class Client(Configured, NativeClient, Operations):
@@ -32,12 +32,12 @@ class Client(Configured, NativeClient, Operations):
     server's metadata name, or with ``id_token_signed_response_alg`` alone, which an HMAC needs; they may
     name ``trusted_audiences`` beside the client. A client that is registered for encrypted ID tokens, or for
     UserInfo that is signed or encrypted, says so with the names of its metadata, such as
-    ``id_token_encrypted_response_alg``, and ``decryption_keys`` in PEM or as JWKs, the newest first; what
-    comes otherwise is then refused. Where the algorithm needs a shared key and none is there, it is made of
+    ``id_token_encrypted_response_alg``, and ``decryption_keys`` in PEM or as JWKs, the newest first; any
+    other response is then refused. Where the algorithm needs a shared key and none is there, it is made of
     the client secret (OpenID Connect Core section 10.2). ``access_token_encryption_alg`` and ``access_token_encryption_enc``
     say how access tokens are encrypted for an API that verifies them as this client (RFC 9068 section 4), with
     the same keys: plain ones are then refused. ``authorization_signed_response_alg`` and its
-    likes say the same of authorization responses, where signed ones are asked for (JARM).
+    companions say the same of authorization responses, where signed ones are asked for (JARM).
     ``request_object_signing_alg`` signs every authorization request (RFC 9101), with
     ``request_object_signing_key`` or the key of ``client_auth``; ``request_object_encryption_alg`` and
     ``request_object_encryption_enc`` encrypt it after that, to a key of the server. ``tls_client_certificate_bound_access_tokens``
@@ -45,11 +45,11 @@ class Client(Configured, NativeClient, Operations):
     certificate is renewed and not sent. Tokens are bound to ``dpop_key``, where it is given, and
     no others are taken (RFC 9449). ``profile`` is a set of rules
     that the client keeps to: ``oauth21``, ``strict``, ``fapi2_security`` or ``fapi2_message_signing``; what it
-    forbids is refused with ``profile.forbidden``, which names the clause. ``client_auth.*``, ``key.*`` and ``redirect_uri.refused``
-    for what cannot be used.
+    forbids is refused with ``profile.forbidden``, which names the clause. Raises ``client_auth.*``, ``key.*``
+    and ``redirect_uri.refused`` for arguments that cannot be used.
 
-    Each call that waits is there twice: blocking, without Python's lock, and as a coroutine for asyncio
-    whose name begins with an a. ``scope``, everywhere, is names with spaces between them, or an iterable
+    Every call that does I/O comes in two forms: a blocking method, which releases the GIL, and a coroutine
+    for asyncio with the prefix ``a``. ``scope``, everywhere, is names with spaces between them, or an iterable
     of names, each one scope-token (RFC 6749 section 3.3), else ``scope.syntax``. ``resource`` are absolute
     URIs (RFC 8707), ``audience`` the names that some servers want instead, ``extra`` parameters that
     the provider documents, and ``authorization_details`` permissions, a list of objects (RFC 9396); all four are sent

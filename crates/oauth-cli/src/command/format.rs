@@ -24,7 +24,7 @@ pub(super) enum Format {
     Json,
     /// The token alone
     Raw,
-    /// What kubectl takes of a credential plugin, with when the token ends
+    /// The ExecCredential that kubectl expects of a credential plugin, with the time of expiry
     ExecCredential,
 }
 
@@ -71,7 +71,7 @@ impl Format {
             }
             Self::Json => output::print(token::record(tokens)),
             Self::Raw => output::print(token),
-            // kubectl would show it as a bearer token.
+            // kubectl would send it as a bearer token, but it is bound to a key.
             Self::ExecCredential if tokens.token_type != TokenType::Bearer => Err(bound()),
             Self::ExecCredential => output::print(exec_credential(tokens)),
         }

@@ -1,4 +1,5 @@
-//! Code shared by the methods that authenticate with a JWT.
+//! Code shared by the methods that authenticate with a JWT. The claims and the audience of each are in `assertion.rs`
+//! (keys) and `signed_secret.rs` (secrets).
 //!
 //! They implement a trait so that a build that uses no such method, such as that of a web page, does not contain their
 //! code.

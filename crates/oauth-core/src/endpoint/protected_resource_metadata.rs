@@ -1,7 +1,7 @@
 //! `GET {origin}/.well-known/oauth-protected-resource{path}`: fetches the metadata of a protected resource.
 //!
 //! The document is parsed, and its `resource` compared with the requested one (section 3.3), in
-//! `protected_resource.rs`.
+//! `protected_resource_metadata.rs` at the root of the crate.
 //!
 //! RFC 9728 <https://www.rfc-editor.org/rfc/rfc9728#section-3>
 

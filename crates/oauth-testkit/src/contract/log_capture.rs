@@ -17,7 +17,7 @@ struct LogCapture;
 pub(super) fn install() -> Result<(), &'static str> {
     static INSTALLED: OnceLock<bool> = OnceLock::new();
     let ours = *INSTALLED.get_or_init(|| log::set_logger(&LogCapture).is_ok());
-    // Each time, since a driver may have turned it down.
+    // On every call: a driver may have lowered the level since.
     log::set_max_level(log::LevelFilter::Trace);
     if ours {
         Ok(())

@@ -1,5 +1,6 @@
 //! Logout announced by the provider: by a token that it posts (OpenID Connect Back-Channel Logout), or by a frame that
 //! it loads in the browser (Front-Channel Logout). Only sessions in a store can be ended this way.
+//! How each request is read and checked: `flow/logout.rs` in oauth-core.
 
 use http::StatusCode;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};

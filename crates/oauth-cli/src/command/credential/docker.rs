@@ -29,7 +29,7 @@ docker login and docker logout keep and end nothing here: that is oauth login an
 /// Answers docker.
 #[derive(Debug, Args)]
 pub(crate) struct Docker {
-    /// The user name to tell [default: the profile's `credential_username`, or oauth2]
+    /// The user name to return [default: the profile's `credential_username`, or oauth2]
     #[arg(long, value_name = "NAME")]
     username: Option<String>,
     /// What docker wants

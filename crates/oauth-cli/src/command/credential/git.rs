@@ -16,7 +16,7 @@ Examples:
     '!oauth --profile code credential git --username x-token-auth'
   printf 'protocol=https\\nhost=gitlab.example\\n' | oauth credential git get
 
-get gives the token of the profile that has the host among its `origins`, with the time it ends, and \
+get gives the token of the profile that has the host among its `origins`, with the time at which it expires, and \
 nothing for any other host. erase, which git calls after a 401, renews the token that was refused. \
 store keeps nothing: logins are stored already. GitLab takes the user name oauth2, which is the \
 default, Bitbucket x-token-auth, and GitHub any.";
@@ -24,7 +24,7 @@ default, Bitbucket x-token-auth, and GitHub any.";
 /// Answers git.
 #[derive(Debug, Args)]
 pub(crate) struct Git {
-    /// The user name to tell [default: the one that git asks for, the profile's
+    /// The user name to return [default: the one that git asks for, the profile's
     /// `credential_username`, or oauth2]
     #[arg(long, value_name = "NAME")]
     username: Option<String>,
@@ -58,7 +58,7 @@ impl<'a> Asked<'a> {
         asked
     }
 
-    /// Nothing if it is no host on the web.
+    /// `None` unless protocol and host form a URL.
     fn url(&self) -> Option<Url> {
         Url::parse(&format!("{}://{}/", self.protocol, self.host)).ok()
     }
@@ -69,7 +69,7 @@ impl Git {
         match self.operation.as_str() {
             "get" => self.get(global, output),
             "erase" => erase(global, output),
-            // To be read, so that git can write it.
+            // Nothing is stored, but git's write to a closed pipe would fail.
             "store" => request().map(drop),
             _ => Ok(()),
         }

@@ -1,5 +1,5 @@
-//! Authorization requests that satisfy a step-up challenge of an API. The challenge is read in `token/step_up.rs`; the
-//! refused request is made again in `flow/resource/request/step_up.rs`.
+//! Authorization requests that satisfy a step-up challenge of an API. The challenge is read in
+//! `flow/resource/challenge_verdict.rs`; the refused request is made again in `flow/resource/request/step_up.rs`.
 
 #[cfg(all(test, feature = "sha2"))]
 mod tests;

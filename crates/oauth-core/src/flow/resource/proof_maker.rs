@@ -121,7 +121,7 @@ impl ProofMaker {
         Err(Misuse::KeyMissing.into())
     }
 
-    /// The time that a proof says which is made now.
+    /// The `iat` of a proof made now, by the resource server's clock.
     pub(super) fn issues_at(&self, at: &Moment, url: &Url) -> UnixTime {
         let clocks = &self.shared.clocks;
         clocks.server_time(ServerRole::ResourceServer, url, at.now())
@@ -135,8 +135,8 @@ impl ProofMaker {
         headers: &HeaderMap,
         issued_at: UnixTime,
     ) -> bool {
-        let (clocks, side) = (&self.shared.clocks, ServerRole::ResourceServer);
-        clocks.correct_from_date(side, url, headers, at.now(), issued_at)
+        let (clocks, role) = (&self.shared.clocks, ServerRole::ResourceServer);
+        clocks.correct_from_date(role, url, headers, at.now(), issued_at)
     }
 
     /// # Errors

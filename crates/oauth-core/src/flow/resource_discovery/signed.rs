@@ -8,7 +8,7 @@ use crate::jose::{Alg, CLOCK_SKEW, Claims, Jws, KeySet, Validity};
 use crate::json::{Map, Value};
 use crate::moment::UnixTime;
 
-/// The member that holds them.
+/// The member that contains the JWT.
 const MEMBER: &str = "signed_metadata";
 
 /// The claims of the JWT itself, which are not metadata (RFC 7519 section 4.1).
@@ -30,7 +30,8 @@ pub(super) struct Verdict {
 }
 
 impl Signed {
-    /// The document itself, if no trusted party has signed anything in it.
+    /// Reads the signed values. `Err` with the document if it has no well-formed and currently valid signed metadata. The
+    /// issuer may still be one that is not trusted: then [`next`](Self::next) has no job.
     pub(super) fn of(
         document: Map<String, Value>,
         trusted: &[(String, Arc<KeySet>)],

@@ -46,7 +46,7 @@ pub(super) async fn absent(harness: &Harness) -> Verdict {
         let again = harness.saved(&key, "again", 0).await?;
         return match again > first {
             true => harness.holds(&key, again, "again").await,
-            false => Err(format!("version {again} comes after {first}")),
+            false => Err(format!("version {again} does not exceed {first}")),
         };
     };
     // A store without expiry still has all of it.

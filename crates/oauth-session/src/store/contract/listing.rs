@@ -13,7 +13,7 @@ pub(super) async fn removal(harness: &Harness) -> Verdict {
         same("that nothing is left", &left.is_removed(), &true)?;
     }
     if removed <= first {
-        let text = format!("version {removed} of a removal comes after {first}");
+        let text = format!("version {removed} of a removal does not exceed {first}");
         return Err(text);
     }
     harness.conflicts(&key, first).await?;
@@ -27,7 +27,7 @@ pub(super) async fn removal(harness: &Harness) -> Verdict {
     let again = harness.saved(&key, "again", left).await?;
     match again > removed {
         true => harness.holds(&key, again, "again").await,
-        false => Err(format!("version {again} comes after {removed}")),
+        false => Err(format!("version {again} does not exceed {removed}")),
     }
 }
 

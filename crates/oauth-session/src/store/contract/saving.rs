@@ -58,7 +58,8 @@ pub(super) async fn removed(harness: &Harness) -> Verdict {
         .saved(&key, "again", left.map_or(0, |left| left.version))
         .await?;
     if again <= removed {
-        let text = format!("version {again} comes after {removed} for the same key");
+        let text =
+            format!("version {again} does not exceed {removed}, at which the key was removed");
         return Err(text);
     }
     harness.conflicts(&key, first).await?;
