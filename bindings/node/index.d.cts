@@ -302,7 +302,9 @@ export interface SignInOptions {
   /**
    * Where the sign-in there is read for each renewal: a source of its tokens, with `openid`, such as
    * `identityProvider.source(tokens)`, or a function that returns an ID token. What a source or function fails with is what
-   * a {@link GrantSource} fails with; `identity_assertion.no_id_token` if the person has to sign in there again.
+   * a {@link GrantSource} fails with. If the person has to sign in there again, that is `identity_assertion.no_id_token`
+   * with a source, and `jwt.expired` with a function. All requests, those to the identity provider too, go over this
+   * client's network.
    */
   signIn?: TokenSource | (() => MaybePromise<string>) | undefined
   /** What the function returns, if it is no ID token. */

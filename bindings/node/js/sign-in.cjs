@@ -70,7 +70,8 @@ class SignIn {
       throw new TypeError('the sign-in function gave a promise, for which a step by hand cannot wait: run the exchange')
     }
     if (typeof token !== 'string') throw new TypeError('a sign-in function gives a text')
-    this.native.leave(checkUnicode(token, 'the token'))
+    // A file ends with a line break.
+    this.native.leave(checkUnicode(token, 'the token').trim())
   }
 
   #none(error) {

@@ -16,9 +16,10 @@ use crate::dpop::DpopKey;
 use crate::identity::GivenSignIn;
 use crate::keeper::Keeper;
 use crate::moment::OwnMoment;
-use crate::network::{LazyDriver, Network, RequestSettings, seconds};
+use crate::network::{Network, RequestSettings, seconds};
 use crate::pending_call::{Answer, PendingCall};
 use crate::server::Server;
+use crate::shared_client::SharedClient;
 use crate::source::{GrantSource, SourceSettings};
 use crate::store::Store;
 use crate::sync_async::twins;
@@ -27,19 +28,6 @@ use crate::token_request::{Details, token_request};
 use crate::tokens::Tokens;
 use crate::value::{self, Given, Pairs};
 use crate::{errors, secret};
-
-/// The state that all calls and sources of one client share.
-pub(crate) struct SharedClient {
-    pub(crate) client: oauth_facade::Client,
-    pub(crate) server: oauth_facade::Server,
-    pub(crate) line: Arc<RequestSettings>,
-}
-
-impl SharedClient {
-    pub(crate) fn driver(&self) -> LazyDriver {
-        LazyDriver(Arc::clone(&self.line))
-    }
-}
 
 /// The native half of oauth_core.Client.
 #[pyclass(frozen, subclass, module = "oauth_core")]
@@ -225,6 +213,7 @@ impl Client {
         let us = Arc::new(SharedClient {
             client,
             server: ours,
+            sign_in: None,
             line: RequestSettings::new(network.map(Bound::get), timeout)?,
         });
         Ok(Self { us, server })
@@ -331,9 +320,11 @@ impl Client {
     ///
     /// keep_alive is how many seconds before its unused refresh token expires the grant is renewed even
     /// without a caller, once a token was requested: never more than a fifth of that time.
-    /// Without it nothing is sent for an unused grant. With identity_provider and sign_in, each renewal asks an organization's
-    /// identity provider for an assertion for this server (ID-JAG). sign_in is read each time: a source of the person's tokens
-    /// there, a function that returns an ID token, or a file's path; subject_token_type says what is no ID token.
+    /// Without it nothing is sent for an unused grant. With identity_provider and sign_in, each renewal asks an
+    /// organization's identity provider for an assertion for this server (ID-JAG), over this client's network.
+    /// sign_in is read each time: a source of the person's tokens there, a function that returns an ID token, or a
+    /// file's path; subject_token_type says what is no ID token. identity_assertion.no_id_token or jwt.expired if the
+    /// person has to sign in there again.
     ///
     /// grant.no_refresh_token and stored.* for tokens that cannot be kept fresh here; token() raises
     /// the other errors.

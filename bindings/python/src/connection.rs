@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use crate::api::{ApiRequest, Source};
-use crate::client::{Client, SharedClient};
+use crate::client::Client;
 use crate::client_auth::{self, ClientAuth};
 use crate::custom_source::raised;
 use crate::dpop::DpopKey;
@@ -25,6 +25,7 @@ use crate::http_methods::verbs;
 use crate::network::{Network, RequestSettings, seconds};
 use crate::pending_call::{Answer, PendingCall};
 use crate::server::read_transport;
+use crate::shared_client::SharedClient;
 use crate::source::refuse_in_hook;
 use crate::store::Store;
 use crate::sync_async::twins;

@@ -1,22 +1,27 @@
 //! Sign-ins at an identity provider, with which tokens of another server are got.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use oauth_core::error::{Cause, Error};
+use oauth_core::exchange::Boxed;
 use oauth_core::grant::IdentitySubject;
 use oauth_core::moment::UnixTime;
 use oauth_core::workload::{AssertionRequest, AssertionSource as _};
 use oauth_reqwest::AssertionFile;
-use oauth_session::SignIn;
+use oauth_session::store::Answer;
+use oauth_session::{Drive, SignIn};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use tokio::runtime::Handle;
 
 use crate::api::Source;
-use crate::client::{Client, SharedClient};
+use crate::client::Client;
 use crate::custom_source::raised;
 use crate::keys::settled;
+use crate::network::LazyDriver;
+use crate::shared_client::SharedClient;
 use crate::text::text;
 use crate::{errors, runtime, secret};
 
@@ -61,15 +66,77 @@ impl GivenSignIn<'_, '_> {
         let kind = kind.unwrap_or_else(|| "id_token".to_owned());
         let known = IdentitySubject::of(secret("any".to_owned()), &kind);
         known.map_err(|error| errors::raise(py, &error))?;
-        let origin = Origin::of(sign_in)?;
-        let idp = provider.us.client.clone();
-        let issuer = provider.us.server.issuer().to_owned();
-        let read = move |now| origin.read(&idp, (&issuer, &kind), now);
+        let reader = Arc::new(SignInReader {
+            origin: Origin::of(sign_in)?,
+            idp: provider.us.client.clone(),
+            issuer: provider.us.server.issuer().to_owned(),
+            kind,
+            left: Mutex::new(None),
+        });
+        let read = Arc::clone(&reader);
         Ok(Arc::new(SharedClient {
-            client: us.client.with_identity(&provider.us.client, read),
+            client: us
+                .client
+                .with_identity(&provider.us.client, move |now| read.take(now)),
             server: us.server.clone(),
             line: Arc::clone(&us.line),
+            sign_in: Some(reader),
         }))
+    }
+}
+
+/// Reads the sign-in, for a request that then needs it.
+pub(crate) struct SignInReader {
+    origin: Origin,
+    idp: oauth_facade::Client,
+    issuer: String,
+    kind: String,
+    /// What was read before the request began.
+    left: Mutex<Option<Result<IdentitySubject, Error>>>,
+}
+
+impl SignInReader {
+    fn read(&self, now: UnixTime) -> Result<IdentitySubject, Error> {
+        self.origin.read(&self.idp, (&self.issuer, &self.kind), now)
+    }
+
+    /// What was read before; a driver of the caller's own reads nothing before, so it is read now.
+    fn take(&self, now: UnixTime) -> Result<IdentitySubject, Error> {
+        let left = self.left().take();
+        left.unwrap_or_else(|| self.read(now))
+    }
+
+    fn left(&self) -> std::sync::MutexGuard<'_, Option<Result<IdentitySubject, Error>>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads the sign-in before each request of a source, on a thread that may block: the request's own time and its lease go
+/// on meanwhile.
+pub(crate) struct SignInDriver {
+    pub(crate) driver: LazyDriver,
+    pub(crate) sign_in: Arc<SignInReader>,
+}
+
+impl Drive for SignInDriver {
+    fn run(&self, exchange: Boxed<oauth_core::Tokens>) -> Answer<'_, oauth_core::Tokens> {
+        Box::pin(async move {
+            let sign_in = Arc::clone(&self.sign_in);
+            let read = tokio::task::spawn_blocking(move || sign_in.read(UnixTime::system()?));
+            let stopped = |_| Err(Error::lost(Cause::unsent("the sign-in was stopped")));
+            let subject = read.await.unwrap_or_else(stopped);
+            *self.sign_in.left() = Some(subject);
+            self.driver.exchange(exchange).await
+        })
+    }
+
+    fn revoke(&self, exchange: Boxed<()>) -> Answer<'_, ()> {
+        self.driver.revoke(exchange)
+    }
+
+    /// The sign-in, the exchange, and the request with the assertion.
+    fn longest(&self) -> Duration {
+        self.driver.longest().saturating_mul(3)
     }
 }
 

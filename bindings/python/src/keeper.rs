@@ -9,9 +9,9 @@ use oauth_facade::{Decision as Chosen, GrantSettings, Task, Upkeep};
 use pyo3::exceptions::{PyException, PyStopIteration, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::client::SharedClient;
 use crate::exchange::{Exchange, Sleep, object, thrown};
 use crate::moment::OwnMoment;
+use crate::shared_client::SharedClient;
 use crate::store_tasks::{Lease, Load, Save};
 use crate::text::text;
 use crate::tokens::Tokens;

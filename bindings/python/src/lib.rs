@@ -35,6 +35,7 @@ mod sealed_store;
 mod server;
 mod sessions;
 mod settings;
+mod shared_client;
 mod source;
 mod store;
 mod store_tasks;

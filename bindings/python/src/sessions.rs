@@ -10,11 +10,12 @@ use oauth_session::observe::{GrantEvent, Observe};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-use crate::client::{Client, SharedClient};
+use crate::client::Client;
 use crate::context_managers::{PATIENCE, closes, nothing};
 use crate::fork_safety::PerProcess;
 use crate::network::seconds;
 use crate::pending_call::{Answer, PendingCall};
+use crate::shared_client::SharedClient;
 use crate::source::{GrantSource, in_hook, refuse_in_hook};
 use crate::store::Store;
 use crate::sync_async::twins;

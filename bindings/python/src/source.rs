@@ -10,20 +10,20 @@ use oauth_core::error::Error;
 use oauth_core::flow::keeper::GrantId;
 use oauth_facade::{GrantSettings, OnRateLimit, RateLimitChoice, Record, TokenOwner};
 use oauth_reqwest::{Authorized, GrantSource as NativeSource};
-use oauth_session::Sources;
+use oauth_session::{Drive, Sources};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::api::ApiRequest;
-use crate::client::SharedClient;
 use crate::context_managers::{PATIENCE, closes, nothing};
 use crate::fork_safety::PerProcess;
 use crate::form_fields::FormFields;
 use crate::http_methods::verbs;
-use crate::network::{LazyDriver, RequestSettings, seconds};
+use crate::network::{RequestSettings, seconds};
 use crate::pending_call::{Answer, PendingCall};
 use crate::resource::Resource;
 use crate::sessions::{self, LogObserver};
+use crate::shared_client::SharedClient;
 use crate::store::Store;
 use crate::sync_async::twins;
 use crate::text::{origins, text};
@@ -142,7 +142,7 @@ impl GrantSource {
     }
 
     fn make(&self, py: Python<'_>) -> PyResult<NativeSource> {
-        let driver = self.us.driver();
+        let driver = self.us.source_driver();
         let store = self.kept.store.as_ref();
         let store = store.map(|store| store.here(py)).transpose()?;
         let store = store.map(|store| store as Arc<dyn oauth_session::Store>);
@@ -169,7 +169,7 @@ impl GrantSource {
 
     fn begin(
         &self,
-        driver: LazyDriver,
+        driver: Arc<dyn Drive>,
         store: Option<Arc<dyn oauth_session::Store>>,
     ) -> Result<NativeSource, Error> {
         let keep = &self.kept.keep;

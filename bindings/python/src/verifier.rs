@@ -6,9 +6,10 @@ use std::sync::Arc;
 use oauth_facade::{Args, Introspecting as How};
 use pyo3::prelude::*;
 
-use crate::client::{Client, SharedClient};
+use crate::client::Client;
 use crate::errors;
 use crate::pending_call::PendingCall;
+use crate::shared_client::SharedClient;
 use crate::sync_async::twins;
 use crate::text::text;
 use crate::value::{self, Given};
@@ -33,6 +34,7 @@ impl Introspecting {
         let us = SharedClient {
             client: asking.map_err(|error| errors::raise(py, &error))?,
             server: us.server.clone(),
+            sign_in: None,
             line: Arc::clone(&us.line),
         };
         let base = Client {

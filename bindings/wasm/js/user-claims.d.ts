@@ -37,7 +37,8 @@ export interface UserClaims {
   readonly website?: string | undefined
   /** `email_verified` says whether it is known to be the person's. */
   readonly email?: string | undefined
-  readonly email_verified?: boolean | undefined
+  /** Some servers send the text `"false"`, which is true to JavaScript: compare with `true`. */
+  readonly email_verified?: unknown
   /** `female`, `male`, or another. */
   readonly gender?: string | undefined
   /** `YYYY-MM-DD`, `0000-MM-DD` without the year, or `YYYY` alone. */
@@ -48,7 +49,8 @@ export interface UserClaims {
   readonly locale?: string | undefined
   /** In E.164 format, such as `+1 (425) 555-1212`. */
   readonly phone_number?: string | undefined
-  readonly phone_number_verified?: boolean | undefined
+  /** As `email_verified`: compare with `true`. */
+  readonly phone_number_verified?: unknown
   readonly address?: Address | undefined
   /** When the claims last changed, in seconds since 1970. */
   readonly updated_at?: number | undefined

@@ -67,18 +67,22 @@ pub(crate) enum OwnTokens {
     Exchange(Box<crate::workload::SubjectToken>),
     /// A sign-in at an identity provider. What it is, only the flow knows that uses it.
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
-    Identity(Arc<dyn std::any::Any + Send + Sync>),
+    Identity {
+        sign_in: Arc<dyn std::any::Any + Send + Sync>,
+        /// The identity provider's issuer, and the client there.
+        at: [String; 2],
+    },
 }
 
 impl OwnTokens {
-    /// Whether they are also how the client gets the tokens of its users.
-    pub(crate) const fn is_for_users(&self) -> bool {
+    /// The identity provider's issuer and the client there, if these are also the tokens of the client's users.
+    pub(crate) const fn identity_provider(&self) -> Option<&[String; 2]> {
         match self {
-            Self::Assertion(_) => false,
+            Self::Assertion(_) => None,
             #[cfg(not(all(feature = "js", target_family = "wasm")))]
-            Self::Exchange(_) => false,
+            Self::Exchange(_) => None,
             #[cfg(not(all(feature = "js", target_family = "wasm")))]
-            Self::Identity(_) => true,
+            Self::Identity { at, .. } => Some(at),
         }
     }
 }

@@ -231,10 +231,16 @@ impl ClientConfig {
         Ok(())
     }
 
+    /// The identity provider's issuer and the client there, if the tokens of this client and of its users are those of a
+    /// sign-in elsewhere.
+    pub(crate) fn identity_provider(&self) -> Option<&[String; 2]> {
+        let own = self.own_tokens.as_ref().filter(|_| !IS_BROWSER_BUILD);
+        own.and_then(OwnTokens::identity_provider)
+    }
+
     /// Whether its tokens, and those of its users, are those of a sign-in at an identity provider.
     pub(crate) fn has_sign_in_elsewhere(&self) -> bool {
-        let own = self.own_tokens.as_ref();
-        !IS_BROWSER_BUILD && own.is_some_and(OwnTokens::is_for_users)
+        self.identity_provider().is_some()
     }
 
     /// The URL of the token endpoint.

@@ -112,7 +112,7 @@ impl Drive for SignInDriver {
 
     /// The renewal of the sign-in, the exchange, and the request with the assertion.
     fn longest(&self) -> Duration {
-        self.driver.longest() * 3
+        self.driver.longest().saturating_mul(3)
     }
 }
 

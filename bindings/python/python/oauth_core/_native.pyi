@@ -765,9 +765,11 @@ class Client:
 
         keep_alive is how many seconds before its unused refresh token expires the grant is renewed even
         without a caller, once a token was requested: never more than a fifth of that time.
-        Without it nothing is sent for an unused grant. With identity_provider and sign_in, each renewal asks an organization's
-        identity provider for an assertion for this server (ID-JAG). sign_in is read each time: a source of the person's tokens
-        there, a function that returns an ID token, or a file's path; subject_token_type says what is no ID token.
+        Without it nothing is sent for an unused grant. With identity_provider and sign_in, each renewal asks an
+        organization's identity provider for an assertion for this server (ID-JAG), over this client's network.
+        sign_in is read each time: a source of the person's tokens there, a function that returns an ID token, or a
+        file's path; subject_token_type says what is no ID token. identity_assertion.no_id_token or jwt.expired if the
+        person has to sign in there again.
 
         grant.no_refresh_token and stored.* for tokens that cannot be kept fresh here; token() raises
         the other errors.

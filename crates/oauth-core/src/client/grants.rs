@@ -85,7 +85,8 @@ impl Client {
     /// once; an ID token that [has ended](grant::IdentitySubject::has_ended) is sent nowhere. The organization chooses
     /// the identity provider and the server; a resource never does.
     ///
-    /// All grants of this value are of the sign-in that `read` returns: each user has a client of their own.
+    /// All grants of this value are of the sign-in that `read` returns: each user has a client of their own. In a store
+    /// their names contain the identity provider's issuer and client, and need a subject: two users must not share one.
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
     #[must_use]
     pub fn with_identity(
@@ -93,8 +94,11 @@ impl Client {
         identity_provider: &Self,
         read: impl Fn(UnixTime) -> Result<grant::IdentitySubject, Error> + Send + Sync + 'static,
     ) -> Self {
+        let binding = &identity_provider.0.binding;
+        let at = [binding.issuer.clone(), binding.client_id.clone()];
         let sign_in = SignInElsewhere::new(Arc::clone(&identity_provider.0), read);
-        Arc::make_mut(&mut self.0).own_tokens = Some(OwnTokens::Identity(Arc::new(sign_in)));
+        let sign_in = Arc::new(sign_in);
+        Arc::make_mut(&mut self.0).own_tokens = Some(OwnTokens::Identity { sign_in, at });
         self
     }
 

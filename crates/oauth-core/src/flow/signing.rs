@@ -46,7 +46,7 @@ pub(crate) fn own(config: Arc<ClientConfig>, token_request: TokenRequest) -> Box
         #[cfg(not(all(feature = "js", target_family = "wasm")))]
         Some(OwnTokens::Exchange(subject)) => return exchanged(config, subject, token_request),
         #[cfg(not(all(feature = "js", target_family = "wasm")))]
-        Some(OwnTokens::Identity(sign_in)) => {
+        Some(OwnTokens::Identity { sign_in, .. }) => {
             return SignInElsewhere::tokens_of(&*sign_in, config, token_request);
         }
     };

@@ -13,21 +13,20 @@ use super::Settings;
 use super::connected::Connected;
 use super::state::State;
 
-/// What is replaced if another connection takes the place of this one: its own grant, and what it has replaced itself.
-pub(super) async fn by_another(settings: &Settings, connection: &Connection) -> Vec<String> {
-    let mut grants = connection.replaced_grants.clone();
-    if connection.has_grant_of_its_own(&settings.request) {
-        grants.extend(name_of(settings, connection).await);
-    }
-    grants
-}
-
-/// The connection, which replaces these grants.
+/// The connection that takes the place of `former`, with the grants that it replaces: that of `former`, and those that
+/// `former` has replaced itself.
 pub(super) async fn noted(
     settings: &Settings,
     connection: Connection,
-    grants: Vec<String>,
+    former: Option<&Connection>,
 ) -> Connection {
+    let Some(former) = former else {
+        return connection;
+    };
+    let mut grants = former.replaced_grants.clone();
+    if former.is_replaced_by(&connection, &settings.request) {
+        grants.extend(name_of(settings, former).await);
+    }
     if grants.is_empty() {
         return connection;
     }
@@ -87,7 +86,9 @@ async fn step_back(
     newest: &Connection,
 ) -> Result<(), Error> {
     let (ours, theirs) = (connected.session.key(), name_of(settings, newest).await);
-    let is_own = connected.connection.has_grant_of_its_own(&settings.request);
+    let is_own = connected
+        .connection
+        .is_replaced_by(newest, &settings.request);
     match (ours, theirs) {
         (Some(ours), Some(theirs)) if is_own && ours != theirs => {
             settings.store.remove(ours).await?;

@@ -155,15 +155,7 @@ async fn known(
             Ok((state.publish(settings, connected), None))
         }
         (stale, _) => {
-            let replaced = match &stale {
-                Some(stale) => replaced::by_another(settings, stale).await,
-                None => Vec::new(),
-            };
             let earlier = stale.map_or_else(Earlier::default, |stale| Earlier::of(stale, now));
-            let earlier = Earlier {
-                replaced,
-                ..earlier
-            };
             connect(settings, &settings.request, state, version, earlier).await
         }
     }
@@ -193,12 +185,14 @@ async fn look_again(
     let Ok(found) = found.await else {
         return Ok((connected, listener));
     };
-    let mut earlier = match connection.rediscovery(&found) {
+    let earlier = match connection.rediscovery(&found) {
         Rediscovery::Changed => Earlier::of(connection.clone(), now),
-        Rediscovery::Moved => Earlier::default(),
+        Rediscovery::Moved => Earlier {
+            former: Some(connection.clone()),
+            ..Earlier::default()
+        },
         _ => return Ok((connected, listener)),
     };
-    earlier.replaced = replaced::by_another(settings, connection).await;
     budgets.metadata.changed(now);
     drop(listener);
     connect(settings, &request, state, connected.version, earlier).await
@@ -221,17 +215,18 @@ struct Earlier {
     granted: Scope,
     /// The scope for which the client is registered and that has not been granted yet.
     wanted: Scope,
-    /// The grants that are of no use once there are tokens of another.
-    replaced: Vec<String>,
+    /// The connection itself, whose grant may be of no use once there are tokens of another.
+    former: Option<Connection>,
 }
 
 impl Earlier {
     fn of(connection: Connection, now: UnixTime) -> Self {
         let Self { granted, .. } = Self::without_client(&connection);
-        let client = connection.registration;
+        let client = connection.registration.clone();
         Self {
             client: client.filter(|client| !client.is_secret_expired(now)),
             granted,
+            former: Some(connection),
             ..Self::default()
         }
     }
@@ -297,9 +292,9 @@ async fn connect(
     earlier: Earlier,
 ) -> Result<(Arc<Connected>, Option<Listener>), Error> {
     let mut earlier = earlier;
-    let replaced = std::mem::take(&mut earlier.replaced);
+    let former = earlier.former.take();
     let found = find(settings, request, earlier).await?;
-    let connection = replaced::noted(settings, found.connection, replaced).await;
+    let connection = replaced::noted(settings, found.connection, former.as_ref()).await;
     let key = settings.key().await?;
     let mut expected = version;
     for _ in 0..SAVES {
@@ -426,8 +421,8 @@ async fn replace_client(
     if let Occasion::Short(..) = occasion {
         next.connection = next.granted(&token);
     }
-    let replaced = replaced::by_another(settings, &connected.connection).await;
-    next.connection = replaced::noted(settings, next.connection, replaced).await;
+    let former = Some(&connected.connection);
+    next.connection = replaced::noted(settings, next.connection, former).await;
     let key = settings.key().await?;
     for _ in 0..SAVES {
         let (connection, version) = (&next.connection, next.version);
@@ -441,10 +436,8 @@ async fn replace_client(
         // The user has just signed in to this client, whatever others have saved in the meantime.
         let theirs = connections::load(&*settings.store, key).await?;
         next.version = theirs.version;
-        if let Some(theirs) = theirs.connection {
-            let replaced = replaced::by_another(settings, &theirs).await;
-            next.connection = replaced::noted(settings, next.connection, replaced).await;
-        }
+        let former = theirs.connection.as_ref();
+        next.connection = replaced::noted(settings, next.connection, former).await;
     }
     Err(contended())
 }

@@ -70,6 +70,15 @@ pub enum ClientChoice {
 }
 
 impl ClientChoice {
+    /// The client id, if there is one.
+    pub(super) const fn client_id(&self) -> Option<&ClientId> {
+        match self {
+            Self::Registered(client) => Some(&client.client_id),
+            Self::MetadataDocument(id) => Some(id),
+            Self::Register(_) | Self::Ask => None,
+        }
+    }
+
     /// Whether it is the client of this registration.
     pub(super) fn is(&self, known: &RegisteredClient, server: &Server) -> bool {
         match self {

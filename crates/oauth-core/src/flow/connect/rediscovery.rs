@@ -73,21 +73,30 @@ impl Connection {
         }
     }
 
-    /// Whether nobody but this connection uses its grant: its client is only its own, or requests tokens for this API
-    /// alone. Once another grant has taken its place, it is then of no use.
-    pub fn has_grant_of_its_own(&self, request: &ConnectRequest) -> bool {
+    /// Whether the grant of this connection is of no use once `next` has taken its place: `next` has another server or
+    /// another client, and nobody but this connection uses the grant, because its client is only its own or requests
+    /// tokens for this API alone.
+    pub fn is_replaced_by(&self, next: &Self, request: &ConnectRequest) -> bool {
         let is_only_this = self.resource.resource == *request.resource();
-        self.registration.is_some() || (self.resource_value.is_none() && is_only_this)
+        let is_alone =
+            self.registration.is_some() || (self.resource_value.is_none() && is_only_this);
+        let is_same_client = self.server.issuer() == next.server.issuer()
+            && self.client.client_id() == next.client.client_id();
+        // The same client may be configured otherwise elsewhere, where its grant goes on.
+        is_alone && !is_same_client
     }
 
     /// The connection that takes the place of others, whose grants have these names in the store; `ours` is the name of
     /// its own, which an earlier connection to the same server may have had too.
     #[must_use]
     pub fn replacing(mut self, grants: impl IntoIterator<Item = String>, ours: &str) -> Self {
-        self.replaced_grants.extend(grants);
+        for grant in grants {
+            if !self.replaced_grants.contains(&grant) {
+                self.replaced_grants.push(grant);
+            }
+        }
         self.replaced_grants.retain(|grant| grant != ours);
-        self.replaced_grants.sort_unstable();
-        self.replaced_grants.dedup();
+        // The oldest are given up.
         let surplus = self.replaced_grants.len().saturating_sub(REPLACED);
         self.replaced_grants.drain(..surplus);
         self

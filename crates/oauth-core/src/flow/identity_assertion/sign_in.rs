@@ -62,6 +62,11 @@ impl SignInElsewhere {
         // The assertion contains what was granted, which is not sent again.
         let tokens =
             assertion.then(move |_, assertion| Ok(redeem(config, assertion, TokenRequest::new())));
+        // A refresh token would outlive the sign-in, and nothing would use it.
+        let tokens = tokens.and_then(|_, mut tokens| {
+            tokens.refresh_token = None;
+            Ok(tokens)
+        });
         tokens.boxed()
     }
 }

@@ -112,10 +112,7 @@ impl Keeper {
         tokens: Tokens,
         without_store: bool,
     ) -> Step {
-        self.config
-            .shared
-            .breaker
-            .note_outcome(at, self.name(), None);
+        self.note_outcome(at, None);
         let mut refusals = self.record.refusals.clone();
         if self.is_refused() {
             refusals.note(at.now());
@@ -330,10 +327,7 @@ impl Keeper {
 
     /// The request brought no tokens.
     pub(super) fn request_failed(&mut self, at: &Moment, error: Error) -> Step {
-        self.config
-            .shared
-            .breaker
-            .note_outcome(at, self.name(), Some(&error));
+        self.note_outcome(at, Some(&error));
         let ends = ServerError::ends_the_grant;
         if !self.is_requested_anew() && error.server_error().is_some_and(ends) {
             return self.load(State::RecheckStore(error));

@@ -97,9 +97,10 @@ impl Keeper {
         decision
     }
 
-    /// Whether this is a user's grant in a store, without a subject to distinguish it from others.
+    /// Whether this is a user's grant in a store, without a subject to distinguish it from others. A sign-in elsewhere is
+    /// a user's, whatever the grant is called.
     fn lacks_subject(&self) -> bool {
-        let is_persons = !self.is_clients();
+        let is_persons = !self.is_clients() || self.config.has_sign_in_elsewhere();
         is_persons && self.storage == Storage::Shared && self.id.subject().is_none()
     }
 

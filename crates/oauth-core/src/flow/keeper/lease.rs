@@ -116,11 +116,11 @@ impl Keeper {
         self.marker_seen = self.marker_seen.min(at.now());
         match self.send_decision(at.now()) {
             SendDecision::Send { marked: false } => {
-                self.config.shared.breaker.note_request(at);
+                self.note_request(at);
                 self.send(at.now(), false)
             }
             SendDecision::Send { marked: true } => {
-                self.config.shared.breaker.note_request(at);
+                self.note_request(at);
                 self.save_marker(at)
             }
             SendDecision::Hold => self.await_outcome(at),

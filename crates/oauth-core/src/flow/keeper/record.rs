@@ -123,7 +123,10 @@ impl GrantId {
         ];
         let parameters = self.token_request.by_name().into_iter();
         let parameters = parameters.flat_map(|(name, value)| [name, value.expose().as_str()]);
-        crate::base64::hashed(facts.into_iter().chain(parameters))
+        // Two identity providers may have users of the same name.
+        let elsewhere = config.identity_provider().into_iter().flatten();
+        let facts = facts.into_iter().chain(elsewhere.map(String::as_str));
+        crate::base64::hashed(facts.chain(parameters))
     }
 }
 

@@ -55,7 +55,7 @@ impl Keeper {
         }
         match self.send_decision(at.now()) {
             SendDecision::Send { marked } if may_fly => {
-                self.config.shared.breaker.note_request(at);
+                self.note_request(at);
                 // No other worker could read the marker, but this worker needs it after a lost reply.
                 self.record.in_flight = marked.then(|| InFlightMarker {
                     id: self.renewal_id.clone(),

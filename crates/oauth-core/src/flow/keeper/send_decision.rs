@@ -195,6 +195,24 @@ impl Keeper {
         })
     }
 
+    /// A request is about to be sent.
+    pub(super) fn note_request(&self, at: &Moment) {
+        if !self.config.has_sign_in_elsewhere() {
+            self.config.shared.breaker.note_request(at);
+        }
+    }
+
+    /// Records the outcome of a request for the other grants of the client. That of a sign-in elsewhere may be about the
+    /// identity provider, which must not stop the requests of those who have nothing to do with it.
+    pub(super) fn note_outcome(&self, at: &Moment, error: Option<&Error>) {
+        if !self.config.has_sign_in_elsewhere() {
+            self.config
+                .shared
+                .breaker
+                .note_outcome(at, self.name(), error);
+        }
+    }
+
     pub(super) fn send(&mut self, since: UnixTime, without_store: bool) -> Step {
         match self.exchange() {
             Ok(exchange) => {

@@ -175,7 +175,7 @@ impl Keeper {
                 State::LoadBeforeLease { .. } | State::AcquireLease { .. } | State::LoadUnderLease,
                 Event::Failed(error),
             ) if matches!(error.kind(), Kind::Lost(_)) && self.may_send_without_store(at.now()) => {
-                self.config.shared.breaker.note_request(at);
+                self.note_request(at);
                 self.send(at.now(), true)
             }
             // The lease may have been granted: others should not have to wait for its expiry.

@@ -364,3 +364,28 @@ fn what_helps_depends_on_whose_the_client_is() {
     };
     assert_eq!(alone.recovery(&denied("invalid_grant")), None);
 }
+
+#[test]
+fn a_grant_is_replaced_by_that_of_another_client_and_not_by_the_same_ones() {
+    let request = ask().register(Registration::new(metadata()));
+    let (_, outcome) = connected(request.clone(), json(200, ""));
+    let connection = outcome.unwrap();
+    let text = connection.to_json().unwrap();
+    let other = |from: &str, to: &str| {
+        assert!(text.expose().contains(from), "{from}");
+        Connection::from_json(&text.expose().replace(from, to)).unwrap()
+    };
+    let client = other("\"client_id\":\"new\"", "\"client_id\":\"newer\"");
+    assert!(connection.is_replaced_by(&client, &request));
+    // Configured otherwise, as in another process during a deployment: each goes on with its own tokens.
+    let mut otherwise = Connection::from_json(text.expose()).unwrap();
+    otherwise.resource_value = Some("api://other".to_owned());
+    assert!(!connection.is_replaced_by(&otherwise, &request));
+    assert!(!otherwise.is_replaced_by(&connection, &request));
+
+    // The oldest are given up, and the connection's own is none of them.
+    let names = (0..12).map(|number| format!("g{number}"));
+    let next = client.replacing(names.chain(["g3".to_owned()]), "g11");
+    let kept: Vec<_> = (3..11).map(|number| format!("g{number}")).collect();
+    assert_eq!(next.replaced_grants, kept);
+}

@@ -215,14 +215,57 @@ fn a_shared_grant_needs_no_marker_and_its_second_request_may_be_late() {
         keeper.key(),
         by_identity(&slot).keeper(GrantId::person("bob")).key()
     );
+    // Nor that of a user of the same name at another identity provider.
+    let server = Server::new(Issuer::parse("https://idp.two.example").unwrap());
+    let auth = ClientAuth::basic("s");
+    let second = Client::new(server, ClientId::new("id"), auth).unwrap();
+    let there = other().with_identity(&second, slot.read());
+    assert_ne!(keeper.key(), there.keeper(id.clone()).key());
     // Whose it is has to be said, or two people would share it.
-    let mut nobodys = by_identity(&slot)
-        .keeper(GrantId::unnamed_person())
-        .shared();
-    match nobodys.ask(later(0).now(), None) {
-        Decision::Fail(error) => assert_eq!(error.code(), "misuse.setup"),
-        decision => panic!("{decision:?}"),
+    for id in [GrantId::unnamed_person(), GrantId::client()] {
+        let mut nobodys = by_identity(&slot).keeper(id).shared();
+        match nobodys.ask(later(0).now(), None) {
+            Decision::Fail(error) => assert_eq!(error.code(), "misuse.setup"),
+            decision => panic!("{decision:?}"),
+        }
     }
+}
+
+#[test]
+fn an_identity_provider_that_is_down_stops_no_other_grant_of_the_client() {
+    let (slot, partner) = (SubjectSlot::default(), other());
+    let by_identity = partner.clone().with_identity(&client(), slot.read());
+    for name in ["ann", "bob", "cat", "dan"] {
+        let mut keeper = by_identity.keeper(GrantId::person(name));
+        leave(&slot, &id_token(300));
+        let mut exchange = renewal(&mut keeper, &at());
+        assert!(matches!(
+            exchange.resume(&at(), Input::Begin),
+            Ok(Step::Send(_))
+        ));
+        let mut busy = json(503, "{}");
+        let pause = crate::http::HeaderValue::from_static("300");
+        busy.headers_mut().insert("retry-after", pause);
+        let Err(error) = exchange.resume(&at(), Input::Reply(busy)) else {
+            panic!("an error")
+        };
+        assert!(end(&mut keeper, &at(), Err(error)).is_err());
+        // This grant waits, and the others of the same client do not.
+        assert!(matches!(keeper.ask(at().now(), None), Decision::Fail(_)));
+        let mut others = partner.keeper(GrantId::client());
+        drop(renewal(&mut others, &at()));
+    }
+}
+
+#[test]
+fn a_refresh_token_is_not_kept_because_the_sign_in_is_what_lasts() {
+    let slot = SubjectSlot::default();
+    leave(&slot, &id_token(300));
+    let long = r#"{"access_token":"t","token_type":"Bearer","expires_in":600,"refresh_token":"r"}"#;
+    let replies = [both()[0].clone(), (200, long.to_owned())];
+    let exchange = by_identity(&slot).client_credentials(Scope::none());
+    let (_, got) = play(exchange, &at(), &replies);
+    assert!(got.unwrap().refresh_token.is_none());
 }
 
 #[test]

@@ -1,0 +1,35 @@
+//! What all calls and sources of one client share.
+
+use std::sync::Arc;
+
+use oauth_session::Drive;
+
+use crate::identity::{SignInDriver, SignInReader};
+use crate::network::{LazyDriver, RequestSettings};
+
+/// The state that all calls and sources of one client share.
+pub(crate) struct SharedClient {
+    pub(crate) client: oauth_facade::Client,
+    pub(crate) server: oauth_facade::Server,
+    pub(crate) line: Arc<RequestSettings>,
+    /// How the sign-in elsewhere is read, if its tokens come from one.
+    pub(crate) sign_in: Option<Arc<SignInReader>>,
+}
+
+impl SharedClient {
+    pub(crate) fn driver(&self) -> LazyDriver {
+        LazyDriver(Arc::clone(&self.line))
+    }
+
+    /// What runs the requests of a source.
+    pub(crate) fn source_driver(&self) -> Arc<dyn Drive> {
+        let driver = self.driver();
+        match &self.sign_in {
+            Some(sign_in) => Arc::new(SignInDriver {
+                driver,
+                sign_in: Arc::clone(sign_in),
+            }),
+            None => Arc::new(driver),
+        }
+    }
+}
