@@ -10,6 +10,7 @@ const { checkText, textOrUrl } = require('./paths.cjs')
 
 /** Checks all configured contexts of an application. */
 function checkContexts(contexts) {
+  if (typeof contexts?.[Symbol.iterator] !== 'function') throw new TypeError('contexts must be a list of contexts')
   const all = new native.NativeContexts()
   for (const context of contexts) {
     const { id, owner, client, redirectUri } = optionsOf('checkContexts', context)
