@@ -242,7 +242,7 @@ def test_what_is_no_store_or_answers_nonsense_is_told(client: oauth_core.Client)
         async def load(self, key: str, /) -> Any:  # type: ignore[override]
             return None
 
-    with pytest.raises(TypeError, match="method load"):
+    with pytest.raises(TypeError, match="callable load"):
         client.client_credentials(store=object())  # type: ignore[arg-type]
     with pytest.warns(RuntimeWarning, match="never awaited"), pytest.raises(oauth_core.LostError):
         client.source(store=Odd(), subject="ann").token()  # type: ignore[arg-type]
