@@ -1,7 +1,7 @@
 //! Sign-ins at an identity provider, with which tokens of another server are got. JavaScript reads them.
 
 use oauth_core::Secret;
-use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::error::{Cause, Error};
 use oauth_core::grant::IdentitySubject;
 use oauth_facade::SubjectSlot;
 use wasm_bindgen::prelude::*;
@@ -37,13 +37,7 @@ impl NativeSignIn {
     #[wasm_bindgen(js_name = leaveTokens)]
     pub fn leave_tokens(&self, tokens: &NativeTokens, at: &JsValue) -> Result<bool, JsValue> {
         let now = moment(at)?.now();
-        let subject = IdentitySubject::of_login(&tokens.0);
-        let has_ended = matches!(&subject, Ok(subject) if subject.has_ended(now));
-        self.left.leave(match has_ended {
-            true => Err(Misuse::IdentityMissing.into()),
-            false => subject,
-        });
-        Ok(has_ended)
+        Ok(self.left.leave_login(&tokens.0, now))
     }
 
     /// There is none.

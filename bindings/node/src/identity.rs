@@ -3,7 +3,7 @@
 use napi::Result;
 use napi_derive::napi;
 use oauth_core::Secret;
-use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::error::{Cause, Error};
 use oauth_core::grant::IdentitySubject;
 use oauth_facade::SubjectSlot;
 
@@ -40,13 +40,7 @@ impl NativeSignIn {
     #[napi]
     pub fn leave_tokens(&self, tokens: &NativeTokens, at: Option<NativeMoment>) -> Result<bool> {
         let now = moment(at)?.now();
-        let subject = IdentitySubject::of_login(&tokens.0);
-        let has_ended = matches!(&subject, Ok(subject) if subject.has_ended(now));
-        self.left.leave(match has_ended {
-            true => Err(Misuse::IdentityMissing.into()),
-            false => subject,
-        });
-        Ok(has_ended)
+        Ok(self.left.leave_login(&tokens.0, now))
     }
 
     /// There is none.

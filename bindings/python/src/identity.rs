@@ -1,7 +1,7 @@
 //! Sign-ins at an identity provider, with which tokens of another server are got.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::error::{Cause, Error};
@@ -9,6 +9,7 @@ use oauth_core::exchange::Boxed;
 use oauth_core::grant::IdentitySubject;
 use oauth_core::moment::UnixTime;
 use oauth_core::workload::{AssertionRequest, AssertionSource as _};
+use oauth_facade::SubjectSlot;
 use oauth_reqwest::AssertionFile;
 use oauth_session::store::Answer;
 use oauth_session::{Drive, SignIn};
@@ -71,7 +72,7 @@ impl GivenSignIn<'_, '_> {
             idp: provider.us.client.clone(),
             issuer: provider.us.server.issuer().to_owned(),
             kind,
-            left: Mutex::new(None),
+            left: SubjectSlot::default(),
         });
         let read = Arc::clone(&reader);
         Ok(Arc::new(SharedClient {
@@ -92,7 +93,7 @@ pub(crate) struct SignInReader {
     issuer: String,
     kind: String,
     /// What was read before the request began.
-    left: Mutex<Option<Result<IdentitySubject, Error>>>,
+    left: SubjectSlot,
 }
 
 impl SignInReader {
@@ -102,12 +103,7 @@ impl SignInReader {
 
     /// What was read before; a driver of the caller's own reads nothing before, so it is read now.
     fn take(&self, now: UnixTime) -> Result<IdentitySubject, Error> {
-        let left = self.left().take();
-        left.unwrap_or_else(|| self.read(now))
-    }
-
-    fn left(&self) -> std::sync::MutexGuard<'_, Option<Result<IdentitySubject, Error>>> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+        self.left.take().unwrap_or_else(|| self.read(now))
     }
 }
 
@@ -125,7 +121,7 @@ impl Drive for SignInDriver {
             let read = tokio::task::spawn_blocking(move || sign_in.read(UnixTime::system()?));
             let stopped = |_| Err(Error::lost(Cause::unsent("the sign-in was stopped")));
             let subject = read.await.unwrap_or_else(stopped);
-            *self.sign_in.left() = Some(subject);
+            self.sign_in.left.leave(subject);
             self.driver.exchange(exchange).await
         })
     }

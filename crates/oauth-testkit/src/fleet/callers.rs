@@ -285,33 +285,33 @@ impl Simulation {
     }
 
     /// A person logs in, at any worker that answers.
-    pub(super) fn log_in(&mut self, grant: usize) {
+    pub(super) fn log_in(&mut self, grant: usize) -> Result<(), Breach> {
         let awake: Vec<_> = (0..self.workers.len())
             .filter(|worker| self.is_awake(*worker))
             .collect();
         if awake.is_empty() || self.server_down_until > self.now {
             self.post(5000, Scheduled::Login(grant));
-            return;
+            return Ok(());
         }
         let worker = self.rng.pick(&awake);
-        let Some(tokens) = self.login(worker) else {
+        let Some(tokens) = self.login(worker)? else {
             self.post(5000, Scheduled::Login(grant));
-            return;
+            return Ok(());
         };
         self.grants[grant].is_login_due = false;
         self.ledger.login(grant, &tokens);
         self.report.logins += 1;
         let after = self.rng.between(1, 100);
         self.mail(after, worker, grant, Mail::Login(tokens));
+        Ok(())
     }
 
     /// A person comes back from the login page to this very worker, and now.
     pub(super) fn log_in_at(&mut self, worker: usize, grant: usize) -> Result<(), Breach> {
-        let is_down = self.server_down_until > self.now;
-        let Some(tokens) = Some(())
-            .filter(|()| !is_down)
-            .and_then(|()| self.login(worker))
-        else {
+        if self.server_down_until > self.now {
+            return Ok(());
+        }
+        let Some(tokens) = self.login(worker)? else {
             return Ok(());
         };
         self.ledger.login(grant, &tokens);
@@ -332,7 +332,7 @@ impl Simulation {
         }
     }
 
-    pub(super) fn login(&mut self, worker: usize) -> Option<Tokens> {
+    pub(super) fn login(&mut self, worker: usize) -> Result<Option<Tokens>, Breach> {
         let (name, word) = self.twin.resource_owner();
         let grant = danger::password(name, word);
         // Its tokens are bound to the key of the worker that the person comes back to.
@@ -346,12 +346,12 @@ impl Simulation {
         loop {
             match step {
                 Ok(Move::Send(request)) => {
-                    let reply = self.answered(self.known_client(&request).ok()?);
+                    let reply = self.answered(self.known_client(&request)?);
                     self.bind(&request, &reply);
                     step = exchange.resume(&at, Input::Reply(reply));
                 }
-                Ok(Move::Done(tokens)) => return Some(tokens),
-                _ => return None,
+                Ok(Move::Done(tokens)) => return Ok(Some(tokens)),
+                _ => return Ok(None),
             }
         }
     }

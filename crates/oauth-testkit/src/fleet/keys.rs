@@ -273,7 +273,7 @@ mod tests {
         let mut setup = Setup::drawn(1).with_dpop(DpopNonces::Unasked);
         setup.own = false;
         let mut sim = Simulation::new(1, &setup, false);
-        let tokens = sim.login(0).unwrap();
+        let tokens = sim.login(0).ok().flatten().unwrap();
         let token = tokens.refresh_token.unwrap();
         let mut refresh = |client: &Client| {
             let asked = grant::Refresh::new(token.clone());

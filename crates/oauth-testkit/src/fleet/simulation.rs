@@ -301,7 +301,7 @@ impl Simulation {
                 order,
                 is_answered,
             } => return self.obey(worker, epoch, grant, call, order, is_answered),
-            Scheduled::Login(grant) => self.log_in(grant),
+            Scheduled::Login(grant) => return self.log_in(grant),
             Scheduled::Logout(grant) => self.log_out(grant),
             Scheduled::ClientKey(overlap) => self.replace_client_key(overlap),
             Scheduled::Redeploy(worker) => self.redeploy(worker),

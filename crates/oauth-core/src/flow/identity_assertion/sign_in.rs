@@ -89,15 +89,31 @@ impl SubjectSlot {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(subject);
     }
 
-    /// What takes it.
+    /// Leaves the ID token of a sign-in. Returns whether it has ended, so that other tokens would be better: what is left
+    /// is then `identity_assertion.no_id_token`.
+    pub fn leave_login(&self, login: &Tokens, now: UnixTime) -> bool {
+        let subject = IdentitySubject::of_login(login);
+        let has_ended = matches!(&subject, Ok(subject) if subject.has_ended(now));
+        self.leave(match has_ended {
+            true => Err(Misuse::IdentityMissing.into()),
+            false => subject,
+        });
+        has_ended
+    }
+
+    /// Takes what was left, if anything was.
+    pub fn take(&self) -> Option<Result<IdentitySubject, Error>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// What takes it for a client.
     pub fn read(
         &self,
     ) -> impl Fn(UnixTime) -> Result<IdentitySubject, Error> + Send + Sync + use<> {
         let slot = self.clone();
         move |_| {
-            let mut left = slot.0.lock().unwrap_or_else(PoisonError::into_inner);
             let none = || Err(Error::lost(Cause::unsent_as("nobody has read the sign-in")));
-            left.take().unwrap_or_else(none)
+            slot.take().unwrap_or_else(none)
         }
     }
 }
