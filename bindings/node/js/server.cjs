@@ -16,7 +16,7 @@ const natives = new WeakMap()
 /** The addon's object for a server. */
 function nativeServer(server) {
   const known = natives.get(server)
-  if (known === undefined) throw new TypeError('server must be a Server')
+  if (known === undefined) throw new TypeError('server must be a Server, from provider, discover or Server.fromMetadata')
   return known
 }
 

@@ -59,6 +59,7 @@ test('an option is told by its name, where it is given', async () => {
     [() => new core.Client(server, { clientId: 'id', redirectUris: redirectUri }), /^redirectUris must be a list$/],
     [() => client.clientCredentials().token({ signal: 5 }), /^signal must be an AbortSignal$/],
     [() => core.fixedToken('t', { origins: [api] }).fetch(api, { signal: 5 }), /^signal must be an AbortSignal$/],
+    [() => new core.Client(api, { clientId: 'id' }), /^server must be a Server, from provider, discover or /],
     [() => new core.Client(server, { clientId: undefined, clientSecret: 's' }), /^clientId must be a text$/],
     [() => new core.Client(server, { clientId: 'id', clientSecret: '' }), /^clientSecret is empty: /],
     [() => client.source(undefined, { store: new core.MemoryStore(), subject: '' }), /^subject is empty$/],

@@ -23,7 +23,7 @@ use crate::shared_client::SharedClient;
 use crate::source::{GrantSource, SourceSettings};
 use crate::store::Store;
 use crate::sync_async::twins;
-use crate::text::{filled, text};
+use crate::text::{client_auth_argument, filled, server_argument, text};
 use crate::token_request::{Details, token_request};
 use crate::tokens::Tokens;
 use crate::value::{self, Given, Pairs};
@@ -113,11 +113,11 @@ impl Client {
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
-        server: Py<Server>,
+        #[pyo3(from_py_with = server_argument)] server: Py<Server>,
         client_id: Option<&str>,
         #[pyo3(from_py_with = text)] registered: Option<String>,
         #[pyo3(from_py_with = text)] client_secret: Option<String>,
-        client_auth: Option<&Bound<'_, ClientAuth>>,
+        #[pyo3(from_py_with = client_auth_argument)] client_auth: Option<Bound<'_, ClientAuth>>,
         #[pyo3(from_py_with = text)] redirect_uris: Option<Vec<String>>,
         headers: Option<Pairs>,
         timeout: Option<f64>,
@@ -179,8 +179,8 @@ impl Client {
             }
             (id, stored) => (id, stored.map(secret)),
         };
-        let own = client_auth.map(|auth| auth.get().0.clone());
-        let auth = client_auth::chosen(client_auth, client_secret)?;
+        let own = client_auth.as_ref().map(|auth| auth.get().0.clone());
+        let auth = client_auth::chosen(client_auth.as_ref(), client_secret)?;
         let ours = server.get().0.clone();
         let build = || {
             let mut client = match known {

@@ -29,7 +29,7 @@ use crate::shared_client::SharedClient;
 use crate::source::refuse_in_hook;
 use crate::store::Store;
 use crate::sync_async::twins;
-use crate::text::text;
+use crate::text::{client_auth_argument, text};
 use crate::tokens::Tokens;
 use crate::value::Pairs;
 use crate::{errors, runtime, secret, value};
@@ -264,7 +264,7 @@ impl ResourceConnection {
         #[pyo3(from_py_with = text)] client_metadata_url: Option<String>,
         #[pyo3(from_py_with = text)] client_id: Option<String>,
         #[pyo3(from_py_with = text)] client_secret: Option<String>,
-        client_auth: Option<&Bound<'_, ClientAuth>>,
+        #[pyo3(from_py_with = client_auth_argument)] client_auth: Option<Bound<'_, ClientAuth>>,
         #[pyo3(from_py_with = text)] issuer: Option<String>,
         #[pyo3(from_py_with = text)] issuers: Option<Vec<String>>,
         grant_type: &str,
@@ -284,7 +284,7 @@ impl ResourceConnection {
         without_resource: bool,
         resource: Option<String>,
     ) -> PyResult<Self> {
-        let auth = client_auth::chosen(client_auth, client_secret)?;
+        let auth = client_auth::chosen(client_auth.as_ref(), client_secret)?;
         let metadata = client_metadata.map(|metadata| {
             py.import("json")?
                 .call_method1("dumps", (metadata,))?

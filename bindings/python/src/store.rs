@@ -45,7 +45,9 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Store {
                 .getattr_opt(verb)?
                 .is_some_and(|method| method.is_callable());
             if !is_there {
-                let text = format!("a store needs a callable {verb} method");
+                let text = format!(
+                    "a store needs a callable {verb} method, as FileStore, SqliteStore and the others have"
+                );
                 return Err(PyTypeError::new_err(text));
             }
         }

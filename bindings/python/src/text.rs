@@ -4,6 +4,9 @@ use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use crate::client_auth::ClientAuth;
+use crate::server::Server;
+
 /// An argument that is text or has text inside, for `from_py_with`.
 ///
 /// # Errors
@@ -52,6 +55,32 @@ pub(crate) fn filled(given: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
         Some(empty) if empty.is_empty() => Err(PyValueError::new_err("it is empty")),
         filled => Ok(filled),
     }
+}
+
+/// A server.
+///
+/// # Errors
+/// `TypeError` for anything else, such as the URL of an issuer; it says where servers come from.
+pub(crate) fn server_argument(given: &Bound<'_, PyAny>) -> PyResult<Py<Server>> {
+    given.extract().map_err(|_| {
+        PyTypeError::new_err(
+            "expected a Server: discover(issuer), provider(name) or Server.from_metadata(...) returns one",
+        )
+    })
+}
+
+/// How a client authenticates, or None.
+///
+/// # Errors
+/// `TypeError` for anything else, such as the name of a method.
+pub(crate) fn client_auth_argument<'py>(
+    given: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, ClientAuth>>> {
+    given.extract().map_err(|_| {
+        PyTypeError::new_err(
+            "expected a ClientAuth, such as PrivateKeyJwt(key) or ClientSecretBasic(secret)",
+        )
+    })
 }
 
 /// The same error, unless it holds the text that it is about.

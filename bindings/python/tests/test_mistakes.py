@@ -64,6 +64,16 @@ def test_what_is_not_set_is_not_taken(client: oauth_core.Client, tmp_path: Path)
     assert caught.value.code == "client_file.unreadable" and caught.value.__cause__ is not None
 
 
+def test_where_servers_stores_and_methods_come_from(client: oauth_core.Client) -> None:
+    wrong: Any = "https://as.example"
+    with pytest.raises(TypeError, match=r"expected a Server: discover\(issuer\)"):
+        oauth_core.Client(wrong, client_id="a")
+    with pytest.raises(TypeError, match=r"such as PrivateKeyJwt\(key\)"):
+        oauth_core.Client(client.server, client_id="a", client_auth=wrong)
+    with pytest.raises(TypeError, match="callable load method, as FileStore"):
+        client.client_credentials(store=wrong)
+
+
 def test_where_origins_are_named(client: oauth_core.Client) -> None:
     with pytest.raises(oauth_core.MisuseError, match="`origins`") as caught:
         client.client_credentials().get("https://api.example/")

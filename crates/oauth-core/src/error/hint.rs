@@ -53,6 +53,42 @@ const HINTS: &[(&str, &str)] = &[
         "request the scope that the API names, and sign in again",
     ),
     (
+        "denied.invalid_request",
+        "a parameter is missing, repeated or wrong: the server's description, if there is one, says which",
+    ),
+    (
+        "denied.login_required",
+        "the server would have to show a page: send the user there without prompt=none",
+    ),
+    (
+        "denied.interaction_required",
+        "the server would have to show a page: send the user there without prompt=none",
+    ),
+    (
+        "denied.consent_required",
+        "the server would have to show a page: send the user there without prompt=none",
+    ),
+    (
+        "denied.account_selection_required",
+        "the server would have to show a page: send the user there without prompt=none",
+    ),
+    (
+        "denied.expired_token",
+        "nobody approved the request in time: begin again",
+    ),
+    (
+        "denied.invalid_dpop_proof",
+        "check this machine's clock, and that no proxy changes the URL that the server sees",
+    ),
+    (
+        "denied.invalid_request_object",
+        "check the key and the algorithm that are registered for the client's request objects",
+    ),
+    (
+        "denied.other",
+        "the server's own documentation explains its code",
+    ),
+    (
         "reply.redirect",
         "check the endpoint: it may have moved, or be behind a sign-in page",
     ),
@@ -63,6 +99,70 @@ const HINTS: &[(&str, &str)] = &[
     (
         "reply.json",
         "the response may come from a proxy or an error page: check the URL",
+    ),
+    (
+        "metadata.malformed",
+        "the URL may not be that of an authorization server: check the issuer",
+    ),
+    (
+        "id_token.missing",
+        "the server may not support OpenID Connect for this client: check its settings, or leave openid out of the scope",
+    ),
+    (
+        "token.not_sender_constrained",
+        "DPoP may have to be enabled for this client at the server",
+    ),
+    (
+        "jws.alg_not_allowed",
+        "configure the client with the algorithm that is registered for it (id_token_signed_response_alg and its like)",
+    ),
+    (
+        "jws.no_matching_key",
+        "the token may come from another server or tenant, or the server has not published its new key yet",
+    ),
+    (
+        "jws.key_too_small",
+        "have a longer client secret issued, or register an algorithm with a private key",
+    ),
+    (
+        "jwe.decryption",
+        "give the client the private key whose public key is registered at the server",
+    ),
+    (
+        "jwe.unexpected",
+        "configure the client with the encryption that is registered for it (id_token_encrypted_response_alg and its like)",
+    ),
+    (
+        "jwt.issuer",
+        "the issuer must match exactly, a trailing slash included; servers with several tenants have an issuer for each",
+    ),
+    (
+        "jwt.audience",
+        "the token was issued for somebody else: check the client id, or the audience that the API expects",
+    ),
+    (
+        "jwt.untrusted_audience",
+        "if this party may receive the token as well, add it to the trusted audiences",
+    ),
+    (
+        "jwt.expired",
+        "if the token was issued just now, check this machine's clock",
+    ),
+    (
+        "jwt.not_yet_valid",
+        "check the clocks of this machine and of the server",
+    ),
+    (
+        "id_token.nonce",
+        "the ID token belongs to another sign-in, or is replayed: start the sign-in again",
+    ),
+    (
+        "id_token.auth_time_missing",
+        "register require_auth_time for the client, or leave max_age out",
+    ),
+    (
+        "id_token.acr",
+        "check that the server offers this authentication to the client: it may ignore acr_values",
     ),
     (
         "metadata.issuer",
@@ -83,6 +183,18 @@ const HINTS: &[(&str, &str)] = &[
     (
         "url.insecure",
         "plain http is only for loopback addresses, and has to be allowed explicitly",
+    ),
+    (
+        "issuer.not_absolute",
+        "give the whole URL, such as https://login.example.com",
+    ),
+    (
+        "pkce.unsupported",
+        "the client's settings demand that the server's metadata lists code_challenge_methods_supported",
+    ),
+    (
+        "scope.syntax",
+        "names are separated by single spaces, not by commas",
     ),
     (
         "callback.state",
@@ -131,6 +243,10 @@ const HINTS: &[(&str, &str)] = &[
     ),
     ("lost.proxy", "check the proxy's URL and credentials"),
     (
+        "lost.timeout",
+        "the server or the network is slow: try again later, or allow more time",
+    ),
+    (
         "redirect_uri.not_registered",
         "register this redirect URI at the server, or use one that is registered",
     ),
@@ -139,9 +255,26 @@ const HINTS: &[(&str, &str)] = &[
         "if the token may be sent there, add the origin to `origins` of the request or the API",
     ),
     (
+        "resource.not_covered",
+        "get a token for the resource at this URL",
+    ),
+    (
+        "step_up.repeated",
+        "the server does not give the user what the API asks for: check that both agree on acr_values, max_age and scope",
+    ),
+    (
         "client_auth.required",
         "give the client a secret or another way to authenticate",
     ),
+    (
+        "client_auth.no_usable_method",
+        "give the client a secret, a private key or a certificate, as one of the server's methods requires",
+    ),
+    (
+        "key.malformed",
+        "a private key is PEM (PKCS#8, PKCS#1 or SEC1) or a JWK",
+    ),
+    ("key.encrypted", "give the key's passphrase"),
     (
         "ciba.duplicate_request",
         "wait for the answer, or allow the request to be repeated if the user wants that",
@@ -173,6 +306,10 @@ const HINTS: &[(&str, &str)] = &[
     (
         "stored.issuer",
         "these tokens belong to another server or client",
+    ),
+    (
+        "stored.sealed",
+        "keep former keys beside the new one until nothing is sealed with them",
     ),
     (
         "endpoint.missing",
