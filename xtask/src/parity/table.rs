@@ -16,6 +16,9 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Row {
+    /// The title of a table that begins with this row.
+    #[serde(default)]
+    section: Option<String>,
     feature: String,
     /// The operation that it is about, if it is about one.
     #[serde(default)]
@@ -72,7 +75,7 @@ impl Row {
     }
 }
 
-/// The table, unless a test is not proved; then all that are not.
+/// The tables, one for each section, unless a test is not proved; then all that are not.
 pub(super) fn of(
     text: &str,
     operations: &str,
@@ -80,10 +83,21 @@ pub(super) fn of(
 ) -> Result<String, Box<dyn Error>> {
     let file: File = toml::from_str(text)?;
     let titles: Vec<_> = COLUMNS.iter().map(|column| column.title).collect();
-    let mut table = format!("| | {} |\n", titles.join(" | "));
-    table += &format!("|{}\n", " --- |".repeat(COLUMNS.len() + 1));
+    let header = format!(
+        "| | {} |\n|{}\n",
+        titles.join(" | "),
+        " --- |".repeat(COLUMNS.len() + 1)
+    );
+    let mut tables = String::new();
     let mut unproved = strays(&file.row, &serde_json::from_str::<Vec<_>>(operations)?);
+    if file.row.first().is_some_and(|row| row.section.is_none()) {
+        unproved.push("the first row begins no section".to_owned());
+    }
     for row in &file.row {
+        if let Some(section) = &row.section {
+            let space = if tables.is_empty() { "" } else { "\n" };
+            tables += &format!("{space}### {section}\n\n{header}");
+        }
         let mut line = format!("| {} |", row.feature);
         for (column, cell) in row.cells() {
             for why in doubts(column, cell, is_proved) {
@@ -91,10 +105,10 @@ pub(super) fn of(
             }
             line += &format!(" {} |", shown(cell));
         }
-        table += &(line + "\n");
+        tables += &(line + "\n");
     }
     match unproved.is_empty() {
-        true => Ok(table),
+        true => Ok(tables),
         false => Err(unproved.join("\n").into()),
     }
 }
@@ -154,7 +168,7 @@ mod tests {
     use super::*;
 
     const OPERATIONS: &str = r#"[{ "name": "o", "browser": false }]"#;
-    const ROW: &str = "[[row]]\nfeature = \"f\"\noperation = \"o\"\nrust.tests = [\"a\", \"b\"]\npython.tests = [\"a\"]\n\
+    const ROW: &str = "[[row]]\nsection = \"s\"\nfeature = \"f\"\noperation = \"o\"\nrust.tests = [\"a\", \"b\"]\npython.tests = [\"a\"]\n\
                        node.tests = [\"a\"]\nbrowser.no = \"a page\"\ncli.tests = [\"a\"]\ncli.text = \"`f`\"\n";
 
     fn table(text: &str) -> Result<String, String> {
@@ -170,6 +184,21 @@ mod tests {
         let text = ROW.replace(", \"b\"", "");
         let wanted = "| f | yes | yes | yes | no: a page | `f` |\n";
         assert!(table(&text).is_ok_and(|table| table.ends_with(wanted)));
+    }
+
+    #[test]
+    fn a_section_is_a_table_with_a_title() {
+        let text = ROW.replace(", \"b\"", "");
+        let other = text.replace("operation = \"o\"\n", "");
+        let made = table(&format!("{text}{}", other.replace("\"s\"", "\"t\"")));
+        let made = made.expect("two tables");
+        assert!(made.starts_with("### s\n\n| | "), "{made}");
+        assert_eq!(made.matches("\n\n### t\n\n| | ").count(), 1, "{made}");
+        let untitled = text.replace("section = \"s\"\n", "");
+        assert_eq!(
+            table(&untitled),
+            Err("the first row begins no section".to_owned())
+        );
     }
 
     #[test]
