@@ -129,19 +129,17 @@ impl Api {
     /// # Errors
     /// `misuse.setup`, naming what is wrong with them.
     #[cfg(feature = "ended-tokens")]
-    pub fn with_expired_token_replies(self, rules: &str) -> Result<Self, Error> {
+    pub fn with_expired_token_replies(mut self, rules: &str) -> Result<Self, Error> {
         let rules = resource::ExpiredTokenReply::from_json(rules)?;
-        let core = self.core.with_expired_token_replies(rules)?;
-        Ok(Self { core, ..self })
+        self.core = self.core.with_expired_token_replies(rules)?;
+        Ok(self)
     }
 
     /// The same, with this allowance.
     #[must_use]
-    pub fn keeping(self, allowance: Allowance) -> Self {
-        Self {
-            core: self.core.keeping(allowance),
-            ..self
-        }
+    pub fn keeping(mut self, allowance: Allowance) -> Self {
+        self.core = self.core.keeping(allowance);
+        self
     }
 
     /// The API as this client calls it: with DPoP proofs, if its tokens are bound to a key (RFC 9449 section 7).
@@ -149,7 +147,7 @@ impl Api {
     /// # Errors
     /// `misuse.setup` if another client with another key calls it.
     #[cfg(feature = "sha2")]
-    pub fn called_by(self, client: &crate::Client) -> Result<Self, Error> {
+    pub fn called_by(mut self, client: &crate::Client) -> Result<Self, Error> {
         let Some(key) = client.core().dpop_key() else {
             return Ok(self);
         };
@@ -158,24 +156,22 @@ impl Api {
             let why = "one API is called with the tokens of one DPoP key";
             return Err(Error::from(Misuse::Setup).about(why));
         }
-        let core = self.core.with_dpop(client.core())?;
-        Ok(Self { core, ..self })
+        self.core = self.core.with_dpop(client.core())?;
+        Ok(self)
     }
 
     /// The same, with proofs of the key to which its tokens will be bound.
     #[must_use]
-    pub fn with_proofs(self, proofs: resource::Proofs) -> Self {
-        let core = self.core.with_proofs(proofs);
-        Self { core, ..self }
+    pub fn with_proofs(mut self, proofs: resource::Proofs) -> Self {
+        self.core = self.core.with_proofs(proofs);
+        self
     }
 
     /// The same, with the other's knowledge of the limits; both share it from then on.
     #[must_use]
-    pub fn sharing(self, other: &Self) -> Self {
-        Self {
-            core: self.core.with_limiter(other.core.limiter().clone()),
-            ..self
-        }
+    pub fn sharing(mut self, other: &Self) -> Self {
+        self.core = self.core.with_limiter(other.core.limiter().clone());
+        self
     }
 
     /// The rules for Rust code, such as a native client.
