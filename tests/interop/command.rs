@@ -37,10 +37,12 @@ fn oauth() -> Command {
         built.next_back().expect("the command is built")
     });
     let mut command = Command::new(path);
-    // Nothing of the developer's own profiles.
+    // Nothing of the developer's own profiles and tokens.
+    let state = concat!(env!("CARGO_TARGET_TMPDIR"), "/interop");
     command
         .env_remove("OAUTH_PROFILE")
-        .env("XDG_CONFIG_HOME", "/nonexistent");
+        .env("XDG_CONFIG_HOME", "/nonexistent")
+        .env("XDG_STATE_HOME", format!("{state}-{}", std::process::id()));
     command
 }
 
