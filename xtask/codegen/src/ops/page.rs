@@ -26,7 +26,13 @@ pub(crate) fn page(_: &str) -> Result<String, Box<dyn Error>> {
             Kind::Authorization => "a flow and its URL".to_owned(),
             Kind::Record(record) => {
                 let name = record.name;
-                format!("a [{name}](#{})", name.to_lowercase())
+                let article = match name.starts_with(['A', 'E', 'I', 'O', 'U'])
+                    && !name.starts_with("User")
+                {
+                    true => "an",
+                    false => "a",
+                };
+                format!("{article} [{name}](#{})", name.to_lowercase())
             }
         };
         let camel = camel(entry.name);
@@ -48,7 +54,7 @@ pub(crate) fn page(_: &str) -> Result<String, Box<dyn Error>> {
         };
         let _ = write!(
             page,
-            "\nIt leaves {outcome} behind. Number {number}. {offered}.{browser}\n"
+            "\nReturns {outcome}. {offered}.{browser} Operation number {number}.\n"
         );
     }
     page += "\n# Records\n";
@@ -74,7 +80,7 @@ fn row(field: &About, is_optional: bool) -> String {
         }
         Shape::Flag => "flag".to_owned(),
         Shape::Whole => "whole number".to_owned(),
-        Shape::Names => "names of scopes".to_owned(),
+        Shape::Names => "scope names".to_owned(),
         Shape::Texts => "texts".to_owned(),
         Shape::OneOrMore => "text or texts".to_owned(),
         Shape::Pairs => "names with texts, secret".to_owned(),
@@ -103,7 +109,7 @@ pub(crate) fn list(_: &str) -> Result<String, Box<dyn Error>> {
 const INTRODUCTION: &str = "\
 # Operations
 
-What a client can ask of a server, as every language offers it. Names are in the case of the language:
-`client_id` is `clientId` in JavaScript. Arguments are keywords in Python and members of one object in
-JavaScript. Errors are those of [ERRORS.md](../oauth-core/ERRORS.md).
+The operations of a client, which every language offers. Names are in the case of the language: `client_id` is
+`clientId` in JavaScript. Arguments are keywords in Python and members of one object in JavaScript. Errors are those of
+[ERRORS.md](../oauth-core/ERRORS.md). An operation's number identifies it between a binding and the core.
 ";
