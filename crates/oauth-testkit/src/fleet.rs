@@ -94,12 +94,18 @@
 //! 8. **Its own key** ([`Rule::OwnKey`]), where tokens are bound to a DPoP key ([`Setup::dpop`]). Two workers share key and
 //!    token, or neither: a refresh token is sent with a proof of the key that it is bound to, and a token is handed out
 //!    only by a worker that has its key. A worker that has read a record with a nonce of the token endpoint sends one
-//!    with each request, after a restart too. The server refuses a refresh token with a proof by another key, and
+//!    with each request, after a restart too, unless the store has lost saves. The server refuses a refresh token with a proof by another key, and
 //!    asks for its nonces.
 //!
 //! 9. **A known key** ([`Rule::KnownClientKey`]), where the client authenticates with keys that are replaced
 //!    ([`Setup::client_keys`]). No request reaches the server that is signed with a key which it no longer knows. Workers with
 //!    the old key and the new one share their grants as long as there are both.
+//!
+//! 10. **Its own certificate** ([`Rule::OwnCertificate`]), where tokens are bound to certificates that are replaced
+//!     ([`Setup::certificates`]). A token is handed out only by a worker whose connections present the certificate that it
+//!     is bound to; workers with the old certificate and the new one go on with each other's refresh tokens. The server
+//!     binds access tokens to the certificate of the connection, and the API refuses them on others. To a worker with
+//!     another certificate a token in the store is as good as expired.
 //!
 //! Where clocks step, the store loses saves, or applications bring copies of their own, this is excused,
 //! and nothing else:
@@ -116,6 +122,7 @@
 //! That these rules find mistakes is tested with hosts that make them: see [`Flaw`].
 
 mod callers;
+mod certificates;
 mod client_keys;
 mod fake_store;
 mod keys;
@@ -239,6 +246,10 @@ pub struct Report {
     pub client_keys: u64,
     /// Tokens handed out that a worker with another key of the client had asked for.
     pub shared_over_client_keys: u64,
+    /// Certificates that took the place of others.
+    pub certificates: u64,
+    /// Refresh tokens that were good with another certificate than they had come with.
+    pub continued_over_certificates: u64,
 }
 
 impl Report {
@@ -269,6 +280,8 @@ impl Report {
         self.kept_alive += other.kept_alive;
         self.client_keys += other.client_keys;
         self.shared_over_client_keys += other.shared_over_client_keys;
+        self.certificates += other.certificates;
+        self.continued_over_certificates += other.continued_over_certificates;
     }
 }
 
@@ -296,6 +309,8 @@ pub enum Rule {
     OwnKey,
     /// 9: a request signed with a key of the client that the server no longer knows.
     KnownClientKey,
+    /// 10: a token in the hands of somebody who presents another certificate.
+    OwnCertificate,
 }
 
 /// A broken rule, and the history that led to it.

@@ -191,17 +191,17 @@ fn whatever_goes_wrong_tokens_stay_bound_to_the_key_that_workers_share() {
 
 #[test]
 fn a_host_that_does_not_save_its_key_is_found() {
-    assert_eq!(first_with_keys(Flaw::KeyUnsaved).rule, Rule::OwnKey);
+    assert_eq!(first(Flaw::KeyUnsaved).rule, Rule::OwnKey);
 }
 
 #[test]
 fn a_host_that_goes_back_to_an_older_key_is_found() {
-    assert_eq!(first_with_keys(Flaw::OlderKey).rule, Rule::OwnKey);
+    assert_eq!(first(Flaw::OlderKey).rule, Rule::OwnKey);
 }
 
 #[test]
 fn a_host_that_drops_nonces_is_found() {
-    assert_eq!(first_with_keys(Flaw::NonceDropped).rule, Rule::OwnKey);
+    assert_eq!(first(Flaw::NonceDropped).rule, Rule::OwnKey);
 }
 
 /// One worker after the other starts anew with it, and meanwhile they share their tokens.
@@ -225,13 +225,41 @@ fn whatever_goes_wrong_a_key_of_the_client_takes_the_place_of_another() {
 
 #[test]
 fn a_host_that_goes_back_to_an_older_key_of_the_client_is_found() {
-    let overlap = Duration::from_secs(120);
-    let flawed = |setup: Setup| {
-        setup
-            .with_client_keys(overlap)
-            .with_flaw(Flaw::OlderClientKey)
-    };
-    assert_eq!(search(flawed).rule, Rule::KnownClientKey);
+    assert_eq!(first(Flaw::OlderClientKey).rule, Rule::KnownClientKey);
+}
+
+/// Each access token is sent with the certificate that it is bound to, and workers go on with each other's refresh tokens.
+#[test]
+fn whatever_goes_wrong_a_certificate_takes_the_place_of_another() {
+    let mut sum = Report::default();
+    for seed in 0..120 {
+        let mut setup = Setup::drawn(seed).with_certificates(Duration::from_secs(120));
+        if seed % 3 == 0 {
+            setup = setup.with_client_keys(Duration::from_secs(120));
+        }
+        match Fleet::new(seed, setup).run() {
+            Ok(report) => sum.add(&report),
+            Err(violation) => panic!("{violation}"),
+        }
+    }
+    assert!(sum.served > 3_000 && sum.renewals > 100, "{sum:?}");
+    assert!(sum.certificates > 100, "{sum:?}");
+    assert!(sum.continued_over_certificates > 100, "{sum:?}");
+}
+
+#[test]
+fn a_host_that_does_not_say_which_certificate_it_presents_is_found() {
+    assert_eq!(first(Flaw::CertificateUntold).rule, Rule::OwnCertificate);
+}
+
+#[test]
+fn a_host_that_forgets_what_tokens_are_bound_to_is_found() {
+    assert_eq!(first(Flaw::CertificateDropped).rule, Rule::OwnCertificate);
+}
+
+#[test]
+fn a_host_that_swaps_its_certificate_under_its_grants_is_found() {
+    assert_eq!(first(Flaw::CertificateSwapped).rule, Rule::OwnCertificate);
 }
 
 #[test]
@@ -294,10 +322,6 @@ impl FakeStore for Careless {
 }
 
 /// The first history in which the checker finds this flaw.
-fn first_with_keys(flaw: Flaw) -> Violation {
-    search(|setup| setup.with_dpop(DpopNonces::Kept).with_flaw(flaw))
-}
-
 fn first(flaw: Flaw) -> Violation {
     let violation = search(|setup| setup.with_flaw(flaw));
     println!("{flaw:?} at seed {}: {}", violation.seed, violation.text);

@@ -2,6 +2,8 @@
 //!
 //! Many more of them: `cargo xtask test fleet --host real --seeds 10000`.
 
+use std::time::Duration;
+
 use oauth_testkit::fleet::{Report, Sessions, Setup};
 
 #[test]
@@ -29,6 +31,20 @@ fn whatever_goes_wrong_real_sessions_break_no_promise() {
         sum.store_faults,
     ];
     assert!(counts.iter().all(|count| *count > 0), "{sum:?}");
+}
+
+#[test]
+fn whatever_goes_wrong_real_sessions_hand_out_tokens_for_their_own_certificate() {
+    let mut sum = Report::default();
+    for seed in 0..30 {
+        let setup = Setup::drawn(seed).with_certificates(Duration::from_secs(120));
+        match Sessions::new(seed, setup).run() {
+            Ok(report) => sum.add(&report),
+            Err(violation) => panic!("{violation}"),
+        }
+    }
+    assert!(sum.served > 500 && sum.certificates > 30, "{sum:?}");
+    assert!(sum.continued_over_certificates > 30, "{sum:?}");
 }
 
 #[test]

@@ -335,17 +335,19 @@ impl Simulation {
     pub(super) fn login(&mut self, worker: usize) -> Result<Option<Tokens>, Breach> {
         let (name, word) = self.twin.resource_owner();
         let grant = danger::password(name, word);
-        // Its tokens are bound to the key of the worker that the person comes back to.
-        let client = match self.setup.dpop {
-            Some(_) => &self.workers[worker].client,
-            None => &self.client,
+        // Its tokens are bound to the key or the certificate of the worker that the person comes back to.
+        let is_bound = self.setup.dpop.is_some() || self.setup.certificates.is_some();
+        let client = match is_bound {
+            true => &self.workers[worker].client,
+            false => &self.client,
         };
         let mut exchange = client.token(grant, Scope::none());
         let at = self.moment(worker);
         let mut step = exchange.resume(&at, Input::Begin);
         loop {
             match step {
-                Ok(Move::Send(request)) => {
+                Ok(Move::Send(mut request)) => {
+                    self.certificates.present(worker, &mut request);
                     let reply = self.answered(self.known_client(&request)?);
                     self.bind(&request, &reply);
                     step = exchange.resume(&at, Input::Reply(reply));

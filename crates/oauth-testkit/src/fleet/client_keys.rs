@@ -75,16 +75,24 @@ impl Simulation {
         self.report.client_keys += 1;
         let number = self.client_keys.ends.len();
         self.note(|| format!("the server knows {NAME}{number} too"));
-        for worker in 0..self.workers.len() {
-            let after = self.rng.between(0, overlap / 2);
-            self.post(after, Scheduled::Redeploy(worker));
-        }
+        self.redeploy_all(overlap / 2);
         let after = self.rng.between(overlap, 2 * overlap);
         self.post(after, Scheduled::ClientKey(Duration::from_millis(overlap)));
     }
 
-    /// A worker starts anew with the newest key, whatever it is about to do.
+    /// One worker after the other starts anew, within so many milliseconds.
+    pub(super) fn redeploy_all(&mut self, within: u64) {
+        for worker in 0..self.workers.len() {
+            let after = self.rng.between(0, within);
+            self.post(after, Scheduled::Redeploy(worker));
+        }
+    }
+
+    /// A worker starts anew with the newest key and certificate, whatever it is about to do.
     pub(super) fn redeploy(&mut self, worker: usize) {
+        if self.is_certificate_swapped(worker) {
+            return;
+        }
         if self.workers[worker].is_up {
             self.crash(worker);
             return;

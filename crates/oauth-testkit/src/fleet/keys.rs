@@ -79,6 +79,7 @@ impl Simulation {
     /// What the keepers of a process that starts share, with the key that the store has.
     pub(super) fn fresh_client(&mut self, worker: usize, epoch: u32) -> Client {
         let client = self.client_of(worker, epoch);
+        let client = self.certified(worker, client);
         if self.setup.dpop.is_none() {
             return client;
         }
@@ -124,6 +125,8 @@ impl Simulation {
 
     /// Tokens that were given for this request are bound to the key of its proof.
     pub(super) fn bind(&mut self, request: &http::Request<Bytes>, reply: &http::Response<Bytes>) {
+        let is_continued = self.certificates.note(request, reply);
+        self.report.continued_over_certificates += u64::from(is_continued);
         let new = serde_json::from_slice::<PeekTokens>(reply.body());
         let new = new.ok().filter(|_| reply.status() == 200);
         if let Some(new) = &new {
@@ -139,11 +142,15 @@ impl Simulation {
 
     /// What the store hands to a worker, as it was saved.
     pub(super) fn loaded(&self, mut entry: Entry) -> Entry {
-        let is_spoilt = self.setup.flaw == Some(Flaw::NonceDropped);
-        let stored = serde_json::from_str::<Value>(entry.record.expose());
-        if let (true, Ok(Value::Object(mut members))) = (is_spoilt, stored) {
-            members.remove("dpop_nonce");
-            entry.record = Secret::new(Value::Object(members).to_string());
+        let (member, place) = match self.setup.flaw {
+            Some(Flaw::NonceDropped) => ("dpop_nonce", ""),
+            Some(Flaw::CertificateDropped) => ("x5t_s256", "/tokens"),
+            _ => return entry,
+        };
+        let mut stored = serde_json::from_str::<Value>(entry.record.expose()).unwrap_or_default();
+        if let Some(Value::Object(members)) = stored.pointer_mut(place) {
+            members.remove(member);
+            entry.record = Secret::new(stored.to_string());
         }
         entry
     }
@@ -178,11 +185,9 @@ impl Simulation {
             return Err(Breach(Rule::OwnKey, text));
         }
         let seen = self.slot(worker, grant).seen;
-        let has_read = self
-            .keys
-            .nonces
-            .get(&grant)
-            .is_some_and(|since| *since <= seen);
+        // Once the store has lost it, a copy of tokens may be there that never had it.
+        let since = self.keys.nonces.get(&grant);
+        let has_read = since.is_some_and(|since| *since <= seen) && !self.ledger.has_lost(grant, 0);
         if has_read && proof.nonce.is_none() {
             let text = format!(
                 "worker {worker} sends no nonce, though the record that it has read has one"
@@ -211,7 +216,8 @@ impl Simulation {
             let field = format!("Bearer {}", tokens.access_token.expose());
             let request = http::Request::get(url).header("authorization", field);
             let request = request.body(Bytes::new());
-            let request = request.expect("a token's characters fit a header");
+            let mut request = request.expect("a token's characters fit a header");
+            self.certificates.present(worker, &mut request);
             return self.answered(request).status().as_u16();
         }
         let clock = |sim: &mut Self| Clock {
@@ -250,7 +256,7 @@ impl Simulation {
     }
 }
 
-fn refresh_token(request: &http::Request<Bytes>) -> Option<String> {
+pub(super) fn refresh_token(request: &http::Request<Bytes>) -> Option<String> {
     let form: Vec<(String, String)> = serde_urlencoded::from_bytes(request.body()).ok()?;
     let named = form.into_iter().find(|(name, _)| name == "refresh_token");
     named.map(|(_, token)| token)

@@ -167,8 +167,9 @@ impl Simulation {
         &mut self,
         worker: usize,
         grant: usize,
-        request: http::Request<Bytes>,
+        mut request: http::Request<Bytes>,
     ) -> Result<(), Breach> {
+        self.certificates.present(worker, &mut request);
         self.check_proof(worker, grant, &request)?;
         let send = self.check_send(worker, grant, &request)?;
         if let Some(flight) = &mut self.slot(worker, grant).flight {

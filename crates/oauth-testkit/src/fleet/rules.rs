@@ -237,6 +237,7 @@ impl Simulation {
         if let Some(record) = self.now_record(grant)
             && !self.have_clocks_stepped()
             && record.refresh.as_deref() == Some(token)
+            && self.certificates.fits(worker, &record.access)
             && self.twin.honours(later, &record.access)
         {
             return Err(format!("{} is alive", self.ledger.name(&record.access)));
@@ -454,6 +455,7 @@ impl Simulation {
         tokens: &Arc<Tokens>,
     ) -> Result<(), Breach> {
         self.check_key(worker, tokens)?;
+        self.certificates.check(worker, tokens)?;
         self.count_shared(worker, tokens);
         let access = tokens.access_token.expose();
         let name = self.ledger.name(access).to_owned();

@@ -79,6 +79,7 @@ impl Search {
             odds: Odds::default(),
             dpop: None,
             client_keys: None,
+            certificates: None,
             flaw: None,
             store: || Box::new(PlainStore::default()),
         };

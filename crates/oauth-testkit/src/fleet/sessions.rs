@@ -48,8 +48,8 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// The history that this seed gives to this fleet; [`Setup::store`], [`Setup::dpop`]
-    /// and [`Setup::flaw`] mean nothing here.
+    /// The history that this seed gives to this fleet; [`Setup::store`], [`Setup::dpop`],
+    /// [`Setup::client_keys`] and [`Setup::flaw`] mean nothing here.
     pub const fn new(seed: u64, setup: Setup) -> Self {
         Self { seed, setup }
     }

@@ -9,6 +9,9 @@ use super::fake_store::{FakeStore, PlainStore};
 use super::rng::Rng;
 use crate::twin::{DpopNonces, Rotation};
 
+/// How long two keys or certificates of the client are there side by side, at least.
+const OVERLAP: Duration = Duration::from_secs(120);
+
 /// The setup of a fleet: the number of workers, the server, the store, and the faults.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -42,6 +45,9 @@ pub struct Setup {
     /// For how long the server accepts a key of the client beside the one that replaces it, if the client authenticates
     /// with keys, which are replaced from time to time.
     pub client_keys: Option<Duration>,
+    /// How long it takes at most until a certificate of the client has taken the place of another, if access tokens are
+    /// bound to certificates, which are replaced from time to time. Not together with [`Setup::dpop`].
+    pub certificates: Option<Duration>,
     /// The flaw that the hosts of the keepers have.
     pub flaw: Option<Flaw>,
     /// Makes an empty store.
@@ -135,6 +141,31 @@ pub enum Flaw {
     NonceDropped,
     /// A worker that comes back signs with the key that the client had before.
     OlderClientKey,
+    /// The clients of workers are not told which certificate their connections present.
+    CertificateUntold,
+    /// The certificate that tokens are bound to is dropped from a record when it is read.
+    CertificateDropped,
+    /// The HTTP client of a worker presents a new certificate, and its grants go on as they were.
+    CertificateSwapped,
+}
+
+impl Flaw {
+    /// Every one, with its name.
+    pub const ALL: [(&str, Self); 13] = [
+        ("no-lease", Self::NoLease),
+        ("save-after-hand-out", Self::SaveAfterHandOut),
+        ("no-fencing", Self::NoFencing),
+        ("retry-lost-reply", Self::RetryLostReply),
+        ("drop-on-cancel", Self::DropOnCancel),
+        ("no-extension", Self::NoExtension),
+        ("key-unsaved", Self::KeyUnsaved),
+        ("older-key", Self::OlderKey),
+        ("nonce-dropped", Self::NonceDropped),
+        ("older-client-key", Self::OlderClientKey),
+        ("certificate-untold", Self::CertificateUntold),
+        ("certificate-dropped", Self::CertificateDropped),
+        ("certificate-swapped", Self::CertificateSwapped),
+    ];
 }
 
 impl Setup {
@@ -173,22 +204,35 @@ impl Setup {
             odds: Odds::drawn(rng),
             dpop: None,
             client_keys: None,
+            certificates: None,
             flaw: None,
             store: || Box::new(PlainStore::default()),
         }
     }
 
-    /// The same fleet with a mistake in it.
+    /// The same fleet with a mistake in it, and with the keys or certificates that it is about.
     #[must_use]
     pub fn with_flaw(mut self, flaw: Flaw) -> Self {
         self.flaw = Some(flaw);
-        self
+        match flaw {
+            Flaw::KeyUnsaved | Flaw::OlderKey | Flaw::NonceDropped if self.dpop.is_none() => {
+                self.with_dpop(DpopNonces::Kept)
+            }
+            Flaw::OlderClientKey if self.client_keys.is_none() => self.with_client_keys(OVERLAP),
+            Flaw::CertificateUntold | Flaw::CertificateDropped | Flaw::CertificateSwapped
+                if self.certificates.is_none() =>
+            {
+                self.with_certificates(OVERLAP)
+            }
+            _ => self,
+        }
     }
 
     /// The same fleet with tokens that are bound to a DPoP key, and a server that wants this of nonces.
     #[must_use]
     pub const fn with_dpop(mut self, nonces: DpopNonces) -> Self {
         self.dpop = Some(nonces);
+        self.certificates = None;
         self
     }
 
@@ -196,7 +240,16 @@ impl Setup {
     /// least two minutes.
     #[must_use]
     pub fn with_client_keys(mut self, overlap: Duration) -> Self {
-        self.client_keys = Some(overlap.max(Duration::from_secs(120)));
+        self.client_keys = Some(overlap.max(OVERLAP));
+        self
+    }
+
+    /// The same fleet with access tokens that are bound to the certificate of its connections, which is replaced within
+    /// so long, at least two minutes; by a server that binds them to no DPoP key.
+    #[must_use]
+    pub fn with_certificates(mut self, overlap: Duration) -> Self {
+        self.certificates = Some(overlap.max(OVERLAP));
+        self.dpop = None;
         self
     }
 
@@ -265,6 +318,7 @@ impl fmt::Debug for Setup {
             .field("odds", &self.odds)
             .field("dpop", &self.dpop)
             .field("client_keys", &self.client_keys)
+            .field("certificates", &self.certificates)
             .field("flaw", &self.flaw)
             .finish_non_exhaustive()
     }

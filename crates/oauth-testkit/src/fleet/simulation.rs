@@ -14,6 +14,7 @@ use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Tokens};
 
 use super::callers::{Caller, Mood};
+use super::certificates::Certificates;
 use super::client_keys::ClientKeys;
 use super::fake_store::FakeStore;
 use super::keys::{self, Keys};
@@ -48,6 +49,7 @@ pub(super) struct Simulation {
     pub(super) ledger: Ledger,
     pub(super) keys: Keys,
     pub(super) client_keys: ClientKeys,
+    pub(super) certificates: Certificates,
     pub(super) report: Report,
     /// Whether faults have ended.
     pub(super) calm: bool,
@@ -117,6 +119,8 @@ pub(super) enum Scheduled {
     Logout(usize),
     /// Another key of the client, beside the old one for so long.
     ClientKey(Duration),
+    /// Another certificate of the client, to which workers change within so long.
+    Certificate(Duration),
     /// A worker is started anew.
     Redeploy(usize),
     /// Once a minute.
@@ -148,6 +152,9 @@ impl Simulation {
             twin.require_dpop();
             twin.set_dpop_nonces(nonces);
         }
+        if setup.certificates.is_some() {
+            twin.require_certificates();
+        }
         let logins = client(&twin);
         let mut sim = Self {
             grants: Vec::new(),
@@ -157,6 +164,7 @@ impl Simulation {
             ledger: Ledger::new(setup.grants),
             keys: Keys::default(),
             client_keys: ClientKeys::default(),
+            certificates: Certificates::default(),
             report: Report::default(),
             calm: false,
             server_down_until: 0,
@@ -218,6 +226,9 @@ impl Simulation {
         }
         if let Some(overlap) = setup.client_keys {
             sim.post(rng.between(0, MINUTE), Scheduled::ClientKey(overlap));
+        }
+        if let Some(overlap) = setup.certificates {
+            sim.post(rng.between(0, MINUTE), Scheduled::Certificate(overlap));
         }
         let trouble = millis(setup.trouble);
         sim.post(MINUTE, Scheduled::Weather);
@@ -304,6 +315,7 @@ impl Simulation {
             Scheduled::Login(grant) => return self.log_in(grant),
             Scheduled::Logout(grant) => self.log_out(grant),
             Scheduled::ClientKey(overlap) => self.replace_client_key(overlap),
+            Scheduled::Certificate(overlap) => self.replace_certificate(overlap),
             Scheduled::Redeploy(worker) => self.redeploy(worker),
             Scheduled::Weather => self.weather(),
             Scheduled::Calm => {

@@ -50,10 +50,6 @@ pub(super) struct Fapi {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
     Key,
-    #[cfg_attr(
-        not(feature = "tls"),
-        expect(dead_code, reason = "only TLS has certificates")
-    )]
     Certificate,
 }
 
@@ -279,12 +275,9 @@ impl Twin {
     /// The FAPI twin binds tokens to the certificate of the client, and not to a key (RFC 8705 section 3).
     #[cfg(feature = "tls")]
     pub fn bind_to_certificates(&mut self) {
-        let rules = &mut self.authority.rules;
-        let Some(sender) = &mut rules.sender else {
-            return;
-        };
-        sender.by = By::Certificate;
-        rules.metadata.1["tls_client_certificate_bound_access_tokens"] = true.into();
+        if self.authority.rules.sender.is_some() {
+            self.require_certificates();
+        }
     }
 
     /// The FAPI twin takes signed requests alone from now on (FAPI 2.0 Message Signing section 5.3).

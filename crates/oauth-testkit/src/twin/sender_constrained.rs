@@ -276,6 +276,16 @@ impl Twin {
         rules.metadata.1["dpop_signing_alg_values_supported"] = json!(algs);
     }
 
+    /// Binds tokens to the certificate of the client from now on (RFC 8705 section 3).
+    pub(crate) fn require_certificates(&mut self) {
+        let rules = &mut self.authority.rules;
+        rules.sender = Some(Sender {
+            by: By::Certificate,
+            nonces: DpopNonces::Unasked,
+        });
+        rules.metadata.1["tls_client_certificate_bound_access_tokens"] = true.into();
+    }
+
     /// Sets which nonces a twin that binds tokens to keys requires in DPoP proofs, at its token endpoint and at its
     /// API.
     pub fn set_dpop_nonces(&mut self, nonces: DpopNonces) {

@@ -166,7 +166,8 @@ fn works(line: &Line, tokens: &Tokens) -> bool {
         let request = http::Request::get("https://as.example/api/echo")
             .header("authorization", bearer)
             .body(Bytes::new());
-        let request = request.expect("a token's characters fit a header");
+        let mut request = request.expect("a token's characters fit a header");
+        sim.certificates.present(line.worker, &mut request);
         let at = Moment::fixed(sim.time(), [0; 32]);
         let is_good = sim.twin.answer(&at, request).status() == 200;
         sim.report.served += u64::from(is_good);

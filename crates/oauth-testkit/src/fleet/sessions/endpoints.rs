@@ -304,11 +304,12 @@ enum Net {
 impl Line {
     async fn send(&self, mut exchange: Boxed<Tokens>) -> Result<Tokens, Error> {
         let at = self.act(|sim| sim.moment(self.worker));
-        let request = match exchange.resume(&at, Input::Begin)? {
+        let mut request = match exchange.resume(&at, Input::Begin)? {
             Move::Send(request) => request,
             _ => return Err(Error::lost(Cause::unsent("an odd first move"))),
         };
         let (send, net, way, patience) = self.act(|sim| {
+            sim.certificates.present(self.worker, &mut request);
             let send = sim.check_send(self.member, &request);
             let net = sim.net();
             let patience = millis(sim.setup.policy.longest_request);
@@ -442,7 +443,9 @@ impl Simulation {
     ) -> http::Response<Bytes> {
         let before = self.twin.counters().reuse_events;
         let at = Moment::fixed(self.time(), [0; 32]);
-        let reply = self.twin.answer(&at, request);
+        let reply = self.twin.answer(&at, request.clone());
+        let is_continued = self.certificates.note(&request, &reply);
+        self.report.continued_over_certificates += u64::from(is_continued);
         self.report.token_requests += 1;
         let is_copy = copy == Copy::Yes;
         self.ledger.processed(send, &reply, is_copy);

@@ -56,7 +56,7 @@ impl Simulation {
         let (worker, grant) = (session.worker, session.grant);
         let excuse = refresh
             .as_deref()
-            .map_or(Ok(()), |token| self.excuse(grant, token));
+            .map_or(Ok(()), |token| self.excuse(worker, grant, token));
         self.ledger.sends.push(Send {
             worker,
             epoch: number(member),
@@ -156,7 +156,7 @@ impl Simulation {
     }
 
     /// Whether a refresh token may be sent though it was sent before and may have been spent.
-    fn excuse(&self, grant: usize, token: &str) -> Result<(), String> {
+    fn excuse(&self, worker: usize, grant: usize, token: &str) -> Result<(), String> {
         let slack = TURN + 1000 * (2 * self.setup.odds.skew + 2);
         let is_earlier = |send: &&Send| send.refresh.as_deref() == Some(token) && send.may_count;
         let mut earlier = self.ledger.sends.iter().filter(is_earlier).peekable();
@@ -166,6 +166,7 @@ impl Simulation {
         let later = self.time().after(std::time::Duration::from_millis(slack));
         if let Some(record) = self.ledger.history[grant].last()
             && record.refresh.as_deref() == Some(token)
+            && self.certificates.fits(worker, &record.access)
             && self.twin.honours(later, &record.access)
         {
             return Err(format!("{} is alive", self.ledger.name(&record.access)));
@@ -239,6 +240,7 @@ impl Simulation {
         let name = self.ledger.name(access).to_owned();
         self.note_of(member, || format!("a caller gets {name}"));
         let session = &self.members[member];
+        self.certificates.check(session.worker, tokens)?;
         if self.ledger.token(access).map(|token| token.grant) != Some(session.grant) {
             let text = format!("session {member} hands out {name}, of another grant");
             return breach(Rule::OwnGrant, text);

@@ -11,6 +11,7 @@ use oauth_core::moment::{Moment, UnixTime};
 use oauth_core::{Client, Scope, Secret, Tokens};
 use tokio::time::Instant;
 
+use super::super::certificates::Certificates;
 use super::super::fake_store::{FakeStore as _, PlainStore};
 use super::super::ledger::Ledger;
 use super::super::rng::Rng;
@@ -32,6 +33,7 @@ pub(super) struct Simulation {
     pub(super) clocks: Vec<Clock>,
     pub(super) twin: Twin,
     pub(super) client: Client,
+    pub(super) certificates: Certificates,
     pub(super) store: PlainStore,
     pub(super) ledger: Ledger,
     pub(super) grants: Vec<Grant>,
@@ -146,6 +148,9 @@ impl Simulation {
         if setup.hides_lifetime {
             twin.hide_access_token_lifetime();
         }
+        if setup.certificates.is_some() {
+            twin.require_certificates();
+        }
         let skews = (0..setup.workers).map(|_| {
             let skew = i64::try_from(rng.between(0, 2000 * setup.odds.skew)).unwrap_or_default();
             skew - i64::try_from(1000 * setup.odds.skew).unwrap_or_default()
@@ -162,6 +167,7 @@ impl Simulation {
             rng,
             now: 0,
             client: client(&twin),
+            certificates: Certificates::default(),
             twin,
             store: PlainStore::default(),
             ledger: Ledger::new(setup.grants),
@@ -197,6 +203,21 @@ impl Simulation {
             });
         }
         sim
+    }
+
+    /// The client of a worker that starts, with the newest certificate.
+    pub(super) fn client_of(&mut self, worker: usize) -> Client {
+        if self.setup.certificates.is_some() {
+            let number = self.certificates.newest();
+            self.certificates.install(worker, number);
+        }
+        self.certificates.client(worker, self.client.clone())
+    }
+
+    pub(super) fn issue_certificate(&mut self) {
+        let number = self.certificates.issue();
+        self.report.certificates += 1;
+        self.note(|| format!("certificate {number} is issued"));
     }
 
     pub(super) fn keeper(&self, client: &Client, id: GrantId) -> Keeper {
@@ -269,13 +290,16 @@ impl Simulation {
         }
         let (name, word) = self.twin.resource_owner();
         let asked = danger::password(name, word);
-        let mut exchange = self.client.token(asked, Scope::none());
+        let client = self.certificates.client(worker, self.client.clone());
+        let mut exchange = client.token(asked, Scope::none());
         let at = self.moment(worker);
-        let Ok(Move::Send(request)) = exchange.resume(&at, Input::Begin) else {
+        let Ok(Move::Send(mut request)) = exchange.resume(&at, Input::Begin) else {
             return None;
         };
         let server = Moment::fixed(self.time(), [0; 32]);
-        let reply = self.twin.answer(&server, request);
+        self.certificates.present(worker, &mut request);
+        let reply = self.twin.answer(&server, request.clone());
+        self.certificates.note(&request, &reply);
         let Ok(Move::Done(tokens)) = exchange.resume(&at, Input::Reply(reply)) else {
             return None;
         };

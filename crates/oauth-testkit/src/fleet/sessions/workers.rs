@@ -8,7 +8,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
 use super::super::callers::Mood;
-use super::super::simulation::{client, millis, window};
+use super::super::simulation::{millis, window};
 use super::super::{Breach, Rule};
 use super::caller;
 use super::endpoints::{Driver, Line, Store};
@@ -36,6 +36,8 @@ struct Worker {
     visit_at: u64,
     /// When a worker that shuts down gracefully has ended.
     ends_at: Option<u64>,
+    /// When it is started anew with another certificate.
+    renewed_at: Option<u64>,
 }
 
 impl Workers {
@@ -48,6 +50,7 @@ impl Workers {
             asleep_until: 0,
             visit_at: 0,
             ends_at: None,
+            renewed_at: None,
         };
         Self {
             sim,
@@ -129,6 +132,16 @@ impl Workers {
             return;
         }
         self.catch_up(worker, self.now - span);
+        if self.workers[worker]
+            .renewed_at
+            .is_some_and(|at| at <= self.now)
+        {
+            self.workers[worker].renewed_at = None;
+            lock(&self.sim).note(|| format!("worker {worker} is started anew"));
+            self.end(worker);
+            self.workers[worker].up_at = self.now;
+            return;
+        }
         self.trouble(worker);
         self.visit(worker);
         self.run(worker, span);
@@ -188,7 +201,7 @@ impl Workers {
         self.new_runtime(worker);
         let grants = lock(&self.sim).grants.len();
         // What the sessions of one process share.
-        let client = client(&lock(&self.sim).twin);
+        let client = lock(&self.sim).client_of(worker);
         for grant in (0..grants).chain(0..grants) {
             let mut sim = lock(&self.sim);
             let member = sim.members.len();
@@ -353,6 +366,14 @@ impl Workers {
             return;
         }
         self.weather_at += MINUTE;
+        if let Some(longest) = sim.setup.certificates
+            && sim.rng.chance(5000)
+        {
+            sim.issue_certificate();
+            for worker in &mut self.workers {
+                worker.renewed_at = Some(self.now + sim.rng.between(0, millis(longest)));
+            }
+        }
         let (odds, own) = (sim.setup.odds, sim.setup.own);
         if sim.hits(odds.outage) {
             sim.server_down_until = self.now + sim.rng.between(5000, 2 * MINUTE);

@@ -1,0 +1,154 @@
+//! Certificates of a fleet whose tokens are bound to them (RFC 8705 section 3), while each takes the place of another.
+//!
+//! Whoever runs the fleet issues a new certificate and starts one worker after the other anew with it. The server binds
+//! access tokens to the certificate of the connection on which they were asked for, and the API wants the same again.
+//! Refresh tokens are not bound: the client authenticates, so they go on with any of its certificates (section 4).
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use oauth_core::{Client, Tokens};
+
+use super::keys::refresh_token;
+use super::ledger::PeekTokens;
+use super::simulation::{Scheduled, Simulation, millis};
+use super::{Breach, Flaw, Rule};
+use crate::twin::wire::ClientCertificate;
+
+/// What is known of the certificates. Their numbers say which is which: nobody looks inside.
+#[derive(Default)]
+pub(super) struct Certificates {
+    newest: usize,
+    /// The number of the one that each worker's HTTP client presents.
+    own: HashMap<usize, usize>,
+    /// With which one each token was asked for: access tokens are bound to it.
+    asked: HashMap<String, usize>,
+}
+
+impl Certificates {
+    pub(super) const fn newest(&self) -> usize {
+        self.newest
+    }
+
+    /// Issues another.
+    pub(super) const fn issue(&mut self) -> usize {
+        self.newest += 1;
+        self.newest
+    }
+
+    /// The worker presents this one from now on.
+    pub(super) fn install(&mut self, worker: usize, number: usize) {
+        self.own.insert(worker, number);
+    }
+
+    /// The client of a worker, which knows what its HTTP client presents.
+    pub(super) fn client(&self, worker: usize, client: Client) -> Client {
+        match self.own.get(&worker) {
+            Some(number) => client.with_certificate(&thumbprint(*number)),
+            None => client,
+        }
+    }
+
+    /// Sends the request on a connection of the worker.
+    pub(super) fn present(&self, worker: usize, request: &mut http::Request<Bytes>) {
+        if let Some(number) = self.own.get(&worker) {
+            let shown = ClientCertificate(thumbprint(*number));
+            request.extensions_mut().insert(shown);
+        }
+    }
+
+    /// Notes with which certificate tokens were asked for, and whether the refresh token of the request came with another.
+    pub(super) fn note(
+        &mut self,
+        request: &http::Request<Bytes>,
+        reply: &http::Response<Bytes>,
+    ) -> bool {
+        let shown = request.extensions().get::<ClientCertificate>();
+        let Some(number) = shown.and_then(|shown| number(&shown.0)) else {
+            return false;
+        };
+        let new = serde_json::from_slice::<PeekTokens>(reply.body());
+        let Some(new) = new.ok().filter(|_| reply.status() == 200) else {
+            return false;
+        };
+        let old = refresh_token(request).and_then(|token| self.asked.get(&token).copied());
+        let all = [Some(new.access_token), new.refresh_token];
+        let all = all.into_iter().flatten();
+        self.asked.extend(all.map(|token| (token, number)));
+        old.is_some_and(|old| old != number)
+    }
+
+    /// Whether an API takes the token on connections of the worker.
+    pub(super) fn fits(&self, worker: usize, access: &str) -> bool {
+        match (self.asked.get(access), self.own.get(&worker)) {
+            (Some(bound), Some(own)) => bound == own,
+            _ => true,
+        }
+    }
+
+    /// Rule 10, for tokens that a worker hands out.
+    pub(super) fn check(&self, worker: usize, tokens: &Tokens) -> Result<(), Breach> {
+        match self.fits(worker, tokens.access_token.expose()) {
+            true => Ok(()),
+            false => {
+                let text = format!(
+                    "worker {worker} hands out a token that is bound to another certificate than the one it presents"
+                );
+                Err(Breach(Rule::OwnCertificate, text))
+            }
+        }
+    }
+}
+
+/// As `x5t#S256` names the certificate of this number.
+fn thumbprint(number: usize) -> String {
+    format!("certificate-{number}")
+}
+
+fn number(thumbprint: &str) -> Option<usize> {
+    thumbprint.strip_prefix("certificate-")?.parse().ok()
+}
+
+impl Simulation {
+    /// The client of a worker that starts, with the newest certificate.
+    pub(super) fn certified(&mut self, worker: usize, client: Client) -> Client {
+        if self.setup.certificates.is_none() {
+            return client;
+        }
+        let number = self.certificates.newest();
+        self.certificates.install(worker, number);
+        match self.setup.flaw {
+            Some(Flaw::CertificateUntold) => client.with_certificate_bound_tokens(),
+            _ => self.certificates.client(worker, client),
+        }
+    }
+
+    /// A new certificate is issued, with which every worker starts anew in the first half of this time.
+    pub(super) fn replace_certificate(&mut self, overlap: Duration) {
+        let overlap = millis(overlap);
+        if self.now + overlap > millis(self.setup.trouble) {
+            return;
+        }
+        let number = self.certificates.issue();
+        self.report.certificates += 1;
+        self.note(|| format!("certificate {number} is issued"));
+        self.redeploy_all(overlap / 2);
+        let after = self.rng.between(overlap, 2 * overlap);
+        self.post(
+            after,
+            Scheduled::Certificate(Duration::from_millis(overlap)),
+        );
+    }
+
+    /// The flaw of a process whose HTTP client reads the new certificate while everything else goes on.
+    pub(super) fn is_certificate_swapped(&mut self, worker: usize) -> bool {
+        let is_swapped = self.setup.flaw == Some(Flaw::CertificateSwapped);
+        if is_swapped {
+            let number = self.certificates.newest();
+            self.certificates.install(worker, number);
+            self.note(|| format!("worker {worker} presents certificate {number} from now on"));
+        }
+        is_swapped
+    }
+}
