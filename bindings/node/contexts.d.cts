@@ -22,3 +22,10 @@ export interface ConnectionContext {
  * them a callback belongs.
  */
 export function checkContexts(contexts: Iterable<ConnectionContext>): void
+
+/**
+ * The redirect URI of one context: this URI with the identifier of the context as a further path segment. Register each
+ * with its server. Throws `context.identifier` for an identifier that is empty, longer than 256 bytes, or a dot segment,
+ * and `redirect_uri.refused`.
+ */
+export function redirectUriOfContext(redirectUri: string | URL, id: string): string

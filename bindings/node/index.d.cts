@@ -176,6 +176,11 @@ export class Server {
   readonly issuer: string
   /** The metadata of the server, endpoints included. */
   readonly metadata: Record<string, unknown>
+  /**
+   * Whether each context of an application that uses this server needs its own redirect URI: the server does not say that
+   * its callbacks always name it (RFC 9207), or its endpoints were configured by hand.
+   */
+  readonly needsDistinctRedirectUri: boolean
   /** The origins of the preset's API: where its tokens may be sent. */
   readonly apiOrigins: string[]
   /**

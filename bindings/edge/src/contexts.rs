@@ -35,6 +35,13 @@ impl NativeContexts {
         Ok(())
     }
 
+    /// The redirect URI of one of them.
+    #[wasm_bindgen(js_name = redirectUri)]
+    pub fn redirect_uri(redirect_uri: &str, id: &str) -> Result<String, JsValue> {
+        let uri = RedirectUri::parse(redirect_uri).and_then(|uri| uri.of_context(id));
+        uri.map(String::from).map_err(fail)
+    }
+
     /// Checks them.
     pub fn check(&self) -> Result<(), JsValue> {
         check_contexts(&self.0).map_err(fail)

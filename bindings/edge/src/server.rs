@@ -62,6 +62,12 @@ impl NativeServer {
         self.0.metadata()
     }
 
+    /// Whether each context that uses this server needs its own redirect URI.
+    #[wasm_bindgen(getter, js_name = needsDistinctRedirectUri)]
+    pub fn needs_distinct_redirect_uri(&self) -> bool {
+        self.0.needs_distinct_redirect_uri()
+    }
+
     /// The origins of the preset's API.
     #[wasm_bindgen(js_name = apiOrigins)]
     pub fn api_origins(&self) -> Result<Vec<String>, JsValue> {

@@ -21,4 +21,10 @@ function checkContexts(contexts) {
   lifted(() => all.check())
 }
 
-module.exports = { checkContexts }
+/** The redirect URI of one context: this URI with the identifier of the context as a further path segment. */
+function redirectUriOfContext(redirectUri, id) {
+  const uri = textOrUrl(redirectUri, 'redirectUri')
+  return lifted(() => native.NativeContexts.redirectUri(uri, checkText(id, 'id')))
+}
+
+module.exports = { checkContexts, redirectUriOfContext }

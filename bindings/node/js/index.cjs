@@ -8,7 +8,7 @@ const { assertionFile, assertionFunction, clientSecretJwt, privateKeyJwt, servic
 const { claimsSources, userClaims } = require('./claims-source.cjs')
 const { Client, identityAssertionGrant, login, openBrowser } = require('./client.cjs')
 const { ResourceConnection } = require('./connection.cjs')
-const { checkContexts } = require('./contexts.cjs')
+const { checkContexts, redirectUriOfContext } = require('./contexts.cjs')
 const { Exchange, run } = require('./exchange.cjs')
 const { FixedToken, fixedToken } = require('./fixed-token.cjs')
 const { drain, keep } = require('./renewal.cjs')
@@ -88,6 +88,7 @@ module.exports = {
   provider,
   providerFile,
   providers,
+  redirectUriOfContext,
   run,
   serviceAccount,
   stepUp,

@@ -62,6 +62,7 @@ export const {
   provider,
   providerFile,
   providers,
+  redirectUriOfContext,
   run,
   serviceAccount,
   stepUp,

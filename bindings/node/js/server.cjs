@@ -40,6 +40,8 @@ class Server {
 
   get issuer() { return nativeServer(this).issuer }
   get metadata() { return JSON.parse(nativeServer(this).metadata) }
+  /** Whether each context of an application that uses this server needs its own redirect URI. */
+  get needsDistinctRedirectUri() { return nativeServer(this).needsDistinctRedirectUri }
   /** The origins of the preset's API: where its tokens may be sent. */
   get apiOrigins() { return lifted(() => nativeServer(this).apiOrigins()) }
 

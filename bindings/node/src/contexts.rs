@@ -37,6 +37,13 @@ impl NativeContexts {
         Ok(())
     }
 
+    /// The redirect URI of one of them.
+    #[napi]
+    pub fn redirect_uri(redirect_uri: String, id: String) -> Result<String> {
+        let uri = RedirectUri::parse(&redirect_uri).and_then(|uri| uri.of_context(&id));
+        uri.map(String::from).map_err(fail)
+    }
+
     /// Checks them.
     #[napi]
     pub fn check(&self) -> Result<()> {

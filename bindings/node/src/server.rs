@@ -61,6 +61,12 @@ impl NativeServer {
         self.0.metadata()
     }
 
+    /// Whether each context that uses this server needs its own redirect URI.
+    #[napi(getter)]
+    pub fn needs_distinct_redirect_uri(&self) -> bool {
+        self.0.needs_distinct_redirect_uri()
+    }
+
     /// The origins of the preset's API.
     #[napi]
     pub fn api_origins(&self) -> Result<Vec<String>> {

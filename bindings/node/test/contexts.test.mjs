@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { core } from './helper.mjs'
 
-const { Client, Server, checkContexts } = core
+const { Client, Server, checkContexts, redirectUriOfContext } = core
 const issuer = 'https://as.example'
 const callback = 'https://app.example/cb'
 // It promises that its callbacks name it.
@@ -38,6 +38,21 @@ test('contexts share a redirect URI only where the issuer tells them apart', () 
     assert.equal(refused(a, b).code, 'redirect_uri.shared')
     assert.equal(refused(a, { ...b, redirectUri: new URL(`${callback}/b`) }), undefined)
   }
+})
+
+test('a context has a redirect URI of its own where the issuer does not tell it apart', () => {
+  const needs = (metadata) => Server.fromMetadata(issuer, metadata).needsDistinctRedirectUri
+  assert.deepEqual([needs(unnamed), needs(named)], [true, false])
+  assert.equal(redirectUriOfContext(callback, 'b'), `${callback}/b`)
+  assert.equal(redirectUriOfContext(new URL(`${callback}?x=1`), 'tenant 1/crm'), `${callback}/tenant%201%2Fcrm?x=1`)
+  const [a, b] = ['a', 'b'].map((id) => context(id, { metadata: unnamed, redirectUri: redirectUriOfContext(callback, id) }))
+  assert.equal(refused(a, b), undefined)
+  for (const id of ['', '.', '..', 'x'.repeat(257)]) {
+    assert.throws(() => redirectUriOfContext(callback, id), { code: 'context.identifier' })
+  }
+  assert.throws(() => redirectUriOfContext('http://app.example/cb', 'a'), { code: 'redirect_uri.refused' })
+  assert.throws(() => redirectUriOfContext(callback, 1), TypeError)
+  assert.throws(() => redirectUriOfContext(undefined, 'a'), TypeError)
 })
 
 test('no two contexts have one name', () => {

@@ -63,6 +63,24 @@ impl ConnectionContext {
     }
 }
 
+/// The redirect URI of one context: this URI with the identifier of the context as a further path segment.
+/// Register each with its server.
+///
+/// MisuseError context.identifier for an id that is empty, longer than 256 bytes, or a dot segment;
+/// redirect_uri.refused.
+#[pyfunction]
+#[pyo3(signature = (redirect_uri, id, /))]
+pub(crate) fn redirect_uri_of_context(
+    py: Python<'_>,
+    #[pyo3(from_py_with = text)] redirect_uri: String,
+    #[pyo3(from_py_with = text)] id: String,
+) -> PyResult<String> {
+    RedirectUri::parse(&redirect_uri)
+        .and_then(|uri| uri.of_context(&id))
+        .map(String::from)
+        .map_err(|error| errors::raise(py, &error))
+}
+
 /// Checks all configured contexts of an application (draft-ietf-oauth-security-topics-update section 2.2.2).
 ///
 /// MisuseError context.identifier for two with the same identifier; registration.shared for contexts of

@@ -80,7 +80,7 @@ mod _native {
     #[pymodule_export]
     use super::connection::ResourceConnection;
     #[pymodule_export]
-    use super::contexts::{ConnectionContext, check_contexts};
+    use super::contexts::{ConnectionContext, check_contexts, redirect_uri_of_context};
     #[pymodule_export]
     use super::dpop::DpopKey;
     #[pymodule_export]

@@ -68,6 +68,12 @@ impl Server {
             .call_method1("loads", (self.0.metadata(),))
     }
 
+    /// Whether each context of an application that uses this server needs its own redirect URI.
+    #[getter]
+    fn needs_distinct_redirect_uri(&self) -> bool {
+        self.0.needs_distinct_redirect_uri()
+    }
+
     /// The origins of its API, if it came from a preset: where its tokens may be sent.
     #[getter]
     fn api_origins<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, pyo3::types::PyTuple>> {

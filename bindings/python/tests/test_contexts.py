@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import oauth_core
-from oauth_core import ConnectionContext, check_contexts
+from oauth_core import ConnectionContext, check_contexts, redirect_uri_of_context
 
 ISSUER = "https://as.example"
 CB = "https://app.example/cb"
@@ -41,6 +41,23 @@ def test_contexts_share_a_redirect_uri_only_where_the_issuer_tells_them_apart() 
         code, _ = refused(context("a", metadata=first), context("b", metadata=second))
         assert code == "redirect_uri.shared"
         check_contexts([context("a", metadata=first), context("b", metadata=second, uri=alone)])
+
+
+def test_a_context_has_a_redirect_uri_of_its_own_where_the_issuer_does_not_tell_it_apart() -> None:
+    servers = [oauth_core.Server.from_metadata(ISSUER, metadata) for metadata in (UNNAMED, NAMED)]
+    assert [server.needs_distinct_redirect_uri for server in servers] == [True, False]
+    assert redirect_uri_of_context(CB, "b") == f"{CB}/b"
+    assert redirect_uri_of_context(f"{CB}?x=1", "tenant 1/crm") == f"{CB}/tenant%201%2Fcrm?x=1"
+    check_contexts([context(id, metadata=UNNAMED, uri=redirect_uri_of_context(CB, id)) for id in ("a", "b")])
+    for uri, id, code in [
+        *((CB, id, "context.identifier") for id in ["", ".", "..", "x" * 257]),
+        ("http://app.example/cb", "a", "redirect_uri.refused"),
+    ]:
+        with pytest.raises(oauth_core.MisuseError) as error:
+            redirect_uri_of_context(uri, id)
+        assert error.value.code == code
+    with pytest.raises(TypeError):
+        redirect_uri_of_context(CB, 1)  # type: ignore[arg-type]
 
 
 def test_no_two_contexts_have_one_name() -> None:

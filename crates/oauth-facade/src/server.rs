@@ -204,6 +204,12 @@ impl Server {
         self.core.issuer().as_str()
     }
 
+    /// Whether each connection context that uses this server needs its own redirect URI, see
+    /// [`needs_distinct_redirect_uri`](oauth_core::server::Server::needs_distinct_redirect_uri).
+    pub fn needs_distinct_redirect_uri(&self) -> bool {
+        self.core.needs_distinct_redirect_uri()
+    }
+
     /// The server's metadata, including the endpoints, as JSON.
     pub fn metadata(&self) -> String {
         let mut metadata = self.core.metadata().clone();

@@ -62,6 +62,7 @@ from ._native import (
     provider,
     provider_file,
     providers,
+    redirect_uri_of_context,
     user_claims,
 )
 from .errors import DeniedError, LostError, MalformedError, MisuseError, OAuthError, TransportError, UntrustedError
@@ -161,6 +162,7 @@ __all__ = [
     "provider",
     "provider_file",
     "providers",
+    "redirect_uri_of_context",
     "step_up",
     "user_claims",
 ]

@@ -97,6 +97,7 @@ __all__ = [
     "provider",
     "provider_file",
     "providers",
+    "redirect_uri_of_context",
     "step_up",
     "stop_listening",
     "store_url",
@@ -333,6 +334,9 @@ class Server:
     def metadata(self) -> dict[str, Any]:
         """What the server says about itself, endpoints included; a new dict each time."""
     @property
+    def needs_distinct_redirect_uri(self) -> bool:
+        """Whether each context of an application that uses this server needs its own redirect URI."""
+    @property
     def api_origins(self) -> tuple[str, ...]:
         """The origins of its API, if it came from a preset: where its tokens may be sent."""
     def api(
@@ -461,6 +465,13 @@ def check_contexts(contexts: Sequence[ConnectionContext], /) -> None:
     different owners that share a client registration: one could use what the other is granted;
     redirect_uri.shared for contexts that share a redirect URI if nothing else shows to which of them a
     callback belongs.
+    """
+def redirect_uri_of_context(redirect_uri: str, id: str, /) -> str:
+    """The redirect URI of one context: this URI with the identifier of the context as a further path segment.
+    Register each with its server.
+
+    MisuseError context.identifier for an id that is empty, longer than 256 bytes, or a dot segment;
+    redirect_uri.refused.
     """
 def check_logout_return(url: str, /, *, state: str) -> None:
     """Checks the state with which a person returns from a logout (OpenID Connect RP-Initiated Logout section 3).
