@@ -79,11 +79,14 @@ test('a renewal asks for no resource that the sign-in did not ask for', async ()
       const session = await web.restore(config)
       const now = Date.now
       Date.now = () => now() + 3601 * 1000
-      return session.token().then(() => 'renewed', (error) => error.code)
+      return session.token().then(() => 'renewed', ({ code, advice }) => ({ code, advice }))
     }, after)
   }
-  assert.equal(await renewed([A], [A, B]), 'resource.exceeds_grant')
+  assert.deepEqual(await renewed([A], [A, B]), { code: 'resource.exceeds_grant', advice: 'reauthorize' })
   assert.deepEqual(forms, [[['resource', A]]])
+  // Whoever follows the advice is signed in for both, and has not been signed out.
+  assert.equal(await renewed([A, B], [A, B]), 'renewed')
+  assert.deepEqual(forms.slice(1), [[['resource', A], ['resource', B]], [['resource', A], ['resource', B]]])
   assert.equal(await renewed([A, B], [B]), 'renewed')
-  assert.deepEqual(forms.slice(1), [[['resource', A], ['resource', B]], [['resource', B]]])
+  assert.deepEqual(forms.slice(3), [[['resource', A], ['resource', B]], [['resource', B]]])
 })

@@ -423,10 +423,22 @@ fn is_unspent(error: &Error) -> bool {
                 _ => false,
             }
         }
-        // Errors that keep a request from being written.
+        // Errors that keep a request from being written. After a reply that asks for another proof some may come too, and
+        // that was a refusal.
         Kind::Misuse(misuse) => matches!(
             misuse,
             Misuse::NoRefreshToken
+                | Misuse::ResourceExceeds
+                | Misuse::ResourceSyntax
+                | Misuse::KeyMismatch
+                | Misuse::KeyMissing
+                | Misuse::KeyAlgorithm
+                | Misuse::ProfileForbids
+                | Misuse::AuthorizationDetails
+                | Misuse::AssertionMalformed
+                | Misuse::AssertionExpired
+                | Misuse::AssertionAudience
+                | Misuse::WorkloadRefused
                 | Misuse::Setup
                 | Misuse::EndpointMissing
                 | Misuse::UrlSyntax

@@ -57,6 +57,30 @@ fn lost_and_revoking_the_token_is_never_sent_again() {
     assert!(!store.log.contains(&"run"));
 }
 
+/// As when what a program is configured with has changed since the login: other workers may still have what it takes.
+#[test]
+fn a_request_that_was_refused_before_it_was_written_has_spent_nothing() {
+    for misuse in [
+        Misuse::ResourceExceeds,
+        Misuse::ScopeExceeds,
+        Misuse::KeyMismatch,
+        Misuse::KeyAlgorithm,
+        Misuse::ProfileForbids,
+        Misuse::AuthorizationDetails,
+        Misuse::AssertionExpired,
+        Misuse::WorkloadRefused,
+    ] {
+        let (_, mut store, outcome) = failed(Reuse::Revokes, misuse.into());
+        assert_eq!(got(outcome), "a1");
+        assert!(store.record().in_flight.is_none(), "{misuse:?}");
+        store.now = START + 600;
+        let mut other = keeper_for(Reuse::Revokes);
+        assert!(matches!(store.ask(&mut other), Decision::Renew));
+        let fresh = tokens_from(2, store.now);
+        assert_eq!(got(store.renew(&mut other, Ok(fresh))), "a2");
+    }
+}
+
 #[test]
 fn lost_and_tolerated_it_is_sent_again_at_once() {
     let (mut keeper, mut store, _) = failed(Reuse::Tolerated, lost());
