@@ -8,6 +8,7 @@ mod registered_properties;
 use std::sync::Arc;
 
 use crate::call::Call;
+use crate::certificate::KnownCertificate;
 use crate::client_auth::ClientAuth;
 use crate::client_config::{ClientConfig, ClientId};
 use crate::endpoint::Endpoint;
@@ -351,6 +352,7 @@ impl Client {
             id_token: None,
             answered: None,
             dpop_jkt: None,
+            certificate: KnownCertificate::default(),
             expires_at: None,
             renews: match self.0.server.renewal(None) {
                 Some(_) => Renews::ByItself(None),

@@ -425,6 +425,7 @@ impl Tokens {
                 id_token: id_token.clone(),
                 answered: answered.clone(),
                 dpop_jkt: stored.refresh_jkt.map(Into::into),
+                certificate: stored.x5t_s256.clone(),
                 expires_at: stored.refresh_token_use_by,
                 renews,
                 authorization_expires_at: stored.authorization_until,

@@ -72,6 +72,11 @@ impl<G: Grant> Endpoint for Token<G> {
             return Err(Misuse::KeyMismatch.into());
         }
         if let Some(token) = self.grant.refresh_token() {
+            // Servers bind refresh tokens of public clients to the certificate as well (RFC 8705 section 4).
+            let is_good = token.certificate.is_good_with(&cx.identity.certificate);
+            if !is_good && !cx.identity.auth.is_confidential() {
+                return Err(Misuse::KeyMismatch.into());
+            }
             token
                 .resources
                 .check(self.token_request.named("resource"))?;
@@ -209,6 +214,7 @@ pub(crate) fn tokens(
                 id_token: id_token.clone(),
                 answered: old.and_then(|old| old.answered.clone()),
                 dpop_jkt: cx.identity.refresh_jkt().map(Into::into),
+                certificate: cx.identity.certificate.clone(),
                 expires_at: bounds.expires_at,
                 renews,
                 authorization_expires_at: bounds.authorization_expires_at,

@@ -342,7 +342,7 @@ table! {
         KeyPassphrase "key.passphrase" GIVE_UP "the passphrase does not decrypt the private key"
         KeyAlgorithm "key.algorithm" GIVE_UP "the key does not support this algorithm, or the server does not accept it"
         KeyMissing "key.missing" GIVE_UP "the token is bound to a DPoP key, which this client does not have"
-        KeyMismatch "key.mismatch" REAUTHORIZE "the refresh token is bound to another DPoP key than the client has"
+        KeyMismatch "key.mismatch" REAUTHORIZE "the refresh token is bound to another DPoP key or certificate than the client has"
         HeaderValue "http.header_value" GIVE_UP "a header is not allowed, or contains characters that are not"
         TokenNotAscii "token.not_ascii" GIVE_UP "the token contains non-ASCII characters"
         TokenNotToken68 "token.not_token68" GIVE_UP "the token contains characters that are not allowed in an Authorization header"

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::authorized_resources::AuthorizedResources;
 use super::step_up::StepUpLogin;
+use crate::certificate::KnownCertificate;
 use crate::client_config::Binding;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
@@ -37,6 +38,9 @@ pub struct RefreshToken {
     pub(crate) answered: Option<Arc<StepUpLogin>>,
     /// The thumbprint of the DPoP key to which the token is bound, for a client that does not authenticate.
     pub(crate) dpop_jkt: Option<Arc<str>>,
+    /// The certificate with which the token came, if it is known: for a client that does not authenticate, the token is
+    /// bound to it.
+    pub(crate) certificate: KnownCertificate,
     /// When the token expires, if it is not used before.
     pub(crate) expires_at: Option<UnixTime>,
     pub(crate) renews: Renews,

@@ -4,7 +4,9 @@ use crate::exchange::{Exchange as _, Input, Step};
 use crate::grant::{Refresh, TokenRequest};
 use crate::redirect_uri::RedirectUri;
 use crate::testing::{at, client, code, json};
-use crate::{AuthorizationRequest, PendingAuthorization, Tokens};
+use crate::{
+    AuthorizationRequest, Client, ClientAuth, ClientId, PendingAuthorization, Tokens, danger,
+};
 
 use super::*;
 
@@ -49,6 +51,44 @@ fn refreshed_for(tokens: &Tokens, resources: &[&str]) -> Result<(String, Tokens)
     };
     let tokens = Tokens::from_json(tokens.to_json().expose()).unwrap();
     Ok((body, tokens))
+}
+
+/// It is bound as the access token is (RFC 8705 section 4).
+#[test]
+fn a_refresh_token_of_a_public_client_is_sent_with_its_own_certificate_alone() {
+    let public = Client::new(
+        client().server().clone(),
+        ClientId::new("c"),
+        ClientAuth::none(),
+    );
+    let public = public.unwrap();
+    let sent = |from: &Client, to: Client| {
+        let mut exchange = from.token(
+            danger::password("u", Secret::new("p".into())),
+            Scope::none(),
+        );
+        let _ = exchange.resume(&at(), Input::Begin).unwrap();
+        let reply = r#"{"access_token":"a","token_type":"Bearer","refresh_token":"r"}"#;
+        let Ok(Step::Done(tokens)) = exchange.resume(&at(), Input::Reply(json(200, reply))) else {
+            panic!("tokens")
+        };
+        let stored = Tokens::from_json(tokens.to_json().expose()).unwrap();
+        [tokens, stored].map(|tokens| {
+            let token = tokens.refresh_token.unwrap();
+            let mut exchange = to.token(Refresh::new(token), Scope::none());
+            code(exchange.resume(&at(), Input::Begin).map(drop))
+        })
+    };
+    let with = |client: &Client, certificate| client.clone().with_certificate(certificate);
+    let old = with(&public, "old");
+    assert_eq!(sent(&old, old.clone()), [Ok(()); 2]);
+    assert_eq!(sent(&old, with(&public, "new")), [Err("key.mismatch"); 2]);
+    // What is not known is for the server to judge.
+    assert_eq!(sent(&old, public.clone()), [Ok(()); 2]);
+    assert_eq!(sent(&public, old), [Ok(()); 2]);
+    // A client that authenticates goes on with a new certificate.
+    let confidential = with(&client(), "old");
+    assert_eq!(sent(&confidential, with(&client(), "new")), [Ok(()); 2]);
 }
 
 /// "requests ... for a subset of the resources originally granted" (RFC 8707 section 2.2)
