@@ -88,6 +88,10 @@ pub(super) struct Grant {
     pub(super) copy: Option<Tokens>,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most of what is scheduled is the largest"
+)]
 pub(super) enum Scheduled {
     Mail {
         worker: usize,
