@@ -1,4 +1,4 @@
-//! The API of a profile: the origins that may get its tokens, and its rate limit headers.
+//! The API of a profile: the origins that may receive its tokens, and its rate limit headers.
 
 use oauth_core::danger;
 use oauth_core::error::Error;
@@ -11,10 +11,10 @@ use crate::profile::Profile;
 pub(crate) fn api(
     profile: &Profile,
     provider: Option<&Provider>,
-    said: &[String],
+    given: &[String],
 ) -> Result<Api, Error> {
     let mut origins = profile.origins.clone();
-    origins.extend_from_slice(said);
+    origins.extend_from_slice(given);
     if let Some(provider) = provider {
         origins.extend(provider.api_origins()?);
     }

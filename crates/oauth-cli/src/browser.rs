@@ -24,8 +24,8 @@ impl Browser {
         let is_shown = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(is_set);
         let is_remote = ["SSH_CONNECTION", "SSH_TTY"].iter().any(is_set);
         if is_remote && !is_shown {
-            let said = std::env::var("SSH_CONNECTION").unwrap_or_default();
-            return Self::OverSsh(this_end(&said));
+            let given = std::env::var("SSH_CONNECTION").unwrap_or_default();
+            return Self::OverSsh(this_end(&given));
         }
         match no_browser {
             true => Self::Anywhere,
@@ -33,8 +33,8 @@ impl Browser {
         }
     }
 
-    /// Opens a page; returns whether that could be begun. Over SSH nothing is opened: it would be a text browser in
-    /// this terminal, or a window on a screen that no one sees.
+    /// Opens a page; returns whether a browser was started. Over SSH none is opened: it would be a text browser in this
+    /// terminal, or a window on a screen that no one sees.
     pub(crate) fn open(&self, url: &Url) -> bool {
         matches!(self, Self::Here) && oauth_reqwest::browser::open(url).is_ok()
     }
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn the_port_is_forwarded_to_where_the_listener_is() {
         let uri = Url::parse("http://localhost:4711/cb").unwrap();
-        let over = |said: &str| Browser::OverSsh(this_end(said)).forwarding(&uri);
+        let over = |given: &str| Browser::OverSsh(this_end(given)).forwarding(&uri);
         assert_eq!(
             over("198.51.100.7 50022 2001:db8::5 22").as_deref(),
             Some("ssh -N -L 4711:localhost:4711 2001:db8::5")

@@ -40,67 +40,67 @@ use crate::secret_source::secret_args;
 use crate::setup::ClientPlan;
 use crate::token_file::TokenFile;
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run every documented flow of the four systems against test servers on this machine
+    /// Run every documented flow of four systems against local test servers
     #[command(after_help = demo::EXAMPLES)]
     Demo(demo::Demo),
-    /// Get a token: the one of the profile's login, or one for the client itself
+    /// Print an access token, for the logged-in user or for the client itself
     #[command(after_help = token::EXAMPLES)]
     Token(token::Token),
-    /// Log a person in with the browser
+    /// Log in with the browser
     #[command(after_help = login::EXAMPLES)]
     Login(login::Login),
-    /// Log a person in with a code that is entered on another device (RFC 8628)
+    /// Log in with a code entered on another device (RFC 8628)
     #[command(after_help = device::EXAMPLES)]
     Device(device::Device),
-    /// Get a token for an API, given only its URL: its authorization server is discovered (MCP, RFC 9728)
+    /// Get a token for an API by its URL, discovering its authorization server (MCP, RFC 9728)
     #[command(after_help = connect::EXAMPLES)]
     Connect(connect::Connect),
-    /// Exchange a token for another one (RFC 8693)
+    /// Exchange one token for another (RFC 8693)
     #[command(after_help = token_exchange::EXAMPLES)]
     Exchange(token_exchange::Exchange),
-    /// Call an API with a token
+    /// Call an API with an access token
     #[command(after_help = call::EXAMPLES)]
     Call(call::Call),
-    /// Renew a login, or redeem a refresh token
+    /// Refresh the tokens of a login, or redeem a refresh token
     #[command(after_help = refresh::EXAMPLES)]
     Refresh(refresh::Refresh),
-    /// Log out: forget a login here and at the server
+    /// Log out, and revoke the tokens of the login
     #[command(after_help = logout::EXAMPLES)]
     Logout(logout::Logout),
-    /// Ask the server to forget tokens; of a login, it is forgotten here as well
+    /// Revoke a token, or log out and revoke the tokens of the login (RFC 7009)
     #[command(after_help = revoke::EXAMPLES)]
     Revoke(revoke::Revoke),
-    /// Show which tokens are stored, without the tokens
+    /// List stored logins and tokens, without the tokens themselves
     #[command(after_help = status::EXAMPLES)]
     Status(status::Status),
-    /// Ask the server whether a token is active
+    /// Ask the server whether a token is active (RFC 7662)
     #[command(after_help = introspect::EXAMPLES)]
     Introspect(introspect::Introspect),
-    /// Ask the server about the person who logged in
+    /// Print the claims of the logged-in user (OpenID Connect)
     #[command(after_help = userinfo::EXAMPLES)]
     Userinfo(userinfo::UserInfo),
-    /// Show what a token says, and check it
+    /// Decode and verify a JWT
     #[command(after_help = inspect::EXAMPLES)]
     Inspect(inspect::Inspect),
-    /// Show what a server says about itself
+    /// Print the metadata of an authorization server or an API
     #[command(after_help = discover::EXAMPLES)]
     Discover(discover::Discover),
-    /// Register a client with a server
+    /// Register a client with a server (RFC 7591)
     #[command(after_help = register::EXAMPLES)]
     Register(register::Register),
-    /// Check and print the document at a client id that is a URL
+    /// Check and print a client ID metadata document
     #[command(after_help = client_id_metadata::EXAMPLES)]
     ClientIdMetadata(client_id_metadata::ClientIdMetadata),
-    /// Generate signing keys for a client, and print their public part
+    /// Generate keys, and print public keys and thumbprints
     #[command(after_help = key::EXAMPLES)]
     Key(key::Key),
-    /// Give git and docker the tokens of profiles as passwords
+    /// Act as a credential helper for git and docker
     #[command(after_help = credential::EXAMPLES)]
     Credential(credential::Credential),
-    /// Sign somebody in to a web application for a test, without a provider
+    /// Create a signed-in session of a web application for a test, without a provider
     #[command(after_help = test_session::EXAMPLES)]
     TestSession(test_session::TestSession),
     /// List the built-in providers
@@ -109,10 +109,10 @@ pub(crate) enum Command {
     /// List, add and remove profiles
     #[command(after_help = profile::EXAMPLES)]
     Profile(profile::Profile),
-    /// Print a script that lets a shell complete this command
+    /// Print a shell completion script
     #[command(after_help = completions::EXAMPLES)]
     Completions(completions::Completions),
-    /// Run a test server on this machine
+    /// Run a local test server
     #[command(after_help = serve::EXAMPLES)]
     Serve(serve::Serve),
 }
@@ -147,11 +147,11 @@ pub(crate) fn run(command: Command, global: &Global, output: Output) -> Result<(
     }
 }
 
-/// Where the token in question comes from; the login of the profile, if nothing is said.
+/// Where the token comes from; by default, from the login of the profile.
 #[derive(Debug, Args)]
 #[group(skip)]
 struct TokenArgs {
-    /// Read tokens from a file that --save wrote
+    /// Read the tokens from a file written by --save
     #[arg(long, value_name = "FILE", help_heading = "Token", group = "token", value_hint = ValueHint::FilePath)]
     tokens: Option<PathBuf>,
     #[command(flatten)]
@@ -159,7 +159,7 @@ struct TokenArgs {
 }
 
 secret_args!(
-    /// Where a token stands by itself.
+    /// Where a single token comes from.
     BareToken,
     "token",
     "token",
@@ -188,10 +188,10 @@ impl TokenArgs {
     }
 }
 
-/// How a token may be given.
-const OPTIONS: &str = "give it with --tokens FILE, --token-env VAR or --token-file PATH (- is stdin), or name the profile of a login";
+/// How a token can be given.
+const OPTIONS: &str = "use --tokens FILE, --token-env VAR or --token-file PATH (- for stdin), or select a profile with a login";
 
-/// The token in question.
+/// The token that was given.
 enum Given {
     /// All tokens of one grant.
     File(TokenFile),
@@ -201,13 +201,13 @@ enum Given {
     Login(ProfileTokens, Result<Option<Stored>, Failure>),
 }
 
-/// The kind of a token, as options say it.
+/// The type of a token, as an option value.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum Hint {
-    /// An access token
+    /// Access token
     AccessToken,
-    /// A refresh token
+    /// Refresh token
     RefreshToken,
 }
 

@@ -1,4 +1,4 @@
-//! Client credentials: a secret, a key, an assertion of another party, or a certificate.
+//! Client credentials: a secret, a key, an assertion issued by another party, or a certificate.
 
 use std::path::{Path, PathBuf};
 
@@ -25,29 +25,29 @@ use crate::setup::Need;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Auth {
-    /// `client_secret_basic`: the secret in a header
+    /// `client_secret_basic`: client secret in the Authorization header
     Basic,
-    /// `client_secret_post`: the secret in the body
+    /// `client_secret_post`: client secret in the request body
     Post,
-    /// `client_secret_jwt`: an assertion with an HMAC of the secret
+    /// `client_secret_jwt`: assertion signed with the client secret (HMAC)
     ClientSecretJwt,
-    /// `private_key_jwt`: an assertion signed with --key
+    /// `private_key_jwt`: assertion signed with --key
     PrivateKeyJwt,
-    /// The token of a workload in --assertion-file, such as Kubernetes writes it
+    /// Workload token in --assertion-file, such as a Kubernetes service account token
     AssertionFile,
-    /// `tls_client_auth`: --client-cert, whose authority the server trusts
+    /// `tls_client_auth`: --client-cert, issued by an authority that the server trusts
     Tls,
-    /// `self_signed_tls_client_auth`: --client-cert, which is registered itself
+    /// `self_signed_tls_client_auth`: --client-cert, registered at the server
     SelfSignedTls,
-    /// `spiffe_x509`: --client-cert is an X.509-SVID, and its SPIFFE ID the client id
+    /// `spiffe_x509`: --client-cert is an X.509-SVID, whose SPIFFE ID is the client ID
     SpiffeX509,
-    /// A public client, without a secret
+    /// Public client, without a secret
     None,
 }
 
 /// What an authentication method needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Means {
+enum CredentialKind {
     Secret,
     Key,
     AssertionFile,
@@ -55,17 +55,17 @@ enum Means {
 }
 
 impl Auth {
-    const fn needs(self) -> Option<Means> {
+    const fn needs(self) -> Option<CredentialKind> {
         match self {
-            Self::Basic | Self::Post | Self::ClientSecretJwt => Some(Means::Secret),
-            Self::PrivateKeyJwt => Some(Means::Key),
-            Self::AssertionFile => Some(Means::AssertionFile),
-            Self::Tls | Self::SelfSignedTls | Self::SpiffeX509 => Some(Means::Certificate),
+            Self::Basic | Self::Post | Self::ClientSecretJwt => Some(CredentialKind::Secret),
+            Self::PrivateKeyJwt => Some(CredentialKind::Key),
+            Self::AssertionFile => Some(CredentialKind::AssertionFile),
+            Self::Tls | Self::SelfSignedTls | Self::SpiffeX509 => Some(CredentialKind::Certificate),
             Self::None => None,
         }
     }
 
-    /// By the name under which it is registered (RFC 7591 section 2); `None` if a profile cannot contain it.
+    /// The method with this registered name (RFC 7591 section 2); `None` if a profile cannot contain it.
     pub(crate) fn registered(name: &str) -> Option<Self> {
         Some(match name {
             "client_secret_basic" => Self::Basic,
@@ -80,7 +80,7 @@ impl Auth {
         })
     }
 
-    /// As a profile writes it.
+    /// The name in a profile.
     const fn as_str(self) -> &'static str {
         match self {
             Self::Basic => "basic",
@@ -96,7 +96,7 @@ impl Auth {
     }
 }
 
-impl Means {
+impl CredentialKind {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Secret => "a client secret",
@@ -106,27 +106,27 @@ impl Means {
         }
     }
 
-    /// The options by which it may be given.
+    /// The options that provide it.
     const fn options(self) -> &'static str {
         match self {
             Self::Secret => SECRET_OPTIONS,
             Self::Key => {
-                "give it with --key FILE, or as `client_key_file` of a profile; oauth key new makes one"
+                "use --key FILE, or set `client_key_file` in the profile; oauth key new generates a key"
             }
             Self::AssertionFile => {
-                "give it with --assertion-file FILE, or as `client_assertion_file` of a profile"
+                "use --assertion-file FILE, or set `client_assertion_file` in the profile"
             }
             Self::Certificate => {
-                "give it with --client-cert FILE, or as `network.client_certificate` of a profile"
+                "use --client-cert FILE, or set `network.client_certificate` in the profile"
             }
         }
     }
 }
 
-/// How a client secret may be given.
-const SECRET_OPTIONS: &str = "give it with --client-secret-env VAR, --client-secret-file PATH (- is stdin), \
-     `client_secret_env` or `client_secret_file` of a profile, or at the prompt of a terminal; \
-     for a client without one: --client-auth none";
+/// How a client secret can be given.
+const SECRET_OPTIONS: &str = "use --client-secret-env VAR, --client-secret-file PATH (- for stdin), \
+     `client_secret_env` or `client_secret_file` in the profile, or the prompt of a terminal; \
+     for a client without a secret, use --client-auth none";
 
 secret_args!(
     /// Where the client secret comes from.
@@ -138,16 +138,16 @@ secret_args!(
     "client_secret"
 );
 
-/// What the command line says of it.
+/// The options for it.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CredentialArgs {
-    /// How the client authenticates [default: as the provider or the server says, or as the key or
-    /// file below is used]
+    /// Client authentication method [default: from the provider or the server's metadata, or the
+    /// method that uses the given key or file]
     #[arg(long, value_name = "METHOD", help_heading = "Client")]
     client_auth: Option<Auth>,
     #[command(flatten)]
     client_secret: ClientSecret,
-    /// Sign assertions with the private key in this file, PEM or a JWK; - is stdin [profile:
+    /// Sign client assertions with the private key in this file, PEM or JWK (- for stdin) [profile:
     /// `client_key_file`]
     #[arg(
         long, value_name = "FILE", help_heading = "Client", group = "credential",
@@ -156,57 +156,56 @@ pub(crate) struct CredentialArgs {
     key: Option<PathBuf>,
     #[command(flatten)]
     key_passphrase: Passphrase,
-    /// What assertions are signed with, such as ES256 [default: what key and server both know;
-    /// profile: `client_key_alg`]
+    /// Signature algorithm of client assertions, such as ES256 [default: one that both key and server
+    /// support; profile: `client_key_alg`]
     #[arg(long, value_name = "ALG", help_heading = "Client", value_parser = alg_name)]
     key_alg: Option<String>,
-    /// The name by which the server knows the key, its `kid` [default: that of the JWK; profile:
-    /// `client_key_id`]
+    /// Key ID (`kid`) registered at the server [default: `kid` of the JWK; profile: `client_key_id`]
     #[arg(long, value_name = "KID", help_heading = "Client")]
     key_id: Option<String>,
-    /// Authenticate with the token of a workload in this file, read again for each request [profile:
+    /// Authenticate with the workload token in this file, reread for each request [profile:
     /// `client_assertion_file`]
     #[arg(
         long, value_name = "FILE", help_heading = "Client", group = "credential",
         value_hint = ValueHint::FilePath
     )]
     assertion_file: Option<PathBuf>,
-    /// The audience of assertions [default: the issuer; profile: `client_assertion_audience`]
+    /// Audience of client assertions [default: the issuer; profile: `client_assertion_audience`]
     #[arg(long, value_name = "AUD", help_heading = "Client")]
     assertion_audience: Option<String>,
-    /// Send the client id along with the workload's token, as Microsoft Entra requires [profile:
+    /// Send the client ID along with the workload token, as Microsoft Entra requires [profile:
     /// `client_assertion_with_id`]
     #[arg(long, help_heading = "Client")]
     assertion_with_id: bool,
-    /// Show this certificate to servers that ask for one: PEM with the certificate and its key
-    /// [profile: `network.client_certificate`]
+    /// Use this client certificate: a PEM file with the certificate and its key [profile:
+    /// `network.client_certificate`]
     #[arg(long, value_name = "FILE", help_heading = "Client", value_hint = ValueHint::FilePath)]
     client_cert: Option<String>,
 }
 
 impl CredentialArgs {
-    /// Overrides the profile with the command line. There is only one credential: another one replaces it, and also a
-    /// method that does not use it.
+    /// Overrides the profile with the command line. There is only one credential: a given one replaces that of the profile,
+    /// and also a method that does not use it.
     pub(crate) fn over(self, profile: &mut Profile) {
-        let said = match (&self.key, &self.assertion_file) {
-            (Some(_), _) => Some(Means::Key),
-            (None, Some(_)) => Some(Means::AssertionFile),
-            _ => self.client_secret.source().map(|_| Means::Secret),
+        let given = match (&self.key, &self.assertion_file) {
+            (Some(_), _) => Some(CredentialKind::Key),
+            (None, Some(_)) => Some(CredentialKind::AssertionFile),
+            _ => self.client_secret.source().map(|_| CredentialKind::Secret),
         };
-        if said.is_some() {
+        if given.is_some() {
             profile.client_secret_env = self.client_secret.env;
             profile.client_secret_file = self.client_secret.file;
             profile.client_key_file = self.key;
             profile.client_assertion_file = self.assertion_file;
-            profile.client_auth = profile.client_auth.filter(|auth| auth.needs() == said);
+            profile.client_auth = profile.client_auth.filter(|auth| auth.needs() == given);
         }
         if let Some(path) = self.client_cert {
             profile.network.client_certificate = Some(path.into());
             profile.network.client_key = None;
         }
-        let or = |said: Option<String>, usual: &mut Option<String>| {
-            if said.is_some() {
-                *usual = said;
+        let or = |given: Option<String>, usual: &mut Option<String>| {
+            if given.is_some() {
+                *usual = given;
             }
         };
         if self.key_passphrase.source().is_some() {
@@ -229,14 +228,14 @@ impl CredentialArgs {
 pub(crate) struct Credential(Option<Auth>);
 
 impl Credential {
-    /// Checks that the method and what is given for it fit together.
+    /// Checks that the method and the given credential match.
     pub(crate) fn of(profile: &Profile) -> Result<Self, Failure> {
         if let Some(name) = &profile.client_key_alg {
             alg(name).ok_or_else(|| {
                 Failure::usage(
                     "usage.key_alg",
                     no_alg(name),
-                    "name one such as ES256, EdDSA or RS256",
+                    "use an algorithm such as ES256, EdDSA or RS256",
                 )
             })?;
         }
@@ -247,49 +246,49 @@ impl Credential {
         let has_secret =
             profile.client_secret_env.is_some() || profile.client_secret_file.is_some();
         let mut given = [
-            (Means::Secret, has_secret),
-            (Means::Key, profile.client_key_file.is_some()),
+            (CredentialKind::Secret, has_secret),
+            (CredentialKind::Key, profile.client_key_file.is_some()),
             (
-                Means::AssertionFile,
+                CredentialKind::AssertionFile,
                 profile.client_assertion_file.is_some(),
             ),
         ]
         .into_iter()
-        .filter_map(|(means, is_given)| is_given.then_some(means));
+        .filter_map(|(kind, is_given)| is_given.then_some(kind));
         let first = given.next();
         if let (Some(first), Some(second)) = (first, given.next()) {
             return Err(Failure::usage(
                 "usage.credentials",
                 format_args!("{} and {} are given", first.as_str(), second.as_str()),
-                "a client authenticates in one way (RFC 6749 section 2.3): leave one of them out",
+                "a client must use only one authentication method (RFC 6749 section 2.3): remove one of them",
             ));
         }
         let Some(method) = method else {
             return Ok(Self(match first {
-                Some(Means::Key) => Some(Auth::PrivateKeyJwt),
-                Some(Means::AssertionFile) => Some(Auth::AssertionFile),
+                Some(CredentialKind::Key) => Some(Auth::PrivateKeyJwt),
+                Some(CredentialKind::AssertionFile) => Some(Auth::AssertionFile),
                 _ => None,
             }));
         };
         let needed = method.needs();
-        if let Some(other) = first.filter(|means| Some(*means) != needed) {
+        if let Some(other) = first.filter(|kind| Some(*kind) != needed) {
             return Err(Failure::usage(
                 "usage.credentials",
-                format_args!("`{}` has no use for {}", method.as_str(), other.as_str()),
-                "leave it out, or choose the method that uses it with --client-auth",
+                format_args!("`{}` does not use {}", method.as_str(), other.as_str()),
+                "remove it, or choose a method that uses it with --client-auth",
             ));
         }
         let has_certificate = profile.network.client_certificate.is_some();
         match needed {
-            // A secret can be asked for at a prompt.
-            Some(Means::Secret) | None => {}
-            Some(Means::Certificate) if has_certificate => {}
-            Some(means) if first == Some(means) => {}
-            Some(means) => {
+            // The user can be prompted for a secret.
+            Some(CredentialKind::Secret) | None => {}
+            Some(CredentialKind::Certificate) if has_certificate => {}
+            Some(kind) if first == Some(kind) => {}
+            Some(kind) => {
                 return Err(Failure::usage(
                     "usage.credentials",
-                    format_args!("`{}` needs {}", method.as_str(), means.as_str()),
-                    means.options(),
+                    format_args!("`{}` requires {}", method.as_str(), kind.as_str()),
+                    kind.options(),
                 ));
             }
         }
@@ -300,14 +299,14 @@ impl Credential {
     fn secret(self, profile: &Profile, provider: Option<&Provider>, need: Need) -> Option<Source> {
         let may_have_one = self
             .0
-            .is_none_or(|auth| auth.needs() == Some(Means::Secret));
+            .is_none_or(|auth| auth.needs() == Some(CredentialKind::Secret));
         if !may_have_one {
             return None;
         }
         let env = profile.client_secret_env.as_ref();
         Source::chosen(env, profile.client_secret_file.as_ref()).or_else(|| {
             let may_be_public = provider.is_none_or(|provider| provider.client_auth(None).is_ok());
-            let is_optional = need == Need::Perhaps && may_be_public && self.0.is_none();
+            let is_optional = need == Need::Optional && may_be_public && self.0.is_none();
             (!is_optional).then_some(Source::Prompt)
         })
     }
@@ -334,7 +333,7 @@ impl Credential {
             return Err(Failure::usage(
                 "usage.stdin_twice",
                 "stdin can be read only once",
-                "give the secret, the key or the token with a variable or a file",
+                "pass the secret, the key or the token in a variable or a file",
             ));
         }
         let secret = source.map(|source| source.read("client secret", SECRET_OPTIONS));
@@ -379,14 +378,14 @@ impl Material {
                 let secret = self.secret.ok_or_else(needed)?;
                 let alg = said_alg(profile).unwrap_or_else(|| hmac(server));
                 let made = oauth_crypto::client_secret_jwt(secret, alg).map_err(unfit_secret)?;
-                ClientAuth::assertion(made_out(made, profile))
+                ClientAuth::assertion(with_audience(made, profile))
             }
             Some(Auth::PrivateKeyJwt) => {
                 let (path, text) = self.key.ok_or_else(|| Error::from(Misuse::KeyMalformed))?;
                 let (key, own_id) = key_file::private(&path, &text, server, said_alg(profile))?;
                 let kid = profile.client_key_id.clone().or(own_id);
                 let made = key.client_assertion(kid.unwrap_or_default());
-                ClientAuth::assertion(made_out(made, profile))
+                ClientAuth::assertion(with_audience(made, profile))
             }
             Some(Auth::AssertionFile) => {
                 let path = profile.client_assertion_file.clone().unwrap_or_default();
@@ -406,7 +405,7 @@ impl Material {
     }
 }
 
-fn made_out(assertion: ClientAssertion, profile: &Profile) -> ClientAssertion {
+fn with_audience(assertion: ClientAssertion, profile: &Profile) -> ClientAssertion {
     match profile.client_assertion_audience.clone() {
         Some(text) => assertion.audience(AssertionAudience::Other(text)),
         None => assertion,
@@ -431,7 +430,7 @@ fn unfit_secret(error: Error) -> Failure {
             "the client secret is too short: {}",
             error.detail().unwrap_or_default()
         ),
-        "choose a shorter hash with --key-alg, or have the server make a longer secret",
+        "choose a shorter hash with --key-alg, or have the server issue a longer secret",
     )
 }
 
@@ -450,5 +449,5 @@ fn alg_name(name: &str) -> Result<String, String> {
 }
 
 fn no_alg(name: &str) -> String {
-    format!("there is no algorithm `{name}`")
+    format!("unknown algorithm `{name}`")
 }

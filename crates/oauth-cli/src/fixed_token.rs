@@ -1,4 +1,4 @@
-//! A fixed token, from the command line or a profile, used as it is.
+//! A fixed token, from the command line or a profile, which is used as it is.
 
 use oauth_session::FixedToken;
 
@@ -7,12 +7,12 @@ use crate::profile::Profile;
 use crate::secret_source::{Source, secret_args};
 
 secret_args!(
-    /// Where a token stands that no grant of this command brings.
+    /// Where a token comes from that this command did not get with a grant.
     FixedArgs,
     "token",
     "token",
     "Token",
-    "an access token, such as one made in a console,",
+    "a fixed access token, such as one created in a console,",
     "token"
 );
 
@@ -37,9 +37,9 @@ pub(crate) fn refuse(profile: &Profile) -> Result<(), Failure> {
         (Some(_), Some(name)) if profile.client_id.is_none() => Err(Failure::usage(
             "usage.fixed_token",
             format_args!(
-                "profile `{name}` has a token that was made by hand: nothing renews or ends it here"
+                "profile `{name}` has a fixed token, which cannot be refreshed or revoked with this command"
             ),
-            "use it with oauth call and oauth token; make another where it was made",
+            "use it with oauth call and oauth token; to replace it, create a new one where it was created",
         )),
         _ => Ok(()),
     }
@@ -50,6 +50,6 @@ fn of_profile(profile: &Profile) -> Option<Source> {
 }
 
 fn read(source: Source) -> Result<FixedToken, Failure> {
-    let options = "give it with --token-env VAR or --token-file PATH (- is stdin), or as `token_env` or `token_file` of a profile";
+    let options = "use --token-env VAR or --token-file PATH (- for stdin), or set `token_env` or `token_file` in the profile";
     Ok(FixedToken::new(source.read("token", options)?))
 }

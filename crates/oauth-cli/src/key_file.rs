@@ -14,9 +14,9 @@ use serde::de::IgnoredAny;
 use crate::output::Failure;
 use crate::secret_source::{Source, read_file, secret_args};
 
-/// How the passphrase of a key may be given.
-const PASSPHRASE_OPTIONS: &str = "give it with --key-passphrase-env VAR, --key-passphrase-file PATH (- is stdin), \
-     `client_key_passphrase_env` or `client_key_passphrase_file` of a profile, or at the prompt of a terminal";
+/// How the passphrase of a key can be given.
+const PASSPHRASE_OPTIONS: &str = "use --key-passphrase-env VAR, --key-passphrase-file PATH (- for stdin), \
+     `client_key_passphrase_env` or `client_key_passphrase_file` in the profile, or the prompt of a terminal";
 
 secret_args!(
     /// Where the passphrase of an encrypted key comes from.
@@ -29,7 +29,7 @@ secret_args!(
 );
 
 impl Passphrase {
-    /// The text of a key, decrypted if it is encrypted. The passphrase is asked for only then.
+    /// The text of a key, decrypted if it is encrypted. Only then is the passphrase read.
     pub(crate) fn decrypt(
         &self,
         path: &Path,
@@ -58,7 +58,7 @@ const KINDS: [Alg; 5] = [Alg::Es256, Alg::Es384, Alg::Es512, Alg::EdDsa, RSA];
 /// Represents all algorithms of an RSA key.
 const RSA: Alg = Alg::Rs256;
 
-/// The public half of a key, and what its file says about it.
+/// The public part of a key, and the other members of its file.
 pub(crate) struct KeyFile {
     pub(crate) public: PublicJwk,
     /// `alg` of a JWK.
@@ -121,11 +121,11 @@ impl KeyFile {
 
     /// The algorithm: the given one, that of the JWK, or the only one for this kind of key. `None` for an RSA key
     /// without either.
-    pub(crate) fn alg(&self, said: Option<Alg>) -> Option<Alg> {
+    pub(crate) fn alg(&self, given: Option<Alg>) -> Option<Alg> {
         let mut kinds = KINDS.into_iter().filter(|kind| *kind != RSA);
         let only = kinds.find(|kind| self.public.fits(*kind));
-        let said = said.filter(|said| self.public.fits(*said));
-        self.alg.or(said).or(only)
+        let given = given.filter(|given| self.public.fits(*given));
+        self.alg.or(given).or(only)
     }
 }
 
@@ -135,8 +135,8 @@ pub(crate) fn text(path: &Path) -> Result<Secret<String>, Failure> {
     Ok(Secret::new(text))
 }
 
-/// A client's private key for this server, and the `kid` that its JWK has. All errors are about the file, except that
-/// the server supports no algorithm of the key.
+/// A client's private key for this server, and the `kid` of its JWK. All errors are about the file, except for a server
+/// that does not support any algorithm of the key.
 pub(crate) fn private(
     path: &Path,
     text: &Secret<String>,
@@ -146,7 +146,7 @@ pub(crate) fn private(
     let text = text.expose().trim();
     let key = PrivateKey::read_for(server, text, alg);
     let key = key.map_err(|error| match error.code() == Misuse::KeyMalformed.code() {
-        true => unusable(path, error.detail().unwrap_or("no private key")),
+        true => unusable(path, error.detail().unwrap_or("not a private key")),
         false => error.into(),
     })?;
     // A text that is not a JWK has no name.
@@ -158,7 +158,12 @@ pub(crate) fn private(
 pub(crate) fn dpop(path: &Path) -> Result<dpop::DpopKey, Failure> {
     let text = text(path)?;
     let key = DpopKey::read(text.expose().trim(), None).and_then(|key| key.to_core());
-    key.map_err(|error| unusable(path, error.detail().unwrap_or("no private key that signs")))
+    key.map_err(|error| {
+        unusable(
+            path,
+            error.detail().unwrap_or("not a private key that can sign"),
+        )
+    })
 }
 
 /// The public half of a key whose kind is not known.
@@ -178,6 +183,6 @@ pub(crate) fn unusable(path: &Path, why: impl std::fmt::Display) -> Failure {
     Failure::usage(
         "usage.key",
         format_args!("{}: {why}", path.display()),
-        "give a private key in PEM, or a JWK; oauth key new makes one",
+        "use a private key in PEM or JWK format; oauth key new generates one",
     )
 }

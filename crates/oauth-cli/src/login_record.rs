@@ -20,14 +20,14 @@ use crate::token_store;
 pub(crate) struct LoginRecord {
     issuer: String,
     client_id: String,
-    /// The user who is logged in, if the server said so (the `sub` of the ID token). `None` after a logout.
+    /// The user who is logged in, if the server named the user (the `sub` of the ID token). `None` after a logout.
     pub(crate) subject: Option<String>,
-    /// The same from an ID Token that was verified; of this very login, never of one before.
+    /// The same from a verified ID Token; always of this login, never of an earlier one.
     verified_subject: Option<String>,
 }
 
 impl LoginRecord {
-    /// A login that has just been made.
+    /// The record of a new login.
     pub(crate) fn of(tokens: &Tokens, id_token: Option<&IdToken>) -> Self {
         let verified = id_token.map(|id_token| id_token.subject().to_owned());
         Self {
@@ -38,21 +38,21 @@ impl LoginRecord {
         }
     }
 
-    /// Who is logged in by a verified ID Token of this issuer for this client.
+    /// The logged-in user according to a verified ID Token of this issuer for this client.
     pub(crate) fn verified_subject(self, issuer: &str, client_id: &str) -> Option<String> {
         let is_theirs = self.issuer == issuer && self.client_id == client_id;
         self.verified_subject.filter(|_| is_theirs)
     }
 
-    /// Both persons, if they are known and are two. A server may call one person differently at each
-    /// of its clients, so only names of one client are compared.
+    /// Both users, if they are known and different. A server may use another subject for each client, so
+    /// only subjects of the same client are compared.
     pub(crate) fn other_than<'a>(&'a self, new: &'a Self) -> Option<(&'a str, &'a str)> {
         let is_comparable = self.issuer == new.issuer && self.client_id == new.client_id;
         let (old, new) = (self.subject.as_deref()?, new.subject.as_deref()?);
         (is_comparable && old != new).then_some((old, new))
     }
 
-    /// A login without an ID Token says nothing about who it is, and so changes nothing.
+    /// A login without an ID Token does not name the user, so the known name is kept.
     pub(crate) fn keep_name_of(&mut self, before: &Self) {
         let is_same_client = self.issuer == before.issuer && self.client_id == before.client_id;
         if self.subject.is_none() && is_same_client {
@@ -60,17 +60,17 @@ impl LoginRecord {
         }
     }
 
-    /// The record of this profile; nothing if nobody has ever logged in.
+    /// The record of this profile; `None` if no user has ever logged in.
     pub(crate) fn load(profile: &str) -> Result<Option<Self>, Failure> {
         match std::fs::read(path(profile)?) {
-            // That it exists suffices, whatever is in it.
+            // Its existence is enough, whatever it contains.
             Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).unwrap_or_default())),
             Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(why) => Err(failed(&why)),
         }
     }
 
-    /// Forgets that anybody has ever logged in: the profile is gone.
+    /// Removes the record along with the profile.
     pub(crate) fn remove(profile: &str) -> Result<(), Failure> {
         match std::fs::remove_file(path(profile)?) {
             Err(why) if why.kind() != std::io::ErrorKind::NotFound => Err(failed(&why)),
@@ -94,7 +94,7 @@ impl LoginRecord {
     }
 }
 
-/// The profile's name may be anything; a file's may not.
+/// Encodes the profile's name, because not every name is a valid file name.
 fn path(profile: &str) -> Result<PathBuf, Failure> {
     let name = URL_SAFE_NO_PAD.encode(profile);
     Ok(token_store::folder()?
@@ -105,13 +105,13 @@ fn path(profile: &str) -> Result<PathBuf, Failure> {
 fn failed(why: &std::io::Error) -> Failure {
     Failure::usage(
         "usage.store",
-        format_args!("the record of the profile's logins: {why}"),
-        "let this user read and write what is in $XDG_STATE_HOME/oauth, or pass --no-store",
+        format_args!("cannot read or write the login record of the profile: {why}"),
+        "make the files in $XDG_STATE_HOME/oauth readable and writable for you, or pass --no-store",
     )
 }
 
-/// The subject of an ID Token that nobody asked for, and nobody verified. It came from the token endpoint
-/// itself, and only tells one person of this machine from another; it grants no access.
+/// The subject of an ID Token that was not requested and not verified. It comes from the token endpoint
+/// itself, and only serves to detect another user on this machine; it grants no access.
 fn subject(tokens: &Tokens) -> Option<String> {
     let token = tokens.id_token.as_ref()?;
     let claims = token.expose().split('.').nth(1)?;

@@ -1,8 +1,8 @@
 //! The `oauth` command: tokens, logins and API calls from a terminal, and a demonstration of
-//! every flow the four documented systems know.
+//! every flow of the four documented systems.
 //!
-//! Results go to stdout and everything else to stderr. No secret is ever an argument; what goes
-//! over the wire is shown without values that are worth something to a thief.
+//! Results go to stdout, everything else to stderr. Secrets are never passed as arguments, and
+//! `--trace` redacts them.
 //!
 //! Where to look: [`setup`] turns options and a profile into a client; [`net`] runs its exchanges
 //! and calls; [`profile_tokens`] keeps a profile's tokens for all shells; `command/` has one file for each
@@ -59,9 +59,9 @@ use output::{Failure, Output};
 #[command(name = "oauth", version, max_term_width = 100)]
 #[command(after_help = "\
 Exit codes:
-  0  done
-  1  the server or the network refused, or a token failed a check
-  2  the command, the profile or a secret source is not right
+  0  success
+  1  the server refused, the network failed, or a token failed a check
+  2  the command line, the profile or a secret source is invalid
 
 Examples:
   oauth demo
@@ -75,32 +75,33 @@ struct Cli {
     command: Command,
 }
 
-/// Options of every command.
+/// The options of all commands.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Print JSON: results on stdout, errors and the trace on stderr, one object a line
+    /// Print JSON, one object per line: results to stdout, errors and the trace to stderr
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Show each request and reply on stderr as it happens, without secrets
+    /// Print each request and response to stderr, with secrets redacted
     #[arg(long, global = true)]
     pub(crate) trace: bool,
-    /// The profile to use instead of the file's `default_profile`
+    /// Use this profile instead of the default profile
     #[arg(long, global = true, value_name = "NAME", env = "OAUTH_PROFILE")]
     pub(crate) profile: Option<String>,
-    /// The profile file [default: $XDG_CONFIG_HOME/oauth/config.toml, in ~/.config if unset]
+    /// Read profiles from this file [default: $XDG_CONFIG_HOME/oauth/config.toml, or
+    /// ~/.config/oauth/config.toml if XDG_CONFIG_HOME is not set]
     #[arg(
         long, global = true, value_name = "FILE", env = "OAUTH_CONFIG", value_hint = ValueHint::FilePath,
         value_parser = OsStringValueParser::new().map(PathBuf::from)
     )]
     pub(crate) config: Option<PathBuf>,
-    /// Trust the certificate authorities in this file too [profile: `network.ca`]
+    /// Also trust the certificate authorities in this PEM file [profile: `network.ca`]
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) ca: Option<String>,
-    /// Send requests over this proxy: http, https, socks5 or socks5h, or `direct` for none
-    /// [profile: `network.proxy`, default: as HTTPS_PROXY, ALL_PROXY and NO_PROXY say]
+    /// Use this proxy (http, https, socks5 or socks5h), or `direct` for none [profile:
+    /// `network.proxy`, default: from HTTPS_PROXY, ALL_PROXY and NO_PROXY]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) proxy: Option<String>,
-    /// Neither read nor write stored tokens for this command
+    /// Do not read or write stored tokens
     #[arg(long, global = true)]
     pub(crate) no_store: bool,
 }
@@ -125,17 +126,17 @@ fn main() -> ExitCode {
     }
 }
 
-/// The arguments, as they stand, or as a link that docker calls means them: docker looks for a program that is
-/// named after the helper, and tells it the operation alone.
+/// The arguments, preceded by `credential docker` if this program was started as `docker-credential-oauth`: docker
+/// runs a program of this name, and passes only the operation.
 fn arguments(mut all: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let program = all.next().unwrap_or_default();
     let is_link = Path::new(&program).file_stem() == Some(OsStr::new("docker-credential-oauth"));
-    let means = match is_link {
+    let implied = match is_link {
         true => &["credential", "docker"][..],
         false => &[],
     };
-    let means = means.iter().map(OsString::from);
-    [program].into_iter().chain(means).chain(all).collect()
+    let implied = implied.iter().map(OsString::from);
+    [program].into_iter().chain(implied).chain(all).collect()
 }
 
 /// Help and version are not errors. Real errors are printed as JSON if `--json` was given.

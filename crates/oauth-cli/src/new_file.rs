@@ -48,8 +48,8 @@ impl Drop for NewFile {
 
 fn unwritten(path: &Path, why: &io::Error) -> Failure {
     let hint = match why.kind() {
-        io::ErrorKind::AlreadyExists => "nothing is overwritten: write to another file",
-        _ => "give a file this user may write",
+        io::ErrorKind::AlreadyExists => "existing files are never overwritten: choose another file",
+        _ => "choose a file that you can write to",
     };
     Failure::usage(
         "usage.output",

@@ -14,21 +14,21 @@ pub(crate) const USAGE: u8 = 2;
 
 /// For errors.
 pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
-/// Good news.
+/// For success.
 pub(crate) const GREEN: Style = AnsiColor::Green.on_default().bold();
-/// What matters most of a line.
+/// For the most important part of a line.
 pub(crate) const BOLD: Style = Style::new().bold();
-/// What matters least.
+/// For the least important part.
 pub(crate) const DIM: Style = Style::new().dimmed();
 
-/// Why a command ended early, and the exit code that says so.
+/// Why a command failed, and its exit code.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: u8,
     code: String,
     message: String,
     hint: String,
-    /// The library's own record, if the error is its own.
+    /// The record of an error of the library.
     record: Option<Value>,
     /// Whether the caller was informed already, as the protocol of the command requires (docker).
     is_told: bool,
@@ -55,7 +55,7 @@ impl Failure {
         }
     }
 
-    /// Tells it on stdout, and nowhere else, in one line and with the exit code that `docker` takes for no answer.
+    /// Prints it on stdout only, in one line, with the exit code that `docker` expects of a failure.
     pub(crate) fn tell_docker(self) -> Self {
         let line = match self.hint.is_empty() {
             true => self.message.clone(),
@@ -88,13 +88,13 @@ impl Failure {
         }
     }
 
-    /// Marks the failure as one of the client's own token request, which no login is involved in.
+    /// Marks the failure as one of the client's own token request, in which no login is involved.
     pub(crate) fn of_the_client(self) -> Self {
         if self.code != "denied.invalid_grant" {
             return self;
         }
         self.with_hint(
-            "this is not about a login: the server refuses this client a token of its own; see its message, and how the client is registered there",
+            "this is not about a login: the server does not issue tokens to the client itself; check its message and the registration of the client",
         )
     }
 
@@ -139,7 +139,7 @@ impl From<Error> for Failure {
         let hint = hint(&error);
         Self {
             exit: match error.kind() {
-                // The command is right: the server's 401, or a lost reply, came first.
+                // The command is valid: the cause is a 401 of the server, or a lost response.
                 Kind::Misuse(Misuse::NoRefreshToken | Misuse::OutcomeUnknown) => REFUSED,
                 Kind::Misuse(_) | Kind::Untrusted(ValidationFailure::StoredIssuer) => USAGE,
                 _ => REFUSED,
@@ -156,37 +156,35 @@ impl From<Error> for Failure {
 /// What to do about an error, with this command.
 fn hint(error: &Error) -> String {
     let with_switches = match error.code() {
-        "denied.invalid_client" => Some("check client id and secret, and --client-auth"),
+        "denied.invalid_client" => Some("check the client ID, the client secret and --client-auth"),
         "denied.invalid_grant" => Some(
-            "the code or refresh token is spent, expired or revoked: log in again with oauth login",
+            "the code or refresh token is used, expired or revoked: log in again with oauth login",
         ),
-        "denied.invalid_scope" => Some("check --scope: the server does not grant this one"),
+        "denied.invalid_scope" => Some("check --scope: the server does not grant this scope"),
         "lost.tls" => Some(tls_hint(error)),
         "provider.unknown" => {
-            Some("give one of these with --provider, or a file with --provider-file")
+            Some("use one of these with --provider, or a file with --provider-file")
         }
         "provider.variable" => {
-            Some("give it with --var NAME=VALUE, or under `variables` of the profile")
+            Some("use --var NAME=VALUE, or set it under `variables` in the profile")
         }
-        "redirect_uri.not_registered" => {
-            Some("say which is registered: --redirect-uri, or `redirect_uri` of the profile")
-        }
+        "redirect_uri.not_registered" => Some(
+            "pass the registered one with --redirect-uri, or set `redirect_uri` in the profile",
+        ),
         "resource.origin_not_allowed" => {
-            Some("if the token may go there, allow it: --origin, or `origins` of the profile")
+            Some("if the token may be sent there, use --origin, or set `origins` in the profile")
         }
         "client_auth.required" => {
-            Some("give a secret with --client-secret-env or --client-secret-file")
+            Some("pass a secret with --client-secret-env or --client-secret-file")
         }
-        "key.algorithm" => {
-            Some("choose with --key-alg what both know, or a key of another kind with --key")
-        }
-        "url.insecure" | "issuer.not_https" | "metadata.endpoint_not_https" => Some(
-            "plain http is for loopback addresses only, and has to be asked for: --loopback-http",
+        "key.algorithm" => Some(
+            "choose an algorithm that both support with --key-alg, or use another type of key with --key",
         ),
-        "stored.issuer" => {
-            Some("these tokens are another server's or client's: choose its profile")
+        "url.insecure" | "issuer.not_https" | "metadata.endpoint_not_https" => {
+            Some("plain http is allowed for loopback addresses only, with --loopback-http")
         }
-        "grant.no_refresh_token" => Some("log in again: oauth login"),
+        "stored.issuer" => Some("these tokens belong to another server or client: use its profile"),
+        "grant.no_refresh_token" => Some("log in again with oauth login"),
         _ => None,
     };
     if let Some(known) = with_switches.or(error.hint()) {
@@ -198,15 +196,17 @@ fn hint(error: &Error) -> String {
     match error.advice() {
         Advice::Retry { after: Some(pause) } => format!("try again in {} s", pause.as_secs()),
         Advice::Retry { .. } if may_be_done => {
-            "try again; the server may have carried the request out".to_owned()
+            "try again; the server may already have processed the request".to_owned()
         }
         Advice::Retry { .. } => "try again".to_owned(),
-        Advice::Reauthorize => "the grant is gone: log in again with oauth login".to_owned(),
+        Advice::Reauthorize => {
+            "the grant is no longer valid: log in again with oauth login".to_owned()
+        }
         _ => "trying again will not help: check the command and the profile".to_owned(),
     }
 }
 
-/// A server that is not trusted and one that does not speak TLS have one code.
+/// A server that is not trusted and one that does not speak TLS have the same code.
 fn tls_hint(error: &Error) -> &'static str {
     let mut cause: Option<&dyn std::error::Error> = error.cause().map(|cause| cause as _);
     while let Some(one) = cause {
@@ -215,11 +215,11 @@ fn tls_hint(error: &Error) -> &'static str {
             .iter()
             .any(|word| text.contains(word))
         {
-            return "the server at this address does not speak TLS: check host and port; for a test server on this machine there are --on-loopback (with a provider) and --loopback-http (with an issuer)";
+            return "the server at this address does not speak TLS: check host and port; for a local test server, use --on-loopback (with a provider) or --loopback-http (with an issuer)";
         }
         cause = one.source();
     }
-    "this machine does not trust the server's certificate: check the URL, or name the CA's PEM file in SSL_CERT_FILE"
+    "this machine does not trust the server's certificate: check the URL, or pass the CA's PEM file with --ca or SSL_CERT_FILE"
 }
 
 /// How results and errors are printed.
@@ -280,7 +280,7 @@ pub(crate) fn print(text: impl Display) -> Result<(), Failure> {
     written(writeln!(stdout, "{text}").and_then(|()| stdout.flush()))
 }
 
-/// Writes bytes to stdout as they are; returns whether the next output begins a line.
+/// Writes bytes to stdout as they are; returns whether the next output starts a new line.
 pub(crate) fn copy_to_stdout(from: &mut impl io::Read) -> Result<bool, Failure> {
     let mut stdout = LastByteWriter {
         inner: io::stdout().lock(),
@@ -337,8 +337,7 @@ pub(crate) fn print_stderr(text: impl Display) {
     let _ = writeln!(anstream::stderr(), "{text}");
 }
 
-/// Names and values below each other. Values come from servers, so nothing in them may move the
-/// cursor.
+/// Names and values in two columns. Values come from servers, so control characters are removed.
 pub(crate) fn table(rows: &[(String, String)]) -> String {
     let width = rows
         .iter()
@@ -352,7 +351,7 @@ pub(crate) fn table(rows: &[(String, String)]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// A value as people read it: texts without quotes, lists without brackets.
+/// A value in readable form: strings without quotes, lists without brackets.
 pub(crate) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -386,6 +385,6 @@ mod tests {
         assert_eq!(Some(hint(&dns).as_str()), dns.hint());
         let reset = Error::lost(Cause::unknown("connection reset"));
         assert_eq!(reset.hint(), None);
-        assert!(hint(&reset).contains("may have carried the request out"));
+        assert!(hint(&reset).contains("may already have processed the request"));
     }
 }

@@ -1,4 +1,4 @@
-//! Profiles: options that need not be repeated. The file holds no secret, only where one is.
+//! Profiles: options that need not be repeated. The file contains no secrets, only references to them.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -29,7 +29,7 @@ pub(crate) struct File {
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Profile {
-    /// Its name; nothing if no profile is in force.
+    /// Its name; `None` if no profile is selected.
     #[serde(skip)]
     pub(crate) name: Option<String>,
     /// The server: a built-in provider,
@@ -70,29 +70,28 @@ pub(crate) struct Profile {
     pub(crate) client_assertion_file: Option<PathBuf>,
     /// Whether the client id is sent beside it.
     pub(crate) client_assertion_with_id: bool,
-    /// Whom assertions are made out to, if not to the issuer.
+    /// The audience of assertions, if it is not the issuer.
     pub(crate) client_assertion_audience: Option<String>,
     /// How the client authenticates.
     pub(crate) client_auth: Option<Auth>,
     /// The private key that its tokens are bound to (DPoP).
     pub(crate) dpop_key_file: Option<PathBuf>,
-    /// The security profile that the client keeps to.
+    /// The security profile that is enforced.
     pub(crate) profile_rules: Option<ProfileRules>,
     /// How responses to the client are signed and encrypted.
     pub(crate) registered: RegisteredResponses,
-    /// Whom commands act for; if it says nothing, the person who has ever logged in with it, and
-    /// else the client.
+    /// Whom commands act for; by default the user after the first login, and the client until then.
     #[serde(rename = "as")]
     pub(crate) who: Option<Who>,
-    /// Endpoints that the server does not name, or names wrongly.
+    /// Endpoints that are missing or wrong in the server's metadata.
     pub(crate) endpoints: BTreeMap<String, String>,
-    /// What to ask for.
+    /// The scope to request.
     pub(crate) scope: Option<String>,
     /// The resources the tokens are for (RFC 8707),
     pub(crate) resource: Vec<String>,
     /// the audiences,
     pub(crate) audience: Vec<String>,
-    /// and parameters of the provider's own for the token endpoint.
+    /// and provider-specific parameters of token requests.
     pub(crate) token_parameters: BTreeMap<String, Values>,
     /// The redirect URI of logins, as it is registered.
     pub(crate) redirect_uri: Option<String>,
@@ -102,31 +101,31 @@ pub(crate) struct Profile {
     pub(crate) redirect_path: Option<String>,
     /// The redirect URIs registered for the client, if the provider compares them.
     pub(crate) redirect_uris: Vec<String>,
-    /// Where the browser comes back to from a logout at the server, as it is registered.
+    /// The registered URI to which the browser returns from a logout at the server.
     pub(crate) post_logout_redirect_uri: Option<String>,
-    /// Origins beside the provider's API that may get its tokens.
+    /// Origins that may receive its tokens, in addition to the provider's API.
     pub(crate) origins: Vec<String>,
-    /// What git and docker are told for a user name.
+    /// The user name for git and docker.
     pub(crate) credential_username: Option<String>,
-    /// Where its tokens are kept.
+    /// Where its tokens are stored.
     pub(crate) store: StoreKind,
     /// Certificates, proxy and limits, as [`Settings`] has them.
     #[serde(skip_serializing)]
     pub(crate) network: Settings,
 }
 
-/// Where the tokens of a profile are kept.
+/// Where the tokens of a profile are stored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum StoreKind {
-    /// In files that all shells of this user share
+    /// Files, shared by all shells of this user
     #[default]
     File,
-    /// In one database that all shells of this user share
+    /// SQLite database, shared by all shells of this user
     Sqlite,
-    /// In files sealed with a key that the keyring of the operating system has
+    /// Encrypted files, with the key in the keyring of the operating system
     Keyring,
-    /// Nowhere: each command asks for its own
+    /// Not stored: each command requests its own tokens
     None,
 }
 
@@ -134,7 +133,7 @@ pub(crate) enum StoreKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Who {
-    /// The person who logged in with the profile
+    /// The user who logged in with the profile
     Person,
     /// The client itself
     Client,
@@ -175,7 +174,7 @@ impl File {
         Some(profile)
     }
 
-    /// The file and where it is. One that was asked for has to be there.
+    /// The file and its path. A file given with --config must exist.
     fn find(global: &Global) -> Result<Option<(PathBuf, Self)>, Failure> {
         let Some(path) = path(global) else {
             return Ok(None);
@@ -200,12 +199,12 @@ impl File {
 }
 
 impl Profile {
-    /// The profile that is asked for, or else the file's default, or else an empty one.
+    /// The selected profile, or else the default profile, or else an empty one.
     pub(crate) fn load(global: &Global) -> Result<Self, Failure> {
         let Some((path, file)) = File::find(global)? else {
             let why = match default_path() {
                 Some(path) => format!("{} does not exist", path.display()),
-                None => "there is no home directory".to_owned(),
+                None => "no home directory".to_owned(),
             };
             return missing(global.profile.as_deref(), &why);
         };
@@ -214,16 +213,13 @@ impl Profile {
         };
         let Some(profile) = file.named(name, &path) else {
             let known: Vec<&str> = file.profile.keys().map(String::as_str).collect();
-            let why = format!(
-                "there is no profile `{name}`; there is {}",
-                known.join(", ")
-            );
+            let why = format!("no profile `{name}`; the profiles are {}", known.join(", "));
             return Err(bad(&path, &why));
         };
         Ok(profile)
     }
 
-    /// The profile that is asked for, or else all there are.
+    /// The selected profile, or else all profiles.
     pub(crate) fn candidates(global: &Global) -> Result<Vec<Self>, Failure> {
         if global.profile.is_some() {
             return Ok(vec![Self::load(global)?]);
@@ -279,7 +275,7 @@ impl Profile {
     }
 }
 
-/// Where the profiles' file is, or is to be.
+/// The path of the profile file, which may not exist yet.
 pub(crate) fn path(global: &Global) -> Option<PathBuf> {
     global.config.clone().or_else(default_path)
 }
@@ -292,7 +288,7 @@ fn default_path() -> Option<PathBuf> {
     Some(folder.join("oauth").join("config.toml"))
 }
 
-/// An environment variable that says something.
+/// An environment variable that is not empty.
 pub(crate) fn set(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
@@ -309,17 +305,17 @@ fn missing(asked: Option<&str>, why: &str) -> Result<Profile, Failure> {
         None => Ok(Profile::default()),
         Some(name) => Err(Failure::usage(
             "usage.profile",
-            format_args!("there is no profile `{name}`: {why}"),
-            "write one, or say where it is with --config",
+            format_args!("no profile `{name}`: {why}"),
+            "create it with oauth profile add, or pass the profile file with --config",
         )),
     }
 }
 
 pub(crate) fn bad(path: &Path, why: &str) -> Failure {
     let hint = if why.contains("client_secret`") {
-        "a secret does not belong in this file: name a variable with client_secret_env, or a file with client_secret_file"
+        "do not store secrets in this file: use client_secret_env or client_secret_file instead"
     } else {
-        "put the file right, or choose another with --config or --profile"
+        "correct the file, or choose another with --config or --profile"
     };
     Failure::usage(
         "usage.profile",
@@ -328,12 +324,12 @@ pub(crate) fn bad(path: &Path, why: &str) -> Failure {
     )
 }
 
-/// The reader's error with its line's number, and without the line: it could hold a secret.
+/// The parser's error with the line number, but without the line, which could contain a secret.
 fn named(text: &str, error: &toml::de::Error) -> String {
     let start = error.span().map_or(0, |span| span.start);
     let line = text.get(..start).unwrap_or_default().matches('\n').count() + 1;
     let message = error.message().lines().next().unwrap_or_default();
-    // What stands in quotes is the file's own text.
+    // Quoted parts are text of the file.
     let message = message
         .split('"')
         .step_by(2)

@@ -1,4 +1,4 @@
-//! Changes to the profiles' file. Comments and layout are kept; a reader finds the old file or the new one.
+//! Changes to the profile file. Comments and layout are kept; a concurrent reader finds the old file or the new one.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -32,7 +32,7 @@ impl ProfileFile {
         };
         let is_new = text.is_none();
         let text = text.unwrap_or_default();
-        // A file that cannot be read as profiles must be repaired by hand.
+        // An invalid file must be corrected by hand first.
         File::parse(&path, &text)?;
         let document = text.parse().map_err(|_| unusual(&path))?;
         Ok(Self {
@@ -42,7 +42,7 @@ impl ProfileFile {
         })
     }
 
-    /// Changes the file, while no other command does.
+    /// Changes the file under a lock.
     pub(crate) fn change<T>(
         global: &Global,
         change: impl FnOnce(&mut Self) -> Result<T, Failure>,
@@ -64,16 +64,16 @@ impl ProfileFile {
         if name.is_empty() || !name.chars().all(is_fit) || name.starts_with(['-', '.']) {
             return Err(Failure::usage(
                 "usage.profile_name",
-                format_args!("`{}` is no name for a profile", name.escape_debug()),
-                "take letters, digits and - _ . @, and begin with a letter, a digit or _ or @",
+                format_args!("invalid profile name `{}`", name.escape_debug()),
+                "use letters, digits and - _ . @, and start with a letter, a digit, _ or @",
             ));
         }
         let all = self.document.get("profile").and_then(Item::as_table_like);
         match all.is_some_and(|all| all.contains_key(name)) {
             true => Err(Failure::usage(
                 "usage.profile_exists",
-                format_args!("{}: there is a profile `{name}`", self.path.display()),
-                "take another name, edit the file, or remove that one before: oauth profile remove",
+                format_args!("{}: profile `{name}` already exists", self.path.display()),
+                "choose another name, edit the file, or remove the existing profile with oauth profile remove",
             )),
             false => Ok(()),
         }
@@ -107,13 +107,13 @@ impl ProfileFile {
         self.document.insert("default_profile", new);
     }
 
-    /// Removes a profile with the comment that belongs to it; whether it was the default.
+    /// Removes a profile with the comment that belongs to it; returns whether it was the default.
     pub(crate) fn remove(&mut self, name: &str) -> Result<bool, Failure> {
         let all = self.document.get_mut("profile");
         let all = all.and_then(Item::as_table_like_mut);
         let removed = all.and_then(|all| all.remove(name));
         let removed = removed.ok_or_else(|| {
-            let why = format!("there is no profile `{name}`");
+            let why = format!("no profile `{name}`");
             profile::bad(&self.path, &why)
         })?;
         if let Item::Table(table) = removed {
@@ -127,8 +127,8 @@ impl ProfileFile {
         Ok(was_default)
     }
 
-    /// A comment that a blank line separates from the removed table is about the file, or about what
-    /// comes before: it goes to what follows.
+    /// A comment that is separated from the removed table by a blank line is about the file or the
+    /// preceding table, so it is moved to the following one.
     fn keep_comments_before(&mut self, removed: &Table) {
         let prefix = removed.decor().prefix().and_then(|prefix| prefix.as_str());
         let kept = prefix.and_then(|prefix| prefix.rfind("\n\n").map(|end| &prefix[..=end]));
@@ -207,7 +207,7 @@ fn table(profile: &Profile) -> Result<Table, Failure> {
             Failure::usage(
                 "usage.profile",
                 format_args!("the profile: {why}"),
-                "write it by hand",
+                "edit the file by hand",
             )
         })
     };
@@ -225,14 +225,14 @@ fn table(profile: &Profile) -> Result<Table, Failure> {
         ),
         ("proxy", exposed(profile.network.proxy.as_ref())),
     ];
-    let mut said = toml_edit::InlineTable::new();
+    let mut given = toml_edit::InlineTable::new();
     for (name, text) in network {
         if let Some(text) = text {
-            said.insert(name, text.into());
+            given.insert(name, text.into());
         }
     }
-    if !said.is_empty() {
-        table.insert("network", value(said));
+    if !given.is_empty() {
+        table.insert("network", value(given));
     }
     table.set_implicit(false);
     Ok(table)
@@ -242,7 +242,7 @@ fn exposed(secret: Option<&oauth_core::Secret<String>>) -> Option<&str> {
     secret.map(|secret| secret.expose().as_str())
 }
 
-/// The table that stands next after this position.
+/// The first table after this position.
 fn following(table: &mut Table, position: isize) -> Option<&mut Table> {
     let mut best: Option<&mut Table> = None;
     for (_, item) in table.iter_mut() {
@@ -269,15 +269,15 @@ fn following(table: &mut Table, position: isize) -> Option<&mut Table> {
 fn unusual(path: &Path) -> Failure {
     Failure::usage(
         "usage.profile",
-        format_args!("{}: the profiles are not written as tables", path.display()),
-        "edit the file by hand, or write each as [profile.NAME]",
+        format_args!("{}: the profiles are not tables", path.display()),
+        "edit the file by hand, or write each profile as [profile.NAME]",
     )
 }
 
 fn no_home() -> Failure {
     Failure::usage(
         "usage.profile",
-        "there is no home directory to keep profiles in",
-        "say where the file is with --config",
+        "no home directory for the profile file",
+        "pass the file with --config",
     )
 }

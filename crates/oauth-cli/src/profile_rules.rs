@@ -1,4 +1,4 @@
-//! The security profile that a client keeps to: `--profile-rules`, and `profile_rules` of a profile.
+//! The security profile that is enforced for a client: `--profile-rules`, and `profile_rules` of a profile.
 
 use clap::ValueEnum;
 use oauth_core::{Client, Profile};
@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 #[value(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ProfileRules {
-    /// What OAuth 2.1 leaves out is refused; requests are pushed where the server offers it
+    /// OAuth 2.1, with pushed authorization requests if the server supports them
     Oauth21,
-    /// The same, and replies are read to the letter
+    /// OAuth 2.1, with strict parsing of responses
     Strict,
     /// FAPI 2.0 Security Profile
     Fapi2Security,
@@ -20,7 +20,7 @@ pub(crate) enum ProfileRules {
 }
 
 impl ProfileRules {
-    pub(crate) fn hold(self, client: Client) -> Client {
+    pub(crate) fn apply(self, client: Client) -> Client {
         client.with_profile(match self {
             Self::Oauth21 => Profile::Oauth21,
             Self::Strict => Profile::Strict,

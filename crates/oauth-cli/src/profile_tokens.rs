@@ -46,8 +46,8 @@ pub(crate) enum Choice {
 
 impl Choice {
     /// What the command line says, or else the profile.
-    pub(crate) fn of(said: Option<Who>, profile: &Profile) -> Self {
-        match said.or(profile.who) {
+    pub(crate) fn of(given: Option<Who>, profile: &Profile) -> Self {
+        match given.or(profile.who) {
             Some(Who::Person) => Self::Person,
             Some(Who::Client) => Self::Client,
             None => Self::Either,
@@ -60,7 +60,7 @@ impl Choice {
             Self::Person => Err(Failure::usage(
                 "usage.no_login",
                 "there is no stored login: no profile is selected, or its tokens are not stored",
-                "name the profile of a login with --profile, or act for the client with --as client",
+                "select the profile of a login with --profile, or act for the client with --as client",
             )),
             Self::Client | Self::Either => Ok(()),
         }
@@ -93,7 +93,7 @@ pub(crate) struct ProfileTokens {
 }
 
 impl ProfileTokens {
-    /// Those of the profile in force; nothing if none is, or if its tokens are not to be kept.
+    /// The grants of the selected profile; `None` if there is none, or if its tokens are not stored.
     pub(crate) fn of(profile: &Profile, global: &Global) -> Result<Option<Self>, Failure> {
         let Some(name) = profile.name.clone().filter(|_| !global.no_store) else {
             return Ok(None);
@@ -143,11 +143,11 @@ impl ProfileTokens {
         &self,
         plan: &ClientPlan,
         choice: Choice,
-        said: &TokenRequestArgs,
+        given: &TokenRequestArgs,
     ) -> Result<Chosen, Failure> {
         if choice != Choice::Client {
             if let Some(login) = self.find(plan, &Owner::Login)? {
-                login.check_scope(said.scope.as_ref(), &self.profile)?;
+                login.check_scope(given.scope.as_ref(), &self.profile)?;
                 return Ok(Chosen {
                     owner: Owner::Login,
                     stored: Some(login),
@@ -155,14 +155,14 @@ impl ProfileTokens {
             }
             // A command that acted for a user must not continue as the client.
             if choice == Choice::Person || LoginRecord::load(&self.profile)?.is_some() {
-                return Err(self.nobody());
+                return Err(self.not_logged_in());
             }
             // A public client has no tokens of its own (RFC 6749 section 4.4): what is missing is a login, not a secret.
             if plan.profile.client_auth == Some(Auth::None) {
-                return Err(self.nobody_yet());
+                return Err(self.public_not_logged_in());
             }
         }
-        let owner = Owner::Client(plan.asked(said)?);
+        let owner = Owner::Client(plan.asked(given)?);
         Ok(Chosen {
             stored: self.find(plan, &owner)?,
             owner,
@@ -179,7 +179,7 @@ impl ProfileTokens {
         Ok(list(&self.store)?.iter().any(is_login))
     }
 
-    /// All of the client's own, whatever their scopes.
+    /// All of the client's own grants, of any scope.
     pub(crate) fn clients(&self, plan: &ClientPlan) -> Result<Vec<ClientsOwn>, Failure> {
         let mut all = Vec::new();
         for Listed { key, summary } in list(&self.store)? {
@@ -196,10 +196,10 @@ impl ProfileTokens {
         Ok(all)
     }
 
-    /// The client, with what the chosen tokens need of it.
+    /// The client, set up for the chosen tokens.
     pub(crate) fn set_up(&self, plan: ClientPlan, chosen: &Chosen) -> Result<Setup, Failure> {
         let need = match chosen.owner {
-            Owner::Login => Need::Perhaps,
+            Owner::Login => Need::Optional,
             Owner::Client(_) => Need::Secret,
         };
         plan.set_up(need, false)
@@ -207,7 +207,7 @@ impl ProfileTokens {
 
     /// Opens the grant. Its tokens are renewed when necessary.
     pub(crate) fn open(&self, setup: &Setup, owner: Owner, output: Output) -> Grant<'_> {
-        shutdown::in_good_order(output);
+        shutdown::after_refresh(output);
         Grant {
             session: GrantSource::shared(
                 setup.net.clone(),
@@ -253,22 +253,22 @@ impl ProfileTokens {
         &self.profile
     }
 
-    /// The failure that no one has logged in.
-    pub(crate) fn nobody(&self) -> Failure {
+    /// The failure that no user is logged in.
+    pub(crate) fn not_logged_in(&self) -> Failure {
         let Self { profile, .. } = self;
         Failure::usage(
             "usage.no_login",
-            format_args!("nobody is logged in with profile `{profile}`"),
+            format_args!("no user is logged in with profile `{profile}`"),
             format_args!(
-                "log in: oauth login --profile {profile}; --as client acts for the client itself"
+                "log in with oauth login --profile {profile}, or act for the client itself with --as client"
             ),
         )
     }
 
-    /// The same, of a client that cannot act for itself.
-    fn nobody_yet(&self) -> Failure {
-        let login = format!("log in: oauth login --profile {}", self.profile);
-        self.nobody().with_hint(login)
+    /// The same, for a public client, which has no tokens of its own.
+    fn public_not_logged_in(&self) -> Failure {
+        let login = format!("log in with oauth login --profile {}", self.profile);
+        self.not_logged_in().with_hint(login)
     }
 
     fn id(&self, owner: &Owner) -> GrantId {
@@ -293,9 +293,9 @@ impl ProfileTokens {
             (
                 Owner::Login,
                 "grant.no_refresh_token" | "grant.outcome_unknown" | "denied.invalid_grant",
-            ) => failure.with_hint(format!("log in again: oauth login --profile {profile}")),
+            ) => failure.with_hint(format!("log in again with oauth login --profile {profile}")),
             (Owner::Login, "stored.malformed") => failure.with_hint(format!(
-                "log in again, which replaces it: oauth login --profile {profile}"
+                "replace it by logging in again with oauth login --profile {profile}"
             )),
             (Owner::Client(_), _) => failure.of_the_client(),
             _ => failure,
@@ -353,22 +353,25 @@ impl Stored {
         let now = Moment::system()?.now();
         Ok(match self.keeper.ask(now, None) {
             Decision::UseToken(tokens) => Some(tokens),
-            // Renewing is left to the session.
+            // The session refreshes it.
             _ => None,
         })
     }
 
-    /// A login has the scope that was granted; another one needs the user.
-    fn check_scope(&self, said: Option<&String>, profile: &str) -> Result<(), Failure> {
-        let Some((said, tokens)) = said.zip(self.keeper.tokens()) else {
+    /// A login is limited to the granted scope; any other scope requires a new login.
+    fn check_scope(&self, given: Option<&String>, profile: &str) -> Result<(), Failure> {
+        let Some((given, tokens)) = given.zip(self.keeper.tokens()) else {
             return Ok(());
         };
-        match self.keeper.covers(&Scope::parse(said)?) {
+        match self.keeper.covers(&Scope::parse(given)?) {
             true => Ok(()),
             false => Err(Failure::usage(
                 "usage.scope",
-                format_args!("the login of profile `{profile}` is for `{}`", tokens.scope),
-                "log in with that --scope, or ask for the client's own token: --as client, or --grant client_credentials",
+                format_args!(
+                    "the login of profile `{profile}` has the scope `{}`",
+                    tokens.scope
+                ),
+                "log in with this --scope, or get a token for the client itself with --as client or --grant client_credentials",
             )),
         }
     }

@@ -1,4 +1,4 @@
-//! The redirect URI of a login: registered completely, or made of a port and a path.
+//! The redirect URI of a login: a registered one, or one built from a port and a path.
 
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::url::Url;
@@ -10,14 +10,14 @@ use crate::setup::portless;
 
 const PATH: &str = "/callback";
 
-/// What the command line says about it.
+/// The options for it.
 #[derive(Debug, Default)]
 pub(crate) struct Wanted {
     pub(crate) port: Option<u16>,
     pub(crate) path: Option<String>,
 }
 
-/// Listens. Port and path of the command line take precedence over the profile's, and choose among several
+/// Opens the listener. Port and path of the command line take precedence over the profile's, and select one of several
 /// redirect URIs.
 pub(crate) fn listener(profile: &Profile, wanted: Wanted) -> Result<Listener, Failure> {
     let port = wanted.port.or(profile.redirect_port);
@@ -32,16 +32,16 @@ pub(crate) fn listener(profile: &Profile, wanted: Wanted) -> Result<Listener, Fa
     if port.is_none() && path.is_none() && !registered.is_empty() {
         return Err(Failure::usage(
             "usage.redirect_uri",
-            "none of the redirect URIs is on this machine",
-            "register one such as http://127.0.0.1/callback, and say which: --redirect-uri, or `redirect_uri` of the profile",
+            "none of the redirect URIs is a loopback address",
+            "register one such as http://127.0.0.1/callback, and pass it with --redirect-uri or `redirect_uri` in the profile",
         ));
     }
     let listener = Listener::bind_on(port.unwrap_or_default())?;
     Ok(listener.at_path(path.as_deref().unwrap_or(PATH))?)
 }
 
-/// The redirect URI, if a listener can be there, and with this port and path. One without a port is
-/// for any port (RFC 8252 section 7.3).
+/// The redirect URI, if it is a loopback address with this port and path. Without a port, it allows
+/// any port (RFC 8252 section 7.3).
 fn fitting(uri: &str, port: Option<u16>, path: Option<&str>) -> Option<String> {
     let url = Url::parse(uri).ok()?;
     let is_here = url.scheme() == "http" && (url.is_loopback() || url.host() == "localhost");

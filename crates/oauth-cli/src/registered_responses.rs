@@ -30,7 +30,7 @@ pub(crate) struct RegisteredResponses {
 }
 
 impl RegisteredResponses {
-    /// Holds the client to its registration: a response that is not protected like this is refused.
+    /// Enforces the registration: a response that is not protected accordingly is refused.
     pub(crate) fn apply(&self, mut client: Client) -> Result<Client, Failure> {
         if let Some(name) = &self.id_token_signed_response_alg {
             client = client.with_id_token_algs([alg(name)?]);
@@ -52,7 +52,7 @@ impl RegisteredResponses {
         )? {
             client = client.with_userinfo_encryption(encryption);
         }
-        // A wrong member is reported whatever the command is.
+        // An invalid member is reported by every command.
         self.introspection()?;
         Ok(client)
     }
@@ -101,8 +101,8 @@ impl RegisteredResponses {
         };
         let path = self.decryption_key_file.as_deref().ok_or_else(|| {
             wrong(
-                format_args!("{response}_encrypted_response_alg without a key that decrypts"),
-                "name it with decryption_key_file, beside the algorithm",
+                format_args!("{response}_encrypted_response_alg without a decryption key"),
+                "set decryption_key_file in the same table",
             )
         })?;
         let encryption = ResponseEncryption::new(alg, key(path, alg)?);
@@ -121,8 +121,8 @@ fn alg(name: &str) -> Result<Alg, Failure> {
 
 fn unknown(name: &str) -> Failure {
     wrong(
-        format_args!("there is no algorithm `{}`", name.escape_debug()),
-        "write it as the server's metadata does, such as ES256, ECDH-ES or A256GCM",
+        format_args!("unknown algorithm `{}`", name.escape_debug()),
+        "use its name in the server's metadata, such as ES256, ECDH-ES or A256GCM",
     )
 }
 

@@ -22,8 +22,8 @@ pub(crate) enum Source {
     Prompt,
 }
 
-/// The two options that lead to one secret: a variable and a file, of which one is given. Options with
-/// the same group exclude them.
+/// The two options for one secret, a variable and a file. They exclude each other and all options of the same
+/// group.
 macro_rules! secret_args {
     ($(#[$doc:meta])* $name:ident, $option:literal, $group:literal, $heading:literal, $what:literal $(, $more:literal)?) => {
         $(#[$doc])*
@@ -39,7 +39,7 @@ macro_rules! secret_args {
             #[arg(
                 id = concat!($option, "-file"), long = concat!($option, "-file"), value_name = "PATH",
                 group = $group, help_heading = $heading, value_hint = clap::ValueHint::FilePath,
-                help = concat!("Read ", $what, " from this file; - is stdin" $(, " [profile: `", $more, "_file`]")?)
+                help = concat!("Read ", $what, " from this file (- for stdin)" $(, " [profile: `", $more, "_file`]")?)
             )]
             pub(crate) file: Option<std::path::PathBuf>,
         }
@@ -66,7 +66,7 @@ impl Source {
         matches!(self, Self::File(path) if path == Path::new("-"))
     }
 
-    /// Reads the secret. `what` names it, and `options` says how else it may be given.
+    /// Reads the secret. `what` names it, and `options` lists the ways to pass it.
     pub(crate) fn read(&self, what: &str, options: &str) -> Result<Secret<String>, Failure> {
         let fail = |why: String| Err(Failure::usage("usage.secret", why, options));
         let text = match self {
@@ -79,25 +79,27 @@ impl Source {
                 Err(why) => return fail(format!("{what}: {}: {why}", path.display())),
             },
             Self::Prompt if !io::stdin().is_terminal() => {
-                return fail(format!("{what} is needed, and nobody is here to be asked"));
+                return fail(format!(
+                    "{what} is required, and there is no terminal to prompt for it"
+                ));
             }
             Self::Prompt => match rpassword::prompt_password(format!("{what}: ")) {
                 Ok(text) => text,
-                Err(why) => return fail(format!("{what} could not be asked for: {why}")),
+                Err(why) => return fail(format!("cannot prompt for {what}: {why}")),
             },
         };
         let text = Secret::new(text);
-        // Editors and `echo` end a file with a line break that is not meant.
+        // Editors and `echo` end a file with a line break that is not part of the secret.
         let line = text.expose().strip_suffix('\n').unwrap_or(text.expose());
         let line = line.strip_suffix('\r').unwrap_or(line);
         if line.is_empty() {
             return fail(format!("{what} is empty"));
         }
-        // Pasted along with it, and the server would only say that the secret is wrong.
+        // Probably pasted by mistake; the server would only report a wrong secret.
         let is_stray = |c: char| c.is_whitespace() || c == '\u{feff}';
         if line.starts_with(is_stray) || line.ends_with(is_stray) {
             return fail(format!(
-                "{what} begins or ends with a blank, a line break or a byte order mark"
+                "{what} starts or ends with whitespace or a byte order mark"
             ));
         }
         Ok(Secret::from(line))

@@ -25,66 +25,66 @@ use crate::token_request::TokenRequestArgs;
 use crate::trace::Tracer;
 use oauth_core::grant::TokenRequest;
 
-/// Which server, and who we are there. All of it may stand in a profile instead.
+/// The server and the client. A profile can contain the same settings.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ServerArgs {
-    /// A built-in provider, such as uservoice or google
+    /// Use a built-in provider, such as uservoice or google
     #[arg(long, value_name = "NAME", help_heading = "Server", group = "server")]
     provider: Option<String>,
-    /// A provider file of your own
+    /// Use the provider defined in this file
     #[arg(long, value_name = "FILE", help_heading = "Server", group = "server")]
     provider_file: Option<PathBuf>,
-    /// An issuer whose endpoints are to be discovered
+    /// Use the server with this issuer URL, whose endpoints are discovered
     #[arg(long, value_name = "URL", help_heading = "Server", group = "server")]
     issuer: Option<String>,
-    /// A variable of the provider's URLs, such as subdomain=acme
+    /// Set a variable of the provider's URLs, such as subdomain=acme
     #[arg(long = "var", value_name = "NAME=VALUE", help_heading = "Server", value_parser = pair)]
     variables: Vec<(String, String)>,
-    /// Turn on one of the provider's documented options
+    /// Enable an option of the provider
     #[arg(long = "option", value_name = "NAME", help_heading = "Server")]
     options: Vec<String>,
-    /// Move everything of the provider to a local test server, such as one of `oauth serve`
+    /// Replace the base of all the provider's URLs with that of a local test server, such as `oauth serve`
     #[arg(long, value_name = "BASE", help_heading = "Server")]
     on_loopback: Option<String>,
-    /// Allow plain http, to loopback addresses only
+    /// Allow plain http for loopback addresses
     #[arg(long, help_heading = "Server")]
     loopback_http: bool,
-    /// An endpoint that the server does not name, such as `introspection=https://as.example/introspect`
+    /// Set an endpoint that the server's metadata lacks, such as `introspection=https://as.example/introspect`
     #[arg(long = "endpoint", value_name = "NAME=URL", help_heading = "Server", value_parser = pair)]
     endpoints: Vec<(String, String)>,
-    /// The client id
+    /// Client ID
     #[arg(long, value_name = "ID", help_heading = "Client")]
     client_id: Option<String>,
     #[command(flatten)]
     credential: CredentialArgs,
-    /// A redirect URI as it is registered for the client; a login listens there
+    /// Redirect URI registered for the client; may be repeated. A login listens at a loopback one
     #[arg(long = "redirect-uri", value_name = "URI", help_heading = "Client")]
     redirect_uris: Vec<String>,
-    /// Bind tokens to the private key in this file, PEM or a JWK, and prove it with each request (DPoP)
-    /// [profile: `dpop_key_file`]
+    /// Bind tokens to the private key in this file, PEM or JWK (DPoP, RFC 9449) [profile:
+    /// `dpop_key_file`]
     #[arg(long, value_name = "FILE", help_heading = "Client", value_hint = ValueHint::FilePath)]
     dpop_key: Option<PathBuf>,
-    /// The security profile to keep to: what it forbids is refused before anything is sent
+    /// Enforce a security profile: requests that it forbids fail before they are sent
     #[arg(long, value_name = "NAME", help_heading = "Client")]
     profile_rules: Option<ProfileRules>,
 }
 
 /// Reads `NAME=VALUE`.
 pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("there is no `=`")?;
+    let (name, value) = text.split_once('=').ok_or("missing `=`")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// What to do if no source of a secret is named.
+/// What to do if no source of the secret is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
-    /// Ask for one: the request makes no sense without it.
+    /// Prompt for it: the request requires one.
     Secret,
-    /// Do without, if the provider has public clients.
-    Perhaps,
+    /// Continue without it, if the provider allows public clients.
+    Optional,
 }
 
-/// Which server and which client it will be: what is known before any prompt or request.
+/// The server and the client, as far as known before any prompt or request.
 pub(crate) struct ClientPlan {
     pub(crate) profile: Profile,
     pub(crate) provider: Option<Provider>,
@@ -120,8 +120,8 @@ impl ClientPlan {
         {
             return Err(Failure::usage(
                 "usage.loopback_http",
-                "a provider's URLs are https, and --loopback-http does not change that",
-                "move it to a server on this machine with --on-loopback BASE, such as http://127.0.0.1:8080",
+                "--loopback-http has no effect on a provider, whose URLs are always https",
+                "to use a local server instead, pass --on-loopback BASE, such as http://127.0.0.1:8080",
             ));
         }
         for name in profile.endpoints.keys() {
@@ -132,8 +132,8 @@ impl ClientPlan {
         let id = profile.client_id.clone().ok_or_else(|| {
             Failure::usage(
                 "usage.client_id",
-                "there is no client id",
-                "give it with --client-id, or as `client_id` of a profile",
+                "no client ID is given",
+                "use --client-id, or set `client_id` in the profile",
             )
         })?;
         Ok(Self {
@@ -145,17 +145,17 @@ impl ClientPlan {
         })
     }
 
-    /// What to request: what the command line says, else the profile's, else the provider's default.
-    pub(crate) fn asked(&self, said: &TokenRequestArgs) -> Result<TokenRequest, Error> {
+    /// What to request: from the command line, else from the profile, else the provider's default.
+    pub(crate) fn asked(&self, given: &TokenRequestArgs) -> Result<TokenRequest, Error> {
         Ok(self
             .profile
             .usual()
-            .parameters(said)?
-            .scope(self.scope(said.scope.as_ref())?))
+            .parameters(given)?
+            .scope(self.scope(given.scope.as_ref())?))
     }
 
-    fn scope(&self, said: Option<&String>) -> Result<Scope, Error> {
-        match said.or(self.profile.scope.as_ref()) {
+    fn scope(&self, given: Option<&String>) -> Result<Scope, Error> {
+        match given.or(self.profile.scope.as_ref()) {
             Some(text) => Scope::parse(text),
             None => Ok(self
                 .provider
@@ -218,7 +218,7 @@ impl ClientPlan {
         let client = bound(client, &profile)?;
         let client = profile.registered.apply(client)?;
         let client = match profile.profile_rules {
-            Some(rules) => rules.hold(client),
+            Some(rules) => rules.apply(client),
             None => client,
         };
         Ok(Setup {
@@ -230,8 +230,8 @@ impl ClientPlan {
 }
 
 impl Setup {
-    /// A token of the client's own.
-    pub(crate) fn new_one(&self, asked: TokenRequest) -> Result<Tokens, Failure> {
+    /// Requests a new token for the client itself.
+    pub(crate) fn client_token(&self, asked: TokenRequest) -> Result<Tokens, Failure> {
         let tokens = self.net.run(self.client.client_credentials(asked));
         tokens.map_err(|error| Failure::from(error).of_the_client())
     }
@@ -257,11 +257,11 @@ pub(crate) fn portless(url: &Url) -> String {
 }
 
 impl ServerArgs {
-    /// The profile that is asked for, overridden by the command line. If another server or client is named here, only
-    /// the network settings of the file's default profile apply.
+    /// The selected profile, overridden by the command line. If the command line names another server or client, only
+    /// the network settings of the default profile apply.
     pub(crate) fn loaded(self, global: &Global) -> Result<Profile, Failure> {
         let mut profile = Profile::load(global)?;
-        if global.profile.is_none() && self.names_another_than(&profile) {
+        if global.profile.is_none() && self.selects_other_than(&profile) {
             profile = Profile {
                 network: profile.network,
                 ..Profile::default()
@@ -270,13 +270,13 @@ impl ServerArgs {
         Ok(self.over(profile))
     }
 
-    fn names_another_than(&self, profile: &Profile) -> bool {
-        let said = (&self.provider, &self.provider_file, &self.issuer);
+    fn selects_other_than(&self, profile: &Profile) -> bool {
+        let given = (&self.provider, &self.provider_file, &self.issuer);
         let known = (&profile.provider, &profile.provider_file, &profile.issuer);
         let is_other_server =
-            said != (&None, &None, &None) && known != (&None, &None, &None) && said != known;
+            given != (&None, &None, &None) && known != (&None, &None, &None) && given != known;
         let is_other_client = match (&self.client_id, &profile.client_id) {
-            (Some(said), Some(known)) => said != known,
+            (Some(given), Some(known)) => given != known,
             _ => false,
         };
         is_other_server || is_other_client
@@ -293,15 +293,15 @@ impl ServerArgs {
         profile.variables.extend(self.variables);
         profile.options.extend(self.options);
         profile.endpoints.extend(self.endpoints);
-        let mut said = self.redirect_uris.into_iter();
-        if let Some(first) = said.next() {
-            // What is said here is where a login listens, whatever the profile says of it.
+        let mut given = self.redirect_uris.into_iter();
+        if let Some(first) = given.next() {
+            // It decides where a login listens, so port and path of the profile do not apply.
             (profile.redirect_port, profile.redirect_path) = (None, None);
             profile
                 .redirect_uris
                 .extend(profile.redirect_uri.replace(first));
         }
-        profile.redirect_uris.extend(said);
+        profile.redirect_uris.extend(given);
         profile.on_loopback = self.on_loopback.or(profile.on_loopback);
         profile.loopback_http |= self.loopback_http;
         profile.client_id = self.client_id.or(profile.client_id);
@@ -360,7 +360,7 @@ pub(crate) fn provider_of(profile: &Profile) -> Result<Option<Provider>, Failure
                 Failure::usage(
                     "usage.provider_file",
                     format_args!("{}: {why}", path.display()),
-                    "give a provider file this user may read",
+                    "pass a provider file that you can read",
                 )
             })?;
             Provider::from_toml(&text)?
@@ -382,7 +382,7 @@ fn is_here(provider: &Provider) -> bool {
     url.is_ok_and(|url| url.is_loopback() || url.host() == "localhost")
 }
 
-/// The server with the endpoints that are set by hand.
+/// The server with the endpoints that are set explicitly.
 fn with_endpoints(mut server: Server, profile: &Profile) -> Result<Server, Failure> {
     for (name, url) in &profile.endpoints {
         server = server.with_endpoint(endpoint_kind(name)?, url)?;
@@ -400,8 +400,8 @@ fn endpoint_kind(name: &str) -> Result<EndpointKind, Failure> {
         let known = known.collect::<Vec<_>>().join(", ");
         Failure::usage(
             "usage.endpoint",
-            format_args!("there is no endpoint `{name}`"),
-            format_args!("name one of these: {known}"),
+            format_args!("unknown endpoint `{name}`"),
+            format_args!("use one of: {known}"),
         )
     })
 }
@@ -410,7 +410,7 @@ fn no_server() -> Failure {
     Failure::usage(
         "usage.server",
         "no server is given",
-        "say it with --issuer, --provider, --provider-file or --profile",
+        "use --issuer, --provider, --provider-file or --profile",
     )
 }
 

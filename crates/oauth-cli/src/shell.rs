@@ -1,6 +1,6 @@
 //! Quoting for a POSIX shell.
 
-/// One word of a POSIX shell, quoted if it has to be.
+/// One word of a POSIX shell, quoted if necessary.
 pub(crate) fn quote(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&byte);
     if !word.is_empty() && word.bytes().all(is_plain) {

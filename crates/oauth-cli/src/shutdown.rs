@@ -10,17 +10,17 @@ use tokio::runtime::Builder;
 
 use crate::output::Output;
 
-/// How long a renewal is waited for.
+/// How long to wait for a token refresh.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The exit code of a shell for Ctrl-C.
 const INTERRUPTED: i32 = 130;
 
-/// From here on, a signal takes effect only after a renewal under way has finished.
-pub(crate) fn in_good_order(output: Output) {
+/// From here on, a signal takes effect only after a token refresh in progress has finished.
+pub(crate) fn after_refresh(output: Output) {
     static WATCHED: Once = Once::new();
     WATCHED.call_once(|| {
-        // Without a thread for it, signals end the command as they end any other.
+        // If there is no thread for it, signals end the command immediately.
         let _ = std::thread::Builder::new()
             .name("oauth-signals".to_owned())
             .spawn(move || watch(output));
@@ -32,11 +32,11 @@ fn watch(output: Output) -> io::Result<()> {
     let code = runtime.block_on(shutdown_signal())?;
     if drain_all(Duration::from_millis(1)).is_err() {
         output.note(format_args!(
-            "a renewal is finished first, for up to {} s: its tokens would be lost",
+            "waiting up to {} s for a token refresh to finish, so that its tokens are not lost",
             PATIENCE.as_secs()
         ));
         if let Err(error) = drain_all(PATIENCE) {
-            output.note(format_args!("it was not finished: {error}"));
+            output.note(format_args!("the token refresh did not finish: {error}"));
         }
     }
     std::process::exit(code)

@@ -59,7 +59,7 @@ impl TokenFile {
         Failure::usage(
             "usage.token_file",
             format_args!("{}: {why}", self.0.display()),
-            "give a file this user may read and write",
+            "choose a file that you can read and write",
         )
     }
 }

@@ -10,34 +10,33 @@ use serde::{Deserialize, Serialize};
 use crate::profile::Profile;
 use crate::setup::pair;
 
-/// The options of commands that request tokens. Where no other endpoint can be meant, `--param` is a name for
-/// `--token-param` too.
+/// The options of commands that request tokens. Commands that send parameters to no other endpoint have `--param` as
+/// an alias of `--token-param`.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct TokenRequestArgs {
-    /// What to ask for, names separated by spaces
+    /// Scope to request, as space-separated values
     #[arg(long)]
     pub(crate) scope: Option<String>,
-    /// A resource the token is for, an absolute URI (RFC 8707); may be given several times [profile:
-    /// `resource`]
+    /// URI of a resource the token is for (RFC 8707); may be repeated [profile: `resource`]
     #[arg(long, value_name = "URI")]
     resource: Vec<String>,
-    /// An audience the token is for, as some servers name it; may be given several times [profile:
+    /// Audience the token is for, at servers with an `audience` parameter; may be repeated [profile:
     /// `audience`]
     #[arg(long, value_name = "NAME")]
     audience: Vec<String>,
-    /// A parameter of the provider's own for the token endpoint; may be given several times [profile:
+    /// Provider-specific parameter of the token request; may be repeated [profile:
     /// `token_parameters`]
     #[arg(long = "token-param", value_name = "NAME=VALUE", value_parser = pair)]
     token_parameters: Vec<(String, String)>,
 }
 
 impl TokenRequestArgs {
-    /// Takes the parameters away, for a grant that has its own.
+    /// Takes the parameters, for a grant that has its own.
     pub(crate) fn take_parameters(&mut self) -> Vec<(String, String)> {
         std::mem::take(&mut self.token_parameters)
     }
 
-    /// Notes all of it in a profile.
+    /// Stores the options in a profile.
     pub(crate) fn into_profile(self, profile: &mut Profile) {
         profile.scope = self.scope;
         profile.resource = self.resource;
@@ -76,21 +75,21 @@ pub(crate) struct ProfileDefaults<'a> {
 }
 
 impl ProfileDefaults<'_> {
-    /// The parameters: of each kind those of the command line, or else those of the profile.
-    pub(crate) fn parameters(&self, said: &TokenRequestArgs) -> Result<TokenRequest, Error> {
-        let or = |said: &[String], usual: &[String]| match said.is_empty() {
+    /// The parameters. Each kind comes from the command line, or else from the profile.
+    pub(crate) fn parameters(&self, given: &TokenRequestArgs) -> Result<TokenRequest, Error> {
+        let or = |given: &[String], usual: &[String]| match given.is_empty() {
             true => usual.to_vec(),
-            false => said.to_vec(),
+            false => given.to_vec(),
         };
-        let all = or(&said.resource, self.resource)
+        let all = or(&given.resource, self.resource)
             .iter()
             .try_fold(TokenRequest::new(), |all, uri| all.resource(uri))?;
-        let all = or(&said.audience, self.audience)
+        let all = or(&given.audience, self.audience)
             .iter()
             .fold(all, |all, name| all.audience(name));
-        if !said.token_parameters.is_empty() {
-            let mut said = said.token_parameters.iter();
-            return said.try_fold(all, |all, (name, value)| {
+        if !given.token_parameters.is_empty() {
+            let mut given = given.token_parameters.iter();
+            return given.try_fold(all, |all, (name, value)| {
                 all.extra(name.as_str(), value.clone())
             });
         }

@@ -1,8 +1,8 @@
 //! The token store of this user: a database, or files, unencrypted or sealed with a key in the keyring of
 //! the operating system.
 //!
-//! Keyrings cannot list their entries, and some are too small for many tokens: so only the key is kept
-//! there, and the records it seals in files.
+//! Keyrings cannot list their entries, and some are too small for many tokens, so only the key is stored
+//! there, and the sealed records in files.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,8 +39,8 @@ impl TokenStore {
     pub(crate) fn sqlite() -> Result<Self, Failure> {
         Err(Failure::usage(
             "usage.store",
-            "this build has no SQLite",
-            "build it with the feature `sqlite`, or say store = \"file\" in the profile",
+            "this build does not support SQLite",
+            "build it with the feature `sqlite`, or set store = \"file\" in the profile",
         ))
     }
 
@@ -52,7 +52,7 @@ impl TokenStore {
         }
     }
 
-    /// Files that only the keyring opens.
+    /// Files sealed with a key in the keyring.
     #[cfg(feature = "keyring")]
     pub(crate) fn sealed() -> Result<Self, Failure> {
         use oauth_session::store::KeyringStore;
@@ -70,17 +70,17 @@ impl TokenStore {
     pub(crate) fn sealed() -> Result<Self, Failure> {
         Err(Failure::usage(
             "usage.store",
-            "this build cannot use the keyring",
-            "build it with the feature `keyring`, or say store = \"file\" in the profile",
+            "this build does not support the keyring",
+            "build it with the feature `keyring`, or set store = \"file\" in the profile",
         ))
     }
 
-    /// Whether a profile has ever kept anything in a database.
+    /// Whether a profile has ever used a database.
     pub(crate) fn is_sqlite_there() -> Result<bool, Failure> {
         Ok(folder()?.join("grants.db").is_file())
     }
 
-    /// Whether a profile has ever kept anything in sealed files.
+    /// Whether a profile has ever used sealed files.
     pub(crate) fn is_sealed_there() -> Result<bool, Failure> {
         Ok(folder()?.join("sealed").is_dir())
     }
@@ -127,8 +127,8 @@ pub(crate) fn folder() -> Result<PathBuf, Failure> {
     let state = state.ok_or_else(|| {
         Failure::usage(
             "usage.store",
-            "there is no home directory to keep tokens in",
-            "set XDG_STATE_HOME, or pass --no-store",
+            "no home directory for the token store",
+            "set XDG_STATE_HOME, or use --no-store",
         )
     })?;
     Ok(state.join("oauth"))

@@ -1,4 +1,4 @@
-//! Renders messages for `--trace`: all names, and only harmless values.
+//! Formats messages for `--trace`: all names, but only harmless values.
 //!
 //! A value is shown only if its name is on a list here. Any other could be a code, a token, a secret or a user's name,
 //! so only its name is shown.
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::output::{DIM, print_stderr};
 
-/// Parameters whose values the client chose and everyone may see.
+/// Parameters with values that the client chose and that are not secret.
 const PARAMETERS: &[&str] = &[
     "grant_type",
     "response_type",
@@ -54,8 +54,8 @@ const HEADERS: &[&str] = &[
     "x-ratelimit-reset",
 ];
 
-/// Headers that every message has, and that say nothing about OAuth.
-const DULL: &[&str] = &[
+/// Headers of every message, which are not about OAuth.
+const COMMON_HEADERS: &[&str] = &[
     "accept",
     "accept-encoding",
     "cache-control",
@@ -147,7 +147,7 @@ impl fmt::Display for Sent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "→ {} {}{}", self.method, self.origin, self.path)?;
         rows(f, "query", &texts(&self.query))?;
-        rows(f, "headers", &lively(&self.headers))?;
+        rows(f, "headers", &relevant_headers(&self.headers))?;
         body_row(f, &self.body, self.bytes)
     }
 }
@@ -188,7 +188,7 @@ impl fmt::Display for Received {
         let reason = StatusCode::from_u16(self.status).ok();
         let reason = reason.and_then(|status| status.canonical_reason());
         write!(f, "← {} {}", self.status, reason.unwrap_or_default())?;
-        rows(f, "headers", &lively(&self.headers))?;
+        rows(f, "headers", &relevant_headers(&self.headers))?;
         body_row(f, &self.body, self.bytes)
     }
 }
@@ -207,14 +207,14 @@ fn body_row(f: &mut fmt::Formatter<'_>, items: &[Item], bytes: usize) -> fmt::Re
     rows(f, "body", &texts(items))
 }
 
-/// The headers worth a look, as headers are written.
-pub(crate) fn lively(headers: &[Item]) -> Vec<String> {
-    let is_lively = |item: &&Item| !DULL.contains(&item.name.as_str());
+/// The headers that are relevant for OAuth, in brackets.
+pub(crate) fn relevant_headers(headers: &[Item]) -> Vec<String> {
+    let is_relevant = |item: &&Item| !COMMON_HEADERS.contains(&item.name.as_str());
     let written = |Item { name, value }: &Item| {
         let value = value.as_deref().unwrap_or("…");
         format!("[{name}: {value}]")
     };
-    headers.iter().filter(is_lively).map(written).collect()
+    headers.iter().filter(is_relevant).map(written).collect()
 }
 
 fn texts(items: &[Item]) -> Vec<String> {
@@ -235,8 +235,8 @@ fn harmless(name: &str, value: &str, list: &[&str]) -> Option<String> {
     (list.contains(&name) && is_short).then(|| value.to_owned())
 }
 
-/// The same for values a server wrote: it may have put into any text what it got, so only single
-/// short words are shown.
+/// The same for values from a server, which may echo secrets in any text, so only single short words
+/// are shown.
 fn word(name: &str, value: &str, list: &[&str]) -> Option<String> {
     let is_word = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
     harmless(name, value, list).filter(|text| text.len() <= 40 && text.bytes().all(is_word))
@@ -314,7 +314,7 @@ impl Tracer {
     pub(crate) fn lost(self, why: &Cause) {
         let why = why.to_string();
         self.show(
-            &format_args!("✗ no answer: {why}"),
+            &format_args!("✗ no response: {why}"),
             |_| json!({ "lost": why }),
         );
     }

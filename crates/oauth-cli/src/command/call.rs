@@ -1,4 +1,4 @@
-//! `oauth call`: a request to an API, with a token that goes nowhere else (RFC 6750).
+//! `oauth call`: a request to an API, with a token that is sent nowhere else (RFC 6750).
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,11 +48,12 @@ Examples:
   oauth call --profile ut --wait=120 \\
     'https://api.use2.usertesting.com/api/v2/sessionResults/?testId=1'
 
-The token is that of oauth token --profile, or that of --tokens, renewed when it has to be; or one \
-that was made by hand, which nothing renews: --token-env, --token-file, `token_env` and \
-`token_file` of a profile. It goes to the provider's API and to the origins of --origin, and \
-nowhere else. A 401 is answered once with a new token. The body is printed whatever the status; \
-the exit code is 1 from 400 on.";
+The token is the one that oauth token prints, or comes from a --tokens file; both are refreshed when \
+necessary. A fixed token (--token-env or --token-file, `token_env` or `token_file` in the profile) is \
+used as it is and never refreshed. The token is sent only to the provider's API, to the `origins` of \
+the profile and to those given with --origin. If the API responds with 401, the request is retried \
+once with a new token. The response body is always printed; the exit code is 1 if the status is 400 \
+or higher, or if the response is a redirect that is not followed.";
 
 /// How long before its expiry a token counts as expired.
 const LEEWAY: Duration = Duration::from_secs(30);
@@ -63,21 +64,21 @@ const LEEWAY: Duration = Duration::from_secs(30);
 pub(crate) struct Call {
     #[command(flatten)]
     server: ServerArgs,
-    /// The URL
+    /// URL to request
     url: String,
-    /// The method [default: GET, or POST with a body]
+    /// HTTP method [default: GET, or POST with --data]
     #[arg(short = 'X', long, value_name = "METHOD")]
     method: Option<Method>,
-    /// The body; without a Content-Type it is sent as JSON if it is JSON, else as a form
+    /// Request body; without a Content-Type header, sent as JSON if it is valid JSON, otherwise as a form
     #[arg(short, long, value_name = "BODY")]
     data: Option<String>,
-    /// A header, such as "Accept: text/csv"
+    /// Add a request header, such as "Accept: text/csv"
     #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = field)]
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// An origin that may get the token, beside the provider's API
+    /// Allow the token to be sent to this origin, in addition to the provider's API
     #[arg(long = "origin", value_name = "ORIGIN")]
     origins: Vec<String>,
-    /// Use a person's tokens, from a file that --save wrote
+    /// Use a user's tokens, from a file written by --save
     #[arg(
         long,
         value_name = "FILE",
@@ -87,13 +88,14 @@ pub(crate) struct Call {
     tokens: Option<PathBuf>,
     #[command(flatten)]
     fixed: FixedArgs,
-    /// Where the API asks for a pause (429), wait for it and send again, SECONDS at most in all
+    /// Wait and retry when the API limits the rate (429), for at most SECONDS in total [default
+    /// without a value: 300]
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "300")]
     wait: Option<u64>,
-    /// How to get the token [default: from the profile's login, or else as the client itself]
+    /// Grant to use [default: the profile's login, or else the client's own credentials]
     #[arg(long, value_enum, conflicts_with = "tokens")]
     grant: Option<GrantType>,
-    /// Whom to act for [default: the profile's `as`, or as oauth token says]
+    /// Act as the user or as the client [default: the profile's `as`, or see oauth token]
     #[arg(long = "as", value_enum, conflicts_with_all = ["token", "grant"])]
     who: Option<Who>,
     #[command(flatten)]
@@ -101,12 +103,9 @@ pub(crate) struct Call {
 }
 
 fn field(text: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let (name, value) = text.split_once(':').ok_or("there is no `:`")?;
-    let name = name
-        .trim()
-        .parse()
-        .map_err(|_| "this is no header's name")?;
-    let value = HeaderValue::from_str(value.trim()).map_err(|_| "no header can carry this")?;
+    let (name, value) = text.split_once(':').ok_or("missing `:`")?;
+    let name = name.trim().parse().map_err(|_| "invalid header name")?;
+    let value = HeaderValue::from_str(value.trim()).map_err(|_| "invalid header value")?;
     Ok((name, value))
 }
 
@@ -117,7 +116,7 @@ impl Call {
         let profile = self.server.loaded(global)?;
         let provider = provider_of(&profile)?;
         let api = api(&profile, provider.as_ref(), &self.origins)?;
-        // Checked before a token is fetched for a URL that must not get it.
+        // Checked before a token is requested for a URL that must not receive it.
         api.resource().check(&url)?;
         let on_rate_limit = match self.wait {
             Some(longest) => OnRateLimit::Wait {
@@ -171,17 +170,17 @@ impl Call {
             check_route(wanted, &url, matches!(chosen.owner, Owner::Login))?;
             let setup = grants.set_up(plan, &chosen)?;
             let grant = grants.open(&setup, chosen.owner, output);
-            return send(&Source::Kept(grant), &setup);
+            return send(&Source::Stored(grant), &setup);
         }
         check_route(wanted, &url, self.tokens.is_some())?;
         let need = match self.tokens {
-            Some(_) => Need::Perhaps,
+            Some(_) => Need::Optional,
             None => Need::Secret,
         };
         let setup = plan.set_up(need, false)?;
         let source = match self.tokens {
             Some(path) => Source::File(TokenFile(path), &setup),
-            None => Source::Own(asked, &setup),
+            None => Source::Client(asked, &setup),
         };
         send(&source, &setup)
     }
@@ -215,30 +214,30 @@ impl Call {
 
 /// Some APIs require a user's token for some routes, and the application's for all others.
 fn check_route(wanted: TokenOwner, url: &Url, is_users: bool) -> Result<(), Failure> {
-    let fail = |whose: &str, hint: &str| {
-        let message = format_args!("{} wants {whose} token", url.path()).to_string();
+    let fail = |kind: &str, hint: &str| {
+        let message = format_args!("{} requires {kind} token", url.path()).to_string();
         Err(Failure::usage("usage.token_for_route", message, hint))
     };
     match (wanted, is_users) {
         (TokenOwner::User, false) => fail(
-            "the person's",
-            "log in with a profile and name that, or with --save FILE and --tokens FILE",
+            "a user",
+            "log in and select that profile, or log in with --save FILE and pass --tokens FILE",
         ),
-        (TokenOwner::Application, true) => fail("the application's", "leave out --tokens"),
+        (TokenOwner::Application, true) => fail("an application", "remove --tokens"),
         _ => Ok(()),
     }
 }
 
 /// Where tokens come from.
 enum Source<'a> {
-    /// A token that was made by hand.
+    /// A fixed token, which is never refreshed.
     Fixed(FixedToken),
     /// The store of the profile.
-    Kept(Grant<'a>),
-    /// A file that --save wrote.
+    Stored(Grant<'a>),
+    /// A file written by --save.
     File(TokenFile, &'a Setup),
-    /// The server, each time again.
-    Own(TokenRequest, &'a Setup),
+    /// The server, for each command anew.
+    Client(TokenRequest, &'a Setup),
 }
 
 impl Source<'_> {
@@ -246,8 +245,8 @@ impl Source<'_> {
     fn token(&self) -> Result<Arc<Tokens>, Failure> {
         let (file, setup) = match self {
             Self::Fixed(fixed) => return Ok(fixed.read(None)?),
-            Self::Kept(grant) => return grant.token(),
-            Self::Own(asked, setup) => return setup.new_one(asked.clone()).map(Into::into),
+            Self::Stored(grant) => return grant.token(),
+            Self::Client(asked, setup) => return setup.client_token(asked.clone()).map(Into::into),
             Self::File(file, setup) => (file, setup),
         };
         let tokens = file.load()?;
@@ -265,8 +264,8 @@ impl Source<'_> {
     fn renew(&self, dead: &Tokens) -> Result<Arc<Tokens>, Failure> {
         match self {
             Self::Fixed(fixed) => Ok(fixed.read(Some(dead))?),
-            Self::Kept(grant) => grant.renew(dead),
-            Self::Own(asked, setup) => setup.new_one(asked.clone()).map(Into::into),
+            Self::Stored(grant) => grant.renew(dead),
+            Self::Client(asked, setup) => setup.client_token(asked.clone()).map(Into::into),
             Self::File(file, setup) => {
                 let Setup { net, client, .. } = setup;
                 let tokens = file.renew(Some(dead), |old| renewed(net, client, old))?;
@@ -285,7 +284,7 @@ struct Sending {
 }
 
 impl Sending {
-    /// Sends the request, as often as the core says.
+    /// Sends the request, with the retries that the core decides on.
     fn send(&self, api: &Api, source: &Source<'_>, net: &Net) -> Result<Response, Failure> {
         let (parts, body) = self.request.clone().into_parts();
         let mut request = ResourceRequest::new(api, parts.method.clone(), &parts.uri.to_string())
@@ -351,7 +350,7 @@ impl Sending {
     fn show(&self, pause: Duration) {
         let seconds = pause.as_secs_f64().ceil();
         self.output.note(format_args!(
-            "the API asks for a pause: waiting {seconds} s"
+            "rate limited by the API: retrying in {seconds} s"
         ));
     }
 }
@@ -366,7 +365,7 @@ fn finish(mut response: Response, output: Output) -> Result<(), Failure> {
         std::io::Read::read_to_end(&mut response, &mut body).map_err(|why| {
             Failure::refused(
                 "call.cut",
-                format_args!("the body was cut: {why}"),
+                format_args!("the response body is incomplete: {why}"),
                 "try again",
             )
         })?;
@@ -378,7 +377,7 @@ fn finish(mut response: Response, output: Output) -> Result<(), Failure> {
         let is_at_start = output::copy_to_stdout(&mut response)?;
         let fails = status.is_redirection() || status.as_u16() >= 400;
         if fails && !is_at_start {
-            // If both go to the same terminal, the error begins on its own line.
+            // If both go to the same terminal, the error starts on its own line.
             output::print_stderr("");
         }
     }
@@ -386,21 +385,21 @@ fn finish(mut response: Response, output: Output) -> Result<(), Failure> {
         // Those within the origin were followed.
         return Err(Failure::refused(
             "call.redirect",
-            format_args!("the API answered {status} and sends the request elsewhere"),
-            "the token must not go there; --trace shows where it is",
+            format_args!("the API returned {status}, and the redirect is not followed"),
+            "the token is not sent to another origin; --trace shows the location",
         ));
     }
     if status.is_client_error() || status.is_server_error() {
         let hint = match pause {
             Some(pause) => format!(
-                "the API asks for a pause of {} s: --wait waits for it",
+                "retry after {} s; --wait does so automatically",
                 pause.as_secs()
             ),
-            None => "see the body; --trace shows the headers".to_owned(),
+            None => "see the response body; --trace shows the headers".to_owned(),
         };
         return Err(Failure::refused(
             "call.status",
-            format_args!("the API answered {status}"),
+            format_args!("the API returned {status}"),
             hint,
         ));
     }

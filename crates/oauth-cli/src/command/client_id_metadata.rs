@@ -1,4 +1,4 @@
-//! `oauth client-id-metadata`: checks and prints the document at a client id that is a URL.
+//! `oauth client-id-metadata`: checks and prints a client ID metadata document.
 
 use std::path::PathBuf;
 
@@ -14,18 +14,18 @@ Examples:
   oauth client-id-metadata https://app.example/oauth/client.json metadata.json > client.json
   curl -s https://app.example/c.json | oauth client-id-metadata https://app.example/c.json - --mcp
 
-Metadata without a `client_id` are made a document of; with one they are checked as they are. Serve what is printed \
-at the URL, with status 200, as application/json, and without a redirect.";
+If the metadata has no `client_id`, the URL is added as the `client_id`; otherwise it is checked as it is. Serve the \
+output at the URL with status 200 and content type application/json, without redirects.";
 
 /// Checks and prints a client ID metadata document.
 #[derive(Debug, Args)]
 pub(crate) struct ClientIdMetadata {
-    /// Where the document is, or will be: the client's id, to the letter
+    /// URL at which the document is served; this URL is the client ID
     url: String,
-    /// The document, or the metadata of the client, a JSON object; - is stdin
+    /// File with the document or the client metadata, a JSON object (- for stdin)
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     file: PathBuf,
-    /// Ask for what servers of the Model Context Protocol want beyond the standard: a name and redirect URIs
+    /// Also check what the Model Context Protocol requires: a name and redirect URIs
     #[arg(long)]
     mcp: bool,
 }

@@ -12,12 +12,12 @@ Examples:
   oauth completions zsh > ~/.zfunc/_oauth
   oauth completions fish > ~/.config/fish/completions/oauth.fish
 
-zsh finds it in a folder of its `fpath`.";
+For zsh, the folder must be in your `fpath`.";
 
-/// Prints a script that lets a shell complete this command.
+/// Prints a shell completion script.
 #[derive(Debug, Args)]
 pub(crate) struct Completions {
-    /// The shell
+    /// Shell to generate the script for
     shell: Shell,
 }
 

@@ -1,4 +1,4 @@
-//! `oauth connect`: a token for an API known by its URL alone (Model Context Protocol, RFC 9728).
+//! `oauth connect`: a token for an API of which only the URL is known (Model Context Protocol, RFC 9728).
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::setup::{tracer, transport};
 use crate::token_store::TokenStore;
 
 pub(super) const EXAMPLES: &str = "\
-Only the access token is printed, so that it can be used at once:
+Only the access token is printed, so it can be used directly:
   oauth connect https://mcp.example/mcp
   oauth connect https://mcp.example/mcp --format curl | \\
     curl --config - https://mcp.example/mcp
@@ -34,25 +34,26 @@ Only the access token is printed, so that it can be used at once:
   oauth connect https://mcp.example/mcp --device
   oauth connect https://mcp.example/mcp --forget
 
-The API says who issues its tokens; this client registers itself there as a public one, or is the one that \
---client-id or --client-metadata-url names; the browser shows the login. All of it is stored for all shells of \
-this user, and tokens that are over are renewed: the next time a good one is printed at once.
+The authorization server is discovered from the metadata of the API. The command registers itself there as a public \
+client, unless --client-id or --client-metadata-url is given, and opens the browser for the login. The client and \
+its tokens are stored for all shells of this user, and expired tokens are refreshed: the next call prints a valid \
+token immediately.
 
-Without a browser, as in a shell over SSH, and with --device a code is shown, to be entered on another \
-device, if the server offers that. --trace shows what is sent on the way to the token.
+Without a browser, such as in an SSH session, and with --device, the command shows a code to enter on another device, \
+if the server supports this. --trace shows the requests that are sent.
 
-Anybody may run an API that names any server: look at the page before you sign in. A server that the API alone has \
-named is asked at public addresses only, unless --allow-issuer or --issuer names it too. A client that the server \
-has forgotten registers anew, once; where the page in the browser says that the client is not known, \
-use --forget. The token is good for this API alone.";
+An API can name any authorization server, so check the page before you sign in. A server that only the API names is \
+contacted only at public addresses, unless --allow-issuer or --issuer names it too. If the server no longer knows the \
+client, it is registered again, once; if only the page in the browser says that the client is unknown, use --forget. \
+The token is valid for this API only.";
 
-/// Gets a token of an API by its URL alone.
+/// Gets a token for an API by its URL.
 #[derive(Debug, Args)]
 pub(crate) struct Connect {
-    /// The API, such as a server of the Model Context Protocol
+    /// URL of the API, such as an MCP server
     #[arg(value_name = "URL")]
     url: String,
-    /// The name by which this client registers itself
+    /// Client name to register
     #[arg(
         long,
         value_name = "NAME",
@@ -60,32 +61,32 @@ pub(crate) struct Connect {
         help_heading = "Client"
     )]
     name: String,
-    /// The id of a client that was registered by hand at --issuer
+    /// ID of a client that is already registered at --issuer
     #[arg(long, value_name = "ID", requires = "issuer", help_heading = "Client")]
     client_id: Option<String>,
     #[command(flatten)]
     secret: ClientSecret,
-    /// The URL of a client metadata document, which is the client's id where the server takes such
+    /// URL of a client ID metadata document, used as client ID if the server supports it
     #[arg(long, value_name = "URL", help_heading = "Client")]
     client_metadata_url: Option<String>,
-    /// Act for the client itself, and for no person
+    /// Get a token for the client itself instead of a user
     #[arg(long, requires = "client_id", help_heading = "Client")]
     as_client: bool,
-    /// Have tokens bound to the private key in this file (RFC 9449), so that others can prove that they may use them; without
-    /// it the key of an API that demands one is kept with its tokens
+    /// Bind tokens to the private key in this file (DPoP, RFC 9449); without it, a key is generated and stored if the API
+    /// requires one
     #[arg(long, value_name = "FILE", help_heading = "Client")]
     dpop_key: Option<PathBuf>,
-    /// The server that knows --client-id
+    /// Authorization server at which --client-id is registered
     #[arg(long, value_name = "URL", help_heading = "Server")]
     issuer: Option<String>,
-    /// A server that may be asked, whichever others the API names
+    /// Use only this authorization server, whichever others the API names; may be repeated
     #[arg(long = "allow-issuer", value_name = "URL", help_heading = "Server")]
     allowed: Vec<String>,
-    /// Send no resource (RFC 8707) to the server, because it refuses that parameter, as Microsoft Entra does; give this each
-    /// time
+    /// Do not send the `resource` parameter (RFC 8707), for servers that reject it, such as Microsoft Entra; required in each
+    /// call
     #[arg(long, help_heading = "Server")]
     without_resource: bool,
-    /// Send this as resource to the server, because it knows the API by another name than the API's own; give this each time
+    /// Send this `resource` parameter, for servers that know the API by another identifier; required in each call
     #[arg(
         long,
         value_name = "URI",
@@ -93,22 +94,22 @@ pub(crate) struct Connect {
         help_heading = "Server"
     )]
     resource: Option<String>,
-    /// Allow plain http, to loopback addresses only
+    /// Allow plain http for loopback addresses
     #[arg(long, help_heading = "Server")]
     loopback_http: bool,
     /// Print the URL instead of opening a browser
     #[arg(long)]
     no_browser: bool,
-    /// Show a code to be entered on another device, and open nothing here (RFC 8628)
+    /// Show a code to enter on another device instead of opening a browser (RFC 8628)
     #[arg(long, conflicts_with_all = ["no_browser", "as_client"])]
     device: bool,
-    /// How many seconds to wait for the browser to come back
+    /// How long to wait for the browser to return, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     timeout: u64,
-    /// Forget the client and the tokens of this API, and ask for none
+    /// Remove the stored client and tokens of this API, and exit
     #[arg(long)]
     forget: bool,
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum)]
     format: Option<Format>,
 }
@@ -118,8 +119,8 @@ impl Connect {
         let connection = self.connection(global, output)?;
         if self.forget {
             wait(connection.forget())??;
-            let said = json!({ "forgotten": self.url });
-            return output.result(format_args!("forgotten: {}", self.url), &said);
+            let record = json!({ "forgotten": self.url });
+            return output.result(format_args!("forgotten: {}", self.url), &record);
         }
         let tokens = wait(connection.token())??.into_arc();
         match self.format {
@@ -136,7 +137,7 @@ impl Connect {
         };
         let mut transport = transport(&profile, global)?;
         if self.loopback_http {
-            // A user who names this machine means it.
+            // The user has named this machine on the command line.
             transport.options = transport.options.addresses(AddressPolicy::Any);
         }
         let tracer = tracer(global);
@@ -168,7 +169,7 @@ impl Connect {
         }
     }
 
-    /// A user who wants no browser opened here has one elsewhere.
+    /// With --no-browser, the user opens the URL in a browser elsewhere, so no code is needed.
     fn device_login(&self) -> Option<DeviceLogin> {
         match (self.device, self.no_browser) {
             (true, _) => Some(DeviceLogin::Always),
@@ -221,13 +222,13 @@ impl Connect {
         }
     }
 
-    /// Shows the page, and always says where it is.
+    /// Opens the page, and always prints its URL.
     fn opener(&self, output: Output) -> impl Fn(&Url) -> Result<(), Error> + Send + Sync + 'static {
         let browser = Browser::find(self.no_browser);
         let timeout = self.timeout;
         move |url| {
             if browser.open(url) {
-                output.note("the browser shows the login; if it does not, open this URL:");
+                output.note("opening the browser; if it does not show the login, open this URL:");
             } else {
                 output.note("open this URL:");
             }
@@ -236,7 +237,7 @@ impl Connect {
                 false => url.to_string(),
             });
             output.note(format_args!(
-                "waiting for the browser for up to {timeout} s (Ctrl-C gives up)"
+                "waiting up to {timeout} s for the browser (Ctrl-C to cancel)"
             ));
             Ok(())
         }

@@ -30,10 +30,11 @@ Examples:
   oauth profile add code --issuer https://gitlab.example --client-id 7f3c \\
     --client-auth none --scope write_repository --origin https://gitlab.example
 
-A host gets the token of the profile that has it among its `origins`, or whose provider's API it is, \
-and no other host gets any. --profile and OAUTH_PROFILE say which profile, if several have the host.";
+A host gets the token of the profile that lists it in `origins`, or whose provider's API it is; other hosts \
+get none. If several profiles match, the default profile is used, or the one selected with --profile \
+or OAUTH_PROFILE.";
 
-/// Gives other programs tokens for passwords.
+/// Provides tokens to other programs as passwords.
 #[derive(Debug, Args)]
 pub(crate) struct Credential {
     #[command(subcommand)]
@@ -42,10 +43,10 @@ pub(crate) struct Credential {
 
 #[derive(Debug, Subcommand)]
 enum Protocol {
-    /// Speak the protocol of git's credential helpers
+    /// Act as a git credential helper
     #[command(after_help = git::EXAMPLES)]
     Git(git::Git),
-    /// Speak the protocol of docker's credential helpers
+    /// Act as a docker credential helper
     #[command(after_help = docker::EXAMPLES)]
     Docker(docker::Docker),
 }
@@ -71,8 +72,8 @@ fn request() -> Result<Secret<String>, Failure> {
     let malformed = |why: &str| {
         Failure::usage(
             "usage.credential_request",
-            format_args!("the request on stdin: {why}"),
-            "this command is for git and docker to call",
+            format_args!("invalid request on stdin: {why}"),
+            "this command is meant to be called by git or docker",
         )
     };
     let mut text = String::new();
@@ -80,7 +81,7 @@ fn request() -> Result<Secret<String>, Failure> {
     let text = Secret::new(text);
     read.map_err(|why| malformed(&why.to_string()))?;
     match text.expose().len() as u64 > LIMIT {
-        true => Err(malformed("it is longer than 64 KiB")),
+        true => Err(malformed("longer than 64 KiB")),
         false => Ok(text),
     }
 }
@@ -92,7 +93,7 @@ fn profile_for(url: &Url, global: &Global) -> Result<Option<Profile>, Failure> {
         match covers(&profile, url) {
             Ok(true) => fitting.push(profile),
             Ok(false) => {}
-            // Another, invalid profile is not a reason to refuse this host its own.
+            // An invalid profile must not make the valid ones unusable.
             Err(_) if global.profile.is_none() => {}
             Err(failure) => return Err(failure),
         }
@@ -111,7 +112,7 @@ fn profile_for(url: &Url, global: &Global) -> Result<Option<Profile>, Failure> {
                 url.origin(),
                 names.collect::<Vec<_>>().join(", ")
             ),
-            "say which: oauth --profile NAME credential, or OAUTH_PROFILE",
+            "select one with oauth --profile NAME credential, or with OAUTH_PROFILE",
         ));
     }
     Ok(fitting.pop())
@@ -125,9 +126,9 @@ fn covers(profile: &Profile, url: &Url) -> Result<bool, Failure> {
 }
 
 /// The user name for this profile's tokens.
-fn username(said: Option<String>, profile: &Profile) -> String {
-    let said = said.or_else(|| profile.credential_username.clone());
-    said.unwrap_or_else(|| USERNAME.to_owned())
+fn username(given: Option<String>, profile: &Profile) -> String {
+    let given = given.or_else(|| profile.credential_username.clone());
+    given.unwrap_or_else(|| USERNAME.to_owned())
 }
 
 /// The failure for a bound token, which would be refused without a proof.
@@ -135,7 +136,7 @@ pub(super) fn bound() -> Failure {
     Failure::refused(
         "credential.bound_token",
         "the token is bound to a key, so it cannot be used as a password",
-        "take a profile without dpop_key_file",
+        "use a profile without `dpop_key_file`",
     )
 }
 
@@ -145,18 +146,18 @@ fn password(profile: Profile, global: &Global, output: Output) -> Result<Arc<Tok
     if !matches!(tokens.token_type, TokenType::Bearer) {
         return Err(bound());
     }
-    // A line break would end the line of a protocol, and begin another one.
+    // A line break would start a new line of the protocol.
     match tokens.access_token.expose().chars().any(char::is_control) {
         true => Err(Failure::refused(
             "credential.malformed_token",
             "the token contains a control character, so it cannot be used as a password",
-            "this is the server's fault",
+            "this is a fault of the server: report it to its operator",
         )),
         false => Ok(tokens),
     }
 }
 
-/// Renews the stored token of this profile that a host refused, unless another one is stored by now.
+/// Refreshes the stored token of this profile that a host rejected, unless it has been replaced in the meantime.
 fn replace(
     profile: Profile,
     refused: &str,
@@ -164,7 +165,7 @@ fn replace(
     output: Output,
 ) -> Result<(), Failure> {
     let choice = Choice::of(None, &profile);
-    let Some((plan, grants)) = kept(profile, global)? else {
+    let Some((plan, grants)) = stored(profile, global)? else {
         return Ok(());
     };
     let chosen = grants.choose(&plan, choice, &TokenRequestArgs::default())?;
@@ -177,8 +178,11 @@ fn replace(
     Ok(())
 }
 
-/// Where the tokens of a profile are stored; `None` if they are made by hand, or not stored.
-fn kept(profile: Profile, global: &Global) -> Result<Option<(ClientPlan, ProfileTokens)>, Failure> {
+/// Where the tokens of a profile are stored; `None` for a fixed token, or if they are not stored.
+fn stored(
+    profile: Profile,
+    global: &Global,
+) -> Result<Option<(ClientPlan, ProfileTokens)>, Failure> {
     if profile.token_env.is_some() || profile.token_file.is_some() {
         return Ok(None);
     }

@@ -28,12 +28,12 @@ Examples:
   oauth demo --system socios
   oauth demo --json | jq '.systems[].flows[] | select(.ok | not)'
 
-The exit code is 0 only if every flow did what its provider documents.";
+The exit code is 0 only if every flow behaves as its provider documents.";
 
 /// Runs every documented flow.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// Run one system's flows
+    /// Run only the flows of this system
     #[arg(long, value_enum, value_name = "NAME")]
     system: Option<Name>,
 }
@@ -93,8 +93,8 @@ impl Demo {
             0 => Ok(()),
             count => Err(Failure::refused(
                 "demo.failed",
-                format_args!("{count} flows did not do what their provider documents"),
-                "the report says what was expected",
+                format_args!("{count} flows did not behave as documented"),
+                "the report shows what was expected",
             )),
         }
     }
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
     use oauth_testkit::Twin;
 
-    /// What is checked must be able to fail: every flow that talks to its server notices another.
+    /// The checks must be able to fail: every flow that contacts its server detects another one.
     #[test]
     fn another_server_is_noticed() {
         let driver = &demo_env::driver().unwrap();

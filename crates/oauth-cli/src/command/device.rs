@@ -1,4 +1,4 @@
-//! `oauth device`, `oauth login --device`: a login with a code that the person enters on another device (RFC 8628).
+//! `oauth device`, `oauth login --device`: a login with a code that the user enters on another device (RFC 8628).
 
 use std::io::{self, IsTerminal as _};
 
@@ -24,12 +24,12 @@ Examples:
     --scope \"openid email\" --save tokens.json
   oauth device --profile acme --json 2> code.json
 
-The code and where to enter it are shown on stderr; in a terminal, with a drawing for the telephone's \
-camera. Whoever enters a code that somebody else has sent lets that one in: so it says what it is for, \
-and that it is only for who has started this. The tokens are kept as those of oauth login: in the \
-profile's store, or in the file of --save.";
+The code and the URL at which to enter it are printed to stderr, in a terminal with a QR code. Entering a \
+code that someone else has sent gives them access to your account, so the message says what the code is \
+for, and to enter it only if you started the login yourself. Tokens are stored as by oauth login: in \
+the profile's store, or in the --save file.";
 
-/// Logs a person in with a code that is entered on another device.
+/// Logs in with a code that is entered on another device.
 #[derive(Debug, Args)]
 #[command(mut_arg("token_parameters", |arg| arg.visible_alias("param")))]
 pub(crate) struct Device {
@@ -64,7 +64,7 @@ pub(super) fn try_sign_in(
     let code = match setup.net.run(code) {
         Err(error) if turn.leaves_browser(&error) => {
             output.note(format_args!(
-                "a code is not for this client: {}",
+                "no device code for this client: {}",
                 error.code()
             ));
             return Ok(None);
@@ -83,7 +83,7 @@ pub(super) fn try_sign_in(
     Ok(Some((login, None)))
 }
 
-/// Programs need it too: it is not a result, but someone has to enter it.
+/// With `--json` it is printed too: it is not a result, but someone has to enter it.
 pub(super) fn show(purpose: &str, code: &DeviceAuthorizationResponse, output: Output) {
     let end = rfc3339(code.expires_at);
     let complete = code.verification_uri_complete.as_ref();
@@ -106,5 +106,5 @@ pub(super) fn show(purpose: &str, code: &DeviceAuthorizationResponse, output: Ou
             url.as_str()
         ));
     }
-    output.note(format_args!("waiting until {end} (Ctrl-C gives up)"));
+    output.note(format_args!("waiting until {end} (Ctrl-C to cancel)"));
 }

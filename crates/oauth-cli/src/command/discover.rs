@@ -1,5 +1,5 @@
 //! `oauth discover`: prints the metadata of a server (RFC 8414, OpenID Connect Discovery) or of an API (RFC 9728), or
-//! where a person signs in (WebFinger).
+//! the issuer that signs a user in (WebFinger).
 
 use clap::Args;
 use oauth_core::endpoint::webfinger::UserIdentifier;
@@ -23,7 +23,7 @@ Examples:
   oauth discover --resource https://mcp.example.com/mcp --parent
   oauth discover --identifier joe@example.com";
 
-/// The lists worth a line below the endpoints.
+/// The lists that are printed below the endpoints.
 const LISTS: [&str; 5] = [
     "scopes_supported",
     "grant_types_supported",
@@ -32,7 +32,7 @@ const LISTS: [&str; 5] = [
     "code_challenge_methods_supported",
 ];
 
-/// The members of an API's document worth a line.
+/// The members of an API's metadata that are printed.
 const OF_A_RESOURCE: [&str; 6] = [
     "resource_name",
     "authorization_servers",
@@ -42,32 +42,32 @@ const OF_A_RESOURCE: [&str; 6] = [
     "tls_client_certificate_bound_access_tokens",
 ];
 
-/// Shows what a server, or an API, says about itself.
+/// Prints the metadata of a server or an API.
 #[derive(Debug, Args)]
 pub(crate) struct Discover {
-    /// The issuer, to the letter
+    /// Issuer URL, exactly as the server publishes it
     #[arg(required_unless_present_any = ["resource", "identifier", "named"], conflicts_with_all = ["resource", "identifier", "named"])]
     issuer: Option<String>,
-    /// The same, as other commands have it
+    /// Same as the ISSUER argument, for consistency with other commands
     #[arg(long = "issuer", id = "named", value_name = "ISSUER", conflicts_with_all = ["resource", "identifier"])]
     named: Option<String>,
-    /// What a person calls themselves, such as user@host or a URL: shows which issuer signs them in (WebFinger)
+    /// Find the issuer of a user by an identifier such as user@host or a URL (WebFinger)
     #[arg(long, value_name = "IDENTIFIER", conflicts_with = "resource")]
     identifier: Option<String>,
-    /// The URL of an API: shows who issues tokens for it (RFC 9728)
+    /// Print the metadata of the API at this URL, which names its authorization servers (RFC 9728)
     #[arg(long, value_name = "URL")]
     resource: Option<String>,
-    /// Accept what is said about a parent of the URL, such as its origin
+    /// Accept the metadata of a parent of the URL, such as its origin
     #[arg(long, requires = "resource")]
     parent: bool,
-    /// Allow plain http, to loopback addresses only
+    /// Allow plain http for loopback addresses
     #[arg(long)]
     loopback_http: bool,
 }
 
 impl Discover {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
-        // The profile's network leads there, whatever server it is for.
+        // The network settings of the profile apply to every server.
         let mut profile = Profile::load(global)?;
         profile.loopback_http |= self.loopback_http;
         let net = net(&profile, global)?;

@@ -20,7 +20,7 @@ pub(super) fn tokens(
 ) -> Result<Tokens, Failure> {
     let given = asked.take_parameters();
     let asked = plan.asked(&asked)?;
-    let setup = plan.set_up(Need::Perhaps, false)?;
+    let setup = plan.set_up(Need::Optional, false)?;
     let mut grant = setup.client.extension(name)?;
     let mut described = setup.client.server().extension_grants();
     let described = described.find(|known| known.name() == name);
@@ -34,16 +34,16 @@ pub(super) fn tokens(
             return Err(Failure::usage(
                 "usage.secret_parameter",
                 format_args!(
-                    "`{name}` is a secret, and every user of this machine can read a command line"
+                    "`{name}` is a secret, and every user of this machine can read command lines"
                 ),
-                format_args!("give it in a file: --secret-param {name}=FILE"),
+                format_args!("pass it in a file: --secret-param {name}=FILE"),
             ));
         }
         grant = grant.parameter(&name, value)?;
     }
     for (name, path) in secrets {
         let source = Source::File(PathBuf::from(path));
-        let secret = source.read(&format!("the parameter `{name}`"), "name another file")?;
+        let secret = source.read(&format!("the parameter `{name}`"), "pass another file")?;
         grant = grant.parameter(&name, secret)?;
     }
     let missing =
@@ -55,8 +55,11 @@ pub(super) fn tokens(
         };
         return Err(Failure::usage(
             "usage.parameter",
-            format_args!("the grant `{name}` needs `{}`", missing.name()),
-            format_args!("give it with {option}"),
+            format_args!(
+                "the grant `{name}` requires the parameter `{}`",
+                missing.name()
+            ),
+            format_args!("use {option}"),
         ));
     }
     Ok(setup.net.run(setup.client.token(grant, asked))?)

@@ -14,17 +14,17 @@ use crate::time::rfc3339;
 /// How an access token is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// A line for `eval`, which exports OAUTH_ACCESS_TOKEN
+    /// Shell command that exports OAUTH_ACCESS_TOKEN, for `eval`
     Env,
-    /// An HTTP header
+    /// HTTP `Authorization` header
     Header,
-    /// A line for `curl --config -`, which keeps the token out of the list of processes
+    /// Line for `curl --config -`, which keeps the token out of the process list
     Curl,
-    /// What --json prints
+    /// Same as --json
     Json,
-    /// The token alone
+    /// Only the token
     Raw,
-    /// The ExecCredential that kubectl expects of a credential plugin, with the time of expiry
+    /// ExecCredential of a kubectl credential plugin, with the expiry time
     ExecCredential,
 }
 

@@ -32,71 +32,71 @@ Examples:
     --issuer https://sso.example/realms/acme --audience api --fetch-keys
   oauth inspect token.jwt --json | jq .claims.exp
 
-A token is a secret, so it comes from stdin or a file, and is never an argument. Without --jwks or \
---fetch-keys its signature is not verified, and then nothing of it may be believed: anybody can \
-write such a token. Without --fetch-keys no request is made.
+A token is a secret, so it is read from stdin or a file and cannot be passed as an argument. Without --jwks or \
+--fetch-keys its signature is not verified, so do not trust its content: anyone can create such a \
+token. Without --fetch-keys no request is sent.
 
-An access token is judged as an API judges it that uses this library, with the rules of RFC 9068 or of the \
-server's own: --token-profile is rfc9068, keycloak, entra, auth0, okta, cognito, or jwt for the plain JWTs of \
-other servers.
+An access token is verified in the same way as by an API that uses this library, by RFC 9068 or the server's own \
+format: --token-profile is rfc9068, keycloak, entra, auth0, okta, cognito, or jwt for plain JWTs of other \
+servers.
 
-The exit code is 0 if the token passed every check that was asked for, and 1 if not. With none of \
---typ, --issuer, --client-id, --audience and --nonce the times are shown, and it is 0 even for a token \
-that has expired. Of an encrypted token only the header can be shown.";
+The exit code is 0 if the token passes every requested check, and 1 otherwise. Without --typ, --issuer, \
+--client-id, --audience and --nonce, no check is requested: the times are printed, and the exit code is 0 even \
+for an expired token. Of an encrypted token, only the header is printed.";
 
 /// Claims that are times (RFC 7519 section 4.1, OpenID Connect Core sections 2 and 5.1).
 const TIMES: [&str; 5] = ["exp", "iat", "nbf", "auth_time", "updated_at"];
 
-/// Shows a token, and checks it.
+/// Decodes and verifies a token.
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// The file that holds the token; - is stdin
+    /// File that contains the token (- for stdin)
     #[arg(value_name = "FILE", default_value = "-", value_hint = ValueHint::FilePath)]
     file: PathBuf,
-    /// Check that it is a token of this kind
+    /// Check that the token is of this type
     #[arg(long, value_enum, help_heading = "Checks")]
     typ: Option<Typ>,
-    /// Read an access token as this kind of server writes it
+    /// Format of the access token
     #[arg(
         long, value_name = "PROFILE", default_value = "rfc9068", value_parser = profile,
         help_heading = "Checks"
     )]
     token_profile: AccessTokenProfile,
-    /// Check that this issuer made it
+    /// Check that the token was issued by this issuer
     #[arg(long, value_name = "URL", help_heading = "Checks")]
     issuer: Option<String>,
-    /// Check that it was made for this client
+    /// Check that the token was issued to this client
     #[arg(long, value_name = "ID", help_heading = "Checks")]
     client_id: Option<String>,
-    /// Check that it is for this audience; several times: for any of them
+    /// Check that the token is for this audience; if repeated, for one of them
     #[arg(
         long, value_name = "NAME", help_heading = "Checks",
         value_parser = clap::builder::NonEmptyStringValueParser::new()
     )]
     audience: Vec<String>,
-    /// Check that it has this nonce
+    /// Check that the token has this nonce
     #[arg(long, value_name = "TEXT", help_heading = "Checks")]
     nonce: Option<String>,
-    /// Verify its signature with the issuer's keys in this file, a JWK Set
+    /// Verify the signature with the issuer's keys in this file, a JWK Set
     #[arg(
         long, value_name = "FILE", requires = "issuer", conflicts_with = "fetch_keys",
         help_heading = "Keys", value_hint = ValueHint::FilePath
     )]
     jwks: Option<PathBuf>,
-    /// Verify its signature with the keys that the issuer publishes: its metadata and its key set are fetched
+    /// Verify the signature with the issuer's published keys, which are fetched along with its metadata
     #[arg(long, requires = "issuer", help_heading = "Keys")]
     fetch_keys: bool,
-    /// Allow plain http, to loopback addresses only
+    /// Allow plain http for loopback addresses
     #[arg(long, help_heading = "Keys")]
     loopback_http: bool,
 }
 
-/// The kinds of tokens whose rules are known.
+/// The types of tokens whose rules are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Typ {
-    /// Who signed in (OpenID Connect Core section 2)
+    /// ID token (OpenID Connect Core section 2)
     IdToken,
-    /// A JWT access token, as an API is shown it (RFC 9068); with --issuer and --audience
+    /// JWT access token, as presented to an API (RFC 9068); requires --issuer and --audience
     AccessToken,
 }
 
@@ -105,7 +105,7 @@ fn profile(name: &str) -> Result<AccessTokenProfile, String> {
     let mut all = AccessTokenProfile::ALL.iter().copied();
     all.find(|profile| profile.as_str() == name).ok_or_else(|| {
         let known = AccessTokenProfile::ALL.iter().map(|known| known.as_str());
-        format!("name one of {}", known.collect::<Vec<_>>().join(", "))
+        format!("expected one of {}", known.collect::<Vec<_>>().join(", "))
     })
 }
 
@@ -132,8 +132,8 @@ impl Inspect {
         {
             return Err(Failure::usage(
                 "usage.access_token",
-                "checking an access token needs its issuer and the API's audience",
-                "say which: --issuer URL and --audience NAME",
+                "verifying an access token requires its issuer and the audience of the API",
+                "use --issuer URL and --audience NAME",
             ));
         }
         let mut checks = Vec::new();
@@ -164,17 +164,17 @@ impl Inspect {
         Err(Failure::refused(
             "inspect.failed",
             match shown.claims() {
-                Some(_) => format!("the token failed: {}", failed.join(", ")),
-                None => "the token is encrypted, and nothing of it could be checked".to_owned(),
+                Some(_) => format!("checks failed: {}", failed.join(", ")),
+                None => "the token is encrypted, so its claims cannot be checked".to_owned(),
             },
-            "a token that fails is not to be accepted; what each check found is on stdout",
+            "do not accept this token; stdout shows the result of each check",
         ))
     }
 }
 
 fn no_jwt(error: Error) -> Failure {
     Failure::from(error).with_hint(
-        "only a JWT says something by itself: ask the server about any other token, with oauth introspect",
+        "only a JWT can be decoded: for any other token, ask the server with oauth introspect",
     )
 }
 
@@ -190,7 +190,7 @@ impl Report<'_> {
         let mut text = section("header", self.rows(self.shown.header()));
         match self.shown.claims() {
             Some(claims) => text.push_str(&section("claims", self.rows(claims.as_map()))),
-            None => text.push_str("the claims are encrypted, and not shown\n\n"),
+            None => text.push_str("the claims are encrypted and cannot be shown\n\n"),
         }
         let checks = self.checks.iter().map(|check| {
             let outcome = match &check.outcome {
@@ -201,9 +201,9 @@ impl Report<'_> {
         });
         text.push_str(&section("checks", checks.collect()));
         text.push_str(match self.signature() {
-            "verified" => "the signature is good",
-            "failed" => "the signature is INVALID: do not trust any of this",
-            _ => "the signature was NOT verified: anyone can write such a token",
+            "verified" => "the signature is valid",
+            "failed" => "the signature is INVALID: do not trust this token",
+            _ => "the signature was NOT verified: anyone can create such a token",
         });
         text
     }
@@ -269,20 +269,20 @@ fn time(name: &str, value: &Value) -> Option<UnixTime> {
     Some(UnixTime::from_secs(seconds as u64))
 }
 
-/// Reads the token. A person at a terminal is asked for it.
+/// Reads the token. In a terminal, the user is prompted for it.
 fn read(path: &Path) -> Result<Secret<String>, Failure> {
     let text = path.to_string_lossy();
     // Otherwise the token would be in the message of a missing file, and so in a log.
     if text.starts_with("ey") && text.contains('.') && !path.exists() {
         return Err(Failure::usage(
             "usage.token_argument",
-            "a token is given as an argument, which every user of this machine can read",
-            "revoke it if it is still valid, and give the next one on stdin or in a file",
+            "the token was passed as an argument, which every user of this machine can read",
+            "revoke it if it is still valid, and pass the next one on stdin or in a file",
         ));
     }
     let source = match path == Path::new("-") && io::stdin().is_terminal() {
         true => Source::Prompt,
         false => Source::File(path.to_owned()),
     };
-    source.read("token", "give it on stdin, or name the file that holds it")
+    source.read("token", "pass it on stdin, or pass a file that contains it")
 }

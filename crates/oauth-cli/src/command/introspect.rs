@@ -21,17 +21,17 @@ Examples:
   oauth introspect --profile hydra \\
     --endpoint introspection=https://admin.example/oauth2/introspect
 
-Without a token it is the one of the profile's login. A token that is dead is an answer as well: \
-the exit code is 0, and `active` says no.";
+Without a token option, the access token of the profile's login is used. An inactive token is not an \
+error: the exit code is 0, and `active` is false.";
 
-/// Asks the server whether a token is alive.
+/// Asks the server whether a token is active.
 #[derive(Debug, Args)]
 pub(crate) struct Introspect {
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
     token: TokenArgs,
-    /// The kind of the token; of a file or a login, it is also which one to ask about
+    /// Type of the token; with --tokens or a login, also selects which of the two is sent
     #[arg(long)]
     hint: Option<Hint>,
 }
@@ -52,7 +52,7 @@ impl Introspect {
             }
             Given::Login(grants, stored) => {
                 let tokens = stored?.and_then(|stored| stored.tokens());
-                one_of(&*tokens.ok_or_else(|| grants.nobody())?, hint)
+                one_of(&*tokens.ok_or_else(|| grants.not_logged_in())?, hint)
             }
         };
         let mut ask = Introspection::new(token).token_type_hint(hint);
@@ -70,7 +70,7 @@ impl Introspect {
     }
 }
 
-/// The token that is meant.
+/// The token that the hint selects.
 fn one_of(tokens: &Tokens, hint: Option<TokenKind>) -> Secret<String> {
     match (hint, &tokens.refresh_token) {
         (Some(TokenKind::Refresh), Some(refresh)) => refresh.secret().clone(),
@@ -78,7 +78,7 @@ fn one_of(tokens: &Tokens, hint: Option<TokenKind>) -> Secret<String> {
     }
 }
 
-/// The members as RFC 7662 names them, without those the server left out.
+/// The members as RFC 7662 names them, without those that the server omits.
 fn active(token: ActiveToken) -> Map<String, Value> {
     let seconds = |time: Option<UnixTime>| time.map(UnixTime::as_secs);
     let members = [
@@ -90,7 +90,7 @@ fn active(token: ActiveToken) -> Map<String, Value> {
         ("exp", json!(seconds(token.expires_at))),
         ("iat", json!(seconds(token.issued_at))),
         ("nbf", json!(seconds(token.not_before))),
-        // The server sends lifetimes, which mean nothing once they are printed.
+        // The server sends lifetimes, which are useless in printed output.
         (
             "refresh_token_expires_at",
             json!(seconds(token.refresh_token_expires_at)),
@@ -113,7 +113,7 @@ fn active(token: ActiveToken) -> Map<String, Value> {
     record
 }
 
-/// Times as people read them.
+/// Times in a readable form.
 fn readable(name: &str, value: &Value) -> String {
     match (name, value.as_u64()) {
         (

@@ -29,8 +29,8 @@ Examples:
   oauth key new --alg ES256 --output client.pem
   oauth key new --alg EdDSA | vault kv put secret/client key=-
 
-The key is PKCS#8 in PEM. A file is readable by this user alone, and one that exists is left as it \
-is. Without --output the key goes to stdout, but to a terminal only with --output -.";
+The key is PKCS#8 in PEM format. The file is readable only by you, and existing files are never \
+overwritten. Without --output the key is printed to stdout, but to a terminal only with --output -.";
 
 const PUBLIC_EXAMPLES: &str = "\
 Examples:
@@ -38,18 +38,18 @@ Examples:
   oauth key public --use sig --set old.pem new.pem > jwks.json
   vault kv get -field=key secret/client | oauth key public -
 
-A private key in PEM or as a JWK is read, or a public JWK; what is printed is public. A key \
-without a name is named by its thumbprint (RFC 7638), unless --kid says otherwise. Several files make a JWK Set, with which \
-keys are replaced: publish the old and the new one, sign with the new one, and take the old one \
-away when nothing that it signed is good any longer.";
+The input is a private key in PEM or JWK format, or a public JWK; only the public key is printed. A key \
+without a `kid` gets its thumbprint (RFC 7638), unless --kid is given. Several files are printed as a JWK Set. To \
+rotate a key, publish the old and the new one, sign with the new one, and remove the old one when \
+nothing that it signed is valid any more.";
 
 const SEAL_EXAMPLES: &str = "\
 Examples:
   export OAUTH_KEY=$(oauth key seal)
   oauth key seal --output key.txt
 
-It is 32 random bytes in base64url: for the sessions of web applications (OAUTH_KEY), and for sealed stores. To change it, \
-put the new one in front of the old one, with a comma between them: the first seals, and all of them open.";
+The key is 32 random bytes in base64url, for the sessions of web applications (OAUTH_KEY) and for sealed stores. To \
+rotate it, put the new key before the old one, separated by a comma: the first key seals, and all of them open.";
 
 const THUMBPRINT_EXAMPLES: &str = "\
 Examples:
@@ -57,7 +57,7 @@ Examples:
   oauth key thumbprint --uri client.pem
   oauth key public client.pem | oauth key thumbprint -";
 
-/// Makes keys, and prints their public halves.
+/// Generates keys, and prints their public part.
 #[derive(Debug, Args)]
 pub(crate) struct Key {
     #[command(subcommand)]
@@ -66,13 +66,13 @@ pub(crate) struct Key {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Make a private key
+    /// Generate a private key
     #[command(after_help = NEW_EXAMPLES)]
     New(New),
-    /// Print the public half of keys, to register or to publish
+    /// Print the public part of keys, to register or publish
     #[command(after_help = PUBLIC_EXAMPLES)]
     Public(Public),
-    /// Make a key that seals sessions and stores
+    /// Generate a key that encrypts sessions and stores
     #[command(after_help = SEAL_EXAMPLES)]
     Seal(Seal),
     /// Print the thumbprint of a key (RFC 7638)
@@ -82,36 +82,36 @@ enum Action {
 
 #[derive(Debug, Args)]
 struct New {
-    /// What it signs with
+    /// Signature algorithm
     #[arg(long, value_name = "ALG", value_parser = alg())]
     alg: Alg,
-    /// Write it to this new file; - is stdout
+    /// Write the key to this new file (- for stdout)
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 struct Seal {
-    /// Write it to this new file; - is stdout
+    /// Write the key to this new file (- for stdout)
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 struct Public {
-    /// The keys, in PEM or as JWKs; - is stdin
+    /// Files with the keys, in PEM or JWK format (- for stdin)
     #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
     files: Vec<PathBuf>,
-    /// What they sign with, where the keys do not say it: needed for RSA in PEM
+    /// Signature algorithm of keys that do not specify one; required for RSA keys in PEM format
     #[arg(long, value_name = "ALG", value_parser = alg())]
     alg: Option<Alg>,
-    /// The name of the key [default: that of the JWK, else its thumbprint]
+    /// Key ID [default: `kid` of the JWK, or else the thumbprint]
     #[arg(long, value_name = "ID")]
     kid: Option<String>,
-    /// Say what the keys are for
+    /// Set the `use` of the keys
     #[arg(long = "use", value_name = "USE", value_enum)]
     purpose: Option<Purpose>,
-    /// Print a whole JWK Set, also of one key
+    /// Print a JWK Set even for a single key
     #[arg(long)]
     set: bool,
     #[command(flatten)]
@@ -120,10 +120,10 @@ struct Public {
 
 #[derive(Debug, Args)]
 struct Thumbprint {
-    /// The key, in PEM or as a JWK; - is stdin
+    /// File with the key, in PEM or JWK format (- for stdin)
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     file: PathBuf,
-    /// As a URI (RFC 9278)
+    /// Print the thumbprint as a URI (RFC 9278)
     #[arg(long)]
     uri: bool,
     #[command(flatten)]
@@ -150,13 +150,13 @@ impl Key {
 impl New {
     fn run(self, output: Output) -> Result<(), Failure> {
         let file = file_of(self.output)?;
-        let key = PrivateKey::generate(self.alg).map_err(unmade)?;
-        let pem = key.to_pem().map_err(unmade)?;
+        let key = PrivateKey::generate(self.alg).map_err(not_generated)?;
+        let pem = key.to_pem().map_err(not_generated)?;
         let thumbprint = key.public_jwk().thumbprint();
         let alg = self.alg.as_str();
         match file {
             Some(path) => {
-                write_new(&path, pem.as_bytes()).map_err(|why| unwritten(&path, &why))?;
+                write_new(&path, pem.as_bytes()).map_err(|why| not_written(&path, &why))?;
                 let path = path.display().to_string();
                 let text = format!("wrote {path}, thumbprint {thumbprint}");
                 let record = json!({ "alg": alg, "thumbprint": thumbprint, "file": path });
@@ -179,7 +179,8 @@ impl Seal {
         match file {
             Some(path) => {
                 let line = Secret::new(format!("{}\n", text.expose()));
-                write_new(&path, line.expose().as_bytes()).map_err(|why| unwritten(&path, &why))?;
+                write_new(&path, line.expose().as_bytes())
+                    .map_err(|why| not_written(&path, &why))?;
                 let path = path.display().to_string();
                 let record = json!({ "id": id, "file": path });
                 output.result(format_args!("wrote {path}, key {id}"), &record)
@@ -189,7 +190,7 @@ impl Seal {
     }
 }
 
-/// A new key that seals.
+/// Generates a key for sealing.
 pub(super) fn seal_key() -> Result<Secret<String>, Failure> {
     let mut bytes = vec![0; 32];
     getrandom::fill(&mut bytes).map_err(|_| Error::from(Misuse::NoRandomness))?;
@@ -202,8 +203,8 @@ impl Public {
         if self.kid.is_some() && self.files.len() > 1 {
             return Err(Failure::usage(
                 "usage.kid",
-                "--kid is given, but there are several keys",
-                "leave out --kid: each key is named by its thumbprint",
+                "--kid cannot be used with several keys",
+                "remove --kid: each key has its own `kid` or its thumbprint",
             ));
         }
         let files = self.files.iter();
@@ -213,8 +214,8 @@ impl Public {
         if let Some(alg) = self.alg.filter(|alg| !fits(*alg)) {
             return Err(Failure::usage(
                 "usage.key_alg",
-                format_args!("no key signs with {}", alg.as_str()),
-                "leave out --alg: only RSA keys need it",
+                format_args!("none of the keys can sign with {}", alg.as_str()),
+                "remove --alg: only RSA keys need it",
             ));
         }
         let mut names = BTreeSet::new();
@@ -225,8 +226,8 @@ impl Public {
             if !names.insert(kid) {
                 return Err(Failure::usage(
                     "usage.key_twice",
-                    format_args!("{}: another key has this name", path.display()),
-                    "give each key once",
+                    format_args!("{}: another key has the same `kid`", path.display()),
+                    "pass each key only once",
                 ));
             }
         }
@@ -245,10 +246,10 @@ impl Public {
             Failure::usage(
                 "usage.key_alg",
                 format_args!(
-                    "{}: an RSA key does not say which algorithm it signs with",
+                    "{}: the signature algorithm of this RSA key is not specified",
                     path.display()
                 ),
-                "say it as the server has it registered: --alg RS256, or --alg PS256",
+                "pass the algorithm registered at the server, such as --alg RS256 or --alg PS256",
             )
         })?;
         let more = [
@@ -280,10 +281,10 @@ impl Thumbprint {
 fn alg() -> impl TypedValueParser<Value = Alg> {
     let names = Alg::ALL.iter().filter(|alg| !alg.is_symmetric());
     PossibleValuesParser::new(names.map(|alg| alg.as_str()))
-        .try_map(|name| Alg::named(&name).ok_or("no algorithm has this name"))
+        .try_map(|name| Alg::named(&name).ok_or("unknown algorithm"))
 }
 
-/// Writes a file that was not there, whole or not at all.
+/// Writes a new file, completely or not at all.
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = token_file::private(path, OpenOptions::new().create_new(true))?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
@@ -297,25 +298,23 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 fn file_of(output: Option<PathBuf>) -> Result<Option<PathBuf>, Failure> {
     match output {
         Some(path) if path != Path::new("-") => Ok(Some(path)),
-        None if io::stdout().is_terminal() => Err(to_a_terminal()),
+        None if io::stdout().is_terminal() => Err(refused_terminal()),
         _ => Ok(None),
     }
 }
 
-fn to_a_terminal() -> Failure {
+fn refused_terminal() -> Failure {
     Failure::usage(
         "usage.key_output",
-        "a private key is not shown on a terminal unasked",
-        "write it to a file with --output FILE, or say --output -",
+        "a private key is not printed to a terminal by default",
+        "write it to a file with --output FILE, or print it with --output -",
     )
 }
 
-fn unwritten(path: &Path, why: &io::Error) -> Failure {
+fn not_written(path: &Path, why: &io::Error) -> Failure {
     let hint = match why.kind() {
-        io::ErrorKind::AlreadyExists => {
-            "a key is never overwritten: write the new one to another file"
-        }
-        _ => "give a file this user may write",
+        io::ErrorKind::AlreadyExists => "a key is never overwritten: choose another file",
+        _ => "choose a file that you can write to",
     };
     Failure::usage(
         "usage.key_output",
@@ -324,6 +323,6 @@ fn unwritten(path: &Path, why: &io::Error) -> Failure {
     )
 }
 
-fn unmade(why: KeyError) -> Failure {
+fn not_generated(why: KeyError) -> Failure {
     Failure::usage("usage.key", why, "try again, or choose another --alg")
 }

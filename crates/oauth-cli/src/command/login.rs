@@ -41,63 +41,62 @@ Examples:
   oauth login --provider socios --client-id key --client-secret-file key.txt \\
     --param partner_tag=acme
 
-The redirect URI is the registered one that --redirect-uri or the profile's `redirect_uri` says, \
-and else http://127.0.0.1:PORT/callback. With a profile the tokens are stored for all shells of \
-this user: see oauth token. With --save they go to that file only, and with neither the access \
-token is printed on stdout.
+The redirect URI is the one given with --redirect-uri or the profile's `redirect_uri`, by default \
+http://127.0.0.1:PORT/callback. With a profile, tokens are stored for all shells of this user (see oauth \
+token). With --save they are written only to that file; with neither, the access token is printed to \
+stdout.
 
-Where this machine has no browser to show, as over SSH or with BROWSER=none, and the server offers it, \
-a code is shown to be entered on another device, as oauth device does. --device always does that, and \
---no-browser, --push, --port, --path and --param never.
+If this machine has no browser, such as in an SSH session or with BROWSER=none, and the server supports it, \
+a code to enter on another device is shown, as by oauth device. --device always selects this, and \
+--no-browser, --push, --port, --path and --param prevent it.
 
-With --json what the person needs is one line of JSON on stderr, with `authorization_url` or with \
-`user_code`: the URL to open, or the members of the code (`user_code`, `verification_uri`, \
-`verification_uri_complete`, `expires_at`). It is never both: a login by a code has no URL whose \
-callback would be awaited.
+With --json, one line of JSON on stderr contains what the user has to open or enter: either \
+`authorization_url`, or the members of a device code (`user_code`, `verification_uri`, \
+`verification_uri_complete`, `expires_at`), but never both.
 
-Otherwise the URL is always printed. If the browser is on another machine, it ends at an \
-address that shows an error: paste that address into the terminal, or forward the port before with \
-the ssh command that is printed.";
+Without --json, a login in the browser always prints the URL. If the browser runs on another machine, it \
+ends at an address that cannot be loaded: paste that address into the terminal, or forward the port \
+beforehand with the ssh command that is printed.";
 
-/// What all logins have in common.
+/// The options of all logins.
 #[derive(Debug, Args)]
 pub(super) struct LoginArgs {
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
     asked: TokenRequestArgs,
-    /// Write the tokens to this file, readable by this user alone
+    /// Write the tokens to this file, readable only by you
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
-    /// Replace the profile's login, even if it is another user's
+    /// Replace the login of the profile even if it belongs to another user
     #[arg(long)]
     replace: bool,
 }
 
-/// Logs a person in with the browser.
+/// Logs in with the browser.
 #[derive(Debug, Args)]
 pub(crate) struct Login {
     #[command(flatten)]
     args: LoginArgs,
-    /// A parameter of the provider's own, such as prompt=login
+    /// Add a parameter to the authorization request, such as prompt=login; may be repeated
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = pair)]
     parameters: Vec<(String, String)>,
-    /// Print the URL instead of opening a browser; no code takes its place
+    /// Print the URL instead of opening a browser, and never use a device code
     #[arg(long)]
     no_browser: bool,
-    /// The loopback port to wait at [default: the profile's, else any free one]
+    /// Loopback port to listen on [default: the profile's, or any free port]
     #[arg(long)]
     port: Option<u16>,
-    /// The path to wait at [default: the profile's, else /callback]
+    /// Path to listen on [default: the profile's, or /callback]
     #[arg(long)]
     path: Option<String>,
-    /// How many seconds to wait for the browser to come back
+    /// How long to wait for the browser to return, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     timeout: u64,
-    /// Push the request to the server before the browser opens, even if the server does not require it (RFC 9126)
+    /// Use a pushed authorization request even if the server does not require one (PAR, RFC 9126)
     #[arg(long)]
     push: bool,
-    /// Show a code to be entered on another device, and open nothing here (RFC 8628)
+    /// Show a code to enter on another device instead of opening a browser (RFC 8628)
     #[arg(long, conflicts_with_all = ["parameters", "no_browser", "port", "path", "push"])]
     device: bool,
 }
@@ -132,7 +131,7 @@ impl Login {
     }
 }
 
-/// The login, and the channel for what is typed on the terminal, if there is one.
+/// The login, and the channel for terminal input, if there is a terminal.
 pub(super) type SignInResult = (SignedIn, Option<Receiver<String>>);
 
 impl LoginArgs {
@@ -149,7 +148,7 @@ impl LoginArgs {
             None => ProfileTokens::of(&plan.profile, global)?,
         };
         let asked = plan.asked(&self.asked)?;
-        let mut setup = plan.set_up(Need::Perhaps, false)?;
+        let mut setup = plan.set_up(Need::Optional, false)?;
         let file = self.save.map(TokenFile);
         // Checked now rather than after the login. No draft is left if the user presses Ctrl-C.
         file.as_ref().map(TokenFile::draft).transpose()?;
@@ -157,22 +156,23 @@ impl LoginArgs {
             .as_ref()
             .map_or(Ok(()), |grants| grants.try_out(&setup))?;
         let (redeemed, typed) = sign_in(&mut setup, asked, output)?;
-        if let Some(id_token) = &redeemed.id_token {
-            output.note(format_args!("signed in: {}", id_token.subject()));
+        match &redeemed.id_token {
+            Some(id_token) => output.note(format_args!("logged in as {}", id_token.subject())),
+            None => output.note("logged in"),
         }
         let record = LoginRecord::of(&redeemed.tokens, redeemed.id_token.as_ref());
         let tokens = redeemed.tokens;
-        output.note(format_args!("logged in: {}", token::summary(&tokens)));
+        output.note(token::summary(&tokens));
         match (file, grants) {
             (Some(file), _) => file.draft()?.commit(&tokens),
             (None, Some(grants)) => {
-                let mut home = Home {
+                let mut target = StoreTarget {
                     setup: &setup,
                     grants: &grants,
                     typed,
                     output,
                 };
-                home.store(tokens, record, self.replace)
+                target.store(tokens, record, self.replace)
             }
             (None, None) => print(&tokens, output),
         }
@@ -214,7 +214,7 @@ impl InBrowser {
             output.note(format_args!("warning: {}", warning.code()));
         }
         if self.browser.open(&url) {
-            output.note("the browser shows the login; if it does not, open this URL:");
+            output.note("opening the browser; if it does not show the login, open this URL:");
         } else if turn == DeviceLoginTiming::IfNotOpened
             && let Some(login) = device::try_sign_in(setup, asked, turn, output)?
         {
@@ -223,15 +223,15 @@ impl InBrowser {
             advise(&self.browser, &listener, output)?;
             output.note("open this URL:");
         }
-        // Programs need it too: it is not a result, but someone has to open it.
+        // With `--json` it is printed too: it is not a result, but someone has to open it.
         print_stderr(match output.json {
             true => json!({ "authorization_url": url.as_str() }).to_string(),
             false => url.to_string(),
         });
         output.note(format_args!(
-            "waiting at {} for up to {} s (Ctrl-C gives up)",
-            listener.redirect_uri(),
-            self.timeout
+            "waiting up to {} s for the callback at {} (Ctrl-C to cancel)",
+            self.timeout,
+            listener.redirect_uri()
         ));
         let typed = typed(&mut listener, output);
         let listener = listener.on_stray(move |stray| report(stray, output));
@@ -248,20 +248,20 @@ fn advise(browser: &Browser, listener: &Listener, output: Output) -> Result<(), 
         return Ok(());
     };
     output.note(format_args!(
-        "this is an SSH session: first run this on the machine with the browser, so that the callback reaches this one:\n{command}"
+        "this is an SSH session: to forward the callback to it, first run this on the machine with the browser:\n{command}"
     ));
     Ok(())
 }
 
-/// Where the tokens of a login are kept.
-struct Home<'a> {
+/// Where the tokens of a login are stored.
+struct StoreTarget<'a> {
     setup: &'a Setup,
     grants: &'a ProfileTokens,
     typed: Option<Receiver<String>>,
     output: Output,
 }
 
-impl Home<'_> {
+impl StoreTarget<'_> {
     fn store(
         &mut self,
         tokens: Tokens,
@@ -275,8 +275,8 @@ impl Home<'_> {
                 && !replace
                 && !self.may_replace(old, new)
             {
-                let failure = other_person(profile, old, new);
-                self.take_back(&tokens);
+                let failure = other_user(profile, old, new);
+                self.revoke(&tokens);
                 return Err(failure);
             }
             now.keep_name_of(before);
@@ -285,7 +285,7 @@ impl Home<'_> {
         grant.log_in(tokens)?;
         now.save(profile)?;
         self.output
-            .note(format_args!("stored as the login of profile `{profile}`"));
+            .note(format_args!("saved the login in profile `{profile}`"));
         Ok(())
     }
 
@@ -295,7 +295,7 @@ impl Home<'_> {
         };
         let profile = self.grants.profile();
         self.output.note(format_args!(
-            "profile `{profile}` is logged in as `{old}`, and this login is `{new}`; replace it? [y/N]"
+            "profile `{profile}` is already logged in as `{old}`; replace this login with `{new}`? [y/N]"
         ));
         let answer = typed.recv().unwrap_or_default();
         ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str())
@@ -303,7 +303,7 @@ impl Home<'_> {
 
     /// These tokens are discarded, so they should not stay valid; if revocation fails,
     /// there is nothing left to do.
-    fn take_back(&self, tokens: &Tokens) {
+    fn revoke(&self, tokens: &Tokens) {
         let refresh = tokens.refresh_token.as_ref().map(|token| token.secret());
         let secrets = [
             (refresh, TokenKind::Refresh),
@@ -320,20 +320,22 @@ impl Home<'_> {
     }
 }
 
-fn other_person(profile: &str, old: &str, new: &str) -> Failure {
+fn other_user(profile: &str, old: &str, new: &str) -> Failure {
     Failure::usage(
         "usage.other_person",
-        format_args!("profile `{profile}` has the login of `{old}`, and this is `{new}`"),
-        "the old login is kept; to replace it, log in with --replace, or log out first: oauth logout",
+        format_args!(
+            "profile `{profile}` is already logged in as `{old}`, and this login is `{new}`"
+        ),
+        "the existing login is kept; to replace it, use --replace, or log out first with oauth logout",
     )
 }
 
-/// Reads what is typed into a terminal: an address, for as long as one is waited for, then answers.
+/// Reads lines from a terminal: the pasted address while the login waits for one, then answers to prompts.
 pub(super) fn typed(listener: &mut Listener, output: Output) -> Option<Receiver<String>> {
     if !io::stdin().is_terminal() {
         return None;
     }
-    output.note("if the browser is on another machine, paste the address it ends at:");
+    output.note("if the browser is on another machine, paste the address at which it ends:");
     let (sender, receiver) = mpsc::channel();
     let paste = listener.paste();
     std::thread::Builder::new()
@@ -352,15 +354,15 @@ fn report(stray: UnexpectedCallback, output: Output) {
     let (code, text) = match stray {
         UnexpectedCallback::Paste => (
             "login.foreign_paste",
-            "this is not the address that this login ended at; paste the whole address",
+            "the pasted address does not belong to this login; paste the complete address",
         ),
         UnexpectedCallback::Refusal => (
             "login.stateless_refusal",
-            "received an error without a `state`: it may belong to this login, but anyone can send one; still waiting",
+            "received an error without `state`: it may belong to this login, but anyone can send one; still waiting",
         ),
         _ => (
             "login.foreign_callback",
-            "received a callback that does not belong to this login (`state` differs or is missing); still waiting",
+            "received a callback that does not belong to this login (`state` is different or missing); still waiting",
         ),
     };
     match output.json {
@@ -375,7 +377,7 @@ fn print(tokens: &Tokens, output: Output) -> Result<(), Failure> {
     let mut record = token::record(tokens);
     if let (Some(members), Some(refresh)) = (record.as_object_mut(), &tokens.refresh_token) {
         output.note(
-            "warning: the refresh token is not kept; to keep it, log in with --save FILE, with a profile, or with --json",
+            "warning: the refresh token is not stored; to keep it, log in with a profile, --save FILE or --json",
         );
         let refresh = refresh.secret().expose().as_str();
         members.insert("refresh_token".to_owned(), refresh.into());

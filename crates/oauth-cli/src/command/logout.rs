@@ -29,20 +29,20 @@ Examples:
     --post-logout-redirect-uri http://127.0.0.1/signed-out
   oauth logout --profile acme --client
 
-The login is forgotten here first, even if the server cannot be reached, and its tokens are revoked \
-there. The profile stays that person's: until the next login, oauth token and oauth call say that \
-nobody is logged in, unless they are told to act for the client.
+The stored login is removed first, even if the server cannot be reached, then its tokens are revoked \
+at the server. Until the next login, oauth token and oauth call fail with this profile because \
+no user is logged in, unless they act for the client.
 
-The person may still be logged in at the server, with the browser: --sign-out opens the server's page \
-that ends this as well. Its URL has the ID token of the login, which tells the server whose session is \
-meant: it signs nobody in, but it tells about the person.";
+The user may still be signed in at the server, in the browser: --sign-out opens the server's logout page to \
+end this session as well. The URL of this page contains the ID token of the login, which identifies the \
+session: it cannot be used to sign in, but it contains data about the user.";
 
-/// Forgets a login here and at the server.
+/// Ends a login locally and at the server.
 #[derive(Debug, Args)]
 pub(crate) struct Logout {
     #[command(flatten)]
     server: ServerArgs,
-    /// Forget the client's own tokens, and keep the login
+    /// Remove and revoke the client's own tokens, and keep the login
     #[arg(long)]
     client: bool,
     #[command(flatten)]
@@ -51,11 +51,11 @@ pub(crate) struct Logout {
 
 #[derive(Debug, Args)]
 struct SignOutArgs {
-    /// Sign the person out at the server too, with the browser
+    /// Also sign the user out at the server, in the browser
     #[arg(long, conflicts_with = "client", help_heading = "Sign-out")]
     sign_out: bool,
-    /// Wait here for the browser to come back: a loopback URI that is registered for this [profile:
-    /// `post_logout_redirect_uri`, default: wait for nothing]
+    /// Wait for the browser to return to this registered loopback URI [profile:
+    /// `post_logout_redirect_uri`, default: do not wait]
     #[arg(
         long,
         value_name = "URI",
@@ -66,7 +66,7 @@ struct SignOutArgs {
     /// Print the URL instead of opening a browser
     #[arg(long, requires = "sign_out", help_heading = "Sign-out")]
     no_browser: bool,
-    /// How many seconds to wait for the browser to come back
+    /// How long to wait for the browser to return, in seconds
     #[arg(
         long,
         value_name = "SECONDS",
@@ -84,14 +84,14 @@ impl Logout {
             Failure::usage(
                 "usage.no_login",
                 "there is no stored login: no profile is selected, or its tokens are not stored",
-                "name the profile of a login with --profile; oauth revoke takes a token",
+                "select the profile of a login with --profile; to revoke a single token, use oauth revoke",
             )
         })?;
         if self.client {
             let ended = Ended {
                 setup: None,
                 id_token: None,
-                revoked: revoke::forget_clients(plan, &grants, output)?,
+                revoked: revoke::remove_clients(plan, &grants, output)?,
             };
             return ended.report(None, output);
         }
@@ -106,7 +106,7 @@ impl Logout {
     }
 }
 
-/// A login that is forgotten here, and what happened to it at the server.
+/// A login that was removed locally, and what happened to it at the server.
 pub(super) struct Ended {
     /// `None` if the server could not be set up.
     setup: Option<Setup>,
@@ -114,8 +114,8 @@ pub(super) struct Ended {
     revoked: Result<Vec<&'static str>, Failure>,
 }
 
-/// Forgets a login here first, whatever happens to the rest. A shell that is renewing it at this moment notices that,
-/// and stores nothing.
+/// Removes the stored login first, whatever happens to the rest. A shell that is refreshing it at this moment detects
+/// this, and stores nothing.
 pub(super) fn end_login(
     plan: ClientPlan,
     grants: &ProfileTokens,
@@ -124,12 +124,12 @@ pub(super) fn end_login(
 ) -> Result<Ended, Failure> {
     let profile = grants.profile().to_owned();
     let stored = match stored {
-        Ok(stored) => stored.ok_or_else(|| grants.nobody())?,
+        Ok(stored) => stored.ok_or_else(|| grants.not_logged_in())?,
         // It can be removed anyway.
         Err(failure) if failure.is_of_record() => {
             LoginRecord::default().save(&profile)?;
             grants.remove(&grants.key(&plan.reader()?, &Owner::Login))?;
-            return Err(unread(&profile));
+            return Err(unreadable(&profile));
         }
         Err(failure) => return Err(failure),
     };
@@ -137,7 +137,7 @@ pub(super) fn end_login(
     let kept = LoginRecord::default().save(&profile);
     let removed = grants.remove(&stored.key);
     let tokens = stored.tokens();
-    let setup = plan.set_up(Need::Perhaps, false);
+    let setup = plan.set_up(Need::Optional, false);
     let (setup, revoked) = match setup {
         Ok(setup) => {
             let all = tokens.as_deref().map(both).unwrap_or_default();
@@ -148,25 +148,25 @@ pub(super) fn end_login(
     };
     removed?;
     kept?;
-    output.note(format_args!(
-        "the login of profile `{profile}` is forgotten"
-    ));
+    output.note(format_args!("removed the login of profile `{profile}`"));
     Ok(Ended {
         setup,
         id_token: tokens.and_then(|tokens| tokens.id_token.clone()),
-        revoked: revoked.map_err(revoke::still_good),
+        revoked: revoked.map_err(revoke::still_valid),
     })
 }
 
 impl Ended {
-    /// Signs the user out as well, and reports what was done. What the server did not do is an error, but everything
-    /// else is still tried.
+    /// Signs the user out as well, and reports the result. A failure at the server is an error, but everything else is
+    /// still attempted.
     fn report(self, sign_out: Option<SignOut>, output: Output) -> Result<(), Failure> {
         let revoked = unless_impossible(self.revoked, output);
         let signed_out = match (sign_out, &self.setup) {
-            (Some(sign_out), Some(setup)) => {
-                Some(sign_out.run(setup, self.id_token, output).map_err(still_in))
-            }
+            (Some(sign_out), Some(setup)) => Some(
+                sign_out
+                    .run(setup, self.id_token, output)
+                    .map_err(still_signed_in),
+            ),
             _ => None,
         };
         let (revoked, signed_out) = (revoked?, signed_out.transpose()?);
@@ -195,7 +195,7 @@ impl Ended {
     }
 }
 
-/// `None` if the server has no revocation endpoint: then all that could be done has been done.
+/// `None` if the server has no revocation endpoint: then there is nothing more to do.
 fn unless_impossible(
     revoked: Result<Vec<&'static str>, Failure>,
     output: Output,
@@ -203,7 +203,7 @@ fn unless_impossible(
     match revoked {
         Err(failure) if failure.is("endpoint.missing") => {
             output.note(
-                "the server has no revocation endpoint: the tokens stay valid there until they expire",
+                "the server has no revocation endpoint: the tokens remain valid until they expire",
             );
             Ok(None)
         }
@@ -219,10 +219,10 @@ struct SignOut {
     patience: Duration,
 }
 
-/// How far it is known to have come.
+/// How far the sign-out is known to have progressed.
 #[derive(Debug, Clone, Copy)]
 enum SignedOut {
-    /// The browser came back from the server.
+    /// The browser returned from the server.
     Returned,
     /// The server's page was shown.
     Shown,
@@ -232,19 +232,19 @@ impl SignedOut {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Returned => "signed out at the server",
-            Self::Shown => "the server's page tells when the person is signed out",
+            Self::Shown => "complete the sign-out on the server's page",
         }
     }
 }
 
 impl SignOut {
     fn new(args: SignOutArgs, profile: &Profile) -> Result<Self, Failure> {
-        let said = args.post_logout_redirect_uri;
-        let uri = said.or_else(|| profile.post_logout_redirect_uri.clone());
+        let given = args.post_logout_redirect_uri;
+        let uri = given.or_else(|| profile.post_logout_redirect_uri.clone());
         let listen = |uri: String| Listener::at(&RedirectUri::parse(&uri)?);
         let listener = uri.map(listen).transpose().map_err(|error| {
             Failure::from(error).with_hint(
-                "name a URI on this machine that is registered at the server as one of `post_logout_redirect_uris`, such as http://127.0.0.1/signed-out, or none",
+                "use a loopback URI that is registered in `post_logout_redirect_uris`, such as http://127.0.0.1/signed-out, or none",
             )
         })?;
         Ok(Self {
@@ -267,7 +267,7 @@ impl SignOut {
             None => LogoutRequest::new(),
         };
         if id_token.is_none() {
-            output.note("the login had no ID token: the server has to ask the person who it is");
+            output.note("the login has no ID token: the server may have to ask who is signing out");
         }
         request.id_token_hint = id_token;
         let url = setup.client.end_session_url(&request)?;
@@ -276,15 +276,14 @@ impl SignOut {
             return Ok(SignedOut::Shown);
         };
         output.note(format_args!(
-            "waiting at {} for up to {} s (Ctrl-C gives up)",
-            listener.redirect_uri(),
-            self.patience.as_secs()
+            "waiting up to {} s for the browser at {} (Ctrl-C to cancel)",
+            self.patience.as_secs(),
+            listener.redirect_uri()
         ));
-        // Answers are not used here, only the address.
+        // There are no prompts here, only the pasted address.
         let _typed = login::typed(&mut listener, output);
         let listener = listener.on_stray(move |_| {
-            output
-                .note("a request came that is not this logout's; still waiting for the right one");
+            output.note("received a request that does not belong to this logout; still waiting");
         });
         listener.wait_for_logout(&state, self.patience)?;
         Ok(SignedOut::Returned)
@@ -293,7 +292,7 @@ impl SignOut {
     /// The URL contains personal data, so it is printed only if no browser could be opened.
     fn show(&self, url: &Url, output: Output) {
         if self.browser.open(url) {
-            output.note("the browser shows the server's page");
+            output.note("opening the server's logout page in the browser");
             return;
         }
         output.note("open this URL:");
@@ -304,22 +303,21 @@ impl SignOut {
     }
 }
 
-fn still_in(failure: Failure) -> Failure {
+fn still_signed_in(failure: Failure) -> Failure {
     let failure = match failure.is("endpoint.missing") {
         true => failure.with_hint(
-            "the server does not say where: say it with --endpoint end_session=URL, or sign out on its own pages",
+            "the server's metadata lacks this endpoint: use --endpoint end_session=URL, or sign out on the server's website",
         ),
         false => failure,
     };
-    failure.and_hint(
-        "the login is forgotten here, but the person may still be logged in at the server",
-    )
+    failure
+        .and_hint("the stored login is removed, but the user may still be signed in at the server")
 }
 
-fn unread(profile: &str) -> Failure {
+fn unreadable(profile: &str) -> Failure {
     Failure::refused(
         "revoke.unread",
-        format_args!("what was stored for profile `{profile}` could not be read, and is removed"),
-        "its tokens may be good at the server: revoke them there",
+        format_args!("the stored login of profile `{profile}` could not be read, and was removed"),
+        "its tokens may still be valid: revoke them at the server",
     )
 }

@@ -22,8 +22,8 @@ Examples:
     --client-auth none --scope \"read offline_access\" --default
   oauth profile remove acme
 
-The file may be written by hand as well: see --config for where it is. It holds no secret, only where \
-one is.";
+You can also edit the profile file by hand: see --config for its path. It contains no secrets, only \
+references to them.";
 
 const ADD: &str = "\
 Examples:
@@ -34,9 +34,9 @@ Examples:
   oauth profile add code --issuer https://gitlab.example --client-id 7f3c \\
     --client-auth none --scope write_repository --origin https://gitlab.example
 
-What can be said of a server and a client on the command line can be said here, once: the profile \
-says the same from then on. It is checked, and no server is asked. Files are noted with their whole \
-paths. The rest of the file stays as it is, comments included; a new file is for this user alone.";
+A profile stores the options of a server and a client, so that they need not be repeated. The options are \
+checked without contacting the server. File names are stored as absolute paths. The rest of the profile file, \
+including comments, remains unchanged; a new file is readable only by you.";
 
 const REMOVE: &str = "\
 Examples:
@@ -44,12 +44,12 @@ Examples:
   oauth logout --profile acme && oauth profile remove acme
   oauth profile remove acme --keep-login
 
-With it goes the comment that stands above it. A profile whose login is stored is not removed: oauth \
-logout ends the login before, here and at the server; --keep-login leaves it where it is, and a \
-profile of the same name, server and client has it again. The client's own tokens stay stored until \
-they end: other profiles of the same client use them too.";
+The comment directly above the profile is removed with it. A profile with a stored login is not \
+removed: log out first with oauth logout, or keep the login stored with --keep-login, so that a profile \
+of the same name, server and client can use it again. The client's own tokens remain stored until they \
+expire, because other profiles of the same client use them too.";
 
-/// Shows profiles, adds and removes them.
+/// Lists, adds and removes profiles.
 #[derive(Debug, Args)]
 pub(crate) struct Profile {
     #[command(subcommand)]
@@ -58,13 +58,13 @@ pub(crate) struct Profile {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List the profiles: the server, the client, and whose tokens they are
+    /// List the profiles, with server, client, and whether they act as a user or as the client
     #[command(after_help = EXAMPLES)]
     List,
-    /// Add a profile to the file
+    /// Add a profile to the profile file
     #[command(after_help = ADD)]
     Add(Box<Add>),
-    /// Remove a profile from the file
+    /// Remove a profile from the profile file
     #[command(after_help = REMOVE)]
     Remove(Remove),
 }
@@ -72,7 +72,7 @@ enum Action {
 #[derive(Debug, Args)]
 #[command(mut_arg("token_parameters", |arg| arg.visible_alias("param")))]
 struct Add {
-    /// The name of the profile
+    /// Name of the profile
     name: String,
     #[command(flatten)]
     server: ServerArgs,
@@ -80,28 +80,29 @@ struct Add {
     asked: TokenRequestArgs,
     #[command(flatten)]
     fixed: FixedArgs,
-    /// An origin that may get its tokens, beside the provider's API; may be given several times
+    /// Allow its tokens to be sent to this origin, in addition to the provider's API; may be repeated
     #[arg(long = "origin", value_name = "ORIGIN")]
     origins: Vec<String>,
-    /// Whose tokens to use [default: the person's, once somebody has logged in]
+    /// Act as the user or as the client [default: as the user after the first login, until then as the
+    /// client]
     #[arg(long = "as", value_enum)]
     who: Option<Who>,
-    /// Where its tokens are kept
+    /// Where to store its tokens
     #[arg(long, value_enum, default_value = "file")]
     store: StoreKind,
-    /// What git and docker are told for a user name [default: oauth2]
+    /// User name for git and docker [default: oauth2]
     #[arg(long, value_name = "NAME")]
     credential_username: Option<String>,
-    /// Make it the profile in force when none is named
+    /// Make it the default profile
     #[arg(long)]
     default: bool,
 }
 
 #[derive(Debug, Args)]
 struct Remove {
-    /// The name of the profile
+    /// Name of the profile
     name: String,
-    /// Remove it though its login is stored, and leave the login where it is
+    /// Remove the profile even if its login is stored, and keep the login stored
     #[arg(long)]
     keep_login: bool,
 }
@@ -127,7 +128,7 @@ fn show(global: &Global, output: Output) -> Result<(), Failure> {
         records.push(record(name, profile, whose, is_default));
     }
     let text = match rows.is_empty() {
-        true => "there is no profile".to_owned(),
+        true => "no profiles".to_owned(),
         false => output::table(&rows),
     };
     output.result(text, &json!({ "profiles": records }))
@@ -144,7 +145,7 @@ impl Add {
             }
             Ok(file.path.clone())
         })?;
-        let text = format!("profile `{name}` is added to {}", path.display());
+        let text = format!("added profile `{name}` to {}", path.display());
         let file = path.to_string_lossy();
         output.result(
             text,
@@ -185,9 +186,9 @@ impl Remove {
             if has_login && !keep_login {
                 return Err(Failure::usage(
                     "usage.logged_in",
-                    format_args!("profile `{name}` has a login, whose tokens are stored"),
+                    format_args!("profile `{name}` has a stored login"),
                     format_args!(
-                        "end it before: oauth logout --profile {name}; or leave it where it is: --keep-login"
+                        "log out first with oauth logout --profile {name}, or keep the login with --keep-login"
                     ),
                 ));
             }
@@ -196,13 +197,13 @@ impl Remove {
         if !is_kept {
             LoginRecord::remove(&name)?;
         }
-        let mut text = format!("profile `{name}` is removed from {}", path.display());
+        let mut text = format!("removed profile `{name}` from {}", path.display());
         text.push_str(match is_kept {
-            true => "; its login stays stored, and good at the server",
-            false => "; no login of it is stored",
+            true => "; its login remains stored, and valid at the server",
+            false => "; it has no stored login",
         });
         if was_default {
-            text.push_str("; no profile is the default now");
+            text.push_str("; there is no default profile now");
         }
         let file = path.to_string_lossy();
         let record = json!({
@@ -242,11 +243,11 @@ fn line(profile: &Entry, whose: &str, is_default: bool) -> String {
     let client = profile.client_id.as_deref();
     let client = client.map_or_else(String::new, |id| format!(", client {id}"));
     let whose = match whose {
-        "fixed" => "with a token made by hand",
-        "person" => "as the person who logs in",
+        "fixed" => "with a fixed token",
+        "person" => "as the logged-in user",
         _ => "as the client itself",
     };
-    let default = if is_default { " (the default)" } else { "" };
+    let default = if is_default { " (default)" } else { "" };
     format!("{}{client}, {whose}{default}", server(profile))
 }
 

@@ -11,8 +11,8 @@ Examples:
   oauth providers
   oauth providers --json | jq -r '.providers[].name'
 
-A provider is chosen with --provider NAME, or with `provider` in a profile; each of its variables \
-without a default is given with --var NAME=VALUE, or under `variables` in the profile.";
+Select a provider with --provider NAME, or with `provider` in a profile. Set each variable without a \
+default with --var NAME=VALUE, or under `variables` in the profile.";
 
 /// Lists the built-in providers.
 #[derive(Debug, Args)]

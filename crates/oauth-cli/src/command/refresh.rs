@@ -1,4 +1,4 @@
-//! `oauth refresh`: renews a login, or redeems a refresh token (RFC 6749 section 6).
+//! `oauth refresh`: refreshes the tokens of a login, or redeems a refresh token (RFC 6749 section 6).
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,19 +22,18 @@ Examples:
   oauth refresh --profile acme --tokens tokens.json
   oauth refresh --profile acme --token-file - --save tokens.json < token.txt
 
-Prints the new access token. Without a token, the profile's login is renewed, though its token \
-may be good. Store and file of --tokens are rewritten before that, for many servers take a \
-refresh token only once; a token that comes from elsewhere is best kept with --save; without it, \
---json prints the new one.";
+Prints the new access token. Without a token option, the tokens of the profile's login are refreshed, \
+even if they are still valid. The store or the --tokens file is updated before that. Many servers accept \
+a refresh token only once: if you pass one yourself, store the new one with --save, or print it with --json.";
 
-/// Renews a login, or spends a refresh token.
+/// Refreshes the tokens of a login, or redeems a refresh token.
 #[derive(Debug, Args)]
 pub(crate) struct Refresh {
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
     token: TokenArgs,
-    /// Write the new tokens to this file instead, readable by this user alone
+    /// Write the new tokens to this file, readable only by you
     #[arg(long, value_name = "FILE", conflicts_with = "tokens")]
     save: Option<PathBuf>,
 }
@@ -44,13 +43,13 @@ impl Refresh {
         let reads_stdin = self.token.reads_stdin();
         let plan = ClientPlan::new(self.server, global)?;
         let given = self.token.read(&plan, global)?;
-        let setup = plan.set_up(Need::Perhaps, reads_stdin)?;
+        let setup = plan.set_up(Need::Optional, reads_stdin)?;
         let (net, client) = (&setup.net, &setup.client);
         let mut unkept = None;
         let tokens: Arc<Tokens> = match given {
-            Given::Login(..) if self.save.is_some() => return Err(token::one_home()),
+            Given::Login(..) if self.save.is_some() => return Err(token::not_copied()),
             Given::Login(grants, stored) => {
-                let stored = stored?.ok_or_else(|| grants.nobody())?;
+                let stored = stored?.ok_or_else(|| grants.not_logged_in())?;
                 let grant = grants.open(&setup, Owner::Login, output);
                 grant.renew_stored(Some(&stored))?
             }
@@ -70,14 +69,14 @@ impl Refresh {
                 }
                 let is_new = |new: &RefreshToken| !new.secret().matches(old.secret().expose());
                 if unkept.as_ref().is_some_and(is_new) {
-                    output.note("warning: the server gave a new refresh token; it is lost without --save or --json");
+                    output.note("warning: the server issued a new refresh token, which is lost without --save or --json");
                 }
                 tokens.into()
             }
         };
         output.note(token::summary(&tokens));
         let mut record = token::record(&tokens);
-        // A caller that keeps the refresh token must get the new one.
+        // A caller that stores the refresh token needs the new one.
         if let (Some(members), Some(unkept)) = (record.as_object_mut(), unkept) {
             let unkept = unkept.secret().expose().as_str();
             members.insert("refresh_token".to_owned(), unkept.into());

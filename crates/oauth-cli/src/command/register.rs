@@ -25,12 +25,12 @@ Examples:
     --secret-file acme.secret --print-profile acme >> ~/.config/oauth/config.toml
   oauth register --profile acme --metadata - --show-secrets --json < metadata.json
 
-The server tells its secrets once, so say where they go. --output keeps all that is known of the client, for \
-programs; --secret-file the client secret alone, for a profile; --add-profile makes the profile too. All are new files that this user alone may read. \
-A client is a public one with --auth-method none.";
+The server sends the secrets only once, so choose where to store them: --output writes the complete registration, for \
+programs; --secret-file writes only the client secret, for a profile; --add-profile also adds the profile. Secrets are \
+written to new files that are readable only by you. For a public client, use --auth-method none.";
 
 secret_args!(
-    /// Where the token comes from that entitles to register.
+    /// Where the initial access token comes from, which authorizes the registration.
     InitialAccessToken,
     "initial-access-token",
     "initial-access-token",
@@ -41,33 +41,33 @@ secret_args!(
 /// Registers a client with a server.
 #[derive(Debug, Args)]
 pub(crate) struct Register {
-    /// The issuer of the server, to the letter [default: the profile's server]
+    /// Issuer URL of the server [default: the profile's server]
     #[arg(long, value_name = "URL", help_heading = "Server")]
     issuer: Option<String>,
-    /// Allow plain http, to loopback addresses only
+    /// Allow plain http for loopback addresses
     #[arg(long, help_heading = "Server")]
     loopback_http: bool,
     #[command(flatten)]
     initial_access_token: InitialAccessToken,
-    /// Read the client's metadata from this file, a JSON object; - is stdin. Options go before it
+    /// Read the client metadata from this file, a JSON object (- for stdin); other options override it
     #[arg(long, value_name = "FILE", help_heading = "Client", value_hint = ValueHint::FilePath)]
     metadata: Option<PathBuf>,
-    /// The name of the client, for people (`client_name`)
+    /// Client name shown to users (`client_name`)
     #[arg(long, value_name = "NAME", help_heading = "Client")]
     name: Option<String>,
-    /// Where people are sent back to
+    /// Redirect URI; may be repeated
     #[arg(long = "redirect-uri", value_name = "URI", help_heading = "Client")]
     redirect_uris: Vec<String>,
-    /// How the client authenticates, such as client_secret_basic or none
+    /// Client authentication method, such as client_secret_basic or none
     #[arg(long, value_name = "METHOD", help_heading = "Client")]
     auth_method: Option<String>,
-    /// A grant that it will use, such as authorization_code or refresh_token
+    /// Grant type that the client uses, such as authorization_code or refresh_token; may be repeated
     #[arg(long = "grant", value_name = "TYPE", help_heading = "Client")]
     grants: Vec<String>,
-    /// What it may ask for
+    /// Scope that the client may request
     #[arg(long, value_name = "SCOPE", help_heading = "Client")]
     scope: Option<String>,
-    /// Write all that is known of the client to this new file, secrets included
+    /// Write the complete registration to this new file, including secrets
     #[arg(long, short, value_name = "FILE", help_heading = "Result", value_hint = ValueHint::FilePath)]
     output: Option<PathBuf>,
     /// Write the client secret to this new file
@@ -76,11 +76,11 @@ pub(crate) struct Register {
     /// Print the secrets
     #[arg(long, help_heading = "Result")]
     show_secrets: bool,
-    /// Print a profile of this name, to be added to the profiles' file
+    /// Print a profile with this name, to add to the profile file
     #[arg(long, value_name = "NAME", help_heading = "Result")]
     print_profile: Option<String>,
-    /// Add a profile of this name to the profiles' file. Without --secret-file the client secret
-    /// goes into NAME.secret beside it
+    /// Add a profile with this name to the profile file; without --secret-file, the client secret is
+    /// written to NAME.secret in the same folder
     #[arg(
         long,
         value_name = "NAME",
@@ -96,8 +96,8 @@ impl Register {
         if !is_kept && self.add_profile.is_none() && !self.show_secrets {
             return Err(Failure::usage(
                 "usage.register_output",
-                "say where to put the client's secrets, which the server sends only once",
-                "keep them with --output FILE or --secret-file FILE, or print them with --show-secrets",
+                "the server sends the client's secrets only once, and no option stores them",
+                "store them with --output FILE, --secret-file FILE or --add-profile NAME, or print them with --show-secrets",
             ));
         }
         let target = self.target(global)?;
@@ -140,10 +140,7 @@ impl Register {
                 file.add(name, &profile)?;
                 Ok(file.path.clone())
             })?;
-            output.note(format_args!(
-                "profile `{name}` is added to {}",
-                path.display()
-            ));
+            output.note(format_args!("added profile `{name}` to {}", path.display()));
         }
         self.tell(&client, &profile, output)
     }
@@ -179,8 +176,7 @@ impl Register {
 
     fn initial_access_token(&self) -> Result<Option<Secret<String>>, Failure> {
         let source = self.initial_access_token.source();
-        let options =
-            "give it with --initial-access-token-env VAR or --initial-access-token-file PATH";
+        let options = "use --initial-access-token-env VAR or --initial-access-token-file PATH";
         let read = |source: Source| source.read("the initial access token", options);
         source.map(read).transpose()
     }
@@ -203,7 +199,7 @@ impl Register {
         output.result(output::table(&rows), &Value::Object(record))
     }
 
-    /// A profile of this client. It names the file with the secret, and not the secret.
+    /// A profile of this client. It contains the path of the secret's file, not the secret.
     fn profile(
         &self,
         client: &RegisteredClient,
@@ -233,7 +229,7 @@ impl Register {
         profile.named_here()
     }
 
-    /// Where the client secret goes: beside the profiles' file, if there is a new profile and nothing is said.
+    /// Where the client secret is written: by default beside the profile file, if a profile is added.
     fn secret_path(&self, target: Option<&ProfileFile>) -> Option<PathBuf> {
         let beside = || {
             let (file, name) = target.zip(self.add_profile.as_ref())?;
@@ -242,7 +238,7 @@ impl Register {
         self.secret_file.clone().or_else(beside)
     }
 
-    /// The profiles' file, if a profile is to be added to it and can be.
+    /// The profile file, if a profile is to be added to it; checks that this is possible.
     fn target(&self, global: &Global) -> Result<Option<ProfileFile>, Failure> {
         let Some(name) = &self.add_profile else {
             return Ok(None);
@@ -276,7 +272,7 @@ fn record(client: &RegisteredClient, with_secrets: bool) -> Map<String, Value> {
     members
 }
 
-/// Times as people read them.
+/// Times in a readable form.
 fn readable(name: &str, value: &Value) -> String {
     match (name, value.as_u64()) {
         ("client_secret_expires_at", Some(0)) => "never".to_owned(),
@@ -293,13 +289,13 @@ pub(super) fn object(path: &Path) -> Result<Map<String, Value>, Failure> {
         Failure::usage(
             "usage.metadata",
             format_args!("{}: {why}", path.display()),
-            "give a file with a JSON object",
+            "pass a file that contains a JSON object",
         )
     };
     let text = read_file(path).map_err(|why| refused(&why.to_string()))?;
     match serde_json::from_str(&text) {
         Ok(Value::Object(members)) => Ok(members),
-        _ => Err(refused("this is no JSON object")),
+        _ => Err(refused("not a JSON object")),
     }
 }
 
@@ -307,6 +303,6 @@ fn no_server() -> Failure {
     Failure::usage(
         "usage.server",
         "no server is given",
-        "say it with --issuer or --profile",
+        "use --issuer or --profile",
     )
 }

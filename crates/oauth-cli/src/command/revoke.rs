@@ -21,21 +21,21 @@ Examples:
   oauth revoke --profile acme --tokens tokens.json
   oauth revoke --profile acme --token-env TOKEN --hint access_token
 
-Without a token, it is oauth logout: the profile's login is forgotten here, even if the server \
-cannot be reached, and its tokens are revoked. Of a login and of --tokens both are revoked, the \
-refresh token first. Servers answer alike for tokens they know and tokens they never saw.";
+Without a token option, this is the same as oauth logout: the stored login of the profile is removed, \
+even if the server cannot be reached, and its tokens are revoked. For a login and for --tokens, both \
+tokens are revoked, the refresh token first. Servers respond alike to known and unknown tokens.";
 
-/// Forgets a login, and asks the server to forget tokens.
+/// Revokes tokens, or a login.
 #[derive(Debug, Args)]
 pub(crate) struct Revoke {
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
     token: TokenArgs,
-    /// The kind of the token, to save the server a search
+    /// Type of the token, to help the server find it
     #[arg(long, conflicts_with = "tokens")]
     hint: Option<Hint>,
-    /// Whose stored tokens to forget [default: the person's]
+    /// Whose stored tokens to revoke [default: the user's]
     #[arg(long = "as", value_enum, conflicts_with_all = ["token", "hint"])]
     who: Option<Who>,
 }
@@ -46,11 +46,11 @@ impl Revoke {
         let plan = ClientPlan::new(self.server, global)?;
         if self.who == Some(Who::Client) {
             let grants = ProfileTokens::of(&plan.profile, global)?;
-            let revoked = forget_clients(plan, &grants.ok_or_else(no_token)?, output)?;
+            let revoked = remove_clients(plan, &grants.ok_or_else(no_token)?, output)?;
             return report(&revoked?, output);
         }
         let given = self.token.read(&plan, global)?;
-        let set_up = |plan: ClientPlan| plan.set_up(Need::Perhaps, reads_stdin);
+        let set_up = |plan: ClientPlan| plan.set_up(Need::Optional, reads_stdin);
         match given {
             Given::Login(grants, stored) => {
                 end_login(plan, &grants, stored, output)?.report_revoked(output)
@@ -71,10 +71,10 @@ impl Revoke {
     }
 }
 
-/// Forgets the client's own tokens, of all scopes.
+/// Removes the client's own tokens, of all scopes.
 ///
-/// The outer error is one of this machine: then nothing must be removed.
-pub(super) fn forget_clients(
+/// The outer error is a local one: then nothing is removed.
+pub(super) fn remove_clients(
     plan: ClientPlan,
     grants: &ProfileTokens,
     output: Output,
@@ -89,23 +89,21 @@ pub(super) fn forget_clients(
         revocations.extend(own.tokens.iter().flat_map(|tokens| both(tokens)));
     }
     let client = plan.client_id().to_owned();
-    output.note(format_args!(
-        "the tokens of `{client}` itself are forgotten"
-    ));
-    let setup = plan.set_up(Need::Perhaps, false);
+    output.note(format_args!("removed the tokens of client `{client}`"));
+    let setup = plan.set_up(Need::Optional, false);
     let revoked = setup.and_then(|setup| revoke(&setup, revocations));
-    Ok(revoked.map_err(still_good))
+    Ok(revoked.map_err(still_valid))
 }
 
-pub(super) fn still_good(failure: Failure) -> Failure {
-    failure.and_hint("its tokens may be good at the server")
+pub(super) fn still_valid(failure: Failure) -> Failure {
+    failure.and_hint("the tokens may still be valid at the server")
 }
 
 fn no_token() -> Failure {
     Failure::usage(
         "usage.no_token",
-        "nothing is stored of the client's own",
-        "see what is stored: oauth status",
+        "no tokens of the client itself are stored",
+        "oauth status lists what is stored",
     )
 }
 
@@ -126,7 +124,7 @@ pub(super) fn revoke(
     Ok(revoked)
 }
 
-/// What was revoked, in words.
+/// What was revoked, as text.
 pub(super) fn revoked_text(revoked: &[&str]) -> String {
     match revoked.is_empty() {
         true => "nothing to revoke".to_owned(),

@@ -25,51 +25,50 @@ Examples:
   oauth serve --web http://127.0.0.1:8000
   oauth serve --user sub=ann,email=ann@example.com,name='Ann Lee',role=admin
 
-It answers on 127.0.0.1 until Ctrl-C, approves every login at once, and is steered by requests to \
-/_twin/: GET log, GET counters, POST expire, POST deny, POST advance {\"seconds\":60}, POST step_up \
-{\"acr_values\":[\"mfa\"],\"max_age\":300}. The \
-`try` lines can be pasted into another shell.";
+The server listens on 127.0.0.1 until Ctrl-C and approves every login immediately. Control it with requests \
+to /_twin/: GET log, GET counters, POST expire, POST deny, POST advance {\"seconds\":60}, POST step_up \
+{\"acr_values\":[\"mfa\"],\"max_age\":300}. The `try` lines of the output can be pasted into another shell.";
 
 /// Runs a test server on this machine.
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// Which system to stand in for
+    /// System to emulate
     #[arg(long, value_enum, default_value_t = System::Generic)]
     system: System,
-    /// The port [default: any free one]
+    /// Port to listen on [default: any free port]
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     port: u16,
-    /// With `--system fapi`: behind TLS, where a client authenticates by a certificate, to which its tokens are
-    /// bound (RFC 8705). This folder gets ca.pem, and two certificates with their keys: client.pem, next.pem
+    /// With `--system fapi`: use mutual TLS, and bind tokens to the client certificate (RFC 8705). Writes ca.pem and two
+    /// client certificates with their keys, client.pem and next.pem, to this folder
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, conflicts_with_all = ["port", "web"])]
     mutual_tls: Option<PathBuf>,
-    /// With `--system generic`: binds all tokens to the keys of DPoP proofs (RFC 9449)
+    /// With `--system generic`: require DPoP, and bind all tokens to the client's key (RFC 9449)
     #[arg(long)]
     dpop: bool,
-    /// Lets browser pages of this origin read its replies, and registers /callback there
+    /// Allow pages of this origin to read responses (CORS), and register /callback there as redirect URI
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     cors: Option<String>,
-    /// Registers the web application at this URL, and prints its environment
+    /// Register the web application at this URL, and print its environment variables
     #[arg(long, value_name = "URL", value_parser = base_url)]
     web: Option<String>,
-    /// Registers a redirect URI; may be given several times
+    /// Register a redirect URI; may be repeated
     #[arg(long, value_name = "URI")]
     redirect_uri: Vec<String>,
-    /// Gives this person an account; may be given several times. The first signs in, or whose sub or email is the
-    /// login_hint; by default there is Alice Liddell, alice@twin.example
+    /// Add a user account; may be repeated. Logins are those of the first user, or of the one whose sub or email is
+    /// given as login_hint [default: Alice Liddell, alice@twin.example]
     #[arg(long, value_name = "CLAIM=VALUE,...", value_parser = User::parse)]
     user: Vec<User>,
-    /// Gives accounts to the people in this file, a JSON array of objects of claims
+    /// Add the user accounts in this file, a JSON array of objects with claims
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     users: Option<PathBuf>,
 }
 
-/// Where a web application is reached: no slash at its end, and no query.
+/// The base URL of a web application: without a trailing slash or a query.
 fn base_url(text: &str) -> Result<String, String> {
     let url = Url::parse(text).map_err(|why| why.to_string())?;
     match url.query() {
         None => Ok(text.trim_end_matches('/').to_owned()),
-        Some(_) => Err("the URL of an application has no query".to_owned()),
+        Some(_) => Err("the URL of the application must not have a query".to_owned()),
     }
 }
 
@@ -79,11 +78,11 @@ fn origin(text: &str) -> Result<String, String> {
     if own == text {
         Ok(own)
     } else {
-        Err(format!("an origin ends before the path; perhaps {own}"))
+        Err(format!("an origin has no path; did you mean {own}?"))
     }
 }
 
-/// The systems there is a twin of.
+/// The systems that have a twin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum System {
     /// UserVoice
@@ -94,9 +93,9 @@ enum System {
     UsertestingApps,
     /// Socios.com
     Socios,
-    /// A plain server that follows the standards
+    /// Generic server that follows the standards
     Generic,
-    /// A server of FAPI 2.0: pushed and signed requests, signed responses, tokens bound to a DPoP key
+    /// FAPI 2.0 server: pushed and signed requests, signed responses, tokens bound to a DPoP key
     Fapi,
 }
 
@@ -112,7 +111,7 @@ impl System {
         }
     }
 
-    /// The options that make other commands talk to it.
+    /// The options that make other commands use it.
     fn options(self, base: &str, issuer: &str) -> String {
         match self {
             Self::Uservoice => {
@@ -134,9 +133,9 @@ impl System {
 }
 
 impl Serve {
-    /// What the options say of whoever comes.
-    fn settle(&self, users: &[User], twin: &mut Twin) {
-        user::settle(users, twin);
+    /// Configures the twin from the options.
+    fn configure(&self, users: &[User], twin: &mut Twin) {
+        user::add_accounts(users, twin);
         if self.dpop {
             twin.require_dpop();
         }
@@ -156,8 +155,8 @@ impl Serve {
         if self.dpop && self.system != System::Generic {
             return Err(Failure::usage(
                 "usage.dpop",
-                "only the generic server has a choice: that of FAPI 2.0 binds tokens anyway, the others never do",
-                "leave out --dpop, or --system",
+                "--dpop is for the generic server only: the FAPI 2.0 server always binds tokens, and the others never do",
+                "remove --dpop or --system",
             ));
         }
         let mut users = self.user.clone();
@@ -169,14 +168,14 @@ impl Serve {
         }
         let twin = |base: &str| {
             let mut twin = self.system.twin(base);
-            self.settle(&users, &mut twin);
+            self.configure(&users, &mut twin);
             twin
         };
         let served = Served::start_on(self.port, twin).map_err(|why| {
             Failure::usage(
                 "usage.port",
                 format_args!("cannot listen on port {}: {why}", self.port),
-                "choose another with --port, or none",
+                "choose another port with --port, or remove --port to use any free one",
             )
         })?;
         let base = served.base();
@@ -213,7 +212,7 @@ impl Serve {
                     ("OAUTH_CLIENT_SECRET", secret),
                     ("OAUTH_BASE_URL", url.as_str()),
                     ("OAUTH_KEY", seal.expose().as_str()),
-                    // The provider is on this machine, and the site as well.
+                    // Both the provider and the site are on this machine.
                     ("OAUTH_TRANSPORT", "loopback_http"),
                 ],
                 _ => Vec::new(),
@@ -249,7 +248,7 @@ impl Serve {
             (rows, record)
         });
         output.result(output::table(&rows), &record)?;
-        output.note("serving until Ctrl-C");
+        output.note("serving (Ctrl-C to stop)");
         loop {
             std::thread::park();
         }

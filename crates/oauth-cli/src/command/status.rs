@@ -21,11 +21,11 @@ Examples:
   oauth status --profile acme
   oauth --json status | jq -r '.grants[] | select(.ended) | .profile'
 
-A login is listed by its profile, a client's own token by the client. With --profile or \
-OAUTH_PROFILE it is that one's alone. No server is asked. oauth logout removes a login, and \
-oauth logout --client the client's own.";
+Logins are listed by profile, and the client's own tokens by client ID. With --profile or OAUTH_PROFILE, only \
+this profile is listed. No server is contacted. Remove a login with oauth logout, and the client's own \
+tokens with oauth logout --client.";
 
-/// Shows which tokens are stored.
+/// Lists the stored tokens.
 #[derive(Debug, Args)]
 pub(crate) struct Status {}
 
@@ -56,7 +56,7 @@ impl Status {
                     rows.push(row(&summary)?);
                     records.push(record(&key, &summary));
                 }
-                // Its owner is unknown.
+                // Its profile is unknown.
                 Err(error) => {
                     records.push(broken(&key, &error));
                     rows.push((key, format!("cannot be read: {error}")));
@@ -65,7 +65,7 @@ impl Status {
         }
         rows.sort();
         let text = match rows.is_empty() {
-            true => "nothing is stored".to_owned(),
+            true => "no tokens are stored".to_owned(),
             false => output::table(&rows),
         };
         output.result(text, &json!({ "grants": records }))
@@ -89,30 +89,28 @@ fn row(summary: &GrantSummary) -> Result<(String, String), Error> {
         ..
     } = summary;
     let (name, whose) = match summary.id.subject() {
-        // Of oauth connect, which has no profiles: the API says which it is.
+        // From oauth connect, which has no profiles: the resource identifies it.
         Some("") => (client_id.clone(), "login"),
         Some(profile) => (profile.to_owned(), "login"),
-        None => (client_id.clone(), "client's own"),
+        None => (client_id.clone(), "client token"),
     };
     let scope = match scope.as_ref().filter(|scope| !scope.is_empty()) {
-        Some(scope) => format!(" for {scope}"),
+        Some(scope) => format!(", scope {scope}"),
         None => String::new(),
     };
-    let places = places(summary);
+    let targets = targets(summary);
     let state = state(summary, Moment::system()?.now());
-    let text = format!("{whose} at {issuer}{scope}{places}, {state}");
+    let text = format!("{whose} at {issuer}{scope}{targets}, {state}");
     Ok((name, text))
 }
 
 /// The APIs for which the tokens were requested, which distinguish several grants of one client.
-fn places(summary: &GrantSummary) -> String {
-    let asked = |name| asked(summary, name).join(" ");
-    let places = [asked("resource"), asked("audience")];
-    let places: Vec<_> = places.iter().filter(|place| !place.is_empty()).collect();
-    places
-        .iter()
-        .map(|place| format!(" to be used at {place}"))
-        .collect()
+fn targets(summary: &GrantSummary) -> String {
+    let target = |name| match asked(summary, name).join(" ") {
+        values if values.is_empty() => values,
+        values => format!(", {name} {values}"),
+    };
+    ["resource", "audience"].map(target).concat()
 }
 
 /// The values of this parameter of the token request.
@@ -123,25 +121,25 @@ fn asked<'a>(summary: &'a GrantSummary, name: &'a str) -> Vec<&'a str> {
 
 fn state(summary: &GrantSummary, now: UnixTime) -> String {
     if let Some(error) = &summary.ended {
-        return format!("over: {}", error.code());
+        return format!("ended: {}", error.code());
     }
     let end = match summary.expires_at {
-        Some(end) if end <= now => format!("ended {}", rfc3339(end)),
-        Some(end) => format!("good until {}", rfc3339(end)),
-        None => "good until the server refuses it".to_owned(),
+        Some(end) if end <= now => format!("expired {}", rfc3339(end)),
+        Some(end) => format!("expires {}", rfc3339(end)),
+        None => "no known expiry".to_owned(),
     };
     let renewal = match (summary.id.subject(), summary.has_refresh_token) {
-        (None, _) => "can be asked for again",
+        (None, _) => "can be requested again",
         (Some(_), true) => "can be refreshed",
         (Some(_), false) => "no refresh token",
     };
     let mut text = format!("{end}, {renewal}");
-    // Both are hints: only the server knows whether it has ended.
+    // Both are hints: only the server knows whether the grant has ended.
     if let Some(end) = summary.refresh_token_expires_at {
         text.push_str(&format!(" until {} if unused", rfc3339(end)));
     }
     if let Some(end) = summary.authorization_expires_at {
-        text.push_str(&format!(", the person has to return by {}", rfc3339(end)));
+        text.push_str(&format!(", requires a new login by {}", rfc3339(end)));
     }
     text
 }
@@ -192,14 +190,15 @@ mod tests {
     fn the_ends_of_a_grant_are_shown_where_they_are_known() {
         let now = UnixTime::from_secs(1001);
         let unknown = summary("");
-        let good = "good until 1970-01-01T00:17:40Z, can be refreshed";
+        let good = "expires 1970-01-01T00:17:40Z, can be refreshed";
         assert_eq!(state(&unknown, now), good);
         assert_eq!(
             record("k", &unknown)["authorization_expires_at"],
             Value::Null
         );
         let known = summary(r#","refresh_token_use_by":2000,"authorization_until":3000"#);
-        let ends = " until 1970-01-01T00:33:20Z if unused, the person has to return by 1970-01-01T00:50:00Z";
+        let ends =
+            " until 1970-01-01T00:33:20Z if unused, requires a new login by 1970-01-01T00:50:00Z";
         assert_eq!(state(&known, now), format!("{good}{ends}"));
         let record = record("k", &known);
         assert_eq!(record["refresh_token_expires_at"], "1970-01-01T00:33:20Z");

@@ -25,41 +25,41 @@ Examples:
   oauth test-session --base-url http://127.0.0.1:8000 --sub ann --claim name=Ann
   oauth test-session --base-url http://127.0.0.1:8000 --sub ann --acr mfa --playwright state.json
 
-The application under test has to seal with the testing key, which every library of oauth-core has, and which only a \
-site takes that nobody else can reach. What is printed is the field `Cookie` of requests; a file for Playwright is its \
-`storageState`.";
+The application under test must use the testing key, which is part of every oauth-core library and accepted only by \
+sites that no one else can reach. The output is the value of the `Cookie` header for requests; with --playwright, it \
+is a `storageState` file.";
 
-/// A reserved issuer: no provider is asked.
+/// A reserved issuer: no provider is contacted.
 const NOBODY: &str = "https://as.invalid";
 
-/// Signs somebody in to a web application for a test.
+/// Creates a signed-in session of a web application for a test.
 #[derive(Debug, Args)]
 pub(crate) struct TestSession {
-    /// Where people reach the application, as its settings say
+    /// Base URL of the application, as in its settings
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     base_url: String,
-    /// Who it is (`sub`)
+    /// Subject of the user (`sub`)
     #[arg(long, value_name = "SUBJECT")]
     sub: String,
-    /// What the provider vouches for: the value is JSON, or else a text; may be given several times
+    /// Add a claim of the user; the value is parsed as JSON, or else used as a string; may be repeated
     #[arg(long = "claim", value_name = "NAME=VALUE")]
     claims: Vec<String>,
-    /// How the person authenticated (`acr`)
+    /// Authentication context of the login (`acr`)
     #[arg(long, value_name = "ACR")]
     acr: Option<String>,
-    /// The issuer of the identity
+    /// Issuer of the identity
     #[arg(long, value_name = "URL", default_value = NOBODY)]
     iss: String,
-    /// The provider's name in the application's settings
+    /// Name of the provider in the application's settings
     #[arg(long, value_name = "ID", default_value = "login")]
     provider: String,
-    /// What the application's settings name its cookies, if they do
+    /// Name of the cookies, if the application's settings change it
     #[arg(long, value_name = "NAME")]
     cookie_name: Option<String>,
-    /// The store that the application keeps sessions in, as its OAUTH_STORE has it
+    /// Store for the sessions of the application, as in its OAUTH_STORE
     #[arg(long, value_name = "URL")]
     store: Option<String>,
-    /// Write a `storageState` of Playwright to this new file, instead of printing the field `Cookie`
+    /// Write a Playwright `storageState` to this new file instead of printing the `Cookie` header
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     playwright: Option<PathBuf>,
 }
@@ -111,8 +111,8 @@ impl TestSession {
             let (name, value) = claim.split_once('=').ok_or_else(|| {
                 Failure::usage(
                     "usage.claim",
-                    format_args!("a claim without a value: {claim}"),
-                    "write --claim NAME=VALUE",
+                    format_args!("missing value of the claim: {claim}"),
+                    "use --claim NAME=VALUE",
                 )
             })?;
             let text = || Value::String(value.to_owned());
@@ -137,7 +137,7 @@ impl TestSession {
         let provider = Provider::new(self.provider.as_str(), client)?;
         let mut config = Config::new(url, Keys::new(testing_key()), provider);
         config.transport = Transport::LoopbackHttp;
-        // The claims that the application keeps are unknown here, so all given ones are kept.
+        // Which claims the application stores is unknown here, so all given ones are stored.
         config.claims = claims;
         if let Some(name) = &self.cookie_name {
             config.name.clone_from(name);
@@ -153,7 +153,7 @@ impl TestSession {
     }
 }
 
-/// A field `Set-Cookie` of our own making (RFC 6265 section 4.1).
+/// A `Set-Cookie` header that this library has written (RFC 6265 section 4.1).
 struct Cookie<'a> {
     name: &'a str,
     value: &'a str,
@@ -185,7 +185,7 @@ impl<'a> Cookie<'a> {
         })
     }
 
-    /// The cookie in the form of Playwright's `storageState`. Without `expires` it ends with the browser, which is -1.
+    /// The cookie as in Playwright's `storageState`. An `expires` of -1 makes it a session cookie.
     fn state(&self, url: &Url) -> Value {
         json!({
             "name": self.name,

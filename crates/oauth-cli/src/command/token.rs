@@ -23,7 +23,7 @@ use crate::token_file::TokenFile;
 use crate::token_request::TokenRequestArgs;
 
 pub(super) const EXAMPLES: &str = "\
-Only the access token is printed, so that it can be used at once:
+Only the access token is printed, so it can be used directly:
   oauth token --profile acme
   oauth token --profile acme --format curl | \\
     curl --config - https://api.acme.example/
@@ -42,29 +42,27 @@ Only the access token is printed, so that it can be used at once:
   oauth token --issuer https://as.example --client-id app \\
     --client-auth tls --client-cert client.pem
 
-With a profile, tokens are stored for all shells of this user, and one that is good is printed at \
-once. A profile with which somebody has ever logged in is that person's: the token is that of the \
-login, and if the login is gone, the command says so. All other profiles are the client's own. \
---as, and `as` in the profile, say it expressly.
+With a profile, tokens are stored for all shells of this user, and a valid stored token is printed \
+immediately. After a login with the profile, the token is that of the login; after a logout, the command \
+fails until the next login. Without any login, the token is for the client itself. --as, or `as` in the \
+profile, selects one of the two.
 
-A token that is over is renewed, and if several shells find that out, one of them asks and all \
-print the answer. One that was killed in the midst of it is waited for: for 10 seconds, or for up \
-to a minute and a half if the server may have had the refresh token. \
-The store is in $XDG_STATE_HOME/oauth/grants (in ~/.local/state if unset; in %LOCALAPPDATA% on \
-Windows).
+An expired token is refreshed. If several shells need this at the same time, one of them sends the request \
+and all print the new token. If that shell is killed, the others wait before they retry: for 10 seconds, or \
+up to 90 seconds if the server may have received the refresh token. The store is in \
+$XDG_STATE_HOME/oauth/grants; XDG_STATE_HOME defaults to ~/.local/state, or to %LOCALAPPDATA% on Windows.
 
-A profile with `token_env` or `token_file` has a token that was made by hand, and that one is \
-printed.
+A profile with `token_env` or `token_file` has a fixed token, which is printed as it is.
 
-A token of which nobody knows when it ends is good for any --min-valid. If the server's tokens do not \
-last that long, the command says so and prints none.
+--min-valid has no effect on a token without a known expiry. If the server's tokens have a shorter lifetime, \
+the command fails.
 
-The tokens of a grant that the provider file describes are asked for each time, and not stored.
+Tokens of an extension grant in the provider file are requested in each call and not stored.
 
-Without a profile, with --no-store, and with store = \"none\" in the profile, each call asks for \
-a token of the client's own.";
+Without a profile, with --no-store, and with store = \"none\" in the profile, each call requests a new \
+token for the client itself.";
 
-/// Gets a token.
+/// Prints an access token.
 #[derive(Debug, Args)]
 #[command(mut_arg("token_parameters", |arg| arg.visible_alias("param")))]
 pub(crate) struct Token {
@@ -72,38 +70,38 @@ pub(crate) struct Token {
     server: ServerArgs,
     #[command(flatten)]
     wanted: Wanted,
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum)]
     format: Option<Format>,
 }
 
-/// Which token is wanted; by default the one that is stored, renewed if it has to be.
+/// Which token to get; by default the stored one, refreshed if necessary.
 #[derive(Debug, Default, Args)]
 pub(super) struct Wanted {
-    /// How to get the token: `client_credentials`, or the name of a grant that the provider file describes, with its
-    /// parameters in --param [default: from the profile's login, or else as the client itself]
+    /// Grant to use: `client_credentials`, or an extension grant in the provider file, with its parameters in --param
+    /// [default: the profile's login, or else the client's own credentials]
     #[arg(long, value_name = "GRANT")]
     grant: Option<TokenGrant>,
-    /// A parameter of a described grant that nobody is to see, out of this file; - is stdin
+    /// Read a secret parameter of the extension grant from this file (- for stdin)
     #[arg(long = "secret-param", value_name = "NAME=FILE", value_parser = pair, requires = "grant")]
     secret_parameters: Vec<(String, String)>,
-    /// Whose token to get [default: the profile's `as`, or see below]
+    /// Act as the user or as the client [default: the profile's `as`, or see below]
     #[arg(long = "as", value_enum, conflicts_with = "grant")]
     who: Option<Who>,
     #[command(flatten)]
     asked: TokenRequestArgs,
-    /// Ask for a new one, though the stored one may be good
+    /// Request a new token even if the stored one is valid
     #[arg(long)]
     renew: bool,
-    /// Renew the stored one if it ends sooner than this [default: 30 s, or a tenth of its lifetime]
+    /// Refresh the stored token if it expires sooner than this [default: 30 s, or a tenth of its lifetime]
     #[arg(long, value_name = "SECONDS", conflicts_with = "renew")]
     min_valid: Option<u64>,
-    /// Write the client's own tokens to this file as well, readable by this user alone
+    /// Also write the client's own tokens to this file, readable only by you
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
 }
 
-/// The grants that need nobody at a browser.
+/// The standard grants that work without a user.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub(super) enum GrantType {
@@ -111,7 +109,7 @@ pub(super) enum GrantType {
     ClientCredentials,
 }
 
-/// The same, or a grant that the provider file describes, by its name.
+/// The same, or an extension grant in the provider file, by its name.
 #[derive(Debug, Clone)]
 enum TokenGrant {
     Usual(GrantType),
@@ -128,10 +126,10 @@ impl From<&str> for TokenGrant {
 }
 
 /// Whose tokens are meant.
-pub(super) fn choice(grant: Option<GrantType>, said: Option<Who>, profile: &Profile) -> Choice {
+pub(super) fn choice(grant: Option<GrantType>, given: Option<Who>, profile: &Profile) -> Choice {
     match grant {
         Some(GrantType::ClientCredentials) => Choice::Client,
-        None => Choice::of(said, profile),
+        None => Choice::of(given, profile),
     }
 }
 
@@ -147,7 +145,7 @@ impl Token {
 }
 
 impl Wanted {
-    /// This token of this profile.
+    /// Gets this token of this profile.
     pub(super) fn of(
         self,
         profile: Profile,
@@ -193,7 +191,7 @@ impl Wanted {
             let asked = plan.asked(&self.asked)?;
             let setup = plan.set_up(Need::Secret, false)?;
             let draft = self.save.map(|path| TokenFile(path).draft()).transpose()?;
-            let tokens = setup.new_one(asked)?;
+            let tokens = setup.client_token(asked)?;
             if let Some(draft) = draft {
                 draft.commit(&tokens)?;
             }
@@ -201,7 +199,7 @@ impl Wanted {
         };
         let mut chosen = grants.choose(&plan, choice, &self.asked)?;
         if self.save.is_some() && matches!(chosen.owner, Owner::Login) {
-            return Err(one_home());
+            return Err(not_copied());
         }
         let draft = self.save.map(|path| TokenFile(path).draft()).transpose()?;
         let fresh = match self.renew {
@@ -209,7 +207,7 @@ impl Wanted {
             false => chosen.fresh()?.filter(|fresh| valid.keeps(fresh)),
         };
         let tokens = match fresh {
-            // Neither a secret nor a server is needed.
+            // Requires neither a secret nor a server.
             Some(tokens) => tokens,
             None => {
                 let setup = grants.set_up(plan, &chosen)?;
@@ -233,7 +231,7 @@ impl Wanted {
     }
 }
 
-/// How long a token has to be good, and from when.
+/// How long a token has to be valid.
 #[derive(Debug, Clone, Copy)]
 struct MinValid {
     until: Option<UnixTime>,
@@ -241,11 +239,11 @@ struct MinValid {
 }
 
 impl MinValid {
-    fn new(said: Option<u64>) -> Result<Self, Failure> {
-        let seconds = said.unwrap_or_default();
+    fn new(given: Option<u64>) -> Result<Self, Failure> {
+        let seconds = given.unwrap_or_default();
         let now = Moment::system()?.now();
         Ok(Self {
-            until: said.map(|seconds| now.after(Duration::from_secs(seconds))),
+            until: given.map(|seconds| now.after(Duration::from_secs(seconds))),
             seconds,
         })
     }
@@ -255,7 +253,7 @@ impl MinValid {
         both.is_none_or(|(until, end)| until <= end)
     }
 
-    /// Whether a token at hand is good enough, or another one would be no better.
+    /// Whether this token is valid long enough, or a new one would not be valid any longer.
     fn keeps(self, tokens: &Tokens) -> bool {
         let lifetime = tokens.expires_in.unwrap_or(u64::MAX);
         self.is_met(tokens) || lifetime < self.seconds
@@ -268,20 +266,20 @@ impl MinValid {
         Err(Failure::refused(
             "token.short_lived",
             format_args!(
-                "the token expires in less than the {} s of --min-valid",
+                "the token expires before the {} s of --min-valid",
                 self.seconds
             ),
-            "the server's tokens do not last that long: ask for less",
+            "the server's tokens have a shorter lifetime: use a lower value",
         ))
     }
 }
 
-/// Of a refresh token there is one copy: two would be spent twice.
-pub(super) fn one_home() -> Failure {
+/// There must be only one copy of a refresh token, which can be used only once.
+pub(super) fn not_copied() -> Failure {
     Failure::usage(
         "usage.save",
-        "a login is stored once, and not copied into a file",
-        "leave out --save",
+        "the tokens of a login cannot be copied to a file",
+        "remove --save",
     )
 }
 
@@ -291,29 +289,31 @@ pub(super) fn print(tokens: &Tokens, output: Output) -> Result<(), Failure> {
     output.result(tokens.access_token.expose(), &record(tokens))
 }
 
-/// Tells what was odd about the reply. That servers add scopes of their own to what was asked for is
-/// everyday life, and no warning: what was granted is said anyway.
+/// Prints the warnings about the response. A wider scope than requested is common, so it is only noted.
 pub(super) fn warn(tokens: &Tokens, output: Output) {
     if tokens.token_type == TokenType::Dpop {
-        output.note(
-            "the token is bound to a key: each request with it needs a proof of the key (DPoP)",
-        );
+        output.note("the token is bound to a key: each request with it requires a DPoP proof");
     }
     for warning in &tokens.warnings {
         match warning {
             Warning::ScopeWidened => {
-                output.note(format_args!("the server granted: {}", tokens.scope));
+                output.note(format_args!(
+                    "the server granted the scope: {}",
+                    tokens.scope
+                ));
             }
             Warning::MalformedScope => {
-                output
-                    .note("warning: some names in the server's scope are malformed, and left out");
+                output.note(
+                    "warning: the server's `scope` contains malformed values, which are ignored",
+                );
             }
             Warning::MalformedExpiresIn => {
-                output.note("warning: the server names no lifetime that can be read");
+                output.note("warning: the server's `expires_in` is malformed, and ignored");
             }
             Warning::IdTokenTimes => {
-                output
-                    .note("warning: by this clock the new ID token is not valid: check the clock");
+                output.note(
+                    "warning: the new ID token is not valid at this time: check the system clock",
+                );
             }
             other => output.note(format_args!("warning: {}", other.code())),
         }
@@ -332,19 +332,19 @@ pub(super) fn record(tokens: &Tokens) -> Value {
     })
 }
 
-/// What people want to know about new tokens, in one line and without a secret.
+/// A description of new tokens, in one line and without secrets.
 pub(super) fn summary(tokens: &Tokens) -> String {
     let end = match tokens.expires_at() {
-        Some(end) => format!("until {}", rfc3339(end)),
-        None => "until the server refuses it".to_owned(),
+        Some(end) => format!("expires {}", rfc3339(end)),
+        None => "no known expiry".to_owned(),
     };
     let scope = match tokens.scope.is_empty() {
         true => String::new(),
-        false => format!(" for {}", tokens.scope),
+        false => format!("scope {}, ", tokens.scope),
     };
     let refresh = match tokens.refresh_token {
         Some(_) => "can be refreshed",
         None => "no refresh token",
     };
-    format!("token{scope}, good {end}, {refresh}")
+    format!("access token: {scope}{end}, {refresh}")
 }

@@ -23,28 +23,28 @@ Examples:
     --subject-token-type id_token --requested-token-type id-jag \\
     --audience https://as.chat.example --resource https://api.chat.example/
 
-Types are access_token, refresh_token, id_token, saml1, saml2, jwt, id-jag, or any URI. Only the token \
-that was issued is printed; of which type it is, --json says. One whose token_type is N_A is nothing to \
-call an API with.";
+Token types are access_token, refresh_token, id_token, saml1, saml2, jwt, id-jag, or any URI. Only the issued \
+token is printed; --json also prints its type. A token with the token_type N_A cannot be used to call an \
+API.";
 
 secret_args!(
-    /// Where the token to be exchanged comes from.
+    /// Where the subject token comes from.
     SubjectToken,
     "subject-token",
     "subject-token",
     "Token",
-    "the token to be exchanged"
+    "the subject token"
 );
 secret_args!(
-    /// Where the token of who acts for the subject comes from.
+    /// Where the actor token comes from.
     ActorToken,
     "actor-token",
     "actor-token",
     "Token",
-    "the token of who acts for the subject"
+    "the actor token, of the party that acts for the subject,"
 );
 
-/// Exchanges a token for another one.
+/// Exchanges one token for another.
 #[derive(Debug, Args)]
 #[command(mut_arg("token_parameters", |arg| arg.visible_alias("param")))]
 pub(crate) struct Exchange {
@@ -52,7 +52,7 @@ pub(crate) struct Exchange {
     server: ServerArgs,
     #[command(flatten)]
     subject: SubjectToken,
-    /// Its type
+    /// Type of the subject token
     #[arg(
         long,
         value_name = "TYPE",
@@ -62,20 +62,20 @@ pub(crate) struct Exchange {
     subject_token_type: String,
     #[command(flatten)]
     actor: ActorToken,
-    /// Its type
+    /// Type of the actor token
     #[arg(long, value_name = "TYPE", help_heading = "Token")]
     actor_token_type: Option<String>,
-    /// The type that is wanted [default: what the server gives by itself]
+    /// Type of token to request [default: chosen by the server]
     #[arg(long, value_name = "TYPE", help_heading = "Token")]
     requested_token_type: Option<String>,
     #[command(flatten)]
     asked: TokenRequestArgs,
-    /// How to print the token
+    /// Output format
     #[arg(long, value_enum)]
     format: Option<Format>,
 }
 
-const OPTIONS: &str = "give it with --subject-token-env VAR or --subject-token-file PATH (- is stdin), and an actor's with --actor-token-env or --actor-token-file";
+const OPTIONS: &str = "use --subject-token-env VAR or --subject-token-file PATH (- for stdin), and --actor-token-env or --actor-token-file for an actor token";
 
 impl Exchange {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
@@ -89,7 +89,11 @@ impl Exchange {
             .filter(|source| source.is_stdin())
             .count();
         if from_stdin > 1 {
-            return Err(Failure::usage("usage.stdin", "stdin is one token", OPTIONS));
+            return Err(Failure::usage(
+                "usage.stdin",
+                "only one token can be read from stdin",
+                OPTIONS,
+            ));
         }
         let read =
             |source: Option<Source>, what: &str| -> Result<Option<Secret<String>>, Failure> {
@@ -103,7 +107,7 @@ impl Exchange {
         if let Some(name) = &self.requested_token_type {
             grant = grant.requested_token_type(name)?;
         }
-        let setup = plan.set_up(Need::Perhaps, from_stdin > 0)?;
+        let setup = plan.set_up(Need::Optional, from_stdin > 0)?;
         let tokens = setup.net.run(setup.client.token(grant, asked))?;
         if let Some(format) = self.format {
             return format.print(&tokens, output);

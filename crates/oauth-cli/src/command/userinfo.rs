@@ -1,4 +1,4 @@
-//! `oauth userinfo`: prints the claims of the person who signed in (OpenID Connect Core section 5.3).
+//! `oauth userinfo`: prints the claims of the logged-in user (OpenID Connect Core section 5.3).
 
 use std::sync::Arc;
 
@@ -21,20 +21,20 @@ Examples:
   oauth userinfo --profile acme --json | jq -r .email
   oauth userinfo --profile acme --tokens tokens.json --subject 248289761001
 
-Without a token it is the one of the profile's login, renewed when it has to be. An access token says \
-nothing about whom it is for, and a wrong one can be slipped in: so the answer has to be about the person \
-whose ID token was verified when they logged in, which is remembered of a login with the scope \
-`openid`. Of any other token, say with --subject whom you expect (`sub` of the ID token): an \
-answer about anybody else is refused, and not shown.";
+Without a token option, the token of the profile's login is used, and refreshed if necessary. An access token \
+does not identify its user and could have been substituted, so the response must be about the user whose ID \
+token was verified at the login; this requires a login with the scope `openid`. For any other token, pass \
+the expected subject (`sub` of the ID token) with --subject. A response about another user is rejected \
+and not printed.";
 
-/// Asks the server about the person who signed in.
+/// Prints the claims of the logged-in user.
 #[derive(Debug, Args)]
 pub(crate) struct UserInfo {
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
     token: TokenArgs,
-    /// Whom the answer has to be about [default: who logged in with the profile]
+    /// Subject that the response must be about [default: the user logged in with the profile]
     #[arg(long, value_name = "SUB")]
     subject: Option<String>,
 }
@@ -45,7 +45,7 @@ impl UserInfo {
         let plan = ClientPlan::new(self.server, global)?;
         let claims = match self.token.read(&plan, global)? {
             Given::Login(grants, stored) => {
-                stored?.ok_or_else(|| grants.nobody())?;
+                stored?.ok_or_else(|| grants.not_logged_in())?;
                 let subject = match self.subject {
                     Some(subject) => subject,
                     None => verified(&plan, &grants)?,
@@ -53,15 +53,15 @@ impl UserInfo {
                 of_login(plan, &grants, &subject, output)?
             }
             Given::File(file) => {
-                let subject = self.subject.ok_or_else(nobody_known)?;
-                let setup = plan.set_up(Need::Perhaps, reads_stdin)?;
+                let subject = self.subject.ok_or_else(unknown_subject)?;
+                let setup = plan.set_up(Need::Optional, reads_stdin)?;
                 let tokens = file.load()?;
                 setup.client.check_owner(&tokens)?;
                 ask(&setup, tokens.into(), &subject)?
             }
             Given::Bare(token) => {
-                let subject = self.subject.ok_or_else(nobody_known)?;
-                let setup = plan.set_up(Need::Perhaps, reads_stdin)?;
+                let subject = self.subject.ok_or_else(unknown_subject)?;
+                let setup = plan.set_up(Need::Optional, reads_stdin)?;
                 ask(&setup, Tokens::bearer(token).into(), &subject)?
             }
         };
@@ -74,22 +74,22 @@ impl UserInfo {
     }
 }
 
-/// Whom the ID token of the profile's login named.
+/// The subject of the verified ID token of the profile's login.
 fn verified(plan: &ClientPlan, grants: &ProfileTokens) -> Result<String, Failure> {
     let record = LoginRecord::load(grants.profile())?;
     let (issuer, client_id) = (plan.issuer()?, plan.client_id());
     let subject = record.and_then(|record| record.verified_subject(&issuer, client_id));
-    subject.ok_or_else(nobody_known)
+    subject.ok_or_else(unknown_subject)
 }
 
-/// Asks with the token of a login; once more if the server no longer knows it.
+/// Sends the request with the token of a login, and retries once if the server rejects the token.
 fn of_login(
     plan: ClientPlan,
     grants: &ProfileTokens,
     subject: &str,
     output: Output,
 ) -> Result<Claims, Failure> {
-    let setup = plan.set_up(Need::Perhaps, false)?;
+    let setup = plan.set_up(Need::Optional, false)?;
     let grant = grants.open(&setup, Owner::Login, output);
     let tokens = grant.token()?;
     match ask(&setup, Arc::clone(&tokens), subject) {
@@ -106,10 +106,10 @@ fn ask(setup: &Setup, tokens: Arc<Tokens>, subject: &str) -> Result<Claims, Erro
         .run(setup.client.userinfo(tokens, subject.to_owned()))
 }
 
-fn nobody_known() -> Failure {
+fn unknown_subject() -> Failure {
     Failure::usage(
         "usage.subject",
         "the subject of this token is unknown, so the response could be about anyone",
-        "log in with a profile whose scope has `openid`, or say with --subject whom you expect",
+        "log in with a profile whose scope contains `openid`, or pass the expected subject with --subject",
     )
 }

@@ -319,7 +319,7 @@ fn a_served_system_answers_pages_of_one_origin() {
 
     let path = oauth(&["serve", "--cors", &format!("{page}/callback")]).run();
     assert_eq!(path.code, 2);
-    assert!(path.stderr.contains("an origin ends before the path"));
+    assert!(path.stderr.contains("an origin has no path"));
 }
 
 /// With `--dpop` the commands that are printed make a key, and get a token that is bound to it.
@@ -353,7 +353,7 @@ fn a_served_system_binds_tokens_to_keys() {
 
     let other = oauth(&["serve", "--dpop", "--system", "socios"]).run();
     assert_eq!(other.code, 2);
-    assert!(other.stderr.contains("only the generic server"));
+    assert!(other.stderr.contains("for the generic server only"));
 }
 
 /// What `oauth serve --web` prints is the environment of an application that people can sign in to.

@@ -234,7 +234,7 @@ fn tokens_of_an_api_that_demands_it_are_bound_to_a_key() {
     assert_eq!(said["token_type"], "DPoP");
     let again = connect(&served, state, &[]).run();
     assert!(
-        again.stderr.contains("needs a proof of the key"),
+        again.stderr.contains("requires a DPoP proof"),
         "{}",
         again.stderr
     );

@@ -203,15 +203,15 @@ fn a_client_authenticates_in_one_way() {
         (&["tls"], ["`tls`", "--client-cert"]),
         (&["self-signed-tls"], ["`self_signed_tls`", "--client-cert"]),
         (&["spiffe-x509"], ["`spiffe_x509`", "--client-cert"]),
-        (&["tls", "--key", &key], ["`tls`", "no use for a key"]),
-        (&["basic", "--key", &key], ["`basic`", "no use for a key"]),
+        (&["tls", "--key", &key], ["`tls`", "does not use a key"]),
+        (&["basic", "--key", &key], ["`basic`", "does not use a key"]),
     ] {
         let done = case.token(&[&["--client-auth"], more].concat());
         says(&done, 2, &["usage.credentials"]);
         says(&done, 2, &words);
     }
     let unknown = case.token(&["--key", &key, "--key-alg", "none"]);
-    says(&unknown, 2, &["no algorithm `none`"]);
+    says(&unknown, 2, &["unknown algorithm `none`"]);
 }
 
 /// A profile, and how the command line replaces what it says.

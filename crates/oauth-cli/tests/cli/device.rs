@@ -60,7 +60,7 @@ fn signs_in(command: &[&str]) {
     let served = served();
     let (code, stdout, stderr) = log_in(&served, command, &["--scope", "openid read"]);
     assert_eq!(code, Some(0), "{stderr}");
-    assert!(stderr.contains("signed in: "), "{stderr}");
+    assert!(stderr.contains("logged in as "), "{stderr}");
     // What it is for, and that nobody else may send one.
     assert!(
         stderr.contains("let the client `twin-client` act for you"),
@@ -160,7 +160,7 @@ fn a_login_stays_in_the_browser_where_the_person_or_the_server_says_so() {
     let said = until_shown(at(&served, &["login"]).env("TWIN_SECRET", "wrong"));
     assert!(said.contains("/authorize?"), "{said}");
     assert!(
-        said.contains("a code is not for this client: denied."),
+        said.contains("no device code for this client: denied."),
         "{said}"
     );
 }

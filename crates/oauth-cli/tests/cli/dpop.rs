@@ -123,7 +123,7 @@ fn a_token_that_is_bound_to_a_key_is_no_password() {
     let done = bank.run(&["token", "--format", "header"]).run();
     assert!(done.stdout.starts_with("Authorization: DPoP "));
     assert!(
-        done.stderr.contains("needs a proof of the key"),
+        done.stderr.contains("requires a DPoP proof"),
         "{}",
         done.stderr
     );

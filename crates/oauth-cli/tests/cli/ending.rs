@@ -68,7 +68,7 @@ fn a_shell_that_is_told_to_stop_finishes_its_renewal() {
         assert!(stopped.unwrap().success());
         let done = shell.end();
         assert!(
-            done.stderr.contains("finished first"),
+            done.stderr.contains("for a token refresh to finish"),
             "{} {}",
             done.code,
             done.stderr

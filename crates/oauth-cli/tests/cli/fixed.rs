@@ -111,7 +111,9 @@ fn a_limit_is_told_or_waited_for() {
     };
     call(&["--wait"]).run().ok();
     let waited = call(&["--wait=20"]).run();
-    let told = waited.stderr.contains("the API asks for a pause: waiting");
+    let told = waited
+        .stderr
+        .contains("rate limited by the API: retrying in");
     // By the twin's clock the window may have ended in between.
     let is_limited = served.with(|twin| twin.counters().api_429) > 0;
     assert_eq!(told, is_limited, "{}", waited.stderr);
@@ -124,6 +126,6 @@ fn a_limit_is_told_or_waited_for() {
     let code = "[resource.rate_limited]";
     assert!(refused.stderr.contains(code), "{}", refused.stderr);
     let handed_back = call(&[]).run();
-    assert!(handed_back.stderr.contains("--wait waits for it"));
+    assert!(handed_back.stderr.contains("--wait does so automatically"));
     assert!(!handed_back.stdout.is_empty(), "the body is printed");
 }

@@ -103,7 +103,7 @@ fn revoking_forgets_the_login_of_one_profile() {
         let before = std::fs::read(&other).unwrap();
         let done = home.p(&[command]);
         assert_eq!(done.stdout, "revoked: refresh_token, access_token\n");
-        says(&done, 0, &["`p` is forgotten"]);
+        says(&done, 0, &["removed the login of profile `p`"]);
         assert_eq!(home.files("json"), std::slice::from_ref(&other));
         assert_eq!(std::fs::read(&other).unwrap(), before);
         assert_eq!(home.revocations(), 2);
@@ -124,16 +124,12 @@ fn the_clients_own_tokens_can_be_forgotten() {
         assert_eq!(home.files("json").len(), 3);
         let done = home.p(command);
         assert_eq!(done.stdout, "revoked: access_token, access_token\n");
-        says(
-            &done,
-            0,
-            &["the tokens of `twin-client` itself are forgotten"],
-        );
+        says(&done, 0, &["removed the tokens of client `twin-client`"]);
         assert_eq!(home.files("json").len(), 1);
         assert_eq!(home.revocations(), 2);
         assert_eq!(home.p(&["token"]).ok(), login, "the login goes on");
         let status = home.oauth(&["status"]).run().ok();
-        assert!(!status.contains("client's own"), "{status}");
+        assert!(!status.contains("client token"), "{status}");
     }
 }
 
@@ -206,8 +202,8 @@ impl Own {
 fn another_person_needs_to_replace_the_login() {
     let own = Own::new("other");
     let token = || own.run(&["token"]).run().ok();
-    says(&own.log_in("alice", &[]), 0, &["stored as the login"]);
-    says(&own.log_in("alice", &[]), 0, &["stored as the login"]);
+    says(&own.log_in("alice", &[]), 0, &["saved the login"]);
+    says(&own.log_in("alice", &[]), 0, &["saved the login"]);
     let alices = token();
     let refused = own.log_in("bob", &[]);
     says(
@@ -217,18 +213,18 @@ fn another_person_needs_to_replace_the_login() {
     );
     assert_eq!(token(), alices, "the old login is kept");
     assert_eq!(own.tiny.asked("/revoke"), 2, "and the new one is none");
-    says(&own.log_in("bob", &["--replace"]), 0, &["stored"]);
+    says(&own.log_in("bob", &["--replace"]), 0, &["saved the login"]);
     assert_ne!(token(), alices);
     // Whoever has logged out is not replaced.
     own.run(&["logout"]).run().ok();
-    says(&own.log_in("alice", &[]), 0, &["stored"]);
+    says(&own.log_in("alice", &[]), 0, &["saved the login"]);
 }
 
 /// The server sent an ID token that nobody asked for, and so nobody verified it.
 #[test]
 fn an_id_token_that_was_not_verified_says_nothing_about_userinfo() {
     let own = Own::new("unverified");
-    says(&own.log_in("alice", &[]), 0, &["stored as the login"]);
+    says(&own.log_in("alice", &[]), 0, &["saved the login"]);
     let done = own.run(&["userinfo"]).run();
     says(&done, 2, &["usage.subject", "--subject"]);
 }
@@ -244,7 +240,7 @@ fn on_a_terminal_the_person_is_asked() {
         let mut session = Session::start(own.run(&["login", "--no-browser"]));
         let callback = session.callback();
         session.type_line(&callback);
-        session.read_until("replace it? [y/N]");
+        session.read_until("`? [y/N]");
         session.type_line(answer);
         assert_eq!(session.end().code, code);
     }

@@ -218,7 +218,7 @@ fn an_access_token_is_judged_as_an_api_judges_it() {
         let mut checks = good["checks"].as_array().unwrap().iter();
         let api = checks.find(|check| check["check"] == "api").unwrap();
         let words = api["detail"].as_str().unwrap();
-        let is_supposed = words.contains("if its signature is good");
+        let is_supposed = words.contains("if its signature is valid");
         assert_eq!(is_supposed, good["signature"] == "not_verified", "{words}");
         for (member, value, code) in [
             ("jti", Value::Null, "jwt.malformed_claim"),
@@ -263,7 +263,7 @@ fn an_access_token_is_read_as_its_server_writes_it() {
         assert_eq!(of_rfc, [("api".to_owned(), "jwt.typ".to_owned())]);
         let keycloak = [&API[..6], &["--token-profile", "keycloak"]].concat();
         let text = inspect(&token, &keycloak).run().ok();
-        assert!(text.contains("client web for read"), "{text}");
+        assert!(text.contains("client web, scope read"), "{text}");
         assert!(text.contains("NOT verified"), "{text}");
     }
     let unknown = inspect("e30.e30.", &["--token-profile", "other"]).run();
@@ -359,7 +359,7 @@ fn keys_are_fetched_only_if_that_is_said() {
 
     let fetching = [&wanted[..], &["--fetch-keys", "--loopback-http"]].concat();
     let text = inspect(token, &fetching).run().ok();
-    assert!(text.contains("the signature is good"), "{text}");
+    assert!(text.contains("the signature is valid"), "{text}");
     let asked = served.with(|twin| {
         let log = twin.log().iter().skip(before);
         log.map(|entry| entry.path.clone()).collect::<Vec<_>>()

@@ -200,7 +200,7 @@ fn an_encrypted_key_is_published_by_its_passphrase() {
     assert!(!wrong.stderr.contains("wrong"), "{}", wrong.stderr);
     refused(
         &oauth(&["key", "public", &encrypted]).run(),
-        &["usage.secret", "passphrase of the key is needed"],
+        &["usage.secret", "passphrase of the key is required"],
     );
     let scrypt = file("scrypt");
     let other = ["key", "public", &scrypt, "--key-passphrase-env", "P"];

@@ -54,7 +54,7 @@ fn every_preset_leads_to_its_server() {
 fn a_login_with_openid_names_the_person_or_nobody_is_logged_in() {
     let served = served();
     let done = log_in(&served, &["--scope", "openid read"]);
-    assert!(done.stderr.contains("signed in: "), "{}", done.stderr);
+    assert!(done.stderr.contains("logged in as "), "{}", done.stderr);
     let flaw = oauth_testkit::twin::IdTokenFlaw::WrongIssuer;
     served.with(|twin| twin.inject(Fault::IdToken { flaw }));
     let done = try_log_in(&served, &["--scope", "openid read"], 1);

@@ -33,7 +33,7 @@ impl Person {
         tiny.state().subject = "alice".to_owned();
         let person = Self { tiny, folder };
         let login = visit(person.run(&["login", "--no-browser"]), 1);
-        says(&login, 0, &["stored as the login"]);
+        says(&login, 0, &["saved the login"]);
         person
     }
 
@@ -87,10 +87,10 @@ fn the_browser_ends_the_session_at_the_server() {
     let person = Person::new("browser");
     let mut url = String::new();
     let done = person.sign_out(&[], |opened| url = opened.to_owned());
-    says(&done, 0, &["`p` is forgotten"]);
+    says(&done, 0, &["removed the login of profile `p`"]);
     assert_eq!(
         done.stdout,
-        "revoked: refresh_token, access_token\nthe server's page tells when the person is signed out\n"
+        "revoked: refresh_token, access_token\ncomplete the sign-out on the server's page\n"
     );
     let sent = parameters(&url);
     assert_eq!(sent["client_id"], "app");
@@ -120,7 +120,7 @@ fn the_return_is_waited_for_and_has_this_logouts_state() {
         let answer = get(location.unwrap());
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     });
-    says(&done, 0, &["not this logout's"]);
+    says(&done, 0, &["does not belong to this logout"]);
     assert!(
         done.stdout.ends_with("signed out at the server\n"),
         "{}",
@@ -168,13 +168,27 @@ fn a_server_that_fails_keeps_nobody_logged_in() {
     });
     // The browser was sent there all the same.
     assert_eq!(person.tiny.asked("/logout"), 1);
-    says(&done, 1, &["`p` is forgotten", "may be good at the server"]);
+    says(
+        &done,
+        1,
+        &[
+            "removed the login of profile `p`",
+            "may still be valid at the server",
+        ],
+    );
     assert!(!person.is_logged_in());
 
     let person = Person::new("all-fails");
     person.tiny.state().broken = Some("/.well-known/oauth-authorization-server");
     let done = person.run(&SIGN_OUT).run();
-    says(&done, 1, &["`p` is forgotten", "may be good at the server"]);
+    says(
+        &done,
+        1,
+        &[
+            "removed the login of profile `p`",
+            "may still be valid at the server",
+        ],
+    );
     person.tiny.state().broken = None;
     assert!(!person.is_logged_in());
 }
@@ -190,7 +204,7 @@ fn a_server_without_sign_out_is_told() {
         &[
             "endpoint.missing",
             "--endpoint end_session=URL",
-            "may still be logged in",
+            "may still be signed in",
         ],
     );
     assert!(!person.is_logged_in());

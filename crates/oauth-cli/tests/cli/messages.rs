@@ -24,7 +24,7 @@ fn a_body_and_an_error_are_two_lines_where_both_go_to_one_place() {
     run.command.stdout(file.try_clone().unwrap()).stderr(file);
     assert_eq!(run.run().code, 1);
     let all = std::fs::read_to_string(path).unwrap();
-    let start = "not for you\nerror[call.status]: the API answered 403";
+    let start = "not for you\nerror[call.status]: the API returned 403";
     assert!(all.starts_with(start), "{all}");
     // What is on stdout is the body, and nothing else.
     let apart = tiny.run(&["call", &url, "--origin", &tiny.base]).run();
@@ -90,11 +90,11 @@ fn a_refresh_token_is_not_lost_without_a_word() {
     let login = |more: &[&str]| visit(tiny.run(&[&["login", "--no-browser"], more].concat()), 1);
     says(
         &login(&[]),
-        &["the refresh token is not kept", "--save FILE"],
+        &["the refresh token is not stored", "--save FILE"],
     );
     let tokens = folder("kept").join("tokens.json");
     let saved = login(&["--save", tokens.to_str().unwrap()]);
-    assert!(!saved.stderr.contains("not kept"), "{}", saved.stderr);
+    assert!(!saved.stderr.contains("not stored"), "{}", saved.stderr);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn scopes_that_a_server_adds_are_no_warning() {
     let tiny = Tiny::start();
     let done = tiny.run(&["token", "--scope", "openid"]).run();
     assert!(!done.stderr.contains("warning"), "{}", done.stderr);
-    says(&done, &["the server granted:", "email"]);
+    says(&done, &["the server granted the scope:", "email"]);
     done.ok();
 }
 
@@ -174,13 +174,13 @@ fn profiles_are_listed() {
     let lines = oauth(&list).run().ok();
     assert_eq!(
         lines,
-        "a  google, client id, as the person who logs in (the default)\n\
+        "a  google, client id, as the logged-in user (default)\n\
          b  https://as.example, as the client itself\n"
     );
     let record = oauth(&[&list[..], &["--json"]].concat()).run().json();
     assert_eq!(record["profiles"][0]["as"], "person");
     let none = oauth(&["profile", "list"]).run().ok();
-    assert_eq!(none, "there is no profile\n");
+    assert_eq!(none, "no profiles\n");
 }
 
 #[test]

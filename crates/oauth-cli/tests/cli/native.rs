@@ -214,7 +214,7 @@ fn a_refusal_without_state_is_told_at_once_and_in_the_end() {
     let done = visit(tiny.run(&["login", "--no-browser", "--timeout", "1"]), 1);
     assert_eq!(done.code, 1, "{}", done.stderr);
     for words in [
-        "warning: received an error without a `state`",
+        "warning: received an error without `state`",
         "[lost.timeout]",
         "but with a refusal that has no `state`",
     ] {
@@ -228,10 +228,10 @@ fn the_address_one_ended_at_can_be_pasted() {
     let tiny = Tiny::start();
     let mut session = Session::start(tiny.run(&["login", "--no-browser"]));
     let callback = session.callback();
-    session.read_until("paste the address it ends at");
+    session.read_until("paste the address at which it ends");
     session.type_line("");
     session.type_line("http://127.0.0.1/callback?code=a&state=b");
-    session.read_until("this is not the address that this login ended at");
+    session.read_until("the pasted address does not belong to this login");
     session.type_line(&callback);
     let done = session.end();
     assert_eq!(done.code, 0, "{}", done.stderr);

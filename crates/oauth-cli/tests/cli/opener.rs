@@ -28,7 +28,7 @@ fn whatever_the_opener_does_the_url_is_printed_and_the_login_goes_on() {
     let stays = format!("mkfifo {here}/stays; read -r _ < {here}/stays; touch {here}/gone");
     for script in ["exit 0", "exit 3", "echo N0ISE; echo N0ISE >&2", &stays] {
         let mut session = Session::start(login(&tiny, &folder, script));
-        session.read_until("if it does not, open this URL");
+        session.read_until("if it does not show the login, open this URL");
         let callback = session.callback();
         assert!(crate::common::get(&callback).starts_with("HTTP/1.1 200"));
         let done = session.end();
@@ -58,7 +58,7 @@ fn over_ssh_nothing_is_opened_and_the_way_back_is_told() {
     let command = command.unwrap();
     assert!(command.ends_with(" 203.0.113.5"), "{command}");
     let port = command.split([' ', ':']).nth(3).unwrap();
-    let waiting = format!("waiting at http://127.0.0.1:{port}/callback");
+    let waiting = format!("for the callback at http://127.0.0.1:{port}/callback");
     assert!(done.stderr.contains(&waiting), "{}", done.stderr);
     assert!(!opened.exists());
     // The server has no device codes.
@@ -67,7 +67,7 @@ fn over_ssh_nothing_is_opened_and_the_way_back_is_told() {
     // A display that is forwarded shows the browser of this machine there.
     let run = over_ssh(login(&tiny, &folder, &script)).env("DISPLAY", "localhost:10.0");
     let mut session = Session::start(run);
-    session.read_until("if it does not, open this URL");
+    session.read_until("if it does not show the login, open this URL");
     crate::common::get(&session.callback());
     assert!(!session.end().stderr.contains("ssh -N"));
     // The login waits for no opener: on a busy machine it can be over before the opener has begun.

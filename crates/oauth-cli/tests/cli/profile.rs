@@ -53,7 +53,7 @@ fn a_profile_says_it_all() {
     let done = with(&config, &["--profile", "none", "token"]);
     assert_eq!(done.code, 2);
     assert!(
-        done.stderr.contains("there is local, wrong"),
+        done.stderr.contains("the profiles are local, wrong"),
         "{}",
         done.stderr
     );
@@ -74,7 +74,7 @@ fn a_public_client_wants_a_login_and_no_secret() {
     for command in [&["token"][..], &["call", &url]] {
         let done = with(&config, &[command, &["--profile", "me"]].concat());
         assert_eq!(done.code, 2, "{}", done.stderr);
-        for said in ["usage.no_login", "log in: oauth login --profile me\n"] {
+        for said in ["usage.no_login", "log in with oauth login --profile me\n"] {
             assert!(done.stderr.contains(said), "{}", done.stderr);
         }
     }

@@ -89,7 +89,7 @@ fn a_profile_that_was_added_works_and_the_rest_of_the_file_is_as_it_was() {
     let add = [&config[..], &["profile", "add", "local"], &server, &more].concat();
     let mut run = oauth(&add);
     run.command.current_dir(here);
-    assert!(run.run().ok().contains("`local` is added to "));
+    assert!(run.run().ok().contains("added profile `local` to "));
     let text = read(&path);
     // The default stands before all tables, and after it everything as it was.
     assert!(text.starts_with("default_profile = \"local\"\n"), "{text}");
@@ -216,7 +216,7 @@ fn a_profile_goes_with_its_own_comment_and_no_other() {
     let path = written("profile-remove", WRITTEN);
     let done = with(&path, &["profile", "remove", "bank"]).ok();
     assert!(
-        done.contains("`bank` is removed from ") && done.contains("no login"),
+        done.contains("removed profile `bank` from ") && done.contains("no stored login"),
         "{done}"
     );
     let rest =
@@ -252,7 +252,7 @@ fn a_login_is_not_lost_sight_of() {
         .run()
         .json();
     assert_eq!(kept["login_kept"], true);
-    says(&home.p(&["token"]), 2, &["there is no profile `p`"]);
+    says(&home.p(&["token"]), 2, &["no profile `p`"]);
     std::fs::write(&config, &before).unwrap();
     home.p(&["token"]).ok();
 
@@ -290,7 +290,7 @@ fn registering_adds_a_profile_that_works() {
     };
     let add = ["--add-profile", "acme"];
     let said = register(&add);
-    says(&said, 0, &["profile `acme` is added to "]);
+    says(&said, 0, &["added profile `acme` to "]);
     let secret = read(&folder.join("acme.secret"));
     assert!(!said.stdout.contains(&secret) && !read(&config).contains(&secret));
     #[cfg(unix)]

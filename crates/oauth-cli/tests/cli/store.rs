@@ -187,13 +187,13 @@ pub(crate) fn says(done: &Done, code: i32, words: &[&str]) {
     }
 }
 
-pub(crate) const LOG_IN: &str = "log in again: oauth login --profile p";
+pub(crate) const LOG_IN: &str = "log in again with oauth login --profile p";
 
 #[test]
 fn shells_share_one_refresh() {
     let home = Home::of_provider("shells");
     let login = home.log_in("p");
-    says(&login, 0, &["stored as the login of profile `p`"]);
+    says(&login, 0, &["saved the login in profile `p`"]);
     assert_eq!(login.stdout, "");
     for (round, shells) in [(1, 2), (2, 8)] {
         home.age();
@@ -361,8 +361,8 @@ fn revoking_forgets_the_login_though_the_server_is_gone() {
         1,
         &[
             "error[lost.connect]",
-            "`p` is forgotten",
-            "may be good at the server",
+            "removed the login of profile `p`",
+            "may still be valid at the server",
         ],
     );
     let left = std::fs::read_dir(folder.join("state/oauth/grants")).unwrap();
@@ -401,7 +401,7 @@ fn a_record_that_cannot_be_read_is_no_reason_for_another_token() {
 fn status_tells_everything_but_the_tokens() {
     let home = Home::new("status");
     let nothing = home.oauth(&["status"]).run().ok();
-    assert_eq!(nothing, "nothing is stored\n");
+    assert_eq!(nothing, "no tokens are stored\n");
     home.log_in("p");
     home.log_in("q");
     home.p(&["token", "--grant", "client_credentials", "--scope", "write"])
@@ -411,10 +411,10 @@ fn status_tells_everything_but_the_tokens() {
     let rows: Vec<&str> = list.lines().collect();
     assert_eq!(rows.len(), 3, "{list}");
     assert!(rows[0].starts_with(&format!(
-        "p            login at {base} for read, good until 2"
+        "p            login at {base}, scope read, expires 2"
     )));
     assert!(rows[0].ends_with("Z, can be refreshed"), "{list}");
-    assert!(rows[2].starts_with("twin-client  client's own"), "{list}");
+    assert!(rows[2].starts_with("twin-client  client token"), "{list}");
 
     let record = home.p(&["status", "--json"]).json();
     let grants = record["grants"].as_array().unwrap();

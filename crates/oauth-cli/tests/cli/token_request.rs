@@ -112,7 +112,7 @@ fn a_client_asks_for_what_its_profile_or_the_command_line_says() {
 fn a_login_is_for_it_and_so_is_each_renewal() {
     let home = Home::new("login", TWO);
     let done = visit(home.run(&["login", "--no-browser"]), 1);
-    says(&done, 0, &["stored as the login"]);
+    says(&done, 0, &["saved the login"]);
     assert!(
         done.stderr
             .contains("resource=https%3A%2F%2Fa.example%2F&resource=urn%3Ab")
@@ -213,10 +213,10 @@ fn tokens_of_one_client_are_told_apart_by_their_apis() {
     home.run(&["token", "--resource", one]).run().ok();
     home.run(&["token", "--audience", "two"]).run().ok();
     let said = home.run(&["status"]).run().ok();
-    for place in [one, "two"] {
+    for target in ["resource https://one.example/", "audience two"] {
         let line = said
             .lines()
-            .filter(|line| line.contains(&format!("to be used at {place},")));
+            .filter(|line| line.contains(&format!(", {target},")));
         assert_eq!(line.count(), 1, "{said}");
     }
     let said = home.run(&["status", "--json"]).run().json();

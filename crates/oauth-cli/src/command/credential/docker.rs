@@ -18,48 +18,46 @@ Examples:
   echo registry.example | oauth credential docker get
   oauth --profile images credential docker --username oauth2accesstoken list
 
-docker runs docker-credential-oauth for the registries that ~/.docker/config.json names it for:
+docker runs docker-credential-oauth for the registries that are configured in ~/.docker/config.json:
   {\"credHelpers\": {\"registry.example\": \"oauth\"}}
 
-A registry gets the token of the profile that has it among its `origins`, and no other registry gets \
-any. The user name is the profile's `credential_username`: Google's registries want \
-oauth2accesstoken, and with <token> docker redeems the token at the registry for one of its own. \
-docker login and docker logout keep and end nothing here: that is oauth login and oauth logout.";
+A registry gets the token of the profile that lists it in `origins`; other registries get none. The \
+user name is the profile's `credential_username`: Google's registries require oauth2accesstoken, and \
+with <token> docker exchanges the token at the registry for one of its own. docker login and docker \
+logout are refused: use oauth login and oauth logout instead.";
 
-/// Answers docker.
+/// Responds to docker.
 #[derive(Debug, Args)]
 pub(crate) struct Docker {
-    /// The user name to return [default: the profile's `credential_username`, or oauth2]
+    /// User name to return [default: the profile's `credential_username`, or oauth2]
     #[arg(long, value_name = "NAME")]
     username: Option<String>,
-    /// What docker wants
+    /// Operation that docker requests
     operation: Operation,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Operation {
-    /// The credentials for the registry on stdin
+    /// Print the credentials for the registry on stdin
     Get,
-    /// To keep the credentials on stdin, which is refused
+    /// Store the credentials on stdin; always refused
     Store,
-    /// To forget the credentials for the registry on stdin, which is refused
+    /// Erase the credentials for the registry on stdin; always refused
     Erase,
-    /// The origins of the profiles, and the user names for them
+    /// List the origins of the profiles, with their user names
     List,
 }
 
-/// What docker takes for an answer that there is nothing, to the letter.
+/// The exact text that tells docker that there are no credentials.
 const NOT_FOUND: &str = "credentials not found in native keychain";
 
 impl Docker {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
         let done = match self.operation {
             Operation::Get => self.get(global, output),
-            Operation::Store => {
-                kept_elsewhere("no password is kept here", "log in with oauth login")
-            }
+            Operation::Store => read_only("passwords cannot be stored", "log in with oauth login"),
             Operation::Erase => {
-                kept_elsewhere("no login is ended here", "log out with oauth logout")
+                read_only("credentials cannot be erased", "log out with oauth logout")
             }
             Operation::List => self.list(global),
         };
@@ -105,7 +103,7 @@ fn addresses(server: &str) -> Vec<Url> {
     of("https").into_iter().chain(plain).collect()
 }
 
-fn kept_elsewhere(what: &str, hint: &str) -> Result<(), Failure> {
+fn read_only(what: &str, hint: &str) -> Result<(), Failure> {
     request()?;
     Err(Failure::refused("credential.read_only", what, hint))
 }

@@ -16,23 +16,23 @@ Examples:
     '!oauth --profile code credential git --username x-token-auth'
   printf 'protocol=https\\nhost=gitlab.example\\n' | oauth credential git get
 
-get gives the token of the profile that has the host among its `origins`, with the time at which it expires, and \
-nothing for any other host. erase, which git calls after a 401, renews the token that was refused. \
-store keeps nothing: logins are stored already. GitLab takes the user name oauth2, which is the \
-default, Bitbucket x-token-auth, and GitHub any.";
+get prints the token of the profile that lists the host in `origins`, with its expiry time, and nothing for \
+other hosts. erase, which git calls after a 401, refreshes the rejected token. store does nothing, because logins are \
+already stored. GitLab expects the user name oauth2, which is the default, Bitbucket expects \
+x-token-auth, and GitHub accepts any.";
 
-/// Answers git.
+/// Responds to git.
 #[derive(Debug, Args)]
 pub(crate) struct Git {
-    /// The user name to return [default: the one that git asks for, the profile's
+    /// User name to return [default: the one that git requests, the profile's
     /// `credential_username`, or oauth2]
     #[arg(long, value_name = "NAME")]
     username: Option<String>,
-    /// What git wants: get, store or erase; anything else does nothing, as git demands
+    /// Operation that git requests: get, store or erase; others are ignored, as git requires
     operation: String,
 }
 
-/// What git says of a credential.
+/// The description of a credential that git sends.
 #[derive(Default)]
 struct Asked<'a> {
     protocol: &'a str,
@@ -42,7 +42,7 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// Reads lines up to an empty one. Names that are not known are left out, as git demands.
+    /// Reads lines up to an empty one. Unknown names are ignored, as git requires.
     fn read(text: &'a str) -> Self {
         let mut asked = Self::default();
         let lines = text.lines().take_while(|line| !line.is_empty());
@@ -69,7 +69,7 @@ impl Git {
         match self.operation.as_str() {
             "get" => self.get(global, output),
             "erase" => erase(global, output),
-            // Nothing is stored, but git's write to a closed pipe would fail.
+            // Nothing is stored, but git's write would fail if the pipe were closed.
             "store" => request().map(drop),
             _ => Ok(()),
         }
@@ -84,8 +84,8 @@ impl Git {
         let Some(profile) = profile_for(&url, global)? else {
             return Ok(());
         };
-        let said = self.username.or_else(|| asked.username.map(str::to_owned));
-        let name = username(said, &profile);
+        let given = self.username.or_else(|| asked.username.map(str::to_owned));
+        let name = username(given, &profile);
         let tokens = password(profile, global, output)?;
         let password = tokens.access_token.expose();
         output::print(format_args!("username={name}\npassword={password}"))?;
@@ -96,7 +96,7 @@ impl Git {
     }
 }
 
-/// The host has refused this password.
+/// The host has rejected this password.
 fn erase(global: &Global, output: Output) -> Result<(), Failure> {
     let text = request()?;
     let asked = Asked::read(text.expose());

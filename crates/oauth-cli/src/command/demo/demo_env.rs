@@ -27,7 +27,7 @@ use serde_json::Value;
 use super::wire_recorder::{self, BROWSER, Hops, WireRecorder};
 use crate::trace::Received;
 
-/// How long anything here may take: it is all on this machine.
+/// The timeout of every operation, which are all local.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One of the four systems.
@@ -50,7 +50,7 @@ pub(super) struct Flow {
 /// How a flow ends.
 pub(super) type FlowResult<T = ()> = Result<T, Failed>;
 
-/// What a flow did that is not documented.
+/// How a flow differed from the documentation.
 #[derive(Debug)]
 pub(super) struct Failed {
     pub(super) code: Option<&'static str>,
@@ -90,19 +90,19 @@ impl From<oauth_reqwest::reqwest::Error> for Failed {
 /// A reply of an API.
 pub(super) struct Reply {
     pub(super) status: u16,
-    /// The pause it asks for.
+    /// The delay of its rate limit.
     pub(super) pause: Option<Duration>,
-    /// Its JSON; `null` if it is none.
+    /// Its JSON; `null` for any other body.
     pub(super) body: Value,
 }
 
-/// The driver every flow uses: no proxy and no certificates, for nothing leaves this machine.
+/// The driver of every flow: without proxy and certificates, because everything is local.
 pub(super) fn driver() -> Result<Driver, Error> {
     let builder = Http::builder().no_proxy().tls_certs_only([]);
     Driver::with_options(builder, Options::default().timeout(PATIENCE))
 }
 
-/// Where one flow plays.
+/// The environment of one flow.
 pub(super) struct DemoEnv {
     pub(super) provider: Provider,
     pub(super) hops: Hops,
@@ -147,10 +147,10 @@ impl DemoEnv {
         self.checks.into_inner()
     }
 
-    /// Says what must hold, and whether it does.
+    /// Records a check, and fails if it does not hold.
     pub(super) fn check(&self, what: impl Display, holds: bool) -> FlowResult {
         if !holds {
-            return Err(Failed::new(format_args!("not so: {what}")));
+            return Err(Failed::new(format_args!("not true: {what}")));
         }
         let what = what.to_string();
         let mut checks = self.checks.borrow_mut();
@@ -160,7 +160,7 @@ impl DemoEnv {
         Ok(())
     }
 
-    /// Says that something must be refused, and how.
+    /// Checks that something is refused with this code.
     pub(super) fn refused<T>(
         &self,
         what: impl Display,
@@ -173,9 +173,7 @@ impl DemoEnv {
                 Ok(error)
             }
             Err(error) => Err(error.into()),
-            Ok(_) => Err(Failed::new(format_args!(
-                "not so: {what} is refused: {code}"
-            ))),
+            Ok(_) => Err(Failed::new(format_args!("not refused: {what} ({code})"))),
         }
     }
 
@@ -194,7 +192,7 @@ impl DemoEnv {
         self.twin(|twin| twin.log().len())
     }
 
-    /// Everything the twin saw, secrets included.
+    /// All requests that the twin received, including secrets.
     pub(super) fn log(&self) -> Vec<Entry> {
         self.twin(|twin| twin.log().to_vec())
     }
@@ -202,17 +200,17 @@ impl DemoEnv {
     /// The last request to this path.
     pub(super) fn entry(&self, path: &str) -> FlowResult<Entry> {
         let found = self.log().into_iter().rfind(|entry| entry.path == path);
-        found.ok_or_else(|| Failed::new(format_args!("nothing was sent to {path}")))
+        found.ok_or_else(|| Failed::new(format_args!("no request was sent to {path}")))
     }
 
     /// The last reply on the wire.
     pub(super) fn last_reply(&self) -> FlowResult<Received> {
         let hop = self.hops.all().into_iter().next_back();
         let reply = hop.and_then(|hop| hop.received);
-        reply.ok_or_else(|| Failed::new("no reply came"))
+        reply.ok_or_else(|| Failed::new("no response was received"))
     }
 
-    /// Lets the twin's clock run ahead.
+    /// Advances the twin's clock.
     pub(super) fn advance(&self, by: Duration) {
         self.served.advance(by);
     }
@@ -249,12 +247,12 @@ impl DemoEnv {
         self.api(self.own(&client, scope))
     }
 
-    /// The API with a person's tokens.
+    /// The API with a user's tokens.
     pub(super) fn person(&self, client: Client, tokens: Tokens) -> Result<Authorized, Error> {
         self.api(self.persons(&client, tokens)?)
     }
 
-    /// The API with one source of tokens for all its routes. A 429 is handed back.
+    /// The API with one token source for all its routes. A 429 is returned to the caller.
     pub(super) fn api(&self, source: impl TokenSource + 'static) -> Result<Authorized, Error> {
         self.api_of(Sources::one(source), self.provider.api()?)
     }
@@ -270,7 +268,7 @@ impl DemoEnv {
         GrantSource::client_credentials(self.driver.clone(), client, scope)
     }
 
-    /// A source of a person's tokens.
+    /// A source of a user's tokens.
     pub(super) fn persons(&self, client: &Client, tokens: Tokens) -> Result<GrantSource, Error> {
         GrantSource::refreshing(self.driver.clone(), client, tokens)
     }
@@ -287,13 +285,13 @@ impl DemoEnv {
         api.request(method, &format!("{}{path}", self.base))
     }
 
-    /// Calls, kills every token at the server, and calls again.
+    /// Calls, revokes every token at the server, and calls again.
     pub(super) fn recovers_from_401(&self, api: &Authorized, path: &str) -> FlowResult {
         self.get(api, path)?;
         self.twin(Twin::expire_access_tokens);
         let reply = self.get(api, path)?;
         self.check(
-            "the caller sees nothing but the answer",
+            "the caller only sees the successful response",
             reply.status == 200,
         )?;
         let counters = self.counters();
@@ -303,12 +301,12 @@ impl DemoEnv {
             counters.api_calls,
         );
         self.check(
-            "there was one 401, one new token and one more try",
+            "there is one 401, one new token and one retry",
             seen == (1, 2, 3),
         )
     }
 
-    /// Asks the API with exactly this token: nothing renews it.
+    /// Calls the API with exactly this token, which is never refreshed.
     pub(super) fn get_with(&self, token: &Secret<String>, path: &str) -> FlowResult<Reply> {
         let request = self.browser.get(format!("{}{path}", self.base));
         let request = request
@@ -317,14 +315,14 @@ impl DemoEnv {
         Ok(reply(request.send()?))
     }
 
-    // The person ----------------------------------------------------------------------------
+    // The user ------------------------------------------------------------------------------
 
-    /// Opens a page in the browser: where it is sent from there, or what it shows.
+    /// Opens a page in the browser; returns where it redirects, or its status.
     pub(super) fn visit(&self, url: &Url) -> FlowResult<Visit> {
         Ok(visit(&self.browser, url)?)
     }
 
-    /// The first half of a login: the flow that waits, and the callback that came.
+    /// The first half of a login: the pending flow, and the callback.
     pub(super) fn authorize(
         &self,
         client: &Client,
@@ -334,18 +332,18 @@ impl DemoEnv {
         match self.visit(&url)? {
             Visit::Sent(callback) => Ok((pending, callback)),
             Visit::Page(status) => Err(Failed::new(format_args!(
-                "the server shows a page with status {status} and sends nobody back"
+                "the server shows a page with status {status} instead of a redirect"
             ))),
         }
     }
 
-    /// A whole login, the callback handed over by the page it came to.
+    /// A whole login, with the callback passed on by the page at the redirect URI.
     pub(super) fn login(&self, client: &Client, ask: AuthorizationRequest) -> FlowResult<Tokens> {
         let (pending, callback) = self.authorize(client, ask)?;
         Ok(self.run(client.redeem(pending, &callback)?)?.tokens)
     }
 
-    /// A whole login of a native app: the browser comes back to a port of this machine.
+    /// A whole login of a native app: the browser returns to a local port.
     pub(super) fn login_at(
         &self,
         listener: Listener,
@@ -356,23 +354,25 @@ impl DemoEnv {
         let mut browser = None;
         let open = |url: &Url| {
             let url = url.clone();
-            browser = Some(std::thread::spawn(move || come_back(&http, &hops, &url)));
+            browser = Some(std::thread::spawn(move || {
+                follow_redirect(&http, &hops, &url)
+            }));
             Ok(())
         };
         let tokens = listener.login(&self.driver, client, ask, open, PATIENCE);
         if let Some(browser) = browser {
-            // What kept it from coming back shows in `tokens`: nobody came in time.
+            // If it fails, the listener times out, which `tokens` reports.
             let _ = browser.join();
         }
         Ok(tokens?.tokens)
     }
 }
 
-/// What a page does with its visitor.
+/// The result of opening a page.
 pub(super) enum Visit {
-    /// Sends them on.
+    /// A redirect to this URL.
     Sent(String),
-    /// Keeps them, with this status.
+    /// A page with this status.
     Page(u16),
 }
 
@@ -387,7 +387,7 @@ fn visit(http: &Http, url: &Url) -> Result<Visit, oauth_reqwest::reqwest::Error>
 }
 
 /// Follows the server's redirect to the listener, which the recorder does not see.
-fn come_back(http: &Http, hops: &Hops, url: &Url) -> Option<()> {
+fn follow_redirect(http: &Http, hops: &Hops, url: &Url) -> Option<()> {
     let Visit::Sent(callback) = visit(http, url).ok()? else {
         return None;
     };

@@ -7,17 +7,17 @@ use serde_json::{Value, json};
 use super::demo_env::{Failed, Flow, System};
 use super::wire_recorder::Hop;
 use crate::output::{BOLD, DIM, GREEN, RED};
-use crate::trace::{Item, lively};
+use crate::trace::{Item, relevant_headers};
 
-/// What stands above the report.
+/// Printed above the report.
 pub(super) const LEGEND: &str = "\
-Every flow runs over real sockets, against a server of its own on this machine.
-→ was sent, ← came back, · was checked. Values worth something to a thief are shown as …";
+Every flow runs over real sockets, against its own server on this machine.
+→ request, ← response, · check. Values that could be secret are shown as …";
 
-/// Where lines are broken.
+/// The width at which lines are wrapped.
 const WIDTH: usize = 100;
 
-/// How one flow went.
+/// The outcome of one flow.
 pub(super) struct Outcome {
     flow: &'static Flow,
     pub(super) hops: Vec<Hop>,
@@ -60,12 +60,12 @@ pub(super) fn to_json(system: &System, flows: &[Outcome]) -> Value {
     json!({ "name": system.name, "flows": flows })
 }
 
-/// What stands above a system's flows.
+/// Printed above the flows of a system.
 pub(super) fn heading(system: &System) -> String {
     format!("\n{BOLD}{}{BOLD:#}", system.name)
 }
 
-/// How many flows of each system did what they should.
+/// How many flows of each system passed.
 pub(super) fn summary(tally: &[(&str, Vec<Outcome>)]) -> String {
     let mut lines = vec![String::new()];
     for (name, flows) in tally {
@@ -127,14 +127,14 @@ fn write_hop(f: &mut fmt::Formatter<'_>, hop: &Hop, times: usize) -> fmt::Result
     });
     let mut words = vec![head];
     words.extend(query);
-    words.extend(lively(&sent.headers));
+    words.extend(relevant_headers(&sent.headers));
     words.extend(sent.body.iter().map(ToString::to_string));
     line(f, '→', words)?;
     let Some(received) = &hop.received else {
-        return line(f, '←', ["no reply".to_owned()]);
+        return line(f, '←', ["no response".to_owned()]);
     };
     let mut words = vec![received.status.to_string()];
-    words.extend(lively(&received.headers));
+    words.extend(relevant_headers(&received.headers));
     words.extend(members(&received.body));
     if times > 1 {
         words.push(format!("({times} times)"));
@@ -153,7 +153,7 @@ fn members(body: &[Item]) -> Vec<String> {
     body.iter().enumerate().map(member).collect()
 }
 
-/// Words after a sign, broken where the line gets long.
+/// Words after a sign, wrapped at the width.
 fn line(
     f: &mut fmt::Formatter<'_>,
     sign: char,

@@ -33,7 +33,7 @@ pub(super) const SYSTEM: System = System {
     flows: &[
         Flow {
             name: "client_credentials",
-            what: "the application's token, consumer key and secret in raw Basic",
+            what: "a token for the application, with consumer key and secret in raw Basic",
             run: client_credentials,
         },
         Flow {
@@ -43,57 +43,57 @@ pub(super) const SYSTEM: System = System {
         },
         Flow {
             name: "user_route_refused",
-            what: "a user's route, with the application's token",
+            what: "a user's route, refused with the application's token",
             run: user_route_refused,
         },
         Flow {
             name: "code_exchange",
-            what: "Socios.com Connect, with partner tag and tracking",
+            what: "Socios.com Connect, with partner tag and tracking parameters",
             run: code_exchange,
         },
         Flow {
             name: "tracking_shadow_refused",
-            what: "tracking parameters with names of the protocol's own",
+            what: "tracking parameters with names reserved by the protocol",
             run: tracking_shadow_refused,
         },
         Flow {
             name: "user_api",
-            what: "wallet, polls and a vote, with the person's token",
+            what: "wallet, polls and a vote, with the user's token",
             run: user_api,
         },
         Flow {
             name: "token_for_route",
-            what: "the preset's rule picks the token for each route",
+            what: "the preset selects the token for each route",
             run: token_for_route,
         },
         Flow {
             name: "two_owners",
-            what: "one API with both sources: each route gets its owner's token",
+            what: "one API with both token sources: each route gets the right token",
             run: two_owners,
         },
         Flow {
             name: "refresh_rotation",
-            what: "a refresh gives a new refresh token",
+            what: "each refresh returns a new refresh token",
             run: refresh_rotation,
         },
         Flow {
             name: "reuse_detection",
-            what: "an old refresh token comes back, and all that grew from it ends",
+            what: "reuse of an old refresh token revokes the whole grant",
             run: reuse_detection,
         },
         Flow {
             name: "revocation",
-            what: "200 for tokens the server knows and for those it never saw",
+            what: "200 for known and unknown tokens",
             run: revocation,
         },
         Flow {
             name: "after_revocation",
-            what: "what becomes of an API client whose tokens are revoked",
+            what: "an API client after its tokens are revoked",
             run: after_revocation,
         },
         Flow {
             name: "expiry",
-            what: "two hours later: a refresh first, and then the call",
+            what: "after two hours, a refresh and then the call",
             run: expiry,
         },
     ],
@@ -103,15 +103,15 @@ fn client_credentials(env: &DemoEnv) -> FlowResult {
     let tokens = env.run(env.trusted()?.client_credentials(Scope::none()))?;
     let sent = env.entry(TOKEN)?;
     env.check(
-        "the header is Base64(key:secret), nothing encoded before",
+        "the header is Base64(key:secret), without form encoding",
         is_raw_basic(env)?,
     )?;
     env.check(
-        "the body is a form with the grant type alone",
+        "the body is a form with only the grant type",
         sent.form == [("grant_type".to_owned(), "client_credentials".to_owned())],
     )?;
     env.check(
-        "`bearer` in lower case is Bearer, for 7200 seconds",
+        "`bearer` in lower case is accepted as Bearer, valid for 7200 seconds",
         tokens.token_type == TokenType::Bearer && tokens.expires_in == Some(LIFETIME),
     )
 }
@@ -120,7 +120,7 @@ fn public_route(env: &DemoEnv) -> FlowResult {
     let api = application(env)?;
     let reply = env.get(&api, POLLS)?;
     env.check(
-        "the polls are there",
+        "the API returns polls",
         reply.status == 200 && reply.body.pointer("/data/0/id").is_some(),
     )
 }
@@ -128,13 +128,13 @@ fn public_route(env: &DemoEnv) -> FlowResult {
 fn user_route_refused(env: &DemoEnv) -> FlowResult {
     let route = env.provider.token_for(WALLET);
     env.check(
-        "the preset says that this route is a user's",
+        "the preset knows that this route requires a user's token",
         route? == TokenOwner::User,
     )?;
     let reply = env.get(&application(env)?, WALLET)?;
-    env.check("the API answers 403", reply.status == 403)?;
+    env.check("the API returns 403", reply.status == 403)?;
     let requests = env.counters().token_requests;
-    env.check("which is not taken for a dead token", requests == 1)
+    env.check("the token is not treated as expired", requests == 1)
 }
 
 fn code_exchange(env: &DemoEnv) -> FlowResult {
@@ -154,22 +154,22 @@ fn code_exchange(env: &DemoEnv) -> FlowResult {
     let tokens = env.login(&env.trusted()?, ask)?;
     let (asked, sent) = (env.entry(AUTHORIZE)?, env.entry(TOKEN)?);
     env.check(
-        "the authorization URL holds partner tag and tracking as they were given",
+        "the authorization URL contains partner tag and tracking parameters unchanged",
         extras
             .iter()
             .all(|(name, value)| asked.query(name) == Some(value)),
     )?;
     env.check(
-        "key and secret are in the body this time, and in no header",
+        "key and secret are in the body, and not in a header",
         sent.form("client_id").is_some()
             && sent.form("client_secret").is_some()
             && sent.header("authorization").is_none(),
     )?;
     env.check(
-        "so are the code and the redirect URI of the authorization request",
+        "the body also contains the code and the redirect URI of the authorization request",
         sent.form("code").is_some() && sent.form("redirect_uri") == asked.query("redirect_uri"),
     )?;
-    env.check("there is a refresh token", tokens.refresh_token.is_some())
+    env.check("a refresh token is issued", tokens.refresh_token.is_some())
 }
 
 fn tracking_shadow_refused(env: &DemoEnv) -> FlowResult {
@@ -190,18 +190,18 @@ fn tracking_shadow_refused(env: &DemoEnv) -> FlowResult {
     env.refused("`campaign` twice", result, "form.duplicate_parameter")?;
     let result = env.provider.authorization_parameter("utm_source");
     env.refused(
-        "`utm_source`, which is not documented,",
+        "the undocumented `utm_source`",
         result,
         "form.unlisted_parameter",
     )?;
-    env.check("nothing was sent", env.arrived() == 0)
+    env.check("no request is sent", env.arrived() == 0)
 }
 
 fn user_api(env: &DemoEnv) -> FlowResult {
     let (_, api) = person(env)?;
     let wallet = env.get(&api, WALLET)?;
     env.check(
-        "the wallet names the person: {\"data\":{\"userId\":\"…\"}}",
+        "the wallet identifies the user: {\"data\":{\"userId\":\"…\"}}",
         wallet.status == 200
             && wallet
                 .body
@@ -209,9 +209,9 @@ fn user_api(env: &DemoEnv) -> FlowResult {
                 .is_some_and(Value::is_string),
     )?;
     let polls = env.get(&api, USER_POLLS)?;
-    env.check("the person's polls are there", polls.status == 200)?;
+    env.check("the API returns the user's polls", polls.status == 200)?;
     let vote = env.post(&api, VOTE)?;
-    env.check("the vote counts", vote.status == 200)
+    env.check("the vote is accepted", vote.status == 200)
 }
 
 fn token_for_route(env: &DemoEnv) -> FlowResult {
@@ -223,12 +223,12 @@ fn token_for_route(env: &DemoEnv) -> FlowResult {
         ("/polls/1.0.0/polls?by=user", TokenOwner::Application),
     ] {
         let (api, whose) = match env.provider.token_for(path)? {
-            TokenOwner::User => (&person, "the person's"),
+            TokenOwner::User => (&person, "the user's"),
             _ => (&application, "the application's"),
         };
         let status = env.get(api, path)?.status;
         env.check(
-            format_args!("{path} gets {whose} token, and is answered"),
+            format_args!("{path} is called with {whose} token"),
             env.provider.token_for(path)? == wanted && status == 200,
         )?;
     }
@@ -243,7 +243,7 @@ fn two_owners(env: &DemoEnv) -> FlowResult {
     let both = env.api_of(sources, env.provider.api()?)?;
     for path in [POLLS, WALLET, USER_POLLS, "/polls/1.0.0/polls?by=user"] {
         let status = env.get(&both, path)?.status;
-        env.check(format_args!("{path} is answered"), status == 200)?;
+        env.check(format_args!("{path} is called successfully"), status == 200)?;
     }
     let before = env.arrived();
     let odd = env.get(&both, "/polls%2Fuser");
@@ -261,10 +261,10 @@ fn two_owners(env: &DemoEnv) -> FlowResult {
     )?;
     let detail = error.detail().unwrap_or_default().to_owned();
     env.check(
-        "the error says which login it wants",
+        "the error says that a login is required",
         detail.contains("log a person in"),
     )?;
-    env.check("nothing was sent for either", env.arrived() == before)
+    env.check("no request is sent for either", env.arrived() == before)
 }
 
 fn refresh_rotation(env: &DemoEnv) -> FlowResult {
@@ -272,7 +272,7 @@ fn refresh_rotation(env: &DemoEnv) -> FlowResult {
     let old = env.login(&client, ask()?)?;
     let new = refresh(env, &client, &old)?;
     env.check(
-        "the refresh is authenticated with raw Basic",
+        "the refresh authenticates the revocation authenticates with raw Basic",
         is_raw_basic(env)?,
     )?;
     env.check(
@@ -281,10 +281,10 @@ fn refresh_rotation(env: &DemoEnv) -> FlowResult {
             && refresh_secret(&new) != refresh_secret(&old),
     )?;
     let status = env.get_with(&new.access_token, WALLET)?.status;
-    env.check("the new access token is taken", status == 200)?;
+    env.check("the API accepts the new access token", status == 200)?;
     refresh(env, &client, &new)?;
     let refreshes = env.counters().refreshes;
-    env.check("the new refresh token is good for another", refreshes == 2)
+    env.check("the new refresh token works once more", refreshes == 2)
 }
 
 fn reuse_detection(env: &DemoEnv) -> FlowResult {
@@ -300,15 +300,11 @@ fn reuse_detection(env: &DemoEnv) -> FlowResult {
         "the advice is to log in again",
         error.advice() == Advice::Reauthorize,
     )?;
-    env.refused(
-        "the new one, which did nothing wrong,",
-        again(&new),
-        "denied.invalid_grant",
-    )?;
+    env.refused("the new refresh token", again(&new), "denied.invalid_grant")?;
     let status = env.get_with(&new.access_token, WALLET)?.status;
-    env.check("the new access token is dead too", status == 401)?;
+    env.check("the new access token is revoked too", status == 401)?;
     let events = env.counters().reuse_events;
-    env.check("the server counts one reuse", events == 1)
+    env.check("the server detects one reuse", events == 1)
 }
 
 fn revocation(env: &DemoEnv) -> FlowResult {
@@ -316,19 +312,22 @@ fn revocation(env: &DemoEnv) -> FlowResult {
     let tokens = env.run(client.client_credentials(Scope::none()))?;
     for (token, name) in [
         (tokens.access_token.clone(), "a known token"),
-        (Secret::from("never-seen"), "a token the server never saw"),
+        (Secret::from("never-seen"), "an unknown token"),
     ] {
         env.run(client.revoke(Revocation::new(token)))?;
         let status = env.last_reply()?.status;
-        env.check(format_args!("{name} is answered 200"), status == 200)?;
+        env.check(format_args!("{name} is revoked with 200"), status == 200)?;
     }
     let basic = env
         .entry("/oauth2/revoke")?
         .header("authorization")
         .map(str::to_owned);
-    env.check("with raw Basic", basic == Some(raw_basic(env)))?;
+    env.check(
+        "the revocation authenticates with raw Basic",
+        basic == Some(raw_basic(env)),
+    )?;
     let status = env.get_with(&tokens.access_token, POLLS)?.status;
-    env.check("the known one is dead", status == 401)
+    env.check("the known token is no longer accepted", status == 401)
 }
 
 fn after_revocation(env: &DemoEnv) -> FlowResult {
@@ -339,26 +338,26 @@ fn after_revocation(env: &DemoEnv) -> FlowResult {
     let status = env.get(&api, WALLET)?.status;
     let refreshes = env.counters().refreshes;
     env.check(
-        "without its access token: 401, one refresh, and the answer",
+        "after the access token is revoked: 401, one refresh and the response",
         status == 200 && refreshes == 1,
     )?;
     env.twin(Twin::revoke_all);
     let result = env.get(&api, WALLET);
     env.refused(
-        "without the whole grant: the refresh",
+        "after the grant is revoked, the refresh",
         result,
         "denied.invalid_grant",
     )?;
     let before = env.arrived();
     let result = env.get(&api, WALLET);
-    let error = env.refused("from then on: every call", result, "denied.invalid_grant")?;
+    let error = env.refused("from then on, every call", result, "denied.invalid_grant")?;
     env.check(
-        "without a request, and with the advice to log in again",
+        "no request is sent, and the advice is to log in again",
         env.arrived() == before && error.advice() == Advice::Reauthorize,
     )?;
     let status = env.get(&application(env)?, POLLS)?.status;
     env.check(
-        "the application's own tokens are none the worse",
+        "the application's own tokens are not affected",
         status == 200,
     )
 }
@@ -368,7 +367,7 @@ fn expiry(env: &DemoEnv) -> FlowResult {
     let tokens = env.login(&client, ask()?)?;
     let dead = tokens.access_token.clone();
     env.check(
-        "the token is good for 7200 seconds",
+        "the token is valid for 7200 seconds",
         tokens.expires_in == Some(LIFETIME),
     )?;
     // Both clocks: the server's runs ahead, and the stored token gets older by as much.
@@ -377,14 +376,17 @@ fn expiry(env: &DemoEnv) -> FlowResult {
     let status = env.get(&api, WALLET)?.status;
     let counters = env.counters();
     env.check(
-        "it is refreshed before the call: the API never saw a dead token",
+        "it is refreshed before the call, so the API never receives an expired token",
         status == 200 && counters.refreshes == 1 && counters.api_401 == 0,
     )?;
     let status = env.get_with(&dead, WALLET)?.status;
-    env.check("which it would have refused", status == 401)
+    env.check(
+        "the API would have refused the expired token",
+        status == 401,
+    )
 }
 
-/// The tokens as a store gives them back a lifetime later.
+/// The tokens as loaded from a store after their lifetime.
 fn aged(tokens: &Tokens) -> FlowResult<Tokens> {
     let mut stored: Value = serde_json::from_str(tokens.to_json().expose()).map_err(Failed::new)?;
     let then = tokens.received_at.as_secs().saturating_sub(LIFETIME);
@@ -402,7 +404,7 @@ fn application(env: &DemoEnv) -> FlowResult<Authorized> {
     Ok(env.application(env.trusted()?, Scope::none())?)
 }
 
-/// A person who has just logged in, and the API with their tokens.
+/// A user who has just logged in, and the API with their tokens.
 fn person(env: &DemoEnv) -> FlowResult<(Tokens, Authorized)> {
     let client = env.trusted()?;
     let tokens = env.login(&client, ask()?)?;
@@ -412,7 +414,7 @@ fn person(env: &DemoEnv) -> FlowResult<(Tokens, Authorized)> {
 
 fn refresh(env: &DemoEnv, client: &Client, tokens: &Tokens) -> FlowResult<Tokens> {
     let token = tokens.refresh_token.as_ref();
-    let token = token.ok_or_else(|| Failed::new("there is no refresh token"))?;
+    let token = token.ok_or_else(|| Failed::new("no refresh token was issued"))?;
     Ok(env.run(client.refresh(token))?)
 }
 
@@ -423,7 +425,7 @@ fn refresh_secret(tokens: &Tokens) -> Option<&String> {
         .map(|token| token.secret().expose())
 }
 
-/// Whether the last token request was authenticated as the documentation has it.
+/// Whether the last token request was authenticated as documented.
 fn is_raw_basic(env: &DemoEnv) -> FlowResult<bool> {
     let sent = env.entry(TOKEN)?;
     Ok(sent.header("authorization") == Some(&raw_basic(env))

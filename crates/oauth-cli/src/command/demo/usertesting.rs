@@ -33,17 +33,17 @@ pub(super) const SYSTEM: System = System {
     flows: &[
         Flow {
             name: "discovery_oauth",
-            what: "the metadata in RFC 8414's place, before the issuer's path",
+            what: "metadata at the RFC 8414 location, before the issuer's path",
             run: discovery_oauth,
         },
         Flow {
             name: "discovery_openid",
-            what: "the metadata behind the issuer's path, where Okta has it too",
+            what: "metadata after the issuer's path, where Okta also publishes it",
             run: discovery_openid,
         },
         Flow {
             name: "client_credentials",
-            what: "a token for studies:read, credentials in the body",
+            what: "a token for studies:read, with the credentials in the body",
             run: client_credentials,
         },
         Flow {
@@ -53,47 +53,47 @@ pub(super) const SYSTEM: System = System {
         },
         Flow {
             name: "expiry",
-            what: "an hour later: no refresh token, so a new one is asked for",
+            what: "after an hour, a new token is requested because no refresh token is issued",
             run: expiry,
         },
         Flow {
             name: "token_died",
-            what: "a 401 before the hour is over: one new token, one more try",
+            what: "a 401 within the hour: one new token and one retry",
             run: token_died,
         },
         Flow {
             name: "rate_limit",
-            what: "ten calls a minute, then 429 with x-ratelimit-reset",
+            what: "ten calls per minute, then 429 with x-ratelimit-reset",
             run: rate_limit,
         },
         Flow {
             name: "limit_told",
-            what: "the same as an error: its pause, and no request before it is over",
+            what: "the rate limit as an error with a delay, before which no request is sent",
             run: limit_told,
         },
         Flow {
             name: "limit_waited_for",
-            what: "the same, waited for (here: three calls in two seconds)",
+            what: "waiting for the rate limit (here: three calls in two seconds)",
             run: limit_waited_for,
         },
         Flow {
             name: "limit_kept",
-            what: "an allowance kept to before the server says no (here: three in two seconds)",
+            what: "staying within the rate limit in advance (here: three calls in two seconds)",
             run: limit_kept,
         },
         Flow {
             name: "introspection",
-            what: "what the server says about a live token and a made-up one",
+            what: "introspection of a valid and an invented token",
             run: introspection,
         },
         Flow {
             name: "revocation",
-            what: "a token given back",
+            what: "revocation of a token",
             run: revocation,
         },
         Flow {
             name: "v1_error_body",
-            what: "the older API's error, and the server's for an unknown scope",
+            what: "errors of the older API, and for an unknown scope",
             run: v1_error_body,
         },
     ],
@@ -103,7 +103,7 @@ fn discovery_oauth(env: &DemoEnv) -> FlowResult {
     let server = discover(env)?;
     let asked: Vec<String> = env.log().into_iter().map(|entry| entry.path).collect();
     let place = format!("/.well-known/oauth-authorization-server{TENANT}");
-    env.check("the first place asked has it", asked == [place])?;
+    env.check("the first location has it", asked == [place])?;
     same_endpoints(env, &server)
 }
 
@@ -118,7 +118,7 @@ fn discovery_openid(env: &DemoEnv) -> FlowResult {
     let found = env.log().pop().map(|entry| entry.path);
     let place = format!("{TENANT}/.well-known/openid-configuration");
     env.check(
-        "where the first place has nothing, the one behind the path is found",
+        "if the first location has none, the one after the path is found",
         found == Some(place),
     )?;
     same_endpoints(env, &server)
@@ -142,12 +142,12 @@ fn same_endpoints(env: &DemoEnv, found: &Server) -> FlowResult {
         }
     }
     env.check(
-        format_args!("all {count} endpoints of the preset are the document's"),
+        format_args!("all {count} endpoints of the preset match the document"),
         count > 0 && differ.is_empty(),
     )?;
     let found = found.code_challenge_methods();
     env.check(
-        "it supports PKCE with S256",
+        "the server supports PKCE with S256",
         found == Some(vec!["S256".to_owned()]),
     )
 }
@@ -162,12 +162,12 @@ fn client_credentials(env: &DemoEnv) -> FlowResult {
             && sent.form("scope") == Some("studies:read"),
     )?;
     env.check(
-        "the token is good for an hour, and for studies:read",
+        "the token is valid for an hour, with the scope studies:read",
         tokens.expires_in == Some(3600) && tokens.scope == env.provider.default_scope(),
     )?;
     let looks_like_jwt = tokens.access_token.expose().split('.').count() == 3;
     env.check("it looks like a JWT", looks_like_jwt)?;
-    env.check("there is no refresh token", tokens.refresh_token.is_none())
+    env.check("no refresh token is issued", tokens.refresh_token.is_none())
 }
 
 fn api_v2_and_v1(env: &DemoEnv) -> FlowResult {
@@ -175,12 +175,12 @@ fn api_v2_and_v1(env: &DemoEnv) -> FlowResult {
     for (path, name) in [(V2, "v2"), (V1, "v1")] {
         let reply = env.get(&api, path)?;
         env.check(
-            format_args!("{name} answers with session results"),
+            format_args!("{name} returns session results"),
             reply.status == 200 && reply.body.get("sessionResults").is_some(),
         )?;
     }
     let requests = env.counters().token_requests;
-    env.check("one token served both", requests == 1)
+    env.check("one token is used for both", requests == 1)
 }
 
 fn expiry(env: &DemoEnv) -> FlowResult {
@@ -189,26 +189,26 @@ fn expiry(env: &DemoEnv) -> FlowResult {
     let now = Moment::system()?.now();
     let leeway = Duration::from_secs(30);
     env.check(
-        "it is fresh at first",
+        "the token is valid at first",
         old.freshness(now, leeway) == Freshness::Fresh,
     )?;
     env.advance(HOUR);
     env.check(
-        "an hour later the client knows that it is over",
+        "after an hour, the client treats it as expired",
         old.freshness(now.after(HOUR), leeway) == Freshness::Stale,
     )?;
     let status = env.get_with(&old.access_token, V2)?.status;
-    env.check("and so does the API", status == 401)?;
+    env.check("the API refuses it", status == 401)?;
     let new = new_token(env, &client)?;
     let status = env.get_with(&new.access_token, V2)?.status;
     env.check(
-        "a new token from the same credentials is taken",
+        "the API accepts a new token from the same credentials",
         status == 200,
     )?;
     let log = env.log();
     let mut grants = log.iter().filter_map(|entry| entry.form("grant_type"));
     env.check(
-        "no refresh was tried",
+        "no refresh is attempted",
         grants.all(|grant| grant == "client_credentials"),
     )
 }
@@ -224,38 +224,38 @@ fn rate_limit(env: &DemoEnv) -> FlowResult {
     for _ in 0..10 {
         statuses.push(env.get(&api, V2)?.status);
     }
-    env.check("ten calls are answered", statuses == [200; 10])?;
+    env.check("ten calls succeed", statuses == [200; 10])?;
     let eleventh = env.get(&api, V2)?;
-    env.check("the eleventh is one too many", eleventh.status == 429)?;
+    env.check("the eleventh is rate limited", eleventh.status == 429)?;
     let pause = eleventh.pause.unwrap_or_default();
     env.check(
-        "x-ratelimit-reset is read as a pause of at most a minute",
+        "x-ratelimit-reset is parsed as a delay of at most a minute",
         !pause.is_zero() && pause <= Duration::from_secs(60),
     )?;
     env.advance(pause);
     let status = env.get(&api, V2)?.status;
-    env.check("after it the API answers again", status == 200)?;
+    env.check("after the delay, the call succeeds", status == 200)?;
     let requests = env.counters().token_requests;
-    env.check("no new token was asked for", requests == 1)
+    env.check("no new token is requested", requests == 1)
 }
 
-/// One call more than the twin allows, which is told of by an error.
+/// One call more than the twin allows, which returns an error.
 fn limit_told(env: &DemoEnv) -> FlowResult {
     let api = limited(env, env.provider.api()?)?.on_rate_limit(OnRateLimit::Error);
     for _ in 0..3 {
         let status = env.get(&api, V2)?.status;
-        env.check("three calls are answered", status == 200)?;
+        env.check("three calls succeed", status == 200)?;
     }
     let fourth = env.get(&api, V2);
-    let error = env.refused("the fourth", fourth, "resource.rate_limited")?;
+    let error = env.refused("the fourth call", fourth, "resource.rate_limited")?;
     let pause = error.advice().after().unwrap_or_default();
     env.check(
-        "the error holds the pause that the server asks for",
+        "the error contains the delay of the server",
         !pause.is_zero() && pause <= Duration::from_secs(2),
     )?;
     let before = env.arrived();
-    env.refused("the fifth", env.get(&api, V2), "resource.rate_limited")?;
-    env.check("nothing was sent for it", env.arrived() == before)
+    env.refused("the fifth call", env.get(&api, V2), "resource.rate_limited")?;
+    env.check("no request is sent for it", env.arrived() == before)
 }
 
 fn limit_waited_for(env: &DemoEnv) -> FlowResult {
@@ -268,10 +268,10 @@ fn limit_waited_for(env: &DemoEnv) -> FlowResult {
         });
     for _ in 0..5 {
         let status = env.get(&api, V2)?.status;
-        env.check("five calls are answered", status == 200)?;
+        env.check("five calls succeed", status == 200)?;
     }
     env.check(
-        "one of them was refused, and waited for",
+        "one of them was rate limited, and retried after the delay",
         env.counters().api_429 == 1 && waits.load(Ordering::Relaxed) == 1,
     )
 }
@@ -281,9 +281,9 @@ fn limit_kept(env: &DemoEnv) -> FlowResult {
     let api = limited(env, env.provider.api()?.keeping(allowance))?.on_rate_limit(WAIT);
     for _ in 0..5 {
         let status = env.get(&api, V2)?.status;
-        env.check("five calls are answered", status == 200)?;
+        env.check("five calls succeed", status == 200)?;
     }
-    env.check("none of them was refused", env.counters().api_429 == 0)
+    env.check("none of them was rate limited", env.counters().api_429 == 0)
 }
 
 /// The API of a twin that allows three calls in two seconds.
@@ -302,18 +302,18 @@ fn introspection(env: &DemoEnv) -> FlowResult {
     let of =
         |token| client.introspect(Introspection::new(token).token_type_hint(TokenKind::Access));
     let IntrospectionResponse::Active(alive) = env.run(of(tokens.access_token.clone()))? else {
-        return env.check("the live token is active", false);
+        return env.check("the token is active", false);
     };
     let issuer = env.provider.issuer()?;
     env.check(
-        "the live token is active, this client's, this issuer's, and for studies:read",
+        "the token is active, with this client, this issuer and the scope studies:read",
         alive.client_id.as_deref() == Some(client.client_id().as_str())
             && alive.issuer.as_deref() == Some(issuer.as_str())
             && alive.scope == Some(env.provider.default_scope()),
     )?;
     let made_up = env.run(of("made-up".into()))?;
     env.check(
-        "a made-up one is not active, and no more is said",
+        "an invented token is inactive, without further details",
         matches!(made_up, IntrospectionResponse::Inactive),
     )
 }
@@ -329,10 +329,10 @@ fn revocation(env: &DemoEnv) -> FlowResult {
         ),
     )?;
     let status = env.get_with(&tokens.access_token, V2)?.status;
-    env.check("once revoked, it is answered 401", status == 401)?;
+    env.check("after the revocation, the API returns 401", status == 401)?;
     let state = env.run(client.introspect(Introspection::new(tokens.access_token)))?;
     env.check(
-        "and is no longer active",
+        "introspection shows it as inactive",
         matches!(state, IntrospectionResponse::Inactive),
     )
 }
@@ -343,13 +343,13 @@ fn v1_error_body(env: &DemoEnv) -> FlowResult {
     let reply = env.get(&api, "/api/v1/sessionResults/")?;
     let code = reply.body.get("errorCode").and_then(|code| code.as_str());
     env.check(
-        "a call without testId is answered 400, errorCode BAD_REQUEST and a message",
+        "a call without testId returns 400 with errorCode BAD_REQUEST and a message",
         reply.status == 400
             && code == Some("BAD_REQUEST")
             && reply.body.get("errorMessage").is_some(),
     )?;
     let requests = env.counters().token_requests;
-    env.check("which is not taken for a dead token", requests == 1)?;
+    env.check("the token is not treated as expired", requests == 1)?;
     let result = env.run(client.client_credentials(Scope::parse("studies:write")?));
     env.refused("an unknown scope", result, "denied.invalid_scope")?;
     Ok(())

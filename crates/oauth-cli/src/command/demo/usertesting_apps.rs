@@ -1,5 +1,5 @@
 //! UserTesting, with an app of the developer portal: registered redirect URLs, compared exactly,
-//! and a secret that must not be in a URL, whatever the portal's example shows.
+//! and a secret that must not be in a URL, although the portal's example shows it.
 
 use oauth_core::error::Advice;
 use oauth_core::redirect_uri::RedirectUri;
@@ -21,22 +21,22 @@ pub(super) const SYSTEM: System = System {
     flows: &[
         Flow {
             name: "redirect_uri_checked_locally",
-            what: "redirect URIs that are almost the registered one",
+            what: "redirect URIs that differ slightly from the registered one",
             run: redirect_uri_checked_locally,
         },
         Flow {
             name: "redirect_uri_checked_by_server",
-            what: "the same, by a client that was told nothing",
+            what: "the same, without registered redirect URIs in the client",
             run: redirect_uri_checked_by_server,
         },
         Flow {
             name: "authorization_code_pkce",
-            what: "a person's login for clips and studies",
+            what: "a user's login for clips and studies",
             run: authorization_code_pkce,
         },
         Flow {
             name: "secret_in_url_refused",
-            what: "the portal's example, client_secret in the authorization URL",
+            what: "the portal's example with client_secret in the authorization URL",
             run: secret_in_url_refused,
         },
         Flow {
@@ -46,22 +46,22 @@ pub(super) const SYSTEM: System = System {
         },
         Flow {
             name: "wrong_issuer_refused",
-            what: "a callback that another server answers for",
+            what: "a callback from another server",
             run: wrong_issuer_refused,
         },
         Flow {
             name: "access_denied",
-            what: "the person says no",
+            what: "the user denies access",
             run: access_denied,
         },
         Flow {
             name: "api_call",
-            what: "session results with the person's token",
+            what: "session results with the user's token",
             run: api_call,
         },
         Flow {
             name: "expired_means_login",
-            what: "the token dies and there is nothing to renew it with",
+            what: "an expired token without a refresh token requires a new login",
             run: expired_means_login,
         },
     ],
@@ -85,11 +85,14 @@ fn redirect_uri_checked_locally(env: &DemoEnv) -> FlowResult {
         .trusted()?
         .authorize(&Moment::system()?, ask(REGISTERED)?);
     env.refused(
-        "any at all, by a client that registered none,",
+        "any redirect URI of a client without a registered one",
         result,
         "redirect_uri.not_registered",
     )?;
-    env.check("no browser opened: nothing was sent", env.arrived() == 0)
+    env.check(
+        "no browser is opened, and no request is sent",
+        env.arrived() == 0,
+    )
 }
 
 fn redirect_uri_checked_by_server(env: &DemoEnv) -> FlowResult {
@@ -99,11 +102,11 @@ fn redirect_uri_checked_by_server(env: &DemoEnv) -> FlowResult {
     let (url, _) = client.authorize(&Moment::system()?, ask)?;
     let visit = env.visit(&url)?;
     env.check(
-        "the server shows its own page, 400, and sends nobody anywhere",
+        "the server shows its own page with 400, and does not redirect",
         matches!(visit, Visit::Page(400)),
     )?;
     let codes = env.counters().authorizations;
-    env.check("it handed out no code", codes == 0)
+    env.check("no code is issued", codes == 0)
 }
 
 fn authorization_code_pkce(env: &DemoEnv) -> FlowResult {
@@ -115,11 +118,11 @@ fn authorization_code_pkce(env: &DemoEnv) -> FlowResult {
     let tokens = env.login_at(listener, &client, ask(&callback)?)?;
     let asked = env.entry(AUTHORIZE)?;
     env.check(
-        "both scopes are asked for, separated by a space",
+        "both scopes are requested, separated by a space",
         asked.query("scope") == Some("clips:read studies:read"),
     )?;
     env.check(
-        "the URL holds an S256 challenge and a state, and no secret",
+        "the URL contains an S256 challenge and a state, and no secret",
         asked.query("code_challenge_method") == Some("S256")
             && asked.query("state").is_some()
             && asked.query("client_secret").is_none(),
@@ -152,10 +155,13 @@ fn secret_in_url_refused(env: &DemoEnv) -> FlowResult {
             "form.secret_in_url",
         )?;
     }
-    env.check("nothing was sent", env.arrived() == 0)?;
+    env.check("no request is sent", env.arrived() == 0)?;
     login(env, &client)?;
     let leaks = env.counters().secrets_in_url;
-    env.check("a login without it works, no URL held a secret", leaks == 0)
+    env.check(
+        "a login without it succeeds, and no URL contains a secret",
+        leaks == 0,
+    )
 }
 
 fn wrong_state_refused(env: &DemoEnv) -> FlowResult {
@@ -163,7 +169,7 @@ fn wrong_state_refused(env: &DemoEnv) -> FlowResult {
     env.twin(|twin| twin.inject(Fault::ForeignStateInCallback));
     let (pending, callback) = env.authorize(&client, ask(REGISTERED)?)?;
     env.check(
-        "the waiting login does not recognise the callback",
+        "the pending login rejects the callback",
         !pending.recognizes(&callback),
     )?;
     let result = client.redeem(pending, &callback);
@@ -188,7 +194,7 @@ fn access_denied(env: &DemoEnv) -> FlowResult {
     let error = env.refused("the login", result, "denied.access_denied")?;
     let said = error.server_error().and_then(|server| server.description());
     env.check(
-        "the server's words are kept",
+        "the server's error description is kept",
         said == Some("the user said no"),
     )?;
     env.check("the advice is to give up", error.advice() == Advice::GiveUp)?;
@@ -201,7 +207,7 @@ fn api_call(env: &DemoEnv) -> FlowResult {
     let api = env.person(client, tokens)?;
     let reply = env.get(&api, V2)?;
     env.check(
-        "the Results API answers",
+        "the Results API returns session results",
         reply.status == 200 && reply.body.get("sessionResults").is_some(),
     )
 }
@@ -212,14 +218,14 @@ fn expired_means_login(env: &DemoEnv) -> FlowResult {
     let api = env.person(client.clone(), tokens)?;
     env.twin(Twin::expire_access_tokens);
     let result = env.get(&api, V2);
-    let error = env.refused("the renewal after a 401", result, "grant.no_refresh_token")?;
+    let error = env.refused("the refresh after a 401", result, "grant.no_refresh_token")?;
     env.check(
         "the advice is to log in again",
         error.advice() == Advice::Reauthorize,
     )?;
     let tokens = login(env, &client)?;
     let reply = env.get(&env.person(client, tokens)?, V2)?;
-    env.check("which helps", reply.status == 200)
+    env.check("the call succeeds after a new login", reply.status == 200)
 }
 
 /// The app, with one registered redirect URI.
@@ -239,5 +245,5 @@ fn login(env: &DemoEnv, client: &Client) -> FlowResult<Tokens> {
 
 fn no_token_request(env: &DemoEnv) -> FlowResult {
     let requests = env.counters().token_requests;
-    env.check("no token was asked for", requests == 0)
+    env.check("no token is requested", requests == 0)
 }

@@ -1,5 +1,5 @@
 //! UserVoice: a token response with one member, a trusted and a public client, and tokens whose
-//! end shows in a 401 alone.
+//! expiry is only visible as a 401.
 
 use std::time::Duration;
 
@@ -27,12 +27,12 @@ pub(super) const SYSTEM: System = System {
     flows: &[
         Flow {
             name: "client_credentials",
-            what: "a trusted client's token, its id and secret in the body",
+            what: "a token for a trusted client, with its credentials in the body",
             run: client_credentials,
         },
         Flow {
             name: "missing_token_type_refused",
-            what: "the same reply, read without the preset's quirk",
+            what: "the same response, without the preset's quirk",
             run: missing_token_type_refused,
         },
         Flow {
@@ -42,12 +42,12 @@ pub(super) const SYSTEM: System = System {
         },
         Flow {
             name: "challenge_as_verifier",
-            what: "the login as the owner's page shows it, the challenge named twice",
+            what: "the login as in the vendor's example, with the challenge sent twice",
             run: challenge_as_verifier,
         },
         Flow {
             name: "verifier_never_in_url",
-            what: "both logins, and every URL that was asked for",
+            what: "no URL of either login contains the actual verifier",
             run: verifier_never_in_url,
         },
         Flow {
@@ -57,32 +57,32 @@ pub(super) const SYSTEM: System = System {
         },
         Flow {
             name: "console_token",
-            what: "a token made by hand in the console, and its end there",
+            what: "a token created and revoked in the console",
             run: console_token,
         },
         Flow {
             name: "token_died",
-            what: "a 401 without a challenge: one new token, one more try",
+            what: "a 401 without a challenge: one new token and one retry",
             run: token_died,
         },
         Flow {
             name: "token_revoked_in_console",
-            what: "an administrator ends a person's token; there is no endpoint to do it",
+            what: "an administrator revokes a user's token, for which there is no endpoint",
             run: token_revoked_in_console,
         },
         Flow {
             name: "rate_limit",
-            what: "429 with Retry-After, and the pause that is asked for",
+            what: "429 with Retry-After, and the delay",
             run: rate_limit,
         },
         Flow {
             name: "subdomain_checked",
-            what: "a tenant that is not one label of a host name",
+            what: "a subdomain that is not a single host name label",
             run: subdomain_checked,
         },
         Flow {
             name: "secret_in_browser_refused",
-            what: "a trusted client's secret asked for by a web page",
+            what: "a trusted client's secret in a web page",
             run: secret_in_browser_refused,
         },
     ],
@@ -93,19 +93,19 @@ fn client_credentials(env: &DemoEnv) -> FlowResult {
     let sent = env.entry(TOKEN)?;
     let in_body = sent.form("client_id").is_some() && sent.form("client_secret").is_some();
     env.check(
-        "the credentials are in the body, none in a header",
+        "the credentials are in the body, and not in a header",
         in_body && sent.header("authorization").is_none(),
     )?;
     env.check(
-        "the reply names the access token and nothing else",
+        "the response contains only the access token",
         env.last_reply()?.members() == ["access_token"],
     )?;
     env.check(
-        "it is taken for a Bearer token that ends nobody knows when",
+        "it is treated as a Bearer token without a known expiry",
         tokens.token_type == TokenType::Bearer && tokens.expires_in.is_none(),
     )?;
     let reply = env.get_with(&tokens.access_token, ADMIN)?;
-    env.check("the API takes it", reply.status == 200)
+    env.check("the API accepts it", reply.status == 200)
 }
 
 fn missing_token_type_refused(env: &DemoEnv) -> FlowResult {
@@ -113,12 +113,12 @@ fn missing_token_type_refused(env: &DemoEnv) -> FlowResult {
     let client = Client::new(server, env.client_id(), ClientAuth::post(env.secret()))?;
     let result = env.run(client.client_credentials(Scope::none()));
     env.refused(
-        "a reply without token_type",
+        "a response without token_type",
         result,
         "token.missing_token_type",
     )?;
     let status = env.last_reply()?.status;
-    env.check("though the server said 200", status == 200)
+    env.check("the server's response had status 200", status == 200)
 }
 
 fn authorization_code_pkce(env: &DemoEnv) -> FlowResult {
@@ -129,18 +129,18 @@ fn authorization_code_pkce(env: &DemoEnv) -> FlowResult {
         asked.query("code_challenge_method"),
     );
     env.check(
-        "the authorization URL holds an S256 challenge, and no verifier",
+        "the authorization URL contains an S256 challenge, and no verifier",
         challenge.is_some() && method == Some("S256") && asked.query("code_verifier").is_none(),
     )?;
     let sent = env.entry(TOKEN)?;
     env.check(
-        "the code is redeemed with its verifier, by a client that has no secret",
+        "the code is redeemed with its verifier, and without a client secret",
         sent.form("code_verifier").is_some() && sent.form("client_secret").is_none(),
     )?;
     let reply = env.get_with(&tokens.access_token, USER)?;
     let has_user = reply.body.pointer("/users/0/id").is_some();
     env.check(
-        "the end users' API knows the person",
+        "the end users' API returns the user",
         reply.status == 200 && has_user,
     )
 }
@@ -150,11 +150,11 @@ fn challenge_as_verifier(env: &DemoEnv) -> FlowResult {
     let (asked, sent) = (env.entry(AUTHORIZE)?, env.entry(TOKEN)?);
     let (named, challenge) = (asked.query("code_verifier"), asked.query("code_challenge"));
     env.check(
-        "code_verifier in the URL is the challenge once more",
+        "code_verifier in the URL equals the challenge",
         named.is_some() && named == challenge,
     )?;
     env.check(
-        "the real verifier is another one, in the body of the token request",
+        "the actual verifier is different, in the body of the token request",
         sent.form("code_verifier")
             .is_some_and(|real| named != Some(real)),
     )
@@ -170,11 +170,11 @@ fn verifier_never_in_url(env: &DemoEnv) -> FlowResult {
         values.any(|(_, value)| value == verifier)
     };
     env.check(
-        "two verifiers were sent, and neither was ever in a URL",
+        "two verifiers are sent, and neither is in a URL",
         verifiers.len() == 2 && !verifiers.iter().any(in_url),
     )?;
     let leaks = env.counters().secrets_in_url;
-    env.check("no URL held a client secret", leaks == 0)
+    env.check("no URL contains a client secret", leaks == 0)
 }
 
 fn api_call(env: &DemoEnv) -> FlowResult {
@@ -182,7 +182,7 @@ fn api_call(env: &DemoEnv) -> FlowResult {
     for _ in 0..2 {
         let reply = env.get(&api, ADMIN)?;
         env.check(
-            "the API answers with suggestions",
+            "the API returns suggestions",
             reply.status == 200 && reply.body.get("suggestions").is_some(),
         )?;
     }
@@ -192,7 +192,7 @@ fn api_call(env: &DemoEnv) -> FlowResult {
         .is_some_and(|a| a.starts_with("Bearer "));
     env.check("the token is in the Authorization header", is_bearer)?;
     let requests = env.counters().token_requests;
-    env.check("one token request served both calls", requests == 1)
+    env.check("one token request is enough for both calls", requests == 1)
 }
 
 fn console_token(env: &DemoEnv) -> FlowResult {
@@ -201,18 +201,18 @@ fn console_token(env: &DemoEnv) -> FlowResult {
     let api = env.api(FixedToken::new(text))?;
     for _ in 0..2 {
         let status = env.get(&api, ADMIN)?.status;
-        env.check("the API takes it, as often as it is asked", status == 200)?;
+        env.check("the API accepts it repeatedly", status == 200)?;
     }
     env.twin(Twin::revoke_all);
     let dead = env.get(&api, ADMIN);
-    let error = env.refused("the token that was revoked there", dead, "grant.revoked")?;
+    let error = env.refused("the token revoked there", dead, "grant.revoked")?;
     env.check(
-        "the advice is to make another",
+        "the advice is to create a new one",
         error.advice() == Advice::Reauthorize,
     )?;
     let counters = env.counters();
     env.check(
-        "it was refused once, and neither renewed nor tried again",
+        "it is refused once, without a refresh or a retry",
         (
             counters.api_401,
             counters.api_calls,
@@ -233,13 +233,17 @@ fn token_revoked_in_console(env: &DemoEnv) -> FlowResult {
     let revocation = Revocation::new(tokens.access_token.clone());
     let result = env.run(client.revoke(revocation));
     env.refused("a revocation by the client", result, "endpoint.missing")?;
-    env.check("nothing was sent for it", env.arrived() == before)?;
+    env.check("no request is sent for it", env.arrived() == before)?;
 
     let api = env.person(client, tokens)?;
     env.twin(Twin::revoke_all);
     let result = env.get(&api, USER);
-    let error = env.refused("the dead token's renewal", result, "grant.no_refresh_token")?;
-    env.check("the API said 401", env.counters().api_401 == 1)?;
+    let error = env.refused(
+        "the refresh of the revoked token",
+        result,
+        "grant.no_refresh_token",
+    )?;
+    env.check("the API returns 401", env.counters().api_401 == 1)?;
     env.check(
         "the advice is to log in again",
         error.advice() == Advice::Reauthorize,
@@ -253,23 +257,23 @@ fn rate_limit(env: &DemoEnv) -> FlowResult {
     let (first, second, third) = (calls()?, calls()?, calls()?);
     let statuses = (first.status, second.status, third.status);
     env.check(
-        "the third call of a minute is one too many",
+        "the third call in a minute is rate limited",
         statuses == (200, 200, 429),
     )?;
     let pause = third.pause.unwrap_or_default();
     env.check(
-        "Retry-After is read as a pause of at most a minute",
+        "Retry-After is parsed as a delay of at most a minute",
         !pause.is_zero() && pause <= Duration::from_secs(60),
     )?;
     env.advance(pause.saturating_sub(Duration::from_secs(2)));
     env.check(
-        "before its end the answer stays 429",
+        "during the delay, the API keeps returning 429",
         calls()?.status == 429,
     )?;
     env.advance(Duration::from_secs(2));
-    env.check("after it the API answers again", calls()?.status == 200)?;
+    env.check("after the delay, the call succeeds", calls()?.status == 200)?;
     let requests = env.counters().token_requests;
-    env.check("no new token was asked for", requests == 1)
+    env.check("no new token is requested", requests == 1)
 }
 
 fn subdomain_checked(env: &DemoEnv) -> FlowResult {
@@ -290,29 +294,29 @@ fn subdomain_checked(env: &DemoEnv) -> FlowResult {
         "`Acme` becomes https://acme.uservoice.com",
         acme.issuer()?.as_str() == "https://acme.uservoice.com",
     )?;
-    env.check("nothing was sent", env.arrived() == 0)
+    env.check("no request is sent", env.arrived() == 0)
 }
 
 fn secret_in_browser_refused(env: &DemoEnv) -> FlowResult {
     let error = env.refused(
-        "a secret in a page",
+        "a client secret in a page",
         env.provider.allows_secret_in_browser(),
         "client_auth.secret_not_allowed",
     )?;
     let reason = error.detail().unwrap_or_default();
     env.check(
-        "the error says why",
+        "the error gives the reason",
         reason.contains("everyone who opens the page"),
     )?;
     let auth = env.public()?.auth().name();
-    env.check("without a secret it is a public client", auth == "none")?;
+    env.check("without a secret, it is a public client", auth == "none")?;
     let result = env.run(env.public()?.client_credentials(Scope::none()));
     env.refused(
-        "the trusted client's grant for it",
+        "the client credentials grant of the page",
         result,
         "client_auth.required",
     )?;
-    env.check("nothing was sent", env.arrived() == 0)
+    env.check("no request is sent", env.arrived() == 0)
 }
 
 fn admin(env: &DemoEnv) -> FlowResult<Authorized> {
@@ -325,7 +329,7 @@ fn loopback_login(env: &DemoEnv, client: &Client) -> FlowResult<Tokens> {
     env.login_at(listener, client, ask)
 }
 
-/// The login with the option that follows the owner's page.
+/// The login with the option that follows the vendor's example.
 fn documented_login(env: &DemoEnv) -> FlowResult<Tokens> {
     let provider = env.provider.clone().option("challenge_as_verifier")?;
     let id = env.public()?.client_id().clone();

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use crate::net::header;
 use crate::trace::{Received, Sent};
 
-/// How the headless browser calls itself.
+/// The user agent of the headless browser.
 pub(super) const BROWSER: &str = "headless-browser";
 
 const MAX_FIELDS: usize = 100;
@@ -63,14 +63,14 @@ impl Hops {
     }
 }
 
-/// A port that hands everything on to a server, and notes it.
+/// A port that forwards everything to a server, and records it.
 pub(super) struct WireRecorder {
     address: SocketAddr,
     is_over: Arc<AtomicBool>,
 }
 
 impl WireRecorder {
-    /// Begins to hand on what comes to `listener`.
+    /// Starts forwarding what arrives at `listener`.
     pub(super) fn start(listener: TcpListener, server: SocketAddr, hops: Hops) -> io::Result<Self> {
         let recorder = Self {
             address: listener.local_addr()?,
@@ -83,7 +83,7 @@ impl WireRecorder {
                     break;
                 }
                 let hops = hops.clone();
-                // An error is one side's hanging up; the other is told by the end of the stream.
+                // On an error, one side has closed the connection; the other sees the end of the stream.
                 std::thread::spawn(move || hand_on(client, server, &hops));
             }
         })?;
@@ -94,12 +94,12 @@ impl WireRecorder {
 impl Drop for WireRecorder {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::SeqCst);
-        // One more guest, so that the loop looks up.
+        // One more connection wakes the loop up.
         let _ = TcpStream::connect(self.address);
     }
 }
 
-/// A free port of this machine, and the base it will be reached at.
+/// A free local port, and its base URL.
 pub(super) fn listen() -> io::Result<(TcpListener, String)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let base = format!("http://{}", listener.local_addr()?);

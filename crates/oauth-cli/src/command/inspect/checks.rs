@@ -1,7 +1,7 @@
 //! The checks of a token, one for each rule, with the error codes of the library.
 //!
-//! Whoever is to be signed in, and what an API is shown, is judged by the library itself: see
-//! [`super::keys`]. Here each rule is looked at by itself, so that all that is wrong is seen at once.
+//! Whether a login or an API would accept the token is decided by the library itself: see [`super::keys`]. Here each
+//! rule is checked on its own, so that all failures are shown at once.
 
 use oauth_core::error::{Error, ValidationFailure};
 use oauth_core::jose::{CLOCK_SKEW, Claims};
@@ -19,11 +19,11 @@ pub(super) const SIGNATURE: &str = "signature";
 /// One check.
 pub(super) struct Check {
     pub(super) name: &'static str,
-    /// What was found, in words, or the error that a refusal would have.
+    /// What was found, as text, or the error of the rule.
     pub(super) outcome: Result<String, Error>,
 }
 
-/// What was asked for.
+/// The requested checks.
 pub(super) struct Wanted {
     pub(super) typ: Option<Typ>,
     pub(super) issuer: Option<String>,
@@ -40,13 +40,13 @@ impl Wanted {
         self.typ.is_some() || is_text || !self.audience.is_empty()
     }
 
-    /// The issuer whose token is judged as a whole; nothing where only its claims are looked at.
+    /// The issuer, if the token is verified as a whole; `None` if only its claims are checked.
     pub(super) fn judged_as_of(&self, keys: &KeySource) -> Option<&str> {
         let is_judged = !matches!(keys, KeySource::None) || self.typ == Some(Typ::AccessToken);
         self.issuer.as_deref().filter(|_| is_judged)
     }
 
-    /// Checks what the token says; the times always.
+    /// Checks the claims of the token; the times always.
     pub(super) fn check(
         &self,
         header: &Map<String, Value>,
@@ -74,7 +74,7 @@ impl Wanted {
         }
         if let Some(client_id) = &self.client_id {
             match self.typ {
-                // Which claim names it is the server's choice: see the verdict of an API.
+                // The claim that names it depends on the server: see the verdict of an API.
                 Some(Typ::AccessToken) => {}
                 Some(Typ::IdToken) => {
                     add("aud", lists(claims, &[client_id]));
@@ -90,7 +90,7 @@ impl Wanted {
             );
         }
         for name in ["exp", "nbf", "iat"] {
-            // A JWT may leave them out; these two kinds may not (OpenID Connect Core section 2, RFC 9068
+            // They are optional in a JWT, but required in these two types (OpenID Connect Core section 2, RFC 9068
             // section 2.2).
             let is_needed = self.typ.is_some() && name != "nbf";
             if is_needed || claims.get(name).is_some() {
@@ -107,14 +107,14 @@ fn of_id_token(header: &Map<String, Value>) -> Result<String, Error> {
     let lower = named.map(str::to_ascii_lowercase);
     let lower = lower.as_deref();
     let short = lower.map(|name| name.strip_prefix("application/").unwrap_or(name));
-    let said = named.unwrap_or("none is named");
+    let given = named.unwrap_or("not set");
     match [None, Some("jwt"), Some("id_token+jwt")].contains(&short) {
-        true => Ok(said.to_owned()),
-        false => Err(Error::from(ValidationFailure::JwtType).about(said)),
+        true => Ok(given.to_owned()),
+        false => Err(Error::from(ValidationFailure::JwtType).about(given)),
     }
 }
 
-/// A claim that has to be there.
+/// A required claim.
 fn text(claims: &Claims, name: &str) -> Result<String, Error> {
     match claims.text(name)? {
         Some(text) if !text.is_empty() => Ok(text.to_owned()),
@@ -135,7 +135,7 @@ fn equals(
     }
 }
 
-/// Whether it is for any of these.
+/// Whether the audience contains one of these.
 fn lists(claims: &Claims, wanted: &[&str]) -> Result<String, Error> {
     let audience = claims.audience()?;
     match audience.as_slice() {
@@ -155,11 +155,11 @@ fn authorized_party(claims: &Claims, client_id: &str) -> Result<String, Error> {
         Some(azp) if azp == client_id => Ok(azp.to_owned()),
         Some(azp) => Err(other(ValidationFailure::IdTokenAzp, azp, client_id)),
         None if claims.audience()?.len() > 1 => Err(ValidationFailure::IdTokenAzpMissing.into()),
-        None => Ok("not needed for one audience".to_owned()),
+        None => Ok("not required for a single audience".to_owned()),
     }
 }
 
-/// By clocks that may be apart.
+/// Allows for clock skew.
 fn in_time(claims: &Claims, name: &str, now: UnixTime) -> Result<String, Error> {
     let at = claims.time(name)?.ok_or_else(|| missing(name))?;
     let failure = match name {
@@ -180,5 +180,5 @@ fn missing(name: &str) -> Error {
 }
 
 pub(super) fn other(failure: ValidationFailure, named: &str, wanted: &str) -> Error {
-    Error::from(failure).about(&format!("it names {named}, expected {wanted}"))
+    Error::from(failure).about(&format!("found {named}, expected {wanted}"))
 }

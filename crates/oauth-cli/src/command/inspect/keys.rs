@@ -31,23 +31,23 @@ pub(super) enum KeySource {
     File(PathBuf),
     /// The issuer itself.
     Issuer,
-    /// There are none: the rest is judged as if the signature were good.
+    /// There are none: everything else is verified as if the signature were valid.
     None,
 }
 
-/// Whoever can tell whether a signature is good.
+/// Verifies signatures with the issuer's keys.
 pub(super) struct SignatureChecker {
     server: Server,
-    road: KeyOrigin,
+    keys: KeyOrigin,
 }
 
-/// The way to the keys.
+/// How the keys are obtained.
 enum KeyOrigin {
-    /// No request is made: whatever is asked for is this document.
+    /// From this document: every request is answered with it, and none is sent.
     Document(Bytes),
     Net(Box<Net>),
-    /// A key set with a key that stands for the one that may have signed, and whose word is taken for it.
-    Supposed(Bytes),
+    /// A key set with a placeholder key. The signature is not verified, but treated as valid.
+    Placeholder(Bytes),
 }
 
 impl SignatureChecker {
@@ -60,28 +60,28 @@ impl SignatureChecker {
     ) -> Result<Self, Failure> {
         Ok(match keys {
             KeySource::File(path) => Self {
-                server: with_keys_at_hand(issuer, loopback_http)?,
-                road: KeyOrigin::Document(document(&path)?),
+                server: undiscovered(issuer, loopback_http)?,
+                keys: KeyOrigin::Document(document(&path)?),
             },
             KeySource::None => Self {
-                server: with_keys_at_hand(issuer, loopback_http)?,
-                road: KeyOrigin::Supposed(supposed(header)),
+                server: undiscovered(issuer, loopback_http)?,
+                keys: KeyOrigin::Placeholder(placeholder_key_set(header)),
             },
             KeySource::Issuer => {
-                // The profile's network leads there, whatever server it is for.
+                // The network settings of the profile apply to every server.
                 let mut profile = Profile::load(global)?;
                 profile.loopback_http |= loopback_http;
                 let net = net(&profile, global)?;
                 Self {
                     server: discover(&net, issuer, loopback_http)?,
-                    road: KeyOrigin::Net(Box::new(net)),
+                    keys: KeyOrigin::Net(Box::new(net)),
                 }
             }
         })
     }
 
-    /// Whether the signature is good; of an ID token for a known client, whether a login would take it; of
-    /// an access token, whether an API would.
+    /// Whether the signature is valid; also whether a login accepts an ID token of a known client, and whether an API
+    /// accepts an access token.
     pub(super) fn verdicts(
         &self,
         token: &Secret<String>,
@@ -90,12 +90,14 @@ impl SignatureChecker {
         let algs = Alg::ALL.iter().copied().filter(|alg| !alg.is_symmetric());
         let algs: Vec<_> = algs.collect();
         let mut all = Vec::new();
-        if !matches!(self.road, KeyOrigin::Supposed(_)) {
+        if !matches!(self.keys, KeyOrigin::Placeholder(_)) {
             let client = self.client(wanted)?;
             let signature = self.run(client.verify_signature(token.clone(), algs.clone()));
             all.push(Check {
                 name: SIGNATURE,
-                outcome: verdict_text(signature.map(|_| "by a key of the issuer".to_owned()))?,
+                outcome: verdict_text(
+                    signature.map(|_| "signed with a key of the issuer".to_owned()),
+                )?,
             });
             if wanted.typ == Some(Typ::IdToken) && wanted.client_id.is_some() {
                 all.push(self.login(client, token, algs.clone(), wanted)?);
@@ -108,7 +110,7 @@ impl SignatureChecker {
     }
 
     fn client(&self, wanted: &Wanted) -> Result<Client, Error> {
-        // Nothing is compared with this one: a signature is nobody's in particular.
+        // Not compared with anything: a signature does not depend on the client.
         let id = ClientId::new(wanted.client_id.as_deref().unwrap_or("any"));
         Client::new(self.server.clone(), id, ClientAuth::none())
     }
@@ -120,9 +122,9 @@ impl SignatureChecker {
         algs: Vec<Alg>,
         wanted: &Wanted,
     ) -> Result<Check, Failure> {
-        let client = match self.road {
+        let client = match self.keys {
             KeyOrigin::Net(_) => client,
-            // A key set alone does not say what the client is registered with.
+            // A key set alone does not show which algorithms the client is registered with.
             _ => client.with_id_token_algs(algs),
         };
         let mut checks = IdTokenChecks::default();
@@ -131,7 +133,7 @@ impl SignatureChecker {
         let signed_in = self.run(client.verify_id_token(token.clone(), checks));
         Ok(Check {
             name: "login",
-            outcome: verdict_text(signed_in.map(|_| "a login would accept it".to_owned()))?,
+            outcome: verdict_text(signed_in.map(|_| "accepted by a login".to_owned()))?,
         })
     }
 
@@ -157,19 +159,19 @@ impl SignatureChecker {
             )),
             _ => Ok(verified),
         });
-        let condition = match self.road {
-            KeyOrigin::Supposed(_) => ", if its signature is good",
+        let condition = match self.keys {
+            KeyOrigin::Placeholder(_) => ", if its signature is valid",
             _ => "",
         };
         let accepted = verified.map(|verified| {
             let scope = match verified.scope().is_empty() {
                 true => String::new(),
-                false => format!(" for {}", verified.scope()),
+                false => format!(", scope {}", verified.scope()),
             };
             let client = verified.client_id();
             let client =
-                client.map_or_else(|| "no client named".to_owned(), |id| format!("client {id}"));
-            format!("an API would accept it{condition}: {client}{scope}")
+                client.map_or_else(|| "no client ID".to_owned(), |id| format!("client {id}"));
+            format!("accepted by an API{condition}: {client}{scope}")
         });
         Ok(Check {
             name: "api",
@@ -178,16 +180,16 @@ impl SignatureChecker {
     }
 
     fn run<E: Exchange>(&self, mut exchange: E) -> Result<E::Output, Error> {
-        let document = match &self.road {
+        let document = match &self.keys {
             KeyOrigin::Net(net) => return net.run(exchange),
-            KeyOrigin::Document(document) | KeyOrigin::Supposed(document) => document,
+            KeyOrigin::Document(document) | KeyOrigin::Placeholder(document) => document,
         };
-        let is_supposed = matches!(self.road, KeyOrigin::Supposed(_));
+        let is_placeholder = matches!(self.keys, KeyOrigin::Placeholder(_));
         let (at, mut input) = (Moment::system()?, Input::Begin);
         loop {
             input = match exchange.resume(&at, input)? {
                 Step::Done(output) => return Ok(output),
-                Step::Verify(_) if is_supposed => Input::Verified(true),
+                Step::Verify(_) if is_placeholder => Input::Verified(true),
                 Step::Verify(job) => Input::Verified(oauth_crypto::verify(&job)),
                 Step::Send(_) => {
                     let mut reply = http::Response::new(document.clone());
@@ -202,7 +204,7 @@ impl SignatureChecker {
     }
 }
 
-/// A verdict on the token is a result; keys that cannot be had are a failure of the command.
+/// A verdict on the token is a result; if the keys cannot be fetched, the command fails.
 fn verdict_text(verdict: Result<String, Error>) -> Result<Result<String, Error>, Failure> {
     let is_of_token = |error: &Error| {
         let kinds = ["jws.", "jwt.", "id_token.", "access_token."];
@@ -214,19 +216,19 @@ fn verdict_text(verdict: Result<String, Error>) -> Result<Result<String, Error>,
     }
 }
 
-/// The issuer as far as it has to be known.
-fn with_keys_at_hand(issuer: &str, loopback_http: bool) -> Result<Server, Error> {
+/// The issuer, without fetching its metadata.
+fn undiscovered(issuer: &str, loopback_http: bool) -> Result<Server, Error> {
     let server = match loopback_http {
         true => danger::loopback_server(Server::new(danger::loopback_issuer(issuer)?)),
         false => Server::new(Issuer::parse(issuer)?),
     };
-    // The file stands for what is there.
+    // Nothing is fetched from there: the content is that of the file.
     let url = format!("{}/jwks", issuer.trim_end_matches('/'));
     server.with_endpoint(EndpointKind::Jwks, &url)
 }
 
-/// A key of the kind and the name that the header asks for. Its numbers mean nothing, for it verifies nothing.
-fn supposed(header: &Map<String, Value>) -> Bytes {
+/// A placeholder key of the type and with the `kid` in the header. It verifies nothing.
+fn placeholder_key_set(header: &Map<String, Value>) -> Bytes {
     let text = |name: &str| header.get(name).and_then(Value::as_str);
     let (curve, bytes) = match text("alg").and_then(Alg::named) {
         Some(Alg::Es256) => ("P-256", 32),
@@ -252,7 +254,7 @@ fn document(path: &Path) -> Result<Bytes, Failure> {
         Failure::usage(
             "usage.jwks",
             format_args!("{}: {why}", path.display()),
-            "give a JWK Set (RFC 7517 section 5), such as the one at the issuer's jwks_uri",
+            "pass a JWK Set (RFC 7517 section 5), such as the one at the issuer's jwks_uri",
         )
     };
     let text = read_file(path).map_err(|why| unusable(&why))?;

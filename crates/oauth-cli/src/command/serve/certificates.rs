@@ -1,4 +1,4 @@
-//! `oauth serve --mutual-tls`: a server of FAPI 2.0 to which a client shows a certificate (RFC 8705).
+//! `oauth serve --mutual-tls`: a FAPI 2.0 server that requires client certificates (RFC 8705).
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -23,8 +23,8 @@ impl Serve {
         if self.system != System::Fapi {
             return Err(Failure::usage(
                 "usage.mutual_tls",
-                "only the server of FAPI 2.0 binds tokens to certificates",
-                "add --system fapi, or leave out --mutual-tls",
+                "--mutual-tls is for the FAPI 2.0 server only",
+                "add --system fapi, or remove --mutual-tls",
             ));
         }
         let refused = |why: std::io::Error| {
@@ -34,7 +34,7 @@ impl Serve {
                     "cannot serve with certificates in {}: {why}",
                     folder.display()
                 ),
-                "name a folder that can be written to",
+                "choose a folder that you can write to",
             )
         };
         let tls = MutualTls::start().map_err(refused)?;
@@ -51,7 +51,7 @@ impl Serve {
         let (id, redirect_uris) = tls.with(|twin| {
             twin.authenticate_by_certificate();
             twin.bind_to_certificates();
-            self.settle(users, twin);
+            self.configure(users, twin);
             let redirect_uris: Vec<_> = twin.redirect_uris().to_vec();
             (twin.client_id().to_owned(), redirect_uris)
         });
@@ -85,7 +85,7 @@ impl Serve {
             "commands": [command],
         });
         output.result(output::table(&rows), &record)?;
-        output.note("serving until Ctrl-C");
+        output.note("serving (Ctrl-C to stop)");
         loop {
             std::thread::park();
         }

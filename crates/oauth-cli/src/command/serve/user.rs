@@ -1,4 +1,4 @@
-//! The people who have accounts at a test server.
+//! The user accounts of a test server.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::output::Failure;
 use crate::secret_source::read_file;
 
-/// Somebody with an account.
+/// A user with an account.
 #[derive(Debug, Clone)]
 pub(super) struct User {
     subject: String,
@@ -16,46 +16,46 @@ pub(super) struct User {
 }
 
 impl User {
-    /// `sub=ann,email=ann@example.com`: claims are texts, but for `true` and `false`.
+    /// `sub=ann,email=ann@example.com`: claims are strings, except `true` and `false`.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let mut claims = Map::new();
         for pair in text.split(',') {
             let (name, value) = pair
                 .split_once('=')
                 .filter(|(name, _)| !name.is_empty())
-                .ok_or("it is a list of claim=value, such as sub=ann,name=Ann")?;
+                .ok_or("expected a list of claim=value, such as sub=ann,name=Ann")?;
             let value = match value {
                 "true" => Value::Bool(true),
                 "false" => Value::Bool(false),
                 text => text.into(),
             };
             if claims.insert(name.to_owned(), value).is_some() {
-                return Err(format!("{name} is said twice"));
+                return Err(format!("{name} is given twice"));
             }
         }
         Self::of(claims)
     }
 
-    /// Everybody in a file: a JSON array of objects of claims.
+    /// Reads the users in a file: a JSON array of objects with claims.
     pub(super) fn read(path: &Path) -> Result<Vec<Self>, Failure> {
         let wrong = |why: &str| {
             Failure::usage(
                 "usage.users",
                 format_args!("{}: {why}", path.display()),
-                "it is an array of objects of claims: [{\"sub\": \"ann\", \"name\": \"Ann\"}]",
+                "pass a JSON array of objects with claims, such as [{\"sub\": \"ann\", \"name\": \"Ann\"}]",
             )
         };
         let text = read_file(path).map_err(|why| wrong(&why.to_string()))?;
-        let people: Vec<Map<String, Value>> =
+        let users: Vec<Map<String, Value>> =
             serde_json::from_str(&text).map_err(|why| wrong(&why.to_string()))?;
-        let people = people.into_iter().map(Self::of);
-        people.collect::<Result<_, _>>().map_err(|why| wrong(&why))
+        let users = users.into_iter().map(Self::of);
+        users.collect::<Result<_, _>>().map_err(|why| wrong(&why))
     }
 
     fn of(mut claims: Map<String, Value>) -> Result<Self, String> {
         let subject = match claims.remove("sub") {
             Some(Value::String(subject)) if !subject.is_empty() => subject,
-            _ => return Err("a person has a sub, which is a text".to_owned()),
+            _ => return Err("a user requires `sub`, a non-empty string".to_owned()),
         };
         if claims.contains_key("email") && !claims.contains_key("email_verified") {
             claims.insert("email_verified".to_owned(), true.into());
@@ -64,8 +64,8 @@ impl User {
     }
 }
 
-/// Gives them accounts; the first signs in where nobody is named. Without any, the one who is there has a name.
-pub(super) fn settle(users: &[User], twin: &mut Twin) {
+/// Adds their accounts; the first one signs in if no other is named. Without any, the default account gets a name.
+pub(super) fn add_accounts(users: &[User], twin: &mut Twin) {
     for user in users {
         twin.describe_person(&user.subject, user.claims.clone());
     }
@@ -92,7 +92,7 @@ mod tests {
     use super::User;
 
     #[test]
-    fn a_person_has_a_subject_and_claims_that_are_texts_or_flags() {
+    fn a_user_has_a_subject_and_claims_that_are_strings_or_flags() {
         let ann = User::parse("sub=ann,email=ann@example.com,name=Ann Lee,staff=true").unwrap();
         assert_eq!(ann.subject, "ann");
         assert_eq!(ann.claims["name"], "Ann Lee");
