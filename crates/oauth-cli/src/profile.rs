@@ -25,7 +25,7 @@ pub(crate) struct File {
     pub(crate) profile: BTreeMap<String, Profile>,
 }
 
-/// `[profile.NAME]`. Options of the command line go before it.
+/// `[profile.NAME]`. Command-line options take precedence over it.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Profile {
@@ -68,7 +68,7 @@ pub(crate) struct Profile {
     pub(crate) client_key_id: Option<String>,
     /// The file that holds a workload's token.
     pub(crate) client_assertion_file: Option<PathBuf>,
-    /// Whether the client id is sent beside it.
+    /// Whether the client ID is sent along with it.
     pub(crate) client_assertion_with_id: bool,
     /// The audience of assertions, if it is not the issuer.
     pub(crate) client_assertion_audience: Option<String>,
@@ -160,7 +160,7 @@ impl Profile {
 }
 
 impl File {
-    /// The profiles there are; none if there is no file.
+    /// All profiles; none if there is no file.
     pub(crate) fn load(global: &Global) -> Result<Self, Failure> {
         Ok(Self::find(global)?
             .map(|(_, file)| file)
@@ -245,13 +245,13 @@ impl Profile {
         self.loopback_http || self.on_loopback.is_some()
     }
 
-    /// Files of the command line are named as seen from this folder.
+    /// Resolves relative file names of the command line against the current folder.
     pub(crate) fn named_here(self) -> Result<Self, Failure> {
         let here = std::env::current_dir().map_err(|why| bad(Path::new("."), &why.to_string()))?;
         Ok(self.beside(&here.join("-")))
     }
 
-    /// Files are named as seen from the profiles' file.
+    /// Resolves relative file names against the folder of the profile file.
     pub(crate) fn beside(mut self, config: &Path) -> Self {
         let folder = config.parent().unwrap_or_else(|| Path::new(""));
         let files = [

@@ -333,7 +333,7 @@ pub(crate) fn transport(profile: &Profile, global: &Global) -> Result<Transport,
     if let Some(proxy) = &global.proxy {
         settings.proxy = Some(proxy.as_str().into());
     } else if profile.is_local() {
-        // A server on this machine must not be looked for through a proxy.
+        // A local server must not be contacted through a proxy.
         settings.proxy.get_or_insert_with(|| "direct".into());
     }
     settings
@@ -375,7 +375,7 @@ pub(crate) fn provider_of(profile: &Profile) -> Result<Option<Provider>, Failure
     Ok(Some(provider.with_choices(&choices)?))
 }
 
-/// Whether a provider's variables lead to this machine.
+/// Whether the provider's issuer is on this machine.
 fn is_here(provider: &Provider) -> bool {
     let issuer = provider.issuer();
     let url = issuer.and_then(|issuer| Url::parse(issuer.as_str()));

@@ -1,4 +1,4 @@
-//! Handles Ctrl-C and SIGTERM while tokens are renewed: an interrupted renewal would lose the grant at servers that
+//! Handles Ctrl-C and SIGTERM while tokens are refreshed: an interrupted refresh would lose the grant at servers that
 //! rotate refresh tokens.
 
 use std::io;

@@ -32,8 +32,8 @@ pub(crate) fn relative(time: UnixTime, now: UnixTime) -> String {
     }
 }
 
-/// Days since 1970-01-01 as year, month and day (Howard Hinnant's `civil_from_days`): years begin
-/// in March, so that the day that comes every four years is a year's last.
+/// Days since 1970-01-01 as year, month and day (Howard Hinnant's `civil_from_days`): years start
+/// in March, so that the leap day is the last day of a year.
 const fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, of_era) = (days / 146_097, days % 146_097);

@@ -2,7 +2,7 @@
 //!
 //! Each system's server is a twin on this machine, each flow gets a fresh one, and everything
 //! between the two is the library as it is used in practice: preset, client, blocking driver, token
-//! source, loopback listener. What is shown was read off the wire between them.
+//! source, loopback listener. The report shows the messages as recorded on the wire between them.
 
 mod demo_env;
 mod report;

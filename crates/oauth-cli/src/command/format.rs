@@ -28,13 +28,13 @@ pub(super) enum Format {
     ExecCredential,
 }
 
-/// The versions of what kubectl reads.
+/// The versions of ExecCredential.
 const VERSIONS: [&str; 2] = [
     "client.authentication.k8s.io/v1",
     "client.authentication.k8s.io/v1beta1",
 ];
 
-/// The version that kubectl asks for with `KUBERNETES_EXEC_INFO`: it does not accept another one.
+/// The version that kubectl requests with `KUBERNETES_EXEC_INFO`: it does not accept any other.
 fn version() -> &'static str {
     let asked = std::env::var("KUBERNETES_EXEC_INFO").unwrap_or_default();
     let asked: Value = serde_json::from_str(&asked).unwrap_or_default();

@@ -178,7 +178,7 @@ fn no_jwt(error: Error) -> Failure {
     )
 }
 
-/// What is shown of a token.
+/// The output about a token.
 struct Report<'a> {
     shown: &'a Unverified,
     checks: &'a [Check],

@@ -294,7 +294,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     })
 }
 
-/// The file that a key goes to; none for stdout.
+/// The file to which a key is written; `None` for stdout.
 fn file_of(output: Option<PathBuf>) -> Result<Option<PathBuf>, Failure> {
     match output {
         Some(path) if path != Path::new("-") => Ok(Some(path)),

@@ -79,8 +79,8 @@ impl Docker {
         output::print(json!({ "ServerURL": server, "Username": name, "Secret": secret }))
     }
 
-    /// What a profile itself names, without the API of its provider: some commands of docker ask for the
-    /// credentials of all that is listed.
+    /// Lists the `origins` of the profiles, without the APIs of their providers: some docker commands request the
+    /// credentials of everything that is listed.
     fn list(self, global: &Global) -> Result<(), Failure> {
         let mut all = BTreeMap::new();
         for profile in Profile::candidates(global)? {
@@ -92,7 +92,7 @@ impl Docker {
     }
 }
 
-/// Where a registry may be by its address: without a scheme it is `https`, and `http` on this machine, as
+/// The possible URLs of a registry: without a scheme, `https`, and on this machine also `http`, in the order in which
 /// docker tries them.
 fn addresses(server: &str) -> Vec<Url> {
     if server.contains("://") {
