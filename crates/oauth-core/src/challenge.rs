@@ -60,7 +60,7 @@ pub fn parse<'a>(headers: impl IntoIterator<Item = &'a str>) -> Result<Vec<Chall
     let mut challenges = Vec::new();
     let mut is_whole = true;
     for header in headers {
-        is_whole &= Reader { rest: header }.read(&mut challenges);
+        is_whole &= Reader::new(header).read(&mut challenges);
     }
     if is_whole { Ok(challenges) } else { syntax() }
 }
@@ -81,7 +81,7 @@ pub(crate) fn readable_fields<'a>(
     let mut is_whole = true;
     for field in fields {
         let text = String::from_utf8_lossy(field);
-        is_whole &= Reader { rest: &text }.read(&mut challenges);
+        is_whole &= Reader::new(&text).read(&mut challenges);
     }
     (challenges, is_whole)
 }
@@ -109,9 +109,18 @@ pub(crate) fn write(scheme: &str, params: &[(&str, &str)], into: &mut String) {
 
 struct Reader<'a> {
     rest: &'a str,
+    /// Whether a scheme was read and no comma since: only its first parameter may follow.
+    is_behind_scheme: bool,
 }
 
 impl<'a> Reader<'a> {
+    const fn new(rest: &'a str) -> Self {
+        Self {
+            rest,
+            is_behind_scheme: false,
+        }
+    }
+
     /// Adds the challenges that can be read; returns whether these are all of them.
     fn read(mut self, challenges: &mut Vec<Challenge>) -> bool {
         let before = challenges.len();
@@ -119,6 +128,8 @@ impl<'a> Reader<'a> {
         // Whether the next parameters belong to a challenge that failed to parse.
         let mut is_lost = false;
         loop {
+            self.skip_blanks();
+            self.is_behind_scheme &= !self.rest.starts_with(',');
             self.skip(|c| c == ' ' || c == '\t' || c == ',');
             if self.rest.is_empty() {
                 return is_whole;
@@ -137,6 +148,7 @@ impl<'a> Reader<'a> {
                 }
                 Err(_) => {
                     is_whole = false;
+                    self.is_behind_scheme = false;
                     if !is_lost && challenges.len() > before {
                         challenges.pop();
                     }
@@ -158,6 +170,7 @@ impl<'a> Reader<'a> {
                 .filter(|known| known.token68.is_none() && known.params.len() < MAX_PARAMS)
                 .ok_or(ProtocolViolation::ChallengeSyntax)?;
             let value = self.value()?;
+            self.is_behind_scheme = false;
             self.skip_blanks();
             if !self.rest.is_empty() && !self.rest.starts_with(',') {
                 return syntax();
@@ -165,12 +178,17 @@ impl<'a> Reader<'a> {
             current.add(word, value);
             return Ok(None);
         }
+        if std::mem::take(&mut self.is_behind_scheme) {
+            // "1*SP ( token68 / #auth-param )": a second word is neither.
+            return syntax();
+        }
         let mut challenge = Challenge {
             scheme: word.to_ascii_lowercase(),
             ..Challenge::default()
         };
         if after_word.len() > self.rest.len() {
             challenge.token68 = self.token68();
+            self.is_behind_scheme = challenge.token68.is_none();
         } else if !self.rest.is_empty() && !self.rest.starts_with(',') {
             return syntax();
         }
@@ -228,14 +246,16 @@ impl<'a> Reader<'a> {
                     self.rest = quoted.get(at + 1..).unwrap_or_default();
                     return Ok(value);
                 }
-                '\\' => value.push(
-                    chars
-                        .next()
-                        .map(|(_, c)| c)
-                        .ok_or(ProtocolViolation::ChallengeSyntax)?,
-                ),
-                c if c.is_control() && c != '\t' => return syntax(),
-                c => value.push(c),
+                '\\' => {
+                    let escaped = chars.next().map(|(_, c)| c);
+                    value.push(
+                        escaped
+                            .filter(|c| is_text(*c))
+                            .ok_or(ProtocolViolation::ChallengeSyntax)?,
+                    );
+                }
+                c if is_text(c) => value.push(c),
+                _ => return syntax(),
             }
         }
         syntax()
@@ -260,6 +280,11 @@ impl<'a> Reader<'a> {
     fn skip(&mut self, skipped: impl Fn(char) -> bool) {
         self.rest = self.rest.trim_start_matches(skipped);
     }
+}
+
+/// Whether a quoted string may contain this character: any but the control characters of ASCII (RFC 9110 section 5.6.4).
+const fn is_text(c: char) -> bool {
+    !c.is_ascii_control() || c == '\t'
 }
 
 fn syntax<T>() -> Result<T, Error> {
