@@ -55,9 +55,10 @@ impl Jws {
             return Err(malformed());
         };
         let text = |name: &str| match members.get(name) {
-            None => Ok(None),
+            // Elsewhere `null` counts as absent; the value of a header member "MUST be a ... string" (section 4.1.4).
+            None if !members.has(name) => Ok(None),
             Some(Json::String(text)) => Ok(Some(text.as_ref())),
-            Some(_) => Err(malformed().about(name)),
+            _ => Err(malformed().about(name)),
         };
         let name = text("alg")?.ok_or_else(|| malformed().about("alg"))?;
         let refused = || {
@@ -137,4 +138,26 @@ pub(super) fn as_jws(error: Error) -> Error {
         ProtocolViolation::JwsMalformed
     };
     Error::from(of).about(error.detail().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::code;
+
+    #[test]
+    fn a_member_of_the_header_that_is_null_is_no_text() {
+        let parse = |header: &str| {
+            let token = format!("{}.e30.AA", base64::url_safe(header));
+            code(Jws::parse(&token, &[Alg::Rs256]).map(drop))
+        };
+        assert_eq!(parse(r#"{"alg":"RS256"}"#), Ok(()));
+        for header in [
+            r#"{"alg":null}"#,
+            r#"{"alg":"RS256","kid":null}"#,
+            r#"{"alg":"RS256","typ":null}"#,
+        ] {
+            assert_eq!(parse(header), Err("jws.malformed"), "{header}");
+        }
+    }
 }
