@@ -124,7 +124,7 @@ impl PublicJwk {
         match key.is_sound() {
             true => Ok(key),
             false => Err(refused(
-                "an RSA key has 2048 to 8192 bits and an odd exponent above 1",
+                "an RSA key has 2048 to 8192 bits, an odd modulus, and an odd exponent above 1",
             )),
         }
     }
@@ -188,7 +188,7 @@ impl PublicJwk {
     }
 
     /// Whether the key is neither too weak nor too large: an RSA key has at least 2048 bits (RFC 7518
-    /// section 3.3) and here at most 8192, and an odd exponent above one.
+    /// section 3.3) and here at most 8192, an odd modulus, and an odd exponent above one.
     fn is_sound(&self) -> bool {
         if self.alg_family != Family::Rsa {
             return true;
@@ -203,7 +203,8 @@ impl PublicJwk {
             .map_or(0, |byte| 8 - byte.leading_zeros() as usize);
         let bits = (n.len() - zeros).saturating_sub(1) * 8 + first;
         let is_one = e.iter().rev().skip(1).all(|byte| *byte == 0) && e.last() == Some(&1);
-        (2048..=8192).contains(&bits) && e.last().is_some_and(|last| last % 2 == 1) && !is_one
+        let is_odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
+        (2048..=8192).contains(&bits) && is_odd(&n) && is_odd(&e) && !is_one
     }
 
     /// The key as the text of a JWK.
@@ -335,6 +336,19 @@ mod tests {
             "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
         );
         Ok(())
+    }
+
+    #[test]
+    fn the_numbers_of_an_rsa_key_are_odd() {
+        let key = |last: u8, e: &str| {
+            let mut n = [0xff; 256];
+            n[255] = last;
+            let n = base64::url_safe(n);
+            code(PublicJwk::parse(&format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"}}"#)).map(drop))
+        };
+        assert_eq!(key(0xff, "AQAB"), Ok(()));
+        assert_eq!(key(0xfe, "AQAB"), Err("key.malformed"));
+        assert_eq!(key(0xff, "Ag"), Err("key.malformed"));
     }
 
     #[test]
