@@ -67,9 +67,7 @@ impl<'a> Callback<'a> {
                 .next()
                 .map_or(query, |query| query.strip_prefix('?').unwrap_or(query)),
         };
-        let pairs =
-            form::parse(form).map_err(|_| Error::from(ProtocolViolation::CallbackEncoding))?;
-        Self::of(pairs)
+        Self::of(read_known(form)?)
     }
 
     /// Uses parameters that arrived another way, such as the claims of a verified JARM response.
@@ -160,6 +158,23 @@ impl<'a> Callback<'a> {
     ) -> Result<(), Error> {
         check_issuers(issuer, rules, is_required, [self.issuer()])
     }
+}
+
+/// The parameters that are read. "The client MUST ignore unrecognized response parameters" (RFC 6749 section 4.1.2):
+/// also one that is not UTF-8.
+fn read_known(form: &str) -> Result<Pairs<'_>, Error> {
+    let mut pairs = Pairs::new();
+    for pair in form.split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match form::decode(name) {
+            Ok(name) if KNOWN.contains(&name.as_ref()) => {
+                let value = form::decode(value).map_err(|_| ProtocolViolation::CallbackEncoding)?;
+                pairs.push((name, value));
+            }
+            _ => {}
+        }
+    }
+    Ok(pairs)
 }
 
 /// Compares every issuer that a response names, in whatever way, with the expected one: all must

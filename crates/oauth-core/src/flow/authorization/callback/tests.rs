@@ -32,6 +32,15 @@ fn what_is_read_may_stand_once_and_the_rest_as_it_likes() {
 }
 
 #[test]
+fn what_is_not_read_may_be_of_any_encoding() {
+    let callback = format!("{CB}?n%E9e=a&code=c&city=N%EEmes&%FF");
+    let read = |callback| read(callback, ResponseMode::Query);
+    assert_eq!(read(&callback).unwrap().code(), Some("c"));
+    let state = format!("{CB}?code=c&st%61te=%FF");
+    assert_eq!(read(&state).err(), Some("callback.encoding"));
+}
+
+#[test]
 fn a_parameter_without_a_value_is_as_good_as_omitted() {
     let callback = format!("{CB}?code=&error=&iss=&state=");
     let callback = read(&callback, ResponseMode::Query).unwrap();
