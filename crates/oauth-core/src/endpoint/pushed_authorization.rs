@@ -53,7 +53,9 @@ impl Endpoint for PushedAuthorization {
         let object = reply.object_with(StatusCode::CREATED)?;
         let uri = object.get("request_uri").and_then(Json::as_str);
         let uri = uri.filter(|uri| !uri.is_empty() && uri.is_ascii());
+        // "a positive integer" (2.2)
         let expires_in = object.get("expires_in").and_then(Json::as_seconds);
+        let expires_in = expires_in.filter(|seconds| *seconds > 0);
         Ok(Pushed {
             request_uri: uri.ok_or_else(|| reply.malformed("request_uri"))?.into(),
             expires_in: expires_in.ok_or_else(|| reply.malformed("expires_in"))?,

@@ -114,6 +114,11 @@ fn what_is_no_answer_to_a_push_is_refused() {
         (201, r#"{"request_uri":"","expires_in":90}"#, "reply.shape"),
         (201, r#"{"request_uri":"urn:a"}"#, "reply.shape"),
         (
+            201,
+            r#"{"request_uri":"urn:a","expires_in":0}"#,
+            "reply.shape",
+        ),
+        (
             400,
             r#"{"error":"invalid_request"}"#,
             "denied.invalid_request",
