@@ -66,6 +66,36 @@ impl Url {
         Self::scan(text).map_err(|_| Misuse::UrlSyntax.into())
     }
 
+    /// What a reference such as `Location` means in a reply from this URL, without its fragment (RFC 3986 section 5.2.2).
+    ///
+    /// # Errors
+    /// `url.syntax`, also for an empty reference and for one with dot segments.
+    pub(crate) fn join(&self, reference: &str) -> Result<Self, Error> {
+        let reference = without_fragment(reference);
+        let (origin, path) = (self.origin(), self.path());
+        let has_scheme = reference.find([':', '/', '?']).is_some_and(|at| {
+            reference
+                .get(at..)
+                .is_some_and(|rest| rest.starts_with(':'))
+        });
+        let base = if has_scheme {
+            String::new()
+        } else if reference.starts_with("//") {
+            [self.scheme(), ":"].concat()
+        } else if reference.starts_with('/') {
+            origin
+        } else if reference.is_empty() {
+            // The same URL again leads nowhere.
+            return Err(Misuse::UrlSyntax.into());
+        } else if reference.starts_with('?') {
+            origin + path
+        } else {
+            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            origin + folder + "/"
+        };
+        Self::parse(&(base + reference))
+    }
+
     /// The scanner behind every URL of this crate; the caller has already handled fragments.
     pub(crate) fn scan(text: &str) -> Result<Self, Flaw> {
         let (scheme, after) = split_at_byte(text, b':').ok_or(Flaw::NotAbsolute)?;
@@ -359,6 +389,11 @@ fn is_port(port: &str) -> bool {
             is_number && digits.parse::<u16>().is_ok()
         }
     }
+}
+
+/// The text of a URL without its fragment, which is never sent (RFC 9110 section 7.1).
+pub fn without_fragment(url: &str) -> &str {
+    url.split_once('#').map_or(url, |(url, _)| url)
 }
 
 fn has_dot_segment(path: &str) -> bool {

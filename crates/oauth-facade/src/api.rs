@@ -14,6 +14,7 @@ use oauth_core::http::{HeaderValue, Method, StatusCode};
 use oauth_core::protected_resource_metadata::ResourceIdentifier;
 #[cfg(feature = "connect")]
 use oauth_core::token::step_up::StepUp;
+use oauth_core::url::{Url, without_fragment};
 use oauth_core::{Tokens, danger};
 
 use crate::resource::{Attachment, Resource, headers};
@@ -189,7 +190,7 @@ impl Api {
     /// # Errors
     /// `url.*`, `resource.*`.
     pub fn owner(&self, url: &str) -> Result<&'static str, Error> {
-        let url = oauth_core::url::Url::parse(without_fragment(url))?;
+        let url = Url::parse(without_fragment(url))?;
         self.core.resource().check(&url)?;
         self.core.owner(&url).map(TokenOwner::as_str)
     }
@@ -292,8 +293,7 @@ impl ApiCall {
             method => Method::from_bytes(method.as_bytes())
                 .map_err(|_| Error::from(Misuse::HeaderValue).about("method"))?,
         };
-        let url = without_fragment(call.request.url);
-        let mut request = resource::ResourceRequest::new(&api.core, method, url)
+        let mut request = resource::ResourceRequest::new(&api.core, method, call.request.url)
             .headers(headers(call.request.headers, Resource::field)?)
             .on_rate_limit(call.on_rate_limit);
         if let Some(body) = call.request.body {
@@ -414,9 +414,4 @@ impl ApiCall {
 fn text(value: &HeaderValue) -> Result<String, Error> {
     let text = value.to_str().map_err(|_| Misuse::HeaderValue)?;
     Ok(text.to_owned())
-}
-
-/// The URL without its fragment, which is never sent.
-fn without_fragment(url: &str) -> &str {
-    url.split_once('#').map_or(url, |(url, _)| url)
 }

@@ -182,12 +182,7 @@ impl Resource {
     /// What to do with a redirect of the resource server (SECURITY: a token must not follow a
     /// `Location` to another host).
     pub fn redirect(&self, from: &Url, location: &str) -> Redirect {
-        let target = if location.starts_with('/') && !location.starts_with("//") {
-            Url::parse(&format!("{}{location}", from.origin()))
-        } else {
-            Url::parse(location)
-        };
-        match target {
+        match from.join(location) {
             Ok(url) if url.same_origin(from) && self.check(&url).is_ok() => Redirect::Follow(url),
             _ => Redirect::Refuse,
         }

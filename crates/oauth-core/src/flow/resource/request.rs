@@ -75,7 +75,7 @@ use crate::dpop;
 use crate::error::{Error, Kind, Misuse, ServerError};
 use crate::moment::UnixTime;
 use crate::token::{self, TokenType, Tokens};
-use crate::url::Url;
+use crate::url::{Url, without_fragment};
 
 /// How many redirects are followed, as by `fetch` (Fetch, HTTP-redirect fetch).
 const MAX_HOPS: u8 = 20;
@@ -147,7 +147,7 @@ impl ResourceRequest {
         Self {
             api: api.clone(),
             method,
-            url: Url::parse(url),
+            url: Url::parse(without_fragment(url)),
             headers: HeaderMap::new(),
             body: Body::Bytes(Bytes::new()),
             on_rate_limit: OnRateLimit::default(),

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use super::*;
-use crate::http::StatusCode;
 use crate::http::header::WWW_AUTHENTICATE;
+use crate::http::{Method, StatusCode};
+use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
 use crate::testing::code;
+use crate::token::Tokens;
 use crate::token::step_up::StepUp;
 
 fn verdict(status: u16, fields: &[&[u8]]) -> Verdict {
@@ -130,10 +132,34 @@ fn a_redirect_to_another_origin_is_refused_though_both_are_allowed() {
         resource.redirect(&from, "https://a.example/y"),
         Redirect::Follow(url("https://a.example/y"))
     );
-    assert_eq!(
-        resource.redirect(&from, "/y"),
-        Redirect::Follow(url("https://a.example/y"))
-    );
+    // A reference is relative to the URL that was asked, and its fragment is for nobody but the reader.
+    let from = url("https://a.example/b/x?q=/r");
+    for (location, target) in [
+        ("/y", "/y"),
+        ("/y#z", "/y"),
+        ("y", "/b/y"),
+        ("y/?u=https://b.example/", "/b/y/?u=https://b.example/"),
+        ("?y", "/b/x?y"),
+        ("//a.example/y", "/y"),
+    ] {
+        let target = url(&format!("https://a.example{target}"));
+        assert_eq!(resource.redirect(&from, location), Redirect::Follow(target));
+    }
+}
+
+#[test]
+fn a_fragment_of_a_request_is_never_sent() {
+    let api = Api::new(Resource::new(["https://a.example"]).unwrap());
+    let mut request = ResourceRequest::new(&api, Method::GET, "https://a.example/x?y#//b.example");
+    let at = Clock {
+        moment: Moment::without_randomness(UnixTime::from_secs(1)),
+        elapsed: Duration::ZERO,
+    };
+    request.resume(&at, Event::Begin).unwrap();
+    match request.resume(&at, Event::Token(&Tokens::bearer("a"))) {
+        Ok(Step::Send { url, .. }) => assert_eq!(url.as_str(), "https://a.example/x?y"),
+        step => panic!("{step:?}"),
+    }
 }
 
 #[test]

@@ -146,8 +146,11 @@ fn redirects_stay_within_the_origin() {
         "//evil.example/",
         "https://api.example@evil.example/",
         "/\\evil.example",
-        "b",
+        "https:evil.example",
+        "///evil.example/",
+        "../b",
         "",
+        "#b",
     ] {
         let mut request = get(&api, "/a");
         sent(&mut request, &at(0.0));
@@ -155,7 +158,15 @@ fn redirects_stay_within_the_origin() {
         let step = reply(&mut request, &at(0.0), 302, &location).unwrap();
         assert!(matches!(step, Step::Done), "{elsewhere}: {step:?}");
     }
-    for here in ["/b", "https://api.example/b", "https://API.example:443/b"] {
+    for here in [
+        "/b",
+        "b",
+        "?b=c:d",
+        "//api.example/b",
+        "/b#c",
+        "https://api.example/b",
+        "https://API.example:443/b#c",
+    ] {
         for status in [301, 302, 303, 307, 308] {
             let mut request = ResourceRequest::new(&api, Method::HEAD, API);
             sent(&mut request, &at(0.0));
