@@ -343,6 +343,7 @@ impl IdTokenChecks {
         let client_audience = |claims: &Claims| {
             claims.audience().map(|mut names| {
                 names.sort_unstable();
+                names.dedup();
                 names.join(" ")
             })
         };
