@@ -15,6 +15,7 @@ use crate::expect::outcome;
 use crate::fields::Reply;
 use crate::format::{No, Vector, Verdict, same, texts};
 use crate::jws::key_set;
+use crate::packages::identity::{CODE, HASH};
 use crate::packages::{self, Calls, NOW};
 
 pub(crate) fn response(vector: &Vector, asks: &mut Asks) -> Verdict {
@@ -131,7 +132,7 @@ fn in_other_channels(vector: &Vector, asks: &mut Asks) -> Verdict {
         Some(named) => {
             of["response_mode"] = vector.must("response_mode")?.into();
             claims["iss"] = named.into();
-            claims["code"] = "c".into();
+            claims["code"] = CODE.into();
             claims["state"] = "xyz".into();
             let response = packages::signed("rsa1", Alg::Rs256, None, &claims)?;
             let outer = texts(&vector.input["outer_params"]).into_iter();
@@ -139,10 +140,12 @@ fn in_other_channels(vector: &Vector, asks: &mut Asks) -> Verdict {
                 "response" => format!("response={response}"),
                 _ => part,
             });
-            format!(
-                "https://app.example/cb?{}",
-                outer.collect::<Vec<_>>().join("&")
-            )
+            let mark = match of["response_mode"] == "fragment.jwt" {
+                true => '#',
+                false => '?',
+            };
+            let outer = outer.collect::<Vec<_>>().join("&");
+            format!("https://app.example/cb{mark}{outer}")
         }
         None => {
             of["response_mode"] = "fragment".into();
@@ -150,8 +153,9 @@ fn in_other_channels(vector: &Vector, asks: &mut Asks) -> Verdict {
             of["scope"] = "openid".into();
             of["nonce"] = claims["nonce"].clone();
             claims["iss"] = vector.must("id_token_iss")?.into();
+            claims["c_hash"] = HASH.into();
             let token = packages::signed("rsa1", Alg::Rs256, None, &claims)?;
-            format!("https://app.example/cb#code=c&state=xyz&iss={issuer}&id_token={token}")
+            format!("https://app.example/cb#code={CODE}&state=xyz&iss={issuer}&id_token={token}")
         }
     };
     let redeem = In::Redeem {
@@ -165,7 +169,7 @@ fn in_other_channels(vector: &Vector, asks: &mut Asks) -> Verdict {
         Some(end) => packages::judge(vector, end).map(drop),
         None => {
             let sent = came.sent.last().ok_or("nothing was sent")?;
-            same("code", sent.parameter("code")?.as_deref(), Some("c"))?;
+            same("code", sent.parameter("code")?.as_deref(), Some(CODE))?;
             same("is accepted", vector.expected["ok"] == true, true)
         }
     }

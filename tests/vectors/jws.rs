@@ -14,7 +14,7 @@ use oauth_crypto::PrivateKey;
 use serde_json::{Value, json};
 
 use crate::expect::wanted_classes;
-use crate::format::{No, Vector, Verdict, holds, same};
+use crate::format::{Vector, Verdict, holds, same};
 use crate::said::Refusal;
 
 /// The public keys of the vectors' server, which vectors name `as_jwks`.
@@ -182,8 +182,12 @@ fn symmetric(vector: &Vector, token: &str) -> Verdict {
     };
     let secret = decode(vector.input["jwk"]["k"].as_str().unwrap_or_default())?;
     let (input, signature) = token.rsplit_once('.').ok_or("no signature")?;
+    let [named] = crate::format::texts(&vector.input["allowed_algs"])
+        .try_into()
+        .map_err(|_| "one algorithm")?;
+    let named = Alg::named(&String::from(named)).ok_or("no such algorithm")?;
     let good = oauth_crypto::verify(&VerificationJob::Signature {
-        alg: "HS256",
+        alg: named.as_str(),
         key: VerificationKey::Secret(Secret::new(secret)),
         signing_input: Bytes::copy_from_slice(input.as_bytes()),
         signature: decode(signature)?.into(),
@@ -262,10 +266,11 @@ pub(crate) fn key(vector: &Vector) -> Verdict {
     }
     let jwk = &vector.input["jwk"];
     if jwk["kty"] == "oct" {
-        let thumbprint = symmetric_thumbprint(&Secret::new(jwk.to_string()));
-        let thumbprint = thumbprint.map_err(|error| No::Wrong(error.to_string()))?;
         let wanted = vector.expected["sha256"].as_str();
-        return same("thumbprint", Some(thumbprint.expose().as_str()), wanted);
+        return match symmetric_thumbprint(&Secret::new(jwk.to_string())) {
+            Ok(thumbprint) => same("thumbprint", Some(thumbprint.expose().as_str()), wanted),
+            Err(error) => refused(&error, vector),
+        };
     }
     match public(jwk) {
         Ok(key) => {

@@ -104,11 +104,15 @@ fn signed(claims: &Value) -> Result<String, String> {
 }
 
 pub(crate) fn session(vector: &Vector) -> Verdict {
-    match vector.id.split('-').next() {
-        Some("sm") => Err(No::OutOfReach(MONITORING)),
-        Some("fc") => front_channel(vector),
-        _ if vector.input.get("session_grants").is_some() => grants(vector),
-        _ => back_channel(vector),
+    let has = |name: &str| vector.input.get(name).is_some();
+    if has("request") {
+        front_channel(vector)
+    } else if has("session_grants") {
+        grants(vector)
+    } else if has("logout") {
+        back_channel(vector)
+    } else {
+        Err(No::OutOfReach(MONITORING))
     }
 }
 

@@ -279,9 +279,10 @@ impl SignIn {
 
     /// The redemption of a code, for a flow of this client.
     pub(crate) fn redemption(&self, scope: &str) -> In {
+        let is_openid = scope.split(' ').any(|name| name == "openid");
         let mut members = json!({
             "issuer": self.issuer, "client_id": self.client.id, "scope": scope,
-            "nonce": scope.contains("openid").then_some(&self.nonce), "started_at": self.started_at,
+            "nonce": is_openid.then_some(&self.nonce), "started_at": self.started_at,
         });
         if let Some(seconds) = self.max_age {
             members["max_age"] = seconds.into();

@@ -203,7 +203,11 @@ pub(crate) fn jar(vector: &Vector) -> Verdict {
             expect::outcome(&vector.expected, begun(&client, 1, ask).map(drop)).map(drop)
         }
         None => {
-            let url = Url::parse(vector.must("request_uri")?).map_err(text)?;
+            let Ok(url) = Url::parse(vector.must("request_uri")?) else {
+                // What is no URL of the web cannot even be said.
+                let class = vector.expected["error"].as_str();
+                return same("class", class, Some("request_uri_scheme"));
+            };
             let ask = ask(CALLBACK).map_err(text)?.request_uri(url);
             expect::outcome(&vector.expected, begun(&client, 1, ask).map(drop)).map(drop)
         }

@@ -72,6 +72,12 @@ pub(crate) fn secret(vector: &Vector, asks: &mut Asks) -> Verdict {
     Ok(())
 }
 
+/// A verifier with the secret in it, of characters that one may have (RFC 7636 section 4.1).
+fn verifier(value: &str) -> String {
+    let plain = value.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    format!("{plain}{}", "a".repeat(43))
+}
+
 fn clean<'a>(shown: impl Iterator<Item = (&'a str, &'a String)>, needle: &str) -> Verdict {
     let mut count = 0;
     for (what, text) in shown {
@@ -113,7 +119,7 @@ fn conversations(value: &str, callback: Option<&str>, lang: Lang) -> Vec<Convers
                 ),
         ];
     }
-    let verifier = format!("{value}{}", "a".repeat(43)).replace('_', "-");
+    let verifier = verifier(value);
     let query = serde_urlencoded::to_string([("code", value), ("state", value)]);
     let held = json!({
         "state": value, "nonce": value, "code_verifier": verifier,
@@ -183,10 +189,10 @@ fn wrong_callback(callback: &str, shown: &mut Shown) -> Verdict {
         let refused = client.redeem(pending, callback).err().ok_or("accepted")?;
         shown.error("callback error", &refused);
     }
-    let url = callback
-        .parse::<oauth_core::url::Url>()
-        .map_err(|error| error.to_string())?;
-    shown.debug("url", &url);
+    match callback.parse::<oauth_core::url::Url>() {
+        Ok(url) => shown.debug("url", &url),
+        Err(error) => shown.error("no URL", &error),
+    }
     Ok(())
 }
 
@@ -213,7 +219,7 @@ fn everywhere(value: &str, shown: &mut Shown) -> Verdict {
     }
     shown.debug("password", &danger::password("name", value));
     // As anything a flow holds.
-    let verifier = format!("{value}{}", "a".repeat(43)).replace('_', "-");
+    let verifier = verifier(value);
     let flow = pending("https://app.example/cb", value, Some((value, &verifier)))?;
     shown.debug("pending", &flow);
     shown.debug("stored flow", &flow.to_json());

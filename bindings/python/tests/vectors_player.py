@@ -361,6 +361,10 @@ def members(record: _record.Record) -> Json:
 
 
 def plain(value: Any) -> Any:
+    if isinstance(value, _record.Record):
+        return members(value)
+    if isinstance(value, dict):
+        return {name: plain(member) for name, member in value.items()}
     if isinstance(value, datetime):
         return int(value.timestamp())
     return sorted(value) if isinstance(value, frozenset) else value

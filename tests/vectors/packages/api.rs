@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::identity::answer;
 use super::{Calls, NOW, claims, client, judge, record, server, signed};
+use crate::access_token::payload;
 use crate::ask::Asks;
 use crate::conversation::{Asked, In};
 use crate::fields::Reply;
@@ -48,10 +49,15 @@ pub(crate) fn access_token(vector: &Vector, asks: &mut Asks) -> Verdict {
     });
     if let Some(done) = judge(vector, end)? {
         let told = record(done)?;
-        same("subject", told["subject"].as_str(), Some("u"))?;
-        same("client_id", told["client_id"].as_str(), Some("c"))?;
+        let said = payload(vector.must("jwt")?);
+        same("subject", &told["subject"], &said["sub"])?;
+        same("client_id", &told["client_id"], &said["client_id"])?;
         if let Some(names) = vector.expected["ok"].get("scope") {
-            same("scope", texts(&told["scope"]), texts(names))?;
+            // A package may tell a set.
+            let [mut told, mut names] = [&told["scope"], names].map(texts);
+            told.sort_unstable();
+            names.sort_unstable();
+            same("scope", told, names)?;
         }
         return Ok(());
     }

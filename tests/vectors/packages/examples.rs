@@ -86,7 +86,7 @@ pub(crate) fn example(vector: &Vector, asks: &mut Asks) -> Verdict {
             (Err(refusal), Some("temporarily_unavailable")) => {
                 same("advice", refusal.advice.as_str(), "retry")
             }
-            (Err(refusal), Some(_)) => refused(vector, refusal),
+            (Err(refusal), _) => refused(vector, refusal),
             (end, _) => Err(format!("ended with {end:?}").into()),
         };
     }

@@ -5,7 +5,7 @@ use oauth_core::url::Url;
 use serde_json::{Value, json};
 
 use super::protected::{ISSUER, part, refused};
-use super::{Calls, Came, client, judge, server, tokens};
+use super::{Calls, Came, client, server, tokens};
 use crate::ask::{self, Asks};
 use crate::classes;
 use crate::conversation::{ClientConfig, In};
@@ -13,10 +13,11 @@ use crate::expect::wanted_classes;
 use crate::fields::{Reply, Text};
 use crate::format::{No, Vector, Verdict, holds, names, same, texts};
 use crate::lang::Lang;
-use crate::said::Sent;
+use crate::said::{Done, Refusal, Sent};
 
 const NO_PRIVATE_HALF: &str = "nobody has the private half of this key";
 const OWN_METHOD: &str = "HTTP clients of these languages write the name of a method in capitals";
+const NO_RULES: &str = "that a server binds no tokens comes with a preset";
 const OWN_KEY: &str = "a page's key is for ES256";
 
 /// A client whose tokens are bound to a key: of the page a public one.
@@ -160,7 +161,8 @@ pub(crate) fn dpop(vector: &Vector, asks: &mut Asks) -> Verdict {
         return same("claims", names(&our_claims), names(&claims));
     }
     if let Some(url) = vector.text("request_url") {
-        if !url.is_ascii() || url.contains("/../") || url.contains("SERVER") {
+        let is_of_callers_alone = !url.is_ascii() || url.contains('#') || url.contains("/../");
+        if is_of_callers_alone || url.contains("SERVER") {
             return parsed(vector, url, asks);
         }
         let came = userinfo(asks, url, "a")?;
@@ -211,9 +213,9 @@ pub(crate) fn dpop(vector: &Vector, asks: &mut Asks) -> Verdict {
         let reply = reply
             .with("www-authenticate", &field)
             .with("dpop-nonce", "n");
-        let came = called(asks, RESOURCE, vector.must("key_alg")?, vec![reply])?;
-        same("requests", came.sent.len(), 1)?;
-        return judge(vector, came.end.ok_or("it was sent again")?).map(drop);
+        let replies = vec![reply, Reply::json(&Value::Null)];
+        let came = called(asks, RESOURCE, vector.must("key_alg")?, replies)?;
+        return ended(vector, came.sent.len() > 1, came.end);
     }
     if let Some(header) = vector.text("header") {
         let came = called(asks, RESOURCE, "ES256", vec![Reply::json(&Value::Null)])?;
@@ -227,10 +229,16 @@ pub(crate) fn dpop(vector: &Vector, asks: &mut Asks) -> Verdict {
         if asks.lang == Lang::Browser {
             return Err(No::OutOfReach(OWN_KEY));
         }
-        let end = token_request(asks, metadata, of, Vec::new())?.end;
-        return judge(vector, end.ok_or("it was sent")?).map(drop);
+        let came = token_request(asks, metadata, of, Vec::new())?;
+        return ended(vector, !came.sent.is_empty(), came.end);
     }
     if let Some(is_bound) = input.get("sent_dpop_proof") {
+        if vector
+            .text("policy")
+            .is_some_and(|policy| policy != "require")
+        {
+            return Err(No::OutOfReach(NO_RULES));
+        }
         let of = match is_bound == true {
             true => es256,
             false => ClientConfig {
@@ -259,8 +267,8 @@ pub(crate) fn dpop(vector: &Vector, asks: &mut Asks) -> Verdict {
             return Err(No::OutOfReach(OWN_KEY));
         }
         let of = bound(asks.lang, alg);
-        let end = token_request(asks, &Value::Null, of, Vec::new())?.end;
-        return judge(vector, end.ok_or("it was sent")?).map(drop);
+        let came = token_request(asks, &Value::Null, of, Vec::new())?;
+        return ended(vector, !came.sent.is_empty(), came.end);
     }
     match vector.text("build") {
         Some(_) if vector.text("for") == Some("token endpoint") => {
@@ -273,6 +281,17 @@ pub(crate) fn dpop(vector: &Vector, asks: &mut Asks) -> Verdict {
             let (_, claims) = proof(&sent)?;
             same("ath", &claims["ath"], &expected["ath"])?;
             required(vector, &sent)
+        }
+    }
+}
+
+/// A proof is sent, or the key refused.
+fn ended(vector: &Vector, is_sent: bool, end: Option<Result<Done, Refusal>>) -> Verdict {
+    match end {
+        Some(Err(refusal)) => refused(vector, refusal),
+        _ => {
+            holds("a proof is sent", is_sent)?;
+            holds("is accepted", vector.expected["ok"] == true)
         }
     }
 }
