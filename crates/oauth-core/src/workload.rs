@@ -240,11 +240,19 @@ pub(crate) fn unanswered(cause: &Cause) -> Error {
     Error::lost(Cause::unsent(format!("the workload's token: {cause}")))
 }
 
-/// The token without white space around it, if there is one.
+/// The token without the line break that files end in. Other white space is part of no token: the file is another one,
+/// or was read while it was written.
 fn bare(text: &Secret<String>) -> Result<Secret<String>, Error> {
-    match text.expose().trim() {
+    let text = text.expose();
+    let line = text.strip_suffix('\n');
+    let line = line.map(|line| line.strip_suffix('\r').unwrap_or(line));
+    let token = line.unwrap_or(text);
+    match token.trim() {
         "" => Err(Error::lost(Cause::unsent("the workload's token is empty"))),
-        token => Ok(Secret::from(token)),
+        trimmed if trimmed != token => {
+            Err(Error::from(Misuse::AssertionMalformed).about("there is white space around it"))
+        }
+        _ => Ok(Secret::from(token)),
     }
 }
 

@@ -203,9 +203,16 @@ pub(crate) fn is_spiffe_id(subject: &str) -> bool {
     let Some(rest) = subject.strip_prefix("spiffe://") else {
         return false;
     };
-    let domain = rest.split('/').next().unwrap_or_default();
+    let mut segments = rest.split('/');
+    let domain = segments.next().unwrap_or_default();
     let is_part = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_');
-    !domain.is_empty() && domain.bytes().all(is_part)
+    let is_segment = |segment: &str| {
+        !["", ".", ".."].contains(&segment)
+            && segment
+                .bytes()
+                .all(|byte| is_part(byte.to_ascii_lowercase()))
+    };
+    !domain.is_empty() && domain.bytes().all(is_part) && segments.all(is_segment)
 }
 
 impl fmt::Debug for FederatedAssertion {

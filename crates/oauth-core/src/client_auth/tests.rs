@@ -358,7 +358,19 @@ fn what_must_not_be_sent_is_refused_and_never_told() {
     let malformed = "client_auth.assertion_malformed";
     assert_eq!(refused(String::new()), "lost.unsent");
     assert_eq!(refused(r#"{"token":"x"}"#.to_owned()), malformed);
-    assert_eq!(refused(format!("{} x", workload(GOOD))), malformed);
+    assert_eq!(refused("\n".to_owned()), "lost.unsent");
+    for (before, after) in [
+        ("", " x"),
+        (" ", ""),
+        ("", "\n\n"),
+        ("", " \n"),
+        ("\u{feff}", ""),
+    ] {
+        assert_eq!(
+            refused(format!("{before}{}{after}", workload(GOOD))),
+            malformed
+        );
+    }
     assert_eq!(refused(workload("[]")), malformed);
     assert_eq!(refused(workload(r#"{"aud":7}"#)), malformed);
     let expired = workload(r#"{"aud":"https://as.example","exp":1700000000}"#);
@@ -382,6 +394,30 @@ fn what_must_not_be_sent_is_refused_and_never_told() {
         code(exchange.resume(&at(1), Input::Begin).map(drop)),
         Err(malformed)
     );
+}
+
+#[test]
+fn a_spiffe_id_has_a_trust_domain_and_a_plain_path() {
+    for id in ["spiffe://d.example", "spiffe://d.example/ns/A_1/sa/x.y-z"] {
+        assert!(is_spiffe_id(id), "{id}");
+    }
+    for id in [
+        "spiffe://",
+        "spiffe:///x",
+        "SPIFFE://d.example/x",
+        "spiffe://D.example/x",
+        "spiffe://d.example:1/x",
+        "spiffe://u@d.example/x",
+        "spiffe://d.example/x?y",
+        "spiffe://d.example/x#y",
+        "spiffe://d.example/%41",
+        "spiffe://d.example/",
+        "spiffe://d.example/x/",
+        "spiffe://d.example//x",
+        "spiffe://d.example/../x",
+    ] {
+        assert!(!is_spiffe_id(id), "{id}");
+    }
 }
 
 #[test]

@@ -76,12 +76,12 @@ impl Jwe {
             return Err(malformed());
         };
         let text = |name: &str| match members.get(name) {
-            None => Ok(None),
+            None if !members.has(name) => Ok(None),
             Some(Json::String(text)) => Ok(Some(text.as_ref())),
-            Some(_) => Err(malformed().about(name)),
+            _ => Err(malformed().about(name)),
         };
         let (alg, enc) = algorithms(text("alg")?, text("enc")?, agreed)?;
-        if members.get("zip").is_some() {
+        if members.has("zip") {
             return Err(ProtocolViolation::JweCompression.into());
         }
         critical(&members, ProtocolViolation::JweMalformed)?;

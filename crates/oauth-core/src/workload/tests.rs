@@ -180,7 +180,7 @@ fn variables_and_files_are_read_anew_for_each_request() {
                 path: "there".to_owned(),
                 format: TokenFormat::Text,
             },
-            [" ", "\n"],
+            ["", "\r\n"],
         ),
         (in_json, [r#"{"token":""#, r#""}"#]),
     ];

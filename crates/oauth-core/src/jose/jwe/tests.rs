@@ -75,6 +75,7 @@ fn what_has_another_form_is_malformed() {
         token(r#"{"alg":"RSA-OAEP","enc":"A128GCM","apu":"="}"#),
         token(r#"{"alg":"RSA-OAEP","enc":"A128GCM","crit":[]}"#),
         token(r#"{"alg":"RSA-OAEP","enc":"A128GCM","crit":null}"#),
+        token(r#"{"alg":"RSA-OAEP","enc":"A128GCM","apu":null}"#),
         token(r#"{"alg":"RSA-OAEP","enc":"A128GCM","crit":["epk"]}"#),
         token(&format!(r#"{{"alg":"RSA-OAEP","enc":"A128GCM"{long}}}"#)),
         with_parts(HEADER, 1025, 12, 5, 16),
