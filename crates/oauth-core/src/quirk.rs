@@ -109,6 +109,10 @@ pub enum Quirk {
     /// challenge either (LinkedIn). Only the nonce, or only the secret, then binds a code to its login. A client
     /// without credentials has nothing but PKCE, and keeps it.
     WithoutPkce,
+    /// Tokens may come as Bearer although a DPoP proof was sent: the client "MAY continue as in a regular OAuth
+    /// interaction" (RFC 9449 section 5), for servers that bind tokens for some clients alone. Whoever finds such a token
+    /// can use it. A profile that demands bound tokens refuses it all the same.
+    UnboundTokens,
 }
 
 /// How strictly replies are read.
@@ -170,6 +174,7 @@ json_words! { Quirk {
     "without_resource" = WithoutResource,
     "assertion_audience" = AssertionAudience(value),
     "without_pkce" = WithoutPkce,
+    "unbound_tokens" = UnboundTokens,
 } }
 
 json_words! { Strictness { "lenient" = Lenient, "strict" = Strict } }

@@ -18,6 +18,7 @@ use crate::error::Cause;
 use crate::exchange::{Exchange, Input, Step};
 use crate::jose::Alg;
 use crate::moment::UnixTime;
+use crate::quirk::{Quirk, Rules};
 use crate::scope::Scope;
 use crate::testing::{NOW, answered, at, client, code, json, reply, server};
 use crate::token::{TokenType, Tokens};
@@ -109,6 +110,31 @@ fn a_token_that_is_not_bound_is_refused_where_it_was_to_be() {
     let none = r#"{"access_token":"a"}"#;
     assert_eq!(ask(local(), none), Err("token.missing_token_type"));
     assert_eq!(ask(client(), BOUND), Err("token.unsupported_token_type"));
+}
+
+#[test]
+fn a_server_may_be_known_to_bind_no_token() {
+    let rules = Rules {
+        quirks: vec![Quirk::UnboundTokens],
+        ..Rules::default()
+    };
+    let server = server().with_rules(rules);
+    let client = Client::new(server, ClientId::new("id"), ClientAuth::basic("s")).unwrap();
+    let client = client.with_dpop(local().dpop_key().unwrap().clone());
+    for (body, kind) in [
+        (
+            r#"{"access_token":"a","token_type":"Bearer"}"#,
+            TokenType::Bearer,
+        ),
+        (BOUND, TokenType::Dpop),
+    ] {
+        let mut exchange = client.client_credentials(Scope::none());
+        let _ = exchange.resume(&at(), Input::Begin).unwrap();
+        match exchange.resume(&at(), Input::Reply(json(200, body))) {
+            Ok(Step::Done(tokens)) => assert_eq!(tokens.token_type, kind),
+            step => panic!("{step:?}"),
+        }
+    }
 }
 
 #[test]

@@ -330,8 +330,9 @@ fn is_token68(token: &str) -> bool {
     !body.is_empty() && body.bytes().fold(true, |sound, b| sound & is_char(b))
 }
 
-/// A client with a DPoP key accepts only a token bound to it: "the client MUST discard the
-/// response" if that protection was requested (RFC 9449 section 5).
+/// A client with a DPoP key accepts only a token bound to it: "the client MUST discard the response" if that
+/// protection is important to it (RFC 9449 section 5), and so it is, but for a server of which it is known that it
+/// binds none.
 fn token_type(
     object: &mut Object<'_>,
     grant: &dyn Grant,
@@ -339,6 +340,9 @@ fn token_type(
 ) -> Result<TokenType, Error> {
     let rules = cx.server.rules();
     let wants_bound = cx.identity.dpop.is_some();
+    let profile = cx.identity.profile;
+    let must_be_bound = !rules.has(&Quirk::UnboundTokens)
+        || profile.is_some_and(|profile| profile.requires(Requirement::SenderConstrainedTokens));
     let named = match object.take("token_type") {
         None => None,
         Some(Json::String(text)) if text.is_empty() => None,
@@ -353,7 +357,9 @@ fn token_type(
     };
     match &token_type {
         TokenType::Dpop if wants_bound => Ok(token_type),
-        TokenType::Bearer if wants_bound => Err(ValidationFailure::TokenUnbound.into()),
+        TokenType::Bearer if wants_bound && must_be_bound => {
+            Err(ValidationFailure::TokenUnbound.into())
+        }
         _ if grant.accepts(&token_type) => Ok(token_type),
         _ => Err(Error::from(ProtocolViolation::TokenTypeUnknown).about(token_type.as_str())),
     }

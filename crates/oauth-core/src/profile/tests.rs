@@ -23,7 +23,7 @@ use crate::redirect_uri::RedirectUri;
 use crate::request_signing::RequestSigning;
 use crate::scope::Scope;
 use crate::server::{EndpointKind, Server};
-use crate::testing::at;
+use crate::testing::{at, code, json};
 
 const ISSUER: &str = "https://as.example";
 
@@ -115,6 +115,29 @@ fn clause(result: Result<String, Error>) -> String {
     assert_eq!(error.code(), "profile.forbidden");
     let detail = error.detail().unwrap();
     detail.split(':').next().unwrap().to_owned()
+}
+
+#[test]
+fn tokens_are_bound_whatever_the_server_is_known_to_do() {
+    let rules = Rules {
+        quirks: vec![Quirk::UnboundTokens],
+        ..Rules::default()
+    };
+    let auth = || jwt_auth(Alg::Es256);
+    let bank = client(read(json!({}), rules), auth()).with_dpop(dpop(Alg::Es256));
+    let ends = |client: &Client| {
+        let mut exchange = client.client_credentials(Scope::none());
+        let _ = exchange.resume(&at(), Input::Begin).unwrap();
+        let bearer = r#"{"access_token":"a","token_type":"Bearer"}"#;
+        code(
+            exchange
+                .resume(&at(), Input::Reply(json(200, bearer)))
+                .map(drop),
+        )
+    };
+    assert_eq!(ends(&bank), Ok(()));
+    let bank = bank.with_profile(Profile::Fapi2Security);
+    assert_eq!(ends(&bank), Err("token.not_sender_constrained"));
 }
 
 #[test]
