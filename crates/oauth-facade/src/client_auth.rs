@@ -4,6 +4,8 @@ use oauth_core::client_auth::{Certificate, ClientAuth, Credentials, FederatedAss
 #[cfg(feature = "crypto")]
 use oauth_core::crypto::KeyUse;
 use oauth_core::error::Error;
+#[cfg(feature = "crypto")]
+use oauth_core::jose::Alg;
 use oauth_core::{Secret, server};
 #[cfg(feature = "providers")]
 use oauth_core::{client_auth::ClientIdParameter, workload::SubjectToken};
@@ -91,7 +93,7 @@ impl Auth {
     pub(crate) fn at(self, server: &server::Server) -> Result<ClientAuth, Error> {
         Ok(match self {
             Self::Documented(Some(secret)) => {
-                return ClientAuth::negotiate(Credentials::secret(secret), server);
+                return by_secret(secret, server);
             }
             Self::Documented(None) | Self::None => ClientAuth::none(),
             Self::Basic(secret) => ClientAuth::basic(secret),
@@ -114,6 +116,23 @@ impl Auth {
             Self::Tls(certificate) => ClientAuth::tls(certificate),
         })
     }
+}
+
+/// The method for a secret, which the server's metadata determines: assertions with an HMAC, if it accepts secrets in no
+/// other way.
+fn by_secret(secret: Secret<String>, server: &server::Server) -> Result<ClientAuth, Error> {
+    #[cfg(feature = "crypto")]
+    if takes_only_signed(&server.token_endpoint_auth_methods()) {
+        let assertion = oauth_crypto::client_secret_jwt(secret, Alg::Hs256)?;
+        return Ok(ClientAuth::assertion(assertion));
+    }
+    ClientAuth::negotiate(Credentials::secret(secret), server)
+}
+
+#[cfg(feature = "crypto")]
+fn takes_only_signed(methods: &[String]) -> bool {
+    let takes = |name: &str| methods.iter().any(|method| method == name);
+    takes("client_secret_jwt") && !takes("client_secret_basic") && !takes("client_secret_post")
 }
 
 /// What assertions by a key have in common, wherever the key is.
