@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum, ValueHint};
 use oauth_core::client_auth::{
-    AssertionAudience, Certificate, ClientAssertion, ClientIdParameter, Credentials,
-    FederatedAssertion,
+    AssertionAudience, Certificate, ClientAssertion, ClientIdParameter, FederatedAssertion,
 };
 use oauth_core::error::{Error, Misuse, ValidationFailure};
 use oauth_core::jose::Alg;
@@ -369,14 +368,16 @@ impl Material {
             None => match (provider, self.secret) {
                 (Some(provider), secret) => provider.client_auth(secret)?,
                 (None, None) => ClientAuth::none(),
-                (None, Some(secret)) => ClientAuth::negotiate(Credentials::secret(secret), server)?,
+                (None, Some(secret)) => {
+                    oauth_crypto::client_secret_auth(secret, server).map_err(unfit_secret)?
+                }
             },
             Some(Auth::None) => ClientAuth::none(),
             Some(Auth::Basic) => ClientAuth::basic(self.secret.ok_or_else(needed)?),
             Some(Auth::Post) => ClientAuth::post(self.secret.ok_or_else(needed)?),
             Some(Auth::ClientSecretJwt) => {
                 let secret = self.secret.ok_or_else(needed)?;
-                let alg = said_alg(profile).unwrap_or_else(|| hmac(server));
+                let alg = said_alg(profile).unwrap_or_else(|| ClientAssertion::mac_alg_at(server));
                 let made = oauth_crypto::client_secret_jwt(secret, alg).map_err(unfit_secret)?;
                 ClientAuth::assertion(with_audience(made, profile))
             }
@@ -410,13 +411,6 @@ fn with_audience(assertion: ClientAssertion, profile: &Profile) -> ClientAsserti
         Some(text) => assertion.audience(AssertionAudience::Other(text)),
         None => assertion,
     }
-}
-
-/// The first HMAC that the server supports (RFC 8414 section 2).
-fn hmac(server: &Server) -> Alg {
-    let taken = server.list("token_endpoint_auth_signing_alg_values_supported", &[]);
-    let mut taken = taken.iter().filter_map(|name| Alg::named(name));
-    taken.find(|alg| alg.is_symmetric()).unwrap_or(Alg::Hs256)
 }
 
 /// The user has chosen this secret, and no server has been asked yet.

@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use oauth_core::client_auth::{ClientAssertion, PRIVATE_KEY_ALGS};
+use oauth_core::client_auth::{ClientAssertion, Credentials, PRIVATE_KEY_ALGS};
 use oauth_core::crypto::{Signer, SigningKey};
 use oauth_core::error::{Cause, Misuse, ValidationFailure};
 use oauth_core::jose::Alg;
 use oauth_core::server::Server;
-use oauth_core::{Error, Secret};
+use oauth_core::{ClientAuth, Error, Secret};
 
 use crate::{KeyError, PrivateKey, mac};
 
@@ -33,6 +33,24 @@ pub fn client_secret_jwt(
         secret: secret.clone(),
     };
     ClientAssertion::with_shared_secret(secret, SigningKey::local("", alg, Arc::new(hmac)))
+}
+
+/// The way to authenticate with a secret at this server: as [`ClientAuth::negotiate`] selects it, or by
+/// `client_secret_jwt` if the server accepts secrets in no other way, with [`ClientAssertion::mac_alg_at`].
+///
+/// # Errors
+/// `client_auth.no_usable_method`; those of [`client_secret_jwt`].
+pub fn client_secret_auth(
+    secret: impl Into<Secret<String>>,
+    server: &Server,
+) -> Result<ClientAuth, Error> {
+    let methods = server.token_endpoint_auth_methods();
+    let takes = |name: &str| methods.iter().any(|method| method == name);
+    if !takes("client_secret_jwt") || takes("client_secret_basic") || takes("client_secret_post") {
+        return ClientAuth::negotiate(Credentials::secret(secret), server);
+    }
+    let alg = ClientAssertion::mac_alg_at(server);
+    client_secret_jwt(secret, alg).map(ClientAuth::assertion)
 }
 
 struct Hmac {
@@ -94,5 +112,32 @@ impl PrivateKey {
     /// out.
     pub fn client_assertion(&self, kid: impl Into<String>) -> ClientAssertion {
         ClientAssertion::new(self.signing_key(kid))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oauth_core::issuer::Issuer;
+    use oauth_core::json::{Map, Value};
+
+    #[test]
+    fn a_secret_signs_only_where_the_server_accepts_it_in_no_other_way() {
+        let name = |methods: &[&str], algs: &[&str]| {
+            let member = |name: &str, values: &[&str]| (name.to_owned(), Value::from(values));
+            let server = Server::new(Issuer::parse("https://as.example").unwrap());
+            let server = server.with_metadata(Map::from_iter([
+                member("token_endpoint_auth_methods_supported", methods),
+                member("token_endpoint_auth_signing_alg_values_supported", algs),
+            ]));
+            let auth = client_secret_auth("s".repeat(64), &server).unwrap();
+            (auth.name(), ClientAssertion::mac_alg_at(&server))
+        };
+        let both = name(&["client_secret_jwt", "client_secret_post"], &[]);
+        assert_eq!(both.0, "client_secret_post");
+        let signed = ["private_key_jwt", "client_secret_jwt"];
+        assert_eq!(name(&signed, &[]), ("client_secret_jwt", Alg::Hs256));
+        let listed = name(&signed, &["ES256", "HS512"]);
+        assert_eq!(listed, ("client_secret_jwt", Alg::Hs512));
     }
 }

@@ -1,11 +1,9 @@
 //! How a client authenticates, in plain values.
 
-use oauth_core::client_auth::{Certificate, ClientAuth, Credentials, FederatedAssertion};
+use oauth_core::client_auth::{Certificate, ClientAuth, FederatedAssertion};
 #[cfg(feature = "crypto")]
 use oauth_core::crypto::KeyUse;
 use oauth_core::error::Error;
-#[cfg(feature = "crypto")]
-use oauth_core::jose::Alg;
 use oauth_core::{Secret, server};
 #[cfg(feature = "providers")]
 use oauth_core::{client_auth::ClientIdParameter, workload::SubjectToken};
@@ -118,21 +116,13 @@ impl Auth {
     }
 }
 
-/// The method for a secret, which the server's metadata determines: assertions with an HMAC, if it accepts secrets in no
-/// other way.
+/// The method for a secret, which the server's metadata determines.
 fn by_secret(secret: Secret<String>, server: &server::Server) -> Result<ClientAuth, Error> {
     #[cfg(feature = "crypto")]
-    if takes_only_signed(&server.token_endpoint_auth_methods()) {
-        let assertion = oauth_crypto::client_secret_jwt(secret, Alg::Hs256)?;
-        return Ok(ClientAuth::assertion(assertion));
-    }
-    ClientAuth::negotiate(Credentials::secret(secret), server)
-}
-
-#[cfg(feature = "crypto")]
-fn takes_only_signed(methods: &[String]) -> bool {
-    let takes = |name: &str| methods.iter().any(|method| method == name);
-    takes("client_secret_jwt") && !takes("client_secret_basic") && !takes("client_secret_post")
+    let auth = oauth_crypto::client_secret_auth(secret, server);
+    #[cfg(not(feature = "crypto"))]
+    let auth = ClientAuth::negotiate(oauth_core::client_auth::Credentials::secret(secret), server);
+    auth
 }
 
 /// What assertions by a key have in common, wherever the key is.

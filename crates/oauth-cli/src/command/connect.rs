@@ -4,12 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use oauth_core::client_auth::Credentials;
 use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, GrantChoice};
 use oauth_core::issuer::Issuer;
 use oauth_core::quirk::{Quirk, Rules};
 use oauth_core::url::Url;
-use oauth_core::{ClientAuth, ClientId, ClientMetadata, Error, danger};
+use oauth_core::{ClientId, ClientMetadata, Error, danger};
 use oauth_reqwest::{AddressPolicy, DeviceLogin, ResourceConnection};
 use oauth_session::blocking::wait;
 use serde_json::json;
@@ -158,9 +157,7 @@ impl Connect {
         if let Some(secret) = self.secret.source() {
             let secret = secret.read("the client secret", "use --client-secret-file")?;
             connection = connection.client_auth_at(move |server| {
-                let mut credentials = Credentials::default();
-                credentials.secret = Some(secret.clone());
-                ClientAuth::negotiate(credentials, server)
+                oauth_crypto::client_secret_auth(secret.clone(), server)
             });
         }
         match global.no_store {

@@ -75,6 +75,14 @@ impl ClientAssertion {
         }
     }
 
+    /// The HMAC for a client secret at this server: the first in its
+    /// `token_endpoint_auth_signing_alg_values_supported` (RFC 8414 section 2), HS256 if it lists none.
+    pub fn mac_alg_at(server: &Server) -> Alg {
+        let listed = server.list("token_endpoint_auth_signing_alg_values_supported", &[]);
+        let mut listed = listed.iter().filter_map(|name| Alg::named(name));
+        listed.find(|alg| alg.is_symmetric()).unwrap_or(Alg::Hs256)
+    }
+
     /// Assertions signed by the client's private key: `private_key_jwt`. The key's name, if it has one, is the `kid`
     /// of the header.
     pub const fn new(key: SigningKey) -> Self {
