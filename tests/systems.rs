@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::error::Advice;
-use oauth_core::flow::connect::ConnectRequest;
 use oauth_core::flow::resource::{Allowance, OnRateLimit};
+use oauth_core::flow::resource_connection::ConnectRequest;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::url::Url;
 use oauth_core::{

@@ -201,7 +201,7 @@ fn a8_nothing_is_put_in_the_place_of_the_flows_own() {
 /// A signed response is no ID token, and an ID token no response, though one key signs both.
 #[test]
 fn b16_one_kind_of_token_is_not_taken_for_another() {
-    let profile = oauth_core::Profile::Fapi2MessageSigning;
+    let profile = oauth_core::SecurityProfile::Fapi2MessageSigning;
     let bank = Bank::of(Variant { profile, ..USUAL });
     let id_token = bank
         .sign_in()

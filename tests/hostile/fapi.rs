@@ -18,7 +18,8 @@ use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::request_encryption::RequestEncryption;
 use oauth_core::request_signing::RequestSigning;
 use oauth_core::{
-    AuthorizationRequest, Client, ClientAuth, ClientId, Error, Profile, Scope, Tokens, discover,
+    AuthorizationRequest, Client, ClientAuth, ClientId, Error, Scope, SecurityProfile, Tokens,
+    discover,
 };
 use oauth_crypto::{ClientKeys, DpopKey, PrivateKey, PublicKeyEncrypter};
 use oauth_reqwest::Transport;
@@ -42,7 +43,7 @@ pub(crate) enum By {
 /// Which plan, and which of its variants.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Variant {
-    pub(crate) profile: Profile,
+    pub(crate) profile: SecurityProfile,
     pub(crate) auth: By,
     pub(crate) sender: By,
     pub(crate) scope: &'static str,
@@ -51,7 +52,10 @@ pub(crate) struct Variant {
 /// Every variant of both plans.
 fn variants() -> Vec<Variant> {
     let mut all = Vec::new();
-    for profile in [Profile::Fapi2Security, Profile::Fapi2MessageSigning] {
+    for profile in [
+        SecurityProfile::Fapi2Security,
+        SecurityProfile::Fapi2MessageSigning,
+    ] {
         for auth in [By::Key, By::Certificate] {
             for sender in [By::Key, By::Certificate] {
                 for scope in ["openid read", "read"] {
@@ -69,14 +73,14 @@ fn variants() -> Vec<Variant> {
 }
 
 /// Of one plan, with OpenID Connect: each way to authenticate, with each that tokens are bound by.
-fn authentications(profile: Profile) -> impl Iterator<Item = Variant> {
+fn authentications(profile: SecurityProfile) -> impl Iterator<Item = Variant> {
     let all = variants().into_iter();
     all.filter(move |variant| variant.profile == profile && variant.scope == USUAL.scope)
 }
 
 /// One variant for modules that the others would answer alike.
 pub(crate) const USUAL: Variant = Variant {
-    profile: Profile::Fapi2Security,
+    profile: SecurityProfile::Fapi2Security,
     auth: By::Key,
     sender: By::Key,
     scope: "openid read",
@@ -111,7 +115,7 @@ impl Bank {
             if variant.sender == By::Certificate {
                 twin.bind_to_certificates();
             }
-            if variant.profile == Profile::Fapi2MessageSigning {
+            if variant.profile == SecurityProfile::Fapi2MessageSigning {
                 twin.require_signed_requests();
             }
         });
@@ -212,7 +216,7 @@ fn client(tls: &MutualTls, driver: &Driver, variant: Variant) -> Result<Client, 
         By::Key => client.with_dpop(DpopKey::generate(Alg::Es256)?.to_core()?),
         By::Certificate => client.with_certificate_bound_tokens(),
     };
-    if variant.profile == Profile::Fapi2MessageSigning {
+    if variant.profile == SecurityProfile::Fapi2MessageSigning {
         client = client
             .with_request_signing(RequestSigning::new(signing))
             .with_authorization_algs([Alg::Ps256]);
@@ -282,7 +286,7 @@ fn only_a_reference_goes_through_the_browser(bank: &Bank) {
 /// Requests that are encrypted on top: to the one key of the server's set that is meant for it.
 #[test]
 fn a_request_may_be_encrypted() {
-    let profile = Profile::Fapi2MessageSigning;
+    let profile = SecurityProfile::Fapi2MessageSigning;
     let mut bank = Bank::of(Variant { profile, ..USUAL });
     let encryption = RequestEncryption::new(JweAlg::EcdhEs, PublicKeyEncrypter);
     let encryption = encryption.expect("an algorithm").enc(Enc::A256Gcm);
@@ -311,7 +315,10 @@ fn every_variant_gets_a_token_of_its_own() {
 /// `test-invalid-...` of the ID token: no request to the API follows, and no second one for tokens.
 #[test]
 fn every_flaw_of_an_id_token_is_found() {
-    for profile in [Profile::Fapi2Security, Profile::Fapi2MessageSigning] {
+    for profile in [
+        SecurityProfile::Fapi2Security,
+        SecurityProfile::Fapi2MessageSigning,
+    ] {
         for variant in authentications(profile) {
             for flaw in IdTokenFlaw::ALL {
                 let bank = Bank::of(variant);

@@ -3,8 +3,8 @@
 
 use axum::routing::get;
 use axum::{Json, Router};
-use oauth_core::flow::connect::{ClientCandidates, ConnectRequest};
 use oauth_core::flow::resource::Resource;
+use oauth_core::flow::resource_connection::{ClientCandidates, ConnectRequest};
 use oauth_core::flow::resource_discovery::ResourceDiscoveryRequest;
 use oauth_core::protected_resource_metadata::ProtectedResourceMetadata;
 use oauth_core::url::Url;

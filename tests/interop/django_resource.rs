@@ -1,8 +1,8 @@
 //! An API of `django-oauth-toolkit`'s, which says who issues its tokens (RFC 9728).
 
 use http::header::WWW_AUTHENTICATE;
-use oauth_core::flow::connect::{ClientCandidates, ClientChoice, GrantChoice};
 use oauth_core::flow::resource::Resource;
+use oauth_core::flow::resource_connection::{ClientCandidates, ClientChoice, GrantChoice};
 use oauth_core::flow::resource_discovery::ResourceDiscoveryRequest;
 use oauth_core::protected_resource_metadata::ResourceMatch;
 use oauth_core::{

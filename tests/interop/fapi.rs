@@ -16,7 +16,8 @@ use oauth_core::request_signing::RequestSigning;
 use oauth_core::token::TokenType;
 use oauth_core::url::Url;
 use oauth_core::{
-    AuthorizationRequest, Client, ClientAuth, ClientId, Error, Moment, Profile, Scope, Tokens,
+    AuthorizationRequest, Client, ClientAuth, ClientId, Error, Moment, Scope, SecurityProfile,
+    Tokens,
 };
 use oauth_crypto::{ClientKeys, DecryptionKey, DpopKey, PublicKeyEncrypter};
 use oauth_reqwest::blocking::{Driver, Listener};
@@ -95,7 +96,8 @@ fn the_server_keeps_to_fapi_2() {
 #[test]
 fn a_client_of_fapi_2_security_signs_in_and_calls() -> Result<(), Error> {
     let (server, driver, key) = (OidcProvider::fapi(), driver(), dpop());
-    let client = bound(&server, &driver, "security", &key).with_profile(Profile::Fapi2Security);
+    let client =
+        bound(&server, &driver, "security", &key).with_profile(SecurityProfile::Fapi2Security);
     let login = sign_in(&browser(), &driver, &client, ask("openid read"))?;
     assert_eq!(login.tokens.token_type, TokenType::Dpop);
     userinfo(&driver, &client, &login.tokens)?;
@@ -121,7 +123,7 @@ fn a_client_of_fapi_2_message_signing_signs_its_requests_and_verifies_the_respon
 -> Result<(), Error> {
     let (server, driver) = (OidcProvider::fapi(), driver());
     let client = bound(&server, &driver, "signing", &dpop());
-    let client = client.with_profile(Profile::Fapi2MessageSigning);
+    let client = client.with_profile(SecurityProfile::Fapi2MessageSigning);
     let begun = begun(&driver, &client, ask("openid read"));
     let query = begun.url.query().expect("a query");
     assert!(

@@ -8,7 +8,7 @@ use oauth_core::flow::authorization::PendingAuthorization;
 use oauth_core::flow::keeper::GrantId;
 use oauth_core::flow::resource::Api;
 use oauth_core::jose::Alg;
-use oauth_core::{Client, Error, Profile, danger};
+use oauth_core::{Client, Error, SecurityProfile, danger};
 use oauth_crypto::DpopKey;
 use oauth_reqwest::blocking::{Authorized, Driver, GrantSource};
 use oauth_session::store::FileStore;
@@ -143,7 +143,7 @@ fn a_bound_grant_goes_on_after_a_restart() -> Result<(), Error> {
         let store = Arc::new(FileStore::new(folder.path())?) as Arc<dyn Store>;
         let opened = oauth_session::blocking::wait(dpop_key::open(&*store, "bank", Alg::Es256))?;
         let client = crate::fapi::client(&server, &driver, "security").with_dpop(opened?);
-        let client = client.with_profile(Profile::Fapi2Security);
+        let client = client.with_profile(SecurityProfile::Fapi2Security);
         let id = GrantId::person("ann");
         let session = GrantSource::of_grant(driver.clone(), &client, id, store);
         Ok((client, session))

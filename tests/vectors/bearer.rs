@@ -8,7 +8,7 @@ use oauth_core::Secret;
 use oauth_core::flow::resource::{self, Redirect, Resource, Verdict as Asking};
 use oauth_core::quirk::Rules;
 use oauth_core::redirect_uri::check_return_target;
-use oauth_core::token::step_up::StepUp;
+use oauth_core::token::step_up_requirement::StepUp;
 use oauth_core::url::Url;
 use serde_json::{Value, json};
 

@@ -5,12 +5,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{Request, Response};
 use oauth_core::client_auth::Credentials;
-use oauth_core::flow::connect::{
+use oauth_core::flow::keeper::{Decision, Event, GrantId, Step as KeeperStep};
+use oauth_core::flow::resource::Resource;
+use oauth_core::flow::resource_connection::{
     BoundClient, ClientCandidates, ClientChoice, ConnectRequest, Connection, Extension,
     GrantChoice, ScopeSource, StepUpBudget,
 };
-use oauth_core::flow::keeper::{Decision, Event, GrantId, Step as KeeperStep};
-use oauth_core::flow::resource::Resource;
 use oauth_core::grant::TokenRequest;
 use oauth_core::issuer::Issuer;
 use oauth_core::protected_resource_metadata::ResourceIdentifier;

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use http::Response;
+use oauth_core::endpoint::metadata::WellKnown;
 use oauth_core::error::Error;
-use oauth_core::issuer::{Issuer, WellKnown};
+use oauth_core::issuer::Issuer;
 use oauth_core::quirk::{Rules, Strictness};
 use oauth_core::server::{EndpointKind, Flag, Server};
 use oauth_core::{Exchange, Input, Step, danger};

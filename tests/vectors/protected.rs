@@ -19,7 +19,7 @@ use oauth_core::moment::UnixTime;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::request_signing::RequestSigning;
 use oauth_core::server::{EndpointKind, Server};
-use oauth_core::token::step_up::StepUp;
+use oauth_core::token::step_up_requirement::StepUp;
 use oauth_core::url::Url;
 use oauth_core::{
     AuthorizationRequest, Client, ClientAuth, ClientId, Error, Exchange, Input, Moment,

@@ -62,13 +62,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("contract", &["exchange"]),
     (
         "proofs",
-        &["crypto", "pkce", "dpop", "challenge", "profile"],
+        &["crypto", "pkce", "dpop", "challenge", "security_profile"],
     ),
     (
         "parties",
         &[
             "assertion",
-            "pending_backchannel",
+            "duplicate_backchannel_request",
             "breaker",
             "protected_resource_metadata",
             "self_renewal",
@@ -89,7 +89,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("engine", &["call"]),
     ("flows", &["flow"]),
     ("client", &["client", "danger"]),
-    ("chapters", &["manual"]),
+    ("chapters", &["rationale"]),
 ];
 
 /// The crates, lowest first: a crate depends on those below it only.

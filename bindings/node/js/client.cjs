@@ -17,7 +17,7 @@ const { ExchangeOperations, FINGERPRINT, Operations, operations } = require('./o
 const { optionsOf, textsOf } = require('./options.cjs')
 const { Server, discover, isLoopback, nativeServer } = require('./server.cjs')
 const { pathOf, textOrUrl } = require('./paths.cjs')
-const { SignIn } = require('./sign-in.cjs')
+const { SubjectTokenSource } = require('./subject-token-source.cjs')
 const { GrantSource } = require('./source.cjs')
 const { nativeFlow, nativeTokens } = require('./tokens.cjs')
 
@@ -197,7 +197,7 @@ class Client extends Operations {
     if (given.length !== 2) throw new TypeError('identityProvider and signIn stand together')
     if (!(identityProvider instanceof Client)) throw new TypeError('identityProvider must be a Client')
     if (tokens !== undefined) throw new TypeError('tokens and a signIn elsewhere exclude each other')
-    const read = new SignIn(signIn, subjectTokenType)
+    const read = new SubjectTokenSource(signIn, subjectTokenType)
     const readers = [this.#assertion, identityProvider.#assertion, read].filter((reader) => reader !== undefined)
     return [this.#native.withIdentity(identityProvider.#native, read.native), readers, read]
   }

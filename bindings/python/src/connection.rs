@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oauth_core::endpoint::device_authorization::DeviceAuthorizationResponse;
 use oauth_core::error::{Cause, Error};
 use oauth_core::json;
-use oauth_core::token::step_up::StepUp;
+use oauth_core::token::step_up_requirement::StepUp;
 use oauth_core::url::Url;
 use oauth_facade::{Auth, Connect, OnRateLimit, Record};
 use oauth_reqwest::{Authorized, DeviceLogin, ResourceConnection as Native};

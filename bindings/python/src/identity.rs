@@ -12,7 +12,7 @@ use oauth_core::workload::{AssertionRequest, AssertionSource as _};
 use oauth_facade::SubjectSlot;
 use oauth_reqwest::AssertionFile;
 use oauth_session::store::Answer;
-use oauth_session::{Drive, SignIn};
+use oauth_session::{Drive, SubjectTokenSource};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use tokio::runtime::Handle;
@@ -109,12 +109,12 @@ impl SignInReader {
 
 /// Reads the sign-in before each request of a source, on a thread that may block: the request's own time and its lease go
 /// on meanwhile.
-pub(crate) struct SignInDriver {
+pub(crate) struct IdentityAssertionDriver {
     pub(crate) driver: LazyDriver,
     pub(crate) sign_in: Arc<SignInReader>,
 }
 
-impl Drive for SignInDriver {
+impl Drive for IdentityAssertionDriver {
     fn run(&self, exchange: Boxed<oauth_core::Tokens>) -> Answer<'_, oauth_core::Tokens> {
         Box::pin(async move {
             let sign_in = Arc::clone(&self.sign_in);
@@ -176,7 +176,7 @@ impl Origin {
 /// That of a source, which renews an ID token that has ended.
 fn of_source(source: &Source, idp: &oauth_facade::Client) -> Result<IdentitySubject, Error> {
     let source = called(|py| source.shared(py))?;
-    let sign_in = SignIn::new(idp.core(), source);
+    let sign_in = SubjectTokenSource::new(idp.core(), source);
     match Handle::try_current() {
         Ok(runtime) => tokio::task::block_in_place(|| runtime.block_on(sign_in.subject())),
         // A step of a caller's own driver, which has Python's lock.

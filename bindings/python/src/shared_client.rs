@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use oauth_session::Drive;
 
-use crate::identity::{SignInDriver, SignInReader};
+use crate::identity::{IdentityAssertionDriver, SignInReader};
 use crate::network::{LazyDriver, RequestSettings};
 
 /// The state that all calls and sources of one client share.
@@ -25,7 +25,7 @@ impl SharedClient {
     pub(crate) fn source_driver(&self) -> Arc<dyn Drive> {
         let driver = self.driver();
         match &self.sign_in {
-            Some(sign_in) => Arc::new(SignInDriver {
+            Some(sign_in) => Arc::new(IdentityAssertionDriver {
                 driver,
                 sign_in: Arc::clone(sign_in),
             }),

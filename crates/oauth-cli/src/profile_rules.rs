@@ -1,7 +1,7 @@
 //! The security profile that is enforced for a client: `--profile-rules`, and `profile_rules` of a profile.
 
 use clap::ValueEnum;
-use oauth_core::{Client, Profile};
+use oauth_core::{Client, SecurityProfile};
 use serde::{Deserialize, Serialize};
 
 /// A security profile, by its name in every language.
@@ -22,10 +22,10 @@ pub(crate) enum ProfileRules {
 impl ProfileRules {
     pub(crate) fn apply(self, client: Client) -> Client {
         client.with_profile(match self {
-            Self::Oauth21 => Profile::Oauth21,
-            Self::Strict => Profile::Strict,
-            Self::Fapi2Security => Profile::Fapi2Security,
-            Self::Fapi2MessageSigning => Profile::Fapi2MessageSigning,
+            Self::Oauth21 => SecurityProfile::Oauth21,
+            Self::Strict => SecurityProfile::Strict,
+            Self::Fapi2Security => SecurityProfile::Fapi2Security,
+            Self::Fapi2MessageSigning => SecurityProfile::Fapi2MessageSigning,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Rich authorization requests: the `authorization_details` that a client requests and a server grants.
 //!
-//! RFC 9396 <https://www.rfc-editor.org/rfc/rfc9396#section-2>, section 7: `flow/redeem.rs` compares what a login was granted
-//! with what it requested.
+//! RFC 9396 <https://www.rfc-editor.org/rfc/rfc9396#section-2>, section 7: [`AuthorizationDetails::not_in`] compares the
+//! granted details with the requested ones; the warning is added to the tokens by `Tokens::compare_details` (`token.rs`).
 
 #[cfg(test)]
 mod tests;

@@ -22,13 +22,13 @@ use crate::flow::access_token::AccessTokenVerifier;
 use crate::flow::authorization::{
     Authorization, AuthorizationRequest, Begin, HostGeneratedValues, PendingAuthorization,
 };
-use crate::flow::connect::{self, ConnectRequest, Connection};
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
 use crate::flow::introspection;
 use crate::flow::keeper::{GrantId, Keeper};
 use crate::flow::redeem::{self, Login};
 #[cfg(feature = "sha2")]
 use crate::flow::resource::{Api, Proofs};
+use crate::flow::resource_connection::{self, ConnectRequest, Connection};
 use crate::flow::resource_discovery::{ResourceDiscovery, ResourceDiscoveryRequest};
 use crate::flow::signing;
 use crate::flow::userinfo;
@@ -95,7 +95,7 @@ pub fn discover_issuer(
 pub fn connect_resource(
     request: ConnectRequest,
 ) -> impl Exchange<Output = Connection> + Send + use<> {
-    connect::connect(request)
+    resource_connection::connect(request)
 }
 
 /// A client of one authorization server. Cheap to clone.

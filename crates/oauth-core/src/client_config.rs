@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use crate::browser_build::IS_BROWSER_BUILD;
+#[cfg(feature = "sha2")]
+use crate::duplicate_backchannel_request::PendingRequests;
 use crate::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use crate::http::{HeaderMap, HeaderName, HeaderValue};
-#[cfg(feature = "sha2")]
-use crate::pending_backchannel::PendingRequests;
 
 use crate::assertion::OwnTokens;
 use crate::breaker::Breaker;
@@ -19,10 +19,10 @@ use crate::dpop::{DpopKey, Nonces, ServerClocks};
 use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::jose::{Alg, KeyCache, Opens, ReplayCache};
-use crate::profile::{Profile, Requirement};
 use crate::redirect_uri::RedirectUri;
 use crate::request_encryption::Seals;
 use crate::request_signing::RequestSigning;
+use crate::security_profile::{Requirement, SecurityProfile};
 use crate::server::{EndpointKind, Flag, Server};
 use crate::url::Url;
 
@@ -107,7 +107,7 @@ pub struct ClientConfig {
     /// The certificate that the HTTP client presents, to which new tokens are then bound.
     pub(crate) certificate: KnownCertificate,
     /// The security profile that the client keeps to, such as FAPI 2.0.
-    pub(crate) profile: Option<Profile>,
+    pub(crate) profile: Option<SecurityProfile>,
     /// The grant with which the client gets its own tokens, if not `client_credentials`.
     pub(crate) own_tokens: Option<OwnTokens>,
     /// State that all clones share, even after one of them has been reconfigured.
@@ -281,7 +281,7 @@ impl ClientConfig {
         }
         let is_wanted = || {
             let required = "require_signed_request_object";
-            let requires = |profile: Profile| profile.requires(Requirement::SignedRequest);
+            let requires = |profile: SecurityProfile| profile.requires(Requirement::SignedRequest);
             self.server.flag(required, Flag::False) || self.profile.is_some_and(requires)
         };
         let of_the_client = || {

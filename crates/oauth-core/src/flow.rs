@@ -3,7 +3,6 @@
 pub mod access_token;
 pub mod authorization;
 pub mod backchannel;
-pub mod connect;
 pub mod discovery;
 pub mod identity_assertion;
 pub(crate) mod introspection;
@@ -12,6 +11,7 @@ pub mod logout;
 pub mod poll;
 pub mod redeem;
 pub mod resource;
+pub mod resource_connection;
 pub mod resource_discovery;
 pub(crate) mod signing;
 pub(crate) mod userinfo;

@@ -10,7 +10,7 @@ mod jwt_bearer;
 mod password;
 mod refresh_token;
 mod saml_bearer;
-mod token_exchange;
+pub(crate) mod token_exchange;
 mod token_request;
 
 use std::borrow::Cow;

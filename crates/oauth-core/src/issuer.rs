@@ -1,5 +1,5 @@
-//! The issuer: the identifier of an authorization server, compared exactly, and the well-known URLs of its
-//! metadata (RFC 8414 section 3.1).
+//! The issuer: the identifier of an authorization server, compared exactly. The well-known URLs of its metadata (RFC 8414
+//! section 3.1) are in `endpoint/metadata.rs`.
 
 #[cfg(test)]
 mod tests;
@@ -16,30 +16,6 @@ use crate::url::{Flaw, Transport, Url};
 /// Compared code point by code point (RFC 9207 section 2.4): a trailing slash matters.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Issuer(Url);
-
-/// The kinds of metadata document that a server may publish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum WellKnown {
-    /// RFC 8414 section 3.1: `oauth-authorization-server`, put before the issuer's path.
-    AuthorizationServer,
-    /// RFC 8414 section 5: `openid-configuration`, put before the issuer's path.
-    OpenIdInserted,
-    /// OpenID Connect Discovery section 4: `openid-configuration`, appended to the issuer's path.
-    OpenIdAppended,
-    /// `oauth-authorization-server` appended to the issuer's path: not in any standard, but used by Okta and others.
-    /// Tried last.
-    AuthorizationServerAppended,
-}
-
-impl WellKnown {
-    /// The standard URLs, in the order in which they are tried; an issuer without a path has two.
-    pub const ORDER: [Self; 3] = [
-        Self::AuthorizationServer,
-        Self::OpenIdInserted,
-        Self::OpenIdAppended,
-    ];
-}
 
 impl Issuer {
     /// Reads an `https` issuer without query, fragment or user name.
@@ -91,41 +67,6 @@ impl Issuer {
     /// The issuer as a URL.
     pub const fn url(&self) -> &Url {
         &self.0
-    }
-
-    /// The URL of a metadata document of this kind.
-    pub fn well_known(&self, kind: WellKnown) -> Url {
-        let origin = self
-            .0
-            .as_str()
-            .strip_suffix(self.0.path())
-            .unwrap_or_default();
-        // "any terminating "/" MUST be removed" (RFC 8414 section 3.1)
-        let path = self.0.path().strip_suffix('/').unwrap_or(self.0.path());
-        let text = match kind {
-            WellKnown::AuthorizationServer => {
-                format!("{origin}/.well-known/oauth-authorization-server{path}")
-            }
-            WellKnown::OpenIdInserted => format!("{origin}/.well-known/openid-configuration{path}"),
-            WellKnown::AuthorizationServerAppended => {
-                format!("{origin}{path}/.well-known/oauth-authorization-server")
-            }
-            WellKnown::OpenIdAppended => format!("{origin}{path}/.well-known/openid-configuration"),
-        };
-        // Only characters of a URL that has already been parsed are combined here.
-        Url::parse(&text).unwrap_or_else(|_| self.0.clone())
-    }
-
-    /// All standard metadata URLs, in order, each once.
-    pub fn well_known_urls(&self) -> Vec<Url> {
-        let mut places = Vec::with_capacity(3);
-        for kind in WellKnown::ORDER {
-            let place = self.well_known(kind);
-            if !places.contains(&place) {
-                places.push(place);
-            }
-        }
-        places
     }
 
     /// Whether the issuer `named` in a message is this one: the texts are equal, or, for a multi-tenant server, equal

@@ -4,7 +4,7 @@
 //!
 //! [`Client`] is the entry point; [`exchange`] is all that the author of a driver needs to read;
 //! [`endpoint`] and [`grant`] have one file for each message on the wire; [`error`] has the table
-//! of codes; [`quirk`] the closed list of deviations; [`danger`] every unsafe switch; [`manual`] explains the reasons.
+//! of codes; [`quirk`] the closed list of deviations; [`danger`] every unsafe switch; [`rationale`] explains the reasons.
 
 pub mod address;
 pub mod assertion;
@@ -25,6 +25,7 @@ mod context;
 pub mod crypto;
 pub mod danger;
 pub mod dpop;
+mod duplicate_backchannel_request;
 pub mod endpoint;
 pub mod error;
 pub mod exchange;
@@ -40,13 +41,11 @@ pub mod http;
 pub mod issuer;
 pub mod jose;
 pub mod json;
-pub mod manual;
 pub mod moment;
-mod pending_backchannel;
 pub mod pkce;
-pub mod profile;
 pub mod protected_resource_metadata;
 pub mod quirk;
+pub mod rationale;
 pub mod redirect_uri;
 pub mod registered_client;
 pub mod request_encryption;
@@ -54,6 +53,7 @@ pub mod request_signing;
 pub mod retry_after;
 pub mod scope;
 pub mod secret;
+pub mod security_profile;
 #[cfg_attr(not(feature = "renewals"), allow(dead_code, unreachable_pub))]
 pub mod self_renewal;
 pub mod server;
@@ -83,8 +83,8 @@ pub use error::Error;
 pub use exchange::{Exchange, ExchangeExt, Input, Step};
 pub use flow::authorization::{AuthorizationRequest, PendingAuthorization};
 pub use moment::Moment;
-pub use profile::Profile;
 pub use registered_client::RegisteredClient;
 pub use scope::Scope;
 pub use secret::Secret;
+pub use security_profile::SecurityProfile;
 pub use token::Tokens;

@@ -6,7 +6,7 @@ pub mod id_token;
 pub mod logout_token;
 mod refresh_token;
 pub mod standard_claims;
-pub mod step_up;
+pub mod step_up_requirement;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -26,7 +26,7 @@ use crate::json;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
-use step_up::StepUpLogin;
+use step_up_requirement::StepUpLogin;
 pub(crate) use stored::Stored;
 use stored::unreadable;
 

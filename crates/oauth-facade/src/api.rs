@@ -13,7 +13,7 @@ use oauth_core::flow::resource::{self, Allowance, Clock, Event, OnRateLimit, Tok
 use oauth_core::http::{HeaderValue, Method, StatusCode};
 use oauth_core::protected_resource_metadata::ResourceIdentifier;
 #[cfg(feature = "connect")]
-use oauth_core::token::step_up::StepUp;
+use oauth_core::token::step_up_requirement::StepUp;
 use oauth_core::url::{Url, without_fragment};
 use oauth_core::{Tokens, danger};
 

@@ -19,7 +19,7 @@ use oauth_core::jose::PublicJwk;
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 use oauth_core::moment::UnixTime;
 use oauth_core::redirect_uri::RedirectUri;
-use oauth_core::{ClientId, PendingAuthorization, Profile, Secret};
+use oauth_core::{ClientId, PendingAuthorization, Secret, SecurityProfile};
 
 use crate::client_auth::Auth;
 use crate::erased_exchange::ErasedExchange;
@@ -192,8 +192,11 @@ impl Client {
     /// # Errors
     /// `misuse.setup` for another name.
     pub fn with_profile(self, name: &str) -> Result<Self, Error> {
-        let profile = Profile::named(name).ok_or_else(|| {
-            let all: Vec<_> = Profile::ALL.iter().map(|known| known.as_str()).collect();
+        let profile = SecurityProfile::named(name).ok_or_else(|| {
+            let all: Vec<_> = SecurityProfile::ALL
+                .iter()
+                .map(|known| known.as_str())
+                .collect();
             let both = format!("no profile {name}; there are {}", all.join(", "));
             Error::from(Misuse::Setup).about(&both)
         })?;

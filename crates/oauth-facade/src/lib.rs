@@ -7,8 +7,6 @@ mod authorization_flow;
 mod claims_source;
 mod client;
 mod client_auth;
-#[cfg(feature = "connect")]
-mod connect;
 #[cfg(feature = "crypto")]
 mod dpop;
 mod erased_exchange;
@@ -29,6 +27,8 @@ mod registered_responses;
 mod renewal;
 mod request;
 mod resource;
+#[cfg(feature = "connect")]
+mod resource_connection;
 mod self_signed_assertion;
 mod server;
 mod server_json;
@@ -46,8 +46,6 @@ pub use client::Client;
 pub use client_auth::Auth;
 #[cfg(feature = "crypto")]
 pub use client_auth::{PrivateKeyJwt, SecretJwt};
-#[cfg(feature = "connect")]
-pub use connect::Connect;
 #[cfg(feature = "crypto")]
 pub use dpop::{DpopKey, named as dpop_alg};
 pub use erased_exchange::{ErasedExchange, ErasedStep, Outgoing, Reply};
@@ -77,6 +75,8 @@ pub use preset::Preset;
 pub use registered_responses::Registration;
 pub use request::TokenRequest;
 pub use resource::{Attachment, Resource, step_up};
+#[cfg(feature = "connect")]
+pub use resource_connection::Connect;
 pub use server::{Discover, Prefer, Server, Transport};
 #[cfg(feature = "providers")]
 pub use settings::{Settings, SettingsServer, Workload};

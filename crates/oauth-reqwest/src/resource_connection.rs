@@ -1,5 +1,6 @@
 //! [`ResourceConnection`]: connects to an API of which only the URL is known, and keeps its tokens fresh, as the Model
-//! Context Protocol describes.
+//! Context Protocol describes. The server, the client and the scope are chosen in `flow/resource_connection.rs` of
+//! oauth-core; the connection that a client opens to a server is in `transport.rs`.
 
 mod connected;
 mod identity;
@@ -14,12 +15,12 @@ use std::time::Duration;
 use oauth_core::dpop::DpopKey;
 use oauth_core::endpoint::device_authorization::DeviceAuthorizationResponse;
 use oauth_core::error::Error;
-use oauth_core::flow::connect::{ConnectRequest, Extension, GrantChoice};
 use oauth_core::flow::resource::{Api, MetadataChallenge, Proofs, Resource};
+use oauth_core::flow::resource_connection::{ConnectRequest, Extension, GrantChoice};
 use oauth_core::protected_resource_metadata::ResourceIdentifier;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::Server;
-use oauth_core::token::step_up::StepUp;
+use oauth_core::token::step_up_requirement::StepUp;
 use oauth_core::url::Url;
 use oauth_core::{Client, ClientAuth, Tokens};
 use oauth_session::store::{Answer, MemoryStore};
@@ -59,7 +60,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// ```no_run
 /// use std::sync::Arc;
 ///
-/// use oauth_core::flow::connect::ConnectRequest;
+/// use oauth_core::flow::resource_connection::ConnectRequest;
 /// use oauth_core::{ClientMetadata, Error};
 /// use oauth_reqwest::oauth_session::store::MemoryStore;
 /// use oauth_reqwest::{Driver, ResourceConnection, reqwest};

@@ -5,7 +5,7 @@
 //! ```
 
 use oauth_core::ClientMetadata;
-use oauth_core::flow::connect::ConnectRequest;
+use oauth_core::flow::resource_connection::ConnectRequest;
 use oauth_reqwest::{Driver, ResourceConnection, reqwest};
 use rmcp::ServiceExt as _;
 use rmcp::model::CallToolRequestParams;

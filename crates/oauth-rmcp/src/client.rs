@@ -372,7 +372,7 @@ impl StreamableHttpClient for AuthorizedClient {
 mod tests {
     #![allow(clippy::unwrap_used)] // a test that fails says so
 
-    use oauth_core::flow::connect::{ConnectRequest, GrantChoice};
+    use oauth_core::flow::resource_connection::{ConnectRequest, GrantChoice};
     use rmcp::ServiceExt as _;
     use rmcp::model::{ClientCapabilities, ClientConfig, Implementation};
     use serde_json::{Value, json};

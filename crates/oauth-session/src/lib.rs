@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`GrantSource`] | the token of one grant, for tasks |
 //! | `blocking` | the same for threads without a runtime; feature `blocking` |
-//! | [`SignIn`] | a sign-in at an identity provider, for tokens of another server |
+//! | [`SubjectTokenSource`] | a sign-in at an identity provider, for tokens of another server |
 //! | [`Grants`] | many grants of one client: one for each user |
 //! | [`observe`] | events of grants, for logs, counters and alarms |
 //! | [`FixedToken`] | one token that was made by hand |
@@ -28,18 +28,18 @@ mod fault_points;
 mod fixed_token;
 mod grant_source;
 pub mod grants;
-mod identity_assertion;
 pub mod observe;
 mod renewal_limits;
 mod source;
 pub mod store;
+mod subject_token_source;
 
 #[cfg(feature = "simulated")]
 pub use clock::simulated;
 pub use fixed_token::FixedToken;
 pub use grant_source::{Drive, GrantSource, drain_all};
 pub use grants::Grants;
-pub use identity_assertion::SignIn;
 pub use observe::{Counters, GrantEvent, Observe};
 pub use source::{Sources, Token, TokenSource};
 pub use store::Store;
+pub use subject_token_source::SubjectTokenSource;

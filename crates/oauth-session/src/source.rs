@@ -10,7 +10,7 @@ use oauth_core::Tokens;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::resource::TokenOwner;
 use oauth_core::moment::UnixTime;
-use oauth_core::token::step_up::StepUp;
+use oauth_core::token::step_up_requirement::StepUp;
 
 use crate::store::Answer;
 

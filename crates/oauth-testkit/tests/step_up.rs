@@ -11,7 +11,7 @@ use http::header::WWW_AUTHENTICATE;
 use oauth_core::flow::resource::step_up;
 use oauth_core::issuer::Issuer;
 use oauth_core::redirect_uri::RedirectUri;
-use oauth_core::token::step_up::StepUp;
+use oauth_core::token::step_up_requirement::StepUp;
 use oauth_core::{
     AuthorizationRequest, Client, ClientAuth, ClientId, Error, Scope, Tokens, discover,
 };

@@ -9,7 +9,7 @@ use oauth_core::flow::resource::{Api, Resource};
 use oauth_core::jose::Alg;
 use oauth_core::request_signing::RequestSigning;
 use oauth_core::server::Server;
-use oauth_core::{Client, ClientAuth, Profile, Tokens};
+use oauth_core::{Client, ClientAuth, SecurityProfile, Tokens};
 use oauth_crypto::{ClientKeys, DpopKey};
 use oauth_reqwest::blocking::{Authorized, Driver};
 use oauth_session::Sources;
@@ -133,10 +133,10 @@ impl Fapi {
             return Ok(client);
         };
         Ok(match plan {
-            Plan::Security => client.with_profile(Profile::Fapi2Security),
+            Plan::Security => client.with_profile(SecurityProfile::Fapi2Security),
             Plan::MessageSigning => self
                 .signing(client)?
-                .with_profile(Profile::Fapi2MessageSigning),
+                .with_profile(SecurityProfile::Fapi2MessageSigning),
         })
     }
 

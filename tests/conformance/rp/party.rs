@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use oauth_core::client_auth::Credentials;
 use oauth_core::endpoint::jwks::Jwks;
+use oauth_core::endpoint::metadata::WellKnown;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::authorization::{ResponseMode, ResponseType};
 use oauth_core::flow::discovery::DiscoveryRequest;
 use oauth_core::flow::redeem::Login;
-use oauth_core::issuer::{Issuer, WellKnown};
+use oauth_core::issuer::Issuer;
 use oauth_core::jose::{Alg, Claims, Unverified};
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::Server;

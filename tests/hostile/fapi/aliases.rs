@@ -1,6 +1,6 @@
 //! Aliases of endpoints for mutual TLS (RFC 8705 section 5): oidcc-client-test-mtls-endpoint-aliases.
 
-use oauth_core::{Error, Profile};
+use oauth_core::{Error, SecurityProfile};
 
 use super::{Bank, By, USUAL, Variant, client};
 use crate::row;
@@ -22,7 +22,7 @@ const VARIANTS: [Variant; 2] = [
     Variant {
         auth: By::Certificate,
         sender: By::Certificate,
-        profile: Profile::Fapi2Security,
+        profile: SecurityProfile::Fapi2Security,
         ..USUAL
     },
 ];

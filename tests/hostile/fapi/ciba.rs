@@ -16,7 +16,7 @@ use oauth_core::flow::backchannel::AwaitedRequest;
 use oauth_core::flow::poll::Pace;
 use oauth_core::flow::redeem::Login;
 use oauth_core::moment::UnixTime;
-use oauth_core::{Error, Moment, Profile, Scope};
+use oauth_core::{Error, Moment, Scope, SecurityProfile};
 use oauth_testkit::Fault;
 use oauth_testkit::twin::{BackchannelDelivery, IdTokenFlaw};
 
@@ -172,7 +172,7 @@ fn scope() -> Scope {
 fn of(auth: By, sender: By) -> Variant {
     Variant {
         // Its clients sign requests.
-        profile: Profile::Fapi2MessageSigning,
+        profile: SecurityProfile::Fapi2MessageSigning,
         auth,
         sender,
         ..USUAL

@@ -1,7 +1,7 @@
 //! Authorization responses: by whom, for which request, and under Message Signing signed (JARM).
 
 use oauth_core::jose::{Enc, JweAlg, ResponseEncryption};
-use oauth_core::{Error, Profile};
+use oauth_core::{Error, SecurityProfile};
 use oauth_crypto::DecryptionKey;
 use oauth_testkit::Fault;
 use oauth_testkit::twin::IdTokenFlaw;
@@ -10,7 +10,7 @@ use super::{Bank, USUAL, Variant, authentications};
 use crate::row;
 
 /// What becomes of a login whose response has this flaw: no request for tokens follows.
-fn refused(profile: Profile, fault: &Fault, module: &str, wanted: &'static str) {
+fn refused(profile: SecurityProfile, fault: &Fault, module: &str, wanted: &'static str) {
     for variant in authentications(profile) {
         let bank = Bank::of(variant);
         let flaw = format!("{fault:?}");
@@ -26,8 +26,11 @@ fn refused(profile: Profile, fault: &Fault, module: &str, wanted: &'static str) 
 
 #[test]
 fn a_response_names_its_issuer_and_its_request() {
-    for profile in [Profile::Fapi2Security, Profile::Fapi2MessageSigning] {
-        let is_signed = profile == Profile::Fapi2MessageSigning;
+    for profile in [
+        SecurityProfile::Fapi2Security,
+        SecurityProfile::Fapi2MessageSigning,
+    ] {
+        let is_signed = profile == SecurityProfile::Fapi2MessageSigning;
         let issuer = if is_signed {
             "jwt.issuer"
         } else {
@@ -54,7 +57,7 @@ fn a_response_names_its_issuer_and_its_request() {
         }
     }
     refused(
-        Profile::Fapi2Security,
+        SecurityProfile::Fapi2Security,
         &Fault::MissingIssuerInCallback,
         "fapi2-...-test-remove-authorization-response-iss",
         "callback.missing_issuer",
@@ -110,7 +113,12 @@ fn every_flaw_of_a_signed_response_is_found() {
     ] {
         let module = format!("fapi2-...-test-ensure-jarm-{module}-fails");
         let fault = Fault::ResponseJwt { flaw };
-        refused(Profile::Fapi2MessageSigning, &fault, &module, wanted);
+        refused(
+            SecurityProfile::Fapi2MessageSigning,
+            &fault,
+            &module,
+            wanted,
+        );
     }
 }
 
@@ -118,7 +126,7 @@ fn every_flaw_of_a_signed_response_is_found() {
 #[test]
 fn a_plain_response_in_place_of_a_signed_one_is_refused() {
     refused(
-        Profile::Fapi2MessageSigning,
+        SecurityProfile::Fapi2MessageSigning,
         &Fault::PlainResponse,
         "JARM 2.1",
         "callback.missing_jarm_response",
@@ -131,7 +139,7 @@ const OPENING_KEY: &str = r#"{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3
 /// JARM section 2.2: a client that is registered for encrypted responses reads those, and no others.
 #[test]
 fn a_response_may_be_encrypted() {
-    let profile = Profile::Fapi2MessageSigning;
+    let profile = SecurityProfile::Fapi2MessageSigning;
     let mut bank = Bank::of(Variant { profile, ..USUAL });
     let (alg, enc) = (JweAlg::EcdhEsA256Kw, Enc::A256Gcm);
     let key = DecryptionKey::from_jwk(OPENING_KEY, alg).unwrap();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, GrantChoice};
+use oauth_core::flow::resource_connection::{ClientCandidates, ConnectRequest, GrantChoice};
 use oauth_core::issuer::Issuer;
 use oauth_core::quirk::{Quirk, Rules};
 use oauth_core::url::Url;

@@ -16,7 +16,7 @@ use crate::endpoint::client_configuration::{
 use crate::endpoint::registration::Registration;
 use crate::error::{Error, Misuse};
 use crate::exchange::Exchange;
-use crate::flow::connect::{ClientChoice, Connection};
+use crate::flow::resource_connection::{ClientChoice, Connection};
 use crate::jose::Alg;
 use crate::registered_client::RegisteredClient;
 use crate::server::Server;

@@ -8,10 +8,10 @@ use crate::certificate::KnownCertificate;
 use crate::client_config::TokenBinding;
 use crate::dpop::DpopKey;
 use crate::jose::{Alg, ResponseEncryption};
-use crate::profile::{Profile, Requirement};
 use crate::quirk::Strictness;
 use crate::request_encryption::RequestEncryption;
 use crate::request_signing::RequestSigning;
+use crate::security_profile::{Requirement, SecurityProfile};
 
 impl Client {
     /// Requests tokens that are bound to this key, and accepts no others (RFC 9449).
@@ -52,7 +52,7 @@ impl Client {
     /// None here. Every call of a client that the profile forbids fails with `profile.forbidden`, which names the
     /// clause.
     #[must_use]
-    pub fn with_profile(mut self, profile: Profile) -> Self {
+    pub fn with_profile(mut self, profile: SecurityProfile) -> Self {
         let config = Arc::make_mut(&mut self.0);
         config.profile = Some(profile);
         if profile.requires(Requirement::StrictReading) {

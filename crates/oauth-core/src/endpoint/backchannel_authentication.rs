@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-pub use crate::pending_backchannel::Repeat;
+pub use crate::duplicate_backchannel_request::Repeat;
 
 use super::{Auth, Context, Endpoint, EndpointRequest, Reply};
 use crate::error::{Error, Misuse};

@@ -17,9 +17,9 @@ use crate::form::Form;
 use crate::jose::{Alg, ResponseEncryption};
 use crate::json::{Json, Object};
 use crate::moment::UnixTime;
-use crate::profile::Requirement;
 use crate::scope::Scope;
 use crate::secret::Secret;
+use crate::security_profile::Requirement;
 use crate::server::{EndpointKind, Server};
 use crate::token::{MAX_LIFETIME, TokenKind};
 

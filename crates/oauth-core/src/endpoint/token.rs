@@ -1,5 +1,6 @@
-//! `POST {token_endpoint}`: exchanges a grant for tokens. The parameters of each grant type are in `grant/`; a new
-//! refresh token is stored before anyone gets the new tokens (`flow/keeper/commit.rs`).
+//! `POST {token_endpoint}`: exchanges a grant for tokens. The parameters of each grant type are in `grant/`, as is
+//! the `issued_token_type` of a token exchange; a new refresh token is stored before anyone gets the new tokens
+//! (`flow/keeper/commit.rs`).
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-3.2>, reply section 5.1
 
@@ -16,14 +17,15 @@ use crate::browser_build::IS_BROWSER_BUILD;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::extra::{Extra, MAX_EXTRA};
 use crate::form::Form;
+use crate::grant::token_exchange::check_issued_token_type;
 use crate::grant::{Grant, TokenRequest, push_scope};
 use crate::json::{Json, Object};
-use crate::profile::Requirement;
 use crate::quirk::{Quirk, Rules};
 use crate::scope::Scope;
 use crate::secret::Secret;
+use crate::security_profile::Requirement;
 use crate::server::EndpointKind;
-use crate::token::{ISSUED_TOKEN_TYPE, RefreshToken, Renews, TokenType, Tokens, Warning, id_token};
+use crate::token::{RefreshToken, Renews, TokenType, Tokens, Warning, id_token};
 use lifetime::{Bounds, expires_in};
 
 pub(super) use lifetime::{AUTHORIZATION_EXPIRES_IN, REFRESH_TOKEN_TIMEOUT, seconds};
@@ -222,7 +224,7 @@ pub(crate) fn tokens(
             }
         });
     if had.returns_issued_token_type() {
-        issued_token_type(&object, rules, &mut warnings)?;
+        check_issued_token_type(&object, rules, &mut warnings)?;
     }
     let (extra, is_whole) = object.to_map_within(MAX_EXTRA);
     if !is_whole {
@@ -281,23 +283,6 @@ fn access_token(object: &mut Object<'_>) -> Result<Secret<String>, Error> {
             None => missing,
         }
     })
-}
-
-/// Checks the type of the issued token, which stays in `extra`; several vendors leave it out.
-fn issued_token_type(
-    object: &Object<'_>,
-    rules: &Rules,
-    warnings: &mut Vec<Warning>,
-) -> Result<(), Error> {
-    match object.get(ISSUED_TOKEN_TYPE) {
-        Some(Json::String(text)) if !text.is_empty() => Ok(()),
-        Some(_) => Err(shape(ISSUED_TOKEN_TYPE)),
-        None if rules.is_strict() => Err(ProtocolViolation::IssuedTokenTypeMissing.into()),
-        None => {
-            warnings.push(Warning::IssuedTokenTypeMissing);
-            Ok(())
-        }
-    }
 }
 
 /// A string of visible ASCII and space (`VSCHAR`, RFC 6749 appendix A); empty counts as absent.

@@ -12,11 +12,11 @@ mod entropy;
 mod jarm;
 mod pending;
 mod prepare;
-mod profile;
 mod request;
 pub(crate) mod request_object;
 mod response_mode;
-mod step_up;
+mod security_profile;
+mod step_up_request;
 #[cfg(all(test, feature = "sha2"))]
 mod tests;
 mod warning;

@@ -1,7 +1,7 @@
 //! Discovery of a server's metadata from its issuer (RFC 8414, OpenID Connect Discovery).
 //!
 //! RFC 8414 section 3.1 inserts the well-known part before the issuer's path, OpenID Connect
-//! Discovery appends it: each URL is tried in turn until one has the document. `issuer.rs` makes the URLs;
+//! Discovery appends it: each URL is tried in turn until one has the document. The URLs are built in `endpoint/metadata.rs`;
 //! the `issuer` in the document is compared with the expected one in `server.rs`.
 
 #[cfg(test)]
@@ -13,10 +13,10 @@ use std::sync::Arc;
 use crate::address::RequestAddressPolicy;
 use crate::call::Call;
 use crate::client_config::ClientConfig;
-use crate::endpoint::metadata::Metadata;
+use crate::endpoint::metadata::{Metadata, WellKnown};
 use crate::error::{Error, Kind, ValidationFailure};
 use crate::exchange::{Exchange, Input, Step};
-use crate::issuer::{Issuer, WellKnown};
+use crate::issuer::Issuer;
 use crate::moment::Moment;
 use crate::quirk::Rules;
 use crate::scope::Scope;

@@ -23,7 +23,7 @@ use crate::moment::UnixTime;
 use crate::secret::Secret;
 use crate::token::authorized_resources::AuthorizedResources;
 use crate::token::id_token::{IdToken, IdTokenChecks, WITHOUT_NONCE};
-use crate::token::step_up::{StepUp, StepUpLogin, acr_suffices};
+use crate::token::step_up_requirement::{StepUp, StepUpLogin, acr_suffices};
 use crate::token::{Tokens, Warning};
 
 /// The result of a sign-in.

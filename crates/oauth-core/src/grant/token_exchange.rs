@@ -1,14 +1,16 @@
 //! `grant_type=urn:ietf:params:oauth:grant-type:token-exchange`: exchanges one token for another.
 //!
-//! RFC 8693 <https://www.rfc-editor.org/rfc/rfc8693#section-2.1>. The `issued_token_type` of the response is read in
-//! `endpoint/token.rs`.
+//! RFC 8693 <https://www.rfc-editor.org/rfc/rfc8693#section-2.1>. The rest of the response is read in
+//! `endpoint/token.rs`; to tell who may act for whom by a received token (`act`, `may_act`): `token/access_token.rs`.
 
 use super::Grant;
 use crate::context::Context;
-use crate::error::{Error, Misuse};
+use crate::error::{Error, Misuse, ProtocolViolation};
 use crate::form::Form;
+use crate::json::{Json, Object};
+use crate::quirk::Rules;
 use crate::secret::Secret;
-use crate::token::TokenType;
+use crate::token::{ISSUED_TOKEN_TYPE, TokenType, Warning};
 
 /// The identifiers of token types that RFC 8693 section 3 and its followers have registered.
 pub mod token_type {
@@ -158,6 +160,24 @@ impl Grant for TokenExchange {
     }
 }
 
+/// Checks the `issued_token_type` of a response, "REQUIRED" (RFC 8693 section 2.2.1): a string, which stays in `extra`.
+/// Several vendors omit it, so only strict rules refuse that.
+pub(crate) fn check_issued_token_type(
+    response: &Object<'_>,
+    rules: &Rules,
+    warnings: &mut Vec<Warning>,
+) -> Result<(), Error> {
+    match response.get(ISSUED_TOKEN_TYPE) {
+        Some(Json::String(text)) if !text.is_empty() => Ok(()),
+        Some(_) => Err(Error::from(ProtocolViolation::TokenShape).about(ISSUED_TOKEN_TYPE)),
+        None if rules.is_strict() => Err(ProtocolViolation::IssuedTokenTypeMissing.into()),
+        None => {
+            warnings.push(Warning::IssuedTokenTypeMissing);
+            Ok(())
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
@@ -167,7 +187,6 @@ mod tests {
     use crate::exchange::{Exchange as _, Input, Step};
     use crate::grant::TokenRequest;
     use crate::testing::{answered, at, client, code, json, strict};
-    use crate::token::Warning;
 
     fn exchange() -> TokenExchange {
         TokenExchange::new("subject", "access_token").unwrap()

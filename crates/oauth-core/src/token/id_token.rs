@@ -19,12 +19,12 @@ use crate::jose::claims::{malformed, unverified};
 use crate::jose::{Alg, Claims, Jws, Validity, opened};
 use crate::json::{Map, Value};
 use crate::moment::UnixTime;
-use crate::profile::Profile;
 use crate::quirk::Quirk;
 use crate::secret::Secret;
+use crate::security_profile::SecurityProfile;
 use crate::server::Server;
 use crate::token::Warning;
-use crate::token::step_up::acr_suffices;
+use crate::token::step_up_requirement::acr_suffices;
 
 pub use crate::jose::CLOCK_SKEW;
 pub(crate) use issuer::issuer;
@@ -433,7 +433,7 @@ pub(crate) fn allowed(config: &ClientConfig, registered: Option<&[Alg]>, member:
             algs
         }
         None if config.server.named_list(member).is_none() => {
-            let of_profile = config.profile.and_then(Profile::default_algs);
+            let of_profile = config.profile.and_then(SecurityProfile::default_algs);
             of_profile.map_or_else(|| vec![Alg::Rs256], <[Alg]>::to_vec)
         }
         None => listed(&config.server, member),

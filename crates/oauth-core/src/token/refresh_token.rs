@@ -7,7 +7,7 @@ mod tests;
 use std::sync::Arc;
 
 use super::authorized_resources::AuthorizedResources;
-use super::step_up::StepUpLogin;
+use super::step_up_requirement::StepUpLogin;
 use crate::certificate::KnownCertificate;
 use crate::client_config::Binding;
 use crate::moment::UnixTime;

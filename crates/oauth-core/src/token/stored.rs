@@ -1,7 +1,7 @@
 //! The form in which tokens are stored.
 
 use super::authorized_resources::AuthorizedResources;
-use super::step_up::StepUpLogin;
+use super::step_up_requirement::StepUpLogin;
 use crate::browser_build::IS_BROWSER_BUILD;
 use crate::certificate::KnownCertificate;
 use crate::error::{Error, Misuse};

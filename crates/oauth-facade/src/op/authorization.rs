@@ -8,7 +8,7 @@ use oauth_core::flow::authorization::{
 };
 use oauth_core::json;
 use oauth_core::redirect_uri::RedirectUri;
-use oauth_core::token::step_up::StepUp;
+use oauth_core::token::step_up_requirement::StepUp;
 use oauth_core::url::Url;
 use oauth_core::{PendingAuthorization, Scope, Secret, Tokens};
 

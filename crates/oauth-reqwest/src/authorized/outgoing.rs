@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use oauth_core::dpop::DPOP;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::resource::{Api, Clock, Event, OnRateLimit, ResourceRequest, Step};
-use oauth_core::token::step_up::StepUp;
+use oauth_core::token::step_up_requirement::StepUp;
 use oauth_core::url::Url;
 use oauth_session::Token;
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use oauth_core::dpop::DpopKey;
 use oauth_core::error::Error;
-use oauth_core::flow::connect::{Connection, GrantChoice, Recovery};
 use oauth_core::flow::identity_assertion::IdentityAssertion;
 use oauth_core::flow::keeper::GrantId;
+use oauth_core::flow::resource_connection::{Connection, GrantChoice, Recovery};
 use oauth_core::grant::TokenRequest;
-use oauth_core::token::step_up::StepUp;
+use oauth_core::token::step_up_requirement::StepUp;
 use oauth_core::{Client, Scope, Tokens};
 use oauth_session::{GrantSource, Token, dpop_key};
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use oauth_core::error::{Error, Misuse};
-use oauth_core::flow::connect::{Connection, GrantChoice};
 use oauth_core::flow::identity_assertion::IdentityAssertion;
+use oauth_core::flow::resource_connection::{Connection, GrantChoice};
 use oauth_core::{Client, Scope, Tokens};
 use oauth_session::TokenSource;
 

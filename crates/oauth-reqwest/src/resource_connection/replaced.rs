@@ -6,7 +6,7 @@
 //! and then reads the connection.
 
 use oauth_core::error::Error;
-use oauth_core::flow::connect::Connection;
+use oauth_core::flow::resource_connection::Connection;
 use oauth_session::connections;
 
 use super::Settings;

@@ -2,9 +2,9 @@
 
 use oauth_core::endpoint::device_authorization::DeviceAuthorization;
 use oauth_core::error::Error;
-use oauth_core::flow::connect::{Connection, GrantChoice, LoginBy};
+use oauth_core::flow::resource_connection::{Connection, GrantChoice, LoginBy};
 use oauth_core::grant::TokenRequest;
-use oauth_core::token::step_up::StepUp;
+use oauth_core::token::step_up_requirement::StepUp;
 use oauth_core::{AuthorizationRequest, Client, Tokens};
 
 use super::Settings;

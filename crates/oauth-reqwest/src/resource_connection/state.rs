@@ -4,11 +4,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use oauth_core::error::{Cause, Error, Kind, Misuse};
-use oauth_core::flow::connect::{
+use oauth_core::flow::resource_connection::{
     ConnectRequest, Connection, GrantChoice, Rediscovery, RediscoveryLimit, StepUpBudget,
 };
 use oauth_core::moment::UnixTime;
-use oauth_core::token::step_up::StepUp;
+use oauth_core::token::step_up_requirement::StepUp;
 use oauth_core::{
     ClientId, RegisteredClient, Scope, Tokens, connect_resource, delete_registration,
     discover_resource,

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, GrantChoice};
+use oauth_core::flow::resource_connection::{ClientCandidates, ConnectRequest, GrantChoice};
 use oauth_core::quirk::{Quirk, Rules};
 use oauth_core::{ClientAuth, ClientId, ClientMetadata, Error, Scope, danger};
 use oauth_reqwest::oauth_session::store::{FileStore, MemoryStore, Times};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use oauth_core::error::Error;
-use oauth_core::flow::connect::ConnectRequest;
+use oauth_core::flow::resource_connection::ConnectRequest;
 use oauth_core::jose::Alg;
 use oauth_core::token::TokenType;
 use oauth_core::{ClientMetadata, Secret, danger};

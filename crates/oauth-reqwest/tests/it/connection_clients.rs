@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use oauth_core::client_id_metadata_document::ClientIdMetadataDocument;
 use oauth_core::endpoint::registration::Registration;
-use oauth_core::flow::connect::{ClientCandidates, ConnectRequest};
+use oauth_core::flow::resource_connection::{ClientCandidates, ConnectRequest};
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::{ClientMetadata, Secret, danger};
 use oauth_reqwest::ResourceConnection;

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, Connection, GrantChoice};
+use oauth_core::flow::resource_connection::{
+    ClientCandidates, ConnectRequest, Connection, GrantChoice,
+};
 use oauth_core::moment::UnixTime;
 use oauth_core::{ClientAuth, ClientId, danger};
 use oauth_reqwest::ResourceConnection;

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
-use oauth_core::flow::connect::{ClientCandidates, GrantChoice};
+use oauth_core::flow::resource_connection::{ClientCandidates, GrantChoice};
 use oauth_core::{ClientAuth, ClientId, ClientMetadata, danger};
 use oauth_reqwest::oauth_session::{Store, store::MemoryStore};
 use oauth_reqwest::{ResourceConnection, reqwest};

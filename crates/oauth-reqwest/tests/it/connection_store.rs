@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use oauth_core::error::{Cause, Error};
 use oauth_core::moment::UnixTime;
-use oauth_core::token::step_up::StepUp;
+use oauth_core::token::step_up_requirement::StepUp;
 use oauth_core::{ClientMetadata, Scope, Secret, danger};
 use oauth_reqwest::oauth_session::store::{Answer, Entry, Lease, MemoryStore, Saved, Times};
 use oauth_reqwest::oauth_session::{Store, connections};
@@ -170,7 +170,8 @@ async fn a_stored_connection_is_asked_for_anew_after_a_day() {
         let mut stored: serde_json::Value = serde_json::from_str(text.expose()).unwrap();
         let now = UnixTime::system().unwrap().as_secs();
         stored["found_at"] = (now - seconds).into();
-        let old = oauth_core::flow::connect::Connection::from_json(&stored.to_string()).unwrap();
+        let old = oauth_core::flow::resource_connection::Connection::from_json(&stored.to_string())
+            .unwrap();
         let saved = connections::save(&*store, &key, &old, kept.version).await;
         saved.unwrap().unwrap();
         connection(&served, &pages, store.clone())

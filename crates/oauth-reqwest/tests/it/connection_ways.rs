@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use oauth_core::endpoint::device_authorization::DeviceAuthorizationResponse;
-use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, GrantChoice, OfflineAccess};
+use oauth_core::flow::resource_connection::{
+    ClientCandidates, ConnectRequest, GrantChoice, OfflineAccess,
+};
 use oauth_core::{
     AuthorizationRequest, Client, ClientAuth, ClientId, ClientMetadata, Error, Scope, Tokens,
     danger,

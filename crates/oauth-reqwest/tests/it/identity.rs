@@ -7,7 +7,7 @@ use oauth_core::flow::keeper::GrantId;
 use oauth_core::grant::IdentitySubject;
 use oauth_core::{Client, Error, Scope};
 use oauth_reqwest::oauth_session::store::MemoryStore;
-use oauth_reqwest::oauth_session::{GrantSource, SignIn};
+use oauth_reqwest::oauth_session::{GrantSource, SubjectTokenSource};
 use oauth_testkit::Served;
 
 use crate::connection_ways::{SignIn as EndedSignIn, signed_in, trusting};
@@ -32,7 +32,7 @@ async fn a_source_gets_its_tokens_with_a_sign_in_and_renews_them_with_the_sign_i
     let store = Arc::new(MemoryStore::new());
     let there = client_of(&served).await;
     let source = || {
-        let sign_in = SignIn::new(&provider, sign_in.clone());
+        let sign_in = SubjectTokenSource::new(&provider, sign_in.clone());
         GrantSource::by_identity_shared(driver(), &there, id(), sign_in, store.clone())
     };
     let (first, second) = (source(), source());
@@ -77,7 +77,7 @@ async fn a_source_gets_its_tokens_with_a_sign_in_and_renews_them_with_the_sign_i
     assert!(found.access_token.matches(next.access_token.expose()));
     assert_eq!(spent(before), (1, 1));
     // A later process too, whose sign-in is then not even asked.
-    let nobody = SignIn::read(&provider, || panic!("the tokens are fresh"));
+    let nobody = SubjectTokenSource::read(&provider, || panic!("the tokens are fresh"));
     let third = GrantSource::by_identity_shared(driver(), &there, id(), nobody, store.clone());
     assert!(
         third
@@ -98,7 +98,7 @@ async fn tokens_that_are_about_to_end_are_replaced_before() {
     let (provider, login) = signed_in(&idp).await;
     let sign_in = GrantSource::refreshing(driver(), &provider, login).unwrap();
     let there = client_of(&served).await;
-    let sign_in = SignIn::new(&provider, sign_in);
+    let sign_in = SubjectTokenSource::new(&provider, sign_in);
     let source = GrantSource::by_identity(driver(), &there, id(), sign_in);
     let first = source.token().await.unwrap();
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
@@ -113,7 +113,7 @@ async fn an_id_token_that_has_ended_is_renewed_by_whoever_keeps_the_sign_in() {
     let (provider, login) = signed_in(&idp).await;
     let there = client_of(&served).await;
     let renewed = Arc::default();
-    let sign_in = SignIn::new(&provider, EndedSignIn::new(login.clone(), &renewed));
+    let sign_in = SubjectTokenSource::new(&provider, EndedSignIn::new(login.clone(), &renewed));
     let source = GrantSource::by_identity(driver(), &there, id(), sign_in);
     source.token().await.unwrap();
     assert_eq!(renewed.load(Ordering::SeqCst), 1);
@@ -121,7 +121,12 @@ async fn an_id_token_that_has_ended_is_renewed_by_whoever_keeps_the_sign_in() {
     let mut without = login;
     without.id_token = None;
     let plain = GrantSource::refreshing(driver(), &provider, without).unwrap();
-    let source = GrantSource::by_identity(driver(), &there, id(), SignIn::new(&provider, plain));
+    let source = GrantSource::by_identity(
+        driver(),
+        &there,
+        id(),
+        SubjectTokenSource::new(&provider, plain),
+    );
     let refused = source.token().await.unwrap_err();
     assert_eq!(refused.code(), "identity_assertion.no_id_token");
 }
@@ -134,7 +139,7 @@ async fn a_sign_in_is_read_anew_each_time_and_its_error_is_the_callers() {
     let there = client_of(&served).await;
     let id_token = login.id_token.clone().unwrap();
     let reads = Arc::new(Mutex::new(Vec::<Result<(), Error>>::new()));
-    let sign_in = SignIn::read(&provider, {
+    let sign_in = SubjectTokenSource::read(&provider, {
         let reads = Arc::clone(&reads);
         move || {
             let next = reads.lock().unwrap().pop();

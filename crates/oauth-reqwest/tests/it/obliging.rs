@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use oauth_core::Tokens;
-use oauth_core::token::step_up::StepUp;
+use oauth_core::token::step_up_requirement::StepUp;
 use oauth_reqwest::oauth_session::store::Answer;
 use oauth_reqwest::oauth_session::{FixedToken, Token, TokenSource};
 

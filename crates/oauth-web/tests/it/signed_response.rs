@@ -5,7 +5,7 @@ use oauth_core::issuer::Issuer;
 use oauth_core::jose::{Alg, Enc, JweAlg, ResponseEncryption};
 use oauth_core::request_signing::RequestSigning;
 use oauth_core::scope::Scope;
-use oauth_core::{Client, ClientAuth, ClientId, Profile, discover};
+use oauth_core::{Client, ClientAuth, ClientId, SecurityProfile, discover};
 use oauth_crypto::{ClientKeys, DecryptionKey, DpopKey, PrivateKey};
 use oauth_testkit::twin::IdTokenFlaw;
 use oauth_testkit::{Fault, Twin, TwinDriver};
@@ -222,7 +222,7 @@ fn message_signing_signs_both_ways_and_the_site_need_not_say_so() {
         let key = PrivateKey::from_jwk(twin.client_key(), Alg::Es256).unwrap();
         client
             .with_request_signing(RequestSigning::new(key.signing_key("twin-client-1")))
-            .with_profile(Profile::Fapi2MessageSigning)
+            .with_profile(SecurityProfile::Fapi2MessageSigning)
     };
     for (mode, is_stored) in [
         (ResponseMode::Query, false),

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use super::prepare::Prepared;
 use super::{
-    AuthorizationRequest, FlowEntropy, HostGeneratedValues, PendingAuthorization, profile,
-    request_object, step_up, warning,
+    AuthorizationRequest, FlowEntropy, HostGeneratedValues, PendingAuthorization, request_object,
+    security_profile, step_up_request, warning,
 };
 use crate::browser_build::IS_BROWSER_BUILD;
 use crate::call::Call;
@@ -121,9 +121,9 @@ impl Begin {
     ) -> Result<Step<Authorization>, Error> {
         let config = Arc::clone(&self.config);
         config.client_id.check()?;
-        step_up::apply(&mut request, at.now())?;
+        step_up_request::apply(&mut request, at.now())?;
         if let Some(profile) = config.profile {
-            profile::apply(profile, &config, &mut request)?;
+            security_profile::apply(profile, &config, &mut request)?;
         }
         let delivery = match (request.is_pushed(&config), request.request_uri.take()) {
             (true, None) => RequestDelivery::Pushed,

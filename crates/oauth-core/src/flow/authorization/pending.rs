@@ -25,7 +25,7 @@ use crate::redirect_uri::RedirectUri;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::token::authorized_resources::AuthorizedResources;
-use crate::token::step_up::StepUp;
+use crate::token::step_up_requirement::StepUp;
 
 /// A flow between the authorization URL and its callback: issuer, redirect URI, state, nonce
 /// and code verifier, bound together and used once.

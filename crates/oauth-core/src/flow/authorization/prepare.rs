@@ -10,8 +10,8 @@ use crate::grant::check_resource;
 use crate::json::{self, Json};
 use crate::moment::UnixTime;
 use crate::pkce::{ChallengeMethod, PkceRequirement};
-use crate::profile::{Profile, Requirement};
 use crate::quirk::Quirk;
+use crate::security_profile::{Requirement, SecurityProfile};
 use crate::server::{EndpointKind, Flag};
 use crate::token::authorized_resources::AuthorizedResources;
 
@@ -26,7 +26,7 @@ impl AuthorizationRequest {
     pub(super) fn is_pushed(&self, config: &ClientConfig) -> bool {
         let required = "require_pushed_authorization_requests";
         let kind = EndpointKind::PushedAuthorizationRequest;
-        let is_wanted = |profile: Profile| {
+        let is_wanted = |profile: SecurityProfile| {
             let is_offered = || config.server.endpoint(kind).is_ok();
             profile.requires(Requirement::Pushed)
                 || profile.requires(Requirement::PushedWhereOffered) && is_offered()

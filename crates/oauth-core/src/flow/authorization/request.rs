@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::step_up::StepUpRequirements;
+use super::step_up_request::StepUpRequirements;
 use super::{ResponseMode, ResponseType};
 use crate::authorization_details::AuthorizationDetails;
 use crate::error::Error;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::begin_unasked;
 use crate::client_config::ClientConfig;
+use crate::duplicate_backchannel_request::Repeat;
 use crate::endpoint::backchannel_authentication::{
     BackchannelAuthentication, BackchannelAuthenticationResponse,
 };
 use crate::error::Error;
 use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Input, Step};
 use crate::moment::Moment;
-use crate::pending_backchannel::Repeat;
 
 /// Sends the request, unless the same one is already pending.
 pub(crate) fn begin(config: Arc<ClientConfig>, request: BackchannelAuthentication) -> Begin {

@@ -12,7 +12,7 @@ use crate::http::header::WWW_AUTHENTICATE;
 use crate::http::{HeaderMap, HeaderValue, StatusCode};
 use crate::json::{self, Json};
 use crate::scope::Scope;
-use crate::token::step_up::StepUp;
+use crate::token::step_up_requirement::StepUp;
 
 /// What the resource server's reply requires.
 #[derive(Debug, Clone, PartialEq, Eq)]

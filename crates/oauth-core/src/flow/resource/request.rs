@@ -55,7 +55,7 @@
 //! ```
 
 mod reply;
-mod step_up;
+mod retry_after_step_up;
 #[cfg(test)]
 mod tests;
 

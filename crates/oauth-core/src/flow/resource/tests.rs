@@ -9,7 +9,7 @@ use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
 use crate::testing::code;
 use crate::token::Tokens;
-use crate::token::step_up::StepUp;
+use crate::token::step_up_requirement::StepUp;
 
 fn verdict(status: u16, fields: &[&[u8]]) -> Verdict {
     let mut headers = HeaderMap::new();

@@ -1,5 +1,5 @@
 //! Profiles of access tokens: how the tokens of some servers differ from RFC 9068, as data. Security profiles such as
-//! FAPI 2.0 are in `profile.rs` of the crate.
+//! FAPI 2.0 are in `security_profile.rs` of the crate.
 
 use crate::error::{Error, ValidationFailure};
 use crate::jose::claims::malformed;

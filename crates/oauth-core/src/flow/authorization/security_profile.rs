@@ -1,4 +1,4 @@
-//! The requirements of a security profile (`profile.rs` of the crate) for an authorization request.
+//! The requirements of a security profile (`security_profile.rs` of the crate) for an authorization request.
 
 use super::request::{AuthorizationRequest, Pkce};
 use super::{ResponseType, jarm};
@@ -6,8 +6,8 @@ use crate::browser_build::IS_BROWSER_BUILD;
 use crate::client_config::ClientConfig;
 use crate::error::Error;
 use crate::pkce::PkceRequirement;
-use crate::profile::{Profile, Requirement};
 use crate::quirk::Quirk;
+use crate::security_profile::{Requirement, SecurityProfile};
 use crate::token::id_token;
 
 /// Turns on what the profile requires, and refuses what it forbids.
@@ -15,7 +15,7 @@ use crate::token::id_token;
 /// # Errors
 /// `profile.forbidden`.
 pub(super) fn apply(
-    profile: Profile,
+    profile: SecurityProfile,
     config: &ClientConfig,
     request: &mut AuthorizationRequest,
 ) -> Result<(), Error> {
@@ -44,7 +44,7 @@ pub(super) fn apply(
 
 /// The user should not sign in for a token or a response that will be refused for its algorithm.
 fn check_algorithms(
-    profile: Profile,
+    profile: SecurityProfile,
     config: &ClientConfig,
     request: &AuthorizationRequest,
 ) -> Result<(), Error> {

@@ -16,7 +16,7 @@ use crate::jose::Alg;
 /// A set of rules for a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Profile {
+pub enum SecurityProfile {
     /// What OAuth 2.1 leaves out is refused, and pushed authorization requests are used where offered.
     Oauth21,
     /// OAuth 2.1, and replies are parsed strictly: what a standard forbids is an error even if it is harmless, and the
@@ -221,7 +221,7 @@ const FAPI2_MESSAGE_SIGNING: &[Clause] = fapi2![
 /// The signature algorithms of FAPI 2.0 (Security Profile section 5.4.1).
 const ALGORITHMS: [Alg; 4] = [Alg::Ps256, Alg::Es256, Alg::EdDsa, Alg::Ed25519];
 
-impl Profile {
+impl SecurityProfile {
     /// Every profile.
     pub const ALL: &'static [Self] = &[
         Self::Oauth21,

@@ -3,7 +3,7 @@
 
 use super::{Body, Presented, ResourceRequest};
 use crate::http::{HeaderMap, StatusCode};
-use crate::token::step_up::StepUp;
+use crate::token::step_up_requirement::StepUp;
 
 impl ResourceRequest {
     /// The authorization that the reply to this request requires (RFC 9470, RFC 6750 `insufficient_scope`), and the

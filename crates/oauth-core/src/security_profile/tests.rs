@@ -142,33 +142,33 @@ fn tokens_are_bound_whatever_the_server_is_known_to_do() {
 
 #[test]
 fn names_are_names_and_every_clause_says_where_it_is_written() {
-    for profile in Profile::ALL {
-        assert_eq!(Profile::named(profile.as_str()), Some(*profile));
+    for profile in SecurityProfile::ALL {
+        assert_eq!(SecurityProfile::named(profile.as_str()), Some(*profile));
         for clause in profile.clauses() {
             assert!(profile.requires(clause.requirement));
             assert!(!clause.source.is_empty() && clause.to_string().contains(clause.text));
         }
     }
-    assert_eq!(Profile::named("fapi"), None);
-    let all = |profile: Profile| profile.clauses().len();
+    assert_eq!(SecurityProfile::named("fapi"), None);
+    let all = |profile: SecurityProfile| profile.clauses().len();
     assert_eq!(
-        all(Profile::Fapi2MessageSigning),
-        all(Profile::Fapi2Security) + 3
+        all(SecurityProfile::Fapi2MessageSigning),
+        all(SecurityProfile::Fapi2Security) + 3
     );
 }
 
 #[test]
 fn a_bank_pushes_and_asks_for_tokens() {
-    let client = bank().with_profile(Profile::Fapi2Security);
+    let client = bank().with_profile(SecurityProfile::Fapi2Security);
     assert_eq!(authorizing(&client).unwrap(), "/par");
     assert_eq!(credentials(&client).unwrap(), "/token");
     // With mutual TLS in place of both keys.
-    let tls = client_tls().with_profile(Profile::Fapi2Security);
+    let tls = client_tls().with_profile(SecurityProfile::Fapi2Security);
     assert_eq!(authorizing(&tls).unwrap(), "/par");
     // And with tokens that are bound to the certificate.
     let bound = self::client(discovered(), jwt_auth(Alg::Es256));
     let bound = bound.with_certificate_bound_tokens();
-    let bound = bound.with_profile(Profile::Fapi2Security);
+    let bound = bound.with_profile(SecurityProfile::Fapi2Security);
     assert_eq!(credentials(&bound).unwrap(), "/token");
 }
 
@@ -203,14 +203,14 @@ fn fapi_refuses_each_client_that_falls_short_and_names_the_clause() {
             "5.3.3.1",
         ),
     ] {
-        let client = client.with_profile(Profile::Fapi2Security);
+        let client = client.with_profile(SecurityProfile::Fapi2Security);
         assert_eq!(clause(credentials(&client)), section(number), "{client:?}");
     }
 }
 
 #[test]
 fn fapi_refuses_requests_that_fall_short() {
-    let client = bank().with_profile(Profile::Fapi2Security);
+    let client = bank().with_profile(SecurityProfile::Fapi2Security);
     let refused = |ask: AuthorizationRequest| clause(first(client.begin_authorization(ask)));
     let section = "FAPI 2.0 Security Profile section 5.3.3.2";
     assert_eq!(
@@ -225,13 +225,13 @@ fn fapi_refuses_requests_that_fall_short() {
     };
     let breaking = self::client(read(json!({}), rules), jwt_auth(Alg::Es256));
     let breaking = breaking.with_dpop(dpop(Alg::Es256));
-    let breaking = breaking.with_profile(Profile::Fapi2Security);
+    let breaking = breaking.with_profile(SecurityProfile::Fapi2Security);
     assert_eq!(clause(authorizing(&breaking)), section);
 }
 
 #[test]
 fn passwords_are_for_no_profile() {
-    for profile in Profile::ALL {
+    for profile in SecurityProfile::ALL {
         let client = bank().with_profile(*profile);
         let grant = Password {
             username: "ann".into(),
@@ -244,13 +244,13 @@ fn passwords_are_for_no_profile() {
 
 #[test]
 fn message_signing_signs_and_has_everything_signed() {
-    let without_key = client_tls().with_profile(Profile::Fapi2MessageSigning);
+    let without_key = client_tls().with_profile(SecurityProfile::Fapi2MessageSigning);
     assert_eq!(
         clause(authorizing(&without_key)),
         "FAPI 2.0 Message Signing section 5.3.2"
     );
     // With the key by which it authenticates.
-    let client = bank().with_profile(Profile::Fapi2MessageSigning);
+    let client = bank().with_profile(SecurityProfile::Fapi2MessageSigning);
     let introspection = client.introspect(crate::endpoint::introspection::Introspection::new("t"));
     assert_eq!(
         clause(first(introspection)),
@@ -285,8 +285,11 @@ fn a_callback_without_its_issuer_is_refused_whatever_the_server_promised() {
         ClientAuth::basic("hunter22"),
     );
     for (profile, expected) in [
-        (Some(Profile::Strict), Err("callback.missing_issuer")),
-        (Some(Profile::Oauth21), Ok(())),
+        (
+            Some(SecurityProfile::Strict),
+            Err("callback.missing_issuer"),
+        ),
+        (Some(SecurityProfile::Oauth21), Ok(())),
         (None, Ok(())),
     ] {
         let client = profile.map_or_else(|| client.clone(), |it| client.clone().with_profile(it));
@@ -310,7 +313,10 @@ fn a_callback_without_its_issuer_is_refused_whatever_the_server_promised() {
 /// A server that says nothing does not support PKCE (RFC 8414 section 2): an attacker may have taken it out.
 #[test]
 fn fapi_wants_pkce_published() {
-    for profile in [Profile::Fapi2Security, Profile::Fapi2MessageSigning] {
+    for profile in [
+        SecurityProfile::Fapi2Security,
+        SecurityProfile::Fapi2MessageSigning,
+    ] {
         let silent = json!({"code_challenge_methods_supported": null});
         let client = client(read(silent, Rules::default()), jwt_auth(Alg::Es256));
         let signing = RequestSigning::new(key(Alg::Es256));
@@ -330,7 +336,7 @@ fn strict_wants_pkce_published_and_replies_to_the_letter() {
         read(silent, Rules::default()),
         ClientAuth::basic("hunter22"),
     );
-    let client = client.with_profile(Profile::Strict);
+    let client = client.with_profile(SecurityProfile::Strict);
     assert_eq!(authorizing(&client).unwrap_err().code(), "pkce.unsupported");
     assert!(client.server().rules().is_strict());
 }
@@ -341,14 +347,14 @@ fn the_algorithms_of_fapi_are_the_default_where_a_server_says_nothing() {
     let silent = bank();
     assert_eq!(allowed(&silent), [Alg::Rs256]);
     assert_eq!(
-        allowed(&silent.with_profile(Profile::Fapi2Security)),
+        allowed(&silent.with_profile(SecurityProfile::Fapi2Security)),
         [Alg::Ps256, Alg::Es256, Alg::EdDsa, Alg::Ed25519]
     );
     let said = json!({"id_token_signing_alg_values_supported": ["RS256", "PS256"]});
     let server = read(said, Rules::default());
     let client = client(server, jwt_auth(Alg::Es256)).with_dpop(dpop(Alg::Es256));
     assert_eq!(
-        allowed(&client.with_profile(Profile::Fapi2Security)),
+        allowed(&client.with_profile(SecurityProfile::Fapi2Security)),
         [Alg::Ps256]
     );
 }
@@ -356,7 +362,7 @@ fn the_algorithms_of_fapi_are_the_default_where_a_server_says_nothing() {
 /// The user would sign in for nothing.
 #[test]
 fn no_login_begins_whose_id_token_or_response_fapi_refuses_for_its_algorithm() {
-    let begun = |said: Value, profile: Profile, scope: &str| {
+    let begun = |said: Value, profile: SecurityProfile, scope: &str| {
         let server = read(said, Rules::default());
         let client = client(server, jwt_auth(Alg::Es256)).with_dpop(dpop(Alg::Es256));
         let signing = RequestSigning::new(key(Alg::Es256));
@@ -373,8 +379,8 @@ fn no_login_begins_whose_id_token_or_response_fapi_refuses_for_its_algorithm() {
         "authorization_signing_alg_values_supported",
     );
     for (said, profile) in [
-        (by(ids, "RS256"), Profile::Fapi2Security),
-        (by(responses, "RS256"), Profile::Fapi2MessageSigning),
+        (by(ids, "RS256"), SecurityProfile::Fapi2Security),
+        (by(responses, "RS256"), SecurityProfile::Fapi2MessageSigning),
     ] {
         let (code, text) = begun(said, profile, "openid").unwrap_err();
         assert_eq!(code, "profile.forbidden");
@@ -382,15 +388,19 @@ fn no_login_begins_whose_id_token_or_response_fapi_refuses_for_its_algorithm() {
     }
     // What will not come is not asked about.
     assert_eq!(
-        begun(by(ids, "RS256"), Profile::Fapi2Security, "read"),
+        begun(by(ids, "RS256"), SecurityProfile::Fapi2Security, "read"),
         Ok(())
     );
     assert_eq!(
-        begun(by(responses, "RS256"), Profile::Fapi2Security, "openid"),
+        begun(
+            by(responses, "RS256"),
+            SecurityProfile::Fapi2Security,
+            "openid"
+        ),
         Ok(())
     );
     assert_eq!(
-        begun(by(ids, "PS256"), Profile::Fapi2Security, "openid"),
+        begun(by(ids, "PS256"), SecurityProfile::Fapi2Security, "openid"),
         Ok(())
     );
 }

@@ -3,8 +3,10 @@
 use oauth_core::client_auth::ClientAuth;
 use oauth_core::endpoint::registration::Registration;
 use oauth_core::error::{Error, Misuse};
-use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, Extension, GrantChoice};
 use oauth_core::flow::resource::{self, MetadataChallenge, Proofs, Resource};
+use oauth_core::flow::resource_connection::{
+    ClientCandidates, ConnectRequest, Extension, GrantChoice,
+};
 use oauth_core::issuer::Issuer;
 use oauth_core::quirk::{Quirk, Rules};
 use oauth_core::{ClientId, ClientMetadata, Secret, danger, server};

@@ -1,5 +1,5 @@
 //! Authorization requests that satisfy a step-up challenge of an API. The challenge is read in
-//! `flow/resource/challenge_verdict.rs`; the refused request is made again in `flow/resource/request/step_up.rs`.
+//! `flow/resource/challenge_verdict.rs`; the refused request is made again in `flow/resource/request/retry_after_step_up.rs`.
 
 #[cfg(all(test, feature = "sha2"))]
 mod tests;
@@ -11,7 +11,7 @@ use crate::error::{Error, Misuse};
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::token::Tokens;
-use crate::token::step_up::{MAX_IN_A_ROW, StepUp, StepUpLogin};
+use crate::token::step_up_requirement::{MAX_IN_A_ROW, StepUp, StepUpLogin};
 
 /// What an API requires, and what the insufficient tokens have.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ const { checkUnicode } = require('./unicode.cjs')
 const PATIENCE = 30_000
 
 /** The sign-in as it is read before each exchange: of a source of its tokens, or of a function. */
-class SignIn {
+class SubjectTokenSource {
   #origin
 
   constructor(origin, type = 'id_token') {
@@ -81,4 +81,4 @@ class SignIn {
   }
 }
 
-module.exports = { SignIn }
+module.exports = { SubjectTokenSource }

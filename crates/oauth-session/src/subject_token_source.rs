@@ -19,7 +19,7 @@ use crate::store::{Answer, Store};
 /// A sign-in at an identity provider, which vouches for the user at other servers
 /// (draft-ietf-oauth-identity-assertion-authz-grant). It is read anew for each renewal.
 #[derive(Clone)]
-pub struct SignIn {
+pub struct SubjectTokenSource {
     identity_provider: Client,
     origin: Origin,
 }
@@ -32,7 +32,7 @@ enum Origin {
 
 type Read = dyn Fn() -> Answer<'static, IdentitySubject> + Send + Sync;
 
-impl SignIn {
+impl SubjectTokenSource {
     /// The sign-in whose tokens `source` keeps fresh, such as a [`GrantSource`] of `identity_provider` whose scope
     /// contains `openid`. If the ID token has expired, the source is asked for other tokens.
     pub fn new(identity_provider: &Client, source: impl TokenSource + 'static) -> Self {
@@ -76,12 +76,16 @@ impl SignIn {
     }
 
     /// What runs the requests of a grant of this sign-in, and the client whose requests they are.
-    fn at(self, driver: impl Drive + 'static, client: &Client) -> (SignInDriver, Client) {
+    fn at(
+        self,
+        driver: impl Drive + 'static,
+        client: &Client,
+    ) -> (IdentityAssertionDriver, Client) {
         let left = SubjectSlot::default();
         let client = client
             .clone()
             .with_identity(&self.identity_provider, left.read());
-        let driver = SignInDriver {
+        let driver = IdentityAssertionDriver {
             driver: Box::new(driver),
             sign_in: self,
             left,
@@ -91,13 +95,13 @@ impl SignIn {
 }
 
 /// Reads the sign-in before each request.
-struct SignInDriver {
+struct IdentityAssertionDriver {
     driver: Box<dyn Drive>,
-    sign_in: SignIn,
+    sign_in: SubjectTokenSource,
     left: SubjectSlot,
 }
 
-impl Drive for SignInDriver {
+impl Drive for IdentityAssertionDriver {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         Box::pin(async move {
             // If there is none, the exchange says so. Other exchanges need none.
@@ -124,7 +128,7 @@ impl GrantSource {
         driver: impl Drive + 'static,
         client: &Client,
         id: GrantId,
-        sign_in: SignIn,
+        sign_in: SubjectTokenSource,
     ) -> Self {
         let (driver, client) = sign_in.at(driver, client);
         Self::new(driver, client.keeper(id))
@@ -136,7 +140,7 @@ impl GrantSource {
         driver: impl Drive + 'static,
         client: &Client,
         id: GrantId,
-        sign_in: SignIn,
+        sign_in: SubjectTokenSource,
         store: Arc<dyn Store>,
     ) -> Self {
         let (driver, client) = sign_in.at(driver, client);
@@ -144,8 +148,8 @@ impl GrantSource {
     }
 }
 
-impl fmt::Debug for SignIn {
+impl fmt::Debug for SubjectTokenSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SignIn").finish_non_exhaustive()
+        f.debug_struct("SubjectTokenSource").finish_non_exhaustive()
     }
 }
