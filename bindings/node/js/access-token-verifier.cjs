@@ -3,9 +3,9 @@
 // Verification of access tokens, for APIs.
 
 const { inspect } = require('#host')
-const { Client, introspectingOf, verifier } = require('./client.cjs')
+const { Client, introspectingOf, createVerifier } = require('./client.cjs')
 const { MisuseError } = require('./errors.cjs')
-const { only } = require('./options.cjs')
+const { refuseUnknown } = require('./options.cjs')
 const { checkUnicode } = require('./unicode.cjs')
 
 /** The requirements of a route beyond those of its API. */
@@ -16,7 +16,7 @@ const PROOF = ['jkt', 'x5tS256']
 const SHOWN = [...NEEDS, ...PROOF]
 /** The options of a verifier, for all tokens of an API. */
 const COMMON = ['audience', 'clockSkew', 'dpopAlgs', 'realm', ...NEEDS]
-/** The same for tokens that are JWTs. */
+/** The requirements of a route for tokens that are JWTs. */
 const OF_JWTS = ['profile', 'algs', ...COMMON]
 
 /** The identifiers of an API: one or more, and none is empty. */
@@ -40,34 +40,34 @@ class AccessTokenVerifier {
   constructor(server, {
     timeoutMs, network, fetch, send, accessTokenEncryptionAlg, accessTokenEncryptionEnc, decryptionKeys, ...common
   } = {}) {
-    only(OF_JWTS, common)
+    refuseUnknown(OF_JWTS, common)
     const encryption = { accessTokenEncryptionAlg, accessTokenEncryptionEnc, decryptionKeys }
     // No request names this client: anyone may fetch the keys.
     const options = { clientId: 'resource-server', clientAuth: 'none', timeoutMs, network, fetch, send, ...encryption }
     this.#server = server
     this.#client = new Client(server, options)
-    // What can be read once only is to be read for each token.
+    // Iterators can be read only once, and the verifier reads its requirements for each token.
     const list = (value) => (typeof value === 'object' && value !== null ? [...value] : value)
     const { scope, acrValues } = common
     this.#common = { ...common, audience: audiences(common.audience), scope: list(scope), acrValues: list(acrValues) }
     this.#over(this.#client)
   }
 
-  /** Verifies by asking the server about each token, as this client (RFC 7662). */
+  /** A verifier that introspects each token at the server, as this client (RFC 7662). */
   static introspecting(client, {
     cacheMaxAge, cacheEntries, signedResponseAlg, signedResponseAudience, ...common
   } = {}) {
     if (!(client instanceof Client)) throw new TypeError('the client is a Client: a server answers those that it knows')
-    only(COMMON, common)
+    refuseUnknown(COMMON, common)
     const made = new AccessTokenVerifier(client.server, common)
     made.#over(introspectingOf(client, [signedResponseAlg, signedResponseAudience, cacheMaxAge, cacheEntries]))
     return made
   }
 
-  /** What is wrong with the requirements is wrong for each token. */
+  /** Checks the requirements when the verifier is created, rather than with the first token. */
   #over(client) {
     this.#client = client
-    this.#verify = client[verifier](this.#common)
+    this.#verify = client[createVerifier](this.#common)
   }
 
   get server() { return this.#server }
@@ -80,19 +80,19 @@ class AccessTokenVerifier {
     return this.#client.verifyAccessToken(this.#asked(token, given), call)
   }
 
-  /** The same for your own driver. */
+  /** An exchange that verifies a token, for your own driver. */
   verifyExchange(token, { moment, ...given } = {}) {
     return this.#client.exchange.verifyAccessToken(this.#asked(token, given), { moment })
   }
 
-  /** The server's public keys that are known, to store. */
+  /** Exports the fetched public keys of the server, to be stored. */
   exportKeys() { return this.#client.exportKeys() }
 
-  /** Knows the keys that were exported, unless newer ones are known. */
+  /** Imports exported keys, unless the verifier has newer ones. */
   importKeys(text) { this.#client.importKeys(text) }
 
   #asked(token, given) {
-    only(SHOWN, given)
+    refuseUnknown(SHOWN, given)
     const asked = { token, ...this.#common }
     for (const name of Object.keys(given)) {
       if (given[name] !== undefined) asked[name] = given[name]

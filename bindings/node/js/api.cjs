@@ -4,7 +4,7 @@
 
 const { inspect } = require('#host')
 const native = require('#native')
-const { lift, lifted } = require('./errors.cjs')
+const { errorFromNative, callNative } = require('./errors.cjs')
 const { checkLimit, pause } = require('./exchange.cjs')
 const { lineOf } = require('./network.cjs')
 const { checkSignal, initOf, optionsOf, textsOf } = require('./options.cjs')
@@ -37,7 +37,7 @@ class Api {
 
   /** Which token a request to this URL carries. */
   owner(url) {
-    return lifted(() => this.#known.owner(textOrUrl(url, 'url')))
+    return callNative(() => this.#known.owner(textOrUrl(url, 'url')))
   }
 
   /** `fetch` with the token of the route's owner. */
@@ -47,13 +47,13 @@ class Api {
     const { onRateLimit = this.#limits.onRateLimit, longestWaitMs = this.#limits.longestWaitMs, others } = initOf(init)
     const limits = checkLimits(onRateLimit, longestWaitMs)
     const redirect = checkRedirect(others.redirect ?? input.redirect)
-    // What `URL` makes one path of, such as `/a/../user`, another language may send as it is: all refuse it.
+    // `URL` normalizes a path such as `/a/../user`, which another language may send unchanged: the core refuses it in all.
     if (typeof input === 'string' && !this.#sources.any) this.owner(input)
     checkSignal(others.signal)
     const { stream, signal, ...request } = await requestOf(input, others)
     const fetch = this.#fetch ?? globalThis.fetch
     const sender = ({ method, headers, body }) => ({ url, authorization, dpop }) => fetch(url, {
-      ...rest(others),
+      ...otherInit(others),
       method,
       headers: [...headers, ...(authorization ? [['authorization', authorization]] : []), ...(dpop ? [['dpop', dpop]] : [])],
       body: stream ?? (body.length > 0 ? body : undefined),
@@ -63,11 +63,11 @@ class Api {
     })
     const led = { redirect, hops: 0 }
     for (let asked = request; ;) {
-      const call = lifted(() => this.#known.call({ ...asked, ...limits }))
-      const reply = await carried(call, { sources: this.#sources, send: sender(asked), onWait: this.#onWait, signal, led })
-      const next = redirect === 'follow' && !stream ? rewritten(asked, reply, led.url) : undefined
+      const call = callNative(() => this.#known.call({ ...asked, ...limits }))
+      const reply = await driveCall(call, { sources: this.#sources, send: sender(asked), onWait: this.#onWait, signal, led })
+      const next = redirect === 'follow' && !stream ? redirectedAsGet(asked, reply, led.url) : undefined
       if (next === undefined) return reply
-      drop(reply)
+      discardBody(reply)
       asked = next
     }
   }
@@ -77,7 +77,7 @@ class Api {
   }
 }
 
-/** What `fetch` does with a redirect, of those three that there are. */
+/** Checks the `redirect` option of `fetch`: `follow`, `error` or `manual`. */
 function checkRedirect(redirect = 'follow') {
   if (!['follow', 'manual', 'error'].includes(redirect)) throw new TypeError("redirect is 'follow', 'manual' or 'error'")
   return redirect
@@ -86,7 +86,7 @@ function checkRedirect(redirect = 'follow') {
 const isRedirect = ({ status }) => [301, 302, 303, 307, 308].includes(status)
 
 /** The `GET` that such a redirect makes of another request, if it stays within the origin (Fetch, HTTP-redirect fetch). */
-function rewritten({ method, headers }, reply, url) {
+function redirectedAsGet({ method, headers }, reply, url) {
   const isRewritten = reply.status === 303 ? !['GET', 'HEAD'].includes(method) : [301, 302].includes(reply.status) && method === 'POST'
   const location = isRewritten ? reply.headers.get('location') : null
   if (location === null || !URL.canParse(location, url)) return undefined
@@ -96,17 +96,17 @@ function rewritten({ method, headers }, reply, url) {
   return { url: next.href, method: 'GET', headers: kept, body: new Uint8Array() }
 }
 
-/** A method that was taken off its object. */
+/** The error of a method that was called without its object. */
 const offItsObject = (name) => new TypeError(`fetch belongs to its ${name}: call ${name}.fetch(url), or hand on ${name}.fetch.bind(${name})`)
 
-/** Does what the rules say about a request, to the end: its reply. */
-async function carried(call, { sources, send, onWait, signal, led }) {
+/** Carries out the steps of a call that the core decides, and returns the reply. */
+async function driveCall(call, { sources, send, onWait, signal, led }) {
   let reply
   let tokens
   let owner
   let isOver = false
   try {
-    let step = lifted(() => call.begin())
+    let step = callNative(() => call.begin())
     while (!isOver) {
       signal?.throwIfAborted()
       const { kind, ms } = step
@@ -120,29 +120,29 @@ async function carried(call, { sources, send, onWait, signal, led }) {
           led.hops += 1
           if (led.hops > MAX_HOPS) throw new TypeError('fetch failed', { cause: new Error('redirect count exceeded') })
         }
-        step = lifted(() => call.reply(reply.status, [...reply.headers]))
+        step = callNative(() => call.reply(reply.status, [...reply.headers]))
       } else if (kind === 'peek') {
-        const head = await beginning(reply, step.limit)
-        step = lifted(() => call.body(head))
+        const head = await bodyIfShort(reply, step.limit)
+        step = callNative(() => call.body(head))
       } else if (kind === 'wait') {
-        drop(reply)
+        discardBody(reply)
         onWait?.(ms)
         await pause(ms, signal)
-        step = lifted(() => call.elapsed())
+        step = callNative(() => call.elapsed())
       } else if (kind === 'token' || kind === 'renew') {
-        drop(reply)
+        discardBody(reply)
         owner = step.owner
-        tokens = await given(sources[owner], kind === 'renew', tokens, signal)
+        tokens = await tokensFrom(sources[owner], kind === 'renew', tokens, signal)
         const known = tokens && nativeTokens(tokens)
-        step = lifted(() => (known ? call.token(known) : call.unprotected()))
+        step = callNative(() => (known ? call.token(known) : call.unprotected()))
       } else if (kind === 'sign') {
-        await drop(reply)
-        const signature = await step.signer.signature().catch((error) => { throw lift(error) })
-        step = lifted(() => call.signed(signature))
+        await discardBody(reply)
+        const signature = await step.signer.signature().catch((error) => { throw errorFromNative(error) })
+        step = callNative(() => call.signed(signature))
       } else if (kind === 'step_up') {
-        drop(reply)
+        discardBody(reply)
         await sources[step.owner].stepUp(tokens, call.wanted, { signal })
-        step = lifted(() => call.asked())
+        step = callNative(() => call.asked())
       } else {
         if (kind === 'done_refused') sources[owner].invalidate(tokens)
         isOver = true
@@ -152,13 +152,13 @@ async function carried(call, { sources, send, onWait, signal, led }) {
   } finally {
     // Those that wait after it continue.
     call.close()
-    if (!isOver) drop(reply)
+    if (!isOver) discardBody(reply)
   }
 }
 
-/** The tokens of a source; nothing where its API asks for no authorization. */
-async function given(source, isRefused, tokens, signal) {
-  // A request without a token was refused: the API asks for authorization by now.
+/** The tokens of a source; `undefined` if its API requires no authorization. */
+async function tokensFrom(source, isRefused, tokens, signal) {
+  // A request without a token was refused: the API has begun to require authorization.
   if (isRefused && tokens === undefined) source.invalidate()
   try {
     return await (isRefused && tokens ? source.renew(tokens, { signal }) : source.token({ signal }))
@@ -169,7 +169,7 @@ async function given(source, isRefused, tokens, signal) {
 }
 
 /** The whole body if it has at most `limit` bytes, else nothing. It is read from a clone, so the caller still gets all of it. */
-async function beginning(reply, limit) {
+async function bodyIfShort(reply, limit) {
   const head = new Uint8Array(limit)
   let reader
   let size = 0
@@ -178,7 +178,7 @@ async function beginning(reply, limit) {
     for (;;) {
       const { done, value } = (await reader?.read()) ?? { done: true }
       if (done) return head.subarray(0, size)
-      // More than is looked at: cut off, it tells nothing.
+      // The body exceeds the limit, and a truncated one could not be parsed.
       if (size + value.length > limit) return new Uint8Array()
       head.set(value, size)
       size += value.length
@@ -194,7 +194,7 @@ async function beginning(reply, limit) {
  * Frees the connection of a reply that nobody reads. The cancellation is not awaited: some frameworks keep a clone, and then it never
  * settles.
  */
-function drop(reply) {
+function discardBody(reply) {
   reply?.body?.cancel?.().catch(() => {})
 }
 
@@ -204,7 +204,7 @@ function checkLimits(onRateLimit, longestWaitMs) {
 }
 
 /** The members of `init` that are passed through unchanged. */
-function rest({ method, headers, body, redirect, signal, duplex, ...others }) {
+function otherInit({ method, headers, body, redirect, signal, duplex, ...others }) {
   return others
 }
 
@@ -215,13 +215,13 @@ async function requestOf(input, init) {
   const headers = new Headers(init.headers ?? request?.headers)
   const method = (init.method ?? request?.method ?? 'GET').toUpperCase()
   const signal = init.signal ?? request?.signal ?? undefined
-  const given = init.body ?? request?.body ?? undefined
+  const givenBody = init.body ?? request?.body ?? undefined
   // One text is both checked and sent.
   const parts = { url: URL.canParse(text) ? new URL(text).href : text, method, signal }
-  if (isStream(given)) return { ...parts, headers: [...headers], stream: given }
-  // At once, so that requests ask for their turn in the order in which they were made.
-  if (given === undefined) return { ...parts, headers: [...headers], body: new Uint8Array() }
-  const carrier = new Response(given)
+  if (isStream(givenBody)) return { ...parts, headers: [...headers], stream: givenBody }
+  // Synchronously, so that requests are queued at the rate limiter in the order in which they were made.
+  if (givenBody === undefined) return { ...parts, headers: [...headers], body: new Uint8Array() }
+  const carrier = new Response(givenBody)
   const type = carrier.headers.get('content-type')
   if (type && !headers.has('content-type')) headers.set('content-type', type)
   const body = new Uint8Array(await carrier.arrayBuffer())
@@ -232,7 +232,7 @@ function isStream(body) {
   return typeof body === 'object' && body !== null && (body instanceof ReadableStream || Symbol.asyncIterator in body)
 }
 
-/** A source as it was given, if it is one. */
+/** Returns the source, after checking that it has the methods of one. */
 function checkSource(source, name) {
   for (const verb of ['token', 'renew', 'invalidate']) {
     if (typeof source?.[verb] !== 'function') throw new TypeError(`${name} must have a method ${verb}`)
@@ -240,9 +240,7 @@ function checkSource(source, name) {
   return source
 }
 
-/**
- * An API of `server`, or else one of which only the origins are known, with a source for each owner.
- */
+/** An API of `server`, or one described by its origins alone, with a token source for each owner. */
 function apiOf({ server, loopback = false }, sources, { origins, allowance, expiredTokenReplies, ...options }) {
   const places = textsOf('origins', origins)
   const isDocumented = allowance === 'documented'
@@ -255,7 +253,7 @@ function apiOf({ server, loopback = false }, sources, { origins, allowance, expi
   const rules = expiredTokenReplies === undefined ? undefined : JSON.stringify([...expiredTokenReplies])
   const ruled = () => (rules === undefined ? make() : make().withExpiredTokenReplies(rules))
   const called = () => known.reduce((api, client) => api.calledBy(client), ruled())
-  return new Api(lifted(called), sources, options)
+  return new Api(callNative(called), sources, options)
 }
 
 function checkAllowance(allowance) {
@@ -268,12 +266,12 @@ function checkAllowance(allowance) {
   return { requests, seconds }
 }
 
-/** An API that the addon knows, with one source. */
+/** An API from its native half, with one token source. */
 function apiOfOne(known, source, options) {
   return new Api(known, { any: source }, options)
 }
 
-/** What a source of ours can do with its token: send it. */
+/** The base class of token sources: requests with the source's token. */
 class Source {
   #place
   #options
@@ -284,17 +282,17 @@ class Source {
     this.#options = options
   }
 
-  /** What the requests of an API with this source go over, if nothing else is said. */
+  /** The `fetch` of a source, over which requests to its API are sent by default. */
   static fetchOf(source) {
     return source !== undefined && #options in source ? source.#options.fetch : undefined
   }
 
-  /** The client whose tokens it has, if it is one of ours. */
+  /** The native client that a source gets its tokens as, if it is a source of this package. */
   static clientOf(source) {
     return source !== undefined && #place in source ? source.#place.client : undefined
   }
 
-  /** An API with this one source, and limits of its own. */
+  /** An API whose only token source is this one, with its own rate limit. */
   api(given) {
     const options = optionsOf('source.api', given)
     const sources = { any: checkSource(this, 'source') }

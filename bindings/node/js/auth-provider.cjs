@@ -27,7 +27,7 @@ const METADATA = {
 /** An `OAuthClientProvider` of the SDK. */
 class AuthProvider {
   #connection
-  /** The tokens that were handed out last. */
+  /** The tokens that were returned last. */
   #last
   /** The renewal that is under way. */
   #renewal
@@ -45,7 +45,7 @@ class AuthProvider {
   /** None: the connection opens the browser itself. */
   get redirectUrl() { return undefined }
 
-  /** Of the scope that a refusal names the SDK tells nobody but the server at which it registers. */
+  /** The SDK passes on the scope of a challenge only as the `scope` of the client metadata. */
   get clientMetadata() {
     const wanted = this.#wanted
     return {
@@ -82,12 +82,12 @@ class AuthProvider {
   saveCodeVerifier() {}
   codeVerifier() { return '' }
 
-  /** The connection knows the resource. */
+  /** The connection determines the resource itself. */
   async validateResourceURL() { return undefined }
 
   /**
-   * The SDK tells the URL of the metadata that a refusal names (RFC 9728 section 5.2) only as it saves metadata that are not
-   * those it was given: so each time that it looks they are others.
+   * The SDK passes on the metadata URL of a challenge (RFC 9728 section 5.2) only when it saves metadata that differ from
+   * the ones it was given: so this returns different ones each time.
    */
   discoveryState() {
     return {

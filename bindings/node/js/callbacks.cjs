@@ -2,20 +2,20 @@
 
 // Carries out the native half's calls of JavaScript objects: stores, key holders, and functions that sign people in.
 
-const { failureOf } = require('./errors.cjs')
-const { Step, textOf } = require('./exchange.cjs')
-const { verbs } = require('./renewal.cjs')
+const { nativeFailureOf } = require('./errors.cjs')
+const { Step, causeText } = require('./exchange.cjs')
+const { storeCalls } = require('./renewal.cjs')
 const { DeviceAuthorizationResponse } = require('./ops.cjs')
 const { Tokens, nativeTokens } = require('./tokens.cjs')
 
 /** The function with which the addon calls this object's methods, and gets their results. */
-function asked(who, methods, object) {
+function callHandler(who, methods, object) {
   return (question) => {
-    answer(question, who, methods, object)
+    answerCall(question, who, methods, object)
   }
 }
 
-async function answer(question, who, methods, object) {
+async function answerCall(question, who, methods, object) {
   const { ask } = question
   try {
     const given = await methods[ask.verb](object, ask)
@@ -23,10 +23,10 @@ async function answer(question, who, methods, object) {
     else if (given.failed) question.failedAs(given.failed.code, given.failed.why, given.failed.retryAfter)
     else question.answer(given)
   } catch (error) {
-    const failure = failureOf(error)
+    const failure = nativeFailureOf(error)
     if (failure) question.failedWith(failure)
     // Its message may contain an address with a password.
-    else question.failed(`the ${who} threw ${textOf(error)}`)
+    else question.failed(`the ${who} threw ${causeText(error)}`)
   }
 }
 
@@ -34,12 +34,12 @@ const some = (value) => value ?? undefined
 const dateOf = (ms) => (typeof ms === 'number' ? new Date(ms) : undefined)
 
 const ofStore = {
-  load: async (store, { key }) => some(await verbs.load(store, key)) ?? {},
+  load: async (store, { key }) => some(await storeCalls.load(store, key)) ?? {},
   save: async (store, { key, record, version, due, until }) => {
     const task = { record, version, due: dateOf(due), until: dateOf(until) }
-    return { version: some(await verbs.save(store, key, task)) }
+    return { version: some(await storeCalls.save(store, key, task)) }
   },
-  lease: async (store, { key, holder, ms }) => ({ ms: await verbs.lease(store, key, { holder, ms }) }),
+  lease: async (store, { key, holder, ms }) => ({ ms: await storeCalls.lease(store, key, { holder, ms }) }),
   remove: async (store, { key }) => {
     if (typeof store.remove !== 'function') return { absent: true }
     return { removed: Boolean(await store.remove(key)) }
@@ -87,7 +87,7 @@ const ofSite = {
   },
 }
 
-/** A key that somebody else holds, for this algorithm. WebCrypto signs with an ArrayBuffer. */
+/** A key held outside this process, for this algorithm. WebCrypto returns signatures as an ArrayBuffer. */
 const ofHolder = (alg) => ({
   sign: async (sign, { key: keyId, record }) => {
     const signature = await sign(new Step({ kind: 'sign', keyId, alg, signingInput: new TextEncoder().encode(record) }))
@@ -101,22 +101,22 @@ const ofAssertion = {
   assertion: async (read, { key: audience, until }) => ({ assertion: await read({ audience, expiresAt: dateOf(until) }) }),
 }
 
-/** What answers for a store that is written in JavaScript. */
-const answersOfStore = (store) => asked('store', ofStore, store)
+/** The callback that calls a store written in JavaScript. */
+const answersOfStore = (store) => callHandler('store', ofStore, store)
 
-/** What answers for whoever holds keys. */
-const answersOfSource = (source) => asked('key service', ofSource, source)
+/** The callback that calls a key service. */
+const answersOfSource = (source) => callHandler('key service', ofSource, source)
 
-/** What answers with the signatures of a key. */
-const answersOfHolder = (sign, alg) => asked('key holder', ofHolder(alg), sign)
+/** The callback that signs with a held key. */
+const answersOfHolder = (sign, alg) => callHandler('key holder', ofHolder(alg), sign)
 
-/** What answers with a workload's token. */
-const answersOfAssertion = (read) => asked('assertion function', ofAssertion, read)
+/** The callback that gets a workload's token. */
+const answersOfAssertion = (read) => callHandler('assertion function', ofAssertion, read)
 
-/** What shows a page or a code to a person, or has the tokens of their sign-in elsewhere. */
-const answersOfPerson = (person) => asked('open function', ofPerson, person)
+/** The callback that shows a page or a code to the user, or gets the tokens of their sign-in elsewhere. */
+const answersOfPerson = (person) => callHandler('open function', ofPerson, person)
 
-/** What says whether a person is let in, and who people sign in with. */
-const answersOfSite = (site) => asked('site', ofSite, site)
+/** The callback that decides whether a user is admitted, and looks up providers. */
+const answersOfSite = (site) => callHandler('site', ofSite, site)
 
 module.exports = { answersOfAssertion, answersOfHolder, answersOfPerson, answersOfSite, answersOfSource, answersOfStore }

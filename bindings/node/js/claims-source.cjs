@@ -1,9 +1,9 @@
 'use strict'
 
-// The claims about a person by type, and those that other parties vouch for.
+// The standard claims about a user with their types, and aggregated and distributed claims.
 
 const native = require('#native')
-const { lifted } = require('./errors.cjs')
+const { callNative } = require('./errors.cjs')
 const { UserClaims } = require('./ops.cjs')
 const { Record } = require('./record.cjs')
 
@@ -21,13 +21,13 @@ function textOf(claims) {
 /** The standard claims, with their types. */
 function userClaims(claims) {
   const text = textOf(claims)
-  return UserClaims.of(JSON.parse(lifted(() => native.userClaims(text))))
+  return UserClaims.of(JSON.parse(callNative(() => native.userClaims(text))))
 }
 
 /** The sources that the claims of a person name. */
 function claimsSources(claims) {
   const text = textOf(claims)
-  const sources = lifted(() => native.claimsSources(text))
+  const sources = callNative(() => native.claimsSources(text))
   return sources.map(({ name, claims, jwt, endpoint, accessToken }) => ClaimsSource.of([name, claims, jwt, endpoint, accessToken]))
 }
 

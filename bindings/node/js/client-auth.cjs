@@ -3,8 +3,8 @@
 // Client authentication: one class or function for each method.
 
 const native = require('#native')
-const { OAuthError, lifted } = require('./errors.cjs')
-const { textOf, wait } = require('./exchange.cjs')
+const { OAuthError, callNative } = require('./errors.cjs')
+const { causeText, waitFor } = require('./exchange.cjs')
 const { answersOfAssertion } = require('./callbacks.cjs')
 const { optionsOf } = require('./options.cjs')
 const { checkText, pathOf } = require('./paths.cjs')
@@ -13,7 +13,7 @@ const { checkUnicode } = require('./unicode.cjs')
 /** How long a function may take to return a token, in milliseconds. */
 const PATIENCE = 30_000
 
-/** How long a token for one request must be valid, in milliseconds: the same as in the core. */
+/** How long a workload token must remain valid for one request, in milliseconds; the core uses the same value. */
 const LIFETIME = 60_000
 
 /**
@@ -28,10 +28,10 @@ class AssertionFunction {
   constructor(read, audience) {
     this.#read = read
     this.#audience = audience
-    this.native = lifted(() => native.NativeAssertionSource.of(answersOfAssertion((wanted) => this.#token(wanted, {}))))
+    this.native = callNative(() => native.NativeAssertionSource.of(answersOfAssertion((wanted) => this.#token(wanted, {}))))
   }
 
-  /** The same as the exchanges of a client of this issuer read it. */
+  /** A reader of this assertion, for the exchanges of a client of `issuer`. */
   of(issuer) {
     return new ReadAssertion(this, this.#audience ?? issuer)
   }
@@ -47,7 +47,7 @@ class AssertionFunction {
     }
   }
 
-  /** The same for a step taken by the caller's own driver, which is synchronous: the function must return a string, not a promise. */
+  /** Reads the assertion synchronously, for a step taken by the caller's own driver: the function must return a string, not a promise. */
   readAtOnce(wanted) {
     let token
     try {
@@ -64,7 +64,7 @@ class AssertionFunction {
   }
 
   #none(error) {
-    const what = isLate(error) ? 'did not answer in time' : `threw ${textOf(error)}`
+    const what = isLate(error) ? 'did not answer in time' : `threw ${causeText(error)}`
     this.native.leaveNone(`the assertion function ${what}`)
     return error
   }
@@ -73,7 +73,7 @@ class AssertionFunction {
   async #token(wanted, how) {
     this.failure = undefined
     try {
-      return checkToken(await wait(Promise.resolve(wanted).then(this.#read), how))
+      return checkToken(await waitFor(Promise.resolve(wanted).then(this.#read), how))
     } catch (error) {
       this.failure = error
       throw error
@@ -96,7 +96,7 @@ class ReadAssertion {
   read(at, limits) { return this.#source.read(this.#wanted(at), limits) }
   readAtOnce(at) { return this.#source.readAtOnce(this.#wanted(at)) }
 
-  /** What is needed at a moment, by default now. */
+  /** The request for an assertion at a time, by default now. */
   #wanted(at) {
     const now = at === undefined ? Date.now() : at.now * 1000
     return { audience: this.#audience, expiresAt: new Date(now + LIFETIME) }
@@ -110,7 +110,7 @@ function checkToken(token) {
   return checkUnicode(token, 'the assertion')
 }
 
-/** How a client proves who it is with more than a secret: the `clientAuth` of a client. */
+/** Client authentication other than by a secret: the `clientAuth` of a client. */
 class ClientAuth {
   #assertion
   #function
@@ -119,7 +119,7 @@ class ClientAuth {
 
   constructor(assertion, read, settings) {
     this.#assertion = assertion
-    // Each client reads the keys anew: what they have signed for is noted here.
+    // Each client reads the keys again, so the servers for which they have signed are recorded here.
     if (assertion.method === 'private_key_jwt') this.#used = new native.NativeKeyUse()
     this.#function = read
     this.#settings = settings
@@ -134,10 +134,10 @@ class ClientAuth {
   /** The public halves of all keys, as a JWK Set (RFC 7517 section 5). */
   publicJwks() {
     if (this.#assertion.method !== 'private_key_jwt') throw new TypeError('only keys have a public half')
-    return JSON.parse(lifted(() => native.publicJwks(this.#assertion)))
+    return JSON.parse(callNative(() => native.publicJwks(this.#assertion)))
   }
 
-  /** What the native half makes of what was given as `clientAuth`. */
+  /** The arguments of the native half for a `clientAuth` option. */
   static of(given) {
     if (given instanceof ClientAuth) {
       return given.#settings ? { settings: given.#settings } : { assertion: given.#assertion, read: given.#function, used: given.#used }
@@ -175,14 +175,14 @@ function assertionFile(path, options) {
   return new ClientAuth({ method: 'file', source: pathOf(path), audience, profile, clientId })
 }
 
-/** A workload's token that a function gives. */
+/** A workload's token that a function returns. */
 function assertionFunction(read, options) {
   const { audience, profile, clientId } = optionsOf('assertionFunction', options)
   if (typeof read !== 'function') throw new TypeError('read must be a function that gives a token')
   return new ClientAuth({ method: 'function', source: '', audience, profile, clientId }, new AssertionFunction(read, audience))
 }
 
-/** The identity of a workload, by the token that its platform gives it (RFC 7521 section 4.2). */
+/** The identity of a workload, proved by a token that its platform issues (RFC 7521 section 4.2). */
 function workloadIdentity(platform, options) {
   const { path, variable, audience, clientId, exchangeAudience, env } = optionsOf('workloadIdentity', options)
   const place = path === undefined ? undefined : pathOf(path)
@@ -190,10 +190,10 @@ function workloadIdentity(platform, options) {
   return new ClientAuth({ method: 'workload', source: '', audience, clientId, workload })
 }
 
-/** What a variable can be; beside them, Workers have databases and the like in their `env`. */
+/** Whether a member of `env` is a variable: the `env` of a Worker also contains databases and other bindings. */
 const PLAIN = ['string', 'number', 'boolean']
 
-/** Variables as the addon takes them: those that are not set are not there. */
+/** The variables that are set, as the addon expects them. */
 function variablesOf(env) {
   if (env === undefined) return undefined
   if (typeof env !== 'object' || env === null) throw new TypeError('env must be an object of variables')

@@ -6,17 +6,17 @@ const { inspect } = require('#host')
 const native = require('#native')
 const { apiOfOne } = require('./api.cjs')
 const { AuthProvider } = require('./auth-provider.cjs')
-const { lifting, nativeClient, prompt, show } = require('./client.cjs')
+const { withNativeErrors, nativeClient, showCode, showAndOpen } = require('./client.cjs')
 const { ClientAuth } = require('./client-auth.cjs')
 const { DpopKey } = require('./dpop.cjs')
-const { lifted } = require('./errors.cjs')
-const { checkLimit, wait } = require('./exchange.cjs')
+const { callNative } = require('./errors.cjs')
+const { checkLimit, waitFor } = require('./exchange.cjs')
 const { answersOfPerson } = require('./callbacks.cjs')
 const { lineOf } = require('./network.cjs')
 const { optionsOf, textsOf } = require('./options.cjs')
 const { textOrUrl } = require('./paths.cjs')
 const { isLoopback } = require('./server.cjs')
-const { inner } = require('./stores.cjs')
+const { nativeStore } = require('./stores.cjs')
 const { Tokens, nativeTokens } = require('./tokens.cjs')
 
 /** How long to wait for the function that opens a page, in milliseconds: it may fail, or last until the login is over. */
@@ -27,7 +27,7 @@ const begun = (opening) => Promise.race([opening, new Promise((done) => setTimeo
 
 /**
  * The tokens of an API of which only the URL is known, such as a server of the Model Context Protocol. No request is
- * sent before a token is needed; callers who need one at the same time share one login.
+ * sent before a token is needed; concurrent callers share one login.
  */
 class ResourceConnection {
   #native
@@ -40,10 +40,10 @@ class ResourceConnection {
   constructor(url, settings) {
     const {
       clientName, clientMetadata, initialAccessToken, clientMetadataUrl, clientId, clientSecret, clientAuth, issuer, issuers,
-      grantType, store, subject, open, device = false, show: shown = prompt, identityProvider, signIn, redirectUri, dpopKey,
+      grantType, store, subject, open, device = false, show: shown = showCode, identityProvider, signIn, redirectUri, dpopKey,
       withoutResource = false, resource, timeoutMs = 300_000, wwwAuthenticate, transport, network, ...options
     } = optionsOf('ResourceConnection', settings)
-    for (const [name, given] of Object.entries({ open: open ?? show, show: shown })) {
+    for (const [name, given] of Object.entries({ open: open ?? showAndOpen, show: shown })) {
       if (typeof given !== 'function') throw new TypeError(`${name} must be a function`)
     }
     if ((identityProvider === undefined) !== (signIn === undefined)) {
@@ -72,20 +72,20 @@ class ResourceConnection {
       patienceMs: timeoutMs,
       challenges: wwwAuthenticate === undefined ? undefined : [wwwAuthenticate].flat().map(String),
     }
-    const kept = store === undefined ? undefined : inner(store)
+    const kept = store === undefined ? undefined : nativeStore(store)
     const line = lineOf(network)
     const told = answersOfPerson({
-      open: (page) => this.#told(() => begun((open ?? show)(page))),
+      open: (page) => this.#told(() => begun((open ?? showAndOpen)(page))),
       show: (code) => this.#told(() => shown(code)),
       signIn: (refused) => this.#told(() => (refused === undefined ? signIn.token() : signIn.renew(refused))),
     })
     const provider = identityProvider === undefined ? undefined : nativeClient(identityProvider)
     const key = dpopKey === undefined ? undefined : DpopKey.native(dpopKey)
     const make = () => native.NativeConnection.to(given, told, kept, line.network, read?.native, provider, key, used)
-    this.#native = lifted(make)
+    this.#native = callNative(make)
     this.#url = given.url
     this.#options = { network, ...options }
-    // Users pass it on by itself, as they do the global one.
+    // Bound, because users pass it on as a function, as they do the global `fetch`.
     Object.defineProperty(this, 'fetch', { value: (input, init) => this.#fetch(input, init) })
   }
 
@@ -106,13 +106,13 @@ class ResourceConnection {
     return this.#tokens(() => this.#native.token(), options)
   }
 
-  /** Tokens to take the place of some that the API refused; without a request if that has happened already. */
+  /** Tokens that replace refused ones; no request is sent if they have been replaced already. */
   renew(refused, options) {
     const known = nativeTokens(refused)
     return this.#tokens(() => this.#native.token(known), options)
   }
 
-  /** Tokens that have what the API requires beyond these, for which the person signs in; nothing if there is nobody. */
+  /** Tokens that satisfy a step-up challenge, for which the user signs in again; `undefined` if no user can. */
   async stepUp(tokens, wanted, options) {
     const known = nativeTokens(tokens)
     const text = typeof wanted === 'string' ? wanted : JSON.stringify(wanted)
@@ -124,7 +124,7 @@ class ResourceConnection {
     signal?.throwIfAborted()
     checkLimit(timeoutMs)
     try {
-      const told = await lifting(() => wait(ask(), { signal, timeoutMs }))
+      const told = await withNativeErrors(() => waitFor(ask(), { signal, timeoutMs }))
       return told === null || told === undefined ? undefined : new Tokens(told)
     } catch (error) {
       throw this.#takenFailure() ?? error
@@ -140,7 +140,7 @@ class ResourceConnection {
     }
   }
 
-  /** What the caller's own function threw comes out as it went in. */
+  /** Calls a function of the caller, and remembers what it throws, so that it can be rethrown unchanged. */
   #takenFailure() {
     const failure = this.#failure
     this.#failure = undefined
@@ -154,12 +154,12 @@ class ResourceConnection {
 
   /** Forgets the tokens and the client, here and in the store: the next call begins from nothing. */
   async forget() {
-    await lifting(() => this.#native.forget())
+    await withNativeErrors(() => this.#native.forget())
   }
 
   /** `fetch` with the token, beneath the URL of the API only. */
   async #fetch(input, init) {
-    this.#api ??= apiOfOne(lifted(() => this.#native.api()), this, this.#options)
+    this.#api ??= apiOfOne(callNative(() => this.#native.api()), this, this.#options)
     return this.#api.fetch(input, init)
   }
 

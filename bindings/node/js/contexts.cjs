@@ -4,7 +4,7 @@
 
 const native = require('#native')
 const { Client, nativeClient } = require('./client.cjs')
-const { lifted } = require('./errors.cjs')
+const { callNative } = require('./errors.cjs')
 const { optionsOf } = require('./options.cjs')
 const { checkText, textOrUrl } = require('./paths.cjs')
 
@@ -16,9 +16,9 @@ function checkContexts(contexts) {
     const { id, owner, client, redirectUri } = optionsOf('checkContexts', context)
     if (!(client instanceof Client)) throw new TypeError('client must be a Client')
     const uri = textOrUrl(redirectUri, 'redirectUri')
-    lifted(() => all.add(checkText(id, 'id'), checkText(owner, 'owner'), nativeClient(client), uri))
+    callNative(() => all.add(checkText(id, 'id'), checkText(owner, 'owner'), nativeClient(client), uri))
   }
-  lifted(() => all.check())
+  callNative(() => all.check())
 }
 
 /** The redirect URI of one context: this URI with the identifier of the context as a further path segment. */

@@ -5,7 +5,7 @@
 const { inspect } = require('#host')
 const native = require('#native')
 const { answersOfHolder } = require('./callbacks.cjs')
-const { lift, lifted } = require('./errors.cjs')
+const { errorFromNative, callNative } = require('./errors.cjs')
 const { optionsOf } = require('./options.cjs')
 const { checkText } = require('./paths.cjs')
 const { dpopKeyOf } = require('./stores.cjs')
@@ -17,7 +17,7 @@ class DpopKey {
   constructor(key, options) {
     const { alg, passphrase } = optionsOf('DpopKey', options)
     if (key instanceof native.NativeDpopKey) this.#native = key
-    else this.#native = lifted(() => native.NativeDpopKey.read(checkText(key, 'key'), alg, passphrase))
+    else this.#native = callNative(() => native.NativeDpopKey.read(checkText(key, 'key'), alg, passphrase))
   }
 
   /** A new key, in memory. */
@@ -26,7 +26,7 @@ class DpopKey {
     try {
       return new DpopKey(await native.NativeDpopKey.generate(checkText(alg, 'alg')))
     } catch (error) {
-      throw lift(error)
+      throw errorFromNative(error)
     }
   }
 
@@ -42,7 +42,7 @@ class DpopKey {
     if (typeof sign !== 'function') throw new TypeError('sign must be a function')
     const text = typeof publicJwk === 'string' ? publicJwk : JSON.stringify(publicJwk)
     const answers = answersOfHolder(sign, checkText(alg, 'alg'))
-    return new DpopKey(lifted(() => native.NativeDpopKey.held(alg, checkText(text, 'publicJwk'), answers)))
+    return new DpopKey(callNative(() => native.NativeDpopKey.held(alg, checkText(text, 'publicJwk'), answers)))
   }
 
   get thumbprint() { return this.#native.thumbprint }
@@ -51,9 +51,9 @@ class DpopKey {
   publicJwk() { return JSON.parse(this.#native.publicJwk()) }
 
   /** The key as PKCS#8 in PEM, to keep where secrets belong. */
-  privatePem() { return lifted(() => this.#native.privatePem()) }
+  privatePem() { return callNative(() => this.#native.privatePem()) }
 
-  /** What the addon wants. */
+  /** The native half of a key. */
   static native(key) {
     if (typeof key !== 'object' || key === null || !(#native in key)) throw new TypeError('dpopKey is a DpopKey')
     return key.#native

@@ -4,7 +4,7 @@
 
 const native = require('#native')
 
-/** What went wrong in a conversation, and which party was at fault. `code` is the same in every language. */
+/** The error of an operation: what failed, and which party was at fault. `code` is the same in every language. */
 class OAuthError extends Error {
   constructor(record, options) {
     super(record.message, options)
@@ -58,8 +58,8 @@ const ARGUMENT = 'oauth-core-argument:'
 /** Names for the addon's types in messages. For any other type the message only says that the value is of the wrong type. */
 const KINDS = { String: 'a text', bool: 'true or false', f64: 'a number', u32: 'a whole number', i64: 'a whole number' }
 
-/** A native error as the class it belongs to; `cause` is what the transport said, if it was ours. */
-function lift(error, cause) {
+/** Converts a native error to its class; `cause` is the error of the JavaScript transport, if any. */
+function errorFromNative(error, cause) {
   const text = error instanceof Error ? error.message : ''
   if (text.startsWith(MARK)) {
     const record = JSON.parse(text.slice(MARK.length))
@@ -67,59 +67,59 @@ function lift(error, cause) {
     return new classes[record.kind](record, under === undefined ? undefined : { cause: under })
   }
   if (text.startsWith(ARGUMENT)) return new TypeError(text.slice(ARGUMENT.length))
-  return isOfAddon(error, text) ? unread(text) : error
+  return isOfAddon(error, text) ? argumentErrorText(text) : error
 }
 
-/** Whether the addon could not read an argument, or what else its library says by itself. */
+/** Whether an error was thrown by the addon's library, because it could not read an argument. */
 function isOfAddon(error, text) {
   const code = error?.code ?? ''
   return code === 'InvalidArg' || code === 'GenericFailure' || /Expected$/.test(code) || /^Failed to /.test(text)
 }
 
-/** Such an error quotes the value, which may be a secret, so only the end of its text is used: the member and its type. */
-function unread(text) {
+/** The end of the library's message, which names the member and its type. The rest quotes the value, which may be a secret. */
+function argumentErrorText(text) {
   const [, type, member] = /`([\w<>]+)`(?: on \w+\.(\w+))?$/.exec(text) ?? []
   const name = member ?? /^Missing field `(\w+)`$/.exec(text)?.[1] ?? 'an argument'
   const wanted = Object.hasOwn(KINDS, type ?? '') ? `must be ${KINDS[type]}` : 'is of the wrong type'
   return new TypeError(`${name} ${wanted}`)
 }
 
-/** Calls the addon, and throws what it throws as it should look. */
-function lifted(call, cause) {
+/** Calls the addon, and throws its errors as their classes. */
+function callNative(call, cause) {
   try {
     return call()
   } catch (error) {
-    const raised = lift(error, cause)
-    if (raised instanceof OAuthError) Error.captureStackTrace(raised, lifted)
+    const raised = errorFromNative(error, cause)
+    if (raised instanceof OAuthError) Error.captureStackTrace(raised, callNative)
     throw raised
   }
 }
 
 const failures = new WeakMap()
 
-/** The error of a built-in store, which a keeper can be told as it is. */
-function failed(failure) {
-  const raised = lift(new Error(failure.text))
+/** The error of a built-in store, which can be passed to a keeper unchanged. */
+function storeError(failure) {
+  const raised = errorFromNative(new Error(failure.text))
   failures.set(raised, failure)
   return raised
 }
 
-/** What the addon knows such an error by. */
-const failureOf = (error) => failures.get(error)
+/** The native half of such an error. */
+const nativeFailureOf = (error) => failures.get(error)
 
 /** The error of a caller's own timeout. */
-function late() {
-  return lift(new Error(native.lateError()))
+function timeoutError() {
+  return errorFromNative(new Error(native.lateError()))
 }
 
-/** The error of a wait that was given up. */
-function overdue(what, cause) {
-  return lift(new Error(native.overdueError(what)), cause)
+/** The error of a wait that exceeded its time limit. */
+function waitTimeoutError(what, cause) {
+  return errorFromNative(new Error(native.overdueError(what)), cause)
 }
 
 /** The error of a store that has no such method. */
-function notSupported(verb) {
-  return lift(new Error(native.notSupportedError(verb)))
+function methodMissingError(verb) {
+  return errorFromNative(new Error(native.notSupportedError(verb)))
 }
 
-module.exports = { OAuthError, DeniedError, MalformedError, UntrustedError, LostError, MisuseError, lift, lifted, failed, failureOf, late, notSupported, overdue }
+module.exports = { OAuthError, DeniedError, MalformedError, UntrustedError, LostError, MisuseError, errorFromNative, callNative, storeError, nativeFailureOf, timeoutError, methodMissingError, waitTimeoutError }

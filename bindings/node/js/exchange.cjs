@@ -5,7 +5,7 @@
 
 const { idle, inspect, joined } = require('#host')
 const native = require('#native')
-const { late, lift, lifted, OAuthError } = require('./errors.cjs')
+const { timeoutError, errorFromNative, callNative, OAuthError } = require('./errors.cjs')
 const { lossOf } = require('./fetch-errors.cjs')
 const { optionsOf } = require('./options.cjs')
 const { verified } = require('./webcrypto.cjs')
@@ -17,17 +17,17 @@ const TIMEOUT = 30_000
 const MAX_TIMER = 2 ** 31 - 1
 
 /**
- * A few kilobytes of a compressed reply can expand to gigabytes, so none is requested. One that comes anyway is read up
- * to the limit.
+ * A few kilobytes of a compressed reply can expand to gigabytes, so no compression is requested. A reply that is
+ * compressed nevertheless is read up to the limit.
  */
 const AS_IT_IS = [['accept-encoding', 'identity']]
-/** The encodings that some servers use without being asked, and that are cheap to decompress: not Brotli, whose window may be 16 MiB. */
+/** The encodings that some servers use although they were not requested, and that are cheap to decompress: not Brotli, whose window may be 16 MiB. */
 const UNPACKED = new Set(['', 'identity', 'gzip', 'x-gzip', 'deflate'])
 /** Frameworks patch `fetch` to cache its responses; not every runtime supports this option, and some throw for it. */
 const UNCACHED = 'cache' in Request.prototype ? { cache: 'no-store' } : {}
 
 let known
-/** The header fields of a reply that are looked at. */
+/** The names of the response header fields that the core reads. */
 const readFields = () => (known ??= native.readFields())
 
 /** A step of an exchange. `console.log` shows neither header values nor a body. */
@@ -80,7 +80,7 @@ function stepOf(raw, finish) {
  */
 let talkOf
 
-/** One conversation with an authorization server, held as a value. It opens no socket. */
+/** One exchange with an authorization server, as a value. It opens no socket. */
 class Exchange {
   #talk
 
@@ -90,19 +90,19 @@ class Exchange {
   }
 
   begin() {
-    return this.#asking(begin)
+    return this.#readThenStep(begin)
   }
 
   reply(reply) {
     if (typeof reply !== 'object' || reply === null) throw new TypeError('reply must be { status, headers, body }')
     const { status, headers, body } = reply
     const answer = (known, at) => known.reply(at, status, fieldsOf(headers), body ?? '')
-    return isRefusal(status) ? this.#asking(answer) : this.#step(answer)
+    return isRefusal(status) ? this.#readThenStep(answer) : this.#step(answer)
   }
 
-  /** No answer arrived. `delivery` says how far the request came, `loss` why, where that is known. */
-  lost(reason, delivery = 'unknown', loss = undefined) { return this.#step(...losing(reason, delivery, loss)) }
-  elapsed() { return this.#asking(elapsed) }
+  /** Reports that no response arrived. `delivery` is how far the request came, `loss` the reason, if known. */
+  lost(reason, delivery = 'unknown', loss = undefined) { return this.#step(...lossArguments(reason, delivery, loss)) }
+  elapsed() { return this.#readThenStep(elapsed) }
 
   signed(signature) {
     if (!(signature instanceof Uint8Array)) throw new TypeError('signature must be bytes')
@@ -110,7 +110,7 @@ class Exchange {
   }
 
   /** A step whose request may need the workload's token, which a function supplies. */
-  #asking(answer) {
+  #readThenStep(answer) {
     const { assertion, moment } = this.#talk
     const readers = readersOf(assertion, answer)
     if (readers.length === 0) return this.#step(answer)
@@ -119,33 +119,33 @@ class Exchange {
     return this.#step(answer, failures.find((failure) => failure !== undefined), at)
   }
 
-  #step(answer, cause, at) { return stepOf(told(this.#talk, answer, cause, at), this.#talk.finish) }
+  #step(answer, cause, at) { return stepOf(resumeNative(this.#talk, answer, cause, at), this.#talk.finish) }
 
   static {
     talkOf = (exchange) => exchange.#talk
   }
 }
 
-/** Tells the native half what happened: what it says to do next. */
-function told({ known, moment }, answer, cause, at = momentOf(moment)) {
-  return lifted(() => answer(known, at), cause)
+/** Resumes the native half with an input, and returns its next step. */
+function resumeNative({ known, moment }, answer, cause, at = momentOf(moment)) {
+  return callNative(() => answer(known, at), cause)
 }
 
-/** The same, but reads first what functions supply, such as a workload's token, because the next request may need it. */
-async function toldReady(talk, answer, limits) {
+/** Resumes the native half after calling the functions that supply a workload's token or a subject token, which the next request may need. */
+async function readAndResume(talk, answer, limits) {
   const readers = readersOf(talk.assertion, answer)
-  if (readers.length === 0) return told(talk, answer)
-  return told(talk, answer, await leftBy(readers, momentOf(talk.moment), limits))
+  if (readers.length === 0) return resumeNative(talk, answer)
+  return resumeNative(talk, answer, await readForStep(readers, momentOf(talk.moment), limits))
 }
 
-/** What functions read before this step: one, several or none. */
+/** The readers to run before this step. */
 function readersOf(assertion, answer) {
   if (assertion === undefined) return []
   return [assertion].flat().filter((reader) => answer === begin || !reader.isForBegin)
 }
 
-/** Leaves what they read with the addon; why one could not, if that is so. */
-async function leftBy(readers, at, limits) {
+/** Runs the readers, which store their results in the native half. Returns the failure of one, if any. */
+async function readForStep(readers, at, limits) {
   const leaves = []
   for (const reader of readers) leaves.push(await reader.read(at, limits))
   return leaves.map((leave) => leave()).find((failure) => failure !== undefined)
@@ -158,23 +158,23 @@ const begin = (known, at) => known.begin(at)
 const elapsed = (known, at) => known.elapsed(at)
 const signed = (signature) => (known, at) => known.signed(at, signature)
 
-/** Names and values in turn, with line breaks between. One inside cannot have come from a wire, and nor can a NUL. */
+/** Header fields as one text, names and values separated by line breaks, which a received field contains no more than a NUL. */
 function fieldsOf(headers) {
   return Array.from(headers, ([name, value]) => `${name}\n${value.replaceAll('\n', '\0')}`).join('\n')
 }
 
-function losing(reason, delivery, loss) {
+function lossArguments(reason, delivery, loss) {
   const cause = reason instanceof Error ? reason : undefined
-  return [(known, at) => known.lost(at, textOf(reason), delivery, loss), cause]
+  return [(known, at) => known.lost(at, causeText(reason), delivery, loss), cause]
 }
 
-/** A function that gives moments, or none. */
+/** Checks the `moment` option: a function, or `undefined`. */
 function checkMoment(moment) {
   if (moment !== undefined && typeof moment !== 'function') throw new TypeError('moment must be a function')
   return moment
 }
 
-/** The moment of one step; where there is no function to ask, the addon asks the system. */
+/** The moment of one step. Without a function, the addon reads the system's clock. */
 function momentOf(moment) {
   if (checkMoment(moment) === undefined) return undefined
   const at = moment()
@@ -183,7 +183,7 @@ function momentOf(moment) {
 }
 
 /** The message of a transport's error; never a URL, whose query may hold a code. */
-function textOf(reason) {
+function causeText(reason) {
   if (!(reason instanceof Error)) return String(reason)
   const under = reason.cause instanceof Error ? reason.cause : reason
   return under.code ? `${under.name} ${under.code}` : under.name
@@ -200,7 +200,7 @@ function sendOver(fetch) {
       signal,
       ...UNCACHED,
     })
-    // A browser reveals no more of a redirect than that there was one.
+    // A browser reveals nothing about a redirect except that there was one.
     if (reply.status === 0) throw new Error('an opaque redirect')
     const fields = []
     for (const name of readFields()) {
@@ -211,7 +211,7 @@ function sendOver(fetch) {
   }
 }
 
-/** What stands for a body that is not read. */
+/** The placeholder for a body that is not read. */
 const TOO_LARGE = { length: Infinity }
 
 /** A body of at most 1 MiB. */
@@ -225,7 +225,7 @@ async function bodyOf({ headers, body }) {
     await body?.cancel().catch(() => {})
     return TOO_LARGE
   }
-  if (typeof body?.getReader !== 'function') return wholeOf(body ?? [])
+  if (typeof body?.getReader !== 'function') return bodyOfStream(body ?? [])
   // Cheaper than a loop over the stream.
   const reader = body.getReader()
   const chunks = []
@@ -241,8 +241,8 @@ async function bodyOf({ headers, body }) {
   return chunks.length === 1 ? chunks[0] : joined(chunks)
 }
 
-/** The same of a stream that is not a web stream. */
-async function wholeOf(stream) {
+/** Reads a body from a stream that is not a web stream, with the same limit. */
+async function bodyOfStream(stream) {
   const chunks = []
   let size = 0
   for await (const chunk of stream) {
@@ -255,8 +255,8 @@ async function wholeOf(stream) {
 
 const expire = (stop) => stop.abort(new DOMException('no answer in time', 'TimeoutError'))
 
-/** Sends what the native half wants sent, within both limits, and tells it what came of that. */
-async function sent(talk, text, { send, requestTimeoutMs, signal, timeoutMs }) {
+/** Sends a request of the native half, within both time limits, and resumes it with the outcome. */
+async function sendRequest(talk, text, { send, requestTimeoutMs, signal, timeoutMs }) {
   const stop = new AbortController()
   const timer = setTimeout(expire, Math.min(requestTimeoutMs, timeoutMs, MAX_TIMER), stop)
   const abort = () => stop.abort(signal.reason)
@@ -269,18 +269,18 @@ async function sent(talk, text, { send, requestTimeoutMs, signal, timeoutMs }) {
   } catch (lost) {
     signal?.throwIfAborted()
     const { delivery, loss } = lossOf(lost)
-    return told(talk, ...losing(lost, delivery, loss))
+    return resumeNative(talk, ...lossArguments(lost, delivery, loss))
   } finally {
     clearTimeout(timer)
     signal?.removeEventListener('abort', abort)
   }
   const { status, headers, body } = reply
-  if (body.length > LIMIT) return told(talk, ...losing('the reply is larger than 1 MiB', 'too_large'))
+  if (body.length > LIMIT) return resumeNative(talk, ...lossArguments('the reply is larger than 1 MiB', 'too_large'))
   const answer = (known, at) => known.reply(at, status, fieldsOf(headers), body)
-  return isRefusal(status) ? toldReady(talk, answer, { signal, timeoutMs }) : told(talk, answer)
+  return isRefusal(status) ? readAndResume(talk, answer, { signal, timeoutMs }) : resumeNative(talk, answer)
 }
 
-/** Waits no less than this long: timers of Node.js cut what is less than a millisecond. */
+/** Waits at least this long: timers of Node.js truncate fractions of a millisecond. */
 function pause(ms, signal, { isIdle = false } = {}) {
   return new Promise((wake, fail) => {
     const end = () => {
@@ -309,48 +309,48 @@ async function run(exchange, options) {
   let isOver = false
   try {
     signal?.throwIfAborted()
-    // What is over at once, such as a token verified with keys at hand, is not waited for.
-    let step = talk.assertion === undefined ? told(talk, begin) : await toldReady(talk, begin, { signal, timeoutMs })
+    // Exchanges that end with their first step, such as a verification with cached keys, need no waiting.
+    let step = talk.assertion === undefined ? resumeNative(talk, begin) : await readAndResume(talk, begin, { signal, timeoutMs })
     for (;;) {
       signal?.throwIfAborted()
       const left = deadline === Infinity ? Infinity : deadline - performance.now()
       const limits = { signal, timeoutMs: left }
       if (typeof step === 'string') {
         step = left <= 0
-          ? told(talk, ...losing('no answer in time', 'unsent'))
-          : await sent(talk, step, { send, requestTimeoutMs, ...limits })
+          ? resumeNative(talk, ...lossArguments('no answer in time', 'unsent'))
+          : await sendRequest(talk, step, { send, requestTimeoutMs, ...limits })
       } else if (typeof step === 'number') {
         await pause(Math.min(step, Math.max(left, 0)), signal)
-        step = await toldReady(talk, elapsed, limits)
+        step = await readAndResume(talk, elapsed, limits)
       } else if ('job' in step) {
         const isGood = await verified(step).catch((error) => ({ error }))
         step = typeof isGood === 'boolean'
-          ? told(talk, (known, at) => known.verified(at, isGood))
-          : told(talk, ...losing(isGood.error, 'unknown'))
+          ? resumeNative(talk, (known, at) => known.verified(at, isGood))
+          : resumeNative(talk, ...lossArguments(isGood.error, 'unknown'))
       } else if ('alg' in step) {
         const { signer } = step
         const made = async () => (sign === undefined && signer ? signer.signature() : sign(stepOf(step)))
-        const signature = await wait(made(), limits).catch((error) => ({ error: lift(error) }))
+        const signature = await waitFor(made(), limits).catch((error) => ({ error: errorFromNative(error) }))
         signal?.throwIfAborted()
         step = signature instanceof Uint8Array
-          ? told(talk, signed(signature))
-          : told(talk, ...losing(signature?.error ?? 'no signature was made', 'unsent'))
+          ? resumeNative(talk, signed(signature))
+          : resumeNative(talk, ...lossArguments(signature?.error ?? 'no signature was made', 'unsent'))
       } else {
         isOver = true
         return talk.finish(step)
       }
     }
   } finally {
-    // Whoever waits for this conversation learns that it has ended.
+    // Rejects other callers that wait for this exchange.
     if (!isOver) talk.known.cancel()
   }
 }
 
 /**
- * Waits for a promise that goes on without us: an abort or the end of our patience rejects the
- * wait, and tells `leave`.
+ * Waits for a promise that continues without this caller: an abort or a timeout rejects the wait, and calls
+ * `leave`.
  */
-function wait(promise, { signal, timeoutMs }, leave = () => {}) {
+function waitFor(promise, { signal, timeoutMs }, leave = () => {}) {
   if (!signal && timeoutMs === undefined) return promise
   return new Promise((resolve, reject) => {
     let timer
@@ -368,7 +368,7 @@ function wait(promise, { signal, timeoutMs }, leave = () => {}) {
       timer = setTimeout(() => {
         end()
         leave()
-        reject(late())
+        reject(timeoutError())
       }, Math.min(timeoutMs, MAX_TIMER))
     }
     promise.then(
@@ -380,42 +380,42 @@ function wait(promise, { signal, timeoutMs }, leave = () => {}) {
 }
 
 /** Runs an exchange to its end: over the client's `send` if it has one, else natively. */
-async function perform(exchange, { send, network, requestTimeoutMs }, call) {
+async function runOver(exchange, { send, network, requestTimeoutMs }, call) {
   const { signal, timeoutMs } = optionsOf('a call', call)
   checkLimit(timeoutMs)
   if (send) return run(exchange, { send, requestTimeoutMs, signal, timeoutMs })
   signal?.throwIfAborted()
   const { known, finish, assertion: readers } = talkOf(exchange)
   const all = readersOf(readers, begin)
-  await leftBy(all.filter((reader) => reader.isForBegin), undefined, { signal, timeoutMs })
+  await readForStep(all.filter((reader) => reader.isForBegin), undefined, { signal, timeoutMs })
   const assertion = all.find((reader) => !reader.isForBegin)
-  const raw = lifted(() => known.run(requestTimeoutMs, timeoutMs, network))
-  // While a function is asked for a token, nothing else of the conversation can end it.
+  const raw = callNative(() => known.run(requestTimeoutMs, timeoutMs, network))
+  // The native timeout does not run while a function is called for a token, so it is limited here.
   const limit = assertion === undefined ? {} : { timeoutMs }
   try {
-    return finish(await wait(raw, { signal, ...limit }, () => known.cancel()))
+    return finish(await waitFor(raw, { signal, ...limit }, () => known.cancel()))
   } catch (error) {
-    const raised = lift(error, error.message?.includes('lost.unsent') ? assertion?.failure : undefined)
-    // A stack from here on: the native one is empty.
+    const raised = errorFromNative(error, error.message?.includes('lost.unsent') ? assertion?.failure : undefined)
+    // The native error has no stack, so one is captured here.
     if (raised instanceof OAuthError) Error.captureStackTrace(raised)
     throw raised
   }
 }
 
 /**
- * Runs what `start` begins to its end. What is over with its first step, such as a token verified with keys at hand, is
- * over here, without a promise: that of the method that was called is enough.
+ * Runs the exchange that `start` begins. One that ends with its first step, such as a verification with cached keys,
+ * returns its result without another promise.
  */
-function started(start, finish, transport, call) {
+function startAndRun(start, finish, transport, call) {
   const { signal, timeoutMs } = optionsOf('a call', call)
   checkLimit(timeoutMs)
   signal?.throwIfAborted()
-  const begun = lifted(start)
+  const begun = callNative(start)
   if (typeof begun === 'string') return finish({ members: begun })
-  return begun instanceof native.NativeExchange ? perform(new Exchange(begun, finish), transport, call) : finish(begun)
+  return begun instanceof native.NativeExchange ? runOver(new Exchange(begun, finish), transport, call) : finish(begun)
 }
 
-/** A limit as it was given, if it is one. */
+/** Returns a time limit, after checking it. */
 function checkLimit(ms, name = 'timeoutMs') {
   if (ms !== undefined && !(typeof ms === 'number' && ms > 0)) {
     throw new TypeError(`${name} must be a positive number of milliseconds`)
@@ -423,4 +423,4 @@ function checkLimit(ms, name = 'timeoutMs') {
   return ms
 }
 
-module.exports = { Exchange, Step, run, perform, started, wait, pause, textOf, checkLimit, momentOf, sendOver }
+module.exports = { Exchange, Step, run, runOver, startAndRun, waitFor, pause, causeText, checkLimit, momentOf, sendOver }

@@ -5,8 +5,8 @@
 const { fileURLToPath, inspect } = require('#host')
 const native = require('#native')
 const { Source } = require('./api.cjs')
-const { lift, lifted } = require('./errors.cjs')
-const { checkLimit, wait } = require('./exchange.cjs')
+const { errorFromNative, callNative } = require('./errors.cjs')
+const { checkLimit, waitFor } = require('./exchange.cjs')
 const { lineOf } = require('./network.cjs')
 const { optionsOf } = require('./options.cjs')
 const { Server, isLoopback, nativeServer } = require('./server.cjs')
@@ -46,7 +46,7 @@ function readerOf(token, end) {
     throw new TypeError('token must be a text, or one of { env }, { file } and { callback }')
   }
   checkUnicode(value, 'token')
-  return lifted(() => places[place](value, end))
+  return callNative(() => places[place](value, end))
 }
 
 /** A single token that came from no grant. It is never renewed; what is no text at hand is read again each time. */
@@ -74,9 +74,9 @@ class FixedToken extends Source {
     signal?.throwIfAborted()
     checkLimit(timeoutMs)
     try {
-      return new Tokens(await wait(Promise.resolve(this.#read(refused)), { signal, timeoutMs }))
+      return new Tokens(await waitFor(Promise.resolve(this.#read(refused)), { signal, timeoutMs }))
     } catch (error) {
-      throw lift(error)
+      throw errorFromNative(error)
     }
   }
 

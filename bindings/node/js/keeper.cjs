@@ -4,8 +4,8 @@
 
 const { inspect } = require('#host')
 const native = require('#native')
-const { failed, failureOf, lifted } = require('./errors.cjs')
-const { Exchange, momentOf, textOf } = require('./exchange.cjs')
+const { storeError, nativeFailureOf, callNative } = require('./errors.cjs')
+const { Exchange, momentOf, causeText } = require('./exchange.cjs')
 const { Tokens, nativeTokens, toldTokens, tokensOf } = require('./tokens.cjs')
 
 const ask = (known, at, refused, held) => known.ask(at, refused, held)
@@ -43,7 +43,7 @@ class Keeper {
   get key() { return this.#known.key }
   get isStored() { return this.#known.isStored }
   get isSavingLogin() { return this.#known.isSavingLogin }
-  get tokens() { return this.#held(this.#known.tokens) }
+  get tokens() { return this.#sameTokens(this.#known.tokens) }
 
   /** The state of the grant: `good`, `suspect` or `ended`. */
   get standing() { return this.#known.standing }
@@ -51,25 +51,25 @@ class Keeper {
   /** Why the last renewal failed, if it did. */
   get lastError() {
     const failure = this.#known.lastError
-    return failure ? failed(failure) : undefined
+    return failure ? storeError(failure) : undefined
   }
 
-  /** One caller asks for a token, knowing perhaps of one that was refused. */
+  /** Requests a token for one caller; `refused` is the token that an API has refused, if any. */
   ask(refused) {
-    return this.#turn(ask, refused)
+    return this.#decide(ask, refused)
   }
 
-  /** The same of a grant that is not shared: whoever is to renew has the renewal as one exchange. */
+  /** Requests a token of a grant that is not shared: a caller that has to renew it gets the renewal as one exchange. */
   askAlone(refused) {
-    return this.#turn(askAlone, refused)
+    return this.#decide(askAlone, refused)
   }
 
-  #turn(ask, refused) {
+  #decide(ask, refused) {
     const dead = refused === undefined ? undefined : nativeTokens(refused)
     const held = this.#latest && nativeTokens(this.#latest)
     const at = momentOf(this.#moment)
-    const { kind, held: isHeld, tokens, exchange } = lifted(() => ask(this.#known, at, dead, held))
-    const turn = { kind, tokens: isHeld ? this.#latest : this.#held(tokens) }
+    const { kind, held: isHeld, tokens, exchange } = callNative(() => ask(this.#known, at, dead, held))
+    const turn = { kind, tokens: isHeld ? this.#latest : this.#sameTokens(tokens) }
     if (exchange) turn.renewal = this.#renewal(exchange)
     return turn
   }
@@ -83,43 +83,43 @@ class Keeper {
   replace(tokens) {
     const taken = nativeTokens(tokens)
     const at = momentOf(this.#moment)
-    lifted(() => this.#known.replace(at, taken))
+    callNative(() => this.#known.replace(at, taken))
   }
 
   learn(entry) {
     if (typeof entry !== 'object' || entry === null) throw new TypeError('entry must be { version, record }')
     const { version, record } = entry
     const at = momentOf(this.#moment)
-    lifted(() => this.#known.learn(at, version, record))
+    callNative(() => this.#known.learn(at, version, record))
   }
 
   /** The lease to extend while an exchange runs: `{ holder, ms, every }`. */
   get leaseExtension() { return this.#known.leaseExtension() ?? undefined }
 
-  /** In how many milliseconds to try again to store what is not stored yet. */
+  /** The milliseconds until the next attempt to store unsaved tokens. */
   get retryAfter() { return this.#known.retryAfter(momentOf(this.#moment)) ?? undefined }
 
-  /** In how many milliseconds `upkeep` has something to say. */
+  /** The milliseconds until `upkeep` is due. */
   get upkeepAfter() { return this.#known.upkeepAfter(momentOf(this.#moment)) ?? undefined }
 
-  /** What is to be done though nobody asks: `'renew'`, or when the person's authorization ends. */
+  /** The upkeep that is due without a caller: `'renew'`, or the end of the user's authorization. */
   upkeep() {
     const upkeep = this.#known.upkeep(momentOf(this.#moment)) ?? undefined
     if (upkeep === undefined) return undefined
     return typeof upkeep.ends === 'number' ? new Date(upkeep.ends) : 'renew'
   }
 
-  /** The same of a grant that is not shared: the renewal is an exchange. */
+  /** The upkeep of a grant that is not shared, whose renewal is one exchange. */
   upkeepAlone() {
     const upkeep = this.#known.upkeepAlone(momentOf(this.#moment)) ?? undefined
     if (upkeep === undefined || typeof upkeep.ends === 'number') return upkeep && { ends: new Date(upkeep.ends) }
     return { renewal: this.#renewal(upkeep.exchange) }
   }
 
-  /** Whether there is something to store: then begin. */
+  /** Whether there are unsaved tokens; if so, call `begin`. */
   saveAgain() { return this.#known.saveAgain() }
 
-  /** Renews nothing from here on. */
+  /** From now on, begins no renewal. */
   drain() { this.#known.drain() }
 
   abandon() { this.#known.abandon(momentOf(this.#moment)) }
@@ -136,27 +136,27 @@ class Keeper {
   completed() { return this.#step((known, at) => known.completed(at)) }
   elapsed() { return this.#step((known, at) => known.elapsed(at)) }
 
-  /** The store gave no answer. What it threw may hold an address with a password: it is no `cause`. */
+  /** Reports that the store failed. Its error may contain an address with a password, so it is not the `cause`. */
   failed(reason) {
-    const failure = failureOf(reason)
-    return this.#step((known, at) => (failure ? known.failedWith(at, failure) : known.failed(at, textOf(reason))))
+    const failure = nativeFailureOf(reason)
+    return this.#step((known, at) => (failure ? known.failedWith(at, failure) : known.failed(at, causeText(reason))))
   }
 
   #step(answer) {
     const at = momentOf(this.#moment)
-    const { kind, holder, ms, record, version, due, until, exchange, tokens } = lifted(() => answer(this.#known, at))
+    const { kind, holder, ms, record, version, due, until, exchange, tokens } = callNative(() => answer(this.#known, at))
     switch (kind) {
       case 'lease': return new Task({ kind, holder, ms })
       case 'save': return new Task({ kind, record, version, due: dateOf(due), until: dateOf(until) })
       case 'run': return new Task({ kind, exchange: new Exchange(exchange, tokensOf, this.#moment, this.#assertion) })
       case 'wait': return new Task({ kind, ms })
-      case 'over': return new Task({ kind, tokens: this.#held(tokens) })
+      case 'over': return new Task({ kind, tokens: this.#sameTokens(tokens) })
       default: return new Task({ kind })
     }
   }
 
-  /** Tokens of the addon's, as the newest we know of: the same tokens are the same object. */
-  #held(known) {
+  /** Wraps tokens of the addon; for the newest tokens it always returns the same object. */
+  #sameTokens(known) {
     if (known === undefined || known === null) return undefined
     if (this.#latest && nativeTokens(this.#latest).isSame(known)) return this.#latest
     return (this.#latest = new Tokens(known))

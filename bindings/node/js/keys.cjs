@@ -4,7 +4,7 @@
 
 const { inspect } = require('#host')
 const native = require('#native')
-const { lift, lifted } = require('./errors.cjs')
+const { errorFromNative, callNative } = require('./errors.cjs')
 const { answersOfSource } = require('./callbacks.cjs')
 const { optionsOf } = require('./options.cjs')
 const { pathOf } = require('./paths.cjs')
@@ -28,7 +28,7 @@ class SealingKey {
       natives.set(key, known)
       return key
     } catch (error) {
-      throw lift(error)
+      throw errorFromNative(error)
     }
   }
 
@@ -46,16 +46,16 @@ function nativeKey(key) {
   const known = natives.get(key)
   if (known !== undefined) return known
   if (typeof key !== 'string' && !(key instanceof Uint8Array)) throw new TypeError('a key is bytes, a text or a SealingKey')
-  return lifted(() => native.NativeKey.of(checkUnicode(key, 'key')))
+  return callNative(() => native.NativeKey.of(checkUnicode(key, 'key')))
 }
 
 const isSource = (value) => typeof value?.dataKey === 'function' && typeof value?.unwrapKey === 'function'
 
-/** The key that seals and those that still open, each given or held by somebody who is asked. */
+/** The sealing key, and older keys that only open records; each is a value, or held by a key service. */
 function nativeKeys(current, old) {
   if (!Array.isArray(old)) throw new TypeError('old is an array of keys')
   const { NativeKeys } = native
-  const keys = lifted(() => (isSource(current) ? NativeKeys.ofSource(answersOfSource(current)) : NativeKeys.of(nativeKey(current))))
+  const keys = callNative(() => (isSource(current) ? NativeKeys.ofSource(answersOfSource(current)) : NativeKeys.of(nativeKey(current))))
   for (const key of old) isSource(key) ? keys.alsoOfSource(answersOfSource(key)) : keys.also(nativeKey(key))
   return keys
 }

@@ -4,7 +4,7 @@
 
 const { inspect } = require('#host')
 const native = require('#native')
-const { lifted } = require('./errors.cjs')
+const { callNative } = require('./errors.cjs')
 const { optionsOf } = require('./options.cjs')
 const { checkText, textOrUrl } = require('./paths.cjs')
 
@@ -18,7 +18,7 @@ function endSessionOf(what, options) {
 /** The form that sends a person to the server: `console.log` does not show its fields. */
 class LogoutForm {
   constructor(client, options) {
-    const { action, fields, html, contentSecurityPolicy } = lifted(() => client.endSessionForm(endSessionOf('endSessionForm', options)))
+    const { action, fields, html, contentSecurityPolicy } = callNative(() => client.endSessionForm(endSessionOf('endSessionForm', options)))
     this.action = action
     const hidden = { fields: Object.freeze(Object.fromEntries(fields)), html }
     for (const [name, value] of Object.entries(hidden)) Object.defineProperty(this, name, { value, enumerable: false })
@@ -34,7 +34,7 @@ class LogoutForm {
 /** Checks the `state` with which a person returns from a logout. */
 function checkLogoutReturn(url, options) {
   const { state } = optionsOf('checkLogoutReturn', options)
-  lifted(() => native.checkLogoutReturn(textOrUrl(url, 'url'), checkText(state, 'state')))
+  callNative(() => native.checkLogoutReturn(textOrUrl(url, 'url'), checkText(state, 'state')))
 }
 
 /** A request for a logout through the front channel. */
@@ -42,7 +42,7 @@ class FrontChannelLogout {
   #native
 
   constructor(url) {
-    this.#native = lifted(() => native.NativeFrontChannelLogout.parse(textOrUrl(url, 'url')))
+    this.#native = callNative(() => native.NativeFrontChannelLogout.parse(textOrUrl(url, 'url')))
     Object.freeze(this)
   }
 

@@ -1,6 +1,6 @@
 'use strict'
 
-// The native half: installed as the package for this platform, or built beside this one in a checkout.
+// The native half: the installed package for this platform, or the build of a checkout.
 
 const { join } = require('node:path')
 const { platform, targets } = require('./platform.cjs')

@@ -4,7 +4,7 @@
 
 const { fetch: usual, fileURLToPath, inspect } = require('#host')
 const native = require('#native')
-const { lift, lifted } = require('./errors.cjs')
+const { errorFromNative, callNative } = require('./errors.cjs')
 const { checkLimit, sendOver } = require('./exchange.cjs')
 const { optionsOf } = require('./options.cjs')
 const { checkInput } = require('./paths.cjs')
@@ -42,7 +42,7 @@ class Network {
     const {
       ca, onlyCa, clientCertificate, clientKey, proxy, connectTimeoutMs, timeoutMs, userAgent, inFlightPerOrigin, addresses,
     } = optionsOf('Network', options)
-    this.#known = lifted(() => new native.NativeNetwork({
+    this.#known = callNative(() => new native.NativeNetwork({
       ca: pem(ca),
       onlyCa: pem(onlyCa),
       clientCertificate: pem(clientCertificate),
@@ -55,7 +55,7 @@ class Network {
       addresses,
     }))
     natives.set(this, this.#known)
-    // Users pass it on by itself, as they do the global one.
+    // Bound, because users pass it on as a function, as they do the global `fetch`.
     Object.defineProperty(this, 'fetch', { value: (input, init) => this.#fetch(input, init) })
   }
 
@@ -65,12 +65,12 @@ class Network {
     const body = request.body === null ? undefined : new Uint8Array(await request.arrayBuffer())
     const { signal } = request
     signal.throwIfAborted()
-    const call = lifted(() => this.#known.request(request.method, request.url, [...request.headers], body))
+    const call = callNative(() => this.#known.request(request.method, request.url, [...request.headers], body))
     const cancel = () => call.cancel()
     const over = () => signal.removeEventListener('abort', cancel)
     const failed = (error) => {
       over()
-      return signal.aborted ? signal.reason : lift(error)
+      return signal.aborted ? signal.reason : errorFromNative(error)
     }
     signal.addEventListener('abort', cancel)
     let head
@@ -86,7 +86,7 @@ class Network {
         const chunk = await call.chunk().catch((error) => {
           throw failed(error)
         })
-        // A body that was cut must not look like one that has ended.
+        // A truncated body must not look like a complete one.
         signal.throwIfAborted()
         if (chunk) return controller.enqueue(chunk)
         over()

@@ -3,7 +3,7 @@
 // The named options of each call. An unknown option is refused, since it may be a misspelt one that protects the caller.
 
 const { checkUnicode } = require('./unicode.cjs')
-const { SITE_SETTINGS } = require('./web/site-settings.cjs')
+const { SITE_SETTINGS } = require('./web/settings-table.cjs')
 
 const REQUEST = ['scope', 'resource', 'audience', 'extra', 'authorizationDetails']
 const CALL = ['signal', 'timeoutMs']
@@ -105,7 +105,7 @@ const OPTIONS = {
 const OF_API = API.filter((name) => !['onRateLimit', 'longestWaitMs'].includes(name))
 
 /** The Levenshtein distance between two names. */
-function distance(one, other) {
+function editDistance(one, other) {
   let row = Array.from({ length: other.length + 1 }, (_, at) => at)
   for (const [at, letter] of [...one].entries()) {
     const next = [at + 1]
@@ -117,19 +117,19 @@ function distance(one, other) {
   return row.at(-1)
 }
 
-/** The name that was meant, if one is near. */
-function nearest(name, names) {
+/** The known name that is closest to a misspelt one, if any is close enough. */
+function nearestName(name, names) {
   const [[best, steps] = []] = names
-    .map((known) => [known, distance(name.slice(0, 64).toLowerCase(), known.toLowerCase())])
+    .map((known) => [known, editDistance(name.slice(0, 64).toLowerCase(), known.toLowerCase())])
     .sort(([, one], [, other]) => one - other)
   return steps <= Math.max(2, Math.floor(name.length / 3)) ? best : undefined
 }
 
-/** Throws for unknown names; `what` says what kind of thing they name, for the message. */
-function only(names, given, what = 'option') {
+/** Throws for unknown names; `what` is what they name, for the message. */
+function refuseUnknown(names, given, what = 'option') {
   const unknown = Object.keys(given).find((name) => !names.includes(name))
   if (unknown === undefined) return given
-  const meant = nearest(unknown, names)
+  const meant = nearestName(unknown, names)
   const instead = meant === undefined ? `there ${names.length > 1 ? 'are' : 'is'} ${names.join(', ')}` : `perhaps ${meant}`
   throw new TypeError(`${unknown.slice(0, 64)}: there is no such ${what}; ${instead}`)
 }
@@ -139,7 +139,7 @@ function optionsOf(call, given = {}) {
   const names = OPTIONS[call]
   const isObject = typeof given === 'object' && given !== null && !Array.isArray(given) && !ArrayBuffer.isView(given)
   if (!isObject) throw new TypeError(`the options of ${call} are one object: ${names.join(', ')}`)
-  only(names, given)
+  refuseUnknown(names, given)
   for (const [name, value] of Object.entries(given)) checkValue(name, value)
   return given
 }
@@ -169,13 +169,13 @@ function checkSignal(signal) {
 function initOf({ onRateLimit, longestWaitMs, ...others } = {}) {
   for (const name of Object.keys(others)) {
     if (OF_API.includes(name)) throw new TypeError(`${name}: there is no such option of one request; give it to api`)
-    const meant = ['onRateLimit', 'longestWaitMs'].find((known) => distance(name.toLowerCase(), known.toLowerCase()) <= 2)
+    const meant = ['onRateLimit', 'longestWaitMs'].find((known) => editDistance(name.toLowerCase(), known.toLowerCase()) <= 2)
     if (meant !== undefined) throw new TypeError(`${name}: there is no such option; perhaps ${meant}`)
   }
   return { onRateLimit, longestWaitMs, others }
 }
 
-/** The texts of an option that is a list, if it is given. A string is refused: its characters are never meant. */
+/** The strings of an option that is a list, if it is given. A string is refused, since it would be iterated by character. */
 function textsOf(name, given) {
   if (given === undefined) return undefined
   if (typeof given === 'string' || typeof given?.[Symbol.iterator] !== 'function') {
@@ -184,4 +184,4 @@ function textsOf(name, given) {
   return [...given].map(String)
 }
 
-module.exports = { OPTIONS, checkSignal, initOf, only, optionsOf, textsOf }
+module.exports = { OPTIONS, checkSignal, initOf, refuseUnknown, optionsOf, textsOf }

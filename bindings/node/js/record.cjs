@@ -49,7 +49,7 @@ const namesOf = (value) => {
   return isPlain ? new Set(Object.keys(value)) : value
 }
 
-/** What is the same for every record of a class. */
+/** The members of a class of records, computed once. */
 function planOf(Class) {
   let plan = plans.get(Class)
   if (plan === undefined) {

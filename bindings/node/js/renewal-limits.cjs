@@ -31,7 +31,7 @@ function paced({ perSecond, atOnce }) {
   }
 }
 
-/** Spaces turns `gap` milliseconds apart, first come, first served. */
+/** Spaces calls `gap` milliseconds apart, in order. */
 function evenly(gap) {
   let next = 0
   return async () => {

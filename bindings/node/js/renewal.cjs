@@ -3,7 +3,7 @@
 // Carries out a renewal: the tasks of the keeper, with the store and the driver.
 
 const { channel: channelOf, idle } = require('#host')
-const { checkLimit, pause, run, wait } = require('./exchange.cjs')
+const { checkLimit, pause, run, waitFor } = require('./exchange.cjs')
 const { optionsOf } = require('./options.cjs')
 
 /** How long a store may take, in milliseconds. */
@@ -28,48 +28,48 @@ const lookedAfter = new WeakSet()
 const LONGEST_SLEEP = 3_600_000
 
 /** Ignores a rejection: no caller may be waiting for a renewal, or for the next attempt to save its tokens. */
-const unheard = () => {}
+const ignoreRejection = () => {}
 
 /**
- * Fresh tokens: the current ones, or those of the renewal under way. `job` has what a renewal needs: `store`, `run` for
- * its exchange, and `onTokens`; `onEnded` is called when the grant has ended. With `isAlone` there is no store, and the
- * whole renewal is one exchange, whose requests are sent from here.
+ * Returns fresh tokens: the current ones, or those of the renewal under way. `job` contains what a renewal needs:
+ * `store`, `run` for its exchange, and `onTokens`; `onEnded` is called when the grant has ended. With `isAlone` there is
+ * no store, and the whole renewal is one exchange.
  */
-async function fresh(keeper, refused, job) {
+async function freshTokens(keeper, refused, job) {
   const decision = job.isAlone ? keeper.askAlone(refused) : keeper.ask(refused)
-  const flight = launched(keeper, decision, job)
-  if (!flight && !lookedAfter.has(keeper)) lookAfter(keeper, job)
+  const flight = renewalUnderWay(keeper, decision, job)
+  if (!flight && !lookedAfter.has(keeper)) scheduleUpkeep(keeper, job)
   if (decision.tokens) return decision.tokens
   if (!flight) throw new Error('another driver renews this keeper')
   return flight
 }
 
-/** The renewal under way, begun if this decision says so. */
-function launched(keeper, { kind, renewal }, job) {
-  if (kind === 'renew' || kind === 'use_and_renew') launch(keeper, job, renewal)
+/** The renewal under way. Starts one if the keeper decided to renew. */
+function renewalUnderWay(keeper, { kind, renewal }, job) {
+  if (kind === 'renew' || kind === 'use_and_renew') startRenewal(keeper, job, renewal)
   return flights.get(keeper)
 }
 
-function launch(keeper, job, renewal) {
+function startRenewal(keeper, job, renewal) {
   const worker = { keeper, job }
   atWork.add(worker)
-  const flight = renewed(keeper, job, renewal, () => {
+  const flight = runRenewal(keeper, job, renewal, () => {
     atWork.delete(worker)
-    // The next may have begun while the hook of this one was waited for.
+    // The next renewal may have begun while `onTokens` of this one was running.
     if (flights.get(keeper) === flight) flights.delete(keeper)
-    tend(keeper, job).catch(unheard)
-    lookAfter(keeper, job)
+    retrySave(keeper, job).catch(ignoreRejection)
+    scheduleUpkeep(keeper, job)
   })
-  flight.catch(unheard)
+  flight.catch(ignoreRejection)
   flights.set(keeper, flight)
   return flight
 }
 
-/** The timers of those that have to be looked after. */
+/** The upkeep timers of keepers. */
 const alarms = new WeakMap()
 
-/** Wakes when something is to be done for a grant though nobody asks. A grant that nobody holds is not kept for that. */
-function lookAfter(keeper, job) {
+/** Schedules the upkeep of a grant whose token no caller requests. The timer does not keep an unused source in memory. */
+function scheduleUpkeep(keeper, job) {
   lookedAfter.add(keeper)
   clearTimeout(alarms.get(keeper))
   const ms = keeper.upkeepAfter
@@ -77,29 +77,29 @@ function lookAfter(keeper, job) {
   const [known, work] = [new WeakRef(keeper), new WeakRef(job)]
   const alarm = setTimeout(() => {
     const [keeper, job] = [known.deref(), work.deref()]
-    if (keeper && job) upkeep(keeper, job)
+    if (keeper && job) runUpkeep(keeper, job)
   }, Math.min(ms, LONGEST_SLEEP))
   // It must not keep the process from ending.
   idle(alarm)
   alarms.set(keeper, alarm)
 }
 
-/** Does what is to be done for a grant now though nobody asks; the renewal, if there is one. */
-function upkeep(keeper, job) {
+/** Carries out the upkeep that is due, and returns the renewal, if one was started. */
+function runUpkeep(keeper, job) {
   for (;;) {
     const told = job.isAlone ? keeper.upkeepAlone() : keeper.upkeep()
     if (told === undefined) break
     const end = told instanceof Date ? told : told.ends
-    // Its end looks after the grant again.
-    if (end === undefined) return launch(keeper, job, told.renewal)
-    tell(job, keeper, 'authorization_ends', { at: end })
+    // The end of that renewal schedules upkeep again.
+    if (end === undefined) return startRenewal(keeper, job, told.renewal)
+    publish(job, keeper, 'authorization_ends', { at: end })
   }
-  lookAfter(keeper, job)
+  scheduleUpkeep(keeper, job)
   return undefined
 }
 
-/** Tries to store what the store has not got yet, whether or not anybody asks: nobody else can have it. */
-async function tend(keeper, job) {
+/** Retries to store unsaved tokens, even if no caller requests any: no other worker can get them. */
+async function retrySave(keeper, job) {
   if (job.store === undefined || keeper.isStored || tended.has(keeper)) return
   tended.add(keeper)
   const worker = { keeper, job }
@@ -109,8 +109,8 @@ async function tend(keeper, job) {
       // A store that never answers again must not keep the process from ending.
       await pause(ms, undefined, { isIdle: true })
       if (!keeper.saveAgain()) continue
-      await launch(keeper, job).catch(() => {})
-      if (keeper.isStored) tell(job, keeper, 'stored_late')
+      await startRenewal(keeper, job).catch(() => {})
+      if (keeper.isStored) publish(job, keeper, 'stored_late')
     }
   } finally {
     tended.delete(keeper)
@@ -118,14 +118,14 @@ async function tend(keeper, job) {
   }
 }
 
-/** Carries out a renewal, and tells of new tokens. */
-async function renewed(keeper, job, renewal, over) {
+/** Carries out a renewal, and passes new tokens to `onTokens`. */
+async function runRenewal(keeper, job, renewal, over) {
   try {
-    const [tokens, isNew] = await outcome(keeper, job, renewal)
-    // Stored before anyone sees it. Should that fail, they are told, and the token is kept.
+    const [tokens, isNew] = await renewalOutcome(keeper, job, renewal)
+    // Tokens are stored before callers get them. If that fails, an event is published, and the tokens are kept in memory.
     if (isNew) {
-      if (job.store !== undefined && !keeper.isStored) tell(job, keeper, 'unsaved')
-      tell(job, keeper, 'renewed')
+      if (job.store !== undefined && !keeper.isStored) publish(job, keeper, 'unsaved')
+      publish(job, keeper, 'renewed')
       await job.onTokens?.(tokens)
     }
     return tokens
@@ -135,37 +135,37 @@ async function renewed(keeper, job, renewal, over) {
 }
 
 /** The tokens, and whether they are new. */
-async function outcome(keeper, job, renewal) {
+async function renewalOutcome(keeper, job, renewal) {
   try {
-    const [tokens, isNew] = renewal ? [await job.run(renewal), keeper.lastError === undefined] : await carried(keeper, job)
+    const [tokens, isNew] = renewal ? [await job.run(renewal), keeper.lastError === undefined] : await carryOutTasks(keeper, job)
     // A caller whose token is valid gets no error.
     if (renewal && isNew) told.delete(keeper)
-    else toldStanding(keeper, job, keeper.lastError)
+    else publishStanding(keeper, job, keeper.lastError)
     return [tokens, isNew]
   } catch (error) {
-    if (!toldStanding(keeper, job, error)) tell(job, keeper, 'failed', { error })
+    if (!publishStanding(keeper, job, error)) publish(job, keeper, 'failed', { error })
     throw error
   }
 }
 
-/** Tells of a grant that has become suspect, or is over; whether there was that to tell. */
-function toldStanding(keeper, job, error) {
+/** Publishes that a grant has become suspect or has ended. Returns whether there was anything to publish. */
+function publishStanding(keeper, job, error) {
   const { standing } = keeper
   const isNews = standing !== 'good' && standing !== told.get(keeper)
   if (standing === 'good') told.delete(keeper)
   else told.set(keeper, standing)
-  if (isNews) tell(job, keeper, standing, { error })
+  if (isNews) publish(job, keeper, standing, { error })
   return isNews
 }
 
 /** Notifies the listeners. */
-function tell(job, keeper, what, more = {}) {
+function publish(job, keeper, what, more = {}) {
   job.onNotice?.(what, more)
   if (channel.hasSubscribers) channel.publish({ grant: keeper.key, what, ...more })
 }
 
-/** Does what the keeper says, to the end: the tokens, and whether they are new. */
-async function carried(keeper, job) {
+/** Carries out the tasks of the keeper. Returns the tokens, and whether they are new. */
+async function carryOutTasks(keeper, job) {
   const { store, run } = job
   const turn = job.turn?.()
   let isNew = false
@@ -173,7 +173,7 @@ async function carried(keeper, job) {
     let task = keeper.begin()
     while (task.kind !== 'over') {
       if (task.kind === 'run') {
-        const stop = extended(keeper, job)
+        const stop = extendLease(keeper, job)
         isNew = await run(task.exchange).then(() => true, () => false)
         stop()
         task = keeper.completed()
@@ -184,7 +184,7 @@ async function carried(keeper, job) {
       } else {
         if (store === undefined) throw new TypeError('this keeper is shared, so it needs a store')
         if (task.kind === 'lease' && task.ms > 0) await turn?.come()
-        const answer = await asked(store, keeper, task, job)
+        const answer = await callStoreFor(store, keeper, task, job)
         task = answer(keeper)
       }
     }
@@ -199,14 +199,14 @@ async function carried(keeper, job) {
 }
 
 /** Extends the lease while a request runs, so that it can be short; the outcome changes nothing here. */
-function extended(keeper, job) {
+function extendLease(keeper, job) {
   const { holder, ms, every } = keeper.leaseExtension ?? {}
   if (holder === undefined || job.store === undefined) return () => {}
   const timer = setInterval(async () => {
     const held = await Promise.resolve().then(() => job.store.lease(keeper.key, holder, ms)).catch(() => undefined)
     if (!(held > 0)) return
     clearInterval(timer)
-    tell(job, keeper, 'lease_lost')
+    publish(job, keeper, 'lease_lost')
   }, every)
   idle(timer)
   return () => clearInterval(timer)
@@ -214,58 +214,58 @@ function extended(keeper, job) {
 
 /** Shuts down all grants of this process gracefully. */
 async function drain(options) {
-  return drainSome(() => true, options)
+  return drainKeepers(() => true, options)
 }
 
 /**
- * Ends in good order what is under way with some keepers: nothing is renewed from here on, what was sent is finished,
- * and what it has brought is stored.
+ * Shuts some keepers down gracefully: no new renewal begins, requests that were sent are finished, and their tokens are
+ * stored.
  */
-async function drainSome(isOurs, options) {
+async function drainKeepers(isOurs, options) {
   const { timeoutMs = 10_000, signal } = optionsOf('a call', options)
   checkLimit(timeoutMs)
   const ended = async () => {
     for (;;) {
       const ours = [...atWork].filter(({ keeper }) => isOurs(keeper) && (flights.has(keeper) || !keeper.isStored))
       if (ours.length === 0) return
-      await Promise.all(ours.map(({ keeper, job }) => drained(keeper, job)))
+      await Promise.all(ours.map(({ keeper, job }) => drainKeeper(keeper, job)))
     }
   }
-  await wait(ended(), { signal, timeoutMs })
+  await waitFor(ended(), { signal, timeoutMs })
 }
 
-async function drained(keeper, job) {
+async function drainKeeper(keeper, job) {
   keeper.drain()
   await flights.get(keeper)?.catch(() => {})
-  if (!keeper.isStored && keeper.saveAgain()) await launch(keeper, job).catch(() => {})
-  // One that tends it is in a pause, and one that stores it in vain needs one.
+  if (!keeper.isStored && keeper.saveAgain()) await startRenewal(keeper, job).catch(() => {})
+  // `retrySave` may be waiting between attempts, and a failed save needs a pause as well.
   await pause(keeper.isStored ? 0 : 50)
 }
 
-/** What the store says to a task, as the call that tells the keeper. */
-async function asked(store, keeper, task, job) {
+/** Carries out a store task. Returns a function that passes the result to the keeper. */
+async function callStoreFor(store, keeper, task, job) {
   const { key } = keeper
   try {
-    return await inTime(tasks[task.kind](store, key, task, (ms) => tell(job, keeper, 'waits', { ms })))
+    return await withinStoreTimeout(tasks[task.kind](store, key, task, (ms) => publish(job, keeper, 'waits', { ms })))
   } catch (error) {
     const isUnreadable = error?.code === 'stored.sealed' || error?.code === 'stored.malformed'
     if (task.kind !== 'load' || !isUnreadable || !keeper.isSavingLogin) return (keeper) => keeper.failed(error)
-    return cleared(store, key).catch((error) => (keeper) => keeper.failed(error))
+    return removeUnreadable(store, key).catch((error) => (keeper) => keeper.failed(error))
   }
 }
 
 /**
- * A record that the store cannot read, or that no key opens, would stand in the way of every login: it is told as one
- * that nobody can read.
+ * Removes a record that the store cannot read, or that no key opens, since it would block every login. The keeper then
+ * treats it as unreadable.
  */
-async function cleared(store, key) {
-  await inTime(store.remove(key))
-  const removed = (await inTime(store.load(key))) ?? undefined
+async function removeUnreadable(store, key) {
+  await withinStoreTimeout(store.remove(key))
+  const removed = (await withinStoreTimeout(store.load(key))) ?? undefined
   return (keeper) => keeper.loaded(removed && { version: removed.version, record: 'unreadable' })
 }
 
-/** Asks a store, and sees that what it gives is an answer. */
-const verbs = {
+/** The calls of a store, with their results checked. */
+const storeCalls = {
   async load(store, key) {
     const entry = (await store.load(key)) ?? undefined
     if (entry !== undefined && !(isVersion(entry.version) && typeof entry.record === 'string')) {
@@ -285,18 +285,18 @@ const verbs = {
   },
 }
 
-/** The same, as the calls that tell a keeper. */
+/** The store call of each task, returning a function that passes the result to the keeper. */
 const tasks = {
   async load(store, key) {
-    const entry = await verbs.load(store, key)
+    const entry = await storeCalls.load(store, key)
     return (keeper) => keeper.loaded(entry)
   },
   async save(store, key, task) {
-    const saved = await verbs.save(store, key, task)
+    const saved = await storeCalls.save(store, key, task)
     return (keeper) => keeper.saved(saved)
   },
   async lease(store, key, task, waits) {
-    const held = await verbs.lease(store, key, task)
+    const held = await storeCalls.lease(store, key, task)
     if (held > 0) waits(held)
     return (keeper) => keeper.leased(held)
   },
@@ -304,7 +304,7 @@ const tasks = {
 
 const isVersion = (value) => Number.isSafeInteger(value) && value > 0
 
-function inTime(answer) {
+function withinStoreTimeout(answer) {
   let timer
   const late = new Promise((_, fail) => {
     timer = setTimeout(() => fail(new DOMException('the store gave no answer in time', 'TimeoutError')), PATIENCE)
@@ -312,7 +312,7 @@ function inTime(answer) {
   return Promise.race([answer, late]).finally(() => clearTimeout(timer))
 }
 
-/** A store as it was given, if it is one. */
+/** Returns the store, after checking that it has the methods of one. */
 function checkStore(store) {
   if (store === undefined) return undefined
   for (const verb of ['load', 'save', 'lease']) {
@@ -328,7 +328,7 @@ async function keep(keeper, options) {
   signal?.throwIfAborted()
   checkLimit(timeoutMs)
   const job = { store: checkStore(store), onTokens, run: (exchange) => run(exchange, { fetch, send, sign, requestTimeoutMs }) }
-  return wait(fresh(keeper, refused, job), { signal, timeoutMs })
+  return waitFor(freshTokens(keeper, refused, job), { signal, timeoutMs })
 }
 
-module.exports = { checkStore, drain, drainSome, fresh, keep, launched, upkeep, verbs }
+module.exports = { checkStore, drain, drainKeepers, freshTokens, keep, renewalUnderWay, runUpkeep, storeCalls }

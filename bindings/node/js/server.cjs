@@ -5,8 +5,8 @@
 const { inspect } = require('#host')
 const native = require('#native')
 const { Source, apiOf, checkSource } = require('./api.cjs')
-const { lifted } = require('./errors.cjs')
-const { Exchange, perform } = require('./exchange.cjs')
+const { callNative } = require('./errors.cjs')
+const { Exchange, runOver } = require('./exchange.cjs')
 const { lineOf } = require('./network.cjs')
 const { optionsOf } = require('./options.cjs')
 const { checkText, textOrUrl } = require('./paths.cjs')
@@ -29,13 +29,13 @@ class Server {
     natives.set(this, known)
   }
 
-  /** A server by a metadata document at hand (RFC 8414), which must be the issuer's own. */
+  /** A server from a metadata document (RFC 8414), whose `issuer` must be the given one. */
   static fromMetadata(issuer, metadata, options) {
     const { transport } = optionsOf('Server.fromMetadata', options)
     if (metadata === undefined) throw new TypeError('metadata must be a document')
     const loopback = isLoopback(transport)
     const text = typeof metadata === 'string' ? metadata : JSON.stringify(metadata)
-    return new Server(lifted(() => native.NativeServer.fromMetadata(textOrUrl(issuer, 'issuer'), text, loopback)))
+    return new Server(callNative(() => native.NativeServer.fromMetadata(textOrUrl(issuer, 'issuer'), text, loopback)))
   }
 
   get issuer() { return nativeServer(this).issuer }
@@ -43,7 +43,7 @@ class Server {
   /** Whether each context of an application that uses this server needs its own redirect URI. */
   get needsDistinctRedirectUri() { return nativeServer(this).needsDistinctRedirectUri }
   /** The origins of the preset's API: where its tokens may be sent. */
-  get apiOrigins() { return lifted(() => nativeServer(this).apiOrigins()) }
+  get apiOrigins() { return callNative(() => nativeServer(this).apiOrigins()) }
 
   /** The preset's API, where each request carries the token of its route's owner. */
   api(given) {
@@ -70,13 +70,13 @@ function isLoopback(transport = 'https') {
 /** A preset, by name. `loopback` moves it to a test server. */
 function provider(name, given) {
   const { variables = {}, options = [], loopback } = optionsOf('provider', given)
-  return new Server(lifted(() => native.NativeServer.fromProvider(checkText(name, 'name'), undefined, variables, options, loopback)))
+  return new Server(callNative(() => native.NativeServer.fromProvider(checkText(name, 'name'), undefined, variables, options, loopback)))
 }
 
 /** Your own provider: the text of a provider file. */
 function providerFile(text, given) {
   const { variables = {}, options = [], loopback } = optionsOf('providerFile', given)
-  return new Server(lifted(() => native.NativeServer.fromProvider(undefined, checkText(text, 'text'), variables, options, loopback)))
+  return new Server(callNative(() => native.NativeServer.fromProvider(undefined, checkText(text, 'text'), variables, options, loopback)))
 }
 
 /** The names of the presets. */
@@ -84,12 +84,12 @@ function providers() {
   return native.providerNames()
 }
 
-/** Fetches what a server says about itself. */
+/** Fetches the metadata of a server. */
 async function discover(issuer, options) {
   const { transport, prefer, network, fetch, send, ...call } = optionsOf('discover', options)
   const line = lineOf(network, fetch, send)
-  const ask = (one) => perform(discovery(one, { transport, prefer }), { ...line, requestTimeoutMs: call.timeoutMs }, call)
-  // A URL without a path is written with a slash, which few issuers end with; its document is in the same place.
+  const ask = (one) => runOver(discovery(one, { transport, prefer }), { ...line, requestTimeoutMs: call.timeoutMs }, call)
+  // `URL` adds a slash to a URL without a path, which few issuers end with. The metadata URL is the same.
   if (!(issuer instanceof URL) || issuer.href !== `${issuer.origin}/`) return ask(issuer)
   return ask(issuer.origin).catch((error) => {
     if (error.code !== 'metadata.issuer') throw error
@@ -97,10 +97,10 @@ async function discover(issuer, options) {
   })
 }
 
-/** The same as an exchange, for your own driver. */
+/** Discovery as an exchange, for your own driver. */
 function discovery(issuer, options) {
   const { transport, prefer, moment } = optionsOf('discovery', options)
-  const exchange = lifted(() => native.discovery(textOrUrl(issuer, 'issuer'), isLoopback(transport), prefer))
+  const exchange = callNative(() => native.discovery(textOrUrl(issuer, 'issuer'), isLoopback(transport), prefer))
   return new Exchange(exchange, (raw) => new Server(raw.server), moment)
 }
 

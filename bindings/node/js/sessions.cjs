@@ -5,32 +5,32 @@
 const { inspect } = require('#host')
 const native = require('#native')
 const { Client, sourceOf } = require('./client.cjs')
-const { lift, lifted, notSupported, overdue } = require('./errors.cjs')
+const { errorFromNative, callNative, methodMissingError, waitTimeoutError } = require('./errors.cjs')
 const { checkLimit, pause } = require('./exchange.cjs')
-const { checkStore, drainSome } = require('./renewal.cjs')
-const { asking } = require('./operation.cjs')
+const { checkStore, drainKeepers } = require('./renewal.cjs')
+const { asking } = require('./operation-support.cjs')
 const { optionsOf } = require('./options.cjs')
 const { paced } = require('./renewal-limits.cjs')
 const { GrantSource } = require('./source.cjs')
 const { asyncDispose } = require('./value.cjs')
 
-/** How long a renewal under way is waited for before a logout, in milliseconds, and between two looks. */
+/** How long a logout waits for a renewal under way, and the interval of its checks, in milliseconds. */
 const PATIENCE = 45_000
-const LOOK = 250
+const POLL_INTERVAL = 250
 
 /** How many records are requested from the store at once, and how many grants are renewed at once. */
 const PAGE = 100
-const ABREAST = 8
+const CONCURRENT = 8
 
 const COUNTED = ['renewed', 'waits', 'failed', 'suspect', 'ended', 'unsaved', 'stored_late', 'authorization_ends', 'lease_lost']
 
 /** The members that may be shown: a provider's own parameters may be secret. */
-function shown({ extra, ...facts }) {
+function withoutExtra({ extra, ...facts }) {
   return facts
 }
 
-/** Names and values, as options have them. */
-function several(pairs) {
+/** Groups the values of pairs by name, as options expect them. */
+function groupByName(pairs) {
   const extra = {}
   for (const [name, value] of pairs) (extra[name] ??= []).push(value)
   return extra
@@ -44,7 +44,7 @@ class Grants {
   #capacity
   #hooks
   #turn
-  /** All that somebody may hold, and those that are held here, the longest unused first. */
+  /** All sources in memory, and those that are kept by this object, the least recently used first. */
   #known = new Map()
   #held = new Map()
   #gone = new FinalizationRegistry((key) => {
@@ -71,20 +71,20 @@ class Grants {
     this.#turn = paced({ perSecond, atOnce })
   }
 
-  /** The source of one grant: this person's, or the client's own. All who get the same share one. */
+  /** The source of one grant: a user's, or the client's own. Callers of the same grant share it. */
   get(subject, options) {
     const { scope, ...request } = optionsOf('Grants.get', options)
     const ask = { ...request, scope: typeof scope?.next === 'function' ? [...scope] : scope }
-    const asked = lifted(() => native.requestKey(asking(ask)))
+    const asked = callNative(() => native.requestKey(asking(ask)))
     const key = JSON.stringify([subject ?? null, asked])
-    const source = this.#known.get(key)?.deref() ?? this.#make(key, subject, ask)
+    const source = this.#known.get(key)?.deref() ?? this.#createSource(key, subject, ask)
     this.#held.delete(key)
     this.#held.set(key, source)
-    this.#shrink()
+    this.#evict()
     return source
   }
 
-  #make(key, subject, ask) {
+  #createSource(key, subject, ask) {
     const { onRenewed, onEnded, onAuthorizationEnds } = this.#hooks
     const grantType = subject === undefined ? 'client_credentials' : 'refresh_token'
     const source = sourceOf(this.#client, grantType, {
@@ -106,8 +106,8 @@ class Grants {
     return source
   }
 
-  /** Lets go of what is too much; what somebody holds, or has something to store, lives on. */
-  #shrink() {
+  /** Evicts the least recently used sources beyond the capacity. Sources in use, or with unsaved tokens, stay in memory. */
+  #evict() {
     for (let looks = 0; looks < 2 && this.#held.size > this.#capacity; looks += 1) {
       const [key, source] = this.#held.entries().next().value
       this.#held.delete(key)
@@ -115,27 +115,27 @@ class Grants {
     }
   }
 
-  /** Takes the tokens of a new login, and stores them in the place of what is there. */
+  /** Stores the tokens of a new login, replacing the stored record. */
   async logIn(subject, tokens, options) {
     await this.get(subject, options).logIn(tokens)
   }
 
   /**
-   * Ends a grant: waits for a renewal under way, asks the server to forget the tokens, and removes the record, which
-   * it does even if the server could not be asked.
+   * Ends a grant: waits for a renewal under way, revokes the tokens, and removes the record. The record is removed even
+   * if the revocation fails.
    */
   async logOut(subject, options) {
     const keeper = GrantSource.keeperOf(this.get(subject, options))
     await this.#lease(keeper.key)
     let failure
     try {
-      await this.#look(keeper)
+      await this.#reload(keeper)
       await this.#revoke(keeper.tokens)
     } catch (error) {
       failure = { error }
     }
     await this.#remove(keeper.key)
-    await this.#look(keeper)
+    await this.#reload(keeper)
     if (failure) throw failure.error
   }
 
@@ -145,12 +145,12 @@ class Grants {
     for (;;) {
       const held = (await this.#store.lease(key, holder, PATIENCE)) ?? 0
       if (!(held > 0)) return
-      if (performance.now() - start > PATIENCE) throw overdue('the grant is renewed again and again')
-      await pause(Math.min(held, LOOK))
+      if (performance.now() - start > PATIENCE) throw waitTimeoutError('the grant is renewed again and again')
+      await pause(Math.min(held, POLL_INTERVAL))
     }
   }
 
-  async #look(keeper) {
+  async #reload(keeper) {
     const entry = await this.#store.load(keeper.key)
     if (entry) keeper.learn(entry)
   }
@@ -167,32 +167,32 @@ class Grants {
     if (typeof this.#store.remove === 'function') return this.#store.remove(key)
     for (let tries = 0; tries < 16; tries += 1) {
       const { version } = (await this.#store.load(key)) ?? { version: 0 }
-      // An empty record says that the grant was removed.
+      // An empty record is a tombstone.
       if ((await this.#store.save(key, '', version)) ?? undefined) return undefined
     }
-    throw overdue('others keep saving the record')
+    throw waitTimeoutError('others keep saving the record')
   }
 
-  /** A page of what the store has of this client; `next` is what to ask for the next page with. */
+  /** A page of the grants of this client in the store; `next` is the cursor of the next page. */
   async list(cursor) {
-    const { keys, next } = await this.#many('scan')(cursor)
+    const { keys, next } = await this.#optionalMethod('scan')(cursor)
     const page = { grants: [], unreadable: [], next: next ?? undefined }
     for (const key of keys) {
-      const { grant, code } = await this.#outline(key)
-      if (grant) page.grants.push(shown(grant))
+      const { grant, code } = await this.#summary(key)
+      if (grant) page.grants.push(withoutExtra(grant))
       if (code) page.unreadable.push({ key, code })
     }
     return page
   }
 
-  async #outline(key) {
+  async #summary(key) {
     const entry = await this.#store.load(key)
     if (!entry?.record) return {}
     let outline
     try {
       outline = native.outline(entry.record)
     } catch (error) {
-      return { code: lift(error).code }
+      return { code: errorFromNative(error).code }
     }
     const { issuer, clientId, expiresAt, refreshTokenExpiresAt, authorizationExpiresAt, ...facts } = outline
     const isOurs = issuer === this.#client.server.issuer && clientId === this.#client.clientId
@@ -213,42 +213,42 @@ class Grants {
 
   /** The tokens of the renewal that keeps a grant alive, if one is due. */
   async #keptAlive(source) {
-    await this.#look(GrantSource.keeperOf(source))
+    await this.#reload(GrantSource.keeperOf(source))
     return GrantSource.keptAlive(source)
   }
 
-  /** One pass over what is due in the store before this time. */
+  /** Renews the grants whose records are due in the store before this time, once each. */
   async #renewDue(before, outcome, renew) {
-    const due = this.#many('due')
+    const due = this.#optionalMethod('due')
     const seen = new Set()
     for (;;) {
-      // Those that failed are due still, and come first.
+      // Records whose renewal failed are still due, and are listed first.
       const keys = (await due(before, PAGE + seen.size)).filter((key) => !seen.has(key))
       if (keys.length === 0) return
       for (const key of keys) seen.add(key)
-      for (let start = 0; start < keys.length; start += ABREAST) {
-        await Promise.all(keys.slice(start, start + ABREAST).map((key) => this.#renewOne(key, outcome, renew)))
+      for (let start = 0; start < keys.length; start += CONCURRENT) {
+        await Promise.all(keys.slice(start, start + CONCURRENT).map((key) => this.#renewOne(key, outcome, renew)))
       }
     }
   }
 
   async #renewOne(key, outcome, renew) {
     try {
-      const { grant, code } = await this.#outline(key)
+      const { grant, code } = await this.#summary(key)
       if (code) outcome.failed.push({ key, code })
       if (!grant) return
       const { subject, scope, resource, audience, extra } = grant
-      const source = this.get(subject ?? undefined, { scope, resource, audience, extra: several(extra) })
+      const source = this.get(subject ?? undefined, { scope, resource, audience, extra: groupByName(extra) })
       if (await renew(source)) outcome.renewed += 1
     } catch (error) {
       outcome.failed.push({ key, code: error.code })
     }
   }
 
-  /** A method of the store that not every store has. */
-  #many(verb) {
+  /** An optional method of the store; throws if the store lacks it. */
+  #optionalMethod(verb) {
     const method = this.#store[verb]
-    if (typeof method !== 'function') throw notSupported(verb)
+    if (typeof method !== 'function') throw methodMissingError(verb)
     return method.bind(this.#store)
   }
 
@@ -256,7 +256,7 @@ class Grants {
   async drain(options) {
     const ours = new Set([...this.#known.values()].map((known) => known.deref()).filter(Boolean).map(GrantSource.keeperOf))
     for (const keeper of ours) keeper.drain()
-    await drainSome((keeper) => ours.has(keeper), options)
+    await drainKeepers((keeper) => ours.has(keeper), options)
   }
 
   /** Drains all of them. */
@@ -268,10 +268,10 @@ class Grants {
     await this.close()
   }
 
-  /** How often what has happened to these grants, through this object. */
+  /** The number of events of each kind of these grants, through this object. */
   get counters() { return { ...this.#counters } }
 
-  /** How many are held in memory, though nobody else may hold them. */
+  /** The number of sources that this object keeps in memory. */
   get inMemory() { return this.#held.size }
 
   [inspect.custom](depth, options) {

@@ -5,15 +5,15 @@
 
 const { inspect } = require('#host')
 const { Source } = require('./api.cjs')
-const { checkLimit, perform, wait } = require('./exchange.cjs')
-const { drainSome, fresh, launched, upkeep } = require('./renewal.cjs')
+const { checkLimit, runOver, waitFor } = require('./exchange.cjs')
+const { drainKeepers, freshTokens, renewalUnderWay, runUpkeep } = require('./renewal.cjs')
 const { Keeper } = require('./keeper.cjs')
 const { optionsOf } = require('./options.cjs')
 const { asyncDispose } = require('./value.cjs')
 
 /**
- * One grant, kept fresh: a thousand callers with a stale token make one request, which is finished
- * and kept even if all of them have gone. With a store, that holds for everyone who shares it.
+ * One grant, kept fresh: a thousand callers with a stale token cause one request, which is finished, and whose tokens
+ * are kept, even if all callers abort. With a store, this applies to all workers that share it.
  */
 class GrantSource extends Source {
   #keeper
@@ -30,7 +30,7 @@ class GrantSource extends Source {
     this.#signIn = signIn
     // Off the event loop, an exchange could end before its callers are notified.
     const isAlone = store === undefined && transport.send !== undefined
-    this.#job = { store, onTokens, onNotice, turn, isAlone, run: (exchange) => perform(exchange, transport) }
+    this.#job = { store, onTokens, onNotice, turn, isAlone, run: (exchange) => runOver(exchange, transport) }
   }
 
   static keeperOf(source) {
@@ -39,19 +39,19 @@ class GrantSource extends Source {
 
   /** The renewal that keeps an idle grant alive, if one is due. */
   static keptAlive(source) {
-    return upkeep(source.#keeper, source.#job)
+    return runUpkeep(source.#keeper, source.#job)
   }
 
   /**
-   * Shuts this source down gracefully: no new renewal begins, one that was sent is finished, and what it has brought is
+   * Shuts this source down gracefully: no new renewal begins, one that was sent is finished, and its tokens are
    * stored. The current token is returned until it expires.
    */
   async drain(options) {
     this.#keeper.drain()
-    await drainSome((keeper) => keeper === this.#keeper, options)
+    await drainKeepers((keeper) => keeper === this.#keeper, options)
   }
 
-  /** Drains it, unless it is one of many: then whoever else has this grant goes on. */
+  /** Drains the source, unless it belongs to `Grants`, whose other callers may still use it. */
   async close() {
     if (this.#sessions === undefined) await this.drain()
   }
@@ -70,7 +70,7 @@ class GrantSource extends Source {
     return this.#fresh(undefined, options)
   }
 
-  /** A token to take the place of one that was refused; without a request if that has happened already. */
+  /** A token that replaces a refused one; no request is sent if it has been replaced already. */
   renew(refused, options) {
     return this.#fresh(refused, options)
   }
@@ -79,22 +79,22 @@ class GrantSource extends Source {
     const { signal, timeoutMs } = optionsOf('a call', options)
     signal?.throwIfAborted()
     checkLimit(timeoutMs)
-    const tokens = wait(fresh(this.#keeper, refused, this.#job), { signal, timeoutMs })
+    const tokens = waitFor(freshTokens(this.#keeper, refused, this.#job), { signal, timeoutMs })
     if (this.#signIn === undefined) return tokens
     return tokens.catch((error) => { throw this.#signIn.instead(error) })
   }
 
-  /** Forgets exactly this token. */
+  /** Discards exactly this token. */
   invalidate(refused) {
     this.#keeper.refuse(refused)
   }
 
-  /** Takes the tokens of a new login, and stores them. */
+  /** Stores the tokens of a new login. */
   async logIn(tokens) {
     this.#keeper.replace(tokens)
     while (!this.#keeper.isStored) {
-      // One may have been under way before: what counts is what is stored then.
-      await launched(this.#keeper, this.#keeper.ask(), this.#job)?.catch(() => {})
+      // A renewal may have been under way, and then the tokens that are stored afterwards count.
+      await renewalUnderWay(this.#keeper, this.#keeper.ask(), this.#job)?.catch(() => {})
       const { lastError } = this.#keeper
       if (lastError) throw lastError
     }

@@ -4,7 +4,7 @@
 
 const { inspect } = require('#host')
 const native = require('#native')
-const { failed, lift, lifted } = require('./errors.cjs')
+const { storeError, errorFromNative, callNative } = require('./errors.cjs')
 const { checkLimit } = require('./exchange.cjs')
 const { answersOfStore } = require('./callbacks.cjs')
 const { checkStore } = require('./renewal.cjs')
@@ -14,30 +14,30 @@ const { pathOf, textOrUrl } = require('./paths.cjs')
 
 const natives = new WeakMap()
 
-/** Has a built-in store do something. */
-const asked = (store, ask) => answered(() => ask(natives.get(store)))
+/** Calls a built-in store, and throws its errors as their classes. */
+const asked = (store, ask) => callStore(() => ask(natives.get(store)))
 
-async function answered(ask) {
+async function callStore(ask) {
   let answer
   try {
     answer = await ask()
   } catch (error) {
-    throw lift(error)
+    throw errorFromNative(error)
   }
-  if (answer.failure) throw failed(answer.failure)
+  if (answer.failure) throw storeError(answer.failure)
   return answer
 }
 
-function time(date) {
+function unixSeconds(date) {
   const ms = date instanceof Date ? date.getTime() : NaN
   if (!(ms >= 0)) throw new TypeError('a time must be a Date after 1970')
   return ms
 }
 
-/** The three methods of any store, and those for many grants. */
+/** The base class of built-in stores: the three required methods, and the optional ones for many grants. */
 class NativeStore {
   constructor(open) {
-    natives.set(this, lifted(open))
+    natives.set(this, callNative(open))
   }
 
   async load(key) {
@@ -46,7 +46,7 @@ class NativeStore {
   }
 
   async save(key, record, version, due, until) {
-    const times = [due, until].map((date) => (date === undefined || date === null ? undefined : time(date)))
+    const times = [due, until].map((date) => (date === undefined || date === null ? undefined : unixSeconds(date)))
     return (await asked(this, (store) => store.save(key, record, version, ...times))).version ?? undefined
   }
 
@@ -54,12 +54,12 @@ class NativeStore {
     return (await asked(this, (store) => store.lease(key, holder, ms))).ms ?? undefined
   }
 
-  /** Removes a record and its lease, whatever is in them; whether there was one. */
+  /** Removes a record and its lease, and returns whether there was a record. */
   async remove(key) {
     return (await asked(this, (store) => store.remove(key))).removed
   }
 
-  /** The keys of some records, and what to ask for the next with; a key may come twice. */
+  /** The keys of some records, and the cursor of the next ones; a key may be listed twice. */
   async scan(cursor) {
     const { keys, next } = await asked(this, (store) => store.scan(cursor ?? undefined))
     return { keys, next: next ?? undefined }
@@ -68,23 +68,23 @@ class NativeStore {
   /** The keys of up to this many records that were due before this time, the longest due first. */
   async due(before, limit) {
     if (!Number.isSafeInteger(limit) || limit < 0) throw new TypeError('limit must be a whole number')
-    const ms = time(before)
+    const ms = unixSeconds(before)
     return (await asked(this, (store) => store.due(ms, Math.min(limit, 2 ** 32 - 1)))).keys
   }
 }
 
 /** The private half of the DPoP key of this name in any store, in PEM. */
 async function dpopKeyOf(store, name, alg) {
-  return (await answered(() => inner(store).dpopKey(name, alg))).record
+  return (await callStore(() => nativeStore(store).dpopKey(name, alg))).record
 }
 
-/** A store as the addon knows it: one of ours, or one that it asks. */
-function inner(store) {
+/** The native half of a store: that of a built-in one, or callbacks to one written in JavaScript. */
+function nativeStore(store) {
   if (store === undefined) throw new TypeError('store must be a store')
   return natives.get(store) ?? native.NativeStore.foreign(answersOfStore(checkStore(store)))
 }
 
-function ofGroup(access = 'owner') {
+function isGroupAccess(access = 'owner') {
   if (access !== 'owner' && access !== 'group') throw new TypeError("access must be 'owner' or 'group'")
   return access === 'group'
 }
@@ -96,7 +96,7 @@ class FileStore extends NativeStore {
   constructor(path, options) {
     const { access } = optionsOf('FileStore', options)
     const text = pathOf(path)
-    const isOfGroup = ofGroup(access)
+    const isOfGroup = isGroupAccess(access)
     super(() => native.NativeStore.file(text, isOfGroup))
     this.#path = text
   }
@@ -118,7 +118,7 @@ class SqliteStore extends NativeStore {
   constructor(path, options) {
     const { access } = optionsOf('SqliteStore', options)
     const text = pathOf(path)
-    const isOfGroup = ofGroup(access)
+    const isOfGroup = isGroupAccess(access)
     super(() => native.NativeStore.sqlite(text, isOfGroup))
     this.#path = text
   }
@@ -159,7 +159,7 @@ class RedisStore extends NativeStore {
 
 /** Records in a table of PostgreSQL, for machines that share a server. */
 class PostgresStore extends NativeStore {
-  /** What `migrate` runs, for those who migrate in their own way. */
+  /** The SQL that `migrate` executes, for applications with their own migrations. */
   static get SCHEMA() {
     return native.postgresSchema()
   }
@@ -171,7 +171,7 @@ class PostgresStore extends NativeStore {
     super(() => native.NativeStore.postgres(text, timeoutMs))
   }
 
-  /** Makes the table of the records, unless it is there. */
+  /** Creates the table of the records, if it does not exist. */
   async migrate() {
     await asked(this, (store) => store.migrate())
   }
@@ -189,10 +189,10 @@ class SealedStore extends NativeStore {
     if (plain !== 'refuse' && plain !== 'accept') throw new TypeError("plain must be 'refuse' or 'accept'")
     const keys = nativeKeys(key, old)
     const namesKey = names === undefined ? undefined : nativeKey(names)
-    super(() => inner(store).sealed(keys, namesKey, plain === 'accept'))
+    super(() => nativeStore(store).sealed(keys, namesKey, plain === 'accept'))
   }
 
-  /** Reseals what is not sealed with the current key: how many, and what no key opens. */
+  /** Reseals records that are not sealed with the current key. Returns how many, and the records that no key opens. */
   async reseal() {
     const { count, keys } = await asked(this, (store) => store.reseal())
     return { count, unopened: keys }
@@ -215,4 +215,4 @@ class StoreAt extends NativeStore {
   }
 }
 
-module.exports = { FileStore, MemoryStore, PostgresStore, RedisStore, SealedStore, SqliteStore, StoreAt, dpopKeyOf, inner }
+module.exports = { FileStore, MemoryStore, PostgresStore, RedisStore, SealedStore, SqliteStore, StoreAt, dpopKeyOf, nativeStore }

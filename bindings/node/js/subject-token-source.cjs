@@ -1,17 +1,17 @@
 'use strict'
 
-// Sign-ins at an identity provider, with which tokens of another server are got.
+// The subject tokens for identity assertion: a sign-in at an identity provider, for tokens of another server.
 
 const native = require('#native')
-const { OAuthError, lifted } = require('./errors.cjs')
-const { textOf, wait } = require('./exchange.cjs')
+const { OAuthError, callNative } = require('./errors.cjs')
+const { causeText, waitFor } = require('./exchange.cjs')
 const { nativeTokens } = require('./tokens.cjs')
 const { checkUnicode } = require('./unicode.cjs')
 
 /** How long a sign-in may take to be read, in milliseconds. */
 const PATIENCE = 30_000
 
-/** The sign-in as it is read before each exchange: of a source of its tokens, or of a function. */
+/** Reads the subject token before each exchange, from a token source or a function. */
 class SubjectTokenSource {
   #origin
 
@@ -19,15 +19,15 @@ class SubjectTokenSource {
     const isSource = typeof origin?.token === 'function' && typeof origin.renew === 'function'
     if (!isSource && typeof origin !== 'function') throw new TypeError('signIn is a source of tokens, or a function that gives a token')
     this.#origin = isSource ? origin : { read: origin }
-    this.native = lifted(() => native.NativeSignIn.of(type))
+    this.native = callNative(() => native.NativeSignIn.of(type))
   }
 
-  /** It is needed for the first step alone. */
+  /** Only the first step of an exchange needs the subject token. */
   get isForBegin() { return true }
 
   async read(at, { signal, timeoutMs = PATIENCE }) {
     try {
-      await wait(this.#left(at), { signal, timeoutMs: Math.min(timeoutMs, PATIENCE) })
+      await waitFor(this.#left(at), { signal, timeoutMs: Math.min(timeoutMs, PATIENCE) })
       this.failure = undefined
     } catch (error) {
       signal?.throwIfAborted()
@@ -36,7 +36,7 @@ class SubjectTokenSource {
     return () => this.failure
   }
 
-  /** The same for a step of the caller's own driver, which cannot wait. */
+  /** Reads the subject token synchronously, for a step of the caller's own driver. */
   readAtOnce() {
     const { read } = this.#origin
     if (read === undefined) throw new TypeError('a step by hand cannot wait for a source: run the exchange, or give a function')
@@ -49,7 +49,7 @@ class SubjectTokenSource {
     return undefined
   }
 
-  /** What a source failed with, in place of the error that says no more than that. */
+  /** Replaces the error of a missing subject token by the error of its source. */
   instead(error) {
     const isOurs = this.failure !== undefined && error instanceof OAuthError && error.code === 'lost.unsent'
     return isOurs ? this.failure : error
@@ -60,7 +60,7 @@ class SubjectTokenSource {
     if (source.read !== undefined) return this.#leave(await source.read())
     const tokens = await source.token()
     if (!this.native.leaveTokens(nativeTokens(tokens), at)) return undefined
-    // The ID token may end before the other tokens: the source renews it, once for all who ask.
+    // The ID token may expire before the other tokens. The source renews it, once for all callers.
     return this.native.leaveTokens(nativeTokens(await source.renew(tokens)), at)
   }
 
@@ -76,7 +76,7 @@ class SubjectTokenSource {
 
   #none(error) {
     this.failure = error
-    this.native.leaveNone(`the sign-in failed: ${error instanceof OAuthError ? error.code : textOf(error)}`)
+    this.native.leaveNone(`the sign-in failed: ${error instanceof OAuthError ? error.code : causeText(error)}`)
     return error
   }
 }

@@ -4,7 +4,7 @@
 
 const { inspect } = require('#host')
 const native = require('#native')
-const { lifted } = require('./errors.cjs')
+const { callNative } = require('./errors.cjs')
 const { optionsOf } = require('./options.cjs')
 const { checkText, textOrUrl } = require('./paths.cjs')
 const { refuseClones } = require('./value.cjs')
@@ -64,14 +64,14 @@ class Tokens {
   /** A token that came from no grant, for your own sources and for tests. */
   static bearer(accessToken, options) {
     const { expiresAt } = optionsOf('Tokens.bearer', options)
-    return new Tokens(lifted(() => native.NativeTokens.bearer(checkText(accessToken, 'accessToken'), secondsOf(expiresAt))))
+    return new Tokens(callNative(() => native.NativeTokens.bearer(checkText(accessToken, 'accessToken'), secondsOf(expiresAt))))
   }
 
   static deserialize(text) {
-    return new Tokens(lifted(() => native.NativeTokens.deserialize(checkText(text, 'text'))))
+    return new Tokens(callNative(() => native.NativeTokens.deserialize(checkText(text, 'text'))))
   }
 
-  /** A member that is not told of by itself; what is made of it is the caller's to change. */
+  /** Reads a member on access, since tokens do not enumerate it; the value is a copy that the caller may change. */
   #read(name) {
     return JSON.parse(nativeTokens(this).members())[name] ?? undefined
   }
@@ -90,7 +90,7 @@ class Tokens {
   get extra() { return this.#read('extra') }
   /** The permissions that were granted. */
   get authorizationDetails() {
-    const granted = lifted(() => nativeTokens(this).authorizationDetails())
+    const granted = callNative(() => nativeTokens(this).authorizationDetails())
     return granted === undefined || granted === null ? undefined : JSON.parse(granted)
   }
 
@@ -98,9 +98,9 @@ class Tokens {
   get issuer() { return this.#read('issuer') }
   get clientId() { return this.#read('clientId') }
 
-  /** Those of the wanted permissions that were not granted. */
+  /** The requested permissions that were not granted. */
   missingAuthorizationDetails(wanted) {
-    return JSON.parse(lifted(() => nativeTokens(this).missingAuthorizationDetails(JSON.stringify(wanted) ?? '')))
+    return JSON.parse(callNative(() => nativeTokens(this).missingAuthorizationDetails(JSON.stringify(wanted) ?? '')))
   }
 
   /** Everything needed to go on after a restart: store it where secrets belong. */
@@ -108,7 +108,7 @@ class Tokens {
     return this.#told?.[1] ?? nativeTokens(this).serialize()
   }
 
-  /** What may be shown. */
+  /** The members without secrets, for `console.log`. */
   toJSON() {
     const hidden = (value) => (value === undefined ? undefined : '[redacted]')
     return {
@@ -138,7 +138,7 @@ class PendingAuthorization {
   #native
 
   constructor(text) {
-    this.#native = lifted(() => native.NativeFlow.parse(checkText(text, 'text')))
+    this.#native = callNative(() => native.NativeFlow.parse(checkText(text, 'text')))
     refuseClones(this, () => 'a PendingAuthorization is handed over as the text of serialize(), and read with PendingAuthorization.deserialize')
   }
 
@@ -158,9 +158,9 @@ class PendingAuthorization {
     return this.#native.recognizes(textOrUrl(callback, 'callback'))
   }
 
-  /** What to keep until the callback, where secrets belong. */
+  /** The flow as text, to be stored with other secrets until the callback. */
   serialize() {
-    return lifted(() => this.#native.toJson())
+    return callNative(() => this.#native.toJson())
   }
 
   toJSON() {
@@ -172,7 +172,7 @@ class PendingAuthorization {
     return `PendingAuthorization ${inspect(shown, options)}`
   }
 
-  /** What the addon wants. */
+  /** The native half of a flow. */
   static native(flow) {
     if (typeof flow !== 'object' || flow === null || !(#native in flow)) {
       throw new TypeError('flow must be a PendingAuthorization: read a stored one with PendingAuthorization.deserialize')

@@ -7,7 +7,7 @@ const asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 
 /**
  * Has `structuredClone` and `postMessage` refuse this object with a `DataCloneError`. They copy own properties and no
- * private ones, so what they made of it would be an empty object; for a function among them they throw, and quote it.
+ * private ones, so the copy would be an empty object; for a function among them they throw, and quote it.
  */
 function refuseClones(object, instead) {
   Object.defineProperty(object, 'notCloned', { value: instead, enumerable: true })

@@ -1,6 +1,6 @@
 'use strict'
 
-// What only algorithms can tell, by WebCrypto: asked where the native half has none.
+// Signature verification and hashes by WebCrypto, for runtimes whose native half contains no algorithms.
 
 const encode = (text) => new TextEncoder().encode(text)
 
@@ -10,13 +10,13 @@ function algorithms(alg) {
   if (alg.startsWith('HS')) return [{ name: 'HMAC', hash }, 'HMAC']
   if (alg.startsWith('RS')) return [{ name: 'RSASSA-PKCS1-v1_5', hash }, 'RSASSA-PKCS1-v1_5']
   if (alg.startsWith('PS')) return [{ name: 'RSA-PSS', hash }, { name: 'RSA-PSS', saltLength: alg.slice(2) / 8 }]
-  // Ed25519 is named for what it is, or by its family.
+  // JWS names it `Ed25519`, or `EdDSA` after its family.
   if (alg.startsWith('Ed')) return ['Ed25519', 'Ed25519']
   const namedCurve = alg === 'ES512' ? 'P-521' : `P-${alg.slice(2)}`
   return [{ name: 'ECDSA', namedCurve }, { name: 'ECDSA', hash }]
 }
 
-/** Whether a signature is valid. Rejects where the runtime does not know the algorithm. */
+/** Whether a signature is valid. Rejects if the runtime does not support the algorithm. */
 async function isSigned({ verifies, jwk, secret, input, signature }) {
   const [kind, way] = algorithms(verifies)
   try {

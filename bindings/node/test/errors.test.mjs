@@ -12,7 +12,7 @@ const records = JSON.parse(readFileSync(path.join(root, 'tests/errors.json'), 'u
 const require = createRequire(import.meta.url)
 const installed = path.dirname(require.resolve('oauth-core'))
 // What makes a class of that which the addon throws; no part of the package's surface.
-const { lift } = require(path.join(installed, 'errors.cjs'))
+const { errorFromNative } = require(path.join(installed, 'errors.cjs'))
 
 const client = () => new Client(serverAt('http://127.0.0.1:1'), { clientId: 'id', clientSecret: 's' })
 function begun() {
@@ -40,7 +40,7 @@ test('the types name the codes of the table', () => {
 
 test('every code belongs to its class', () => {
   for (const record of records) {
-    const error = lift(new Error(`oauth-core:${JSON.stringify(record)}`))
+    const error = errorFromNative(new Error(`oauth-core:${JSON.stringify(record)}`))
     assert.equal(error.constructor, classes[record.kind], record.code)
     assert.ok(error instanceof OAuthError && error instanceof Error)
     const { code, kind, advice, message, name } = error

@@ -1,9 +1,10 @@
-// Requests with a token: does what the module says about one, to the end.
+// Requests to APIs: carries out the steps that the module decides. How a challenge is evaluated is in the core
+// (flow/resource/challenge_verdict.rs).
 
 import { reasonOf } from './driver.js'
 
 const WAYS = ['error', 'wait', 'pass']
-/** The page's two clocks in seconds: the wall's, and the one that is never set. */
+/** The page's two clocks in seconds: the wall clock and the monotonic one. */
 const clocks = () => [Date.now() / 1000, performance.now() / 1000]
 
 /** The reply to a request. `source` has `token()`, `renew(refused)` and `refuse(refused)`. */
@@ -29,7 +30,7 @@ export async function call({ wasm, api, source, config }, input, init) {
       if (step === 'send') {
         reply = await send(isStream ? request : request.clone(), rules, { wasm, config })
         if (reply.type === 'opaqueredirect') {
-          // Where it leads is hidden from a page, so it cannot be known whether the token may go there.
+          // The target of a redirect is hidden from a page, so whether the token may be sent there cannot be checked.
           if (asked.redirect !== 'manual') throw wasm.redirectError()
           isOver = true
           return reply
@@ -53,7 +54,7 @@ export async function call({ wasm, api, source, config }, input, init) {
       }
     }
   } finally {
-    // Those that wait after it continue.
+    // Lets the requests that wait for this one continue.
     rules.free()
     if (!isOver) reply?.body?.cancel().catch(() => {})
   }
@@ -71,7 +72,7 @@ async function send(request, { authorization, dpop }, { wasm, config }) {
   return reply
 }
 
-/** What is said about limits. */
+/** The options for rate limits. */
 const limits = ({ onRateLimit, longestWaitMs } = {}) => ({
   ...(onRateLimit !== undefined && { onRateLimit }),
   ...(longestWaitMs !== undefined && { longestWaitMs }),

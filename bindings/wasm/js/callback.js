@@ -1,19 +1,20 @@
-// The page that the server sends the person back to.
+// The page at the redirect URI: reads the authorization response, and redeems it. Its checks are in the core
+// (flow/authorization/pending.rs).
 
-import { prepare } from './config.js'
-import { needPage, needScope } from './environment.js'
+import { prepare } from './client-from-config.js'
+import { needPage, needScope } from './secure-context.js'
 import { drop, find } from './pending.js'
 import { deliver } from './popup.js'
 import { run } from './driver.js'
 import { begin, resume } from './session.js'
 import { ready } from './wasm.js'
 
-/** What this page was told, by client: components ask again whenever they are mounted. */
+/** The results of callbacks, by client: components call again whenever they are mounted. */
 const answers = new Map()
 
 /**
- * Takes the callback out of the page's address and redeems it. Without one in it, this is
- * `restore`. In a popup, it hands the callback to the page that opened it.
+ * Removes the callback from the page's address and redeems it. Without a callback, this is
+ * `restore`. In a popup, it passes the callback to the page that opened it.
  */
 export async function handleCallback(config) {
   needPage()
@@ -26,7 +27,7 @@ export async function handleCallback(config) {
   }
   const answer = { promise: callback ? redeem(config, callback) : restore(config) }
   answers.set(key, answer)
-  // The code must not stay in the address bar, the history or a referrer, whatever comes of it.
+  // The code must not stay in the address bar, the history or a referrer, whether or not it can be redeemed.
   if (callback) history.replaceState(history.state, '', redirectUri)
   try {
     answer.session = await answer.promise
@@ -37,16 +38,15 @@ export async function handleCallback(config) {
 }
 
 /**
- * The page's address, if the server sent the person here with it: the path is the redirect URI's
- * own, and the answer holds `state` beside `code` or `error`, or else a signed `response`. Any other query is
- * the page's.
+ * The page's address, if it is an authorization response: its path is that of the redirect URI, and it contains
+ * `state` with `code` or `error`, or a signed `response`. Any other query belongs to the page.
  */
 function callbackOf({ redirectUri, responseType, responseMode }) {
   let home
   try {
     home = new URL(redirectUri)
   } catch {
-    // The core says what is wrong with it.
+    // The core reports what is wrong with the redirect URI.
     return undefined
   }
   const here = new URL(location.href)
@@ -58,7 +58,7 @@ function callbackOf({ redirectUri, responseType, responseMode }) {
     (responseType === 'code id_token' && (responseMode ?? 'jwt') === 'jwt')
   const given = isFragment ? new URLSearchParams(here.hash.slice(1)) : here.searchParams
   const isAnswer = given.has('state') && (given.has('code') || given.has('error'))
-  // A signed one has all of it inside.
+  // A signed response contains all parameters.
   const isSigned = responseMode?.endsWith('jwt') && given.has('response')
   return isAnswer || isSigned ? here.href : undefined
 }
@@ -66,7 +66,7 @@ function callbackOf({ redirectUri, responseType, responseMode }) {
 async function redeem(config, callback) {
   const wasm = await ready(config.wasm)
   const { own, any } = find(callback, wasm.recognizes)
-  // Used once, whatever comes of it. A callback that belongs to no flow of this tab ends none.
+  // A flow is used once, even if redeeming fails. A callback that belongs to no flow of this tab removes none.
   if (own) drop(own.key)
   else if (await deliver(callback)) return null
   config.observe?.((await import('./observe.js')).shownPage('callback', callback))

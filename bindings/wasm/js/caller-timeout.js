@@ -1,9 +1,9 @@
-// A caller's own patience: it ends the caller's wait, and nothing that others wait for too.
+// The timeout and signal of one caller: they end only its own wait, not work that other callers wait for.
 
 /** The longest that any timer can wait, in milliseconds: beyond it, one fires at once. */
 const MAX_TIMER = 2 ** 31 - 1
 
-/** What `work` gives, unless the caller leaves before: by its signal, or after `timeoutMs`. */
+/** Waits for `work`, until `signal` aborts or `timeoutMs` has passed. */
 export async function wait(work, { signal, timeoutMs } = {}, { lateError }) {
   if (timeoutMs !== undefined && !(timeoutMs > 0)) {
     throw new TypeError('timeoutMs must be a positive number of milliseconds')

@@ -1,10 +1,10 @@
-// The key that a page's tokens are bound to (RFC 9449): WebCrypto's, which gives it to nobody, kept in IndexedDB.
+// The DPoP key of a page (RFC 9449): a WebCrypto key that cannot be exported, kept in IndexedDB.
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256' }
 const SIGNATURE = { name: 'ECDSA', hash: 'SHA-256' }
 const STORE = 'keys'
 
-/** The public half as a JWK, and what signs. `given` is a pair of the page's own, or `true` for one that is kept. */
+/** The public key as a JWK, and the signer. `given` is a key pair of the page, or `true` for one that is kept here. */
 export async function dpopOf(given, name) {
   const { privateKey, publicKey } = given === true ? await kept(name) : given
   const { kty, crv, x, y } = await crypto.subtle.exportKey('jwk', publicKey)
@@ -12,7 +12,7 @@ export async function dpopOf(given, name) {
   return { jwk: JSON.stringify({ kty, crv, x, y }), sign }
 }
 
-/** The pair of this name; the first tab that asks for it makes it. */
+/** The key pair of this name; the first tab creates it. */
 async function kept(name) {
   const database = await opened()
   try {
@@ -23,7 +23,7 @@ async function kept(name) {
       await asked(database, 'readwrite', (store) => store.add(made, name))
       return made
     } catch (error) {
-      // Another tab was first, and its key is everybody's; or there is no room.
+      // Another tab was first, and all tabs use its key; or the storage is full.
       const theirs = await asked(database, 'readonly', (store) => store.get(name))
       if (theirs) return theirs
       throw error

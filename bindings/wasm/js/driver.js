@@ -1,10 +1,10 @@
-// The driver: runs one exchange with `fetch`. It sends exactly once, follows no redirect, reads
-// at most 1 MiB, and turns every failure into an answer for the exchange.
+// The driver: runs one exchange with `fetch`. It sends each request once, follows no redirect, reads
+// at most 1 MiB, and reports every failure to the exchange.
 
 const LIMIT = 1 << 20
 const now = () => Date.now() / 1000
 
-/** The last step of an exchange. */
+/** Runs an exchange, and returns its last step. */
 export async function run(exchange, { observe, signal, sign, timeoutMs = 30_000 } = {}) {
   try {
     let step = exchange.begin(now())
@@ -55,8 +55,8 @@ async function send(exchange, step, observe, signal) {
 }
 
 /**
- * Why no reply came, as far as a page may know: a browser shows the reason only to the person. Some
- * servers let a page read what they grant and not what they refuse, so a refusal looks the same.
+ * Why no response arrived, as far as a page can tell: a browser shows the reason only in its console. Some servers
+ * send CORS headers with successful responses only, so an error response looks the same.
  */
 export function reasonOf(error, method) {
   if (error.name !== 'TypeError') return error.name
@@ -68,15 +68,15 @@ export function reasonOf(error, method) {
 }
 
 async function read(response) {
-  // A browser says that it was a redirect and hides the rest. Which of the five it was does not
-  // matter: none is followed.
+  // A browser reveals that the response was a redirect and hides the rest. Its status does not
+  // matter, since none is followed.
   if (response.type === 'opaqueredirect') return { status: 302, headers: [], body: new Uint8Array() }
   const { status } = response
   const headers = [...response.headers]
   return { status, headers, body: await capped(response.body) }
 }
 
-/** The whole body, or nothing if it is larger than may be read. */
+/** The whole body, or `undefined` if it exceeds the limit. */
 async function capped(stream) {
   if (!stream) return new Uint8Array()
   const reader = stream.getReader()
@@ -87,7 +87,7 @@ async function capped(stream) {
     if (done) break
     length += value.length
     if (length > LIMIT) {
-      // It is dropped unread; that the server may notice is no failure of ours.
+      // The rest is discarded, and an error of that is ignored.
       reader.cancel().catch(() => {})
       return undefined
     }

@@ -1,6 +1,6 @@
-// Errors: one class for each answer to "whose fault is it?".
+// Error classes: one for each party that can be at fault.
 
-/** Anything that goes wrong between this page and an authorization server. */
+/** An error of an operation between this page and an authorization server. */
 export class OAuthError extends Error {
   constructor(record) {
     super(record.message, record.cause === undefined ? undefined : { cause: record.cause })
@@ -39,7 +39,7 @@ const classes = {
 }
 // end of what is generated
 
-/** What this browser or its settings do not allow; the module need not be there to say so. */
+/** An error of the browser or the settings, which needs no module. */
 export const setupError = (detail) =>
   new MisuseError({
     kind: 'misuse',
@@ -48,7 +48,7 @@ export const setupError = (detail) =>
     message: `not possible with this system or these settings: ${detail} [misuse.setup]`,
   })
 
-/** The error that a record of the module's describes. */
+/** Creates an error from a record of the module. */
 export function errorOf(json) {
   const record = JSON.parse(json)
   return new classes[record.kind](record)

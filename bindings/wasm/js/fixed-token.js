@@ -1,9 +1,9 @@
-// A token that a user created manually, and pasted.
+// A fixed token, such as one that a user created manually and pasted.
 
 import { call } from './api.js'
 import { ready } from './wasm.js'
 
-/** A source of this one token: it is kept only in memory, and never renewed. */
+/** A source of one token, which is kept only in memory and never renewed. */
 export const fixedToken = (token, { origins = [], expiresAt, ...config } = {}) =>
   new FixedToken(token, origins, expiresAt, config)
 
@@ -21,7 +21,7 @@ class FixedToken {
         tokens.checkFixed(Date.now() / 1000, isRefused)
         return tokens
       }
-      // Nothing is forgotten, because there is no other.
+      // The token is not discarded, because no other can replace it.
       const source = { token: () => checked(false), renew: () => checked(true), refuse() {} }
       const api = new wasm.Api([...origins].map(String), Boolean(config.loopback))
       return { wasm, api, source, config }

@@ -1,4 +1,4 @@
-// What a form that goes to an API brings along.
+// Finds credentials in the form body of a request to an API.
 
 /** Reports an `access_token` in a form body, as if it were an `Authorization` header: ours would be a second one (RFC 6750 section 2). */
 export async function credentials(request) {

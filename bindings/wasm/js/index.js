@@ -12,5 +12,5 @@ export {
 export { fixedToken } from './fixed-token.js'
 export { providers } from './providers.js'
 export { Session } from './session.js'
-export { signIn } from './signin.js'
+export { signIn } from './sign-in.js'
 export { stepUp } from './step-up.js'

@@ -1,5 +1,5 @@
-// What an observer is shown of the traffic: names, and the few values that give nothing away. Loaded where somebody
-// observes.
+// The requests and responses as shown to an observer: names, and the few values that are not secret. Loaded only if an
+// observer is set.
 
 const PLAIN = new Set([
   'active',
@@ -33,7 +33,7 @@ export function shownReply({ status, body }) {
     const json = JSON.parse(new TextDecoder().decode(body))
     if (json && typeof json === 'object') members = shown(Object.entries(json))
   } catch {
-    // Not JSON: the exchange will say what it thinks of that.
+    // Not JSON, which the exchange reports.
   }
   return { kind: 'response', status, bytes: body.length, members }
 }

@@ -1,11 +1,11 @@
-// Flows that wait for their callback, in this tab's sessionStorage: no other tab can see them, and
-// they end with the tab.
+// Pending authorization flows, in this tab's sessionStorage: other tabs cannot read them, and they end with the tab.
+// Sessions are kept in storage.js.
 
 const PREFIX = 'oauth-core:pending:'
-/** Flows that nobody came back from are forgotten after this many milliseconds. */
+/** Flows without a callback are removed after this many milliseconds. */
 const LIFETIME = 60 * 60 * 1000
 
-/** Keeps a flow under its state. */
+/** Stores a flow under its state. */
 export function keep(state, flow) {
   for (const [key, { at }] of all()) {
     if (Date.now() - at > LIFETIME) sessionStorage.removeItem(key)
@@ -13,14 +13,14 @@ export function keep(state, flow) {
   sessionStorage.setItem(PREFIX + state, JSON.stringify({ ...flow, at: Date.now() }))
 }
 
-/** The flow whose callback this is, and any flow at all. Nothing is removed. */
+/** The flow to which a callback belongs, and whether there is any flow. Nothing is removed. */
 export function find(callback, recognizes) {
   const flows = all()
   const own = flows.find(([, flow]) => recognizes(flow.pending, callback))
   return { own: own && { key: own[0], ...own[1] }, any: flows[0]?.[1] }
 }
 
-/** Forgets a flow: it is used once, whatever comes of it. */
+/** Removes a flow, which may be used only once. */
 export const drop = (key) => sessionStorage.removeItem(key)
 
 function all() {

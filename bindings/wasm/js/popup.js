@@ -1,23 +1,23 @@
-// The popup: who opens it, and how its callback comes back.
+// The sign-in popup: opens it, and passes its callback to the page that opened it.
 
 import { random } from './random.js'
 
 const TYPE = 'oauth-core:callback'
 /**
- * The mark of a popup, at the head of its window's name: it stays while the window visits the server,
- * and no other window has it, however it was opened. The rest keeps two popups apart.
+ * The prefix of the window name of a popup: the name stays while the window visits the server, and no other window
+ * has it. The rest of the name distinguishes two popups.
  */
 const MARK = 'oauth-core:popup:'
 
-/** How pages of this origin hand over a callback where the opener is cut off. */
+/** The channel by which a popup passes its callback if `Cross-Origin-Opener-Policy` has severed the opener. */
 const CHANNEL = 'oauth-core:callback'
 const TAKEN = 'oauth-core:taken'
-/** How long a page waits for one that takes its callback, in milliseconds. */
+/** How long a popup waits for a page to accept its callback, in milliseconds. */
 const HANDING = 500
 
-/** How often a popup may be found closed before it is given up: four times in a second. */
+/** The number of checks, four per second, after which a closed popup is given up. */
 const GRACE = 4
-/** How long the answer of one that may only be out of sight is waited for, in milliseconds. */
+/** How long to wait for the callback of a popup that may only seem closed, in milliseconds. */
 const PATIENCE = 300_000
 
 /** An empty popup, or `null` if the browser refuses. */
@@ -36,13 +36,13 @@ export function answer(popup, url, redirectUri, recognizes, wasm, signal) {
       settle(value)
     }
     const hear = (event) => {
-      // Anyone can post a message: it must come from the redirect URI's origin, out of the window
-      // that was opened, and carry this flow's state. Whatever does not is not even answered.
+      // Any page can post a message: it must come from the redirect URI's origin and from the window
+      // that was opened, and carry this flow's state. Other messages are ignored.
       const { data, source } = event
       if (event.origin !== origin || source !== popup || data?.type !== TYPE) return
       if (typeof data.url === 'string' && recognizes(data.url)) end(resolve, data.url)
     }
-    // Any page of this origin can post here, as any could read what another keeps: again the state decides.
+    // Any page of this origin can post to the channel, so the state must match as well.
     const take = ({ data }) => {
       if (data?.type !== TYPE || typeof data.url !== 'string' || !recognizes(data.url)) return
       channel.postMessage({ type: TAKEN, id: data.id })
@@ -52,10 +52,9 @@ export function answer(popup, url, redirectUri, recognizes, wasm, signal) {
       popup.close()
       end(reject, signal.reason)
     }
-    // A closed window posts nothing more, but what it posted last may still be on its way. One that looks
-    // closed may be there all the same: `Cross-Origin-Opener-Policy` of the server's page cuts it off
-    // (HTML section 7.1.3), and its callback comes by the channel. Then the person is over there, and comes
-    // back here with the focus when it is really closed.
+    // The last message of a closed window may still be in transit. A window that looks closed may also have
+    // been severed by the `Cross-Origin-Opener-Policy` of the server's page (HTML section 7.1.3): its callback
+    // then comes by the channel, and this page gets the focus back only when the window is closed.
     let gone = 0
     let since
     const watch = setInterval(() => {
@@ -73,13 +72,13 @@ export function answer(popup, url, redirectUri, recognizes, wasm, signal) {
 }
 
 /**
- * Hands the callback to the page that opened this window as a popup, if it is still there, or to the one
- * that knows it, where the server has cut this window off. Whether somebody has it.
+ * Passes the callback to the page that opened this popup, if it still exists, or by the channel if the opener was
+ * severed. Returns whether a page has accepted it.
  */
 export async function deliver(callback) {
   const { opener } = window
   if (window.name.startsWith(MARK) && isOurs(opener)) {
-    // Never '*': should the opener go elsewhere in between, the browser drops the message.
+    // Never '*': if the opener has navigated away, the browser drops the message.
     opener.postMessage({ type: TYPE, url: callback }, location.origin)
   } else if (opener || !(await taken(callback))) {
     return false
@@ -114,7 +113,7 @@ function isOurs(opener) {
   try {
     return opener.location.origin === location.origin
   } catch {
-    // Gone, or of another origin.
+    // The opener is gone, or of another origin.
     return false
   }
 }

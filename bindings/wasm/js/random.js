@@ -1,6 +1,6 @@
 // Random values and hashes, from WebCrypto and nowhere else.
 
-/** State, nonce, verifier, and the verifier's SHA-256: fresh for one flow. */
+/** Generates the state, nonce, code verifier and code challenge of one flow. */
 export async function drawn() {
   const [state, nonce, verifier] = [random(), random(), random()]
   return { state, nonce, verifier, challenge: await hashed(verifier) }

@@ -1,8 +1,8 @@
-// Who is signed in, for components of React.
+// The server session as a React hook.
 import { useSyncExternalStore } from 'react'
 import { sessionAt } from './server-session.js'
 
-/** What is known of who is signed in, and what can be done about it. All components share one session. */
+/** The state of the server session, with its actions. All components share one session. */
 export function useSession({ prefix } = {}) {
   const session = sessionAt(prefix)
   const { signIn, signOut, fetch, refresh, get, subscribe } = session

@@ -1,4 +1,4 @@
-// Carries out a renewal: does what the keeper says, with the store of this session, to the end.
+// Carries out the tasks of the keeper for a renewal, with the store of this session.
 
 import { run } from './driver.js'
 
@@ -37,7 +37,7 @@ const steps = {
     return next
   },
   async run(keeper, task, _, config) {
-    // How it ended the keeper knows from the exchange itself.
+    // The keeper gets the outcome from the exchange itself.
     await run(task.exchange(), config).then((step) => step.free(), () => {})
     return keeper.completed(...moment())
   },

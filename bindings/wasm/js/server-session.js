@@ -1,8 +1,9 @@
-// Who is signed in at the server that this page comes from. No token is here, and no WebAssembly: the server has both.
+// The session at the server of this page (oauth-web), which keeps the tokens: no token and no WebAssembly is loaded here.
+// A session whose tokens the page holds is in session.js.
 
-/** Scripts of other origins cannot send it without being allowed to (RFC 10017 section 6.1.3.3). */
+/** The CSRF header, which scripts of other origins cannot send without CORS (RFC 10017 section 6.1.3.3). */
 const PROTECTION = ['x-csrf-protection', '1']
-/** The longest pause that a timer of browsers keeps, in milliseconds. */
+/** The longest delay that browsers support in timers, in milliseconds. */
 const LONGEST = 2 ** 31 - 1
 
 const sessions = new Map()
@@ -13,7 +14,7 @@ export function sessionAt(prefix = '/auth') {
   return sessions.get(prefix)
 }
 
-/** Asks the server who is there, and is told by the other tabs when that changes. */
+/** Requests the session from the server, and is notified by other tabs of changes. */
 export class ServerSession {
   #prefix
   #state = { isLoading: true, user: undefined, provider: undefined, tenant: undefined, until: undefined, error: undefined }
@@ -26,16 +27,16 @@ export class ServerSession {
   constructor(prefix = '/auth') {
     this.#prefix = prefix
     this.#pages = { login: `${prefix}/login`, logout: `${prefix}/logout` }
-    // Handed on by themselves, as hooks do.
+    // Bound, because hooks pass them on as functions.
     for (const name of ['get', 'subscribe', 'refresh', 'signIn', 'signOut', 'fetch']) this[name] = this[name].bind(this)
   }
 
-  /** What is known; the same object until it changes. */
+  /** The current state: the same object until it changes. */
   get() {
     return this.#state
   }
 
-  /** Calls this whenever something changes, until the function that it gives is called. The first one asks the server. */
+  /** Calls `listener` after every change, until the returned function is called. The first subscription requests the session. */
   subscribe(listener) {
     this.#listeners.add(listener)
     if (this.#listeners.size === 1) this.#open()
@@ -60,7 +61,7 @@ export class ServerSession {
     clearTimeout(this.#timer)
   }
 
-  /** Asks the server again; all who ask at once make one request. */
+  /** Requests the session again; concurrent calls share one request. */
   async refresh() {
     await this.#ask()
     this.#channel?.postMessage(this.#who())
@@ -81,7 +82,7 @@ export class ServerSession {
       this.#pages = { login, logout }
       this.#set(isIn ? { user, provider, tenant, until: new Date(until * 1000) } : {})
     } catch (error) {
-      // The network may be away for a moment: nobody is signed out by that.
+      // A network error does not mean that the user is signed out.
       this.#set({ ...this.#state, error })
       throw error
     }
@@ -101,12 +102,12 @@ export class ServerSession {
     return this.#state.user?.sub
   }
 
-  /** Leads to the login, and back to this page or the one that is named. */
+  /** Navigates to the login, which returns to this page or to `returnTo`. */
   signIn({ returnTo = location.pathname + location.search, provider, loginHint } = {}) {
     location.assign(this.#page('login', { return_to: returnTo, provider, login_hint: loginHint }))
   }
 
-  /** Signs out, here and at the provider, and leads to the page that is named. */
+  /** Signs out, here and at the provider, and returns to `returnTo`. */
   signOut({ returnTo = '/' } = {}) {
     const form = document.createElement('form')
     Object.assign(form, { method: 'post', action: this.#page('logout', { return_to: returnTo }) })
@@ -121,7 +122,7 @@ export class ServerSession {
     return page.href
   }
 
-  /** `fetch` of this origin, with the header that shows that it is. After a 401 nobody is signed in. */
+  /** `fetch` of this origin with the CSRF header. After a 401, the user is signed out. */
   async fetch(input, init) {
     const request = new Request(input, init)
     if (new URL(request.url).origin !== location.origin) throw new TypeError('this fetch is for the page’s own origin')

@@ -1,8 +1,9 @@
-// A signed-in person: tokens that stay fresh, in memory and, if the page chose one, in a storage.
+// The session of a signed-in user: tokens that are kept fresh, in memory and, if the page chose one, in a storage. A
+// session at the page's server, without tokens here, is in server-session.js.
 
 import { call } from './api.js'
 import { random } from './random.js'
-import { origins } from './config.js'
+import { origins } from './client-from-config.js'
 import { DeniedError, OAuthError } from './errors.js'
 import { keep, moment } from './renewal.js'
 import { revoke, userinfo } from './ops.js'
@@ -12,7 +13,7 @@ import { Alone, Tabs } from './tabs.js'
 import { wait } from './caller-timeout.js'
 
 const KEPT = 'oauth-core:session:'
-/** A record that was removed, as the keeper knows it. */
+/** The tombstone of a removed record. */
 const REMOVED = ''
 
 /** The tokens of a session, for this package only. */
@@ -23,15 +24,15 @@ export class Session {
   #context
   #api
   #tabs
-  /** Where it is kept beside memory, if anywhere. */
+  /** The storage beside memory, if any. */
   #storage
   #keeper
-  /** Which sign-in this is, and its record as all tabs know it. */
+  /** The id of this sign-in, and its record, which all tabs share. */
   #sid
   #entry
   #renewing
   #listeners = new Set()
-  /** The access token that listeners know of, and what they were shown. */
+  /** The access token and the snapshot that listeners got last. */
   #told
   #snapshot
 
@@ -66,8 +67,8 @@ export class Session {
   }
 
   /**
-   * Calls `listener` after every change, whichever tab it came from; gives what ends that. Like
-   * `getSnapshot` it may be passed on by itself, as React's `useSyncExternalStore` wants it.
+   * Calls `listener` after every change in any tab; returns a function that unsubscribes. Bound, like
+   * `getSnapshot`, for React's `useSyncExternalStore`.
    */
   subscribe = (listener) => {
     const entry = { listener }
@@ -75,19 +76,19 @@ export class Session {
     return () => void this.#listeners.delete(entry)
   }
 
-  /** What there is to show: the same object until something changes. */
+  /** The current state: the same object until it changes. */
   getSnapshot = () => {
     const shown = ({ scope, expiresAt }) => ({ signedIn: true, scope, expiresAt })
     this.#snapshot ??= Object.freeze(this.signedIn ? shown(this) : { signedIn: false })
     return this.#snapshot
   }
 
-  /** Where the person was to go after the sign-in. */
+  /** The `returnTo` of the sign-in. */
   get returnTo() {
     return this.#context.returnTo
   }
 
-  /** What was granted, separated by spaces. */
+  /** The granted scope, separated by spaces. */
   get scope() {
     return this.#live().scope
   }
@@ -98,7 +99,7 @@ export class Session {
     return granted === undefined ? undefined : JSON.parse(granted)
   }
 
-  /** Those of the wanted permissions that were not granted. */
+  /** The requested permissions that were not granted. */
   missingAuthorizationDetails(wanted) {
     return JSON.parse(this.#live().missingAuthorizationDetails(JSON.stringify(wanted) ?? ''))
   }
@@ -109,7 +110,7 @@ export class Session {
     return end === undefined ? undefined : new Date(end * 1000)
   }
 
-  /** Who signed in here: the verified claims of the ID token. Another tab and a later page know only the tokens. */
+  /** The verified claims of the ID token, in the page where the user signed in. Other tabs and later pages have only the tokens. */
   get claims() {
     const { claims } = this.#context
     return claims === undefined ? undefined : JSON.parse(claims)
@@ -120,7 +121,7 @@ export class Session {
     return this.#live().idToken
   }
 
-  /** What the server says about the person, compared with the ID token. */
+  /** The claims of the UserInfo endpoint, whose `sub` is compared with that of the ID token. */
   async userinfo() {
     const { client, config } = this.#context
     const subject = this.claims?.sub ?? (await import('./subject.js')).subjectOf(this.#live().idToken)
@@ -128,13 +129,13 @@ export class Session {
     return JSON.parse(claims)
   }
 
-  /** Where to send the person to be signed out at the server, too. */
+  /** The URL to which the page sends the user to be logged out at the server as well. */
   endSessionUrl({ postLogoutRedirectUri, state } = {}) {
     const back = postLogoutRedirectUri && String(postLogoutRedirectUri)
     return new URL(this.#context.client.endSessionUrl(this.idToken, back, state))
   }
 
-  /** An access token that is fresh, as far as can be known. A caller that leaves stops no renewal. */
+  /** A fresh access token. A caller that aborts stops no renewal. */
   async token(options) {
     return (await wait(() => this.#ask(), options, this.#context.wasm)).accessToken
   }
@@ -150,7 +151,7 @@ export class Session {
     return call({ wasm, api: this.#api, source, config }, input, init)
   }
 
-  /** Asks the server to forget the tokens; they are gone here in any case, in every tab. */
+  /** Revokes the tokens at the server. They are removed in every tab, even if that fails. */
   async revoke() {
     const { client, config } = this.#context
     const { accessToken, refreshToken } = this.#live()
@@ -165,7 +166,7 @@ export class Session {
     }
   }
 
-  /** Ends the session in every tab, and at the server if it can be asked and answers. */
+  /** Ends the session in every tab, and revokes the tokens if the server supports and answers that. */
   async signOut() {
     try {
       await this.revoke()
@@ -177,7 +178,7 @@ export class Session {
   /** Tokens that are valid now, and not those that were `refused`. */
   async #ask(refused) {
     this.#live()
-    // The keeper takes what it is given.
+    // The keeper does not check that the refused tokens are its own.
     const { wasm } = this.#context
     const known = refused && wasm.Tokens.fromJson(refused.toJson())
     const decision = this.#keeper.ask(...moment(), known)
@@ -194,14 +195,14 @@ export class Session {
       this.#renewing = undefined
     })
     this.#renewing = renewing
-    // Nobody may be waiting for it.
+    // No caller may be waiting for this renewal.
     renewing.catch(() => {})
   }
 
   async #renew() {
     const keeper = this.#keeper
-    // Whoever signs out in the midst of it has removed the record, and not lost it: what comes then is
-    // revoked, and nothing is put back.
+    // A sign-out during the renewal has removed the record: tokens that arrive afterwards are revoked, and
+    // not stored.
     const isOut = () => this.#keeper !== keeper
     let known = 0
     const store = {
@@ -216,7 +217,7 @@ export class Session {
         known = saved ?? known
         return isOut() ? undefined : saved
       },
-      // The keeper knows of what was saved by now.
+      // The keeper has been notified of the save.
       changed: () => this.#changed(),
       lease: () => (isOut() ? undefined : this.#tabs.acquire()),
       giveBack: () => this.#tabs.release(),
@@ -225,7 +226,7 @@ export class Session {
       await keep(keeper, store, this.#context.config)
     } catch (error) {
       if (isOut()) throw this.#context.wasm.signedOutError()
-      // The grant has ended: asking again with the same token would only be refused again.
+      // The grant has ended: a request with the same token would be refused again.
       if (error instanceof DeniedError && error.advice === 'reauthorize') await this.#forget()
       throw error
     } finally {
@@ -240,7 +241,7 @@ export class Session {
     return version + 1
   }
 
-  /** Takes the tokens of a fresh sign-in. */
+  /** Stores the tokens of a new sign-in. */
   async #begin(tokens) {
     const { wasm, client } = this.#context
     this.#sid = random()
@@ -253,7 +254,7 @@ export class Session {
     return { sid: this.#sid, version: this.#entry?.version ?? 0 }
   }
 
-  /** What another tab gets, if it is behind. */
+  /** The record for another tab, if that tab's is older. */
   #share({ sid, version }) {
     const isBehind = sid === undefined || (sid === this.#sid && version < this.#entry?.version)
     if (!this.#entry || !isBehind) return undefined
@@ -302,7 +303,7 @@ export class Session {
     await removed
   }
 
-  /** Tells of other tokens than before; a record also holds what is no change, such as a try. */
+  /** Notifies listeners of new tokens. Other changes of the record, such as an attempt, are not reported. */
   #changed() {
     const [before, now] = [this.#told, this.#keeper?.tokens()?.accessToken]
     if (before === now) return
@@ -313,13 +314,13 @@ export class Session {
       try {
         listener({ kind })
       } catch (error) {
-        // A listener's fault must not stop a renewal.
+        // An error of a listener must not stop a renewal.
         reportError(error)
       }
     }
   }
 
-  /** Waits until somebody has signed in, in another tab. */
+  /** Waits for a sign-in in another tab. */
   #arrival(signal) {
     return new Promise((resolve, reject) => {
       const end = (settle, value) => {
@@ -338,8 +339,8 @@ export class Session {
   }
 }
 
-/** The session of a fresh sign-in. */
+/** The session of a new sign-in. */
 export const begin = (context, tokens) => Session.of(context, tokens)
 
-/** The session that this tab kept or another tab holds, or will hold where it is waited for; or `null`. */
+/** The session that this tab stored or another tab holds, or that of the next sign-in if `wait` is set; or `null`. */
 export const resume = (context, waiting) => Session.of(context, undefined, waiting)

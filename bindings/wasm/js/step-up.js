@@ -1,14 +1,14 @@
-// What an API requires of the person before it lets a request through (RFC 9470).
+// Step-up challenges: the authentication that an API requires beyond the current token (RFC 9470).
 
 import { ready } from './wasm.js'
 
-/** What the reply of an API requires of the person, for `signIn`; `undefined` if no other login would help. */
+/** The step-up that the response of an API requires, for `signIn`; `undefined` if no other login would help. */
 export async function stepUp({ status, headers }) {
   const wasm = await ready()
   const field = headers.get('www-authenticate')
   const text = wasm.stepUp(status, field === null ? [] : [field])
   if (text === undefined) return undefined
   const wanted = Object.entries(JSON.parse(text))
-  // A list without items asks for nothing, and zero seconds are a wish.
+  // An empty list requires nothing, but a `maxAge` of 0 seconds does.
   return Object.fromEntries(wanted.filter(([, value]) => value !== null && value.length !== 0))
 }

@@ -1,10 +1,11 @@
-// Where a session is kept beside memory: in this tab's sessionStorage, or where the caller says.
+// The storage of a session beside memory: this tab's sessionStorage, or an object of the caller. Pending flows are kept
+// in pending.js.
 
 import { setupError } from './errors.js'
 
 const NEEDED = ['getItem', 'setItem', 'removeItem']
 
-/** What has these three, whose answers may be promises; nothing for memory only. */
+/** An object with the three methods, which may return promises; `undefined` for memory only. */
 export function storageOf({ storage = 'memory' }) {
   if (storage === 'memory') return undefined
   if (storage === 'session') {

@@ -1,4 +1,4 @@
-// Who signed in, when a page knows only the tokens.
+// The subject of the user, for pages that have only the tokens.
 
 /** The subject of an ID token that this page, or another tab of it, verified at sign-in. */
 export function subjectOf(idToken) {

@@ -1,8 +1,7 @@
-// Tabs of one origin that share one session: who holds which tokens, and who may refresh now.
+// The tabs of one origin that share a session: they exchange tokens, and only one of them refreshes at a time.
 //
-// Web Locks let one tab refresh at a time. Where there are none, tabs agree by messages alone
-// (Ricart and Agrawala, 1981): whoever wants to go on asks every other tab and waits for all to
-// agree; of two that want to, the earlier goes first.
+// Web Locks let one tab refresh at a time. Without them, tabs use messages (Ricart and Agrawala, 1981): a tab that
+// wants to refresh requests permission from every other tab; of two such tabs, the earlier one goes first.
 
 import { random } from './random.js'
 
@@ -10,7 +9,7 @@ import { random } from './random.js'
 const PATIENCE = 300
 /** How long a tab may be silent before it counts as gone. */
 const SILENCE = 1000
-/** How long a tab that asked for patience may take: a token request's own limit, and some. */
+/** How long a tab that is refreshing may take: the limit of a token request, and a margin. */
 const WORK = 40_000
 
 /** The other tabs, as one session sees them. */
@@ -40,7 +39,7 @@ export class Tabs {
     this.#greet()
   }
 
-  /** Waits until no other tab may go on, and keeps them from it until `release`. */
+  /** Waits until no other tab refreshes, and prevents that until `release`. */
   acquire() {
     return new Promise((granted, failed) => {
       const work = () =>
@@ -53,30 +52,30 @@ export class Tabs {
     })
   }
 
-  /** Lets the other tabs go on; without `acquire` before it, this changes nothing. */
+  /** Lets other tabs refresh; without a previous `acquire`, this changes nothing. */
   release() {
     this.#release?.()
     this.#release = undefined
   }
 
-  /** A share newer than this one, if another tab has one. */
+  /** A newer record than this one, if another tab has one. */
   async newer(asked) {
     if (!this.#channel || this.#peers.size === 0) return undefined
     return this.#ask(asked, new Set(this.#peers))
   }
 
-  /** The share of any tab. */
+  /** The record of any tab. */
   async any() {
-    // Nobody knows yet who is there, so nobody's silence means anything.
+    // The other tabs are not known yet, so this waits for the whole time limit.
     return this.#channel && this.#ask({}, undefined)
   }
 
-  /** Tells every tab of new tokens. */
+  /** Sends new tokens to every tab. */
   spread(share) {
     this.#post({ type: 'tokens', share })
   }
 
-  /** Tells every tab that the session has ended. */
+  /** Notifies every tab that the session has ended. */
   end(sid) {
     this.#post({ type: 'out', sid })
   }
@@ -121,7 +120,7 @@ export class Tabs {
     }
   }
 
-  /** The first share that is newer than `asked`; `peers` are the tabs to wait for, if known. */
+  /** The first record that is newer than `asked`; `peers` are the tabs to wait for, if known. */
   #ask(asked, peers) {
     return new Promise((resolve) => {
       const end = (share) => {
@@ -130,7 +129,7 @@ export class Tabs {
         resolve(share)
       }
       const timer = setTimeout(() => {
-        // Whoever is silent for so long is frozen or gone; it says hello when it is back.
+        // A tab that is silent for so long is frozen or closed; it announces itself when it is back.
         peers?.forEach((peer) => this.#peers.delete(peer))
         end()
       }, PATIENCE)
@@ -186,7 +185,7 @@ export class Tabs {
   }
 }
 
-/** For a session that keeps to its own tab. */
+/** For a session that is not shared with other tabs. */
 export class Alone {
   acquire = async () => {}
   release() {}

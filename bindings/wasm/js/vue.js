@@ -1,13 +1,13 @@
-// Who is signed in, for components of Vue.
+// The server session as a Vue composable.
 import { computed, onScopeDispose, shallowRef } from 'vue'
 import { sessionAt } from './server-session.js'
 
-/** What is known of who is signed in, as refs, and what can be done about it. All components share one session. */
+/** The state of the server session as refs, with its actions. All components share one session. */
 export function useSession({ prefix } = {}) {
   const session = sessionAt(prefix)
   const { signIn, signOut, fetch, refresh } = session
   const state = shallowRef(session.get())
-  // There is nobody to tell on a server, where pages are written once.
+  // A server renders a page once, so no subscription is needed there.
   if (typeof window !== 'undefined') {
     onScopeDispose(session.subscribe(() => {
       state.value = session.get()

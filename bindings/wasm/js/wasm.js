@@ -1,10 +1,10 @@
-// The module, loaded once, by the first call that needs it: until then a page has waited for none of it.
+// Loads the WebAssembly module once, with the first call that needs it, so that it does not delay the page.
 
 import { errorOf } from './errors.js'
 
 let loading
 
-/** The module's classes and functions, once it is there. `source` is where it lies, or its bytes. */
+/** The module's classes and functions, once it is loaded. `source` is its URL or its bytes. */
 export function ready(source = new URL('../pkg/oauth_core_web_bg.wasm', import.meta.url)) {
   loading ??= load(source).catch((error) => {
     loading = undefined

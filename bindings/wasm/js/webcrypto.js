@@ -1,8 +1,8 @@
-// What the module has no algorithms for: verification and signatures, by WebCrypto.
+// Verification and signatures by WebCrypto, since the module contains no algorithms.
 
 /**
- * Verifies or signs what a step holds: only a sign-in with `openid`, a signed response and a client with a DPoP key
- * come here.
+ * Carries out a step that verifies or signs: needed only for a sign-in with `openid`, a signed response, or a client
+ * with a DPoP key.
  */
 export async function answer(exchange, step, sign, now = Date.now() / 1000) {
   const isProof = step.kind === 'sign'
@@ -23,13 +23,13 @@ function algorithms(alg) {
   const hash = `SHA-${alg.slice(2)}`
   if (alg.startsWith('RS')) return [{ name: 'RSASSA-PKCS1-v1_5', hash }, 'RSASSA-PKCS1-v1_5']
   if (alg.startsWith('PS')) return [{ name: 'RSA-PSS', hash }, { name: 'RSA-PSS', saltLength: alg.slice(2) / 8 }]
-  // Ed25519 is named for what it is, or by its family.
+  // JWS names it `Ed25519`, or `EdDSA` after its family.
   if (alg.startsWith('Ed')) return ['Ed25519', 'Ed25519']
   const namedCurve = alg === 'ES512' ? 'P-521' : `P-${alg.slice(2)}`
   return [{ name: 'ECDSA', namedCurve }, { name: 'ECDSA', hash }]
 }
 
-/** Whether what a step asks about is good. Rejects if this browser does not know the algorithm. */
+/** Whether the signature of a step is valid. Rejects if this browser does not support the algorithm. */
 async function verified({ job, signature }) {
   const [name, key, text] = job
   if (name === undefined) throw new DOMException('a page has no shared secret', 'NotSupportedError')
@@ -39,7 +39,7 @@ async function verified({ job, signature }) {
     const imported = await crypto.subtle.importKey('jwk', JSON.parse(key), kind, false, ['verify'])
     return await crypto.subtle.verify(way, imported, signature, encode(text))
   } catch (error) {
-    // No key of this kind: nothing that it could have signed.
+    // WebCrypto cannot import the key, so it cannot have made the signature.
     if (error.name === 'DataError') return false
     throw error
   }

@@ -48,7 +48,7 @@ test('nothing but WebCrypto draws', () => {
 })
 
 test('the settings and options that are known are those that the types declare', async () => {
-  const { CONFIG, SIGN_IN } = await import('../js/settings.js')
+  const { CONFIG, SIGN_IN } = await import('../js/setting-names.js')
   const [types, ops] = ['index.d.ts', 'ops.d.ts'].map((name) => readFileSync(`${here}js/${name}`, 'utf8'))
   const members = (text, name) => {
     const [, body] = text.match(new RegExp(`^export interface ${name} [^\\n]*\\{\\n(.*?)^\\}`, 'ms')) ?? []

@@ -2,7 +2,7 @@
 // It knows no protocol and no answer.
 
 import { drawn as fresh, hashed } from '/js/random.js'
-import { prepare } from '/js/config.js'
+import { prepare } from '/js/client-from-config.js'
 import { OAuthError, signIn, stepUp } from '/js/index.js'
 import * as operations from '/js/ops.js'
 import { begin } from '/js/session.js'

@@ -27,7 +27,7 @@ try {
 async function measure({ peer, OURS, RAW, BATCH, ROUNDS }) {
   const [{ ready }, { prepare }, { refresh }, { answer }, dpop] = await Promise.all([
     import('/js/wasm.js'),
-    import('/js/config.js'),
+    import('/js/client-from-config.js'),
     import('/js/ops.js'),
     import('/js/webcrypto.js'),
     import(URL.createObjectURL(new Blob([peer], { type: 'text/javascript' }))),

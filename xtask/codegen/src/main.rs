@@ -84,7 +84,7 @@ const FILES: &[(&str, Render)] = &[
         "bindings/python/python/oauth_core/web/_settings.py",
         site::python,
     ),
-    ("bindings/node/js/web/site-settings.cjs", site::javascript),
+    ("bindings/node/js/web/settings-table.cjs", site::javascript),
     ("bindings/node/web.d.cts", site::types),
     ("bindings/wasm/js/presets.js", presets::file),
     ("bindings/wasm/js/providers.js", presets::names),

@@ -32,6 +32,6 @@ module.exports = {
   fetch: (input, init) => globalThis.fetch(input, init),
   /** A request that ends cancels its own fetches, so no other request may wait for them. */
   isShared: false,
-  /** The module of WebAssembly comes with this package. It may be loaded after what is beside it. */
+  /** The WebAssembly module is part of this package. It may be loaded after the other modules. */
   isOnePackage: true,
 }

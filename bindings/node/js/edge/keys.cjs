@@ -2,7 +2,7 @@
 
 // Keys of a client, and keys that tokens are bound to, where WebCrypto signs.
 
-const { asked } = require('./store.cjs')
+const { callMethod } = require('./store.cjs')
 const { KeyError, PrivateKey, generated, macOf } = require('./private-key.cjs')
 
 /** The longest name of a DPoP key in a store, in bytes, and the format of its record: the same in every language. */
@@ -69,7 +69,7 @@ function keysOver(wasm, elsewhere) {
     return JSON.stringify({ keys })
   }
 
-  /** The private keys of those that are here. */
+  /** The private key of each key object of this process. */
   const privates = new WeakMap()
 
   const isProof = (alg) => DPOP.includes(alg) || alg === 'EdDSA'
@@ -79,7 +79,7 @@ function keysOver(wasm, elsewhere) {
     async generate(alg) {
       if (!isProof(alg)) throw failed('key.algorithm', alg)
       const made = generated(alg).then((pem) => new PrivateKey(pem).whole())
-      // Not every runtime knows every curve.
+      // Not every runtime supports every curve.
       const whole = await made.catch(({ message }) => { throw failed('key.algorithm', message) })
       return dpop.read(whole, alg)
     },
@@ -103,7 +103,7 @@ function keysOver(wasm, elsewhere) {
       const signer = (key, _, input) => ({
         signature: async () => {
           const record = new TextDecoder().decode(input)
-          const { signature, why, failure } = await asked('key holder', handler, { verb: 'sign', key, record })
+          const { signature, why, failure } = await callMethod('key holder', handler, { verb: 'sign', key, record })
           if (signature === undefined) throw new Error(failure?.text ?? why)
           return signature
         },
@@ -112,7 +112,7 @@ function keysOver(wasm, elsewhere) {
     },
   }
 
-  /** The key of this name in a store, made by anyone who asks first: as a JWK. */
+  /** The key of this name in a store, as a JWK; the first caller creates it. */
   async function dpopKeyIn(store, name, alg) {
     const isText = name !== '' && !/\p{Cc}/u.test(name) && new TextEncoder().encode(name).length <= MAX_NAME
     if (!isText) throw failed('misuse.setup', 'the name of the DPoP key')
@@ -127,7 +127,7 @@ function keysOver(wasm, elsewhere) {
     let pem
     for (let tries = 0; tries < TRIES; tries += 1) {
       const { version = 0, record } = await said({ verb: 'load', key })
-      // An empty record says that it was removed.
+      // An empty record is a tombstone.
       if (record) return { record: await stored(record, alg) }
       pem ??= await generated(alg)
       const text = JSON.stringify({ version: FORMAT, alg, private_key: pem })

@@ -14,7 +14,7 @@ function lengthOf(length) {
   return [0x80 + bytes.length, ...bytes]
 }
 
-/** An element: its tag, and what it holds. */
+/** A DER element: its tag and its content. */
 const element = (tag, ...contents) => {
   const content = contents.flat()
   return [tag, ...lengthOf(content.length), ...content]

@@ -26,7 +26,7 @@ const MAX_TEXT = 64 << 10
 /** The sizes of RSA keys, in bytes. */
 const RSA_BYTES = { least: 256, most: 1024 }
 
-/** Curves by their object identifiers in DER: their names, the length of their numbers, and what they sign with. */
+/** Curves by their object identifiers in DER: name, length of the numbers, and signature algorithm. */
 const CURVES = {
   [IDENTIFIERS['P-256']]: { crv: 'P-256', length: 32, algs: ['ES256'] },
   [IDENTIFIERS['P-384']]: { crv: 'P-384', length: 48, algs: ['ES384'] },
@@ -82,7 +82,7 @@ function contentOf(list, tag) {
   return found.content
 }
 
-/** What is in a sequence that is all there is. */
+/** The content of a sequence, which must be the whole input. */
 function sequence(der) {
   const [outer, ...more] = elements(der)
   if (outer?.tag !== SEQUENCE || more.length > 0) throw malformed()
@@ -185,7 +185,7 @@ class PrivateKey {
     return { kty, crv, x, y, n, e }
   }
 
-  /** Signs what the native half wants signed. */
+  /** Signs a job of the native half. */
   signer = (keyId, alg, input) => ({ signature: () => this.#sign(alg, input) })
 
   async #sign(alg, input) {
@@ -218,7 +218,7 @@ class PrivateKey {
   }
 }
 
-/** What a JWK can sign with, and the members that it is (RFC 7518 section 6, RFC 8037 section 2). */
+/** The algorithms with which a JWK can sign, and its members (RFC 7518 section 6, RFC 8037 section 2). */
 function shapeOf(jwk) {
   if (jwk.kty === 'RSA') {
     const { length } = bytesOf(jwk.n)

@@ -5,11 +5,11 @@
 /** How long a store, or the application, may take to answer, in milliseconds. */
 const PATIENCE = 30_000
 
-/** How often an empty record is tried to be saved, where others save too. */
+/** How often saving a tombstone is tried while other workers save the record. */
 const REMOVALS = 16
 
 /** The result of a method call: its value, `{ failure }` of a built-in object, or `{ why }` with another reason. */
-async function asked(who, handler, ask) {
+async function callMethod(who, handler, ask) {
   let timer
   const late = new Promise((done) => {
     timer = setTimeout(done, PATIENCE, { why: `the ${who} did not answer in time` })
@@ -22,8 +22,8 @@ async function asked(who, handler, ask) {
 
 const isNone = ({ failure, why }) => failure !== undefined || why !== undefined
 
-/** Removes a record with the three methods of every store: by saving an empty one. */
-async function removed(store, key) {
+/** Removes a record with the three methods of every store, by saving an empty one. */
+async function saveEmptyRecord(store, key) {
   const said = await store.ask({ verb: 'remove', key })
   if (said.absent !== true) return said
   for (let tries = 0; tries < REMOVALS; tries += 1) {
@@ -32,18 +32,18 @@ async function removed(store, key) {
     const { version = 0, record } = known
     const saved = await store.ask({ verb: 'save', key, record: '', version })
     if (isNone(saved)) return saved
-    // The empty record of an earlier removal is none.
+    // The tombstone of an earlier removal does not count as a record.
     if (saved.version !== undefined) return { removed: Boolean(record) }
   }
   return { why: 'others keep saving the record' }
 }
 
-/** The stores, over the native half. */
+/** The classes of stores, over the native half. */
 function storesOver(wasm) {
   const failed = (code, why) => ({ failure: wasm.NativeFailure.of(code, why) })
 
-  /** The same answer, without a reason that is no error yet; `verb` is one that a store may lack. */
-  async function told(answer, verb) {
+  /** Returns the answer, or throws its error; `verb` is a method that a store may lack. */
+  async function resultOf(answer, verb) {
     const said = await answer
     if (said.why !== undefined) return failed('lost', said.why)
     return said.absent === true ? failed('misuse.not_supported', verb) : said
@@ -61,12 +61,12 @@ function storesOver(wasm) {
       return new NativeStore(handler)
     }
 
-    /** What it answers, or `{ why }` or `{ failure }`. */
+    /** The result of a method, or `{ why }` or `{ failure }`. */
     ask(question) {
-      return asked('store', this.#handler, question)
+      return callMethod('store', this.#handler, question)
     }
 
-    /** This store, its records sealed with the current key, and opened with the old ones too. */
+    /** This store with sealed records: the current key seals, and old keys open as well. */
     sealed(keys, names, acceptsPlain) {
       const seal = wasm.NativeSeal.of(keys)
       if (names !== undefined) seal.hideNames(names)
@@ -75,32 +75,32 @@ function storesOver(wasm) {
     }
 
     load(key) {
-      return told(this.ask({ verb: 'load', key }))
+      return resultOf(this.ask({ verb: 'load', key }))
     }
 
     save(key, record, version, due, until) {
-      return told(this.ask({ verb: 'save', key, record, version, due, until }))
+      return resultOf(this.ask({ verb: 'save', key, record, version, due, until }))
     }
 
     async lease(key, holder, ms) {
-      const said = await told(this.ask({ verb: 'lease', key, holder, ms }))
+      const said = await resultOf(this.ask({ verb: 'lease', key, holder, ms }))
       return said.ms > 0 ? said : { failure: said.failure }
     }
 
     remove(key) {
-      return told(removed(this, key))
+      return resultOf(saveEmptyRecord(this, key))
     }
 
     scan(cursor) {
-      return told(this.ask({ verb: 'scan', cursor }), 'scan')
+      return resultOf(this.ask({ verb: 'scan', cursor }), 'scan')
     }
 
     due(before, limit) {
-      return told(this.ask({ verb: 'due', due: before, limit }), 'due')
+      return resultOf(this.ask({ verb: 'due', due: before, limit }), 'due')
     }
   }
 
-  /** A store whose records are sealed: what `SealedStore` of the crate `oauth-session` is elsewhere. */
+  /** A store whose records are sealed, as by `SealedStore` of the crate `oauth-session`. */
   class SealedStore extends NativeStore {
     #store
     #seal
@@ -124,7 +124,7 @@ function storesOver(wasm) {
       load: async ({ key }) => {
         const stored = this.#seal.stored(key)
         const said = await this.#store.ask({ verb: 'load', key: stored })
-        // An empty record says that it was removed.
+        // An empty record is a tombstone.
         return said.record ? { ...said, record: this.#seal.open(stored, said.record, said.version).record } : said
       },
       save: async ({ key, record, version, ...times }) => {
@@ -134,8 +134,8 @@ function storesOver(wasm) {
         return this.#store.ask({ ...times, key: stored, record: text, version })
       },
       lease: async (question) => this.#store.ask({ ...question, key: this.#seal.stored(question.key) }),
-      // It needs no key but that of names.
-      remove: async ({ key }) => removed(this.#store, this.#seal.stored(key)),
+      // A tombstone needs only the key of names.
+      remove: async ({ key }) => saveEmptyRecord(this.#store, this.#seal.stored(key)),
       scan: async (question) => this.#named(await this.#store.ask(question)),
       due: async (question) => this.#named(await this.#store.ask(question)),
     }
@@ -148,7 +148,7 @@ function storesOver(wasm) {
         const entry = await this.#store.ask({ verb: 'load', key: stored })
         if (isNone(entry)) return entry
         const { name, failure } = entry.record ? this.#opened(stored, entry) : {}
-        // What no key opens has a name that nobody knows.
+        // The name of a record that no key opens is unknown.
         if (failure !== undefined && !isUnopened(failure)) return { failure }
         if (name !== undefined) keys.push(name)
       }
@@ -164,7 +164,7 @@ function storesOver(wasm) {
       }
     }
 
-    /** Reseals what is not sealed with the current key: how many, and the keys in the store of what no key opens. */
+    /** Reseals records that are not sealed with the current key. Returns how many, and the store keys of records that no key opens. */
     async reseal() {
       let count = 0
       const unopened = new Set()
@@ -183,7 +183,7 @@ function storesOver(wasm) {
       return { count, keys: [...unopened].sort() }
     }
 
-    /** Whether there was anything to do. */
+    /** Reseals one record, and returns whether that was necessary. */
     async #resealed(stored) {
       for (;;) {
         const entry = await this.#store.load(stored)
@@ -208,4 +208,4 @@ function storesOver(wasm) {
 
 const isUnopened = ({ code }) => code === 'stored.sealed'
 
-module.exports = { asked, removed, storesOver }
+module.exports = { callMethod, saveEmptyRecord, storesOver }

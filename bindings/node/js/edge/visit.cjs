@@ -2,14 +2,14 @@
 
 // Drives the visits of a site: carries out their steps with `fetch` and a store in JavaScript.
 
-const { asked, removed } = require('./store.cjs')
+const { callMethod, saveEmptyRecord } = require('./store.cjs')
 const { pairsOf } = require('../web/fields.cjs')
 
 /** The largest body of a call, in bytes: it is kept until the API has accepted the token. */
 const MAX_FORWARDED = 10 << 20
 
 /** Passes the result of a store call to the visit. */
-async function stored(visit, { store }, ask, tell) {
+async function passStoreResult(visit, { store }, ask, tell) {
   if (store === undefined) return visit.hasNone()
   const said = await ask(store)
   if (said.failure !== undefined) return visit.failedWith(said.failure)
@@ -19,17 +19,17 @@ async function stored(visit, { store }, ask, tell) {
 /** How each kind of step is carried out. */
 const steps = {
   load(visit, { key }, host) {
-    return stored(visit, host, (store) => store.ask({ verb: 'load', key }), ({ version, record }) => visit.loaded(version, record))
+    return passStoreResult(visit, host, (store) => store.ask({ verb: 'load', key }), ({ version, record }) => visit.loaded(version, record))
   },
   lease(visit, { key, holder, ms }, host) {
-    return stored(visit, host, (store) => store.ask({ verb: 'lease', key, holder, ms }), ({ ms = 0 }) => visit.leased(ms))
+    return passStoreResult(visit, host, (store) => store.ask({ verb: 'lease', key, holder, ms }), ({ ms = 0 }) => visit.leased(ms))
   },
   save(visit, { key, record, version, due, until }, host) {
     const ask = { verb: 'save', key, record, version, due, until }
-    return stored(visit, host, (store) => store.ask(ask), ({ version }) => visit.saved(version))
+    return passStoreResult(visit, host, (store) => store.ask(ask), ({ version }) => visit.saved(version))
   },
   remove(visit, { key }, host) {
-    return stored(visit, host, (store) => removed(store, key), () => visit.removed())
+    return passStoreResult(visit, host, (store) => saveEmptyRecord(store, key), () => visit.removed())
   },
   async wait(visit, { ms }) {
     const { pause } = require('../exchange.cjs')
@@ -45,14 +45,14 @@ const steps = {
   },
   async admit(visit, { record }, { admit, id, overdue }) {
     if (admit === undefined) return visit.admitted()
-    const said = await asked('admit function', admit, { verb: 'admit', key: id, record })
-    // The application has not decided: that is no refusal.
+    const said = await callMethod('admit function', admit, { verb: 'admit', key: id, record })
+    // The application has not decided, which is an error and not a refusal.
     if (said.why !== undefined) throw new Error(overdue(said.why))
     return said.refused === undefined ? visit.admitted(said.record) : visit.refused(said.refused)
   },
-  /** Where requests cannot wait for each other, this one is at it to the end; the others look. */
+  /** In runtimes where requests cannot wait for each other, this request connects, and the others poll. */
   async connect(visit, { id }, { admit }) {
-    const said = await asked('client function', admit, { verb: 'client', key: id })
+    const said = await callMethod('client function', admit, { verb: 'client', key: id })
     if (said.why !== undefined) return visit.unconnected('lost.unknown', said.why)
     if (said.failed === undefined) return visit.connected(said.setup.given())
     const { code, why, retryAfter } = said.failed
@@ -60,27 +60,27 @@ const steps = {
   },
   async provider(visit, { record }, { admit, id, overdue }) {
     if (admit === undefined) return visit.provided()
-    const said = await asked('provider function', admit, { verb: 'provider', key: id, record })
+    const said = await callMethod('provider function', admit, { verb: 'provider', key: id, record })
     if (said.why !== undefined) throw new Error(overdue(said.why))
     return visit.provided(said.setup?.given())
   },
 }
 
 /** Drives a visit to its end. */
-async function driven(visit, host) {
+async function driveVisit(visit, host) {
   try {
     let step = visit.begin()
     while (step.kind !== 'end') step = await steps[step.kind](visit, step, host)
     const { forward, ...told } = step.told
     const { held } = step
-    if (held?.hasTokens) told.held = { tokens: held.tokens, end: () => driven(held.end(), host) }
+    if (held?.hasTokens) told.held = { tokens: held.tokens, end: () => driveVisit(held.end(), host) }
     return forward === undefined ? told : { ...told, forward: new Forward(forward, host) }
   } finally {
     visit.free()
   }
 }
 
-/** A call to be passed on. */
+/** A page's call to an API, to be forwarded. */
 class Forward {
   #known
   #host
@@ -94,14 +94,14 @@ class Forward {
     return MAX_FORWARDED
   }
 
-  /** Passes it on with this body, once: what to send, its body bit by bit. `sourceOf` has the tokens of a grant. */
+  /** Forwards the call with this body, once, and returns the response with its body as a stream. `sourceOf` returns the token source of a grant. */
   async send(body, sourceOf) {
     const { Source, apiOfOne } = require('../api.cjs')
     const { method, url, headers, provider, grant } = this.#known.call
-    // What the API says of a pause is the page's to heed.
+    // A 429 is passed on: the page handles the pause.
     const source = sourceOf(provider, grant)
     const client = Source.clientOf(source)
-    // A token that is bound to the client's key goes with proofs of it.
+    // A DPoP-bound token needs proofs by the client's key.
     const known = client === undefined ? this.#known.api() : this.#known.api().calledBy(client)
     const api = apiOfOne(known, source, { onRateLimit: 'pass' })
     let reply
@@ -109,10 +109,10 @@ class Forward {
       reply = await api.fetch(url, { method, headers, body: body?.length > 0 ? body : undefined })
     } catch (error) {
       // The grant has ended, and so the session.
-      if (error?.advice === 'reauthorize') return driven(this.#known.tokensOver(), this.#host)
+      if (error?.advice === 'reauthorize') return driveVisit(this.#known.tokensOver(), this.#host)
       throw error
     }
-    // What is read of it has been unpacked.
+    // `fetch` has already decompressed the body.
     const fields = [...reply.headers].filter(([name]) => name !== 'content-encoding')
     const reader = reply.body?.getReader()
     const stream = {
@@ -123,7 +123,7 @@ class Forward {
   }
 }
 
-/** A site whose people sign in. */
+/** The native half of a site, driven in JavaScript. */
 class NativeSite {
   #known
   #host
@@ -141,19 +141,19 @@ class NativeSite {
     return this.#known.formLimit(method, path)
   }
 
-  /** What becomes of a request. */
+  /** Handles a request. */
   async visit(given) {
-    return driven(this.#known.visit({ ...given, headers: pairsOf(given.headers) }), { ...this.#host, id: given.id })
+    return driveVisit(this.#known.visit({ ...given, headers: pairsOf(given.headers) }), { ...this.#host, id: given.id })
   }
 
-  /** Waits for the client of a provider, which is asked for unless it is known. */
+  /** Waits for the client of a provider, and requests it if necessary. */
   async connect(provider) {
-    await driven(this.#known.connect(provider), this.#host)
+    await driveVisit(this.#known.connect(provider), this.#host)
   }
 
-  /** Somebody is signed in for a test: the answer sets the cookies. */
+  /** Signs a user in for a test: the response sets the cookies. */
   async testing(identity, id) {
-    return driven(this.#known.testing(identity), { ...this.#host, id })
+    return driveVisit(this.#known.testing(identity), { ...this.#host, id })
   }
 }
 

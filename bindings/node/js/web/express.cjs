@@ -9,13 +9,13 @@ const { signedIn } = require('./requirements.cjs')
 const isCalled = (request, response, next) =>
   typeof next === 'function' && Array.isArray(request?.rawHeaders) && typeof response?.setHeader === 'function'
 
-/** The header fields as they came: names and values by turns. */
+/** The header fields as received: a list of alternating names and values. */
 function fieldsOf({ rawHeaders }) {
   return rawHeaders.filter((_, at) => at % 2 === 0).map((name, at) => [name, rawHeaders[2 * at + 1]])
 }
 
 /** The whole request target: routers remove the part of `url` that they have matched. */
-function seen(request) {
+function requestParts(request) {
   const { method, headers, originalUrl, url } = request
   return {
     method,
@@ -38,9 +38,9 @@ function send(response, { status, headers, body }) {
 }
 
 /** Calls `next` if the request is passed on to the application; errors go to its error handler. */
-async function visited(site, options, request, response, next) {
+async function visitRequest(site, options, request, response, next) {
   try {
-    const { reply, user } = await site.visit(seen(request), { ...options, request })
+    const { reply, user } = await site.visit(requestParts(request), { ...options, request })
     if (reply) return send(response, reply)
     site.remember(request, user)
     request.user = user
@@ -51,14 +51,14 @@ async function visited(site, options, request, response, next) {
 }
 
 function middleware(site) {
-  return (request, response, next) => visited(site, {}, request, response, next)
+  return (request, response, next) => visitRequest(site, {}, request, response, next)
 }
 
 /** Behind the application's routes: all other errors are for its own handlers. */
-function errors(site) {
+function errorHandler(site) {
   return async (error, request, response, next) => {
     try {
-      const reply = response.headersSent ? undefined : await site.ended(seen(request), request.user, error)
+      const reply = response.headersSent ? undefined : await site.ended(requestParts(request), request.user, error)
       return reply ? send(response, reply) : next(error)
     } catch (other) {
       return next(other)
@@ -66,9 +66,9 @@ function errors(site) {
   }
 }
 
-function required(site, need, request, response, next) {
+function requiredUser(site, need, request, response, next) {
   if (need === undefined && site.remembered(request)) return next()
-  return visited(site, signedIn(need), request, response, next)
+  return visitRequest(site, signedIn(need), request, response, next)
 }
 
-module.exports = { errors, fieldsOf, isCalled, middleware, required, seen }
+module.exports = { errorHandler, fieldsOf, isCalled, middleware, requiredUser, requestParts }

@@ -1,14 +1,14 @@
 'use strict'
 
-// Header fields as one text, names and values by turns: it crosses to the native half faster than a list of pairs.
+// Header fields as one text of alternating names and values: it is passed to the native half faster than a list of pairs.
 
-/** A line break belongs to neither a name nor a value, and what has one is no field. */
+/** Replaces line breaks, which neither a name nor a value may contain, so that the core refuses the field. */
 const line = (text) => (text.includes('\n') ? text.replaceAll('\n', '\0') : text)
 
-/** The fields as they cross. */
+/** Header fields as one text. */
 const textOf = (headers) => Array.from(headers, ([name, value]) => `${line(name)}\n${line(value)}`).join('\n')
 
-/** The same fields as pairs. */
+/** The text of header fields as pairs. */
 function pairsOf(text) {
   const lines = text.split('\n')
   return Array.from({ length: lines.length >> 1 }, (_, at) => lines.slice(2 * at, 2 * at + 2))

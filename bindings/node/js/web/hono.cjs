@@ -3,29 +3,29 @@
 // Hono: middleware.
 
 const { signedIn } = require('./requirements.cjs')
-const { handle, responseOf, seen } = require('./standard.cjs')
+const { handle, responseOf, requestParts } = require('./standard.cjs')
 
 const isCalled = (context, next) => typeof next === 'function' && typeof context?.req?.raw?.url === 'string'
 
-async function visited(site, options, context, next) {
+async function visitRequest(site, options, context, next) {
   const outcome = await handle(site, context.req.raw, options)
   if (outcome instanceof Response) return outcome
   site.remember(context.req.raw, outcome.user)
   context.set('user', outcome.user)
   await next()
-  // What a handler throws is there by now, and its answer with it.
-  const reply = context.error && (await site.ended(seen(context.req.raw), outcome.user, context.error))
+  // Hono has already caught what a handler threw, and stored it with its response.
+  const reply = context.error && (await site.ended(requestParts(context.req.raw), outcome.user, context.error))
   if (reply) context.res = responseOf(reply)
   return undefined
 }
 
 function middleware(site) {
-  return (context, next) => visited(site, {}, context, next)
+  return (context, next) => visitRequest(site, {}, context, next)
 }
 
-function required(site, need, context, next) {
+function requiredUser(site, need, context, next) {
   if (need === undefined && site.remembered(context.req.raw)) return next()
-  return visited(site, signedIn(need), context, next)
+  return visitRequest(site, signedIn(need), context, next)
 }
 
-module.exports = { isCalled, middleware, required }
+module.exports = { isCalled, middleware, requiredUser }

@@ -3,29 +3,29 @@
 // Next.js: sites created while pages are built, when variables may be missing.
 
 const { optionsOf } = require('../options.cjs')
-const { fromEnvironment } = require('./environment.cjs')
+const { fromEnvironment } = require('./site-from-env.cjs')
 const { Site: Plain } = require('./site.cjs')
 const { Refuse, User } = require('./user.cjs')
 
-/** A key that is nowhere else. */
-function anyKey() {
+/** A random key, for builds without variables. */
+function randomKey() {
   const bytes = globalThis.crypto.getRandomValues(new Uint8Array(32))
   return btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
 }
 
 /** The variables, with placeholders for those missing at build time, when no request can arrive. */
-function madeUp(variables) {
+function withPlaceholders(variables) {
   const { OAUTH_CLIENT_FILE: file, OAUTH_PROVIDER: provider } = variables
   return {
     OAUTH_BASE_URL: 'https://build.invalid',
-    OAUTH_KEY: anyKey(),
+    OAUTH_KEY: randomKey(),
     ...(file ? {} : { OAUTH_CLIENT_ID: 'build', OAUTH_CLIENT_SECRET: 'build' }),
     ...(file || provider ? {} : { OAUTH_ISSUER: 'https://as.invalid' }),
     ...Object.fromEntries(Object.entries(variables).filter(([, value]) => value)),
   }
 }
 
-/** A site of Next.js: whoever is not signed in is led to the login page as Next.js does it. */
+/** A site of Next.js, which redirects with the `redirect` of Next.js. */
 class Site extends Plain {
   #redirect
 
@@ -36,11 +36,11 @@ class Site extends Plain {
   }
 
   /**
-   * `next build` loads modules where no server runs, and often without its variables: those that are missing there are made
-   * up. The server loads them again, and says what is missing.
+   * `next build` loads modules without a running server, and often without its variables: placeholders replace missing
+   * ones. The server loads the modules again, and then reports missing variables.
    */
   static fromEnv({ redirect, ...options } = {}) {
-    const env = process.env.NEXT_PHASE === 'phase-production-build' ? madeUp(options.env ?? process.env) : options.env
+    const env = process.env.NEXT_PHASE === 'phase-production-build' ? withPlaceholders(options.env ?? process.env) : options.env
     return new this({ redirect, ...fromEnvironment(optionsOf('Site.fromEnv', { ...options, env })) })
   }
 

@@ -2,7 +2,7 @@
 
 // Builds the responses that a site sends.
 
-const { lift } = require('../errors.cjs')
+const { errorFromNative } = require('../errors.cjs')
 
 /** The body of an API's response as a stream; empty for a status without a body. */
 function streamOf(stream, status) {
@@ -13,7 +13,7 @@ function streamOf(stream, status) {
   return new ReadableStream({
     async pull(controller) {
       const chunk = await stream.chunk().catch((error) => {
-        throw lift(error)
+        throw errorFromNative(error)
       })
       if (chunk) return controller.enqueue(chunk)
       controller.close()

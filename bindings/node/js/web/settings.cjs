@@ -1,20 +1,20 @@
 'use strict'
 
-// The settings of a site.
+// Checks the settings of a site, and converts them for the native half. Their names are in settings-table.cjs (generated).
 
 const native = require('#native')
 const { Client, nativeClient } = require('../client.cjs')
-const { lift, lifted } = require('../errors.cjs')
+const { errorFromNative, callNative } = require('../errors.cjs')
 const { checkLimit } = require('../exchange.cjs')
 const { nativeKey } = require('../keys.cjs')
 const { optionsOf, textsOf } = require('../options.cjs')
 const { isLoopback } = require('../server.cjs')
-const { SITE_SETTINGS } = require('./site-settings.cjs')
+const { SITE_SETTINGS } = require('./settings-table.cjs')
 
-/** The key for tests, which is public: a site that others could reach refuses it. */
+/** The public key for tests; a site that is not on a loopback address refuses it. */
 const TESTING = 'testing'
 
-const setup = (what) => lift(new Error(native.webSetupError(what)))
+const setupError = (what) => errorFromNative(new Error(native.webSetupError(what)))
 
 /** The providers of a site: several, or one whose settings are the site's own; none where they are looked up. */
 function providersOf({ provider, providers, client, id = 'login', title, scope, identity, parameters, callback, responseMode, apiOrigins, registered }) {
@@ -31,23 +31,23 @@ function providersOf({ provider, providers, client, id = 'login', title, scope, 
 const names = (scope) => (scope === undefined || typeof scope === 'string' ? scope : [...scope].join(' '))
 
 /** An API: a URL, or one with the methods that pages may use. */
-function upstream(given) {
+function apiSetting(given) {
   if (typeof given === 'string' || given instanceof URL) return String(given)
   const { url, methods } = optionsOf('an API of a site', given)
   return { url: String(url), methods: textsOf('methods', methods) }
 }
 
-/** How settings cross, which is as JSON; it has no word for a time without end. */
+/** How each shape of setting is passed to the native half, as JSON, which cannot represent an infinite time. */
 const crossing = {
   plain: (_, value) => value,
   document: (_, value) => value,
   urls: (_, value) => [value].flat().map(String),
   texts: textsOf,
   span: (name, ms) => Math.min(checkLimit(ms, name), Number.MAX_VALUE) / 1000,
-  apis: (_, given) => Object.fromEntries(Object.entries(given).map(([name, api]) => [name, upstream(api)])),
+  apis: (_, given) => Object.fromEntries(Object.entries(given).map(([name, api]) => [name, apiSetting(api)])),
 }
 
-/** The settings as the addon takes them. */
+/** The settings in the form of the addon. */
 function nativeOptions(options) {
   const given = SITE_SETTINGS.filter(({ name }) => options[name] !== undefined)
   const settings = given.map(({ name, wire, shape }) => [wire, crossing[shape](name, options[name])])
@@ -55,31 +55,31 @@ function nativeOptions(options) {
   return JSON.stringify({ ...Object.fromEntries(settings), lookup })
 }
 
-/** Where a provider without OpenID Connect says who a person is. */
+/** The identity endpoint of a provider without OpenID Connect. */
 function identityEndpoint(given) {
   if (given === undefined) return undefined
   const { url, subject, claims = {} } = optionsOf('identity of a provider', given)
   return { url: String(url), subject, claims: Object.entries(claims) }
 }
 
-/** Whose sessions there are, before the client is known. */
-function pair(given) {
+/** The issuer and client id of sessions, for a provider whose client is not known yet. */
+function issuerAndClientId(given) {
   const { issuer, clientId } = optionsOf('registered of a provider', given)
   return [String(issuer), String(clientId)]
 }
 
-/** The settings, ready to be made a site of. */
+/** The keys and providers of a site, in the form of the addon. */
 function nativeSetup({ key, oldKeys = [] }, providers) {
   if (key === undefined) throw new TypeError('a site needs a key: 32 bytes, their text, or a SealingKey')
   const made = key === TESTING ? native.NativeSiteSetup.forTests() : native.NativeSiteSetup.of(nativeKey(key))
   for (const old of oldKeys) made.also(nativeKey(old))
   for (const { id, client, title, scope, identity, parameters = {}, callback, responseMode, tenant, registered } of providers) {
     const pairs = Object.entries(parameters).map(([name, value]) => [name, String(value)])
-    const settings = { id, title, scope: names(scope), identity: identityEndpoint(identity), parameters: pairs, callback, responseMode, tenant, registered: registered && pair(registered) }
+    const settings = { id, title, scope: names(scope), identity: identityEndpoint(identity), parameters: pairs, callback, responseMode, tenant, registered: registered && issuerAndClientId(registered) }
     const given = JSON.stringify(settings)
-    lifted(() => (client instanceof Client ? made.provider(nativeClient(client), given) : made.later(given)))
+    callNative(() => (client instanceof Client ? made.provider(nativeClient(client), given) : made.later(given)))
   }
   return made
 }
 
-module.exports = { TESTING, nativeOptions, nativeSetup, providersOf, setup }
+module.exports = { TESTING, nativeOptions, nativeSetup, providersOf, setupError }

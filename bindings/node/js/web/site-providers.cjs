@@ -1,6 +1,6 @@
 'use strict'
 
-// The providers of a site, and the token sources of the people who signed in with them.
+// The providers of a site, and the token sources of their users.
 
 const { isShared } = require('#host')
 const { Client } = require('../client.cjs')
@@ -8,12 +8,12 @@ const { OAuthError } = require('../errors.cjs')
 const { fixedToken } = require('../fixed-token.cjs')
 const { Grants } = require('../sessions.cjs')
 const { Tokens } = require('../tokens.cjs')
-const { nativeSetup, setup } = require('./settings.cjs')
+const { nativeSetup, setupError } = require('./settings.cjs')
 
 /** The code of a visit in which a function of the application threw. */
 const THROWN = 'misuse.setup'
 
-/** The token sources of those who signed in with a client. Where requests cannot wait for each other, as in Workers, each makes its own. */
+/** The token sources of the users of a client. In Workers, where requests cannot wait for each other, each request creates its own. */
 function grantsOf(client, store) {
   return isShared ? new Grants(client, store) : { get: (grant) => new Grants(client, store).get(grant) }
 }
@@ -33,7 +33,7 @@ class SiteProviders {
     for (const known of providers) if (known.client instanceof Client) this.know(known)
   }
 
-  /** Whether a provider is one of the settings. */
+  /** Whether a provider is part of the settings. */
   isFixed(id) {
     return this.#providers.some((one) => one.id === id)
   }
@@ -48,7 +48,7 @@ class SiteProviders {
     return this.#known.get(id)?.sessions?.get(grant)
   }
 
-  /** Remembers a provider, and the token sources of those who signed in with it. */
+  /** Adds a provider, with the token sources of its users. */
   know(provider) {
     const { store } = this.#options
     const before = this.#known.get(provider.id)
@@ -87,7 +87,7 @@ class SiteProviders {
   /** The API of a provider with one person's tokens. */
   apiOf(id, grant, held) {
     const { provider, sessions } = this.#known.get(id) ?? {}
-    if (!held || !provider) throw setup('who signed in is kept, and no tokens')
+    if (!held || !provider) throw setupError('who signed in is kept, and no tokens')
     const { apiOrigins: origins, client } = provider
     if (typeof grant !== 'string') {
       const { accessToken, expiresAt } = new Tokens(held.tokens)

@@ -16,10 +16,10 @@ const SHAPES = [fastify, hono, express, standard]
  * of a request. Called with requirements, it returns the same for those.
  */
 function requiredOf(site, need) {
-  // Frameworks look at how many parameters there are.
+  // Frameworks distinguish handlers by their number of parameters.
   return function required(first, second, third) {
     const shape = SHAPES.find(({ isCalled }) => isCalled(first, second, third))
-    if (shape !== undefined) return shape.required(site, need, first, second, third)
+    if (shape !== undefined) return shape.requiredUser(site, need, first, second, third)
     return requiredOf(site, needOf({ ...need, ...first }))
   }
 }

@@ -6,11 +6,11 @@ const { inspect } = require('#host')
 const { nativeNetwork } = require('../network.cjs')
 const { optionsOf } = require('../options.cjs')
 const { checkStore } = require('../renewal.cjs')
-const { inner } = require('../stores.cjs')
+const { nativeStore } = require('../stores.cjs')
 const { User } = require('./user.cjs')
 const { OVER } = require('./requirements.cjs')
 const { requiredOf } = require('./site-required.cjs')
-const { fromEnvironment } = require('./environment.cjs')
+const { fromEnvironment } = require('./site-from-env.cjs')
 const { providersOf } = require('./settings.cjs')
 const express = require('./express.cjs')
 const fastify = require('./fastify.cjs')
@@ -36,10 +36,10 @@ class Site {
     }
     if (!ACCESS.includes(access)) throw new TypeError(`access must be one of ${ACCESS.join(', ')}`)
     checkStore(store)
-    this.#options = { ...options, access, nativeStore: store && inner(store), nativeNetwork: nativeNetwork(network), rootPath: options.rootPath ?? '' }
+    this.#options = { ...options, access, nativeStore: store && nativeStore(store), nativeNetwork: nativeNetwork(network), rootPath: options.rootPath ?? '' }
     this.#providers = providersOf(options)
     this.#visits = new Visits(this.#options, this.#providers)
-    // All three are handed on by themselves: as middleware, as a plugin, as routes.
+    // Bound, because applications pass them on as functions: as middleware, as a plugin, as routes.
     const own = { required: requiredOf(this), page: (request) => standard.page(this, request), fastify: fastify.plugin(this) }
     for (const [name, value] of Object.entries(own)) Object.defineProperty(this, name, { value })
   }
@@ -116,7 +116,7 @@ class Site {
   /** Middleware for Express, Connect, and `node:http`. */
   express() { return express.middleware(this) }
   /** The error handler for Express: sends a user whose grant has ended to sign in. */
-  expressErrors() { return express.errors(this) }
+  expressErrors() { return express.errorHandler(this) }
   /** The `handle` hook of SvelteKit. */
   sveltekit(options) { return sveltekit.handle(this, options) }
 

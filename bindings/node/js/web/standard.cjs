@@ -2,7 +2,7 @@
 
 // Requests and responses of the Fetch standard: Next.js, React Router, Bun, Deno, and other frameworks that use them.
 
-const { gathered } = require('./body.cjs')
+const { collectBytes } = require('./body.cjs')
 const { OVER, signedIn } = require('./requirements.cjs')
 const { User } = require('./user.cjs')
 
@@ -11,7 +11,7 @@ const isRequest = (value) => typeof value?.url === 'string' && typeof value.head
 const isCalled = (first) => isRequest(first) || isHeaders(first)
 
 /** Path and query as they are in the URL: nothing is decoded. */
-function seen(request) {
+function requestParts(request) {
   const { url, headers } = request
   const at = url.indexOf('/', url.indexOf('://') + 3)
   return {
@@ -19,7 +19,7 @@ function seen(request) {
     host: headers.get('host') ?? new URL(url).host,
     target: at < 0 ? '/' : url.slice(at).split('#', 1)[0],
     headers: headers.entries(),
-    body: (limit) => gathered(request.body ?? [], limit),
+    body: (limit) => collectBytes(request.body ?? [], limit),
   }
 }
 
@@ -30,13 +30,13 @@ function responseOf({ status, headers, body }) {
 /** A response to send, or the user who is signed in. */
 async function handle(site, request, options) {
   if (!isRequest(request)) throw new TypeError('request must be a Request')
-  const { reply, user } = await site.visit(seen(request), { ...options, request })
+  const { reply, user } = await site.visit(requestParts(request), { ...options, request })
   return reply ? responseOf(reply) : { user }
 }
 
 /** Only the site's own pages. */
 async function page(site, given) {
-  // Loaders and actions are called with it inside.
+  // Loaders and actions pass the request as a member of an object.
   const outcome = await handle(site, isRequest(given) ? given : given?.request)
   return outcome instanceof Response ? outcome : new Response(null, { status: 404 })
 }
@@ -50,30 +50,30 @@ function wrap(site, handler, options) {
     } catch (error) {
       // As `required` throws it.
       if (error instanceof Response) return error
-      const reply = await site.ended(seen(request), outcome.user, error)
+      const reply = await site.ended(requestParts(request), outcome.user, error)
       if (reply === undefined) throw error
       return responseOf(reply)
     }
   }
 }
 
-/** Who is signed in; throws the response to send instead, as loaders do. So do calls that find that the grant has ended. */
-async function required(site, need, first, second, third) {
-  if (isHeaders(first)) return requiredAt(site, third ?? need, first, second)
+/** The signed-in user; throws the response to send instead, as loaders do. Calls that find that the grant has ended throw one as well. */
+async function requiredUser(site, need, first, second, third) {
+  if (isHeaders(first)) return requiredUserAt(site, third ?? need, first, second)
   const outcome = await handle(site, first, signedIn(second ?? need))
   if (outcome instanceof Response) throw outcome
   const { user } = outcome
   return User.leaving(user, async (error) => {
-    throw responseOf(await site.ended(seen(first), user, error))
+    throw responseOf(await site.ended(requestParts(first), user, error))
   })
 }
 
-/** How a script asks: it is told where to sign in, and not sent there. */
+/** The header fields of a request by a script, whose response names the login page rather than redirecting there. */
 const AS_SCRIPT = [['accept', 'application/json']]
 const OF_NAVIGATION = /^(accept|purpose|sec-|x-moz|x-purpose)/
 
-/** Who is signed in, or where to lead a person for whom nothing else can be sent, and no cookie be set. */
-async function ledTo(site, options, headers, target) {
+/** The signed-in user, or the login page to redirect to, in places where no other response and no cookie can be sent. */
+async function userOrLoginLocation(site, options, headers, target) {
   if (typeof target !== 'string' || !target.startsWith('/')) throw new TypeError('beside headers there is the path of the page')
   const others = [...headers.entries()].filter(([name]) => !OF_NAVIGATION.test(name))
   const request = { method: 'GET', host: headers.get('host'), target, headers: [...others, ...AS_SCRIPT] }
@@ -84,10 +84,10 @@ async function ledTo(site, options, headers, target) {
   return { location: `${signIn}${signIn.includes('?') ? '&' : '?'}return_to=${encodeURIComponent(site.full(target))}` }
 }
 
-async function requiredAt(site, need, headers, target) {
-  const { user, location } = await ledTo(site, signedIn(need), headers, target)
+async function requiredUserAt(site, need, headers, target) {
+  const { user, location } = await userOrLoginLocation(site, signedIn(need), headers, target)
   if (location !== undefined) return site.leave(location)
-  return User.leaving(user, async () => site.leave((await ledTo(site, OVER, headers, target)).location))
+  return User.leaving(user, async () => site.leave((await userOrLoginLocation(site, OVER, headers, target)).location))
 }
 
-module.exports = { handle, isCalled, ledTo, page, required, seen, responseOf, wrap }
+module.exports = { handle, isCalled, userOrLoginLocation, page, requiredUser, requestParts, responseOf, wrap }

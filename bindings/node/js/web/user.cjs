@@ -8,12 +8,12 @@ const { dateOf, refuseClones } = require('../value.cjs')
 const notCloned = () => 'a User belongs to the request it came with: hand over what you need of it'
 const date = (seconds) => (seconds === undefined || seconds === null ? undefined : dateOf(seconds))
 
-/** Whom a provider vouched for, as the application is asked about them. */
+/** The identity that a provider has authenticated, as passed to `admit`. */
 function identityOf({ provider, issuer, subject, sid, auth_time: authTime, acr, claims = {} }) {
   return { provider, issuer, subject, sid, authTime: date(authTime), acr, claims }
 }
 
-/** Who is signed in. */
+/** The signed-in user. */
 class User {
   #apiOf
   #end
@@ -33,34 +33,34 @@ class User {
     Object.freeze(refused(this))
   }
 
-  /** What the provider calls them; the subject where it says no name. */
+  /** The name at the provider, or else the subject. */
   get name() {
     const { name, preferred_username: username } = this.claims
     return [name, username].find((text) => typeof text === 'string' && text !== '') ?? this.subject
   }
 
-  /** Their address, as the provider has it: it may be unverified, and be another's tomorrow. */
+  /** The email address at the provider. It may be unverified, and may be reassigned: never identify users by it. */
   get email() {
     return typeof this.claims.email === 'string' ? this.claims.email : undefined
   }
 
   /** `fetch` with this person's access token, renewed if need be, to the origins of the provider's API only. */
   async fetch(input, init) {
-    return this.#calling(({ api }) => api.fetch(input, init))
+    return this.#callWithGrant(({ api }) => api.fetch(input, init))
   }
 
   /** This person's tokens, fresh now. */
   async token(options) {
-    return this.#calling(({ source }) => source.token(options))
+    return this.#callWithGrant(({ source }) => source.token(options))
   }
 
-  /** Ends this person's session, wherever it is used, and its grant; one that lives in its cookie alone stays. */
+  /** Ends this user's session on all devices that share it, and its grant. A session that exists only in its cookie cannot be ended. */
   async end() {
     await this.#end()
   }
 
-  /** Once the grant has ended, so has the session. */
-  async #calling(call) {
+  /** Makes a call, and ends the session if the grant has ended. */
+  async #callWithGrant(call) {
     try {
       return await call(await this.#apiOf())
     } catch (error) {
@@ -78,7 +78,7 @@ class User {
     return user instanceof User && user.#isOver
   }
 
-  /** The user, for pages from which an error leads nowhere: `leave` throws what their framework goes by instead. */
+  /** The user, for frameworks in which an error cannot become a redirect: `leave` throws the framework's own redirect. */
   static leaving(user, leave) {
     user.#leave = leave
     return user
@@ -99,7 +99,7 @@ function refused(user) {
   return user
 }
 
-/** What `admit` returns to keep somebody out; the reason is shown to them. */
+/** The value with which `admit` refuses a user; the reason is shown to them. */
 class Refuse {
   constructor(reason = '') {
     this.reason = String(reason)

@@ -4,7 +4,7 @@
 
 const { channel } = require('#host')
 const { answersOfSite } = require('../callbacks.cjs')
-const { lift, lifted } = require('../errors.cjs')
+const { errorFromNative, callNative } = require('../errors.cjs')
 const { TOO_LARGE } = require('./body.cjs')
 const { textOf } = require('./fields.cjs')
 const { SiteProviders, THROWN } = require('./site-providers.cjs')
@@ -37,7 +37,7 @@ class Visits {
       connect: (id) => this.#providers.connect(id),
     }
     const made = nativeSetup(this.#options, providers)
-    return lifted(() => made.site(nativeOptions(this.#options), answersOfSite(ours), nativeStore, nativeNetwork))
+    return callNative(() => made.site(nativeOptions(this.#options), answersOfSite(ours), nativeStore, nativeNetwork))
   }
 
   /** Whether the site has a page at this path. */
@@ -53,13 +53,13 @@ class Visits {
     this.#visiting.set(id, { request })
     const seen = { id, at: Date.now(), method, host: host ?? '', target: full, headers: textOf(headers), form, access, need }
     try {
-      const said = await lifted(() => this.#native.visit(seen))
+      const said = await callNative(() => this.#native.visit(seen))
       const told = typeof said === 'string' ? { session: said, notes: [] } : said
       if (this.#providers.thrown && told.status === 500 && told.notes.some(([code]) => code === THROWN)) throw this.#providers.thrown.error
       return await (told.forward ? this.#forwarded(told.forward, body) : this.#told(told))
     } catch (error) {
       const { failure } = this.#visiting.get(id)
-      throw failure === undefined ? lift(error) : failure.error
+      throw failure === undefined ? errorFromNative(error) : failure.error
     } finally {
       this.#visiting.delete(id)
     }
@@ -70,9 +70,9 @@ class Visits {
     const given = await body?.(forward.limit)
     if (given === TOO_LARGE) return { reply: { status: 413, headers: [], body: '' } }
     try {
-      return await this.#told(await lifted(() => forward.send(given, (id, grant) => this.#providers.source(id, grant))))
+      return await this.#told(await callNative(() => forward.send(given, (id, grant) => this.#providers.source(id, grant))))
     } catch (error) {
-      const { code, message } = lift(error)
+      const { code, message } = errorFromNative(error)
       this.#note(code, message)
       return { reply: { status: 502, headers: [['cache-control', 'no-store']], body: '' } }
     }
@@ -110,7 +110,7 @@ class Visits {
     })
   }
 
-  /** Calls a function of the application, and remembers what it throws: the visit rethrows it unchanged. */
+  /** Calls a function of the application, and stores its error, so that the visit can rethrow it unchanged. */
   async #own(id, ask) {
     const visit = this.#visiting.get(id)
     try {
@@ -123,17 +123,17 @@ class Visits {
 
   /** The API of a provider with one person's tokens. */
   async #apiOf(id, grant, held) {
-    if (held && !this.#providers.has(id)) await this.#seek(id)
+    if (held && !this.#providers.has(id)) await this.#findProvider(id)
     return this.#providers.apiOf(id, grant, held)
   }
 
-  /** Makes a provider known that this process has not needed yet, or that another process has looked up. */
-  async #seek(id) {
+  /** Looks up a provider that this process has not used yet, although another one may have looked it up. */
+  async #findProvider(id) {
     if (!this.#providers.isFixed(id)) return this.#find({ id, host: '', path: '/' })
     try {
-      await lifted(() => this.#native.connect(id, Date.now()))
+      await callNative(() => this.#native.connect(id, Date.now()))
     } catch (error) {
-      throw this.#providers.thrown?.error ?? lift(error)
+      throw this.#providers.thrown?.error ?? errorFromNative(error)
     }
   }
 
@@ -141,8 +141,8 @@ class Visits {
   async testing(identity, local) {
     const id = String((this.#visits += 1))
     this.#visiting.set(id, { local })
-    return lifted(() => this.#native.testing(JSON.stringify(identity), id)).catch((error) => {
-      throw this.#visiting.get(id).failure?.error ?? lift(error)
+    return callNative(() => this.#native.testing(JSON.stringify(identity), id)).catch((error) => {
+      throw this.#visiting.get(id).failure?.error ?? errorFromNative(error)
     }).finally(() => this.#visiting.delete(id))
   }
 }

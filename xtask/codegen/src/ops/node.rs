@@ -21,7 +21,7 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
     let table = table()?;
     let mut module = format!(
         "'use strict'\n\n// {HEADER}\n// The source is crates/oauth-facade/src/op.\n\n\
-         const {{ authorizationOf, begin, nothing, perform, recordOf, tokensOf }} = require('./operation.cjs')\n\
+         const {{ authorizationOf, begin, nothing, perform, recordOf, tokensOf }} = require('./operation-support.cjs')\n\
          const {{ Record }} = require('./record.cjs')\n\nconst FINGERPRINT = '{}'\n",
         fingerprint()
     );

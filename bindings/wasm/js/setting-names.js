@@ -1,19 +1,19 @@
-// The names of settings. Loaded with the module, and so none of what a page waits for.
+// The names of all settings. Loaded together with the module, so that it does not delay the page.
 
-/** Those of a configuration. */
+/** The settings of a configuration. */
 export const CONFIG = [
   'provider', 'variables', 'options', 'issuer', 'metadata', 'loopback', 'clientId', 'redirectUri', 'resource', 'audience',
   'tokenExtra', 'responseType', 'responseMode', 'dpop', 'profile', 'api', 'storage', 'tabs', 'timeoutMs', 'onWait',
   'observe', 'wasm', 'clientSecret', 'onRateLimit', 'longestWaitMs',
 ]
 
-/** Those of a sign-in. */
+/** The options of a sign-in. */
 export const SIGN_IN = [
   'mode', 'returnTo', 'session', 'signal', 'scope', 'authorizationDetails', 'acrValues', 'maxAge', 'prompt', 'loginHint',
   'idTokenHint', 'uiLocales', 'claims', 'push', 'stepUp', 'extra',
 ]
 
-/** Refuses unknown settings and options: one may be the misspelled name of what protects the page. */
+/** Refuses unknown settings and options: one may be the misspelt name of a setting that protects the page. */
 export function check(config, options = {}) {
   only(config, CONFIG, 'setting')
   only(options, SIGN_IN, 'option of a sign-in')

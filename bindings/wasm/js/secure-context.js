@@ -1,14 +1,14 @@
-// What must be there before anything is done: a page, and a secure context.
+// Requires a page and a secure context, before anything else is done.
 
 import { setupError } from './errors.js'
 
-/** Throws where there is no page, as on a server that renders one, and where WebCrypto is missing. */
+/** Throws if there is no page, as during server-side rendering, or no WebCrypto. */
 export function needPage() {
   if (typeof document === 'undefined' || typeof location === 'undefined') throw nowhere()
   needCrypto()
 }
 
-/** The same, but a worker will do: also that of an extension, which has neither a page nor storage. */
+/** Throws if there is neither a page nor a worker, such as that of an extension, or no WebCrypto. */
 export function needScope() {
   if (typeof WorkerGlobalScope === 'undefined' || !(globalThis instanceof WorkerGlobalScope)) return needPage()
   needCrypto()

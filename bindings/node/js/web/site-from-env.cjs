@@ -1,16 +1,16 @@
 'use strict'
 
-// A site from environment variables.
+// Creates a site from environment variables. The settings of a site are checked in settings.cjs.
 
 const { environment } = require('#host')
 const native = require('#native')
 const { Client } = require('../client.cjs')
 const { variablesOf } = require('../client-auth.cjs')
-const { lift, lifted } = require('../errors.cjs')
+const { errorFromNative, callNative } = require('../errors.cjs')
 const { nativeKey } = require('../keys.cjs')
 const { isLoopback } = require('../server.cjs')
 const { SealedStore, StoreAt } = require('../stores.cjs')
-const { TESTING, setup } = require('./settings.cjs')
+const { TESTING, setupError } = require('./settings.cjs')
 
 /** Variables that a site requires; the client reads its own. */
 const NEEDED = ['OAUTH_BASE_URL', 'OAUTH_KEY']
@@ -19,11 +19,11 @@ const SECRETS = ['OAUTH_CLIENT_SECRET']
 const ON_THIS_MACHINE = "OAUTH_TRANSPORT=loopback_http, or transport: 'loopback_http', is for tests on this machine"
 
 /** The value that the addon parses from a variable, or an error that names the variable but does not show its value. */
-function read(variable, what, call) {
+function parseVariable(variable, what, call) {
   try {
     return call()
   } catch {
-    throw setup(`${variable}: ${what}`)
+    throw setupError(`${variable}: ${what}`)
   }
 }
 
@@ -33,7 +33,7 @@ function clientSettings(variables) {
   const missing = [...NEEDED.filter((name) => !variables[name]), ...SECRETS.filter((name) => variables[name] === '')]
   let settings
   try {
-    settings = lifted(() => native.NativeSettings.fromEnv(variables))
+    settings = callNative(() => native.NativeSettings.fromEnv(variables))
   } catch (error) {
     if (error.code !== 'environment.missing') throw error
     if (variables.OAUTH_CLIENT_FILE) throw error
@@ -42,14 +42,14 @@ function clientSettings(variables) {
     if (!isServerSaid) missing.unshift('OAUTH_ISSUER or OAUTH_PROVIDER')
     if (missing.length === 0) throw error
   }
-  if (missing.length > 0) throw lift(new Error(native.missingVariablesError(missing.join(', '))))
+  if (missing.length > 0) throw errorFromNative(new Error(native.missingVariablesError(missing.join(', '))))
   return settings
 }
 
 /** Whether site and provider may be on this machine. */
 function transportOf({ OAUTH_TRANSPORT: given }) {
   if (!given) return undefined
-  if (given !== 'https' && given !== 'loopback_http') throw setup('OAUTH_TRANSPORT: https or loopback_http')
+  if (given !== 'https' && given !== 'loopback_http') throw setupError('OAUTH_TRANSPORT: https or loopback_http')
   return given
 }
 
@@ -59,20 +59,20 @@ function fromEnvironment({ env, clientOptions = {}, ...options }) {
   const transport = options.transport ?? transportOf(variables)
   const { network } = options
   const line = { env, transport, network, ...clientOptions }
-  // Read now, so that what is missing or wrong is said at the start; asked for its metadata when somebody comes.
+  // Checked now, so that the application does not start with missing variables; metadata is fetched for the first request.
   const settings = clientSettings(variables)
   const isLocal = isLoopback(transport)
   if (variables.OAUTH_ISSUER) {
-    read('OAUTH_ISSUER', `not the https URL of an issuer; ${ON_THIS_MACHINE}`, () => {
+    parseVariable('OAUTH_ISSUER', `not the https URL of an issuer; ${ON_THIS_MACHINE}`, () => {
       const { issuer } = settings.server(isLocal)
       return native.discovery(issuer ?? variables.OAUTH_ISSUER, isLocal, undefined)
     })
   }
-  const at = lifted(() => settings.server(isLocal))
+  const at = callNative(() => settings.server(isLocal))
   const registered = { issuer: at.issuer ?? at.known.issuer, clientId: settings.clientId }
-  if (!URL.canParse(variables.OAUTH_BASE_URL)) throw setup('OAUTH_BASE_URL: not a URL')
+  if (!URL.canParse(variables.OAUTH_BASE_URL)) throw setupError('OAUTH_BASE_URL: not a URL')
   const [key, ...oldKeys] = variables.OAUTH_KEY.split(/[\s,]+/).filter(Boolean)
-  if (key !== TESTING) read('OAUTH_KEY', 'a key is 32 bytes in base64url', () => [key, ...oldKeys].map(nativeKey))
+  if (key !== TESTING) parseVariable('OAUTH_KEY', 'a key is 32 bytes in base64url', () => [key, ...oldKeys].map(nativeKey))
   const id = variables.OAUTH_PROVIDER ?? 'login'
   const store = options.store ?? (variables.OAUTH_STORE && new SealedStore(new StoreAt(variables.OAUTH_STORE), key, { old: oldKeys }))
   const { scope, identity, title, parameters, callback, responseMode, apiOrigins, ...site } = options

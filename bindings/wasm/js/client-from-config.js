@@ -1,4 +1,4 @@
-// What a page says about itself, made into a server and a client.
+// Creates the server and the client of a configuration. The names of its settings are checked in setting-names.js.
 
 import { setupError } from './errors.js'
 import { providers } from './providers.js'
@@ -6,14 +6,14 @@ import { run } from './driver.js'
 import { ready } from './wasm.js'
 
 /**
- * The module, the server and the client of a configuration, its name, and what signs for it; a client secret is
+ * The module, server and client of a configuration, its name, and the signer of its DPoP key. A client secret is
  * refused.
  */
 export async function prepare(config, stored, options) {
-  const named = import('./settings.js').then(({ check }) => check(config, options))
+  const named = import('./setting-names.js').then(({ check }) => check(config, options))
   const [wasm] = await Promise.all([ready(config.wasm), named])
   const preset = await presetOf(config.provider)
-  // Before anything is asked or sent.
+  // Before any request is sent.
   if (config.clientSecret !== undefined) {
     if (preset) wasm.checkSecretInBrowser(preset)
     throw wasm.secretError()
@@ -28,7 +28,7 @@ export async function prepare(config, stored, options) {
   return { wasm, server, client, name, config: { ...config, sign: key?.sign } }
 }
 
-/** What tokens are for, and are asked for with each renewal again. */
+/** The parameters of token requests, which each renewal repeats. */
 function askedFor({ resource = [], audience = [], tokenExtra = {} }) {
   const pairs = Object.entries(tokenExtra).flatMap(([name, value]) =>
     (Array.isArray(value) ? value : [value]).map((one) => [name, String(one)]),
@@ -66,7 +66,7 @@ export function origins(config, server) {
   return known.length > 0 ? known : [location.origin]
 }
 
-/** The name by which tabs of this client find each other: those whose tokens are for the same. */
+/** The name that tabs share if their tokens have the same client, resources and audiences. */
 export function nameOf(server, config) {
   const asked = Object.values(askedFor(config))
   const more = asked.some((names) => names.length > 0) ? ` ${JSON.stringify(asked.map((names) => names.sort()))}` : ''

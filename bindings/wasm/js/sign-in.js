@@ -1,10 +1,10 @@
-// Sending the person to the server: the page itself, or a popup.
+// Begins a sign-in, by redirect or in a popup. The response is handled in callback.js.
 
 import { drawn } from './random.js'
-import { prepare } from './config.js'
+import { prepare } from './client-from-config.js'
 import { setupError } from './errors.js'
 import { beginAuthorization } from './ops.js'
-import { needPage } from './environment.js'
+import { needPage } from './secure-context.js'
 import { keep } from './pending.js'
 import * as popups from './popup.js'
 import { run } from './driver.js'
@@ -25,7 +25,7 @@ export async function signIn(given, options = {}) {
     const { wasm, server, client, config } = prepared
     if (popup === null) throw setupError('the browser blocked the popup')
     const { origin } = new URL(config.redirectUri)
-    // Neither what this page keeps nor what it hears could reach the page over there.
+    // A page of another origin could read neither this page's storage nor its messages.
     if (origin !== location.origin) {
       throw setupError(`the redirect URI is at ${origin}, and this page at ${location.origin}`)
     }

@@ -4,9 +4,9 @@
 // Operations are run, with their timeouts and signals, by exchange.cjs.
 
 const native = require('#native')
-const { lifted } = require('./errors.cjs')
+const { callNative } = require('./errors.cjs')
 const { Exchange } = require('./exchange.cjs')
-const { only, optionsOf } = require('./options.cjs')
+const { refuseUnknown, optionsOf } = require('./options.cjs')
 const { PendingAuthorization, Tokens, nativeTokens, tokensOf } = require('./tokens.cjs')
 const { checkUnicode } = require('./unicode.cjs')
 
@@ -44,7 +44,7 @@ function inOrder({ names, json = [] }, args = {}) {
   if (typeof args !== 'object' || args === null || Array.isArray(args) || args instanceof Tokens) {
     throw new TypeError(`the arguments are one object: ${names.join(', ')}`)
   }
-  only(names, args, 'argument')
+  refuseUnknown(names, args, 'argument')
   const given = []
   for (let at = 0; at < names.length; at += 1) {
     const value = args[names[at]]
@@ -59,10 +59,10 @@ function inOrder({ names, json = [] }, args = {}) {
 function exchangeOf(known, operation, args, options, assertion) {
   const { moment } = optionsOf('an exchange', options)
   const given = inOrder(operation, args)
-  return new Exchange(lifted(() => known.begin(operation.number, given)), operation.finish, moment, assertion)
+  return new Exchange(callNative(() => known.begin(operation.number, given)), operation.finish, moment, assertion)
 }
 
-/** What tokens are for, as the native half reads it. */
+/** The parameters of a token request, in the order of the native half. */
 function asking({ scope, resource, audience, extra, authorizationDetails }) {
   const details = authorizationDetails === undefined ? undefined : JSON.stringify(authorizationDetails)
   return [...[scope, resource, audience, extra].map(plain), details]
