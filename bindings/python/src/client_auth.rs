@@ -18,7 +18,7 @@ use pyo3::{PyClass, PyClassInitializer};
 use tokio::runtime::Handle;
 
 use crate::custom_source::raised_cause;
-use crate::keys::settled;
+use crate::keys::result_of_callback;
 use crate::text::text;
 use crate::{errors, runtime, secret, value};
 
@@ -298,7 +298,7 @@ fn calling(function: Py<PyAny>) -> Federated {
             let call = || {
                 runtime::call_python(|py| {
                     let given = function.bind(py).call1((request,));
-                    let given = given.and_then(|given| settled(&given)?.extract());
+                    let given = given.and_then(|given| result_of_callback(&given)?.extract());
                     answer = Some(given.map(secret).map_err(raised_cause));
                 });
             };

@@ -200,7 +200,7 @@ fn show(open: Option<Arc<Py<PyAny>>>, url: &Url) -> Result<(), Error> {
     let text = url.as_str().to_owned();
     called_back(move |py| match &open {
         Some(open) => open.call1(py, (text,)).map(drop),
-        None => usual(py, "_show", (text,)),
+        None => usual(py, "_open_or_print", (text,)),
     })
 }
 
@@ -218,7 +218,7 @@ fn show_code(
         let code = value::of_record(py, code)?;
         match &show {
             Some(show) => show.call1(py, (code,)).map(drop),
-            None => usual(py, "_prompt", (code,)),
+            None => usual(py, "_print_code", (code,)),
         }
     })
 }

@@ -20,7 +20,7 @@ use tokio::runtime::Handle;
 use crate::api::Source;
 use crate::client::Client;
 use crate::custom_source::raised;
-use crate::keys::settled;
+use crate::keys::result_of_callback;
 use crate::network::LazyDriver;
 use crate::shared_client::SharedClient;
 use crate::text::text;
@@ -161,7 +161,9 @@ impl Origin {
             Self::Source(source) => return of_source(source, idp),
             Self::Function(function) => called(|py| {
                 let given = function.bind(py).call0();
-                given.and_then(|given| text(&settled(&given)?)).map(secret)
+                given
+                    .and_then(|given| text(&result_of_callback(&given)?))
+                    .map(secret)
             })?,
             Self::File(file) => {
                 let wanted = AssertionRequest::new(issuer, now);

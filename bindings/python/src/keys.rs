@@ -163,7 +163,7 @@ const WHO: &str = "key service";
 impl KeySource for Foreign {
     fn data_key(&self) -> Answer<'_, DataKey> {
         let asked = ask(WHO, &self.0, |source| {
-            let given = settled(&source.call_method0("data_key")?)?;
+            let given = result_of_callback(&source.call_method0("data_key")?)?;
             let given: Option<(String, GivenKey)> = given.extract().ok();
             given.ok_or_else(|| PyValueError::new_err("data_key gives an id and a key"))
         });
@@ -176,7 +176,7 @@ impl KeySource for Foreign {
     fn unwrap_key<'a>(&'a self, id: &'a str) -> Answer<'a, Option<seal::Key>> {
         let id = id.to_owned();
         let asked = ask(WHO, &self.0, move |source| {
-            let given = settled(&source.call_method1("unwrap_key", (id,))?)?;
+            let given = result_of_callback(&source.call_method1("unwrap_key", (id,))?)?;
             given.extract::<Option<GivenKey>>()
         });
         Box::pin(async { asked.await?.map(|key| key.0).transpose() })
@@ -184,9 +184,9 @@ impl KeySource for Foreign {
 }
 
 /// The result of a call; of a coroutine, the result of running it.
-pub(crate) fn settled<'py>(given: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn result_of_callback<'py>(given: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     static SETTLED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     SETTLED
-        .import(given.py(), "oauth_core._bridge", "settled")?
+        .import(given.py(), "oauth_core._bridge", "result_of_callback")?
         .call1((given,))
 }

@@ -280,12 +280,12 @@ def test_a_key_that_is_wrong_is_named_before_a_store_is_opened() -> None:
 
 
 def test_only_a_dict_or_none_lets_somebody_in(client: oauth_core.Client) -> None:
-    from oauth_core.web._visits import _decided
+    from oauth_core.web._visits import _admission
 
     for answer in (False, True, 0, "", "no", [], ["a"]):
         with pytest.raises(TypeError, match="admit"):
-            _decided(answer)
-    assert _decided(None) == {"local": {}} and _decided({"a": 1}) == {"local": {"a": 1}}
+            _admission(answer)
+    assert _admission(None) == {"local": {}} and _admission({"a": 1}) == {"local": {"a": 1}}
     assert Provider(client).id == "login"
 
 

@@ -80,10 +80,10 @@ impl Breaker {
             *self.state() = State::default();
             return;
         };
-        match verdict(error) {
-            Verdict::Up => *self.state() = State::default(),
-            Verdict::Down => self.state().count_failure(at, name, error),
-            Verdict::Neither => {}
+        match server_health(error) {
+            ServerHealth::Up => *self.state() = State::default(),
+            ServerHealth::Down => self.state().count_failure(at, name, error),
+            ServerHealth::Neither => {}
         }
     }
 
@@ -134,7 +134,7 @@ impl State {
 }
 
 /// What an outcome says about the server.
-enum Verdict {
+enum ServerHealth {
     /// The server is up: a refusal is about this grant, or this client.
     Up,
     /// The server is down, or overloaded.
@@ -143,14 +143,14 @@ enum Verdict {
     Neither,
 }
 
-fn verdict(error: &Error) -> Verdict {
+fn server_health(error: &Error) -> ServerHealth {
     match error.kind() {
         Kind::Lost(Loss::Unsent | Loss::Contended) | Kind::Misuse(_) | Kind::Untrusted(_) => {
-            Verdict::Neither
+            ServerHealth::Neither
         }
-        Kind::Lost(_) | Kind::Malformed(_) => Verdict::Down,
-        Kind::Denied(server) if ServerError::is_passing(server) => Verdict::Down,
-        Kind::Denied(_) => Verdict::Up,
+        Kind::Lost(_) | Kind::Malformed(_) => ServerHealth::Down,
+        Kind::Denied(server) if ServerError::is_passing(server) => ServerHealth::Down,
+        Kind::Denied(_) => ServerHealth::Up,
     }
 }
 

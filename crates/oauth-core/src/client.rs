@@ -83,7 +83,7 @@ pub fn discover_resource(
 pub fn discover_issuer(
     identifier: UserIdentifier,
 ) -> impl Exchange<Output = Issuer> + Send + use<> {
-    Call::new(identifier.stranger(), Webfinger { identifier })
+    Call::new(identifier.anonymous_config(), Webfinger { identifier })
 }
 
 /// Finds out how to get tokens for an unknown API: its metadata, the server that issues its tokens, the client to

@@ -116,7 +116,7 @@ pub fn read_loopback_metadata(
 pub fn loopback_resource<'a>(
     origins: impl IntoIterator<Item = &'a str>,
 ) -> Result<Resource, Error> {
-    Resource::over(origins, Transport::LoopbackHttp)
+    Resource::with_transport(origins, Transport::LoopbackHttp)
 }
 
 /// Sends no PKCE challenge. A stolen code is then as good as a password.

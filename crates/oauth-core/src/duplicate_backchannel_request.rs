@@ -57,34 +57,44 @@ mod waiting {
     }
 
     impl PendingRequests {
-        pub(crate) fn begin(&self, whom: &str, repeat: Repeat, now: UnixTime) -> Result<(), Error> {
+        pub(crate) fn begin(
+            &self,
+            request_key: &str,
+            repeat: Repeat,
+            now: UnixTime,
+        ) -> Result<(), Error> {
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             all.retain(|_, waiting| now < waiting.until);
-            if repeat == Repeat::Refused && all.contains_key(whom) {
+            if repeat == Repeat::Refused && all.contains_key(request_key) {
                 return Err(Misuse::CibaPending.into());
             }
             if all.len() >= CAPACITY {
                 let first = all.iter().min_by_key(|(_, waiting)| waiting.until);
-                let first = first.map(|(whom, _)| whom.clone());
-                first.map(|whom| all.remove(&whom));
+                let first = first.map(|(request_key, _)| request_key.clone());
+                first.map(|request_key| all.remove(&request_key));
             }
             let until = now.after(LONGEST);
             let request = None;
-            all.insert(whom.to_owned(), Waiting { request, until });
+            all.insert(request_key.to_owned(), Waiting { request, until });
             Ok(())
         }
 
-        pub(crate) fn begun(&self, whom: &str, auth_req_id: &Secret<String>, until: UnixTime) {
+        pub(crate) fn sent(
+            &self,
+            request_key: &str,
+            auth_req_id: &Secret<String>,
+            until: UnixTime,
+        ) {
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(waiting) = all.get_mut(whom) {
+            if let Some(waiting) = all.get_mut(request_key) {
                 waiting.request = Some(name(auth_req_id));
                 waiting.until = until;
             }
         }
 
-        pub(crate) fn failed(&self, whom: &str) {
+        pub(crate) fn failed(&self, request_key: &str) {
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            all.remove(whom);
+            all.remove(request_key);
         }
 
         /// Forgets a request: the user has answered, or it has ended.

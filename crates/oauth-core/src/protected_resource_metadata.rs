@@ -172,27 +172,27 @@ impl ResourceMatch {
 }
 
 impl ProtectedResourceMetadata {
-    /// Reads a document that was fetched for `asked`. The `resource` is compared before anything else is read.
+    /// Reads a document that was fetched for `requested`. The `resource` is compared before anything else is read.
     ///
     /// # Errors
     /// `resource_metadata.*`.
     pub fn read(
-        asked: &ResourceIdentifier,
+        requested: &ResourceIdentifier,
         document: Map<String, Value>,
         matching: ResourceMatch,
     ) -> Result<Self, Error> {
-        Self::read_over(asked, document, matching, Transport::Https)
+        Self::read_over(requested, document, matching, Transport::Https)
     }
 
     pub(crate) fn read_over(
-        asked: &ResourceIdentifier,
+        requested: &ResourceIdentifier,
         document: Map<String, Value>,
         matching: ResourceMatch,
         transport: Transport,
     ) -> Result<Self, Error> {
         let resource = match member(&document, "resource") {
             None => return Err(ProtocolViolation::ResourceMetadataNoResource.into()),
-            Some(Value::String(named)) => match_resource(asked, named, matching, transport)?,
+            Some(Value::String(named)) => match_resource(requested, named, matching, transport)?,
             Some(_) => return Err(malformed("resource")),
         };
         let (authorization_servers, ignored) = servers(&document, transport)?;
@@ -221,13 +221,13 @@ impl ProtectedResourceMetadata {
 
 /// Checks that the `resource` of a document is the requested one, or an acceptable parent of it (RFC 9728 section 3.3).
 fn match_resource(
-    asked: &ResourceIdentifier,
+    requested: &ResourceIdentifier,
     named: &str,
     matching: ResourceMatch,
     transport: Transport,
 ) -> Result<ResourceIdentifier, Error> {
     let other = || {
-        let both = format!("it names {named}, expected {}", asked.as_str());
+        let both = format!("it names {named}, expected {}", requested.as_str());
         Err(Error::from(ValidationFailure::ResourceMetadataResource).about(&both))
     };
     // Something unreadable cannot be the requested resource.
@@ -237,8 +237,8 @@ fn match_resource(
     // "identical": a text that the parser changed to lower case is not identical.
     let is_as_written = resource.as_str() == named;
     let is_allowed = match matching {
-        ResourceMatch::Identical => asked.is(named),
-        ResourceMatch::Parent => asked.is(named) || resource.covers(asked.url()),
+        ResourceMatch::Identical => requested.is(named),
+        ResourceMatch::Parent => requested.is(named) || resource.covers(requested.url()),
     };
     match is_as_written && is_allowed {
         true => Ok(resource),

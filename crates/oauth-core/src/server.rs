@@ -350,8 +350,8 @@ impl Server {
 
     /// A flag in the metadata, or `default`.
     pub fn flag(&self, member: &str, default: Flag) -> bool {
-        let said = self.metadata.get(member).and_then(Value::as_bool);
-        said.unwrap_or(default == Flag::True)
+        let value = self.metadata.get(member).and_then(Value::as_bool);
+        value.unwrap_or(default == Flag::True)
     }
 
     /// `grant_types_supported`; by default `authorization_code` and `implicit`.

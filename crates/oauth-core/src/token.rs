@@ -236,8 +236,8 @@ impl Tokens {
     /// # Errors
     /// `token_response.malformed` if they are malformed.
     pub fn authorization_details(&self) -> Result<Option<AuthorizationDetails>, Error> {
-        let said = self.extra.get(authorization_details::PARAMETER);
-        let read = said.map(AuthorizationDetails::from_value).transpose();
+        let details = self.extra.get(authorization_details::PARAMETER);
+        let read = details.map(AuthorizationDetails::from_value).transpose();
         read.map_err(|error| {
             let what = error.detail().unwrap_or_default();
             Error::from(ProtocolViolation::TokenShape)

@@ -205,9 +205,9 @@ pub struct Call<'a> {
     pub request: Attachment<'a>,
     /// Whether the body can be sent only once.
     pub once: Once,
-    /// What to do when the API asks for a pause.
+    /// How a pause that the API requires is handled.
     pub on_rate_limit: OnRateLimit,
-    /// Who follows redirects.
+    /// Whether the core or the HTTP client follows redirects.
     pub redirects: Redirects,
 }
 
@@ -221,7 +221,7 @@ pub enum Once {
     Yes,
 }
 
-/// Who follows redirects.
+/// Whether the core or the HTTP client follows redirects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Redirects {
     /// These rules follow them: within the origin, if the request can be repeated.
@@ -231,7 +231,7 @@ pub enum Redirects {
     Host,
 }
 
-/// What the host does next.
+/// The next task of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallStep {
     /// Wait, then call [`ApiCall::elapsed`].
@@ -317,7 +317,7 @@ impl ApiCall {
     /// Begins the call.
     ///
     /// # Errors
-    /// Those of [`resource::ResourceRequest::resume`], here and in what follows.
+    /// The errors of [`resource::ResourceRequest::resume`], here and in the following methods.
     pub fn begin(&mut self, at: &Clock) -> Result<CallStep, Error> {
         self.resume(at, Event::Begin)
     }

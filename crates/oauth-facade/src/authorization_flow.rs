@@ -116,7 +116,7 @@ impl AuthorizationFlow {
             pending = pending.for_resources(resources.iter().map(String::as_str))?;
         }
         let exchange = client.redeem_pending(pending.arrived(callback_context), callback);
-        // A client that the flow is not of learns nothing and sends nothing: its code is as good as before.
+        // A flow of another client is refused before its code is sent, so the code remains valid.
         let is_another_clients = exchange
             .as_ref()
             .is_err_and(|error| error.code() == "stored.issuer");

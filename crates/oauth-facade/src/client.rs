@@ -40,7 +40,7 @@ pub struct Client {
 
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 type Introspector = AccessTokenVerifier;
-/// No value: no API is a page, whose module has no room for what is not called.
+/// A placeholder without a value: a page verifies no access tokens, and its module has no room for unused code.
 #[cfg(all(feature = "js", target_family = "wasm"))]
 type Introspector = std::convert::Infallible;
 
@@ -175,7 +175,7 @@ impl Client {
         key.give_to(self.core).into()
     }
 
-    /// The same, for a key held by the host, which is asked for each signature. `public_jwk` is its public half.
+    /// Binds tokens to a key held by the host, which makes each signature. `public_jwk` is its public half.
     ///
     /// # Errors
     /// `key.malformed` if it is not a public JWK, `key.algorithm` if the key does not fit the algorithm.

@@ -71,7 +71,7 @@ pub struct PrivateKeyJwt {
     pub keys: Vec<Secret<String>>,
     /// The passphrase of the encrypted keys (PKCS#8 with PBES2).
     pub passphrase: Option<Secret<String>>,
-    /// The algorithm; by default one that the key and the server both know.
+    /// The algorithm; by default one that both the key and the server support.
     pub alg: Option<String>,
     /// The `kid` in the header, if there is one key. Several keys are named by their JWKs, or by their thumbprints.
     pub kid: Option<String>,
@@ -125,7 +125,7 @@ fn by_secret(secret: Secret<String>, server: &server::Server) -> Result<ClientAu
     auth
 }
 
-/// What assertions by a key have in common, wherever the key is.
+/// The settings of assertions by a key, whether the key is in this process or held by the host.
 #[cfg(any(feature = "crypto", feature = "held-keys"))]
 pub(crate) mod by_key {
     use oauth_core::client_auth::{AssertionAudience, ClientAssertion};

@@ -18,7 +18,7 @@ use crate::output::Record;
 /// An exchange with type-erased output. It is itself an [`Exchange`], so a native driver can run it, too.
 pub struct ErasedExchange(Boxed<Record>);
 
-/// What the host does next; the answers are the methods of [`ErasedExchange`].
+/// The next task of the host; its results are passed to the methods of [`ErasedExchange`].
 #[derive(Debug)]
 pub enum ErasedStep {
     /// Send this once, following no redirect; then [`ErasedExchange::reply`] or [`ErasedExchange::lost`].
@@ -86,8 +86,8 @@ impl ErasedExchange {
         Self::new(Ready(Some(record)))
     }
 
-    /// Takes the first step. Where that was all, the record is there, without a driver; otherwise a driver runs what is
-    /// left, which begins with that step.
+    /// Takes the first step. If that ends the exchange, returns the output without a driver; otherwise a driver continues,
+    /// beginning with that step.
     ///
     /// # Errors
     /// Those of the exchange.
@@ -168,7 +168,7 @@ impl ErasedExchange {
         })
     }
 
-    /// The next step that the host has to take.
+    /// The next task of the host.
     #[cfg(feature = "crypto")]
     fn verified_here(
         &mut self,
@@ -183,7 +183,7 @@ impl ErasedExchange {
     }
 }
 
-/// An exchange whose first step was taken before its driver asked for it.
+/// An exchange whose first step was taken before its driver began.
 #[cfg(feature = "crypto")]
 struct Begun {
     first: Option<Step<Record>>,

@@ -17,7 +17,7 @@ pub struct HeldKey {
     pub kid: String,
     /// The algorithms with which it can sign.
     pub algs: Vec<String>,
-    /// Who signs; each [`SigningJob`](oauth_core::exchange::SigningJob) has it.
+    /// The name of the signer; each [`SigningJob`](oauth_core::exchange::SigningJob) has it.
     pub holder: Holder,
 }
 
@@ -47,7 +47,7 @@ impl HeldKey {
 pub struct HeldKeyJwt {
     /// The keys, the newest first. The newest that the server supports signs.
     pub keys: Vec<HeldKey>,
-    /// The algorithm; by default one that the key and the server both know.
+    /// The algorithm; by default one that both the key and the server support.
     pub alg: Option<String>,
     /// The `kid` in the header, if there is one key.
     pub kid: Option<String>,
@@ -55,7 +55,8 @@ pub struct HeldKeyJwt {
     pub certificate_thumbprint: Option<String>,
     /// The `aud`, if it is not the issuer.
     pub audience: Option<String>,
-    /// For which servers the keys sign, as long as this value or a clone is used: each client is told of the keys anew.
+    /// The servers for which the keys sign, recorded across clients that read the keys again, as long as they use this
+    /// value or a clone.
     pub used: KeyUse,
 }
 
@@ -115,7 +116,7 @@ pub struct HeldSecretJwt {
     pub alg: String,
     /// The `aud`, if it is not the issuer.
     pub audience: Option<String>,
-    /// Who makes the HMAC.
+    /// The name of the holder of the HMAC key.
     pub holder: Holder,
 }
 

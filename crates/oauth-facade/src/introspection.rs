@@ -22,7 +22,7 @@ arguments! {
     }
 }
 
-/// No API is a page, whose module has no room for what is not called.
+/// A page verifies no access tokens, and its module has no room for unused code.
 #[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
 mod verifier {
     use std::time::Duration;

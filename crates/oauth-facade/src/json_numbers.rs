@@ -34,7 +34,7 @@ pub fn for_doubles(value: Value) -> Value {
     }
 }
 
-/// What [`for_doubles`] makes of a value, written without another copy of it.
+/// Writes the result of [`for_doubles`] without copying the value.
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 #[derive(Debug)]
 pub struct ForDoubles<'a>(pub &'a Value);

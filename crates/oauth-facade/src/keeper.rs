@@ -40,7 +40,7 @@ struct State {
 
 type ExchangeResult = Arc<Mutex<Option<Result<Tokens, Error>>>>;
 
-/// What identifies a grant, and how it is kept fresh.
+/// The identity of a grant, and how it is kept fresh.
 #[derive(Debug, Clone, Default)]
 pub struct GrantSettings {
     /// The subject of the grant.
@@ -112,7 +112,7 @@ impl GrantSettings {
     }
 }
 
-/// What a caller has to do.
+/// The decision for a caller: use a token, wait, or renew.
 #[derive(Debug)]
 pub enum Decision {
     /// Use these tokens.
@@ -125,7 +125,7 @@ pub enum Decision {
     Wait,
 }
 
-/// What the host does next; the answers are the methods of [`Keeper`].
+/// The next task of the host; its results are passed to the methods of [`Keeper`].
 #[derive(Debug)]
 pub enum Task {
     /// Read the record; then [`Keeper::loaded`].
@@ -320,7 +320,7 @@ impl Keeper {
         self.state().keeper.upkeep_after(at.now())
     }
 
-    /// What has to be done for the grant now without a caller: [`Upkeep::Renew`] is a renewal to begin, for which no
+    /// The upkeep that is due without a caller: [`Upkeep::Renew`] is a renewal to begin, for which no
     /// caller waits.
     pub fn upkeep(&self, at: &Moment) -> Option<Upkeep> {
         self.state().keeper.upkeep(at.now())

@@ -86,7 +86,7 @@ pub struct ErrorRecord {
     pub message: String,
     /// `retry`, `reauthorize` or `give_up`.
     pub advice: &'static str,
-    /// Seconds to wait before trying again: the pause that the server named, or what is left of the backoff after
+    /// Seconds to wait before trying again: the pause that the server named, or the rest of the backoff after
     /// failures.
     pub retry_after: Option<u64>,
     /// Whether it is the error of an earlier attempt, reported without another one.

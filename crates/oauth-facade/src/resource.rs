@@ -80,7 +80,7 @@ impl Resource {
         StatusCode::from_u16(status).is_ok_and(resource::may_be_about_the_token)
     }
 
-    /// What a reply requires: `pass`, `renew`, `widen_scope`, `step_up` or `refused`.
+    /// The verdict on a reply: `pass`, `renew`, `widen_scope`, `step_up` or `refused`.
     ///
     /// # Errors
     /// `http.header_value` for an invalid status.
@@ -101,7 +101,7 @@ impl Resource {
     }
 }
 
-/// What an API's reply requires of the user (RFC 9470, RFC 6750 section 3.1), as JSON with the members `acr_values`,
+/// The step-up that an API's reply requires (RFC 9470, RFC 6750 section 3.1), as JSON with the members `acr_values`,
 /// `max_age`, `scope` and `claims`; `None` if no other authorization would help.
 ///
 /// # Errors

@@ -1,4 +1,5 @@
-//! Connections to APIs of which only the URL is known, for language bindings.
+//! Connections to APIs of which only the URL is known, for language bindings. Decisions are made in
+//! `flow/resource_connection.rs` of oauth-core.
 
 use oauth_core::client_auth::ClientAuth;
 use oauth_core::endpoint::registration::Registration;
@@ -30,22 +31,22 @@ pub struct Connect {
     pub initial_access_token: Option<Secret<String>>,
     /// The URL of the client's metadata document, which is its id at servers that accept such ids.
     pub client_metadata_url: Option<String>,
-    /// The id of a client that was registered by hand, at `issuer`.
+    /// The id of a client that was registered manually, at `issuer`.
     pub client_id: Option<String>,
     /// The issuer where that client is registered; with only `issuers`, the first of them.
     pub issuer: Option<String>,
-    /// The servers that may be asked, whichever others the API names.
+    /// The authorization servers that may be used, whichever others the API names.
     pub issuers: Vec<String>,
     /// `authorization_code`, or `client_credentials` for a client that acts for itself, or
-    /// `urn:ietf:params:oauth:grant-type:jwt-bearer` if an identity provider vouches for the user.
+    /// `urn:ietf:params:oauth:grant-type:jwt-bearer` if an identity provider asserts the user's identity.
     pub grant_type: Option<String>,
     /// Whether no `resource` (RFC 8707) is sent to the API's server, because it refuses that parameter.
     pub without_resource: bool,
-    /// What is sent as `resource` to the API's server, if not the API's own identifier.
+    /// The value of `resource` for the API's server, if not the API's own identifier.
     pub resource: Option<String>,
     /// The values of `WWW-Authenticate` of a response that was already received.
     pub challenges: Vec<String>,
-    /// The proofs for the API's tokens, as the connection learns of them.
+    /// The maker of DPoP proofs for the API's tokens, which gets its key once the client is connected.
     pub proofs: Proofs,
     /// The challenge of a refused token that names the API's metadata, for the connection.
     pub metadata_challenge: MetadataChallenge,

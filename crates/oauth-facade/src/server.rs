@@ -26,7 +26,7 @@ pub struct Discover {
     pub prefer: Prefer,
     /// The scope that will be requested: if it contains `openid`, the OpenID document is requested first.
     pub scope: String,
-    /// The only URL to ask, for a document that is not at a well-known URL.
+    /// The only URL of the metadata document, if it is not a well-known URL.
     pub document: Option<String>,
 }
 

@@ -11,7 +11,7 @@ use oauth_core::{danger, issuer::Issuer, json_form};
 
 use crate::server::{Server, Transport};
 
-/// What a preset contains besides its server.
+/// The members of a preset besides its server.
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
     pub(crate) title: String,

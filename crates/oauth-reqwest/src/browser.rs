@@ -58,7 +58,7 @@ fn has_opener() -> bool {
 }
 
 fn start(command: &mut Command, url: &Url) -> Result<(), Error> {
-    let child = apart(command)
+    let child = detach(command)
         .arg(url.as_str())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -80,20 +80,20 @@ fn start(command: &mut Command, url: &Url) -> Result<(), Error> {
 /// Ctrl-C ends what is in the foreground of a terminal: it should end the login, but not the user's browser, which some
 /// openers become.
 #[cfg(unix)]
-fn apart(command: &mut Command) -> &mut Command {
+fn detach(command: &mut Command) -> &mut Command {
     use std::os::unix::process::CommandExt as _;
     command.process_group(0)
 }
 
 #[cfg(windows)]
-fn apart(command: &mut Command) -> &mut Command {
+fn detach(command: &mut Command) -> &mut Command {
     use std::os::windows::process::CommandExt as _;
     const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
     command.creation_flags(CREATE_NEW_PROCESS_GROUP)
 }
 
 #[cfg(not(any(unix, windows)))]
-fn apart(command: &mut Command) -> &mut Command {
+fn detach(command: &mut Command) -> &mut Command {
     command
 }
 

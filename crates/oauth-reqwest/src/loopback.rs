@@ -204,9 +204,10 @@ impl Listener {
     ) -> Result<Login, Error> {
         let (request, code) = (self.asking(request), self.code.take());
         let turn = CodeLogin::turn(code.as_ref(), client.server(), &request);
-        let asked = request.token_request.clone();
+        let token_request = request.token_request.clone();
         if turn.begins()
-            && let Some(login) = by_code(driver, client, asked.clone(), code.as_ref(), turn).await?
+            && let Some(login) =
+                by_code(driver, client, token_request.clone(), code.as_ref(), turn).await?
         {
             return Ok(login);
         }
@@ -214,7 +215,7 @@ impl Listener {
         if let Err(why) = open(&begun.url) {
             let login = match turn {
                 DeviceLoginTiming::IfNotOpened => {
-                    by_code(driver, client, asked, code.as_ref(), turn).await?
+                    by_code(driver, client, token_request, code.as_ref(), turn).await?
                 }
                 _ => None,
             };
@@ -344,21 +345,21 @@ impl Listener {
 async fn by_code(
     driver: &Driver,
     client: &Client,
-    asked: TokenRequest,
+    token_request: TokenRequest,
     code: Option<&CodeLogin>,
     turn: DeviceLoginTiming,
 ) -> Result<Option<Login>, Error> {
     let Some(CodeLogin { show, .. }) = code else {
         return Ok(None);
     };
-    let code = client.call(DeviceAuthorization::new(asked.clone()));
+    let code = client.call(DeviceAuthorization::new(token_request.clone()));
     let code = match driver.run(code).await {
         Err(error) if turn.leaves_browser(&error) => return Ok(None),
         code => code?,
     };
     show(&code)?;
     driver
-        .run(client.poll_device_token(&code, asked))
+        .run(client.poll_device_token(&code, token_request))
         .await
         .map(Some)
 }

@@ -1,4 +1,4 @@
-//! A token source of one token, which was created by hand or is renewed elsewhere.
+//! A token source of one fixed token, which was created manually or is renewed elsewhere.
 
 use std::fmt;
 use std::path::PathBuf;

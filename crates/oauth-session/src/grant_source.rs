@@ -36,14 +36,14 @@ use upkeep::look_after;
 
 /// A source of tokens for one grant, which it renews. Cheap to clone: clones share the token.
 ///
-/// A fresh token is handed out at once, without a lock. One that is close to its expiry is handed out
+/// A fresh token is returned immediately, without a lock. One that is close to its expiry is returned
 /// while the next is fetched in the background. When it is stale, the first caller starts one token request, and all
 /// others wait for its outcome; for a second at most, if their token is still valid. The request runs in a task of its
 /// own on the runtime of the caller that started it: it is finished and its tokens are stored even if every caller has
 /// gone, so a rotated refresh token is never lost to a timeout around [`token`](Self::token).
 ///
 /// With a [`Store`], that holds for every task, process and machine that shares the store: one of them
-/// sends the request, and stores the tokens before they are handed out; the others read them. How that is
+/// sends the request, and stores the tokens before they are returned; the others read them. How that is
 /// decided, and what happens if replies are lost or workers crash, is described in
 /// [`oauth_core::flow::keeper`].
 ///
@@ -83,10 +83,10 @@ struct State {
     renewal: Option<SharedRenewal>,
     /// Whether a task retries the save of unsaved tokens.
     is_saving_later: bool,
-    /// Whether a task looks after the grant when no caller asks.
+    /// Whether an upkeep task is running.
     is_looked_after: bool,
     /// The standing of the grant that was last reported to the observer.
-    told: Standing,
+    reported: Standing,
 }
 
 type Outcome = Result<Arc<Tokens>, Error>;
@@ -163,7 +163,7 @@ impl GrantSource {
                 renewal: None,
                 is_saving_later: false,
                 is_looked_after: false,
-                told: Standing::default(),
+                reported: Standing::default(),
             }),
             driver,
             shared,
@@ -203,7 +203,7 @@ impl GrantSource {
     pub async fn token(&self) -> Result<Token, Error> {
         match self.ready()? {
             Some(token) => Ok(token),
-            None => self.ask(None).await,
+            None => self.request_token(None).await,
         }
     }
 
@@ -222,16 +222,16 @@ impl GrantSource {
 
     /// Returns a token in place of one that the resource server refused.
     ///
-    /// If another caller, or another worker, has replaced it already, the newer one is handed out
+    /// If another caller, or another worker, has replaced it already, the newer one is returned
     /// without a request.
     ///
     /// # Errors
     /// Those of [`token`](Self::token).
     pub async fn renew(&self, refused: &Tokens) -> Result<Token, Error> {
-        self.ask(Some(refused)).await
+        self.request_token(Some(refused)).await
     }
 
-    /// Marks this token, and no other, as refused, for callers that do not want another one now.
+    /// Marks this token, and no other, as refused, for callers that need no other one now.
     pub fn invalidate(&self, refused: &Tokens) {
         let mut state = self.0.state();
         state.keeper.refuse(refused);
@@ -269,7 +269,7 @@ impl GrantSource {
                 }
             };
             spawn(&runtime, task);
-            // It may have been in flight before: only what is stored afterwards counts.
+            // A renewal may have been under way before: only tokens stored afterwards count.
             let _ = outcome_of(&renewal).await;
             if let Some(error) = self.last_error() {
                 return Err(error);
@@ -281,7 +281,7 @@ impl GrantSource {
     /// tokens are stored. Without this, a renewal in flight is cut off with the runtime, and with servers
     /// that rotate refresh tokens its grant is lost.
     ///
-    /// The current token is handed out until it expires; after that, callers get `token_source.closed`, here and
+    /// The current token is returned until it expires; after that, callers get `token_source.closed`, here and
     /// through a clone. So do those that were waiting for a renewal whose request was not sent yet.
     ///
     /// # Errors
@@ -328,7 +328,7 @@ impl GrantSource {
         self.0.state().keeper.tokens().cloned()
     }
 
-    async fn ask(&self, refused: Option<&Tokens>) -> Result<Token, Error> {
+    async fn request_token(&self, refused: Option<&Tokens>) -> Result<Token, Error> {
         let now = now()?;
         // Checked before the keeper decides: it must not record a renewal that cannot be spawned.
         let runtime = runtime()?;
@@ -416,7 +416,7 @@ fn runtime() -> Result<tokio::runtime::Handle, Error> {
         .map_err(|_| Error::from(oauth_core::error::Misuse::Setup).about("no tokio runtime"))
 }
 
-/// What a caller waits for.
+/// The result for which a caller waits.
 enum Waiting {
     /// For nothing: this is the outcome.
     Done(Outcome),
@@ -480,7 +480,7 @@ impl TokenSource for GrantSource {
         match (refused, self.ready()) {
             (None, Ok(Some(token))) => Box::pin(std::future::ready(Ok(token))),
             (None, Err(error)) => Box::pin(std::future::ready(Err(error))),
-            _ => Box::pin(self.ask(refused)),
+            _ => Box::pin(self.request_token(refused)),
         }
     }
 

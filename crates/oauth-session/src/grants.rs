@@ -201,7 +201,7 @@ impl Grants {
             });
             (session, cache.shrink(self.0.options.capacity))
         };
-        // Dropping them may take a while: not under the lock.
+        // Dropping sessions may take a while, so it happens outside of the lock.
         drop(left);
         session
     }

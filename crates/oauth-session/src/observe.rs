@@ -28,7 +28,7 @@ pub enum GrantEvent<'a> {
     Suspect(&'a Error),
     /// The grant has ended: the user has to log in again. Each worker reports it once.
     Ended(&'a Error),
-    /// New tokens could not be stored. They are handed out, and stored as soon as the store answers.
+    /// New tokens could not be stored. They are returned to callers, and stored as soon as the store answers.
     Unsaved,
     /// Tokens that could not be stored before are stored now.
     StoredLate,

@@ -58,7 +58,7 @@ impl RenewalLimits {
 }
 
 impl RenewalPermit {
-    /// Waits until the renewal may take a lease. If the caller is cancelled while it waits, its turn is lost.
+    /// Waits until the renewal may acquire a lease. A caller that is cancelled while it waits loses its place.
     pub(crate) async fn acquire(&mut self) {
         if let (Some(concurrent), None) = (&self.limits.concurrent, &self.slot) {
             // The semaphore is never closed.

@@ -25,7 +25,7 @@ pub trait TokenSource: Send + Sync {
     /// If another caller has replaced that one already, the newer one is returned without a request.
     fn token<'a>(&'a self, refused: Option<&'a Tokens>) -> Answer<'a, Token>;
 
-    /// Marks this token, and no other, as refused, for callers that do not want another one now.
+    /// Marks this token, and no other, as refused, for callers that need no other one now.
     fn refuse(&self, refused: &Tokens);
 
     /// Called when the API has refused a request sent without a token because this source had none
@@ -59,7 +59,7 @@ impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
     }
 }
 
-/// Tokens that were handed out. They are read through it; [`into_arc`](Self::into_arc) keeps them.
+/// Tokens of a source. They are read through it; [`into_arc`](Self::into_arc) keeps them.
 ///
 /// Not a plain `Arc`, because all threads would then contend for one reference count, and two threads would each be
 /// slower than a single one.
@@ -70,7 +70,7 @@ enum Held {
     Given(Arc<Tokens>),
 }
 
-/// The token that is handed out without a lock.
+/// The token that is returned without a lock.
 pub(crate) struct Cached {
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) until: UnixTime,

@@ -186,7 +186,7 @@ impl Times {
     }
 }
 
-/// Whether this time has come, by the clock of this machine.
+/// Whether this time has passed, by the clock of this machine.
 fn is_past(until: UnixTime) -> bool {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     until.as_secs() <= now.map_or(0, |now| now.as_secs())
@@ -309,7 +309,7 @@ fn millis(ttl: Duration) -> u64 {
     u64::try_from(ttl.min(LONGEST).as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
-/// The same in microseconds, for clocks that know them.
+/// The time in microseconds, for clocks with that precision.
 #[cfg(any(feature = "redis", feature = "postgres"))]
 fn micros(ttl: Duration) -> u64 {
     u64::try_from(ttl.min(LONGEST).as_nanos().div_ceil(1000)).unwrap_or(u64::MAX)

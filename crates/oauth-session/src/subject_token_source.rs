@@ -1,4 +1,5 @@
-//! Grants by identity assertion: tokens of one server for a sign-in at another.
+//! Grants by identity assertion: tokens of one server for a sign-in at another, which supplies the subject token. The
+//! exchange and the assertion are in `flow/identity_assertion.rs` of oauth-core.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,8 +17,8 @@ use crate::grant_source::{Drive, GrantSource};
 use crate::source::TokenSource;
 use crate::store::{Answer, Store};
 
-/// A sign-in at an identity provider, which vouches for the user at other servers
-/// (draft-ietf-oauth-identity-assertion-authz-grant). It is read anew for each renewal.
+/// The source of the subject token for an identity assertion: a sign-in at the identity provider
+/// (draft-ietf-oauth-identity-assertion-authz-grant). It is read again for each renewal.
 #[derive(Clone)]
 pub struct SubjectTokenSource {
     identity_provider: Client,
@@ -33,8 +34,8 @@ enum Origin {
 type Read = dyn Fn() -> Answer<'static, IdentitySubject> + Send + Sync;
 
 impl SubjectTokenSource {
-    /// The sign-in whose tokens `source` keeps fresh, such as a [`GrantSource`] of `identity_provider` whose scope
-    /// contains `openid`. If the ID token has expired, the source is asked for other tokens.
+    /// The ID token of a sign-in whose tokens `source` keeps fresh, such as a [`GrantSource`] of `identity_provider` whose scope
+    /// contains `openid`. If the ID token has expired, the source renews the tokens.
     pub fn new(identity_provider: &Client, source: impl TokenSource + 'static) -> Self {
         Self {
             identity_provider: identity_provider.clone(),
@@ -42,7 +43,7 @@ impl SubjectTokenSource {
         }
     }
 
-    /// The sign-in that `read` reads each time, such as an ID token from a file.
+    /// The subject token that `read` returns each time, such as an ID token from a file.
     pub fn read(
         identity_provider: &Client,
         read: impl Fn() -> Answer<'static, IdentitySubject> + Send + Sync + 'static,
@@ -53,7 +54,7 @@ impl SubjectTokenSource {
         }
     }
 
-    /// Reads it: an ID token that is valid, or what else the identity provider exchanges.
+    /// Reads the subject token: a valid ID token, or another token that the identity provider exchanges.
     ///
     /// # Errors
     /// `identity_assertion.no_id_token` if the user has to sign in again there; those of the source.
@@ -67,7 +68,7 @@ impl SubjectTokenSource {
         if !subject.has_ended(now()?) {
             return Ok(subject);
         }
-        // The ID token may expire before the other tokens. The source renews it, once for all who ask.
+        // The ID token may expire before the other tokens. The source renews it, once for all callers.
         let renewed = source.token(Some(&login)).await?;
         match IdentitySubject::of_login(&renewed)? {
             subject if subject.has_ended(now()?) => Err(Misuse::IdentityMissing.into()),
@@ -75,20 +76,20 @@ impl SubjectTokenSource {
         }
     }
 
-    /// What runs the requests of a grant of this sign-in, and the client whose requests they are.
+    /// The driver that runs the requests of a grant of this sign-in, and the client that makes them.
     fn at(
         self,
         driver: impl Drive + 'static,
         client: &Client,
     ) -> (IdentityAssertionDriver, Client) {
-        let left = SubjectSlot::default();
+        let slot = SubjectSlot::default();
         let client = client
             .clone()
-            .with_identity(&self.identity_provider, left.read());
+            .with_identity(&self.identity_provider, slot.read());
         let driver = IdentityAssertionDriver {
             driver: Box::new(driver),
-            sign_in: self,
-            left,
+            source: self,
+            slot,
         };
         (driver, client)
     }
@@ -97,15 +98,15 @@ impl SubjectTokenSource {
 /// Reads the sign-in before each request.
 struct IdentityAssertionDriver {
     driver: Box<dyn Drive>,
-    sign_in: SubjectTokenSource,
-    left: SubjectSlot,
+    source: SubjectTokenSource,
+    slot: SubjectSlot,
 }
 
 impl Drive for IdentityAssertionDriver {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         Box::pin(async move {
-            // If there is none, the exchange says so. Other exchanges need none.
-            self.left.leave(self.sign_in.subject().await);
+            // Without a subject token, the exchange reports the error. Other exchanges need none.
+            self.slot.leave(self.source.subject().await);
             self.driver.run(exchange).await
         })
     }
@@ -122,15 +123,15 @@ impl Drive for IdentityAssertionDriver {
 
 impl GrantSource {
     /// A session for tokens of the server of `client`, renewed with a sign-in elsewhere: an exchange at the identity
-    /// provider, then a request with its assertion, as often as a token is needed. `id` says whose grant it is, and
-    /// what is requested: both servers get its scope, resources and `authorization_details`.
+    /// provider, then a request with its assertion, as often as a token is needed. `id` identifies the user and the
+    /// token request: both servers get its scope, resources and `authorization_details`.
     pub fn by_identity(
         driver: impl Drive + 'static,
         client: &Client,
         id: GrantId,
-        sign_in: SubjectTokenSource,
+        source: SubjectTokenSource,
     ) -> Self {
-        let (driver, client) = sign_in.at(driver, client);
+        let (driver, client) = source.at(driver, client);
         Self::new(driver, client.keeper(id))
     }
 
@@ -140,10 +141,10 @@ impl GrantSource {
         driver: impl Drive + 'static,
         client: &Client,
         id: GrantId,
-        sign_in: SubjectTokenSource,
+        source: SubjectTokenSource,
         store: Arc<dyn Store>,
     ) -> Self {
-        let (driver, client) = sign_in.at(driver, client);
+        let (driver, client) = source.at(driver, client);
         Self::shared(driver, client.keeper(id), store)
     }
 }

@@ -54,7 +54,7 @@ struct Failed {
     error: Error,
 }
 
-/// What a visit that needs a client has to do.
+/// How a visit that needs a client continues.
 pub(crate) enum ClientLookup {
     Known(Client),
     Begin(Connect),

@@ -19,7 +19,7 @@ impl Connections {
     /// visit's attempt.
     ///
     /// # Errors
-    /// Those of a host that gives a wrong answer.
+    /// The errors of a host that resumes with a wrong event.
     pub(crate) async fn known_or_connect(
         &self,
         io: &Io,

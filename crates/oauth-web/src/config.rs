@@ -46,7 +46,7 @@ pub struct Config {
     pub flows: usize,
     /// `SameSite` of the session's cookie: [`SameSite::Lax`] unless set.
     pub same_site: SameSite,
-    /// Where people go after signing in if they asked for no page, a path of the site: `/` unless set.
+    /// The page after a sign-in that requested no page, a path of the site: `/` unless set.
     pub home: String,
     /// Other origins that people may return to, compared exactly.
     pub return_origins: Vec<Url>,
@@ -55,19 +55,19 @@ pub struct Config {
     /// APIs that pages of the site may call with the person's token, at `{prefix}/api/{name}/`. They need
     /// [`Keep::Store`] or [`Keep::AccessToken`]. [`SameSite::Strict`] is the better choice then.
     pub api: Vec<Upstream>,
-    /// Whether the host is asked for further providers: [`Lookup::Fixed`] unless set.
+    /// Whether the host looks up further providers: [`Lookup::Fixed`] unless set.
     pub lookup: Lookup,
     /// The client ID metadata document of this site, which it serves at the document's URL, below a base URL. That URL
     /// is the client's id at providers that accept such ids. See [`set_client_metadata`](Self::set_client_metadata).
     pub client_metadata: Option<ClientIdMetadataDocument>,
 }
 
-/// Where a site's providers come from.
+/// The source of a site's providers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lookup {
     /// Only from [`Config::providers`].
     Fixed,
-    /// The host is asked for others ([`Step::Provider`](crate::Step::Provider)), such as those of tenants that come and
+    /// The host looks up others ([`Step::Provider`](crate::Step::Provider)), such as those of tenants that come and
     /// go. Each provider then has its own callback, `{prefix}/callback/{id}`, even if there is only one.
     Asked,
 }
@@ -109,14 +109,14 @@ pub enum SameSite {
     Strict,
 }
 
-/// Who may see a page.
+/// The access mode of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Everyone.
     Open,
     /// Everyone; people with a session at the provider are signed in here first, without a prompt.
     Silent,
-    /// Only people who are signed in.
+    /// Only signed-in users.
     SignedIn,
 }
 
@@ -313,7 +313,7 @@ impl Config {
             if others().any(|other| other.id == provider.id) {
                 return Err(setup("providers: two have the same id"));
             }
-            // Mix-up (RFC 9700 section 2.1): the redirect URI shows which provider a callback comes from.
+            // Mix-up defence (RFC 9700 section 2.1): each provider has its own redirect URI.
             let callback = self.callback(provider);
             if others().any(|other| self.callback(other) == callback) {
                 return Err(setup("providers: two have the same callback"));

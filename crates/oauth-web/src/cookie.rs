@@ -77,7 +77,7 @@ impl Jar {
     pub(crate) fn new(keys: Keys, base_url: &Url, name: &str) -> Self {
         let is_secure = base_url.scheme() == "https";
         let prefix = match is_secure {
-            // Scripts and sibling domains cannot plant it; older browsers still know `__Host-` in it.
+            // Scripts and sibling domains cannot set such a cookie; older browsers enforce the `__Host-` in its name.
             true => format!("__Host-Http-{name}"),
             false => name.to_owned(),
         };
@@ -178,7 +178,7 @@ impl Jar {
         self.set(name, "", 0, same_site)
     }
 
-    /// `Set-Cookie` for a session, in one or two cookies; clears a second one that is left over.
+    /// `Set-Cookie` for a session, in one or two cookies; clears a second one of an earlier session.
     ///
     /// # Errors
     /// `web.session_too_large`, which names the largest member.

@@ -42,7 +42,7 @@ pub(crate) async fn session(context: &RequestContext) -> Result<Found, Error> {
         },
     };
     let found = match found {
-        Ok(session) => match foreign(context, &session).await? {
+        Ok(session) => match reason_to_reject(context, &session).await? {
             None => Ok(session),
             Some(why) => Err(Rejected::Unopened(why.to_owned())),
         },
@@ -63,7 +63,7 @@ pub(crate) async fn session(context: &RequestContext) -> Result<Found, Error> {
 
 /// Why a session does not belong to this site: a site that can open the cookie, or shares the store, may not have the
 /// provider that vouched for the person, and its application might not admit them.
-async fn foreign(
+async fn reason_to_reject(
     context: &RequestContext,
     session: &Session,
 ) -> Result<Option<&'static str>, Error> {

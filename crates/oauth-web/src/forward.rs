@@ -74,7 +74,7 @@ impl Forward {
     /// The header fields of a response that are passed on: without cookies, CORS and hop-by-hop fields, and with those
     /// that prevent the response from being rendered as a page of the site.
     pub fn response_headers(headers: &HeaderMap) -> HeaderMap {
-        taken(headers)
+        forwarded_fields(headers)
     }
 }
 
@@ -93,7 +93,7 @@ pub(crate) fn sent(headers: &HeaderMap) -> HeaderMap {
 
 /// The header fields of an API's response to pass on, and those that prevent it from being rendered as a page of
 /// this site.
-fn taken(headers: &HeaderMap) -> HeaderMap {
+fn forwarded_fields(headers: &HeaderMap) -> HeaderMap {
     let named = connected(headers);
     let is_taken = |name: &HeaderName| {
         let text = name.as_str();

@@ -53,7 +53,7 @@ pub(crate) fn button(action: &str, label: &str) -> String {
     format!("<form method=post action=\"{action}\"><button>{label}</button></form>")
 }
 
-/// A page that requests another at once, so that the next request comes from this site.
+/// A page that loads another immediately, so that the next request is a same-site one.
 pub(crate) fn hop(url: &str) -> String {
     let url = escape(url);
     format!("<meta http-equiv=refresh content=\"0;url={url}\"><p><a href=\"{url}\">Go on</a>")

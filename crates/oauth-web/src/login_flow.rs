@@ -136,7 +136,7 @@ pub(crate) async fn begin(context: &RequestContext, wanted: Wanted<'_>) -> Resul
     let value = jar.seal(&context.io.at(), Purpose::LoginFlow, &name, plain.expose())?;
     let same_site = same_site(provider);
     let seconds = config.flow_lifetime.as_secs();
-    let mut cookies = surplus(context)?;
+    let mut cookies = clear_surplus(context)?;
     cookies.push(jar.set(&name, &value, seconds, same_site));
     Ok(Reply::see_other(begun.url.as_str()).cookies(cookies))
 }
@@ -218,7 +218,7 @@ fn open(context: &RequestContext, name: &str, value: &str) -> Opened {
 }
 
 /// Clears the cookies of flows beyond the limit when another begins: invalid ones first, then the oldest.
-fn surplus(context: &RequestContext) -> Result<Vec<String>, Error> {
+fn clear_surplus(context: &RequestContext) -> Result<Vec<String>, Error> {
     let jar = context.jar()?;
     let mut flows: Vec<_> = flows(context)?
         .into_iter()
@@ -228,13 +228,13 @@ fn surplus(context: &RequestContext) -> Result<Vec<String>, Error> {
     let gone = (flows.len() + 1).saturating_sub(context.config().flows);
     let gone = flows.iter().take(gone);
     Ok(gone
-        .map(|(_, name)| jar.end(name, ended(context)))
+        .map(|(_, name)| jar.end(name, same_site_to_clear(context)))
         .collect())
 }
 
 /// Clears the cookie of a flow.
 pub(crate) fn end(context: &RequestContext, name: &str) -> Result<String, Error> {
-    Ok(context.jar()?.end(name, ended(context)))
+    Ok(context.jar()?.end(name, same_site_to_clear(context)))
 }
 
 fn cookie_name(context: &RequestContext, state: &str) -> Result<String, Error> {
@@ -251,7 +251,7 @@ const fn same_site(provider: &Provider) -> CookieSameSite {
 }
 
 /// The `SameSite` to clear a flow cookie with: in the response to a cross-site form, a browser accepts `None` only.
-fn ended(context: &RequestContext) -> CookieSameSite {
+fn same_site_to_clear(context: &RequestContext) -> CookieSameSite {
     let mut providers = context.config().providers.iter();
     let posts = providers.any(|provider| provider.response_mode.is_posted());
     // A provider that is looked up may use either mode.

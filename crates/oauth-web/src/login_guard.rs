@@ -169,7 +169,7 @@ async fn step_up(context: &RequestContext, session: &Session, need: Need) -> Res
 }
 
 /// A link from another site arrives without the `SameSite=Strict` cookie: the page requests itself once more, and
-/// that request comes from this site.
+/// that request is a same-site one.
 fn hop(context: &RequestContext) -> Result<Option<Reply>, Error> {
     let request = &context.request;
     let is_cross = context.config().same_site == SameSite::Strict

@@ -62,7 +62,7 @@ impl RecentLogins {
         self
     }
 
-    /// Called when a sign-in begins although others have just succeeded. Returns what to remember of this, if anything.
+    /// Called when a sign-in begins although others have just succeeded. Returns the logins to remember, if any.
     ///
     /// # Errors
     /// `web.loop`, which says why each session was not accepted.

@@ -40,7 +40,7 @@ pub(crate) async fn answer(
 ) -> Result<End, Error> {
     let end = match route(&context, access, need).await {
         Err(error) if is_hosts(&error) => Err(error),
-        Err(error) if context.io.is_unready() => unready(&context, error),
+        Err(error) if context.io.is_unready() => host_not_ready(&context, error),
         Err(error) => Ok(End::Respond(failed(&context, &error, None))),
         end => end,
     };
@@ -113,7 +113,7 @@ pub(crate) async fn over(context: RequestContext) -> Result<End, Error> {
 ///
 /// # Errors
 /// `web.not_found` for another site's host.
-fn unready(context: &RequestContext, error: Error) -> Result<End, Error> {
+fn host_not_ready(context: &RequestContext, error: Error) -> Result<End, Error> {
     context.io.note_error(&error);
     let is_own = match context.base_url() {
         Ok(base_url) => context.site.route(base_url, &context.request) != Route::Application,

@@ -73,7 +73,7 @@ impl RequestContext {
     /// The client of a provider if it is known, for work that can be done later: the request does not wait.
     ///
     /// # Errors
-    /// Those of a host that gives a wrong answer.
+    /// The errors of a host that resumes with a wrong event.
     pub(crate) async fn client_at_once(
         &self,
         provider: &Provider,
@@ -110,7 +110,7 @@ impl RequestContext {
         }
     }
 
-    /// Finds the provider of a query, in the settings or by asking the host.
+    /// Finds the provider of a query, in the settings or by a lookup of the host.
     pub(crate) async fn find(&self, ask: ProviderQuery) -> Result<Option<Provider>, Error> {
         let config = self.config();
         let mut fixed = Vec::new();

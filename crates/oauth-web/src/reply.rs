@@ -24,7 +24,7 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// The body, in UTF-8.
     pub body: String,
-    /// What went wrong, for an application that renders its own error page: that page keeps the status and the header
+    /// The problem, for an application that renders its own error page: that page keeps the status and the header
     /// fields, except `Content-Type` and `Content-Security-Policy`.
     pub problem: Option<Problem>,
     /// The person who has just signed out, for an application that stores something of its own for them.
@@ -111,7 +111,7 @@ impl Reply {
 
     /// The response to an error: a page, or `application/problem+json` (RFC 9457).
     pub(crate) fn problem(error: &Error, reader: Reader, sign_in: Option<String>) -> Self {
-        Self::told(status(error), error, reader, sign_in)
+        Self::problem_page(status(error), error, reader, sign_in)
     }
 
     /// The response when a provider could not be reached: by its fault, or the host's.
@@ -121,7 +121,7 @@ impl Reply {
             Kind::Misuse(_) => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_GATEWAY,
         };
-        let mut reply = Self::told(status, error, reader, Some(sign_in));
+        let mut reply = Self::problem_page(status, error, reader, Some(sign_in));
         if status != StatusCode::INTERNAL_SERVER_ERROR {
             let pause = error.retry_after().unwrap_or(PAUSE);
             reply.put(RETRY_AFTER, &pause.as_secs().max(1).to_string());
@@ -129,7 +129,12 @@ impl Reply {
         reply
     }
 
-    fn told(status: StatusCode, error: &Error, reader: Reader, sign_in: Option<String>) -> Self {
+    fn problem_page(
+        status: StatusCode,
+        error: &Error,
+        reader: Reader,
+        sign_in: Option<String>,
+    ) -> Self {
         let problem = Problem::of(error, reader, sign_in);
         let mut reply = match reader {
             Reader::Person => Self::page(status, &problem.title, &problem.html()),
@@ -167,7 +172,7 @@ impl Reply {
         }
     }
 
-    /// How many bytes its header fields take on the wire.
+    /// The number of bytes of the header fields on the wire.
     pub(crate) fn header_bytes(&self) -> usize {
         let fields = self.headers.iter();
         fields
@@ -233,7 +238,7 @@ impl Problem {
     }
 }
 
-/// Whether the error is about what a person did, rather than the site, its settings or its provider.
+/// Whether the error was caused by an action of the user, rather than by the site, its settings or its provider.
 fn is_of_person(error: &Error) -> bool {
     match error.kind() {
         Kind::Misuse(_) | Kind::Lost(_) | Kind::Malformed(_) => false,

@@ -15,7 +15,7 @@ use crate::return_target;
 use crate::site_state::{BaseUrl, SiteState};
 use crate::visit::Io;
 
-/// A request, and what the pages need to answer it.
+/// A request with the state that the pages need to answer it.
 pub(crate) struct RequestContext {
     pub(crate) site: Arc<SiteState>,
     pub(crate) request: Request,

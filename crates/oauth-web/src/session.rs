@@ -1,4 +1,4 @@
-//! [`Session`]: who is signed in, how and until when. It is found in `current_session.rs`, and stored in
+//! [`Session`]: the signed-in user, how they authenticated, and until when they are signed in. It is found in `current_session.rs`, and stored in
 //! `session_store.rs`.
 
 use std::fmt;
@@ -13,7 +13,7 @@ use oauth_core::{Secret, Tokens};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The identity that a provider vouched for. A person is identified by issuer and subject: an e-mail address may be
+/// The identity that a provider has asserted. A person is identified by issuer and subject: an e-mail address may be
 /// unverified, and may later belong to someone else (OpenID Connect Core section 5.7).
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -27,10 +27,10 @@ pub struct Identity {
     /// `sid`: the session at the provider, if it names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
-    /// `auth_time`: when the person authenticated, if the provider says so.
+    /// `auth_time`: when the person authenticated, if the provider states it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<UnixTime>,
-    /// `acr`: how the person authenticated, if the provider says so.
+    /// `acr`: how the person authenticated, if the provider states it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acr: Option<String>,
     /// The other claims: all of them when the application decides whether to admit the person, and those of
@@ -39,13 +39,13 @@ pub struct Identity {
     pub claims: Map<String, Value>,
 }
 
-/// A session: who is signed in, and until when. It holds no token that a page could use.
+/// A session: the signed-in user, and when it ends. It holds no token that a page could use.
 #[derive(Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Session {
-    /// Who signed in.
+    /// The identity of the user.
     pub identity: Identity,
-    /// What the application added when it admitted the person.
+    /// The values that the application added when it admitted the person.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub local: Map<String, Value>,
     /// When the session began.
@@ -67,7 +67,7 @@ pub struct Session {
     /// Roughly when the session was last used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) seen_at: Option<UnixTime>,
-    /// The ID token that tells the provider which session to end. It cannot be used to sign in.
+    /// The ID token that identifies the provider's session at logout. It cannot be used to sign in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) id_token: Option<String>,
     /// The access token, if the session keeps it in its cookie; it is serialized nowhere else.
@@ -75,7 +75,7 @@ pub struct Session {
     pub(crate) tokens: Option<Arc<Tokens>>,
 }
 
-/// What a page requires beyond a session (RFC 9470).
+/// The requirements of a page beyond a session (RFC 9470).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Need {
@@ -205,7 +205,7 @@ impl Need {
         self
     }
 
-    /// Compares what the provider vouched for, not what was requested: providers may ignore the request.
+    /// Compares the values in the ID token, not the requested ones: providers may ignore the request.
     pub(crate) fn is_met(
         &self,
         identity: &Identity,

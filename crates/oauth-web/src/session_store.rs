@@ -23,7 +23,7 @@ const MAX_SESSIONS: usize = 64;
 /// How often a save is tried against concurrent ones.
 const ATTEMPTS: u32 = 8;
 
-/// How often the removal of a session is tried when the store fails: the person was told that it has ended.
+/// The number of attempts to remove a session when the store fails, since the response says that it has ended.
 const REMOVALS: u32 = 3;
 
 /// The longest time between indexing a session and storing it: after that, it never will be.
@@ -158,7 +158,7 @@ async fn listed_and_stored(
         }
     };
     for listed in left {
-        clear(context, client, &session.identity, &listed).await;
+        clean_up(context, client, &session.identity, &listed).await;
     }
     Ok(())
 }
@@ -181,7 +181,7 @@ async fn store(
 ) -> Result<Vec<ListedSession>, Error> {
     let left = list(context, client, key, session).await?;
     if let Some(tokens) = tokens {
-        keep(context, client, key, tokens, session.until).await?;
+        save_grant(context, client, key, tokens, session.until).await?;
     }
     saved(context, key, session).await?;
     // If the provider has signed the person out in the meantime, the session is no longer listed.
@@ -259,7 +259,7 @@ async fn delist(context: &RequestContext, name: &str, key: &str) -> Result<(), E
 }
 
 /// Cleans up a session that has ended, or that a worker stored only in part before it crashed.
-async fn clear(
+async fn clean_up(
     context: &RequestContext,
     client: &Client,
     identity: &Identity,
@@ -332,7 +332,7 @@ pub(crate) async fn end_all(
     Ok(())
 }
 
-/// Whether sessions that are not stored yet are meant as well.
+/// Whether sessions that are not stored yet are included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unstored {
     Meant,
@@ -340,7 +340,7 @@ pub(crate) enum Unstored {
 }
 
 /// Saves the tokens of a login as the grant of this session.
-async fn keep(
+async fn save_grant(
     context: &RequestContext,
     client: &Client,
     key: &str,

@@ -23,7 +23,7 @@ pub struct Setting {
     pub name: &'static str,
     /// Of which type it is.
     pub shape: Shape,
-    /// What it is, as a sentence.
+    /// The documentation of the setting, as a sentence.
     pub text: &'static str,
     /// Sets it.
     set: fn(&mut Config, Value) -> Result<(), Unfit>,
@@ -51,7 +51,7 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// What is wanted, for error messages.
+    /// The expected value, for error messages.
     pub fn wanted(self) -> String {
         let wanted = match self {
             Self::Text => "a text",
@@ -88,7 +88,7 @@ pub enum SettingError {
     Type {
         /// The setting, in snake case.
         name: String,
-        /// What is wanted.
+        /// The expected value.
         wanted: String,
     },
     /// The value of the setting of this name is refused.
@@ -98,7 +98,7 @@ pub enum SettingError {
 }
 
 impl SettingError {
-    /// What a host's `TypeError` says, with the setting named as the host does.
+    /// The message of a host's `TypeError`, with the setting's name in that language.
     pub fn type_text(name: &str, wanted: &str) -> String {
         format!("{name}: expected {wanted}")
     }

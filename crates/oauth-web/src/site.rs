@@ -40,7 +40,7 @@ impl Site {
     }
 
     /// Begins to handle a request for a page that requires more than a session: another way to authenticate, or a
-    /// fresher login (RFC 9470). It is passed on once the provider has vouched for that.
+    /// fresher login (RFC 9470). It is passed on once an ID token of the provider confirms that.
     pub fn challenge(&self, request: Request, need: Need) -> Visit {
         let site = Arc::clone(&self.0);
         let access = Access::SignedIn;
@@ -57,7 +57,7 @@ impl Site {
     /// `web.unknown_provider`, `web.session_too_large`, or the store's error.
     pub fn testing(&self, identity: Identity) -> Visit {
         let site = Arc::clone(&self.0);
-        let request = self.nobodys();
+        let request = self.synthetic_request();
         Visit::new(move |io| page::test(RequestContext::new(site, request, io), identity))
     }
 
@@ -66,7 +66,7 @@ impl Site {
     /// [`Step::Pass`](crate::Step::Pass) and no session.
     pub fn end(&self, session: Arc<Session>) -> Visit {
         let site = Arc::clone(&self.0);
-        let request = self.nobodys();
+        let request = self.synthetic_request();
         Visit::new(move |io| page::end(RequestContext::new(site, request, io), session))
     }
 
@@ -78,7 +78,7 @@ impl Site {
     }
 
     /// A request that no browser sent.
-    fn nobodys(&self) -> Request {
+    fn synthetic_request(&self) -> Request {
         let host = self
             .0
             .base_urls
@@ -105,7 +105,7 @@ impl Site {
     /// needs it. The visit ends without a session. Errors of [`Visit::resume`]: `web.unknown_provider`, `lost.timeout`,
     /// and those of the host.
     pub fn connect(&self, provider: &str) -> Visit {
-        let (site, request) = (Arc::clone(&self.0), self.nobodys());
+        let (site, request) = (Arc::clone(&self.0), self.synthetic_request());
         let provider = provider.to_owned();
         Visit::new(move |io| page::connect(RequestContext::new(site, request, io), provider))
     }

@@ -33,9 +33,9 @@ pub struct Visit {
     io: Io,
 }
 
-/// What a host does next.
+/// The next task of the host.
 ///
-/// Exhaustive on purpose: a host that does not know a step must fail to compile.
+/// Exhaustive on purpose: a host that does not handle a step must fail to compile.
 #[must_use]
 pub enum Step {
     /// Read a record of the store. Answer with [`Event::Loaded`].
@@ -109,7 +109,7 @@ pub enum Event {
     Removed,
     /// The store failed: the step may or may not have taken effect.
     Failed(Error),
-    /// The pause is over.
+    /// The pause has ended.
     Elapsed,
     /// The outcome of the exchange of [`Step::Run`].
     Completed(Result<RunOutput, Error>),

@@ -32,7 +32,7 @@ pub(crate) fn python(_: &str) -> Result<String, Box<dyn Error>> {
         "# {HEADER}\n\"\"\"The settings of a site. The source is {SOURCE}.\"\"\"\n\n\
          from __future__ import annotations\n\n\
          from typing import TYPE_CHECKING, Any, Literal, Mapping, Sequence, Union\n\n\
-         from ._values import of_settings\n\n\
+         from ._values import settings_json\n\n\
          if TYPE_CHECKING:\n    from typing_extensions import TypeAlias\n\n    \
          from .._native import Network, Provider\n    from ..stores import SealingKey, Store\n\n\
          Upstream: TypeAlias = \"Union[str, tuple[str, Sequence[str]]]\"\n\n\n\
@@ -98,7 +98,7 @@ pub(crate) fn python(_: &str) -> Result<String, Box<dyn Error>> {
             setting.name, setting.name
         );
     }
-    module += "        }\n        self._made(of_settings(given, SHAPES), providers, key, old_keys, store, network)\n\n\n";
+    module += "        }\n        self._made(settings_json(given, SHAPES), providers, key, old_keys, store, network)\n\n\n";
     module += "# How each crosses; the others do as they are.\nSHAPES: Mapping[str, str] = {\n";
     for setting in SITE_SETTINGS {
         if let Some(shape) = crossing(setting.shape) {

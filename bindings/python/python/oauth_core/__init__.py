@@ -67,8 +67,8 @@ from ._native import (
 )
 from .errors import DeniedError, LostError, MalformedError, MisuseError, OAuthError, TransportError, UntrustedError
 
-# Type checkers take this for true. What not every program needs is imported when it is first named, or each
-# import of the package would pay for it.
+# Type checkers treat this as true. Rarely used modules are imported on first access, so that importing the package
+# stays fast.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._authorization_details import AuthorizationDetail

@@ -9,7 +9,7 @@ __all__ = ["AuthorizationDetail"]
 
 class _Typed(TypedDict):
     type: str
-    """Which permission this is, and so what its other members are."""
+    """The type of the permission, which defines its other members."""
 
 
 class AuthorizationDetail(_Typed, total=False):
@@ -24,12 +24,12 @@ class AuthorizationDetail(_Typed, total=False):
     """
 
     locations: list[str]
-    """Where the permission holds: URIs of resource servers."""
+    """The resource servers, as URIs."""
     actions: list[str]
-    """What may be done."""
+    """The permitted actions."""
     datatypes: list[str]
-    """With what kinds of data."""
+    """The kinds of data."""
     identifier: str
-    """With which resource."""
+    """The resource."""
     privileges: list[str]
-    """With which privileges."""
+    """The privileges."""

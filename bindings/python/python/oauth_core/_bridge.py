@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 async def wait(start: Callable[[], tuple[Any, Future[Any] | None]]) -> Any:
-    """Begins native work and awaits it, unless it completes immediately."""
+    """Starts a native operation and awaits it, unless it completes immediately."""
     answer, future = start()
     return answer if future is None else await future
 
@@ -24,8 +24,8 @@ def complete(future: Future[Any], answer: Any, error: BaseException | None) -> N
         future.set_exception(error)
 
 
-def settled(given: Any) -> Any:
-    """The result of a function of the caller's. A coroutine is run to its end, in its own loop.
+def result_of_callback(given: Any) -> Any:
+    """The result of a function of the caller. A coroutine is run to its end, in an event loop of its own.
 
     If a loop is running already, as when a coroutine takes a step manually, another thread runs it.
     """

@@ -7,7 +7,7 @@ from ._native import FINGERPRINT as NATIVE
 from ._native import Client as NativeClient
 from ._ops import FINGERPRINT, Operations
 
-# Type checkers take this for true; importing what is rarely used would slow every import of the package.
+# Type checkers treat this as true; importing rarely used modules would slow every import of the package.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._exchanges import Exchanges
@@ -60,7 +60,7 @@ class Client(Configured, NativeClient, Operations):
 
     @property
     def exchange(self) -> Exchanges:
-        """The same calls without any transport, as generators."""
+        """The operations without any transport, as exchanges."""
         from ._exchanges import Exchanges
 
         return Exchanges(self)

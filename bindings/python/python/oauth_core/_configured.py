@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._native import ClientSettings, adiscover, discover
 
-# Type checkers take this for true; the imports would cost more than all else here.
+# Type checkers treat this as true; these imports would take longer than the rest of this module.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
@@ -93,18 +93,18 @@ class Configured:
     def _configured(cls, settings: ClientSettings, transport: Transport, options: dict[str, Any]) -> Self:
         server, issuer = settings.server(transport)
         if server is None:
-            server = discover(issuer, transport=transport, **_of_line(options))
-        return made(cls, settings, server, options)
+            server = discover(issuer, transport=transport, **_transport_options(options))
+        return create_client(cls, settings, server, options)
 
     @classmethod
     async def _aconfigured(cls, settings: ClientSettings, transport: Transport, options: dict[str, Any]) -> Self:
         server, issuer = settings.server(transport)
         if server is None:
-            server = await adiscover(issuer, transport=transport, **_of_line(options))
-        return made(cls, settings, server, options)
+            server = await adiscover(issuer, transport=transport, **_transport_options(options))
+        return create_client(cls, settings, server, options)
 
 
-def made(cls: type[_Made], settings: ClientSettings, server: Server, options: dict[str, Any]) -> _Made:
+def create_client(cls: type[_Made], settings: ClientSettings, server: Server, options: dict[str, Any]) -> _Made:
     """The client of these settings at this server."""
     client_id, client_auth, redirect_uris = settings.arguments()
     if redirect_uris:
@@ -112,5 +112,5 @@ def made(cls: type[_Made], settings: ClientSettings, server: Server, options: di
     return cls(server, client_id=client_id, client_auth=client_auth, **options)  # type: ignore[call-arg]
 
 
-def _of_line(options: dict[str, Any]) -> dict[str, Any]:
+def _transport_options(options: dict[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in ("timeout", "network") if name in options}

@@ -41,62 +41,62 @@ class Flow(Attacher):
     ) -> None:
         super().__init__(source, origins)
 
-    # Nearly always the token is at hand and the reply is the caller's: such a step asks for no more.
+    # Usually the token is cached and the first response is final: the common case makes no further calls.
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         call, hops = self._call(request), 0
         name, value = call.begin()
         if name != "send":
-            name, value = self._act(call, (name, value))
+            name, value = self._run_steps(call, (name, value))
         while name == "send":
             self._attach(call, request, value)
             response = yield request
-            if response.request is request or _is_ours(call, value, response):
+            if response.request is request or _carries_token(call, value, response):
                 name, value = call.reply(response.status_code, response.headers.raw)
                 if name == "peek":
                     short = self._is_short(response.headers, value)
                     name, value = call.body(response.read() if short else b"")
                 if name == "done":
                     return
-            elif hops == _MAX_HOPS or self._is_over(call, request, response):
+            elif hops == _MAX_HOPS or self._is_final(call, request, response):
                 return
             else:
                 hops += 1
-                request = _unsigned(response.request)
+                request = _without_copied_fields(response.request)
                 call = self._call(request)
                 name, value = call.begin()
-            name, value = self._act(call, (name, value))
+            name, value = self._run_steps(call, (name, value))
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         call, hops = self._call(request), 0
         name, value = call.begin()
         if name != "send":
-            name, value = await self._aact(call, (name, value))
+            name, value = await self._arun_steps(call, (name, value))
         while name == "send":
             self._attach(call, request, value)
             response = yield request
-            if response.request is request or _is_ours(call, value, response):
+            if response.request is request or _carries_token(call, value, response):
                 name, value = call.reply(response.status_code, response.headers.raw)
                 if name == "peek":
                     short = self._is_short(response.headers, value)
                     name, value = call.body(await response.aread() if short else b"")
                 if name == "done":
                     return
-            elif hops == _MAX_HOPS or self._is_over(call, request, response):
+            elif hops == _MAX_HOPS or self._is_final(call, request, response):
                 return
             else:
                 hops += 1
-                request = _unsigned(response.request)
+                request = _without_copied_fields(response.request)
                 call = self._call(request)
                 name, value = call.begin()
-            name, value = await self._aact(call, (name, value))
+            name, value = await self._arun_steps(call, (name, value))
 
     def _call(self, request: Any) -> Call:
         try:
             body: bytes | None = request.content
         except Exception as error:
-            # Neither of the two is imported here, so their exception is known by its name. A body
-            # that streams cannot be sent twice.
+            # Neither httpx nor httpx2 is imported here, so their exception is recognized by name. A
+            # streaming body cannot be sent twice.
             if type(error).__name__ != "RequestNotRead":
                 raise
             body = None
@@ -115,7 +115,7 @@ class Flow(Attacher):
             headers.authorization = value
             request.headers = headers
 
-    def _is_over(self, call: Call, sent: Any, response: Any) -> bool:
+    def _is_final(self, call: Call, sent: Any, response: Any) -> bool:
         """Whether the reply to a redirect, which httpx has followed by itself, is the end.
 
         Where routes have owners it has followed without the token, and one that stayed with its owner has to be
@@ -128,18 +128,18 @@ class Flow(Attacher):
             return True
         if call.owner == "any":
             return call.proof is None or response.status_code != 401
-        # Tells the core where it led, which refuses another owner's route.
+        # Reports the URL to the core, which refuses routes of another token owner.
         call.reply(302, [(b"location", str(led_to.url).encode())])
         return bool(response.is_success and led_to.method not in ("GET", "HEAD", "OPTIONS"))
 
 
-def _is_ours(call: Call, value: str | None, response: Any) -> bool:
+def _carries_token(call: Call, value: str | None, response: Any) -> bool:
     """Whether the reply is to the redirected request with its token, and with a proof if one is needed."""
     led = response.request.headers.get("authorization") == value
     return bool(led and (call.proof is None or response.status_code != 401))
 
 
-def _unsigned(request: Any) -> Any:
+def _without_copied_fields(request: Any) -> Any:
     """The request without the header fields copied from the one before the redirect."""
     for name in ("authorization", "dpop"):
         request.headers.pop(name, None)

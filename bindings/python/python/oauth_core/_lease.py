@@ -1,4 +1,4 @@
-"""A lease that is extended again and again while a request runs, so that it can be short.
+"""Extends a lease repeatedly while a request runs, so that the lease can be short.
 
 The outcome of an extension changes nothing: a lease that was lost costs a second request where that does no
 harm, and new tokens are stored by their version.

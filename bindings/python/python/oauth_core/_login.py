@@ -76,8 +76,8 @@ def login(
     example-cli on build-7``. With a device code, only ``scope``, ``resource``, ``audience`` and ``token_extra`` apply; the
     time limit is the server's.
     """
-    asked = _asked(scope, resource, audience, token_extra)
-    turn = _turn(
+    asked = _request_options(scope, resource, audience, token_extra)
+    turn = _timing(
         client,
         device,
         open,
@@ -93,10 +93,10 @@ def login(
     )
     if turn == "only":
         code = client.device_authorization(purpose=purpose, **asked)
-        return _entered(client, code, show, asked)
+        return _enter_code(client, code, show, asked)
     listener = Listener(port=port, path=path, redirect_uri=redirect_uri)
     if turn == "first":
-        signed_in = _by_code(client, show, purpose, asked)
+        signed_in = _login_by_code(client, show, purpose, asked)
         if signed_in is not None:
             return signed_in
     flow = client.begin_authorization(
@@ -116,12 +116,12 @@ def login(
         extra=extra,
         token_extra=token_extra,
     )
-    if not _opened(open, listener, flow, turn, timeout):
-        signed_in = _by_code(client, show, purpose, asked)
+    if not _show_and_listen(open, listener, flow, turn, timeout):
+        signed_in = _login_by_code(client, show, purpose, asked)
         if signed_in is not None:
             return signed_in
-        _tell(flow.url)
-    _ask(listener, flow, paste)
+        _print_url(flow.url)
+    _prompt_for_callback(listener, flow, paste)
     return client.redeem(flow, listener.callback(flow, timeout=timeout))
 
 
@@ -153,8 +153,8 @@ async def alogin(
     purpose: str | None = None,
 ) -> Tokens:
     """login(), in a coroutine."""
-    asked = _asked(scope, resource, audience, token_extra)
-    turn = _turn(
+    asked = _request_options(scope, resource, audience, token_extra)
+    turn = _timing(
         client,
         device,
         open,
@@ -170,10 +170,10 @@ async def alogin(
     )
     if turn == "only":
         code = await client.adevice_authorization(purpose=purpose, **asked)
-        return await _aentered(client, code, show, asked)
+        return await _aenter_code(client, code, show, asked)
     listener = Listener(port=port, path=path, redirect_uri=redirect_uri)
     if turn == "first":
-        signed_in = await _aby_code(client, show, purpose, asked)
+        signed_in = await _alogin_by_code(client, show, purpose, asked)
         if signed_in is not None:
             return signed_in
     flow = await client.abegin_authorization(
@@ -193,16 +193,16 @@ async def alogin(
         extra=extra,
         token_extra=token_extra,
     )
-    if not _opened(open, listener, flow, turn, timeout):
-        signed_in = await _aby_code(client, show, purpose, asked)
+    if not _show_and_listen(open, listener, flow, turn, timeout):
+        signed_in = await _alogin_by_code(client, show, purpose, asked)
         if signed_in is not None:
             return signed_in
-        _tell(flow.url)
-    _ask(listener, flow, paste)
+        _print_url(flow.url)
+    _prompt_for_callback(listener, flow, paste)
     return await client.aredeem(flow, await listener.acallback(flow, timeout=timeout))
 
 
-def _asked(
+def _request_options(
     scope: str | Iterable[str] | None,
     resource: Sequence[str] | None,
     audience: Sequence[str] | None,
@@ -211,12 +211,12 @@ def _asked(
     return {"scope": scope, "resource": resource, "audience": audience, "extra": token_extra}
 
 
-def _turn(client: Client, device: bool | None, open: Open | None, **more: object) -> DeviceLoginTiming:
+def _timing(client: Client, device: bool | None, open: Open | None, **more: object) -> DeviceLoginTiming:
     given = [name for name, value in more.items() if value is not None]
     return code_turn(client, device, open is not None, given)
 
 
-def _by_code(
+def _login_by_code(
     client: Client, show: Show | None, purpose: str | None, asked: dict[str, Any]
 ) -> Tokens | None:
     """The login by a device code; None if the server issues none to this client, so that only the browser remains."""
@@ -224,56 +224,56 @@ def _by_code(
         code = client.device_authorization(purpose=purpose, **asked)
     except DeniedError:
         return None
-    return _entered(client, code, show, asked)
+    return _enter_code(client, code, show, asked)
 
 
-async def _aby_code(
+async def _alogin_by_code(
     client: Client, show: Show | None, purpose: str | None, asked: dict[str, Any]
 ) -> Tokens | None:
-    """_by_code(), in a coroutine."""
+    """_login_by_code(), in a coroutine."""
     try:
         code = await client.adevice_authorization(purpose=purpose, **asked)
     except DeniedError:
         return None
-    return await _aentered(client, code, show, asked)
+    return await _aenter_code(client, code, show, asked)
 
 
-def _entered(
+def _enter_code(
     client: Client, code: DeviceAuthorizationResponse, show: Show | None, asked: dict[str, Any]
 ) -> Tokens:
-    (show or _prompt)(code)
+    (show or _print_code)(code)
     return client.poll_device_token(
         device_code=code.device_code, expires_at=code.expires_at, interval=code.interval, **asked
     )
 
 
-async def _aentered(
+async def _aenter_code(
     client: Client, code: DeviceAuthorizationResponse, show: Show | None, asked: dict[str, Any]
 ) -> Tokens:
-    """_entered(), in a coroutine."""
-    (show or _prompt)(code)
+    """_enter_code(), in a coroutine."""
+    (show or _print_code)(code)
     return await client.apoll_device_token(
         device_code=code.device_code, expires_at=code.expires_at, interval=code.interval, **asked
     )
 
 
-def _opened(
+def _show_and_listen(
     open: Open | None,
     listener: Listener,
     flow: PendingAuthorization,
     turn: DeviceLoginTiming,
     timeout: float,
 ) -> bool:
-    """Shows the URL, and listens meanwhile; whether the login goes on with it."""
+    """Shows the URL while listening for the callback. Returns whether the login continues in the browser."""
     listen(listener, flow, timeout)
     try:
-        return _shown(open, flow.url, turn)
+        return _try_open(open, flow.url, turn)
     except BaseException:
         stop_listening(listener)
         raise
 
 
-def _shown(open: Open | None, url: str, turn: DeviceLoginTiming) -> bool:
+def _try_open(open: Open | None, url: str, turn: DeviceLoginTiming) -> bool:
     if open is not None:
         open(url)
     elif turn == "if_not_opened":
@@ -281,26 +281,26 @@ def _shown(open: Open | None, url: str, turn: DeviceLoginTiming) -> bool:
 
         if not webbrowser.open(url):
             return False
-        _tell(url)
+        _print_url(url)
     else:
-        _show(url)
+        _open_or_print(url)
     return True
 
 
-def _show(url: str) -> None:
+def _open_or_print(url: str) -> None:
     import webbrowser
 
-    _tell(url)
+    _print_url(url)
     webbrowser.open(url)
 
 
-def _tell(url: str) -> None:
+def _print_url(url: str) -> None:
     import sys
 
     print(f"The browser shows the login; if it does not, open this URL:\n{url}", file=sys.stderr)
 
 
-def _prompt(code: DeviceAuthorizationResponse) -> None:
+def _print_code(code: DeviceAuthorizationResponse) -> None:
     import sys
 
     print(code.prompt, file=sys.stderr)
@@ -308,7 +308,7 @@ def _prompt(code: DeviceAuthorizationResponse) -> None:
         print(f"\n{code.qr_code}", file=sys.stderr)
 
 
-def _ask(listener: Listener, flow: PendingAuthorization, paste: Paste | None) -> None:
+def _prompt_for_callback(listener: Listener, flow: PendingAuthorization, paste: Paste | None) -> None:
     if paste is None:
         return
     import threading

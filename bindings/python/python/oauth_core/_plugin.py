@@ -40,7 +40,7 @@ class Attacher:
         length = headers.get("content-length", "")
         return bool(length.isdecimal()) and int(length) <= limit
 
-    def _act(self, call: Call, step: tuple[str, Any]) -> tuple[str, Any]:
+    def _run_steps(self, call: Call, step: tuple[str, Any]) -> tuple[str, Any]:
         """Carries out waits and requests for tokens, until a request is to be sent or the call ends."""
         while True:
             name, value = step
@@ -49,7 +49,7 @@ class Attacher:
                 time.sleep(value)
                 step = call.elapsed()
             elif name in ("token", "renew"):
-                refused = _refused(name, value, call)
+                refused = _refused_tokens(name, value, call)
                 try:
                     tokens = value.token() if refused is None else value.renew(refused)
                 except MisuseError as error:
@@ -68,8 +68,8 @@ class Attacher:
             else:
                 return step
 
-    async def _aact(self, call: Call, step: tuple[str, Any]) -> tuple[str, Any]:
-        """The same, for asyncio."""
+    async def _arun_steps(self, call: Call, step: tuple[str, Any]) -> tuple[str, Any]:
+        """_run_steps(), in a coroutine."""
         import asyncio
 
         while True:
@@ -79,12 +79,12 @@ class Attacher:
                 await asyncio.sleep(value)
                 step = call.elapsed()
             elif name in ("token", "renew"):
-                refused = _refused(name, value, call)
+                refused = _refused_tokens(name, value, call)
                 try:
                     if refused is None:
-                        tokens = await _awaited(value, "token")
+                        tokens = await _await_method(value, "token")
                     else:
-                        tokens = await _awaited(value, "renew", refused)
+                        tokens = await _await_method(value, "renew", refused)
                 except MisuseError as error:
                     _check_open(error)
                     step = call.unprotected()
@@ -94,7 +94,7 @@ class Attacher:
                 await value.astep_up(call.tokens, call.wanted)
                 step = call.asked()
             elif name == "sign":
-                # A key service may take its time.
+                # A key service may be slow, so it is called in a thread.
                 step = call.signed(await asyncio.to_thread(value.signature))
             elif name == "refused":
                 value.invalidate(call.tokens)
@@ -106,21 +106,21 @@ class Attacher:
         return f"<{type(self).__module__}.{type(self).__qualname__} of {self.source!r}>"
 
 
-def _refused(name: str, source: Any, call: Call) -> Tokens | None:
+def _refused_tokens(name: str, source: Any, call: Call) -> Tokens | None:
     """The refused tokens that must be replaced, if any."""
     if name == "renew" and call.tokens is None:
-        # A request without a token was refused: the API requires authorization by now.
+        # A request without a token was refused: the API has begun to require authorization.
         source.invalidate(None)
     return call.tokens if name == "renew" else None
 
 
 def _check_open(error: MisuseError) -> None:
-    """Raises the error again, unless it is that the API requires no authorization."""
+    """Re-raises the error, unless it means that the API requires no authorization."""
     if error.code != "connect.not_protected":
         raise error
 
 
-async def _awaited(source: Any, name: str, *arguments: Any) -> Tokens:
+async def _await_method(source: Any, name: str, *arguments: Any) -> Tokens:
     """Calls the coroutine method if there is one, and otherwise the blocking method in a thread."""
     import asyncio
 

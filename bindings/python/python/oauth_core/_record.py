@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 else:
 
     def dataclass_transform(**_):
-        """For type checkers alone: the module of that name costs too much to import."""
+        """A stand-in for `typing.dataclass_transform`, whose module is slow to import."""
         return lambda kind: kind
 
 
 def json_text(value: object) -> str | None:
-    """A list or an object as it crosses to the native half."""
+    """A list or an object as JSON, as the native half expects it."""
     if value is None:
         return None
     import json
@@ -40,7 +40,7 @@ class Record:
     if not TYPE_CHECKING:
 
         def __init__(self, **members):
-            """By hand, for tests of the caller's."""
+            """Creates a record from its members, for tests of applications."""
             for name in self.__slots__:
                 if name not in members and name not in self._absent:
                     raise TypeError(f"{type(self).__name__} needs {name}")
@@ -76,10 +76,10 @@ class Record:
         return {name: getattr(self, name) for name in self.__slots__}
 
     def __repr__(self) -> str:
-        members = ", ".join(f"{name}={self._shown(name)}" for name in self.__slots__)
+        members = ", ".join(f"{name}={self._repr_of(name)}" for name in self.__slots__)
         return f"{type(self).__name__}({members})"
 
-    def _shown(self, name: str) -> str:
+    def _repr_of(self, name: str) -> str:
         value: dict[str, Any] | str | None = getattr(self, name)
         if name in self._secrets:
             return "[redacted]"
@@ -101,8 +101,8 @@ class Record:
     def __reduce__(self) -> tuple[Any, ...]:
         if self._secrets:
             raise TypeError(f"{type(self).__name__} cannot be pickled, for it holds secrets")
-        return _again, (type(self), self._members())
+        return _rebuild, (type(self), self._members())
 
 
-def _again(kind: type[Record], members: dict[str, Any]) -> Record:
+def _rebuild(kind: type[Record], members: dict[str, Any]) -> Record:
     return kind(**members)

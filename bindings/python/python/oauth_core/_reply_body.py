@@ -32,7 +32,7 @@ class Body:
 
     def __init__(self, reply: Any) -> None:
         coding = reply.headers.get("content-encoding", "").strip().lower()
-        # A reply that a test has made is there already, and nothing of it is left to unpack.
+        # The body of a response created by a test is complete and uncompressed.
         self.is_unpacked = bool(reply.is_stream_consumed)
         self._whole = bytearray()
         self._unpack: Any = None
@@ -54,11 +54,11 @@ class Body:
         return len(self._whole) <= LIMIT
 
     def _room(self) -> int:
-        # Never 0, which means no limit to zlib: nothing more is read once there is one byte too many.
+        # Never 0, which zlib treats as no limit: reading stops after one byte beyond the limit.
         return LIMIT + 1 - len(self._whole)
 
     def bytes(self) -> bytes:
-        """All of it, or one byte more than is read."""
+        """The whole body, or one byte more than the limit."""
         is_open = self._unpack is not None and not self._unpack.eof
         if is_open and not self._is_empty and len(self._whole) <= LIMIT:
             raise EOFError("the compressed reply is cut short")

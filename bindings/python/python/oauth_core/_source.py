@@ -22,7 +22,7 @@ class TokenSource(Protocol):
     """
 
     def token(self) -> Tokens:
-        """Tokens that are fresh now."""
+        """Fresh tokens."""
         ...
 
     def renew(self, tokens: Tokens, /) -> Tokens:
@@ -30,5 +30,5 @@ class TokenSource(Protocol):
         ...
 
     def invalidate(self, tokens: Tokens, /) -> None:
-        """Forgets exactly these tokens."""
+        """Discards exactly these tokens."""
         ...

@@ -9,7 +9,7 @@ from ._native import Verifier as NativeVerifier
 from ._ops import Operations
 from .errors import misuse
 
-# Type checkers take this for true; the import of `typing` would cost more than all else here.
+# Type checkers treat this as true; importing `typing` would take longer than the rest of this module.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
@@ -180,7 +180,7 @@ class AccessTokenVerifier:
         arguments: Any = _Arguments().verify_access_token(**self._common, token="")
         self._native = NativeVerifier(client, arguments)
 
-    def _asked(self, token: str, shown: dict[str, Any]) -> dict[str, Any]:
+    def _operation_arguments(self, token: str, shown: dict[str, Any]) -> dict[str, Any]:
         given = {name: value for name, value in _reject_unknown(_SHOWN, shown).items() if value is not None}
         return {**self._common, **given, "token": token}
 
@@ -193,17 +193,17 @@ class AccessTokenVerifier:
         """
         if not shown:
             return self._native.verify(token)
-        return self._client.verify_access_token(**self._asked(token, {**shown}))
+        return self._client.verify_access_token(**self._operation_arguments(token, {**shown}))
 
     def averify(self, token: str, **shown: Unpack[_Shown]) -> Coroutine[Any, Any, VerifiedAccessToken]:
         """verify(), in a coroutine."""
         if not shown:
             return self._native.averify(token)
-        return self._client.averify_access_token(**self._asked(token, {**shown}))
+        return self._client.averify_access_token(**self._operation_arguments(token, {**shown}))
 
     def verify_exchange(
         self, token: str, *, moment: Moment | None = None, **shown: Unpack[_Shown]
     ) -> Exchange[VerifiedAccessToken]:
         """verify() without any transport."""
-        asked = self._asked(token, {**shown})
+        asked = self._operation_arguments(token, {**shown})
         return self._client.exchange.verify_access_token(**asked, moment=moment)

@@ -38,7 +38,7 @@ class Auth(Attacher):
         body = await _body(request)
         headers = request.headers.items()
         call = self._begin(request.method, str(request.url), headers, body, body is None)
-        _, value = await self._aact(call, call.begin())
+        _, value = await self._arun_steps(call, call.begin())
         while True:
             if value is not None:  # Or the API asks for no authorization.
                 request.headers["Authorization"] = value
@@ -58,7 +58,7 @@ class Auth(Attacher):
                 return response
             if step[0] != "refused":
                 response.release()
-            name, value = await self._aact(call, step)
+            name, value = await self._arun_steps(call, step)
             if name != "send":
                 return response
 

@@ -91,13 +91,13 @@ def run(
     try:
         step = next(exchange)
         while True:
-            step = _answer(exchange, step, http, sign, sleep)
+            step = _carry_out(exchange, step, http, sign, sleep)
     except StopIteration as done:
         result: T = done.value
         return result
 
 
-def _answer(
+def _carry_out(
     exchange: Exchange[T],
     step: Step,
     http: HttpClient,
@@ -108,13 +108,13 @@ def _answer(
         sleep(step.seconds)
         return exchange.send(None)
     try:
-        answer = _sent(step, http) if isinstance(step, Send) else _signed(step, sign)
+        answer = _send(step, http) if isinstance(step, Send) else _signature(step, sign)
     except Exception as lost:
         return exchange.throw(lost)
     return exchange.send(answer)
 
 
-def _sent(step: Send, http: HttpClient) -> Answer:
+def _send(step: Send, http: HttpClient) -> Answer:
     with http.stream(*_arguments(step), **_options(step)) as reply:
         body = Body(reply)
         for chunk in reply.iter_bytes() if body.is_unpacked else reply.iter_raw():
@@ -144,9 +144,9 @@ async def arun(
                 continue
             try:
                 if isinstance(step, Send):
-                    answer = await _asent(step, http)
+                    answer = await _asend(step, http)
                 else:
-                    answer = await _asigned(step, sign)
+                    answer = await _asignature(step, sign)
             except Exception as lost:
                 step = exchange.throw(lost)
             else:
@@ -156,7 +156,7 @@ async def arun(
         return result
 
 
-async def _asent(step: Send, http: AsyncHttpClient) -> Answer:
+async def _asend(step: Send, http: AsyncHttpClient) -> Answer:
     async with http.stream(*_arguments(step), **_options(step)) as reply:
         body = Body(reply)
         async for chunk in reply.aiter_bytes() if body.is_unpacked else reply.aiter_raw():
@@ -170,7 +170,7 @@ def _arguments(step: Send) -> tuple[str, str]:
 
 
 def _options(step: Send) -> dict[str, Any]:
-    # The client's own authentication and redirects are for other servers than this one.
+    # The HTTP client's own authentication is for other servers, and redirects must not be followed.
     return {
         "headers": [*step.headers, IDENTITY],
         "content": step.body,
@@ -179,16 +179,16 @@ def _options(step: Send) -> dict[str, Any]:
     }
 
 
-def _signed(step: Sign, sign: Sign_ | None) -> bytes:
+def _signature(step: Sign, sign: Sign_ | None) -> bytes:
     return step.signature() if sign is None else sign(step)
 
 
-async def _asigned(step: Sign, sign: Sign_ | None) -> bytes:
+async def _asignature(step: Sign, sign: Sign_ | None) -> bytes:
     if sign is not None:
         return sign(step)
     import asyncio
 
-    # A key service may take its time.
+    # A key service may be slow, so it is called in a thread.
     return await asyncio.to_thread(step.signature)
 
 
@@ -215,14 +215,14 @@ def keep(
             return turn.tokens
         else:
             try:
-                return _renewed(keeper, store, http, sign, sleep)
+                return _renew(keeper, store, http, sign, sleep)
             except OAuthError:
                 if turn.tokens is None:
                     raise
                 return turn.tokens
 
 
-def _renewed(
+def _renew(
     keeper: Keeper,
     store: Store | None,
     http: HttpClient,
@@ -233,7 +233,7 @@ def _renewed(
     try:
         task = next(renewal)
         while True:
-            ask = None if isinstance(task, (Exchange, Sleep)) else _verb(store, keeper.key, task)
+            ask = None if isinstance(task, (Exchange, Sleep)) else _store_call(store, keeper.key, task)
             try:
                 said: Said = None
                 if ask is not None:
@@ -251,11 +251,11 @@ def _renewed(
         tokens: Tokens = done.value
         return tokens
     finally:
-        # Whatever ended this, the next caller can begin again.
+        # However this attempt ended, the next caller can start another one.
         renewal.close()
 
 
-def _verb(store: Store | None, key: str, task: Load | Lease | Save) -> Callable[[], Said]:
+def _store_call(store: Store | None, key: str, task: Load | Lease | Save) -> Callable[[], Said]:
     if store is None:
         raise TypeError("this keeper is shared, so it needs a store")
     if isinstance(task, Load):
@@ -293,13 +293,13 @@ async def akeep(
         else:
             renewal = keeper.renewal()
             try:
-                # Begun here: a renewal whose task is cancelled before its first step is given up.
+                # Started before the task is created: a renewal whose task is cancelled before its first step would be lost.
                 flight = asyncio.ensure_future(
-                    _arenewed(renewal, next(renewal), keeper, store, http, sign, sleep)
+                    _arenew(renewal, next(renewal), keeper, store, http, sign, sleep)
                 )
-                # The loop itself holds tasks by weak references only.
+                # The event loop holds only weak references to tasks.
                 _flights.add(flight)
-                flight.add_done_callback(_landed)
+                flight.add_done_callback(_consume_error)
                 return await asyncio.shield(flight)
             except StopIteration as done:
                 tokens: Tokens = done.value
@@ -310,14 +310,14 @@ async def akeep(
                 return turn.tokens
 
 
-def _landed(flight: Future[Any]) -> None:
+def _consume_error(flight: Future[Any]) -> None:
     _flights.discard(flight)
     if not flight.cancelled():
-        # Nobody may have waited for it.
+        # No caller may have awaited the task.
         flight.exception()
 
 
-async def _arenewed(
+async def _arenew(
     renewal: Renewal,
     task: Task,
     keeper: Keeper,
@@ -330,7 +330,7 @@ async def _arenewed(
 
     try:
         while True:
-            ask = None if isinstance(task, (Exchange, Sleep)) else _verb(store, keeper.key, task)
+            ask = None if isinstance(task, (Exchange, Sleep)) else _store_call(store, keeper.key, task)
             try:
                 said: Said = None
                 if ask is not None:

@@ -5,7 +5,7 @@ No error contains a token, a code, a secret, a body, or a URL's query.
 
 from __future__ import annotations
 
-# Type checkers take this for true; the import of `typing` would cost more than all else here.
+# Type checkers treat this as true; importing `typing` would take longer than the rest of this module.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable

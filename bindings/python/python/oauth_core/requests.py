@@ -37,30 +37,30 @@ class Auth(Attacher, requests.auth.AuthBase):
         super().__init__(source, origins)
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
-        call, sent = self._opened(r, r.headers)
+        call, sent = self._begin_call(r, r.headers)
         current = r
         _attach(r, call, sent)
 
         def go_on(response: requests.Response, **options: Any) -> requests.Response:
             nonlocal call, sent, current
             led = response.request
-            # requests takes the header off when it follows a redirect to another host.
+            # requests removes the header when it follows a redirect to another host.
             is_led = sent is not None and led is not current
             if is_led and led.headers.get("Authorization") == sent:
-                # Within the host it copies it, and the proof of what it was led from.
-                call, sent = self._opened(led, {**led.headers, "Authorization": None, "DPoP": None})
+                # Within the host it copies the header, and the DPoP proof of the previous URL.
+                call, sent = self._begin_call(led, {**led.headers, "Authorization": None, "DPoP": None})
                 if call.proof is not None and response.status_code == 401:
                     response.content  # noqa: B018
                     response.close()
-                    response = self._again(response, call, sent, options)
+                    response = self._resend(response, call, sent, options)
                 else:
                     _attach(led, call, sent)
                 current = response.request
-            while _is_ours(response.request, sent, current):
+            while _is_attached(response.request, sent, current):
                 try:
                     step = call.reply(response.status_code, response.headers.items())
                     if step[0] == "peek":
-                        # Without stream=True it is read in any case.
+                        # Without stream=True, requests reads the body anyway.
                         is_read = not options.get("stream") or self._is_short(
                             response.headers, step[1]
                         )
@@ -69,21 +69,21 @@ class Auth(Attacher, requests.auth.AuthBase):
                     response.close()
                     raise
                 if step[0] not in ("done", "refused"):
-                    # To its end, so that the connection can be used meanwhile.
+                    # Reads the body to its end, so that the connection can be reused.
                     response.content  # noqa: B018
                     response.close()
-                name, value = self._act(call, step)
+                name, value = self._run_steps(call, step)
                 if name != "send":
                     return response
                 sent = value
-                response = self._again(response, call, sent, options)
+                response = self._resend(response, call, sent, options)
                 current = response.request
             return response
 
         _untyped(r).register_hook("response", go_on)
         return r
 
-    def _opened(self, request: requests.PreparedRequest, fields: Any) -> tuple[Call, str | None]:
+    def _begin_call(self, request: requests.PreparedRequest, fields: Any) -> tuple[Call, str | None]:
         """The steps of this request with these header fields, and its ``Authorization``."""
         given = request.body
         given = given.encode() if isinstance(given, str) else given
@@ -91,10 +91,10 @@ class Auth(Attacher, requests.auth.AuthBase):
         headers = [field for field in fields.items() if field[1] is not None]
         once = not _is_at_hand(request)
         call = self._begin(request.method or "GET", request.url or "", headers, body, once)
-        _, sent = self._act(call, call.begin())
+        _, sent = self._run_steps(call, call.begin())
         return call, sent
 
-    def _again(
+    def _resend(
         self, response: requests.Response, call: Call, header: str | None, options: dict[str, Any]
     ) -> requests.Response:
         request = response.request.copy()
@@ -109,8 +109,8 @@ class Auth(Attacher, requests.auth.AuthBase):
         return second
 
 
-def _is_ours(request: requests.PreparedRequest, sent: str | None, current: Any) -> bool:
-    """Whether the token is on it; without one, whether it is the request that was made."""
+def _is_attached(request: requests.PreparedRequest, sent: str | None, current: Any) -> bool:
+    """Whether the request carries the token; if there is none, whether it is the original request."""
     if sent is None:
         return request is current
     return request.headers.get("Authorization") == sent

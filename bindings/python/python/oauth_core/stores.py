@@ -37,7 +37,7 @@ class Store(Protocol):
     """The protocol of stores: ``store=`` accepts any object with these methods. None of them may be a coroutine."""
 
     def load(self, key: str, /) -> tuple[int, str] | None:
-        """The version of the record and the record, as it was saved last; None if it does not exist."""
+        """The version and the text of the record; None if it does not exist."""
 
     def save(self, key: str, record: str, version: int, /) -> int | None:
         """Saves the record if it is still at ``version`` (0: there is none), otherwise returns None.

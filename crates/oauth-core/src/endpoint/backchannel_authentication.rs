@@ -187,7 +187,7 @@ impl BackchannelAuthentication {
 
     /// The hash of user and purpose.
     #[cfg(feature = "sha2")]
-    pub(crate) fn whom(&self, rules: &Rules) -> Result<String, Error> {
+    pub(crate) fn duplicate_key(&self, rules: &Rules) -> Result<String, Error> {
         let mut purpose = Form::new();
         push_scope(&mut purpose, &self.token_request.scope, rules);
         self.token_request.fill(&mut purpose, rules)?;

@@ -27,10 +27,10 @@ const KEPT: [&str; 10] = [
 ];
 
 /// Adds the text and members of an object without an OAuth error.
-pub(super) fn of_object(said: ServerError, object: &Object<'_>) -> ServerError {
+pub(super) fn of_object(error: ServerError, object: &Object<'_>) -> ServerError {
     let (mut extra, _) = object.to_map_within(MAX_MEMBERS);
     extra.retain(|name, _| KEPT.contains(&name.as_str()));
-    said.described(description(object), None).with_extra(extra)
+    error.described(description(object), None).with_extra(extra)
 }
 
 /// The sentence for people, from whichever member contains it.
@@ -49,18 +49,18 @@ pub(super) fn description<'o>(object: &'o Object<'_>) -> Option<&'o str> {
 }
 
 /// Adds the text of a page for people.
-pub(super) fn of_page(said: ServerError, reply: &Response<Bytes>) -> ServerError {
+pub(super) fn of_page(error: ServerError, reply: &Response<Bytes>) -> ServerError {
     let media = reply.headers().get(CONTENT_TYPE);
     let media = media.map(|field| field.as_bytes().to_ascii_lowercase());
     let is = |start: &[u8]| media.as_ref().is_some_and(|media| media.starts_with(start));
     if reply.body().len() > super::MAX_REPLY {
-        return said;
+        return error;
     }
     let text = String::from_utf8_lossy(reply.body());
     let text = match () {
         () if is(b"text/html") || is(b"application/xhtml+xml") => without_markup(&text),
         () if is(b"text/") => text.into_owned(),
-        () => return said,
+        () => return error,
     };
     let words = text
         .split_whitespace()
@@ -71,7 +71,7 @@ pub(super) fn of_page(said: ServerError, reply: &Response<Bytes>) -> ServerError
             words.push_str(word);
             words
         });
-    said.page(&words)
+    error.page(&words)
 }
 
 /// The text of a page, with a space for every tag; scripts and styles are left out with their content.

@@ -129,7 +129,7 @@ impl<G: Grant> Endpoint for Token<G> {
 
 /// Reads the reply. Not generic, so that it is compiled once and not for every grant.
 pub(crate) fn tokens(
-    had: &dyn Grant,
+    grant: &dyn Grant,
     token_request: &TokenRequest,
     cx: &Context<'_>,
     reply: Reply<'_>,
@@ -161,10 +161,10 @@ pub(crate) fn tokens(
         }
         warnings.push(Warning::TokenNotToken68);
     }
-    let token_type = token_type(&mut object, had, cx)?;
+    let token_type = token_type(&mut object, grant, cx)?;
     let expires_in = expires_in(&mut object, rules, now, &mut warnings)?;
     let bounds = Bounds::read(&mut object, rules, now, &mut warnings)?;
-    let token_request = had.implied_scope(&token_request.scope);
+    let token_request = grant.implied_scope(&token_request.scope);
     let scope = match granted(&mut object, token_request, rules, &mut warnings)? {
         Some(granted) => {
             if !token_request.is_empty() && !rules.covers(token_request, &granted) {
@@ -176,15 +176,15 @@ pub(crate) fn tokens(
         None => token_request.clone(),
     };
     let mut renewed = optional_secret(&mut object, "refresh_token")?;
-    if !had.keeps_refresh_token() {
+    if !grant.keeps_refresh_token() {
         renewed = None;
     }
-    let old = had.refresh_token();
+    let old = grant.refresh_token();
     let mut bounds = bounds;
     let mut renews = old.map_or(Renews::AsRefreshToken, |old| old.renews);
     if renewed.is_some() {
         renews = Renews::AsRefreshToken;
-    } else if had.is_of_person()
+    } else if grant.is_of_person()
         && old.is_none_or(|old| old.renews != Renews::AsRefreshToken)
         && cx.server.renewal(expires_in).is_some()
     {
@@ -223,7 +223,7 @@ pub(crate) fn tokens(
                 binding: Arc::clone(&cx.identity.binding),
             }
         });
-    if had.returns_issued_token_type() {
+    if grant.returns_issued_token_type() {
         check_issued_token_type(&object, rules, &mut warnings)?;
     }
     let (extra, is_whole) = object.to_map_within(MAX_EXTRA);

@@ -93,7 +93,7 @@ impl UserIdentifier {
     }
 
     /// A configuration that uses only the address of the host.
-    pub(crate) fn stranger(&self) -> Arc<ClientConfig> {
+    pub(crate) fn anonymous_config(&self) -> Arc<ClientConfig> {
         let reach = match self.transport {
             Transport::Https => RequestAddressPolicy::PublicOnly,
             Transport::LoopbackHttp => RequestAddressPolicy::Any,

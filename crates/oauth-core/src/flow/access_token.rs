@@ -191,7 +191,7 @@ impl AccessTokenVerifier {
     /// client's certificate.
     ///
     /// # Errors
-    /// Those of [`Self::verify`].
+    /// The errors of [`Self::verify`].
     pub fn verify_with(
         &self,
         token: &str,

@@ -42,7 +42,10 @@ pub(crate) fn begin_unasked(
     request: BackchannelAuthentication,
 ) -> impl Exchange<Output = BackchannelAuthenticationResponse> + Send + use<> {
     let drawn = Ready::new(()).and_then(move |at, ()| {
-        let token = request.is_notified().then(|| drawn(at)).transpose()?;
+        let token = request
+            .is_notified()
+            .then(|| notification_token(at))
+            .transpose()?;
         Ok((request, token))
     });
     drawn.then(move |_, (request, notification_token)| {
@@ -61,13 +64,13 @@ pub(crate) fn begin_unasked(
 
 /// 256 bits: "a minimum of 128 bits" (section 7.1).
 #[cfg(feature = "sha2")]
-fn drawn(at: &Moment) -> Result<Secret<String>, Error> {
+fn notification_token(at: &Moment) -> Result<Secret<String>, Error> {
     at.token("client_notification_token").map(Secret::new)
 }
 
 /// Without the hash, no secret is derived from a seed. A web page cannot receive notifications anyway.
 #[cfg(not(feature = "sha2"))]
-fn drawn(_: &Moment) -> Result<Secret<String>, Error> {
+fn notification_token(_: &Moment) -> Result<Secret<String>, Error> {
     Err(Error::from(Misuse::Setup).about("client_notification_token"))
 }
 
@@ -102,7 +105,7 @@ pub struct AwaitedRequest {
     pub auth_req_id: Secret<String>,
     /// The bearer token with which the server authenticates its notifications.
     pub client_notification_token: Secret<String>,
-    /// What was requested.
+    /// The token request.
     pub token_request: TokenRequest,
 }
 

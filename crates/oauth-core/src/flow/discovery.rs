@@ -119,7 +119,7 @@ impl DiscoveryRequest {
         self
     }
 
-    fn places(&self) -> VecDeque<Url> {
+    fn candidate_urls(&self) -> VecDeque<Url> {
         if let Some(url) = &self.document {
             return VecDeque::from([url.clone()]);
         }
@@ -161,7 +161,7 @@ pub struct Discovery {
 
 impl Discovery {
     pub(crate) fn new(request: DiscoveryRequest) -> Self {
-        let mut places = request.places();
+        let mut places = request.candidate_urls();
         let place = places
             .pop_front()
             .unwrap_or_else(|| request.issuer.url().clone());
@@ -171,7 +171,7 @@ impl Discovery {
             .with_address_policy(request.address_policy)
             .with_configured_origin(request.configured_origin);
         let config = Arc::new(ClientConfig::anonymous(server));
-        let call = Self::ask(&config, place);
+        let call = Self::fetch(&config, place);
         Self {
             config,
             places,
@@ -180,7 +180,7 @@ impl Discovery {
         }
     }
 
-    fn ask(config: &Arc<ClientConfig>, place: Url) -> Call<Metadata> {
+    fn fetch(config: &Arc<ClientConfig>, place: Url) -> Call<Metadata> {
         Call::new(
             Arc::clone(config),
             Metadata::new(config.server.issuer().clone(), place),
@@ -197,14 +197,14 @@ impl Exchange for Discovery {
             other => return other,
         };
         let error = match self.error.take() {
-            Some(earlier) if telling(&earlier) >= telling(&error) => earlier,
+            Some(earlier) if informativeness(&earlier) >= informativeness(&error) => earlier,
             _ => error,
         };
         match self.places.pop_front() {
             None => Err(error),
             Some(place) => {
                 self.error = Some(error);
-                self.call = Self::ask(&self.config, place);
+                self.call = Self::fetch(&self.config, place);
                 self.call.resume(at, Input::Begin)
             }
         }
@@ -225,7 +225,7 @@ fn is_worth_another_place(error: &Error) -> bool {
 
 /// How informative an error is about why there is no document: most for a document that was found but is invalid, least
 /// for a missing one.
-fn telling(error: &Error) -> u8 {
+fn informativeness(error: &Error) -> u8 {
     match error.kind() {
         Kind::Untrusted(_) => 4,
         Kind::Malformed(_) if error.code().starts_with("metadata.") => 3,

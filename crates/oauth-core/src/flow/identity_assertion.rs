@@ -97,7 +97,7 @@ pub(crate) fn request(
     request: IdentityAssertionRequest,
 ) -> Boxed<IdentityAssertion> {
     let checked = Ready::new(()).and_then(move |at, ()| {
-        own(&config, &request.subject, at.now())?;
+        check_issued_to_client(&config, &request.subject, at.now())?;
         Ok((config, request))
     });
     let answer = checked.then(|_, (config, request)| {
@@ -112,7 +112,11 @@ pub(crate) fn request(
 
 /// The ID token must have been issued to this client: one of another client, or an expired one, would only be refused,
 /// and is not sent.
-fn own(config: &ClientConfig, subject: &IdentitySubject, now: UnixTime) -> Result<(), Error> {
+fn check_issued_to_client(
+    config: &ClientConfig,
+    subject: &IdentitySubject,
+    now: UnixTime,
+) -> Result<(), Error> {
     let IdentitySubject::IdToken(token) = subject else {
         return Ok(());
     };

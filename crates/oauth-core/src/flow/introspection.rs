@@ -69,7 +69,7 @@ fn read(
         clock_skew: CLOCK_SKEW,
     };
     validity.check_present(&claims)?;
-    // Claims beside the object say nothing about the token (RFC 9701 section 8.1).
+    // Claims outside of `token_introspection` are not about the token (RFC 9701 section 8.1).
     let text = std::str::from_utf8(jws.payload()).unwrap_or_default();
     let Json::Object(mut payload) = json::parse(text)? else {
         return Err(ProtocolViolation::JwtMalformed.into());

@@ -1,5 +1,5 @@
 //! The renewal of one grant: which worker refreshes the token, when, what the other callers do in the meantime, and
-//! what is stored before it is handed out.
+//! what is stored before tokens are returned.
 //!
 //! A [`Keeper`] is a value, like an exchange. Each caller asks it ([`Keeper::ask`]) and gets a
 //! [`Decision`]: take a token, wait, or renew. Which caller begins the renewal of a nearly stale token is decided

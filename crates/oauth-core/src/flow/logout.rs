@@ -32,15 +32,15 @@ const MAX_REQUEST: usize = 64 << 10;
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct LogoutRequest {
-    /// The ID token of the login, which tells the server whose session to end. It is part of the URL, or of the
+    /// The ID token of the login, which identifies the session to end. It is part of the URL, or of the
     /// [form](LogoutForm): the token no longer signs anyone in, but it contains data about the user, so keep the URL
-    /// out of logs. Without it, the server has to ask the user.
+    /// out of logs. Without it, the server has to let the user confirm the logout.
     pub id_token_hint: Option<Secret<String>>,
     /// A hint about the user who is to be signed out, such as an e-mail address.
     pub logout_hint: Option<String>,
     /// The URI to which the user returns; registered at the server as `post_logout_redirect_uris`.
     pub post_logout_redirect_uri: Option<RedirectUri>,
-    /// The value that comes back with the user, and that [`check_return`] compares. Generate a new one for each logout.
+    /// The value that is returned with the user, and that [`check_return`] compares. Generate a new one for each logout.
     pub state: Option<Secret<String>>,
     /// Languages in order of preference (RFC 5646), separated by spaces.
     pub ui_locales: Option<String>,
@@ -91,7 +91,7 @@ impl LogoutRequest {
         let mut form = Form::new();
         exposed(&self.id_token_hint, "id_token_hint", &mut form);
         form.push_some("logout_hint", self.logout_hint.as_deref());
-        // Always: without it and without an ID token, a server does not know whose redirect URI it is.
+        // Always sent: without it and without an ID token, a server cannot tell whose redirect URI it is.
         form.push("client_id", config.client_id.as_str());
         let uri = self.post_logout_redirect_uri.as_ref();
         form.push_some("post_logout_redirect_uri", uri.map(RedirectUri::as_str));

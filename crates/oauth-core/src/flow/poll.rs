@@ -18,7 +18,7 @@ use crate::moment::{Moment, UnixTime};
 use crate::token::Tokens;
 use crate::value::Value;
 
-/// What a `slow_down` adds, "for this and all subsequent requests", in seconds.
+/// The seconds that a `slow_down` adds to the interval, "for this and all subsequent requests".
 const SLOW_DOWN_SECONDS: u64 = 5;
 /// The largest number of times that the pause is doubled, after replies that were lost.
 const MAX_DOUBLINGS: u32 = 6;
@@ -81,7 +81,7 @@ impl Poll {
         Ok(Step::Sleep(pause))
     }
 
-    fn ask(
+    fn resume_call(
         &mut self,
         at: &Moment,
         mut call: Boxed<Tokens>,
@@ -97,7 +97,7 @@ impl Poll {
         }
     }
 
-    /// What to do after a response without tokens. Any error that does not ask to wait ends the polling
+    /// Handles a response without tokens. Any error except those that require waiting ends the polling
     /// (RFC 8628 section 3.5).
     fn after(&mut self, at: &Moment, error: Error) -> Result<Step<Tokens>, Error> {
         let server = error.server_error();
@@ -125,7 +125,7 @@ impl Poll {
     }
 }
 
-/// The error that the server would return by now; no request is sent.
+/// The error that the server would now return; no request is sent.
 fn expired() -> Error {
     let expired = ServerError::of_code("expired_token");
     let expired = expired.described(Some("nobody answered before the code ended"), None);
@@ -142,9 +142,9 @@ impl Exchange for Poll {
             (State::Waiting, Input::Elapsed) if at.now() >= self.expires_at => Err(expired()),
             (State::Waiting, Input::Elapsed) => {
                 let call = (self.token_call)();
-                self.ask(at, call, Input::Begin)
+                self.resume_call(at, call, Input::Begin)
             }
-            (State::Requesting(call), input) => self.ask(at, call, input),
+            (State::Requesting(call), input) => self.resume_call(at, call, input),
             (State::Over, _) => Err(Misuse::Over.into()),
             _ => Err(Misuse::OutOfOrder.into()),
         }

@@ -36,7 +36,7 @@ pub struct Login {
     pub id_token: Option<IdToken>,
 }
 
-/// What an ID token of this flow must contain.
+/// The expected values of the ID token of this flow.
 #[derive(Debug, Clone)]
 pub(crate) struct Expected {
     pub(crate) nonce: Option<Secret<String>>,
@@ -46,7 +46,7 @@ pub(crate) struct Expected {
     pub(crate) front_channel: Option<FrontChannel>,
 }
 
-/// An ID token that came through the browser, and what it vouches for (OpenID Connect Core section 3.3).
+/// An ID token of the authorization response, and the values whose hashes it contains (OpenID Connect Core section 3.3).
 #[derive(Debug, Clone)]
 pub(crate) struct FrontChannel {
     pub(crate) id_token: Secret<String>,
@@ -54,7 +54,7 @@ pub(crate) struct FrontChannel {
     pub(crate) state: Secret<String>,
 }
 
-/// A valid callback: what is sent for it, and what the response must contain.
+/// A valid callback: the token request for it, and the expected values of the response.
 #[derive(Debug)]
 pub(crate) struct Redemption {
     pub(crate) code: AuthorizationCode,
@@ -67,7 +67,7 @@ pub(crate) struct Redemption {
     pub(crate) step_up: Option<StepUp>,
     /// The number of step-up logins that this one follows in a row.
     pub(crate) step_ups_before: u64,
-    /// What the ID token must contain, if `openid` was requested.
+    /// The expected values of the ID token, if `openid` was requested.
     pub(crate) expected: Option<Expected>,
 }
 
@@ -152,7 +152,7 @@ fn answer(tokens: &mut Tokens, step_up: Option<StepUp>, before: u64) {
     tokens.answered = answered;
 }
 
-/// The ID token that came with the code, verified before the code is sent: it may be an attacker's (section
+/// The ID token of the authorization response, verified before the code is sent: it may be an attacker's (section
 /// 3.3.2.10).
 fn front_channel(
     config: &Arc<ClientConfig>,
@@ -172,7 +172,7 @@ fn front_channel(
 }
 
 impl Expected {
-    /// What every ID token of the flow must contain.
+    /// The checks of every ID token of the flow.
     fn checks(&self) -> IdTokenChecks {
         IdTokenChecks {
             nonce: self.nonce.clone(),
@@ -234,7 +234,7 @@ fn verified(
             refresh_token.id_token.clone_from(&kept);
         }
         tokens.id_token = kept;
-        // A voluntary claim (section 5.5.1.1): the server may sign somebody in by other means.
+        // A voluntary claim (section 5.5.1.1): the server may authenticate the user by other means.
         let acr = id_token.claims().text("acr")?;
         let asked = tokens.answered.as_deref();
         if !asked.is_none_or(|asked| acr_suffices(acr, &asked.step_up.acr_values)) {

@@ -1,4 +1,5 @@
-//! Use of access tokens: the origins they may be sent to, and what a refusal requires (RFC 6750).
+//! Use of access tokens: the origins to which they may be sent (RFC 6750). What a refusal requires of the client is in
+//! `resource/challenge_verdict.rs`.
 //!
 //! Requests to resources are not exchanges, because their bodies stream: a [`ResourceRequest`] decides what
 //! to do with a request, and the host keeps it. It is built on two pure functions, one before the request and one after
@@ -65,7 +66,7 @@ pub struct Resource {
     beneath: Option<ResourceIdentifier>,
 }
 
-/// What to do with a redirect.
+/// How a redirect is handled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Redirect {
     /// The same origin: follow it, with the token.
@@ -80,10 +81,10 @@ impl Resource {
     /// # Errors
     /// `url.syntax`, `url.insecure`.
     pub fn new<'a>(origins: impl IntoIterator<Item = &'a str>) -> Result<Self, Error> {
-        Self::over(origins, Transport::Https)
+        Self::with_transport(origins, Transport::Https)
     }
 
-    pub(crate) fn over<'a>(
+    pub(crate) fn with_transport<'a>(
         origins: impl IntoIterator<Item = &'a str>,
         transport: Transport,
     ) -> Result<Self, Error> {
@@ -168,7 +169,7 @@ impl Resource {
     /// Checks that a request may carry a token at all.
     ///
     /// # Errors
-    /// Those of [`Self::authorization`] that do not concern the token.
+    /// The errors of [`Self::authorization`] that do not concern the token.
     pub(crate) fn may_carry(
         &self,
         url: &Url,
@@ -179,7 +180,7 @@ impl Resource {
         check_single_method(url, headers, body)
     }
 
-    /// What to do with a redirect of the resource server (SECURITY: a token must not follow a
+    /// How a redirect of the resource server is handled (SECURITY: a token must not follow a
     /// `Location` to another host).
     pub fn redirect(&self, from: &Url, location: &str) -> Redirect {
         match from.join(location) {
@@ -202,7 +203,7 @@ pub fn bearer(token: &Secret<String>) -> Result<HeaderValue, Error> {
 }
 
 fn check_single_method(url: &Url, headers: &HeaderMap, body: Option<&[u8]>) -> Result<(), Error> {
-    // Pair by pair: one that is not UTF-8 must not hide the others.
+    // Pair by pair: a pair that is not UTF-8 must not hide the others.
     let carries = |form: &str| {
         let names = form
             .split('&')

@@ -80,16 +80,16 @@ pub enum LoginBy {
     Device,
 }
 
-/// Where the challenge of the API comes from.
+/// The source of the API's challenge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FirstChallenge {
     /// It is not known whether there is one.
     Unknown,
-    /// The API will be asked, without a token.
+    /// A request without a token will be sent to the API.
     Ask,
     /// The caller has received it.
     Met,
-    /// The API was asked, and serves requests without a token.
+    /// The API has served a request without a token.
     Served,
 }
 
@@ -111,7 +111,7 @@ pub struct Connection {
     pub grant: GrantChoice,
     /// The scope to request; `None` if none is known.
     pub scope: Option<Scope>,
-    /// What is sent as `resource` (RFC 8707), if it is not the identifier of the API.
+    /// The value of `resource` (RFC 8707), if it is not the identifier of the API.
     pub resource_value: Option<String>,
     /// When the metadata of the API and the server was fetched.
     pub found_at: UnixTime,
@@ -409,12 +409,12 @@ fn challenged(request: ConnectRequest) -> Boxed<ConnectRequest> {
     if request.challenge != FirstChallenge::Ask {
         return Ready::new(request).boxed();
     }
-    let asked = request.discovery.stranger();
+    let config = request.discovery.anonymous_config();
     Ready::new(())
         .then(move |_, ()| {
             let mut request = request;
             let resource = request.resource().url().clone();
-            let call = Call::new(asked?, ResourceProbe { resource });
+            let call = Call::new(config?, ResourceProbe { resource });
             Ok(call.and_then(move |_, answered| {
                 let fields = match answered {
                     ProbeResult::Challenge(fields) => fields,

@@ -29,7 +29,7 @@ use crate::protected_resource_metadata::{
 use crate::server::Server;
 use crate::url::{Transport, Url};
 
-use signed::{Signed, Verdict};
+use signed::{AcceptedDocument, Signed};
 
 /// How to find the metadata of a resource, for [`crate::discover_resource`].
 #[derive(Debug, Clone)]
@@ -98,7 +98,7 @@ impl ResourceDiscoveryRequest {
         self
     }
 
-    fn places(&self) -> VecDeque<Url> {
+    fn candidate_urls(&self) -> VecDeque<Url> {
         if let Some(url) = &self.challenged {
             return VecDeque::from([url.clone()]);
         }
@@ -116,7 +116,7 @@ impl ResourceDiscoveryRequest {
 
     /// A configuration with the resource in place of an authorization server: only the address that is asked is used,
     /// which is on the origin that the caller has named.
-    pub(crate) fn stranger(&self) -> Result<Arc<ClientConfig>, Error> {
+    pub(crate) fn anonymous_config(&self) -> Result<Arc<ClientConfig>, Error> {
         let url = self.resource.url();
         let origin = Issuer::parse_over(&url.origin(), self.transport)?;
         let server = Server::new(origin).with_transport(self.transport);
@@ -144,7 +144,7 @@ enum State {
 
 impl ResourceDiscovery {
     pub(crate) fn new(request: ResourceDiscoveryRequest) -> Self {
-        let places = request.places();
+        let places = request.candidate_urls();
         Self {
             request,
             places,
@@ -153,7 +153,7 @@ impl ResourceDiscovery {
         }
     }
 
-    fn ask(
+    fn fetch_next(
         &mut self,
         at: &Moment,
         config: Arc<ClientConfig>,
@@ -162,10 +162,10 @@ impl ResourceDiscovery {
             return Err(self.error.take().unwrap_or_else(|| Misuse::Over.into()));
         };
         let call = Box::new(Call::new(Arc::clone(&config), ResourceMetadata { place }));
-        self.asked(at, config, call, Input::Begin)
+        self.resume_fetch(at, config, call, Input::Begin)
     }
 
-    fn asked(
+    fn resume_fetch(
         &mut self,
         at: &Moment,
         config: Arc<ClientConfig>,
@@ -184,7 +184,7 @@ impl ResourceDiscovery {
                 if self.error.is_none() || matches!(error.kind(), Kind::Malformed(_)) {
                     self.error = Some(error);
                 }
-                self.ask(at, config)
+                self.fetch_next(at, config)
             }
             Err(error) => Err(error),
         }
@@ -211,7 +211,7 @@ impl ResourceDiscovery {
                 self.state = State::Verifying(signed);
                 Ok(Step::Verify(job))
             }
-            None => self.read(signed.ignored(), None),
+            None => self.read(signed.unsigned_document(), None),
         }
     }
 
@@ -255,12 +255,12 @@ impl Exchange for ResourceDiscovery {
     ) -> Result<Step<ProtectedResourceMetadata>, Error> {
         match (std::mem::replace(&mut self.state, State::Over), input) {
             (State::Fresh, Input::Begin) => {
-                let config = self.request.stranger()?;
-                self.ask(at, config)
+                let config = self.request.anonymous_config()?;
+                self.fetch_next(at, config)
             }
-            (State::Asking(config, call), input) => self.asked(at, config, call, input),
+            (State::Asking(config, call), input) => self.resume_fetch(at, config, call, input),
             (State::Verifying(signed), Input::Verified(true)) => {
-                let Verdict { document, issuer } = signed.believed();
+                let AcceptedDocument { document, issuer } = signed.verified_document();
                 self.read(document, Some(issuer))
             }
             (State::Verifying(signed), Input::Verified(false)) => self.verify(signed),

@@ -70,8 +70,8 @@ fn exchanged(
         token_request.scope = subject.scope.clone();
     }
     let of_platform = subject.platform_audience.as_ref();
-    let asked = of_platform.unwrap_or(&subject.audience);
-    let exchange = subject.token.fetch(asked).then(move |_, token| {
+    let audience = of_platform.unwrap_or(&subject.audience);
+    let exchange = subject.token.fetch(audience).then(move |_, token| {
         let grant = crate::grant::TokenExchange::new(token, &subject.token_type)?;
         let grant = grant.requested_token_type(token_type::ACCESS_TOKEN)?;
         let request = token_request.audience(&subject.audience);

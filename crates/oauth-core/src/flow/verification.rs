@@ -194,7 +194,7 @@ impl Verification {
     /// No known key has signed the token: other keys are fetched, but not as often as forged tokens arrive.
     fn no_key(&mut self, at: &Moment, jws: Jws) -> Result<Step<Jws>, Error> {
         if self.refetch == Refetch::Possible {
-            if let Some(keys) = self.others() {
+            if let Some(keys) = self.newly_fetched() {
                 self.refetch = Refetch::Done;
                 return self.choose(at, jws, &keys);
             }
@@ -222,7 +222,7 @@ impl Verification {
     }
 
     /// Keys that another verification has fetched since these were tried.
-    fn others(&self) -> Option<Arc<KeySet>> {
+    fn newly_fetched(&self) -> Option<Arc<KeySet>> {
         let known = self.config.shared.keys.known()?;
         let is_known = self
             .tried

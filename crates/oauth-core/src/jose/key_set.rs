@@ -193,13 +193,15 @@ impl Entry {
         let is_readable = [&id, &alg, &purpose]
             .iter()
             .all(|member| **member != Some(None));
-        let said = purpose.flatten();
+        let stated_use = purpose.flatten();
         let operations = match object.get("key_ops") {
             None => None,
             Some(operations) => Some(operations.as_texts()?),
         };
         let may = |purpose: &str, named: &[&str]| {
-            let is_meant = said.as_deref().is_none_or(|said| said == purpose);
+            let is_meant = stated_use
+                .as_deref()
+                .is_none_or(|stated_use| stated_use == purpose);
             let mut all = operations.iter().flatten();
             is_meant && (operations.is_none() || all.any(|one| named.contains(one)))
         };

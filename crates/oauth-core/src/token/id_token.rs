@@ -259,8 +259,9 @@ impl IdTokenChecks {
         if let Some(max_age) = self.max_age {
             let at = auth_time.ok_or(ValidationFailure::IdTokenAuthTimeMissing)?;
             let is_old = now > at.after(max_age).after(self.clock_skew);
-            let asked = self.requested_at.filter(|_| max_age.is_zero());
-            let is_before = asked.is_some_and(|asked| at.after(self.clock_skew) < asked);
+            let requested_at = self.requested_at.filter(|_| max_age.is_zero());
+            let is_before =
+                requested_at.is_some_and(|requested_at| at.after(self.clock_skew) < requested_at);
             if is_old || is_before {
                 let detail = format!("authenticated at {}, now {}", at.as_secs(), now.as_secs());
                 return Err(Error::from(ValidationFailure::IdTokenAuthTooOld).about(&detail));

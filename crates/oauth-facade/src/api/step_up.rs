@@ -17,7 +17,7 @@ impl Api {
 }
 
 impl ApiCall {
-    /// Whether to ask the user, which a request does only once.
+    /// Whether the user is asked for a step-up, which a request does only once.
     pub(super) fn wishes(&mut self, status: StatusCode, fields: &HeaderMap) -> bool {
         if self.on_step_up == OnStepUp::HandBack {
             return false;
@@ -30,7 +30,7 @@ impl ApiCall {
         self.wish.is_some()
     }
 
-    /// What the user has to be asked for, as JSON with the members of [`step_up`](crate::step_up).
+    /// The required step-up, as JSON with the members of [`step_up`](crate::step_up).
     pub fn wanted(&self) -> Option<String> {
         let wish = self.wish.as_ref();
         wish.map(|wish| json::to_text(&wish.wanted))

@@ -116,9 +116,10 @@ impl Listener {
     ) -> Result<Login, Error> {
         let (request, code) = (self.listener.asking(request), self.listener.take_code());
         let turn = CodeLogin::turn(code.as_ref(), client.server(), &request);
-        let asked = request.token_request.clone();
+        let token_request = request.token_request.clone();
         if turn.begins()
-            && let Some(login) = by_code(driver, client, asked.clone(), code.as_ref(), turn)?
+            && let Some(login) =
+                by_code(driver, client, token_request.clone(), code.as_ref(), turn)?
         {
             return Ok(login);
         }
@@ -126,7 +127,7 @@ impl Listener {
         if let Err(why) = open(&begun.url) {
             let login = match turn {
                 DeviceLoginTiming::IfNotOpened => {
-                    by_code(driver, client, asked, code.as_ref(), turn)?
+                    by_code(driver, client, token_request, code.as_ref(), turn)?
                 }
                 _ => None,
             };
@@ -160,19 +161,21 @@ impl Listener {
 fn by_code(
     driver: &Driver,
     client: &Client,
-    asked: TokenRequest,
+    token_request: TokenRequest,
     code: Option<&CodeLogin>,
     turn: DeviceLoginTiming,
 ) -> Result<Option<Login>, Error> {
     let Some(CodeLogin { show, .. }) = code else {
         return Ok(None);
     };
-    let code = match driver.run(client.call(DeviceAuthorization::new(asked.clone()))) {
+    let code = match driver.run(client.call(DeviceAuthorization::new(token_request.clone()))) {
         Err(error) if turn.leaves_browser(&error) => return Ok(None),
         code => code?,
     };
     show(&code)?;
-    driver.run(client.poll_device_token(&code, asked)).map(Some)
+    driver
+        .run(client.poll_device_token(&code, token_request))
+        .map(Some)
 }
 
 fn runtime() -> Result<Runtime, Error> {

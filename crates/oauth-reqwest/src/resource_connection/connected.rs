@@ -52,9 +52,9 @@ impl Connected {
             client = client.with_dpop(key);
         }
         // A wider scope belongs to the same grant.
-        let asked = connection.token_request()?;
+        let token_request = connection.token_request()?;
         let grant = match connection.grant {
-            GrantChoice::ClientCredentials => GrantId::client().requesting(asked),
+            GrantChoice::ClientCredentials => GrantId::client().requesting(token_request),
             _ => {
                 let resource = TokenRequest::default();
                 let resource = resource.resource(connection.requested_resource())?;

@@ -15,7 +15,7 @@ use super::state::State;
 
 /// The connection that takes the place of `former`, with the grants that it replaces: that of `former`, and those that
 /// `former` has replaced itself.
-pub(super) async fn noted(
+pub(super) async fn note_replaced(
     settings: &Settings,
     connection: Connection,
     former: Option<&Connection>,

@@ -73,8 +73,8 @@ pub(super) async fn with_code(
         return Ok(None);
     }
     let show = &code.show;
-    let (driver, asked) = (&settings.driver, asked(connection, occasion)?);
-    let code = driver.run(client.call(DeviceAuthorization::new(asked.clone())));
+    let (driver, token_request) = (&settings.driver, token_request(connection, occasion)?);
+    let code = driver.run(client.call(DeviceAuthorization::new(token_request.clone())));
     let code = match code.await {
         Ok(code) => code,
         // A browser elsewhere can be used.
@@ -82,19 +82,21 @@ pub(super) async fn with_code(
         Err(error) => return Err(error),
     };
     show(&code)?;
-    let login = driver.run(client.poll_device_token(&code, asked)).await?;
+    let login = driver
+        .run(client.poll_device_token(&code, token_request))
+        .await?;
     Ok(Some(login.tokens))
 }
 
 /// The requested scope, with the part that the tokens lacked.
-fn asked(connection: &Connection, occasion: Occasion<'_>) -> Result<TokenRequest, Error> {
-    let mut asked = connection.token_request()?;
+fn token_request(connection: &Connection, occasion: Occasion<'_>) -> Result<TokenRequest, Error> {
+    let mut token_request = connection.token_request()?;
     if let Occasion::Short(_, wanted) = occasion
         && let Some(more) = &wanted.scope
     {
-        asked.scope = asked.scope.union(more);
+        token_request.scope = token_request.scope.union(more);
     }
-    Ok(asked)
+    Ok(token_request)
 }
 
 /// Lets the user sign in, and returns the tokens.

@@ -201,10 +201,10 @@ async fn look_again(
 /// Whether a connection that was kept is recent, and its server is spoken to as the caller wants. Without the latter, a
 /// quirk that a first attempt has shown to be needed would have no effect for a day.
 fn is_usable(settings: &Settings, connection: &Connection, now: UnixTime) -> bool {
-    let asked = &settings.request;
+    let request = &settings.request;
     connection.is_fresh(now)
-        && connection.server.rules() == asked.chosen_rules()
-        && connection.resource_value.as_deref() == asked.chosen_resource_value()
+        && connection.server.rules() == request.chosen_rules()
+        && connection.resource_value.as_deref() == request.chosen_resource_value()
 }
 
 /// What is kept from an earlier connection.
@@ -294,7 +294,7 @@ async fn connect(
     let mut earlier = earlier;
     let former = earlier.former.take();
     let found = find(settings, request, earlier).await?;
-    let connection = replaced::noted(settings, found.connection, former.as_ref()).await;
+    let connection = replaced::note_replaced(settings, found.connection, former.as_ref()).await;
     let key = settings.key().await?;
     let mut expected = version;
     for _ in 0..SAVES {
@@ -422,7 +422,7 @@ async fn replace_client(
         next.connection = next.granted(&token);
     }
     let former = Some(&connected.connection);
-    next.connection = replaced::noted(settings, next.connection, former).await;
+    next.connection = replaced::note_replaced(settings, next.connection, former).await;
     let key = settings.key().await?;
     for _ in 0..SAVES {
         let (connection, version) = (&next.connection, next.version);
@@ -437,7 +437,7 @@ async fn replace_client(
         let theirs = connections::load(&*settings.store, key).await?;
         next.version = theirs.version;
         let former = theirs.connection.as_ref();
-        next.connection = replaced::noted(settings, next.connection, former).await;
+        next.connection = replaced::note_replaced(settings, next.connection, former).await;
     }
     Err(contended())
 }

@@ -28,7 +28,7 @@ struct Grants {
 }
 
 impl ActiveSessions {
-    fn here() -> Arc<Self> {
+    fn of_process() -> Arc<Self> {
         let pid = std::process::id();
         loop {
             let held = ACTIVE.load_full();
@@ -66,7 +66,7 @@ pub(super) struct ActiveGuard {
 
 impl ActiveGuard {
     pub(super) fn new(session: &Arc<Inner>) -> Self {
-        let registry = ActiveSessions::here();
+        let registry = ActiveSessions::of_process();
         let mut sessions = registry.sessions();
         sessions.next += 1;
         let number = sessions.next;
@@ -95,7 +95,7 @@ pub async fn drain_all(limit: Duration) -> Result<(), Error> {
     runtime()?;
     let all = async {
         loop {
-            let known: Vec<_> = ActiveSessions::here()
+            let known: Vec<_> = ActiveSessions::of_process()
                 .sessions()
                 .by_number
                 .values()

@@ -10,7 +10,7 @@ use crate::renewal_limits::RenewalLimits;
 use crate::store::Store;
 
 impl GrantSource {
-    /// Sets the limits of its renewals. Has no effect on a session that has been handed out.
+    /// Sets the limits of renewals. Has no effect on a session that callers already use.
     pub(crate) fn with_renewal_limits(mut self, limits: RenewalLimits) -> Self {
         if let Some(session) = Arc::get_mut(&mut self.0) {
             session.renewal_limits = limits;

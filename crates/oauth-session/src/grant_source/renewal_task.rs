@@ -105,20 +105,20 @@ impl RenewalTask {
 
     fn notify(&self, is_new: bool) {
         let Some(outcome) = &self.outcome else { return };
-        let (standing, told, trouble, is_stored) = {
+        let (standing, reported, trouble, is_stored) = {
             let mut state = self.session.state();
             let standing = state.keeper.standing();
-            let told = std::mem::replace(&mut state.told, standing);
+            let reported = std::mem::replace(&mut state.reported, standing);
             let trouble = state.keeper.last_error().cloned();
-            (standing, told, trouble, state.keeper.is_stored())
+            (standing, reported, trouble, state.keeper.is_stored())
         };
         // A caller whose token is valid gets no error.
         let error = outcome.as_ref().err().or(trouble.as_ref());
         match (standing, error) {
-            (Standing::Ended, Some(error)) if told != standing => {
+            (Standing::Ended, Some(error)) if reported != standing => {
                 self.session.notify(&GrantEvent::Ended(error));
             }
-            (Standing::Suspect, Some(error)) if told != standing => {
+            (Standing::Suspect, Some(error)) if reported != standing => {
                 self.session.notify(&GrantEvent::Suspect(error));
             }
             _ => {

@@ -31,7 +31,7 @@ impl Inner {
             let late = Cause::unknown("the driver took too long").because(Loss::Timeout);
             Err(Error::lost(late).at_endpoint("token"))
         };
-        beside(request, self.extend(extension))
+        run_beside(request, self.extend(extension))
             .await
             .unwrap_or_else(late)
     }
@@ -54,7 +54,10 @@ impl Inner {
 }
 
 /// The outcome of `work`, with `other` running concurrently.
-async fn beside<T>(work: impl Future<Output = T>, other: impl Future<Output = Infallible>) -> T {
+async fn run_beside<T>(
+    work: impl Future<Output = T>,
+    other: impl Future<Output = Infallible>,
+) -> T {
     let (mut work, mut other) = (pin!(work), pin!(other));
     poll_fn(|context| {
         let done = work.as_mut().poll(context);

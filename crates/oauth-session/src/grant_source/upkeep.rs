@@ -16,7 +16,7 @@ use crate::store::Store;
 /// The longest sleep: the clock of the machine may be set, or stand still while it is suspended.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
-/// The only task that looks after a session; another may take over when this is dropped. It keeps no session alive
+/// The only upkeep task of a session; another may replace it when this is dropped. It keeps no session alive
 /// that no caller holds.
 struct UpkeepTask(Weak<Inner>);
 
@@ -107,7 +107,7 @@ impl Inner {
 }
 
 impl GrantSource {
-    /// Keeps the grant of this record alive if that is due by now; returns whether it was renewed.
+    /// Keeps the grant of this record alive if that is due; returns whether it was renewed.
     pub(crate) async fn keep_alive(&self, store: &dyn Store, key: &str) -> Result<bool, Error> {
         self.refresh_from(store, key).await?;
         match self.0.upkeep() {

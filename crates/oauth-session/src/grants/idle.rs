@@ -48,7 +48,7 @@ impl Grants {
     /// others.
     ///
     /// # Errors
-    /// `misuse.not_supported` for a store that does not know what is due; `lost` at endpoint `store`.
+    /// `misuse.not_supported` for a store that cannot list due records; `lost` at endpoint `store`.
     pub async fn renew_idle(&self, unused: Duration) -> Result<Idle, Error> {
         let now = clock::now()?;
         let mut idle = Idle::default();
@@ -60,7 +60,7 @@ impl Grants {
         Ok(idle)
     }
 
-    /// One pass over what is due in the store before this time.
+    /// Renews the grants whose records are due in the store before this time, once each.
     async fn renew_due(
         &self,
         before: UnixTime,
@@ -69,7 +69,7 @@ impl Grants {
     ) -> Result<(), Error> {
         let mut seen = BTreeSet::new();
         loop {
-            // Those that failed are still due, and come first.
+            // Records whose renewal failed are still due, and are listed first.
             let due = self.0.store.due(before, PAGE + seen.len()).await?;
             let new: Vec<String> = due
                 .into_iter()

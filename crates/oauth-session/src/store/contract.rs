@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Store;
-use harness::{Harness, Verdict};
+use harness::{CaseResult, Harness};
 
 /// How long a case may take: a store that does not answer fails it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// What the case requires of the store.
+    /// The requirement of the case.
     pub case: &'static str,
     /// Success, or what happened instead.
     pub outcome: Result<(), String>,
@@ -135,7 +135,7 @@ pub async fn assert(stores: &[Arc<dyn Store>]) {
     );
 }
 
-async fn report(case: &'static str, run: impl Future<Output = Verdict>) -> Report {
+async fn report(case: &'static str, run: impl Future<Output = CaseResult>) -> Report {
     let outcome = match tokio::time::timeout(PATIENCE, run).await {
         Ok(verdict) => verdict,
         Err(_) => Err(format!("not done within {} s", PATIENCE.as_secs())),

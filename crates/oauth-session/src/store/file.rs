@@ -133,11 +133,11 @@ impl FileStore {
 }
 
 fn read(locked: &Locked<'_>) -> Result<Option<Entry>, Error> {
-    Ok(kept(locked)?.and_then(Kept::live))
+    Ok(stored_record(locked)?.and_then(Kept::live))
 }
 
 /// The stored record, even if it has expired.
-fn kept(locked: &Locked<'_>) -> Result<Option<Kept>, Error> {
+fn stored_record(locked: &Locked<'_>) -> Result<Option<Kept>, Error> {
     let bytes = locked.read(RECORD)?;
     let kept = bytes.map(|bytes| decoded(&bytes, &locked.name(RECORD)));
     Ok(locked.removed()?.newer_than(kept.transpose()?))
@@ -155,14 +155,14 @@ fn save(
     version: u64,
     times: Times,
 ) -> Result<Saved, Error> {
-    let kept = kept(locked)?;
+    let kept = stored_record(locked)?;
     // The version of an expired record is not used again.
     let last = kept.as_ref().map_or(0, |kept| kept.entry.version);
     let stored = kept.and_then(Kept::live).map_or(0, |entry| entry.version);
     let Some(next) = next(last).filter(|_| stored == version) else {
         return Ok(Saved::Conflict);
     };
-    // A tombstone file is what a removal leaves, and scans do not list it.
+    // A removed record is a tombstone file, which scans do not list.
     if record.expose().is_empty() {
         let next = locked.mark_removed(last)?;
         locked.remove(RECORD)?;
@@ -248,7 +248,7 @@ impl Store for FileStore {
             let work = self.work(key, |locked| {
                 locked.remove_lease()?;
                 // One that cannot be read is removed anyway.
-                let kept = kept(locked).ok().flatten();
+                let kept = stored_record(locked).ok().flatten();
                 let version = kept.as_ref().map_or(0, |kept| kept.entry.version);
                 let is_over = kept.is_some_and(|kept| kept.times.is_over());
                 locked.mark_removed(version)?;

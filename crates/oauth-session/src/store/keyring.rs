@@ -118,7 +118,7 @@ impl Keyring {
         if let Some(keyring) = &*open {
             return Ok(Arc::clone(keyring));
         }
-        Ok(Arc::clone(open.insert(reached()?)))
+        Ok(Arc::clone(open.insert(open_keyring()?)))
     }
 
     fn forget(&self) {
@@ -127,7 +127,7 @@ impl Keyring {
 }
 
 /// The platform's keyring, if it answers.
-fn reached() -> Result<Arc<CredentialStore>, Error> {
+fn open_keyring() -> Result<Arc<CredentialStore>, Error> {
     let nowhere = |why: &str| setup(&format!("no keyring can be reached: {why}"));
     let (tell, told) = sync_channel(1);
     // A bus that accepts a connection and never answers would otherwise be waited for forever.
@@ -175,12 +175,12 @@ fn platform() -> Result<Arc<CredentialStore>, KeyringError> {
 }
 
 fn read(locked: &Locked<'_>, item: &Item) -> Result<Option<Entry>, Error> {
-    Ok(kept(locked, item)?.and_then(Kept::live))
+    Ok(stored_record(locked, item)?.and_then(Kept::live))
 }
 
 /// The stored record, even if it has expired: expired ones are not deleted, because the items of a keyring cannot be
 /// listed.
-fn kept(locked: &Locked<'_>, item: &Item) -> Result<Option<Kept>, Error> {
+fn stored_record(locked: &Locked<'_>, item: &Item) -> Result<Option<Kept>, Error> {
     let kept = match item.get_secret() {
         Ok(bytes) => Some(decoded(&Secret::new(bytes), "the keyring")?),
         Err(KeyringError::NoEntry) => None,
@@ -196,7 +196,7 @@ fn save(
     version: u64,
     times: Times,
 ) -> Result<Saved, Error> {
-    let kept = kept(locked, item)?;
+    let kept = stored_record(locked, item)?;
     // The version of an expired record is not used again.
     let last = kept.as_ref().map_or(0, |kept| kept.entry.version);
     let stored = kept.and_then(Kept::live).map_or(0, |entry| entry.version);
@@ -239,7 +239,7 @@ impl Store for KeyringStore {
             let work = self.work(key, |locked, item| {
                 locked.remove_lease()?;
                 // One that cannot be read is removed anyway.
-                let kept = kept(locked, item).ok().flatten();
+                let kept = stored_record(locked, item).ok().flatten();
                 locked.mark_removed(kept.map_or(0, |kept| kept.entry.version))?;
                 match item.delete_credential() {
                     Ok(()) => Ok(true),

@@ -242,28 +242,32 @@ impl PostgresStore {
         client.map_err(|error| match error {
             PoolError::Backend(error) if error.code().is_some() => failed(&error),
             // Nothing has been sent yet.
-            PoolError::Backend(error) => unsent(described(&error)),
+            PoolError::Backend(error) => unsent(description(&error)),
             PoolError::Timeout(_) => unsent("no connection in time".to_owned()),
             error => unsent(error.to_string()),
         })
     }
 
     async fn query(&self, text: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, Error> {
-        self.ask(text, parameters)
+        self.execute(text, parameters)
             .await?
             .map_err(|error| failed(&error))
     }
 
     /// Sends a statement a second time if the connection was broken, as a long unused one may be: only for statements
     /// that may be executed twice.
-    async fn again(&self, text: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, Error> {
-        match self.ask(text, parameters).await? {
+    async fn query_with_retry(
+        &self,
+        text: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, Error> {
+        match self.execute(text, parameters).await? {
             Err(error) if is_broken(&error) => self.query(text, parameters).await,
             answer => answer.map_err(|error| failed(&error)),
         }
     }
 
-    async fn ask(
+    async fn execute(
         &self,
         text: &str,
         parameters: &[Parameter<'_>],
@@ -307,7 +311,7 @@ impl PostgresStore {
 impl Store for PostgresStore {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
         Box::pin(async move {
-            let rows = self.again(LOAD, &[(&key, Type::TEXT)]).await?;
+            let rows = self.query_with_retry(LOAD, &[(&key, Type::TEXT)]).await?;
             let Some(row) = rows.first() else {
                 return Ok(None);
             };
@@ -337,7 +341,7 @@ impl Store for PostgresStore {
                 Err(_) | Ok(i64::MAX) => return Ok(Saved::Conflict),
                 Ok(0) => {
                     if expires_at.is_some() {
-                        self.again(DELETE_EXPIRED, &[]).await?;
+                        self.query_with_retry(DELETE_EXPIRED, &[]).await?;
                     }
                     let parameters: [Parameter<'_>; 4] = [
                         (&key, Type::TEXT),
@@ -371,7 +375,7 @@ impl Store for PostgresStore {
             let ttl = micros(ttl).cast_signed();
             if ttl == 0 {
                 let parameters: [Parameter<'_>; 2] = [(&key, Type::TEXT), (&holder, Type::TEXT)];
-                self.again(RELEASE_LEASE, &parameters).await?;
+                self.query_with_retry(RELEASE_LEASE, &parameters).await?;
                 return Ok(Lease::Won);
             }
             let parameters: [Parameter<'_>; 3] = [
@@ -379,7 +383,7 @@ impl Store for PostgresStore {
                 (&holder, Type::TEXT),
                 (&ttl, Type::INT8),
             ];
-            let rows = self.again(TAKE, &parameters).await?;
+            let rows = self.query_with_retry(TAKE, &parameters).await?;
             let row = rows.first().ok_or_else(|| malformed("no answer"))?;
             if column(row, 0)? {
                 return Ok(Lease::Won);
@@ -401,9 +405,9 @@ impl Store for PostgresStore {
 
     fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
         Box::pin(async move {
-            let (after, limit) = (cursor.unwrap_or_default(), counted(PAGE));
+            let (after, limit) = (cursor.unwrap_or_default(), row_limit(PAGE));
             let parameters: [Parameter<'_>; 2] = [(&after, Type::TEXT), (&limit, Type::INT8)];
-            let keys = names(&self.again(SCAN, &parameters).await?)?;
+            let keys = names(&self.query_with_retry(SCAN, &parameters).await?)?;
             let next = keys.last().filter(|_| keys.len() == PAGE).cloned();
             Ok(Page { keys, next })
         })
@@ -411,9 +415,9 @@ impl Store for PostgresStore {
 
     fn due<'a>(&'a self, before: UnixTime, limit: usize) -> Answer<'a, Vec<String>> {
         Box::pin(async move {
-            let (before, limit) = (seconds(before), counted(limit));
+            let (before, limit) = (seconds(before), row_limit(limit));
             let parameters: [Parameter<'_>; 2] = [(&before, Type::INT8), (&limit, Type::INT8)];
-            names(&self.again(DUE, &parameters).await?)
+            names(&self.query_with_retry(DUE, &parameters).await?)
         })
     }
 }
@@ -426,7 +430,7 @@ fn seconds(time: UnixTime) -> i64 {
     i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
 
-fn counted(limit: usize) -> i64 {
+fn row_limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
@@ -469,7 +473,7 @@ fn io_error(error: &tokio_postgres::Error) -> Option<&std::io::Error> {
 /// The server's message may contain a part of the statement, so only its code is reported.
 fn failed(error: &tokio_postgres::Error) -> Error {
     let Some(code) = error.code() else {
-        return Error::lost(Cause::unknown(described(error))).at_endpoint(ENDPOINT);
+        return Error::lost(Cause::unknown(description(error))).at_endpoint(ENDPOINT);
     };
     if *code == SqlState::UNDEFINED_TABLE || *code == SqlState::UNDEFINED_COLUMN {
         return setup("there is no table oauth_core_grant, or another one: migrate() makes it");
@@ -479,12 +483,12 @@ fn failed(error: &tokio_postgres::Error) -> Error {
         return setup(&format!("the server refuses this user: {}", code.code()));
     }
     if is_standby(error) {
-        return unsent(described(error));
+        return unsent(description(error));
     }
-    Error::lost(Cause::unknown(described(error))).at_endpoint(ENDPOINT)
+    Error::lost(Cause::unknown(description(error))).at_endpoint(ENDPOINT)
 }
 
-fn described(error: &tokio_postgres::Error) -> String {
+fn description(error: &tokio_postgres::Error) -> String {
     match (error.code(), io_error(error)) {
         (Some(code), _) => format!("{error}: {}", code.code()),
         (None, Some(io)) => format!("{error}: {io}"),

@@ -135,11 +135,11 @@ impl RedisStore {
 
     /// The expiry times of the records of a partition: the server deletes the records automatically, but not their
     /// names in the index.
-    fn ends(&self, place: u32) -> String {
+    fn expiry_index(&self, place: u32) -> String {
         format!("{}\0ends", self.before(place))
     }
 
-    fn places(&self) -> u32 {
+    fn partitions(&self) -> u32 {
         match self.place.is_cluster() {
             true => PLACES,
             false => 1,
@@ -152,7 +152,7 @@ impl RedisStore {
         match tokio::time::timeout(self.patience * 2, link).await {
             Ok(Ok(numbered)) => Ok(numbered),
             Ok(Err(error)) if is_refused(&error) => Err(lost(&error)),
-            Ok(Err(error)) => Err(unsent(described(&error))),
+            Ok(Err(error)) => Err(unsent(description(&error))),
             Err(_) => Err(unsent("no connection in time".to_owned())),
         }
     }
@@ -170,7 +170,7 @@ impl RedisStore {
             // The connection has a limit for each answer; this one is for everything else.
             let answer = tokio::time::timeout(self.patience * 4, query.run(&mut used.link)).await;
             let Ok(answer) = answer else {
-                self.place.leave(&used).await;
+                self.place.discard(&used).await;
                 return Err(Error::lost(Cause::unknown("no answer in time")).at_endpoint(ENDPOINT));
             };
             let error = match answer {
@@ -178,7 +178,7 @@ impl RedisStore {
                 Err(error) => error,
             };
             if is_broken(&error) {
-                self.place.leave(&used).await;
+                self.place.discard(&used).await;
             }
             let may_ask =
                 is_elsewhere(&error) || (twice == Resend::Always && error.is_connection_dropped());
@@ -196,7 +196,7 @@ impl RedisStore {
         }
         let limit = self.patience / 2;
         let count = used.link.replicas(name, self.replicas, limit).await;
-        // It was written, so an error must not say that nothing was done.
+        // The record was written, so the error must not claim that nothing was done.
         match count.is_ok_and(|count| count >= self.replicas) {
             true => Ok(()),
             false => {
@@ -263,7 +263,7 @@ impl Store for RedisStore {
             };
             let mut script = SAVE.key(&name);
             script.key(self.index(place_of(key)));
-            script.key(self.ends(place_of(key)));
+            script.key(self.expiry_index(place_of(key)));
             script.arg(version).arg(record.expose());
             script.arg(seconds(times.due, "+inf"));
             script.arg(key).arg(removal_shows());
@@ -294,7 +294,7 @@ impl Store for RedisStore {
             let name = self.name(key);
             let mut script = REMOVE.key(&name);
             script.key(self.index(place_of(key)));
-            script.key(self.ends(place_of(key)));
+            script.key(self.expiry_index(place_of(key)));
             script.arg(removal_shows()).arg(key);
             let (was_there, used) = self.ask(Resend::Undone, Query::Script(script)).await?;
             self.replicated(used, &name).await?;
@@ -319,7 +319,7 @@ impl Store for RedisStore {
                 0 => (place + 1, 0),
                 at => (place, at),
             };
-            let next = (place < self.places()).then(|| format!("{place}/{at}"));
+            let next = (place < self.partitions()).then(|| format!("{place}/{at}"));
             Ok(Page { keys, next })
         })
     }
@@ -327,7 +327,7 @@ impl Store for RedisStore {
     fn due<'a>(&'a self, before: UnixTime, limit: usize) -> Answer<'a, Vec<String>> {
         Box::pin(async move {
             let mut found: Vec<(u64, String)> = Vec::new();
-            for place in 0..self.places() {
+            for place in 0..self.partitions() {
                 let mut command = redis::cmd("ZRANGEBYSCORE");
                 command.arg(self.index(place)).arg("-inf");
                 command
@@ -373,12 +373,12 @@ fn lost(error: &RedisError) -> Error {
         return setup(code.unwrap_or("the credentials or the URL are refused"));
     }
     match error.is_connection_refusal() || is_elsewhere(error) {
-        true => unsent(described(error)),
-        false => Error::lost(Cause::unknown(described(error))).at_endpoint(ENDPOINT),
+        true => unsent(description(error)),
+        false => Error::lost(Cause::unknown(description(error))).at_endpoint(ENDPOINT),
     }
 }
 
-fn described(error: &RedisError) -> String {
+fn description(error: &RedisError) -> String {
     match error.kind() {
         ErrorKind::Io => error.to_string(),
         _ => {

@@ -37,14 +37,14 @@ pub struct SealedStore<S> {
     plain: Plain,
 }
 
-/// What is done with a record that was never sealed.
+/// How a record that was never sealed is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Plain {
     Refused,
     Accepted,
 }
 
-/// What [`SealedStore::reseal`] did.
+/// The result of [`SealedStore::reseal`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Resealed {
@@ -86,7 +86,7 @@ impl<S: Store> SealedStore<S> {
         self
     }
 
-    /// The store itself, for what is not a method of [`Store`].
+    /// The inner store, for methods beyond [`Store`].
     pub const fn get_ref(&self) -> &S {
         &self.store
     }

@@ -261,7 +261,7 @@ fn seconds(time: UnixTime) -> i64 {
     i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
 
-fn counted(limit: usize) -> i64 {
+fn row_limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
@@ -295,7 +295,7 @@ impl Store for SqliteStore {
     fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
         let after = cursor.unwrap_or_default().to_owned();
         Box::pin(async move {
-            let names = self.read(move |work| names(work, SCAN, params![after, counted(PAGE)]));
+            let names = self.read(move |work| names(work, SCAN, params![after, row_limit(PAGE)]));
             let keys = names.await?;
             let next = keys.last().filter(|_| keys.len() == PAGE).cloned();
             Ok(Page { keys, next })
@@ -303,7 +303,7 @@ impl Store for SqliteStore {
     }
 
     fn due<'a>(&'a self, before: UnixTime, limit: usize) -> Answer<'a, Vec<String>> {
-        let (before, limit) = (seconds(before), counted(limit));
+        let (before, limit) = (seconds(before), row_limit(limit));
         Box::pin(self.read(move |work| names(work, DUE, [before, limit])))
     }
 }

@@ -38,7 +38,7 @@ pub(crate) async fn api(context: &RequestContext, name: &str) -> Result<End, Err
     };
     if context.config().keep == Keep::AccessToken && session.is_stale(context.io.now()) {
         // The person has not changed: the session stays.
-        return Ok(End::Respond(told(context)?));
+        return Ok(End::Respond(signed_out_problem(context)?));
     }
     let provider = context.provider(&session.identity.provider).await?;
     Ok(End::Forward(Box::new(Forward {
@@ -75,11 +75,13 @@ pub(crate) async fn over(context: &RequestContext) -> Result<End, Error> {
 }
 
 fn signed_out(context: &RequestContext) -> Result<End, Error> {
-    Ok(End::Respond(told(context)?.cookies(context.end_session()?)))
+    Ok(End::Respond(
+        signed_out_problem(context)?.cookies(context.end_session()?),
+    ))
 }
 
 /// The response that no person is signed in (any more).
-fn told(context: &RequestContext) -> Result<Reply, Error> {
+fn signed_out_problem(context: &RequestContext) -> Result<Reply, Error> {
     let error = ValidationFailure::WebSignedOut.into();
     let login = context.page("login", &[])?;
     Ok(Reply::problem(&error, Reader::Script, Some(login)))

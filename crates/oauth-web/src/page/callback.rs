@@ -28,8 +28,8 @@ use crate::visit::{Admission, ExchangeOutput, wrong_output};
 const SILENT_RETRY_SECONDS: u64 = 5 * 60;
 
 pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
-    let arrived = arrived(context)?;
-    // Only the client can tell whether a flow belongs to this callback.
+    let arrived = authorization_response(context)?;
+    // Only the client can check whether a flow belongs to this callback.
     if let Some(provider) = context.provider_of_callback()? {
         context.client(provider).await?;
     }
@@ -64,7 +64,7 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
     };
     let reply = match reply {
         Err(error) if super::is_hosts(&error) => return Err(error),
-        // A silent check: no person asked for it, so no error is shown.
+        // A silent check: the user did not start it, so no error is shown.
         Err(error) if flow.kind == Kind::Check => {
             context.io.note_error(&error);
             let jar = context.jar()?;
@@ -83,7 +83,7 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
 }
 
 /// The authorization response: the whole URL, or the posted form.
-fn arrived(context: &RequestContext) -> Result<String, Error> {
+fn authorization_response(context: &RequestContext) -> Result<String, Error> {
     if context.request.method == Method::POST {
         let form = context.request.form_text();
         let form = form.ok_or(ProtocolViolation::CallbackEncoding)?;
@@ -141,7 +141,7 @@ async fn signed_in(
     let cookies = match context.config().keep {
         Keep::Identity => sealed(context, session, text, return_to)?,
         Keep::AccessToken => {
-            let tokens = Some(Arc::new(carried(login.tokens)?));
+            let tokens = Some(Arc::new(tokens_for_cookie(login.tokens)?));
             sealed(context, Session { tokens, ..session }, text, return_to)?
         }
         Keep::Store => {
@@ -162,7 +162,7 @@ async fn signed_in(
     Ok(RequestContext::go(&flow.return_to, cookies).cookies([tried]))
 }
 
-/// The identity that the provider vouches for: by a verified ID token, or by its identity endpoint.
+/// The identity that the provider asserts: in a verified ID token, or by its identity endpoint.
 async fn identity(
     context: &RequestContext,
     (provider, client): (&Provider, &Client),
@@ -190,7 +190,7 @@ async fn identity(
 
 /// The tokens that a cookie keeps: only the access token. Concurrent requests would each use a refresh token, and
 /// no API needs the rest.
-fn carried(tokens: Tokens) -> Result<Tokens, Error> {
+fn tokens_for_cookie(tokens: Tokens) -> Result<Tokens, Error> {
     if tokens.token_type != TokenType::Bearer {
         return Err(setup("keep: a key-bound token needs Keep::Store"));
     }

@@ -28,7 +28,7 @@ pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
         return Ok(Reply::problem(&error, Reader::Script, Some(login)));
     }
     match request.query("again").as_deref() {
-        Some("1") => return again(context).await,
+        Some("1") => return restart_login(context).await,
         Some("2") if !RecentLogins::of(context)?.is_restarted() => {
             let cookies = "the browser sends no cookies back";
             return Ok(nobody_waits(context, cookies));
@@ -44,7 +44,7 @@ pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
         // `none` is for the silent check.
         ["login", "consent", "select_account", "create"].contains(&prompt.as_str())
     });
-    let Some(provider) = chosen(context, &return_to).await? else {
+    let Some(provider) = determined_provider(context, &return_to).await? else {
         let kept = [
             ("return_to", Some(return_to)),
             ("login_hint", hint),
@@ -68,7 +68,10 @@ pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
 }
 
 /// The provider to sign in with, if there is no choice.
-async fn chosen(context: &RequestContext, return_to: &str) -> Result<Option<Provider>, Error> {
+async fn determined_provider(
+    context: &RequestContext,
+    return_to: &str,
+) -> Result<Option<Provider>, Error> {
     if let Some(id) = context.request.parameter("provider") {
         return context.provider(&id).await.map(Some);
     }
@@ -92,7 +95,7 @@ async fn chosen(context: &RequestContext, return_to: &str) -> Result<Option<Prov
     context.find(ask).await
 }
 
-/// The step-up that a script was told to request. Requesting more is harmless, and does not lower a requirement.
+/// The step-up in the query, from a problem response to a script. Requesting more is harmless, and does not lower a requirement.
 fn need(context: &RequestContext) -> Option<Need> {
     let acr = context.request.parameter("acr_values");
     let acr = acr.filter(|acr| acr.len() <= MAX_HINT).unwrap_or_default();
@@ -107,7 +110,7 @@ fn need(context: &RequestContext) -> Option<Need> {
 
 /// Restarts a login after a callback without a flow, once: a cookie that comes back shows that the browser keeps
 /// cookies.
-async fn again(context: &RequestContext) -> Result<Reply, Error> {
+async fn restart_login(context: &RequestContext) -> Result<Reply, Error> {
     if let Found::Session(_) = current_session::session(context).await? {
         return Ok(RequestContext::go(&context.home()?, []));
     }

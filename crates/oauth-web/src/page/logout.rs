@@ -32,12 +32,12 @@ struct Leaving {
 
 pub(crate) async fn logout(context: &RequestContext) -> Result<Reply, Error> {
     let mut left = None;
-    let mut reply = leave(context, &mut left).await?;
+    let mut reply = log_out(context, &mut left).await?;
     reply.signed_out = left.map(Box::new);
     Ok(reply)
 }
 
-async fn leave(context: &RequestContext, left: &mut Option<Identity>) -> Result<Reply, Error> {
+async fn log_out(context: &RequestContext, left: &mut Option<Identity>) -> Result<Reply, Error> {
     let request = &context.request;
     context.require_own()?;
     if request.is_prefetch() {
@@ -95,7 +95,7 @@ async fn leave(context: &RequestContext, left: &mut Option<Identity>) -> Result<
         Some(provider) => context.client(provider).await,
         None => return Ok(RequestContext::go(&return_to, ended)),
     };
-    let away = client.and_then(|client| away(context, &client, id_token, &return_to));
+    let away = client.and_then(|client| provider_logout(context, &client, id_token, &return_to));
     let (to, leaving) = match away {
         Ok(Some(away)) => away,
         Ok(None) => return Ok(RequestContext::go(&return_to, ended)),
@@ -131,7 +131,7 @@ impl Away {
 
 /// The way to sign out at the provider, and the cookie for the return; `None` if the provider has no such
 /// page.
-fn away(
+fn provider_logout(
     context: &RequestContext,
     client: &Client,
     id_token: Option<Secret<String>>,

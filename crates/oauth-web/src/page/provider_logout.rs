@@ -52,7 +52,7 @@ async fn token(context: &RequestContext, id: Option<String>) -> Result<(), Error
     if context.io.load(&known).await?.is_some() {
         return Err(ValidationFailure::LogoutTokenReplayed.into());
     }
-    // A session whose login had no `sid` may be the one that is meant.
+    // A session whose login had no `sid` may be the one to end.
     let of_person = match token.sid() {
         Some(_) => Unstored::Unknown,
         None => Unstored::Meant,
@@ -63,7 +63,7 @@ async fn token(context: &RequestContext, id: Option<String>) -> Result<(), Error
     ];
     for (kind, value, unstored) in named {
         let Some(value) = value else { continue };
-        let is_meant = |session: &Session| token.ends(&ended(session));
+        let is_meant = |session: &Session| token.ends(&ended_session(session));
         session_store::end_all(context, &client, (kind, value), unstored, is_meant).await?;
     }
     // Last: if the store failed before, the provider may send the token again. Two concurrent ones end the same
@@ -89,7 +89,7 @@ pub(crate) async fn front_channel(
         if named != issuer.as_str() {
             return Err(ValidationFailure::JwtIssuer.into());
         }
-        let is_meant = |session: &Session| request.ends(&ended(session));
+        let is_meant = |session: &Session| request.ends(&ended_session(session));
         let of_sid = ("sid", sid.as_str());
         session_store::end_all(context, &client, of_sid, Unstored::Meant, is_meant).await?;
     }
@@ -115,7 +115,7 @@ async fn provider(context: &RequestContext, id: Option<String>) -> Result<Provid
     found.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
 }
 
-fn ended(session: &Session) -> Ended {
+fn ended_session(session: &Session) -> Ended {
     let identity = &session.identity;
     Ended::new(
         &identity.issuer,

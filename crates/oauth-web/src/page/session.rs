@@ -1,4 +1,4 @@
-//! `GET {prefix}/session`: what a page's script may know of the session; never a token. Requests of other sites are
+//! `GET {prefix}/session`: the part of the session that a page's script may read; never a token. Requests of other sites are
 //! refused (`Request::origin`).
 
 use http::StatusCode;

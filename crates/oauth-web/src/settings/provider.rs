@@ -11,7 +11,7 @@ use crate::config::Provider;
 use crate::identity_endpoint::IdentityEndpoint;
 use crate::response_mode::ResponseMode;
 
-/// The settings of a [`Provider`]; what is absent is as it has it by default.
+/// The settings of a [`Provider`]; absent ones have their defaults.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProviderSettings {

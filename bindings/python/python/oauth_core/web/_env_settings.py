@@ -7,7 +7,7 @@ from typing import Any, Callable, Mapping, Sequence
 
 from .. import stores
 from .._client import Client
-from .._configured import made
+from .._configured import create_client
 from .._native import ClientSettings, Provider, discover, store_url
 from ..errors import MisuseError, misuse
 
@@ -36,7 +36,7 @@ def settings(environ: Mapping[str, str] | None, given: dict[str, Any]) -> dict[s
         found["base_url"] = variables["OAUTH_BASE_URL"]
     if "key" in wanted:
         found["key"] = variables["OAUTH_KEY"]
-    # The current one, and the former ones, with which cookies and records can still be opened.
+    # The current key, and former keys, which still open cookies and records.
     if isinstance(found["key"], str) and found.get("old_keys") is None:
         found["key"], *found["old_keys"] = found["key"].replace(",", " ").split() or [""]
     transport = variables.get("OAUTH_TRANSPORT")
@@ -59,12 +59,12 @@ def provider(environ: Mapping[str, str] | None, line: dict[str, Any], asked: dic
     try:
         known, issuer = client.server(line.get("transport", "https"))
     except MisuseError as error:
-        raise _of_issuer(error) from error
+        raise _issuer_error(error) from error
     options = {name: value for name, value in line.items() if name == "network" and value is not None}
 
     def find() -> Client:
         server = known or discover(issuer, transport=line.get("transport", "https"), **options)
-        return made(Client, client, server, options)
+        return create_client(Client, client, server, options)
 
     if known is not None:
         return Provider(find(), **asked)
@@ -72,32 +72,32 @@ def provider(environ: Mapping[str, str] | None, line: dict[str, Any], asked: dic
 
 
 def store(url: str, key: Any, old_keys: Sequence[Any]) -> stores.Store:
-    """The store at this URL, sealed as cookies are."""
+    """The store at this URL, sealed with the keys of cookies."""
     try:
         kind, place = store_url(url)
     except MisuseError as error:
         # The URL may hold a password.
-        kinds = _plain(error).partition("not the URL of a store: ")[2]
+        kinds = _message_without_code(error).partition("not the URL of a store: ")[2]
         raise misuse("web.setup", f"OAUTH_STORE is not the URL of a store: {kinds}".rstrip(": ")) from error
-    sealing = _checked(key, "OAUTH_KEY")
-    return stores.SealedStore(_OPEN[kind](place), sealing, old=[_checked(old, "OAUTH_KEY") for old in old_keys])
+    sealing = _checked_key(key, "OAUTH_KEY")
+    return stores.SealedStore(_OPEN[kind](place), sealing, old=[_checked_key(old, "OAUTH_KEY") for old in old_keys])
 
 
-def _checked(key: Any, variable: str) -> Any:
+def _checked_key(key: Any, variable: str) -> Any:
     """A key, or an error that names the variable with the invalid one."""
     try:
         return key if isinstance(key, stores.SealingKey) else stores.SealingKey(key)
     except MisuseError as error:
-        raise misuse(error.code, f"{variable}: {_plain(error)}") from error
+        raise misuse(error.code, f"{variable}: {_message_without_code(error)}") from error
 
 
-def _of_issuer(error: MisuseError) -> MisuseError:
-    text = f"OAUTH_ISSUER: {_plain(error)}"
+def _issuer_error(error: MisuseError) -> MisuseError:
+    text = f"OAUTH_ISSUER: {_message_without_code(error)}"
     if error.code == "issuer.not_https":
         text += '; OAUTH_TRANSPORT=loopback_http, or transport="loopback_http", is for tests on this machine'
     return misuse(error.code, text)
 
 
-def _plain(error: MisuseError) -> str:
+def _message_without_code(error: MisuseError) -> str:
     """The message of an error, without its code."""
     return str(error).rsplit(" [", 1)[0]

@@ -1,10 +1,10 @@
-"""The providers of a site, and the grants of the people who signed in with them."""
+"""The providers of a site, and the grants of their users."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from .._bridge import settled
+from .._bridge import result_of_callback
 from .._native import ProviderQuery, Grants, WebSite
 from ..errors import misuse
 from ._visits import Visits
@@ -18,7 +18,7 @@ __all__ = ["People"]
 
 
 class People(Visits):
-    """The part of a site that knows its providers: those of the settings, and those that were looked up."""
+    """The part of a site that holds its providers: those of the settings, and those that were looked up."""
 
     _site: WebSite
     _store: Store | None
@@ -26,7 +26,7 @@ class People(Visits):
     _grants: dict[str, Grants]
 
     def sessions(self, provider: str) -> Grants:
-        """The grants of all people who signed in with this provider; ``web.setup`` without a store."""
+        """The grants of all users of this provider; ``web.setup`` without a store."""
         if self._store is None:
             raise misuse("web.setup", "sessions have tokens only where the site has a store")
         client = self.client_of(provider)
@@ -35,13 +35,13 @@ class People(Visits):
         return self._grants[provider]
 
     def client_of(self, provider: str) -> Client:
-        """The client of a provider, which is requested from the application unless it is known."""
+        """The client of a provider. A provider that is not known yet is looked up by the application's hook."""
         if provider not in self._known and self._find:
-            self._take(settled(self._find(ProviderQuery(id=provider))))
+            self._add_provider(result_of_callback(self._find(ProviderQuery(id=provider))))
         if provider not in self._known:
             raise misuse("web.setup", "there is no provider of this name")
         if self._known[provider].client is None:
-            self._driven(self._told(self._site.connect(provider), "resume"))
+            self._drive(self._result_steps(self._site.connect(provider), "resume"))
         client = self._known[provider].client
         if client is None:
             raise misuse("web.setup", "the client of this provider is not known")
@@ -52,10 +52,10 @@ class People(Visits):
         that of a session from elsewhere."""
         if provider not in self._known and self._find:
             given: Any = self._find(ProviderQuery(id=provider))
-            self._take(await given if hasattr(given, "__await__") else given)
+            self._add_provider(await given if hasattr(given, "__await__") else given)
         if provider in self._known and self._known[provider].client is None:
-            await self._adriven(self._told(self._site.connect(provider), "aresume"))
+            await self._adrive(self._result_steps(self._site.connect(provider), "aresume"))
 
-    def _take(self, found: Provider | None) -> None:
+    def _add_provider(self, found: Provider | None) -> None:
         if found is not None:
             self._known[found.id] = found

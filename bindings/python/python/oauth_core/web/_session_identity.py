@@ -1,4 +1,4 @@
-"""The identity of a person, from their session."""
+"""The identity of a user, read from their session."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Person"]
 
 
 class Person:
-    """The person of a session."""
+    """The user of a session."""
 
     __slots__ = ("session",)
 
@@ -22,7 +22,7 @@ class Person:
 
     @property
     def identity(self) -> Identity:
-        """The identity that the provider vouched for."""
+        """The identity that the provider authenticated."""
         return self.session.identity
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Mapping, Sequence, Union
 
-from ._values import of_settings
+from ._values import settings_json
 
 if TYPE_CHECKING:
     from typing_extensions import TypeAlias
@@ -104,7 +104,7 @@ class SiteSettings:
             "api": api,
             "client_metadata": client_metadata,
         }
-        self._made(of_settings(given, SHAPES), providers, key, old_keys, store, network)
+        self._made(settings_json(given, SHAPES), providers, key, old_keys, store, network)
 
 
 # How each crosses; the others do as they are.

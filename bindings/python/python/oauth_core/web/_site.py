@@ -55,11 +55,11 @@ class Site(People):
         """Ends a session and its grant, wherever it is used. One that is kept only in its cookie cannot be ended this
         way.
         """
-        self._driven(self._told(self._site.end(user.session), "resume"))
+        self._drive(self._result_steps(self._site.end(user.session), "resume"))
 
     async def aend(self, user: User) -> None:
         """end(), in a coroutine."""
-        await self._adriven(self._told(self._site.end(user.session), "aresume"))
+        await self._adrive(self._result_steps(self._site.end(user.session), "aresume"))
 
     def sign_out(self, request: Request) -> Reply:
         """Ends the session of a request, and its grant, for an application with its own logout.
@@ -68,13 +68,13 @@ class Site(People):
         the provider; a form that posts to ``/auth/logout`` ends that too.
         """
         _, host, target, headers, _ = request
-        ended = self._driven(self._told(self._site.sign_out(host, target, headers), "resume"))
+        ended = self._drive(self._result_steps(self._site.sign_out(host, target, headers), "resume"))
         return cast(Reply, ended)
 
     async def asign_out(self, request: Request) -> Reply:
         """sign_out(), in a coroutine."""
         _, host, target, headers, _ = request
-        ended = await self._adriven(self._told(self._site.sign_out(host, target, headers), "aresume"))
+        ended = await self._adrive(self._result_steps(self._site.sign_out(host, target, headers), "aresume"))
         return cast(Reply, ended)
 
     def testing(self, identity: Mapping[str, Any], local: Local = None) -> Reply:
@@ -85,7 +85,7 @@ class Site(People):
             return local
 
         admit = self._admit if local is None else given
-        ended = self._driven(self._told(self._site.testing(json.dumps(who)), "resume", admit))
+        ended = self._drive(self._result_steps(self._site.testing(json.dumps(who)), "resume", admit))
         return cast(Reply, ended)
 
     def reads_form(self, method: str, target: str) -> bool:
@@ -98,12 +98,12 @@ class Site(People):
 
     def visit(self, request: Request, access: Access = "open", need: Need = NOTHING) -> Ended:
         """The reply to send; or the user who is signed in, or None: then the application answers."""
-        ended: Ended = self._driven(self._visited(self._begin(request, access, need), "resume"))
+        ended: Ended = self._drive(self._visit_steps(self._begin(request, access, need), "resume"))
         return ended
 
     async def avisit(self, request: Request, access: Access = "open", need: Need = NOTHING) -> Ended:
         """visit(), in a coroutine."""
-        ended: Ended = await self._adriven(self._visited(self._begin(request, access, need), "aresume"))
+        ended: Ended = await self._adrive(self._visit_steps(self._begin(request, access, need), "aresume"))
         return ended
 
     def _begin(self, request: Request, access: Access, need: Need) -> Visit:

@@ -69,7 +69,7 @@ def is_over(user: User | None, error: BaseException) -> bool:
 
 
 def somebody(ended: Ended) -> User:
-    """The user of a visit that is passed on only for signed-in users."""
+    """The user of a visit whose access mode requires a signed-in user."""
     if isinstance(ended, User):
         return ended
     raise misuse("misuse.out_of_order", "the visit has not signed anybody in")

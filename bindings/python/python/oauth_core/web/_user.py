@@ -91,14 +91,14 @@ class User(Person):
             raise
 
     def _keeper(self) -> GrantSource | FixedToken:
-        # Where it may be sent is for the caller to say.
+        # The caller decides to which origins the token is sent.
         return self._caller({})
 
     def _caller(self, options: dict[str, Any]) -> GrantSource | FixedToken:
         tokens = self.session.tokens
         if tokens is None:
             return self.source
-        # Wherever it is kept, it goes where it is told to, or to the API of the provider's preset.
+        # The token is sent to the given origins, or else to the API of the provider's preset.
         origins = options.pop("origins", None)
         return fixed_token(
             tokens.access_token,

@@ -1,4 +1,4 @@
-"""Settings as they cross to the native half: JSON."""
+"""Converts settings to JSON for the native half. Their names and types are in _settings.py (generated)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any, Callable, Mapping
 
 from .._lists import listed
 
-__all__ = ["of_settings"]
+__all__ = ["settings_json"]
 
 
 def _urls(_: str, given: Any) -> Any:
     return given if isinstance(given, str) else list(given)
 
 
-def _span(_: str, given: Any) -> Any:
-    # JSON has no word for a time without end.
+def _seconds(_: str, given: Any) -> Any:
+    # JSON cannot represent an infinite time.
     return min(given, sys.float_info.max)
 
 
@@ -38,14 +38,14 @@ def _document(_: str, given: Any) -> Any:
 _CROSSING: Mapping[str, Callable[[str, Any], Any]] = {
     "apis": _apis,
     "document": _document,
-    "span": _span,
+    "span": _seconds,
     "texts": listed,
     "urls": _urls,
 }
 
 
-def of_settings(given: Mapping[str, Any], shapes: Mapping[str, str]) -> str:
-    """The given settings as JSON, each in the form that its shape has there."""
+def settings_json(given: Mapping[str, Any], shapes: Mapping[str, str]) -> str:
+    """The given settings as JSON, each converted by its shape."""
     settings = {name: value for name, value in given.items() if value is not None}
     for name in settings.keys() & shapes.keys():
         settings[name] = _CROSSING[shapes[name]](name, settings[name])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable, Generator, Mapping, TypeVar
 
-from .._bridge import settled
+from .._bridge import result_of_callback
 from .._native import Forward, Identity, ProviderQuery, Reply, Visit
 from ._settings import SiteSettings
 from ._types import Admit, Ended, ErrorPage, Find, Refuse, SignedOut
@@ -29,7 +29,7 @@ class Visits(SiteSettings):
 
     if TYPE_CHECKING:
 
-        def _take(self, found: Provider | None) -> None: ...
+        def _add_provider(self, found: Provider | None) -> None: ...
         def _user(self, session: Any) -> User: ...
 
     def admit(self, hook: _Hook) -> _Hook:
@@ -57,7 +57,7 @@ class Visits(SiteSettings):
         self._find = hook
         return hook
 
-    def _driven(self, steps: Generator[Step, Any, Any]) -> Any:
+    def _drive(self, steps: Generator[Step, Any, Any]) -> Any:
         answer: Any = None
         while True:
             try:
@@ -65,11 +65,11 @@ class Visits(SiteSettings):
             except StopIteration as end:
                 return end.value
             try:
-                answer = settled(call(argument))
+                answer = result_of_callback(call(argument))
             except Refuse as refused:
                 answer = refused
 
-    async def _adriven(self, steps: Generator[Step, Any, Any]) -> Any:
+    async def _adrive(self, steps: Generator[Step, Any, Any]) -> Any:
         answer: Any = None
         while True:
             try:
@@ -82,23 +82,23 @@ class Visits(SiteSettings):
             except Refuse as refused:
                 answer = refused
 
-    def _told(self, visit: Visit, resume: str, admit: Admit | None = None) -> Generator[Step, Any, Any]:
-        """The result of a visit, after the application's hooks were called as often as it needed them."""
+    def _result_steps(self, visit: Visit, resume: str, admit: Admit | None = None) -> Generator[Step, Any, Any]:
+        """Resumes a visit, and calls the application's hooks for it, until it has a result."""
         decide = admit or self._admit
         go_on = getattr(visit, resume)
         ended = yield lambda told: go_on(**told), {}
         while isinstance(ended, (ProviderQuery, Identity)):
             if isinstance(ended, ProviderQuery):
                 found = (yield self._find, ended) if self._find else None
-                self._take(found)
+                self._add_provider(found)
                 told: dict[str, Any] = {"local": {}} if found is None else {"provider": found}
             else:
-                told = _decided((yield decide, ended) if decide else None)
+                told = _admission((yield decide, ended) if decide else None)
             ended = yield lambda told: go_on(**told), told
         return ended
 
-    def _visited(self, visit: Visit, resume: str) -> Generator[Step, Any, Ended]:
-        ended = yield from self._told(visit, resume)
+    def _visit_steps(self, visit: Visit, resume: str) -> Generator[Step, Any, Ended]:
+        ended = yield from self._result_steps(visit, resume)
         if isinstance(ended, Forward):
             return ended
         if not isinstance(ended, Reply):
@@ -111,7 +111,7 @@ class Visits(SiteSettings):
         return ended
 
 
-def _decided(answer: Any) -> dict[str, Any]:
+def _admission(answer: Any) -> dict[str, Any]:
     """The result of ``admit``. A value that is neither an admission nor a refusal, such as False, is an error."""
     if isinstance(answer, Refuse):
         return {"refused": str(answer)}

@@ -1,4 +1,4 @@
-"""Requests out of an environment of WSGI."""
+"""Converts a WSGI environment to a request. Settings from environment variables are in _env_settings.py."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def target_of(environ: Environ) -> str:
         path, query = quote(environ.get("PATH_INFO", ""), encoding="latin-1"), environ.get("QUERY_STRING", "")
         return f"{root}{path}?{query}" if query else root + path
     if not raw.startswith("/"):
-        # To a proxy a whole URL is sent (RFC 9112 section 3.2.2).
+        # Requests to a proxy contain an absolute URL (RFC 9112 section 3.2.2).
         parts = urlsplit(raw)
         raw = f"{parts.path}?{parts.query}" if parts.query else parts.path
     path = raw.partition("?")[0]

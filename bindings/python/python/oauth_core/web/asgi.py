@@ -94,7 +94,7 @@ async def passed_on(forward: Forward, scope: Scope, receive: Receive, send: Send
 async def reply(answer: Reply, scope: Scope, send: Send) -> None:
     """Sends a reply."""
     if scope["type"] == "websocket":
-        # Before it is accepted: the server answers 403.
+        # The WebSocket has not been accepted yet, so the server responds with 403.
         return await send({"type": "websocket.close", "code": 1008})
     headers = _fields([*answer.headers, ("content-length", str(len(answer.body)))])
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})

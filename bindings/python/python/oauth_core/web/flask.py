@@ -48,9 +48,9 @@ class Site(Base):
 
     def init_app(self, app: Flask) -> None:
         """Adds the sign-in to this application."""
-        # Before anything else reads the request.
-        app.before_request_funcs.setdefault(None, []).insert(0, self._before)
-        app.register_error_handler(OAuthError, self._over)
+        # First, before other functions read the request.
+        app.before_request_funcs.setdefault(None, []).insert(0, self._before_request)
+        app.register_error_handler(OAuthError, self._on_grant_ended)
 
     @property
     def user(self) -> User:
@@ -98,7 +98,7 @@ class Site(Base):
 
         return guarded if view is None else guarded(view)
 
-    def _before(self) -> Response | None:
+    def _before_request(self) -> Response | None:
         environ = flask.request.environ
         request = wsgi.request_of(self, environ)
         ended = self.visit(request, self._access)
@@ -110,7 +110,7 @@ class Site(Base):
         environ[wsgi.VISIT] = (self, request, ended)
         return None
 
-    def _over(self, error: OAuthError) -> Response:
+    def _on_grant_ended(self, error: OAuthError) -> Response:
         visit = flask.request.environ.get(wsgi.VISIT)
         if visit is None or not is_over(visit[2], error):
             raise error
@@ -118,14 +118,14 @@ class Site(Base):
 
 
 def _response(reply: Reply) -> Response:
-    return _with(flask.Response(reply.body, reply.status), reply.headers)
+    return _add_headers(flask.Response(reply.body, reply.status), reply.headers)
 
 
 def _streamed(answer: Streamed) -> Response:
-    return _with(flask.Response(wsgi.chunks(answer), answer.status), answer.headers)
+    return _add_headers(flask.Response(wsgi.chunks(answer), answer.status), answer.headers)
 
 
-def _with(response: Response, headers: list[tuple[str, str]]) -> Response:
+def _add_headers(response: Response, headers: list[tuple[str, str]]) -> Response:
     del response.headers["Content-Type"]
     for name, value in headers:
         response.headers.add(name, value)

@@ -117,7 +117,7 @@ def _status(code: int) -> str:
     try:
         return f"{code} {HTTPStatus(code).phrase}"
     except ValueError:
-        # An API may have its own.
+        # An API may use a status code without a standard phrase.
         return f"{code} -"
 
 

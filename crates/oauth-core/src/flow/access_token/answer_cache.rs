@@ -21,18 +21,18 @@ pub(super) type TokenHash = [u8; 32];
 /// The server's response; `None` if the token is not active.
 pub(super) type IntrospectionResult = Option<Arc<ActiveToken>>;
 
-/// The cached response about a token, or which verification asks for it.
+/// The cached introspection response of a token, or which verification requests it.
 #[derive(Debug)]
 pub(super) enum Lookup {
-    /// The answer, and until when it may be used.
+    /// The response, and until when it may be used.
     Known(IntrospectionResult, UnixTime),
-    /// Another verification is asking the server.
+    /// Another verification is introspecting the token.
     Asked,
-    /// The calling verification has to ask the server.
+    /// The calling verification has to introspect the token.
     New(LookupPermit),
 }
 
-/// The permit to ask about a token, which ends with the request, however that ends.
+/// The permit to introspect a token. It is returned when the request ends, whatever its outcome.
 #[derive(Debug)]
 pub(super) struct LookupPermit {
     cache: Arc<AnswerCache>,
@@ -63,7 +63,7 @@ struct State {
 
 #[derive(Debug)]
 struct Entry {
-    told: IntrospectionResult,
+    response: IntrospectionResult,
     made: UnixTime,
     until: UnixTime,
 }
@@ -81,13 +81,13 @@ impl AnswerCache {
         }
     }
 
-    /// Looks up the response about a token. If none is cached, the first verification to look asks the server, and the
-    /// others wait for its response. If the cache keeps nothing, each verification asks.
-    pub(super) fn look(self: &Arc<Self>, token: TokenHash, now: UnixTime) -> Lookup {
+    /// Looks up the response of a token. If none is cached, the first verification introspects it, and the
+    /// others wait for its response. Without a cache, each verification introspects it.
+    pub(super) fn look_up(self: &Arc<Self>, token: TokenHash, now: UnixTime) -> Lookup {
         let keeps_none = self.entries == 0 || self.max_age.is_zero();
         let mut state = self.lock();
-        if let Some((told, until)) = state.get(&token, now) {
-            return Lookup::Known(told, until);
+        if let Some((response, until)) = state.get(&token, now) {
+            return Lookup::Known(response, until);
         }
         if !keeps_none && !state.asked.insert(token) {
             return Lookup::Asked;
@@ -100,26 +100,33 @@ impl AnswerCache {
 
     /// Keeps a response, never beyond the expiry of the token: "the response MUST NOT be cached beyond" its
     /// `exp`. Returns until when it may be used.
-    pub(super) fn keep(
+    pub(super) fn store(
         &self,
         token: TokenHash,
-        told: IntrospectionResult,
+        response: IntrospectionResult,
         now: UnixTime,
     ) -> UnixTime {
-        let until = match &told {
+        let until = match &response {
             Some(active) => {
                 let longest = now.after(self.max_age);
                 active.expires_at.map_or(longest, |end| end.min(longest))
             }
             None => now.after(self.max_age.min(NEGATIVE)),
         };
-        let is_kept = until > now && told.as_ref().is_none_or(|active| !active.is_cut);
+        let is_kept = until > now && response.as_ref().is_none_or(|active| !active.is_cut);
         let mut state = self.lock();
         state.forget(&token);
         if is_kept {
             let made = now;
             state.by_end.insert((until, token));
-            state.known.insert(token, Entry { told, made, until });
+            state.known.insert(
+                token,
+                Entry {
+                    response,
+                    made,
+                    until,
+                },
+            );
         }
         // The entry that expires first is dropped first, so that forged tokens do not displace valid ones.
         while state.known.len() > self.entries {
@@ -138,7 +145,7 @@ impl State {
     fn get(&mut self, token: &TokenHash, now: UnixTime) -> Option<(IntrospectionResult, UnixTime)> {
         let entry = self.known.get(token)?;
         if entry.made <= now && now < entry.until {
-            return Some((entry.told.clone(), entry.until));
+            return Some((entry.response.clone(), entry.until));
         }
         self.forget(token);
         None
@@ -186,27 +193,27 @@ mod tests {
             ("long", Some(1000), 159),
             ("short", Some(130), 129),
         ] {
-            let until = cache.keep(hash(token), active(end), at(100));
+            let until = cache.store(hash(token), active(end), at(100));
             assert_eq!(until, at(last + 1), "{token}");
             assert!(has(&cache, token, last), "{token}");
             assert!(!has(&cache, token, last + 1), "{token}");
             assert!(!has(&cache, token, last), "it is gone by then");
         }
-        cache.keep(hash("over"), active(Some(100)), at(100));
+        cache.store(hash("over"), active(Some(100)), at(100));
         assert!(!has(&cache, "over", 100));
-        cache.keep(hash("dead"), None, at(100));
+        cache.store(hash("dead"), None, at(100));
         assert!(has(&cache, "dead", 104) && !has(&cache, "dead", 105));
-        cache.keep(hash("set back"), active(None), at(100));
+        cache.store(hash("set back"), active(None), at(100));
         assert!(!has(&cache, "set back", 99));
     }
 
     #[test]
     fn a_newer_answer_replaces_the_old() {
         let cache = AnswerCache::new(MINUTE, 10);
-        cache.keep(hash("t"), active(None), at(100));
-        cache.keep(hash("t"), None, at(100));
+        cache.store(hash("t"), active(None), at(100));
+        cache.store(hash("t"), None, at(100));
         let known = cache.lock().get(&hash("t"), at(101));
-        let known = known.map(|(told, until)| (told.is_none(), until));
+        let known = known.map(|(response, until)| (response.is_none(), until));
         assert_eq!(known, Some((true, at(105))));
         assert!(!has(&cache, "t", 130), "the old one does not come back");
     }
@@ -215,16 +222,16 @@ mod tests {
     fn made_up_tokens_fill_nothing_and_push_out_nothing() {
         let cache = AnswerCache::new(MINUTE, 3);
         for good in ["a", "b"] {
-            cache.keep(hash(good), active(None), at(100));
+            cache.store(hash(good), active(None), at(100));
         }
         for made_up in 0..100 {
-            cache.keep(hash(&made_up.to_string()), None, at(100));
+            cache.store(hash(&made_up.to_string()), None, at(100));
         }
         assert!(has(&cache, "a", 101) && has(&cache, "b", 101));
         let state = cache.lock();
         assert_eq!((state.known.len(), state.by_end.len()), (3, 3));
         let none = AnswerCache::new(Duration::ZERO, 3);
-        none.keep(hash("t"), active(None), at(100));
+        none.store(hash("t"), active(None), at(100));
         assert!(!has(&none, "t", 100));
     }
 
@@ -238,7 +245,7 @@ mod tests {
     #[test]
     fn one_asks_for_all_who_would_have_the_answer() {
         let cache = Arc::new(AnswerCache::new(MINUTE, 3));
-        let look = |token: &str| cache.look(hash(token), at(100));
+        let look = |token: &str| cache.look_up(hash(token), at(100));
         let claim = claimed(look("t"));
         assert!(claim.is_some(), "nobody asks yet");
         assert!(matches!(look("t"), Lookup::Asked));
@@ -247,14 +254,14 @@ mod tests {
         drop(claim);
         let claim = claimed(look("t"));
         assert!(claim.is_some(), "somebody else is to ask");
-        cache.keep(hash("t"), active(None), at(100));
+        cache.store(hash("t"), active(None), at(100));
         assert!(matches!(look("t"), Lookup::Known(Some(_), _)));
         drop(claim);
         assert!(cache.lock().asked.is_empty());
         for (max_age, entries) in [(Duration::ZERO, 3), (MINUTE, 0)] {
             let cache = Arc::new(AnswerCache::new(max_age, entries));
-            let first = cache.look(hash("t"), at(100));
-            let second = cache.look(hash("t"), at(100));
+            let first = cache.look_up(hash("t"), at(100));
+            let second = cache.look_up(hash("t"), at(100));
             assert!(matches!((first, second), (Lookup::New(_), Lookup::New(_))));
         }
     }

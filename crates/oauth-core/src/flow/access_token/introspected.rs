@@ -1,4 +1,5 @@
-//! Verification of opaque access tokens: the server is asked (RFC 7662), and its response is cached.
+//! Verification of opaque access tokens by introspection (RFC 7662), with a cache of responses. The request and its
+//! response are in `endpoint/introspection.rs`.
 
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,8 @@ use crate::token::access_token::{Checks, ProvenKeys, VerifiedAccessToken};
 
 /// The pause before looking again for a response that another verification is waiting for.
 const POLL: Duration = Duration::from_millis(50);
-/// After this many looks (five seconds), the server is asked although another verification waits for its response.
+/// After this many lookups (five seconds), the token is introspected although another verification is waiting for its
+/// response.
 const LOOKS: u8 = 100;
 
 /// The settings of the introspection requests.
@@ -88,9 +90,9 @@ pub(super) struct Introspected {
 
 enum State {
     Start(Secret<String>),
-    /// Another verification is asking the server; with the number of looks so far.
+    /// Another verification is introspecting the token; with the number of lookups so far.
     Waiting(Secret<String>, u8),
-    /// The introspection request is under way; with the permit to ask on behalf of other verifications.
+    /// The introspection request is under way; with the permit to introspect for other verifications.
     Asked(Boxed<IntrospectionResponse>, Option<LookupPermit>),
     Over,
 }
@@ -127,12 +129,12 @@ impl Introspected {
             let error = Error::from(ProtocolViolation::AccessTokenShape);
             return Err(error.at_endpoint("access_token"));
         }
-        self.look(at, token, 0)
+        self.look_up(at, token, 0)
     }
 
     /// Looks into the cache: returns the cached result, begins an introspection request, or pauses while another
-    /// verification asks.
-    fn look(
+    /// verification introspects the token.
+    fn look_up(
         &mut self,
         at: &Moment,
         token: Secret<String>,
@@ -140,9 +142,11 @@ impl Introspected {
     ) -> Result<Step<VerifiedAccessToken>, Error> {
         let permit = match &self.asking.cache {
             None => None,
-            Some(cache) => match cache.look(self.hash, at.now()) {
-                Lookup::Known(told, until) => {
-                    return self.judge(told, until, at.now()).map(Step::Done);
+            Some(cache) => match cache.look_up(self.hash, at.now()) {
+                Lookup::Known(response, until) => {
+                    return self
+                        .verify_response(response, until, at.now())
+                        .map(Step::Done);
                 }
                 Lookup::Asked if looks < LOOKS => {
                     self.state = State::Waiting(token, looks + 1);
@@ -154,53 +158,53 @@ impl Introspected {
         };
         let mut request = Introspection::new(token).token_type_hint(TokenKind::Access);
         request.signed = self.asking.signed.clone();
-        let asked = introspect(Arc::clone(&self.config), request).boxed();
-        self.ask(at, asked, permit, Input::Begin)
+        let introspection = introspect(Arc::clone(&self.config), request).boxed();
+        self.resume_introspection(at, introspection, permit, Input::Begin)
     }
 
-    fn ask(
+    fn resume_introspection(
         &mut self,
         at: &Moment,
-        mut asked: Boxed<IntrospectionResponse>,
+        mut introspection: Boxed<IntrospectionResponse>,
         permit: Option<LookupPermit>,
         input: Input,
     ) -> Result<Step<VerifiedAccessToken>, Error> {
-        let step = match asked.resume(at, input).map_err(not_the_tokens)? {
+        let step = match introspection.resume(at, input).map_err(not_the_tokens)? {
             Step::Send(request) => Step::Send(request),
             Step::Sleep(pause) => Step::Sleep(pause),
             Step::Sign(job) => Step::Sign(job),
             Step::Verify(job) => Step::Verify(job),
             Step::Done(state) => {
-                let told = match state {
+                let response = match state {
                     IntrospectionResponse::Active(active) => Some(Arc::from(active)),
                     IntrospectionResponse::Inactive => None,
                 };
                 let now = at.now();
                 let until = match &self.asking.cache {
-                    Some(cache) => cache.keep(self.hash, told.clone(), now),
+                    Some(cache) => cache.store(self.hash, response.clone(), now),
                     None => now,
                 };
-                return self.judge(told, until, now).map(Step::Done);
+                return self.verify_response(response, until, now).map(Step::Done);
             }
         };
-        self.state = State::Asked(asked, permit);
+        self.state = State::Asked(introspection, permit);
         Ok(step)
     }
 
-    fn judge(
+    fn verify_response(
         &self,
-        told: IntrospectionResult,
+        response: IntrospectionResult,
         until: UnixTime,
         now: UnixTime,
     ) -> Result<VerifiedAccessToken, Error> {
-        let judged = match told {
+        let judged = match response {
             None => Err(ValidationFailure::AccessTokenInactive.into()),
-            Some(told) => {
+            Some(response) => {
                 let server = &self.config.server;
-                let told = claims(server, &told).map_err(not_the_tokens);
-                told.and_then(|told| {
+                let response = claims(server, &response).map_err(not_the_tokens);
+                response.and_then(|response| {
                     self.checks
-                        .check_told(server, told, &self.proven, until, now)
+                        .check_introspected(server, response, &self.proven, until, now)
                 })
             }
         };
@@ -214,8 +218,10 @@ impl Exchange for Introspected {
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<VerifiedAccessToken>, Error> {
         match (std::mem::replace(&mut self.state, State::Over), input) {
             (State::Start(token), Input::Begin) => self.start(at, token),
-            (State::Waiting(token, looks), Input::Elapsed) => self.look(at, token, looks),
-            (State::Asked(asked, permit), input) => self.ask(at, asked, permit, input),
+            (State::Waiting(token, looks), Input::Elapsed) => self.look_up(at, token, looks),
+            (State::Asked(introspection, permit), input) => {
+                self.resume_introspection(at, introspection, permit, input)
+            }
             (State::Over, _) => Err(Misuse::Over.into()),
             _ => Err(Misuse::OutOfOrder.into()),
         }
@@ -232,12 +238,12 @@ impl fmt::Debug for Introspected {
 ///
 /// # Errors
 /// `introspection.malformed` for a response that was cut because it is too large.
-fn claims(server: &Server, told: &ActiveToken) -> Result<Claims, Error> {
-    // A member that was left out may have said that the token is bound to a key, or is not an access token.
-    if told.is_cut {
+fn claims(server: &Server, response: &ActiveToken) -> Result<Claims, Error> {
+    // A missing member may have meant that the token is bound to a key, or is not an access token.
+    if response.is_cut {
         return Err(Error::from(ProtocolViolation::IntrospectionShape).about("too large"));
     }
-    let mut all: Map<String, Value> = told.extra.as_map().clone();
+    let mut all: Map<String, Value> = response.extra.as_map().clone();
     let mut add = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
             all.insert(name.to_owned(), value);
@@ -245,21 +251,24 @@ fn claims(server: &Server, told: &ActiveToken) -> Result<Claims, Error> {
     };
     let text = |text: &Option<String>| text.as_deref().map(Value::from);
     let time = |time: Option<UnixTime>| time.map(|time| Value::from(time.as_secs()));
-    let issuer = told.issuer.as_deref();
+    let issuer = response.issuer.as_deref();
     let issuer = issuer.unwrap_or_else(|| server.issuer().as_str());
     add("iss", Some(issuer.into()));
-    add("sub", text(&told.subject));
-    add("client_id", text(&told.client_id));
-    add("username", text(&told.username));
-    add("token_type", text(&told.token_type));
-    let scope = told.scope.as_ref().map(|scope| scope.as_str().into());
+    add("sub", text(&response.subject));
+    add("client_id", text(&response.client_id));
+    add("username", text(&response.username));
+    add("token_type", text(&response.token_type));
+    let scope = response.scope.as_ref().map(|scope| scope.as_str().into());
     add("scope", scope);
-    add("exp", time(told.expires_at));
-    add("iat", time(told.issued_at));
-    add("nbf", time(told.not_before));
-    let audience = told.audience.iter().map(|name| name.as_str().into());
+    add("exp", time(response.expires_at));
+    add("iat", time(response.issued_at));
+    add("nbf", time(response.not_before));
+    let audience = response.audience.iter().map(|name| name.as_str().into());
     let audience = Value::Array(audience.collect());
-    add("aud", Some(audience).filter(|_| !told.audience.is_empty()));
+    add(
+        "aud",
+        Some(audience).filter(|_| !response.audience.is_empty()),
+    );
     Ok(Claims::of_map(all))
 }
 

@@ -138,7 +138,7 @@ impl AccessTokenVerifier {
     }
 }
 
-/// What the request requires and the token lacks.
+/// The requirements of the request that the token does not meet.
 #[derive(Default)]
 struct Needed {
     scope: Option<String>,

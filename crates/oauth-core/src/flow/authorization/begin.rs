@@ -29,7 +29,7 @@ use crate::secret::Secret;
 use crate::server::EndpointKind;
 use crate::url::Url;
 
-/// The URL to which to send the user, and what to keep in the meantime.
+/// The URL to which to send the user, and the pending flow to keep until the callback.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Authorization {
@@ -37,7 +37,7 @@ pub struct Authorization {
     pub url: Url,
     /// The flow, to be kept until the callback.
     pub pending: PendingAuthorization,
-    /// For how many seconds the URL is valid, if the server has said so.
+    /// The number of seconds for which the URL is valid, if the server stated it.
     pub expires_in: Option<u64>,
     /// What to serve at the [`request_uri`](AuthorizationRequest::request_uri) before the user is sent to the server,
     /// if there is one.
@@ -195,7 +195,7 @@ impl Begin {
         signed: Signing,
     ) -> Result<Step<Authorization>, Error> {
         let Some(encryption) = &self.config.request_encryption else {
-            return self.carry(at, jws, signed);
+            return self.deliver(at, jws, signed);
         };
         let cache = &self.config.shared.keys;
         let sealed = match cache.lookup(at.now()) {
@@ -208,7 +208,7 @@ impl Begin {
                 Unsigned::Fetch => self.fetch(at, jws, signed),
                 Unsigned::Wait | Unsigned::GiveUp => Err(error),
             },
-            Some(sealed) => self.carry(at, sealed?, signed),
+            Some(sealed) => self.deliver(at, sealed?, signed),
             None => self.fetch(at, jws, signed),
         }
     }
@@ -239,7 +239,7 @@ impl Begin {
                 let encryption = self.config.request_encryption.as_ref();
                 let sealed = encryption.map(|encryption| encryption.seal(&keys, jws.expose()));
                 let object = sealed.transpose()?.unwrap_or(jws);
-                self.carry(at, object, signed)
+                self.deliver(at, object, signed)
             }
             Step::Send(request) => {
                 self.state = State::Sealing(Box::new((call, jws, signed)));
@@ -251,7 +251,7 @@ impl Begin {
     }
 
     /// Delivers the signed request.
-    fn carry(
+    fn deliver(
         &mut self,
         at: &Moment,
         object: Secret<String>,
@@ -270,12 +270,12 @@ impl Begin {
                 self.push(at, form, pending)
             }
             RequestDelivery::Browser => {
-                let mut form = request_object::beside(&self.config, &form);
+                let mut form = request_object::parameters_beside(&self.config, &form);
                 form.push("request", object.expose());
                 self.open(&form, pending, None)
             }
             RequestDelivery::Reference(url) => {
-                let mut form = request_object::beside(&self.config, &form);
+                let mut form = request_object::parameters_beside(&self.config, &form);
                 form.push("request_uri", url.as_str());
                 self.open(&form, pending, Some(object))
             }

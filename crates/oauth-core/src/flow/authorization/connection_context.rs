@@ -17,7 +17,7 @@ use crate::server::Server;
 /// The longest identifier of a context, in bytes: it becomes a part of a redirect URI.
 const LONGEST_ID: usize = 256;
 
-/// Where a callback arrived, and in whose session, as the application knows it. Neither is ever taken from
+/// The context and the session of the user in which a callback arrived, as the application determined them. Neither is ever taken from
 /// the callback itself or from its state.
 #[derive(Debug, Clone, Default)]
 pub struct CallbackContext {
@@ -132,7 +132,7 @@ pub fn check_contexts(contexts: &[ConnectionContext]) -> Result<(), Error> {
         if other.owner != context.owner {
             return shared(Misuse::RegistrationShared, other);
         }
-        // If either is undefended, the callbacks of the other can be passed off as its own.
+        // If either has no defence, callbacks of the other could be redeemed there.
         let (other, is_undefended) = redirect_uris
             .entry(context.redirect_uri.as_str())
             .or_insert((context, context.needs_distinct_redirect_uri));

@@ -53,7 +53,7 @@ pub struct PendingAuthorization {
     pub(crate) step_up: Option<StepUp>,
     /// The number of step-up logins that this one follows in a row.
     pub(crate) step_ups_before: u64,
-    /// What is wrong with the request. It is not stored.
+    /// The warnings of the request. They are not stored.
     pub(crate) warnings: &'static [AuthorizationWarning],
     /// The context in which the flow was begun, and the user who began it.
     pub(crate) context: Option<String>,
@@ -114,7 +114,7 @@ impl PendingAuthorization {
         }
     }
 
-    /// Sets where the callback arrived, as the application knows it. A flow that was begun in a context, or by a user,
+    /// Sets the context in which the callback arrived, as the application determined it. A flow that was begun in a context, or by a user,
     /// can be redeemed only there: `callback.context` and `callback.user` are the errors for any other context or user,
     /// and for none.
     #[must_use]
@@ -128,7 +128,7 @@ impl PendingAuthorization {
         self.context.as_deref()
     }
 
-    /// What is wrong with the request, as far as that is known when it is made. It is not stored.
+    /// The warnings of the request, as far as problems are known when it is made. They are not stored.
     pub const fn warnings(&self) -> &[AuthorizationWarning] {
         self.warnings
     }
@@ -264,7 +264,7 @@ impl PendingAuthorization {
         }
         let callback = self.read(callback)?;
         if !self.response_mode.is_jwt() {
-            return Ok(Ready::new(self.judge(config, &callback)?).boxed());
+            return Ok(Ready::new(self.check_callback(config, &callback)?).boxed());
         }
         // "the client ... MUST process the transmitted parameters only if they are in the JWT": a mix of both is
         // an attack.
@@ -283,7 +283,7 @@ impl PendingAuthorization {
         Ok(jarm::redemption(Arc::clone(config), self, response).boxed())
     }
 
-    pub(super) fn judge(
+    pub(super) fn check_callback(
         self,
         config: &ClientConfig,
         callback: &Callback<'_>,

@@ -36,7 +36,7 @@ impl AuthorizationRequest {
             || config.profile.is_some_and(is_wanted)
     }
 
-    /// Every parameter of the request, and what to keep until the user returns.
+    /// Every parameter of the request, and the pending flow to keep until the callback.
     pub(super) fn prepare(
         self,
         config: &ClientConfig,

@@ -20,10 +20,10 @@ use crate::url::Url;
 pub struct AuthorizationRequest {
     /// The redirect URI, exactly as registered.
     pub redirect_uri: RedirectUri,
-    /// What the tokens are for. Scope, resources, audiences and authorization details are requested here;
+    /// The token request. Scope, resources, audiences and authorization details are requested here;
     /// resources, audiences and the other parameters are sent again when the code is redeemed.
     pub token_request: TokenRequest,
-    /// What the response contains.
+    /// The response type: what the authorization response contains.
     pub response_type: ResponseType,
     /// How the response is returned.
     pub response_mode: ResponseMode,

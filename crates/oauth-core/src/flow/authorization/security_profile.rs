@@ -10,7 +10,7 @@ use crate::quirk::Quirk;
 use crate::security_profile::{Requirement, SecurityProfile};
 use crate::token::id_token;
 
-/// Turns on what the profile requires, and refuses what it forbids.
+/// Enables the features that the profile requires, and refuses those that it forbids.
 ///
 /// # Errors
 /// `profile.forbidden`.

@@ -13,7 +13,7 @@ use crate::scope::Scope;
 use crate::token::Tokens;
 use crate::token::step_up_requirement::{MAX_IN_A_ROW, StepUp, StepUpLogin};
 
-/// What an API requires, and what the insufficient tokens have.
+/// The requirements of an API, and the grant of the insufficient tokens.
 #[derive(Debug, Clone)]
 pub(crate) struct StepUpRequirements {
     pub(super) wanted: StepUp,
@@ -48,7 +48,7 @@ impl AuthorizationRequest {
     }
 }
 
-/// Adds what the API requires to the request.
+/// Adds the requirements of the API to the request.
 ///
 /// # Errors
 /// `step_up.empty`, `step_up.repeated`, `step_up.limit`.

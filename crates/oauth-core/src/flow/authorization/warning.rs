@@ -1,4 +1,4 @@
-//! [`AuthorizationWarning`]: what is wrong with an authorization request that is made anyway.
+//! [`AuthorizationWarning`]: problems of an authorization request that is made nevertheless.
 
 #[cfg(all(test, feature = "sha2"))]
 mod tests;

@@ -15,7 +15,7 @@ use crate::moment::Moment;
 /// Sends the request, unless the same one is already pending.
 pub(crate) fn begin(config: Arc<ClientConfig>, request: BackchannelAuthentication) -> Begin {
     Begin {
-        whom: request.whom(config.server.rules()),
+        request_key: request.duplicate_key(config.server.rules()),
         repeat: request.repeat,
         inner: begin_unasked(Arc::clone(&config), request).boxed(),
         config,
@@ -24,7 +24,7 @@ pub(crate) fn begin(config: Arc<ClientConfig>, request: BackchannelAuthenticatio
 }
 
 pub(crate) struct Begin {
-    whom: Result<String, Error>,
+    request_key: Result<String, Error>,
     repeat: Repeat,
     inner: Boxed<BackchannelAuthenticationResponse>,
     config: Arc<ClientConfig>,
@@ -40,15 +40,15 @@ impl Exchange for Begin {
         at: &Moment,
         input: Input,
     ) -> Result<Step<BackchannelAuthenticationResponse>, Error> {
-        let whom = self.whom.clone()?;
+        let request_key = self.request_key.clone()?;
         let asked = &self.config.shared.pending_backchannel;
         if matches!(input, Input::Begin) && !self.is_begun {
-            asked.begin(&whom, self.repeat, at.now())?;
+            asked.begin(&request_key, self.repeat, at.now())?;
             self.is_begun = true;
         }
         let step = self.inner.resume(at, input)?;
         if let Step::Done(request) = &step {
-            asked.begun(&whom, &request.auth_req_id, request.expires_at);
+            asked.sent(&request_key, &request.auth_req_id, request.expires_at);
             self.is_begun = false;
         }
         Ok(step)
@@ -58,8 +58,8 @@ impl Exchange for Begin {
 /// A request that failed or was given up is no longer pending.
 impl Drop for Begin {
     fn drop(&mut self) {
-        if let (true, Ok(whom)) = (self.is_begun, &self.whom) {
-            self.config.shared.pending_backchannel.failed(whom);
+        if let (true, Ok(request_key)) = (self.is_begun, &self.request_key) {
+            self.config.shared.pending_backchannel.failed(request_key);
         }
     }
 }

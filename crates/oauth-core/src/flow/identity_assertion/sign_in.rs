@@ -42,7 +42,7 @@ impl SignInElsewhere {
     ) -> Boxed<Tokens> {
         match sign_in.downcast_ref::<Self>() {
             Some(sign_in) => sign_in.clone().tokens(config, token_request),
-            // Nobody puts anything else there.
+            // The client configuration stores no other type there.
             None => Ready::new(())
                 .and_then(|_, ()| Err(Misuse::OutOfOrder.into()))
                 .boxed(),
@@ -77,19 +77,19 @@ impl fmt::Debug for SignInElsewhere {
     }
 }
 
-/// A sign-in that its host reads before each renewal, for a host that cannot read it at once: it is left here, and taken
-/// by the next request of the client that was made with [`read`](Self::read), see
+/// A slot for the subject token of the next request, for hosts that read it asynchronously before each renewal: the host
+/// stores it here, and it is removed by the next request of the client that was made with [`read`](Self::read), see
 /// [`Client::with_identity`](crate::Client::with_identity). Clones are the same place.
 #[derive(Clone, Default)]
 pub struct SubjectSlot(Arc<Mutex<Option<Result<IdentitySubject, Error>>>>);
 
 impl SubjectSlot {
-    /// Leaves the sign-in for the next request, or why there is none.
+    /// Stores the subject token for the next request, or the error of reading it.
     pub fn leave(&self, subject: Result<IdentitySubject, Error>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(subject);
     }
 
-    /// Leaves the ID token of a sign-in. Returns whether it has ended, so that other tokens would be better: what is left
+    /// Stores the ID token of a sign-in. Returns whether it has expired, so that the host should renew the tokens: the result
     /// is then `identity_assertion.no_id_token`.
     pub fn leave_login(&self, login: &Tokens, now: UnixTime) -> bool {
         let subject = IdentitySubject::of_login(login);
@@ -101,12 +101,12 @@ impl SubjectSlot {
         has_ended
     }
 
-    /// Takes what was left, if anything was.
+    /// Removes and returns the stored result, if any.
     pub fn take(&self) -> Option<Result<IdentitySubject, Error>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// What takes it for a client.
+    /// The reader to pass to the client, which removes the stored result.
     pub fn read(
         &self,
     ) -> impl Fn(UnixTime) -> Result<IdentitySubject, Error> + Send + Sync + use<> {

@@ -93,7 +93,7 @@ struct Hold {
 }
 
 impl Hold {
-    fn lasts(&self, now: UnixTime) -> bool {
+    fn is_active_at(&self, now: UnixTime) -> bool {
         self.since <= now && now < self.until
     }
 }
@@ -101,12 +101,14 @@ impl Hold {
 impl Backoff {
     /// Whether it is too early for another attempt.
     pub(super) fn is_active(&self, now: UnixTime) -> bool {
-        self.last.as_ref().is_some_and(|hold| hold.lasts(now))
+        self.last
+            .as_ref()
+            .is_some_and(|hold| hold.is_active_at(now))
     }
 
     /// The error to answer with instead of another attempt, if it is too early for one.
     pub(super) fn error_while_active(&self, now: UnixTime) -> Option<Error> {
-        let hold = self.last.as_ref().filter(|hold| hold.lasts(now))?;
+        let hold = self.last.as_ref().filter(|hold| hold.is_active_at(now))?;
         Some(hold.error.clone().repeated_after(hold.again.since(now)))
     }
 

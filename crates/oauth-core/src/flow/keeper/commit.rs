@@ -19,7 +19,7 @@ use crate::secret::Secret;
 use crate::server::EndpointKind;
 use crate::token::{RefreshToken, Tokens};
 
-/// How many saves are tried before new tokens are handed out unsaved.
+/// The number of attempts to save before new tokens are returned unsaved.
 const SAVES: u32 = 5;
 
 /// Tokens that are not in the store yet.
@@ -32,7 +32,7 @@ pub(super) enum Unsaved {
     Renewed {
         /// The tokens they were issued for.
         parent: Option<Arc<Tokens>>,
-        /// The save failed too often: they are handed out unsaved.
+        /// The save failed too often: the tokens are returned unsaved.
         is_given_up: bool,
         /// A save of them was requested and never answered.
         may_be_stored: bool,
@@ -49,7 +49,7 @@ pub(super) struct UnsavedTokens {
     pub(super) is_deferred: bool,
     /// A save of them was requested and never answered.
     pub(super) may_be_stored: bool,
-    /// The version they are saved over.
+    /// The version over which the tokens are saved.
     over: u64,
     tries: u32,
 }
@@ -77,7 +77,7 @@ impl UnsavedTokens {
         self.record.tokens.as_ref()?.refresh_token.as_ref()
     }
 
-    /// Whether they succeed the stored tokens: they come from the same login, and were issued for the
+    /// Whether these tokens succeed the stored ones: they come from the same login, and were issued for the
     /// stored refresh token. If the server does not rotate it, the number of renewals decides, and then the time.
     fn follows(&self, stored: &Record) -> bool {
         let secret = |tokens: &Option<Arc<Tokens>>| {
@@ -176,7 +176,7 @@ impl Keeper {
         self.adopt(at, unsaved.record, version);
         self.backoff.clear();
         // A restored record may carry a marker of this worker, as may a record that others restore once
-        // the store has lost this one; only this worker knows that the attempt came to nothing.
+        // the store has lost this one; only this worker has seen that the attempt had no effect.
         let marked = self.record.in_flight.as_ref().map(|marker| &marker.id);
         self.finished
             .retain(|ours| ours.is_unspent || Some(&ours.id) == marked);
@@ -292,7 +292,7 @@ impl Keeper {
         self.hand_out_unsaved(at, &unsaved, error)
     }
 
-    /// Hands out tokens that no other worker can have; they are saved later.
+    /// Returns tokens that no other worker can have; they are saved later.
     pub(super) fn hand_out_unsaved(
         &mut self,
         at: &Moment,
@@ -414,7 +414,7 @@ fn is_unspent(error: &Error) -> bool {
             .cause()
             .is_some_and(|cause| cause.delivery() == Delivery::Unsent),
         Kind::Denied(server) => {
-            // The token endpoint itself has read the request, and says why it refuses it.
+            // The token endpoint itself has read the request, and returned an error code.
             let is_refused = server.error().is_some_and(|code| code != "server_error");
             match server.status() {
                 // A rate limiter does not forward the request that it rejects.

@@ -12,7 +12,7 @@ use crate::token::Tokens;
 /// The deadlines of one access token and its refresh token, by this worker's clock.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadlines {
-    /// From this time on it is handed out and refreshed in the background.
+    /// From this time on, the access token is returned and refreshed in the background.
     pub(super) refresh_at: UnixTime,
     /// From this time on it is stale: callers wait for the next one.
     pub(super) stale_at: UnixTime,

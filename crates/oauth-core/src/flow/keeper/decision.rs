@@ -104,7 +104,7 @@ impl Keeper {
         is_persons && self.storage == Storage::Shared && self.id.subject().is_none()
     }
 
-    /// Whether the tokens have to be stored before they are handed out.
+    /// Whether the tokens have to be stored before they are returned.
     fn is_withheld(&self) -> bool {
         match &self.unsaved {
             Unsaved::Nothing => false,
@@ -121,7 +121,7 @@ impl Keeper {
         })
     }
 
-    /// Whether an API takes the tokens on connections that present this worker's certificate (RFC 8705 section 3).
+    /// Whether an API accepts the tokens on connections with this worker's certificate (RFC 8705 section 3).
     pub(super) fn fits_certificate(&self) -> bool {
         let tokens = self.record.tokens.as_ref();
         tokens.is_none_or(|tokens| tokens.certificate.is_good_with(&self.config.certificate))

@@ -60,7 +60,7 @@ impl Keeper {
         let stored = stored
             .and_then(|entry| Record::read(entry.record.expose(), &self.config, &self.id).ok());
         let over = stored.as_ref().and_then(|stored| stored.login.clone());
-        // A version that is not higher than when it was tried says nothing about later saves.
+        // A version that is not higher than at the attempt does not show whether a later save succeeded.
         let is_newer = version > self.version;
         let received = stored.as_ref().and_then(|stored| stored.tokens.as_ref());
         let is_old = received.is_some_and(|tokens| tokens.received_at >= login.tokens.received_at);
@@ -68,7 +68,7 @@ impl Keeper {
         if is_replaced || (login.is_copy && is_old) {
             self.unsaved = Unsaved::Nothing;
             self.adopt(at, stored.unwrap_or_default(), version);
-            return self.proceed(at);
+            return self.finish_stored(at);
         }
         login.over = over;
         let (record, id) = (login.record(self.until), login.id.clone());
@@ -92,7 +92,7 @@ impl Keeper {
             Unsaved::Login(login) if login.id != id => self.load(State::LoadBeforeLogin),
             _ => {
                 self.unsaved = Unsaved::Nothing;
-                self.proceed(at)
+                self.finish_stored(at)
             }
         }
     }
@@ -106,8 +106,8 @@ impl Keeper {
         }
     }
 
-    /// The tokens are stored: they are handed out, unless they are stale by now.
-    fn proceed(&mut self, at: &Moment) -> Step {
+    /// Ends the renewal after the tokens were stored: returns them, unless they have become stale.
+    fn finish_stored(&mut self, at: &Moment) -> Step {
         match self
             .good(at.now())
             .filter(|_| at.now() < self.deadlines.stale_at)

@@ -14,7 +14,7 @@ pub struct Policy {
     /// A token this close to its expiry is stale: callers wait for the next one. 30 s, and never more
     /// than a tenth of the lifetime.
     pub leeway: Duration,
-    /// This long before that, a token is handed out while the next one is fetched in the background: 60 s,
+    /// This long before that, a token is returned while the next one is fetched in the background: 60 s,
     /// and never more than a fifth of the lifetime. Up to half as much is added as jitter, so that the
     /// workers of a fleet do not renew at once.
     pub ahead: Duration,

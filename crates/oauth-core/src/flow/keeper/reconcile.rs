@@ -16,11 +16,11 @@ const REMOVAL_SHOWS: Duration = Duration::from_secs(29 * 24 * 3600);
 /// How the stored record compares with the known one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reconciled {
-    /// The store has what is known already.
+    /// The store has the record that this worker has.
     Unchanged,
     /// The store had something else, which was adopted.
     Adopted,
-    /// The store has lost what was stored before, and is known to this worker: it is at this version, 0
+    /// The store has lost a record that this worker still has: it is at this version, 0
     /// if there is no record. A replica took over, a backup was restored, or memory ran out.
     StoreLost(u64),
 }
@@ -107,7 +107,7 @@ impl Keeper {
         is_lost || ours.is_later_than(stored)
     }
 
-    /// Saves again what the store has lost.
+    /// Saves the lost record again.
     pub(super) fn restore_lost(&mut self, version: u64) -> Step {
         let record = self.record.clone();
         self.save_tokens(Box::new(UnsavedTokens::deferred(

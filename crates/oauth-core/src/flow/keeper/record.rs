@@ -34,7 +34,7 @@ const FORMAT: u32 = 1;
 pub struct GrantId {
     /// The owner of the grant.
     pub owner: GrantOwner,
-    /// What was requested. A refresh sends the same parameters, and requests the whole granted scope.
+    /// The token request. A refresh sends the same parameters, and requests the whole granted scope.
     pub token_request: TokenRequest,
     /// The thumbprint of the key to which the tokens are bound (RFC 9449 section 6.1).
     pub dpop_jkt: Option<String>,
@@ -85,7 +85,7 @@ impl GrantId {
         }
     }
 
-    /// Sets what is requested: a [`TokenRequest`], or just a scope.
+    /// Sets the token request: a [`TokenRequest`], or just a scope.
     #[must_use]
     pub fn requesting(mut self, token_request: impl Into<TokenRequest>) -> Self {
         self.token_request = token_request.into();
@@ -140,7 +140,7 @@ pub(super) struct InFlightMarker {
     pub(super) window: Option<u64>,
 }
 
-/// The longest time that another worker's request is believed to take.
+/// The longest time for which another worker's request is assumed to be under way.
 const LONGEST_WINDOW: Duration = Duration::from_secs(3600);
 
 impl InFlightMarker {
@@ -151,7 +151,7 @@ impl InFlightMarker {
     }
 }
 
-/// The pause that the server asked one worker for ("Retry-After", RFC 9110 section 10.2.3); all workers
+/// The pause that the server required of one worker ("Retry-After", RFC 9110 section 10.2.3); all workers
 /// keep it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pause {
@@ -161,7 +161,7 @@ pub(super) struct Pause {
     pub(super) status: Option<u16>,
 }
 
-/// The longest pause that a server may ask for.
+/// The longest pause of a server that is honoured.
 const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
 
 impl Pause {
@@ -191,7 +191,7 @@ impl Pause {
 /// Why a grant has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum GrantEnd {
-    /// The server said so, with this error code.
+    /// The server refused the refresh token with this error code.
     Refused(String),
     /// The outcome of the last request is not known, and a second one would revoke the grant.
     OutcomeUnknown,

@@ -19,7 +19,7 @@ use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
 use crate::token::Tokens;
 
-/// What the worker that holds the lease may do with the refresh token.
+/// Whether the worker that holds the lease may send the refresh token.
 pub(super) enum SendDecision {
     /// Send it; `marked`: save an in-flight marker first, because the server may revoke a token that is sent twice.
     Send { marked: bool },
@@ -84,7 +84,7 @@ impl Keeper {
     }
 
     /// It is not known whether the refresh token was used: the access token stays usable until it expires, and
-    /// after that this worker waits for others that may know.
+    /// after that this worker waits for others that may have seen it.
     pub(super) fn await_outcome(&mut self, at: &Moment) -> Step {
         if let Some(tokens) = self.good(at.now()) {
             let lost = Cause::unknown_as("the fate of the last refresh is not known");
@@ -106,7 +106,7 @@ impl Keeper {
         let nobody = || Error::from(Misuse::NoRefreshToken).about("nobody has logged in");
         let token = tokens.ok_or_else(nobody)?.refresh_token.clone();
         let grant = Refresh::new(token.ok_or(Misuse::NoRefreshToken)?);
-        // All that was granted, which may not be what was requested.
+        // The granted scope, which may differ from the requested one.
         token_request.scope = Scope::none();
         Ok(Call::new(config, Token::new(grant, token_request)).boxed())
     }
@@ -138,7 +138,7 @@ impl Keeper {
     pub(super) fn marker_saved(&mut self, at: &Moment, marker: InFlightMarker) -> Step {
         let (id, since) = (marker.id.clone(), marker.at);
         self.record.in_flight = Some(marker);
-        if at.now() < since || at.now() > self.latest(since) {
+        if at.now() < since || at.now() > self.latest_send(since) {
             self.remember_finished(id, true);
             self.restarts += 1;
             if self.restarts == 1 {
@@ -154,14 +154,14 @@ impl Keeper {
 
     /// The latest time to begin the request of an attempt that began at `since`: once others regard the
     /// attempt as finished, a request begun by then has arrived or never will.
-    fn latest(&self, since: UnixTime) -> UnixTime {
+    fn latest_send(&self, since: UnixTime) -> UnixTime {
         since.after(self.policy.lease.max(Duration::from_secs(1)))
     }
 
     /// The exchange with the send deadline of an attempt that began at `since`. The driver may queue it
     /// for half of the longest request, so that there is time left for the response.
     fn with_deadline(&self, exchange: Boxed<Tokens>, since: UnixTime) -> Boxed<Tokens> {
-        let begin_by = self.latest(since);
+        let begin_by = self.latest_send(since);
         let send_by = begin_by.after(self.policy.longest_request / 2);
         SendDeadline::new(exchange, since, begin_by, send_by).boxed()
     }

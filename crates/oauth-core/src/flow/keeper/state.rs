@@ -9,11 +9,11 @@ use crate::token::Tokens;
 
 pub(super) type Outcome = Result<Arc<Tokens>, Error>;
 
-/// The state of a renewal: what the host was asked to do, and why. The table of transitions is in the
+/// The state of a renewal: the step that the host is carrying out, and its purpose. The table of transitions is in the
 /// documentation of [`flow::keeper`](super).
 #[derive(Debug)]
 pub(super) enum State {
-    /// A caller was told to renew; the host has not called yet.
+    /// A renewal was decided; the host has not begun it yet.
     Begun,
     /// Loads the record, without a lease.
     LoadBeforeLease { looks: u32 },
@@ -23,7 +23,7 @@ pub(super) enum State {
     WaitForHolder { looks: u32 },
     /// Loads the record again, under the lease.
     LoadUnderLease,
-    /// Releases the lease, and waits for a worker that may know whether the token was used.
+    /// Releases the lease, and waits for the worker that may have seen whether the token was used.
     ReleaseAndWait,
     /// Saves the in-flight marker, before the refresh token is sent.
     SaveMarker(InFlightMarker),
@@ -34,7 +34,7 @@ pub(super) enum State {
     },
     /// Saves the new tokens.
     SaveTokens(Box<UnsavedTokens>),
-    /// Loads what another worker has stored in place of the new tokens.
+    /// Loads the record that another worker has saved instead of the new tokens.
     ResolveConflict(Box<UnsavedTokens>),
     /// Waits before the next save of the new tokens.
     RetrySave(Box<UnsavedTokens>),
@@ -47,11 +47,11 @@ pub(super) enum State {
     RevokeUnwanted(Outcome),
     /// Loads the record after `invalid_grant`: another worker may have stored newer tokens.
     RecheckStore(Error),
-    /// Saves that an attempt failed: without its marker, with the pause that the server asked for.
+    /// Saves the record of a failed attempt: without its marker, with the pause that the server required.
     SaveFailure(Outcome),
     /// Saves that the server refused the refresh token without ending the grant.
     SaveSuspicion(Error),
-    /// Loads what another worker has stored in place of the suspicion.
+    /// Loads the record that another worker has saved instead of the suspicion.
     ResolveSuspicionConflict(Error),
     /// Saves that the grant has ended.
     SaveGrantEnd(Error),

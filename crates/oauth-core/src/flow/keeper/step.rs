@@ -10,7 +10,7 @@ use crate::moment::UnixTime;
 use crate::secret::Secret;
 use crate::token::Tokens;
 
-/// The answer to [`Keeper::ask`](super::Keeper::ask): what the caller has to do.
+/// The result of [`Keeper::ask`](super::Keeper::ask): the caller uses a token, waits, or renews.
 ///
 /// A caller that drops [`UseAndRenew`](Self::UseAndRenew) or [`Renew`](Self::Renew) leaves the keeper busy
 /// with a renewal that no host runs.
@@ -28,7 +28,7 @@ pub enum Decision {
     Renew,
     /// Another caller renews: wait for its outcome.
     Wait,
-    /// There is no token; the error says what to do.
+    /// There is no token; the error has the reason.
     Fail(Error),
 }
 
@@ -45,7 +45,7 @@ pub enum Standing {
     Ended,
 }
 
-/// What the host does next.
+/// The next task of the host.
 #[must_use]
 pub enum Step {
     /// Read the record. Answer with [`Event::Loaded`].
@@ -86,7 +86,7 @@ pub enum Step {
     Done(Result<Arc<Tokens>, Error>),
 }
 
-/// What happened.
+/// The result of a task.
 #[expect(
     clippy::large_enum_variant,
     reason = "it is handed over once, and not kept"
@@ -103,7 +103,7 @@ pub enum Event {
     Completed(Result<Tokens, Error>),
     /// The answer to [`Step::Save`].
     Saved(Saved),
-    /// The pause is over.
+    /// The pause has ended.
     Elapsed,
     /// The store failed: the step may or may not have taken effect.
     Failed(Error),
@@ -130,7 +130,7 @@ impl Entry {
     }
 }
 
-/// The answer of a store that was asked for a lease.
+/// The result of a lease request to a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lease {
     /// The requesting holder has it; or, after a `ttl` of zero, has released it.
@@ -139,7 +139,7 @@ pub enum Lease {
     Held(Duration),
 }
 
-/// The answer of a store that was asked to save a record.
+/// The result of saving a record in a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Saved {
     /// It was saved, at this version.

@@ -36,9 +36,9 @@ pub struct GrantSummary {
     pub until: Option<UnixTime>,
     /// Whether there is a refresh token.
     pub has_refresh_token: bool,
-    /// When the refresh token expires if it is not used before, if the server said so.
+    /// When the refresh token expires if it is not used before, if the server stated it.
     pub refresh_token_expires_at: Option<UnixTime>,
-    /// When the user's authorization ends, if the server said so.
+    /// When the user's authorization ends, if the server stated it.
     pub authorization_expires_at: Option<UnixTime>,
     /// Why the grant has ended, if it has: the user has to log in again.
     pub ended: Option<Error>,

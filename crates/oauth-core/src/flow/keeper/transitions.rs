@@ -104,7 +104,7 @@ impl Keeper {
             (State::SaveMarker(_), Event::Saved(Saved::Conflict)) => {
                 self.restart_after_conflict(at, State::LoadUnderLease)
             }
-            // The marker may be stored: this worker knows that nothing was sent.
+            // The marker may be stored, although nothing was sent.
             (State::SaveMarker(marker), Event::Failed(error)) => {
                 self.remember_finished(marker.id, true);
                 self.fail(at, error)
@@ -348,14 +348,14 @@ impl Keeper {
     /// Cleans up an abandoned renewal.
     pub(super) fn clean_up(&mut self, at: &Moment, state: State) {
         match state {
-            // The marker may be stored: this worker knows that nothing was sent.
+            // The marker may be stored, although nothing was sent.
             State::SaveMarker(marker) => self.remember_finished(marker.id, true),
             State::RunRequest { .. } => self.remember_finished(self.renewal_id.clone(), false),
             State::SaveTokens(mut unsaved)
             | State::ResolveConflict(mut unsaved)
             | State::RetrySave(mut unsaved) => {
                 unsaved.may_be_stored = true;
-                // Only deferred tokens can have been handed out unsaved before.
+                // Only deferred tokens can have been returned unsaved before.
                 let is_given_up = unsaved.is_deferred
                     && matches!(
                         self.unsaved,

@@ -112,7 +112,7 @@ impl Keeper {
         self.release(outcome)
     }
 
-    /// Another worker has saved in the meantime. No user is asked to log in for a token that was replaced.
+    /// Another worker has saved in the meantime. No user has to log in for a token that was replaced.
     pub(super) fn resolve_suspicion_conflict(
         &mut self,
         at: &Moment,

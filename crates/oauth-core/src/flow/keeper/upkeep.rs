@@ -18,7 +18,7 @@ const SHORTEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// The pause between two tries of this worker to keep a grant alive, unless something requires a longer one.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// What a host has to do for a grant although no caller asks, see [`Keeper::upkeep`].
+/// The upkeep of a grant whose token no caller requests, see [`Keeper::upkeep`].
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -110,7 +110,7 @@ impl Keeper {
     }
 
     /// The outcome of a renewal that no caller waits for and that is no longer due: another worker has kept the
-    /// grant alive. Its token may be stale by now.
+    /// grant alive. Its token may have become stale.
     pub(super) fn unneeded(&self, now: UnixTime) -> Option<Outcome> {
         let is_needed = self.has_waiters || self.is_refused() || self.keeps_alive(now);
         (!is_needed).then(|| {

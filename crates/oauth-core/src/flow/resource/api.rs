@@ -17,7 +17,7 @@ use crate::error::{Error, Misuse};
 use crate::exchange::field_named;
 use crate::url::Url;
 
-/// A resource server as its callers see it: where tokens may be sent, whose token a route needs, and how often it may
+/// A resource server: the origins to which tokens may be sent, whose token a route needs, and how often it may
 /// be called. Cheap to clone; clones share the limits.
 #[derive(Debug, Clone)]
 pub struct Api {

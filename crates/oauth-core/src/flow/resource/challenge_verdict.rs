@@ -14,7 +14,7 @@ use crate::json::{self, Json};
 use crate::scope::Scope;
 use crate::token::step_up_requirement::StepUp;
 
-/// What the resource server's reply requires.
+/// The consequence of a resource server's reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
@@ -35,7 +35,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// What the user has to be asked for, if that would help: another login, or a wider scope.
+    /// The step-up that the reply requires, if one would help: another login, or a wider scope.
     pub fn step_up(self) -> Option<StepUp> {
         match self {
             Self::StepUp(step_up) => Some(step_up),
@@ -49,7 +49,7 @@ impl Verdict {
 }
 
 /// Whether a reply of this status can be about the token: the verdict on any other is
-/// [`Verdict::Pass`], whatever its headers say.
+/// [`Verdict::Pass`], whatever its headers.
 pub const fn may_be_about_the_token(status: StatusCode) -> bool {
     matches!(
         status,
@@ -66,7 +66,7 @@ pub fn after(status: StatusCode, headers: &HeaderMap) -> Verdict {
 /// The same as [`after`], for hosts whose HTTP client accepts more than [`HeaderValue`] can hold: `fields`
 /// are the values of `WWW-Authenticate`. A control character invalidates only its own challenge.
 pub fn after_fields<'a>(status: StatusCode, fields: impl IntoIterator<Item = &'a [u8]>) -> Verdict {
-    judge(status, fields, &["bearer"])
+    verdict_of(status, fields, &["bearer"])
 }
 
 /// The same as [`after`], for a request whose token was bound to a key: its challenge has the scheme `DPoP`, and a
@@ -74,7 +74,7 @@ pub fn after_fields<'a>(status: StatusCode, fields: impl IntoIterator<Item = &'a
 pub fn after_dpop(status: StatusCode, headers: &HeaderMap) -> Verdict {
     let fields = headers.get_all(WWW_AUTHENTICATE).iter();
     let fields = fields.map(HeaderValue::as_bytes);
-    judge(status, fields, &[dpop::DPOP, "bearer"])
+    verdict_of(status, fields, &[dpop::DPOP, "bearer"])
 }
 
 /// The proof algorithms that an API accepts, from a reply that refused a proof (`algs`, RFC 9449 section
@@ -110,11 +110,11 @@ pub fn step_up<'a>(
     status: StatusCode,
     fields: impl IntoIterator<Item = &'a [u8]>,
 ) -> Option<StepUp> {
-    judge(status, fields, &[dpop::DPOP, "bearer"]).step_up()
+    verdict_of(status, fields, &[dpop::DPOP, "bearer"]).step_up()
 }
 
 /// The verdict of the challenges of these schemes; if two have an error, that of the first scheme counts.
-fn judge<'a>(
+fn verdict_of<'a>(
     status: StatusCode,
     fields: impl IntoIterator<Item = &'a [u8]>,
     schemes: &[&'a str],

@@ -146,7 +146,7 @@ fn misfit(what: &str) -> Error {
 #[derive(Debug, Clone, Default)]
 pub(super) struct EndedTokens(Arc<[ExpiredTokenReply]>);
 
-/// What the head of a reply says about the token.
+/// What the status and header of a reply show about the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenVerdict {
     /// The token has expired.
@@ -214,7 +214,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence == "application/json" || essence.ends_with("+json")
 }
 
-/// Whether the body is not known to be longer than what is read.
+/// Whether the body may be short enough to be read.
 fn is_short(headers: &HeaderMap) -> bool {
     let length = headers.get(CONTENT_LENGTH).map(HeaderValue::to_str);
     match length {

@@ -1,4 +1,4 @@
-//! The rate limiter of an API: decides when each request may be sent. What the API's replies say of its limits is read
+//! The rate limiter of an API: decides when each request may be sent. Rate limit fields of the API's replies are read
 //! in `limits.rs`. Token requests are paced elsewhere: `breaker.rs`, and `renewal_limits.rs` in oauth-session.
 
 #[cfg(test)]
@@ -66,10 +66,10 @@ impl Clock {
     }
 }
 
-/// What is known about the limits of an API, shared by all callers. Clones share it.
+/// The known state of an API's limits, shared by all callers and clones.
 ///
 /// Callers who have to wait are served in the order in which they first asked, a few milliseconds
-/// apart. What any of them learns from a reply applies to all.
+/// apart. A limit that one of them receives applies to all.
 #[derive(Clone, Default)]
 pub struct RateLimiter(Arc<Shared>);
 
@@ -104,7 +104,7 @@ struct Origin {
     /// The waiting requests in order, each with the time until which it waits.
     waiting: Vec<(u64, Duration)>,
     run: Run,
-    told: Option<Allowance>,
+    stated: Option<Allowance>,
     observed: Option<Observed>,
 }
 
@@ -136,7 +136,7 @@ pub(super) struct Ticket {
 /// How patient a caller is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Patience {
-    /// Waits for its turn, after all that asked before.
+    /// Waits in the queue, behind all earlier callers.
     Waits,
     /// Proceeds now or not at all.
     None,
@@ -204,7 +204,7 @@ impl Ticket {
         let kept = self.limiter.0.kept;
         let due = match patience {
             Patience::Waits => {
-                let position = origin.place(self.number);
+                let position = origin.position(self.number);
                 let due = origin.due(position, at, kept, patience);
                 due.max(origin.behind(self.number, at))
             }
@@ -216,7 +216,7 @@ impl Ticket {
             }
             return Some(due - at);
         }
-        origin.leave(self.number);
+        origin.stop_waiting(self.number);
         if let Err(place) = origin.in_flight.binary_search(&self.number) {
             origin.in_flight.insert(place, self.number);
         }
@@ -224,7 +224,7 @@ impl Ticket {
         None
     }
 
-    /// Learns from the reply. Returns a pause, if the request was refused because it came too soon.
+    /// Updates the limits from the reply. Returns a pause, if the request was refused because it was sent too soon.
     pub(super) fn replied(
         &self,
         at: &Clock,
@@ -232,16 +232,16 @@ impl Ticket {
         headers: &HeaderMap,
     ) -> Option<Duration> {
         let Shared { kept, reset, .. } = &*self.limiter.0;
-        let told = limits::read(status, headers, reset, at.moment.now());
+        let reading = limits::read(status, headers, reset, at.moment.now());
         let mut state = self.limiter.state();
         state.elapsed = state.elapsed.max(at.elapsed);
         let origin = state.origin(&self.origin);
-        // A server may count what it refuses; if no allowance is known, it is not assumed to.
-        let counts = !told.is_refusal || kept.is_some();
-        if origin.land(self.number) && counts {
+        // A server may count refused requests. Without a known allowance, this is not assumed.
+        let counts = !reading.is_refusal || kept.is_some();
+        if origin.complete(self.number) && counts {
             origin.count(at.elapsed, *kept);
         }
-        origin.learn(told, at.elapsed)
+        origin.apply(reading, at.elapsed)
     }
 }
 
@@ -252,8 +252,8 @@ impl Drop for Ticket {
         let elapsed = state.elapsed;
         let mut origins = state.origins.iter_mut();
         if let Some((_, origin)) = origins.find(|(name, _)| **name == *self.origin) {
-            origin.leave(self.number);
-            if origin.land(self.number) {
+            origin.stop_waiting(self.number);
+            if origin.complete(self.number) {
                 // The server may have received it anyway.
                 origin.count(elapsed, kept);
             }
@@ -277,14 +277,14 @@ impl State {
 }
 
 impl Origin {
-    /// How many waiting callers asked before this one.
-    fn place(&self, number: u64) -> usize {
+    /// The number of callers in the queue before this one.
+    fn position(&self, number: u64) -> usize {
         self.waiting.partition_point(|&(other, _)| other < number)
     }
 
-    /// Where this one waits.
-    fn waits_at(&self, number: u64) -> Option<usize> {
-        let place = self.place(number);
+    /// The position of this caller in the queue, if it waits.
+    fn waiting_position(&self, number: u64) -> Option<usize> {
+        let place = self.position(number);
         let found = self.waiting.get(place);
         found
             .is_some_and(|&(other, _)| other == number)
@@ -292,18 +292,18 @@ impl Origin {
     }
 
     fn wait(&mut self, number: u64, until: Duration) {
-        self.leave(number);
-        self.waiting.insert(self.place(number), (number, until));
+        self.stop_waiting(number);
+        self.waiting.insert(self.position(number), (number, until));
     }
 
-    fn leave(&mut self, number: u64) {
-        if let Some(place) = self.waits_at(number) {
+    fn stop_waiting(&mut self, number: u64) {
+        if let Some(place) = self.waiting_position(number) {
             self.waiting.remove(place);
         }
     }
 
-    /// Whether this one was in flight, which it is no longer.
-    fn land(&mut self, number: u64) -> bool {
+    /// Removes a request from those in flight, and returns whether it was among them.
+    fn complete(&mut self, number: u64) -> bool {
         let place = self.in_flight.binary_search(&number);
         place.is_ok_and(|place| self.in_flight.remove(place) == number)
     }
@@ -315,7 +315,7 @@ impl Origin {
         kept: Option<Allowance>,
         patience: Patience,
     ) -> Option<(usize, Duration)> {
-        let stated = [kept, self.told].into_iter().flatten();
+        let stated = [kept, self.stated].into_iter().flatten();
         // The slower of the two.
         let stated = stated.min_by(|a, b| {
             let rate = |one: &Allowance, other: &Allowance| {
@@ -365,7 +365,7 @@ impl Origin {
 
     /// When the requests that waited before this one have been sent.
     fn behind(&self, number: u64, at: Duration) -> Duration {
-        let before = self.waiting.iter().take(self.place(number));
+        let before = self.waiting.iter().take(self.position(number));
         let before = before.map(|&(_, until)| until);
         let last = before.filter(|&until| until + OVERDUE >= at).max();
         let queue = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
@@ -396,26 +396,26 @@ impl Origin {
         }
     }
 
-    fn learn(&mut self, told: limits::LimitReading, at: Duration) -> Option<Duration> {
-        self.told = told.policy.or(self.told);
-        if !told.is_refusal {
+    fn apply(&mut self, reading: limits::LimitReading, at: Duration) -> Option<Duration> {
+        self.stated = reading.policy.or(self.stated);
+        if !reading.is_refusal {
             self.unnamed = 0;
             self.run.served = self.run.served.saturating_add(1);
-            if let Some(pause) = told.pause {
+            if let Some(pause) = reading.pause {
                 self.held = self.held.max(at + pause);
             }
             // Served in the same window as others that were refused.
             self.observe(at);
             return None;
         }
-        let named = told.pause.map(|pause| pause.max(FLOOR));
+        let named = reading.pause.map(|pause| pause.max(FLOOR));
         let pause = named.unwrap_or_else(|| {
             let doubled = FLOOR * 2u32.saturating_pow(self.unnamed.min(6));
             self.unnamed = self.unnamed.saturating_add(1);
             doubled.min(UNNAMED_MAX)
         });
         self.held = self.held.max(at + pause);
-        if told.pause.is_some() {
+        if reading.pause.is_some() {
             let window = self.held.saturating_sub(self.run.began.unwrap_or(at));
             self.run.window = Some(window.max(Duration::from_secs(1)));
             self.observe(at);

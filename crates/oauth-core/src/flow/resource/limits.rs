@@ -57,12 +57,12 @@ impl Allowance {
     }
 }
 
-/// What the number in a reset field means.
+/// The meaning of the number in a reset field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ResetUnit {
-    /// The seconds that are left.
+    /// The seconds until the reset.
     Seconds,
     /// The time at which the limit is lifted, in seconds since 1970.
     UnixTime,
@@ -71,7 +71,7 @@ pub enum ResetUnit {
     Either,
 }
 
-/// The field, besides `Retry-After`, in which an API says when its limit is lifted.
+/// The field, besides `Retry-After`, with the time at which an API lifts its limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResetField {
     name: HeaderName,
@@ -97,7 +97,7 @@ impl ResetField {
 
     fn read(&self, headers: &HeaderMap, now: UnixTime) -> Option<Duration> {
         // Gateways that count in fractions of a second are rounded up.
-        let text = only(headers, &self.name)?;
+        let text = single_value(headers, &self.name)?;
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
         let rounded = u64::from(fraction.bytes().any(|digit| digit != b'0'));
         let number = digits(whole)?.saturating_add(rounded);
@@ -116,9 +116,9 @@ impl ResetField {
 /// The limits in one reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct LimitReading {
-    /// The request was refused because it came too soon.
+    /// The request was refused because it was sent too soon.
     pub(super) is_refusal: bool,
-    /// No further request before this pause is over.
+    /// No further request may be sent during this pause.
     pub(super) pause: Option<Duration>,
     /// How much the server allows.
     pub(super) policy: Option<Allowance>,
@@ -133,7 +133,7 @@ pub(super) fn read(
     now: UnixTime,
 ) -> LimitReading {
     // A time of day is by the server's clock, so the pause is computed from that clock.
-    let now = only(headers, &DATE)
+    let now = single_value(headers, &DATE)
         .and_then(retry_after::date)
         .unwrap_or(now);
     let drafted = drafted(headers);
@@ -149,11 +149,11 @@ pub(super) fn read(
             policy: drafted.policy,
         };
     }
-    let asked = match headers.contains_key(RETRY_AFTER) {
+    let retry_after = match headers.contains_key(RETRY_AFTER) {
         true => retry_after::read(headers, now, LONGEST),
         false => reset.read(headers, now),
     };
-    let pause = asked.or(drafted.reset).map(bounded);
+    let pause = retry_after.or(drafted.reset).map(bounded);
     LimitReading {
         // A 503 without a pause may be anything.
         is_refusal: status == StatusCode::TOO_MANY_REQUESTS || pause.is_some(),
@@ -174,7 +174,7 @@ struct Drafted {
 }
 
 fn drafted(headers: &HeaderMap) -> Drafted {
-    let field = |name: &HeaderName| only(headers, name);
+    let field = |name: &HeaderName| single_value(headers, name);
     let seconds = |text: &str| digits(text).map(Duration::from_secs);
     // Of several policies the first is read: a host that needs more reads them itself.
     let limit = field(&LIMIT).unwrap_or_default();
@@ -214,7 +214,7 @@ fn first_item(field: &str) -> Option<&str> {
 }
 
 /// The single value of a field; a field that occurs twice is ignored.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+fn single_value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut fields = headers.get_all(name).iter();
     match (fields.next(), fields.next()) {
         (Some(field), None) => field.to_str().ok().map(str::trim),

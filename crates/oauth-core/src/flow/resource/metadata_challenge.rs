@@ -28,13 +28,13 @@ impl MetadataChallenge {
         }
     }
 
-    /// Notes that a refusal has named this URL, for requests to the API of which another library tells only that.
+    /// Stores the metadata URL of a challenge, for requests sent by another library that reports only this URL.
     pub fn note_url(&self, url: &Url) {
         let field = format!("Bearer resource_metadata=\"{}\"", url.as_str());
         *self.lock() = Some(vec![field.into_bytes()]);
     }
 
-    /// Whether there is one that nobody has taken yet.
+    /// Whether there is a URL that has not been removed yet.
     pub fn is_noted(&self) -> bool {
         self.lock().is_some()
     }

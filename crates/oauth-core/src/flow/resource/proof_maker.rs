@@ -47,7 +47,7 @@ impl Proofs {
     }
 }
 
-/// A proof, or what must be signed for it.
+/// A proof, or the job of signing it.
 pub(super) enum ProofStep {
     Ready(HeaderValue),
     Sign(SigningJob, UnsignedProof),
@@ -147,7 +147,7 @@ impl ProofMaker {
 
     /// Remembers the nonce of a reply (section 9). True if there was one. Of several nonces none is remembered, because
     /// it is not known which is meant; the caller still gets the reply.
-    pub(super) fn learn(&self, url: &Url, headers: &HeaderMap) -> bool {
+    pub(super) fn update_from_reply(&self, url: &Url, headers: &HeaderMap) -> bool {
         let Ok(Some(nonce)) = dpop::nonce(headers) else {
             return false;
         };

@@ -96,7 +96,7 @@ pub struct ResourceRequest {
     is_renewed: bool,
     /// How the token was presented last.
     presented: Presented,
-    /// The time that the last proof said.
+    /// The `iat` of the last proof.
     proved_at: UnixTime,
     nonce: Retry,
     clock: Retry,
@@ -208,7 +208,7 @@ impl ResourceRequest {
         self
     }
 
-    /// Sets what to do if the API asks for a pause.
+    /// Sets how a rate limit of the API is handled.
     #[must_use]
     pub const fn on_rate_limit(mut self, on_rate_limit: OnRateLimit) -> Self {
         self.on_rate_limit = on_rate_limit;
@@ -368,7 +368,7 @@ impl ResourceRequest {
         })
     }
 
-    fn over(&mut self, step: Step) -> Step {
+    fn end_with(&mut self, step: Step) -> Step {
         self.state = State::Over;
         self.ticket = None;
         step
@@ -379,7 +379,7 @@ impl ResourceRequest {
             .ticket
             .as_ref()
             .map(|ticket| ticket.origin().to_owned());
-        self.over(Step::Done);
+        self.end_with(Step::Done);
         // Rounded up: a caller that waits that long must not be too early.
         let whole = Duration::from_secs(pause.as_secs() + u64::from(pause.subsec_nanos() > 0));
         let status = status.map(|status| status.as_u16());

@@ -11,7 +11,7 @@ use crate::exchange::SigningJob;
 use crate::token::Tokens;
 use crate::url::Url;
 
-/// What to do if the API asks for a pause: a 429, a 503 that names one, or an allowance that is
+/// How a pause that the API requires is handled: a 429, a 503 that names one, or an allowance that is
 /// used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnRateLimit {
@@ -29,7 +29,7 @@ pub enum OnRateLimit {
     Pass,
 }
 
-/// What the host has to do next.
+/// The next task of the host.
 #[derive(Debug)]
 pub enum Step {
     /// Wait; answer with [`Event::Elapsed`].
@@ -62,12 +62,12 @@ pub enum Step {
     DoneRefused,
 }
 
-/// What has happened.
+/// The result of a task.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// The first event.
     Begin,
-    /// The pause is over.
+    /// The pause has ended.
     Elapsed,
     /// The requested token.
     Token(&'a Tokens),

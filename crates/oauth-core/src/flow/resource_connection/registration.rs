@@ -30,8 +30,8 @@ pub(super) fn registered(
         registration.metadata = registration.metadata.device_logins();
     }
     let config = ClientConfig::anonymous(connection.server.clone());
-    let asked = Call::new(Arc::new(config), registration);
-    let known = asked.and_then(move |_, known| {
+    let call = Call::new(Arc::new(config), registration);
+    let known = call.and_then(move |_, known| {
         let client = ClientChoice::Registered(BoundClient {
             issuer: connection.server.issuer().clone(),
             client_id: known.client_id.clone(),

@@ -24,7 +24,7 @@ pub(super) struct Signed {
 }
 
 /// A document in which the signed values take precedence, and their issuer.
-pub(super) struct Verdict {
+pub(super) struct AcceptedDocument {
     pub(super) document: Map<String, Value>,
     pub(super) issuer: String,
 }
@@ -79,12 +79,12 @@ impl Signed {
     }
 
     /// The document as if nothing in it were signed.
-    pub(super) fn ignored(self) -> Map<String, Value> {
+    pub(super) fn unsigned_document(self) -> Map<String, Value> {
         self.document
     }
 
     /// "its values take precedence over the corresponding values conveyed using plain JSON elements"
-    pub(super) fn believed(self) -> Verdict {
+    pub(super) fn verified_document(self) -> AcceptedDocument {
         let mut document = self.document;
         let values = self.claims.as_map().iter();
         // "A signed_metadata value SHOULD NOT appear as a claim in the JWT."
@@ -93,7 +93,7 @@ impl Signed {
         for (name, value) in values {
             document.insert(name.clone(), value.clone());
         }
-        Verdict {
+        AcceptedDocument {
             document,
             issuer: self.issuer,
         }

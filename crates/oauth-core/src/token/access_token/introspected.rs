@@ -24,45 +24,45 @@ impl Checks {
     ///
     /// # Errors
     /// `jwt.*`, `access_token.*`.
-    pub(crate) fn check_told(
+    pub(crate) fn check_introspected(
         &self,
         server: &Server,
-        told: Claims,
+        claims: Claims,
         proven: &ProvenKeys,
         until: UnixTime,
         now: UnixTime,
     ) -> Result<VerifiedAccessToken, Error> {
-        refuse_other_token_claims(&told)?;
-        let typ = told.text("token_type")?.unwrap_or("bearer");
+        refuse_other_token_claims(&claims)?;
+        let typ = claims.text("token_type")?.unwrap_or("bearer");
         if !TYPES.iter().any(|known| known.eq_ignore_ascii_case(typ)) {
             return Err(unexpected_claim("token_type"));
         }
-        id_token::issuer(server, &told)?;
-        let client_id = Claims::required("client_id", told.text("client_id")?)?.to_owned();
+        id_token::issuer(server, &claims)?;
+        let client_id = Claims::required("client_id", claims.text("client_id")?)?.to_owned();
         // A client that acts for itself is its own subject (RFC 9068 section 2.2).
-        let subject = told.text("sub")?.unwrap_or(&client_id).to_owned();
+        let subject = claims.text("sub")?.unwrap_or(&client_id).to_owned();
         for (name, text) in [("client_id", &client_id), ("sub", &subject)] {
             if text.is_empty() {
                 return Err(malformed(name));
             }
         }
-        if told.as_map().contains_key("aud") {
-            self.audience(told.audience()?)?;
+        if claims.as_map().contains_key("aud") {
+            self.audience(claims.audience()?)?;
         }
         let validity = Validity {
             now,
             clock_skew: self.clock_skew,
         };
-        validity.check_present(&told)?;
-        let scope = told.text("scope")?.map(Scope::parse).transpose();
+        validity.check_present(&claims)?;
+        let scope = claims.text("scope")?.map(Scope::parse).transpose();
         let scope = scope.map_err(|_| malformed("scope"))?.unwrap_or_default();
-        self.of_request(&told, &scope, &validity, proven)?;
+        self.of_request(&claims, &scope, &validity, proven)?;
         Ok(VerifiedAccessToken {
             subject,
             client_id: Some(client_id),
             scope,
-            expires_at: told.time("exp")?.unwrap_or(until),
-            claims: told,
+            expires_at: claims.time("exp")?.unwrap_or(until),
+            claims,
         })
     }
 }

@@ -21,7 +21,7 @@ impl IdTokenChecks {
         if claims.as_map().get("aud").is_none() {
             return Err(Error::from(ValidationFailure::JwtClaimMissing).about("aud"));
         }
-        let told = |failure: ValidationFailure, named: &str| {
+        let refuse = |failure: ValidationFailure, named: &str| {
             let mut expected = client_id.to_owned();
             for other in &self.client_ids {
                 expected = format!("{expected} or {other}");
@@ -33,7 +33,7 @@ impl IdTokenChecks {
             named == client_id || self.client_ids.iter().any(|client_id| client_id == named)
         };
         if !audience.iter().any(|named| is_ours(named)) {
-            return told(ValidationFailure::JwtAudience, &audience.join(" "));
+            return refuse(ValidationFailure::JwtAudience, &audience.join(" "));
         }
         let is_trusted = |named: &&str| {
             let mut trusted = self
@@ -46,11 +46,11 @@ impl IdTokenChecks {
         // A signature with a shared secret proves nothing to several audiences (item 8), only to the client that has
         // the secret.
         if !audience.iter().all(is_trusted) || !is_for_it_alone && alg.is_symmetric() {
-            return told(ValidationFailure::JwtUntrustedAudience, &audience.join(" "));
+            return refuse(ValidationFailure::JwtUntrustedAudience, &audience.join(" "));
         }
         let is_for_several = audience.iter().any(|named| Some(named) != audience.first());
         match claims.text("azp")? {
-            Some(azp) if !is_ours(azp) => told(ValidationFailure::IdTokenAzp, azp),
+            Some(azp) if !is_ours(azp) => refuse(ValidationFailure::IdTokenAzp, azp),
             None if is_for_several => Err(ValidationFailure::IdTokenAzpMissing.into()),
             _ => Ok(()),
         }

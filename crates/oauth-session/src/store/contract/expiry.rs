@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use oauth_core::moment::UnixTime;
 
-use super::harness::{Harness, Verdict, at};
+use super::harness::{CaseResult, Harness, at};
 use crate::store::Times;
 
 /// How many records expire: more than a store deletes at a time.
@@ -18,7 +18,7 @@ fn from_now(seconds: u64) -> UnixTime {
 /// The time of a record that has already expired.
 const PAST: Times = Times::until(UnixTime::from_secs(1));
 
-pub(super) async fn stays(harness: &Harness) -> Verdict {
+pub(super) async fn stays(harness: &Harness) -> CaseResult {
     let key = harness.key("ending:stays");
     let later = Times::until(from_now(3600));
     let version = at(harness.save_at(0, &key, "text", 0, later).await?, 0)?;
@@ -34,7 +34,7 @@ pub(super) async fn stays(harness: &Harness) -> Verdict {
     harness.holds(&key, version, "again").await
 }
 
-pub(super) async fn absent(harness: &Harness) -> Verdict {
+pub(super) async fn absent(harness: &Harness) -> CaseResult {
     let key = harness.key("ending:absent");
     let first = at(harness.save_at(0, &key, "text", 0, PAST).await?, 0)?;
     let Some(entry) = harness.load(1, &key).await? else {

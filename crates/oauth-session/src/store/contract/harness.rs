@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::store::{Entry, Lease, Saved, Store, Times};
 
 /// Success of a case, or what happened instead.
-pub(super) type Verdict = Result<(), String>;
+pub(super) type CaseResult = Result<(), String>;
 
 /// How long the expiry of a short lease is waited for.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -123,7 +123,7 @@ impl Harness {
         }
     }
 
-    /// What is due before this time; `None` if the store does not know.
+    /// The keys of records due before this time; `None` if the store cannot list them.
     pub(super) async fn due(
         &self,
         worker: usize,
@@ -153,7 +153,7 @@ impl Harness {
     }
 
     /// Loads through every handle: this version, this text.
-    pub(super) async fn holds(&self, key: &str, version: u64, text: &str) -> Verdict {
+    pub(super) async fn holds(&self, key: &str, version: u64, text: &str) -> CaseResult {
         for worker in 0..self.stores.len() {
             let Some(entry) = self.load(worker, key).await? else {
                 return Err("the record is not there".to_owned());
@@ -175,7 +175,7 @@ impl Harness {
     }
 
     /// Tries to save, which must fail.
-    pub(super) async fn conflicts(&self, key: &str, version: u64) -> Verdict {
+    pub(super) async fn conflicts(&self, key: &str, version: u64) -> CaseResult {
         let saved = self.save(0, key, "too late", version).await?;
         same(
             &format!("the answer to a save at version {version}"),
@@ -185,7 +185,7 @@ impl Harness {
     }
 
     /// Acquires or releases the lease, which must succeed.
-    pub(super) async fn won(&self, key: &str, holder: &str, millis: u64) -> Verdict {
+    pub(super) async fn won(&self, key: &str, holder: &str, millis: u64) -> CaseResult {
         let lease = self.lease(0, key, holder, millis).await?;
         same(
             &format!("the lease of {holder} for {millis} ms"),
@@ -196,7 +196,7 @@ impl Harness {
 
     /// Tries to take the lease through every handle: another must hold it, for about `rest` more
     /// milliseconds and no longer.
-    pub(super) async fn held(&self, key: &str, holder: &str, rest: u64) -> Verdict {
+    pub(super) async fn held(&self, key: &str, holder: &str, rest: u64) -> CaseResult {
         let rest = Duration::from_millis(rest);
         for worker in 0..self.stores.len() {
             match self.lease(worker, key, holder, 60_000).await? {
@@ -215,7 +215,7 @@ impl Harness {
     }
 
     /// Waits until another holder's lease of this many milliseconds expires, and acquires it for a minute.
-    pub(super) async fn inherit(&self, key: &str, holder: &str, millis: u64) -> Verdict {
+    pub(super) async fn inherit(&self, key: &str, holder: &str, millis: u64) -> CaseResult {
         let start = Instant::now();
         let mut worker = 0;
         while start.elapsed() < DEADLINE {
@@ -259,7 +259,7 @@ impl Harness {
     }
 }
 
-/// The version of what was saved over this one.
+/// The version of the record that was saved over this one.
 pub(super) fn at(saved: Saved, version: u64) -> Result<u64, String> {
     match saved {
         Saved::At(new) if new >= 1 << 53 => Err(format!("version {new} is not below 2^53")),
@@ -278,7 +278,7 @@ fn offered<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
     }
 }
 
-pub(super) fn same<T: PartialEq + std::fmt::Debug>(what: &str, is: &T, want: &T) -> Verdict {
+pub(super) fn same<T: PartialEq + std::fmt::Debug>(what: &str, is: &T, want: &T) -> CaseResult {
     match is == want {
         true => Ok(()),
         false => Err(format!("{what} is {is:?} instead of {want:?}")),

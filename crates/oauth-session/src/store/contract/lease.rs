@@ -1,6 +1,6 @@
 //! The contract cases for leases.
 
-use super::harness::{Harness, Verdict, same};
+use super::harness::{CaseResult, Harness, same};
 use super::saving::ODD_KEYS;
 use crate::store::Lease;
 
@@ -10,14 +10,14 @@ const MINUTE: u64 = 60_000;
 /// line.
 const SHORT: u64 = 120;
 
-pub(super) async fn exclusive(harness: &Harness) -> Verdict {
+pub(super) async fn exclusive(harness: &Harness) -> CaseResult {
     let key = harness.key("exclusive");
     harness.won(&key, "one", MINUTE).await?;
     harness.held(&key, "two", MINUTE).await?;
     harness.held(&key, "ONE", MINUTE).await
 }
 
-pub(super) async fn race(harness: &Harness) -> Verdict {
+pub(super) async fn race(harness: &Harness) -> CaseResult {
     for round in 0..8 {
         let key = harness.key(&format!("takers{round}"));
         let leases = harness
@@ -35,7 +35,7 @@ pub(super) async fn race(harness: &Harness) -> Verdict {
     Ok(())
 }
 
-pub(super) async fn again(harness: &Harness) -> Verdict {
+pub(super) async fn again(harness: &Harness) -> CaseResult {
     let key = harness.key("again");
     harness.won(&key, "one", MINUTE).await?;
     harness.won(&key, "one", 10 * MINUTE).await?;
@@ -45,7 +45,7 @@ pub(super) async fn again(harness: &Harness) -> Verdict {
     harness.inherit(&key, "two", SHORT).await
 }
 
-pub(super) async fn give_back(harness: &Harness) -> Verdict {
+pub(super) async fn give_back(harness: &Harness) -> CaseResult {
     let key = harness.key("give-back");
     harness.won(&key, "one", MINUTE).await?;
     harness.won(&key, "one", 0).await?;
@@ -53,7 +53,7 @@ pub(super) async fn give_back(harness: &Harness) -> Verdict {
     harness.held(&key, "one", MINUTE).await
 }
 
-pub(super) async fn not_theirs(harness: &Harness) -> Verdict {
+pub(super) async fn not_theirs(harness: &Harness) -> CaseResult {
     let key = harness.key("not-theirs");
     // At first there is no holder.
     harness.won(&key, "two", 0).await?;
@@ -62,7 +62,7 @@ pub(super) async fn not_theirs(harness: &Harness) -> Verdict {
     harness.held(&key, "two", MINUTE).await
 }
 
-pub(super) async fn over(harness: &Harness) -> Verdict {
+pub(super) async fn over(harness: &Harness) -> CaseResult {
     let key = harness.key("over");
     harness.won(&key, "one", SHORT).await?;
     harness.inherit(&key, "two", SHORT).await?;
@@ -71,7 +71,7 @@ pub(super) async fn over(harness: &Harness) -> Verdict {
     harness.held(&key, "one", MINUTE).await
 }
 
-pub(super) async fn keys(harness: &Harness) -> Verdict {
+pub(super) async fn keys(harness: &Harness) -> CaseResult {
     let holder = |name: &str| format!("of {name}");
     let key = |name: &str| harness.key(&format!("{name}!"));
     for name in ODD_KEYS {
@@ -83,7 +83,7 @@ pub(super) async fn keys(harness: &Harness) -> Verdict {
     harness.held(&key(ODD_KEYS[0]), "another", MINUTE).await
 }
 
-pub(super) async fn alone(harness: &Harness) -> Verdict {
+pub(super) async fn alone(harness: &Harness) -> CaseResult {
     let key = harness.key("alone");
     harness.won(&key, "one", MINUTE).await?;
     let entry = harness.load(0, &key).await?;
@@ -94,7 +94,7 @@ pub(super) async fn alone(harness: &Harness) -> Verdict {
     harness.holds(&key, version, "first").await
 }
 
-pub(super) async fn apart(harness: &Harness) -> Verdict {
+pub(super) async fn apart(harness: &Harness) -> CaseResult {
     let key = harness.key("apart");
     let first = harness.saved(&key, "first", 0).await?;
     harness.won(&key, "one", MINUTE).await?;
@@ -107,7 +107,7 @@ pub(super) async fn apart(harness: &Harness) -> Verdict {
     harness.holds(&key, second, "second").await
 }
 
-pub(super) async fn fenced(harness: &Harness) -> Verdict {
+pub(super) async fn fenced(harness: &Harness) -> CaseResult {
     let key = harness.key("fenced");
     let first = harness.saved(&key, "first", 0).await?;
     harness.won(&key, "sleeper", SHORT).await?;

@@ -1,8 +1,8 @@
 //! The contract cases for `remove`, `scan` and `due`.
 
-use super::harness::{Harness, Verdict, at, same};
+use super::harness::{CaseResult, Harness, at, same};
 
-pub(super) async fn removal(harness: &Harness) -> Verdict {
+pub(super) async fn removal(harness: &Harness) -> CaseResult {
     let key = harness.key("removal");
     let first = harness.saved(&key, "first", 0).await?;
     let was_there = harness.remove(1, &key).await?;
@@ -34,7 +34,7 @@ pub(super) async fn removal(harness: &Harness) -> Verdict {
 /// More than a page of most stores.
 const RECORDS: usize = 130;
 
-pub(super) async fn scan(harness: &Harness) -> Verdict {
+pub(super) async fn scan(harness: &Harness) -> CaseResult {
     if harness.scan(0).await?.is_none() {
         return Ok(());
     }
@@ -68,10 +68,10 @@ pub(super) async fn scan(harness: &Harness) -> Verdict {
     same("what a scan tells of what was removed", &left, &0)
 }
 
-/// More than other runs have left behind.
+/// More keys than earlier runs may have left in the store.
 const ENOUGH: usize = 1_000_000;
 
-pub(super) async fn due(harness: &Harness) -> Verdict {
+pub(super) async fn due(harness: &Harness) -> CaseResult {
     if harness.due(0, 1, 1).await?.is_none() {
         return Ok(());
     }

@@ -2,22 +2,22 @@
 
 use std::time::Duration;
 
-use super::harness::{CROWD, Harness, Verdict, at, same};
+use super::harness::{CROWD, CaseResult, Harness, at, same};
 use crate::store::Saved;
 
-pub(super) async fn nothing(harness: &Harness) -> Verdict {
+pub(super) async fn nothing(harness: &Harness) -> CaseResult {
     let key = harness.key("nothing");
     let entry = harness.load(0, &key).await?;
     same("that there is a record", &entry.is_some(), &false)
 }
 
-pub(super) async fn create(harness: &Harness) -> Verdict {
+pub(super) async fn create(harness: &Harness) -> CaseResult {
     let key = harness.key("create");
     let version = harness.saved(&key, "first", 0).await?;
     harness.holds(&key, version, "first").await
 }
 
-pub(super) async fn conflict(harness: &Harness) -> Verdict {
+pub(super) async fn conflict(harness: &Harness) -> CaseResult {
     let key = harness.key("conflict");
     harness.conflicts(&key, 1).await?;
     let entry = harness.load(0, &key).await?;
@@ -32,7 +32,7 @@ pub(super) async fn conflict(harness: &Harness) -> Verdict {
     harness.holds(&key, second, "second").await
 }
 
-pub(super) async fn rise(harness: &Harness) -> Verdict {
+pub(super) async fn rise(harness: &Harness) -> CaseResult {
     let key = harness.key("rise");
     let mut version = 0;
     for number in 0..12 {
@@ -44,7 +44,7 @@ pub(super) async fn rise(harness: &Harness) -> Verdict {
 }
 
 /// A removed record is loaded as an empty one, or not at all.
-pub(super) async fn removed(harness: &Harness) -> Verdict {
+pub(super) async fn removed(harness: &Harness) -> CaseResult {
     let key = harness.key("removed");
     let first = harness.saved(&key, "first", 0).await?;
     let removed = harness.saved(&key, "", first).await?;
@@ -67,7 +67,7 @@ pub(super) async fn removed(harness: &Harness) -> Verdict {
 }
 
 /// A store that has lost a key never reuses its versions.
-pub(super) async fn first(harness: &Harness) -> Verdict {
+pub(super) async fn first(harness: &Harness) -> CaseResult {
     let mut highest = 0;
     let before = harness.key("before");
     for text in ["first", "second", "third"] {
@@ -84,7 +84,7 @@ pub(super) async fn first(harness: &Harness) -> Verdict {
     }
 }
 
-pub(super) async fn shared(harness: &Harness) -> Verdict {
+pub(super) async fn shared(harness: &Harness) -> CaseResult {
     let key = harness.key("shared");
     let mut version = 0;
     for worker in 0..CROWD {
@@ -95,7 +95,7 @@ pub(super) async fn shared(harness: &Harness) -> Verdict {
     Ok(())
 }
 
-pub(super) async fn race(harness: &Harness) -> Verdict {
+pub(super) async fn race(harness: &Harness) -> CaseResult {
     let key = harness.key("race");
     let mut version = 0;
     for round in 0..8 {
@@ -125,7 +125,7 @@ pub(super) async fn race(harness: &Harness) -> Verdict {
 }
 
 /// Each worker adds one, three times, and retries as often as needed.
-pub(super) async fn count(harness: &Harness) -> Verdict {
+pub(super) async fn count(harness: &Harness) -> CaseResult {
     const TURNS: usize = 3;
     let key = harness.key("count");
     harness
@@ -181,7 +181,7 @@ pub(super) const ODD_KEYS: &[&str] = &[
     "k\ney",
 ];
 
-pub(super) async fn keys(harness: &Harness) -> Verdict {
+pub(super) async fn keys(harness: &Harness) -> CaseResult {
     let mut versions = Vec::new();
     for name in ODD_KEYS {
         versions.push(harness.saved(&harness.key(name), name, 0).await?);
@@ -197,7 +197,7 @@ pub(super) async fn keys(harness: &Harness) -> Verdict {
     Ok(())
 }
 
-pub(super) async fn texts(harness: &Harness) -> Verdict {
+pub(super) async fn texts(harness: &Harness) -> CaseResult {
     let key = harness.key("texts");
     let all: String = ('\u{1}'..='\u{2fff}').collect();
     let texts = [

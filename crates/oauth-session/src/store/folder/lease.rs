@@ -24,7 +24,7 @@ pub(in crate::store) struct Held {
     pub(in crate::store) until: u64,
 }
 
-/// What to do with the stored lease.
+/// How the stored lease is changed.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::store) enum Change {
     Keep,

@@ -27,14 +27,15 @@ impl KeyringStore {
                 let key = Key::parse(&entry.record);
                 return key.map_err(|_| malformed("the keyring has something else than a key"));
             }
-            // If several callers find none, one saves; all use what is stored then.
+            // If several callers find no key, one of them saves; all use the stored key.
             let version = entry.map_or(0, |entry| entry.version);
-            self.save(name, &drawn()?, version, Times::NONE).await?;
+            self.save(name, &generate_key()?, version, Times::NONE)
+                .await?;
         }
     }
 }
 
-fn drawn() -> Result<Secret<String>, Error> {
+fn generate_key() -> Result<Secret<String>, Error> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)
         .map_err(|_| Error::from(Misuse::NoRandomness).at_endpoint(ENDPOINT))?;

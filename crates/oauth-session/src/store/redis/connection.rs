@@ -61,7 +61,7 @@ impl Connections {
     }
 
     /// Stops using this connection.
-    pub(super) async fn leave(&self, used: &Numbered) {
+    pub(super) async fn discard(&self, used: &Numbered) {
         let mut open = self.open.lock().await;
         if open.as_ref().is_some_and(|open| open.number == used.number) {
             *open = None;
@@ -77,7 +77,7 @@ async fn connect(address: &Address, patience: Duration) -> Result<Link, RedisErr
             let builder = ClusterClient::builder(nodes.clone())
                 .connection_timeout(patience)
                 .response_timeout(patience)
-                // A failover takes longer than a caller should wait: the keeper asks again.
+                // A failover takes longer than a caller should wait: the keeper retries.
                 .retries(2);
             let cluster = builder.build()?.get_async_connection().await?;
             Ok(Link::Cluster(cluster))

@@ -77,27 +77,27 @@ impl Keys {
     pub(super) async fn current(&self) -> Result<Key, Error> {
         match &self.current {
             Holder::Here(key) => Ok(key.clone()),
-            Holder::Elsewhere(asked) => asked.current().await,
+            Holder::Elsewhere(key_source) => key_source.current().await,
         }
     }
 
-    /// The key of this id, if it was given, or the key holder knows it.
+    /// The key of this id, if it is configured or the key source has it.
     async fn find(&self, id: &str) -> Result<Option<Key>, Error> {
         let holders = || std::iter::once(&self.current).chain(&self.old);
         let mut here = holders().filter_map(|holder| match holder {
             Holder::Here(key) => Some(key.clone()).filter(|key| key.id() == id),
-            Holder::Elsewhere(asked) => asked.known(id),
+            Holder::Elsewhere(key_source) => key_source.known(id),
         });
         if let Some(key) = here.next() {
             return Ok(Some(key));
         }
-        // If one does not answer, another may know it.
+        // If one key source fails, another may have the key.
         let mut outcome = Ok(None);
         for holder in holders() {
-            let Holder::Elsewhere(asked) = holder else {
+            let Holder::Elsewhere(key_source) = holder else {
                 continue;
             };
-            match asked.find(id).await {
+            match key_source.find(id).await {
                 Ok(Some(key)) => return Ok(Some(key)),
                 Ok(None) => {}
                 Err(error) => outcome = outcome.and(Err(error)),
@@ -106,13 +106,13 @@ impl Keys {
         outcome
     }
 
-    /// Whether a key holder is asked for keys.
+    /// Whether keys are requested from a key source.
     fn asks(&self) -> bool {
         let mut holders = std::iter::once(&self.current).chain(&self.old);
         holders.any(|holder| matches!(holder, Holder::Elsewhere(_)))
     }
 
-    /// Seals what is saved under `stored`, the name in the store, over this version.
+    /// Seals a record for `stored`, its name in the store, and the version over which it is saved.
     pub(super) async fn seal(
         &self,
         name: &str,
@@ -127,7 +127,7 @@ impl Keys {
         record::seal_record(&key, nonce, (name, stored), record, over)
     }
 
-    /// Opens what is stored under `stored`, at this version.
+    /// Opens the record that is stored under `stored`, at this version.
     pub(super) async fn open(
         &self,
         stored: &str,
@@ -135,7 +135,7 @@ impl Keys {
         version: u64,
     ) -> Result<Opened, Error> {
         let sealed = SealedRecord::read(text).ok_or_else(|| unopened("it is not sealed"))?;
-        // Nobody is asked for the key of what does not open anyway.
+        // No key is requested for a record that is malformed.
         if !sealed.can_be(version) {
             return Err(record::changed());
         }

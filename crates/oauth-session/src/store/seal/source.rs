@@ -45,7 +45,7 @@ const LONGEST_ID: usize = 2048;
 /// used keys are kept), the key to seal with once a day, and callers that need a key in the meantime wait for the
 /// single call. An unknown id is not requested again for a minute, and no others while there are 64 unknown ones.
 /// Errors are not cached. They fail the call to the store with an error that names the key service: nothing was written
-/// then, and tokens that are still valid are still handed out.
+/// then, and tokens that are still valid are still returned.
 ///
 /// There is no timeout here: a caller waits for a key as long as the service takes. Answer within some seconds, or
 /// fail.
@@ -112,14 +112,14 @@ struct Current {
     until: UnixTime,
 }
 
-/// What a caller that needs a key does: it has it, waits for another caller, or asks the source.
+/// How a caller gets a key: from the cache, by waiting for another caller, or from the source.
 enum Turn<'a> {
     Found(Outcome),
     Follow(watch::Receiver<Option<Outcome>>),
     Lead(Lead<'a>),
 }
 
-/// The caller that asks for all. If it is dropped before there is an answer, the next one asks.
+/// The caller that requests the key for all. If it is dropped before there is an answer, the next one requests it.
 struct Lead<'a> {
     asked: &'a Asked,
     question: Question,
@@ -142,7 +142,7 @@ impl Asked {
     /// The key to seal with.
     pub(super) async fn current(&self) -> Result<Key, Error> {
         let none = || failed(setup("it has no key to seal with"));
-        let outcome = self.ask(None).await;
+        let outcome = self.key_or_wait(None).await;
         outcome.and_then(|key| key.ok_or_else(none))
     }
 
@@ -154,14 +154,14 @@ impl Asked {
     /// The key of this id, if there is one.
     pub(super) async fn find(&self, id: &str) -> Outcome {
         match is_id(id) {
-            true => self.ask(Some(id.to_owned())).await,
+            true => self.key_or_wait(Some(id.to_owned())).await,
             false => Ok(None),
         }
     }
 
-    async fn ask(&self, question: Question) -> Outcome {
+    async fn key_or_wait(&self, question: Question) -> Outcome {
         loop {
-            match self.turn(&question, clock::now()?) {
+            match self.next_turn(&question, clock::now()?) {
                 Turn::Found(outcome) => return outcome,
                 Turn::Follow(mut told) => {
                     if let Ok(outcome) = told.wait_for(Option::is_some).await
@@ -170,12 +170,12 @@ impl Asked {
                         return outcome;
                     }
                 }
-                Turn::Lead(lead) => return lead.ask().await,
+                Turn::Lead(lead) => return lead.key_or_wait().await,
             }
         }
     }
 
-    fn turn(&self, question: &Question, now: UnixTime) -> Turn<'_> {
+    fn next_turn(&self, question: &Question, now: UnixTime) -> Turn<'_> {
         let mut known = self.lock();
         if let Some(outcome) = known.at_hand(question, now) {
             return Turn::Found(outcome);
@@ -223,7 +223,12 @@ impl Known {
         })
     }
 
-    fn note(&mut self, question: &Question, answer: &Result<Option<Key>, Error>, now: UnixTime) {
+    fn record_answer(
+        &mut self,
+        question: &Question,
+        answer: &Result<Option<Key>, Error>,
+        now: UnixTime,
+    ) {
         match (question, answer) {
             (Some(id), Ok(Some(key))) => {
                 self.keys.put(id.clone(), key.clone());
@@ -249,7 +254,7 @@ impl Known {
 }
 
 impl Lead<'_> {
-    async fn ask(self) -> Outcome {
+    async fn key_or_wait(self) -> Outcome {
         let source = &self.asked.source;
         let answer = match &self.question {
             Some(id) => {
@@ -265,7 +270,7 @@ impl Lead<'_> {
         let answer = answer.map_err(failed);
         let now = clock::now()?;
         let mut known = self.asked.lock();
-        known.note(&self.question, &answer, now);
+        known.record_answer(&self.question, &answer, now);
         known.asking.remove(&self.question);
         let outcome = match known.at_hand(&self.question, now) {
             // There is an earlier key.

@@ -31,7 +31,7 @@ pub(super) struct Database {
     open: Mutex<Option<Open>>,
 }
 
-/// What is kept between two calls.
+/// The state that is kept between two calls.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keeping {
     /// The connection.
@@ -82,17 +82,17 @@ impl Database {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
-        self.within(TransactionBehavior::Deferred, |within| Ok(work(within)?))
+        self.in_transaction(TransactionBehavior::Deferred, |within| Ok(work(within)?))
     }
 
     pub(super) fn write<T>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
     ) -> Result<T, Error> {
-        self.within(TransactionBehavior::Immediate, work)
+        self.in_transaction(TransactionBehavior::Immediate, work)
     }
 
-    fn within<T>(
+    fn in_transaction<T>(
         &self,
         behavior: TransactionBehavior,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
@@ -128,7 +128,7 @@ fn run<T>(
         .commit()
         .map_err(|error| match is_busy(&error) {
             true => not_done(&error),
-            false => Error::lost(Cause::unknown(described(&error))).at_endpoint(ENDPOINT),
+            false => Error::lost(Cause::unknown(description(&error))).at_endpoint(ENDPOINT),
         })?;
     Ok(done)
 }
@@ -258,14 +258,14 @@ fn not_done(error: &rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         Some(NotADatabase | DatabaseCorrupt) => malformed("the file is no SQLite database"),
         Some(CannotOpen | PermissionDenied | ReadOnly) => {
-            refused("the database", &described(error))
+            refused("the database", &description(error))
         }
-        Some(_) => Error::lost(Cause::unsent(described(error))).at_endpoint(ENDPOINT),
+        Some(_) => Error::lost(Cause::unsent(description(error))).at_endpoint(ENDPOINT),
         None => malformed("not a record"),
     }
 }
 
-fn described(error: &rusqlite::Error) -> String {
+fn description(error: &rusqlite::Error) -> String {
     match error.sqlite_error() {
         Some(code) => format!("SQLite error {}", code.extended_code),
         None => "SQLite".to_owned(),

@@ -19,13 +19,13 @@ class OAuthCore(AppConfig):
     def ready(self) -> None:
         from . import people
 
-        people.listen()
+        people.connect_signals()
         checks.register(order)
 
 
 def order(app_configs: Any, **_: Any) -> list[checks.CheckMessage]:
     """Checks that the middleware comes after Django's own for sessions and users."""
-    from .middleware import misplaced
+    from .middleware import position_error
 
-    wrong = misplaced()
+    wrong = position_error()
     return [checks.Error(wrong, id="oauth_core.E001")] if wrong else []

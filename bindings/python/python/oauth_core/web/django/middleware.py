@@ -15,7 +15,7 @@ from ..._native import MAX_FORM, Forward, Reply
 from .. import asgi, wsgi
 from .._site import Site
 from .._types import Ended, Request, is_over
-from .replies import ending, later_chunks, response, streamed
+from .replies import async_chunks, response, streamed, with_logout_cookies
 from .site import SERVED, at_once, site
 
 
@@ -32,9 +32,9 @@ class Middleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self.get_response = get_response
-        wrong = misplaced()
+        wrong = position_error()
         if wrong:
-            # Elsewhere a person who has signed in would be signed out again at once, and be sent to sign in.
+            # In another position, Django's middleware would sign out every user again at once.
             raise ImproperlyConfigured(wrong)
         self.site, self.access = site()
         if iscoroutinefunction(get_response):  # pyright: ignore[reportDeprecated]
@@ -44,7 +44,7 @@ class Middleware:
         seen: Any = request
         seen.oauth_request = _request(self.site, request)
         if iscoroutinefunction(self):  # pyright: ignore[reportDeprecated]
-            return self._later(seen)
+            return self._acall(seen)
         SERVED.set((request, at_once))
         ended = self.site.visit(seen.oauth_request, self.access)
         if isinstance(ended, Forward):
@@ -52,8 +52,8 @@ class Middleware:
             return response(told) if isinstance(told, Reply) else streamed(told, wsgi.chunks(told))
         if isinstance(ended, Reply):
             return response(ended)
-        answer: HttpResponse = self.get_response(_seen_by(seen, ended))
-        return ending(answer, self.site.sign_out(seen.oauth_request)) if seen.oauth_left else answer
+        answer: HttpResponse = self.get_response(_with_user(seen, ended))
+        return with_logout_cookies(answer, self.site.sign_out(seen.oauth_request)) if seen.oauth_left else answer
 
     def process_exception(self, request: Any, exception: Exception) -> HttpResponse | None:
         """Sends a person whose grant has ended to sign in."""
@@ -62,22 +62,22 @@ class Middleware:
             return None
         return response(self.site.sign_out(request.oauth_request))
 
-    async def _later(self, request: Any) -> HttpResponse:
+    async def _acall(self, request: Any) -> HttpResponse:
         SERVED.set((request, sync_to_async))
         ended = await self.site.avisit(request.oauth_request, self.access)
         if isinstance(ended, Forward):
             told = await ended.asend(request.read(ended.limit + 1))
-            return response(told) if isinstance(told, Reply) else streamed(told, later_chunks(told))
+            return response(told) if isinstance(told, Reply) else streamed(told, async_chunks(told))
         if isinstance(ended, Reply):
             return response(ended)
-        answer: HttpResponse = await self.get_response(_seen_by(request, ended))
+        answer: HttpResponse = await self.get_response(_with_user(request, ended))
         if not request.oauth_left:
             return answer
-        return ending(answer, await self.site.asign_out(request.oauth_request))
+        return with_logout_cookies(answer, await self.site.asign_out(request.oauth_request))
 
 
-def misplaced() -> str | None:
-    """What is wrong with the position of the middleware, if anything."""
+def position_error() -> str | None:
+    """The error of the middleware's position in the settings, if it is wrong."""
     from django.contrib.auth.middleware import AuthenticationMiddleware
     from django.contrib.sessions.middleware import SessionMiddleware
 
@@ -99,14 +99,14 @@ def _request(its: Site, request: Any) -> Request:
     scope = getattr(request, "scope", None)
     target = wsgi.target_of(request.META) if scope is None else asgi.target_of(scope)
     if its.owns(target):
-        # As Django's own login page has it.
+        # As the login page of Django does.
         target = target.replace("?next=", "?return_to=", 1)
     form = request.read(MAX_FORM + 1) if its.reads_form(request.method, target) else None
     host = request.META.get("HTTP_HOST", "")
     return Request(request.method, host, target, wsgi.headers_of(request.META), form)
 
 
-def _seen_by(request: Any, ended: Ended) -> Any:
+def _with_user(request: Any, ended: Ended) -> Any:
     """The request, with the user."""
     from . import people
 

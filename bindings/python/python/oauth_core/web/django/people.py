@@ -20,7 +20,7 @@ def sign_in(request: HttpRequest, identity: Identity, admit: Any, given: Any) ->
     """Asks the application whether to admit the person, and finds or creates their user."""
     local = admit(identity) if admit else None
     if given is None:
-        person = made(identity)
+        person = get_or_create_person(identity)
     else:
         found = {"user": given(identity)}
         person, _ = Person.objects.update_or_create(
@@ -37,7 +37,7 @@ def sign_in(request: HttpRequest, identity: Identity, admit: Any, given: Any) ->
 
 
 def sign_out(request: HttpRequest, identity: Identity) -> None:
-    """Tells Django that the person has signed out."""
+    """Logs the user out of Django."""
     user = user_of(identity)
     known = None if user.is_anonymous else user
     user_logged_out.send(sender=type(known) if known else get_user_model(), request=request, user=known)
@@ -45,25 +45,25 @@ def sign_out(request: HttpRequest, identity: Identity) -> None:
         request.session.flush()
 
 
-def listen() -> None:
-    """Notices a logout, or a login as another user, with Django's own functions in a view."""
-    user_logged_out.connect(_leave, dispatch_uid="oauth_core.out")
-    user_logged_in.connect(_change, dispatch_uid="oauth_core.in")
+def connect_signals() -> None:
+    """Connects signals, so that a logout, or a login as another user, by Django's functions in a view also ends the session."""
+    user_logged_out.connect(_on_logout, dispatch_uid="oauth_core.out")
+    user_logged_in.connect(_on_login, dispatch_uid="oauth_core.in")
 
 
-def _leave(sender: Any, request: Any = None, **_: Any) -> None:
-    served = _served(request)
+def _on_logout(sender: Any, request: Any = None, **_: Any) -> None:
+    served = _served_request(request)
     if served is not None:
         served.oauth, served.oauth_left = None, True
 
 
-def _change(sender: Any, request: Any = None, user: Any = None, **_: Any) -> None:
-    served = _served(request)
+def _on_login(sender: Any, request: Any = None, user: Any = None, **_: Any) -> None:
+    served = _served_request(request)
     if served is not None and user_of(served.oauth.identity).pk != getattr(user, "pk", None):
         served.oauth, served.oauth_left = None, True
 
 
-def _served(request: Any) -> Any:
+def _served_request(request: Any) -> Any:
     """The request that the middleware has passed on for a signed-in user, if it is this one, however it is wrapped."""
     served: Any = SERVED.get((None, None))[0]
     is_this = served is not None and getattr(request, "META", None) is served.META
@@ -78,7 +78,7 @@ def user_of(identity: Identity) -> Any:
     return user if user and user.is_active else AnonymousUser()
 
 
-def made(identity: Any) -> Person:
+def get_or_create_person(identity: Any) -> Person:
     """The person, created together with a user on the first sign-in."""
     who = {"issuer": identity.issuer, "subject": identity.subject}
     person, _ = Person.objects.get_or_create(defaults={"user": lambda: _user(identity)}, **who)
@@ -94,7 +94,7 @@ def _user(identity: Any) -> Any:
     claims = identity.claims
     fields = {"email": "email", "first_name": "given_name", "last_name": "family_name"}
     if not (claims.get("given_name") or claims.get("family_name")):
-        # Which word of it is which is nobody's to guess.
+        # Which word of a full name is the family name cannot be guessed.
         fields["first_name"] = "name"
     for field, claim in fields.items():
         text = claims.get(claim)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..._native import Streamed
 
 
-async def later_chunks(answer: Streamed) -> AsyncIterator[bytes]:
+async def async_chunks(answer: Streamed) -> AsyncIterator[bytes]:
     """The body of an API's response, as a stream."""
     while (bits := await answer.achunk()) is not None:
         yield bits
@@ -28,8 +28,8 @@ def streamed(answer: Streamed, body: Any) -> Any:
     return passed
 
 
-def ending(answer: HttpResponse, reply: Reply) -> HttpResponse:
-    """The response of a view that has signed the person out: the one that has cookies of the site's."""
+def with_logout_cookies(answer: HttpResponse, reply: Reply) -> HttpResponse:
+    """The response of a view that has logged the user out, with the cookies of the site's logout."""
     for name, value in reply.headers:
         if name == "set-cookie":
             answer.cookies.load(value)
@@ -43,7 +43,7 @@ def response(reply: Reply) -> HttpResponse:
     del answer.headers["Content-Type"]
     for name, value in reply.headers:
         if name == "set-cookie":
-            # Several of them have one name, which Django's header fields cannot.
+            # Several `Set-Cookie` fields have the same name, which Django's headers do not support.
             answer.cookies.load(value)
         else:
             answer.headers[name] = value

@@ -13,12 +13,12 @@ from django.utils.module_loading import import_string
 from ..._native import Identity
 from .._site import Site
 
-# The request that is served, and how a function that may ask the database is called there.
+# The current request, and how a function that may use the database is called during it.
 SERVED: ContextVar[tuple[HttpRequest, Callable[..., Any]]] = ContextVar("oauth_core_served")
 
 
 def at_once(function: Callable[..., Any]) -> Callable[..., Any]:
-    """How it is called outside of coroutines."""
+    """Returns the function unchanged: outside of coroutines it may use the database directly."""
     return function
 
 

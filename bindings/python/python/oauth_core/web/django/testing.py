@@ -34,4 +34,4 @@ def sign_in(client: Client, subject: str, *, issuer: str = "https://as.invalid",
     finally:
         SERVED.reset(served)
     claims: dict[str, Any] = identity.get("claims") or {}
-    return people.made(SimpleNamespace(issuer=issuer, subject=subject, claims=claims)).user
+    return people.get_or_create_person(SimpleNamespace(issuer=issuer, subject=subject, claims=claims)).user

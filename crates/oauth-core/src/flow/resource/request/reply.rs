@@ -20,7 +20,7 @@ impl ResourceRequest {
         status: StatusCode,
         headers: &HeaderMap,
     ) -> Result<Step, Error> {
-        let has_nonce = self.learn(headers);
+        let has_nonce = self.update_from_reply(headers);
         let ticket = self.ticket.as_ref();
         if let Some(pause) = ticket.and_then(|ticket| ticket.replied(at, status, headers)) {
             return match self.on_rate_limit {
@@ -51,21 +51,21 @@ impl ResourceRequest {
             return self.queue(at, owner, false);
         }
         if wants_nonce {
-            return Ok(self.over(Step::Done));
+            return Ok(self.end_with(Step::Done));
         }
         if verdict == Verdict::Renew {
-            // What a second refusal says has no consequence within this request.
+            // A second refusal has no further consequence within this request.
             #[cfg(not(target_family = "wasm"))]
             if let (false, Some(noted)) = (self.is_renewed, &self.api.metadata_challenge) {
                 noted.note(headers);
             }
-            return self.ended(at);
+            return self.renew_ended_token(at);
         }
         // A second renewal would not help, so the body is not read for one.
         if !self.is_renewed {
             match self.api.ended.by_head(status, headers) {
                 TokenVerdict::Nothing => {}
-                TokenVerdict::Ended => return self.ended(at),
+                TokenVerdict::Ended => return self.renew_ended_token(at),
                 TokenVerdict::PerhapsInTheBody => {
                     self.state = State::Peeking(status);
                     return Ok(Step::Peek(PEEK));
@@ -80,7 +80,7 @@ impl ResourceRequest {
             {
                 return Err(Error::from(ProtocolViolation::ResourceRedirect).about(url.path()));
             }
-            return Ok(self.over(Step::Done));
+            return Ok(self.end_with(Step::Done));
         }
         // These two keep any method and its body (RFC 9110 sections 15.4.8 and 15.4.9); with the others, a request that
         // is not a read may already have been carried out.
@@ -93,7 +93,7 @@ impl ResourceRequest {
                 let owner = self.owner()?;
                 self.queue(at, owner, false)
             }
-            _ => Ok(self.over(Step::Done)),
+            _ => Ok(self.end_with(Step::Done)),
         }
     }
 
@@ -106,17 +106,17 @@ impl ResourceRequest {
         body: &[u8],
     ) -> Result<Step, Error> {
         match self.api.ended.by_body(status, body) {
-            true => self.ended(at),
-            false => Ok(self.over(Step::Done)),
+            true => self.renew_ended_token(at),
+            false => Ok(self.end_with(Step::Done)),
         }
     }
 
     /// The token has expired: it is renewed once.
-    fn ended(&mut self, at: &Clock) -> Result<Step, Error> {
+    fn renew_ended_token(&mut self, at: &Clock) -> Result<Step, Error> {
         match (self.is_renewed, self.bytes().is_some()) {
             // The renewed token was refused too. A second renewal would not help, so the token is kept.
-            (true, _) => Ok(self.over(Step::Done)),
-            (false, false) => Ok(self.over(Step::DoneRefused)),
+            (true, _) => Ok(self.end_with(Step::Done)),
+            (false, false) => Ok(self.end_with(Step::DoneRefused)),
             (false, true) => {
                 self.is_renewed = true;
                 let owner = self.owner()?;
@@ -149,9 +149,11 @@ impl ResourceRequest {
 
     /// Keeps the nonce of a reply, whatever its status ("200 OK" in RFC 9449 section 8.2), and returns whether there is
     /// one.
-    fn learn(&self, headers: &HeaderMap) -> bool {
+    fn update_from_reply(&self, headers: &HeaderMap) -> bool {
         match (self.presented, self.api.proof_maker(), &self.url) {
-            (Presented::WithProof, Some(proof_maker), Ok(url)) => proof_maker.learn(url, headers),
+            (Presented::WithProof, Some(proof_maker), Ok(url)) => {
+                proof_maker.update_from_reply(url, headers)
+            }
             _ => false,
         }
     }
