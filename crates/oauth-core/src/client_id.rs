@@ -1,4 +1,4 @@
-//! The client identifier.
+//! The client identifier. A URL as client id is resolved in `client_id_metadata_document.rs`.
 
 use std::fmt;
 

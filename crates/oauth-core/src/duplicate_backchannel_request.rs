@@ -1,4 +1,5 @@
-//! The backchannel requests of a client that are pending: a user is not asked the same thing twice at the same time.
+//! Refuses a backchannel authentication request that repeats a pending one (CIBA). The requests and the notifications of
+//! the server are in `flow/backchannel.rs`.
 //!
 //! Only one request at a time for each user and purpose: a user who is asked again and again may finally agree, just to
 //! be left alone (RFC 10027 section 6.1.15).

@@ -1,4 +1,4 @@
-//! Chapters of documentation: the defaults and the reasons for them, the threats, what to store and where.
+//! Documentation without code: the defaults and the reasons for them, the threats, and which values to store where.
 //!
 //! # Defaults, and what each costs
 //!

@@ -1,4 +1,5 @@
-//! The URL parser: the URL that is checked is the URL that is sent.
+//! The URL parser: the URL that is checked is the URL that is sent. How redirect URIs are compared is in
+//! `redirect_uri.rs`.
 //!
 //! Two parsers that disagree on a host are a token leak. This one accepts a strict ASCII subset of RFC 3986 that
 //! `http::Uri` and the WHATWG URL Standard read alike, and refuses the rest: backslashes, white space, user names, dot

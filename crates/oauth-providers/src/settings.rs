@@ -1,6 +1,6 @@
 //! [`ClientSettings`]: a client's server, id and credentials, from a client file or environment variables.
 
-mod connect;
+mod discovered_client;
 mod environment;
 mod external_account;
 mod file;

@@ -1,4 +1,5 @@
-//! Environment variables and files of this process, for workloads and client settings.
+//! Reads environment variables and files of this process, for workloads and client settings. Which variables configure a
+//! client is in `settings/environment.rs` of oauth-providers; those of a site, in oauth-web-tower.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,5 +1,5 @@
-//! Connections to APIs that a program has used (`oauth_core::flow::resource_connection`), kept in a store beside the grants: the
-//! issuer of an API's tokens, and the client that was registered there.
+//! Connections to APIs that a program has used (`oauth_core::flow::resource_connection`), kept in a store beside the
+//! grants: the issuer of an API's tokens, and the client that was registered there.
 //!
 //! Such a record holds the secrets of a registered client: it is as durable as those of grants, and sealed if they are
 //! sealed (`SealedStore`).

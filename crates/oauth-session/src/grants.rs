@@ -1,4 +1,4 @@
-//! The sessions of many grants of one client, over one store.
+//! The sources of many grants of one client, over one store. One grant is kept fresh in `grant_source.rs`.
 
 mod cache;
 mod idle;

@@ -1,4 +1,4 @@
-//! A host from environment variables.
+//! Creates a host from environment variables. Those of its client are in `settings/environment.rs` of oauth-providers.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! The grants of all people who are signed in: one shared source of tokens for each.
+//! The grants of all signed-in users: one shared source of tokens for each. How grants are kept is in `grants.rs` of
+//! oauth-session.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

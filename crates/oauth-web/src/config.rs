@@ -1,4 +1,5 @@
-//! [`Config`]: the settings of a site.
+//! [`Config`]: the settings of a site, as Rust values. The same settings as plain data, for language bindings, are in
+//! `settings.rs`.
 
 use std::fmt;
 use std::time::Duration;

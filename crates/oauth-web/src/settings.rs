@@ -1,5 +1,5 @@
-//! The settings of a site as plain data: one table that language bindings read by, and that their signatures, types and
-//! documentation are generated from.
+//! The settings of a site as plain data, from which [`Config`](crate::Config) is built: one table by which language
+//! bindings read them, and from which their signatures, types and documentation are generated.
 
 mod provider;
 mod table;

@@ -1,5 +1,6 @@
 //! CIBA, client-initiated backchannel authentication: the request, signed if the client signs its requests, and the
-//! notifications of the server.
+//! notifications of the server, with their `client_notification_token`. A repeated request is refused in
+//! `duplicate_backchannel_request.rs`; tokens are polled in `flow/poll.rs`.
 //!
 //! CIBA Core <https://openid.net/specs/openid-client-initiated-backchannel-authentication-core-1_0.html>, sections 7,
 //! 10.2 and 10.3

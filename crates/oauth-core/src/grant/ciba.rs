@@ -1,4 +1,5 @@
-//! `grant_type=urn:openid:params:grant-type:ciba`: a backchannel authentication request that a user has approved.
+//! `grant_type=urn:openid:params:grant-type:ciba`: a backchannel authentication request that a user has approved. The
+//! request is in `endpoint/backchannel_authentication.rs`, the polling in `flow/poll.rs`.
 //!
 //! CIBA Core <https://openid.net/specs/openid-client-initiated-backchannel-authentication-core-1_0.html#token_request>
 

@@ -1,4 +1,5 @@
-//! Token exchange for an identity assertion, which is presented to another server.
+//! Token exchange for an identity assertion, which is presented to another server. Both steps together are in
+//! `flow/identity_assertion.rs`; any other token exchange is in `token_exchange.rs`.
 //!
 //! draft-ietf-oauth-identity-assertion-authz-grant
 //! <https://datatracker.ietf.org/doc/draft-ietf-oauth-identity-assertion-authz-grant/>, section 4.3

@@ -1,5 +1,5 @@
 //! CIBA ping and push notifications, which the server posts once a user has answered (CIBA Core sections 10.2 and
-//! 10.3).
+//! 10.3). They are checked in `flow/backchannel.rs` of oauth-core.
 
 use oauth_core::Secret;
 use oauth_core::flow::backchannel::AwaitedRequest;

@@ -1,4 +1,4 @@
-//! The environment variables of a client.
+//! The environment variables that configure a client. They are read in `environment.rs` of oauth-reqwest.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

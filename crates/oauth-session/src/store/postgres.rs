@@ -256,11 +256,7 @@ impl PostgresStore {
 
     /// Sends a statement a second time if the connection was broken, as a long unused one may be: only for statements
     /// that may be executed twice.
-    async fn query_with_retry(
-        &self,
-        text: &str,
-        parameters: &[Parameter<'_>],
-    ) -> Result<Vec<Row>, Error> {
+    async fn retrying(&self, text: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, Error> {
         match self.execute(text, parameters).await? {
             Err(error) if is_broken(&error) => self.query(text, parameters).await,
             answer => answer.map_err(|error| failed(&error)),
@@ -311,7 +307,7 @@ impl PostgresStore {
 impl Store for PostgresStore {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
         Box::pin(async move {
-            let rows = self.query_with_retry(LOAD, &[(&key, Type::TEXT)]).await?;
+            let rows = self.retrying(LOAD, &[(&key, Type::TEXT)]).await?;
             let Some(row) = rows.first() else {
                 return Ok(None);
             };
@@ -341,7 +337,7 @@ impl Store for PostgresStore {
                 Err(_) | Ok(i64::MAX) => return Ok(Saved::Conflict),
                 Ok(0) => {
                     if expires_at.is_some() {
-                        self.query_with_retry(DELETE_EXPIRED, &[]).await?;
+                        self.retrying(DELETE_EXPIRED, &[]).await?;
                     }
                     let parameters: [Parameter<'_>; 4] = [
                         (&key, Type::TEXT),
@@ -375,7 +371,7 @@ impl Store for PostgresStore {
             let ttl = micros(ttl).cast_signed();
             if ttl == 0 {
                 let parameters: [Parameter<'_>; 2] = [(&key, Type::TEXT), (&holder, Type::TEXT)];
-                self.query_with_retry(RELEASE_LEASE, &parameters).await?;
+                self.retrying(RELEASE_LEASE, &parameters).await?;
                 return Ok(Lease::Won);
             }
             let parameters: [Parameter<'_>; 3] = [
@@ -383,7 +379,7 @@ impl Store for PostgresStore {
                 (&holder, Type::TEXT),
                 (&ttl, Type::INT8),
             ];
-            let rows = self.query_with_retry(TAKE, &parameters).await?;
+            let rows = self.retrying(TAKE, &parameters).await?;
             let row = rows.first().ok_or_else(|| malformed("no answer"))?;
             if column(row, 0)? {
                 return Ok(Lease::Won);
@@ -407,7 +403,7 @@ impl Store for PostgresStore {
         Box::pin(async move {
             let (after, limit) = (cursor.unwrap_or_default(), row_limit(PAGE));
             let parameters: [Parameter<'_>; 2] = [(&after, Type::TEXT), (&limit, Type::INT8)];
-            let keys = names(&self.query_with_retry(SCAN, &parameters).await?)?;
+            let keys = names(&self.retrying(SCAN, &parameters).await?)?;
             let next = keys.last().filter(|_| keys.len() == PAGE).cloned();
             Ok(Page { keys, next })
         })
@@ -417,7 +413,7 @@ impl Store for PostgresStore {
         Box::pin(async move {
             let (before, limit) = (seconds(before), row_limit(limit));
             let parameters: [Parameter<'_>; 2] = [(&before, Type::INT8), (&limit, Type::INT8)];
-            names(&self.query_with_retry(DUE, &parameters).await?)
+            names(&self.retrying(DUE, &parameters).await?)
         })
     }
 }

@@ -17,8 +17,8 @@ use crate::server::Server;
 /// The longest identifier of a context, in bytes: it becomes a part of a redirect URI.
 const LONGEST_ID: usize = 256;
 
-/// The context and the session of the user in which a callback arrived, as the application determined them. Neither is ever taken from
-/// the callback itself or from its state.
+/// The context and the user's session in which a callback arrived, as the application determined them. Neither is ever
+/// taken from the callback itself or from its state.
 #[derive(Debug, Clone, Default)]
 pub struct CallbackContext {
     context: Option<String>,

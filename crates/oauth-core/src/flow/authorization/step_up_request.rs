@@ -1,5 +1,6 @@
 //! Authorization requests that satisfy a step-up challenge of an API. The challenge is read in
-//! `flow/resource/challenge_verdict.rs`; the refused request is made again in `flow/resource/request/retry_after_step_up.rs`.
+//! `flow/resource/challenge_verdict.rs`; the refused request is made again in
+//! `flow/resource/request/retry_after_step_up.rs`.
 
 #[cfg(all(test, feature = "sha2"))]
 mod tests;

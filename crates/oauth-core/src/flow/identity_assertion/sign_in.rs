@@ -1,5 +1,6 @@
 //! A client whose tokens come from a sign-in elsewhere: each request for them is an exchange at the identity provider,
 //! and then a request with the assertion. Nothing is kept in between, because an assertion can be used once.
+//! Sources of the sign-in are in `subject_token_source.rs` of oauth-session.
 
 use std::any::Any;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! From settings to a client; fetches the server's metadata if necessary.
+//! Creates a client from settings, and fetches the server's metadata if necessary.
 
 use oauth_core::crypto::SigningKey;
 use oauth_core::error::{Error, Misuse};
