@@ -136,7 +136,7 @@ fn tokens_are_bound_whatever_the_server_is_known_to_do() {
         )
     };
     assert_eq!(ends(&bank), Ok(()));
-    let bank = bank.with_profile(Profile::Fapi2Security);
+    let bank = bank.with_profile(SecurityProfile::Fapi2Security);
     assert_eq!(ends(&bank), Err("token.not_sender_constrained"));
 }
 
