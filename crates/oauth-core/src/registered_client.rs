@@ -13,6 +13,7 @@ use crate::client_metadata::ClientMetadata;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::json::{self, Json, JsonForm as _, Object};
 use crate::moment::UnixTime;
+use crate::quirk::Strictness;
 use crate::secret::Secret;
 use crate::server::{Server, endpoint_url};
 use crate::url::{Transport, Url};
@@ -122,8 +123,9 @@ impl RegisteredClient {
         {
             object.complete(requested);
         }
-        let mut client =
-            Self::take_from(server.issuer().as_str(), &mut object, server.transport())?;
+        let issuer = server.issuer().as_str();
+        let strictness = server.rules().strictness;
+        let mut client = Self::take_from(issuer, &mut object, server.transport(), strictness)?;
         let (metadata, unfit) = ClientMetadata::take_from(object);
         if let Some(name) = unfit.iter().find(|name| DECISIVE.contains(name)) {
             return Err(malformed(name));
@@ -140,6 +142,7 @@ impl RegisteredClient {
         issuer: &str,
         object: &mut Object<'_>,
         transport: Transport,
+        strictness: Strictness,
     ) -> Result<Self, Error> {
         let mut text = |name: &'static str| match object.take(name) {
             None => Ok(None),
@@ -157,12 +160,18 @@ impl RegisteredClient {
         client_id.check().map_err(|_| malformed("client_id"))?;
         let mut time = |name: &'static str| match object.take(name) {
             None => Ok(None),
-            Some(value) => match value.as_seconds() {
-                Some(seconds) => Ok(Some(seconds)),
-                None => Err(malformed(name)),
-            },
+            Some(value) => match (&value, strictness) {
+                (Json::String(text), Strictness::Lenient) => text.parse().ok(),
+                _ => value.as_seconds(),
+            }
+            .map(Some)
+            .ok_or_else(|| malformed(name)),
         };
-        let issued_at = time("client_id_issued_at")?;
+        // Nothing depends on when an id was issued.
+        let issued_at = match time("client_id_issued_at") {
+            Err(_) if strictness == Strictness::Lenient => None,
+            read => read?,
+        };
         let expires_at = time("client_secret_expires_at")?;
         // "REQUIRED if client_secret is issued" (section 3.2.1)
         if client_secret.is_some() && expires_at.is_none() {
@@ -347,7 +356,8 @@ impl RegisteredClient {
         if let Some(name) = unfit.iter().find(|name| DECISIVE.contains(name)) {
             return Err(refused().about(name));
         }
-        let client = Self::take_from(&issuer, &mut object, server.transport());
+        let stored = Strictness::Strict;
+        let client = Self::take_from(&issuer, &mut object, server.transport(), stored);
         let client = client.map_err(|error| refused().about(error.detail().unwrap_or_default()))?;
         Ok(Self { metadata, ..client })
     }

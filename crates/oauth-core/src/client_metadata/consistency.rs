@@ -188,8 +188,12 @@ impl ClientMetadata {
             check_public(jwks)?;
         }
         let method = self.auth_method();
-        let has_keys =
-            self.jwks.is_some() || self.jwks_uri.is_some() || self.software_statement.is_some();
+        let keys = self.jwks.as_ref().and_then(|jwks| jwks.get("keys"));
+        // An empty set is one with which a server can verify nothing.
+        let has_key = keys
+            .and_then(Value::as_array)
+            .is_some_and(|keys| !keys.is_empty());
+        let has_keys = has_key || self.jwks_uri.is_some() || self.software_statement.is_some();
         match BY_KEY.contains(&method) && !has_keys {
             true => Err(Error::from(Misuse::ClientMetadataKeys).about(method)),
             false => Ok(()),

@@ -192,7 +192,9 @@ fn keys_are_public_and_there_where_they_are_needed() {
         Ok(())
     );
     for method in ["private_key_jwt", "self_signed_tls_client_auth"] {
-        assert_eq!(with(method, ""), Err("client_metadata.keys_missing"));
+        for none in ["", r#","jwks":{"keys":[]}"#] {
+            assert_eq!(with(method, none), Err("client_metadata.keys_missing"));
+        }
     }
     for keys in [private, symmetric] {
         assert_eq!(with("none", keys), Err("client_metadata.private_key"));

@@ -67,6 +67,11 @@ fn a_secret_has_an_end_or_is_said_to_have_none() {
         end(r#","client_secret_expires_at":"soon""#),
         Err("registration.malformed")
     );
+    // A number in a string, as other members of replies are read; and when the id was issued decides nothing.
+    assert_eq!(end(r#","client_secret_expires_at":"5""#), Ok(Some(at)));
+    assert_eq!(end(r#","client_secret_expires_at":"0""#), Ok(None));
+    let issued = r#","client_secret_expires_at":0,"client_id_issued_at":"2026-11-29T09:00:00Z""#;
+    assert_eq!(end(issued), Ok(None));
     let client = with(r#","client_secret_expires_at":5"#).unwrap();
     assert!(!client.is_secret_expired(UnixTime::from_secs(4)));
     assert!(client.is_secret_expired(at));
