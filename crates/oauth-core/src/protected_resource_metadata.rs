@@ -56,7 +56,8 @@ pub struct ProtectedResourceMetadata {
     pub signed_by: Option<String>,
     /// All members, including those that no standard defines.
     pub metadata: Map<String, Value>,
-    /// The entries of `authorization_servers` that were left out because they are not valid issuers.
+    /// The entries that were left out: of `authorization_servers` those that are not valid issuers, of `scopes_supported`
+    /// those that are not names of scopes.
     pub ignored: Vec<String>,
 }
 
@@ -195,16 +196,14 @@ impl ProtectedResourceMetadata {
             Some(Value::String(named)) => match_resource(requested, named, matching, transport)?,
             Some(_) => return Err(malformed("resource")),
         };
-        let (authorization_servers, ignored) = servers(&document, transport)?;
+        let (authorization_servers, mut ignored) = servers(&document, transport)?;
         check_bearer_methods(&document)?;
-        let scopes = list(&document, "scopes_supported")?.filter(|names| !names.is_empty());
-        let scopes =
-            scopes.map(|names| Scope::of(names).map_err(|_| malformed("scopes_supported")));
+        let scopes_supported = scopes(&document, &mut ignored);
         let algs = list(&document, "dpop_signing_alg_values_supported")?;
         let read = Self {
             resource,
             authorization_servers,
-            scopes_supported: scopes.transpose()?,
+            scopes_supported,
             requires_dpop: flag(&document, "dpop_bound_access_tokens_required")?,
             requires_mtls: flag(&document, "tls_client_certificate_bound_access_tokens")?,
             dpop_algs: algs.map(|algs| algs.into_iter().map(str::to_owned).collect()),
@@ -266,6 +265,18 @@ fn servers(
         true => Err(ProtocolViolation::ResourceMetadataNoServer.into()),
         false => Ok((issuers, ignored)),
     }
+}
+
+/// The names in the list. It is advice, on which no check depends: what is no list counts as absent, and an entry that is
+/// no name does not spoil the others.
+fn scopes(document: &Map<String, Value>, ignored: &mut Vec<String>) -> Option<Scope> {
+    let entries = member(document, "scopes_supported")?.as_array()?;
+    let (names, others): (Vec<_>, Vec<_>) = entries
+        .iter()
+        .filter_map(Value::as_str)
+        .partition(|name| Scope::of([*name]).is_ok());
+    ignored.extend(others.into_iter().map(str::to_owned));
+    Scope::of(names).ok().filter(|scope| !scope.is_empty())
 }
 
 /// Checks that the resource accepts tokens in the header: they are never sent in a URL, nor in the caller's bodies (RFC

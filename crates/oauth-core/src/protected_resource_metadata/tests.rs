@@ -166,6 +166,21 @@ fn members_are_kept_and_those_that_matter_are_read() {
 }
 
 #[test]
+fn scopes_are_advice_and_what_is_no_name_is_left_out() {
+    for (listed, names, ignored) in [
+        (r#"["a","b c","","d",7,null]"#, Some("a d"), vec!["b c", ""]),
+        (r#"["b c"]"#, None, vec!["b c"]),
+        ("[]", None, vec![]),
+        (r#""a b""#, None, vec![]),
+    ] {
+        let read = read(&format!(r#","scopes_supported":{listed}"#)).unwrap();
+        let scopes = read.scopes_supported.as_ref().map(Scope::as_str);
+        assert_eq!(scopes, names, "{listed}");
+        assert_eq!(read.ignored, ignored, "{listed}");
+    }
+}
+
+#[test]
 fn what_cannot_be_used_is_refused_by_its_name() {
     for (members, refused, detail) in [
         (
@@ -187,11 +202,6 @@ fn what_cannot_be_used_is_refused_by_its_name() {
             r#","authorization_servers":[1]"#,
             "resource_metadata.malformed",
             Some("authorization_servers"),
-        ),
-        (
-            r#","scopes_supported":["a b"]"#,
-            "resource_metadata.malformed",
-            Some("scopes_supported"),
         ),
         (
             r#","bearer_methods_supported":[]"#,
