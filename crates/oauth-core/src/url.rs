@@ -97,6 +97,17 @@ impl Url {
         Self::parse(&(base + reference))
     }
 
+    /// Reads the URL of a page for a person, which may have a fragment, as pages of single-page applications do. Nothing
+    /// is sent there: only the whole text and the origin are of use.
+    ///
+    /// # Errors
+    /// `url.syntax`.
+    pub(crate) fn page(text: &str) -> Result<Self, Error> {
+        let has_two = text.split('#').nth(2).is_some();
+        let page = Self::scan(text).ok().filter(|_| !has_two);
+        page.ok_or_else(|| Misuse::UrlSyntax.into())
+    }
+
     /// The scanner behind every URL of this crate; the caller has already handled fragments.
     pub(crate) fn scan(text: &str) -> Result<Self, Flaw> {
         let (scheme, after) = split_at_byte(text, b':').ok_or(Flaw::NotAbsolute)?;

@@ -281,7 +281,7 @@ impl Endpoint for Sent {
             .ok_or_else(|| reply.malformed("auth_req_id"))?;
         let expires_in = reply.seconds(&object, "expires_in")?;
         let expires_in = expires_in.ok_or_else(|| reply.malformed("expires_in"))?;
-        let interval = reply.seconds(&object, "interval")?;
+        let interval = reply.pause(&object, "interval")?;
         Ok(BackchannelAuthenticationResponse {
             auth_req_id: id.into(),
             expires_in,

@@ -112,7 +112,7 @@ impl Endpoint for DeviceAuthorization {
                 let detail = format!("{member} is {why}");
                 Error::from(ProtocolViolation::VerificationUri).about(&detail)
             };
-            let url = Url::parse(text(member)?).map_err(|_| refused("not a web address"))?;
+            let url = Url::page(text(member)?).map_err(|_| refused("not a web address"))?;
             match url.require(cx.server.transport()) {
                 Ok(()) => Ok(url),
                 Err(_) => Err(refused("not https")),
@@ -120,7 +120,7 @@ impl Endpoint for DeviceAuthorization {
         };
         let expires_in = reply.seconds(&object, "expires_in")?;
         let expires_in = expires_in.ok_or_else(|| reply.malformed("expires_in"))?;
-        let interval = reply.seconds(&object, "interval")?.unwrap_or(INTERVAL);
+        let interval = reply.pause(&object, "interval")?.unwrap_or(INTERVAL);
         // Google and others still answer as in the drafts of RFC 8628.
         let is_of_a_draft = object.get("verification_uri").is_none()
             && object.get("verification_url").is_some()
@@ -216,6 +216,9 @@ mod tests {
         assert_eq!(code(interval("-1")), Err("reply.shape"));
         let texts = told(&[("expires_in", r#""1800""#)]);
         assert_eq!(code(texts.map(|code| code.expires_in)), Ok(1800));
+        // A part of a second is not slept, and not lived either.
+        let parts = told(&[("expires_in", "1800.9")]);
+        assert_eq!(code(parts.map(|code| code.expires_in)), Ok(1800));
     }
 
     #[test]
@@ -301,6 +304,11 @@ mod tests {
                 r#""http://example.com/d""#,
                 "not https",
             ),
+            (
+                "verification_uri",
+                r#""https://example.com/#a#b""#,
+                "not a web address",
+            ),
         ] {
             let error = told(&[(member, value)]).unwrap_err();
             let detail = format!("{member} is {why}");
@@ -316,6 +324,20 @@ mod tests {
             r#""https://example.com/d?c=W""#,
         )]);
         assert!(whole.unwrap().verification_uri_complete.is_some());
+        let single_page = told(&[
+            ("verification_uri", r#""https://example.com/#/device""#),
+            (
+                "verification_uri_complete",
+                r#""https://example.com/#/device?c=W""#,
+            ),
+        ])
+        .unwrap();
+        let complete = single_page.verification_uri_complete.unwrap();
+        assert_eq!(
+            single_page.verification_uri.as_str(),
+            "https://example.com/#/device"
+        );
+        assert_eq!(complete.as_str(), "https://example.com/#/device?c=W");
         assert!(!format!("{:?}", told(&[])).contains("GmRhmhcxhwAzkoEqiMEg"));
     }
 }

@@ -99,16 +99,22 @@ impl<'a> Reply<'a> {
         Error::from(ProtocolViolation::ReplyShape).about(member)
     }
 
-    /// Whole seconds, rounded up, because a client that asks too early must slow down. Unless the rules are strict, a
-    /// number in a string is accepted; `None` if the member is missing.
+    /// Whole seconds. Unless the rules are strict, a number in a string is accepted; `None` if the member is missing.
     pub(crate) fn seconds(&self, object: &Object<'_>, member: &str) -> Result<Option<u64>, Error> {
         let read = match object.get(member) {
             None => return Ok(None),
-            Some(Json::Float(seconds)) if *seconds >= 0.0 => Some(seconds.ceil() as u64),
             Some(Json::String(text)) if !self.rules.is_strict() => text.parse().ok(),
             Some(value) => value.as_seconds(),
         };
         read.map(Some).ok_or_else(|| self.malformed(member))
+    }
+
+    /// The same, rounded up, because a client that asks too early must slow down.
+    pub(crate) fn pause(&self, object: &Object<'_>, member: &str) -> Result<Option<u64>, Error> {
+        match object.get(member) {
+            Some(Json::Float(seconds)) if *seconds >= 0.0 => Ok(Some(seconds.ceil() as u64)),
+            _ => self.seconds(object, member),
+        }
     }
 
     /// The same as [`Self::object`], for a reply that must have this status instead of 200 if the rules are strict.
