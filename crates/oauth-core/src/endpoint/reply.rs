@@ -236,7 +236,8 @@ impl<'a> Reply<'a> {
             "text/plain" if self.rules.has(&Quirk::PlainFormResponse) && !looks_like_object => {
                 Ok(Media::Form)
             }
-            "text/json" | "text/javascript" | "application/javascript" | "text/plain" => {
+            // An empty field says as little as none.
+            "" | "text/json" | "text/javascript" | "application/javascript" | "text/plain" => {
                 Ok(Media::Json)
             }
             "application/x-www-form-urlencoded" => Ok(Media::Form),

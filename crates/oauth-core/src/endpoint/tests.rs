@@ -189,6 +189,7 @@ fn a_content_type_is_read_as_it_is_meant() {
         "Application/JSON ;charset=utf-8",
         "application/json, application/json",
         "application/json; charset=utf-8, application/json",
+        "",
     ] {
         let tokens = got(reply(200, &[("content-type", media)], GOOD));
         assert!(tokens.is_ok(), "{media}");

@@ -389,7 +389,9 @@ fn granted(
         // Twitch sends a list.
         Some(value) if !rules.is_strict() => {
             let names = value.as_texts().ok_or_else(|| shape("scope"))?;
-            Ok(Some(sound_names(names.into_iter(), warnings)))
+            // An entry that is a whole scope is several names.
+            let names = names.into_iter().flat_map(|entry| entry.split(delimiter));
+            Ok(Some(sound_names(names, warnings)))
         }
         Some(_) => Err(shape("scope")),
     }

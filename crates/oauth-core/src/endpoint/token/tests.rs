@@ -128,7 +128,8 @@ fn a_malformed_scope_is_read_as_far_as_it_goes_or_by_strict_rules_refused() {
         (r#""""#, "", false, true),
         (r#""a \"b c""#, "a c", true, false),
         (r#"["a","b"]"#, "a b", false, false),
-        (r#"["a","b c"]"#, "a", true, false),
+        (r#"["a","b  c"]"#, "a b c", false, false),
+        (r#"["a","\"b c"]"#, "a c", true, false),
     ] {
         let members = format!(r#","scope":{scope}"#);
         let tokens = got(&client(), "", &members).unwrap();
