@@ -99,6 +99,7 @@ impl fmt::Debug for PublicOnly {
 pub(crate) enum NotPublic {
     Name,
     Literal,
+    LoopbackName,
     PlainHttp,
     Proxied,
 }
@@ -108,6 +109,7 @@ impl fmt::Display for NotPublic {
         f.write_str(match self {
             Self::Name => "the name has no public address",
             Self::Literal => "the host is an address that is not public",
+            Self::LoopbackName => "the host is a name of this machine itself, which is not public",
             Self::PlainHttp => "plain http is for this machine alone",
             Self::Proxied => "a proxy would resolve the name, where its address cannot be judged",
         })
@@ -135,6 +137,9 @@ pub(crate) fn check(url: &Url, proxies: Proxies) -> Result<(), Cause> {
     if literal(url).is_some_and(|address| !is_public(address)) {
         return refused(NotPublic::Literal);
     }
+    if is_loopback_name(url) {
+        return refused(NotPublic::LoopbackName);
+    }
     let is_proxied = match proxies {
         Proxies::None => false,
         Proxies::All => true,
@@ -147,6 +152,14 @@ pub(crate) fn check(url: &Url, proxies: Proxies) -> Result<(), Cause> {
         true => refused(NotPublic::Proxied),
         false => Ok(()),
     }
+}
+
+/// Whether the host is `localhost` or a name below it: they mean this machine, whatever a name server says (RFC 6761
+/// section 6.3).
+fn is_loopback_name(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let labels = host.strip_suffix('.').unwrap_or(host);
+    labels.rsplit('.').next() == Some("localhost")
 }
 
 /// As reqwest reads the host: `127.1` and `0x7f.1` are addresses to it.
@@ -227,6 +240,17 @@ mod tests {
             assert_eq!(loss, Loss::NotPublic, "{url}");
             assert!(text.contains("not public"), "{url}: {text}");
         }
+        for url in [
+            "https://localhost/",
+            "https://LOCALHOST.:8443/",
+            "https://as.tenant.localhost/",
+        ] {
+            let (loss, text) = refused(url).unwrap_err();
+            assert_eq!(loss, Loss::NotPublic, "{url}");
+            assert!(text.contains("this machine itself"), "{url}: {text}");
+        }
+        assert_eq!(refused("https://localhost.as.example/"), Ok(()));
+        assert_eq!(refused("https://notlocalhost/"), Ok(()));
         let (loss, text) = refused("http://93.184.216.34/").unwrap_err();
         assert_eq!((loss, text.contains("plain http")), (Loss::NotPublic, true));
         assert_eq!(refused("https://93.184.216.34/"), Ok(()));
