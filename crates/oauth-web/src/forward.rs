@@ -35,6 +35,20 @@ const KEPT_BACK: [HeaderName; 15] = [
     HeaderName::from_static(PROTECTION_HEADER),
 ];
 
+/// How the names of other request headers begin that are not forwarded: what this site's own proxies and browsers say,
+/// and what some servers take for the method or the path instead of those that were checked here.
+const NOT_SENT: [&str; 9] = [
+    "x-forwarded-",
+    "sec-",
+    "proxy-",
+    "x-real-ip",
+    "x-http-method",
+    "x-method-override",
+    "x-original-",
+    "x-rewrite-",
+    "x-override-url",
+];
+
 /// The response headers that are not forwarded.
 const NOT_TAKEN: [HeaderName; 11] = [
     SET_COOKIE,
@@ -83,9 +97,7 @@ pub(crate) fn sent(headers: &HeaderMap) -> HeaderMap {
     let named = connected(headers);
     let is_sent = |name: &HeaderName| {
         let text = name.as_str();
-        let is_ours = ["x-forwarded-", "sec-", "proxy-", "x-real-ip"]
-            .iter()
-            .any(|prefix| text.starts_with(prefix));
+        let is_ours = NOT_SENT.iter().any(|prefix| text.starts_with(prefix));
         !is_ours && !KEPT_BACK.contains(name) && !named.iter().any(|known| known == text)
     };
     copy(headers, is_sent)
