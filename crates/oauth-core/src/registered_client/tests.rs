@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::issuer::Issuer;
+use crate::quirk::Rules;
 use crate::redirect_uri::RedirectUri;
 use crate::testing::{code, server};
 
@@ -72,6 +73,18 @@ fn a_secret_has_an_end_or_is_said_to_have_none() {
     assert_eq!(end(r#","client_secret_expires_at":"0""#), Ok(None));
     let issued = r#","client_secret_expires_at":0,"client_id_issued_at":"2026-11-29T09:00:00Z""#;
     assert_eq!(end(issued), Ok(None));
+    let strict = server().with_rules(Rules {
+        strictness: Strictness::Strict,
+        ..Rules::default()
+    });
+    for member in ["client_secret_expires_at", "client_id_issued_at"] {
+        let text = format!(r#"{{"client_id":"c","{member}":"5"}}"#);
+        let Ok(Json::Object(object)) = json::parse(&text) else {
+            panic!("{text}")
+        };
+        let read = RegisteredClient::read(&strict, object, Before::Requested(&asked()));
+        assert_eq!(read.unwrap_err().detail(), Some(member));
+    }
     let client = with(r#","client_secret_expires_at":5"#).unwrap();
     assert!(!client.is_secret_expired(UnixTime::from_secs(4)));
     assert!(client.is_secret_expired(at));
