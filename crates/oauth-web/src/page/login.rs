@@ -40,10 +40,9 @@ pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
     let return_to = context.return_to(wanted.as_deref())?;
     let hint = request.parameter("login_hint");
     let hint = hint.filter(|hint| hint.len() <= MAX_HINT);
-    let prompt = request.parameter("prompt").filter(|prompt| {
-        // `none` is for the silent check.
-        ["login", "consent", "select_account", "create"].contains(&prompt.as_str())
-    });
+    let prompt = request
+        .parameter("prompt")
+        .filter(|prompt| is_prompt(prompt));
     let Some(provider) = determined_provider(context, &return_to).await? else {
         let kept = [
             ("return_to", Some(return_to)),
@@ -65,6 +64,16 @@ pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
         ..Wanted::login(&provider, return_to)
     };
     login_flow::begin(context, wanted).await
+}
+
+/// Whether this is a list of known prompts (OpenID Connect Core section 3.1.2.1), each once. `none` is for the silent
+/// check.
+fn is_prompt(text: &str) -> bool {
+    let mut left = vec!["login", "consent", "select_account", "create"];
+    text.split(' ').all(|word| {
+        let found = left.iter().position(|known| *known == word);
+        found.map(|at| left.swap_remove(at)).is_some()
+    })
 }
 
 /// The provider to sign in with, if there is no choice.
