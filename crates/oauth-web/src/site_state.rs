@@ -67,8 +67,12 @@ impl SiteState {
         }
         let host = host.to_ascii_lowercase();
         self.base_urls.iter().find(|base_url| {
-            let authority = base_url.origin.split_once("://").map(|(_, rest)| rest);
-            authority == Some(host.as_str())
+            let Some((scheme, authority)) = base_url.origin.split_once("://") else {
+                return false;
+            };
+            // Some proxies write the port that the scheme implies (RFC 9110 section 4.2.3).
+            let implied = if scheme == "https" { ":443" } else { ":80" };
+            authority == host.strip_suffix(implied).unwrap_or(&host)
         })
     }
 

@@ -133,7 +133,11 @@ fn two_hosts_are_one_site_and_neither_has_the_sessions_of_the_other() {
     assert_eq!(location(&reply), "/auth/login?again=1");
     let reply = open(&mut world, &mut ann, &callback, "other.example").reply();
     assert_eq!(location(&reply), "/me");
-    open(&mut world, &mut ann, "/me", "other.example").session();
+    for host in ["other.example", "Other.Example:443"] {
+        open(&mut world, &mut ann, "/me", host).session();
+    }
+    let reply = open(&mut world, &mut ann, "/me", "other.example:80").reply();
+    assert_eq!(code(&reply), "web.not_found");
     // Had the browser sent it there: a cookie is of one host.
     let reply = open(&mut world, &mut ann, "/me", "shop.example").reply();
     assert!(location(&reply).contains("redirect_uri=https%3A%2F%2Fshop.example"));
