@@ -245,7 +245,7 @@ fn b7_a_claim_of_the_wrong_type_is_none_that_is_absent() {
     }
 }
 
-/// CVE-2020-26160, CVE-2024-53861: lists, parts of texts, checks left out.
+/// CVE-2020-26160, CVE-2024-53861: lists, parts of strings, checks left out.
 #[test]
 fn b8_issuer_and_audience_are_compared_whole() {
     let party = Party::new(Alg::Es256);
@@ -459,7 +459,11 @@ fn b18_who_it_is_is_issuer_and_subject() {
         .expect("a good token");
     assert_eq!((token.issuer(), token.subject()), (ISSUER, "ann"));
     let verified = token.claims().get("email_verified");
-    assert_eq!(verified.and_then(Value::as_bool), None, "a text is no flag");
+    assert_eq!(
+        verified.and_then(Value::as_bool),
+        None,
+        "a string is no flag"
+    );
 }
 
 /// Clocks that are apart, and times that no clock shows.

@@ -41,7 +41,7 @@ export class Tokens {
   readonly claims: Readonly<Record<string, unknown>> | undefined
   /** The ID token, unverified. After verification, its claims are in `claims`. */
   readonly idToken: string | undefined
-  /** Members RFC 6749 does not define. A whole number beyond 2^53 - 1, which a number would round, is a string of its digits. */
+  /** Members RFC 6749 does not define. An integer beyond 2^53 - 1, which a number would round, is a string of its digits. */
   readonly extra: Record<string, unknown>
   /**
    * The permissions that were granted (RFC 9396 section 7), if the server says; it may have enriched them.

@@ -82,7 +82,7 @@ async fn d1_two_people_and_two_scopes_at_once_get_their_own_tokens() {
                     _ => source.renew(&token).await.expect("a new token"),
                 };
                 let reply = Authorized::new(driver, source, own).get(&api).send().await;
-                let reply = reply.expect("a reply").text().await.expect("a text");
+                let reply = reply.expect("a reply").text().await.expect("a string");
                 (name, scope, token, reply)
             });
         }

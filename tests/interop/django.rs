@@ -96,7 +96,7 @@ impl Django {
     }
 
     pub(crate) fn person(&self) -> Person {
-        let text = |member: &str| self.0.said["person"][member].as_str().expect("a text");
+        let text = |member: &str| self.0.said["person"][member].as_str().expect("a string");
         Person {
             username: text("username").to_owned(),
             password: text("password").to_owned(),

@@ -109,7 +109,7 @@ fn from_the_url_of_an_api_to_its_answer() {
     let resource = Resource::beneath(&connection.resource.resource);
     let authorized = Authorized::new(driver, session, resource);
     let reply = authorized.get(&url).send().expect("a reply");
-    let said = reply.text().expect("a text");
+    let said = reply.text().expect("a string");
     let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
     assert_eq!(said["scope"], "read");
     // Another API on this origin gets nothing.

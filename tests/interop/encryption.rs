@@ -130,7 +130,7 @@ fn every_signature_of_userinfo_and_introspection_is_verified() {
         let claims = userinfo(&driver, &agreed, &login);
         let claims = claims.unwrap_or_else(|error| panic!("{which}: {error}"));
         assert_eq!(
-            claims.text("sub").expect("a text"),
+            claims.text("sub").expect("a string"),
             Some("somebody"),
             "{which}"
         );
@@ -166,7 +166,7 @@ fn every_encryption_of_userinfo_and_introspection_is_opened() {
             let claims = userinfo(&driver, &client, &login);
             let claims = claims.unwrap_or_else(|error| panic!("{which}: {error}"));
             assert_eq!(
-                claims.text("sub").expect("a text"),
+                claims.text("sub").expect("a string"),
                 Some("somebody"),
                 "{which}"
             );

@@ -210,7 +210,7 @@ fn a_response_is_posted_signed() -> Result<(), Error> {
     let ask = || ask("openid").response_mode(ResponseMode::FormPostJwt);
     let begun = begun(&driver, &opens, ask());
     let page = browser().get(begun.url.as_str()).send().expect("a page");
-    let page = page.text().expect("a text");
+    let page = page.text().expect("a string");
     let (_, rest) = page
         .split_once("name=\"response\" value=\"")
         .expect("a form");

@@ -149,7 +149,11 @@ fn a_bound_token_is_good_with_its_certificate_alone() {
         for tokens in [login.tokens, renewed].map(Arc::new) {
             let userinfo = || client.userinfo(Arc::clone(&tokens), "somebody".to_owned());
             let told = ours.run(userinfo()).expect("claims");
-            assert_eq!(told.text("sub").expect("a text"), Some("somebody"), "{id}");
+            assert_eq!(
+                told.text("sub").expect("a string"),
+                Some("somebody"),
+                "{id}"
+            );
             let refused = theirs.run(userinfo()).map(drop);
             let code = refused.as_ref().map_err(Error::code);
             assert_eq!(code, Err("denied.invalid_token"), "{id}");

@@ -57,7 +57,7 @@ impl Refused {
     }
 }
 
-/// A member of an object that is a text.
+/// A member of an object that is a string.
 pub(crate) fn text<'a>(object: &'a Value, name: &str) -> &'a str {
     let member = object[name].as_str();
     member.unwrap_or_else(|| panic!("no {name} in {object}"))
@@ -71,7 +71,7 @@ pub(crate) fn http() -> Http {
 fn said(request: RequestBuilder) -> Said {
     let reply = request.send().expect("a reply");
     let status = reply.status().as_u16();
-    let body = reply.text().expect("a text");
+    let body = reply.text().expect("a string");
     (status, serde_json::from_str(&body).unwrap_or_default())
 }
 

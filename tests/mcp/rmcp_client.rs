@@ -102,7 +102,9 @@ impl Person {
     /// What the tools answer, over a transport of their own.
     fn call(&self, connection: &ResourceConnection, tools: &[&str]) -> Vec<String> {
         let client = self.begin(connection);
-        let answers = tools.iter().map(|tool| client.call(tool).expect("a text"));
+        let answers = tools
+            .iter()
+            .map(|tool| client.call(tool).expect("a string"));
         let answers = answers.collect();
         client.end();
         answers
@@ -130,7 +132,7 @@ impl Client<'_> {
         let call = CallToolRequestParams::new(tool.to_owned());
         let call = call.with_arguments(arguments.as_object().cloned().expect("an object"));
         let answer = self.0.runtime.block_on(self.1.call_tool(call))?;
-        let text = answer.content[0].as_text().expect("a text");
+        let text = answer.content[0].as_text().expect("a string");
         Ok(text.text.clone())
     }
 
@@ -158,9 +160,9 @@ pub(crate) fn a_token_that_has_ended_costs_one_refresh(server: Server) {
     let person = Person::new();
     let connection = person.connection(server.url(), Arc::new(MemoryStore::new()));
     let client = person.begin(&connection);
-    client.call("echo").expect("a text");
+    client.call("echo").expect("a string");
     server.steer("expire_tokens");
-    assert_eq!(client.call("echo").expect("a text"), "hello");
+    assert_eq!(client.call("echo").expect("a string"), "hello");
     client.end();
     let names = ["refreshes", "refresh_token_reuses", "registrations"];
     assert_eq!(counts(&server, names), [1, 0, 1]);
@@ -171,11 +173,11 @@ pub(crate) fn a_client_that_is_forgotten_registers_anew_once(server: Server) {
     let person = Person::new();
     let connection = person.connection(server.url(), Arc::new(MemoryStore::new()));
     let client = person.begin(&connection);
-    client.call("echo").expect("a text");
+    client.call("echo").expect("a string");
     server.steer("forget_clients");
     // Where a session is its client's, rmcp begins another.
-    assert_eq!(client.call("echo").expect("a text"), "hello");
-    assert_eq!(client.call("echo").expect("a text"), "hello");
+    assert_eq!(client.call("echo").expect("a string"), "hello");
+    assert_eq!(client.call("echo").expect("a string"), "hello");
     client.end();
     assert_eq!(counts(&server, ["registrations"]), [2]);
     assert_eq!(person.pages(), 2);
@@ -185,8 +187,8 @@ pub(crate) fn what_a_tool_wants_more_is_asked_of_the_person_once(server: Server)
     let person = Person::new();
     let connection = person.connection(server.url(), Arc::new(MemoryStore::new()));
     let client = person.begin(&connection);
-    client.call("echo").expect("a text");
-    let answers = ["secret_tool", "secret_tool"].map(|tool| client.call(tool).expect("a text"));
+    client.call("echo").expect("a string");
+    let answers = ["secret_tool", "secret_tool"].map(|tool| client.call(tool).expect("a string"));
     assert!(!answers[0].is_empty() && answers[0] == answers[1]);
     assert_eq!(person.pages(), 2);
     // One that never has enough is not asked for for ever.
@@ -204,7 +206,7 @@ pub(crate) fn what_a_tool_wants_more_is_asked_of_the_person_once(server: Server)
         "{failure:?}"
     );
     // The client goes on.
-    assert_eq!(client.call("echo").expect("a text"), "hello");
+    assert_eq!(client.call("echo").expect("a string"), "hello");
     client.end();
 }
 

@@ -68,7 +68,7 @@ impl Session {
         }
         let reply = self.send(&message("tools/call", &params, Some(2)))?;
         // JSON, or a stream of events.
-        let said = reply.text().expect("a text");
+        let said = reply.text().expect("a string");
         let lines = said.lines();
         let data = lines.map(|line| line.strip_prefix("data:").unwrap_or(line));
         let mut answers = data.filter_map(|data| serde_json::from_str::<Value>(data).ok());

@@ -1,4 +1,4 @@
-//! Groups about one text becoming another: `pkce`, `form-encoding`, `basic-auth`, `retry-after`,
+//! Groups about one string becoming another: `pkce`, `form-encoding`, `basic-auth`, `retry-after`,
 //! `www-authenticate`.
 
 use base64::Engine as _;

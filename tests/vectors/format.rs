@@ -118,12 +118,12 @@ impl Vector {
         })
     }
 
-    /// A text of the input.
+    /// A string of the input.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.input[name].as_str()
     }
 
-    /// A text the input must have.
+    /// A string the input must have.
     pub(crate) fn must(&self, name: &str) -> Result<&str, String> {
         self.text(name)
             .ok_or_else(|| format!("input has no text {name}"))

@@ -126,7 +126,7 @@ pub(crate) fn userinfo(vector: &Vector) -> Verdict {
     match run_from(&mut exchange, Input::Reply(reply), NOW, &[keys]).result {
         Ok(claims) => {
             holds("is accepted", vector.expected["ok"] == true)?;
-            // A text is no boolean.
+            // A string is no boolean.
             let verified = claims.get("email_verified").and_then(Value::as_bool);
             same(
                 "email_verified",

@@ -15,7 +15,7 @@ pub(crate) fn short() -> Outcome {
     run(SHORT, None)
 }
 
-/// Each part for so long; only those whose name holds a text, if one is given.
+/// Each part for so long; only those whose name holds a string, if one is given.
 pub(crate) fn run(seconds: u64, only: Option<&str>) -> Outcome {
     let wanted = root().join("tests/workers/peers/requirements.txt");
     let peers = python::environment(&environment(), &wanted);

@@ -95,7 +95,7 @@ pub fn web_setup_error(what: &str) -> String {
 }
 
 fn record(error: &Error) -> Value {
-    // A struct of texts and numbers always serializes.
+    // A struct of strings and numbers always serializes.
     let mut record =
         for_doubles(serde_json::to_value(ErrorRecord::from(error)).unwrap_or_default());
     let mut causes = Vec::new();

@@ -17,7 +17,7 @@ use crate::tokens::token_texts;
 use crate::value;
 use crate::visit::SharedOutcome;
 
-/// One exchange. A step is as little as there is to say: a request as one text, a pause in milliseconds, something to
+/// One exchange. A step is as little as there is to say: a request as one string, a pause in milliseconds, something to
 /// sign or to verify, or the end; of one that has tokens, what [`token_texts`] says.
 ///
 /// A request is its method, its URL, and names and values in turn, each on a line of its own; an empty line; and the body.
@@ -87,7 +87,7 @@ impl NativeExchange {
         let body = match (body.as_string(), body.dyn_ref::<Uint8Array>()) {
             (Some(text), _) => text.into_bytes(),
             (None, Some(bytes)) => bytes.to_vec(),
-            (None, None) => return Err(invalid("a body is a text or bytes")),
+            (None, None) => return Err(invalid("a body is a string or bytes")),
         };
         let reply = Reply {
             status,
@@ -203,7 +203,7 @@ fn verifying(job: &VerificationJob) -> Object {
     }
 }
 
-/// A request as one text. No field can hold a line break, and every body of ours is a text.
+/// A request as one string. No field can hold a line break, and every body of ours is a string.
 fn text(request: &Outgoing) -> Result<String, JsValue> {
     let body = std::str::from_utf8(&request.body);
     let body = body.map_err(|_| invalid("the body of a request is no text"))?;

@@ -96,7 +96,7 @@ pub(crate) fn jwt(
     signers: Vec<Function>,
     used: &NativeKeyUse,
 ) -> Result<HeldKeyJwt, JsValue> {
-    let given: Keys = read(given, "the settings of a key are texts")?;
+    let given: Keys = read(given, "the settings of a key are strings")?;
     let keys = given.keys.into_iter().zip(signers);
     let held = |(known, sign): (Known, Function)| HeldKey {
         kid: known.kid,
@@ -122,7 +122,7 @@ struct SecretKey {
 }
 
 pub(crate) fn secret_jwt(given: &JsValue, sign: Function) -> Result<HeldSecretJwt, JsValue> {
-    let given: SecretKey = read(given, "the settings of a secret are texts")?;
+    let given: SecretKey = read(given, "the settings of a secret are strings")?;
     Ok(HeldSecretJwt {
         secret: Secret::new(given.source),
         alg: given.alg.unwrap_or_else(|| "HS256".to_owned()),
@@ -131,7 +131,7 @@ pub(crate) fn secret_jwt(given: &JsValue, sign: Function) -> Result<HeldSecretJw
     })
 }
 
-/// The key of a text that JavaScript takes: it answers what the key can do and who signs, or why it is none.
+/// The key of a string that JavaScript takes: it answers what the key can do and who signs, or why it is none.
 pub(crate) fn of_text(hold: &Function, text: &Secret<String>) -> Result<HeldKey, Error> {
     let none = || Error::from(Misuse::KeyMalformed);
     let said = hold.call1(&JsValue::UNDEFINED, &text.expose().as_str().into());
@@ -141,7 +141,7 @@ pub(crate) fn of_text(hold: &Function, text: &Secret<String>) -> Result<HeldKey,
         let why = member("why").and_then(|why| why.as_string());
         return Err(error_from_code(&code, &why.unwrap_or_default(), None));
     }
-    let algs = member("algs").and_then(|algs| read(&algs, "algorithms are texts").ok());
+    let algs = member("algs").and_then(|algs| read(&algs, "algorithms are strings").ok());
     let sign = member("signer").and_then(|sign| sign.dyn_into().ok());
     let (algs, sign) = algs.zip(sign).ok_or_else(none)?;
     Ok(HeldKey {

@@ -83,7 +83,7 @@ impl NativeKeeper {
     ) -> Result<Self, JsValue> {
         let kept: Kept = read(
             given,
-            "how a grant is kept: times in milliseconds, and texts",
+            "how a grant is kept: times in milliseconds, and strings",
         )?;
         let is_shared = kept.shared;
         let keep = GrantSettings {

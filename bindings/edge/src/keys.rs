@@ -18,7 +18,7 @@ impl NativeKey {
         let key = match (given.as_string(), given.dyn_ref::<Uint8Array>()) {
             (Some(text), _) => Key::parse(&Secret::new(text)),
             (None, Some(bytes)) => Key::from_slice(Secret::new(bytes.to_vec()).expose()),
-            (None, None) => return Err(invalid("a key is bytes or a text")),
+            (None, None) => return Err(invalid("a key is bytes or a string")),
         };
         key.map(Self).map_err(fail)
     }

@@ -22,7 +22,7 @@ struct Asked {
 }
 
 fn end_session(given: &JsValue) -> Result<EndSession, JsValue> {
-    let asked: Asked = read(given, "how to sign out is said in texts")?;
+    let asked: Asked = read(given, "how to sign out is given as strings")?;
     Ok(EndSession {
         id_token_hint: asked.id_token_hint.map(Secret::new),
         logout_hint: asked.logout_hint,

@@ -12,7 +12,7 @@ use wasm_bindgen::prelude::*;
 use crate::error::fail;
 use crate::plain::whole;
 
-/// Tokens as a list of texts, which JavaScript parses only on access: the access token, the result of
+/// Tokens as a list of strings, which JavaScript parses only on access: the access token, the result of
 /// [`NativeTokens::serialize`], and the codes of the warnings, which are not stored.
 pub(crate) fn token_texts(tokens: &oauth_core::Tokens) -> Vec<String> {
     let warnings = tokens.warnings.iter().map(|warning| warning.code());
@@ -128,7 +128,7 @@ impl NativeTokens {
 impl NativeTokens {
     fn fixed(&self, now: f64, refused: Option<&oauth_core::Tokens>) -> Result<(), JsValue> {
         if self.0.access_token.expose().is_empty() {
-            let empty = Error::from(Misuse::TokenUnreadable).about("a text");
+            let empty = Error::from(Misuse::TokenUnreadable).about("a string");
             return Err(fail(empty.caused_by(Cause::unsent("it is empty"))));
         }
         let now = UnixTime::from_secs(whole(now));

@@ -261,7 +261,7 @@ function checkAllowance(allowance) {
   const { requests, seconds } = allowance
   const isCount = (value) => Number.isInteger(value) && value > 0 && value < 2 ** 32
   if (!isCount(requests) || !isCount(seconds)) {
-    throw new TypeError("allowance is 'documented', or { requests, seconds } in whole numbers")
+    throw new TypeError("allowance is 'documented', or { requests, seconds } in integers")
   }
   return { requests, seconds }
 }

@@ -106,7 +106,7 @@ class ReadAssertion {
 const isLate = (error) => error instanceof OAuthError && error.code === 'lost.timeout'
 
 function checkToken(token) {
-  if (typeof token !== 'string') throw new TypeError('an assertion function gives a text')
+  if (typeof token !== 'string') throw new TypeError('an assertion function gives a string')
   return checkUnicode(token, 'the assertion')
 }
 

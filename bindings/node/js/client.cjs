@@ -128,7 +128,7 @@ class Client extends Operations {
     } = optionsOf('Client', given)
     const known = nativeServer(server)
     if (clientId === undefined && stored === undefined && given !== undefined && 'clientId' in given) {
-      throw new TypeError('clientId must be a text')
+      throw new TypeError('clientId must be a string')
     }
     // Without `clientAuth`, an empty secret usually comes from an unset variable. With one it is allowed (RFC 6749 appendix A.2).
     if (clientSecret === '' && clientAuth === undefined) {

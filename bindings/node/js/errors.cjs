@@ -56,7 +56,7 @@ const MARK = 'oauth-core:'
 const ARGUMENT = 'oauth-core-argument:'
 
 /** Names for the addon's types in messages. For any other type the message only says that the value is of the wrong type. */
-const KINDS = { String: 'a text', bool: 'true or false', f64: 'a number', u32: 'a whole number', i64: 'a whole number' }
+const KINDS = { String: 'a string', bool: 'true or false', f64: 'a number', u32: 'an integer', i64: 'an integer' }
 
 /** Converts a native error to its class; `cause` is the error of the JavaScript transport, if any. */
 function errorFromNative(error, cause) {

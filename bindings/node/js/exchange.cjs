@@ -158,7 +158,7 @@ const begin = (known, at) => known.begin(at)
 const elapsed = (known, at) => known.elapsed(at)
 const signed = (signature) => (known, at) => known.signed(at, signature)
 
-/** Header fields as one text, names and values separated by line breaks, which a received field contains no more than a NUL. */
+/** Header fields as one string, names and values separated by line breaks, which a received field contains no more than a NUL. */
 function fieldsOf(headers) {
   return Array.from(headers, ([name, value]) => `${name}\n${value.replaceAll('\n', '\0')}`).join('\n')
 }

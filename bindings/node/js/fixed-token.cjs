@@ -15,7 +15,7 @@ const { checkUnicode } = require('./unicode.cjs')
 
 const { NativeFixedToken } = native
 
-/** Reads a fixed token from its place: a text, a variable, a file or a function. */
+/** Reads a fixed token from its place: a string, a variable, a file or a function. */
 const places = {
   text(token, end) {
     const known = NativeFixedToken.text(token, end)
@@ -43,7 +43,7 @@ const places = {
 function readerOf(token, end) {
   const [[place, value] = [], ...more] = Object.entries(typeof token === 'string' ? { text: token } : token ?? {})
   if (!Object.hasOwn(places, place ?? '') || more.length > 0) {
-    throw new TypeError('token must be a text, or one of { env }, { file } and { callback }')
+    throw new TypeError('token must be a string, or one of { env }, { file } and { callback }')
   }
   checkUnicode(value, 'token')
   return callNative(() => places[place](value, end))

@@ -45,7 +45,7 @@ class SealingKey {
 function nativeKey(key) {
   const known = natives.get(key)
   if (known !== undefined) return known
-  if (typeof key !== 'string' && !(key instanceof Uint8Array)) throw new TypeError('a key is bytes, a text or a SealingKey')
+  if (typeof key !== 'string' && !(key instanceof Uint8Array)) throw new TypeError('a key is bytes, a string or a SealingKey')
   return callNative(() => native.NativeKey.of(checkUnicode(key, 'key')))
 }
 

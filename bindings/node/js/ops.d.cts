@@ -557,7 +557,7 @@ export interface ClientIdMetadataArguments {
 
 /**
  * A postal address (OpenID Connect Core section 5.1.1).
- * A member that is not a text is absent.
+ * A member that is not a string is absent.
  */
 export class Address {
   private constructor()

@@ -179,7 +179,7 @@ function initOf({ onRateLimit, longestWaitMs, ...others } = {}) {
 function textsOf(name, given) {
   if (given === undefined) return undefined
   if (typeof given === 'string' || typeof given?.[Symbol.iterator] !== 'function') {
-    throw new TypeError(`${name} must be a list, and not one text`)
+    throw new TypeError(`${name} must be a list, and not one string`)
   }
   return [...given].map(String)
 }

@@ -4,24 +4,24 @@
 
 const { checkUnicode } = require('./unicode.cjs')
 
-/** A path, as a text or a file URL. */
+/** A path, as a string or a file URL. */
 function pathOf(path) {
   const { fileURLToPath } = require('#host')
   const text = path instanceof URL ? fileURLToPath(path) : path
-  if (typeof text !== 'string') throw new TypeError('path must be a text or a file URL')
+  if (typeof text !== 'string') throw new TypeError('path must be a string or a file URL')
   if (text === '') throw new TypeError('path is empty')
   return checkUnicode(text, 'path')
 }
 
 /** The argument, if it is a string; otherwise an error that does not show it, because it may be a secret. */
 function checkText(value, name) {
-  if (typeof value !== 'string') throw new TypeError(`${name} must be a text`)
+  if (typeof value !== 'string') throw new TypeError(`${name} must be a string`)
   return checkUnicode(value, name)
 }
 
-/** A text, or a URL as its text. */
+/** A string, or a URL as its text. */
 function textOrUrl(value, name) {
-  if (!(value instanceof URL) && typeof value !== 'string') throw new TypeError(`${name} must be a text or a URL`)
+  if (!(value instanceof URL) && typeof value !== 'string') throw new TypeError(`${name} must be a string or a URL`)
   return checkUnicode(String(value), name)
 }
 

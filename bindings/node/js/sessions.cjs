@@ -61,7 +61,7 @@ class Grants {
       if (hook !== undefined && typeof hook !== 'function') throw new TypeError(`${name} must be a function`)
     }
     for (const [name, count] of Object.entries({ capacity, perSecond, atOnce })) {
-      if (!(Number.isSafeInteger(count) && count >= 0)) throw new TypeError(`${name} must be a whole number`)
+      if (!(Number.isSafeInteger(count) && count >= 0)) throw new TypeError(`${name} must be an integer`)
     }
     this.#client = client
     this.#store = store

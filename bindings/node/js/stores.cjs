@@ -67,7 +67,7 @@ class NativeStore {
 
   /** The keys of up to this many records that were due before this time, the longest due first. */
   async due(before, limit) {
-    if (!Number.isSafeInteger(limit) || limit < 0) throw new TypeError('limit must be a whole number')
+    if (!Number.isSafeInteger(limit) || limit < 0) throw new TypeError('limit must be an integer')
     const ms = unixSeconds(before)
     return (await asked(this, (store) => store.due(ms, Math.min(limit, 2 ** 32 - 1)))).keys
   }
@@ -146,7 +146,7 @@ class RedisStore extends NativeStore {
     const text = textOrUrl(url, 'url')
     checkLimit(timeoutMs)
     if (replicas !== undefined && !(Number.isSafeInteger(replicas) && replicas >= 0)) {
-      throw new TypeError('replicas must be a whole number')
+      throw new TypeError('replicas must be an integer')
     }
     super(() => native.NativeStore.redis(text, prefix, timeoutMs, replicas))
   }

@@ -69,7 +69,7 @@ class SubjectTokenSource {
       Promise.resolve(token).catch(() => {})
       throw new TypeError('the sign-in function gave a promise, for which a step by hand cannot wait: run the exchange')
     }
-    if (typeof token !== 'string') throw new TypeError('a sign-in function gives a text')
+    if (typeof token !== 'string') throw new TypeError('a sign-in function gives a string')
     // A file ends with a line break.
     this.native.leave(checkUnicode(token, 'the token').trim())
   }

@@ -12,7 +12,7 @@ const { refuseClones } = require('./value.cjs')
 /** The addon's object for these tokens. */
 let nativeTokens
 
-/** Tokens from the texts that the addon returns: the access token, the result of `serialize`, and the codes of the warnings. */
+/** Tokens from the strings that the addon returns: the access token, the result of `serialize`, and the codes of the warnings. */
 let toldTokens
 
 /** Those that an exchange ends with. */

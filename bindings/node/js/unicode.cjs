@@ -5,7 +5,7 @@
 /** A lone surrogate. Unicode text has none, so the addon would put another character in its place. */
 const LONE = /\p{Surrogate}/u
 
-/** Refuses a text, or plain data with one, that would arrive as another: it may be a secret, and is not shown. */
+/** Refuses a string, or plain data with one, that would arrive as another: it may be a secret, and is not shown. */
 function checkUnicode(value, name) {
   if (typeof value === 'string') {
     if (LONE.test(value)) throw new TypeError(`${name} has a lone surrogate, which is no Unicode text`)

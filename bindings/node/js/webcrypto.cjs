@@ -30,7 +30,7 @@ async function isSigned({ verifies, jwk, secret, input, signature }) {
   }
 }
 
-/** Whether a text is the left half of a hash in base64url (OpenID Connect Core section 3.1.3.6). */
+/** Whether a string is the left half of a hash in base64url (OpenID Connect Core section 3.1.3.6). */
 async function isHalf({ hash, value, half }) {
   const digest = await crypto.subtle.digest(hash, encode(value))
   const left = new Uint8Array(digest, 0, digest.byteLength / 2)

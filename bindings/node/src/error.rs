@@ -57,7 +57,7 @@ pub(crate) fn not_supported_error(verb: String) -> String {
 }
 
 fn record(error: &Error) -> Value {
-    // A struct of texts and numbers always serializes.
+    // A struct of strings and numbers always serializes.
     let mut record =
         for_doubles(serde_json::to_value(ErrorRecord::from(error)).unwrap_or_default());
     let mut causes = Vec::new();

@@ -22,7 +22,7 @@ use crate::server::NativeServer;
 use crate::tokens::token_texts;
 use crate::value;
 
-/// The next step, in compact form: a request as one text, a pause in milliseconds,
+/// The next step, in compact form: a request as one string, a pause in milliseconds,
 /// something to sign, or the result; tokens in the form of [`token_texts`].
 ///
 /// A request is its method, its URL, and names and values in turn, each on a line of its own; an empty
@@ -258,7 +258,7 @@ fn step(turn: ErasedStep) -> Result<NativeStep> {
     })
 }
 
-/// A request as one text. No field can hold a line break, and every body of ours is a text.
+/// A request as one string. No field can hold a line break, and every body of ours is a string.
 fn text(request: &Outgoing) -> Result<String> {
     let body = std::str::from_utf8(&request.body);
     let body = body.map_err(|_| invalid("the body of a request is no text"))?;

@@ -12,7 +12,7 @@ use crate::error::fail;
 use crate::runtime::promise;
 use crate::tokens::{NativeTokens, bearer};
 
-/// A fixed token, and its place: a text, a variable or a file. `expires_at` is in Unix seconds.
+/// A fixed token, and its place: a string, a variable or a file. `expires_at` is in Unix seconds.
 #[napi]
 pub struct NativeFixedToken(FixedToken);
 

@@ -21,7 +21,7 @@ use crate::runtime::{self, promise};
 /// The environment variable with additional certificate authorities for Node.js.
 const EXTRA: &str = "NODE_EXTRA_CA_CERTS";
 
-/// A network in texts and numbers.
+/// A network in strings and numbers.
 #[napi(object, object_to_js = false)]
 pub struct NativeSettings {
     /// PEM, or the name of a file of it.

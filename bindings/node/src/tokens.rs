@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::built_in_stores::whole;
 use crate::error::fail;
 
-/// Tokens as a list of texts, which JavaScript parses only on access: the access token, the result of
+/// Tokens as a list of strings, which JavaScript parses only on access: the access token, the result of
 /// [`NativeTokens::serialize`], and the codes of the warnings, which are not stored.
 pub(crate) fn token_texts(tokens: &oauth_core::Tokens) -> Vec<String> {
     let warnings = tokens.warnings.iter().map(|warning| warning.code());

@@ -34,7 +34,7 @@ pub struct NativeWebRequest {
     pub host: String,
     /// Path and query, as in the address bar.
     pub target: String,
-    /// Names and values by turns, with line breaks between, a name as often as it came: one text crosses in a fraction of
+    /// Names and values by turns, with line breaks between, a name as often as it came: one string crosses in a fraction of
     /// the time of a list of pairs.
     pub headers: String,
     /// The body, where the site reads it.
@@ -78,7 +78,7 @@ pub struct NativeVisited {
     pub grant: Option<String>,
     /// The session, where it has tokens.
     pub held: Option<NativeWebSession>,
-    /// The body to send, in place of a text.
+    /// The body to send, in place of a string.
     pub stream: Option<NativeStream>,
     /// A call to be forwarded to an API.
     pub forward: Option<NativeForward>,

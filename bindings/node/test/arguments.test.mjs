@@ -94,7 +94,7 @@ function* shows(outcome, what) {
   }
 }
 
-test('no error of a call shows what was given in the place of a text', async () => {
+test('no error of a call shows what was given in the place of a string', async () => {
   const found = []
   for (const [name, call] of callable) {
     if (LEFT.test(name)) continue
@@ -107,7 +107,7 @@ test('no error of a call shows what was given in the place of a text', async () 
   assert.deepEqual(found, [])
 })
 
-/** Where a list of texts is right, an error may name one of them. */
+/** Where a list of strings is right, an error may name one of them. */
 const LISTS = /^(scope|resource|audience|acrValues|uiLocales|prompt|origins|issuers|returnOrigins|apiOrigins|claims|methods|acr|baseUrl|expiredTokenReplies|options)$/
 const kinds = (name) => Object.entries(HOSTILE).filter(([kind]) => kind !== 'array' || !LISTS.test(name))
 
@@ -173,13 +173,13 @@ test('no error of an argument of an operation shows what was given', async () =>
 
 test('what is of the wrong type is named', () => {
   const fails = (call, message) => assert.throws(call, { name: 'TypeError', message })
-  fails(() => new core.Client(server, { clientId: 'a', clientSecret: NUMBER }), 'clientSecret must be a text')
-  fails(() => new core.Client(server, { clientId: { value: TEXT } }), 'clientId must be a text')
-  fails(() => core.Tokens.deserialize({ access_token: TEXT }), 'text must be a text')
-  fails(() => core.Tokens.bearer(NUMBER), 'accessToken must be a text')
-  fails(() => core.PendingAuthorization.deserialize(NUMBER), 'text must be a text')
-  fails(() => core.privateKeyJwt('x', { passphrase: NUMBER }), 'passphrase must be a text')
-  fails(() => client.exchange.password({ username: 'ann', password: NUMBER }), /^argument 'password': expected a text, not a number$/)
+  fails(() => new core.Client(server, { clientId: 'a', clientSecret: NUMBER }), 'clientSecret must be a string')
+  fails(() => new core.Client(server, { clientId: { value: TEXT } }), 'clientId must be a string')
+  fails(() => core.Tokens.deserialize({ access_token: TEXT }), 'text must be a string')
+  fails(() => core.Tokens.bearer(NUMBER), 'accessToken must be a string')
+  fails(() => core.PendingAuthorization.deserialize(NUMBER), 'text must be a string')
+  fails(() => core.privateKeyJwt('x', { passphrase: NUMBER }), 'passphrase must be a string')
+  fails(() => client.exchange.password({ username: 'ann', password: NUMBER }), /^argument 'password': expected a string, not a number$/)
 })
 
 test('what is missing is named, by an error of ours', async () => {

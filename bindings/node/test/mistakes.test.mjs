@@ -50,9 +50,9 @@ for (const [name, call] of Object.entries(TEXTS)) {
 test('an option is told by its name, where it is given', async () => {
   const { flow } = client.authorize({ redirectUri })
   for (const [call, message] of [
-    [() => client.redeem(flow, undefined), /^callback must be a text or a URL$/],
-    [() => client.redeem(flow, 5), /^callback must be a text or a URL$/],
-    [() => client.exchange.redeem(flow), /^callback must be a text or a URL$/],
+    [() => client.redeem(flow, undefined), /^callback must be a string or a URL$/],
+    [() => client.redeem(flow, 5), /^callback must be a string or a URL$/],
+    [() => client.exchange.redeem(flow), /^callback must be a string or a URL$/],
     [() => client.clientCredentials({ origins: api }), /^origins must be a list$/],
     [() => client.clientCredentials({ origins: null }), /^origins must be a list$/],
     [() => core.fixedToken('t', { origins: api }), /^origins must be a list$/],
@@ -60,7 +60,7 @@ test('an option is told by its name, where it is given', async () => {
     [() => client.clientCredentials().token({ signal: 5 }), /^signal must be an AbortSignal$/],
     [() => core.fixedToken('t', { origins: [api] }).fetch(api, { signal: 5 }), /^signal must be an AbortSignal$/],
     [() => new core.Client(api, { clientId: 'id' }), /^server must be a Server, from provider, discover or /],
-    [() => new core.Client(server, { clientId: undefined, clientSecret: 's' }), /^clientId must be a text$/],
+    [() => new core.Client(server, { clientId: undefined, clientSecret: 's' }), /^clientId must be a string$/],
     [() => new core.Client(server, { clientId: 'id', clientSecret: '' }), /^clientSecret is empty: /],
     [() => client.source(undefined, { store: new core.MemoryStore(), subject: '' }), /^subject is empty$/],
     [() => new core.FileStore(''), /^path is empty$/],
@@ -79,7 +79,7 @@ test('a verifier that can verify nothing is not made', async () => {
   assert.throws(() => core.AccessTokenVerifier.introspecting(client, { audience: '' }), /audience: .*none is empty/)
 })
 
-test('a text is no list of a site', () => {
+test('a string is no list of a site', () => {
   const at = (options) => new Site({ baseUrl: api, key: Buffer.alloc(32, 7), client, ...options })
   for (const name of ['claims', 'returnOrigins']) {
     assert.throws(() => at({ [name]: 'email' }), { name: 'TypeError', message: new RegExp(name) })

@@ -70,16 +70,16 @@ test('a record does not change, and is made by nobody else', async () => {
 
 test('a mistake is told by name and never by value', async () => {
   const mistakes = [
-    ['introspect', {}, "argument 'token': expected a text, not nothing"],
-    ['introspect', { token: 7 }, "argument 'token': expected a text, not a number"],
-    ['introspect', { token: Buffer.from('S3CR3T') }, "argument 'token': expected a text, not a list"],
+    ['introspect', {}, "argument 'token': expected a string, not nothing"],
+    ['introspect', { token: 7 }, "argument 'token': expected a string, not a number"],
+    ['introspect', { token: Buffer.from('S3CR3T') }, "argument 'token': expected a string, not a list"],
     ['revoke', { token: 't', tokenTypeHint: 'S3CR3T' }, "argument 'tokenTypeHint': expected one of \"access_token\" \"refresh_token\", not another text"],
     ['revoke', { tokn: 'S3CR3T' }, 'tokn: there is no such argument; perhaps token'],
     ['revoke', 'S3CR3T', 'the arguments are one object: token, tokenTypeHint'],
-    ['refresh', { tokens: 'S3CR3T' }, "argument 'tokens': expected Tokens, not a text"],
-    ['password', { username: 'u', password: 'p', scope: 7 }, "argument 'scope': expected a text or a list of texts, not a number"],
+    ['refresh', { tokens: 'S3CR3T' }, "argument 'tokens': expected Tokens, not a string"],
+    ['password', { username: 'u', password: 'p', scope: 7 }, "argument 'scope': expected a string or a list of strings, not a number"],
     ['password', { username: 'u', password: 'p', extra: { a: 1 } },
-      "argument 'extra': expected names with a text or a list of texts each, not names with other things"],
+      "argument 'extra': expected an object of strings or lists of strings, not an object of other things"],
   ]
   for (const [name, args, message] of mistakes) {
     assert.throws(() => client.exchange[name](args), { name: 'TypeError', message })
@@ -90,7 +90,7 @@ test('a mistake is told by name and never by value', async () => {
   assert.throws(() => client.exchange.clientCredentials({ resource: ['no uri'] }), { code: 'resource.syntax' })
 })
 
-test('names of scopes are a text or whatever can be walked over', () => {
+test('scope names are a string or whatever can be walked over', () => {
   function* names() { yield* ['read', 'write'] }
   for (const scope of ['read write', ['read', 'write'], new Set(['read', 'write']), names()]) {
     const { body } = client.exchange.clientCredentials({ scope }).begin()

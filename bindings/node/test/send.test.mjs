@@ -20,7 +20,7 @@ function replying(...replies) {
   return { seen, send }
 }
 
-test('a request comes in plain parts, and its reply as a text or bytes', async () => {
+test('a request comes in plain parts, and its reply as a string or bytes', async () => {
   const text = grant('t', { name: 'Zoë' })
   for (const body of [text, Buffer.from(text), new TextEncoder().encode(text)]) {
     const { seen, send } = replying({ body })

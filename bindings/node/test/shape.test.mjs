@@ -48,7 +48,7 @@ for (const [how, script] of Object.entries({
   })
 }
 
-test('a whole number that a number would round is a text of its digits', () => {
+test('an integer that a number would round is a string of its digits', () => {
   const stored = tokens().serialize()
   const exact = stored.replace('"extra-secret"', '17841400000000001')
   assert.equal(Tokens.deserialize(exact).extra.account, '17841400000000001')

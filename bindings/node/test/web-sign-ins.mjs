@@ -63,7 +63,7 @@ async function told(response, name, provider, then) {
   return said
 }
 
-/** A text with the places of earlier steps in it. */
+/** A string with the places of earlier steps in it. */
 const filled = (text, places) => Object.entries(places).reduce((text, [name, value]) => text.replaceAll(name, () => value), text)
 
 /** Cookies, kept and sent by what SameSite says. */

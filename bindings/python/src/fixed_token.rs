@@ -126,7 +126,7 @@ pub(crate) fn fixed_token<'py>(
             return Err(PyTypeError::new_err(text));
         }
     };
-    // What reading it would say is said at once, where it is a text at hand.
+    // What reading it would say is said at once, where it is a string at hand.
     if is_text {
         fixed
             .read(None)

@@ -5,7 +5,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyInt, PyList, PyMapping, PyString, PyTuple};
 
-/// Fields of a query or of a form, encoded: a text or a whole number, or several of them, by each name.
+/// Fields of a query or of a form, encoded: a string or an integer, or several of them, by each name.
 pub(crate) struct FormFields(pub(crate) String);
 
 impl<'a, 'py> FromPyObject<'a, 'py> for FormFields {

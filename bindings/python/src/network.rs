@@ -24,7 +24,7 @@ use crate::{errors, held_key, secret};
 /// are read once, here.
 ///
 /// ca is trusted in addition to the system's authorities, only_ca instead of them; they and
-/// client_certificate with its client_key (RFC 8705) are PEM texts or paths. proxy is a URL (http,
+/// client_certificate with its client_key (RFC 8705) are PEM or paths. proxy is a URL (http,
 /// https, socks5, socks5h) or "direct". Times are seconds: connect_timeout is 10, timeout of one
 /// request 30. At most in_flight_per_origin requests, 16, are under way to one origin. addresses
 /// says which may be connected to: with "public_where_marked" any address, but only public ones for

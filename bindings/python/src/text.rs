@@ -26,7 +26,7 @@ where
             Err(unreadable) => withheld(py, unreadable),
             // A str is a sequence of characters, but never accepted as a list.
             Ok(_) if error.is_instance_of::<PyTypeError>(py) => {
-                PyTypeError::new_err("expected a list or bytes, not a text")
+                PyTypeError::new_err("expected a list or bytes, not a string")
             }
             Ok(_) => error,
         }
@@ -46,7 +46,7 @@ pub(crate) fn origins(given: &Bound<'_, PyAny>) -> PyResult<Option<Vec<String>>>
     )
 }
 
-/// A text that is not empty, or None: an empty one usually comes from an unset variable.
+/// A string that is not empty, or None: an empty one usually comes from an unset variable.
 ///
 /// # Errors
 /// Those of [`text`]; `ValueError` for an empty one.

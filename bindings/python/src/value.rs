@@ -67,7 +67,7 @@ impl Members {
 
 #[allow(
     clippy::cast_possible_truncation,
-    reason = "a whole number that is exact as a double is exact here"
+    reason = "an integer that is exact as a double is exact here"
 )]
 fn of_arg<'py>(py: Python<'py>, arg: &Arg) -> PyResult<Bound<'py, PyAny>> {
     Ok(match arg {
@@ -259,7 +259,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Pairs {
     }
 }
 
-/// Header fields: pairs of texts, or of bytes, each a character.
+/// Header fields: pairs of strings, or of bytes, each a character.
 pub(crate) struct Fields(pub(crate) Vec<(String, String)>);
 
 impl Fields {

@@ -145,7 +145,7 @@ def test_a_name_the_protocol_owns_is_refused(server: Plain, client: oauth_core.C
     with pytest.raises(oauth_core.MisuseError) as refused:
         client.client_credentials(resource=["no uri"])
     assert refused.value.code == "resource.syntax"
-    with pytest.raises(TypeError, match="'extra': expected names with a text or a list of texts each") as wrong:
+    with pytest.raises(TypeError, match="'extra': expected an object of strings or lists of strings") as wrong:
         client.client_credentials(extra={"tag": ["x", 5]})  # type: ignore[list-item]
     assert "5" not in str(wrong.value)
     assert server.seen == []

@@ -150,7 +150,7 @@ def test_a_text_is_no_list_and_no_bytes(client: oauth_core.Client) -> None:
     }
     expected = {"origins": "origins: expected a list of URLs"}
     for name, call in calls.items():
-        with pytest.raises(TypeError, match=expected.get(name, "expected a list or bytes, not a text")):
+        with pytest.raises(TypeError, match=expected.get(name, "expected a list or bytes, not a string")):
             call()
 
 

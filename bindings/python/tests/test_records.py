@@ -119,11 +119,11 @@ def test_every_record_is_exported() -> None:
 @pytest.mark.parametrize(
     ("name", "given", "text"),
     [
-        ("introspect", {"token": 7}, "argument 'token': expected a text, not a number"),
-        ("introspect", {"token": b"S3CR3T"}, "argument 'token': expected a text, not something else"),
+        ("introspect", {"token": 7}, "argument 'token': expected a string, not a number"),
+        ("introspect", {"token": b"S3CR3T"}, "argument 'token': expected a string, not something else"),
         ("revoke", {"token": "t", "token_type_hint": "S3CR3T"}, "argument 'token_type_hint': expected one of \"access_token\" \"refresh_token\""),
-        ("refresh", {"tokens": "S3CR3T"}, "argument 'tokens': expected Tokens, not a text"),
-        ("password", {"username": "u", "password": None}, "'password': expected a text, not nothing"),
+        ("refresh", {"tokens": "S3CR3T"}, "argument 'tokens': expected Tokens, not a string"),
+        ("password", {"username": "u", "password": None}, "'password': expected a string, not nothing"),
         ("revoke", {}, "missing 1 required keyword-only argument: 'token'"),
         ("revoke", {"tokn": "t"}, "unexpected keyword argument 'tokn'"),
     ],

@@ -1,4 +1,4 @@
-"""Scopes as a text, and as names in a list (RFC 6749 section 3.3)."""
+"""Scopes as a string, and as names in a list (RFC 6749 section 3.3)."""
 
 from __future__ import annotations
 
@@ -72,5 +72,5 @@ def test_each_item_is_one_name(plain: Start, bad: str) -> None:
 
 @pytest.mark.parametrize("wrong", [5, b"read", ["read", 5], {"read": True}, [None]])
 def test_what_is_no_scope_at_all(client: oauth_core.Client, wrong: Any) -> None:
-    with pytest.raises(TypeError, match="'scope': expected a text or a list of texts"):
+    with pytest.raises(TypeError, match="'scope': expected a string or a list of strings"):
         client.client_credentials(scope=wrong)

@@ -102,7 +102,7 @@ class Browser:
 
 
 def filled(text: str, places: dict[str, str]) -> str:
-    """A text with the places of earlier steps in it."""
+    """A string with the places of earlier steps in it."""
     for name, value in places.items():
         text = text.replace(name, value)
     return text

@@ -11,7 +11,7 @@ class FixedToken {
   #context
 
   constructor(token, origins, expiresAt, config) {
-    if (typeof token !== 'string') throw new TypeError('token must be a text')
+    if (typeof token !== 'string') throw new TypeError('token must be a string')
     const end = expiresAt === undefined ? undefined : Math.floor(expiresAt.getTime() / 1000)
     if (Number.isNaN(end)) throw new TypeError('expiresAt must be a Date')
     const prepared = async () => {

@@ -2,7 +2,7 @@
 
 const MAP = '<script type="importmap">{"imports":{"oauth-core-web":"/js/index.js"}}</script>'
 
-/** The pages of a text. */
+/** The pages of a string. */
 export const pagesOf = (text) => [...text.matchAll(/^```html\n([^]*?)^```$/gm)].map(([, page]) => page)
 
 /** What a page says that it prints: the comment behind each `console.log`. */

@@ -56,7 +56,7 @@ export async function person(session: Session): Promise<readonly [string, boolea
   const told: UserClaims = await session.userinfo()
   const at: Address | undefined = told.address
   const signedIn: string | undefined = session.claims?.sub
-  // @ts-expect-error a text is not a number
+  // @ts-expect-error a string is not a number
   const wrong: number | undefined = told.birthdate
   // @ts-expect-error the standard has no such member
   const street = at?.street

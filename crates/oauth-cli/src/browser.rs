@@ -66,7 +66,7 @@ mod tests {
             over("198.51.100.7 50022 2001:db8::5 22").as_deref(),
             Some("ssh -N -L 4711:localhost:4711 2001:db8::5")
         );
-        // A text that is not an address is not repeated.
+        // A string that is not an address is not repeated.
         assert_eq!(
             over("a b -oProxyCommand=x 22").as_deref(),
             Some("ssh -N -L 4711:localhost:4711 HOST")

@@ -149,7 +149,7 @@ pub(crate) fn private(
         true => unusable(path, error.detail().unwrap_or("not a private key")),
         false => error.into(),
     })?;
-    // A text that is not a JWK has no name.
+    // A string that is not a JWK has no name.
     let kid = serde_json::from_str(text).ok().and_then(|jwk: Jwk| jwk.kid);
     Ok((key, kid))
 }

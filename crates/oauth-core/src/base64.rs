@@ -73,7 +73,7 @@ pub(crate) fn append(bytes: &[u8], alphabet: Alphabet, text: &mut String) {
 /// The table value of a byte outside the alphabet.
 const NONE: u8 = 0xff;
 
-/// The bytes of a text without padding; `None` if it is not canonical base64. Character by character it takes five
+/// The bytes of a string without padding; `None` if it is not canonical base64. Character by character it takes five
 /// times as long, which would be measurable in the verification of a token.
 pub(crate) fn decode(text: &str, alphabet: Alphabet) -> Option<Vec<u8>> {
     let values = alphabet.values();

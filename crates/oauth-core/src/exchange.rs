@@ -110,7 +110,7 @@ pub struct SigningJob {
     pub key_id: String,
     /// The JWS algorithm (RFC 7518 section 3.1), such as `ES256`.
     pub alg: &'static str,
-    /// The JWS signing input (RFC 7515 section 5.1): two base64url texts and a dot.
+    /// The JWS signing input (RFC 7515 section 5.1): two base64url strings and a dot.
     pub signing_input: Bytes,
     /// What the host has attached to the key, if anything: see
     /// [`SigningKey::held_by`](crate::crypto::SigningKey::held_by).
@@ -157,7 +157,7 @@ pub enum VerificationJob {
         alg: &'static str,
         /// The key with which to verify it.
         key: VerificationKey,
-        /// The JWS signing input (RFC 7515 section 5.2): two base64url texts and a dot.
+        /// The JWS signing input (RFC 7515 section 5.2): two base64url strings and a dot.
         signing_input: Bytes,
         /// The signature, in the form of JWS (RFC 7518 section 3).
         signature: Bytes,

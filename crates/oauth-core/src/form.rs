@@ -228,7 +228,7 @@ fn is_unencoded(byte: u8) -> bool {
     TABLE.get(usize::from(byte)).is_some_and(|plain| *plain)
 }
 
-/// The error for a text that is not UTF-8 once decoded.
+/// The error for a string that is not UTF-8 once decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotUtf8;
 

@@ -69,7 +69,7 @@ impl Issuer {
         &self.0
     }
 
-    /// Whether the issuer `named` in a message is this one: the texts are equal, or, for a multi-tenant server, equal
+    /// Whether the issuer `named` in a message is this one: the strings are equal, or, for a multi-tenant server, equal
     /// to the template of [`crate::quirk::Quirk::TenantIssuer`] filled in.
     pub fn is(&self, named: &str, rules: &Rules) -> bool {
         if self.as_str() == named {

@@ -125,7 +125,7 @@ impl Alg {
     }
 }
 
-/// The signing input (RFC 7515 section 5.1): two base64url texts and a dot.
+/// The signing input (RFC 7515 section 5.1): two base64url strings and a dot.
 pub(crate) fn signing_input(header: &str, claims: &str) -> String {
     format!("{}.{}", base64::url_safe(header), base64::url_safe(claims))
 }

@@ -56,7 +56,7 @@ impl CodeVerifier {
         Self::check(text, 43).map(|()| Self(text.into()))
     }
 
-    /// Checks that a text consists of `least` to 128 unreserved characters.
+    /// Checks that a string consists of `least` to 128 unreserved characters.
     pub(crate) fn check(text: &str, least: usize) -> Result<(), Error> {
         let is_unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
         if (least..=128).contains(&text.len()) && text.bytes().all(is_unreserved) {

@@ -57,7 +57,7 @@ pub struct ProtectedResourceMetadata {
     /// All members, including those that no standard defines.
     pub metadata: Map<String, Value>,
     /// The entries that were left out: of `authorization_servers` those that are not valid issuers, of `scopes_supported`
-    /// those that are not names of scopes.
+    /// those that are not scope names.
     pub ignored: Vec<String>,
 }
 
@@ -149,7 +149,7 @@ impl ResourceIdentifier {
         below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
     }
 
-    /// Whether both are the same resource: the texts are equal, or differ only in how an empty path is written, which
+    /// Whether both are the same resource: the strings are equal, or differ only in how an empty path is written, which
     /// gives the same metadata URL.
     fn is(&self, named: &str) -> bool {
         let bare = |text: &str| match text.strip_suffix('/') {
@@ -233,7 +233,7 @@ fn match_resource(
     let Ok(resource) = ResourceIdentifier::parse_over(named, transport) else {
         return other();
     };
-    // "identical": a text that the parser changed to lower case is not identical.
+    // "identical": a string that the parser changed to lower case is not identical.
     let is_as_written = resource.as_str() == named;
     let is_allowed = match matching {
         ResourceMatch::Identical => requested.is(named),

@@ -134,7 +134,7 @@ pub(crate) enum Arrived<'a> {
     Bare(&'a str),
 }
 
-/// Whether a text begins as an absolute URI does. No parameter of a callback has a colon in its name, and a value
+/// Whether a string begins as an absolute URI does. No parameter of a callback has a colon in its name, and a value
 /// follows an equals sign.
 fn has_scheme(text: &str) -> bool {
     text.split_once(':').is_some_and(|(scheme, _)| {

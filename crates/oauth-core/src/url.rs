@@ -45,7 +45,7 @@ pub enum Transport {
     LoopbackHttp,
 }
 
-/// What is wrong with a text that should be a URL.
+/// What is wrong with a string that should be a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flaw {
     NotAbsolute,
@@ -212,7 +212,7 @@ impl Url {
     }
 
     /// Scheme, host and port in one normal form (RFC 6454 section 6.2): two URLs have the same origin exactly if these
-    /// texts are equal.
+    /// strings are equal.
     pub fn origin(&self) -> String {
         self.origin_text().to_owned()
     }

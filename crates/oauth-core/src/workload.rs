@@ -100,7 +100,7 @@ pub enum CredentialSource {
     Endpoint(WorkloadTokenService),
 }
 
-/// Where a token is in a text.
+/// Where a token is in a string.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum TokenFormat {

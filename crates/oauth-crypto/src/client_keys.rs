@@ -45,7 +45,7 @@ impl ClientKeys {
     /// thumbprint (RFC 7638).
     ///
     /// # Errors
-    /// `key.malformed` for a text that is not a key, `key.algorithm` for a key without a supported algorithm;
+    /// `key.malformed` for a string that is not a key, `key.algorithm` for a key without a supported algorithm;
     /// `misuse.setup` if there is no key, or two keys have the same name.
     pub fn read<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, Error> {
         let keys = texts.into_iter().map(ClientKey::read);

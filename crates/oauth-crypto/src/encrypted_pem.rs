@@ -16,7 +16,7 @@ use crate::{KeyError, der};
 /// values are below a million.
 const MAX_ITERATIONS: u32 = 10_000_000;
 
-/// Decrypts a private key in PEM: PKCS#8 that is encrypted with PBES2, by PBKDF2 of HMAC with SHA-2 and AES-CBC. A text
+/// Decrypts a private key in PEM: PKCS#8 that is encrypted with PBES2, by PBKDF2 of HMAC with SHA-2 and AES-CBC. A string
 /// that is not encrypted is left as it is.
 ///
 /// The file itself determines how much work its passphrase takes; one that requires more than ten million iterations is

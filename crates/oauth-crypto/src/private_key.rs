@@ -38,7 +38,7 @@ enum Pair {
     Rsa(RsaKeyPair),
 }
 
-/// Why a text is not a usable key. Never contains the text.
+/// Why a string is not a usable key. Never contains the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyError {

@@ -23,7 +23,7 @@ fn token() -> Result<Record, Error> {
     let mut turn = exchange.begin(&at)?;
     loop {
         turn = match turn {
-            // What crosses to the other language is texts, numbers and bytes.
+            // What crosses to the other language is strings, numbers and bytes.
             ErasedStep::Send(request) => {
                 println!("{} {}", request.method, request.url);
                 exchange.reply(&at, reply())?

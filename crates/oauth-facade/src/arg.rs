@@ -30,11 +30,11 @@ pub enum Arg {
     Null,
     /// A flag.
     Bool(bool),
-    /// A number; one above 2^53 must be a text.
+    /// A number; one above 2^53 must be a string.
     Number(f64),
-    /// A text.
+    /// A string.
     Text(Secret<String>),
-    /// Names of scopes, only from this crate: hosts pass a text or a list.
+    /// Names of scopes, only from this crate: hosts pass a string or a list.
     Names(Scope),
     /// Several values.
     List(Vec<Self>),
@@ -55,12 +55,12 @@ impl Arg {
     pub(crate) const fn kind(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
-            Self::Bool(_) => "a flag",
+            Self::Bool(_) => "a boolean",
             Self::Number(_) => "a number",
-            Self::Text(_) => "a text",
-            Self::Names(_) => "names of scopes",
+            Self::Text(_) => "a string",
+            Self::Names(_) => "scope names",
             Self::List(_) => "a list",
-            Self::Pairs(_) => "names with values",
+            Self::Pairs(_) => "an object",
             Self::Time(_) => "a time",
             Self::Json(_) => "JSON",
             Self::Tokens(_) => "Tokens",
@@ -171,9 +171,9 @@ impl From<Error> for Unfit {
 /// The type of a value, for generators.
 #[derive(Debug, Clone, Copy)]
 pub enum Shape {
-    /// A text.
+    /// A string.
     Text,
-    /// A text that must not be shown.
+    /// A string that must not be shown.
     Secret,
     /// Personal data about a user, which is shown only when it is asked for by name.
     Personal,
@@ -187,9 +187,9 @@ pub enum Shape {
     Names,
     /// Several texts.
     Texts,
-    /// A text, or several of which any will do.
+    /// A string, or several of which any will do.
     OneOrMore,
-    /// Names with one text each, or several.
+    /// Names with one string each, or several.
     Pairs,
     /// A time.
     Time,
@@ -209,7 +209,7 @@ pub enum Shape {
 pub trait Field: Sized {
     /// The shape of the type, for generators.
     const SHAPE: Shape;
-    /// The expected type, for error messages: "a text".
+    /// The expected type, for error messages: "a string".
     const WANTED: &'static str;
     /// Whether the value may be left out.
     const OPTIONAL: bool = false;
@@ -239,7 +239,7 @@ pub struct About {
 
 impl Field for Secret<String> {
     const SHAPE: Shape = Shape::Secret;
-    const WANTED: &'static str = "a text";
+    const WANTED: &'static str = "a string";
 
     fn read(arg: Arg) -> Result<Self, Unfit> {
         match arg {
@@ -255,7 +255,7 @@ impl Field for Secret<String> {
 
 impl Field for String {
     const SHAPE: Shape = Shape::Text;
-    const WANTED: &'static str = "a text";
+    const WANTED: &'static str = "a string";
 
     fn read(arg: Arg) -> Result<Self, Unfit> {
         Secret::read(arg).map(|text| text.expose().clone())
@@ -295,7 +295,7 @@ impl fmt::Debug for Personal {
 
 impl Field for Personal {
     const SHAPE: Shape = Shape::Personal;
-    const WANTED: &'static str = "a text";
+    const WANTED: &'static str = "a string";
 
     fn read(arg: Arg) -> Result<Self, Unfit> {
         String::read(arg).map(Self)
@@ -308,7 +308,7 @@ impl Field for Personal {
 
 impl Field for bool {
     const SHAPE: Shape = Shape::Flag;
-    const WANTED: &'static str = "a flag";
+    const WANTED: &'static str = "a boolean";
 
     fn read(arg: Arg) -> Result<Self, Unfit> {
         match arg {
@@ -324,7 +324,7 @@ impl Field for bool {
 
 impl Field for u64 {
     const SHAPE: Shape = Shape::Whole;
-    const WANTED: &'static str = "a whole number";
+    const WANTED: &'static str = "an integer";
 
     #[expect(
         clippy::cast_possible_truncation,
@@ -384,7 +384,7 @@ impl<T: Field> Field for Option<T> {
 
 impl Field for Scope {
     const SHAPE: Shape = Shape::Names;
-    const WANTED: &'static str = "a text or a list of texts";
+    const WANTED: &'static str = "a string or a list of strings";
     const OPTIONAL: bool = true;
 
     fn read(arg: Arg) -> Result<Self, Unfit> {
@@ -414,7 +414,7 @@ impl Field for Scope {
 
 impl Field for Vec<String> {
     const SHAPE: Shape = Shape::Texts;
-    const WANTED: &'static str = "a list of texts";
+    const WANTED: &'static str = "a list of strings";
     const OPTIONAL: bool = true;
 
     fn read(arg: Arg) -> Result<Self, Unfit> {
@@ -433,7 +433,7 @@ impl Field for Vec<String> {
 
 impl Field for Vec<(String, Secret<String>)> {
     const SHAPE: Shape = Shape::Pairs;
-    const WANTED: &'static str = "names with a text or a list of texts each";
+    const WANTED: &'static str = "an object of strings or lists of strings";
     const OPTIONAL: bool = true;
 
     fn read(arg: Arg) -> Result<Self, Unfit> {
@@ -450,7 +450,7 @@ impl Field for Vec<(String, Secret<String>)> {
             };
             for value in values {
                 let value = Secret::read(value);
-                let value = value.map_err(|_| Unfit::Kind("names with other things"))?;
+                let value = value.map_err(|_| Unfit::Kind("an object of other things"))?;
                 read.push((name.clone(), value));
             }
         }
@@ -469,7 +469,7 @@ impl Field for Vec<(String, Secret<String>)> {
 
 impl Field for Extra {
     const SHAPE: Shape = Shape::Json;
-    const WANTED: &'static str = "names with values";
+    const WANTED: &'static str = "an object";
 
     fn read(arg: Arg) -> Result<Self, Unfit> {
         // Only responses have extra members; they are never an argument.

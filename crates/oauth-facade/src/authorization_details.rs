@@ -17,7 +17,7 @@ pub fn authorization_details(tokens: &Tokens) -> Result<Option<Value>, Error> {
 /// lacks something that section 2.2 defines. The members that a type itself defines are for the caller to compare.
 ///
 /// # Errors
-/// `authorization_details.malformed` for a text that is not such an array, `token_response.malformed` for what was granted.
+/// `authorization_details.malformed` for a string that is not such an array, `token_response.malformed` for what was granted.
 pub fn missing_authorization_details(tokens: &Tokens, wanted: &str) -> Result<Value, Error> {
     let wanted = AuthorizationDetails::parse(wanted)?;
     let granted = tokens.authorization_details()?.unwrap_or_default();

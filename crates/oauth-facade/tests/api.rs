@@ -1,4 +1,4 @@
-//! An API by its preset, driven with texts as another language would.
+//! An API by its preset, driven with strings as another language would.
 
 use std::time::Duration;
 

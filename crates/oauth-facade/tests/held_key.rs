@@ -114,7 +114,7 @@ fn a_key_held_elsewhere_signs_what_one_held_here_signs() {
             let server = server(taken);
             let elsewhere = job(&server, Auth::HeldKeyJwt(jwt(vec![held("k", algs)])));
             let elsewhere = elsewhere.expect("a job");
-            let input = String::from_utf8(elsewhere.signing_input.to_vec()).expect("a text");
+            let input = String::from_utf8(elsewhere.signing_input.to_vec()).expect("a string");
             assert_eq!(input, signed_here(&server, &pem), "{alg:?} of {taken:?}");
         }
     }

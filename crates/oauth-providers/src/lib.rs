@@ -78,7 +78,7 @@ fn whole_names(asked: &str) -> String {
     }
 }
 
-/// The number of insertions, deletions and substitutions between two texts (Levenshtein distance).
+/// The number of insertions, deletions and substitutions between two strings (Levenshtein distance).
 fn edits(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.chars().count()).collect();
     for (start, a) in from.chars().enumerate() {

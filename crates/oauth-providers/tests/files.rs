@@ -161,7 +161,7 @@ fn a_file_needs_little_and_is_safe_when_silent() -> Result<(), Error> {
     Ok(())
 }
 
-/// `OWN` with one text replaced must be refused, and the error must name `culprit`.
+/// `OWN` with one string replaced must be refused, and the error must name `culprit`.
 fn refused(from: &str, to: &str, culprit: &str) {
     assert!(OWN.contains(from), "{from}");
     let text = OWN.replacen(from, to, 1);

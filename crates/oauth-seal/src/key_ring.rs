@@ -63,10 +63,10 @@ impl Keys {
         self
     }
 
-    /// Reads keys from one text, with spaces, lines or commas between them: the first seals.
+    /// Reads keys from one string, with spaces, lines or commas between them: the first seals.
     ///
     /// # Errors
-    /// Those of [`Key::parse`], and the same for a text without a key.
+    /// Those of [`Key::parse`], and the same for a string without a key.
     pub fn parse(text: &Secret<String>) -> Result<Self, Error> {
         let parts = text.expose().split([',', ' ', '\n', '\r', '\t']);
         let mut keys = parts

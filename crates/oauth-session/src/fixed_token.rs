@@ -105,7 +105,7 @@ impl FixedToken {
     pub fn read(&self, refused: Option<&Tokens>) -> Result<Arc<Tokens>, Error> {
         let tokens = match &self.place {
             Place::Here(tokens) => match tokens.access_token.expose().is_empty() {
-                true => return Err(empty("a text")),
+                true => return Err(empty("a string")),
                 false => Arc::clone(tokens),
             },
             Place::Variable(name) => self.tokens(variable(name)?),
@@ -188,7 +188,7 @@ impl TokenSource for FixedToken {
 impl fmt::Debug for FixedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = match &self.place {
-            Place::Here(_) => "a text",
+            Place::Here(_) => "a string",
             Place::Variable(name) => shown_name(name),
             Place::File(_) => "a file",
             Place::Callback(_) => "a callback",
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn an_empty_text_is_no_token() {
         let callback = FixedToken::from_fn(|| Ok(String::new().into()));
-        for (source, place) in [(FixedToken::new(""), "a text"), (callback, "a callback")] {
+        for (source, place) in [(FixedToken::new(""), "a string"), (callback, "a callback")] {
             let error = source.read(None).unwrap_err();
             assert_eq!(
                 (error.code(), error.detail()),

@@ -64,7 +64,7 @@ pub use sender_constrained::DpopNonces;
 /// An authorization server and its API: requests in, replies out, no sockets, no clock.
 ///
 /// A twin is written from the RFCs and the systems' documentation, independently of `oauth-core`:
-/// two readings of one text that agree are worth more than one. Equal moments and requests give
+/// two readings of one string that agree are worth more than one. Equal moments and requests give
 /// equal answers; tokens are digests of a counter and the time, so they are unique within one twin
 /// and worth nothing outside it.
 ///

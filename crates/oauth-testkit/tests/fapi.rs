@@ -57,7 +57,7 @@ fn assertion(driver: &mut TwinDriver, with: Value) -> String {
     jwt(&key, json!({ "alg": "ES256" }), changed(claims, with))
 }
 
-/// A text that no other call has given.
+/// A string that no other call has given.
 fn unique() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(0);

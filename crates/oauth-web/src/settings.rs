@@ -32,13 +32,13 @@ pub struct Setting {
 /// The type of a setting, for generators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// A text.
+    /// A string.
     Text,
     /// A URL, or several.
     Urls,
     /// Several texts.
     Texts,
-    /// A whole number.
+    /// An integer.
     Whole,
     /// A time span: seconds.
     Span,
@@ -54,10 +54,10 @@ impl Shape {
     /// The expected value, for error messages.
     pub fn wanted(self) -> String {
         let wanted = match self {
-            Self::Text => "a text",
+            Self::Text => "a string",
             Self::Urls => "a URL, or a list of them",
-            Self::Texts => "a list of texts",
-            Self::Whole => "a whole number",
+            Self::Texts => "a list of strings",
+            Self::Whole => "an integer",
             Self::Span => "a positive time span",
             Self::Apis => "APIs by their names",
             Self::Document => "a JSON document",

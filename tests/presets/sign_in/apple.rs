@@ -45,7 +45,7 @@ fn signs_in_with_a_secret_that_is_signed_and_a_form_that_is_posted() {
     assert_eq!(begun.asked("scope").as_deref(), Some("openid name email"));
     let claims = party.claims(&begun);
     let claims = with(claims, "email", "x1@privaterelay.appleid.com");
-    // Booleans as texts, as they are seen in the field.
+    // Booleans as strings, as they are seen in the field.
     let claims = with(claims, "email_verified", "true");
     let claims = with(claims, "nonce_supported", true);
     let state = begun.asked("state").expect("a state");

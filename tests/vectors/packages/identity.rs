@@ -195,7 +195,7 @@ pub(crate) fn userinfo(vector: &Vector, asks: &mut Asks) -> Verdict {
     };
     let told = record(done)?;
     same("sub", told["subject"].as_str(), vector.text("id_token_sub"))?;
-    // It is handed on as it was told: a text, which is no boolean.
+    // It is handed on as it was told: a string, which is no boolean.
     let claims = &told["claims"];
     let body = vector.must("body")?;
     let sent = serde_json::from_str(body).unwrap_or_else(|_| payload(body));

@@ -178,7 +178,7 @@ pub(crate) const fn is_personal(field: &About) -> bool {
     matches!(inner(field.shape), Shape::Personal)
 }
 
-/// The paragraphs of a text, each in one line.
+/// The paragraphs of a string, each in one line.
 pub(crate) fn paragraphs(text: &[&str]) -> Vec<String> {
     let lines: Vec<_> = text.iter().map(|line| line.trim()).collect();
     lines
@@ -188,7 +188,7 @@ pub(crate) fn paragraphs(text: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// A text in lines of at most `width`, what stands before each included.
+/// A string in lines of at most `width`, what stands before each included.
 pub(crate) fn wrapped(text: &str, width: usize, indent: &str) -> String {
     let room = width.saturating_sub(indent.len());
     let mut lines = Vec::new();

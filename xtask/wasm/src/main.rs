@@ -37,7 +37,7 @@ fn bind(module: &str, folder: &str) -> Result<(), Box<dyn Error>> {
     check_texts(Path::new(module), Path::new(folder))
 }
 
-/// Has what is no text refused before it is copied: a number, or an object such as a `URL`, would be read as a text
+/// Has what is no text refused before it is copied: a number, or an object such as a `URL`, would be read as a string
 /// without a length, and the module would fail with an access beyond its memory.
 fn check_texts(module: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
     let name = module.file_stem().ok_or("the module has no name")?;
@@ -45,7 +45,7 @@ fn check_texts(module: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
     let written = fs::read_to_string(&path)?;
     let copies = "function passStringToWasm0(arg, malloc, realloc) {\n";
     let checks = format!(
-        "{copies}    if (typeof arg !== 'string') throw new TypeError('expected a text');\n"
+        "{copies}    if (typeof arg !== 'string') throw new TypeError('expected a string');\n"
     );
     match written.matches(copies).count() {
         1 => Ok(fs::write(&path, written.replace(copies, &checks))?),

@@ -1,11 +1,11 @@
 'use strict'
 
-// Header fields as one text of alternating names and values: it is passed to the native half faster than a list of pairs.
+// Header fields as one string of alternating names and values: it is passed to the native half faster than a list of pairs.
 
 /** Replaces line breaks, which neither a name nor a value may contain, so that the core refuses the field. */
 const line = (text) => (text.includes('\n') ? text.replaceAll('\n', '\0') : text)
 
-/** Header fields as one text. */
+/** Header fields as one string. */
 const textOf = (headers) => Array.from(headers, ([name, value]) => `${line(name)}\n${line(value)}`).join('\n')
 
 /** The text of header fields as pairs. */

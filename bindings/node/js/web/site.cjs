@@ -82,7 +82,7 @@ class Site {
   async testing(somebody) {
     const given = optionsOf('site.testing', somebody)
     const { subject, provider = this.#providers[0].id, issuer = 'https://as.invalid', claims = {}, acr, authTime, sid, local } = given
-    if (subject === undefined) throw new TypeError('subject must be a text: who is signed in')
+    if (subject === undefined) throw new TypeError('subject must be a string: who is signed in')
     const identity = { provider, issuer, subject: String(subject), claims, acr, sid, auth_time: authTime && Math.floor(authTime / 1000) }
     const { headers } = await this.#visits.testing(identity, local)
     const cookies = headers.filter(([name]) => name === 'set-cookie').map(([, field]) => field)

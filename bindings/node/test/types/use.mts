@@ -57,7 +57,7 @@ export async function use(signal: AbortSignal): Promise<void> {
   texts.push(...rotating.publicJwks().keys.map(({ kid }) => kid ?? ''))
   // @ts-expect-error a secret has no public half
   clientSecretJwt('secret').publicJwks()
-  // @ts-expect-error a function gives a text
+  // @ts-expect-error a function gives a string
   assertionFunction(() => 7)
   // @ts-expect-error a server that is asked signs no tokens
   AccessTokenVerifier.introspecting(client, { audience: 'https://api.example', algs: ['ES256'] })
@@ -264,7 +264,7 @@ export async function person(client: Client, tokens: Tokens): Promise<readonly [
   const at: Address | undefined = told.address
   // @ts-expect-error the names of JSON are not those of the language
   const street = at?.street_address
-  // @ts-expect-error a date of birth is a text, and may lack its year
+  // @ts-expect-error a date of birth is a string, and may lack its year
   const born: Date | undefined = told.birthdate
   const lines = [at?.formatted, at?.streetAddress, at?.postalCode, at?.locality, at?.region, at?.country]
   const verified: boolean | undefined = again.phoneNumberVerified ?? told.emailVerified

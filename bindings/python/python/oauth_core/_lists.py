@@ -12,5 +12,5 @@ _Item = TypeVar("_Item")
 def listed(name: str, given: Iterable[_Item]) -> list[_Item]:
     """The items. A single string is refused, since it would be iterated by character."""
     if isinstance(given, (str, bytes)):
-        raise TypeError(f"{name} is a list, and not one text")
+        raise TypeError(f"{name} is a list, and not one string")
     return list(given)

@@ -30,7 +30,7 @@ __all__ = [
 class Address(Record):
     """A postal address (OpenID Connect Core section 5.1.1).
 
-    A member that is not a text is absent.
+    A member that is not a string is absent.
 
     Attributes:
         formatted: The full address, for a label; its lines are separated by newlines.

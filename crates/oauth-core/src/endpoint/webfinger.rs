@@ -39,7 +39,7 @@ pub struct UserIdentifier {
 }
 
 impl UserIdentifier {
-    /// Reads what was typed by the rules of section 2.1.2: a text of only a user and a host is an `acct` URI (RFC
+    /// Reads what was typed by the rules of section 2.1.2: a string of only a user and a host is an `acct` URI (RFC
     /// 7565), anything else without a scheme is an `https` URL; a fragment is dropped.
     ///
     /// # Errors
@@ -109,7 +109,7 @@ impl UserIdentifier {
     }
 }
 
-/// The scheme of a text that has one, and what follows it. A host with a port has none.
+/// The scheme of a string that has one, and what follows it. A host with a port has none.
 fn scheme(text: &str) -> Option<(&str, &str)> {
     let (before, after) = text.split_once(':')?;
     let port = after.split(['/', '?']).next().unwrap_or_default();

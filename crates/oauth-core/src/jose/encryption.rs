@@ -61,7 +61,7 @@ impl ResponseEncryption {
     /// [`crate::Client::verify_signature`] does.
     ///
     /// # Errors
-    /// `jwe.*`, `jws.duplicate_member`, `jws.unsupported_crit`; `jwt.malformed` if it is not a text.
+    /// `jwe.*`, `jws.duplicate_member`, `jws.unsupported_crit`; `jwt.malformed` if it is not a string.
     pub fn decrypt(&self, token: &str) -> Result<Secret<String>, Error> {
         let agreed = Agreed {
             alg: self.alg,

@@ -42,7 +42,7 @@ pub(crate) fn parts(token: &str) -> usize {
     1 + token.matches('.').count()
 }
 
-/// Whether a text has the form of a JWE.
+/// Whether a string has the form of a JWE.
 pub(crate) fn has_form(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     parts(text) == 5 && text.bytes().all(fits)

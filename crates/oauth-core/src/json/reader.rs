@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{Json, MAX_DEPTH, MAX_VALUES, MAX_VALUES_OF_KEYS, Object, number};
 use crate::error::{Error, ProtocolViolation};
 
-/// How much is read before a text is refused.
+/// How much is read before a string is refused.
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
     pub(super) depth: usize,
@@ -32,7 +32,7 @@ impl Limits {
     };
 }
 
-/// Why a text is refused.
+/// Why a string is refused.
 pub(super) enum Flaw {
     Syntax,
     Nesting,

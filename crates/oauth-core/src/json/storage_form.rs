@@ -11,7 +11,7 @@ pub trait JsonForm: Sized {
     /// Reads the value; `None` if it is of another form.
     fn read(value: Json<'_>) -> Option<Self>;
 
-    /// Appends the value to a text.
+    /// Appends the value to a string.
     fn write(&self, out: &mut String);
 
     /// The value of a missing member, if it may be left out.
@@ -30,7 +30,7 @@ pub fn from_text<T: JsonForm>(text: &str) -> Option<T> {
     T::read(reader::read(text, Limits::STORED).ok()?)
 }
 
-/// The stored value as a text.
+/// The stored value as a string.
 pub fn to_text<T: JsonForm>(value: &T) -> String {
     let mut out = String::with_capacity(256);
     value.write(&mut out);

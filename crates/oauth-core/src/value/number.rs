@@ -1,6 +1,6 @@
 //! Text form of floating-point numbers. In a web page JavaScript parses and formats them, which needs no tables.
 
-/// The number nearest to a text that RFC 8259 allows; beyond the range of f64, the end of that range.
+/// The number nearest to a string that RFC 8259 allows; beyond the range of f64, the end of that range.
 pub(crate) fn read(text: &str) -> f64 {
     nearest(text).clamp(f64::MIN, f64::MAX)
 }
@@ -24,7 +24,7 @@ pub(crate) fn write(number: f64, out: &mut String) {
 
 #[cfg(all(feature = "js", target_family = "wasm"))]
 pub(crate) fn write(number: f64, out: &mut String) {
-    // A number plus a text is the number as text.
+    // A number plus a string is the number as text.
     let text = wasm_bindgen::JsValue::from_f64(number) + wasm_bindgen::JsValue::from_str("");
     let text = text.as_string().unwrap_or_default();
     out.push_str(&text);

@@ -4,7 +4,7 @@ use oauth_core::error::{Error, Misuse};
 
 use super::{Arg, Field, Shape, Unfit};
 
-/// Alternative texts, of which any is acceptable. There is at least one, and none is empty.
+/// Alternative strings, of which any is acceptable. There is at least one, and none is empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OneOrMore {
     first: String,
@@ -34,7 +34,7 @@ impl OneOrMore {
 
 impl Field for OneOrMore {
     const SHAPE: Shape = Shape::OneOrMore;
-    const WANTED: &'static str = "a text or a list of texts";
+    const WANTED: &'static str = "a string or a list of strings";
 
     fn read(arg: Arg) -> Result<Self, Unfit> {
         let texts = match arg {

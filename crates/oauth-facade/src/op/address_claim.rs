@@ -8,7 +8,7 @@ use crate::arg::{Arg, Field, Personal, Shape, Unfit};
 outcome! {
     /// A postal address (OpenID Connect Core section 5.1.1).
     ///
-    /// A member that is not a text is absent.
+    /// A member that is not a string is absent.
     pub struct Address {
         /// The full address, for a label; its lines are separated by newlines.
         pub formatted: Option<Personal>,

@@ -112,12 +112,12 @@ fn a_wrong_type_is_told_by_name_and_never_by_value() {
         (
             "introspect",
             vec![],
-            "argument 'token': expected a text, not nothing",
+            "argument 'token': expected a string, not nothing",
         ),
         (
             "introspect",
             vec![Arg::Number(7.0)],
-            "argument 'token': expected a text, not a number",
+            "argument 'token': expected a string, not a number",
         ),
         (
             "introspect",
@@ -127,22 +127,22 @@ fn a_wrong_type_is_told_by_name_and_never_by_value() {
         (
             "refresh",
             vec![text("S3CR3T")],
-            "argument 'tokens': expected Tokens, not a text",
+            "argument 'tokens': expected Tokens, not a string",
         ),
         (
             "client_credentials",
             vec![Arg::Number(1.0)],
-            "argument 'scope': expected a text or a list of texts, not a number",
+            "argument 'scope': expected a string or a list of strings, not a number",
         ),
         (
             "client_credentials",
             vec![Arg::Null, text("S3CR3T")],
-            "argument 'resource': expected a list of texts, not a text",
+            "argument 'resource': expected a list of strings, not a string",
         ),
         (
             "client_credentials",
             vec![Arg::Null, Arg::List(vec![Arg::Bool(true)])],
-            "argument 'resource': expected a list of texts, not a list of other things",
+            "argument 'resource': expected a list of strings, not a list of other things",
         ),
         (
             "client_credentials",
@@ -152,7 +152,7 @@ fn a_wrong_type_is_told_by_name_and_never_by_value() {
                 Arg::Null,
                 Arg::Pairs(vec![("a".to_owned(), Arg::Number(1.0))]),
             ],
-            "argument 'extra': expected names with a text or a list of texts each, not names with other things",
+            "argument 'extra': expected an object of strings or lists of strings, not an object of other things",
         ),
     ] {
         let mismatch = mismatch(name, args);

@@ -93,7 +93,7 @@ outcome! {
 /// record has the few that most have.
 ///
 /// # Errors
-/// `jwt.missing_claim` without a `sub`, `jwt.malformed_claim` if it is not a text, `jwt.malformed` for no JSON object.
+/// `jwt.missing_claim` without a `sub`, `jwt.malformed_claim` if it is not a string, `jwt.malformed` for no JSON object.
 pub fn user_claims(claims: &str) -> Result<UserClaims, Error> {
     let claims = Claims::from_json(claims)?;
     match claims.text("sub")? {

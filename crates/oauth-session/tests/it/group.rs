@@ -152,7 +152,7 @@ fn share(kind: &'static str) {
         "count",
     );
     let text = ask(BEN, &["load", "count"]);
-    let (_, text) = text.trim().split_once(' ').expect("a version and a text");
+    let (_, text) = text.trim().split_once(' ').expect("a version and a string");
     counted.check(text);
 }
 

@@ -71,7 +71,7 @@ fn many_processes_lose_nothing() {
     assert_eq!(session.ask(&["load", KEY]), "None\n");
     let counted = hammer(|arguments| session.worker(arguments), KEY);
     let said = session.ask(&["load", KEY]);
-    let (_, text) = said.trim().split_once(' ').expect("a version and a text");
+    let (_, text) = said.trim().split_once(' ').expect("a version and a string");
     counted.check(text);
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// The texts to search for in every log record of the process. Nothing else is kept.
+/// The strings to search for in every log record of the process. Nothing else is kept.
 static MARKS: Mutex<Vec<Mark>> = Mutex::new(Vec::new());
 
 struct Mark {

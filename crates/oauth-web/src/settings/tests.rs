@@ -123,7 +123,7 @@ fn a_setting_of_another_type_is_named_and_not_shown() {
         at("lifetime", json!(-1)),
         "lifetime: expected a positive time span"
     );
-    assert_eq!(at("flows", json!(1.5)), "flows: expected a whole number");
+    assert_eq!(at("flows", json!(1.5)), "flows: expected an integer");
     assert_eq!(
         at("redirect", json!("/me")),
         "redirect: expected a setting that there is"

@@ -15,7 +15,7 @@ const TABLES: [(&str, usize); 4] = [
     ("complaints", 19),
 ];
 
-/// The texts of a list, if there is one.
+/// The strings of a list, if there is one.
 fn texts<'a>(row: &'a Value, name: &str) -> impl Iterator<Item = &'a str> {
     let list = row[name].as_array().into_iter().flatten();
     list.map(|text| text.as_str().unwrap())

@@ -172,7 +172,7 @@ fn world(sign_in: &Value) -> World {
     world
 }
 
-/// A text with the places of earlier steps in it.
+/// A string with the places of earlier steps in it.
 fn filled(text: &str, places: &BTreeMap<String, String>) -> String {
     let mut filled = text.to_owned();
     for (name, value) in places {

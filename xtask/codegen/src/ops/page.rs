@@ -73,23 +73,23 @@ pub(crate) fn page(_: &str) -> Result<String, Box<dyn Error>> {
 
 fn row(field: &About, is_optional: bool) -> String {
     let kind = match inner(field.shape) {
-        _ if is_secret(field) => "text, secret".to_owned(),
+        _ if is_secret(field) => "string, secret".to_owned(),
         Shape::Word(_, words) => {
             let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
             words.join(" or ")
         }
         Shape::Flag => "flag".to_owned(),
-        Shape::Whole => "whole number".to_owned(),
+        Shape::Whole => "integer".to_owned(),
         Shape::Names => "scope names".to_owned(),
-        Shape::Texts => "texts".to_owned(),
-        Shape::OneOrMore => "text or texts".to_owned(),
-        Shape::Pairs => "names with texts, secret".to_owned(),
+        Shape::Texts => "strings".to_owned(),
+        Shape::OneOrMore => "string or strings".to_owned(),
+        Shape::Pairs => "object of strings, secret".to_owned(),
         Shape::Time => "time".to_owned(),
         Shape::Json => "any members".to_owned(),
         Shape::JsonText => "list or object".to_owned(),
         Shape::Tokens => "tokens".to_owned(),
         Shape::Record(record) => format!("[{0}](#{1})", record.name, record.name.to_lowercase()),
-        Shape::Text | Shape::Secret | Shape::Personal | Shape::Maybe(_) => "text".to_owned(),
+        Shape::Text | Shape::Secret | Shape::Personal | Shape::Maybe(_) => "string".to_owned(),
     };
     let optional = if is_optional { ", optional" } else { "" };
     let text = paragraphs(field.text).join(" ");

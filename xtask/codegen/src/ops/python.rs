@@ -242,7 +242,7 @@ fn result(kind: Kind) -> &'static str {
     }
 }
 
-/// A text and its fields, as Google's style has them.
+/// A string and its fields, as Google's style has them.
 fn docstring<'a>(
     text: &[&str],
     title: &str,

@@ -36,7 +36,7 @@ fn standard_claims_have_their_types() {
     );
 }
 
-/// CVE-2026-55076: a text that says `false` is true enough for some.
+/// CVE-2026-55076: a string that says `false` is true enough for some.
 #[test]
 fn a_claim_of_another_type_is_not_there() {
     let claims = claims(

@@ -285,7 +285,7 @@ pub(super) fn same<T: PartialEq + std::fmt::Debug>(what: &str, is: &T, want: &T)
     }
 }
 
-/// Enough of a text to distinguish it from others. The texts of the cases are not secret.
+/// Enough of a string to distinguish it from others. The texts of the cases are not secret.
 fn start(text: &str) -> String {
     text.chars().take(40).collect()
 }

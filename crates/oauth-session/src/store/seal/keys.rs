@@ -154,7 +154,7 @@ impl Keys {
     }
 }
 
-/// Whether a text claims to be sealed.
+/// Whether a string claims to be sealed.
 pub(super) fn is_sealed(text: &Secret<String>) -> bool {
     SealedRecord::read(text).is_some()
 }
