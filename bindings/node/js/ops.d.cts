@@ -863,7 +863,10 @@ export class RegisteredClient {
   readonly registrationAccessToken: string | undefined
   /** The URL of the registration. */
   readonly registrationClientUri: string | undefined
-  /** Flaws of the response: `secret_ignored` for a secret of a public client. */
+  /**
+   * Flaws of the response: `secret_ignored` for a secret of a public client, `secret_expiry_missing` for a secret
+   * without `client_secret_expires_at`, which counts as one that never expires.
+   */
   readonly warnings: readonly string[]
   /** The whole client as JSON, to store: it contains the client's secrets. */
   readonly stored: string

@@ -58,6 +58,8 @@ pub struct RegisteredClient {
 pub enum Warning {
     /// A public client was given a secret, which is dropped: no request may carry it.
     SecretIgnored,
+    /// A secret was issued, but not when it expires: it counts as one that never does.
+    SecretExpiryMissing,
 }
 
 impl Warning {
@@ -65,6 +67,7 @@ impl Warning {
     pub const fn code(self) -> &'static str {
         match self {
             Self::SecretIgnored => "secret_ignored",
+            Self::SecretExpiryMissing => "secret_expiry_missing",
         }
     }
 
@@ -72,6 +75,7 @@ impl Warning {
     pub const fn text(self) -> &'static str {
         match self {
             Self::SecretIgnored => "secret ignored",
+            Self::SecretExpiryMissing => "secret expiry missing",
         }
     }
 }
@@ -173,9 +177,13 @@ impl RegisteredClient {
             read => read?,
         };
         let expires_at = time("client_secret_expires_at")?;
-        // "REQUIRED if client_secret is issued" (section 3.2.1)
+        // "REQUIRED if client_secret is issued" (section 3.2.1), which many servers do not know.
+        let mut warnings = Vec::new();
         if client_secret.is_some() && expires_at.is_none() {
-            return Err(malformed("client_secret_expires_at"));
+            if strictness == Strictness::Strict {
+                return Err(malformed("client_secret_expires_at"));
+            }
+            warnings.push(Warning::SecretExpiryMissing);
         }
         // "or 0 if it will not expire"
         let expires_at = expires_at.filter(|&seconds| seconds > 0 && client_secret.is_some());
@@ -188,7 +196,7 @@ impl RegisteredClient {
             registration_access_token,
             registration_client_uri: uri.transpose()?,
             metadata: ClientMetadata::default(),
-            warnings: Vec::new(),
+            warnings,
         })
     }
 

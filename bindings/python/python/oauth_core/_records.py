@@ -701,7 +701,9 @@ class RegisteredClient(Record):
         registration_access_token: The token that reads, updates and deletes the registration
             (RFC 7592).
         registration_client_uri: The URL of the registration.
-        warnings: Flaws of the response: secret_ignored for a secret of a public client.
+        warnings: Flaws of the response: secret_ignored for a secret of a public client,
+            secret_expiry_missing for a secret without client_secret_expires_at, which counts as
+            one that never expires.
         stored: The whole client as JSON, to store: it contains the client's secrets.
     """
 
@@ -725,7 +727,9 @@ class RegisteredClient(Record):
         registration_client_uri: str | None = None
         """The URL of the registration."""
         warnings: tuple[str, ...] = ()
-        """Flaws of the response: secret_ignored for a secret of a public client."""
+        """Flaws of the response: secret_ignored for a secret of a public client,
+        secret_expiry_missing for a secret without client_secret_expires_at, which counts as one
+        that never expires."""
         stored: str
         """The whole client as JSON, to store: it contains the client's secrets."""
     else:

@@ -63,7 +63,10 @@ fn a_secret_has_an_end_or_is_said_to_have_none() {
     assert_eq!(end(r#","client_secret_expires_at":0"#), Ok(None));
     let at = UnixTime::from_secs(5);
     assert_eq!(end(r#","client_secret_expires_at":5"#), Ok(Some(at)));
-    assert_eq!(end(""), Err("registration.malformed"));
+    assert_eq!(end(""), Ok(None));
+    let unsaid = with("").unwrap();
+    assert_eq!(unsaid.warnings, [Warning::SecretExpiryMissing]);
+    assert!(!unsaid.is_secret_expired(UnixTime::from_secs(u64::MAX)));
     assert_eq!(
         end(r#","client_secret_expires_at":"soon""#),
         Err("registration.malformed")
@@ -77,9 +80,21 @@ fn a_secret_has_an_end_or_is_said_to_have_none() {
         strictness: Strictness::Strict,
         ..Rules::default()
     });
-    for member in ["client_secret_expires_at", "client_id_issued_at"] {
-        let text = format!(r#"{{"client_id":"c","{member}":"5"}}"#);
-        let Ok(Json::Object(object)) = json::parse(&text) else {
+    for (member, text) in [
+        (
+            "client_secret_expires_at",
+            r#"{"client_id":"c","client_secret_expires_at":"5"}"#,
+        ),
+        (
+            "client_secret_expires_at",
+            r#"{"client_id":"c","client_secret":"s"}"#,
+        ),
+        (
+            "client_id_issued_at",
+            r#"{"client_id":"c","client_id_issued_at":"5"}"#,
+        ),
+    ] {
+        let Ok(Json::Object(object)) = json::parse(text) else {
             panic!("{text}")
         };
         let read = RegisteredClient::read(&strict, object, Before::Requested(&asked()));

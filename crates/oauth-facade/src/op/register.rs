@@ -56,7 +56,8 @@ outcome! {
         pub registration_access_token: Option<Secret<String>>,
         /// The URL of the registration.
         pub registration_client_uri: Option<String>,
-        /// Flaws of the response: `secret_ignored` for a secret of a public client.
+        /// Flaws of the response: `secret_ignored` for a secret of a public client, `secret_expiry_missing` for a secret
+        /// without `client_secret_expires_at`, which counts as one that never expires.
         pub warnings: Vec<String>,
         /// The whole client as JSON, to store: it contains the client's secrets.
         pub stored: Secret<String>,
