@@ -459,11 +459,7 @@ fn b18_who_it_is_is_issuer_and_subject() {
         .expect("a good token");
     assert_eq!((token.issuer(), token.subject()), (ISSUER, "ann"));
     let verified = token.claims().get("email_verified");
-    assert_eq!(
-        verified.and_then(Value::as_bool),
-        None,
-        "a string is no flag"
-    );
+    assert_eq!(verified.and_then(Value::as_bool), None, "no boolean");
 }
 
 /// Clocks that are apart, and times that no clock shows.

@@ -1,6 +1,8 @@
 //! Proofs of possession and their nonces: `dpop`, `dpop-nonce-sequence`. What is sent is made by the client and
 //! looked at on the wire.
 
+mod token_type;
+
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -14,7 +16,6 @@ use oauth_core::grant::{ClientCredentials, TokenRequest};
 use oauth_core::issuer::Issuer;
 use oauth_core::jose::{Alg, PublicJwk};
 use oauth_core::moment::UnixTime;
-use oauth_core::quirk::{Quirk, Rules};
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::url::{Url, without_fragment};
@@ -182,7 +183,7 @@ pub(crate) fn dpop(vector: &Vector) -> Verdict {
         return by_metadata(vector);
     }
     if input.get("sent_dpop_proof").is_some() {
-        return token_type(vector);
+        return token_type::judge(vector);
     }
     if input.get("refresh_token_bound_to").is_some() {
         return refresh(vector);
@@ -368,48 +369,6 @@ fn by_metadata(vector: &Vector) -> Verdict {
     let client = Client::new(server, ClientId::new("id"), ClientAuth::basic("hunter22"));
     let client = client.map_err(text)?.with_dpop(key(alg).map_err(text)?);
     expect::outcome(&vector.expected, token_request(&client).map(drop)).map(drop)
-}
-
-/// A client of a server that is known to bind no tokens.
-fn unbound() -> Result<Client, Error> {
-    let rules = Rules {
-        quirks: vec![Quirk::UnboundTokens],
-        ..Rules::default()
-    };
-    let server = server(&Value::Null)?.with_rules(rules);
-    let client = Client::new(server, ClientId::new("id"), ClientAuth::basic("hunter22"))?;
-    Ok(client.with_dpop(key(Alg::Es256)?))
-}
-
-fn token_type(vector: &Vector) -> Verdict {
-    let client = match vector.input["sent_dpop_proof"] == true {
-        true if vector
-            .text("policy")
-            .is_some_and(|policy| policy != "require") =>
-        {
-            unbound()
-        }
-        true => bound(),
-        false => server(&Value::Null).and_then(|server| {
-            Client::new(server, ClientId::new("id"), ClientAuth::basic("hunter22"))
-        }),
-    };
-    let client = client.map_err(text)?;
-    let mut said = json!({ "access_token": "t" });
-    if let Some(kind) = vector.text("token_type") {
-        said["token_type"] = kind.into();
-    }
-    let mut exchange = client.token(ClientCredentials, TokenRequest::new());
-    let _ = exchange.resume(&moment(1), Input::Begin).map_err(text)?;
-    let got = exchange.resume(&moment(2), reply(200, &[], &said.to_string()));
-    match expect::outcome(&vector.expected, got)? {
-        None => Ok(()),
-        Some(Step::Done(tokens)) => {
-            let told = tokens.token_type.as_str().to_owned();
-            same("type", Some(told.as_str()), vector.expected["ok"].as_str())
-        }
-        Some(step) => Err(format!("{step:?}").into()),
-    }
 }
 
 fn refresh(vector: &Vector) -> Verdict {

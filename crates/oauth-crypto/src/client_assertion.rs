@@ -122,22 +122,23 @@ mod tests {
     use oauth_core::json::{Map, Value};
 
     #[test]
-    fn a_secret_signs_only_where_the_server_accepts_it_in_no_other_way() {
+    fn a_secret_signs_only_where_the_server_accepts_it_in_no_other_way() -> Result<(), Error> {
         let name = |methods: &[&str], algs: &[&str]| {
             let member = |name: &str, values: &[&str]| (name.to_owned(), Value::from(values));
-            let server = Server::new(Issuer::parse("https://as.example").unwrap());
+            let server = Server::new(Issuer::parse("https://as.example")?);
             let server = server.with_metadata(Map::from_iter([
                 member("token_endpoint_auth_methods_supported", methods),
                 member("token_endpoint_auth_signing_alg_values_supported", algs),
             ]));
-            let auth = client_secret_auth("s".repeat(64), &server).unwrap();
-            (auth.name(), ClientAssertion::mac_alg_at(&server))
+            let auth = client_secret_auth("s".repeat(64), &server)?;
+            Ok::<_, Error>((auth.name(), ClientAssertion::mac_alg_at(&server)))
         };
-        let both = name(&["client_secret_jwt", "client_secret_post"], &[]);
+        let both = name(&["client_secret_jwt", "client_secret_post"], &[])?;
         assert_eq!(both.0, "client_secret_post");
         let signed = ["private_key_jwt", "client_secret_jwt"];
-        assert_eq!(name(&signed, &[]), ("client_secret_jwt", Alg::Hs256));
-        let listed = name(&signed, &["ES256", "HS512"]);
+        assert_eq!(name(&signed, &[])?, ("client_secret_jwt", Alg::Hs256));
+        let listed = name(&signed, &["ES256", "HS512"])?;
         assert_eq!(listed, ("client_secret_jwt", Alg::Hs512));
+        Ok(())
     }
 }
