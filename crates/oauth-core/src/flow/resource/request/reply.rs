@@ -1,6 +1,7 @@
 //! Decides what follows a reply: a renewal, a nonce, a pause, a redirect, or the end. What a challenge in it requires
 //! is read in `flow/resource/challenge_verdict.rs`.
 
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::error::{Error, ProtocolViolation};
 use crate::http::header::LOCATION;
 use crate::http::{HeaderMap, Method, StatusCode};
@@ -165,10 +166,10 @@ impl ResourceRequest {
         self.bytes().is_some() && (status == StatusCode::TOO_MANY_REQUESTS || is_idempotent)
     }
 
-    /// The target of a redirect, if it stays within the origin.
+    /// The target of a redirect, if it stays within the origin. Browsers hide it from a page.
     fn redirect(&self, status: StatusCode, headers: &HeaderMap) -> Option<Url> {
         let is_redirect = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
-        if !is_redirect {
+        if IS_BROWSER_BUILD || !is_redirect {
             return None;
         }
         let mut locations = headers.get_all(LOCATION).iter();
