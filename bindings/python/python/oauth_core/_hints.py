@@ -62,7 +62,7 @@ HINTS: dict[str, str] = {
     "lost.proxy": "check the proxy's URL and credentials",
     "lost.timeout": "the server or the network is slow: try again later, or allow more time",
     "url.insecure": "plain http is only for loopback addresses, and has to be allowed explicitly",
-    "issuer.not_absolute": "give the whole URL, such as https://login.example.com",
+    "issuer.not_absolute": "give the whole URL, with its scheme (https) and host",
     "issuer.not_https": "plain http is only for loopback addresses, and has to be allowed explicitly",
     "redirect_uri.not_registered": "register this redirect URI at the server, or use one that is registered",
     "redirect_uri.shared": "register a redirect URI for each context",

@@ -186,7 +186,7 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "issuer.not_absolute",
-        "give the whole URL, such as https://login.example.com",
+        "give the whole URL, with its scheme (https) and host",
     ),
     (
         "pkce.unsupported",
