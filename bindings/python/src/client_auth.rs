@@ -26,7 +26,7 @@ use crate::{errors, runtime, secret, value};
 #[pyclass(frozen, subclass, module = "oauth_core")]
 pub(crate) struct ClientAuth(pub(crate) Auth);
 
-/// How a client authenticates that is given one of both, or neither.
+/// Selects the client authentication from `client_auth` and `client_secret`, of which at most one may be given.
 ///
 /// # Errors
 /// `TypeError` for both.

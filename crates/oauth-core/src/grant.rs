@@ -9,6 +9,7 @@ mod id_jag;
 mod jwt_bearer;
 mod password;
 mod refresh_token;
+mod resource_indicator;
 mod saml_bearer;
 pub(crate) mod token_exchange;
 mod token_request;
@@ -36,10 +37,10 @@ pub use jwt_bearer::JwtBearer;
 pub use password::Password;
 pub use refresh_token::Refresh;
 pub(crate) use refresh_token::unnamed;
+pub(crate) use resource_indicator::check_resource;
 pub use saml_bearer::SamlBearer;
 pub use token_exchange::{TokenExchange, token_type};
 pub use token_request::TokenRequest;
-pub(crate) use token_request::check_resource;
 
 /// One grant type (RFC 6749 section 1.3).
 pub trait Grant {

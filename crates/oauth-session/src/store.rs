@@ -80,9 +80,10 @@ pub trait Store: Send + Sync {
     /// Reads the record, as it was saved last.
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>>;
 
-    /// Saves the record if it is still at `version`; 0 is the version of an absent record. Its new version is higher, below 2^53, and one that this key has never had: not before
-    /// it was removed, nor before the store lost its memory or fell back to an older copy. So it is derived from the
-    /// store's clock, in microseconds since 1970, and is one more than the last if that is not higher.
+    /// Saves the record if it is still at `version`; 0 is the version of an absent record. Its new version is higher,
+    /// and below 2^53. A version is never used twice for a key, not even after the record was removed, or the store lost
+    /// its data or was restored from an older copy. So derive it from the store's clock, in microseconds since 1970; if
+    /// that is not higher than the last version, use the last plus one.
     ///
     /// This fences off a worker that slept through its lease, because it saves over an old version. So it must
     /// hold whether or not there is a lease.

@@ -1,6 +1,6 @@
 //! The guard of the application's own pages: passes a request on, or sends the person to sign in. Which site a request
 //! came from is read in `Request::origin` (`request.rs`); the site's own pages refuse requests of other sites in
-//! `page/api.rs` and `page/session.rs`.
+//! `page/api.rs`, `page/session.rs` and `page/logout.rs`, by `require_own` in `request_context.rs`.
 
 use http::{Method, StatusCode};
 use oauth_core::error::{Error, ValidationFailure};

@@ -1,5 +1,5 @@
 //! A request as the host passes it in, and which site or page it came from (`Sec-Fetch-Site`, `Origin`): the CSRF
-//! checks are made with that, in `login_guard.rs` and `page/`.
+//! checks are made with that, in `login_guard.rs`, `request_context.rs` (`require_own`) and `page/`.
 
 use std::fmt;
 

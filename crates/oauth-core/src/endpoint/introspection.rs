@@ -1,5 +1,5 @@
 //! `POST {introspection_endpoint}`: asks the server whether a token is active, and for its claims. An API verifies a
-//! token by introspection in `flow/access_token/introspected.rs`.
+//! token by introspection in `flow/access_token/verify_by_introspection.rs`.
 //!
 //! RFC 7662 <https://www.rfc-editor.org/rfc/rfc7662#section-2>, and its signed responses
 //! <https://www.rfc-editor.org/rfc/rfc9701#section-4>

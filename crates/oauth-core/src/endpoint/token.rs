@@ -318,8 +318,8 @@ fn is_token68(token: &str) -> bool {
 }
 
 /// A client with a DPoP key accepts only a token bound to it: "the client MUST discard the response" if that
-/// protection is important to it (RFC 9449 section 5), and so it is, but for a server of which it is known that it
-/// binds none.
+/// protection is important to it (RFC 9449 section 5). It is, except at servers that are known to bind no tokens
+/// ([`Quirk::UnboundTokens`]).
 fn token_type(
     object: &mut Object<'_>,
     grant: &dyn Grant,

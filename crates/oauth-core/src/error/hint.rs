@@ -170,7 +170,7 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "resource_metadata.resource",
-        "use the resource identifier of the document, or allow a parent of the URL if whoever has the origin may have the tokens",
+        "use the resource identifier of the document, or accept a parent URL as the resource if everything on that origin may receive the tokens",
     ),
     (
         "metadata.endpoint_not_https",
@@ -297,7 +297,7 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "token.not_token68",
-        "a token is given alone: without Bearer before it, spaces or line ends",
+        "pass the token alone, without Bearer before it, spaces or line breaks",
     ),
     (
         "stored.malformed",
@@ -341,7 +341,7 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "web.response_large",
-        "keep sessions in a store or fewer claims in them, and the URLs of pages short, or let the proxy read more, in nginx with proxy_buffer_size 16k and proxy_buffers 8 16k: with its default buffers it answers 502",
+        "keep sessions in a store, keep fewer claims, or shorten the URLs of pages; otherwise raise the proxy's limit (nginx: proxy_buffer_size 16k; proxy_buffers 8 16k;), which answers 502 with its default buffers",
     ),
     (
         "web.session_too_large",

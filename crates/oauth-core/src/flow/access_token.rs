@@ -5,11 +5,11 @@
 
 #[cfg(feature = "sha2")]
 mod answer_cache;
-#[cfg(feature = "sha2")]
-mod introspected;
 mod refusal;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "sha2")]
+mod verify_by_introspection;
 
 use std::fmt;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ pub struct AccessTokenVerifier {
     answers: refusal::Answers,
     /// How tokens are introspected, if they are not verified locally.
     #[cfg(feature = "sha2")]
-    asking: Option<introspected::Asking>,
+    asking: Option<verify_by_introspection::Asking>,
 }
 
 impl AccessTokenVerifier {
@@ -80,7 +80,7 @@ impl AccessTokenVerifier {
     #[cfg(feature = "sha2")]
     pub(crate) fn introspecting(config: Arc<ClientConfig>, audience: String) -> Self {
         Self {
-            asking: Some(introspected::Asking::new()),
+            asking: Some(verify_by_introspection::Asking::new()),
             ..Self::of(config, audience)
         }
     }
@@ -207,7 +207,10 @@ impl AccessTokenVerifier {
         if let Some(asking) = self.asking.clone() {
             return Refusing {
                 verified: Verified::ByIntrospection(
-                    introspected::Introspected::new(config, checks, asking, token, proven).boxed(),
+                    verify_by_introspection::Introspected::new(
+                        config, checks, asking, token, proven,
+                    )
+                    .boxed(),
                 ),
                 verifier: self.clone(),
                 scheme,

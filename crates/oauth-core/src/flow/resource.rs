@@ -13,7 +13,7 @@ mod ended_token;
 #[path = "resource/ended_token_off.rs"]
 mod ended_token;
 mod limiter;
-mod limits;
+mod rate_limit_headers;
 // Connections, which read it, are not in builds for browsers.
 #[cfg(not(target_family = "wasm"))]
 mod metadata_challenge;
@@ -45,10 +45,10 @@ pub use challenge_verdict::{
 #[cfg(feature = "ended-tokens")]
 pub use ended_token::ExpiredTokenReply;
 pub use limiter::{Clock, RateLimiter};
-pub use limits::{Allowance, ResetField, ResetUnit};
 #[cfg(not(target_family = "wasm"))]
 pub use metadata_challenge::MetadataChallenge;
 pub use proof_maker::Proofs;
+pub use rate_limit_headers::{Allowance, ResetField, ResetUnit};
 pub use request::ResourceRequest;
 pub use step::{Event, OnRateLimit, Step};
 pub use token_owner::{Routes, TokenOwner};

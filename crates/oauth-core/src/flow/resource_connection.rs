@@ -6,13 +6,13 @@
 mod binding;
 mod client_choice;
 mod extension;
-#[cfg(feature = "sha2")]
-mod name;
 mod recovery;
 mod rediscovery;
 mod registration;
-mod resource_value;
+mod resource_override;
 mod scope;
+#[cfg(feature = "sha2")]
+mod store_key;
 mod stored;
 #[cfg(test)]
 mod tests;

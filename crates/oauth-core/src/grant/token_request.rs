@@ -1,4 +1,5 @@
-//! [`TokenRequest`]: the scope, resources, audiences and provider-specific parameters of a token request.
+//! [`TokenRequest`]: the scope, resources, audiences and provider-specific parameters of a token request. What a
+//! `resource` must look like is in `resource_indicator.rs`.
 
 use std::fmt;
 
@@ -6,6 +7,7 @@ use crate::authorization_details::{AuthorizationDetails, PARAMETER as DETAILS};
 use crate::browser_build::IS_BROWSER_BUILD;
 use crate::error::{Error, Misuse};
 use crate::form::Form;
+use crate::grant::check_resource;
 use crate::quirk::Rules;
 use crate::scope::Scope;
 use crate::secret::Secret;
@@ -120,7 +122,7 @@ impl TokenRequest {
         }
         if name == DETAILS {
             let details = AuthorizationDetails::parse(value.expose())?;
-            // A page keeps no grants apart, and is to be small.
+            // Browser builds skip this to stay small: a page never compares requests to tell grants apart.
             if !IS_BROWSER_BUILD {
                 // "Request and response parameters MUST NOT be included more than once" (RFC 6749 section 3.2).
                 if self.named(DETAILS).next().is_some() {
@@ -201,22 +203,6 @@ impl TokenRequest {
             form.push_repeated(name, value.expose());
         }
         Ok(())
-    }
-}
-
-/// "an absolute URI, as specified by Section 4.3 of RFC 3986. The URI MUST NOT include a fragment
-/// component" (RFC 8707 section 2)
-pub(crate) fn check_resource(uri: &str) -> Result<(), Error> {
-    let is_absolute = uri.split_once(':').is_some_and(|(scheme, rest)| {
-        let is_char = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);
-        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme.bytes().all(is_char)
-            && !rest.is_empty()
-    });
-    if is_absolute && !uri.contains('#') && uri.bytes().all(crate::url::is_plain) {
-        Ok(())
-    } else {
-        Err(Error::from(Misuse::ResourceSyntax).about(uri))
     }
 }
 

@@ -1,4 +1,5 @@
-//! The replay cache: remembers received tokens for as long as they could be accepted again.
+//! The replay cache: remembers received tokens for as long as they could be accepted again. Which logout tokens are
+//! recorded, and for how long, is in `token/logout_token.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};

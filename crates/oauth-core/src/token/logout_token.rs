@@ -1,5 +1,5 @@
 //! [`LogoutToken`]: a logout token whose signature and claims were verified. The claims are checked here, the signature
-//! in `flow/verification.rs`.
+//! in `flow/verification.rs`; the memory of received tokens is `jose/replay_cache.rs`.
 //!
 //! OpenID Connect Back-Channel Logout <https://openid.net/specs/openid-connect-backchannel-1_0.html#Validation>
 

@@ -1,4 +1,5 @@
-//! Validates and serializes the parameters of an authorization request (RFC 6749 section 4.1.1).
+//! Validates and serializes the parameters of an authorization request (RFC 6749 section 4.1.1), and decides whether it
+//! must be pushed (`require_pushed_authorization_requests`, RFC 9126 section 5). `begin.rs` sends it.
 
 use super::request::{AuthorizationRequest, Pkce, Push};
 use super::{CallbackContext, FlowEntropy, PendingAuthorization, ResponseMode, ResponseType};

@@ -1,8 +1,8 @@
 //! Refresh tokens that the server refuses without saying that the grant has ended.
 //!
-//! The client may be unknown for a minute, the user may have to confirm something, a firewall may have answered; or the
-//! token is invalid, and this server has its own error for that. So the error says that the user has to log in, in the
-//! server's own words, and the token is kept, and tried again now and then.
+//! The refusal may be temporary (a client that is not replicated yet, a confirmation that the user owes, a firewall's
+//! reply), or this server's own form of `invalid_grant`. So callers get the server's own error, and the refresh token is
+//! kept and tried again with backoff. After `invalid_grant` itself the store is read again: `recheck` in `commit.rs`.
 
 use std::time::Duration;
 

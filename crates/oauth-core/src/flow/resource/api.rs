@@ -6,10 +6,10 @@ use super::ended_token::EndedTokens;
 #[cfg(feature = "ended-tokens")]
 use super::ended_token::ExpiredTokenReply;
 use super::limiter::RateLimiter;
-use super::limits::{self, Allowance};
 #[cfg(not(target_family = "wasm"))]
 use super::metadata_challenge::MetadataChallenge;
 use super::proof_maker::{ProofMaker, Proofs};
+use super::rate_limit_headers::{self, Allowance};
 use super::{Resource, Routes, TokenOwner};
 #[cfg(feature = "sha2")]
 use crate::client_config::ClientConfig;
@@ -171,7 +171,7 @@ impl Api {
 
     /// The header field of this name, if it [is read](Self::reads).
     pub fn field(&self, name: &[u8]) -> Option<HeaderName> {
-        field_named(name, &limits::READ)
+        field_named(name, &rate_limit_headers::READ)
             .or_else(|| self.limiter.field(name))
             .or_else(|| self.ended.field(name))
     }

@@ -1,5 +1,5 @@
 //! The rate limiter of an API: decides when each request may be sent. Rate limit fields of the API's replies are read
-//! in `limits.rs`. Token requests are paced elsewhere: `breaker.rs`, and `renewal_limits.rs` in oauth-session.
+//! in `rate_limit_headers.rs`. Token requests are paced elsewhere: `breaker.rs`, and `renewal_limits.rs` in oauth-session.
 
 #[cfg(test)]
 mod tests;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::http::{HeaderMap, HeaderName, StatusCode};
 
-use super::limits::{self, Allowance, ResetField};
+use super::rate_limit_headers::{self, Allowance, ResetField};
 use crate::exchange::field_named;
 use crate::moment::Moment;
 
@@ -232,7 +232,7 @@ impl Ticket {
         headers: &HeaderMap,
     ) -> Option<Duration> {
         let Shared { kept, reset, .. } = &*self.limiter.0;
-        let reading = limits::read(status, headers, reset, at.moment.now());
+        let reading = rate_limit_headers::read(status, headers, reset, at.moment.now());
         let mut state = self.limiter.state();
         state.elapsed = state.elapsed.max(at.elapsed);
         let origin = state.origin(&self.origin);
@@ -396,7 +396,11 @@ impl Origin {
         }
     }
 
-    fn apply(&mut self, reading: limits::LimitReading, at: Duration) -> Option<Duration> {
+    fn apply(
+        &mut self,
+        reading: rate_limit_headers::LimitReading,
+        at: Duration,
+    ) -> Option<Duration> {
         self.stated = reading.policy.or(self.stated);
         if !reading.is_refusal {
             self.unnamed = 0;

@@ -11,8 +11,8 @@ use crate::protected_resource_metadata::ProtectedResourceMetadata;
 /// with a challenge, and each would cost a request.
 const BETWEEN: Duration = Duration::from_secs(5 * 60);
 
-/// The same after metadata that were others: an API could name one server after another, and have the user sign in at
-/// each.
+/// The longer interval after the metadata have changed, so that an API cannot send the user through one sign-in after
+/// another by naming new servers.
 const BETWEEN_CHANGES: Duration = Duration::from_secs(60 * 60);
 
 /// How many replaced grants are remembered.

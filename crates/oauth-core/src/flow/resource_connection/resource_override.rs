@@ -1,4 +1,5 @@
-//! The `resource` of token requests (RFC 8707), if the server knows the API by another name than the API itself.
+//! The `resource` of token requests (RFC 8707), if the server knows the API by another name than the API itself. What a
+//! `resource` must look like is in `grant/resource_indicator.rs`.
 
 use super::{ConnectRequest, Connection};
 use crate::error::Error;
