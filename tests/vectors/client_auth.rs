@@ -268,18 +268,20 @@ pub(crate) fn selection(vector: &Vector) -> Verdict {
     let mut have = Credentials::default();
     for name in vector.input["have"].as_array().into_iter().flatten() {
         match name.as_str() {
-            Some("secret") => have.secret = Some(Secret::from("s")),
+            Some("secret") => have.secret = Some(Secret::from("s".repeat(32))),
             Some("key") => have.assertion = Some(private_key()?.client_assertion("k")),
             Some("cert") => have.certificate = Some(Certificate::Pki),
             _ => return Err("unknown credentials".into()),
         }
     }
-    let is_signed = crate::format::texts(methods).contains(&"client_secret_jwt".to_owned());
-    if have.secret.is_some() && have.assertion.is_none() && is_signed {
-        // Who has a secret can sign with it, too: the packages try it after the other ways.
-        return Ok(());
-    }
-    match ClientAuth::negotiate(have, &server(ISSUER, &more)?) {
+    let server = server(ISSUER, &more)?;
+    let has_secret_alone = have.assertion.is_none() && have.certificate.is_none();
+    let auth = match have.secret.clone().filter(|_| has_secret_alone) {
+        // Whoever has a secret can sign with it, too: that is tried after the other ways.
+        Some(secret) => oauth_crypto::client_secret_auth(secret, &server),
+        None => ClientAuth::negotiate(have, &server),
+    };
+    match auth {
         Ok(auth) => same(
             "method",
             Some(auth.name()),

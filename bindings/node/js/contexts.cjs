@@ -24,7 +24,7 @@ function checkContexts(contexts) {
 /** The redirect URI of one context: this URI with the identifier of the context as a further path segment. */
 function redirectUriOfContext(redirectUri, id) {
   const uri = textOrUrl(redirectUri, 'redirectUri')
-  return lifted(() => native.NativeContexts.redirectUri(uri, checkText(id, 'id')))
+  return callNative(() => native.NativeContexts.redirectUri(uri, checkText(id, 'id')))
 }
 
 module.exports = { checkContexts, redirectUriOfContext }

@@ -83,7 +83,7 @@ module.exports = {
   'identity_assertion.no_id_token': 'sign in at the identity provider again, with openid in the scope',
   'grant.no_refresh_token': 'the server issued none: request offline_access, or sign in again',
   'grant.expired': 'create a new token where this one was created',
-  'web.response_large': 'keep sessions in a store, keep fewer claims, or shorten the URLs of pages; otherwise raise the proxy's limit (nginx: proxy_buffer_size 16k; proxy_buffers 8 16k;), which answers 502 with its default buffers',
+  'web.response_large': 'keep sessions in a store, keep fewer claims, or shorten the URLs of pages; otherwise raise the proxy\'s limit (nginx: proxy_buffer_size 16k; proxy_buffers 8 16k;), which answers 502 with its default buffers',
   'web.session_too_large': 'keep fewer claims in the session, or keep sessions in a store',
   'stored.malformed': 'start the sign-in again, which replaces the stored record of a grant; any other record has to be removed by its key',
   'provider.variable': 'give every variable that the provider\'s page lists',

@@ -377,7 +377,9 @@ impl Material {
             Some(Auth::Post) => ClientAuth::post(self.secret.ok_or_else(needed)?),
             Some(Auth::ClientSecretJwt) => {
                 let secret = self.secret.ok_or_else(needed)?;
-                let alg = said_alg(profile).unwrap_or_else(|| ClientAssertion::mac_alg_at(server));
+                let bytes = secret.expose().len();
+                let alg = said_alg(profile);
+                let alg = alg.unwrap_or_else(|| ClientAssertion::mac_alg_at(server, bytes));
                 let made = oauth_crypto::client_secret_jwt(secret, alg).map_err(unfit_secret)?;
                 ClientAuth::assertion(with_audience(made, profile))
             }

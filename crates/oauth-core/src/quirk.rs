@@ -110,7 +110,7 @@ pub enum Quirk {
     /// without credentials has nothing but PKCE, and keeps it.
     WithoutPkce,
     /// Tokens may come as Bearer although a DPoP proof was sent: the client "MAY continue as in a regular OAuth
-    /// interaction" (RFC 9449 section 5), for servers that bind tokens for some clients alone. Whoever finds such a token
+    /// interaction" (RFC 9449 section 5), for servers that bind tokens only for some clients. Whoever finds such a token
     /// can use it. A profile that demands bound tokens refuses it all the same.
     UnboundTokens,
 }

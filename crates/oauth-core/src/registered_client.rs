@@ -251,7 +251,8 @@ impl RegisteredClient {
             "none" if self.client_secret.is_some() => {
                 self.client_secret = None;
                 self.client_secret_expires_at = None;
-                self.warnings.push(Warning::SecretIgnored);
+                // When a dropped secret expires matters to nobody.
+                self.warnings = vec![Warning::SecretIgnored];
                 Ok(())
             }
             method if method.starts_with("client_secret_") && self.client_secret.is_none() => {

@@ -70,31 +70,35 @@ impl Url {
     /// What a reference such as `Location` means in a reply from this URL, without its fragment (RFC 3986 section 5.2.2).
     ///
     /// # Errors
-    /// `url.syntax`, also for an empty reference and for one with dot segments.
+    /// `url.syntax`, also for an empty reference.
     pub(crate) fn join(&self, reference: &str) -> Result<Self, Error> {
         let reference = without_fragment(reference);
-        let (origin, path) = (self.origin(), self.path());
+        let (origin, here) = (self.origin(), self.path());
         let has_scheme = reference.find([':', '/', '?']).is_some_and(|at| {
             reference
                 .get(at..)
                 .is_some_and(|rest| rest.starts_with(':'))
         });
-        let base = if has_scheme {
-            String::new()
-        } else if reference.starts_with("//") {
-            [self.scheme(), ":"].concat()
-        } else if reference.starts_with('/') {
-            origin
-        } else if reference.is_empty() {
+        if has_scheme {
+            return Self::parse(reference);
+        }
+        if reference.starts_with("//") {
+            return Self::parse(&[self.scheme(), ":", reference].concat());
+        }
+        let (path, query) = reference.find('?').map_or((reference, ""), |at| {
+            reference.split_at_checked(at).unwrap_or((reference, ""))
+        });
+        let path = match path {
             // The same URL again leads nowhere.
-            return Err(Misuse::UrlSyntax.into());
-        } else if reference.starts_with('?') {
-            origin + path
-        } else {
-            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-            origin + folder + "/"
+            "" if query.is_empty() => return Err(Misuse::UrlSyntax.into()),
+            "" => here.to_owned(),
+            path if path.starts_with('/') => without_dot_segments(path),
+            path => {
+                let folder = here.rsplit_once('/').map_or("", |(folder, _)| folder);
+                without_dot_segments(&[folder, "/", path].concat())
+            }
         };
-        Self::parse(&(base + reference))
+        Self::parse(&[&origin, path.as_str(), query].concat())
     }
 
     /// Reads the URL of a page for a person, which may have a fragment, as pages of single-page applications do. Nothing
@@ -401,6 +405,22 @@ fn is_port(port: &str) -> bool {
             is_number && digits.parse::<u16>().is_ok()
         }
     }
+}
+
+/// A path that begins with a slash, without `.` and `..` (RFC 3986 section 5.2.4). Encoded ones stay, and are refused.
+fn without_dot_segments(path: &str) -> String {
+    let segments = path.split('/').skip(1);
+    let ends_in_folder = matches!(path.rsplit('/').next(), Some("." | ".."));
+    let mut kept = Vec::new();
+    for segment in segments {
+        match segment {
+            "." => {}
+            ".." => drop(kept.pop()),
+            segment => kept.push(segment),
+        }
+    }
+    let end = if ends_in_folder { "/" } else { "" };
+    ["/", &kept.join("/"), if kept.is_empty() { "" } else { end }].concat()
 }
 
 /// The text of a URL without its fragment, which is never sent (RFC 9110 section 7.1).

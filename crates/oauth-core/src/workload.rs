@@ -35,7 +35,7 @@ const LIFETIME: Duration = Duration::from_secs(60);
 ///
 /// It is called for each request, and should answer at once: such tokens are replaced while the process runs.
 pub trait AssertionSource: Send + Sync {
-    /// The token as it is now, for this request. White space around it is not part of it.
+    /// The token as it is now, for this request. A line break at its end is not part of it; other white space is refused.
     ///
     /// # Errors
     /// Why there is no token.

@@ -49,7 +49,8 @@ pub fn client_secret_auth(
     if !takes("client_secret_jwt") || takes("client_secret_basic") || takes("client_secret_post") {
         return ClientAuth::negotiate(Credentials::secret(secret), server);
     }
-    let alg = ClientAssertion::mac_alg_at(server);
+    let secret = secret.into();
+    let alg = ClientAssertion::mac_alg_at(server, secret.expose().len());
     client_secret_jwt(secret, alg).map(ClientAuth::assertion)
 }
 
@@ -123,15 +124,18 @@ mod tests {
 
     #[test]
     fn a_secret_signs_only_where_the_server_accepts_it_in_no_other_way() -> Result<(), Error> {
-        let name = |methods: &[&str], algs: &[&str]| {
+        let issuer = Issuer::parse("https://as.example")?;
+        let server = |methods: &[&str], algs: &[&str]| {
             let member = |name: &str, values: &[&str]| (name.to_owned(), Value::from(values));
-            let server = Server::new(Issuer::parse("https://as.example")?);
-            let server = server.with_metadata(Map::from_iter([
+            Server::new(issuer.clone()).with_metadata(Map::from_iter([
                 member("token_endpoint_auth_methods_supported", methods),
                 member("token_endpoint_auth_signing_alg_values_supported", algs),
-            ]));
+            ]))
+        };
+        let name = |methods: &[&str], algs: &[&str]| {
+            let server = server(methods, algs);
             let auth = client_secret_auth("s".repeat(64), &server)?;
-            Ok::<_, Error>((auth.name(), ClientAssertion::mac_alg_at(&server)))
+            Ok::<_, Error>((auth.name(), ClientAssertion::mac_alg_at(&server, 64)))
         };
         let both = name(&["client_secret_jwt", "client_secret_post"], &[])?;
         assert_eq!(both.0, "client_secret_post");
@@ -139,6 +143,10 @@ mod tests {
         assert_eq!(name(&signed, &[])?, ("client_secret_jwt", Alg::Hs256));
         let listed = name(&signed, &["ES256", "HS512"])?;
         assert_eq!(listed, ("client_secret_jwt", Alg::Hs512));
+        // The first for which the secret is long enough (RFC 7518 section 3.2).
+        let server = server(&signed, &["HS512", "HS256"]);
+        assert_eq!(ClientAssertion::mac_alg_at(&server, 32), Alg::Hs256);
+        assert_eq!(ClientAssertion::mac_alg_at(&server, 31), Alg::Hs512);
         Ok(())
     }
 }

@@ -168,7 +168,8 @@ impl Client {
         registration.apply(self.core).map(Self::from)
     }
 
-    /// Requests tokens that are bound to this key, and accepts no others (RFC 9449).
+    /// Requests tokens that are bound to this key, and accepts no others (RFC 9449), unless the server is known to bind
+    /// none (`unbound_tokens`).
     #[cfg(feature = "crypto")]
     #[must_use]
     pub fn with_dpop_key(self, key: &crate::DpopKey) -> Self {

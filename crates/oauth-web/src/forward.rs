@@ -97,7 +97,9 @@ pub(crate) fn sent(headers: &HeaderMap) -> HeaderMap {
     let named = connected(headers);
     let is_sent = |name: &HeaderName| {
         let text = name.as_str();
-        let is_ours = NOT_SENT.iter().any(|prefix| text.starts_with(prefix));
+        // To servers that speak CGI, `_` and `-` are one (RFC 3875 section 4.1.18).
+        let dashed = text.replace('_', "-");
+        let is_ours = NOT_SENT.iter().any(|prefix| dashed.starts_with(prefix));
         !is_ours && !KEPT_BACK.contains(name) && !named.iter().any(|known| known == text)
     };
     copy(headers, is_sent)

@@ -14,7 +14,8 @@ use crate::request_signing::RequestSigning;
 use crate::security_profile::{Requirement, SecurityProfile};
 
 impl Client {
-    /// Requests tokens that are bound to this key, and accepts no others (RFC 9449).
+    /// Requests tokens that are bound to this key, and accepts no others (RFC 9449), unless the server is known to bind
+    /// none ([`Quirk::UnboundTokens`](crate::quirk::Quirk::UnboundTokens)).
     #[must_use]
     pub fn with_dpop(mut self, key: DpopKey) -> Self {
         Arc::make_mut(&mut self.0).dpop = Some(key);
@@ -37,7 +38,8 @@ impl Client {
 
     /// The same, for an HTTP client that presents the certificate with this thumbprint (`x5t#S256`: the base64url of
     /// its SHA-256, section 3.1). Tokens then carry it, in stores too, and a session whose certificate was replaced
-    /// renews a token that is bound to the old one, without sending it.
+    /// renews a token that is bound to the old one, without sending it. A public client cannot: its refresh token is
+    /// bound as well (section 4), so that the user has to sign in again (`key.mismatch`).
     #[must_use]
     pub fn with_certificate(mut self, thumbprint: &str) -> Self {
         let config = Arc::make_mut(&mut self.0);

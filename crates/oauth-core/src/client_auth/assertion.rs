@@ -75,12 +75,19 @@ impl ClientAssertion {
         }
     }
 
-    /// The HMAC for a client secret at this server: the first in its
-    /// `token_endpoint_auth_signing_alg_values_supported` (RFC 8414 section 2), HS256 if it lists none.
-    pub fn mac_alg_at(server: &Server) -> Alg {
+    /// The HMAC for a client secret of this many bytes at this server: the first in its
+    /// `token_endpoint_auth_signing_alg_values_supported` (RFC 8414 section 2) for which the secret is long enough (RFC
+    /// 7518 section 3.2), or else the first; HS256 if it lists none.
+    pub fn mac_alg_at(server: &Server, secret_bytes: usize) -> Alg {
         let listed = server.list("token_endpoint_auth_signing_alg_values_supported", &[]);
-        let mut listed = listed.iter().filter_map(|name| Alg::named(name));
-        listed.find(|alg| alg.is_symmetric()).unwrap_or(Alg::Hs256)
+        let listed = listed.iter().filter_map(|name| Alg::named(name));
+        let macs: Vec<_> = listed.filter(|alg| alg.is_symmetric()).collect();
+        let fits = |alg: &&Alg| {
+            alg.signature_bytes()
+                .is_some_and(|least| least <= secret_bytes)
+        };
+        let alg = macs.iter().find(fits).or(macs.first());
+        alg.copied().unwrap_or(Alg::Hs256)
     }
 
     /// Assertions signed by the client's private key: `private_key_jwt`. The key's name, if it has one, is the `kid`

@@ -353,7 +353,7 @@ table! {
         OwnerMissing "resource.no_token_source" GIVE_UP "the route needs a token of an owner for whom no token source was given"
         RouteAmbiguous "resource.route_ambiguous" GIVE_UP "the path is ambiguous, so it cannot be told which token the route needs"
         ResourceSyntax "resource.syntax" GIVE_UP "a resource must be an absolute URI without fragment"
-        ResourceExceeds "resource.exceeds_grant" REAUTHORIZE "a token request must not name a resource that the authorization did not ask for"
+        ResourceExceeds "resource.exceeds_grant" GIVE_UP "a token request must not name a resource that the authorization did not ask for"
         GrantNotExtension "grant.not_an_extension" GIVE_UP "an extension grant type must be an absolute URI, or the name of one that the server's preset describes"
         TokenExchange "token_exchange.malformed" GIVE_UP "a token exchange needs a subject token, each token its type, and types are URIs"
         IdentitySubject "identity_assertion.subject_token_type" GIVE_UP "an identity assertion is asked for with an ID token, a refresh token or a SAML assertion"

@@ -140,6 +140,12 @@ fn a_redirect_to_another_origin_is_refused_though_both_are_allowed() {
         ("y", "/b/y"),
         ("y/?u=https://b.example/", "/b/y/?u=https://b.example/"),
         ("?y", "/b/x?y"),
+        ("../y", "/y"),
+        ("../../../y", "/y"),
+        ("./y/.?../z", "/b/y/?../z"),
+        ("y/..", "/b/"),
+        ("/y/./z/..", "/y/"),
+        ("/..", "/"),
         ("//a.example/y", "/y"),
     ] {
         let target = url(&format!("https://a.example{target}"));

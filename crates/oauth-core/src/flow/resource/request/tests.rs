@@ -148,7 +148,7 @@ fn redirects_stay_within_the_origin() {
         "/\\evil.example",
         "https:evil.example",
         "///evil.example/",
-        "../b",
+        "%2e%2e/b",
         "",
         "#b",
     ] {
@@ -161,6 +161,7 @@ fn redirects_stay_within_the_origin() {
     for here in [
         "/b",
         "b",
+        "../b",
         "?b=c:d",
         "//api.example/b",
         "/b#c",
