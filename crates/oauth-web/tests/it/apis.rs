@@ -55,6 +55,7 @@ fn a_call_is_passed_on_without_what_is_this_sites_business() {
         ("x-secret-hop", "1"),
         // They would make another call of it than the one that was checked.
         ("x-http-method-override", "DELETE"),
+        ("x_original_url", "/admin"),
         ("x-original-url", "/v1/admin"),
         ("x-rewrite-url", "/v1/admin"),
         ("accept", "application/json"),
