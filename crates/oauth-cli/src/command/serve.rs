@@ -55,7 +55,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "URI")]
     redirect_uri: Vec<String>,
     /// Add a user account; may be repeated. Logins are those of the first user, or of the one whose sub or email is
-    /// given as login_hint [default: Alice Liddell, alice@twin.example]
+    /// given as login_hint (by default Alice Liddell, alice@twin.example)
     #[arg(long, value_name = "CLAIM=VALUE,...", value_parser = User::parse)]
     user: Vec<User>,
     /// Add the user accounts in this file, a JSON array of objects with claims
