@@ -61,6 +61,8 @@ pub enum Requirement {
     IssuerInResponse,
     /// Authorization requests are signed.
     SignedRequest,
+    /// Signed authorization requests are valid for 60 minutes at most.
+    ShortRequest,
     /// Authorization responses are signed.
     SignedResponse,
     /// Introspection responses are signed.
@@ -205,6 +207,11 @@ const FAPI2_MESSAGE_SIGNING: &[Clause] = fapi2![
         "FAPI 2.0 Message Signing section 5.3.2",
         Requirement::SignedRequest,
         "authorization requests are signed",
+    ),
+    clause(
+        "FAPI 2.0 Message Signing section 5.3.2",
+        Requirement::ShortRequest,
+        "signed authorization requests are valid for at most 60 minutes",
     ),
     clause(
         "FAPI 2.0 Message Signing section 5.4.2",

@@ -21,7 +21,7 @@ const BUDGET = 16_000
  * What must not be passed, in brotli. What blocks the page is at its goal; the module is not: its goal is
  * 80 kB, and the limit is what was reached, so that nothing grows unseen.
  */
-const LIMITS = { 'blocks the page': 8_010, 'WebAssembly module': 160_400, 'an error class alone': 500 }
+const LIMITS = { 'blocks the page': 8_010, 'WebAssembly module': 160_700, 'an error class alone': 500 }
 const GOAL = 80_000
 
 const raw = (bytes) => bytes.length

@@ -290,7 +290,8 @@ impl Unsent {
             body,
             authorization: headers.get(AUTHORIZATION).cloned(),
             client_jwt: self.client_jwt,
-            proved: self.proves_key.then_some((side, self.proved_at)),
+            role: side,
+            proved_at: self.proves_key.then_some(self.proved_at),
             url: self.url,
         };
         let mut request = Request::new(given);

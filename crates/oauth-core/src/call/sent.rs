@@ -25,8 +25,10 @@ pub(super) struct Sent {
     pub(super) client_jwt: Option<Secret<String>>,
     /// The URL it was sent to, in case it has to be sent again.
     pub(super) url: Url,
-    /// The kind of server that the proof is for, and the time that the proof says.
-    pub(super) proved: Option<(ServerRole, UnixTime)>,
+    /// The kind of server it was sent to: each has nonces and clocks of its own.
+    pub(super) role: ServerRole,
+    /// The time that the proof says, if there was one.
+    pub(super) proved_at: Option<UnixTime>,
 }
 
 impl fmt::Debug for Sent {
@@ -69,31 +71,36 @@ impl Sent {
         at: &Moment,
         reply: &Response<Bytes>,
     ) -> bool {
-        let Some((side, issued_at)) = self.proved else {
+        let Some(issued_at) = self.proved_at else {
             return false;
         };
         let clocks = &config.shared.clocks;
         refuses(reply, dpop::INVALID_PROOF)
-            && clocks.correct_from_date(side, &self.url, reply.headers(), at.now(), issued_at)
+            && clocks.correct_from_date(self.role, &self.url, reply.headers(), at.now(), issued_at)
     }
 
-    /// Remembers the nonce of a reply. True if the server refused the request because it lacked that nonce.
+    /// Remembers the nonce of a reply, also of one to a request that had no proof: the next may have one (RFC 9449
+    /// section 8.2). True if the server refused the request because it lacked that nonce.
     ///
     /// # Errors
-    /// `dpop.duplicate_nonce`.
+    /// `dpop.duplicate_nonce` if a refusal has several. Of a reply that is none, no nonce is kept, and the rest counts.
     pub(super) fn learn(
         &self,
         config: &ClientConfig,
         reply: &Response<Bytes>,
     ) -> Result<bool, Error> {
-        let Some((side, _)) = self.proved else {
+        if config.dpop.is_none() {
+            return Ok(false);
+        }
+        let nonce = match dpop::nonce(reply.headers()) {
+            Err(_) if reply.status().is_success() => None,
+            read => read?,
+        };
+        let Some(nonce) = nonce else {
             return Ok(false);
         };
-        let Some(nonce) = dpop::nonce(reply.headers())? else {
-            return Ok(false);
-        };
-        config.shared.nonces.keep(side, &self.url, nonce);
-        Ok(refuses(reply, dpop::USE_NONCE))
+        config.shared.nonces.keep(self.role, &self.url, nonce);
+        Ok(self.proved_at.is_some() && refuses(reply, dpop::USE_NONCE))
     }
 }
 

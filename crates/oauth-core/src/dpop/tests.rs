@@ -226,6 +226,29 @@ fn a_challenge_asks_for_a_nonce_too_and_other_refusals_do_not() {
     );
     let twice = [json, nonce, (DPOP_NONCE, "n2")];
     assert_eq!(ask(400, &twice, NONCE), Err("dpop.duplicate_nonce"));
+    // Tokens that are there are not thrown away for it.
+    let tokens = r#"{"access_token":"a","token_type":"DPoP"}"#;
+    assert_eq!(ask(200, &twice, tokens), Ok(false));
+}
+
+#[test]
+fn a_reply_to_a_request_without_a_proof_has_a_nonce_for_the_next() {
+    let client = local();
+    let introspected = |headers: &[(&'static str, &str)]| {
+        let mut exchange =
+            client.introspect(crate::endpoint::introspection::Introspection::new("t"));
+        let request = sent(exchange.resume(&moment(1), Input::Begin).unwrap());
+        assert!(!request.headers().contains_key("dpop"));
+        let body = r#"{"active":false}"#;
+        let step = exchange.resume(&moment(2), Input::Reply(reply(200, headers, body)));
+        assert!(matches!(step, Ok(Step::Done(_))));
+    };
+    let json = ("content-type", "application/json");
+    introspected(&[json, (DPOP_NONCE, "n1")]);
+    introspected(&[json]);
+    let mut exchange = client.client_credentials(Scope::none());
+    let next = sent(exchange.resume(&moment(3), Input::Begin).unwrap());
+    assert_eq!(proof(&next).1["nonce"], "n1");
 }
 
 #[test]

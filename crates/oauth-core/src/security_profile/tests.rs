@@ -153,7 +153,7 @@ fn names_are_names_and_every_clause_says_where_it_is_written() {
     let all = |profile: SecurityProfile| profile.clauses().len();
     assert_eq!(
         all(SecurityProfile::Fapi2MessageSigning),
-        all(SecurityProfile::Fapi2Security) + 3
+        all(SecurityProfile::Fapi2Security) + 4
     );
 }
 
@@ -256,6 +256,11 @@ fn message_signing_signs_and_has_everything_signed() {
         clause(first(introspection)),
         "FAPI 2.0 Message Signing section 5.5.2"
     );
+    for (seconds, is_sent) in [(3600, true), (3601, false)] {
+        let signing = RequestSigning::new(key(Alg::Es256)).lifetime(seconds);
+        let sent = authorizing(&client.clone().with_request_signing(signing));
+        assert_eq!(sent.is_ok(), is_sent, "{seconds}");
+    }
     let mut exchange = client.begin_authorization(ask());
     let Ok(Step::Send(request)) = exchange.resume(&at(), Input::Begin) else {
         panic!("a request")

@@ -264,6 +264,9 @@ impl PendingAuthorization {
         }
         let callback = self.read(callback)?;
         if !self.response_mode.is_jwt() {
+            if callback.response().is_some() && callback.is_plain() {
+                return Err(ProtocolViolation::CallbackMixed.into());
+            }
             return Ok(Ready::new(self.check_callback(config, &callback)?).boxed());
         }
         // "the client ... MUST process the transmitted parameters only if they are in the JWT": a mix of both is

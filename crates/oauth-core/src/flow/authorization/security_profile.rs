@@ -10,6 +10,9 @@ use crate::quirk::Quirk;
 use crate::security_profile::{Requirement, SecurityProfile};
 use crate::token::id_token;
 
+/// How long a signed request may be valid, in seconds (FAPI 2.0 Message Signing section 5.3.2).
+const LONGEST_REQUEST: u32 = 60 * 60;
+
 /// Enables the features that the profile requires, and refuses those that it forbids.
 ///
 /// # Errors
@@ -39,19 +42,29 @@ pub(super) fn apply(
         signs,
         "the client has no key for them",
     )?;
-    check_algorithms(profile, config, request)
+    check_signatures(profile, config, request)
 }
 
-/// The user should not sign in for a token or a response that will be refused for its algorithm.
-fn check_algorithms(
+/// Checks how long signed requests are valid, and that the user does not sign in for a token or a response that will be
+/// refused for its algorithm.
+fn check_signatures(
     profile: SecurityProfile,
     config: &ClientConfig,
     request: &AuthorizationRequest,
 ) -> Result<(), Error> {
-    // No profile of a page demands algorithms.
+    // No profile of a page demands any of this.
     if IS_BROWSER_BUILD {
         return Ok(());
     }
+    let is_short = || {
+        let signing = config.request_signing();
+        signing.is_none_or(|signing| signing.seconds() <= LONGEST_REQUEST)
+    };
+    profile.require(
+        Requirement::ShortRequest,
+        is_short,
+        "the client's are valid for longer",
+    )?;
     let is_openid = request.token_request.scope.contains("openid");
     let has_id_token = || !is_openid || !id_token::allowed_algs(config).is_empty();
     profile.require(

@@ -148,13 +148,11 @@ impl ResourceRequest {
         self.clock == Retry::Used
     }
 
-    /// Keeps the nonce of a reply, whatever its status ("200 OK" in RFC 9449 section 8.2), and returns whether there is
-    /// one.
+    /// Keeps the nonce of a reply, whatever its status ("200 OK" in RFC 9449 section 8.2) and whether or not the request
+    /// had a proof, and returns whether there is one.
     fn update_from_reply(&self, headers: &HeaderMap) -> bool {
-        match (self.presented, self.api.proof_maker(), &self.url) {
-            (Presented::WithProof, Some(proof_maker), Ok(url)) => {
-                proof_maker.update_from_reply(url, headers)
-            }
+        match (self.api.proof_maker(), &self.url) {
+            (Some(proof_maker), Ok(url)) => proof_maker.update_from_reply(url, headers),
             _ => false,
         }
     }
