@@ -1,4 +1,5 @@
-//! Private keys that JavaScript holds, because there are no algorithms here: WebCrypto signs, or whoever the application says.
+//! Private keys that JavaScript holds, because there are no algorithms here: WebCrypto signs, or whoever the
+//! application says.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -1,9 +1,9 @@
 //! Classifies IP addresses as public or not (RFC 6890), for requests to URLs that a server or document supplied (RFC
 //! 9728 section 7.7).
 //!
-//! The core opens no connection: it marks such a request with [`RequestAddressPolicy::PublicOnly`] in its extensions, and a driver
-//! judges each address by [`is_public`] before it connects to it. An earlier check is not enough: the name may resolve
-//! to another address by then.
+//! The core opens no connection: it marks such a request with [`RequestAddressPolicy::PublicOnly`] in its extensions,
+//! and a driver judges each address by [`is_public`] before it connects to it. An earlier check is not enough: the name
+//! may resolve to another address by then.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -240,8 +240,8 @@ impl Client {
         Ok(accepted.then(move |_, redemption| Ok(redeem::redeem(config, redemption))))
     }
 
-    /// Whether a callback carries this flow's state, see [`PendingAuthorization::recognizes`]; an encrypted response (JARM) is
-    /// decrypted for this.
+    /// Whether a callback carries this flow's state, see [`PendingAuthorization::recognizes`]; an encrypted response
+    /// (JARM) is decrypted for this.
     pub fn recognizes(&self, pending: &PendingAuthorization, callback: &str) -> bool {
         pending.is_answered(Some(&self.0), callback)
     }

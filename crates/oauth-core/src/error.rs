@@ -55,7 +55,8 @@ pub enum Kind {
     Denied(Box<ServerError>),
     /// The server, or whatever answered in its place, broke the protocol.
     Malformed(ProtocolViolation),
-    /// A check failed: the message may be forged, replayed or meant for somebody else, or a site does not serve the request. Never act on its content.
+    /// A check failed: the message may be forged, replayed or meant for somebody else, or a site does not serve the
+    /// request. Never act on its content.
     Untrusted(ValidationFailure),
     /// No answer arrived. Whether the request was carried out is in the [`Cause`].
     Lost(Loss),

@@ -66,7 +66,8 @@ pub trait Exchange {
 #[must_use]
 pub enum Step<T> {
     /// Send this request once, and follow no redirect. Answer with [`Input::Reply`] or [`Input::Lost`]. Its extensions
-    /// may hold a [`SendBy`], and a [`RequestAddressPolicy`](crate::address::RequestAddressPolicy) if a server or document supplied the URL.
+    /// may hold a [`SendBy`], and a [`RequestAddressPolicy`](crate::address::RequestAddressPolicy) if a server or
+    /// document supplied the URL.
     Send(crate::http::Request<Bytes>),
     /// Wait this long. Answer with [`Input::Elapsed`].
     Sleep(Duration),

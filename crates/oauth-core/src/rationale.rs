@@ -35,12 +35,12 @@
 //! cookie: give that one cookie `SameSite=None`, or keep the flow in a store under its state. A native application with
 //! a private scheme (`com.example.app:/callback`) is started again for its callback, and the process that began the
 //! flow never sees it: keep flows in a folder that only this user can read, and let the process that receives the
-//! callback redeem the flow that [`PendingAuthorization::recognizes`] it, once it has removed the flow from the folder. The example
-//! `custom_scheme` of `oauth-reqwest` does so. [`Tokens`] belong to a grant: store [`Tokens::to_json`] where passwords
-//! may be stored, and store a new refresh token before the new access token is used, because the old refresh token may
-//! already be invalid. Both carry issuer and client: no other client can redeem the flow or refresh the grant. A token
-//! string, as revocation and introspection accept it, does not name its owner: call [`Client::check_owner`] before you
-//! send one from a store.
+//! callback redeem the flow that [`PendingAuthorization::recognizes`] it, once it has removed the flow from the folder.
+//! The example `custom_scheme` of `oauth-reqwest` does so. [`Tokens`] belong to a grant: store [`Tokens::to_json`]
+//! where passwords may be stored, and store a new refresh token before the new access token is used, because the old
+//! refresh token may already be invalid. Both carry issuer and client: no other client can redeem the flow or refresh
+//! the grant. A token string, as revocation and introspection accept it, does not name its owner: call
+//! [`Client::check_owner`] before you send one from a store.
 //!
 //! # Keeping a grant
 //!

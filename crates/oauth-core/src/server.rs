@@ -175,9 +175,9 @@ impl Server {
         self
     }
 
-    /// Exempts the origin of this URL, which the caller named, from [`Self::with_address_policy`]: the caller connects to this
-    /// origin anyway, which over https its certificate confirms, so URLs on it that another party names lead nowhere
-    /// new.
+    /// Exempts the origin of this URL, which the caller named, from [`Self::with_address_policy`]: the caller connects
+    /// to this origin anyway, which over https its certificate confirms, so URLs on it that another party names lead
+    /// nowhere new.
     #[must_use]
     pub fn with_configured_origin(mut self, url: Option<Url>) -> Self {
         self.configured_origin = url;

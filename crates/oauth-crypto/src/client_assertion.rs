@@ -44,12 +44,12 @@ pub fn client_secret_auth(
     secret: impl Into<Secret<String>>,
     server: &Server,
 ) -> Result<ClientAuth, Error> {
-    let methods = server.token_endpoint_auth_methods();
-    let takes = |name: &str| methods.iter().any(|method| method == name);
-    if !takes("client_secret_jwt") || takes("client_secret_basic") || takes("client_secret_post") {
-        return ClientAuth::negotiate(Credentials::secret(secret), server);
-    }
     let secret = secret.into();
+    let plain = ClientAuth::negotiate(Credentials::secret(secret.clone()), server);
+    let mut methods = server.token_endpoint_auth_methods().into_iter();
+    if plain.is_ok() || !methods.any(|method| method == "client_secret_jwt") {
+        return plain;
+    }
     let alg = ClientAssertion::mac_alg_at(server, secret.expose().len());
     client_secret_jwt(secret, alg).map(ClientAuth::assertion)
 }

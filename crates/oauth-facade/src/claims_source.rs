@@ -1,4 +1,5 @@
-//! Aggregated and distributed claims, which other parties assert (OpenID Connect Core section 5.6.2), as every language returns them.
+//! Aggregated and distributed claims, which other parties assert (OpenID Connect Core section 5.6.2), as every language
+//! returns them.
 
 use oauth_core::jose::Claims;
 use oauth_core::token::standard_claims::ClaimsPlace;

@@ -89,7 +89,8 @@ impl Connect {
     ///
     /// # Errors
     /// `resource.syntax`, `url.*`, `issuer.*`, `client_metadata.*`, `resource_metadata.url`; `misuse.setup` for a
-    /// `client_id` without its issuer, and a `resource` that is not sent; `form.malformed_parameter` for another `grant_type`.
+    /// `client_id` without its issuer, and a `resource` that is not sent; `form.malformed_parameter` for another
+    /// `grant_type`.
     pub fn to_core(&self) -> Result<ConnectRequest, Error> {
         let request = match self.transport {
             Transport::Https => ConnectRequest::new(&self.url)?,

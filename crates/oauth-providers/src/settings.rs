@@ -167,7 +167,8 @@ impl ClientSettings {
     ///
     /// # Errors
     /// `environment.missing` and `environment.conflict`, which name the variables and never their values;
-    /// `client_file.unreadable` for a file that cannot be read; `provider.*`, `workload.setup`, and those of [`Self::from_json`].
+    /// `client_file.unreadable` for a file that cannot be read; `provider.*`, `workload.setup`, and those of
+    /// [`Self::from_json`].
     pub fn from_env(environment: &Arc<dyn Environment>) -> Result<Self, Error> {
         environment::read(environment)
     }

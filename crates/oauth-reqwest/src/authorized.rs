@@ -185,10 +185,10 @@ impl Request {
     /// It is sent when the future is polled, but it takes its place in the queue for the API's limits with this call.
     ///
     /// A 401 about the token is answered once with a new token, if the body can be sent again; so is a reply that
-    /// matches the API's [`ExpiredTokenReply`](resource::ExpiredTokenReply)s. Up to 20 redirects are followed within the origin:
-    /// those of `GET` and `HEAD`, and a 307 or 308 of any method whose body can be sent again. All others are returned.
-    /// A 429, and a 503 that names a pause, are an error with that pause, unless [`on_rate_limit`](Self::on_rate_limit) says to
-    /// wait or to return them.
+    /// matches the API's [`ExpiredTokenReply`](resource::ExpiredTokenReply)s. Up to 20 redirects are followed within
+    /// the origin: those of `GET` and `HEAD`, and a 307 or 308 of any method whose body can be sent again. All others
+    /// are returned. A 429, and a 503 that names a pause, are an error with that pause, unless
+    /// [`on_rate_limit`](Self::on_rate_limit) says to wait or to return them.
     ///
     /// # Errors
     /// `url.*`, `resource.origin_not_allowed`, `resource.no_token_source` and

@@ -19,8 +19,8 @@ pub(crate) fn in_time(by: Option<SendBy>) -> Result<(), Cause> {
     }
 }
 
-/// The cause of a failed request, without the URL, whose query may hold a code or a token. DNS, TCP and TLS failures come before
-/// the first byte of the request; for any other it is unknown how far the request came.
+/// The cause of a failed request, without the URL, whose query may hold a code or a token. DNS, TCP and TLS failures
+/// come before the first byte of the request; for any other it is unknown how far the request came.
 pub(crate) fn lost(error: reqwest::Error) -> Cause {
     let loss = loss(&error);
     let is_unsent = error.is_connect() || error.is_dns() || error.is_builder();

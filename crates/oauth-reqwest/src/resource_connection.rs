@@ -54,8 +54,8 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// once there are others; they are not revoked, as [`forget`](Self::forget) revokes none.
 ///
 /// `offline_access` is requested if the server lists it, because many issue a refresh token only then, unless
-/// [`ConnectRequest::offline`] says otherwise. All tokens are requested with the `resource` of the API (RFC 8707), and are sent only below its URL: two APIs on one
-/// origin are separate.
+/// [`ConnectRequest::offline`] says otherwise. All tokens are requested with the `resource` of the API (RFC 8707), and
+/// are sent only below its URL: two APIs on one origin are separate.
 ///
 /// ```no_run
 /// use std::sync::Arc;
@@ -199,8 +199,8 @@ impl ResourceConnection {
     }
 
     /// Lets the user sign in with a code on another device, at the times given, if the server supports that (RFC 8628).
-    /// This function shows the code, for example its [prompt](DeviceAuthorizationResponse::prompt); the server determines how long the
-    /// user may take.
+    /// This function shows the code, for example its [prompt](DeviceAuthorizationResponse::prompt); the server
+    /// determines how long the user may take.
     #[must_use]
     pub fn device(
         self,
@@ -215,9 +215,10 @@ impl ResourceConnection {
     /// (draft-ietf-oauth-identity-assertion-authz-grant, MCP's enterprise-managed authorization).
     ///
     /// `sign_in` provides the tokens of the user's sign-in to `client`, which the identity provider knows: a
-    /// [`GrantSource`](oauth_session::GrantSource) of a grant with `openid`, which renews them if the ID token has expired. For
-    /// each token of the API that expires, an assertion is requested, and presented to the API's server, as the client
-    /// that is known there. `connect.grant_not_supported` if that server does not announce that it accepts identity assertions.
+    /// [`GrantSource`](oauth_session::GrantSource) of a grant with `openid`, which renews them if the ID token has
+    /// expired. For each token of the API that expires, an assertion is requested, and presented to the API's server,
+    /// as the client that is known there. `connect.grant_not_supported` if that server does not announce that it
+    /// accepts identity assertions.
     #[must_use]
     pub fn identity(self, client: Client, sign_in: impl TokenSource + 'static) -> Self {
         self.with(|settings| {

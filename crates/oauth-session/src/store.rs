@@ -10,8 +10,8 @@
 //! | `RedisStore` (feature `redis`) | machines | the server |
 //! | `PostgresStore` (feature `postgres`) | machines | the server |
 //!
-//! [`StoreUrl`] opens one by its URL. `SealedStore` (feature `seal`) encrypts what any of them keeps. `contract` (feature of that name) has
-//! the tests they pass, for your own store too.
+//! [`StoreUrl`] opens one by its URL. `SealedStore` (feature `seal`) encrypts what any of them keeps. `contract`
+//! (feature of that name) has the tests they pass, for your own store too.
 
 #[cfg(feature = "contract")]
 pub mod contract;

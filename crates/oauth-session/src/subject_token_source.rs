@@ -34,8 +34,8 @@ enum Origin {
 type Read = dyn Fn() -> Answer<'static, IdentitySubject> + Send + Sync;
 
 impl SubjectTokenSource {
-    /// The ID token of a sign-in whose tokens `source` keeps fresh, such as a [`GrantSource`] of `identity_provider` whose scope
-    /// contains `openid`. If the ID token has expired, the source renews the tokens.
+    /// The ID token of a sign-in whose tokens `source` keeps fresh, such as a [`GrantSource`] of `identity_provider`
+    /// whose scope contains `openid`. If the ID token has expired, the source renews the tokens.
     pub fn new(identity_provider: &Client, source: impl TokenSource + 'static) -> Self {
         Self {
             identity_provider: identity_provider.clone(),

@@ -40,7 +40,8 @@ impl TwinDriver {
 
     /// Runs an exchange until it is done. A pause moves the clock and takes no time.
     ///
-    /// A request to another origin than the twin's is `Lost`, unsent: nothing else can be reached. So is every signature: this driver holds no keys.
+    /// A request to another origin than the twin's is `Lost`, unsent: nothing else can be reached. So is every
+    /// signature: this driver holds no keys.
     ///
     /// # Errors
     /// The exchange's own, and `lost` for one that does not end within 10 000 steps.

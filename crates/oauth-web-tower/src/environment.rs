@@ -34,8 +34,8 @@ impl Host {
     /// | `OAUTH_TRANSPORT` | optional: `loopback_http` for a site and a provider on this machine, for tests; `https` unless set |
     ///
     /// # Errors
-    /// `environment.missing`, which names all that are needed and not set; `misuse.setup` and `misuse.not_supported` for the store;
-    /// `web.setup`; `url.*`; those of the client.
+    /// `environment.missing`, which names all that are needed and not set; `misuse.setup` and `misuse.not_supported`
+    /// for the store; `web.setup`; `url.*`; those of the client.
     pub async fn from_env() -> Result<Self, Error> {
         let driver = Driver::new(reqwest::Client::builder())?;
         let environment: Arc<dyn Environment> = Arc::new(ProcessEnvironment::new());

@@ -1342,10 +1342,10 @@ class Provider:
     site's root; unless it is given {prefix}/callback, and {prefix}/callback/{id} if there are
     several providers. With response_mode "form_post" they return with a form, which browsers post
     only over https; with "jwt", "query.jwt" and "form_post.jwt" the provider signs its response
-    (JARM), and unsigned parameters beside it are refused. identity, of a provider without OpenID Connect, is a dict: url, which says who a
-    person is and is called with the access token; subject, the member that is never reassigned; and
-    claims, which maps claims to members. No scope is requested then unless one is given. tenant is
-    the tenant whose people sign in there, if a site has tenants.
+    (JARM), and unsigned parameters beside it are refused. identity, of a provider without OpenID Connect, is a dict:
+    url, which says who a person is and is called with the access token; subject, the member that is never reassigned;
+    and claims, which maps claims to members. No scope is requested then unless one is given. tenant is the tenant whose
+    people sign in there, if a site has tenants.
 
     A session is checked against the client that began it: its issuer and its client id. registered is that pair, for a
     client that a function returns; without it a session under this id is accepted until the client is known.

@@ -83,7 +83,8 @@ impl Sent {
     /// section 8.2). True if the server refused the request because it lacked that nonce.
     ///
     /// # Errors
-    /// `dpop.duplicate_nonce` if a refusal has several. Of a reply that is none, no nonce is kept, and the rest counts.
+    /// `dpop.duplicate_nonce` if the refusal of a request with a proof has several. Otherwise none of them is kept, and the
+    /// rest of the reply counts.
     pub(super) fn learn(
         &self,
         config: &ClientConfig,
@@ -93,7 +94,7 @@ impl Sent {
             return Ok(false);
         }
         let nonce = match dpop::nonce(reply.headers()) {
-            Err(_) if reply.status().is_success() => None,
+            Err(_) if self.proved_at.is_none() || reply.status().is_success() => None,
             read => read?,
         };
         let Some(nonce) = nonce else {

@@ -244,6 +244,7 @@ fn a_reply_to_a_request_without_a_proof_has_a_nonce_for_the_next() {
         assert!(matches!(step, Ok(Step::Done(_))));
     };
     let json = ("content-type", "application/json");
+    introspected(&[json, (DPOP_NONCE, "n0"), (DPOP_NONCE, "n1")]);
     introspected(&[json, (DPOP_NONCE, "n1")]);
     introspected(&[json]);
     let mut exchange = client.client_credentials(Scope::none());

@@ -58,8 +58,8 @@ impl Hint {
 /// A backchannel authentication request: what the user will be asked.
 ///
 /// Start one only for a user who is known to you and expects it: unexpected requests are used to wear users down until
-/// they agree (RFC 10027). While one is pending, a second identical one of the same client is refused (`ciba.duplicate_request`),
-/// unless [`Self::repeat`] allows it.
+/// they agree (RFC 10027). While one is pending, a second identical one of the same client is refused
+/// (`ciba.duplicate_request`), unless [`Self::repeat`] allows it.
 #[derive(Debug, Clone)]
 pub struct BackchannelAuthentication {
     hint: Hint,

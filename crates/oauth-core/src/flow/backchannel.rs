@@ -115,8 +115,8 @@ impl AwaitedRequest {
     /// request to the token endpoint, once.
     ///
     /// # Errors
-    /// `ciba.client_notification_token`, to be answered with 401; `ciba.unknown_request` or `reply.*`, with 400. Send no request then.
-    /// [`Error::refusal`] is the response.
+    /// `ciba.client_notification_token`, to be answered with 401; `ciba.unknown_request` or `reply.*`, with 400. Send
+    /// no request then. [`Error::refusal`] is the response.
     pub fn pinged(&self, authorization: Option<&str>, body: &[u8]) -> Result<(), Error> {
         self.authenticate(authorization)?;
         self.named(body).map_err(bad_request)

@@ -3,9 +3,10 @@
 //!
 //! A [`Keeper`] is a value, like an exchange. Each caller asks it ([`Keeper::ask`]) and gets a
 //! [`Decision`]: take a token, wait, or renew. Which caller begins the renewal of a nearly stale token is decided
-//! there, in `decision.rs`; which worker may send it, by the lease (`lease.rs`) and in `send_decision.rs`. Renewing is an exchange with a host that has a store and a driver
-//! ([`Keeper::resume`]): [`Event::Begin`] first, then the answer to each [`Step`], until
-//! [`Step::Done`]. Any number of hosts may share one store; they see each other only through it.
+//! there, in `decision.rs`; which worker may send it, by the lease (`lease.rs`) and in `send_decision.rs`. Renewing is
+//! an exchange with a host that has a store and a driver ([`Keeper::resume`]): [`Event::Begin`] first, then the answer
+//! to each [`Step`], until [`Step::Done`]. Any number of hosts may share one store; they see each other only through
+//! it.
 //!
 //! ```text
 //!            ask: fresh ──────────────────────────────► UseToken

@@ -434,8 +434,8 @@ fn challenged(request: ConnectRequest) -> Boxed<ConnectRequest> {
 ///
 /// # Errors
 /// `pkce.unsupported`, `pkce.s256_unsupported`: "If code_challenge_methods_supported is absent, the authorization server
-/// does not support PKCE and MCP clients MUST refuse to proceed." `connect.grant_not_supported` if the server accepts no identity
-/// assertions.
+/// does not support PKCE and MCP clients MUST refuse to proceed." `connect.grant_not_supported` if the server accepts
+/// no identity assertions.
 fn check_grant(grant: GrantChoice, server: &Server) -> Result<(), Error> {
     match grant {
         GrantChoice::AuthorizationCode => match server.code_challenge_methods() {

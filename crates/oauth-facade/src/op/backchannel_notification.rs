@@ -14,8 +14,8 @@ arguments! {
     ///
     /// If it is valid, request the tokens once. Respond with 204, or with the response in the error.
     ///
-    /// `ciba.client_notification_token` for a ping without the token of its request, `ciba.unknown_request` for a ping about another
-    /// request, `reply.*` for a malformed one.
+    /// `ciba.client_notification_token` for a ping without the token of its request, `ciba.unknown_request` for a ping
+    /// about another request, `reply.*` for a malformed one.
     pub struct VerifyPing {
         /// The server's id of the pending request.
         pub auth_req_id: Secret<String>,

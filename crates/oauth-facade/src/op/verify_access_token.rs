@@ -138,7 +138,8 @@ outcome! {
         pub audience: Vec<String>,
         /// When the token expires.
         pub expires_at: UnixTime,
-        /// The claims of the party that may act for the subject, such as sub and iss, if the token says (RFC 8693 section 4.4).
+        /// The claims of the party that may act for the subject, such as sub and iss, if the token says (RFC 8693
+        /// section 4.4).
         pub may_act: Option<Extra>,
         /// All claims.
         pub claims: Extra,

@@ -31,8 +31,8 @@ use choices::Left;
 /// A step is a caller that asks, the begin of a renewal, a request that leaves, the store or the server
 /// carrying out what it was asked, an answer that arrives, or one of the troubles. What a worker does
 /// by itself, unseen by the others, is tried in one order only, but with each trouble before it. Each
-/// trouble comes once at most, and at any time: a login at either worker, a logout, the death of a worker, a lost reply of the server, a
-/// failure of the store (refused, done and not answered, or done later), and a stand-still of both
+/// trouble comes once at most, and at any time: a login at either worker, a logout, the death of a worker, a lost reply
+/// of the server, a failure of the store (refused, done and not answered, or done later), and a stand-still of both
 /// workers, for longer than a lease or than an attempt may be under way.
 #[derive(Debug, Clone)]
 pub struct Search {

@@ -64,8 +64,8 @@ pub(super) fn sealed(authority: &Authority, jwt: String) -> Option<String> {
 
 impl Twin {
     /// The FAPI twin encrypts its signed responses from now on, as it does for a client that is registered with
-    /// `authorization_encrypted_response_alg` and `authorization_encrypted_response_enc`: to this public key, a JWK (RSA, or EC).
-    /// Each is encrypted by another content key, so that they are no longer equal for equal requests.
+    /// `authorization_encrypted_response_alg` and `authorization_encrypted_response_enc`: to this public key, a JWK
+    /// (RSA, or EC). Each is encrypted by another content key, so that they are no longer equal for equal requests.
     ///
     /// # Errors
     /// If it is no public key that this algorithm can encrypt to.

@@ -104,7 +104,8 @@ async fn determined_provider(
     context.find(ask).await
 }
 
-/// The step-up in the query, from a problem response to a script. Requesting more is harmless, and does not lower a requirement.
+/// The step-up in the query, from a problem response to a script. Requesting more is harmless, and does not lower a
+/// requirement.
 fn need(context: &RequestContext) -> Option<Need> {
     let acr = context.request.parameter("acr_values");
     let acr = acr.filter(|acr| acr.len() <= MAX_HINT).unwrap_or_default();

@@ -114,9 +114,9 @@ impl PendingAuthorization {
         }
     }
 
-    /// Sets the context in which the callback arrived, as the application determined it. A flow that was begun in a context, or by a user,
-    /// can be redeemed only there: `callback.context` and `callback.user` are the errors for any other context or user,
-    /// and for none.
+    /// Sets the context in which the callback arrived, as the application determined it. A flow that was begun in a
+    /// context, or by a user, can be redeemed only there: `callback.context` and `callback.user` are the errors for any
+    /// other context or user, and for none.
     #[must_use]
     pub fn arrived(mut self, callback_context: CallbackContext) -> Self {
         self.callback_context = callback_context;

@@ -39,7 +39,8 @@ impl MetadataChallenge {
         self.lock().is_some()
     }
 
-    /// Takes the values of `WWW-Authenticate`, for [`ConnectRequest::challenge`](crate::flow::resource_connection::ConnectRequest::challenge).
+    /// Takes the values of `WWW-Authenticate`, for
+    /// [`ConnectRequest::challenge`](crate::flow::resource_connection::ConnectRequest::challenge).
     pub fn take(&self) -> Option<Vec<Vec<u8>>> {
         self.lock().take()
     }
