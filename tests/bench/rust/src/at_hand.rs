@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 use std::sync::{Arc, Barrier, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::Boxed;
@@ -10,7 +10,7 @@ use oauth_core::{Moment, Tokens};
 use oauth_session::store::Answer;
 use oauth_session::{Drive, GrantSource};
 
-use crate::measure::median;
+use crate::measure::{median, on_cpu};
 use crate::{ID, ISSUER, OURS, huskarls, ours, print_figure, replies};
 
 const ROUNDS: usize = 31;
@@ -108,10 +108,4 @@ fn round(threads: usize, call: &(dyn Fn() + Sync)) -> f64 {
             .max()
     });
     slowest.unwrap_or_default().as_secs_f64() * 1e9 / f64::from(CALLS)
-}
-
-/// What this thread has had of the processor: other work on the machine does not count.
-fn on_cpu() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::try_from(time).unwrap_or_default()
 }

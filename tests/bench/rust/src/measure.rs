@@ -2,7 +2,9 @@
 
 use std::hint::black_box;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::{Operation, Side};
 
@@ -27,9 +29,9 @@ pub(crate) fn interleaved(sides: &[Side]) -> Vec<Costs> {
     let mut times = vec![Vec::with_capacity(ROUNDS); sides.len()];
     for round in 0..=ROUNDS {
         for (side, times) in sides.iter().zip(&mut times) {
-            let start = Instant::now();
+            let start = on_cpu();
             (0..BATCH).for_each(|n| call(&side.run, n));
-            let took = start.elapsed().as_nanos() as f64 / BATCH as f64;
+            let took = (on_cpu() - start).as_nanos() as f64 / BATCH as f64;
             // The first round warms up.
             if round > 0 {
                 times.push(took);
@@ -45,6 +47,11 @@ pub(crate) fn interleaved(sides: &[Side]) -> Vec<Costs> {
         }
     };
     sides.iter().zip(times).map(costs).collect()
+}
+
+/// What this thread has had of the processor: other work on the machine does not count.
+pub(crate) fn on_cpu() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
