@@ -213,7 +213,7 @@ export interface SiteSettings extends PlainSiteSettings {
    * request that needs one, so cache clients. The handler throws what it throws.
    */
   provider?: ((ask: ProviderQuery, request: any) => MaybePromise<FoundProvider | undefined | void>) | undefined
-  /** Who may see pages by default: `open` unless set. `quiet` checks once, silently, for a session at the provider. */
+  /** Who may see pages by default: `open` unless set. `silent` checks once, silently, for a session at the provider. */
   access?: 'open' | 'silent' | 'signed_in' | undefined
   /**
    * Decides whether to admit a person: returns what their session keeps in `local`, nothing, or a {@link Refuse}. The
@@ -283,7 +283,7 @@ export interface FastifyReplyLike { code(status: number): any; header(name: stri
 
 export interface HandleOptions {
   access?: 'open' | 'silent' | 'signed_in' | undefined
-  need?: { acr: readonly string[]; maxAge?: number | undefined; scope: readonly string[] } | undefined
+  need?: Need | undefined
 }
 
 /**
@@ -329,7 +329,7 @@ export class Site {
   /** The site's own pages: 404 for any other. Loaders and actions may call it with `{ request }`. */
   readonly page: (request: Request | { request: Request }) => Promise<Response>
   /** The same as route handlers. */
-  readonly routes: { GET: Site['page']; POST: Site['page'] }
+  readonly routes: { GET: Site['page']; POST: Site['page']; PUT: Site['page']; PATCH: Site['page']; DELETE: Site['page'] }
   /** Wraps a request handler, for Bun, Deno, and other servers of the Fetch standard; a `Response` that it throws is sent, as `required` throws one. */
   wrap<Rest extends unknown[]>(
     handler: (request: Request, user: User | undefined, ...rest: Rest) => MaybePromise<Response>,
@@ -350,6 +350,8 @@ export class Site {
   /**
    * The `handle` hook of SvelteKit: `event.locals.user`. `protect`: paths for people who are signed in, with all paths below; as an
    * object, each with what else is required there: `{ '/me': {}, '/pay': { acr: 'mfa' } }`.
+   * A path counts however it is written, with or without the site's own base in front, and for the route that SvelteKit finds for
+   * it. For a remote function the page itself says which path it is on: check `event.locals.user` there.
    */
   sveltekit(options?: { protect?: string | readonly string[] | Readonly<Record<string, Need>> | ((event: any) => boolean | Need | undefined) | undefined }):
     (input: { event: any; resolve: (event: any) => MaybePromise<Response> }) => Promise<Response>

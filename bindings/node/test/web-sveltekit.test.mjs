@@ -46,6 +46,24 @@ test('a protected page leads to the login and back', async () => {
   assert.match((await ann.open(`${base}/menu`)).text, /Ann is here/)
 })
 
+test('a protected page is protected however its path is written', async () => {
+  const ann = new Browser()
+  await ann.open(`${base}/me`)
+  for (const path of ['/%6de', '/m%65?a=1', '/p%61y', '/%70ay?a=1']) {
+    for (const visitor of path.includes('ay') ? [new Browser(), ann] : [new Browser()]) {
+      const led = await visitor.send(`${base}${path}`)
+      assert.equal(led.status, 303, path)
+      assert.match(led.headers.get('location'), /^(\/auth\/login\?|http.*\/authorize\?)/, path)
+    }
+  }
+  for (const path of ['/%6de', '/p%61y']) {
+    const told = await new Browser().send(`${base}${path}/__data.json`, { headers: SCRIPT })
+    assert.equal((await told.json()).type, 'redirect', path)
+    const post = { method: 'POST', body: 'pens=2', headers: { ...SCRIPT, origin: base, 'content-type': 'application/x-www-form-urlencoded' } }
+    assert.equal((await new Browser().send(`${base}${path}`, post)).status, 401, path)
+  }
+})
+
 test('a click on a link to a protected page leads to the login', async () => {
   const reply = await new Browser().send(`${base}/me/__data.json?a=1`, { headers: SCRIPT })
   assert.deepEqual(await reply.json(), { type: 'redirect', location: '/auth/login?return_to=%2Fme%3Fa%3D1' })

@@ -5,6 +5,8 @@
 const PROTECTION = ['x-csrf-protection', '1']
 /** The longest delay that browsers support in timers, in milliseconds. */
 const LONGEST = 2 ** 31 - 1
+/** Sent to other tabs before the sign-out, of which the server learns later; they ask it after so many milliseconds. */
+const LEAVING = { leaving: 5000 }
 
 const sessions = new Map()
 
@@ -49,6 +51,7 @@ export class ServerSession {
     if (typeof BroadcastChannel !== 'undefined') {
       this.#channel = new BroadcastChannel(`oauth-core${this.#prefix}`)
       this.#channel.onmessage = ({ data }) => {
+        if (data?.leaving) return this.#left(data.leaving)
         if (data !== this.#who()) this.#ask().catch(() => {})
       }
     }
@@ -59,6 +62,13 @@ export class ServerSession {
     this.#channel?.close()
     this.#channel = undefined
     clearTimeout(this.#timer)
+  }
+
+  /** Another tab signs out: so does this one. An answer that is under way may be older. */
+  async #left(pause) {
+    await this.#asking?.catch(() => {})
+    this.#set({})
+    this.#timer = setTimeout(() => this.refresh().catch(() => {}), pause)
   }
 
   /** Requests the session again; concurrent calls share one request. */
@@ -112,7 +122,7 @@ export class ServerSession {
     const form = document.createElement('form')
     Object.assign(form, { method: 'post', action: this.#page('logout', { return_to: returnTo }) })
     document.body.append(form)
-    this.#channel?.postMessage(undefined)
+    this.#channel?.postMessage(LEAVING)
     form.submit()
   }
 

@@ -29,6 +29,7 @@ globalThis.document = {
   body: { append() {} },
 }
 const real = { fetch: globalThis.fetch, Request: globalThis.Request }
+const { setTimeout: later } = globalThis
 // Requests of a page are relative to it.
 globalThis.Request = class extends real.Request {
   constructor(input, init) {
@@ -52,7 +53,7 @@ beforeEach(() => {
 async function holds(check) {
   for (let tries = 0; !check(); tries += 1) {
     assert.ok(tries < 500, 'it never held')
-    await new Promise((done) => setTimeout(done, 5))
+    await new Promise((done) => later(done, 5))
   }
 }
 
@@ -88,6 +89,28 @@ test('tabs tell one another', async () => {
   const before = asked.length
   await new Promise((done) => setTimeout(done, 50))
   assert.equal(asked.length, before, 'they do not go on for ever')
+})
+
+test('a tab that signs out tells the others, although its server does not know yet', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const [one, other] = [seen(new ServerSession('/leave')), seen(new ServerSession('/leave'))]
+  await holds(() => one.get().user && other.get().user)
+  one.signOut()
+  await holds(() => other.get().user === undefined)
+  // Whoever stays after all, because the server was not reached, is shown again.
+  const before = asked.length
+  t.mock.timers.tick(5000)
+  await holds(() => other.get().user?.sub === 'ann')
+  assert.equal(asked.length, before + 1)
+  // The answer to a question that was under way is older than the sign-out.
+  const answer = other.refresh()
+  one.signOut()
+  await answer
+  await holds(() => other.get().user === undefined)
+  said = () => ({ body: NOBODY })
+  t.mock.timers.tick(5000)
+  await holds(() => asked.length > before + 2)
+  assert.equal(other.get().user, undefined)
 })
 
 test('a network that is away signs nobody out', async () => {

@@ -8,7 +8,7 @@ const { optionsOf } = require('../options.cjs')
 const { checkStore } = require('../renewal.cjs')
 const { nativeStore } = require('../stores.cjs')
 const { User } = require('./user.cjs')
-const { OVER } = require('./requirements.cjs')
+const { OVER, needOf } = require('./requirements.cjs')
 const { requiredOf } = require('./site-required.cjs')
 const { fromEnvironment } = require('./site-from-env.cjs')
 const { providersOf } = require('./settings.cjs')
@@ -20,6 +20,12 @@ const sveltekit = require('./sveltekit.cjs')
 const { Visits } = require('./visits.cjs')
 
 const ACCESS = ['open', 'silent', 'signed_in']
+
+/** The options of `handle` and `wrap`, with the requirements in the form of the addon. */
+function handleOptions(options) {
+  const given = optionsOf('site.handle', options)
+  return given.need === undefined ? given : { ...given, need: needOf(given.need) }
+}
 
 /** The sign-in of a web application. An application has one. */
 class Site {
@@ -51,10 +57,15 @@ class Site {
 
   /** The paths of the site's own pages, as the application's router sees them; `*` at the end stands for all paths below. */
   get paths() {
-    const { baseUrl, prefix = '/auth', rootPath } = this.#options
-    const root = new URL([baseUrl].flat()[0]).pathname.replace(/\/$/, '')
+    const { prefix = '/auth' } = this.#options
     const others = this.#providers.map(({ callback }) => callback).filter((path) => path && !path.startsWith(`${prefix}/`))
-    return [`${prefix}/*`, ...others].map((path) => `${root}${path}`.slice(rootPath.length))
+    return [`${prefix}/*`, ...others].map((path) => `${this.base}${path}`)
+  }
+
+  /** The path below which the site is, as the application's router sees it; empty at the root of its host. */
+  get base() {
+    const { baseUrl, rootPath } = this.#options
+    return new URL([baseUrl].flat()[0]).pathname.replace(/\/$/, '').slice(rootPath.length)
   }
 
   /** A path of the application as the browser shows it: with `rootPath` in front. */
@@ -106,11 +117,11 @@ class Site {
   }
 
   /** The handler for standard requests: resolves to a `Response` to send, or to the user. */
-  async handle(request, options) { return standard.handle(this, request, optionsOf('site.handle', options)) }
+  async handle(request, options) { return standard.handle(this, request, handleOptions(options)) }
   /** The site's own pages, as route handlers. */
-  get routes() { return { GET: this.page, POST: this.page } }
+  get routes() { return { GET: this.page, POST: this.page, PUT: this.page, PATCH: this.page, DELETE: this.page } }
   /** Wraps a request handler, so that the site handles each request first. */
-  wrap(handler, options) { return standard.wrap(this, handler, optionsOf('site.handle', options)) }
+  wrap(handler, options) { return standard.wrap(this, handler, handleOptions(options)) }
   /** Middleware for Hono. */
   hono() { return hono.middleware(this) }
   /** Middleware for Express, Connect, and `node:http`. */

@@ -9,11 +9,31 @@ const { User } = require('./user.cjs')
 
 const isBelow = (path, pathname) => pathname === path || pathname.startsWith(`${path.replace(/\/$/, '')}/`)
 
-/** The requirements of a page: those of the longest listed path that equals the page's path or is an ancestor of it. */
-function requirementsByPath(protect) {
+/** A path as SvelteKit decodes it before it looks for a route. One that it cannot decode has no route. */
+function decoded(pathname) {
+  try {
+    return pathname.split('%25').map(decodeURI).join('%25')
+  } catch {
+    return pathname
+  }
+}
+
+/** A route's id without its groups, which are in no path. It is the page that SvelteKit shows, whatever the address says. */
+const pathOfRoute = (route) => route?.id?.replace(/\/\([^/]+\)(?=\/|$)/g, '') ?? ''
+
+/**
+ * The requirements of a page: those of the longest listed path that equals the page's path or is an ancestor of it. The
+ * page's path is the decoded one, with and without the site's own base in front, or that of its route.
+ */
+function requirementsByPath(protect, base) {
   const paths = typeof protect === 'string' || Array.isArray(protect) ? [protect].flat().map((path) => [path, {}]) : Object.entries(protect)
-  const longestFirst = paths.sort(([one], [other]) => other.length - one.length)
-  return ({ url: { pathname } }) => longestFirst.find(([path]) => isBelow(path, pathname))?.[1]
+  const longestFirst = paths.map(([path, need]) => [decoded(path), need]).sort(([one], [other]) => other.length - one.length)
+  return ({ url, route }) => {
+    const pathname = decoded(url.pathname)
+    const inside = isBelow(base, pathname) ? pathname.slice(base.length) || '/' : pathname
+    const pages = [pathname, inside, pathOfRoute(route)]
+    return longestFirst.find(([path]) => pages.some((page) => isBelow(path, page)))?.[1]
+  }
 }
 
 /** The requirements of a page from a function of the application, which returns a boolean or the requirements. */
@@ -43,7 +63,7 @@ async function loginResponse(site, event) {
 /** The `handle` hook: `protect` lists the paths for signed-in users, with their requirements. */
 function handle(site, options) {
   const { protect = [] } = optionsOf('site.sveltekit', options)
-  const needed = typeof protect === 'function' ? requirementsFromFunction(protect) : requirementsByPath(protect)
+  const needed = typeof protect === 'function' ? requirementsFromFunction(protect) : requirementsByPath(protect, site.base)
   return async ({ event, resolve }) => {
     const need = needed(event)
     const options = need ? signedIn(need) : {}

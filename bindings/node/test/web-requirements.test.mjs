@@ -1,0 +1,39 @@
+// What a page requires is written alike wherever it is given, and the site's own pages are served by every method they have.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { core } from './helper.mjs'
+
+const { Site } = await import('oauth-core/web')
+
+const origin = 'http://localhost:3000'
+const transport = 'loopback_http'
+const endpoints = { authorization_endpoint: `${origin}/authorize`, token_endpoint: `${origin}/token`, jwks_uri: `${origin}/jwks` }
+const server = core.Server.fromMetadata(origin, { issuer: origin, response_types_supported: ['code'], ...endpoints }, { transport })
+const client = new core.Client(server, { clientId: 'web', clientSecret: 's'.repeat(32) })
+const at = (options) => new Site({ baseUrl: origin, key: 'testing', client, transport, ...options })
+const page = (path, { headers, ...init } = {}) => new Request(`${origin}${path}`, { headers: { accept: 'text/html', host: 'localhost:3000', ...headers }, ...init })
+
+test('handle and wrap take the requirements that required takes', async () => {
+  const site = at()
+  const cookie = await site.testing({ subject: 'ann', acr: 'mfa', authTime: new Date() })
+  const request = () => page('/pay', { headers: { cookie } })
+  for (const need of [{ acr: 'mfa' }, { acr: ['gold', 'mfa'] }, { maxAge: 60 }, {}]) {
+    assert.equal((await site.handle(request(), { access: 'signed_in', need })).user.subject, 'ann')
+    assert.equal(await (await site.wrap((_, user) => new Response(user.subject), { access: 'signed_in', need })(request())).text(), 'ann')
+    assert.equal((await site.required(request(), need)).subject, 'ann')
+  }
+  const more = await site.handle(request(), { access: 'signed_in', need: { acr: 'gold' } })
+  assert.equal(more.status, 303)
+  await assert.rejects(site.handle(request(), { need: { arc: 'gold' } }), TypeError)
+})
+
+test('calls that a site forwards for its pages have every method that the settings may name', async () => {
+  const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
+  const site = at({ store: new core.MemoryStore(), api: { orders: { url: 'https://orders.example/v1', methods } } })
+  assert.deepEqual(Object.keys(site.routes), methods)
+  const headers = { 'x-csrf-protection': '1', 'sec-fetch-site': 'same-origin', accept: '*/*' }
+  for (const method of methods) {
+    // Nobody is signed in, so that nothing is sent on.
+    assert.equal((await site.routes[method](page('/auth/api/orders/1', { method, headers }))).status, 401, method)
+  }
+})

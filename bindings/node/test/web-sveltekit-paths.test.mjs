@@ -1,0 +1,46 @@
+// Which pages `protect` means, for a SvelteKit that is not the one of web-sveltekit.test.mjs: below a base, with groups, rerouted.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { core } from './helper.mjs'
+
+const { Site } = await import('oauth-core/web')
+
+const origin = 'http://localhost:3000'
+const transport = 'loopback_http'
+const endpoints = { authorization_endpoint: `${origin}/authorize`, token_endpoint: `${origin}/token`, jwks_uri: `${origin}/jwks` }
+const server = core.Server.fromMetadata(origin, { issuer: origin, response_types_supported: ['code'], ...endpoints }, { transport })
+const client = new core.Client(server, { clientId: 'web', clientSecret: 's'.repeat(32) })
+
+/** The status with which a stranger's request for a page ends; 200 if the page is shown. */
+async function statusOf(site, protect, path, id = null) {
+  const request = new Request(`${origin}${path}`, { headers: { accept: 'text/html', host: 'localhost:3000' } })
+  const event = { request, url: new URL(request.url), route: { id }, locals: {}, isDataRequest: false }
+  return (await site.sveltekit({ protect })({ event, resolve: async () => new Response('shown') })).status
+}
+
+const at = (base) => new Site({ baseUrl: `${origin}${base}`, key: 'testing', client, transport })
+
+test('a path means the page below the base of the site, with the base or without it', async () => {
+  for (const protect of [['/me'], ['/app/me'], '/me', { '/me': {} }]) {
+    assert.equal(await statusOf(at('/app'), protect, '/app/me'), 303)
+    assert.equal(await statusOf(at('/app'), protect, '/app/%6de/1'), 303)
+    assert.equal(await statusOf(at('/app'), protect, '/app/menu'), 200)
+  }
+})
+
+test('a path means the route that SvelteKit finds, without its groups', async () => {
+  const site = at('')
+  assert.equal(await statusOf(site, ['/me'], '/ich', '/me'), 303)
+  assert.equal(await statusOf(site, ['/me'], '/ich/1', '/(app)/me/(deep)/[id]'), 303)
+  assert.equal(await statusOf(site, ['/me'], '/menu', '/(me)/menu'), 200)
+  // A page for any name has a path, and the path is protected.
+  assert.equal(await statusOf(site, ['/me'], '/me', '/[name]'), 303)
+})
+
+test('a path may be written in any way, in the list and in the address', async () => {
+  const site = at('')
+  assert.equal(await statusOf(site, ['/café'], '/caf%C3%A9'), 303)
+  assert.equal(await statusOf(site, ['/caf%c3%a9'], '/café'), 303)
+  assert.equal(await statusOf(site, ['/me'], '/m%2565'), 200)
+  assert.equal(await statusOf(site, ['/me'], '/%ff/me'), 200)
+})
