@@ -230,15 +230,27 @@ for (const [way, options] of Object.entries(ways)) {
     }
   })
 
+  test(`a SAML assertion is redeemed once: ${way}`, async () => {
+    const client = await clientOf(twin, options)
+    const assertion = samlAssertion(twin.base)
+    // Nobody has vouched for it yet.
+    assert.equal((await rejection(client.samlBearer({ assertion }))).code, 'denied.invalid_grant')
+    await twin.announceSamlAssertion(assertion)
+    const tokens = await client.samlBearer({ assertion, scope: 'read' })
+    assert.deepEqual([...tokens.scope], ['read'])
+    assert.equal((await client.introspect({ token: tokens.accessToken })).subject, 'brian@example.com')
+    const form = Object.fromEntries((await twin.log()).filter(({ path }) => path === '/token').at(-1).form)
+    assert.deepEqual(form, {
+      grant_type: 'urn:ietf:params:oauth:grant-type:saml2-bearer',
+      assertion: '[redacted]',
+      scope: 'read',
+    })
+    assert.equal((await rejection(client.samlBearer({ assertion }))).code, 'denied.invalid_grant')
+  })
+
   test(`grants that have no operation of their own: ${way}`, async () => {
     const client = await clientOf(twin, options)
     const sent = async () => (await twin.log()).filter(({ path }) => path === '/token').at(-1).form
-    const saml = samlAssertion(twin.base)
-    assert.equal((await rejection(client.samlBearer({ assertion: saml }))).code, 'denied.invalid_grant')
-    await twin.announceSamlAssertion(saml)
-    const vouched = await client.samlBearer({ assertion: saml, scope: 'read' })
-    assert.equal((await client.introspect({ token: vouched.accessToken })).subject, 'brian@example.com')
-    assert.deepEqual((await sent())[0], ['grant_type', 'urn:ietf:params:oauth:grant-type:saml2-bearer'])
     const own = await rejection(client.extensionGrant({ grantType: 'urn:example:own', parameters: { tag: 'x y' } }))
     assert.equal(own.code, 'denied.unsupported_grant_type')
     assert.deepEqual(await sent(), [['grant_type', 'urn:example:own'], ['tag', 'x y']])
