@@ -353,7 +353,7 @@ export interface JwtBearerWithKeyArguments {
    * preset, or the issuer.
    */
   audienceClaim?: string | undefined
-  /** The lifetime of the assertion in seconds: 300 by default. */
+  /** The lifetime of the assertion in seconds: by default that of the preset, or 300. */
   lifetime?: number | undefined
   /** Further claims that the server documents, as an object. */
   claims?: object | undefined
@@ -1171,6 +1171,8 @@ export interface Operations {
   samlBearer(args: SamlBearerArguments, options?: CallOptions): Promise<Tokens>
   /**
    * Requests tokens with a JWT that this client signs itself, as service accounts do (RFC 7523 section 2.1).
+   * A preset knows what the server's documentation demands: the audience, the lifetime, the algorithms, and the claims
+   * that must be passed; the scope is a claim where it has to be one.
    * `key.*` for a key that cannot sign it, `assertion.claim` for claims that are missing or must not be set,
    * `denied.invalid_grant` if the server does not accept the assertion, `lost.*` if no answer arrives.
    * @param args.key The private key: PEM (PKCS#8, PKCS#1, SEC1) or a JWK.
@@ -1181,7 +1183,7 @@ export interface Operations {
    * @param args.subject The subject (`sub`) of the token; by default the issuer of the assertion.
    * @param args.audienceClaim The audience (`aud`): the server's issuer or its token endpoint, as its documentation
    * says; by default that of the preset, or the issuer.
-   * @param args.lifetime The lifetime of the assertion in seconds: 300 by default.
+   * @param args.lifetime The lifetime of the assertion in seconds: by default that of the preset, or 300.
    * @param args.claims Further claims that the server documents, as an object.
    * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -1631,6 +1633,8 @@ export interface ExchangeOperations {
   samlBearer(args: SamlBearerArguments, options?: MomentOptions): Exchange<Tokens>
   /**
    * Requests tokens with a JWT that this client signs itself, as service accounts do (RFC 7523 section 2.1).
+   * A preset knows what the server's documentation demands: the audience, the lifetime, the algorithms, and the claims
+   * that must be passed; the scope is a claim where it has to be one.
    * `key.*` for a key that cannot sign it, `assertion.claim` for claims that are missing or must not be set,
    * `denied.invalid_grant` if the server does not accept the assertion, `lost.*` if no answer arrives.
    * @param args.key The private key: PEM (PKCS#8, PKCS#1, SEC1) or a JWK.
@@ -1641,7 +1645,7 @@ export interface ExchangeOperations {
    * @param args.subject The subject (`sub`) of the token; by default the issuer of the assertion.
    * @param args.audienceClaim The audience (`aud`): the server's issuer or its token endpoint, as its documentation
    * says; by default that of the preset, or the issuer.
-   * @param args.lifetime The lifetime of the assertion in seconds: 300 by default.
+   * @param args.lifetime The lifetime of the assertion in seconds: by default that of the preset, or 300.
    * @param args.claims Further claims that the server documents, as an object.
    * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).

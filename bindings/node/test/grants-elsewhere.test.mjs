@@ -332,20 +332,3 @@ test('a grant that a preset describes is asked with by its name', async () => {
   assert.equal((await rejection(ask({}, 'another'))).code, 'grant.not_an_extension')
   assert.equal(await tokenRequests(), before)
 })
-
-for (const [preset, audience] of Object.entries({
-  docusign: 'account.docusign.com',
-  'docusign-demo': 'account-d.docusign.com',
-  box: 'https://api.box.com/oauth2/token',
-  salesforce: 'https://login.salesforce.com',
-})) {
-  test(`a preset says what the audience of a JWT is: ${preset}`, () => {
-    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-    const key = privateKey.export({ type: 'pkcs8', format: 'pem' })
-    const client = new Client(core.provider(preset), { clientId: 'id', clientSecret: 'secret' })
-    const { body } = client.exchange.jwtBearerWithKey({ key, alg: 'ES256', issuer: 'id', subject: 'somebody' }).begin()
-    const [, payload] = new URLSearchParams(Buffer.from(body).toString()).get('assertion').split('.')
-    const { aud, iss, sub } = JSON.parse(Buffer.from(payload, 'base64url'))
-    assert.deepEqual([aud, iss, sub], [audience, 'id', 'somebody'])
-  })
-}

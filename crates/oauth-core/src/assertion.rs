@@ -4,6 +4,9 @@
 //! RFC 7523 <https://www.rfc-editor.org/rfc/rfc7523#section-3>, RFC 10070 (whose rule about the audience applies to
 //! client authentication; for a grant the caller names the audience that the server expects)
 
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+mod requirements;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,10 +18,18 @@ use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
 use crate::value::{Map, Value, writer};
 
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+pub use requirements::AssertionRequirements;
+
 /// How long an assertion is valid by default, in seconds.
 const LIFETIME: u32 = 300;
 /// The claims that have parameters of their own.
 const OWN: [&str; 7] = ["iss", "sub", "aud", "exp", "iat", "nbf", "jti"];
+
+/// Whether callers cannot set a claim of this name.
+fn is_own(name: &str) -> bool {
+    name.is_empty() || OWN.contains(&name)
+}
 
 /// An assertion to be signed: its issuer, subject and audience. Each request gets a new one.
 #[derive(Debug, Clone)]
@@ -94,7 +105,8 @@ impl fmt::Debug for OwnTokens {
 }
 
 impl Assertion {
-    /// An assertion signed with `key`, whose name, if it has one, is the `kid`. `issuer` is the owner of the key as the
+    /// An assertion signed with `key`, whose name, if it has one, is the `kid`. For a server whose requirements are
+    /// known, from a preset for example, [`Server::assertion`](crate::Server::assertion) knows the audience as well. `issuer` is the owner of the key as the
     /// server knows it, such as a service account; `subject` is whom the token is for, often the same; `audience` is
     /// the server's issuer or its token endpoint, as its documentation says.
     ///
@@ -137,6 +149,21 @@ impl Assertion {
         Self { key, content }
     }
 
+    /// Sets the audience.
+    ///
+    /// # Errors
+    /// `assertion.claim` if it is empty, and for an assertion that the caller writes itself ([`Self::of_text`]).
+    pub fn audience(mut self, audience: impl Into<String>) -> Result<Self, Error> {
+        let audience = audience.into();
+        match &mut self.content {
+            Content::Claims(claims) if !audience.is_empty() => {
+                claims.audience = audience;
+                Ok(self)
+            }
+            _ => Err(Error::from(Misuse::AssertionClaim).about("aud")),
+        }
+    }
+
     /// Sets how many seconds each assertion is valid: 300 by default. Servers usually allow an hour at most.
     #[must_use]
     pub fn lifetime(mut self, seconds: u32) -> Self {
@@ -153,7 +180,7 @@ impl Assertion {
     /// ([`Self::of_text`]).
     pub fn claim(mut self, name: &str, value: impl Into<Value>) -> Result<Self, Error> {
         match &mut self.content {
-            Content::Claims(claims) if !OWN.contains(&name) && !name.is_empty() => {
+            Content::Claims(claims) if !is_own(name) => {
                 claims.others.insert(name.to_owned(), value.into());
                 Ok(self)
             }

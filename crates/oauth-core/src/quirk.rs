@@ -102,9 +102,6 @@ pub enum Quirk {
     /// Requests with the parameter `resource` (RFC 8707) are refused, so it is left out; the scope says what a token is
     /// for (Microsoft Entra).
     WithoutResource,
-    /// A JWT that the client signs as a grant (RFC 7523 section 2.1) has this audience, because the server expects a
-    /// name other than its issuer there (Salesforce, Box, Docusign).
-    AssertionAudience(String),
     /// The token endpoint mistakes a `code_verifier` for a wrong secret, so a client with credentials sends no
     /// challenge either (LinkedIn). Only the nonce, or only the secret, then binds a code to its login. A client
     /// without credentials has nothing but PKCE, and keeps it.
@@ -172,7 +169,6 @@ json_words! { Quirk {
     "refreshes_any_scope" = RefreshesAnyScope,
     "challenge_as_verifier" = ChallengeAsVerifier,
     "without_resource" = WithoutResource,
-    "assertion_audience" = AssertionAudience(value),
     "without_pkce" = WithoutPkce,
     "unbound_tokens" = UnboundTokens,
 } }
@@ -268,14 +264,6 @@ impl Rules {
     pub(crate) fn token_parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         self.quirks.iter().filter_map(|quirk| match quirk {
             Quirk::TokenParameter(name, value) => Some((name.as_str(), value.as_str())),
-            _ => None,
-        })
-    }
-
-    /// The audience of a JWT that the client signs as a grant, if it is not the server's issuer.
-    pub fn assertion_audience(&self) -> Option<&str> {
-        self.quirks.iter().find_map(|quirk| match quirk {
-            Quirk::AssertionAudience(audience) => Some(audience.as_str()),
             _ => None,
         })
     }

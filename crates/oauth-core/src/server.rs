@@ -1,12 +1,15 @@
 //! [`Server`]: an authorization server and its metadata (RFC 8414, OpenID Connect Discovery). They are fetched in
 //! `flow/discovery.rs`; the metadata of a client are in `client_metadata.rs`.
 
+mod assertions;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
 use crate::address::RequestAddressPolicy;
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+use crate::assertion::AssertionRequirements;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::extension_grant::ExtensionGrantDefinition;
 use crate::issuer::Issuer;
@@ -66,6 +69,9 @@ pub struct Server {
     #[cfg(feature = "renewals")]
     renewals: Vec<SelfRenewal>,
     extension_grants: Vec<Arc<ExtensionGrantDefinition>>,
+    /// A page signs no assertions.
+    #[cfg(not(all(feature = "js", target_family = "wasm")))]
+    assertion_requirements: Option<Arc<AssertionRequirements>>,
     endpoints: Endpoints,
     mtls_aliases: Endpoints,
     metadata: Map<String, Value>,
@@ -93,6 +99,8 @@ impl Server {
             #[cfg(feature = "renewals")]
             renewals: Vec::new(),
             extension_grants: Vec::new(),
+            #[cfg(not(all(feature = "js", target_family = "wasm")))]
+            assertion_requirements: None,
             endpoints: Vec::new(),
             mtls_aliases: Vec::new(),
             metadata: Map::new(),

@@ -42,12 +42,11 @@ pub(crate) fn assertion(client: &Client, signed: AssertionInput) -> Result<Asser
     };
     let key = PrivateKey::read_with(text.expose(), alg)?;
     let subject = signed.subject.unwrap_or_else(|| signed.issuer.clone());
-    let audience = signed.audience;
-    let known = server.rules().assertion_audience();
-    let known = known.unwrap_or_else(|| server.issuer().as_str());
-    let audience = audience.unwrap_or_else(|| known.to_owned());
     let key = key.signing_key(signed.kid.unwrap_or_default());
-    let mut assertion = Assertion::new(key, signed.issuer, subject, audience)?;
+    let mut assertion = server.assertion(key, signed.issuer, subject)?;
+    if let Some(audience) = signed.audience {
+        assertion = assertion.audience(audience)?;
+    }
     if let Some(seconds) = signed.lifetime {
         assertion = assertion.lifetime(u32::try_from(seconds).unwrap_or(u32::MAX));
     }

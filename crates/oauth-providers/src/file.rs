@@ -1,6 +1,7 @@
 //! The format of a provider file, and its validation.
 
 mod extension_grants;
+mod jwt_bearer;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,6 +68,7 @@ pub(crate) struct File {
     pub(crate) options: BTreeMap<String, Switch>,
     #[serde(default)]
     pub(crate) extension_grants: BTreeMap<String, extension_grants::Description>,
+    pub(crate) jwt_bearer: Option<jwt_bearer::Description>,
     #[serde(default)]
     pub(crate) token_route: TokenRoute,
     #[serde(default)]
@@ -170,6 +172,7 @@ impl File {
         file.check_variables()?;
         file.check_templates()?;
         file.extension_grants()?;
+        file.assertion_requirements()?;
         Ok(file)
     }
 

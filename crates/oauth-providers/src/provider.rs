@@ -188,6 +188,9 @@ impl Provider {
                 metadata.insert(kind.member().to_owned(), url.into());
             }
         }
+        if let Some(requirements) = self.file.assertion_requirements()? {
+            server = server.with_assertion_requirements(requirements);
+        }
         Ok(server
             .with_renewals(self.renewals()?)
             .with_extension_grants(own)

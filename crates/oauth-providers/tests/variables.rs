@@ -250,25 +250,3 @@ proptest! {
         }
     }
 }
-
-/// To whom a JWT is made out that asks for a token.
-#[test]
-fn a_preset_says_to_whom_a_jwt_is_made_out() {
-    let audience = |preset: Result<Provider, Error>| {
-        let server = preset.and_then(|preset| preset.server()).expect("a server");
-        server.rules().assertion_audience().map(str::to_owned)
-    };
-    assert_eq!(
-        audience(provider("docusign")).as_deref(),
-        Some("account.docusign.com")
-    );
-    assert_eq!(
-        audience(provider("docusign-demo")).as_deref(),
-        Some("account-d.docusign.com")
-    );
-    assert_eq!(
-        audience(provider("box")).as_deref(),
-        Some("https://api.box.com/oauth2/token")
-    );
-    assert_eq!(audience(provider("salesforce")), None);
-}

@@ -866,6 +866,9 @@ class Operations:
         """Requests tokens with a JWT that this client signs itself, as service accounts do (RFC 7523
         section 2.1).
 
+        A preset knows what the server's documentation demands: the audience, the lifetime, the
+        algorithms, and the claims that must be passed; the scope is a claim where it has to be one.
+
         key.* for a key that cannot sign it, assertion.claim for claims that are missing or must
         not be set, denied.invalid_grant if the server does not accept the assertion, lost.* if
         no answer arrives.
@@ -879,7 +882,8 @@ class Operations:
             subject: The subject (sub) of the token; by default the issuer of the assertion.
             audience_claim: The audience (aud): the server's issuer or its token endpoint, as
                 its documentation says; by default that of the preset, or the issuer.
-            lifetime: The lifetime of the assertion in seconds: 300 by default.
+            lifetime: The lifetime of the assertion in seconds: by default that of the preset,
+                or 300.
             claims: Further claims that the server documents, as an object.
             scope: The scope to request.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).

@@ -24,11 +24,14 @@ use crate::token::Tokens;
 /// Requests tokens for an assertion.
 pub(crate) fn asserted(
     config: Arc<ClientConfig>,
-    assertion: Assertion,
-    token_request: TokenRequest,
+    mut assertion: Assertion,
+    mut token_request: TokenRequest,
 ) -> impl Exchange<Output = Tokens> + Send + use<> {
+    let accepted = config
+        .server
+        .require(&mut assertion, &mut token_request.scope);
     let signing = Signing::new(assertion.key().clone(), move |at| {
-        assertion.signing_input(at)
+        accepted.and_then(|()| assertion.signing_input(at))
     });
     signing.then(move |_, jwt| {
         Ok(Call::new(

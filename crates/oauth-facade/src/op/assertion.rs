@@ -42,6 +42,9 @@ arguments! {
 arguments! {
     /// Requests tokens with a JWT that this client signs itself, as service accounts do (RFC 7523 section 2.1).
     ///
+    /// A preset knows what the server's documentation demands: the audience, the lifetime, the algorithms, and the
+    /// claims that must be passed; the scope is a claim where it has to be one.
+    ///
     /// `key.*` for a key that cannot sign it, `assertion.claim` for claims that are missing or must not be set,
     /// `denied.invalid_grant` if the server does not accept the assertion, `lost.*` if no answer arrives.
     pub struct JwtBearerWithKey {
@@ -60,7 +63,7 @@ arguments! {
         /// The audience (`aud`): the server's issuer or its token endpoint, as its documentation says; by
         /// default that of the preset, or the issuer.
         pub audience_claim: Option<String>,
-        /// The lifetime of the assertion in seconds: 300 by default.
+        /// The lifetime of the assertion in seconds: by default that of the preset, or 300.
         pub lifetime: Option<u64>,
         /// Further claims that the server documents, as an object.
         pub claims: Option<JsonText>,
