@@ -1,7 +1,9 @@
 // Sources and keepers whose tokens are got with a sign-in at an identity provider.
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
 import { test } from 'node:test'
-import { callbackOf, core, rejection, twins } from './helper.mjs'
+import { callbackOf, core, rejection, root, twins } from './helper.mjs'
 
 const { Client, MemoryStore, Tokens, discover, keep, run } = core
 const redirectUri = 'https://app.example/callback'
@@ -141,4 +143,39 @@ test('half a sign-in is none', async () => {
   assert.throws(() => there.source(tokens, { identityProvider: us, signIn }), TypeError)
   const wrong = { identityProvider: us, signIn, subjectTokenType: 'access_token' }
   assert.throws(() => there.source(undefined, wrong), { code: 'identity_assertion.subject_token_type' })
+})
+
+/** The same ID token, but it has ended. Whoever got it has verified it before. */
+function ended(idToken) {
+  const [header, payload, signature] = idToken.split('.')
+  const claims = { ...JSON.parse(Buffer.from(payload, 'base64url')), exp: Math.floor(Date.now() / 1000) - 1 }
+  return [header, Buffer.from(JSON.stringify(claims)).toString('base64url'), signature].join('.')
+}
+
+test('idjag-renew-order: of what is still good, the last that was got comes first', async () => {
+  const { vectors } = JSON.parse(await readFile(path.join(root, 'tests/vectors/vectors.json'), 'utf8'))
+  const { input: { now, cases }, expected } = vectors.find(({ id }) => id === 'idjag-renew-order')
+  const [us, there] = [await clientOf(idp), await clientOf(twin)]
+  await idp.vouchTo(twin.base, (await twin.client()).clientId)
+  await twin.trustIdentityProvider(idp.base)
+  const signed = await signedIn(us)
+  const names = { refresh_token: 'refresh', 'urn:ietf:params:oauth:grant-type:token-exchange': 'exchange' }
+  const asked = async (server) => (await server.log()).filter((entry) => entry.path === '/token').map(({ form }) => names[Object.fromEntries(form).grant_type] ?? 'redeem')
+  const log = async () => [await asked(idp), await asked(twin)]
+  const seen = []
+  for (const { id_jag_expires: assertionExpires, id_token_expires: idTokenExpires = 0, refresh_token: refreshes } of cases) {
+    const stored = JSON.parse(signed.serialize())
+    if (idTokenExpires < now) stored.id_token = ended(signed.idToken)
+    if (!refreshes) delete stored.refresh_token
+    const signIn = us.source(Tokens.deserialize(JSON.stringify(stored)))
+    const source = there.source(undefined, { identityProvider: us, signIn, scope: 'read' })
+    const { assertion } = await us.requestIdentityAssertion({ subjectToken: signed.idToken, issuer: twin.base, scope: 'read' })
+    const before = await log()
+    // A source takes a new assertion each time, as servers take each once: the caller has this one.
+    const got = assertionExpires > now ? there.redeemIdentityAssertion({ assertion }) : source.token()
+    const last = await got.then(() => [], ({ advice }) => [advice === 'reauthorize' ? 'login_required' : advice])
+    const steps = (await log()).flatMap((all, index) => all.slice(before[index].length))
+    seen.push([...steps, ...last])
+  }
+  assert.deepEqual(seen, expected.steps)
 })

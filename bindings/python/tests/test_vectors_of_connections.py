@@ -18,6 +18,8 @@ from test_connection import HERE, Person
 import oauth_core
 import oauth_core.stores
 
+VECTORS = json.loads((ROOT / "tests/vectors/vectors.json").read_text("utf-8"))["vectors"]
+
 
 def connection(twin: Twin, **options: Any) -> oauth_core.ResourceConnection:
     options = {"timeout": 30.0, **HERE, **options}
@@ -28,15 +30,15 @@ def paths(twin: Twin) -> list[str]:
     return [entry["path"] for entry in twin.log]
 
 
-def recorder(plain: Callable[..., Plain]) -> Plain:
+def recorder(plain: Callable[..., Plain], place: str = "/mcp") -> Plain:
     """An API and its server, which remembers what registers, and the forms of token requests, assertions too."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         base = server.base
         registered = json.loads(server.seen[-1][3]) if handler.path == "/register" else {}
         answers: dict[str, Any] = {
-            "/.well-known/oauth-protected-resource/mcp": {
-                "resource": f"{base}/mcp",
+            f"/.well-known/oauth-protected-resource{place}": {
+                "resource": f"{base}{place}",
                 "authorization_servers": [base],
                 "scopes_supported": ["mcp:read"],
             },
@@ -47,7 +49,7 @@ def recorder(plain: Callable[..., Plain]) -> Plain:
                 "registration_endpoint": f"{base}/register",
                 "response_types_supported": ["code"],
                 "code_challenge_methods_supported": ["S256"],
-                "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
+                "token_endpoint_auth_methods_supported": ["none", "private_key_jwt", "client_secret_post"],
                 "client_id_metadata_document_supported": True,
                 "authorization_grant_profiles_supported": ["urn:ietf:params:oauth:grant-profile:id-jag"],
             },
@@ -162,3 +164,22 @@ def test_mcp_ema_cimd(twins: dict[str, Twin], plain: Callable[..., Plain]) -> No
     assert api.token().access_token == "a"
     form = sent(server)
     assert (form["grant_type"], form["client_id"]) == ("urn:ietf:params:oauth:grant-type:jwt-bearer", url)
+
+
+#: Those whose host has another normal form would be connected to.
+RESOURCES = [one for one in VECTORS if one["id"] in ("mcp-resource-1", "mcp-resource-4", "mcp-resource-5")]
+
+
+def test_no_url_of_an_api_is_left_out() -> None:
+    assert len(RESOURCES) == 3
+
+
+@pytest.mark.parametrize("vector", RESOURCES, ids=[one["id"] for one in RESOURCES])
+def test_mcp_resource(plain: Callable[..., Plain], vector: dict[str, Any]) -> None:
+    """The normal form of an API's URL is what tokens are asked for."""
+    given, wanted = (urlsplit(vector[side][name]).path for side, name in (("input", "server_url"), ("expected", "resource")))
+    server = recorder(plain, wanted)
+    client: Any = {"client_id": "id", "client_secret": "secret", "issuer": server.base}
+    api = oauth_core.ResourceConnection(f"{server.base}{given}", grant_type="client_credentials", **client, **HERE)
+    assert api.token().access_token == "a"
+    assert sent(server)["resource"] == f"{server.base}{wanted}"
