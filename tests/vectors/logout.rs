@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use crate::format::{No, Vector, Verdict, holds, same};
 use crate::jws::{algs, client, key_set, private_key, refused, run};
 
-const MONITORING: &str = "session management is left out: browsers partition third-party storage, so \
-                          the server's frame no longer sees the session";
+const MONITORING: &str = "session management is a frame in a page; session-management.test.js of the \
+                          browser package asks for it";
 
 const NOW: u64 = 1_700_000_000;
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";

@@ -1,11 +1,14 @@
 // What a typed page may write, and what it may not. Checked by test/package.test.js; never run.
 
 import { useSession } from 'oauth-core-web/react'
+import { monitorSession, type SessionMonitor } from 'oauth-core-web/session-management'
 import { useSession as useVueSession } from 'oauth-core-web/vue'
 import { DeniedError, fixedToken, handleCallback, OAuthError, providers, restore, Session, signIn, type Address, type AuthorizationDetail, type AuthorizationWarning, type Change, type Config, type ErrorCode, type FixedToken, type Snapshot, type UserClaims } from 'oauth-core-web'
 
 const config: Config = { provider: 'uservoice', variables: { subdomain: 'acme' }, clientId: 'id', redirectUri: 'x' }
 const session: Session | null = await handleCallback(config)
+const monitor: SessionMonitor | undefined = monitorSession({ checkSessionIframe: 'x', clientId: 'id', sessionState: null, onChange: () => signIn(config, { extra: { prompt: 'none' } }) })
+monitor?.stop()
 const status: number | undefined = (await session?.fetch('/api', { method: 'POST' }))?.status
 const fixed: FixedToken = fixedToken('text', { origins: ['https://api.example'], expiresAt: new Date(), onRateLimit: 'wait' })
 await fixed.fetch('/api', { onRateLimit: 'pass', longestWaitMs: 1000 })

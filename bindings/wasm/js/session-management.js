@@ -1,0 +1,45 @@
+// Whether the person is still signed in at the server, asked of the server's own frame (OpenID Connect Session Management
+// 1.0 section 3.1). Only browsers that let that frame read its storage know: where it is of another site, they may
+// partition it, and the server then says `error` or `changed`.
+
+/** How often the frame is asked, in milliseconds. */
+const INTERVAL = 2000
+
+/**
+ * Asks the server's frame until the session changes, an error is reported or `stop` is called. Without a session state
+ * nothing is asked, and there is nothing to stop: `undefined`.
+ */
+export function monitorSession({ checkSessionIframe, clientId, sessionState, onChange, onError, intervalMs = INTERVAL }) {
+  // "It MUST NOT contain the space character": the server could not tell it from the client's id.
+  if (!sessionState || sessionState.includes(' ')) return undefined
+  const { origin, protocol, hostname } = new URL(checkSessionIframe)
+  if (protocol !== 'https:' && hostname !== '127.0.0.1' && hostname !== '[::1]') throw new TypeError(`not an https URL: ${checkSessionIframe}`)
+  const frame = document.createElement('iframe')
+  frame.hidden = true
+  frame.title = ''
+  let timer
+  const ask = () => frame.contentWindow?.postMessage(`${clientId} ${sessionState}`, origin)
+  const stop = () => {
+    clearInterval(timer)
+    removeEventListener('message', hear)
+    frame.remove()
+  }
+  const hear = ({ origin: from, source, data }) => {
+    // Any page can post a message: it must come from the server's origin and from this frame.
+    if (from !== origin || source !== frame.contentWindow) return
+    if (data !== 'changed' && data !== 'error') return
+    // It is told once: a login without a prompt for each answer could go on forever.
+    stop()
+    if (data === 'changed') onChange?.()
+    else onError?.()
+  }
+  frame.addEventListener('load', () => {
+    clearInterval(timer)
+    timer = setInterval(ask, intervalMs)
+    ask()
+  })
+  addEventListener('message', hear)
+  frame.src = checkSessionIframe
+  document.body.append(frame)
+  return { stop }
+}
