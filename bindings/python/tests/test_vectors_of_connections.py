@@ -118,18 +118,25 @@ def test_mcp_cc_no_registration(generic: Twin) -> None:
     assert "/register" not in paths(generic)
 
 
-def test_mcp_cc_jwt(plain: Callable[..., Plain]) -> None:
-    """The audience of an assertion is the issuer alone (RFC 10070)."""
-    server = recorder(plain)
+def signing_key() -> str:
     key = ec.generate_private_key(ec.SECP256R1()).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    client: Any = {"client_id": "id", "client_auth": oauth_core.PrivateKeyJwt(key.decode()), "issuer": server.base}
+    return key.decode()
+
+
+def claims_of(jwt: str) -> Any:
+    return json.loads(base64.urlsafe_b64decode(jwt.split(".")[1] + "=="))
+
+
+def test_mcp_cc_jwt(plain: Callable[..., Plain]) -> None:
+    """The audience of an assertion is the issuer alone (RFC 10070)."""
+    server = recorder(plain)
+    client: Any = {"client_id": "id", "client_auth": oauth_core.PrivateKeyJwt(signing_key()), "issuer": server.base}
     api = oauth_core.ResourceConnection(f"{server.base}/mcp", grant_type="client_credentials", **client, **HERE)
     assert api.token().access_token == "a"
     form = sent(server)
-    claims = form.pop("client_assertion").split(".")[1]
-    assert json.loads(base64.urlsafe_b64decode(claims + "=="))["aud"] == server.base
+    assert claims_of(form.pop("client_assertion"))["aud"] == server.base
     assert form == {
         "grant_type": "client_credentials",
         "scope": "mcp:read",
@@ -137,6 +144,32 @@ def test_mcp_cc_jwt(plain: Callable[..., Plain]) -> None:
         "client_id": "id",
         "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
     }
+
+
+def test_mcp_cc_b(plain: Callable[..., Plain]) -> None:
+    """The server is discovered as usual, and one that insists gets its token endpoint as the audience."""
+    server = recorder(plain)
+    endpoint = f"{server.base}/token"
+    auth = oauth_core.PrivateKeyJwt(signing_key(), audience=endpoint)
+    client: Any = {"client_id": "id", "client_auth": auth, "issuer": server.base}
+    api = oauth_core.ResourceConnection(f"{server.base}/mcp", grant_type="client_credentials", **client, **HERE)
+    assert api.token().access_token == "a"
+    asked = [path for _, path, _, _ in server.seen]
+    wanted = ["/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-authorization-server", "/token"]
+    assert [path for path in asked if path in wanted] == wanted
+    assert claims_of(sent(server)["client_assertion"])["aud"] == endpoint
+
+
+def test_mcp_wif_a(plain: Callable[..., Plain]) -> None:
+    """The JWT of a workload is presented as it is, with the resource; to whom it is made out, its platform was told."""
+    server = recorder(plain)
+    claims = {"iss": "https://platform.example", "sub": "workload", "aud": f"{server.base}/token"}
+    parts = (json.dumps(part).encode() for part in ({"alg": "ES256"}, claims))
+    jwt = ".".join([*(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts), "c2ln"])
+    client = oauth_core.Client(oauth_core.discover(server.base, **HERE), client_id="id", client_auth=oauth_core.Public())
+    assert client.jwt_bearer(assertion=jwt, resource=[f"{server.base}/mcp"]).access_token == "a"
+    grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+    assert sent(server) == {"grant_type": grant, "assertion": jwt, "resource": f"{server.base}/mcp", "client_id": "id"}
 
 
 def test_mcp_cimd_portable(plain: Callable[..., Plain]) -> None:
