@@ -193,6 +193,21 @@ test('an API says who issues its tokens', async () => {
   const api = new URL('/api', issuer).href
   const told = await new Client(await found(), { clientId: 'id' }).resourceMetadata({ resource: api })
   assert.deepEqual([told.resource, [...told.authorizationServers]], [api, [issuer]])
+  assert.ok(told.scopesSupported.includes('read'))
+  const closed = await fetch(api)
+  const challenges = [closed.headers.get('www-authenticate')]
+  assert.equal(closed.status, 401)
+  // Its URL is on the origin that the caller named: it may lead to this machine.
+  const again = await new Client(await found(), { clientId: 'id' }).resourceMetadata({ resource: api, challenges })
+  assert.deepEqual(again.metadata, told.metadata)
+})
+
+test('documents of an API are about the path that was asked for', async () => {
+  const api = new URL('/api', issuer).href
+  const nobody = new Client(await found(), { clientId: 'id' })
+  assert.equal((await nobody.resourceMetadata({ resource: `${api}/below` })).resource, `${api}/below`)
+  await assert.rejects(nobody.resourceMetadata({ resource: `${api}/` }), { code: 'resource_metadata.resource' })
+  assert.equal((await nobody.resourceMetadata({ resource: `${api}/`, matching: 'parent' })).resource, api)
 })
 
 test('keys are replaced while a client runs', async () => {

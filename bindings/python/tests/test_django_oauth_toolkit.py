@@ -280,6 +280,25 @@ def test_an_api_says_who_issues_its_tokens(django: Any) -> None:
     nobody = oauth_core.Client(server, client_id="id", client_auth=oauth_core.Public())
     found = nobody.resource_metadata(resource=api)
     assert (found.resource, list(found.authorization_servers)) == (api, [django["issuer"]])
+    assert found.scopes_supported is not None and "read" in found.scopes_supported
+    with pytest.raises(urllib.error.HTTPError) as closed:
+        urllib.request.urlopen(api)
+    with closed.value as answer:
+        challenges = answer.headers.get_all("www-authenticate", [])
+    assert (closed.value.code, len(challenges)) == (401, 1)
+    # Its URL is on the origin that the caller named: it may lead to this machine.
+    assert nobody.resource_metadata(resource=api, challenges=challenges).metadata == found.metadata
+
+
+def test_documents_of_an_api_are_about_the_path_that_was_asked_for(django: Any) -> None:
+    api = django["issuer"].removesuffix("/o") + "/api"
+    server = oauth_core.discover(django["issuer"], transport="loopback_http")
+    nobody = oauth_core.Client(server, client_id="id", client_auth=oauth_core.Public())
+    assert nobody.resource_metadata(resource=f"{api}/below").resource == f"{api}/below"
+    with pytest.raises(oauth_core.OAuthError) as other:
+        nobody.resource_metadata(resource=f"{api}/")
+    assert refused(other) == "resource_metadata.resource"
+    assert nobody.resource_metadata(resource=f"{api}/", matching="parent").resource == api
 
 
 def test_keys_are_replaced_while_clients_run(own_django: Any) -> None:
