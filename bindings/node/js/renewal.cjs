@@ -32,7 +32,7 @@ const ignoreRejection = () => {}
 
 /**
  * Returns fresh tokens: the current ones, or those of the renewal under way. `job` contains what a renewal needs:
- * `store`, `run` for its exchange, and `onTokens`; `onEnded` is called when the grant has ended. With `isAlone` there is
+ * `store`, `run` for its exchange, `signIn` if it has one, and `onTokens`; `onEnded` is called when the grant has ended. With `isAlone` there is
  * no store, and the whole renewal is one exchange.
  */
 async function freshTokens(keeper, refused, job) {
@@ -160,8 +160,10 @@ function publishStanding(keeper, job, error) {
 
 /** Notifies the listeners. */
 function publish(job, keeper, what, more = {}) {
-  job.onNotice?.(what, more)
-  if (channel.hasSubscribers) channel.publish({ grant: keeper.key, what, ...more })
+  // A sign-in that fails gives no subject token: why it failed is the news, as it is for callers.
+  const said = more.error === undefined || job.signIn === undefined ? more : { ...more, error: job.signIn.instead(more.error) }
+  job.onNotice?.(what, said)
+  if (channel.hasSubscribers) channel.publish({ grant: keeper.key, what, ...said })
 }
 
 /** Carries out the tasks of the keeper. Returns the tokens, and whether they are new. */

@@ -30,7 +30,7 @@ class GrantSource extends Source {
     this.#signIn = signIn
     // Off the event loop, an exchange could end before its callers are notified.
     const isAlone = store === undefined && transport.send !== undefined
-    this.#job = { store, onTokens, onNotice, turn, isAlone, run: (exchange) => runOver(exchange, transport) }
+    this.#job = { store, onTokens, onNotice, turn, isAlone, signIn, run: (exchange) => runOver(exchange, transport) }
   }
 
   static keeperOf(source) {

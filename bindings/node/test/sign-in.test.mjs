@@ -108,6 +108,23 @@ for (const [way, options] of Object.entries(ways)) {
     assert.equal((await rejection(of(gone).token())).advice, 'reauthorize')
   })
 
+  test(`whoever is told of a failed renewal hears what the sign-in failed with: ${way}`, async () => {
+    const { login, source: of } = await stage()
+    const failure = new RangeError('gone')
+    const heard = []
+    const source = of(() => { throw failure }, { onNotice: (what, { error }) => heard.push([what, error]) })
+    assert.equal(await rejection(source.token()), failure)
+    assert.deepEqual(heard, [['failed', failure]])
+    const { us } = await stage()
+    await idp.revoke()
+    const gone = us.source(login)
+    gone.invalidate(login)
+    heard.length = 0
+    const denied = await rejection(of(gone, { onNotice: (what, { error }) => heard.push([what, error.code]) }).token())
+    assert.deepEqual(heard, [[heard[0][0], denied.code]])
+    assert.ok(denied.code.startsWith('denied.'))
+  })
+
   test(`a keeper is driven by hand: ${way}`, async () => {
     const { us, there, login } = await stage()
     const given = { identityProvider: us, scope: 'read' }

@@ -164,6 +164,25 @@ def test_what_a_sign_in_raises_is_raised_and_ends_nothing(stage: Stage) -> None:
     assert source.token().access_token
 
 
+def test_the_log_says_why_a_sign_in_failed(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING", "oauth_core")
+
+    def nobody() -> str:
+        raise KeyError("a secret")
+
+    with pytest.raises(KeyError):
+        stage.source(nobody).token()
+    assert "token_source.unreadable" in caplog.text and "a secret" not in caplog.text
+    caplog.clear()
+    stage.idp.revoke()
+    gone = stage.us.source(stage.login)
+    gone.invalidate(stage.login)
+    with pytest.raises(oauth_core.DeniedError):
+        stage.source(gone).token()
+    assert "failed: " in caplog.text and "lost.unsent" not in caplog.text
+    assert caplog.text.count("denied.invalid_grant") == 2, "the sign-in ended, and the renewal failed"
+
+
 def test_a_keeper_is_driven_by_hand(stage: Stage) -> None:
     for sign_in in (lambda: stage.id_token, stage.us.source(stage.login)):
         keeper = stage.there.keeper(shared=False, scope="read", identity_provider=stage.us, sign_in=sign_in)
