@@ -23,16 +23,37 @@ pub fn client_secret_jwt(
     alg: Alg,
 ) -> Result<ClientAssertion, Error> {
     let secret = secret.into();
+    let key = mac_key(&secret, alg)?;
+    ClientAssertion::with_shared_secret(secret, key)
+}
+
+/// The secret as the key of an HMAC.
+fn mac_key(secret: &Secret<String>, alg: Alg) -> Result<SigningKey, Error> {
     let least = alg.signature_bytes().unwrap_or_default();
     if alg.is_symmetric() && secret.expose().len() < least {
         let detail = format!("{} needs {least} bytes", alg.as_str());
         return Err(Error::from(ValidationFailure::JwsKeyTooSmall).about(&detail));
     }
-    let hmac = Hmac {
-        alg,
-        secret: secret.clone(),
-    };
-    ClientAssertion::with_shared_secret(secret, SigningKey::local("", alg, Arc::new(hmac)))
+    let secret = secret.clone();
+    Ok(SigningKey::local("", alg, Arc::new(Hmac { alg, secret })))
+}
+
+/// The key that signs a client's assertions, from its text: a private key in PEM or as a JWK, named `kid`, or for an HMAC the
+/// client secret itself.
+///
+/// # Errors
+/// Those of [`PrivateKey::read_for`]; `jws.key_too_small` for a secret that is shorter than its hash (RFC 7518 section
+/// 3.2).
+pub fn client_signing_key(
+    server: &Server,
+    text: &Secret<String>,
+    kid: &str,
+    alg: Option<Alg>,
+) -> Result<SigningKey, Error> {
+    match alg {
+        Some(alg) if alg.is_symmetric() => mac_key(text, alg),
+        _ => Ok(PrivateKey::read_for(server, text.expose(), alg)?.signing_key(kid)),
+    }
 }
 
 /// The way to authenticate with a secret at this server: as [`ClientAuth::negotiate`] selects it, or by
@@ -121,6 +142,24 @@ mod tests {
     use super::*;
     use oauth_core::issuer::Issuer;
     use oauth_core::json::{Map, Value};
+
+    #[test]
+    fn the_key_of_settings_is_a_private_one_or_the_secret_of_an_hmac() -> Result<(), Error> {
+        let server = Server::new(Issuer::parse("https://as.example")?);
+        let key = |text: &str, alg| {
+            let text = Secret::new(text.to_owned());
+            client_signing_key(&server, &text, "k", alg).map(|key| (key.alg(), key.id().to_owned()))
+        };
+        let secret = "s".repeat(48);
+        assert_eq!(key(&secret, Some(Alg::Hs384))?, (Alg::Hs384, String::new()));
+        let code = |result: Result<_, Error>| result.err().map(|error| error.code());
+        assert_eq!(
+            code(key(&secret, Some(Alg::Hs512))),
+            Some("jws.key_too_small")
+        );
+        assert_eq!(code(key(&secret, None)), Some("key.malformed"));
+        Ok(())
+    }
 
     #[test]
     fn a_secret_signs_only_where_the_server_accepts_it_in_no_other_way() -> Result<(), Error> {

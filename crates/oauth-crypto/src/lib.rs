@@ -20,7 +20,7 @@ mod private_key;
 mod verify;
 
 pub use certificate::certificate_thumbprint;
-pub use client_assertion::{client_secret_auth, client_secret_jwt};
+pub use client_assertion::{client_secret_auth, client_secret_jwt, client_signing_key};
 pub use client_keys::ClientKeys;
 pub use decryption_key::DecryptionKey;
 pub use dpop::DpopKey;

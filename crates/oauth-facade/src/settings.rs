@@ -8,9 +8,9 @@ use oauth_core::Secret;
 use oauth_core::client_auth::ClientIdParameter;
 use oauth_core::crypto::SigningKey;
 use oauth_core::error::{Error, Misuse};
+#[cfg(feature = "held-keys")]
+use oauth_core::jose::Alg;
 use oauth_core::workload::Environment;
-#[cfg(feature = "crypto")]
-use oauth_crypto::PrivateKey;
 use oauth_providers::{ClientSettings, KeyText, Platform, ServerSettings};
 
 use crate::client_auth::Auth;
@@ -100,6 +100,10 @@ impl Settings {
     ) -> Result<crate::Client, Error> {
         check(client_id, &self.0)?;
         let held = |server: &oauth_core::server::Server, key: KeyText<'_>| {
+            if key.alg.is_some_and(Alg::is_symmetric) {
+                let why = "a secret signs here only if `client_secret_jwt` is chosen";
+                return Err(Error::from(Misuse::NoUsableMethod).about(why));
+            }
             hold(key.text)?.signing_key(server, key.kid, key.alg)
         };
         self.0.client(server.core.clone(), held).map(Into::into)
@@ -131,8 +135,7 @@ fn check(client_id: &str, settings: &ClientSettings) -> Result<(), Error> {
 
 #[cfg(feature = "crypto")]
 fn signing_key(server: &oauth_core::server::Server, key: KeyText<'_>) -> Result<SigningKey, Error> {
-    let read = PrivateKey::read_for(server, key.text.expose(), key.alg)?;
-    Ok(read.signing_key(key.kid))
+    oauth_crypto::client_signing_key(server, key.text, key.kid, key.alg)
 }
 
 /// Keys are not read in this build, because nothing could sign with one.

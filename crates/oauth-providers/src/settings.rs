@@ -82,10 +82,11 @@ pub enum ServerSettings {
     Known(Box<Server>),
 }
 
-/// A private key of the settings, still as text: it is read by code that has the algorithms.
+/// A key of the settings, still as text: it is read by code that has the algorithms, such as
+/// `oauth_crypto::client_signing_key`.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyText<'a> {
-    /// The key, in PEM or as a JWK.
+    /// The private key, in PEM or as a JWK; the client secret itself if `alg` is an HMAC.
     pub text: &'a Secret<String>,
     /// The key's name at the server; empty for none.
     pub kid: &'a str,
@@ -207,8 +208,8 @@ impl ClientSettings {
         })
     }
 
-    /// The client of this server, which must be that of [`Self::server`]. `read_key` reads a private key that signs for
-    /// it, as `oauth_crypto::PrivateKey` does.
+    /// The client of this server, which must be that of [`Self::server`]. `read_key` reads a key that signs for
+    /// it, as `oauth_crypto::client_signing_key` does: a private key, or a secret that the server accepts in no other way.
     ///
     /// # Errors
     /// `client_auth.*`, `redirect_uri.refused`, `provider.data`, and those of `read_key`.
@@ -219,7 +220,7 @@ impl ClientSettings {
     ) -> Result<Client, Error> {
         let id = ClientId::new(self.client_id.as_str());
         let auth = match &self.credential {
-            Credential::Secret(secret) => self.by_secret(&server, secret.clone())?,
+            Credential::Secret(secret) => self.by_secret(&server, secret.as_ref(), read_key)?,
             Credential::Key { key: text, kid } => {
                 let alg = None;
                 let key = read_key(&server, KeyText { text, kid, alg })?;
@@ -255,13 +256,27 @@ impl ClientSettings {
     fn by_secret(
         &self,
         server: &Server,
-        secret: Option<Secret<String>>,
+        secret: Option<&Secret<String>>,
+        read_key: impl Fn(&Server, KeyText<'_>) -> Result<SigningKey, Error>,
     ) -> Result<ClientAuth, Error> {
-        match (&self.place, secret) {
-            (Place::Provider(provider), secret) => provider.client_auth(secret),
-            (_, Some(secret)) => ClientAuth::negotiate(Credentials::secret(secret), server),
-            (_, None) => Ok(ClientAuth::none()),
+        let secret = match (&self.place, secret) {
+            (Place::Provider(provider), secret) => return provider.client_auth(secret.cloned()),
+            (_, None) => return Ok(ClientAuth::none()),
+            (_, Some(secret)) => secret,
+        };
+        let plain = ClientAuth::negotiate(Credentials::secret(secret.clone()), server);
+        let mut methods = server.token_endpoint_auth_methods().into_iter();
+        if plain.is_ok() || !methods.any(|method| method == "client_secret_jwt") {
+            return plain;
         }
+        // The server accepts secrets in no other way.
+        let key = KeyText {
+            text: secret,
+            kid: "",
+            alg: Some(ClientAssertion::mac_alg_at(server, secret.expose().len())),
+        };
+        let key = read_key(server, key)?;
+        ClientAssertion::with_shared_secret(secret.clone(), key).map(ClientAuth::assertion)
     }
 }
 

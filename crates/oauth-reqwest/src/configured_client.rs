@@ -19,7 +19,7 @@ use oauth_core::error::Error;
 use oauth_core::exchange::Boxed;
 use oauth_core::url::Transport;
 use oauth_core::workload::Environment;
-use oauth_crypto::PrivateKey;
+use oauth_crypto::client_signing_key;
 use oauth_providers::ClientSettings;
 
 use crate::ProcessEnvironment;
@@ -52,7 +52,6 @@ pub fn client_from_file(path: &str) -> Result<Boxed<Client>, Error> {
 /// Those of [`client_from_env`].
 pub fn connect(settings: ClientSettings, transport: Transport) -> Result<Boxed<Client>, Error> {
     settings.connect(transport, |server, key| {
-        let read = PrivateKey::read_for(server, key.text.expose(), key.alg)?;
-        Ok(read.signing_key(key.kid))
+        client_signing_key(server, key.text, key.kid, key.alg)
     })
 }

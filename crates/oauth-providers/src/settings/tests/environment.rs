@@ -57,6 +57,42 @@ fn variables_name_the_server_the_client_and_one_way_to_authenticate() {
 }
 
 #[test]
+fn a_secret_signs_where_the_server_accepts_it_in_no_other_way() {
+    let issuer = "https://as.example";
+    let settings = from_env(&[
+        ("OAUTH_ISSUER", issuer),
+        ("OAUTH_CLIENT_ID", "c"),
+        ("OAUTH_CLIENT_SECRET", HIDDEN),
+    ]);
+    let settings = settings.unwrap();
+    let method = |methods: &[&str], algs: &[&str]| {
+        let metadata = json!({
+            "token_endpoint_auth_methods_supported": methods,
+            "token_endpoint_auth_signing_alg_values_supported": algs,
+        });
+        let server = Server::new(Issuer::parse(issuer).unwrap());
+        let server = server.with_metadata(metadata.as_object().cloned().unwrap());
+        let mac = |_: &Server, key: KeyText<'_>| {
+            assert_eq!((key.text.expose().as_str(), key.kid), (HIDDEN, ""));
+            let alg = key.alg.unwrap();
+            Ok(SigningKey::local("", alg, Arc::new(Zeros)))
+        };
+        let client = settings.client(server, mac);
+        client
+            .map(|client| client.auth().name())
+            .map_err(|error| error.code())
+    };
+    assert_eq!(
+        method(&["client_secret_jwt"], &["HS256"]),
+        Ok("client_secret_jwt")
+    );
+    let both = method(&["client_secret_jwt", "client_secret_post"], &[]);
+    assert_eq!(both, Ok("client_secret_post"));
+    let neither = method(&["private_key_jwt"], &["HS256"]);
+    assert_eq!(neither, Err("client_auth.no_usable_method"));
+}
+
+#[test]
 fn a_variable_that_is_missing_is_named() {
     let issuer = ("OAUTH_ISSUER", "https://as.example");
     let id = ("OAUTH_CLIENT_ID", "c");
