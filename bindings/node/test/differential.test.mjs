@@ -40,7 +40,7 @@ const STRICTER = {
   'jwt.malformed_claim client_id': 'it is text, and not empty (RFC 9068 section 2.2)',
   'jwt.malformed_claim jti': 'it is text (RFC 7519 section 4.1.7)',
   'jwt.malformed_claim scope': 'it is text of scope tokens (RFC 8693 section 4.2)',
-  'jwt.unexpected_claim foreign': 'nonce makes it an ID token, events a logout token',
+  'jwt.unexpected_claim foreign': 'events make it a logout token',
 }
 
 /** Why jose refuses what we take: by its code, and the flaw. */

@@ -41,7 +41,7 @@ STRICTER = {
     ("jwt.malformed_claim", "exp"): "a NumericDate is a number (RFC 7519 section 2), no text of digits",
     ("jwt.malformed_claim", "iat"): "a NumericDate is a number (RFC 7519 section 2)",
     ("jwt.malformed_claim", "nbf"): "a NumericDate is a number (RFC 7519 section 2), no text of digits",
-    ("jwt.unexpected_claim", "foreign"): "nonce makes it an ID token, events a logout token",
+    ("jwt.unexpected_claim", "foreign"): "events make it a logout token",
     ("jws.duplicate_member", "twice in the header"): "names are unique (RFC 7515 section 4)",
     ("jwt.duplicate_member", "twice in the claims"): "names are unique (RFC 7519 section 4)",
     ("jws.malformed", "typ"): "a type is text",

@@ -44,7 +44,8 @@ pub(super) fn read(field: &str) -> Option<UnixTime> {
     };
     let days = (first_of_month + day).checked_sub(1)?;
     let is_date = (1970..10_000).contains(&full_year) && day > 0 && days < following;
-    if !is_date || hour > 23 || minute > 59 || second > 59 {
+    // A leap second is :60 (RFC 9110 section 5.6.7), and begins the next minute by a clock that has none.
+    if !is_date || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     let weekday = WEEKDAYS.get(usize::try_from(days % 7).ok()?)?;
@@ -115,6 +116,19 @@ mod tests {
     }
 
     #[test]
+    fn a_leap_second_is_read() {
+        let at = UnixTime::from_secs(1_483_228_800);
+        for text in [
+            "Sat, 31 Dec 2016 23:59:60 GMT",
+            "Saturday, 31-Dec-16 23:59:60 GMT",
+            "Sat Dec 31 23:59:60 2016",
+            "Sun, 01 Jan 2017 00:00:00 GMT",
+        ] {
+            assert_eq!(read(text), Some(at), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_date_is_refused() {
         for text in [
             "",
@@ -122,6 +136,8 @@ mod tests {
             "Sun, 6 Nov 1994 08:49:37 GMT",
             "Sun, 06 Nov 1994 08:49:37 UTC",
             "Sun, 06 Nov 1994 24:00:00 GMT",
+            "Sun, 06 Nov 1994 08:49:61 GMT",
+            "Sun, 06 Nov 1994 08:60:00 GMT",
             "Sun, 06 Nov 1994 08:49 GMT",
             "Sun, 31 Feb 1994 08:49:37 GMT",
             "Mon, 31 Apr 1995 00:00:00 GMT",
@@ -145,7 +161,13 @@ mod tests {
         fn another_reader_agrees_on_other_texts(
             text in "(Mon|Tue|Fri|Sun), [0-3][0-9] (Jan|Feb|Apr|Dec) (19|20)[0-9]{2} [0-2][0-9]:[0-6][0-9]:[0-6][0-9] GMT"
         ) {
-            prop_assert_eq!(read(&text), theirs(&text));
+            let leap = text.ends_with(":60 GMT").then(|| text.replace(":60 GMT", ":59 GMT"));
+            let theirs = match leap {
+                // They know no leap seconds.
+                Some(before) => theirs(&before).map(|at| UnixTime::from_secs(at.as_secs() + 1)),
+                None => theirs(&text),
+            };
+            prop_assert_eq!(read(&text), theirs);
         }
     }
 }

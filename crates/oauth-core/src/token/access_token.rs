@@ -179,7 +179,7 @@ impl Checks {
         let rules = self.profile.rules();
         rules.header(jws)?;
         let claims = Claims::parse(jws.payload())?;
-        rules.kind(&claims)?;
+        rules.kind(jws, &claims)?;
         id_token::issuer(server, &claims)?;
         let subject = Claims::required("sub", claims.text("sub")?)?.to_owned();
         if subject.is_empty() {

@@ -115,8 +115,7 @@ fn a_token_of_another_kind_is_refused_under_every_profile() {
         let verifier = profile(known);
         assert_eq!(judged(&verifier, AT_JWT, all), Ok(()), "{known:?}");
         let foreign = [
-            r#""nonce":"n""#,
-            r#""nonce":null,"at_hash":"h""#,
+            r#""nonce":"n","at_hash":"h""#,
             r#""c_hash":"h""#,
             r#""s_hash":"h""#,
             r#""events":{}"#,
@@ -129,6 +128,16 @@ fn a_token_of_another_kind_is_refused_under_every_profile() {
             let more = format!("{all},{more}");
             let seen = judged(&verifier, AT_JWT, &more);
             assert_eq!(seen, Err("jwt.unexpected_claim"), "{known:?} {more}");
+        }
+        // Some servers copy the nonce of the login, and say that it is an access token all the same.
+        let copied = format!(r#"{all},"nonce":"n""#);
+        assert_eq!(judged(&verifier, AT_JWT, &copied), Ok(()), "{known:?}");
+        let expected = match known {
+            AccessTokenProfile::Rfc9068 => "jwt.typ",
+            _ => "jwt.unexpected_claim",
+        };
+        for typ in ["", r#","typ":"JWT""#] {
+            assert_eq!(judged(&verifier, typ, &copied), Err(expected), "{known:?}");
         }
         for typ in [
             "logout+jwt",

@@ -2,7 +2,7 @@
 //!
 //! RFC 7662 <https://www.rfc-editor.org/rfc/rfc7662#section-2.2>
 
-use super::profile::{refuse_other_token_claims, unexpected_claim};
+use super::profile::{refuse_nonce, refuse_other_token_claims, unexpected_claim};
 use super::{Checks, ProvenKeys, VerifiedAccessToken};
 use crate::error::Error;
 use crate::jose::claims::malformed;
@@ -33,6 +33,7 @@ impl Checks {
         now: UnixTime,
     ) -> Result<VerifiedAccessToken, Error> {
         refuse_other_token_claims(&claims)?;
+        refuse_nonce(&claims)?;
         let typ = claims.text("token_type")?.unwrap_or("bearer");
         if !TYPES.iter().any(|known| known.eq_ignore_ascii_case(typ)) {
             return Err(unexpected_claim("token_type"));

@@ -16,7 +16,8 @@ pub enum AccessTokenProfile {
     #[default]
     Rfc9068,
     /// Keycloak 25 or newer: the claim `typ` is `Bearer` or `DPoP`, the client is `azp`. Older versions, and
-    /// the mapper "Nonce backwards compatible", copy the login's `nonce` into access tokens: those are refused.
+    /// the mapper "Nonce backwards compatible", copy the login's `nonce` into access tokens: those are refused, because
+    /// their header does not say that they are access tokens.
     Keycloak,
     /// Microsoft Entra ID, v1 and v2: the client is `azp` or `appid`, the scope `scp`; no `jti`. The `iss` of
     /// v1 is `https://sts.windows.net/{tenantid}/`: the server must have that issuer.
@@ -183,9 +184,14 @@ const JWT: Rules = Rules {
     ..RFC9068
 };
 
-/// Claims of ID tokens (OpenID Connect Core sections 2 and 3.3.2.11, FAPI) and of logout tokens: no access token has
-/// them, whatever its issuer.
-const OTHER_TOKEN_CLAIMS: [&str; 5] = ["nonce", "at_hash", "c_hash", "s_hash", "events"];
+/// Claims of ID tokens (OpenID Connect Core section 3.3.2.11, FAPI) and of logout tokens: no access token has them,
+/// whatever its issuer.
+const OTHER_TOKEN_CLAIMS: [&str; 4] = ["at_hash", "c_hash", "s_hash", "events"];
+/// A claim of ID tokens (OpenID Connect Core section 2) that some servers copy into access tokens, which nothing forbids.
+/// It tells the two apart where `typ` does not.
+const ID_TOKEN_CLAIM: &str = "nonce";
+/// The type of access tokens (RFC 9068 section 2.1).
+const AT_JWT: &str = "at+jwt";
 
 /// Claims that mark tokens of other kinds.
 const OTHER_TOKEN_KINDS: [(&str, &[&str]); 2] = [
@@ -205,8 +211,24 @@ pub(super) fn refuse_other_token_claims(claims: &Claims) -> Result<(), Error> {
     claims.refuse_kinds(&OTHER_TOKEN_KINDS)
 }
 
+/// Refuses the nonce of an ID token.
+///
+/// # Errors
+/// `jwt.unexpected_claim`
+pub(super) fn refuse_nonce(claims: &Claims) -> Result<(), Error> {
+    match claims.as_map().contains_key(ID_TOKEN_CLAIM) {
+        true => Err(unexpected_claim(ID_TOKEN_CLAIM)),
+        false => Ok(()),
+    }
+}
+
 pub(super) fn unexpected_claim(name: &str) -> Error {
     Error::from(ValidationFailure::JwtUnexpectedClaim).about(name)
+}
+
+/// Whether the token says itself that it is an access token.
+fn is_typed(jws: &Jws) -> bool {
+    jws.typ.is_some() && jws.has_type(&[AT_JWT])
 }
 
 impl Rules {
@@ -214,8 +236,8 @@ impl Rules {
     /// `jwt.typ`
     pub(super) fn header(&self, jws: &Jws) -> Result<(), Error> {
         let is_ours = match self.typ {
-            Typ::AtJwt => jws.typ.is_some() && jws.has_type(&["at+jwt"]),
-            Typ::Any => jws.has_type(&["at+jwt", "jwt"]),
+            Typ::AtJwt => is_typed(jws),
+            Typ::Any => jws.has_type(&[AT_JWT, "jwt"]),
         };
         if is_ours {
             return Ok(());
@@ -228,8 +250,11 @@ impl Rules {
     ///
     /// # Errors
     /// `jwt.unexpected_claim`, `jwt.missing_claim`, `jwt.malformed_claim`.
-    pub(super) fn kind(&self, claims: &Claims) -> Result<(), Error> {
+    pub(super) fn kind(&self, jws: &Jws, claims: &Claims) -> Result<(), Error> {
         refuse_other_token_claims(claims)?;
+        if !is_typed(jws) {
+            refuse_nonce(claims)?;
+        }
         if let Some((name, kinds)) = self.kind
             && !kinds.contains(&Claims::required(name, claims.text(name)?)?)
         {
