@@ -53,7 +53,7 @@ struct Claims {
     subject: String,
     audience: String,
     lifetime: u32,
-    others: Map<String, Value>,
+    extra_claims: Map<String, Value>,
 }
 
 impl fmt::Debug for Content {
@@ -81,7 +81,7 @@ pub(crate) enum OwnTokens {
     Identity {
         sign_in: Arc<dyn std::any::Any + Send + Sync>,
         /// The identity provider's issuer, and the client there.
-        at: [String; 2],
+        identity_provider: [String; 2],
     },
 }
 
@@ -93,7 +93,9 @@ impl OwnTokens {
             #[cfg(not(all(feature = "js", target_family = "wasm")))]
             Self::Exchange(_) => None,
             #[cfg(not(all(feature = "js", target_family = "wasm")))]
-            Self::Identity { at, .. } => Some(at),
+            Self::Identity {
+                identity_provider, ..
+            } => Some(identity_provider),
         }
     }
 }
@@ -123,14 +125,14 @@ impl Assertion {
             subject: subject.into(),
             audience: audience.into(),
             lifetime: LIFETIME,
-            others: Map::new(),
+            extra_claims: Map::new(),
         };
-        let all = [
+        let texts = [
             ("iss", &claims.issuer),
             ("sub", &claims.subject),
             ("aud", &claims.audience),
         ];
-        match all.iter().find(|(_, value)| value.is_empty()) {
+        match texts.iter().find(|(_, value)| value.is_empty()) {
             Some((name, _)) => Err(Error::from(Misuse::AssertionClaim).about(name)),
             None => Ok(Self {
                 key,
@@ -181,7 +183,7 @@ impl Assertion {
     pub fn claim(mut self, name: &str, value: impl Into<Value>) -> Result<Self, Error> {
         match &mut self.content {
             Content::Claims(claims) if !is_own(name) => {
-                claims.others.insert(name.to_owned(), value.into());
+                claims.extra_claims.insert(name.to_owned(), value.into());
                 Ok(self)
             }
             _ => Err(Error::from(Misuse::AssertionClaim).about(name)),
@@ -226,7 +228,7 @@ impl Claims {
         // "The JWT MAY contain a jti": each assertion has its own, for servers that accept each only once.
         members.text("jti", &format!("grant-{}", at.ticket()?));
         members.text("sub", &self.subject);
-        for (name, value) in self.others.iter() {
+        for (name, value) in self.extra_claims.iter() {
             writer::value(value, members.next(name));
         }
         members.end();

@@ -50,13 +50,13 @@ pub(crate) fn append(bytes: &[u8], alphabet: Alphabet, text: &mut String) {
     };
     for block in bytes.chunks(BLOCK) {
         let mut chars = [0; BLOCK_CHARS];
-        let (groups, rest) = block.as_chunks::<3>();
+        let (groups, remainder) = block.as_chunks::<3>();
         let mut places = chars.as_chunks_mut::<4>().0.iter_mut();
         for (group, place) in groups.iter().zip(&mut places) {
             *place = four(*group);
         }
         // Zeros after the last byte, up to a whole group.
-        let last = match *rest {
+        let last = match *remainder {
             [first, second] => Some([first, second, 0]),
             [first] => Some([first, 0, 0]),
             _ => None,
@@ -78,34 +78,34 @@ const NONE: u8 = 0xff;
 pub(crate) fn decode(text: &str, alphabet: Alphabet) -> Option<Vec<u8>> {
     let values = alphabet.values();
     let value = |letter: &u8| values.get(usize::from(*letter)).copied().unwrap_or(NONE);
-    let (groups, rest) = text.as_bytes().as_chunks::<4>();
+    let (letter_groups, remainder) = text.as_bytes().as_chunks::<4>();
     let mut bytes = vec![0; text.len() * 3 / 4];
-    let (threes, tail) = bytes.as_chunks_mut::<3>();
-    let mut all = 0;
-    for (group, three) in groups.iter().zip(threes) {
+    let (byte_groups, last_bytes) = bytes.as_chunks_mut::<3>();
+    let mut seen_values = 0;
+    for (group, byte_group) in letter_groups.iter().zip(byte_groups) {
         let [first, second, third, fourth] = group.each_ref().map(value);
-        all |= first | second | third | fourth;
-        *three = joined([first, second, third, fourth]);
+        seen_values |= first | second | third | fourth;
+        *byte_group = joined([first, second, third, fourth]);
     }
-    let left = match (rest, tail) {
+    let unused_bits = match (remainder, last_bytes) {
         ([], []) => 0,
         ([first, second], [byte]) => {
             let (first, second) = (value(first), value(second));
-            all |= first | second;
-            let [whole, left, _] = joined([first, second, 0, 0]);
+            seen_values |= first | second;
+            let [whole, unused_bits, _] = joined([first, second, 0, 0]);
             *byte = whole;
-            left
+            unused_bits
         }
         ([first, second, third], [byte, next]) => {
             let (first, second, third) = (value(first), value(second), value(third));
-            all |= first | second | third;
-            let [whole, other, left] = joined([first, second, third, 0]);
+            seen_values |= first | second | third;
+            let [whole, other, unused_bits] = joined([first, second, third, 0]);
             (*byte, *next) = (whole, other);
-            left
+            unused_bits
         }
         _ => return None,
     };
-    (all < 64 && left == 0).then_some(bytes)
+    (seen_values < 64 && unused_bits == 0).then_some(bytes)
 }
 
 /// Four times six bits.

@@ -31,7 +31,7 @@ struct State {
 
 /// An open breaker: nothing is sent before `until`, and then one request.
 struct Open {
-    since: UnixTime,
+    opened_at: UnixTime,
     until: UnixTime,
     /// How many tries have failed.
     count: u32,
@@ -41,7 +41,7 @@ struct Open {
 impl Open {
     /// Whether it still holds requests back; not if the clock has been set back.
     fn is_holding(&self, now: UnixTime) -> bool {
-        self.since <= now && now < self.until
+        self.opened_at <= now && now < self.until
     }
 
     /// Opens the breaker again, until the next try.
@@ -49,7 +49,7 @@ impl Open {
         let pause = u64::min(1 << self.count.min(6), LONGEST);
         self.count = self.count.saturating_add(1);
         let pause = pause + at.dice() % (pause / 2 + 1);
-        self.since = at.now();
+        self.opened_at = at.now();
         self.until = at.now().after(Duration::from_secs(pause));
     }
 }
@@ -58,19 +58,27 @@ impl Breaker {
     /// The error to return instead of sending a request, while the breaker is open.
     pub(crate) fn error_while_open(&self, now: UnixTime) -> Option<Error> {
         let state = self.state();
-        let open = state.open.as_ref().filter(|open| open.is_holding(now))?;
-        Some(open.error.clone().repeated_after(open.until.since(now)))
+        let breaker = state
+            .open
+            .as_ref()
+            .filter(|breaker| breaker.is_holding(now))?;
+        Some(
+            breaker
+                .error
+                .clone()
+                .repeated_after(breaker.until.since(now)),
+        )
     }
 
     /// A request is about to be sent. If it is a trial, the next one follows after a longer pause.
     pub(crate) fn note_request(&self, at: &Moment) {
         let mut state = self.state();
-        if let Some(open) = state
+        if let Some(breaker) = state
             .open
             .as_mut()
-            .filter(|open| !open.is_holding(at.now()))
+            .filter(|breaker| !breaker.is_holding(at.now()))
         {
-            open.reopen(at);
+            breaker.reopen(at);
         }
     }
 
@@ -97,18 +105,18 @@ impl State {
         if let Some(pause) = error.advice().after() {
             let now = at.now();
             // The clock has whole seconds, so a pause may be a second short.
-            let until = now.after(pause + Duration::from_secs(1));
+            let opens_until = now.after(pause + Duration::from_secs(1));
             match &mut self.open {
-                Some(open) if open.is_holding(now) && open.until >= until => {}
+                Some(open) if open.is_holding(now) && open.until >= opens_until => {}
                 // It counts from now, so that a clock that is set back later is noticed.
                 Some(open) => {
-                    (open.since, open.until) = (now, until);
+                    (open.opened_at, open.until) = (now, opens_until);
                     open.error = error.clone();
                 }
                 None => {
                     self.open = Some(Open {
-                        since: now,
-                        until,
+                        opened_at: now,
+                        until: opens_until,
                         count: 0,
                         error: error.clone(),
                     });
@@ -122,7 +130,7 @@ impl State {
         // A request that was in flight when it opened does not lengthen the pause.
         if self.failing.len() == FAILURES && self.open.is_none() {
             let mut open = Open {
-                since: at.now(),
+                opened_at: at.now(),
                 until: at.now(),
                 count: 0,
                 error: error.clone(),

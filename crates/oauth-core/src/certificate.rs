@@ -32,11 +32,11 @@ impl KnownCertificate {
         self.0.is_some()
     }
 
-    /// Whether a token that is bound to this certificate is good on connections that present `shown`. If either is
+    /// Whether a token that is bound to this certificate is good on connections that present `presented`. If either is
     /// unknown, only the API can tell.
-    pub(crate) fn is_good_with(&self, shown: &Self) -> bool {
-        match (&self.0, &shown.0) {
-            (Some(bound), Some(shown)) => bound == shown,
+    pub(crate) fn is_good_with(&self, presented: &Self) -> bool {
+        match (&self.0, &presented.0) {
+            (Some(bound), Some(presented)) => bound == presented,
             _ => true,
         }
     }

@@ -179,8 +179,8 @@ impl Client {
         at: &Moment,
         request: AuthorizationRequest,
     ) -> Result<(Url, PendingAuthorization), Error> {
-        let begun = Begin::new(Arc::clone(&self.0), request, None).at_once(at)?;
-        Ok((begun.url, begun.pending))
+        let authorization = Begin::new(Arc::clone(&self.0), request, None).at_once(at)?;
+        Ok((authorization.url, authorization.pending))
     }
 
     /// Starts an authorization as an exchange: if the server requires it, or the request says so, the request is pushed
@@ -216,8 +216,8 @@ impl Client {
         request: AuthorizationRequest,
     ) -> Result<(Url, PendingAuthorization), Error> {
         let at = Moment::without_randomness(now);
-        let begun = Begin::new(Arc::clone(&self.0), request, Some(drawn)).at_once(&at)?;
-        Ok((begun.url, begun.pending))
+        let authorization = Begin::new(Arc::clone(&self.0), request, Some(drawn)).at_once(&at)?;
+        Ok((authorization.url, authorization.pending))
     }
 
     /// Checks the callback and, if it belongs to this flow, exchanges its code for tokens. With `openid` the ID
@@ -292,14 +292,14 @@ impl Client {
     pub fn verify_signature(
         &self,
         token: Secret<String>,
-        allowed: Vec<Alg>,
+        allowed_algs: Vec<Alg>,
     ) -> impl Exchange<Output = Vec<u8>> + Send + use<> {
-        self.verify(token, allowed)
+        self.verify(token, allowed_algs)
             .and_then(|_, jws| Ok(jws.payload().to_vec()))
     }
 
-    fn verify(&self, token: Secret<String>, allowed: Vec<Alg>) -> Verification {
-        Verification::new(Arc::clone(&self.0), token, allowed)
+    fn verify(&self, token: Secret<String>, allowed_algs: Vec<Alg>) -> Verification {
+        Verification::new(Arc::clone(&self.0), token, allowed_algs)
     }
 
     /// Adds the server's public keys, such as those of another process ([`KeySet::to_json`]), as if they

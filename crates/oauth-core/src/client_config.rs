@@ -144,8 +144,8 @@ impl ClientConfig {
             )?),
             _ => None,
         };
-        let named = Self::named(server, client_id);
-        let mut headers = named.headers.clone();
+        let base = Self::with_client_id(server, client_id);
+        let mut headers = base.headers.clone();
         if let Some(basic) = &basic {
             headers.insert(AUTHORIZATION, basic.clone());
         }
@@ -153,16 +153,16 @@ impl ClientConfig {
             auth,
             basic,
             headers,
-            ..named
+            ..base
         })
     }
 
     /// A configuration without a client, for requests that need none.
     pub(crate) fn anonymous(server: Server) -> Self {
-        Self::named(server, ClientId::new(""))
+        Self::with_client_id(server, ClientId::new(""))
     }
 
-    fn named(server: Server, client_id: ClientId) -> Self {
+    fn with_client_id(server: Server, client_id: ClientId) -> Self {
         let binding = Arc::new(Binding::new(&server, &client_id));
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -210,32 +210,32 @@ impl ClientConfig {
     }
 
     pub(crate) fn add_header(&mut self, name: &str, value: &str) -> Result<(), Error> {
-        let refused = || Error::from(Misuse::HeaderValue).about(&format!("headers: {name}"));
-        let key: HeaderName = name.parse().map_err(|_| refused())?;
-        let ours = [
+        let invalid_header = || Error::from(Misuse::HeaderValue).about(&format!("headers: {name}"));
+        let header_name: HeaderName = name.parse().map_err(|_| invalid_header())?;
+        let reserved = [
             "host",
             "authorization",
             "accept",
             "connection",
             "transfer-encoding",
         ];
-        let prefix = ["content-", "proxy-"]
+        let has_reserved_prefix = ["content-", "proxy-"]
             .iter()
-            .any(|prefix| key.as_str().starts_with(prefix));
-        if prefix || ours.contains(&key.as_str()) {
-            return Err(refused());
+            .any(|prefix| header_name.as_str().starts_with(prefix));
+        if has_reserved_prefix || reserved.contains(&header_name.as_str()) {
+            return Err(invalid_header());
         }
-        let mut value = HeaderValue::from_str(value).map_err(|_| refused())?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| invalid_header())?;
         value.set_sensitive(true);
-        self.headers.insert(key, value);
+        self.headers.insert(header_name, value);
         Ok(())
     }
 
     /// The identity provider's issuer and the client there, if the tokens of this client and of its users are those of a
     /// sign-in elsewhere.
     pub(crate) fn identity_provider(&self) -> Option<&[String; 2]> {
-        let own = self.own_tokens.as_ref().filter(|_| !IS_BROWSER_BUILD);
-        own.and_then(OwnTokens::identity_provider)
+        let own_tokens = self.own_tokens.as_ref().filter(|_| !IS_BROWSER_BUILD);
+        own_tokens.and_then(OwnTokens::identity_provider)
     }
 
     /// Whether its tokens, and those of its users, are those of a sign-in at an identity provider.

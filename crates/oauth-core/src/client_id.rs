@@ -20,10 +20,10 @@ impl ClientId {
     /// (RFC 6749 appendix A.1) are accepted.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let is_blank = |c: char| c.is_whitespace() || c == '\u{feff}';
-        let is_sound = !self.0.is_empty()
+        let is_valid = !self.0.is_empty()
             && self.0.trim_matches(is_blank) == self.0
             && !self.0.chars().any(char::is_control);
-        if is_sound {
+        if is_valid {
             Ok(())
         } else {
             Err(Misuse::ClientIdSyntax.into())

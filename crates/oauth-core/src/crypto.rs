@@ -112,17 +112,17 @@ impl SigningKey {
             // A page signs no assertions.
             return Ok(());
         }
-        let mut all = self.used.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = all.iter().position(|(id, _)| *id == self.id);
-        let known = known.unwrap_or_else(|| {
-            all.push((self.id.clone(), Used::default()));
-            all.len() - 1
+        let mut uses = self.used.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let position = uses.iter().position(|(id, _)| *id == self.id);
+        let position = position.unwrap_or_else(|| {
+            uses.push((self.id.clone(), Used::default()));
+            uses.len() - 1
         });
-        let Some((_, used)) = all.get_mut(known) else {
+        let Some((_, used)) = uses.get_mut(position) else {
             return Ok(());
         };
-        let first = used.issuer.get_or_insert_with(|| issuer.to_owned());
-        let is_other = first != issuer;
+        let first_issuer = used.issuer.get_or_insert_with(|| issuer.to_owned());
+        let is_other = first_issuer != issuer;
         used.has_several |= is_other;
         used.has_other_audience |= audience == AudienceIs::Other;
         match used.has_several && used.has_other_audience {
@@ -190,8 +190,8 @@ impl SigningKey {
             .is_some_and(|bytes| signature.len() != bytes)
             || signature.is_empty()
         {
-            let wanted = self.alg.signature_bytes().unwrap_or_default();
-            let detail = format!("{} makes {wanted} bytes", self.alg.as_str());
+            let signature_length = self.alg.signature_bytes().unwrap_or_default();
+            let detail = format!("{} makes {signature_length} bytes", self.alg.as_str());
             return Err(Error::from(Misuse::SignatureLength).about(&detail));
         }
         Ok(())

@@ -87,8 +87,8 @@ impl DpopKey {
         let alg = self.0.key.alg().as_str();
         match accepted {
             Some(accepted) if !accepted.iter().any(|name| name == alg) => {
-                let both = format!("{alg}; the server accepts {} for DPoP", accepted.join(" "));
-                Err(Error::from(Misuse::KeyAlgorithm).about(&both))
+                let detail = format!("{alg}; the server accepts {} for DPoP", accepted.join(" "));
+                Err(Error::from(Misuse::KeyAlgorithm).about(&detail))
             }
             _ => Ok(()),
         }
@@ -248,11 +248,11 @@ impl Nonces {
 /// `dpop.duplicate_nonce` if there are several: it is ambiguous which one counts.
 pub(crate) fn nonce(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     let mut fields = headers.get_all(NONCE_FIELD).iter();
-    let (first, second) = (fields.next(), fields.next());
-    if second.is_some() {
+    let (value, duplicate) = (fields.next(), fields.next());
+    if duplicate.is_some() {
         return Err(ProtocolViolation::DpopNonce.into());
     }
-    Ok(first.and_then(|field| field.to_str().ok()).filter(is_nonce))
+    Ok(value.and_then(|field| field.to_str().ok()).filter(is_nonce))
 }
 
 fn is_nonce(text: &&str) -> bool {

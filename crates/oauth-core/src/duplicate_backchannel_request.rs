@@ -26,10 +26,10 @@ impl Repeat {
 }
 
 #[cfg(feature = "sha2")]
-pub(crate) use waiting::PendingRequests;
+pub(crate) use pending::PendingRequests;
 
 #[cfg(feature = "sha2")]
-mod waiting {
+mod pending {
     use std::collections::BTreeMap;
     use std::sync::{Mutex, PoisonError};
     use std::time::Duration;
@@ -48,13 +48,13 @@ mod waiting {
 
     /// The pending requests, by the hash of user and purpose; neither is stored itself.
     #[derive(Debug, Default)]
-    pub(crate) struct PendingRequests(Mutex<BTreeMap<String, Waiting>>);
+    pub(crate) struct PendingRequests(Mutex<BTreeMap<String, PendingRequest>>);
 
     #[derive(Debug)]
-    struct Waiting {
+    struct PendingRequest {
         /// The hash of the server's name for the request, once it has one.
         request: Option<String>,
-        until: UnixTime,
+        expires_at: UnixTime,
     }
 
     impl PendingRequests {
@@ -64,19 +64,27 @@ mod waiting {
             repeat: Repeat,
             now: UnixTime,
         ) -> Result<(), Error> {
-            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            all.retain(|_, waiting| now < waiting.until);
-            if repeat == Repeat::Refused && all.contains_key(request_key) {
+            let mut requests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            requests.retain(|_, pending| now < pending.expires_at);
+            if repeat == Repeat::Refused && requests.contains_key(request_key) {
                 return Err(Misuse::CibaPending.into());
             }
-            if all.len() >= CAPACITY {
-                let first = all.iter().min_by_key(|(_, waiting)| waiting.until);
-                let first = first.map(|(request_key, _)| request_key.clone());
-                first.map(|request_key| all.remove(&request_key));
+            if requests.len() >= CAPACITY {
+                let oldest = requests
+                    .iter()
+                    .min_by_key(|(_, pending)| pending.expires_at);
+                let oldest = oldest.map(|(request_key, _)| request_key.clone());
+                oldest.map(|request_key| requests.remove(&request_key));
             }
-            let until = now.after(LONGEST);
+            let expires_at = now.after(LONGEST);
             let request = None;
-            all.insert(request_key.to_owned(), Waiting { request, until });
+            requests.insert(
+                request_key.to_owned(),
+                PendingRequest {
+                    request,
+                    expires_at,
+                },
+            );
             Ok(())
         }
 
@@ -84,25 +92,25 @@ mod waiting {
             &self,
             request_key: &str,
             auth_req_id: &Secret<String>,
-            until: UnixTime,
+            expires_at: UnixTime,
         ) {
-            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(waiting) = all.get_mut(request_key) {
-                waiting.request = Some(name(auth_req_id));
-                waiting.until = until;
+            let mut requests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(pending) = requests.get_mut(request_key) {
+                pending.request = Some(name(auth_req_id));
+                pending.expires_at = expires_at;
             }
         }
 
         pub(crate) fn failed(&self, request_key: &str) {
-            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            all.remove(request_key);
+            let mut requests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            requests.remove(request_key);
         }
 
         /// Forgets a request: the user has answered, or it has ended.
         pub(crate) fn answered(&self, auth_req_id: &Secret<String>) {
             let request = Some(name(auth_req_id));
-            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            all.retain(|_, waiting| waiting.request != request);
+            let mut requests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            requests.retain(|_, pending| pending.request != request);
         }
     }
 

@@ -188,12 +188,12 @@ impl fmt::Debug for VerificationJob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Signature { alg, .. } => {
-                let mut shown = f.debug_struct("Signature");
-                shown.field("alg", alg).finish_non_exhaustive()
+                let mut debug = f.debug_struct("Signature");
+                debug.field("alg", alg).finish_non_exhaustive()
             }
             Self::HalfHash { hash, .. } => {
-                let mut shown = f.debug_struct("HalfHash");
-                shown.field("hash", hash).finish_non_exhaustive()
+                let mut debug = f.debug_struct("HalfHash");
+                debug.field("hash", hash).finish_non_exhaustive()
             }
         }
     }

@@ -6,7 +6,7 @@
 use crate::error::{Error, Misuse};
 
 /// The definition of an extension grant (RFC 6749 section 4.5): one of a server's, which no standard defines.
-/// [`Extension::described`](crate::grant::Extension::described) makes the grant of a request.
+/// [`Extension::of_definition`](crate::grant::Extension::of_definition) makes the grant of a request.
 ///
 /// ```
 /// use oauth_core::grant::{ExtensionGrantDefinition, ExtensionGrantParameter};
@@ -169,8 +169,11 @@ impl ExtensionGrantDefinition {
 
     fn check(&self, name: &str) -> Result<(), Error> {
         check_name(name)?;
-        let is_known = self.parameters.iter().any(|known| known.name == name)
-            || self.fixed.iter().any(|(known, _)| known == name);
+        let is_known = self
+            .parameters
+            .iter()
+            .any(|parameter| parameter.name == name)
+            || self.fixed.iter().any(|(parameter, _)| parameter == name);
         match is_known {
             true => Err(Error::from(Misuse::ParameterTwice).about(name)),
             false => Ok(()),
@@ -208,12 +211,16 @@ impl ExtensionGrantDefinition {
     pub(super) fn admit<'a>(
         &self,
         name: &str,
-        mut others: impl Iterator<Item = &'a str>,
+        mut given_names: impl Iterator<Item = &'a str>,
     ) -> Result<(), Error> {
-        let Some(known) = self.parameters.iter().find(|known| known.name == name) else {
+        let Some(parameter) = self
+            .parameters
+            .iter()
+            .find(|parameter| parameter.name == name)
+        else {
             return Err(Error::from(Misuse::ParameterUnlisted).about(name));
         };
-        match !known.is_repeated && others.any(|other| other == name) {
+        match !parameter.is_repeated && given_names.any(|given_name| given_name == name) {
             true => Err(Error::from(Misuse::ParameterTwice).about(name)),
             false => Ok(()),
         }
@@ -222,10 +229,10 @@ impl ExtensionGrantDefinition {
     /// Checks that all required parameters are given.
     pub(super) fn check_whole<'a>(
         &self,
-        given: impl Iterator<Item = &'a str> + Clone,
+        given_names: impl Iterator<Item = &'a str> + Clone,
     ) -> Result<(), Error> {
-        let is_missing = |known: &&ExtensionGrantParameter| {
-            known.is_required && !given.clone().any(|name| name == known.name)
+        let is_missing = |parameter: &&ExtensionGrantParameter| {
+            parameter.is_required && !given_names.clone().any(|name| name == parameter.name)
         };
         match self.parameters.iter().find(is_missing) {
             Some(missing) => {

@@ -14,7 +14,7 @@ use crate::secret::{self, Wipe as _};
 #[derive(Clone, Default)]
 pub struct Form {
     text: String,
-    twice: Option<String>,
+    duplicate_name: Option<String>,
     begins: Begins,
 }
 
@@ -29,8 +29,8 @@ impl Begins {
     const MAX: usize = 16;
 
     fn push(&mut self, at: usize) {
-        if let (Some(place), Ok(at)) = (self.at.get_mut(self.count), u32::try_from(at)) {
-            (*place, self.count) = (at, self.count + 1);
+        if let (Some(slot), Ok(at)) = (self.at.get_mut(self.count), u32::try_from(at)) {
+            (*slot, self.count) = (at, self.count + 1);
         }
     }
 
@@ -44,7 +44,7 @@ impl Form {
     pub const fn new() -> Self {
         Self {
             text: String::new(),
-            twice: None,
+            duplicate_name: None,
             begins: Begins {
                 at: [0; Begins::MAX],
                 count: 0,
@@ -55,7 +55,7 @@ impl Form {
     /// Adds a parameter that may occur only once.
     pub fn push(&mut self, name: &str, value: &str) {
         if self.names(name) {
-            self.twice.get_or_insert_with(|| name.to_owned());
+            self.duplicate_name.get_or_insert_with(|| name.to_owned());
         }
         self.push_repeated(name, value);
     }
@@ -88,18 +88,18 @@ impl Form {
         }
         let name = if is_plain { name } else { &encoded };
         let (name, text) = (name.as_bytes(), self.text.as_bytes());
-        let is_it = |pair: &[u8]| {
+        let has_name = |pair: &[u8]| {
             pair.strip_prefix(name)
-                .is_some_and(|after| after.starts_with(b"="))
+                .is_some_and(|rest| rest.starts_with(b"="))
         };
         let pair_at = |at| text.get(at..).unwrap_or_default();
-        if self.begins.iter().map(pair_at).any(is_it) {
+        if self.begins.iter().map(pair_at).any(has_name) {
             return true;
         }
         // Those after the last that is remembered.
         let last = self.begins.iter().next_back();
-        let behind = last.filter(|_| self.begins.count == Begins::MAX);
-        behind.is_some_and(|last| pair_at(last).split(|&b| b == b'&').any(is_it))
+        let unindexed_from = last.filter(|_| self.begins.count == Begins::MAX);
+        unindexed_from.is_some_and(|last| pair_at(last).split(|&b| b == b'&').any(has_name))
     }
 
     /// Whether the form is empty.
@@ -117,7 +117,7 @@ impl Form {
     /// # Errors
     /// `form.duplicate_parameter`, naming it.
     pub fn check(&self) -> Result<(), Error> {
-        match &self.twice {
+        match &self.duplicate_name {
             Some(name) => Err(Error::from(Misuse::ParameterTwice).about(name)),
             None => Ok(()),
         }
@@ -126,11 +126,11 @@ impl Form {
     /// The form without the parameters of this name.
     pub(crate) fn without(&self, name: &str) -> Self {
         let mut form = Self::new();
-        form.twice.clone_from(&self.twice);
+        form.duplicate_name.clone_from(&self.duplicate_name);
         // What the writer wrote is UTF-8.
-        for (known, value) in parse(&self.text).unwrap_or_default() {
-            if known != name {
-                form.push_repeated(&known, &value);
+        for (parameter_name, value) in parse(&self.text).unwrap_or_default() {
+            if parameter_name != name {
+                form.push_repeated(&parameter_name, &value);
             }
         }
         form
@@ -217,15 +217,17 @@ fn is_unencoded(byte: u8) -> bool {
     )]
     const TABLE: [bool; 256] = {
         let mut table = [false; 256];
-        let plain = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789*-._";
+        let unencoded = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789*-._";
         let mut at = 0;
-        while at < plain.len() {
-            table[plain[at] as usize] = true;
+        while at < unencoded.len() {
+            table[unencoded[at] as usize] = true;
             at += 1;
         }
         table
     };
-    TABLE.get(usize::from(byte)).is_some_and(|plain| *plain)
+    TABLE
+        .get(usize::from(byte))
+        .is_some_and(|unencoded| *unencoded)
 }
 
 /// The error for a string that is not UTF-8 once decoded.

@@ -228,7 +228,9 @@ pub struct GetAll<'a> {
 impl<'a> GetAll<'a> {
     pub fn iter(self) -> impl Iterator<Item = &'a HeaderValue> {
         let Self { fields, name } = self;
-        let values = fields.iter().filter(move |(known, _)| **known == name);
+        let values = fields
+            .iter()
+            .filter(move |(field_name, _)| **field_name == name);
         values.map(|(_, value)| value)
     }
 }
@@ -270,7 +272,7 @@ impl HeaderMap {
 
     pub fn remove(&mut self, name: impl Into<HeaderName>) {
         let name = name.into();
-        self.0.retain(|(known, _)| *known != name);
+        self.0.retain(|(field_name, _)| *field_name != name);
     }
 }
 

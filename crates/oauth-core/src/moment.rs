@@ -32,8 +32,8 @@ impl UnixTime {
         use crate::error::Cause;
         std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
-            .map(|since| Self(since.as_secs()))
-            .map_err(|before| Error::from(Misuse::NoClock).caused_by(Cause::unsent(before)))
+            .map(|since_epoch| Self(since_epoch.as_secs()))
+            .map_err(|error| Error::from(Misuse::NoClock).caused_by(Cause::unsent(error)))
     }
 
     /// Seconds since the epoch.
@@ -133,8 +133,8 @@ impl Moment {
                     return Ok(seed);
                 }
                 let mut seed = [0; 32];
-                getrandom::fill(&mut seed).map_err(|none| {
-                    Error::from(Misuse::NoRandomness).caused_by(Cause::unsent(none))
+                getrandom::fill(&mut seed).map_err(|error| {
+                    Error::from(Misuse::NoRandomness).caused_by(Cause::unsent(error))
                 })?;
                 Ok(drawn.get_or_init(|| seed))
             }
@@ -156,8 +156,8 @@ impl Moment {
     /// Input for jitter, not secret. Zero if the system has no random bytes: then there is no jitter, and nothing
     /// breaks.
     pub(crate) fn dice(&self) -> u64 {
-        let first = self.seed().ok().and_then(|seed| seed.first_chunk());
-        first.map_or(0, |bytes| u64::from_be_bytes(*bytes))
+        let bytes = self.seed().ok().and_then(|seed| seed.first_chunk());
+        bytes.map_or(0, |bytes| u64::from_be_bytes(*bytes))
     }
 
     /// A unique name: 32 hexadecimal digits, not secret. It is stored, so it must not contain any byte of the seed.
@@ -166,11 +166,11 @@ impl Moment {
     /// `misuse.no_randomness`.
     pub fn ticket(&self) -> Result<String, Error> {
         #[cfg(feature = "sha2")]
-        let from = self.draw("ticket")?;
+        let seed_bytes = self.draw("ticket")?;
         // Without the feature `sha2`, no secret is derived from a seed.
         #[cfg(not(feature = "sha2"))]
-        let from = *self.seed()?;
-        let number = from
+        let seed_bytes = *self.seed()?;
+        let number = seed_bytes
             .last_chunk()
             .map_or(0, |bytes| u128::from_be_bytes(*bytes));
         Ok(format!("{number:032x}"))

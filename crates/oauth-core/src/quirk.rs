@@ -226,16 +226,18 @@ impl Rules {
 
     /// The registered code that an error means, if it means another. A match on its description takes precedence.
     pub(crate) fn meaning(&self, error: &str, description: Option<&str>) -> Option<&str> {
-        let described = description.map(str::to_ascii_lowercase).unwrap_or_default();
+        let description = description.map(str::to_ascii_lowercase).unwrap_or_default();
         let by_description = self.quirks.iter().find_map(|quirk| match quirk {
-            Quirk::DescriptionMeans(words, meant) => described
-                .contains(&words.to_ascii_lowercase())
-                .then_some(meant.as_str()),
+            Quirk::DescriptionMeans(phrase, registered_code) => description
+                .contains(&phrase.to_ascii_lowercase())
+                .then_some(registered_code.as_str()),
             _ => None,
         });
         let by_code = || {
             self.quirks.iter().find_map(|quirk| match quirk {
-                Quirk::ErrorMeans(said, meant) if said == error => Some(meant.as_str()),
+                Quirk::ErrorMeans(sent_code, registered_code) if sent_code == error => {
+                    Some(registered_code.as_str())
+                }
                 _ => None,
             })
         };
@@ -245,9 +247,10 @@ impl Rules {
     /// The value of a reply's status member, if it reports a failure.
     pub(crate) fn failed_status(&self, object: &Object<'_>) -> Option<String> {
         self.quirks.iter().find_map(|quirk| match quirk {
-            Quirk::StatusMember(member, good) => {
-                object.get(member)?.as_text().filter(|said| said != good)
-            }
+            Quirk::StatusMember(member, success_value) => object
+                .get(member)?
+                .as_text()
+                .filter(|status_value| status_value != success_value),
             _ => None,
         })
     }
@@ -305,14 +308,14 @@ impl Rules {
 
     /// The name by which a scope with several names is compared.
     fn spelled<'n>(&'n self, name: &'n str) -> &'n str {
-        let known = self.quirks.iter().find_map(|quirk| match quirk {
+        let canonical = self.quirks.iter().find_map(|quirk| match quirk {
             Quirk::ScopeAlias(token_request, granted) if granted == name => {
                 Some(token_request.as_str())
             }
             Quirk::ScopePrefix(prefix) => name.strip_prefix(prefix).filter(|rest| !rest.is_empty()),
             _ => None,
         });
-        known.unwrap_or(name)
+        canonical.unwrap_or(name)
     }
 
     /// The scope that a refresh requests in addition to what was granted, if it chooses none itself.

@@ -50,21 +50,21 @@ impl RequestEncryption {
     fn encrypted(&self, keys: &KeySet, jws: &str) -> Result<Secret<String>, Error> {
         let no_key = || Error::from(ValidationFailure::JweNoKey).about(self.alg.as_str());
         let (key, kid) = keys.encryption_key(self.alg).ok_or_else(no_key)?;
-        let failed = |_| Error::lost(Cause::unsent_as("the request cannot be encrypted"));
-        let wrapped = self.encrypter.wrap(self.alg, self.enc, key);
-        let wrapped = wrapped.map_err(failed)?;
-        let header = self.header(kid, wrapped.ephemeral_key.as_ref());
+        let not_encrypted = |_| Error::lost(Cause::unsent_as("the request cannot be encrypted"));
+        let wrapped_key = self.encrypter.wrap(self.alg, self.enc, key);
+        let wrapped_key = wrapped_key.map_err(not_encrypted)?;
+        let header = self.header(kid, wrapped_key.ephemeral_key.as_ref());
         let header = base64::url_safe(header);
         let sealed = self.encrypter.encrypt(
             self.enc,
-            &wrapped.content_key,
+            &wrapped_key.content_key,
             header.as_bytes(),
             jws.as_bytes(),
         );
-        let sealed = sealed.map_err(failed)?;
+        let sealed = sealed.map_err(not_encrypted)?;
         let mut text = header;
         for part in [
-            &wrapped.encrypted_key,
+            &wrapped_key.encrypted_key,
             &sealed.iv,
             &sealed.ciphertext,
             &sealed.tag,
@@ -84,14 +84,14 @@ impl RequestEncryption {
         members.text("enc", self.enc.as_str());
         if let Some(epk) = ephemeral {
             let mut jwk = String::new();
-            let mut own = Members::of(&mut jwk);
-            own.text("crv", epk.curve.as_str());
-            own.text("kty", if epk.y.is_empty() { "OKP" } else { "EC" });
-            own.text("x", &base64::url_safe(&epk.x));
+            let mut jwk_members = Members::of(&mut jwk);
+            jwk_members.text("crv", epk.curve.as_str());
+            jwk_members.text("kty", if epk.y.is_empty() { "OKP" } else { "EC" });
+            jwk_members.text("x", &base64::url_safe(&epk.x));
             if !epk.y.is_empty() {
-                own.text("y", &base64::url_safe(&epk.y));
+                jwk_members.text("y", &base64::url_safe(&epk.y));
             }
-            own.end();
+            jwk_members.end();
             members.next("epk").push_str(&jwk);
         }
         if let Some(kid) = kid {
@@ -118,7 +118,7 @@ pub(crate) trait Seals: fmt::Debug + Send + Sync {
 
 impl Seals for RequestEncryption {
     fn check(&self, server: &Server) -> Result<(), Error> {
-        for (member, own) in [
+        for (member, chosen_alg) in [
             (
                 "request_object_encryption_alg_values_supported",
                 self.alg.as_str(),
@@ -129,9 +129,12 @@ impl Seals for RequestEncryption {
             ),
         ] {
             match server.named_list(member) {
-                Some(taken) if !taken.iter().any(|name| name == own) => {
-                    let both = format!("{own}; the server accepts {}", taken.join(" "));
-                    return Err(Error::from(Misuse::KeyAlgorithm).about(&both));
+                Some(accepted_algs) if !accepted_algs.iter().any(|name| name == chosen_alg) => {
+                    let detail = format!(
+                        "{chosen_alg}; the server accepts {}",
+                        accepted_algs.join(" ")
+                    );
+                    return Err(Error::from(Misuse::KeyAlgorithm).about(&detail));
                 }
                 _ => {}
             }

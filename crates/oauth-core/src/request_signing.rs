@@ -46,11 +46,15 @@ impl RequestSigning {
     /// `key.algorithm` for an algorithm that the server does not accept.
     pub(crate) fn check(&self, server: &Server) -> Result<(), Error> {
         let alg = self.key.alg();
-        let taken = server.named_list("request_object_signing_alg_values_supported");
-        match taken {
-            Some(taken) if !taken.iter().any(|name| name == alg.as_str()) => {
-                let both = format!("{}; the server accepts {}", alg.as_str(), taken.join(" "));
-                Err(Error::from(Misuse::KeyAlgorithm).about(&both))
+        let accepted_algs = server.named_list("request_object_signing_alg_values_supported");
+        match accepted_algs {
+            Some(accepted_algs) if !accepted_algs.iter().any(|name| name == alg.as_str()) => {
+                let detail = format!(
+                    "{}; the server accepts {}",
+                    alg.as_str(),
+                    accepted_algs.join(" ")
+                );
+                Err(Error::from(Misuse::KeyAlgorithm).about(&detail))
             }
             _ => Ok(()),
         }

@@ -56,7 +56,7 @@ pub fn parse(field: &str, now: UnixTime) -> Option<Duration> {
     if let Some(seconds) = digits(field) {
         return Some(Duration::from_secs(seconds));
     }
-    date(field).map(|at| at.since(now))
+    date(field).map(|retry_at| retry_at.since(now))
 }
 
 /// Reads an HTTP date (RFC 9110 section 5.6.7).

@@ -34,8 +34,8 @@ impl Scope {
         if delimiter == ' ' && Self::is_plain(text) {
             return Ok(Self(text.to_owned()));
         }
-        let is_sound = |name: &str| name.split(delimiter).all(Self::is_name);
-        if !is_sound(text) {
+        let is_valid = |name: &str| name.split(delimiter).all(Self::is_name);
+        if !is_valid(text) {
             return Err(Misuse::ScopeSyntax.into());
         }
         Ok(Self::collect(text.split(delimiter)))
@@ -44,14 +44,17 @@ impl Scope {
     /// Whether this is a few valid names without duplicates, separated by single spaces, as nearly every scope is: this
     /// is checked in one pass, without allocating.
     fn is_plain(text: &str) -> bool {
-        let mut few = [""; 8];
+        let mut names = [""; 8];
         for (count, name) in words(text).enumerate() {
-            let Some(place) = few.get_mut(count) else {
+            let Some(slot) = names.get_mut(count) else {
                 return false;
             };
-            *place = name;
-            let is_new = !few.iter().take(count).any(|known| *known == name);
-            if name.is_empty() || !is_new || !Self::is_name(name) {
+            *slot = name;
+            let is_first_occurrence = !names
+                .iter()
+                .take(count)
+                .any(|earlier_name| *earlier_name == name);
+            if name.is_empty() || !is_first_occurrence || !Self::is_name(name) {
                 return false;
             }
         }
@@ -72,16 +75,21 @@ impl Scope {
 
     /// Not generic, so that it is compiled once.
     fn collected(names: &mut dyn Iterator<Item = &str>) -> Self {
-        let (mut scope, mut count, mut seen) = (Self::none(), 0, BTreeSet::new());
-        let mut few = [""; 16];
+        let (mut scope, mut count, mut more_names) = (Self::none(), 0, BTreeSet::new());
+        let mut first_names = [""; 16];
         for name in names.filter(|name| !name.is_empty()) {
-            if few.iter().take(count).any(|known| *known == name) || seen.contains(name) {
+            if first_names
+                .iter()
+                .take(count)
+                .any(|earlier_name| *earlier_name == name)
+                || more_names.contains(name)
+            {
                 continue;
             }
-            match few.get_mut(count) {
-                Some(place) => *place = name,
+            match first_names.get_mut(count) {
+                Some(slot) => *slot = name,
                 None => {
-                    seen.insert(name);
+                    more_names.insert(name);
                 }
             }
             count += 1;
@@ -120,7 +128,7 @@ impl Scope {
 
     /// Whether the set contains this name.
     pub fn contains(&self, name: &str) -> bool {
-        self.iter().any(|known| known == name)
+        self.iter().any(|scope_name| scope_name == name)
     }
 
     /// Whether the set contains every name of `other`.

@@ -241,8 +241,8 @@ impl SecurityProfile {
 
     /// The profile of this name.
     pub fn named(name: &str) -> Option<Self> {
-        let mut all = Self::ALL.iter().copied();
-        all.find(|profile| profile.as_str() == name)
+        let mut profiles = Self::ALL.iter().copied();
+        profiles.find(|profile| profile.as_str() == name)
     }
 
     /// The profile's name.
@@ -293,8 +293,7 @@ impl SecurityProfile {
             .then_some(&ALGORITHMS)
     }
 
-    /// Refuses if the profile requires this and it is not met (`is_met`). `what` is how the client fails the
-    /// requirement.
+    /// Refuses if the profile requires this and it is not met (`is_met`). `failure` says how the client fails it.
     ///
     /// # Errors
     /// `profile.forbidden`, which names the clause.
@@ -302,11 +301,11 @@ impl SecurityProfile {
         self,
         requirement: Requirement,
         is_met: impl FnOnce() -> bool,
-        what: &str,
+        failure: &str,
     ) -> Result<(), Error> {
         match self.clause(requirement) {
             Some(clause) if !is_met() => {
-                Err(Error::from(Misuse::ProfileForbids).about(&format!("{clause}; {what}")))
+                Err(Error::from(Misuse::ProfileForbids).about(&format!("{clause}; {failure}")))
             }
             _ => Ok(()),
         }

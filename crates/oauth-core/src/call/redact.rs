@@ -61,7 +61,7 @@ fn values(body: &str) -> Pairs<'_> {
 
 /// Whether a parameter is not secret.
 fn is_public(name: &str) -> bool {
-    let known = [
+    let public_names = [
         "scope",
         "client_id",
         "token_type_hint",
@@ -70,6 +70,6 @@ fn is_public(name: &str) -> bool {
         "audience",
     ];
     // Also the members of a registration (RFC 7591 section 2) that anyone may read.
-    let ends = ["_type", "_uri", "_name", "_alg", "_method"];
-    known.contains(&name) || ends.iter().any(|end| name.ends_with(end))
+    let public_suffixes = ["_type", "_uri", "_name", "_alg", "_method"];
+    public_names.contains(&name) || public_suffixes.iter().any(|suffix| name.ends_with(suffix))
 }

@@ -139,7 +139,7 @@ impl Unsent {
                         self.put(due, jwt);
                         return Ok(Needs::Nothing);
                     }
-                    Made::Remote(ask, remote) => return Ok(Needs::Answer(ask, remote)),
+                    Made::Remote(exchange, remote) => return Ok(Needs::Answer(exchange, remote)),
                 }
             }
             Due::Proof => {

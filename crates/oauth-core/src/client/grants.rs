@@ -37,9 +37,9 @@ impl Client {
     /// # Errors
     /// `grant.not_an_extension` for anything else.
     pub fn extension(&self, grant_type: &str) -> Result<grant::Extension, Error> {
-        let mut described = self.server().extension_grants();
-        match described.find(|known| known.name() == grant_type) {
-            Some(known) => Ok(grant::Extension::described(Arc::clone(known))),
+        let mut definitions = self.server().extension_grants();
+        match definitions.find(|definition| definition.name() == grant_type) {
+            Some(definition) => Ok(grant::Extension::of_definition(Arc::clone(definition))),
             None => grant::Extension::new(grant_type),
         }
     }
@@ -91,14 +91,17 @@ impl Client {
     #[must_use]
     pub fn with_identity(
         mut self,
-        identity_provider: &Self,
+        provider_client: &Self,
         read: impl Fn(UnixTime) -> Result<grant::IdentitySubject, Error> + Send + Sync + 'static,
     ) -> Self {
-        let binding = &identity_provider.0.binding;
-        let at = [binding.issuer.clone(), binding.client_id.clone()];
-        let sign_in = SignInElsewhere::new(Arc::clone(&identity_provider.0), read);
+        let binding = &provider_client.0.binding;
+        let identity_provider = [binding.issuer.clone(), binding.client_id.clone()];
+        let sign_in = SignInElsewhere::new(Arc::clone(&provider_client.0), read);
         let sign_in = Arc::new(sign_in);
-        Arc::make_mut(&mut self.0).own_tokens = Some(OwnTokens::Identity { sign_in, at });
+        Arc::make_mut(&mut self.0).own_tokens = Some(OwnTokens::Identity {
+            sign_in,
+            identity_provider,
+        });
         self
     }
 

@@ -34,8 +34,8 @@ impl Client {
     /// # Errors
     /// `endpoint.missing` if the server has no `end_session_endpoint`, `form.duplicate_parameter`.
     pub fn end_session_url(&self, request: &LogoutRequest) -> Result<Url, Error> {
-        let known = self.0.client_id.check();
-        let url = known.and_then(|()| request.url(&self.0));
+        let client_id_check = self.0.client_id.check();
+        let url = client_id_check.and_then(|()| request.url(&self.0));
         url.map_err(|error| error.at_endpoint("end_session"))
     }
 
@@ -46,8 +46,8 @@ impl Client {
     /// # Errors
     /// Those of [`end_session_url`](Self::end_session_url).
     pub fn end_session_form(&self, request: &LogoutRequest) -> Result<LogoutForm, Error> {
-        let known = self.0.client_id.check();
-        let form = known.and_then(|()| request.form(&self.0));
+        let client_id_check = self.0.client_id.check();
+        let form = client_id_check.and_then(|()| request.form(&self.0));
         form.map_err(|error| error.at_endpoint("end_session"))
     }
 }

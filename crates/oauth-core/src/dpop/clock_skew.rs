@@ -36,11 +36,11 @@ impl ServerClocks {
     /// The time that the clock of this server shows.
     pub(crate) fn server_time(&self, role: ServerRole, url: &Url, now: UnixTime) -> UnixTime {
         let origin = url.origin_text();
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = known
-            .iter()
-            .find(|(known, of, _)| *known == role && *of == origin);
-        match found {
+        let differences = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let difference = differences.iter().find(|(server_role, server_origin, _)| {
+            *server_role == role && *server_origin == origin
+        });
+        match difference {
             Some((.., Difference::Ahead(by))) => now.after(*by),
             Some((.., Difference::Behind(by))) => now.before(*by),
             None => now,
@@ -62,23 +62,29 @@ impl ServerClocks {
         let (Some(field), None) = (fields.next(), fields.next()) else {
             return false;
         };
-        let Some(there) = field.to_str().ok().and_then(retry_after::date) else {
+        let Some(server_date) = field.to_str().ok().and_then(retry_after::date) else {
             return false;
         };
-        if there.since(issued_at).max(issued_at.since(there)) <= TOLERANCE {
+        if server_date
+            .since(issued_at)
+            .max(issued_at.since(server_date))
+            <= TOLERANCE
+        {
             return false;
         }
-        let difference = match there >= now {
-            true => Difference::Ahead(there.since(now)),
-            false => Difference::Behind(now.since(there)),
+        let difference = match server_date >= now {
+            true => Difference::Ahead(server_date.since(now)),
+            false => Difference::Behind(now.since(server_date)),
         };
         let origin = url.origin_text();
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|(known, of, _)| *known != role || *of != origin);
-        if known.len() >= MAX_CLOCKS {
-            known.pop_front();
+        let mut differences = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        differences.retain(|(server_role, server_origin, _)| {
+            *server_role != role || *server_origin != origin
+        });
+        if differences.len() >= MAX_CLOCKS {
+            differences.pop_front();
         }
-        known.push_back((role, origin.to_owned(), difference));
+        differences.push_back((role, origin.to_owned(), difference));
         true
     }
 }

@@ -275,9 +275,9 @@ impl Endpoint for Sent {
     ) -> Result<BackchannelAuthenticationResponse, Error> {
         let object = reply.object()?;
         let id = object.get("auth_req_id").and_then(Json::as_str);
-        let is_sound = |id: &&str| !id.is_empty() && id.bytes().all(|b| (0x20..=0x7e).contains(&b));
+        let is_valid = |id: &&str| !id.is_empty() && id.bytes().all(|b| (0x20..=0x7e).contains(&b));
         let id = id
-            .filter(is_sound)
+            .filter(is_valid)
             .ok_or_else(|| reply.malformed("auth_req_id"))?;
         let expires_in = reply.seconds(&object, "expires_in")?;
         let expires_in = expires_in.ok_or_else(|| reply.malformed("expires_in"))?;

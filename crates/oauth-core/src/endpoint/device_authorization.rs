@@ -108,14 +108,14 @@ impl Endpoint for DeviceAuthorization {
         }
         // The user is sent there: it must not be a script, nor plain http that others can read or change.
         let page = |member: &str| {
-            let refused = |why: &str| {
-                let detail = format!("{member} is {why}");
+            let invalid_reply = |reason: &str| {
+                let detail = format!("{member} is {reason}");
                 Error::from(ProtocolViolation::VerificationUri).about(&detail)
             };
-            let url = Url::page(text(member)?).map_err(|_| refused("not a web address"))?;
+            let url = Url::page(text(member)?).map_err(|_| invalid_reply("not a web address"))?;
             match url.require(cx.server.transport()) {
                 Ok(()) => Ok(url),
-                Err(_) => Err(refused("not https")),
+                Err(_) => Err(invalid_reply("not https")),
             }
         };
         let expires_in = reply.seconds(&object, "expires_in")?;

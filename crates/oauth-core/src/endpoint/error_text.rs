@@ -50,16 +50,22 @@ pub(super) fn description<'o>(object: &'o Object<'_>) -> Option<&'o str> {
 
 /// Adds the text of a page for people.
 pub(super) fn of_page(error: ServerError, reply: &Response<Bytes>) -> ServerError {
-    let media = reply.headers().get(CONTENT_TYPE);
-    let media = media.map(|field| field.as_bytes().to_ascii_lowercase());
-    let is = |start: &[u8]| media.as_ref().is_some_and(|media| media.starts_with(start));
+    let content_type = reply.headers().get(CONTENT_TYPE);
+    let content_type = content_type.map(|field| field.as_bytes().to_ascii_lowercase());
+    let has_media_type = |start: &[u8]| {
+        content_type
+            .as_ref()
+            .is_some_and(|content_type| content_type.starts_with(start))
+    };
     if reply.body().len() > super::MAX_REPLY {
         return error;
     }
     let text = String::from_utf8_lossy(reply.body());
     let text = match () {
-        () if is(b"text/html") || is(b"application/xhtml+xml") => without_markup(&text),
-        () if is(b"text/") => text.into_owned(),
+        () if has_media_type(b"text/html") || has_media_type(b"application/xhtml+xml") => {
+            without_markup(&text)
+        }
+        () if has_media_type(b"text/") => text.into_owned(),
         () => return error,
     };
     let words = text
@@ -81,11 +87,11 @@ fn without_markup(page: &str) -> String {
     while let Some((before, tag)) = rest.split_once('<') {
         text.push_str(before);
         text.push(' ');
-        let end = ["script", "style"].into_iter().find_map(|name| {
+        let skipped_element = ["script", "style"].into_iter().find_map(|name| {
             let start = tag.get(..name.len())?;
             start.eq_ignore_ascii_case(name).then_some(name)
         });
-        rest = match end {
+        rest = match skipped_element {
             Some(name) => after_element(tag, name),
             None => tag.split_once('>').map_or("", |(_, after)| after),
         };
@@ -97,14 +103,14 @@ fn without_markup(page: &str) -> String {
 /// The text after the end tag of the element that `tag` begins.
 fn after_element<'p>(tag: &'p str, name: &str) -> &'p str {
     let mut rest = tag;
-    while let Some((_, end)) = rest.split_once("</") {
-        let is_end = end
+    while let Some((_, end_tag)) = rest.split_once("</") {
+        let is_end = end_tag
             .get(..name.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(name));
         if is_end {
-            return end.split_once('>').map_or("", |(_, after)| after);
+            return end_tag.split_once('>').map_or("", |(_, after)| after);
         }
-        rest = end;
+        rest = end_tag;
     }
     ""
 }

@@ -79,18 +79,18 @@ impl<'a> Reply<'a> {
 
     /// Whether the body is of this media type.
     pub(crate) fn is_of(&self, media: &str) -> bool {
-        essence(self.headers()) == media
+        media_type(self.headers()) == media
     }
 
-    /// A successful reply whose body is a token; `shape` is the error for one that cannot be a token.
-    pub(crate) fn token_of(&self, shape: ProtocolViolation) -> Result<Secret<String>, Error> {
+    /// A successful reply whose body is a token; `shape_error` is the error for one that cannot be a token.
+    pub(crate) fn token_of(&self, shape_error: ProtocolViolation) -> Result<Secret<String>, Error> {
         if self.status() != StatusCode::OK {
             return Err(self.oauth_error());
         }
         if self.body().len() > MAX_REPLY {
             return Err(ProtocolViolation::ReplyTooLarge.into());
         }
-        let text = std::str::from_utf8(self.body()).map_err(|_| shape)?;
+        let text = std::str::from_utf8(self.body()).map_err(|_| shape_error)?;
         Ok(Secret::from(text.trim()))
     }
 
@@ -101,12 +101,12 @@ impl<'a> Reply<'a> {
 
     /// Whole seconds. Unless the rules are strict, a number in a string is accepted; `None` if the member is missing.
     pub(crate) fn seconds(&self, object: &Object<'_>, member: &str) -> Result<Option<u64>, Error> {
-        let read = match object.get(member) {
+        let seconds = match object.get(member) {
             None => return Ok(None),
             Some(Json::String(text)) if !self.rules.is_strict() => text.parse().ok(),
             Some(value) => value.as_seconds(),
         };
-        read.map(Some).ok_or_else(|| self.malformed(member))
+        seconds.map(Some).ok_or_else(|| self.malformed(member))
     }
 
     /// The same, rounded up, because a client that asks too early must slow down.
@@ -125,21 +125,25 @@ impl<'a> Reply<'a> {
         self.read(status, ProtocolViolation::ReplyShape)
     }
 
-    /// The same as [`Self::object`], with `shape` as the error for a well-formed body that is not an object.
-    pub(crate) fn object_of(&self, shape: ProtocolViolation) -> Result<Object<'a>, Error> {
-        self.read(StatusCode::OK, shape)
+    /// The same as [`Self::object`], with `shape_error` as the error for a well-formed body that is not an object.
+    pub(crate) fn object_of(&self, shape_error: ProtocolViolation) -> Result<Object<'a>, Error> {
+        self.read(StatusCode::OK, shape_error)
     }
 
     /// The same as [`Self::object_of`], for a reply that must have this status if the rules are strict.
     pub(crate) fn object_of_status(
         &self,
         status: StatusCode,
-        shape: ProtocolViolation,
+        shape_error: ProtocolViolation,
     ) -> Result<Object<'a>, Error> {
-        self.read(status, shape)
+        self.read(status, shape_error)
     }
 
-    fn read(&self, status: StatusCode, shape: ProtocolViolation) -> Result<Object<'a>, Error> {
+    fn read(
+        &self,
+        status: StatusCode,
+        shape_error: ProtocolViolation,
+    ) -> Result<Object<'a>, Error> {
         let is_success = if self.rules.is_strict() {
             self.status() == status
         } else {
@@ -148,7 +152,7 @@ impl<'a> Reply<'a> {
         if !is_success {
             return Err(self.oauth_error());
         }
-        let object = self.parse(shape)?;
+        let object = self.parse(shape_error)?;
         match self.denial(&object) {
             Some(error) => Err(error),
             None => Ok(object),
@@ -160,14 +164,14 @@ impl<'a> Reply<'a> {
     fn denial(&self, object: &Object<'_>) -> Option<Error> {
         if let Some(code) = self.rules.failed_status(object) {
             let text = |name| object.get(name).and_then(Json::as_str);
-            let described = text("error_description").or_else(|| text("error"));
-            return Some(self.coded(object, &code, described));
+            let description = text("error_description").or_else(|| text("error"));
+            return Some(self.coded(object, &code, description));
         }
-        let listed = match object.get("errors") {
+        let first_error = match object.get("errors") {
             Some(Json::Array(errors)) if self.rules.has(&Quirk::ErrorsArray) => errors.first(),
             _ => None,
         };
-        let (code, described) = match (object.get("error"), listed) {
+        let (code, description) = match (object.get("error"), first_error) {
             (Some(Json::String(code)), _) if !code.is_empty() => (
                 Some(code.as_ref()),
                 object.get("error_description").and_then(Json::as_str),
@@ -183,14 +187,14 @@ impl<'a> Reply<'a> {
             _ => (None, None),
         };
         Some(match code {
-            Some(code) => self.coded(object, code, described),
+            Some(code) => self.coded(object, code, description),
             None => error_text::of_object(self.bare_status(), object).into(),
         })
     }
 
     /// A refusal with this code.
-    fn coded(&self, object: &Object<'_>, code: &str, described: Option<&str>) -> Error {
-        let description = described.or_else(|| error_text::description(object));
+    fn coded(&self, object: &Object<'_>, code: &str, description: Option<&str>) -> Error {
+        let description = description.or_else(|| error_text::description(object));
         let (mut extra, _) = object.to_map_within(error_text::MAX_MEMBERS);
         extra.retain(|name, _| {
             !["error", "error_description", "error_uri"].contains(&name.as_str())
@@ -214,9 +218,9 @@ impl<'a> Reply<'a> {
     fn media(&self) -> Result<Media, Error> {
         let mut fields = self.headers().get_all(CONTENT_TYPE).iter();
         let Some(field) = fields.next() else {
-            let refused = Error::from(ProtocolViolation::ReplyContentType).about("none");
+            let no_content_type = Error::from(ProtocolViolation::ReplyContentType).about("none");
             return if self.rules.is_strict() {
-                Err(refused)
+                Err(no_content_type)
             } else {
                 Ok(Media::Json)
             };
@@ -224,14 +228,14 @@ impl<'a> Reply<'a> {
         if field == "application/json" && fields.next().is_none() {
             return Ok(Media::Json);
         }
-        let essence = essence(self.headers());
+        let media_type = media_type(self.headers());
         let looks_like_object =
             self.body().iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{');
-        match essence.as_str() {
+        match media_type.as_str() {
             // "application/jwk-set+json" is registered for keys (RFC 7517 section 8.5.2).
             "application/json" | "application/jwk-set+json" => Ok(Media::Json),
             _ if self.rules.is_strict() => {
-                Err(Error::from(ProtocolViolation::ReplyContentType).about(&essence))
+                Err(Error::from(ProtocolViolation::ReplyContentType).about(&media_type))
             }
             "text/plain" if self.rules.has(&Quirk::PlainFormResponse) && !looks_like_object => {
                 Ok(Media::Form)
@@ -246,8 +250,8 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// Reads the body as an object; `shape` is the error for a well-formed body that is not an object.
-    fn parse(&self, shape: ProtocolViolation) -> Result<Object<'a>, Error> {
+    /// Reads the body as an object; `shape_error` is the error for a well-formed body that is not an object.
+    fn parse(&self, shape_error: ProtocolViolation) -> Result<Object<'a>, Error> {
         if self.body().len() > MAX_REPLY {
             return Err(ProtocolViolation::ReplyTooLarge.into());
         }
@@ -264,18 +268,18 @@ impl<'a> Reply<'a> {
             None => text,
         };
         if text.trim().is_empty() {
-            return Err(shape.into());
+            return Err(shape_error.into());
         }
         match media {
             // RFC 8414 and RFC 7662 require a JSON object; only token endpoints are known to send a form.
             Media::Form
                 if !matches!(
-                    shape,
+                    shape_error,
                     ProtocolViolation::TokenShape | ProtocolViolation::ReplyJson
                 ) =>
             {
                 Err(Error::from(ProtocolViolation::ReplyContentType)
-                    .about(&essence(self.headers())))
+                    .about(&media_type(self.headers())))
             }
             Media::Form => {
                 let text = text.trim();
@@ -285,13 +289,13 @@ impl<'a> Reply<'a> {
                 Object::from_pairs(form::parse(text).map_err(|_| ProtocolViolation::ReplyEncoding)?)
             }
             Media::Json => {
-                let value = match shape {
+                let value = match shape_error {
                     ProtocolViolation::JwksShape => json::parse_key_set(text)?,
                     _ => json::parse(text)?,
                 };
                 match value {
                     Json::Object(object) => Ok(object),
-                    _ => Err(shape.into()),
+                    _ => Err(shape_error.into()),
                 }
             }
         }
@@ -315,17 +319,19 @@ enum Media {
 
 /// The media type in lower case, without its parameters. A field that occurs twice, which proxies and browsers join
 /// with a comma, must have the same value each time; otherwise the whole text is returned.
-fn essence(headers: &HeaderMap) -> String {
+fn media_type(headers: &HeaderMap) -> String {
     let fields = headers.get_all(CONTENT_TYPE).iter();
-    let all: Vec<_> = fields
+    let media_types: Vec<_> = fields
         .flat_map(|field| field.as_bytes().split(|&b| b == b','))
-        .map(|one| {
-            let bare = one.split(|&b| b == b';').next().unwrap_or_default();
-            String::from_utf8_lossy(bare).trim().to_ascii_lowercase()
+        .map(|field_value| {
+            let media_type = field_value.split(|&b| b == b';').next().unwrap_or_default();
+            String::from_utf8_lossy(media_type)
+                .trim()
+                .to_ascii_lowercase()
         })
         .collect();
-    match all.as_slice() {
+    match media_types.as_slice() {
         [first, others @ ..] if others.iter().all(|other| other == first) => first.clone(),
-        _ => all.join(", "),
+        _ => media_types.join(", "),
     }
 }

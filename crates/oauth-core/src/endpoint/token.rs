@@ -196,7 +196,7 @@ pub(crate) fn tokens(
         bounds.expires_at = expires_in.map(|seconds| now.after(Duration::from_secs(seconds)));
     }
     let bounds = match (&renewed, old) {
-        (None, Some(kept)) => bounds.of_kept(kept, now),
+        (None, Some(kept)) => bounds.of_same_refresh_token(kept, now),
         _ => bounds,
     };
     let before = old.and_then(|old| old.id_token.as_ref());

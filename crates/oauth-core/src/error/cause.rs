@@ -58,8 +58,8 @@ impl Cause {
 
     /// A cause for a reply that was larger than the limit and was dropped.
     pub fn too_large() -> Self {
-        let said = Said("the reply is larger than 1 MiB".into());
-        Self::of(Delivery::TooLarge, Loss::Unknown, Box::new(said))
+        let reason = Said("the reply is larger than 1 MiB".into());
+        Self::of(Delivery::TooLarge, Loss::Unknown, Box::new(reason))
     }
 
     /// The same as [`Self::unsent`], with this text as the reason.

@@ -76,11 +76,11 @@ pub enum Row {
 impl Row {
     /// Every row, class by class.
     pub fn all() -> impl Iterator<Item = Self> {
-        let denied = Denial::ALL.iter().copied().map(Self::Denied);
+        let denials = Denial::ALL.iter().copied().map(Self::Denied);
         let malformed = ProtocolViolation::ALL.iter().copied().map(Self::Malformed);
         let untrusted = ValidationFailure::ALL.iter().copied().map(Self::Untrusted);
         let misuse = Misuse::ALL.iter().copied().map(Self::Misuse);
-        denied
+        denials
             .chain(malformed)
             .chain(untrusted)
             .chain(Loss::ALL.iter().copied().map(Self::Lost))

@@ -14,8 +14,8 @@ impl Row {
     /// What usually helps, in one sentence for people; `None` if [`Self::text`] is sufficient.
     pub fn hint(self) -> Option<&'static str> {
         let code = self.code();
-        let known = HINTS.iter().find(|(known, _)| *known == code)?;
-        Some(known.1)
+        let hint = HINTS.iter().find(|(hint_code, _)| *hint_code == code)?;
+        Some(hint.1)
     }
 }
 

@@ -198,8 +198,8 @@ impl ServerError {
             (Some(error), ..) => Denial::ALL
                 .iter()
                 .copied()
-                .find(|known| known.code().strip_prefix("denied.") == Some(error))
-                .filter(|known| known.text() == error)
+                .find(|denial| denial.code().strip_prefix("denied.") == Some(error))
+                .filter(|denial| denial.text() == error)
                 .unwrap_or(Denial::Other),
             (None, Some(_), _) => Denial::Challenge,
             (None, None, Some(408 | 429 | 500 | 502..=504)) => Denial::Busy,
@@ -323,12 +323,12 @@ fn names(text: &str, secrets: &[Secret<String>]) -> bool {
 
 /// Whether a member holds a string under the name of a token, in any case.
 fn is_token(name: &str, value: &Value) -> bool {
-    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
-    let plain = plain.to_ascii_lowercase();
-    let is_named = plain.ends_with("token") || plain.ends_with("secret");
+    let letters: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    let letters = letters.to_ascii_lowercase();
+    let is_named = letters.ends_with("token") || letters.ends_with("secret");
     match value {
-        Value::String(text) if plain == "code" => !is_error_name(text),
-        Value::String(_) => is_named || plain == "session",
+        Value::String(text) if letters == "code" => !is_error_name(text),
+        Value::String(_) => is_named || letters == "session",
         _ => false,
     }
 }

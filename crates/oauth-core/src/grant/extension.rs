@@ -17,7 +17,7 @@ use crate::secret::Secret;
 pub struct Extension {
     grant_type: String,
     parameters: Vec<(String, Secret<String>)>,
-    described: Option<Arc<ExtensionGrantDefinition>>,
+    definition: Option<Arc<ExtensionGrantDefinition>>,
 }
 
 impl Extension {
@@ -34,16 +34,16 @@ impl Extension {
         Ok(Self {
             grant_type,
             parameters: Vec::new(),
-            described: None,
+            definition: None,
         })
     }
 
     /// A grant as a preset describes it: its parameters are checked against the description.
-    pub fn described(grant: Arc<ExtensionGrantDefinition>) -> Self {
+    pub fn of_definition(grant: Arc<ExtensionGrantDefinition>) -> Self {
         Self {
             grant_type: grant.grant_type().to_owned(),
             parameters: Vec::new(),
-            described: Some(grant),
+            definition: Some(grant),
         }
     }
 
@@ -58,8 +58,8 @@ impl Extension {
         value: impl Into<Secret<String>>,
     ) -> Result<Self, Error> {
         extension_grant::check_name(name)?;
-        if let Some(described) = &self.described {
-            described.admit(name, self.names())?;
+        if let Some(definition) = &self.definition {
+            definition.admit(name, self.names())?;
         }
         self.parameters.push((name.to_owned(), value.into()));
         Ok(self)
@@ -67,7 +67,7 @@ impl Extension {
 
     /// Whether the grant has a parameter of this name.
     pub fn has(&self, name: &str) -> bool {
-        self.names().any(|known| known == name)
+        self.names().any(|parameter_name| parameter_name == name)
     }
 
     fn names(&self) -> impl Iterator<Item = &str> + Clone {
@@ -86,9 +86,9 @@ impl Grant for Extension {
 
     fn fill(&self, cx: &Context<'_>, form: &mut Form) -> Result<(), Error> {
         let rules = cx.server.rules();
-        if let Some(described) = &self.described {
-            described.check_whole(self.names())?;
-            for (name, value) in described.fixed_parameters() {
+        if let Some(definition) = &self.definition {
+            definition.check_whole(self.names())?;
+            for (name, value) in definition.fixed_parameters() {
                 form.push(name, value);
             }
         }
@@ -102,19 +102,19 @@ impl Grant for Extension {
     }
 
     fn names_client(&self) -> bool {
-        let described = self.described.as_ref();
-        described.is_none_or(|described| described.clients() != ExtensionGrantClient::Unnamed)
+        let definition = self.definition.as_ref();
+        definition.is_none_or(|definition| definition.clients() != ExtensionGrantClient::Unnamed)
     }
 
     fn keeps_refresh_token(&self) -> bool {
-        let described = self.described.as_ref();
-        described.is_none_or(|described| described.keeps_refresh_token())
+        let definition = self.definition.as_ref();
+        definition.is_none_or(|definition| definition.keeps_refresh_token())
     }
 
     fn is_for_confidential_clients(&self) -> bool {
-        let described = self.described.as_ref();
-        described
-            .is_some_and(|described| described.clients() == ExtensionGrantClient::Authenticated)
+        let definition = self.definition.as_ref();
+        definition
+            .is_some_and(|definition| definition.clients() == ExtensionGrantClient::Authenticated)
     }
 }
 
@@ -185,7 +185,7 @@ mod tests {
         grant: ExtensionGrantDefinition,
         given: &[(&str, &str)],
     ) -> Result<(String, bool), &'static str> {
-        let extension = Extension::described(Arc::new(grant));
+        let extension = Extension::of_definition(Arc::new(grant));
         let mut given = given.iter();
         let extension = given.try_fold(extension, |all, (name, value)| all.parameter(name, *value));
         let begun = extension.and_then(|grant| {
@@ -236,7 +236,7 @@ mod tests {
         let (body, authenticates) = sent(unnamed, &alice).unwrap_or_default();
         assert!(!authenticates && !body.contains("client_id"), "{body}");
         let public = |grant: ExtensionGrantDefinition| {
-            let extension = Extension::described(Arc::new(grant)).parameter("user", "alice");
+            let extension = Extension::of_definition(Arc::new(grant)).parameter("user", "alice");
             let extension = extension.unwrap_or_else(|error| unreachable!("{error}"));
             let client = Client::new(server(), ClientId::new("id"), ClientAuth::none());
             let client = client.unwrap_or_else(|error| unreachable!("{error}"));
@@ -258,7 +258,7 @@ mod tests {
             )
         };
         let tokens = |grant: ExtensionGrantDefinition| {
-            let extension = Extension::described(Arc::new(grant)).parameter("user", "alice");
+            let extension = Extension::of_definition(Arc::new(grant)).parameter("user", "alice");
             let extension = extension.unwrap_or_else(|error| unreachable!("{error}"));
             answered(client().token(extension, TokenRequest::new()), answer())
         };

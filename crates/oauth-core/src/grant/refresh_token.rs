@@ -42,8 +42,8 @@ impl Refresh {
         if granted.is_empty() || granted.covers(requested) {
             return true;
         }
-        let known = granted.union(self.token.requested()).union(&unnamed());
-        rules.covers(&known, requested)
+        let login_scope = granted.union(self.token.requested()).union(&unnamed());
+        rules.covers(&login_scope, requested)
     }
 }
 

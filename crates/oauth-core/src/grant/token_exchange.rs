@@ -31,7 +31,7 @@ pub mod token_type {
 
     /// The identifier of a type: for one of those above, from its short name; any other is a URI and stays as it is.
     pub fn identifier(name: &str) -> String {
-        let short = [
+        let short_names = [
             "access_token",
             "refresh_token",
             "id_token",
@@ -40,7 +40,7 @@ pub mod token_type {
             "jwt",
             "id-jag",
         ];
-        match short.contains(&name) {
+        match short_names.contains(&name) {
             true => format!("urn:ietf:params:oauth:token-type:{name}"),
             false => name.to_owned(),
         }

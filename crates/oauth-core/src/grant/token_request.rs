@@ -138,29 +138,29 @@ impl TokenRequest {
 
     /// The parameters of this name, in order: the resources, for example.
     pub fn named(&self, name: &str) -> impl Iterator<Item = &Secret<String>> {
-        let is_asked = move |pair: &&(String, Secret<String>)| pair.0 == name;
+        let has_name = move |pair: &&(String, Secret<String>)| pair.0 == name;
         self.parameters
             .iter()
-            .filter(is_asked)
+            .filter(has_name)
             .map(|(_, value)| value)
     }
 
     /// The same without the parameters of these names.
     #[must_use]
     pub fn without(&self, names: &[&str]) -> Self {
-        let others = self.parameters.iter();
-        let others = others.filter(|(name, _)| !names.contains(&name.as_str()));
+        let remaining = self.parameters.iter();
+        let remaining = remaining.filter(|(name, _)| !names.contains(&name.as_str()));
         Self {
             scope: self.scope.clone(),
-            parameters: others.cloned().collect(),
+            parameters: remaining.cloned().collect(),
         }
     }
 
     /// Names and values of the parameters, as they are stored.
     pub(crate) fn pairs(&self) -> Vec<(String, String)> {
-        let own =
+        let to_owned_pair =
             |(name, value): (&str, &Secret<String>)| (name.to_owned(), value.expose().clone());
-        self.iter().map(own).collect()
+        self.iter().map(to_owned_pair).collect()
     }
 
     /// Reads what was stored.
@@ -176,10 +176,10 @@ impl TokenRequest {
     /// Names and values, in an order that does not depend on the order in which they were given.
     pub(crate) fn by_name(&self) -> Vec<(&str, &Secret<String>)> {
         let mut pairs: Vec<_> = self.iter().collect();
-        pairs.sort_by(|one, other| {
-            one.0
-                .cmp(other.0)
-                .then_with(|| one.1.expose().cmp(other.1.expose()))
+        pairs.sort_by(|left, right| {
+            left.0
+                .cmp(right.0)
+                .then_with(|| left.1.expose().cmp(right.1.expose()))
         });
         pairs
     }
@@ -193,11 +193,12 @@ impl TokenRequest {
 
     /// Appends the parameters to the form.
     pub(crate) fn fill(&self, form: &mut Form, rules: &Rules) -> Result<(), Error> {
-        let named = form.clone();
+        let grant_form = form.clone();
         for (name, value) in self.iter().filter(|(name, _)| rules.sends(name)) {
             // Neither the client id under a quirk's name nor a parameter that the grant itself writes.
-            let is_grants = named.names(name) && !matches!(name, "resource" | "audience");
-            if name == rules.client_id_parameter() || is_grants {
+            let is_set_by_grant =
+                grant_form.names(name) && !matches!(name, "resource" | "audience");
+            if name == rules.client_id_parameter() || is_set_by_grant {
                 return Err(Error::from(Misuse::ParameterReserved).about(name));
             }
             form.push_repeated(name, value.expose());
@@ -212,12 +213,12 @@ impl PartialEq for TokenRequest {
         if self.scope != other.scope {
             return false;
         }
-        let (ours, theirs) = (self.by_name(), other.by_name());
-        ours.len() == theirs.len()
-            && ours
+        let (parameters, other_parameters) = (self.by_name(), other.by_name());
+        parameters.len() == other_parameters.len()
+            && parameters
                 .iter()
-                .zip(&theirs)
-                .all(|(ours, theirs)| ours.0 == theirs.0 && ours.1.matches(theirs.1.expose()))
+                .zip(&other_parameters)
+                .all(|(left, right)| left.0 == right.0 && left.1.matches(right.1.expose()))
     }
 }
 

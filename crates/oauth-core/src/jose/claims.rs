@@ -91,22 +91,22 @@ impl Claims {
         expected: &Self,
         failure: ValidationFailure,
     ) -> Result<(), Error> {
-        let (named, expected) = (self.text(name)?, expected.text(name)?);
-        if named == expected {
+        let (claim, expected) = (self.text(name)?, expected.text(name)?);
+        if claim == expected {
             return Ok(());
         }
-        Err(Self::differs(failure, named, expected))
+        Err(Self::differs(failure, claim, expected))
     }
 
     /// This failure, with the value of the token and the expected one.
     pub(crate) fn differs(
         failure: ValidationFailure,
-        named: Option<&str>,
+        claim: Option<&str>,
         expected: Option<&str>,
     ) -> Error {
-        let (named, expected) = (named.unwrap_or("none"), expected.unwrap_or("none"));
-        let both = ["it names ", named, ", expected ", expected].concat();
-        Error::from(failure).about(&both)
+        let (claim, expected) = (claim.unwrap_or("none"), expected.unwrap_or("none"));
+        let detail = ["it names ", claim, ", expected ", expected].concat();
+        Error::from(failure).about(&detail)
     }
 
     /// A `NumericDate`: seconds since the epoch, whose fraction is dropped (RFC 7519 section 2). A time before 1970 is
@@ -169,26 +169,26 @@ impl Claims {
     /// # Errors
     /// `jwt.missing_claim`, `jwt.malformed_claim`, `jwt.issuer`.
     pub(crate) fn is_from(&self, issuer: &str) -> Result<(), Error> {
-        let named = Self::required("iss", self.text("iss")?)?;
-        if named == issuer {
+        let iss = Self::required("iss", self.text("iss")?)?;
+        if iss == issuer {
             return Ok(());
         }
-        let both = format!("it names {named}, expected {issuer}");
-        Err(Error::from(ValidationFailure::JwtIssuer).about(&both))
+        let detail = format!("it names {iss}, expected {issuer}");
+        Err(Error::from(ValidationFailure::JwtIssuer).about(&detail))
     }
 
     /// Checks that this reader is in the audience.
     ///
     /// # Errors
     /// `jwt.missing_claim`, `jwt.malformed_claim`, `jwt.audience`.
-    pub(crate) fn is_for(&self, reader: &str) -> Result<(), Error> {
+    pub(crate) fn is_for(&self, recipient: &str) -> Result<(), Error> {
         Self::required("aud", self.get("aud"))?;
         let audience = self.audience()?;
-        if audience.contains(&reader) {
+        if audience.contains(&recipient) {
             return Ok(());
         }
-        let both = format!("it names {}, expected {reader}", audience.join(" "));
-        Err(Error::from(ValidationFailure::JwtAudience).about(&both))
+        let detail = format!("it names {}, expected {recipient}", audience.join(" "));
+        Err(Error::from(ValidationFailure::JwtAudience).about(&detail))
     }
 
     /// Refuses a token that claims to be of one of these kinds, in claims of these names.

@@ -69,11 +69,11 @@ impl ResponseEncryption {
         };
         let Jwe { kid, job } = Jwe::parse(token, agreed)?;
         let is_named = |key: &&Arc<dyn Decrypter>| kid.is_some() && key.key_id() == kid.as_deref();
-        let named: Vec<_> = self.keys.iter().filter(is_named).collect();
-        let keys = if named.is_empty() {
+        let matching_keys: Vec<_> = self.keys.iter().filter(is_named).collect();
+        let keys = if matching_keys.is_empty() {
             self.keys.iter().collect()
         } else {
-            named
+            matching_keys
         };
         let mut opened = keys.iter().map(|key| key.decrypt(&job));
         let plaintext = opened

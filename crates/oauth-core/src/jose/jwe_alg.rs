@@ -19,7 +19,7 @@ macro_rules! names {
 
             /// The algorithm of this name.
             pub fn named(name: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|known| known.as_str() == name)
+                Self::ALL.iter().copied().find(|alg| alg.as_str() == name)
             }
         }
     };

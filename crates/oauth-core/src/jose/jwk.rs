@@ -76,22 +76,22 @@ impl PublicJwk {
 
     /// Reads a key of any kind, including one that only encrypts.
     pub(super) fn read_any(object: &Object<'_>) -> Result<Self, Error> {
-        let refused = |why: &str| Error::from(Misuse::KeyMalformed).about(why);
+        let malformed_key = |reason: &str| Error::from(Misuse::KeyMalformed).about(reason);
         if let Some(name) = PRIVATE.iter().find(|name| object.get(name).is_some()) {
-            return Err(refused(&format!(
+            return Err(malformed_key(&format!(
                 "{name}: only the public half belongs here"
             )));
         }
         let text = |name: &str| object.get(name).and_then(Json::as_str).unwrap_or_default();
         let number = |name: &'static str, bytes: Option<usize>| {
             let decoded = base64::decode(text(name), Alphabet::UrlSafe).unwrap_or_default();
-            let is_whole = bytes.is_none_or(|bytes| decoded.len() == bytes);
-            match !decoded.is_empty() && is_whole {
+            let has_full_length = bytes.is_none_or(|bytes| decoded.len() == bytes);
+            match !decoded.is_empty() && has_full_length {
                 true => Ok((name, text(name).to_owned())),
-                false => Err(refused(name)),
+                false => Err(malformed_key(name)),
             }
         };
-        let named = |name: &'static str| (name, text(name).to_owned());
+        let member = |name: &'static str| (name, text(name).to_owned());
         let (members, alg_family) = match (text("kty"), text("crv")) {
             ("EC", crv @ ("P-256" | "P-384" | "P-521")) => {
                 let (family, bytes) = match crv {
@@ -100,7 +100,7 @@ impl PublicJwk {
                     _ => (Family::P521, 66),
                 };
                 let (x, y) = (number("x", Some(bytes))?, number("y", Some(bytes))?);
-                (vec![named("crv"), named("kty"), x, y], family)
+                (vec![member("crv"), member("kty"), x, y], family)
             }
             ("OKP", crv @ ("Ed25519" | "X25519")) => {
                 let family = match crv {
@@ -108,13 +108,13 @@ impl PublicJwk {
                     _ => Family::X25519,
                 };
                 let x = number("x", Some(32))?;
-                (vec![named("crv"), named("kty"), x], family)
+                (vec![member("crv"), member("kty"), x], family)
             }
             ("RSA", _) => {
                 let (e, n) = (number("e", None)?, number("n", None)?);
-                (vec![e, named("kty"), n], Family::Rsa)
+                (vec![e, member("kty"), n], Family::Rsa)
             }
-            (kty, crv) => return Err(refused(&format!("{kty} {crv}"))),
+            (kty, crv) => return Err(malformed_key(&format!("{kty} {crv}"))),
         };
         let key = Self {
             members,
@@ -123,7 +123,7 @@ impl PublicJwk {
         };
         match key.is_sound() {
             true => Ok(key),
-            false => Err(refused(
+            false => Err(malformed_key(
                 "an RSA key has 2048 to 8192 bits, an odd modulus, and an odd exponent above 1",
             )),
         }
@@ -183,8 +183,8 @@ impl PublicJwk {
     /// What the host prepares from the key for verification: made once, and kept as long as the key, because parsing a
     /// key can take as long as verifying a signature. `None` if it has been made as another type.
     pub fn prepared<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<&T> {
-        let made = self.prepared.0.get_or_init(|| Arc::new(make()));
-        made.downcast_ref()
+        let prepared_key = self.prepared.0.get_or_init(|| Arc::new(make()));
+        prepared_key.downcast_ref()
     }
 
     /// Whether the key is neither too weak nor too large: an RSA key has at least 2048 bits (RFC 7518
@@ -251,9 +251,9 @@ impl PublicJwk {
 #[cfg(feature = "sha2")]
 pub fn symmetric_thumbprint(jwk: &Secret<String>) -> Result<Secret<String>, Error> {
     use sha2::{Digest as _, Sha256};
-    let refused = |why: &str| Error::from(Misuse::KeyMalformed).about(why);
+    let malformed_key = |reason: &str| Error::from(Misuse::KeyMalformed).about(reason);
     let Ok(Json::Object(object)) = json::parse(jwk.expose()) else {
-        return Err(refused("not a JWK"));
+        return Err(malformed_key("not a JWK"));
     };
     let text = |name: &str| object.get(name).and_then(Json::as_str).unwrap_or_default();
     let is_key = base64::decode(text("k"), Alphabet::UrlSafe).is_some_and(|key| !key.is_empty());
@@ -264,8 +264,8 @@ pub fn symmetric_thumbprint(jwk: &Secret<String>) -> Result<Secret<String>, Erro
                 members.expose(),
             ))))
         }
-        "oct" => Err(refused("k")),
-        _ => Err(refused("kty: not oct")),
+        "oct" => Err(malformed_key("k")),
+        _ => Err(malformed_key("kty: not oct")),
     }
 }
 

@@ -34,8 +34,8 @@ impl Jws {
     ///
     /// # Errors
     /// `jws.malformed`, `jws.duplicate_member`, `jws.unsupported_crit`; `jws.alg_not_allowed` for an
-    /// algorithm that is not one of `allowed`.
-    pub(crate) fn parse(token: &str, allowed: &[Alg]) -> Result<Self, Error> {
+    /// algorithm that is not one of `allowed_algs`.
+    pub(crate) fn parse(token: &str, allowed_algs: &[Alg]) -> Result<Self, Error> {
         let malformed = || Error::from(ProtocolViolation::JwsMalformed);
         if token.len() > MAX_BYTES {
             return Err(malformed());
@@ -62,12 +62,12 @@ impl Jws {
         };
         let name = text("alg")?.ok_or_else(|| malformed().about("alg"))?;
         let refused = || {
-            let allowed: Vec<_> = allowed.iter().map(|alg| alg.as_str()).collect();
-            let detail = format!("{name}, allowed: {}", allowed.join(" "));
+            let allowed_algs: Vec<_> = allowed_algs.iter().map(|alg| alg.as_str()).collect();
+            let detail = format!("{name}, allowed: {}", allowed_algs.join(" "));
             Error::from(ValidationFailure::JwsAlg).about(&detail)
         };
         let alg = Alg::named(name).ok_or_else(refused)?;
-        if !allowed.contains(&alg) {
+        if !allowed_algs.contains(&alg) {
             return Err(refused());
         }
         critical(&members, ProtocolViolation::JwsMalformed)?;
@@ -94,13 +94,15 @@ impl Jws {
 
     /// Whether `typ` is one of these, or absent. A name without a slash is an abbreviation of `application/` with that
     /// name (RFC 7515 section 4.1.9), in any case.
-    pub(crate) fn has_type(&self, wanted: &[&str]) -> bool {
+    pub(crate) fn has_type(&self, accepted_types: &[&str]) -> bool {
         let Some(typ) = &self.typ else {
             return true;
         };
-        let short = typ.to_ascii_lowercase();
-        let short = short.strip_prefix("application/").unwrap_or(&short);
-        wanted.contains(&short)
+        let media_type = typ.to_ascii_lowercase();
+        let media_type = media_type
+            .strip_prefix("application/")
+            .unwrap_or(&media_type);
+        accepted_types.contains(&media_type)
     }
 }
 

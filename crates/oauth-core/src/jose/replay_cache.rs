@@ -18,26 +18,32 @@ type Name = (String, String);
 
 #[derive(Debug, Default)]
 struct State {
-    known: BTreeMap<Arc<Name>, UnixTime>,
+    expiry_of: BTreeMap<Arc<Name>, UnixTime>,
     by_end: BTreeSet<(UnixTime, Arc<Name>)>,
 }
 
 impl ReplayCache {
     /// Remembers a token until this time. `false` if it is already remembered.
-    pub(crate) fn remember(&self, issuer: &str, jti: &str, until: UnixTime, now: UnixTime) -> bool {
+    pub(crate) fn remember(
+        &self,
+        issuer: &str,
+        jti: &str,
+        expires_at: UnixTime,
+        now: UnixTime,
+    ) -> bool {
         let name = Arc::new((issuer.to_owned(), jti.to_owned()));
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while state.by_end.first().is_some_and(|(end, _)| *end <= now) {
             state.forget_first();
         }
-        if state.known.contains_key(&name) {
+        if state.expiry_of.contains_key(&name) {
             return false;
         }
-        if state.known.len() >= CAPACITY {
+        if state.expiry_of.len() >= CAPACITY {
             state.forget_first();
         }
-        state.known.insert(Arc::clone(&name), until);
-        state.by_end.insert((until, name));
+        state.expiry_of.insert(Arc::clone(&name), expires_at);
+        state.by_end.insert((expires_at, name));
         true
     }
 }
@@ -45,7 +51,7 @@ impl ReplayCache {
 impl State {
     fn forget_first(&mut self) {
         if let Some((_, name)) = self.by_end.pop_first() {
-            self.known.remove(&name);
+            self.expiry_of.remove(&name);
         }
     }
 }

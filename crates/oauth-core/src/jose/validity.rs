@@ -81,8 +81,8 @@ impl Validity {
     }
 
     /// The failure, with both times.
-    pub(crate) fn time_error(&self, failure: ValidationFailure, at: UnixTime) -> Error {
-        let (at, now) = (at.as_secs(), self.now.as_secs());
-        Error::from(failure).about(&format!("{at} by the token, {now} by this clock"))
+    pub(crate) fn time_error(&self, failure: ValidationFailure, limit: UnixTime) -> Error {
+        let (limit, now) = (limit.as_secs(), self.now.as_secs());
+        Error::from(failure).about(&format!("{limit} by the token, {now} by this clock"))
     }
 }

@@ -55,7 +55,7 @@ impl From<Flaw> for Error {
 pub(super) fn read(text: &str, limits: Limits) -> Result<Json<'_>, Flaw> {
     let mut reader = Reader {
         rest: text,
-        left: limits.values,
+        remaining_values: limits.values,
         deepest: limits.depth,
     };
     let value = reader.value(0)?;
@@ -70,7 +70,7 @@ pub(super) fn read(text: &str, limits: Limits) -> Result<Json<'_>, Flaw> {
 struct Reader<'a> {
     rest: &'a str,
     /// How many more values and members there may be.
-    left: usize,
+    remaining_values: usize,
     deepest: usize,
 }
 
@@ -142,7 +142,10 @@ impl<'a> Reader<'a> {
 
     /// Counts one value that was found.
     fn count(&mut self) -> Result<(), Flaw> {
-        self.left = self.left.checked_sub(1).ok_or(Flaw::TooManyValues)?;
+        self.remaining_values = self
+            .remaining_values
+            .checked_sub(1)
+            .ok_or(Flaw::TooManyValues)?;
         Ok(())
     }
 
@@ -156,12 +159,12 @@ impl<'a> Reader<'a> {
     /// Skips the comma after an element, or the end after the last one.
     fn continues(&mut self, end: u8) -> Result<bool, Flaw> {
         self.skip_space();
-        let found = self.peek();
-        if found != Some(b',') && found != Some(end) {
+        let next = self.peek();
+        if next != Some(b',') && next != Some(end) {
             return Err(Flaw::Syntax);
         }
         self.skip(1)?;
-        Ok(found == Some(b','))
+        Ok(next == Some(b','))
     }
 
     fn word(&mut self, word: &str, value: Json<'a>) -> Result<Json<'a>, Flaw> {
@@ -181,7 +184,7 @@ impl<'a> Reader<'a> {
         if end == start || (bytes.get(start) == Some(&b'0') && end > start + 1) {
             return Err(Flaw::Syntax);
         }
-        let whole = end;
+        let integer_end = end;
         if bytes.get(end) == Some(&b'.') {
             let start = end + 1;
             end = digits_from(start);
@@ -198,7 +201,7 @@ impl<'a> Reader<'a> {
             }
         }
         let text = self.take(end)?;
-        let exact = if end > whole {
+        let exact = if end > integer_end {
             None
         } else if start == 0 {
             text.parse().ok().map(Json::Unsigned)
@@ -212,16 +215,16 @@ impl<'a> Reader<'a> {
     /// The string that begins at the current quotation mark: borrowed, unless it contains an escape.
     fn string(&mut self) -> Result<Cow<'a, str>, Flaw> {
         self.skip(1)?;
-        let plain = self.plain()?;
+        let unescaped = self.plain()?;
         if self.peek() == Some(b'"') {
             self.skip(1)?;
-            return Ok(Cow::Borrowed(plain));
+            return Ok(Cow::Borrowed(unescaped));
         }
-        let mut text = plain.to_owned();
+        let mut text = unescaped.to_owned();
         loop {
-            let found = self.peek();
+            let next = self.peek();
             self.skip(1)?;
-            match found {
+            match next {
                 Some(b'"') => return Ok(Cow::Owned(text)),
                 Some(b'\\') => text.push(self.escaped()?),
                 _ => return Err(Flaw::Syntax),
@@ -237,9 +240,9 @@ impl<'a> Reader<'a> {
     }
 
     fn escaped(&mut self) -> Result<char, Flaw> {
-        let found = self.peek();
+        let next = self.peek();
         self.skip(1)?;
-        Ok(match found {
+        Ok(match next {
             Some(plain @ (b'"' | b'\\' | b'/')) => char::from(plain),
             Some(b'b') => '\u{8}',
             Some(b'f') => '\u{c}',

@@ -327,8 +327,8 @@ pub struct Named<T>(pub Vec<(String, T)>);
 impl<T> Named<T> {
     /// The value of this name.
     pub fn get(&self, name: &str) -> Option<&T> {
-        let found = self.0.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value)
+        let member = self.0.iter().find(|(member_name, _)| member_name == name);
+        member.map(|(_, value)| value)
     }
 }
 

@@ -34,13 +34,13 @@ pub(super) fn read(field: &str) -> Option<UnixTime> {
         _ if is_short => 1900 + year,
         _ => year,
     };
-    let at = MONTHS.iter().position(|known| *known == month)?;
+    let month_index = MONTHS.iter().position(|month_name| *month_name == month)?;
     let mut clock = time.split(':').map(number);
     let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
-    let first_of_month = days_before(full_year, at);
-    let following = match at {
+    let first_of_month = days_before(full_year, month_index);
+    let following = match month_index {
         11 => days_before(full_year + 1, 0),
-        _ => days_before(full_year, at + 1),
+        _ => days_before(full_year, month_index + 1),
     };
     let days = (first_of_month + day).checked_sub(1)?;
     let is_date = (1970..10_000).contains(&full_year) && day > 0 && days < following;
@@ -49,17 +49,17 @@ pub(super) fn read(field: &str) -> Option<UnixTime> {
         return None;
     }
     let weekday = WEEKDAYS.get(usize::try_from(days % 7).ok()?)?;
-    let short = weekday.get(..3)?;
+    let short_weekday = weekday.get(..3)?;
     let time = format!("{hour:02}:{minute:02}:{second:02}");
-    let written = if is_asctime {
-        format!("{short} {month} {day:02} {time} {year}")
+    let canonical = if is_asctime {
+        format!("{short_weekday} {month} {day:02} {time} {year}")
     } else if is_short {
         format!("{weekday}, {day:02}-{month}-{year:02} {time} GMT")
     } else {
-        format!("{short}, {day:02} {month} {year} {time} GMT")
+        format!("{short_weekday}, {day:02} {month} {year} {time} GMT")
     };
     let seconds = days * 86_400 + hour * 3600 + minute * 60 + second;
-    (written == field.replacen("  ", " 0", 1)).then(|| UnixTime::from_secs(seconds))
+    (canonical == field.replacen("  ", " 0", 1)).then(|| UnixTime::from_secs(seconds))
 }
 
 fn number(text: &str) -> Option<u64> {

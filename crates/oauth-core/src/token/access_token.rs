@@ -224,34 +224,39 @@ impl Checks {
 
     /// "The resource server MUST validate that the aud claim contains a resource indicator value
     /// corresponding to an identifier the resource server expects for itself": as whole texts.
-    fn audience(&self, named: Vec<&str>) -> Result<(), Error> {
-        let is_ours = |named: &&str| self.audience.iter().any(|ours| ours == named);
-        if named.iter().any(is_ours) {
+    fn audience(&self, audience: Vec<&str>) -> Result<(), Error> {
+        let is_expected = |member: &&str| self.audience.iter().any(|expected| expected == member);
+        if audience.iter().any(is_expected) {
             return Ok(());
         }
-        let (named, ours) = (named.join(" "), self.audience.join(" or "));
-        let both = format!("it names {named}, expected {ours}");
-        Err(Error::from(ValidationFailure::JwtAudience).about(&both))
+        let (audience, expected) = (audience.join(" "), self.audience.join(" or "));
+        let detail = format!("it names {audience}, expected {expected}");
+        Err(Error::from(ValidationFailure::JwtAudience).about(&detail))
     }
 
     /// Checks how and when the user authenticated (RFC 9470 section 6.1). A requirement about which the token says
     /// nothing is not met; `iat` does not count.
     fn authentication(&self, claims: &Claims, validity: &Validity) -> Result<(), Error> {
-        let unmet =
-            |why: &str| Err(Error::from(ValidationFailure::AccessTokenAuthentication).about(why));
+        let unmet = |reason: &str| {
+            Err(Error::from(ValidationFailure::AccessTokenAuthentication).about(reason))
+        };
         let (acr, auth_time) = (claims.text("acr")?, claims.time("auth_time")?);
-        if auth_time.is_some_and(|at| at > validity.latest()) {
+        if auth_time.is_some_and(|authenticated_at| authenticated_at > validity.latest()) {
             return Err(malformed("auth_time"));
         }
-        let is_wanted = |acr: &str| self.acr_values.iter().any(|wanted| wanted == acr);
-        if !self.acr_values.is_empty() && !acr.is_some_and(is_wanted) {
+        let is_required = |acr: &str| self.acr_values.iter().any(|required| required == acr);
+        if !self.acr_values.is_empty() && !acr.is_some_and(is_required) {
             return unmet("acr");
         }
         let Some(max_age) = self.max_age else {
             return Ok(());
         };
         match auth_time {
-            Some(at) if validity.now <= at.after(max_age).after(self.clock_skew) => Ok(()),
+            Some(authenticated_at)
+                if validity.now <= authenticated_at.after(max_age).after(self.clock_skew) =>
+            {
+                Ok(())
+            }
             _ => unmet("auth_time"),
         }
     }
@@ -261,25 +266,28 @@ impl Checks {
 /// 8705 section 3). An unknown confirmation method cannot have been proved.
 fn possession(claims: &Claims, proven: &ProvenKeys) -> Result<(), Error> {
     let unproven =
-        |why: &str| Err(Error::from(ValidationFailure::AccessTokenProofRequired).about(why));
-    let bound = match claims.as_map().get("cnf") {
+        |reason: &str| Err(Error::from(ValidationFailure::AccessTokenProofRequired).about(reason));
+    let confirmation = match claims.as_map().get("cnf") {
         None => None,
-        Some(Value::Object(bound)) => Some(bound),
+        Some(Value::Object(confirmation)) => Some(confirmation),
         Some(_) => return Err(malformed("cnf")),
     };
     let mut is_bound_by_dpop = false;
-    for (way, value) in bound.into_iter().flat_map(|bound| bound.iter()) {
-        let proved = match way.as_str() {
+    for (method, value) in confirmation
+        .into_iter()
+        .flat_map(|confirmation| confirmation.iter())
+    {
+        let proved = match method.as_str() {
             "jkt" => {
                 is_bound_by_dpop = true;
                 &proven.jkt
             }
             "x5t#S256" => &proven.x5t_s256,
-            _ => return unproven(way),
+            _ => return unproven(method),
         };
         let value = value.as_str().ok_or_else(|| malformed("cnf"))?;
         if proved.as_deref() != Some(value) {
-            return unproven(way);
+            return unproven(method);
         }
     }
     // The DPoP scheme is for bound tokens only ("the public key to which the access token is bound", RFC 9449 section

@@ -233,8 +233,12 @@ impl LogoutTokenChecks {
         let client_id = config.client_id.as_str();
         Claims::required("aud", claims.as_map().get("aud"))?;
         let audience = claims.audience()?;
-        let is_trusted = |named: &&str| {
-            *named == client_id || self.trusted_audiences.iter().any(|known| known == named)
+        let is_trusted = |member: &&str| {
+            *member == client_id
+                || self
+                    .trusted_audiences
+                    .iter()
+                    .any(|trusted| trusted == member)
         };
         let failure = if !audience.contains(&client_id) {
             ValidationFailure::JwtAudience
@@ -243,8 +247,8 @@ impl LogoutTokenChecks {
         } else {
             return Ok(());
         };
-        let both = format!("it names {}, expected {client_id}", audience.join(" "));
-        Err(Error::from(failure).about(&both))
+        let detail = format!("it names {}, expected {client_id}", audience.join(" "));
+        Err(Error::from(failure).about(&detail))
     }
 
     /// When the token was issued, and when it becomes too old to be accepted.
@@ -253,19 +257,19 @@ impl LogoutTokenChecks {
             now,
             clock_skew: self.clock_skew,
         };
-        let ends = claims.time("exp")?;
-        let (None, Some(age)) = (ends, self.max_age_without_expiry) else {
+        let expires_at = claims.time("exp")?;
+        let (None, Some(age)) = (expires_at, self.max_age_without_expiry) else {
             let issued = validity.check(claims)?;
-            let ends = Claims::required("exp", ends)?;
-            return Ok((issued, ends.after(self.clock_skew)));
+            let expires_at = Claims::required("exp", expires_at)?;
+            return Ok((issued, expires_at.after(self.clock_skew)));
         };
         let issued = Claims::required("iat", claims.time("iat")?)?;
         validity.issued(issued)?;
-        let ends = issued.after(age).after(self.clock_skew);
-        if now >= ends {
+        let expires_at = issued.after(age).after(self.clock_skew);
+        if now >= expires_at {
             return Err(validity.time_error(ValidationFailure::JwtTooOld, issued));
         }
-        Ok((issued, ends))
+        Ok((issued, expires_at))
     }
 }
 

@@ -37,8 +37,8 @@ impl StepUp {
 json_form! { StepUp { acr_values: default, max_age: skip, scope: skip, claims: skip } }
 
 /// Whether the user authenticated in one of these ways; in any, if there are none.
-pub(crate) fn acr_suffices(acr: Option<&str>, wanted: &[String]) -> bool {
-    wanted.is_empty() || acr.is_some_and(|acr| wanted.iter().any(|wanted| wanted == acr))
+pub(crate) fn acr_suffices(acr: Option<&str>, required: &[String]) -> bool {
+    required.is_empty() || acr.is_some_and(|acr| required.iter().any(|required| required == acr))
 }
 
 /// A login that answered a step-up: what the API had required, and when the user logged in.
@@ -67,25 +67,30 @@ impl StepUpLogin {
     }
 
     /// Whether this login was already made for everything the API asks for. A `max_age` may have passed since.
-    pub(crate) fn repeats(&self, wanted: &StepUp, now: UnixTime) -> bool {
-        let given = &self.step_up;
-        let is_fresh = wanted.max_age.is_none_or(|age| {
-            given.max_age.is_some_and(|given| given <= age) && now.since(self.at).as_secs() <= age
+    pub(crate) fn repeats(&self, required: &StepUp, now: UnixTime) -> bool {
+        let earlier = &self.step_up;
+        let is_fresh = required.max_age.is_none_or(|age| {
+            earlier
+                .max_age
+                .is_some_and(|earlier_age| earlier_age <= age)
+                && now.since(self.at).as_secs() <= age
         });
         let has = |name: &str| {
-            given
+            earlier
                 .scope
                 .as_ref()
                 .is_some_and(|scope| scope.contains(name))
         };
-        let covers = wanted
+        let covers = required
             .scope
             .as_ref()
             .is_none_or(|scope| scope.iter().all(has));
         // Any one of the values suffices, so the same values in another order are the same requirement.
-        let (asked, wanted_now) = (&given.acr_values, &wanted.acr_values);
-        let is_same = asked.len() == wanted_now.len()
-            && wanted_now.iter().all(|acr| acr_suffices(Some(acr), asked));
-        is_fresh && covers && is_same && given.claims == wanted.claims
+        let (earlier_acr, required_acr) = (&earlier.acr_values, &required.acr_values);
+        let is_same = earlier_acr.len() == required_acr.len()
+            && required_acr
+                .iter()
+                .all(|acr| acr_suffices(Some(acr), earlier_acr));
+        is_fresh && covers && is_same && earlier.claims == required.claims
     }
 }

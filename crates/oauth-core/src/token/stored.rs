@@ -58,8 +58,8 @@ pub(super) fn unreadable(text: &str) -> Error {
     let Some(members) = json::from_text::<Map<String, Value>>(text) else {
         return error.about("not a JSON object");
     };
-    let mut needed = "version issuer client_id access_token received_at scope".split(' ');
-    match needed.find(|name| !members.contains_key(*name)) {
+    let mut required_members = "version issuer client_id access_token received_at scope".split(' ');
+    match required_members.find(|name| !members.contains_key(*name)) {
         Some(missing) => error.about(&format!("{missing} is missing")),
         None => error,
     }

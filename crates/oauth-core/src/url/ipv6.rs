@@ -19,14 +19,14 @@ pub(super) fn is_canonical(text: &str) -> bool {
     let hidden = 8usize.saturating_sub(length + length_after);
     // `::` replaces the longest run of zeros, the first of several equally long ones, and all of it.
     let is_longest = hidden >= 2 && zeros < hidden && zeros_after <= hidden;
-    let is_whole = groups(before).last() != Some("0") && after.clone().next() != Some("0");
+    let has_no_outer_zero = groups(before).last() != Some("0") && after.clone().next() != Some("0");
     let is_mapped = hidden == 5
         && length == 0
         && after
             .clone()
             .next()
             .is_some_and(|first| first.eq_ignore_ascii_case("ffff"));
-    is_longest && is_whole && !is_mapped && groups(before).chain(after).all(is_group)
+    is_longest && has_no_outer_zero && !is_mapped && groups(before).chain(after).all(is_group)
 }
 
 /// The groups of one side of the address; none if it is empty.

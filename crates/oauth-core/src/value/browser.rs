@@ -135,13 +135,13 @@ impl Map<String, Value> {
 
     fn place(&self, name: &str) -> Result<usize, usize> {
         self.0
-            .binary_search_by(|(known, _)| known.as_str().cmp(name))
+            .binary_search_by(|(member_name, _)| member_name.as_str().cmp(name))
     }
 
     /// The member of this name.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        let at = self.place(name).ok()?;
-        self.0.get(at).map(|(_, value)| value)
+        let index = self.place(name).ok()?;
+        self.0.get(index).map(|(_, value)| value)
     }
 
     /// Whether there is a member of this name.
@@ -152,12 +152,12 @@ impl Map<String, Value> {
     /// Sets a member, and returns its previous value.
     pub fn insert(&mut self, name: String, value: Value) -> Option<Value> {
         match self.place(&name) {
-            Ok(at) => {
-                let known = self.0.get_mut(at);
-                known.map(|(_, known)| std::mem::replace(known, value))
+            Ok(index) => {
+                let member = self.0.get_mut(index);
+                member.map(|(_, member)| std::mem::replace(member, value))
             }
-            Err(at) => {
-                self.0.insert(at, (name, value));
+            Err(index) => {
+                self.0.insert(index, (name, value));
                 None
             }
         }
@@ -165,8 +165,8 @@ impl Map<String, Value> {
 
     /// Removes a member, and returns its value.
     pub fn remove(&mut self, name: &str) -> Option<Value> {
-        let at = self.place(name).ok()?;
-        Some(self.0.remove(at).1)
+        let index = self.place(name).ok()?;
+        Some(self.0.remove(index).1)
     }
 
     /// Keeps the members for which `keeps` returns true.

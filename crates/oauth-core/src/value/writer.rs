@@ -37,12 +37,12 @@ impl<'o> Members<'o> {
     /// Writes the next member: a string in parts.
     #[cfg(feature = "sha2")]
     pub(crate) fn texts(&mut self, name: &str, parts: &[&str]) {
-        let out = self.next(name);
-        out.push('"');
+        let list = self.next(name);
+        list.push('"');
         for part in parts {
-            inside(part, out);
+            inside(part, list);
         }
-        out.push('"');
+        list.push('"');
     }
 
     /// Writes the next member: an integer.
@@ -96,7 +96,7 @@ fn digits(number: u64, out: &mut String) {
 
 fn escaped(text: &str, out: &mut String) {
     for c in text.chars() {
-        let short = match c {
+        let short_escape = match c {
             '"' => '"',
             '\\' => '\\',
             '\u{8}' => 'b',
@@ -117,7 +117,7 @@ fn escaped(text: &str, out: &mut String) {
             }
         };
         out.push('\\');
-        out.push(short);
+        out.push(short_escape);
     }
 }
 
@@ -140,9 +140,9 @@ pub(crate) fn value(value: &Value, out: &mut String) {
 
 #[allow(clippy::explicit_iter_loop)] // a page's map has no other way
 pub(crate) fn object(members: &Map<String, Value>, out: &mut String) {
-    let mut written = Members::of(out);
+    let mut writer = Members::of(out);
     for (name, member) in members.iter() {
-        value(member, written.next(name));
+        value(member, writer.next(name));
     }
-    written.end();
+    writer.end();
 }

@@ -41,8 +41,8 @@ impl WorkloadTokenService {
     /// 169.254.169.254.
     pub fn new(url: &str) -> Result<Self, Error> {
         let url = Url::parse(url)?;
-        let is_near = url.is_local() || url.host() == LINK_LOCAL;
-        if url.scheme() != "https" && !is_near {
+        let is_local = url.is_local() || url.host() == LINK_LOCAL;
+        if url.scheme() != "https" && !is_local {
             return Err(Error::from(Misuse::InsecureTransport).about(&url.origin()));
         }
         Ok(Self {
@@ -84,9 +84,9 @@ impl WorkloadTokenService {
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, Error> {
         let refused = || Error::from(Misuse::HeaderValue).about(name);
         let key: HeaderName = name.parse().map_err(|_| refused())?;
-        let theirs = ["host", "connection", "transfer-encoding", "te", "upgrade"];
+        let hop_by_hop = ["host", "connection", "transfer-encoding", "te", "upgrade"];
         let is_content = key.as_str().starts_with("content-");
-        if is_content || theirs.contains(&key.as_str()) {
+        if is_content || hop_by_hop.contains(&key.as_str()) {
             return Err(refused());
         }
         self.headers.push((key, header_value(value.to_owned())?));
@@ -120,13 +120,13 @@ impl WorkloadTokenService {
     pub(super) fn read(&self, reply: &Response<Bytes>) -> Result<Secret<String>, Error> {
         let status = reply.status();
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-            let busy = format!("{} answered {}", self.url.origin(), status.as_u16());
-            return Err(unanswered(&Cause::unsent(busy)));
+            let detail = format!("{} answered {}", self.url.origin(), status.as_u16());
+            return Err(unanswered(&Cause::unsent(detail)));
         }
         if status != StatusCode::OK {
             // The rest of the reply may contain the token that authenticated the request.
-            let both = format!("{}, {}", self.url.origin(), status.as_u16());
-            return Err(Error::from(Misuse::WorkloadRefused).about(&both));
+            let detail = format!("{}, {}", self.url.origin(), status.as_u16());
+            return Err(Error::from(Misuse::WorkloadRefused).about(&detail));
         }
         if reply.body().len() > MAX_BYTES {
             return Err(

@@ -32,30 +32,30 @@ impl Bounds {
         now: UnixTime,
         warnings: &mut Vec<Warning>,
     ) -> Result<Self, Error> {
-        let mut end = |member, dialect, warning| {
+        let mut read_expiry = |member, dialect, warning| {
             let seconds = match object.take(member) {
                 Some(value) => lifetime(member, value, rules, now, warning, warnings)?,
                 None => dialect_lifetime(object, dialect, now, warning, warnings),
             };
             Ok::<_, Error>(seconds.map(|seconds| now.after(Duration::from_secs(seconds))))
         };
-        let expires_at = end(
+        let expires_at = read_expiry(
             REFRESH_TOKEN_TIMEOUT,
             rules.refresh_token_timeout_member(),
             Warning::MalformedRefreshTokenTimeout,
         )?;
-        let authorization_expires_at = end(
+        let authorization_expires_at = read_expiry(
             AUTHORIZATION_EXPIRES_IN,
             rules.authorization_expires_in_member(),
             Warning::MalformedAuthorizationExpiresIn,
         )?;
         // The timeout "SHALL NOT exceed" the authorization's: the fault is the server's, and the earlier end counts.
-        if let (Some(idle), Some(end)) = (expires_at, authorization_expires_at)
-            && idle > end
+        if let (Some(idle_expiry), Some(authorization_end)) = (expires_at, authorization_expires_at)
+            && idle_expiry > authorization_end
         {
             warnings.push(Warning::RefreshTokenTimeoutExceedsAuthorization);
             return Ok(Self {
-                expires_at: Some(end),
+                expires_at: Some(authorization_end),
                 authorization_expires_at,
             });
         }
@@ -68,13 +68,17 @@ impl Bounds {
     /// The bounds of a refresh token that was presented and stays valid: those in the response apply to it. If the
     /// response does not name them, the end of the authorization is kept, unless the server has just shown that it was
     /// wrong; the idle expiry is not kept, because the token has just been used.
-    pub(super) fn of_kept(self, kept: &RefreshToken, now: UnixTime) -> Self {
-        let before = kept.authorization_expires_at.filter(|end| now < *end);
-        let authorization_expires_at = self.authorization_expires_at.or(before);
+    pub(super) fn of_same_refresh_token(self, refresh_token: &RefreshToken, now: UnixTime) -> Self {
+        let earlier_end = refresh_token
+            .authorization_expires_at
+            .filter(|end| now < *end);
+        let authorization_expires_at = self.authorization_expires_at.or(earlier_end);
         Self {
             expires_at: match (self.expires_at, authorization_expires_at) {
-                (Some(idle), Some(end)) => Some(idle.min(end)),
-                (idle, _) => idle,
+                (Some(idle_expiry), Some(authorization_end)) => {
+                    Some(idle_expiry.min(authorization_end))
+                }
+                (idle_expiry, _) => idle_expiry,
             },
             authorization_expires_at,
         }
@@ -91,11 +95,12 @@ fn dialect_lifetime(
     warning: Warning,
     warnings: &mut Vec<Warning>,
 ) -> Option<u64> {
-    let read = seconds(object.get(member?)?).filter(|&seconds| !is_date(seconds, now));
-    if read.is_none() {
+    let lifetime = seconds(object.get(member?)?).filter(|&seconds| !is_date(seconds, now));
+    if lifetime.is_none() {
         warnings.push(warning);
     }
-    read.filter(|&seconds| seconds > 0)
+    lifetime
+        .filter(|&seconds| seconds > 0)
         .map(|seconds| seconds.min(MAX_LIFETIME))
 }
 
@@ -108,11 +113,11 @@ fn lifetime(
     warning: Warning,
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<u64>, Error> {
-    let read = match (&value, rules.is_strict()) {
+    let seconds = match (&value, rules.is_strict()) {
         (Json::String(_), true) => None,
         _ => seconds(&value),
     };
-    match read {
+    match seconds {
         None if rules.is_strict() => Err(shape(member)),
         Some(seconds) if !is_date(seconds, now) => Ok(Some(seconds.min(MAX_LIFETIME))),
         _ => {
@@ -131,27 +136,28 @@ pub(super) fn expires_in(
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<u64>, Error> {
     let Some(value) = object.take("expires_in") else {
-        return Ok(until_end(object, rules, now, warnings));
+        return Ok(remaining_lifetime(object, rules, now, warnings));
     };
     let warning = Warning::MalformedExpiresIn;
-    let read = lifetime("expires_in", value, rules, now, warning, warnings)?;
+    let lifetime = lifetime("expires_in", value, rules, now, warning, warnings)?;
     let is_forever = rules.has(&Quirk::ZeroLifetimeIsForever);
-    Ok(read.filter(|&seconds| seconds > 0 || !is_forever))
+    Ok(lifetime.filter(|&seconds| seconds > 0 || !is_forever))
 }
 
 /// The seconds until the expiry, if the response names a point in time.
-fn until_end(
+fn remaining_lifetime(
     object: &mut Object<'_>,
     rules: &Rules,
     now: UnixTime,
     warnings: &mut Vec<Warning>,
 ) -> Option<u64> {
-    let end = seconds(&object.take(rules.expires_at_member()?)?);
-    let end = end.filter(|&end| is_date(end, now) && end < MILLISECONDS);
-    if end.is_none() {
+    let expires_at = seconds(&object.take(rules.expires_at_member()?)?);
+    let expires_at =
+        expires_at.filter(|&expires_at| is_date(expires_at, now) && expires_at < MILLISECONDS);
+    if expires_at.is_none() {
         warnings.push(Warning::MalformedExpiresIn);
     }
-    end.map(|end| end.saturating_sub(now.as_secs()))
+    expires_at.map(|expires_at| expires_at.saturating_sub(now.as_secs()))
 }
 
 /// The smallest number read as milliseconds: as seconds it would be in the year 5138.
@@ -161,8 +167,9 @@ const MILLISECONDS: u64 = 100_000_000_000;
 /// would be decades, as a date it is within ten years.
 fn is_date(seconds: u64, now: UnixTime) -> bool {
     const TEN_YEARS: u64 = 10 * 366 * 24 * 3600;
-    let is_near = |at: u64| at.abs_diff(now.as_secs()) <= TEN_YEARS;
-    seconds >= 1_000_000_000 && (is_near(seconds) || is_near(seconds / 1000))
+    let is_within_ten_years = |at: u64| at.abs_diff(now.as_secs()) <= TEN_YEARS;
+    seconds >= 1_000_000_000
+        && (is_within_ten_years(seconds) || is_within_ten_years(seconds / 1000))
 }
 
 /// A number of seconds, or a string with one.

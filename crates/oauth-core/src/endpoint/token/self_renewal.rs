@@ -19,7 +19,7 @@ pub(super) fn request(
     token: &RefreshToken,
     now: UnixTime,
 ) -> Result<EndpointRequest, Error> {
-    if token.expires_at.is_some_and(|end| end <= now) {
+    if token.expires_at.is_some_and(|expires_at| expires_at <= now) {
         return Err(Misuse::NoRefreshToken.into());
     }
     let mut form = Form::new();

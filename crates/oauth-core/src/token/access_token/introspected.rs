@@ -19,7 +19,7 @@ impl Checks {
     /// Checks the response of `server` about an active token by the rules for access tokens, as far as they apply to
     /// introspection. If the response leaves out the audience, the server has checked it: "If the token can be used
     /// only at certain resource servers, the authorization server MUST determine whether or not the token can be used
-    /// at the resource server making the introspection call" (section 4). `until` is the expiry of a token if the
+    /// at the resource server making the introspection call" (section 4). `expires_at` is the expiry of a token if the
     /// response leaves it out.
     ///
     /// # Errors
@@ -29,13 +29,16 @@ impl Checks {
         server: &Server,
         claims: Claims,
         proven: &ProvenKeys,
-        until: UnixTime,
+        expires_at: UnixTime,
         now: UnixTime,
     ) -> Result<VerifiedAccessToken, Error> {
         refuse_other_token_claims(&claims)?;
         refuse_nonce(&claims)?;
         let typ = claims.text("token_type")?.unwrap_or("bearer");
-        if !TYPES.iter().any(|known| known.eq_ignore_ascii_case(typ)) {
+        if !TYPES
+            .iter()
+            .any(|token_type| token_type.eq_ignore_ascii_case(typ))
+        {
             return Err(unexpected_claim("token_type"));
         }
         id_token::issuer(server, &claims)?;
@@ -62,7 +65,7 @@ impl Checks {
             subject,
             client_id: Some(client_id),
             scope,
-            expires_at: claims.time("exp")?.unwrap_or(until),
+            expires_at: claims.time("exp")?.unwrap_or(expires_at),
             claims,
         })
     }

@@ -235,11 +235,11 @@ impl Rules {
     /// # Errors
     /// `jwt.typ`
     pub(super) fn header(&self, jws: &Jws) -> Result<(), Error> {
-        let is_ours = match self.typ {
+        let is_expected_type = match self.typ {
             Typ::AtJwt => is_typed(jws),
             Typ::Any => jws.has_type(&[AT_JWT, "jwt"]),
         };
-        if is_ours {
+        if is_expected_type {
             return Ok(());
         }
         let typ = jws.typ.as_deref().unwrap_or("none");
@@ -290,11 +290,16 @@ impl Rules {
     ///
     /// # Errors
     /// `jwt.unexpected_claim`, `jwt.malformed_claim`.
-    pub(super) fn not_of_client(&self, claims: &Claims, ours: &[String]) -> Result<(), Error> {
+    pub(super) fn not_of_client(
+        &self,
+        claims: &Claims,
+        own_client_ids: &[String],
+    ) -> Result<(), Error> {
         let azp = claims.text("azp")?;
-        let is_ours = azp.is_some_and(|azp| ours.iter().any(|ours| ours == azp));
+        let is_own_client =
+            azp.is_some_and(|azp| own_client_ids.iter().any(|client_id| client_id == azp));
         match self.naming {
-            ClientNaming::Optional if is_ours => Err(unexpected_claim("azp")),
+            ClientNaming::Optional if is_own_client => Err(unexpected_claim("azp")),
             ClientNaming::Optional | ClientNaming::Required => Ok(()),
         }
     }
@@ -302,9 +307,9 @@ impl Rules {
     /// # Errors
     /// `jwt.missing_claim`, `jwt.malformed_claim`.
     pub(super) fn audience<'a>(&self, claims: &'a Claims) -> Result<Vec<&'a str>, Error> {
-        let named = claims.audience()?;
+        let audience = claims.audience()?;
         match self.audience {
-            _ if claims.as_map().contains_key("aud") => Ok(named),
+            _ if claims.as_map().contains_key("aud") => Ok(audience),
             Audience::Aud => Claims::required("aud", None),
             Audience::AudOr(name) => Ok(vec![Claims::required(name, claims.text(name)?)?]),
         }

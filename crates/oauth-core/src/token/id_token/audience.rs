@@ -21,36 +21,38 @@ impl IdTokenChecks {
         if claims.as_map().get("aud").is_none() {
             return Err(Error::from(ValidationFailure::JwtClaimMissing).about("aud"));
         }
-        let refuse = |failure: ValidationFailure, named: &str| {
+        let refuse = |failure: ValidationFailure, member: &str| {
             let mut expected = client_id.to_owned();
-            for other in &self.client_ids {
-                expected = format!("{expected} or {other}");
+            for client_id in &self.client_ids {
+                expected = format!("{expected} or {client_id}");
             }
-            let both = format!("it names {named}, expected {expected}");
-            Err(Error::from(failure).about(&both))
+            let detail = format!("it names {member}, expected {expected}");
+            Err(Error::from(failure).about(&detail))
         };
-        let is_ours = |named: &str| {
-            named == client_id || self.client_ids.iter().any(|client_id| client_id == named)
+        let is_own_client_id = |member: &str| {
+            member == client_id || self.client_ids.iter().any(|own_id| own_id == member)
         };
-        if !audience.iter().any(|named| is_ours(named)) {
+        if !audience.iter().any(|member| is_own_client_id(member)) {
             return refuse(ValidationFailure::JwtAudience, &audience.join(" "));
         }
-        let is_trusted = |named: &&str| {
+        let is_trusted = |member: &&str| {
             let mut trusted = self
                 .trusted_audiences
                 .iter()
                 .chain(&config.trusted_audiences);
-            is_ours(named) || trusted.any(|trusted| trusted == *named)
+            is_own_client_id(member) || trusted.any(|trusted| trusted == *member)
         };
-        let is_for_it_alone = audience.iter().all(|named| *named == client_id);
+        let is_for_it_alone = audience.iter().all(|member| *member == client_id);
         // A signature with a shared secret proves nothing to several audiences (item 8), only to the client that has
         // the secret.
         if !audience.iter().all(is_trusted) || !is_for_it_alone && alg.is_symmetric() {
             return refuse(ValidationFailure::JwtUntrustedAudience, &audience.join(" "));
         }
-        let is_for_several = audience.iter().any(|named| Some(named) != audience.first());
+        let is_for_several = audience
+            .iter()
+            .any(|member| Some(member) != audience.first());
         match claims.text("azp")? {
-            Some(azp) if !is_ours(azp) => refuse(ValidationFailure::IdTokenAzp, azp),
+            Some(azp) if !is_own_client_id(azp) => refuse(ValidationFailure::IdTokenAzp, azp),
             None if is_for_several => Err(ValidationFailure::IdTokenAzpMissing.into()),
             _ => Ok(()),
         }

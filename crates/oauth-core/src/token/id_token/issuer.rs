@@ -10,27 +10,27 @@ use crate::server::Server;
 /// # Errors
 /// `jwt.issuer`, `jwt.missing_claim`, `jwt.malformed_claim`.
 pub(crate) fn issuer(server: &Server, claims: &Claims) -> Result<(), Error> {
-    let named = Claims::required("iss", claims.text("iss")?)?;
+    let iss = Claims::required("iss", claims.text("iss")?)?;
     let (rules, issuer) = (server.rules(), server.issuer());
-    if issuer.as_str() == named || is_of_tenant(rules.tenant_issuer(), named, claims)? {
+    if issuer.as_str() == iss || is_of_tenant(rules.tenant_issuer(), iss, claims)? {
         return Ok(());
     }
     let expected = Some(issuer.as_str());
     Err(Claims::differs(
         ValidationFailure::JwtIssuer,
-        Some(named),
+        Some(iss),
         expected,
     ))
 }
 
 /// Whether an issuer is that of the tenant that the token names, for servers whose metadata has a template
 /// (`{tenantid}`) instead.
-fn is_of_tenant(template: Option<&str>, named: &str, claims: &Claims) -> Result<bool, Error> {
+fn is_of_tenant(template: Option<&str>, iss: &str, claims: &Claims) -> Result<bool, Error> {
     let (Some(template), Some(tenant)) = (template, claims.text("tid")?) else {
         return Ok(false);
     };
     let is_plain = tenant
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    Ok(is_plain && !tenant.is_empty() && template.replace("{tenantid}", tenant) == named)
+    Ok(is_plain && !tenant.is_empty() && template.replace("{tenantid}", tenant) == iss)
 }
