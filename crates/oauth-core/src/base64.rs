@@ -20,7 +20,7 @@ pub(crate) fn url_safe(bytes: impl AsRef<[u8]>) -> String {
 /// The SHA-256 of a list of facts, as a name of 43 characters. Each is hashed with its length before it, so that no two
 /// lists give the same input.
 #[cfg(feature = "sha2")]
-pub(crate) fn hashed<'a>(facts: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn sha256_of_parts<'a>(facts: impl IntoIterator<Item = &'a str>) -> String {
     use sha2::{Digest as _, Sha256};
     let mut hash = Sha256::new();
     for fact in facts {
@@ -85,21 +85,21 @@ pub(crate) fn decode(text: &str, alphabet: Alphabet) -> Option<Vec<u8>> {
     for (group, byte_group) in letter_groups.iter().zip(byte_groups) {
         let [first, second, third, fourth] = group.each_ref().map(value);
         seen_values |= first | second | third | fourth;
-        *byte_group = joined([first, second, third, fourth]);
+        *byte_group = pack_sextets([first, second, third, fourth]);
     }
     let unused_bits = match (remainder, last_bytes) {
         ([], []) => 0,
         ([first, second], [byte]) => {
             let (first, second) = (value(first), value(second));
             seen_values |= first | second;
-            let [whole, unused_bits, _] = joined([first, second, 0, 0]);
+            let [whole, unused_bits, _] = pack_sextets([first, second, 0, 0]);
             *byte = whole;
             unused_bits
         }
         ([first, second, third], [byte, next]) => {
             let (first, second, third) = (value(first), value(second), value(third));
             seen_values |= first | second | third;
-            let [whole, other, unused_bits] = joined([first, second, third, 0]);
+            let [whole, other, unused_bits] = pack_sextets([first, second, third, 0]);
             (*byte, *next) = (whole, other);
             unused_bits
         }
@@ -109,7 +109,7 @@ pub(crate) fn decode(text: &str, alphabet: Alphabet) -> Option<Vec<u8>> {
 }
 
 /// Four times six bits.
-const fn joined([first, second, third, fourth]: [u8; 4]) -> [u8; 3] {
+const fn pack_sextets([first, second, third, fourth]: [u8; 4]) -> [u8; 3] {
     [
         first << 2 | second >> 4,
         second << 4 | third >> 2,

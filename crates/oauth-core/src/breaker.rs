@@ -48,7 +48,7 @@ impl Open {
     fn reopen(&mut self, at: &Moment) {
         let pause = u64::min(1 << self.count.min(6), LONGEST);
         self.count = self.count.saturating_add(1);
-        let pause = pause + at.dice() % (pause / 2 + 1);
+        let pause = pause + at.jitter_input() % (pause / 2 + 1);
         self.opened_at = at.now();
         self.until = at.now().after(Duration::from_secs(pause));
     }

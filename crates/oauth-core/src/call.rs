@@ -132,18 +132,18 @@ impl Run {
                     key,
                     job,
                 } = *signing;
-                let request = request.signed(due, &key, &job, &signature)?;
+                let request = request.with_signature(due, &key, &job, &signature)?;
                 self.sign_and_send(at, request)
             }
             // In a browser build no JWT authenticates the client.
             (State::Fetching(..), _) if IS_BROWSER_BUILD => Err(Misuse::Over.into()),
             (State::Fetching(mut request, _), Input::Reply(reply)) => {
-                request.receive(&self.config, at, &reply)?;
+                request.receive_client_jwt(&self.config, at, &reply)?;
                 self.sign_and_send(at, *request)
             }
             (State::Fetching(..), Input::Lost(cause)) => Err(workload::unanswered(&cause)),
             (State::Waiting(sent), Input::Reply(reply)) => {
-                if sent.learn(&self.config, &reply)? && self.nonce == Retry::Unused {
+                if sent.remember_nonce(&self.config, &reply)? && self.nonce == Retry::Unused {
                     self.nonce = Retry::Used;
                     return self.begin(at, None, ask);
                 }
@@ -152,7 +152,7 @@ impl Run {
                     return self.begin(at, None, ask);
                 }
                 if self.assertion == Retry::Unused
-                    && let Some(replaced) = sent.replaced(&self.config, at, &reply)
+                    && let Some(replaced) = sent.replaced_workload_token(&self.config, at, &reply)
                 {
                     self.assertion = Retry::Used;
                     return self.begin(at, Some(replaced), ask);
@@ -182,7 +182,7 @@ impl Run {
 
     /// Adds the missing signatures one by one, then sends the request.
     fn sign_and_send(&mut self, at: &Moment, mut request: Unsent) -> Result<Next, Error> {
-        while let Some(due) = request.due(&self.config) {
+        while let Some(due) = request.next_signature(&self.config) {
             match request.sign(&self.config, at, due)? {
                 Needs::Nothing => {}
                 Needs::Answer(ask, remote) => {

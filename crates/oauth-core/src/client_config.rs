@@ -351,7 +351,7 @@ impl ClientConfig {
 
     /// Whether the client may use this redirect URI: one of the configured list covers it, or no list is
     /// configured.
-    pub(crate) fn allows(&self, uri: &RedirectUri) -> bool {
+    pub(crate) fn allows_redirect_uri(&self, uri: &RedirectUri) -> bool {
         self.redirect_uris
             .as_ref()
             .is_none_or(|registered| registered.iter().any(|known| known.covers(uri)))

@@ -163,7 +163,7 @@ impl SigningKey {
             return Ok(false);
         };
         let signature = signer.sign(signing_input.as_bytes()).map_err(Error::lost)?;
-        self.check(&signature)?;
+        self.check_signature_length(&signature)?;
         jose::append_signature(signing_input, &signature);
         Ok(true)
     }
@@ -177,13 +177,13 @@ impl SigningKey {
         signing_input: &str,
         signature: &Bytes,
     ) -> Result<Secret<String>, Error> {
-        self.check(signature)?;
+        self.check_signature_length(signature)?;
         Ok(jose::compact(signing_input, signature))
     }
 
     /// # Errors
     /// `client_auth.signature_length`.
-    fn check(&self, signature: &[u8]) -> Result<(), Error> {
+    fn check_signature_length(&self, signature: &[u8]) -> Result<(), Error> {
         if self
             .alg
             .signature_bytes()

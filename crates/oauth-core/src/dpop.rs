@@ -83,7 +83,7 @@ impl DpopKey {
 
     /// # Errors
     /// `key.algorithm` if it is not one of the accepted algorithms, if these are known (sections 5.1 and 7.1).
-    pub(crate) fn check(&self, accepted: Option<&[String]>) -> Result<(), Error> {
+    pub(crate) fn check_algorithm(&self, accepted: Option<&[String]>) -> Result<(), Error> {
         let alg = self.0.key.alg().as_str();
         match accepted {
             Some(accepted) if !accepted.iter().any(|name| name == alg) => {
@@ -209,7 +209,7 @@ impl Nonces {
     }
 
     /// The newest nonces of servers in this role, at most `count` of them, with their origins, oldest first.
-    pub(crate) fn newest(&self, role: ServerRole, count: usize) -> Vec<(String, String)> {
+    pub(crate) fn newest_nonces(&self, role: ServerRole, count: usize) -> Vec<(String, String)> {
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_role = entries.iter().filter(|entry| entry.role == role);
         let skipped = of_role.clone().count().saturating_sub(count);
@@ -220,7 +220,7 @@ impl Nonces {
     }
 
     /// Adds a nonce that was stored, unless a newer one is known.
-    pub(crate) fn suggest(&self, role: ServerRole, url: &Url, nonce: &str) {
+    pub(crate) fn restore_nonce(&self, role: ServerRole, url: &Url, nonce: &str) {
         if is_nonce(&nonce) && self.of(role, url).is_none() {
             self.keep(role, url, nonce);
         }
@@ -246,7 +246,7 @@ impl Nonces {
 ///
 /// # Errors
 /// `dpop.duplicate_nonce` if there are several: it is ambiguous which one counts.
-pub(crate) fn nonce(headers: &HeaderMap) -> Result<Option<&str>, Error> {
+pub(crate) fn nonce_field(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     let mut fields = headers.get_all(NONCE_FIELD).iter();
     let (value, duplicate) = (fields.next(), fields.next());
     if duplicate.is_some() {

@@ -35,7 +35,7 @@ mod pending {
     use std::time::Duration;
 
     use super::Repeat;
-    use crate::base64::hashed;
+    use crate::base64::sha256_of_parts;
     use crate::error::{Error, Misuse};
     use crate::moment::UnixTime;
     use crate::secret::Secret;
@@ -58,7 +58,7 @@ mod pending {
     }
 
     impl PendingRequests {
-        pub(crate) fn begin(
+        pub(crate) fn begin_request(
             &self,
             request_key: &str,
             repeat: Repeat,
@@ -88,7 +88,7 @@ mod pending {
             Ok(())
         }
 
-        pub(crate) fn sent(
+        pub(crate) fn record_sent(
             &self,
             request_key: &str,
             auth_req_id: &Secret<String>,
@@ -101,13 +101,13 @@ mod pending {
             }
         }
 
-        pub(crate) fn failed(&self, request_key: &str) {
+        pub(crate) fn forget_failed(&self, request_key: &str) {
             let mut requests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             requests.remove(request_key);
         }
 
         /// Forgets a request: the user has answered, or it has ended.
-        pub(crate) fn answered(&self, auth_req_id: &Secret<String>) {
+        pub(crate) fn forget_answered(&self, auth_req_id: &Secret<String>) {
             let request = Some(name(auth_req_id));
             let mut requests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             requests.retain(|_, pending| pending.request != request);
@@ -115,6 +115,6 @@ mod pending {
     }
 
     fn name(auth_req_id: &Secret<String>) -> String {
-        hashed([auth_req_id.expose().as_str()])
+        sha256_of_parts([auth_req_id.expose().as_str()])
     }
 }

@@ -264,7 +264,7 @@ impl Error {
     #[must_use]
     pub(crate) fn without(mut self, secrets: &[Secret<String>]) -> Self {
         if let Kind::Denied(server) = &mut self.0.kind {
-            server.cut(secrets);
+            server.redact_and_truncate(secrets);
         }
         if let Some(detail) = &mut self.0.detail {
             *detail = cut(detail, secrets, 200).into_boxed_str();
@@ -310,7 +310,7 @@ impl fmt::Display for Error {
             write!(f, ": {detail}")?;
         }
         if let (Kind::Lost(_), Some(cause)) = (&self.0.kind, &self.0.source) {
-            write!(f, ": {}", printable(&cause.root()))?;
+            write!(f, ": {}", printable(&cause.root_message()))?;
         }
         if self.0.is_final && self.is_of_unknown_fate() {
             f.write_str(": the code may be spent, so begin the login anew")?;

@@ -20,7 +20,7 @@ use crate::moment::{Moment, UnixTime};
 use crate::secret::Secret;
 
 pub use compose::{Boxed, ExchangeExt};
-pub(crate) use compose::{OnceOnly, Ready, passed};
+pub(crate) use compose::{OnceOnly, Ready, host_step};
 
 /// The header fields of a reply that exchanges of this crate read: a host may leave out the others.
 pub const READ: [HeaderName; 7] = [
@@ -206,7 +206,7 @@ impl<T> fmt::Debug for Step<T> {
             Self::Send(request) => f
                 .debug_struct("Send")
                 .field("method", request.method())
-                .field("url", &format_args!("{}", bare(request.uri())))
+                .field("url", &format_args!("{}", without_query(request.uri())))
                 .field("headers", &request.headers().keys().collect::<Vec<_>>())
                 .field("body_bytes", &request.body().len())
                 .finish(),
@@ -238,7 +238,7 @@ impl fmt::Debug for Input {
     }
 }
 
-fn bare(uri: &crate::http::Uri) -> String {
+fn without_query(uri: &crate::http::Uri) -> String {
     let mut text = uri.to_string();
     text.truncate(text.find('?').unwrap_or(text.len()));
     text

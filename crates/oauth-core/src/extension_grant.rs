@@ -138,7 +138,7 @@ impl ExtensionGrantDefinition {
     /// `form.reserved_parameter` for a name that the protocol uses, `form.duplicate_parameter` for one that is already
     /// described.
     pub fn fixed(mut self, name: &str, value: impl Into<String>) -> Result<Self, Error> {
-        self.check(name)?;
+        self.check_new_name(name)?;
         self.fixed.push((name.to_owned(), value.into()));
         Ok(self)
     }
@@ -148,7 +148,7 @@ impl ExtensionGrantDefinition {
     /// # Errors
     /// Those of [`Self::fixed`].
     pub fn parameter(mut self, parameter: ExtensionGrantParameter) -> Result<Self, Error> {
-        self.check(&parameter.name)?;
+        self.check_new_name(&parameter.name)?;
         self.parameters.push(parameter);
         Ok(self)
     }
@@ -167,7 +167,7 @@ impl ExtensionGrantDefinition {
         self
     }
 
-    fn check(&self, name: &str) -> Result<(), Error> {
+    fn check_new_name(&self, name: &str) -> Result<(), Error> {
         check_name(name)?;
         let is_known = self
             .parameters
@@ -208,7 +208,7 @@ impl ExtensionGrantDefinition {
     }
 
     /// Checks that the caller may add this parameter to those given before.
-    pub(super) fn admit<'a>(
+    pub(super) fn check_parameter<'a>(
         &self,
         name: &str,
         mut given_names: impl Iterator<Item = &'a str>,
@@ -227,7 +227,7 @@ impl ExtensionGrantDefinition {
     }
 
     /// Checks that all required parameters are given.
-    pub(super) fn check_whole<'a>(
+    pub(super) fn check_required<'a>(
         &self,
         given_names: impl Iterator<Item = &'a str> + Clone,
     ) -> Result<(), Error> {

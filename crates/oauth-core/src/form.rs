@@ -124,7 +124,7 @@ impl Form {
     }
 
     /// The form without the parameters of this name.
-    pub(crate) fn without(&self, name: &str) -> Self {
+    pub(crate) fn without_parameter(&self, name: &str) -> Self {
         let mut form = Self::new();
         form.duplicate_name.clone_from(&self.duplicate_name);
         // What the writer wrote is UTF-8.
@@ -138,7 +138,7 @@ impl Form {
 
     /// The encoded text as a request body whose memory is overwritten once it is sent.
     pub(crate) fn into_body(mut self) -> Bytes {
-        secret::wiped(std::mem::take(&mut self.text))
+        secret::zeroizing_bytes(std::mem::take(&mut self.text))
     }
 
     /// Grows the buffer without leaving copies of secrets in freed memory.

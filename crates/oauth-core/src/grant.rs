@@ -36,7 +36,7 @@ pub(crate) use id_jag::{IdJag, has_ended};
 pub use jwt_bearer::JwtBearer;
 pub use password::Password;
 pub use refresh_token::Refresh;
-pub(crate) use refresh_token::unnamed;
+pub(crate) use refresh_token::unreported_scopes;
 pub(crate) use resource_indicator::check_resource;
 pub use saml_bearer::SamlBearer;
 pub use token_exchange::{TokenExchange, token_type};
@@ -75,7 +75,7 @@ pub trait Grant {
     }
 
     /// Called with the outcome of the request.
-    fn answered(&self, _: &Context<'_>, _: Result<(), &Error>) {}
+    fn note_outcome(&self, _: &Context<'_>, _: Result<(), &Error>) {}
 
     /// Whether it yields tokens of a user, and not the client's own.
     fn is_of_person(&self) -> bool {

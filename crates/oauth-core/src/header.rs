@@ -6,7 +6,7 @@ use crate::secret;
 
 /// A header value that is never shown, and whose memory is overwritten once it is sent.
 pub(crate) fn header_value(text: String) -> Result<HeaderValue, Error> {
-    let value = HeaderValue::from_maybe_shared(secret::wiped(text));
+    let value = HeaderValue::from_maybe_shared(secret::zeroizing_bytes(text));
     let mut value = value.map_err(|_| Error::from(Misuse::HeaderValue))?;
     value.set_sensitive(true);
     Ok(value)

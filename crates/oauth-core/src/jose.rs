@@ -24,7 +24,7 @@ pub use decrypter::{Curve, Decrypter, DecryptionFailed, DecryptionJob, Ephemeral
 pub use encrypter::{Encrypted, Encrypter, EncryptionFailed, WrappedKey};
 pub(crate) use encryption::Opens;
 pub use encryption::ResponseEncryption;
-pub(crate) use encryption::opened;
+pub(crate) use encryption::decrypt_if_encrypted;
 pub use jwe_alg::{Enc, JweAlg};
 pub(crate) use jwk::PRIVATE;
 pub use jwk::PublicJwk;

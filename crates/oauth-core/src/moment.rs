@@ -155,7 +155,7 @@ impl Moment {
 
     /// Input for jitter, not secret. Zero if the system has no random bytes: then there is no jitter, and nothing
     /// breaks.
-    pub(crate) fn dice(&self) -> u64 {
+    pub(crate) fn jitter_input(&self) -> u64 {
         let bytes = self.seed().ok().and_then(|seed| seed.first_chunk());
         bytes.map_or(0, |bytes| u64::from_be_bytes(*bytes))
     }

@@ -37,7 +37,7 @@ pub enum PkceRequirement {
 impl CodeVerifier {
     /// A verifier of 32 fresh octets, as 43 characters.
     #[cfg(feature = "sha2")]
-    pub(crate) fn at(moment: &Moment) -> Result<Self, Error> {
+    pub(crate) fn generate(moment: &Moment) -> Result<Self, Error> {
         Ok(Self(Secret::new(moment.token("code_verifier")?)))
     }
 
@@ -53,11 +53,11 @@ impl CodeVerifier {
     /// # Errors
     /// `pkce.verifier`.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        Self::check(text, 43).map(|()| Self(text.into()))
+        Self::check_syntax(text, 43).map(|()| Self(text.into()))
     }
 
     /// Checks that a string consists of `least` to 128 unreserved characters.
-    pub(crate) fn check(text: &str, least: usize) -> Result<(), Error> {
+    pub(crate) fn check_syntax(text: &str, least: usize) -> Result<(), Error> {
         let is_unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
         if (least..=128).contains(&text.len()) && text.bytes().all(is_unreserved) {
             Ok(())

@@ -225,7 +225,11 @@ impl Rules {
     }
 
     /// The registered code that an error means, if it means another. A match on its description takes precedence.
-    pub(crate) fn meaning(&self, error: &str, description: Option<&str>) -> Option<&str> {
+    pub(crate) fn registered_error_code(
+        &self,
+        error: &str,
+        description: Option<&str>,
+    ) -> Option<&str> {
         let description = description.map(str::to_ascii_lowercase).unwrap_or_default();
         let by_description = self.quirks.iter().find_map(|quirk| match quirk {
             Quirk::DescriptionMeans(phrase, registered_code) => description
@@ -272,7 +276,7 @@ impl Rules {
     }
 
     /// Whether a parameter that describes the requested tokens is sent at all.
-    pub(crate) fn sends(&self, name: &str) -> bool {
+    pub(crate) fn sends_parameter(&self, name: &str) -> bool {
         name != "resource" || !self.has(&Quirk::WithoutResource)
     }
 
@@ -298,16 +302,18 @@ impl Rules {
     }
 
     /// Whether `scope` holds every name of `other`, under whichever of its names.
-    pub(crate) fn covers(&self, scope: &Scope, other: &Scope) -> bool {
+    pub(crate) fn covers_scope(&self, scope: &Scope, other: &Scope) -> bool {
         let is_alias =
             |quirk: &Quirk| matches!(quirk, Quirk::ScopeAlias(..) | Quirk::ScopePrefix(_));
-        let spelled = |scope: &Scope| Scope::collect(scope.iter().map(|name| self.spelled(name)));
+        let spelled = |scope: &Scope| {
+            Scope::collect(scope.iter().map(|name| self.canonical_scope_name(name)))
+        };
         scope.covers(other)
             || self.quirks.iter().any(is_alias) && spelled(scope).covers(&spelled(other))
     }
 
     /// The name by which a scope with several names is compared.
-    fn spelled<'n>(&'n self, name: &'n str) -> &'n str {
+    fn canonical_scope_name<'n>(&'n self, name: &'n str) -> &'n str {
         let canonical = self.quirks.iter().find_map(|quirk| match quirk {
             Quirk::ScopeAlias(token_request, granted) if granted == name => {
                 Some(token_request.as_str())

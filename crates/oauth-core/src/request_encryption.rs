@@ -47,7 +47,7 @@ impl RequestEncryption {
     }
 
     /// The JWE, in compact serialization.
-    fn encrypted(&self, keys: &KeySet, jws: &str) -> Result<Secret<String>, Error> {
+    fn encrypt_jws(&self, keys: &KeySet, jws: &str) -> Result<Secret<String>, Error> {
         let no_key = || Error::from(ValidationFailure::JweNoKey).about(self.alg.as_str());
         let (key, kid) = keys.encryption_key(self.alg).ok_or_else(no_key)?;
         let not_encrypted = |_| Error::lost(Cause::unsent_as("the request cannot be encrypted"));
@@ -143,7 +143,7 @@ impl Seals for RequestEncryption {
     }
 
     fn seal(&self, keys: &KeySet, jws: &str) -> Result<Secret<String>, Error> {
-        self.encrypted(keys, jws)
+        self.encrypt_jws(keys, jws)
     }
 }
 

@@ -38,13 +38,13 @@ impl RequestSigning {
     }
 
     /// The lifetime of a request in seconds.
-    pub(crate) const fn seconds(&self) -> u32 {
+    pub(crate) const fn lifetime_seconds(&self) -> u32 {
         self.lifetime
     }
 
     /// # Errors
     /// `key.algorithm` for an algorithm that the server does not accept.
-    pub(crate) fn check(&self, server: &Server) -> Result<(), Error> {
+    pub(crate) fn check_server_support(&self, server: &Server) -> Result<(), Error> {
         let alg = self.key.alg();
         let accepted_algs = server.named_list("request_object_signing_alg_values_supported");
         match accepted_algs {

@@ -56,11 +56,11 @@ pub fn parse(field: &str, now: UnixTime) -> Option<Duration> {
     if let Some(seconds) = digits(field) {
         return Some(Duration::from_secs(seconds));
     }
-    date(field).map(|retry_at| retry_at.since(now))
+    http_date(field).map(|retry_at| retry_at.since(now))
 }
 
 /// Reads an HTTP date (RFC 9110 section 5.6.7).
-pub(crate) fn date(field: &str) -> Option<UnixTime> {
+pub(crate) fn http_date(field: &str) -> Option<UnixTime> {
     date::read(field.trim_matches([' ', '\t']))
 }
 

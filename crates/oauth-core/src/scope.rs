@@ -26,11 +26,11 @@ impl Scope {
     /// # Errors
     /// `scope.syntax` for a character outside `%x21 / %x23-5B / %x5D-7E`.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        Self::split(text, ' ')
+        Self::parse_delimited(text, ' ')
     }
 
     /// Reads names separated by `delimiter`, for servers that use another delimiter than space.
-    pub(crate) fn split(text: &str, delimiter: char) -> Result<Self, Error> {
+    pub(crate) fn parse_delimited(text: &str, delimiter: char) -> Result<Self, Error> {
         if delimiter == ' ' && Self::is_plain(text) {
             return Ok(Self(text.to_owned()));
         }
@@ -70,11 +70,11 @@ impl Scope {
     /// Collects valid names, each once. A reply may contain a hundred thousand of them, so beyond a few those already
     /// seen are kept in a set.
     pub(crate) fn collect<'a>(mut names: impl Iterator<Item = &'a str>) -> Self {
-        Self::collected(&mut names)
+        Self::collect_names(&mut names)
     }
 
     /// Not generic, so that it is compiled once.
-    fn collected(names: &mut dyn Iterator<Item = &str>) -> Self {
+    fn collect_names(names: &mut dyn Iterator<Item = &str>) -> Self {
         let (mut scope, mut count, mut more_names) = (Self::none(), 0, BTreeSet::new());
         let mut first_names = [""; 16];
         for name in names.filter(|name| !name.is_empty()) {

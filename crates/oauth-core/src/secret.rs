@@ -28,7 +28,7 @@ impl Wipe for String {
 }
 
 /// Bytes that are overwritten once the last reference is dropped.
-pub(crate) fn wiped(text: String) -> Bytes {
+pub(crate) fn zeroizing_bytes(text: String) -> Bytes {
     struct Owner(Vec<u8>);
 
     impl AsRef<[u8]> for Owner {
@@ -67,7 +67,7 @@ impl<T: Wipe> Secret<T> {
 
 impl<T: Wipe + Default> Secret<T> {
     /// The value, without its wrapper, for something that is about to be sent and is wiped elsewhere.
-    pub(crate) fn take(mut self) -> T {
+    pub(crate) fn into_inner(mut self) -> T {
         std::mem::take(&mut self.0)
     }
 }
@@ -202,7 +202,7 @@ mod tests {
         let at = secret.expose().as_ptr();
         assert!(!stays(secret, at), "Secret<Vec<u8>>");
 
-        let bytes = wiped(MARK.to_owned());
+        let bytes = zeroizing_bytes(MARK.to_owned());
         let (other, at) = (bytes.clone(), bytes.as_ptr());
         drop(bytes);
         assert!(!stays(other, at), "Bytes");

@@ -28,7 +28,7 @@ use crate::scope::Scope;
 use crate::secret::Secret;
 use step_up_requirement::StepUpLogin;
 pub(crate) use stored::Stored;
-use stored::unreadable;
+use stored::unreadable_error;
 
 pub use refresh_token::RefreshToken;
 pub(crate) use refresh_token::Renews;
@@ -384,7 +384,7 @@ impl Tokens {
     /// # Errors
     /// `stored.malformed`, which names a member that is missing.
     pub fn from_json(text: &str) -> Result<Self, Error> {
-        Self::restored(json::from_text(text).ok_or_else(|| unreadable(text))?)
+        Self::restored(json::from_text(text).ok_or_else(|| unreadable_error(text))?)
     }
 
     pub(crate) fn restored(stored: Stored) -> Result<Self, Error> {

@@ -14,7 +14,7 @@ pub(super) fn secrets(config: &ClientConfig, sent: &Sent) -> Vec<Secret<String>>
     let header = header.and_then(|value| value.to_str().ok());
     let credentials = header.and_then(|value| value.split_once(' '));
     let body = std::str::from_utf8(&sent.body).unwrap_or_default();
-    let values = values(body);
+    let values = parameter_values(body);
     let values = values
         .iter()
         .filter(|(name, _)| !is_public(name))
@@ -47,7 +47,7 @@ pub(super) fn secrets(config: &ClientConfig, sent: &Sent) -> Vec<Secret<String>>
 type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 
 /// The parameters of a form, or the strings of a JSON object.
-fn values(body: &str) -> Pairs<'_> {
+fn parameter_values(body: &str) -> Pairs<'_> {
     match json::parse(body) {
         Ok(Json::Object(object)) => object
             .iter()

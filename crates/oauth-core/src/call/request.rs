@@ -76,7 +76,7 @@ impl Unsent {
         if !matches!(auth, Auth::None) {
             config.check_profile()?;
         }
-        let url = resolve(config, target)?;
+        let url = target_url(config, target)?;
         url.require(config.server.transport())?;
         let (mut body, proves_key) = match &auth {
             Auth::ConfidentialClient { .. } if !config.auth.is_confidential() => {
@@ -90,7 +90,7 @@ impl Unsent {
         };
         if let Some(key) = config.dpop.as_ref().filter(|_| proves_key) {
             let accepted = "dpop_signing_alg_values_supported";
-            key.check(config.server.named_list(accepted).as_deref())?;
+            key.check_algorithm(config.server.named_list(accepted).as_deref())?;
         }
         if let Body::Form(form) | Body::Query(form) | Body::FormAsJson(form) = &mut body {
             form.check()?;
@@ -109,7 +109,7 @@ impl Unsent {
     }
 
     /// The next missing signature.
-    pub(super) fn due(&self, config: &ClientConfig) -> Option<Due> {
+    pub(super) fn next_signature(&self, config: &ClientConfig) -> Option<Due> {
         let is_client = matches!(
             self.auth,
             Auth::Client { .. } | Auth::ConfidentialClient { .. }
@@ -133,17 +133,17 @@ impl Unsent {
         let (key, mut input) = match due {
             Due::ClientJwt => {
                 let jwt = config.auth.jwt().ok_or(Misuse::KeyMissing)?;
-                match jwt.make(&facts(config, &self.url, at))? {
+                match jwt.make(&assertion_facts(config, &self.url, at))? {
                     Made::Unsigned(key, input) => (key, input),
                     Made::Ready(jwt) => {
-                        self.put(due, jwt);
+                        self.set_signature(due, jwt);
                         return Ok(Needs::Nothing);
                     }
                     Made::Remote(exchange, remote) => return Ok(Needs::Answer(exchange, remote)),
                 }
             }
             Due::Proof => {
-                let (side, shared) = (self.side(), &config.shared);
+                let (side, shared) = (self.server_role(), &config.shared);
                 let nonce = shared.nonces.of(side, &self.url);
                 self.proved_at = shared.clocks.server_time(side, &self.url, at.now());
                 self.proof_input(config, at, nonce)?
@@ -152,7 +152,7 @@ impl Unsent {
         };
         match key.sign_in_place(&mut input)? {
             true => {
-                self.put(due, Secret::new(input));
+                self.set_signature(due, Secret::new(input));
                 Ok(Needs::Nothing)
             }
             false => Ok(Needs::Signature(key.job(input), key)),
@@ -160,20 +160,20 @@ impl Unsent {
     }
 
     /// Reads the JWT from the response of the other server.
-    pub(super) fn receive(
+    pub(super) fn receive_client_jwt(
         &mut self,
         config: &ClientConfig,
         at: &Moment,
         reply: &Response<Bytes>,
     ) -> Result<(), Error> {
         let jwt = config.auth.jwt().ok_or(Misuse::KeyMissing)?;
-        let jwt = jwt.received(&facts(config, &self.url, at), reply)?;
-        self.put(Due::ClientJwt, jwt);
+        let jwt = jwt.received(&assertion_facts(config, &self.url, at), reply)?;
+        self.set_signature(Due::ClientJwt, jwt);
         Ok(())
     }
 
     /// Adds the signature that the host made.
-    pub(super) fn signed(
+    pub(super) fn with_signature(
         mut self,
         due: Due,
         key: &SigningKey,
@@ -182,7 +182,7 @@ impl Unsent {
     ) -> Result<Self, Error> {
         let input = std::str::from_utf8(&job.signing_input).map_err(|_| Misuse::OutOfOrder)?;
         let jws = key.finish(input, signature)?;
-        self.put(due, jws);
+        self.set_signature(due, jws);
         Ok(self)
     }
 
@@ -192,7 +192,7 @@ impl Unsent {
         self
     }
 
-    fn put(&mut self, due: Due, jws: Secret<String>) {
+    fn set_signature(&mut self, due: Due, jws: Secret<String>) {
         match due {
             Due::ClientJwt => self.client_jwt = Some(jws),
             Due::Proof => self.proof = Some(jws),
@@ -234,7 +234,7 @@ impl Unsent {
         Ok(None)
     }
 
-    const fn side(&self) -> ServerRole {
+    const fn server_role(&self) -> ServerRole {
         match self.auth {
             Auth::Token(_) => ServerRole::ResourceServer,
             _ => ServerRole::AuthorizationServer,
@@ -246,7 +246,7 @@ impl Unsent {
         mut self,
         config: &ClientConfig,
     ) -> Result<(Request<Bytes>, Sent), Error> {
-        let side = self.side();
+        let side = self.server_role();
         let mut headers = config.headers.clone();
         if self.accept != "application/json" {
             headers.insert(ACCEPT, HeaderValue::from_static(self.accept));
@@ -279,7 +279,7 @@ impl Unsent {
             }
             Body::Json(text) => {
                 headers.insert(CONTENT_TYPE, JSON);
-                secret::wiped(text.expose().clone())
+                secret::zeroizing_bytes(text.expose().clone())
             }
         };
         let (given, uri) = match in_query {
@@ -348,7 +348,7 @@ fn with_query(url: &Url, form: &[u8]) -> Result<Url, Error> {
 }
 
 /// The URL to which a request is sent.
-fn resolve(config: &ClientConfig, target: Target) -> Result<Url, Error> {
+fn target_url(config: &ClientConfig, target: Target) -> Result<Url, Error> {
     match target {
         Target::Url(url) => Ok(url),
         Target::Endpoint(kind) if config.shows_certificate() => {
@@ -371,7 +371,7 @@ fn needs_proof(config: &ClientConfig, tokens: &Arc<Tokens>) -> Result<bool, Erro
     }
 }
 
-pub(super) const fn facts<'a>(
+pub(super) const fn assertion_facts<'a>(
     config: &'a ClientConfig,
     url: &'a Url,
     at: &'a Moment,
@@ -396,5 +396,5 @@ fn json_body(form: &Form) -> Result<Bytes, Error> {
             return Err(Error::from(Misuse::ParameterTwice).about(&name));
         }
     }
-    Ok(secret::wiped(json::map_text(&object)))
+    Ok(secret::zeroizing_bytes(json::map_text(&object)))
 }

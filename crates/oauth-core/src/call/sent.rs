@@ -6,7 +6,7 @@ use crate::http::header::WWW_AUTHENTICATE;
 use crate::http::{HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 
-use super::request::facts;
+use super::request::assertion_facts;
 use crate::challenge;
 use crate::client_auth::{Made, Origin};
 use crate::client_config::ClientConfig;
@@ -45,7 +45,7 @@ impl Sent {
     }
 
     /// The workload's token, if the server refused the one that was sent and it has been replaced in the meantime.
-    pub(super) fn replaced(
+    pub(super) fn replaced_workload_token(
         &self,
         config: &ClientConfig,
         at: &Moment,
@@ -58,7 +58,7 @@ impl Sent {
             return None;
         }
         // If none is available now, the refusal says more.
-        let Ok(Made::Ready(current)) = jwt.make(&facts(config, &self.url, at)) else {
+        let Ok(Made::Ready(current)) = jwt.make(&assertion_facts(config, &self.url, at)) else {
             return None;
         };
         (!sent.matches(current.expose())).then_some(current)
@@ -75,7 +75,7 @@ impl Sent {
             return false;
         };
         let clocks = &config.shared.clocks;
-        refuses(reply, dpop::INVALID_PROOF)
+        is_proof_refused_with(reply, dpop::INVALID_PROOF)
             && clocks.correct_from_date(self.role, &self.url, reply.headers(), at.now(), issued_at)
     }
 
@@ -85,7 +85,7 @@ impl Sent {
     /// # Errors
     /// `dpop.duplicate_nonce` if the refusal of a request with a proof has several. Otherwise none of them is kept, and the
     /// rest of the reply counts.
-    pub(super) fn learn(
+    pub(super) fn remember_nonce(
         &self,
         config: &ClientConfig,
         reply: &Response<Bytes>,
@@ -93,7 +93,7 @@ impl Sent {
         if config.dpop.is_none() {
             return Ok(false);
         }
-        let nonce = match dpop::nonce(reply.headers()) {
+        let nonce = match dpop::nonce_field(reply.headers()) {
             Err(_) if self.proved_at.is_none() || reply.status().is_success() => None,
             read => read?,
         };
@@ -101,13 +101,13 @@ impl Sent {
             return Ok(false);
         };
         config.shared.nonces.keep(self.role, &self.url, nonce);
-        Ok(self.proved_at.is_some() && refuses(reply, dpop::USE_NONCE))
+        Ok(self.proved_at.is_some() && is_proof_refused_with(reply, dpop::USE_NONCE))
     }
 }
 
 /// Whether a proof was refused with this error: "400 (Bad Request) ... error ... use_dpop_nonce" (RFC 9449 section
 /// 8), and a 401 with a challenge at resource servers (section 9). Some servers mix the two.
-fn refuses(reply: &Response<Bytes>, error: &str) -> bool {
+fn is_proof_refused_with(reply: &Response<Bytes>, error: &str) -> bool {
     if !matches!(
         reply.status(),
         StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED

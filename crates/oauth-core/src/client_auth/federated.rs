@@ -13,7 +13,7 @@ use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::http::Response;
 use crate::jose::Claims;
-use crate::jose::claims::unverified;
+use crate::jose::claims::read_unverified;
 use crate::moment::UnixTime;
 use crate::secret::Secret;
 use crate::server::Server;
@@ -118,7 +118,7 @@ impl FederatedAssertion {
     ) -> Result<Secret<String>, Error> {
         let malformed = |what: &str| Error::from(Misuse::AssertionMalformed).about(what);
         // The reason names the flaw, and never the token.
-        let claims = unverified(token.expose())
+        let claims = read_unverified(token.expose())
             .map_err(|error| malformed(error.detail().unwrap_or("not a JWS of a JSON object")))?;
         self.check(server, now, &claims)?;
         Ok(token)

@@ -18,7 +18,7 @@ use crate::exchange::{Exchange, Input, Step};
 use crate::http::Request;
 use crate::issuer::Issuer;
 use crate::jose::Alg;
-use crate::jose::claims::unverified;
+use crate::jose::claims::read_unverified;
 use crate::moment::{Moment, UnixTime};
 use crate::quirk::Rules;
 use crate::scope::Scope;
@@ -110,7 +110,7 @@ fn an_assertion_names_the_issuer_alone_and_each_is_another() {
         header(&jwt),
         r#"{"alg":"ES256","kid":"k1","typ":"client-authentication+jwt"}"#
     );
-    let claims = unverified(&jwt).unwrap();
+    let claims = read_unverified(&jwt).unwrap();
     for (name, text) in [("iss", "me"), ("sub", "me"), ("aud", "https://as.example")] {
         assert_eq!(claims.text(name).unwrap(), Some(text), "{name}");
     }
@@ -124,14 +124,14 @@ fn an_assertion_names_the_issuer_alone_and_each_is_another() {
     );
     let other = value(&first(&client, 2), "client_assertion").unwrap();
     assert_ne!(
-        unverified(&other).unwrap().text("jti").unwrap(),
+        read_unverified(&other).unwrap().text("jti").unwrap(),
         claims.text("jti").unwrap()
     );
     let mut revoke = client.revoke(Revocation::new("t"));
     let request = sent(revoke.resume(&at(3), Input::Begin).unwrap());
     let jwt = value(&request, "client_assertion").unwrap();
     assert_eq!(
-        unverified(&jwt).unwrap().audience().unwrap(),
+        read_unverified(&jwt).unwrap().audience().unwrap(),
         ["https://as.example"]
     );
 }
@@ -169,7 +169,7 @@ fn audiences_and_the_certificate_are_as_the_server_demands() {
     };
     let audience = |audience| {
         let jwt = jwt_of(ClientAssertion::new(key()).audience(audience));
-        unverified(&jwt)
+        read_unverified(&jwt)
             .unwrap()
             .text("aud")
             .unwrap()
@@ -187,7 +187,7 @@ fn audiences_and_the_certificate_are_as_the_server_demands() {
             .lifetime(10),
     );
     assert!(header(&jwt).contains(r#""x5t#S256":"dGh1bWI""#));
-    let claims = unverified(&jwt).unwrap();
+    let claims = read_unverified(&jwt).unwrap();
     assert_eq!(
         claims.time("exp").unwrap().unwrap().as_secs(),
         1_700_000_010

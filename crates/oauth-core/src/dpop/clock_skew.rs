@@ -62,7 +62,7 @@ impl ServerClocks {
         let (Some(field), None) = (fields.next(), fields.next()) else {
             return false;
         };
-        let Some(server_date) = field.to_str().ok().and_then(retry_after::date) else {
+        let Some(server_date) = field.to_str().ok().and_then(retry_after::http_date) else {
             return false;
         };
         if server_date

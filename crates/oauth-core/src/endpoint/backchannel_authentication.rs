@@ -196,7 +196,11 @@ impl BackchannelAuthentication {
             Hint::LoginToken(token) => ("login_hint_token", token.expose()),
             Hint::IdToken(token) => ("id_token_hint", token.expose()),
         };
-        Ok(crate::base64::hashed([kind, person, purpose.as_str()]))
+        Ok(crate::base64::sha256_of_parts([
+            kind,
+            person,
+            purpose.as_str(),
+        ]))
     }
 
     /// Whether the server sends a notification, and so needs a token with which to authenticate it.
@@ -281,7 +285,7 @@ impl Endpoint for Sent {
             .ok_or_else(|| reply.malformed("auth_req_id"))?;
         let expires_in = reply.seconds(&object, "expires_in")?;
         let expires_in = expires_in.ok_or_else(|| reply.malformed("expires_in"))?;
-        let interval = reply.pause(&object, "interval")?;
+        let interval = reply.interval_seconds(&object, "interval")?;
         Ok(BackchannelAuthenticationResponse {
             auth_req_id: id.into(),
             expires_in,

@@ -120,7 +120,9 @@ impl Endpoint for DeviceAuthorization {
         };
         let expires_in = reply.seconds(&object, "expires_in")?;
         let expires_in = expires_in.ok_or_else(|| reply.malformed("expires_in"))?;
-        let interval = reply.pause(&object, "interval")?.unwrap_or(INTERVAL);
+        let interval = reply
+            .interval_seconds(&object, "interval")?
+            .unwrap_or(INTERVAL);
         // Google and others still answer as in the drafts of RFC 8628.
         let is_of_a_draft = object.get("verification_uri").is_none()
             && object.get("verification_url").is_some()

@@ -30,7 +30,9 @@ const KEPT: [&str; 10] = [
 pub(super) fn of_object(error: ServerError, object: &Object<'_>) -> ServerError {
     let (mut extra, _) = object.to_map_within(MAX_MEMBERS);
     extra.retain(|name, _| KEPT.contains(&name.as_str()));
-    error.described(description(object), None).with_extra(extra)
+    error
+        .with_description(description(object), None)
+        .with_extra(extra)
 }
 
 /// The sentence for people, from whichever member contains it.
@@ -77,7 +79,7 @@ pub(super) fn of_page(error: ServerError, reply: &Response<Bytes>) -> ServerErro
             words.push_str(word);
             words
         });
-    error.page(&words)
+    error.with_page_text(&words)
 }
 
 /// The text of a page, with a space for every tag; scripts and styles are left out with their content.

@@ -69,11 +69,11 @@ impl<'a> Reply<'a> {
         if self.status().is_redirection() {
             return ProtocolViolation::ReplyRedirect.into();
         }
-        match self.parse(ProtocolViolation::ReplyJson) {
+        match self.parse_object(ProtocolViolation::ReplyJson) {
             Ok(object) => self
                 .denial(&object)
-                .unwrap_or_else(|| error_text::of_object(self.bare_status(), &object).into()),
-            Err(_) => error_text::of_page(self.bare_status(), self.response).into(),
+                .unwrap_or_else(|| error_text::of_object(self.status_error(), &object).into()),
+            Err(_) => error_text::of_page(self.status_error(), self.response).into(),
         }
     }
 
@@ -110,7 +110,11 @@ impl<'a> Reply<'a> {
     }
 
     /// The same, rounded up, because a client that asks too early must slow down.
-    pub(crate) fn pause(&self, object: &Object<'_>, member: &str) -> Result<Option<u64>, Error> {
+    pub(crate) fn interval_seconds(
+        &self,
+        object: &Object<'_>,
+        member: &str,
+    ) -> Result<Option<u64>, Error> {
         match object.get(member) {
             Some(Json::Float(seconds)) if *seconds >= 0.0 => Ok(Some(seconds.ceil() as u64)),
             _ => self.seconds(object, member),
@@ -122,12 +126,12 @@ impl<'a> Reply<'a> {
     /// # Errors
     /// Those of [`Self::object`].
     pub fn object_with(&self, status: StatusCode) -> Result<Object<'a>, Error> {
-        self.read(status, ProtocolViolation::ReplyShape)
+        self.read_object(status, ProtocolViolation::ReplyShape)
     }
 
     /// The same as [`Self::object`], with `shape_error` as the error for a well-formed body that is not an object.
     pub(crate) fn object_of(&self, shape_error: ProtocolViolation) -> Result<Object<'a>, Error> {
-        self.read(StatusCode::OK, shape_error)
+        self.read_object(StatusCode::OK, shape_error)
     }
 
     /// The same as [`Self::object_of`], for a reply that must have this status if the rules are strict.
@@ -136,10 +140,10 @@ impl<'a> Reply<'a> {
         status: StatusCode,
         shape_error: ProtocolViolation,
     ) -> Result<Object<'a>, Error> {
-        self.read(status, shape_error)
+        self.read_object(status, shape_error)
     }
 
-    fn read(
+    fn read_object(
         &self,
         status: StatusCode,
         shape_error: ProtocolViolation,
@@ -152,7 +156,7 @@ impl<'a> Reply<'a> {
         if !is_success {
             return Err(self.oauth_error());
         }
-        let object = self.parse(shape_error)?;
+        let object = self.parse_object(shape_error)?;
         match self.denial(&object) {
             Some(error) => Err(error),
             None => Ok(object),
@@ -165,7 +169,7 @@ impl<'a> Reply<'a> {
         if let Some(code) = self.rules.failed_status(object) {
             let text = |name| object.get(name).and_then(Json::as_str);
             let description = text("error_description").or_else(|| text("error"));
-            return Some(self.coded(object, &code, description));
+            return Some(self.coded_error(object, &code, description));
         }
         let first_error = match object.get("errors") {
             Some(Json::Array(errors)) if self.rules.has(&Quirk::ErrorsArray) => errors.first(),
@@ -187,31 +191,31 @@ impl<'a> Reply<'a> {
             _ => (None, None),
         };
         Some(match code {
-            Some(code) => self.coded(object, code, description),
-            None => error_text::of_object(self.bare_status(), object).into(),
+            Some(code) => self.coded_error(object, code, description),
+            None => error_text::of_object(self.status_error(), object).into(),
         })
     }
 
     /// A refusal with this code.
-    fn coded(&self, object: &Object<'_>, code: &str, description: Option<&str>) -> Error {
+    fn coded_error(&self, object: &Object<'_>, code: &str, description: Option<&str>) -> Error {
         let description = description.or_else(|| error_text::description(object));
         let (mut extra, _) = object.to_map_within(error_text::MAX_MEMBERS);
         extra.retain(|name, _| {
             !["error", "error_description", "error_uri"].contains(&name.as_str())
         });
         let uri = object.get("error_uri").and_then(Json::as_str);
-        self.bare_status()
-            .coded(code)
-            .meaning(self.rules.meaning(code, description))
-            .described(description, uri)
+        self.status_error()
+            .with_code(code)
+            .with_meaning(self.rules.registered_error_code(code, description))
+            .with_description(description, uri)
             .with_extra(extra)
             .into()
     }
 
-    fn bare_status(&self) -> ServerError {
+    fn status_error(&self) -> ServerError {
         let pause = retry_after::limit(self.status(), self.headers(), self.now, retry_after::CAP);
         ServerError::of_status(self.status().as_u16())
-            .challenged(first_scheme(self.headers()))
+            .with_challenge_scheme(first_scheme(self.headers()))
             .retry_after(pause)
     }
 
@@ -251,7 +255,7 @@ impl<'a> Reply<'a> {
     }
 
     /// Reads the body as an object; `shape_error` is the error for a well-formed body that is not an object.
-    fn parse(&self, shape_error: ProtocolViolation) -> Result<Object<'a>, Error> {
+    fn parse_object(&self, shape_error: ProtocolViolation) -> Result<Object<'a>, Error> {
         if self.body().len() > MAX_REPLY {
             return Err(ProtocolViolation::ReplyTooLarge.into());
         }

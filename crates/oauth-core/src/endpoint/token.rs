@@ -83,7 +83,7 @@ impl<G: Grant> Endpoint for Token<G> {
             }
             token
                 .resources
-                .check(self.token_request.named("resource"))?;
+                .check_requested(self.token_request.named("resource"))?;
         }
         let mut form = Form::new();
         form.push("grant_type", self.grant.grant_type());
@@ -121,7 +121,7 @@ impl<G: Grant> Endpoint for Token<G> {
     fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<Tokens, Error> {
         let is_refresh = self.grant.refresh_token().is_some();
         let answer = tokens(&self.grant, &self.token_request, cx, reply);
-        self.grant.answered(cx, answer.as_ref().map(drop));
+        self.grant.note_outcome(cx, answer.as_ref().map(drop));
         answer.map_err(|error| match is_refresh {
             true => error.of_refresh(),
             false => error,
@@ -169,7 +169,7 @@ pub(crate) fn tokens(
     let token_request = grant.implied_scope(&token_request.scope);
     let scope = match granted(&mut object, token_request, rules, &mut warnings)? {
         Some(granted) => {
-            if !token_request.is_empty() && !rules.covers(token_request, &granted) {
+            if !token_request.is_empty() && !rules.covers_scope(token_request, &granted) {
                 warnings.push(Warning::ScopeWidened);
             }
             granted
@@ -373,7 +373,7 @@ fn granted(
                 return Err(shape("scope"));
             }
             let is_strict = delimiter != ' ' || Scope::is_strict(&text);
-            let scope = Scope::split(&text, delimiter).map_err(|_| shape("scope"))?;
+            let scope = Scope::parse_delimited(&text, delimiter).map_err(|_| shape("scope"))?;
             if is_strict {
                 Ok(Some(scope))
             } else {
@@ -383,11 +383,10 @@ fn granted(
         Some(Json::String(text)) if text.len() > MAX_SCOPE => {
             Ok(Some(sound_names(text.split(delimiter), warnings)))
         }
-        Some(Json::String(text)) => {
-            Ok(Some(Scope::split(&text, delimiter).unwrap_or_else(|_| {
-                sound_names(text.split(delimiter), warnings)
-            })))
-        }
+        Some(Json::String(text)) => Ok(Some(
+            Scope::parse_delimited(&text, delimiter)
+                .unwrap_or_else(|_| sound_names(text.split(delimiter), warnings)),
+        )),
         // Twitch sends a list.
         Some(value) if !rules.is_strict() => {
             let names = value.as_texts().ok_or_else(|| shape("scope"))?;

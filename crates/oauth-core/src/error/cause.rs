@@ -106,7 +106,7 @@ impl Cause {
     }
 
     /// The text of the innermost error, which is the most specific.
-    pub(super) fn root(&self) -> String {
+    pub(super) fn root_message(&self) -> String {
         let mut root: &dyn std::error::Error = &*self.source;
         while let Some(source) = root.source() {
             root = source;

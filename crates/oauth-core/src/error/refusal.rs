@@ -21,7 +21,7 @@ impl Error {
     }
 
     #[must_use]
-    pub(crate) fn refusing(mut self, refusal: ApiRefusal) -> Self {
+    pub(crate) fn with_refusal(mut self, refusal: ApiRefusal) -> Self {
         self.0.refusal = Some(refusal);
         self
     }

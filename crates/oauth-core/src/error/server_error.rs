@@ -107,23 +107,23 @@ impl ServerError {
 
     /// An OAuth error; `error` must not be empty.
     pub(crate) fn of_code(error: &str) -> Self {
-        Self::default().coded(error)
+        Self::default().with_code(error)
     }
 
     #[must_use]
-    pub(crate) fn coded(mut self, error: &str) -> Self {
+    pub(crate) fn with_code(mut self, error: &str) -> Self {
         self.error = Some(printable(error));
         self
     }
 
     #[must_use]
-    pub(crate) fn meaning(mut self, code: Option<&str>) -> Self {
+    pub(crate) fn with_meaning(mut self, code: Option<&str>) -> Self {
         self.meaning = code.map(str::to_owned);
         self
     }
 
     #[must_use]
-    pub(crate) fn described(mut self, description: Option<&str>, uri: Option<&str>) -> Self {
+    pub(crate) fn with_description(mut self, description: Option<&str>, uri: Option<&str>) -> Self {
         self.description = description.map(printable);
         self.uri = uri.map(printable);
         self
@@ -131,14 +131,14 @@ impl ServerError {
 
     /// Adds the text of a page for people.
     #[must_use]
-    pub(crate) fn page(mut self, text: &str) -> Self {
+    pub(crate) fn with_page_text(mut self, text: &str) -> Self {
         self.description = Some(printable(text)).filter(|text| !text.is_empty());
         self.is_page = true;
         self
     }
 
     #[must_use]
-    pub(crate) fn challenged(mut self, scheme: Option<String>) -> Self {
+    pub(crate) fn with_challenge_scheme(mut self, scheme: Option<String>) -> Self {
         self.scheme = scheme.map(|scheme| scheme.chars().take(50).collect());
         self
     }
@@ -264,7 +264,7 @@ impl ServerError {
 
     /// Removes secrets, and only then truncates the rest: the other way round, a part of a truncated secret would
     /// remain.
-    pub(super) fn cut(&mut self, secrets: &[Secret<String>]) {
+    pub(super) fn redact_and_truncate(&mut self, secrets: &[Secret<String>]) {
         let texts = [
             (&mut self.error, 200),
             (&mut self.description, if self.is_page { 200 } else { 1000 }),
@@ -276,7 +276,7 @@ impl ServerError {
             }
         }
         self.extra.0.retain(|name, value| {
-            !is_token(name, value) && !names(name, secrets) && !holds(value, secrets)
+            !is_token(name, value) && !names(name, secrets) && !contains_secret(value, secrets)
         });
         if value::map_text(&self.extra.0).len() > MAX_EXTRA {
             self.extra.0.clear();
@@ -304,12 +304,12 @@ const FLOOR: Duration = Duration::from_secs(1);
 const MAX_EXTRA: usize = 4 << 10;
 
 /// Whether a value contains a secret anywhere, or a member that is named like a token.
-fn holds(value: &Value, secrets: &[Secret<String>]) -> bool {
+fn contains_secret(value: &Value, secrets: &[Secret<String>]) -> bool {
     match value {
         Value::String(text) => names(text, secrets),
-        Value::Array(items) => items.iter().any(|item| holds(item, secrets)),
+        Value::Array(items) => items.iter().any(|item| contains_secret(item, secrets)),
         Value::Object(members) => members.iter().any(|(name, value)| {
-            is_token(name, value) || names(name, secrets) || holds(value, secrets)
+            is_token(name, value) || names(name, secrets) || contains_secret(value, secrets)
         }),
         _ => false,
     }

@@ -32,7 +32,7 @@ fn no_text_of_a_peer_changes_how_a_terminal_shows_it() {
     ] {
         let text = format!("a{odd}b");
         assert_eq!(printable(&text), "ab", "{odd:?}");
-        let said = ServerError::of_code(&text).described(Some(&text), Some(&text));
+        let said = ServerError::of_code(&text).with_description(Some(&text), Some(&text));
         assert_eq!(
             (said.error(), said.description(), said.uri()),
             (Some("ab"), Some("ab"), Some("ab"))

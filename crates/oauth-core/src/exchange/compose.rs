@@ -132,7 +132,7 @@ where
                 }
                 step => {
                     *self = Self::First(first, f);
-                    passed(step)
+                    host_step(step)
                 }
             },
             Self::Second(mut second) => {
@@ -146,7 +146,7 @@ where
 }
 
 /// A step for the host, whatever the output type. An output is an error here.
-pub(crate) fn passed<T, U>(step: Step<T>) -> Result<Step<U>, Error> {
+pub(crate) fn host_step<T, U>(step: Step<T>) -> Result<Step<U>, Error> {
     Ok(match step {
         Step::Send(request) => Step::Send(request),
         Step::Sleep(pause) => Step::Sleep(pause),

@@ -295,7 +295,7 @@ impl<E: Exchange> Exchange for Refusing<E> {
                 return error;
             }
             let refusal = self.verifier.refuse(self.scheme, &error);
-            error.refusing(refusal)
+            error.with_refusal(refusal)
         })
     }
 }

@@ -136,7 +136,7 @@ impl AwaitedRequest {
             status: 401,
             challenge: Some("Bearer".to_owned()),
         };
-        Err(Error::from(ValidationFailure::CibaNotifier).refusing(refusal))
+        Err(Error::from(ValidationFailure::CibaNotifier).with_refusal(refusal))
     }
 
     fn named(&self, body: &[u8]) -> Result<(), Error> {
@@ -161,7 +161,9 @@ fn bad_request(error: Error) -> Error {
         status: 400,
         challenge: None,
     };
-    error.at_endpoint("client_notification").refusing(refusal)
+    error
+        .at_endpoint("client_notification")
+        .with_refusal(refusal)
 }
 
 /// Accepts the tokens that the server has pushed (section 10.3.1): its `Authorization` header, and its body. The ID
@@ -188,7 +190,7 @@ pub(crate) fn pushed(
             config
                 .shared
                 .pending_backchannel
-                .answered(&awaited.auth_req_id);
+                .forget_answered(&awaited.auth_req_id);
             let refresh_token = tokens.refresh_token.as_ref();
             let checks = IdTokenChecks {
                 auth_req_id: Some(awaited.auth_req_id),

@@ -124,7 +124,7 @@ fn check_issued_to_client(
     let Some(claims) = token.claims() else {
         return Ok(());
     };
-    claims.is_for(config.client_id.as_str())?;
+    claims.check_audience(config.client_id.as_str())?;
     match claims.time("exp")? {
         Some(expires) => at(now).not_expired(expires),
         None => Ok(()),
@@ -176,7 +176,7 @@ fn read(
 
 /// "aud: the issuer identifier of the resource authorization server", and no other.
 fn is_alone(claims: &Claims, audience: &str) -> Result<(), Error> {
-    claims.is_for(audience)?;
+    claims.check_audience(audience)?;
     match claims.audience()?.len() {
         1 => Ok(()),
         _ => Err(Error::from(ValidationFailure::JwtUntrustedAudience).about(audience)),

@@ -18,7 +18,7 @@ use crate::error::{Error, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Exchange, ExchangeExt as _, Ready};
 use crate::flow::verification::Verification;
 use crate::jose::Opens;
-use crate::jose::claims::malformed;
+use crate::jose::claims::malformed_claim;
 use crate::jose::{CLOCK_SKEW, Claims, Jws, Validity};
 use crate::json::{self, Json};
 use crate::moment::UnixTime;
@@ -59,11 +59,11 @@ fn read(
         return Err(Error::from(ValidationFailure::JwtType).about(typ));
     }
     let claims = Claims::parse(jws.payload())?;
-    claims.is_from(config.server.issuer().as_str())?;
+    claims.check_issuer(config.server.issuer().as_str())?;
     // A response for another resource server may contain more than this one should know, or less.
     let audience = signed.audience.as_deref();
-    claims.is_for(audience.unwrap_or_else(|| config.client_id.as_str()))?;
-    Claims::required("iat", claims.time("iat")?)?;
+    claims.check_audience(audience.unwrap_or_else(|| config.client_id.as_str()))?;
+    Claims::require_claim("iat", claims.time("iat")?)?;
     let validity = Validity {
         now,
         clock_skew: CLOCK_SKEW,
@@ -75,8 +75,8 @@ fn read(
         return Err(ProtocolViolation::JwtMalformed.into());
     };
     let name = "token_introspection";
-    match Claims::required(name, payload.take(name))? {
+    match Claims::require_claim(name, payload.take(name))? {
         Json::Object(object) => introspection::state(object, now),
-        _ => Err(malformed(name)),
+        _ => Err(malformed_claim(name)),
     }
 }

@@ -116,7 +116,7 @@ use std::time::Duration;
 use crate::browser_build::IS_BROWSER_BUILD;
 use crate::client_config::ClientConfig;
 use crate::error::{Error, ValidationFailure};
-use crate::grant::unnamed;
+use crate::grant::unreported_scopes;
 use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
 use crate::secret::Secret;
@@ -416,8 +416,8 @@ impl Keeper {
     /// `offline_access` count as granted: they request more than scope, and few servers name them.
     pub fn covers(&self, scope: &Scope) -> bool {
         self.tokens().is_some_and(|tokens| {
-            let granted = tokens.scope.union(&unnamed());
-            self.config.server.rules().covers(&granted, scope)
+            let granted = tokens.scope.union(&unreported_scopes());
+            self.config.server.rules().covers_scope(&granted, scope)
         })
     }
 

@@ -128,7 +128,7 @@ impl Poll {
 /// The error that the server would now return; no request is sent.
 fn expired() -> Error {
     let expired = ServerError::of_code("expired_token");
-    let expired = expired.described(Some("nobody answered before the code ended"), None);
+    let expired = expired.with_description(Some("nobody answered before the code ended"), None);
     Error::from(expired).at_endpoint("token")
 }
 

@@ -15,7 +15,7 @@ use crate::endpoint::userinfo::{Response, UserInfo};
 use crate::error::{Error, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Ready};
 use crate::flow::verification::Verification;
-use crate::jose::{CLOCK_SKEW, Claims, Jws, Validity, opened};
+use crate::jose::{CLOCK_SKEW, Claims, Jws, Validity, decrypt_if_encrypted};
 use crate::moment::UnixTime;
 use crate::secret::Secret;
 use crate::token::Tokens;
@@ -44,7 +44,7 @@ fn of_token(config: Arc<ClientConfig>, token: Secret<String>) -> Result<Boxed<Cl
     let encryption = config.userinfo_encryption.clone();
     let Some(allowed) = config.userinfo_algs.clone() else {
         // "The UserInfo Response MAY be encrypted without also being signed."
-        let text = opened(token, encryption.as_deref()).map_err(as_userinfo_error)?;
+        let text = decrypt_if_encrypted(token, encryption.as_deref()).map_err(as_userinfo_error)?;
         let claims = Claims::parse(text.expose().as_bytes()).map_err(as_userinfo_error)?;
         return Ok(Ready::new(claims).boxed());
     };
@@ -68,8 +68,8 @@ fn signed(config: &ClientConfig, jws: &Jws, now: UnixTime) -> Result<Claims, Err
     }
     // A response that does not name its audience may be for another client.
     let (issuer, client_id) = (config.server.issuer().as_str(), config.client_id.as_str());
-    claims.is_from(issuer)?;
-    claims.is_for(client_id)?;
+    claims.check_issuer(issuer)?;
+    claims.check_audience(client_id)?;
     let validity = Validity {
         now,
         clock_skew: CLOCK_SKEW,

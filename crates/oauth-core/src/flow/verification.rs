@@ -14,7 +14,7 @@ use crate::client_config::ClientConfig;
 use crate::endpoint::jwks::{FetchedKeys, Jwks};
 use crate::error::{Error, Kind, Misuse, ServerError, ValidationFailure};
 use crate::exchange::{Exchange, ExchangeExt as _, Input, Step, VerificationJob, VerificationKey};
-use crate::jose::{Alg, Claims, Hash, Jws, KeySet, Lookup, Opens, Unsigned, opened};
+use crate::jose::{Alg, Claims, Hash, Jws, KeySet, Lookup, Opens, Unsigned, decrypt_if_encrypted};
 use crate::moment::Moment;
 use crate::secret::Secret;
 use crate::token::access_token::MAX_SKEW;
@@ -109,7 +109,7 @@ impl Verification {
 
     fn begin(&mut self, at: &Moment) -> Result<Step<Jws>, Error> {
         let token = std::mem::replace(&mut self.token, Secret::new(String::new()));
-        let signed = opened(token, self.encryption.as_deref())?;
+        let signed = decrypt_if_encrypted(token, self.encryption.as_deref())?;
         let jws = Jws::parse(signed.expose(), &self.allowed)?;
         if self.issuer == IssuerCheck::First {
             id_token::issuer(&self.config.server, &Claims::parse(jws.payload())?)?;

@@ -44,7 +44,7 @@ impl Grant for Ciba {
     }
 
     #[cfg(feature = "sha2")]
-    fn answered(&self, cx: &Context<'_>, answer: Result<(), &Error>) {
+    fn note_outcome(&self, cx: &Context<'_>, answer: Result<(), &Error>) {
         let denial = match answer {
             Ok(()) => None,
             Err(error) => Some(error.server_error().map(ServerError::denial)),
@@ -62,7 +62,7 @@ impl Grant for Ciba {
             cx.identity
                 .shared
                 .pending_backchannel
-                .answered(&self.auth_req_id);
+                .forget_answered(&self.auth_req_id);
         }
     }
 

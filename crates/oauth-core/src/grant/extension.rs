@@ -59,7 +59,7 @@ impl Extension {
     ) -> Result<Self, Error> {
         extension_grant::check_name(name)?;
         if let Some(definition) = &self.definition {
-            definition.admit(name, self.names())?;
+            definition.check_parameter(name, self.names())?;
         }
         self.parameters.push((name.to_owned(), value.into()));
         Ok(self)
@@ -87,7 +87,7 @@ impl Grant for Extension {
     fn fill(&self, cx: &Context<'_>, form: &mut Form) -> Result<(), Error> {
         let rules = cx.server.rules();
         if let Some(definition) = &self.definition {
-            definition.check_whole(self.names())?;
+            definition.check_required(self.names())?;
             for (name, value) in definition.fixed_parameters() {
                 form.push(name, value);
             }

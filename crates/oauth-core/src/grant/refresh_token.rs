@@ -24,7 +24,7 @@ pub struct Refresh {
 
 /// Scope names that clients request at a login and servers leave out of the granted scope: they request an ID token and
 /// a refresh token.
-pub(crate) fn unnamed() -> Scope {
+pub(crate) fn unreported_scopes() -> Scope {
     Scope::collect(["openid", "offline_access"].into_iter())
 }
 
@@ -42,8 +42,10 @@ impl Refresh {
         if granted.is_empty() || granted.covers(requested) {
             return true;
         }
-        let login_scope = granted.union(self.token.requested()).union(&unnamed());
-        rules.covers(&login_scope, requested)
+        let login_scope = granted
+            .union(self.token.requested())
+            .union(&unreported_scopes());
+        rules.covers_scope(&login_scope, requested)
     }
 }
 

@@ -157,14 +157,14 @@ impl TokenRequest {
     }
 
     /// Names and values of the parameters, as they are stored.
-    pub(crate) fn pairs(&self) -> Vec<(String, String)> {
+    pub(crate) fn stored_pairs(&self) -> Vec<(String, String)> {
         let to_owned_pair =
             |(name, value): (&str, &Secret<String>)| (name.to_owned(), value.expose().clone());
         self.iter().map(to_owned_pair).collect()
     }
 
     /// Reads what was stored.
-    pub(crate) fn stored(scope: Scope, pairs: Vec<(String, String)>) -> Result<Self, Error> {
+    pub(crate) fn from_stored(scope: Scope, pairs: Vec<(String, String)>) -> Result<Self, Error> {
         pairs
             .into_iter()
             .try_fold(Self::new().scope(scope), |all, (name, value)| {
@@ -174,7 +174,7 @@ impl TokenRequest {
     }
 
     /// Names and values, in an order that does not depend on the order in which they were given.
-    pub(crate) fn by_name(&self) -> Vec<(&str, &Secret<String>)> {
+    pub(crate) fn sorted_by_name(&self) -> Vec<(&str, &Secret<String>)> {
         let mut pairs: Vec<_> = self.iter().collect();
         pairs.sort_by(|left, right| {
             left.0
@@ -194,7 +194,7 @@ impl TokenRequest {
     /// Appends the parameters to the form.
     pub(crate) fn fill(&self, form: &mut Form, rules: &Rules) -> Result<(), Error> {
         let grant_form = form.clone();
-        for (name, value) in self.iter().filter(|(name, _)| rules.sends(name)) {
+        for (name, value) in self.iter().filter(|(name, _)| rules.sends_parameter(name)) {
             // Neither the client id under a quirk's name nor a parameter that the grant itself writes.
             let is_set_by_grant =
                 grant_form.names(name) && !matches!(name, "resource" | "audience");
@@ -213,7 +213,7 @@ impl PartialEq for TokenRequest {
         if self.scope != other.scope {
             return false;
         }
-        let (parameters, other_parameters) = (self.by_name(), other.by_name());
+        let (parameters, other_parameters) = (self.sorted_by_name(), other.sorted_by_name());
         parameters.len() == other_parameters.len()
             && parameters
                 .iter()

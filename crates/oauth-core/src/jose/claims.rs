@@ -77,7 +77,7 @@ impl Claims {
         match self.0.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(malformed(name)),
+            Some(_) => Err(malformed_claim(name)),
         }
     }
 
@@ -85,7 +85,7 @@ impl Claims {
     ///
     /// # Errors
     /// `jwt.malformed_claim`, and this failure, with both values.
-    pub(crate) fn same_text(
+    pub(crate) fn check_same_text(
         &self,
         name: &str,
         expected: &Self,
@@ -95,11 +95,11 @@ impl Claims {
         if claim == expected {
             return Ok(());
         }
-        Err(Self::differs(failure, claim, expected))
+        Err(Self::mismatch(failure, claim, expected))
     }
 
     /// This failure, with the value of the token and the expected one.
-    pub(crate) fn differs(
+    pub(crate) fn mismatch(
         failure: ValidationFailure,
         claim: Option<&str>,
         expected: Option<&str>,
@@ -118,7 +118,7 @@ impl Claims {
         let number = match self.0.get(name) {
             None => return Ok(None),
             Some(Value::Number(number)) => number,
-            Some(_) => return Err(malformed(name)),
+            Some(_) => return Err(malformed_claim(name)),
         };
         // Of a negative number one of serde_json's is a float too, and one of a page's is not.
         let float = number.as_f64().or(number.as_i64().map(|_| 0.0));
@@ -126,7 +126,7 @@ impl Claims {
             (Some(seconds), _) => seconds,
             // A cast saturates; what no number can hold is read as the largest.
             (None, Some(float)) if float.abs() < f64::MAX => float as u64,
-            _ => return Err(malformed(name)),
+            _ => return Err(malformed_claim(name)),
         };
         Ok(Some(UnixTime::from_secs(seconds)))
     }
@@ -157,10 +157,10 @@ impl Claims {
             Some(Value::Array(list)) => {
                 let texts = list
                     .iter()
-                    .map(|value| value.as_str().ok_or_else(|| malformed(name)));
+                    .map(|value| value.as_str().ok_or_else(|| malformed_claim(name)));
                 texts.collect()
             }
-            Some(_) => Err(malformed(name)),
+            Some(_) => Err(malformed_claim(name)),
         }
     }
 
@@ -168,8 +168,8 @@ impl Claims {
     ///
     /// # Errors
     /// `jwt.missing_claim`, `jwt.malformed_claim`, `jwt.issuer`.
-    pub(crate) fn is_from(&self, issuer: &str) -> Result<(), Error> {
-        let iss = Self::required("iss", self.text("iss")?)?;
+    pub(crate) fn check_issuer(&self, issuer: &str) -> Result<(), Error> {
+        let iss = Self::require_claim("iss", self.text("iss")?)?;
         if iss == issuer {
             return Ok(());
         }
@@ -181,8 +181,8 @@ impl Claims {
     ///
     /// # Errors
     /// `jwt.missing_claim`, `jwt.malformed_claim`, `jwt.audience`.
-    pub(crate) fn is_for(&self, recipient: &str) -> Result<(), Error> {
-        Self::required("aud", self.get("aud"))?;
+    pub(crate) fn check_audience(&self, recipient: &str) -> Result<(), Error> {
+        Self::require_claim("aud", self.get("aud"))?;
         let audience = self.audience()?;
         if audience.contains(&recipient) {
             return Ok(());
@@ -205,7 +205,7 @@ impl Claims {
         Ok(())
     }
 
-    pub(crate) fn required<T>(name: &str, value: Option<T>) -> Result<T, Error> {
+    pub(crate) fn require_claim<T>(name: &str, value: Option<T>) -> Result<T, Error> {
         value.ok_or_else(|| Error::from(ValidationFailure::JwtClaimMissing).about(name))
     }
 }
@@ -214,7 +214,7 @@ impl Claims {
 ///
 /// # Errors
 /// `jws.malformed` if it is not a JWS in compact serialization; `jwt.malformed`, `jwt.duplicate_member`.
-pub(crate) fn unverified(token: &str) -> Result<Claims, Error> {
+pub(crate) fn read_unverified(token: &str) -> Result<Claims, Error> {
     let malformed = || Error::from(ProtocolViolation::JwsMalformed);
     let parts: Vec<_> = token.split('.').take(4).collect();
     let decoded: Option<Vec<_>> = parts
@@ -227,7 +227,7 @@ pub(crate) fn unverified(token: &str) -> Result<Claims, Error> {
     }
 }
 
-pub(crate) fn malformed(name: &str) -> Error {
+pub(crate) fn malformed_claim(name: &str) -> Error {
     Error::from(ProtocolViolation::JwtClaim).about(name)
 }
 

@@ -117,7 +117,7 @@ impl fmt::Debug for ResponseEncryption {
 ///
 /// # Errors
 /// `jwe.*`, `jws.duplicate_member`, `jws.unsupported_crit`, `jwt.malformed`.
-pub(crate) fn opened(
+pub(crate) fn decrypt_if_encrypted(
     token: Secret<String>,
     encryption: Option<&dyn Opens>,
 ) -> Result<Secret<String>, Error> {

@@ -145,12 +145,12 @@ impl PublicJwk {
     }
 
     /// Whether signatures can be made with such a key at all.
-    pub(super) fn signs(&self) -> bool {
+    pub(super) fn can_sign(&self) -> bool {
         self.alg_family != Family::X25519
     }
 
     /// Whether others can encrypt to such a key at all.
-    pub(super) fn encrypts(&self) -> bool {
+    pub(super) fn can_encrypt(&self) -> bool {
         self.alg_family != Family::Ed25519
     }
 

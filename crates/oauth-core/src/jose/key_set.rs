@@ -205,9 +205,9 @@ impl Entry {
             let mut all = operations.iter().flatten();
             is_meant && (operations.is_none() || all.any(|one| named.contains(one)))
         };
-        let verifies = may("sig", &["verify"]) && key.signs();
+        let verifies = may("sig", &["verify"]) && key.can_sign();
         let ways = ["encrypt", "wrapKey", "deriveKey", "deriveBits"];
-        let encrypts = may("enc", &ways) && key.encrypts();
+        let encrypts = may("enc", &ways) && key.can_encrypt();
         let purpose = match (verifies, encrypts) {
             (true, true) => Purpose::Any,
             (true, false) => Purpose::Signature,

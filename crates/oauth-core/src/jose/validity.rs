@@ -28,11 +28,11 @@ impl Validity {
             claims.time("iat")?,
             claims.time("nbf")?,
         );
-        let expires = Claims::required("exp", expires)?;
-        let issued = Claims::required("iat", issued)?;
+        let expires = Claims::require_claim("exp", expires)?;
+        let issued = Claims::require_claim("iat", issued)?;
         self.not_expired(expires)?;
-        self.issued(issued)?;
-        self.begun(begins)?;
+        self.check_issued_at(issued)?;
+        self.check_not_before(begins)?;
         Ok(issued)
     }
 
@@ -45,13 +45,13 @@ impl Validity {
             self.not_expired(expires)?;
         }
         if let Some(issued) = claims.time("iat")? {
-            self.issued(issued)?;
+            self.check_issued_at(issued)?;
         }
-        self.begun(claims.time("nbf")?)
+        self.check_not_before(claims.time("nbf")?)
     }
 
-    fn begun(&self, begins: Option<UnixTime>) -> Result<(), Error> {
-        match begins.filter(|begins| *begins > self.latest()) {
+    fn check_not_before(&self, begins: Option<UnixTime>) -> Result<(), Error> {
+        match begins.filter(|begins| *begins > self.latest_now()) {
             Some(begins) => Err(self.time_error(ValidationFailure::JwtNotYetValid, begins)),
             None => Ok(()),
         }
@@ -68,15 +68,15 @@ impl Validity {
 
     /// # Errors
     /// `jwt.issued_in_future`
-    pub(crate) fn issued(&self, issued: UnixTime) -> Result<(), Error> {
-        match issued > self.latest() {
+    pub(crate) fn check_issued_at(&self, issued: UnixTime) -> Result<(), Error> {
+        match issued > self.latest_now() {
             true => Err(self.time_error(ValidationFailure::JwtIssuedInFuture, issued)),
             false => Ok(()),
         }
     }
 
     /// The current time of the fastest tolerated clock.
-    pub(crate) fn latest(&self) -> UnixTime {
+    pub(crate) fn latest_now(&self) -> UnixTime {
         self.now.after(self.clock_skew)
     }
 

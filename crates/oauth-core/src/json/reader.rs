@@ -82,9 +82,9 @@ impl<'a> Reader<'a> {
             Some(b'{') => self.object(depth),
             Some(b'[') => self.array(depth),
             Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(b't') => self.word("true", Json::Bool(true)),
-            Some(b'f') => self.word("false", Json::Bool(false)),
-            _ => self.word("null", Json::Null),
+            Some(b't') => self.literal("true", Json::Bool(true)),
+            Some(b'f') => self.literal("false", Json::Bool(false)),
+            _ => self.literal("null", Json::Null),
         }
     }
 
@@ -92,11 +92,11 @@ impl<'a> Reader<'a> {
         self.skip(1)?;
         let inside = self.deeper(depth)?;
         let mut items = Vec::new();
-        if !self.closes(b']') {
+        if !self.skip_closing(b']') {
             loop {
                 items.push(self.value(inside)?);
                 self.count()?;
-                if !self.continues(b']')? {
+                if !self.skip_separator(b']')? {
                     break;
                 }
             }
@@ -108,7 +108,7 @@ impl<'a> Reader<'a> {
         self.skip(1)?;
         // The reply itself has a handful of members; a million empty objects inside have none.
         let mut members = Vec::with_capacity(if depth == 0 { 6 } else { 0 });
-        if !self.closes(b'}') {
+        if !self.skip_closing(b'}') {
             loop {
                 self.skip_space();
                 let name = match self.peek() {
@@ -120,7 +120,7 @@ impl<'a> Reader<'a> {
                 let inside = self.deeper(depth)?;
                 members.push((name, self.value(inside)?));
                 self.count()?;
-                if !self.continues(b'}')? {
+                if !self.skip_separator(b'}')? {
                     break;
                 }
             }
@@ -150,14 +150,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether this is the end of an empty list or object, which is then skipped.
-    fn closes(&mut self, end: u8) -> bool {
+    fn skip_closing(&mut self, end: u8) -> bool {
         self.skip_space();
         let is_end = self.peek() == Some(end);
         is_end && self.skip(1).is_ok()
     }
 
     /// Skips the comma after an element, or the end after the last one.
-    fn continues(&mut self, end: u8) -> Result<bool, Flaw> {
+    fn skip_separator(&mut self, end: u8) -> Result<bool, Flaw> {
         self.skip_space();
         let next = self.peek();
         if next != Some(b',') && next != Some(end) {
@@ -167,7 +167,7 @@ impl<'a> Reader<'a> {
         Ok(next == Some(b','))
     }
 
-    fn word(&mut self, word: &str, value: Json<'a>) -> Result<Json<'a>, Flaw> {
+    fn literal(&mut self, word: &str, value: Json<'a>) -> Result<Json<'a>, Flaw> {
         self.rest = self.rest.strip_prefix(word).ok_or(Flaw::Syntax)?;
         Ok(value)
     }
@@ -215,7 +215,7 @@ impl<'a> Reader<'a> {
     /// The string that begins at the current quotation mark: borrowed, unless it contains an escape.
     fn string(&mut self) -> Result<Cow<'a, str>, Flaw> {
         self.skip(1)?;
-        let unescaped = self.plain()?;
+        let unescaped = self.unescaped_run()?;
         if self.peek() == Some(b'"') {
             self.skip(1)?;
             return Ok(Cow::Borrowed(unescaped));
@@ -226,20 +226,20 @@ impl<'a> Reader<'a> {
             self.skip(1)?;
             match next {
                 Some(b'"') => return Ok(Cow::Owned(text)),
-                Some(b'\\') => text.push(self.escaped()?),
+                Some(b'\\') => text.push(self.escape_sequence()?),
                 _ => return Err(Flaw::Syntax),
             }
-            text.push_str(self.plain()?);
+            text.push_str(self.unescaped_run()?);
         }
     }
 
     /// Everything before the next quotation mark, backslash or control character.
-    fn plain(&mut self) -> Result<&'a str, Flaw> {
+    fn unescaped_run(&mut self) -> Result<&'a str, Flaw> {
         let length = plain_length(self.rest.as_bytes());
         self.take(length)
     }
 
-    fn escaped(&mut self) -> Result<char, Flaw> {
+    fn escape_sequence(&mut self) -> Result<char, Flaw> {
         let next = self.peek();
         self.skip(1)?;
         Ok(match next {
@@ -250,11 +250,11 @@ impl<'a> Reader<'a> {
             Some(b'r') => '\r',
             Some(b't') => '\t',
             Some(b'u') => {
-                let mut code = self.unit()?;
+                let mut code = self.hex_unit()?;
                 // RFC 8259 section 7: a character beyond the first plane is a pair of surrogates.
                 if (0xd800..0xdc00).contains(&code) {
                     self.rest = self.rest.strip_prefix("\\u").ok_or(Flaw::Syntax)?;
-                    let low = self.unit()?;
+                    let low = self.hex_unit()?;
                     if !(0xdc00..0xe000).contains(&low) {
                         return Err(Flaw::Syntax);
                     }
@@ -267,7 +267,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Four hexadecimal digits.
-    fn unit(&mut self) -> Result<u32, Flaw> {
+    fn hex_unit(&mut self) -> Result<u32, Flaw> {
         let digits = self.take(4)?;
         if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(Flaw::Syntax);

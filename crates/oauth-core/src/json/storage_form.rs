@@ -113,10 +113,10 @@ macro_rules! json_words {
     ($name:ident { $($word:literal = $variant:ident $(($($inside:ident),+))?),* $(,)? }) => {
         impl $crate::json::JsonForm for $name {
             fn read(value: $crate::json::Json<'_>) -> Option<Self> {
-                let (word, _inside) = $crate::json::storage_form::word(value)?;
+                let (word, _inside) = $crate::json::storage_form::variant_name(value)?;
                 match &*word {
                     $($word => {
-                        $(let ($($inside,)+) = $crate::json::storage_form::inside(_inside?)?;)?
+                        $(let ($($inside,)+) = $crate::json::storage_form::variant_value(_inside?)?;)?
                         Some(Self::$variant $(($($inside),+))?)
                     })*
                     _ => None,
@@ -136,7 +136,7 @@ macro_rules! json_words {
 pub(crate) use json_words;
 
 /// The word of a variant, and the value that it holds.
-pub(crate) fn word(value: Json<'_>) -> Option<(Cow<'_, str>, Option<Json<'_>>)> {
+pub(crate) fn variant_name(value: Json<'_>) -> Option<(Cow<'_, str>, Option<Json<'_>>)> {
     match value {
         Json::String(word) => Some((word, None)),
         Json::Object(Object(members)) => {
@@ -149,7 +149,7 @@ pub(crate) fn word(value: Json<'_>) -> Option<(Cow<'_, str>, Option<Json<'_>>)> 
 }
 
 /// The value of a variant: one value directly, several in a list.
-pub(crate) fn inside<T: Inside>(value: Json<'_>) -> Option<T> {
+pub(crate) fn variant_value<T: Inside>(value: Json<'_>) -> Option<T> {
     T::of(value)
 }
 

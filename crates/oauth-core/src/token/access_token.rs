@@ -11,7 +11,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::error::{Error, ValidationFailure};
-use crate::jose::claims::malformed;
+use crate::jose::claims::malformed_claim;
 use crate::jose::{CLOCK_SKEW, Claims, Jws, Validity};
 use crate::json::{Map, Value};
 use crate::moment::UnixTime;
@@ -179,21 +179,21 @@ impl Checks {
         let rules = self.profile.rules();
         rules.header(jws)?;
         let claims = Claims::parse(jws.payload())?;
-        rules.kind(jws, &claims)?;
+        rules.check_token_use(jws, &claims)?;
         id_token::issuer(server, &claims)?;
-        let subject = Claims::required("sub", claims.text("sub")?)?.to_owned();
+        let subject = Claims::require_claim("sub", claims.text("sub")?)?.to_owned();
         if subject.is_empty() {
-            return Err(malformed("sub"));
+            return Err(malformed_claim("sub"));
         }
         let client_id = rules.client_id(&claims)?.map(str::to_owned);
-        self.audience(rules.audience(&claims)?)?;
+        self.check_audience(rules.audience(&claims)?)?;
         rules.not_of_client(&claims, &self.audience)?;
         let validity = Validity {
             now,
             clock_skew: self.clock_skew,
         };
         validity.check(&claims)?;
-        let expires_at = Claims::required("exp", claims.time("exp")?)?;
+        let expires_at = Claims::require_claim("exp", claims.time("exp")?)?;
         let scope = rules.scope(&claims)?;
         self.of_request(&claims, &scope, &validity, proven)?;
         Ok(VerifiedAccessToken {
@@ -213,8 +213,8 @@ impl Checks {
         validity: &Validity,
         proven: &ProvenKeys,
     ) -> Result<(), Error> {
-        possession(claims, proven)?;
-        self.authentication(claims, validity)?;
+        check_possession(claims, proven)?;
+        self.check_authentication(claims, validity)?;
         if scope.covers(&self.scope) {
             return Ok(());
         }
@@ -224,7 +224,7 @@ impl Checks {
 
     /// "The resource server MUST validate that the aud claim contains a resource indicator value
     /// corresponding to an identifier the resource server expects for itself": as whole texts.
-    fn audience(&self, audience: Vec<&str>) -> Result<(), Error> {
+    fn check_audience(&self, audience: Vec<&str>) -> Result<(), Error> {
         let is_expected = |member: &&str| self.audience.iter().any(|expected| expected == member);
         if audience.iter().any(is_expected) {
             return Ok(());
@@ -236,13 +236,13 @@ impl Checks {
 
     /// Checks how and when the user authenticated (RFC 9470 section 6.1). A requirement about which the token says
     /// nothing is not met; `iat` does not count.
-    fn authentication(&self, claims: &Claims, validity: &Validity) -> Result<(), Error> {
+    fn check_authentication(&self, claims: &Claims, validity: &Validity) -> Result<(), Error> {
         let unmet = |reason: &str| {
             Err(Error::from(ValidationFailure::AccessTokenAuthentication).about(reason))
         };
         let (acr, auth_time) = (claims.text("acr")?, claims.time("auth_time")?);
-        if auth_time.is_some_and(|authenticated_at| authenticated_at > validity.latest()) {
-            return Err(malformed("auth_time"));
+        if auth_time.is_some_and(|authenticated_at| authenticated_at > validity.latest_now()) {
+            return Err(malformed_claim("auth_time"));
         }
         let is_required = |acr: &str| self.acr_values.iter().any(|required| required == acr);
         if !self.acr_values.is_empty() && !acr.is_some_and(is_required) {
@@ -264,13 +264,13 @@ impl Checks {
 
 /// Checks that the possession of every key to which the token is bound was proved (RFC 9449 section 7.1, RFC
 /// 8705 section 3). An unknown confirmation method cannot have been proved.
-fn possession(claims: &Claims, proven: &ProvenKeys) -> Result<(), Error> {
+fn check_possession(claims: &Claims, proven: &ProvenKeys) -> Result<(), Error> {
     let unproven =
         |reason: &str| Err(Error::from(ValidationFailure::AccessTokenProofRequired).about(reason));
     let confirmation = match claims.as_map().get("cnf") {
         None => None,
         Some(Value::Object(confirmation)) => Some(confirmation),
-        Some(_) => return Err(malformed("cnf")),
+        Some(_) => return Err(malformed_claim("cnf")),
     };
     let mut is_bound_by_dpop = false;
     for (method, value) in confirmation
@@ -285,7 +285,7 @@ fn possession(claims: &Claims, proven: &ProvenKeys) -> Result<(), Error> {
             "x5t#S256" => &proven.x5t_s256,
             _ => return unproven(method),
         };
-        let value = value.as_str().ok_or_else(|| malformed("cnf"))?;
+        let value = value.as_str().ok_or_else(|| malformed_claim("cnf"))?;
         if proved.as_deref() != Some(value) {
             return unproven(method);
         }

@@ -24,7 +24,7 @@ impl AuthorizedResources {
     ///
     /// # Errors
     /// `resource.exceeds_grant`.
-    pub(crate) fn check<'a>(
+    pub(crate) fn check_requested<'a>(
         &self,
         named: impl Iterator<Item = &'a Secret<String>>,
     ) -> Result<(), Error> {

@@ -15,8 +15,8 @@ use std::time::Duration;
 use crate::client_config::ClientConfig;
 use crate::context::Context;
 use crate::error::{Error, Misuse, ValidationFailure};
-use crate::jose::claims::{malformed, unverified};
-use crate::jose::{Alg, Claims, Jws, Validity, opened};
+use crate::jose::claims::{malformed_claim, read_unverified};
+use crate::jose::{Alg, Claims, Jws, Validity, decrypt_if_encrypted};
 use crate::json::{Map, Value};
 use crate::moment::UnixTime;
 use crate::quirk::Quirk;
@@ -198,9 +198,9 @@ impl IdTokenChecks {
         claims.refuse_kinds(&OTHER_TOKEN_KINDS)?;
         issuer(&config.server, &claims)?;
         self.refreshed(config, &claims)?;
-        let subject = Claims::required("sub", claims.text("sub")?)?;
+        let subject = Claims::require_claim("sub", claims.text("sub")?)?;
         if subject.is_empty() || subject.len() > 255 || !subject.is_ascii() {
-            return Err(malformed("sub"));
+            return Err(malformed_claim("sub"));
         }
         self.audience(config, &claims, jws.alg)?;
         // That of a refresh is judged as of when it was issued: see [`continuing`].
@@ -254,7 +254,7 @@ impl IdTokenChecks {
     fn authentication(&self, claims: &Claims, now: UnixTime) -> Result<(), Error> {
         let auth_time = claims.time("auth_time")?;
         if auth_time.is_some_and(|at| at > now.after(self.clock_skew)) {
-            return Err(malformed("auth_time"));
+            return Err(malformed_claim("auth_time"));
         }
         if let Some(max_age) = self.max_age {
             let at = auth_time.ok_or(ValidationFailure::IdTokenAuthTimeMissing)?;
@@ -281,8 +281,8 @@ impl IdTokenChecks {
         let Some(sent) = &self.auth_req_id else {
             return Ok(());
         };
-        let named = Claims::required(AUTH_REQ_ID, claims.text(AUTH_REQ_ID)?)?;
-        Claims::required("at_hash", claims.text("at_hash")?)?;
+        let named = Claims::require_claim(AUTH_REQ_ID, claims.text(AUTH_REQ_ID)?)?;
+        Claims::require_claim("at_hash", claims.text("at_hash")?)?;
         match sent.matches(named) {
             true => Ok(()),
             false => Err(ValidationFailure::CibaRequestChanged.into()),
@@ -294,7 +294,7 @@ impl IdTokenChecks {
         let s_hash = claims.text("s_hash")?;
         if self.origin == IdTokenOrigin::Unsolicited && self.access_token.is_some() {
             // Required of a token from the browser (section 3.2.2.10): the access token may be another user's.
-            Claims::required("at_hash", at_hash)?;
+            Claims::require_claim("at_hash", at_hash)?;
         }
         let mut hashes = Vec::new();
         let optional = [
@@ -318,14 +318,14 @@ impl IdTokenChecks {
             hashes.push(HashClaim {
                 failure: ValidationFailure::IdTokenRtHash,
                 value: value.clone(),
-                half: Claims::required(RT_HASH, claims.text(RT_HASH)?)?.to_owned(),
+                half: Claims::require_claim(RT_HASH, claims.text(RT_HASH)?)?.to_owned(),
             });
         }
         if let Some(value) = &self.code {
             hashes.push(HashClaim {
                 failure: ValidationFailure::IdTokenCHash,
                 value: value.clone(),
-                half: Claims::required("c_hash", c_hash)?.to_owned(),
+                half: Claims::require_claim("c_hash", c_hash)?.to_owned(),
             });
         }
         Ok(hashes)
@@ -336,7 +336,7 @@ impl IdTokenChecks {
         let Some(before) = &self.original else {
             return Ok(());
         };
-        claims.same_text("iss", before, ValidationFailure::JwtIssuer)?;
+        claims.check_same_text("iss", before, ValidationFailure::JwtIssuer)?;
         // Who somebody is stays out of errors.
         if before.text("sub")? != claims.text("sub")? {
             return Err(ValidationFailure::IdTokenSubjectChanged.into());
@@ -351,9 +351,9 @@ impl IdTokenChecks {
         let (expected, named) = (client_audience(before)?, client_audience(claims)?);
         if named != expected {
             let failure = ValidationFailure::IdTokenAudienceChanged;
-            return Err(Claims::differs(failure, Some(&named), Some(&expected)));
+            return Err(Claims::mismatch(failure, Some(&named), Some(&expected)));
         }
-        claims.same_text("azp", before, ValidationFailure::IdTokenAzp)?;
+        claims.check_same_text("azp", before, ValidationFailure::IdTokenAzp)?;
         // "it SHOULD NOT have a nonce Claim ... if it is present, its value MUST be the same"
         let nonce = claims.text("nonce")?;
         if nonce.is_some() && before.text("nonce")? != nonce {
@@ -366,7 +366,7 @@ impl IdTokenChecks {
             (Some(then), Some(now)) if then != now => {
                 let (now, then) = (now.as_secs().to_string(), then.as_secs().to_string());
                 let failure = ValidationFailure::IdTokenAuthTimeChanged;
-                Err(Claims::differs(failure, Some(&now), Some(&then)))
+                Err(Claims::mismatch(failure, Some(&now), Some(&then)))
             }
             _ => Ok(()),
         }
@@ -391,11 +391,15 @@ pub(crate) fn continuing(
 ) -> Result<Secret<String>, Error> {
     let encryption = cx.identity.id_token_encryption.as_deref();
     let token = match encryption {
-        Some(_) => opened(token, encryption).map_err(|error| error.at_endpoint("id_token"))?,
+        Some(_) => decrypt_if_encrypted(token, encryption)
+            .map_err(|error| error.at_endpoint("id_token"))?,
         None => token,
     };
     // A token that is encrypted, or comes from elsewhere, cannot be compared.
-    let (Ok(original), false) = (unverified(before.expose()), is_encrypted(token.expose())) else {
+    let (Ok(original), false) = (
+        read_unverified(before.expose()),
+        is_encrypted(token.expose()),
+    ) else {
         return Ok(token);
     };
     let checks = IdTokenChecks {

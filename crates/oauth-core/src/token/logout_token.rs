@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::client_config::ClientConfig;
 use crate::error::{Error, ValidationFailure};
-use crate::jose::claims::malformed;
+use crate::jose::claims::malformed_claim;
 use crate::jose::{CLOCK_SKEW, Claims, Jws, Validity};
 use crate::json::Value;
 use crate::moment::UnixTime;
@@ -200,18 +200,18 @@ impl LogoutTokenChecks {
         }
         id_token::issuer(&config.server, &claims)?;
         self.audience(config, &claims)?;
-        let (issued_at, forget_at) = self.times(&claims, now)?;
+        let (issued_at, forget_at) = self.issued_and_expiry(&claims, now)?;
         let (subject, sid) = (claims.text("sub")?, claims.text("sid")?);
         if subject.or(sid).is_none() {
             return Err(Error::from(ValidationFailure::JwtClaimMissing).about("sub or sid"));
         }
         if [subject, sid].contains(&Some("")) {
-            return Err(malformed("sub or sid"));
+            return Err(malformed_claim("sub or sid"));
         }
-        event(&claims)?;
-        let jti = Claims::required("jti", claims.text("jti")?)?;
+        check_event(&claims)?;
+        let jti = Claims::require_claim("jti", claims.text("jti")?)?;
         if jti.is_empty() || jti.len() > MAX_JTI {
-            return Err(malformed("jti"));
+            return Err(malformed_claim("jti"));
         }
         if self.replay == Replay::Process {
             // Last, so that a refused token is not remembered.
@@ -231,7 +231,7 @@ impl LogoutTokenChecks {
     /// "in the same way they are validated in ID Tokens" (step 3).
     fn audience(&self, config: &ClientConfig, claims: &Claims) -> Result<(), Error> {
         let client_id = config.client_id.as_str();
-        Claims::required("aud", claims.as_map().get("aud"))?;
+        Claims::require_claim("aud", claims.as_map().get("aud"))?;
         let audience = claims.audience()?;
         let is_trusted = |member: &&str| {
             *member == client_id
@@ -252,7 +252,11 @@ impl LogoutTokenChecks {
     }
 
     /// When the token was issued, and when it becomes too old to be accepted.
-    fn times(&self, claims: &Claims, now: UnixTime) -> Result<(UnixTime, UnixTime), Error> {
+    fn issued_and_expiry(
+        &self,
+        claims: &Claims,
+        now: UnixTime,
+    ) -> Result<(UnixTime, UnixTime), Error> {
         let validity = Validity {
             now,
             clock_skew: self.clock_skew,
@@ -260,11 +264,11 @@ impl LogoutTokenChecks {
         let expires_at = claims.time("exp")?;
         let (None, Some(age)) = (expires_at, self.max_age_without_expiry) else {
             let issued = validity.check(claims)?;
-            let expires_at = Claims::required("exp", expires_at)?;
+            let expires_at = Claims::require_claim("exp", expires_at)?;
             return Ok((issued, expires_at.after(self.clock_skew)));
         };
-        let issued = Claims::required("iat", claims.time("iat")?)?;
-        validity.issued(issued)?;
+        let issued = Claims::require_claim("iat", claims.time("iat")?)?;
+        validity.check_issued_at(issued)?;
         let expires_at = issued.after(age).after(self.clock_skew);
         if now >= expires_at {
             return Err(validity.time_error(ValidationFailure::JwtTooOld, issued));
@@ -275,13 +279,13 @@ impl LogoutTokenChecks {
 
 /// "events ... its value is a JSON object containing the member name" of the event, whose own value "MUST be a
 /// JSON object" (section 2.4).
-fn event(claims: &Claims) -> Result<(), Error> {
-    match Claims::required("events", claims.as_map().get("events"))? {
+fn check_event(claims: &Claims) -> Result<(), Error> {
+    match Claims::require_claim("events", claims.as_map().get("events"))? {
         Value::Object(events) => match events.get(EVENT) {
             Some(Value::Object(_)) => Ok(()),
-            Some(_) => Err(malformed("events")),
+            Some(_) => Err(malformed_claim("events")),
             None => Err(ValidationFailure::LogoutTokenEvent.into()),
         },
-        _ => Err(malformed("events")),
+        _ => Err(malformed_claim("events")),
     }
 }

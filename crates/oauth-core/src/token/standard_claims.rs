@@ -10,7 +10,7 @@ use std::fmt;
 
 use crate::error::Error;
 use crate::jose::Claims;
-use crate::jose::claims::malformed;
+use crate::jose::claims::malformed_claim;
 use crate::json::{Map, Value};
 use crate::moment::UnixTime;
 use crate::secret::Secret;
@@ -163,14 +163,17 @@ impl Claims {
         let (names, sources) = ("_claim_names", "_claim_sources");
         let object = |name| match self.get(name) {
             None => Ok(None),
-            Some(value) => value.as_object().map(Some).ok_or_else(|| malformed(name)),
+            Some(value) => value
+                .as_object()
+                .map(Some)
+                .ok_or_else(|| malformed_claim(name)),
         };
         let (Some(named), Some(listed)) = (object(names)?, object(sources)?) else {
             return match [names, sources]
                 .into_iter()
                 .find(|name| self.get(name).is_some())
             {
-                Some(alone) => Err(malformed(alone)),
+                Some(alone) => Err(malformed_claim(alone)),
                 None => Ok(Vec::new()),
             };
         };
@@ -179,7 +182,7 @@ impl Claims {
             let source = source
                 .as_str()
                 .filter(|source| listed.contains_key(*source));
-            let source = source.ok_or_else(|| malformed(names))?;
+            let source = source.ok_or_else(|| malformed_claim(names))?;
             held.entry(source).or_default().push(claim);
         }
         listed
@@ -188,7 +191,7 @@ impl Claims {
                 Ok(ClaimsSource {
                     name,
                     claims: held.remove(name.as_str()).unwrap_or_default(),
-                    place: place(source).ok_or_else(|| malformed(sources))?,
+                    place: place(source).ok_or_else(|| malformed_claim(sources))?,
                 })
             })
             .collect()

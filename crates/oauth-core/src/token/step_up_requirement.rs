@@ -59,7 +59,7 @@ pub(crate) const MAX_IN_A_ROW: u64 = 5;
 
 impl StepUpLogin {
     /// The number of step-up logins that one which begins now follows in a row.
-    pub(crate) fn before(&self, now: UnixTime) -> u64 {
+    pub(crate) fn consecutive_step_ups(&self, now: UnixTime) -> u64 {
         match now.since(self.at).as_secs() <= IN_A_ROW {
             true => self.in_a_row,
             false => 0,

@@ -49,7 +49,7 @@ json_form! { Stored {
 } }
 
 /// Why this text is none that tokens are stored as. Nothing of it is shown.
-pub(super) fn unreadable(text: &str) -> Error {
+pub(super) fn unreadable_error(text: &str) -> Error {
     let error = Error::from(Misuse::StoredForm);
     // A page reads what it wrote itself.
     if IS_BROWSER_BUILD {

@@ -11,11 +11,11 @@ pub(super) fn is_canonical(text: &str) -> bool {
         None => (text, None),
     };
     let after = after.map(groups);
-    let (length, zeros) = measured(groups(before));
+    let (length, zeros) = count_and_longest_zeros(groups(before));
     let Some(after) = after else {
         return length == 8 && zeros < 2 && groups(before).all(is_group);
     };
-    let (length_after, zeros_after) = measured(after.clone());
+    let (length_after, zeros_after) = count_and_longest_zeros(after.clone());
     let hidden = 8usize.saturating_sub(length + length_after);
     // `::` replaces the longest run of zeros, the first of several equally long ones, and all of it.
     let is_longest = hidden >= 2 && zeros < hidden && zeros_after <= hidden;
@@ -41,7 +41,7 @@ fn groups(side: &str) -> impl Iterator<Item = &str> + Clone {
 }
 
 /// The number of groups, and the length of the longest run of zeros.
-fn measured<'a>(groups: impl Iterator<Item = &'a str>) -> (usize, usize) {
+fn count_and_longest_zeros<'a>(groups: impl Iterator<Item = &'a str>) -> (usize, usize) {
     let (mut length, mut zeros, mut longest) = (0, 0, 0);
     for group in groups {
         length += 1;

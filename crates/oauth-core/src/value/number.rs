@@ -2,16 +2,16 @@
 
 /// The number nearest to a string that RFC 8259 allows; beyond the range of f64, the end of that range.
 pub(crate) fn read(text: &str) -> f64 {
-    nearest(text).clamp(f64::MIN, f64::MAX)
+    parse_nearest(text).clamp(f64::MIN, f64::MAX)
 }
 
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
-fn nearest(text: &str) -> f64 {
+fn parse_nearest(text: &str) -> f64 {
     text.parse().unwrap_or_default()
 }
 
 #[cfg(all(feature = "js", target_family = "wasm"))]
-fn nearest(text: &str) -> f64 {
+fn parse_nearest(text: &str) -> f64 {
     // Unary `+`, which reads all that JSON allows.
     wasm_bindgen::JsValue::from_str(text).unchecked_into_f64()
 }

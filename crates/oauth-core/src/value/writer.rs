@@ -40,14 +40,14 @@ impl<'o> Members<'o> {
         let list = self.next(name);
         list.push('"');
         for part in parts {
-            inside(part, list);
+            push_content(part, list);
         }
         list.push('"');
     }
 
     /// Writes the next member: an integer.
     pub fn number(&mut self, name: &str, number: u64) {
-        digits(number, self.next(name));
+        push_number(number, self.next(name));
     }
 
     /// Closes the object.
@@ -71,30 +71,30 @@ pub(crate) fn list<T>(items: &[T], out: &mut String, write: impl Fn(&T, &mut Str
 /// Writes a string, and escapes what has to be escaped.
 pub(crate) fn string(text: &str, out: &mut String) {
     out.push('"');
-    inside(text, out);
+    push_content(text, out);
     out.push('"');
 }
 
 /// Writes the content between the quotation marks.
-fn inside(text: &str, out: &mut String) {
+fn push_content(text: &str, out: &mut String) {
     // Nearly every string needs no escapes, which is checked faster on bytes.
     let is_plain = |b: u8| b >= 0x20 && b != b'"' && b != b'\\';
     match text.bytes().all(is_plain) {
         true => out.push_str(text),
-        false => escaped(text, out),
+        false => push_escaped(text, out),
     }
 }
 
 /// Writes a number, without an intermediate string.
-fn digits(number: u64, out: &mut String) {
+fn push_number(number: u64, out: &mut String) {
     let (before, last) = (number / 10, number % 10);
     if before > 0 {
-        digits(before, out);
+        push_number(before, out);
     }
     out.push(char::from(b'0' + last as u8));
 }
 
-fn escaped(text: &str, out: &mut String) {
+fn push_escaped(text: &str, out: &mut String) {
     for c in text.chars() {
         let short_escape = match c {
             '"' => '"',

@@ -35,11 +35,11 @@ fn a_client_is_what_it_is_registered_as() {
         let client = Client::registered(server(), &stored(method, ""), own)?;
         assert_eq!(client.client_id().as_str(), "c");
         let allowed = RedirectUri::parse("https://app.example/cb")?;
-        assert!(client.0.allows(&allowed));
+        assert!(client.0.allows_redirect_uri(&allowed));
         assert!(
             !client
                 .0
-                .allows(&RedirectUri::parse("https://app.example/other")?)
+                .allows_redirect_uri(&RedirectUri::parse("https://app.example/other")?)
         );
         Ok::<_, Error>(client.auth().name())
     };

@@ -279,7 +279,7 @@ fn not_the_tokens(error: Error) -> Error {
         Kind::Misuse(_) => 500,
         _ => 503,
     };
-    error.refusing(ApiRefusal {
+    error.with_refusal(ApiRefusal {
         status,
         challenge: None,
     })

@@ -21,7 +21,7 @@ use crate::crypto::SigningKey;
 use crate::endpoint::jwks::Jwks;
 use crate::endpoint::pushed_authorization::{Pushed, PushedAuthorization};
 use crate::error::{Error, Misuse, ValidationFailure};
-use crate::exchange::{Exchange, Input, Step, passed};
+use crate::exchange::{Exchange, Input, Step, host_step};
 use crate::form::Form;
 use crate::jose::{Lookup, Unsigned};
 use crate::moment::Moment;
@@ -158,13 +158,13 @@ impl Begin {
                     Err(Error::from(Misuse::KeyMissing).about("request_uri"))
                 }
                 RequestDelivery::Pushed => {
-                    let form = form.without(config.server.rules().client_id_parameter());
+                    let form = form.without_parameter(config.server.rules().client_id_parameter());
                     self.push(at, form, pending)
                 }
                 RequestDelivery::Browser => self.open(&form, pending, None),
             };
         };
-        signing.check(&config.server)?;
+        signing.check_server_support(&config.server)?;
         if let Some(encryption) = &config.request_encryption {
             encryption.check(&config.server)?;
         }
@@ -319,7 +319,7 @@ impl Begin {
             Step::Done(pushed) => Step::Done(self.pushed(&pushed, pending)?),
             step => {
                 self.state = State::Pushing(Box::new((call, pending)));
-                passed(step)?
+                host_step(step)?
             }
         })
     }

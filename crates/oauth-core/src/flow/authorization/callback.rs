@@ -140,7 +140,7 @@ impl<'a> Callback<'a> {
     pub(super) fn refusal(&self) -> Option<ServerError> {
         let error = self.get("error")?;
         let (description, uri) = (self.get("error_description"), self.get("error_uri"));
-        Some(ServerError::of_code(error).described(description, uri))
+        Some(ServerError::of_code(error).with_description(description, uri))
     }
 
     /// The unverified error code, to show in the error when the callback is refused.

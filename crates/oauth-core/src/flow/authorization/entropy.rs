@@ -30,7 +30,7 @@ impl HostGeneratedValues {
         let code_verifier = CodeVerifier::parse(verifier)?;
         let is_sound = [(state, 22), (nonce, 22), (challenge, 43)]
             .iter()
-            .all(|(text, least)| CodeVerifier::check(text, *least).is_ok());
+            .all(|(text, least)| CodeVerifier::check_syntax(text, *least).is_ok());
         let mut texts = [state, nonce, verifier, challenge];
         texts.sort_unstable();
         if !is_sound || texts.windows(2).any(|pair| pair.first() == pair.last()) {
@@ -78,7 +78,7 @@ impl FlowEntropy<'_> {
         let verifier = match self {
             Self::Host(drawn) => drawn.code_verifier.clone(),
             #[cfg(feature = "sha2")]
-            Self::Derived(at) => CodeVerifier::at(at)?,
+            Self::Derived(at) => CodeVerifier::generate(at)?,
         };
         let challenge = match (self, method) {
             (_, ChallengeMethod::Plain) => verifier.expose().to_owned(),

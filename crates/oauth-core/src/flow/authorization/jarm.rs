@@ -15,8 +15,8 @@ use crate::exchange::{Exchange, ExchangeExt as _};
 use crate::flow::redeem::Redemption;
 use crate::flow::verification::Verification;
 use crate::form::Pairs;
-use crate::jose::claims::{malformed, unverified};
-use crate::jose::{Alg, CLOCK_SKEW, Claims, Jws, Validity, opened};
+use crate::jose::claims::{malformed_claim, read_unverified};
+use crate::jose::{Alg, CLOCK_SKEW, Claims, Jws, Validity, decrypt_if_encrypted};
 use crate::moment::UnixTime;
 use crate::secret::Secret;
 use crate::token::id_token;
@@ -53,8 +53,8 @@ pub(super) fn redemption(
 fn check(config: &ClientConfig, jws: &Jws, now: UnixTime) -> Result<Claims, Error> {
     let claims = Claims::parse(jws.payload())?;
     id_token::issuer(&config.server, &claims)?;
-    claims.is_for(config.client_id.as_str())?;
-    Claims::required("exp", claims.time("exp")?)?;
+    claims.check_audience(config.client_id.as_str())?;
+    Claims::require_claim("exp", claims.time("exp")?)?;
     let validity = Validity {
         now,
         clock_skew: CLOCK_SKEW,
@@ -71,7 +71,7 @@ fn parameters(claims: &Claims) -> Result<Pairs<'_>, Error> {
         .filter(|name| !OWN.contains(name))
     {
         if let Some(value) = claims.as_map().get(name) {
-            let text = value.as_str().ok_or_else(|| malformed(name))?;
+            let text = value.as_str().ok_or_else(|| malformed_claim(name))?;
             pairs.push((name.into(), text.into()));
         }
     }
@@ -91,8 +91,8 @@ pub(super) fn claimed_state(
     response: &str,
 ) -> Option<Secret<String>> {
     let encryption = config.and_then(|config| config.authorization_encryption.as_deref());
-    let signed = opened(response.into(), encryption).ok()?;
-    let claims = unverified(signed.expose()).ok()?;
+    let signed = decrypt_if_encrypted(response.into(), encryption).ok()?;
+    let claims = read_unverified(signed.expose()).ok()?;
     claims.text("state").ok().flatten().map(Secret::from)
 }
 

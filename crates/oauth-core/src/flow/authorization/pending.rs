@@ -187,7 +187,7 @@ impl PendingAuthorization {
                 .as_ref()
                 .map(|verifier| verifier.expose().to_owned()),
             scope: self.token_request.scope.clone(),
-            parameters: self.token_request.pairs(),
+            parameters: self.token_request.stored_pairs(),
             resources: self.resources.clone(),
             response_type: (self.response_type != ResponseType::default())
                 .then_some(self.response_type),
@@ -226,7 +226,7 @@ impl PendingAuthorization {
             .as_deref()
             .map(CodeVerifier::parse)
             .transpose()?;
-        let token_request = TokenRequest::stored(stored.scope, stored.parameters)?;
+        let token_request = TokenRequest::from_stored(stored.scope, stored.parameters)?;
         Ok(Self {
             issuer: stored.issuer,
             client_id: stored.client_id,

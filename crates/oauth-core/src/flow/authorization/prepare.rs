@@ -50,7 +50,7 @@ impl AuthorizationRequest {
             return Err(Misuse::RequestObjectRequired.into());
         }
         let endpoint = config.server.endpoint(EndpointKind::Authorization)?;
-        if !config.allows(&self.redirect_uri) {
+        if !config.allows_redirect_uri(&self.redirect_uri) {
             return Err(Misuse::RedirectUriUnregistered.into());
         }
         self.check_response_type()?;
@@ -94,7 +94,7 @@ impl AuthorizationRequest {
             form.push("dpop_jkt", &key.thumbprint());
         }
         for (name, value) in self.token_request.iter() {
-            if TARGETS.contains(&name) && config.server.rules().sends(name) {
+            if TARGETS.contains(&name) && config.server.rules().sends_parameter(name) {
                 check_extra(config, name, value.expose())?;
                 form.push_repeated(name, value.expose());
             }

@@ -39,7 +39,7 @@ pub(crate) fn signing_input(
     members.end();
     let mut members = Members::of(&mut claims);
     members.text("aud", config.server.issuer().as_str());
-    members.number("exp", now.saturating_add(signing.seconds().into()));
+    members.number("exp", now.saturating_add(signing.lifetime_seconds().into()));
     members.number("iat", now);
     members.text("iss", config.client_id.as_str());
     // The prefix keeps it different from the `jti` of the client assertion in the same request.

@@ -58,7 +58,7 @@ fn check_signatures(
     }
     let is_short = || {
         let signing = config.request_signing();
-        signing.is_none_or(|signing| signing.seconds() <= LONGEST_REQUEST)
+        signing.is_none_or(|signing| signing.lifetime_seconds() <= LONGEST_REQUEST)
     };
     profile.require(
         Requirement::ShortRequest,

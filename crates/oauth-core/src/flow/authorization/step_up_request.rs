@@ -26,7 +26,7 @@ impl StepUpRequirements {
     /// The number of step-up logins that this one follows in a row.
     pub(super) fn before(&self, now: UnixTime) -> u64 {
         let answered = self.answered.as_ref();
-        answered.map_or(0, |answered| answered.before(now))
+        answered.map_or(0, |answered| answered.consecutive_step_ups(now))
     }
 }
 

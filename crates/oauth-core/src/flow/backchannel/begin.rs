@@ -43,12 +43,12 @@ impl Exchange for Begin {
         let request_key = self.request_key.clone()?;
         let asked = &self.config.shared.pending_backchannel;
         if matches!(input, Input::Begin) && !self.is_begun {
-            asked.begin(&request_key, self.repeat, at.now())?;
+            asked.begin_request(&request_key, self.repeat, at.now())?;
             self.is_begun = true;
         }
         let step = self.inner.resume(at, input)?;
         if let Step::Done(request) = &step {
-            asked.sent(&request_key, &request.auth_req_id, request.expires_at);
+            asked.record_sent(&request_key, &request.auth_req_id, request.expires_at);
             self.is_begun = false;
         }
         Ok(step)
@@ -59,7 +59,10 @@ impl Exchange for Begin {
 impl Drop for Begin {
     fn drop(&mut self) {
         if let (true, Ok(request_key)) = (self.is_begun, &self.request_key) {
-            self.config.shared.pending_backchannel.failed(request_key);
+            self.config
+                .shared
+                .pending_backchannel
+                .forget_failed(request_key);
         }
     }
 }

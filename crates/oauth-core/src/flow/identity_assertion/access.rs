@@ -9,7 +9,7 @@ use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::endpoint::token::Token;
 use crate::error::{Cause, Denial, Error, Misuse, ServerError};
-use crate::exchange::{Boxed, Exchange, Input, Step, passed};
+use crate::exchange::{Boxed, Exchange, Input, Step, host_step};
 use crate::grant::{IdentitySubject, Refresh, TokenRequest, has_ended};
 use crate::moment::{Moment, UnixTime};
 use crate::secret::Secret;
@@ -232,7 +232,7 @@ impl Access {
             step => step,
         };
         self.state = state;
-        passed(step)
+        host_step(step)
     }
 
     fn exchanged(
@@ -247,7 +247,7 @@ impl Access {
             return self.enter(at, next);
         }
         self.state = state;
-        passed(step)
+        host_step(step)
     }
 
     /// An assertion that was kept may have been presented before: then a new one is requested, once.

@@ -127,7 +127,7 @@ impl Backoff {
         };
         self.count = self.count.saturating_add(1);
         let pause = u64::min(doubled, LONGEST);
-        let pause = Duration::from_secs(pause + at.dice() % (pause / 2 + 1));
+        let pause = Duration::from_secs(pause + at.jitter_input() % (pause / 2 + 1));
         let now = at.now();
         let named = Pause::of(&error, now).map_or(now, |pause| pause.end(now));
         self.set(now, named.max(now.after(pause)), &error);

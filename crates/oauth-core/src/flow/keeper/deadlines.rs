@@ -34,7 +34,7 @@ impl Deadlines {
         let keep_alive_at = keep_alive(tokens, policy).map(|(latest, spread)| {
             // The clock of the worker that received it may be ahead of ours.
             let ahead = tokens.received_at.since(at.now());
-            let jitter = at.dice() % (spread.as_secs() + 1);
+            let jitter = at.jitter_input() % (spread.as_secs() + 1);
             latest.before(ahead + Duration::from_secs(jitter))
         });
         // An expired token cannot be renewed, so there must be time for many tries.
@@ -57,7 +57,7 @@ impl Deadlines {
         let expires_at = expires_at.min(at.now().after(lifetime));
         let stale_at = expires_at.before(policy.leeway.min(lifetime / 10));
         let ahead = policy.ahead.min(lifetime / 5);
-        let jitter = at.dice() % (ahead.as_secs() / 2 + 1);
+        let jitter = at.jitter_input() % (ahead.as_secs() / 2 + 1);
         Self {
             refresh_at: stale_at
                 .before(ahead + Duration::from_secs(jitter))

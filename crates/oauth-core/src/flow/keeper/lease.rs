@@ -86,7 +86,7 @@ impl Keeper {
             looks: looks.saturating_add(1),
         });
         let pause = (MIN_POLL_MILLIS << looks.min(6)).min(MAX_POLL_MILLIS);
-        Step::Wait(Duration::from_millis(pause / 2 + at.dice() % pause))
+        Step::Wait(Duration::from_millis(pause / 2 + at.jitter_input() % pause))
     }
 
     /// Adopts newer tokens from the record, which another worker may have saved before this one got the lease;

@@ -121,12 +121,12 @@ impl GrantId {
             &scope,
             &given(self.dpop_jkt.as_deref()),
         ];
-        let parameters = self.token_request.by_name().into_iter();
+        let parameters = self.token_request.sorted_by_name().into_iter();
         let parameters = parameters.flat_map(|(name, value)| [name, value.expose().as_str()]);
         // Two identity providers may have users of the same name.
         let elsewhere = config.identity_provider().into_iter().flatten();
         let facts = facts.into_iter().chain(elsewhere.map(String::as_str));
-        crate::base64::hashed(facts.chain(parameters))
+        crate::base64::sha256_of_parts(facts.chain(parameters))
     }
 }
 
@@ -337,14 +337,14 @@ impl Record {
             token_endpoint: token_endpoint(config).to_owned(),
             subject: id.subject().map(str::to_owned),
             scope: id.token_request.scope.clone(),
-            parameters: id.token_request.pairs(),
+            parameters: id.token_request.stored_pairs(),
             dpop_jkt: id.dpop_jkt.clone(),
             dpop_nonce: id.dpop_jkt.as_ref().and_then(|_| nonce(config)),
             resource_nonces: match &id.dpop_jkt {
                 Some(_) => config
                     .shared
                     .nonces
-                    .newest(ServerRole::ResourceServer, RESOURCE_NONCES),
+                    .newest_nonces(ServerRole::ResourceServer, RESOURCE_NONCES),
                 None => Vec::new(),
             },
             expires_at: tokens.and_then(Tokens::expires_at),
@@ -368,7 +368,7 @@ impl Record {
         if stored.issuer != config.binding.issuer || stored.client_id != config.binding.client_id {
             return Err(ValidationFailure::StoredIssuer.into());
         }
-        let token_request = TokenRequest::stored(stored.scope, stored.parameters)?;
+        let token_request = TokenRequest::from_stored(stored.scope, stored.parameters)?;
         let same = [
             ("subject", stored.subject.as_deref() == id.subject()),
             ("scope", token_request.scope == id.token_request.scope),
@@ -387,12 +387,12 @@ impl Record {
         }
         if let (Some(nonce), Some(url)) = (&stored.dpop_nonce, config.token_url()) {
             let nonces = &config.shared.nonces;
-            nonces.suggest(ServerRole::AuthorizationServer, url, nonce);
+            nonces.restore_nonce(ServerRole::AuthorizationServer, url, nonce);
         }
         for (origin, nonce) in stored.resource_nonces.iter().take(RESOURCE_NONCES) {
             if let Ok(url) = Url::parse(origin) {
                 let nonces = &config.shared.nonces;
-                nonces.suggest(ServerRole::ResourceServer, &url, nonce);
+                nonces.restore_nonce(ServerRole::ResourceServer, &url, nonce);
             }
         }
         Ok(Self {

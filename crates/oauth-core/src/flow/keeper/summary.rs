@@ -65,7 +65,7 @@ impl GrantSummary {
                     Some(subject) => GrantOwner::Person(Some(subject)),
                     None => GrantOwner::Client,
                 },
-                token_request: TokenRequest::stored(stored.scope, stored.parameters)?,
+                token_request: TokenRequest::from_stored(stored.scope, stored.parameters)?,
                 dpop_jkt: stored.dpop_jkt,
             },
             scope: tokens.map(|tokens| tokens.scope.clone()),

@@ -240,7 +240,7 @@ impl Keeper {
             2..=CONFLICTS => {
                 self.state = Some(State::PauseAfterConflict(Box::new(next)));
                 let pause = MIN_POLL_MILLIS << (self.restarts - 2);
-                Step::Wait(Duration::from_millis(pause / 2 + at.dice() % pause))
+                Step::Wait(Duration::from_millis(pause / 2 + at.jitter_input() % pause))
             }
             _ => self.too_many_conflicts(at, next),
         }

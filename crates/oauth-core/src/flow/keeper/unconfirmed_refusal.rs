@@ -43,7 +43,7 @@ impl UnconfirmedRefusal {
         let own = |text: Option<&str>| text.map(str::to_owned);
         Self {
             since: at.now(),
-            seconds: pause + at.dice() % (pause / 2 + 1),
+            seconds: pause + at.jitter_input() % (pause / 2 + 1),
             count,
             status: server.status(),
             error: own(server.error()),
@@ -71,15 +71,15 @@ impl UnconfirmedRefusal {
         let server = self
             .status
             .map_or_else(ServerError::default, ServerError::of_status);
-        let server = server.challenged(self.scheme.clone());
+        let server = server.with_challenge_scheme(self.scheme.clone());
         let server = match self.error.as_deref() {
             Some(error) => {
-                let meaning = rules.meaning(error, self.description.as_deref());
-                server.coded(error).meaning(meaning)
+                let meaning = rules.registered_error_code(error, self.description.as_deref());
+                server.with_code(error).with_meaning(meaning)
             }
             None => server,
         };
-        let server = server.described(self.description.as_deref(), None);
+        let server = server.with_description(self.description.as_deref(), None);
         Error::from(server).at_endpoint("token").of_suspect()
     }
 }

@@ -177,7 +177,7 @@ pub fn refusal(status: StatusCode, headers: &HeaderMap, pause: Option<Duration>)
         .find_map(|challenge| challenge.param("error"))
         .filter(|code| Denial::ALL.iter().any(|known| known.text() == *code));
     let server = match code {
-        Some(code) => server.coded(code),
+        Some(code) => server.with_code(code),
         None => server,
     };
     Some(Error::from(server).at_endpoint("resource"))

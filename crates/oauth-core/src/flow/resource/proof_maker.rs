@@ -142,13 +142,13 @@ impl ProofMaker {
     /// # Errors
     /// `key.algorithm` if the key's algorithm is not accepted.
     pub(super) fn check(&self, accepted: Option<&[String]>) -> Result<(), Error> {
-        self.key.check(accepted)
+        self.key.check_algorithm(accepted)
     }
 
     /// Remembers the nonce of a reply (section 9). True if there was one. Of several nonces none is remembered, because
     /// it is not known which is meant; the caller still gets the reply.
     pub(super) fn update_from_reply(&self, url: &Url, headers: &HeaderMap) -> bool {
-        let Ok(Some(nonce)) = dpop::nonce(headers) else {
+        let Ok(Some(nonce)) = dpop::nonce_field(headers) else {
             return false;
         };
         self.shared
@@ -165,6 +165,6 @@ impl UnsignedProof {
     /// `client_auth.signature_length`.
     pub(super) fn signed(&self, signature: &bytes::Bytes) -> Result<HeaderValue, Error> {
         let jws = self.key.finish(&self.input, signature)?;
-        client_auth::header_value(jws.take())
+        client_auth::header_value(jws.into_inner())
     }
 }

@@ -134,7 +134,7 @@ pub(super) fn read(
 ) -> LimitReading {
     // A time of day is by the server's clock, so the pause is computed from that clock.
     let now = single_value(headers, &DATE)
-        .and_then(retry_after::date)
+        .and_then(retry_after::http_date)
         .unwrap_or(now);
     let drafted = drafted(headers);
     let is_limit = matches!(

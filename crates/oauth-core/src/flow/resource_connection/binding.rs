@@ -79,8 +79,8 @@ impl Connection {
     /// # Errors
     /// `key.algorithm`.
     pub fn check_dpop_key(&self, key: &DpopKey) -> Result<(), Error> {
-        key.check(self.resource.dpop_algs.as_deref())?;
-        key.check(self.server.named_list(SERVER_ALGS).as_deref())
+        key.check_algorithm(self.resource.dpop_algs.as_deref())?;
+        key.check_algorithm(self.server.named_list(SERVER_ALGS).as_deref())
     }
 
     /// Checks that proofs of this key, or of one that is made for the API, will be accepted.

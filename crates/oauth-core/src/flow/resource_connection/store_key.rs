@@ -19,7 +19,7 @@ impl ConnectRequest {
 
     fn named(&self, url: &str, person: &str) -> String {
         let grant = json::to_text(&self.grant);
-        crate::base64::hashed(["oauth-core connection 1", url, &grant, person])
+        crate::base64::sha256_of_parts(["oauth-core connection 1", url, &grant, person])
     }
 }
 

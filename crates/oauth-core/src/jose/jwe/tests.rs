@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::jose::{Decrypter, DecryptionFailed};
-use crate::jose::{Opens, ResponseEncryption, opened};
+use crate::jose::{Opens, ResponseEncryption, decrypt_if_encrypted};
 use crate::secret::Secret;
 use crate::testing::code;
 
@@ -231,7 +231,7 @@ fn a_token_is_encrypted_once() {
 #[test]
 fn a_token_comes_as_it_was_agreed() {
     let of = |token: &str, encryption: Option<&ResponseEncryption>| {
-        code(opened(
+        code(decrypt_if_encrypted(
             Secret::from(token),
             encryption.map(|opens| opens as &dyn Opens),
         ))

@@ -5,7 +5,7 @@
 use super::profile::{refuse_nonce, refuse_other_token_claims, unexpected_claim};
 use super::{Checks, ProvenKeys, VerifiedAccessToken};
 use crate::error::Error;
-use crate::jose::claims::malformed;
+use crate::jose::claims::malformed_claim;
 use crate::jose::{Claims, Validity};
 use crate::moment::UnixTime;
 use crate::scope::Scope;
@@ -42,16 +42,16 @@ impl Checks {
             return Err(unexpected_claim("token_type"));
         }
         id_token::issuer(server, &claims)?;
-        let client_id = Claims::required("client_id", claims.text("client_id")?)?.to_owned();
+        let client_id = Claims::require_claim("client_id", claims.text("client_id")?)?.to_owned();
         // A client that acts for itself is its own subject (RFC 9068 section 2.2).
         let subject = claims.text("sub")?.unwrap_or(&client_id).to_owned();
         for (name, text) in [("client_id", &client_id), ("sub", &subject)] {
             if text.is_empty() {
-                return Err(malformed(name));
+                return Err(malformed_claim(name));
             }
         }
         if claims.as_map().contains_key("aud") {
-            self.audience(claims.audience()?)?;
+            self.check_audience(claims.audience()?)?;
         }
         let validity = Validity {
             now,
@@ -59,7 +59,9 @@ impl Checks {
         };
         validity.check_present(&claims)?;
         let scope = claims.text("scope")?.map(Scope::parse).transpose();
-        let scope = scope.map_err(|_| malformed("scope"))?.unwrap_or_default();
+        let scope = scope
+            .map_err(|_| malformed_claim("scope"))?
+            .unwrap_or_default();
         self.of_request(&claims, &scope, &validity, proven)?;
         Ok(VerifiedAccessToken {
             subject,

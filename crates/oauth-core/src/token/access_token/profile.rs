@@ -2,7 +2,7 @@
 //! FAPI 2.0 are in `security_profile.rs` of the crate.
 
 use crate::error::{Error, ValidationFailure};
-use crate::jose::claims::malformed;
+use crate::jose::claims::malformed_claim;
 use crate::jose::{Claims, Jws};
 use crate::json::Value;
 use crate::scope::Scope;
@@ -250,19 +250,19 @@ impl Rules {
     ///
     /// # Errors
     /// `jwt.unexpected_claim`, `jwt.missing_claim`, `jwt.malformed_claim`.
-    pub(super) fn kind(&self, jws: &Jws, claims: &Claims) -> Result<(), Error> {
+    pub(super) fn check_token_use(&self, jws: &Jws, claims: &Claims) -> Result<(), Error> {
         refuse_other_token_claims(claims)?;
         if !is_typed(jws) {
             refuse_nonce(claims)?;
         }
         if let Some((name, kinds)) = self.kind
-            && !kinds.contains(&Claims::required(name, claims.text(name)?)?)
+            && !kinds.contains(&Claims::require_claim(name, claims.text(name)?)?)
         {
             return Err(unexpected_claim(name));
         }
         let jti = claims.text("jti")?;
         match self.jti {
-            Jti::Required => Claims::required("jti", jti).map(drop),
+            Jti::Required => Claims::require_claim("jti", jti).map(drop),
             Jti::Optional => Ok(()),
         }
     }
@@ -272,7 +272,7 @@ impl Rules {
     pub(super) fn client_id<'a>(&self, claims: &'a Claims) -> Result<Option<&'a str>, Error> {
         for name in self.client {
             match claims.text(name)? {
-                Some("") => return Err(malformed(name)),
+                Some("") => return Err(malformed_claim(name)),
                 Some(client_id) => return Ok(Some(client_id)),
                 None => {}
             }
@@ -280,7 +280,7 @@ impl Rules {
         match self.naming {
             ClientNaming::Optional => Ok(None),
             ClientNaming::Required => {
-                Claims::required(self.client.first().copied().unwrap_or_default(), None)
+                Claims::require_claim(self.client.first().copied().unwrap_or_default(), None)
             }
         }
     }
@@ -310,8 +310,8 @@ impl Rules {
         let audience = claims.audience()?;
         match self.audience {
             _ if claims.as_map().contains_key("aud") => Ok(audience),
-            Audience::Aud => Claims::required("aud", None),
-            Audience::AudOr(name) => Ok(vec![Claims::required(name, claims.text(name)?)?]),
+            Audience::Aud => Claims::require_claim("aud", None),
+            Audience::AudOr(name) => Ok(vec![Claims::require_claim(name, claims.text(name)?)?]),
         }
     }
 
@@ -321,17 +321,17 @@ impl Rules {
         let (name, scope) = match self.scope {
             ScopeClaim::Scope => ("scope", claims.text("scope")?.map(Scope::parse)),
             ScopeClaim::Either if claims.get("scope").is_some() => {
-                ("scope", listed(claims, "scope")?)
+                ("scope", scope_claim(claims, "scope")?)
             }
-            ScopeClaim::Scp | ScopeClaim::Either => ("scp", listed(claims, "scp")?),
+            ScopeClaim::Scp | ScopeClaim::Either => ("scp", scope_claim(claims, "scp")?),
         };
-        let scope = scope.transpose().map_err(|_| malformed(name))?;
+        let scope = scope.transpose().map_err(|_| malformed_claim(name))?;
         Ok(scope.unwrap_or_default())
     }
 }
 
 /// A scope with spaces, or as a list.
-fn listed(claims: &Claims, name: &str) -> Result<Option<Result<Scope, Error>>, Error> {
+fn scope_claim(claims: &Claims, name: &str) -> Result<Option<Result<Scope, Error>>, Error> {
     Ok(match claims.get(name) {
         Some(Value::Array(_)) => Some(Scope::of(claims.texts(name)?)),
         _ => claims.text(name)?.map(Scope::parse),

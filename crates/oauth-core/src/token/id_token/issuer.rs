@@ -10,13 +10,13 @@ use crate::server::Server;
 /// # Errors
 /// `jwt.issuer`, `jwt.missing_claim`, `jwt.malformed_claim`.
 pub(crate) fn issuer(server: &Server, claims: &Claims) -> Result<(), Error> {
-    let iss = Claims::required("iss", claims.text("iss")?)?;
+    let iss = Claims::require_claim("iss", claims.text("iss")?)?;
     let (rules, issuer) = (server.rules(), server.issuer());
     if issuer.as_str() == iss || is_of_tenant(rules.tenant_issuer(), iss, claims)? {
         return Ok(());
     }
     let expected = Some(issuer.as_str());
-    Err(Claims::differs(
+    Err(Claims::mismatch(
         ValidationFailure::JwtIssuer,
         Some(iss),
         expected,

@@ -136,7 +136,7 @@ fn a_refusal_of_a_grant_says_that_the_server_serves() {
         many.store.now += 100;
         assert!(many.fail(round * 3).is_sent());
         assert!(many.fail(round * 3 + 1).is_sent());
-        let refused = ServerError::of_status(400).coded("unauthorized_client");
+        let refused = ServerError::of_status(400).with_code("unauthorized_client");
         assert!(many.ask(round * 3 + 2, Err(refused.into())).is_sent());
     }
 }

@@ -141,7 +141,7 @@ fn another_worker_waits_for_the_longest_request_before_it_sends_the_token_again(
 
 #[test]
 fn unsent_the_marker_is_removed() {
-    let coded = |status: u16, code: &str| ServerError::of_status(status).coded(code).into();
+    let coded = |status: u16, code: &str| ServerError::of_status(status).with_code(code).into();
     for error in [
         unsent(),
         ServerError::of_status(429).into(),
@@ -166,8 +166,9 @@ fn a_reply_that_does_not_prove_it_may_have_spent_the_token() {
         400, 403, 404, 408, 413, 425, 499, 500, 501, 502, 503, 504, 520, 522, 524, 598,
     ];
     let bare = bare.map(ServerError::of_status).into_iter();
-    let fallen = [400, 500, 503].map(|status| ServerError::of_status(status).coded("server_error"));
-    let gateway = ServerError::of_status(502).coded("temporarily_unavailable");
+    let fallen =
+        [400, 500, 503].map(|status| ServerError::of_status(status).with_code("server_error"));
+    let gateway = ServerError::of_status(502).with_code("temporarily_unavailable");
     let errors = bare.chain(fallen).chain([gateway]).map(Error::from);
     for error in errors.chain([Misuse::OutOfOrder.into(), Misuse::NoClock.into()]) {
         let told = format!("{error}");

@@ -4,8 +4,8 @@ use super::*;
 
 fn refusal(status: u16, code: &str) -> Error {
     ServerError::of_status(status)
-        .coded(code)
-        .described(Some("as the server says it"), None)
+        .with_code(code)
+        .with_description(Some("as the server says it"), None)
         .into()
 }
 
@@ -81,9 +81,9 @@ fn any_other_refusal_is_told_in_the_servers_words_and_ends_nothing() {
 fn what_passes_makes_no_grant_suspect() {
     let bare = [408, 425, 429, 500, 501, 502, 503, 504, 520, 599].map(ServerError::of_status);
     let words = [
-        ServerError::of_status(400).coded("temporarily_unavailable"),
-        ServerError::of_status(400).coded("slow_down"),
-        ServerError::of_status(503).coded("unauthorized_client"),
+        ServerError::of_status(400).with_code("temporarily_unavailable"),
+        ServerError::of_status(400).with_code("slow_down"),
+        ServerError::of_status(503).with_code("unauthorized_client"),
     ];
     for server in bare.into_iter().chain(words) {
         let text = format!("{server:?}");
@@ -229,7 +229,7 @@ fn an_invalid_grant_that_wants_interaction_is_not_the_end() {
     let wanting = |suberror: &str| {
         let mut extra = serde_json::Map::new();
         extra.insert("suberror".to_owned(), suberror.into());
-        let server = ServerError::of_status(400).coded("invalid_grant");
+        let server = ServerError::of_status(400).with_code("invalid_grant");
         Error::from(server.with_extra(extra))
     };
     for suberror in ["basic_action", "consent_required"] {
@@ -250,8 +250,8 @@ fn an_invalid_grant_that_wants_interaction_is_not_the_end() {
 /// GitHub's word for `invalid_grant`.
 #[test]
 fn what_a_preset_names_as_the_same_ends_the_grant() {
-    let server = ServerError::of_status(400).coded("bad_refresh_token");
-    let named = Error::from(server.meaning(Some("invalid_grant")));
+    let server = ServerError::of_status(400).with_code("bad_refresh_token");
+    let named = Error::from(server.with_meaning(Some("invalid_grant")));
     let (_, store, error) = refused(named);
     assert_eq!(error.code(), "denied.invalid_grant");
     assert!(store.record().ended.is_some());
