@@ -66,10 +66,10 @@ pub fn client_secret_auth(
     server: &Server,
 ) -> Result<ClientAuth, Error> {
     let secret = secret.into();
-    let plain = ClientAuth::negotiate(Credentials::secret(secret.clone()), server);
+    let secret_auth = ClientAuth::negotiate(Credentials::secret(secret.clone()), server);
     let mut methods = server.token_endpoint_auth_methods().into_iter();
-    if plain.is_ok() || !methods.any(|method| method == "client_secret_jwt") {
-        return plain;
+    if secret_auth.is_ok() || !methods.any(|method| method == "client_secret_jwt") {
+        return secret_auth;
     }
     let alg = ClientAssertion::mac_alg_at(server, secret.expose().len());
     client_secret_jwt(secret, alg).map(ClientAuth::assertion)
@@ -121,7 +121,7 @@ impl PrivateKey {
     }
 
     fn read_one_of(text: &str, candidates: &[Alg]) -> Result<Self, Error> {
-        Self::read(text, candidates).map_err(|why| match why {
+        Self::read(text, candidates).map_err(|error| match error {
             KeyError::Algorithm => {
                 let names: Vec<_> = candidates.iter().map(|alg| alg.as_str()).collect();
                 Error::from(Misuse::KeyAlgorithm).about(&names.join(" "))

@@ -50,15 +50,15 @@ impl ClientKeys {
     pub fn read<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, Error> {
         let keys = texts.into_iter().map(ClientKey::read);
         let keys = keys.collect::<Result<Vec<_>, _>>()?;
-        let setup = |what: &str| Err(Error::from(Misuse::Setup).about(what));
+        let misuse = |detail: &str| Err(Error::from(Misuse::Setup).about(detail));
         if keys.is_empty() {
-            return setup("a client that signs has a key");
+            return misuse("a client that signs has a key");
         }
         // A server that finds a key by its name would find either.
         let mut kids: Vec<_> = keys.iter().map(|key| &key.kid).collect();
         kids.sort_unstable();
         match kids.windows(2).any(|pair| pair.first() == pair.last()) {
-            true => setup("two keys have one kid"),
+            true => misuse("two keys have one kid"),
             false => Ok(Self { keys }),
         }
     }
@@ -85,7 +85,7 @@ impl ClientKeys {
         let mut unfit = Error::from(Misuse::KeyAlgorithm);
         for key in &self.keys {
             match PrivateKey::read_for(server, key.text.expose(), alg) {
-                Ok(read) => return Ok(read.client_assertion(&key.kid)),
+                Ok(private_key) => return Ok(private_key.client_assertion(&key.kid)),
                 Err(error) if error.code() == Misuse::KeyAlgorithm.code() => unfit = error,
                 Err(error) => return Err(error),
             }

@@ -23,10 +23,10 @@ fn failed<E>(_: E) -> DecryptionFailed {
 /// Decrypts the content with its key.
 pub(crate) fn content(key: &[u8], job: &DecryptionJob) -> Result<Bytes, DecryptionFailed> {
     let enc = job.enc;
-    let fits = key.len() == enc.key_bytes()
+    let has_right_lengths = key.len() == enc.key_bytes()
         && job.iv.len() == enc.iv_bytes()
         && job.tag.len() == enc.tag_bytes();
-    if !fits {
+    if !has_right_lengths {
         return Err(DecryptionFailed);
     }
     match Mac::of(enc) {
@@ -77,8 +77,8 @@ impl Mac {
         for part in [additional_data, iv, ciphertext, &bits.to_be_bytes()] {
             mac.update(part);
         }
-        let whole = mac.sign();
-        whole.as_ref().get(..self.tag_bytes).map(<[u8]>::to_vec)
+        let full_tag = mac.sign();
+        full_tag.as_ref().get(..self.tag_bytes).map(<[u8]>::to_vec)
     }
 }
 
@@ -169,8 +169,8 @@ fn key_unwrap(key: &[u8], wrapped: &[u8]) -> Result<Bytes, DecryptionFailed> {
 
 /// The same by single blocks, for AES-192, whose key wrap the library does not offer.
 fn key_unwrap_by_blocks(key: &[u8], wrapped: &[u8]) -> Result<Bytes, DecryptionFailed> {
-    let (blocks, rest) = wrapped.as_chunks::<8>();
-    let ([first, blocks @ ..], []) = (blocks, rest) else {
+    let (blocks, remainder) = wrapped.as_chunks::<8>();
+    let ([first, blocks @ ..], []) = (blocks, remainder) else {
         return Err(DecryptionFailed);
     };
     if blocks.len() < 2 {

@@ -90,7 +90,10 @@ impl DecryptionKey {
     /// Why the key was not accepted.
     pub fn from_jwk(text: &str, alg: JweAlg) -> Result<Self, KeyError> {
         let jwk = jwk::PrivateJwk::parse(text)?;
-        if jwk.text("alg").is_some_and(|named| named != alg.as_str()) {
+        if jwk
+            .text("alg")
+            .is_some_and(|named_alg| named_alg != alg.as_str())
+        {
             return Err(KeyError::Algorithm);
         }
         let key = match jwk.text("kty").unwrap_or_default() {
@@ -111,8 +114,8 @@ impl DecryptionKey {
                     jwk.optional_bytes("y")?.unwrap_or_default(),
                 );
                 let public = key.compute_public_key().map_err(|_| KeyError::Malformed)?;
-                let written = point(curve, &x, &y);
-                constant_time::verify_slices_are_equal(public.as_ref(), &written)
+                let encoded_point = point(curve, &x, &y);
+                constant_time::verify_slices_are_equal(public.as_ref(), &encoded_point)
                     .map_err(|_| KeyError::Malformed)?;
                 Self::of(Key::Agreement(curve, key), alg)
             }
@@ -132,12 +135,12 @@ impl DecryptionKey {
     /// `Algorithm` for a secret of another length than the algorithm needs, and for algorithms that need a private
     /// key.
     pub fn shared(secret: &[u8], alg: JweAlg) -> Result<Self, KeyError> {
-        let fits = match alg {
+        let has_right_length = match alg {
             JweAlg::Dir => Enc::ALL.iter().any(|enc| enc.key_bytes() == secret.len()),
             _ if alg.has_ephemeral_key() => false,
             _ => alg.wrapping_bytes() == Some(secret.len()),
         };
-        match fits {
+        match has_right_length {
             true => Ok(Self::of(Key::Shared(Secret::new(secret.to_vec())), alg)),
             false => Err(KeyError::Algorithm),
         }

@@ -51,11 +51,11 @@ impl DpopKey {
     /// # Errors
     /// `key.malformed`, `key.encrypted`, `key.algorithm`.
     pub fn read(text: &str, alg: Option<Alg>) -> Result<Self, Error> {
-        let read = match &alg {
+        let private_key = match &alg {
             Some(alg) => PrivateKey::read(text, std::slice::from_ref(alg)),
             None => PrivateKey::read(text, &ALGS),
         };
-        Ok(Self(read?))
+        Ok(Self(private_key?))
     }
 
     /// The key as a type of the core.

@@ -49,11 +49,11 @@ impl Encrypter for PublicKeyEncrypter {
             return Ok(wrapped(content_key, encrypted_key, None));
         }
         let curve = key.curve().ok_or(EncryptionFailed)?;
-        let own = agreement::PrivateKey::generate(ecdh(curve)).map_err(failed)?;
-        let epk = ephemeral(curve, &own)?;
+        let ephemeral_key = agreement::PrivateKey::generate(ecdh(curve)).map_err(failed)?;
+        let epk = ephemeral(curve, &ephemeral_key)?;
         let (x, y) = (key.bytes("x"), key.bytes("y").unwrap_or_default());
         let peer = UnparsedPublicKey::new(ecdh(curve), point(curve, &x.unwrap_or_default(), &y));
-        let agreed = agreement::agree(&own, peer, EncryptionFailed, |secret| {
+        let agreed = agreement::agree(&ephemeral_key, peer, EncryptionFailed, |secret| {
             decrypt::concat_kdf(secret, alg, enc, [&[], &[]]).map_err(failed)
         })?;
         if alg.is_direct() {
@@ -118,8 +118,11 @@ fn by_rsa(alg: JweAlg, key: &PublicJwk, content_key: &[u8]) -> Result<Vec<u8>, E
 }
 
 /// The public half of a key that is used once.
-fn ephemeral(curve: Curve, own: &agreement::PrivateKey) -> Result<EphemeralKey, EncryptionFailed> {
-    let public = own.compute_public_key().map_err(failed)?;
+fn ephemeral(
+    curve: Curve,
+    private_key: &agreement::PrivateKey,
+) -> Result<EphemeralKey, EncryptionFailed> {
+    let public = private_key.compute_public_key().map_err(failed)?;
     let public = public.as_ref();
     let (x, y) = match curve {
         Curve::X25519 => (public, &[][..]),
@@ -218,9 +221,9 @@ fn cbc_hmac(
     let (mac_key, enc_key) = key.split_at(key.len() / 2);
     let key = UnboundCipherKey::new(aes(enc_key.len()), enc_key).map_err(failed)?;
     let key = PaddedBlockEncryptingKey::cbc_pkcs7(key).map_err(failed)?;
-    let fixed = FixedLength::<16>::try_from(iv.as_slice()).map_err(failed)?;
+    let fixed_iv = FixedLength::<16>::try_from(iv.as_slice()).map_err(failed)?;
     let mut ciphertext = content.to_vec();
-    key.less_safe_encrypt(&mut ciphertext, EncryptionContext::Iv128(fixed))
+    key.less_safe_encrypt(&mut ciphertext, EncryptionContext::Iv128(fixed_iv))
         .map_err(failed)?;
     let tag = mac.tag(mac_key, additional_data, &iv, &ciphertext);
     Ok(Encrypted {

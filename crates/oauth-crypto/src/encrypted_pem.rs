@@ -54,8 +54,8 @@ pub fn decrypt_pem(text: &str, passphrase: &Secret<String>) -> Result<Secret<Str
     // same error.
     let decrypted = info.decrypt(passphrase.expose());
     let decrypted = decrypted.map_err(|_| KeyError::Passphrase)?;
-    let plain = Zeroizing::new(decrypted.as_bytes().to_vec());
-    Ok(Secret::from(der::to_pem("PRIVATE KEY", &plain).as_str()))
+    let der = Zeroizing::new(decrypted.as_bytes().to_vec());
+    Ok(Secret::from(der::to_pem("PRIVATE KEY", &der).as_str()))
 }
 
 /// Whether the method is supported, and its work is not too much.

@@ -84,13 +84,13 @@ impl PrivateKey {
     /// # Errors
     /// Why the key was not accepted; `Algorithm` if none of them fits.
     pub fn read(text: &str, candidates: &[Alg]) -> Result<Self, KeyError> {
-        let read = |alg| match is_jwk(text) {
+        let read_as = |alg| match is_jwk(text) {
             true => Self::from_jwk(text, alg),
             false => Self::from_pem(text, alg),
         };
         let mut why = KeyError::Algorithm;
         for alg in candidates {
-            match read(*alg) {
+            match read_as(*alg) {
                 Err(KeyError::Algorithm) => {}
                 Err(error) => why = error,
                 key => return key,
@@ -127,7 +127,10 @@ impl PrivateKey {
     /// Why the key was not accepted.
     pub fn from_jwk(text: &str, alg: Alg) -> Result<Self, KeyError> {
         let jwk = PrivateJwk::parse(text)?;
-        if jwk.text("alg").is_some_and(|named| named != alg.as_str()) {
+        if jwk
+            .text("alg")
+            .is_some_and(|named_alg| named_alg != alg.as_str())
+        {
             return Err(KeyError::Algorithm);
         }
         let bytes = |name: &str| jwk.bytes(name);

@@ -58,11 +58,11 @@ pub fn verify(job: &VerificationJob) -> bool {
             let Some(algorithm) = algorithm(hash) else {
                 return false;
             };
-            let whole = digest::digest(algorithm, value.expose().as_bytes());
-            let whole = whole.as_ref();
-            let (left, _) = whole.split_at(whole.len() / 2);
-            let left = URL_SAFE_NO_PAD.encode(left);
-            verify_slices_are_equal(left.as_bytes(), half.as_bytes()).is_ok()
+            let digest = digest::digest(algorithm, value.expose().as_bytes());
+            let digest = digest.as_ref();
+            let (left_half, _) = digest.split_at(digest.len() / 2);
+            let left_half = URL_SAFE_NO_PAD.encode(left_half);
+            verify_slices_are_equal(left_half.as_bytes(), half.as_bytes()).is_ok()
         }
     }
 }
@@ -77,15 +77,15 @@ fn public(alg: Alg, key: &PublicJwk, input: &[u8], signature: &[u8]) -> bool {
     if !key.fits(alg) {
         return false;
     }
-    let is_good = |key: &ParsedPublicKey| key.verify_sig(input, signature).is_ok();
-    let held = key.prepared(|| Held {
+    let is_valid = |key: &ParsedPublicKey| key.verify_sig(input, signature).is_ok();
+    let prepared = key.prepared(|| Held {
         alg,
         key: parsed(alg, key),
     });
-    match held {
-        Some(held) if held.alg == alg => held.key.as_ref().is_some_and(is_good),
+    match prepared {
+        Some(prepared) if prepared.alg == alg => prepared.key.as_ref().is_some_and(is_valid),
         // Few keys are used with a second algorithm.
-        _ => parsed(alg, key).as_ref().is_some_and(is_good),
+        _ => parsed(alg, key).as_ref().is_some_and(is_valid),
     }
 }
 

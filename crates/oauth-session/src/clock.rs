@@ -52,12 +52,12 @@ pub mod simulated {
 
     /// Makes all sessions that are used on this thread use this clock from now on, not the system's.
     pub fn set(clock: Clock) {
-        CLOCK.with_borrow_mut(|ours| *ours = Some(clock));
+        CLOCK.with_borrow_mut(|thread_clock| *thread_clock = Some(clock));
     }
 
     /// Makes them use the system's clock again.
     pub fn unset() {
-        CLOCK.with_borrow_mut(|ours| *ours = None);
+        CLOCK.with_borrow_mut(|thread_clock| *thread_clock = None);
     }
 
     pub(super) fn moment() -> Option<Moment> {

@@ -63,7 +63,7 @@ pub async fn private<S: Store + ?Sized>(
     alg: Alg,
 ) -> Result<StoredKey, Error> {
     let record = record_of(name)?;
-    let mut made = None;
+    let mut new_key = None;
     for _ in 0..TRIES {
         let entry = store.load(&record).await?;
         let version = entry.as_ref().map_or(0, |entry| entry.version);
@@ -71,14 +71,14 @@ pub async fn private<S: Store + ?Sized>(
             return read(&entry, alg);
         }
         // Generating an RSA key takes long enough to do it only once.
-        let (key, text) = match made.take() {
-            Some(made) => made,
+        let (key, text) = match new_key.take() {
+            Some(new_key) => new_key,
             None => make(alg)?,
         };
         // No caller gets a key that is not stored: its tokens would be lost with this process.
         match store.save(&record, &text, version, Times::NONE).await? {
             Saved::At(_) => return Ok(key),
-            Saved::Conflict => made = Some((key, text)),
+            Saved::Conflict => new_key = Some((key, text)),
         }
     }
     let cause = Cause::unsent_as("every save met another").because(Loss::Contended);
@@ -128,8 +128,8 @@ fn read(entry: &Entry, alg: Alg) -> Result<StoredKey, Error> {
     StoredKey::read(pem.expose(), Some(alg)).map_err(|_| malformed("key"))
 }
 
-fn malformed(what: &str) -> Error {
+fn malformed(detail: &str) -> Error {
     Error::from(Misuse::StoredForm)
         .at_endpoint(ENDPOINT)
-        .about(what)
+        .about(detail)
 }

@@ -3,7 +3,7 @@
 /// Kills the process as `kill -9` does, if the environment names this point in `OAUTH_SESSION_FAULT`.
 #[cfg(feature = "faults")]
 pub(crate) fn at(point: &str) {
-    if std::env::var("OAUTH_SESSION_FAULT").is_ok_and(|named| named == point) {
+    if std::env::var("OAUTH_SESSION_FAULT").is_ok_and(|named_point| named_point == point) {
         // No destructor runs, and no buffer is flushed.
         std::process::abort();
     }

@@ -39,7 +39,7 @@ const MAX_LENGTH: u64 = 64 << 10;
 #[derive(Clone)]
 pub struct FixedToken {
     place: Place,
-    end: Option<UnixTime>,
+    expires_at: Option<UnixTime>,
 }
 
 type Callback = dyn Fn() -> Result<Secret<String>, Error> + Send + Sync;
@@ -60,9 +60,9 @@ impl FixedToken {
 
     /// A source of the access token of these tokens, whatever their grant.
     pub fn of_tokens(tokens: Tokens) -> Self {
-        let end = tokens.expires_at();
+        let expires_at = tokens.expires_at();
         Self {
-            end,
+            expires_at,
             ..Self::at(Place::Here(Arc::new(tokens)))
         }
     }
@@ -86,16 +86,19 @@ impl FixedToken {
 
     /// Sets the expiry of the token: afterwards requests fail with `grant.expired`, and nothing is sent.
     #[must_use]
-    pub fn expiring_at(mut self, end: UnixTime) -> Self {
+    pub fn expiring_at(mut self, expires_at: UnixTime) -> Self {
         if let Place::Here(tokens) = &mut self.place {
-            *tokens = Arc::new(Tokens::clone(tokens).expiring_at(end));
+            *tokens = Arc::new(Tokens::clone(tokens).expiring_at(expires_at));
         }
-        self.end = Some(end);
+        self.expires_at = Some(expires_at);
         self
     }
 
     const fn at(place: Place) -> Self {
-        Self { place, end: None }
+        Self {
+            place,
+            expires_at: None,
+        }
     }
 
     /// The current token, which must not be the one that was `refused`.
@@ -121,8 +124,8 @@ impl FixedToken {
 
     fn tokens(&self, token: Secret<String>) -> Arc<Tokens> {
         let tokens = Tokens::bearer(token);
-        Arc::new(match self.end {
-            Some(end) => tokens.expiring_at(end),
+        Arc::new(match self.expires_at {
+            Some(expires_at) => tokens.expiring_at(expires_at),
             None => tokens,
         })
     }
@@ -131,13 +134,13 @@ impl FixedToken {
 fn variable(name: &str) -> Result<Secret<String>, Error> {
     match std::env::var(name) {
         Ok(text) => trimmed(text, name),
-        Err(why) => Err(unreadable(name).caused_by(Cause::unsent(why_absent(&why)))),
+        Err(error) => Err(unreadable(name).caused_by(Cause::unsent(why_absent(&error)))),
     }
 }
 
 /// A value that is not Unicode is not repeated.
-const fn why_absent(why: &std::env::VarError) -> &'static str {
-    match why {
+const fn why_absent(error: &std::env::VarError) -> &'static str {
+    match error {
         std::env::VarError::NotPresent => "the environment variable is not set",
         std::env::VarError::NotUnicode(_) => "the environment variable is no Unicode",
     }
@@ -161,8 +164,8 @@ fn file(path: &std::path::Path) -> Result<Secret<String>, Error> {
 }
 
 fn trimmed(text: String, name: &str) -> Result<Secret<String>, Error> {
-    let whole = Secret::new(text);
-    match whole.expose().trim() {
+    let text_with_whitespace = Secret::new(text);
+    match text_with_whitespace.expose().trim() {
         "" => Err(empty(name)),
         token => Ok(Secret::new(token.to_owned())),
     }
@@ -195,7 +198,7 @@ impl fmt::Debug for FixedToken {
         };
         f.debug_struct("FixedToken")
             .field("from", &place)
-            .field("expires_at", &self.end)
+            .field("expires_at", &self.expires_at)
             .finish()
     }
 }

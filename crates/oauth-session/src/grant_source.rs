@@ -310,7 +310,7 @@ impl GrantSource {
         };
         tokio::time::timeout(limit, drained)
             .await
-            .map_err(|_| late())
+            .map_err(|_| timeout())
     }
 
     /// The name of the record in the store, if there is one.
@@ -351,16 +351,16 @@ impl GrantSource {
     /// Waits for the outcome of a renewal, which runs in its own task. A caller whose token is valid does not wait
     /// long: a store or a server may hang.
     async fn wait_for(&self, renewal: &SharedRenewal, refused: Option<&Tokens>) -> Outcome {
-        let end = outcome_of(renewal);
-        let mut end = pin!(end);
+        let outcome = outcome_of(renewal);
+        let mut outcome = pin!(outcome);
         if self.still_good(refused).is_none() {
-            return end.await;
+            return outcome.await;
         }
-        match timeout_at(renewal.since + GOOD_ENOUGH, end.as_mut()).await {
+        match timeout_at(renewal.since + GOOD_ENOUGH, outcome.as_mut()).await {
             Ok(outcome) => outcome,
             Err(_) => match self.still_good(refused) {
                 Some(tokens) => Ok(tokens),
-                None => end.await,
+                None => outcome.await,
             },
         }
     }
@@ -437,9 +437,9 @@ async fn outcome_of(renewal: &SharedRenewal) -> Outcome {
     }
 }
 
-fn late() -> Error {
-    let late = Cause::unknown("a renewal is not over in time");
-    Error::lost(late.because(Loss::Timeout))
+fn timeout() -> Error {
+    let timeout = Cause::unknown("a renewal is not over in time");
+    Error::lost(timeout.because(Loss::Timeout))
 }
 
 fn task_stopped() -> Error {
@@ -458,8 +458,8 @@ impl Inner {
     fn publish(&self, state: &State) {
         // New tokens are not published before the hook has seen them.
         let is_told = state.renewal.is_none() || state.keeper.is_busy();
-        let fresh = state.keeper.fresh().filter(|_| is_told);
-        let cached = match (fresh, self.cached.get()) {
+        let fresh_tokens = state.keeper.fresh().filter(|_| is_told);
+        let cached = match (fresh_tokens, self.cached.get()) {
             (Some((tokens, until)), _) => Cached { tokens, until },
             (None, None) => return,
             // No longer usable.

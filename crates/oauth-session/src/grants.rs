@@ -273,9 +273,9 @@ impl Grants {
         };
         let summary = GrantSummary::read(&entry.record)?;
         let client = &self.0.client;
-        let is_ours = summary.issuer == client.server().issuer().as_str()
+        let is_of_client = summary.issuer == client.server().issuer().as_str()
             && summary.client_id == client.client_id().as_str();
-        Ok(is_ours.then_some(summary))
+        Ok(is_of_client.then_some(summary))
     }
 
     /// Shuts all sessions down gracefully, see [`GrantSource::drain`].

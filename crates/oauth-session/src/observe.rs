@@ -106,17 +106,17 @@ pub struct Counters {
 impl Counters {
     /// The counts by the [names](GrantEvent::name) of the events.
     pub fn counts(&self) -> [(&'static str, u64); 9] {
-        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         [
-            ("renewed", of(&self.renewed)),
-            ("waits", of(&self.waits)),
-            ("failed", of(&self.failed)),
-            ("suspect", of(&self.suspect)),
-            ("ended", of(&self.ended)),
-            ("unsaved", of(&self.unsaved)),
-            ("stored_late", of(&self.stored_late)),
-            ("authorization_ends", of(&self.authorization_ends)),
-            ("lease_lost", of(&self.lease_lost)),
+            ("renewed", count(&self.renewed)),
+            ("waits", count(&self.waits)),
+            ("failed", count(&self.failed)),
+            ("suspect", count(&self.suspect)),
+            ("ended", count(&self.ended)),
+            ("unsaved", count(&self.unsaved)),
+            ("stored_late", count(&self.stored_late)),
+            ("authorization_ends", count(&self.authorization_ends)),
+            ("lease_lost", count(&self.lease_lost)),
         ]
     }
 }

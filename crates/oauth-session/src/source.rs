@@ -173,9 +173,12 @@ impl Sources {
     /// # Errors
     /// `resource.no_token_source`.
     pub fn of(&self, owner: TokenOwner) -> Result<&dyn TokenSource, Error> {
-        let found = self.0.iter().find(|(known, _)| *known == owner);
+        let entry = self
+            .0
+            .iter()
+            .find(|(source_owner, _)| *source_owner == owner);
         let missing = || Error::from(Misuse::OwnerMissing).about(owner.as_str());
-        found.map(|(_, source)| &**source).ok_or_else(missing)
+        entry.map(|(_, source)| &**source).ok_or_else(missing)
     }
 }
 

@@ -188,9 +188,9 @@ impl Times {
 }
 
 /// Whether this time has passed, by the clock of this machine.
-fn is_past(until: UnixTime) -> bool {
+fn is_past(expires_at: UnixTime) -> bool {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    until.as_secs() <= now.map_or(0, |now| now.as_secs())
+    expires_at.as_secs() <= now.map_or(0, |now| now.as_secs())
 }
 
 /// [`Store::remove`] by the other methods, for a store without its own removal: loads and saves until no other
@@ -201,15 +201,15 @@ fn is_past(until: UnixTime) -> bool {
 pub async fn remove_by_saving<S: Store + ?Sized>(store: &S, key: &str) -> Result<bool, Error> {
     for _ in 0..REMOVALS {
         let entry = store.load(key).await?;
-        let was_there = entry.as_ref().is_some_and(|entry| !entry.is_removed());
+        let existed = entry.as_ref().is_some_and(|entry| !entry.is_removed());
         let version = entry.map_or(0, |entry| entry.version);
         let empty = Secret::new(String::new());
         if let Saved::At(_) = store.save(key, &empty, version, Times::NONE).await? {
-            return Ok(was_there);
+            return Ok(existed);
         }
     }
-    let busy = "others keep saving the record";
-    Err(Error::lost(Cause::unsent(busy)).at_endpoint(ENDPOINT))
+    let reason = "others keep saving the record";
+    Err(Error::lost(Cause::unsent(reason)).at_endpoint(ENDPOINT))
 }
 
 /// One page of the keys of a store's records.
@@ -232,7 +232,7 @@ pub(crate) const CONNECTIONS: &str = "connection:";
 pub fn is_grant(key: &str) -> bool {
     ![DPOP_KEYS, CONNECTIONS]
         .iter()
-        .any(|other| key.starts_with(other))
+        .any(|prefix| key.starts_with(prefix))
 }
 
 /// How often a removal is tried against concurrent saves.
@@ -318,8 +318,8 @@ fn micros(ttl: Duration) -> u64 {
 
 /// The error for a record that cannot be read, or cannot be stored.
 #[cfg(any(feature = "file", feature = "postgres", feature = "redis"))]
-fn malformed(what: &str) -> Error {
+fn malformed(detail: &str) -> Error {
     Error::from(Misuse::StoredForm)
         .at_endpoint(ENDPOINT)
-        .about(what)
+        .about(detail)
 }

@@ -69,8 +69,8 @@ impl SubjectTokenSource {
             return Ok(subject);
         }
         // The ID token may expire before the other tokens. The source renews it, once for all callers.
-        let renewed = source.token(Some(&login)).await?;
-        match IdentitySubject::of_login(&renewed)? {
+        let renewed_token = source.token(Some(&login)).await?;
+        match IdentitySubject::of_login(&renewed_token)? {
             subject if subject.has_ended(now()?) => Err(Misuse::IdentityMissing.into()),
             subject => Ok(subject),
         }

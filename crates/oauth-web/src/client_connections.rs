@@ -37,10 +37,10 @@ pub(crate) struct Connections(Mutex<BTreeMap<String, Connection>>);
 
 #[derive(Default)]
 pub(crate) struct Connection {
-    known: Option<Client>,
+    client: Option<Client>,
     attempts: u64,
     attempt: Option<Attempt>,
-    failed: Option<Failed>,
+    failure: Option<FailedAttempt>,
 }
 
 struct Attempt {
@@ -48,7 +48,7 @@ struct Attempt {
     began: UnixTime,
 }
 
-struct Failed {
+struct FailedAttempt {
     attempt: u64,
     at: UnixTime,
     error: Error,
@@ -74,14 +74,19 @@ impl Connections {
     }
 
     /// The client, if it is known.
-    pub(crate) fn known(&self, provider: &str) -> Option<Client> {
-        self.state().get(provider)?.known.clone()
+    pub(crate) fn client(&self, provider: &str) -> Option<Client> {
+        self.state().get(provider)?.client.clone()
     }
 
     /// Records how an attempt ended.
-    pub(crate) fn attempt_ended(&self, now: UnixTime, of: &Connect, client: Result<Client, Error>) {
-        self.with(&of.provider, |one| {
-            one.attempt_ended(now, of.attempt, client)
+    pub(crate) fn attempt_ended(
+        &self,
+        now: UnixTime,
+        connect: &Connect,
+        client: Result<Client, Error>,
+    ) {
+        self.with(&connect.provider, |connection| {
+            connection.attempt_ended(now, connect.attempt, client)
         });
     }
 
@@ -96,11 +101,11 @@ impl Connections {
 impl Connection {
     /// The client if it is known; otherwise whether to begin an attempt, wait for one, or fail.
     pub(crate) fn look_up(&mut self, id: &str, now: UnixTime) -> ClientLookup {
-        if let Some(client) = &self.known {
+        if let Some(client) = &self.client {
             return ClientLookup::Known(client.clone());
         }
-        if let Some(failed) = self.failed.as_ref().filter(|failed| failed.holds(now)) {
-            return ClientLookup::Failed(failed.error.clone());
+        if let Some(failure) = self.failure.as_ref().filter(|failure| failure.holds(now)) {
+            return ClientLookup::Failed(failure.error.clone());
         }
         // If the clock has been set back, an old attempt does not count as in progress.
         let is_under_way = |attempt: &&Attempt| is_within(now, attempt.began, ABANDONED_AFTER);
@@ -118,10 +123,10 @@ impl Connection {
 
     /// The outcome of this attempt, or of a later one.
     pub(crate) fn ended(&self, attempt: u64) -> Option<Result<Client, Error>> {
-        let known = self.known.clone().map(Ok);
-        let failed = self.failed.as_ref();
-        let failed = failed.filter(|failed| failed.attempt >= attempt);
-        known.or_else(|| failed.map(|failed| Err(failed.error.clone())))
+        let client = self.client.clone().map(Ok);
+        let failure = self.failure.as_ref();
+        let failure = failure.filter(|failure| failure.attempt >= attempt);
+        client.or_else(|| failure.map(|failure| Err(failure.error.clone())))
     }
 
     fn attempt_ended(&mut self, now: UnixTime, number: u64, client: Result<Client, Error>) {
@@ -132,12 +137,12 @@ impl Connection {
         match client {
             // A client is kept even if its attempt counted as abandoned.
             Ok(client) => {
-                self.known.get_or_insert(client);
-                (self.attempt, self.failed) = (None, None);
+                self.client.get_or_insert(client);
+                (self.attempt, self.failure) = (None, None);
             }
             Err(error) if is_current => {
                 self.attempt = None;
-                self.failed = Some(Failed {
+                self.failure = Some(FailedAttempt {
                     attempt: number,
                     at: now,
                     error,
@@ -149,9 +154,9 @@ impl Connection {
 
     /// Records that a visit has waited for the longest time allowed: until the attempt ends, other visits do not wait.
     pub(crate) fn give_up_waiting(&mut self, now: UnixTime, attempt: u64) -> Error {
-        let why = Cause::unknown("the provider has not answered yet").because(Loss::Timeout);
-        let error = Error::lost(why);
-        self.failed = Some(Failed {
+        let cause = Cause::unknown("the provider has not answered yet").because(Loss::Timeout);
+        let error = Error::lost(cause);
+        self.failure = Some(FailedAttempt {
             attempt,
             at: now,
             error: error.clone(),
@@ -160,7 +165,7 @@ impl Connection {
     }
 }
 
-impl Failed {
+impl FailedAttempt {
     /// Whether the failure still prevents a new attempt. An error of the application does not: it is not an outage of
     /// the provider.
     fn holds(&self, now: UnixTime) -> bool {
@@ -171,6 +176,6 @@ impl Failed {
 }
 
 /// Whether less than `span` has passed since then; not if the clock has been set back.
-fn is_within(now: UnixTime, since: UnixTime, span: Duration) -> bool {
-    since <= now && now.since(since) < span
+fn is_within(now: UnixTime, start: UnixTime, span: Duration) -> bool {
+    start <= now && now.since(start) < span
 }

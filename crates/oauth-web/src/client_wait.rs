@@ -25,11 +25,11 @@ impl Connections {
         io: &Io,
         id: &str,
     ) -> Result<Option<Client>, Error> {
-        match self.with(id, |one| one.look_up(id, io.now())) {
+        match self.with(id, |connection| connection.look_up(id, io.now())) {
             ClientLookup::Known(client) => Ok(Some(client)),
             ClientLookup::Begin(connect) => {
                 io.connect(connect).await?;
-                Ok(self.known(id))
+                Ok(self.client(id))
             }
             ClientLookup::Join(_) | ClientLookup::Failed(_) => Ok(None),
         }
@@ -41,7 +41,7 @@ impl Connections {
     /// The error with which the host failed to connect, now or a while ago; `lost.timeout` for an attempt that takes too
     /// long.
     pub(crate) async fn wait(&self, io: &Io, id: &str) -> Result<Client, Error> {
-        let attempt = match self.with(id, |one| one.look_up(id, io.now())) {
+        let attempt = match self.with(id, |connection| connection.look_up(id, io.now())) {
             ClientLookup::Known(client) => return Ok(client),
             ClientLookup::Failed(error) => return Err(error),
             ClientLookup::Join(attempt) => attempt,
@@ -53,11 +53,13 @@ impl Connections {
         };
         let mut waited = Duration::ZERO;
         loop {
-            if let Some(ended) = self.with(id, |one| one.ended(attempt)) {
+            if let Some(ended) = self.with(id, |connection| connection.ended(attempt)) {
                 return ended;
             }
             if waited >= LONGEST_WAIT {
-                return Err(self.with(id, |one| one.give_up_waiting(io.now(), attempt)));
+                return Err(self.with(id, |connection| {
+                    connection.give_up_waiting(io.now(), attempt)
+                }));
             }
             io.wait(POLL_INTERVAL).await?;
             waited += POLL_INTERVAL;

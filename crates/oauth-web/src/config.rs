@@ -235,11 +235,12 @@ impl Config {
 
     /// Whether this path, below the root path, is a callback.
     pub(crate) fn is_callback(&self, path: &str) -> bool {
-        let mut fixed = self.providers.iter();
-        let named = |rest: &str| rest.strip_prefix("/callback/").is_some_and(is_name);
+        let mut providers = self.providers.iter();
+        let is_provider_callback =
+            |rest: &str| rest.strip_prefix("/callback/").is_some_and(is_name);
         let below = path.strip_prefix(self.prefix.as_str());
-        fixed.any(|one| self.callback(one) == path)
-            || self.lookup == Lookup::Asked && below.is_some_and(named)
+        providers.any(|provider| self.callback(provider) == path)
+            || self.lookup == Lookup::Asked && below.is_some_and(is_provider_callback)
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
@@ -292,11 +293,11 @@ impl Config {
                 "api: needs Keep::Store or Keep::AccessToken, since Keep::Identity keeps no tokens",
             ));
         }
-        for (at, upstream) in self.api.iter().enumerate() {
+        for (index, upstream) in self.api.iter().enumerate() {
             upstream.url.require(self.transport)?;
-            let mut others = self.api.iter().skip(at + 1);
-            let is_twice = others.any(|other| other.name == upstream.name);
-            if !is_name(&upstream.name) || is_twice || upstream.url.query().is_some() {
+            let mut later_upstreams = self.api.iter().skip(index + 1);
+            let is_duplicate = later_upstreams.any(|other| other.name == upstream.name);
+            if !is_name(&upstream.name) || is_duplicate || upstream.url.query().is_some() {
                 return Err(setup(
                     "api: a name is invalid or used twice, or a URL has a query",
                 ));
@@ -309,14 +310,14 @@ impl Config {
         if self.providers.is_empty() && self.lookup == Lookup::Fixed {
             return Err(setup("providers: there is none"));
         }
-        for (at, provider) in self.providers.iter().enumerate() {
-            let others = || self.providers.iter().skip(at + 1);
-            if others().any(|other| other.id == provider.id) {
+        for (index, provider) in self.providers.iter().enumerate() {
+            let later_providers = || self.providers.iter().skip(index + 1);
+            if later_providers().any(|other| other.id == provider.id) {
                 return Err(setup("providers: two have the same id"));
             }
             // Mix-up defence (RFC 9700 section 2.1): each provider has its own redirect URI.
             let callback = self.callback(provider);
-            if others().any(|other| self.callback(other) == callback) {
+            if later_providers().any(|other| self.callback(other) == callback) {
                 return Err(setup("providers: two have the same callback"));
             }
             self.check_provider(provider)?;
@@ -456,8 +457,8 @@ impl fmt::Debug for Provider {
     }
 }
 
-pub(crate) fn setup(what: &str) -> Error {
-    Error::from(Misuse::WebSetup).about(what)
+pub(crate) fn setup(detail: &str) -> Error {
+    Error::from(Misuse::WebSetup).about(detail)
 }
 
 /// Cookies with `__Host-` names are those of a whole host, so the name includes the path.

@@ -99,8 +99,8 @@ impl Jar {
     }
 
     /// The name of another cookie.
-    pub(crate) fn named(&self, what: &str) -> String {
-        format!("{}-{what}", self.prefix)
+    pub(crate) fn named(&self, suffix: &str) -> String {
+        format!("{}-{suffix}", self.prefix)
     }
 
     /// Seals a value under the name of its cookie.
@@ -147,7 +147,7 @@ impl Jar {
                     Ok(value) => return Ok(value),
                     Err(_) => rejected.note("it cannot be parsed"),
                 },
-                Err(why) => rejected.note(&why),
+                Err(reason) => rejected.note(&reason),
             }
         }
         Err(rejected)
@@ -192,8 +192,8 @@ impl Jar {
     ) -> Result<Vec<String>, Error> {
         let name = self.name();
         let value = self.seal(at, Purpose::Session, name, plain)?;
-        let second = chunk_name(name);
-        let room = MAX_PAIR.saturating_sub(second.len() + CHUNK_PREFIX_LEN);
+        let second_name = chunk_name(name);
+        let room = MAX_PAIR.saturating_sub(second_name.len() + CHUNK_PREFIX_LEN);
         let generation = at.draw("oauth-web generation")?;
         let generation = oauth_seal::base64url(generation.get(..6).unwrap_or(&generation));
         if value.len() > MAX_VALUE || value.len() > 2 * room {
@@ -208,12 +208,15 @@ impl Jar {
             )
         };
         if value.len() > room {
-            let (first, rest) = value.split_at(room);
-            return Ok(vec![pair(name, 2, first), pair(&second, 2, rest)]);
+            let (first_part, second_part) = value.split_at(room);
+            return Ok(vec![
+                pair(name, 2, first_part),
+                pair(&second_name, 2, second_part),
+            ]);
         }
         let mut set = vec![pair(name, 1, &value)];
-        if values(cookies, &second).next().is_some() {
-            set.push(self.end(&second, same_site));
+        if values(cookies, &second_name).next().is_some() {
+            set.push(self.end(&second_name, same_site));
         }
         Ok(set)
     }
@@ -254,7 +257,7 @@ impl Jar {
                 rejected.note("it is not a session cookie");
                 continue;
             };
-            let whole: Vec<String> = match count {
+            let chunks: Vec<String> = match count {
                 "1" => vec![part.to_owned()],
                 "2" => values(cookies, &chunk_name(name))
                     .take(MAX_CANDIDATES)
@@ -264,10 +267,10 @@ impl Jar {
                     .collect(),
                 _ => Vec::new(),
             };
-            if whole.is_empty() {
+            if chunks.is_empty() {
                 rejected.note("a part of it is missing");
             }
-            for text in whole {
+            for text in chunks {
                 tried += 1;
                 if tried > MAX_CANDIDATES * 2 {
                     return Err(rejected);
@@ -277,7 +280,7 @@ impl Jar {
                         Ok(session) => return Ok(session),
                         Err(_) => rejected.note("it cannot be parsed"),
                     },
-                    Err(why) => rejected.note(&why),
+                    Err(reason) => rejected.note(&reason),
                 }
             }
         }
@@ -306,9 +309,9 @@ impl Jar {
 }
 
 impl Rejected {
-    fn note(&mut self, why: &str) {
+    fn note(&mut self, reason: &str) {
         if *self == Self::Absent {
-            *self = Self::Unopened(why.to_owned());
+            *self = Self::Unopened(reason.to_owned());
         }
     }
 
@@ -365,8 +368,10 @@ fn values<'a>(
     cookies: &'a [(String, String)],
     name: &'a str,
 ) -> impl Iterator<Item = &'a str> + use<'a> {
-    let named = cookies.iter().filter(move |(known, _)| known == name);
-    named.map(|(_, value)| value.as_str())
+    let matching = cookies
+        .iter()
+        .filter(move |(cookie_name, _)| cookie_name == name);
+    matching.map(|(_, value)| value.as_str())
 }
 
 /// The cookies of a request, in order. Other cookies may contain anything, and must not hide the site's.

@@ -94,13 +94,15 @@ impl Forward {
 
 /// The header fields to forward.
 pub(crate) fn sent(headers: &HeaderMap) -> HeaderMap {
-    let named = connected(headers);
+    let connection_fields = connected(headers);
     let is_sent = |name: &HeaderName| {
         let text = name.as_str();
         // To servers that speak CGI, `_` and `-` are one (RFC 3875 section 4.1.18).
         let dashed = text.replace('_', "-");
-        let is_ours = NOT_SENT.iter().any(|prefix| dashed.starts_with(prefix));
-        !is_ours && !KEPT_BACK.contains(name) && !named.iter().any(|known| known == text)
+        let is_session_field = NOT_SENT.iter().any(|prefix| dashed.starts_with(prefix));
+        !is_session_field
+            && !KEPT_BACK.contains(name)
+            && !connection_fields.iter().any(|field| field == text)
     };
     copy(headers, is_sent)
 }
@@ -108,19 +110,21 @@ pub(crate) fn sent(headers: &HeaderMap) -> HeaderMap {
 /// The header fields of an API's response to pass on, and those that prevent it from being rendered as a page of
 /// this site.
 fn forwarded_fields(headers: &HeaderMap) -> HeaderMap {
-    let named = connected(headers);
+    let connection_fields = connected(headers);
     let is_taken = |name: &HeaderName| {
         let text = name.as_str();
         let is_theirs = text.starts_with("access-control-") || text.starts_with("proxy-");
-        !is_theirs && !NOT_TAKEN.contains(name) && !named.iter().any(|known| known == text)
+        !is_theirs
+            && !NOT_TAKEN.contains(name)
+            && !connection_fields.iter().any(|field| field == text)
     };
-    let mut taken = copy(headers, is_taken);
+    let mut forwarded = copy(headers, is_taken);
     let policy = HeaderValue::from_static("default-src 'none'; sandbox; frame-ancestors 'none'");
-    taken.insert(CONTENT_SECURITY_POLICY, policy);
-    taken.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    forwarded.insert(CONTENT_SECURITY_POLICY, policy);
+    forwarded.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // The response is private.
-    taken.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    taken
+    forwarded.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    forwarded
 }
 
 /// The fields that `Connection` names are hop-by-hop as well (RFC 9110 section 7.6.1).
@@ -133,9 +137,9 @@ fn connected(headers: &HeaderMap) -> Vec<String> {
 }
 
 fn copy(headers: &HeaderMap, is_wanted: impl Fn(&HeaderName) -> bool) -> HeaderMap {
-    let wanted = headers.iter().filter(|(name, _)| is_wanted(name));
+    let fields = headers.iter().filter(|(name, _)| is_wanted(name));
     let mut copied = HeaderMap::new();
-    for (name, value) in wanted {
+    for (name, value) in fields {
         copied.append(name.clone(), value.clone());
     }
     copied

@@ -27,9 +27,13 @@ pub(crate) fn problem(code: &str, detail: Option<&str>, sign_in: Option<&str>) -
 }
 
 /// A button for each provider, which requests the same page again.
-pub(crate) fn chooser(providers: &[Provider], action: &str, kept: &[(&str, String)]) -> String {
+pub(crate) fn chooser(
+    providers: &[Provider],
+    action: &str,
+    parameters: &[(&str, String)],
+) -> String {
     let mut text = format!("<form action=\"{}\">", escape(action));
-    for (name, value) in kept {
+    for (name, value) in parameters {
         let (name, value) = (escape(name), escape(value));
         let _ = write!(
             text,

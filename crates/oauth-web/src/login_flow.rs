@@ -81,36 +81,36 @@ impl<'a> Wanted<'a> {
 pub(crate) async fn begin(context: &RequestContext, wanted: Wanted<'_>) -> Result<Reply, Error> {
     let (base_url, config) = (context.base_url()?, context.config());
     let provider = wanted.provider;
-    let mut ask = AuthorizationRequest::new(base_url.redirect_uri(config, provider)?)
+    let mut request = AuthorizationRequest::new(base_url.redirect_uri(config, provider)?)
         .scope(provider.scope.clone())
         .response_mode(provider.response_mode.requested());
     for (name, value) in &provider.parameters {
-        ask = ask.extra(name, value);
+        request = request.extra(name, value);
     }
     if let Some(need) = &wanted.need {
         let more = oauth_core::Scope::of(need.scope.iter().map(String::as_str))?;
-        ask = ask.scope(provider.scope.union(&more));
+        request = request.scope(provider.scope.union(&more));
         if !need.acr.is_empty() {
-            ask = ask.acr_values(need.acr.iter().map(String::as_str));
+            request = request.acr_values(need.acr.iter().map(String::as_str));
         }
         if let Some(max_age) = need.max_age {
-            ask = ask.max_age(max_age);
+            request = request.max_age(max_age);
         }
     }
     if let Some(hint) = &wanted.login_hint {
-        ask = ask.login_hint(hint);
+        request = request.login_hint(hint);
     }
     match (wanted.kind, &wanted.prompt) {
-        (Kind::Check, _) => ask = ask.prompt("none"),
-        (Kind::Login, Some(prompt)) => ask = ask.prompt(prompt),
+        (Kind::Check, _) => request = request.prompt("none"),
+        (Kind::Login, Some(prompt)) => request = request.prompt(prompt),
         (Kind::Login, None) => {}
     }
     let client = context.client(provider).await?;
-    let begun = client.begin_authorization(ask);
-    let begun = context
-        .io
-        .run(begun, |begun| ExchangeOutput::Begun(Box::new(begun)));
-    let ExchangeOutput::Begun(begun) = begun.await? else {
+    let exchange = client.begin_authorization(request);
+    let output = context.io.run(exchange, |authorization| {
+        ExchangeOutput::Begun(Box::new(authorization))
+    });
+    let ExchangeOutput::Begun(authorization) = output.await? else {
         return Err(wrong_output());
     };
     let mut flow = LoginFlow {
@@ -120,9 +120,9 @@ pub(crate) async fn begin(context: &RequestContext, wanted: Wanted<'_>) -> Resul
         need: wanted.need,
         started_at: context.io.now(),
         client: context.registration(provider),
-        pending: begun.pending.to_json().expose().clone(),
+        pending: authorization.pending.to_json().expose().clone(),
     };
-    let name = cookie_name(context, begun.pending.state().expose())?;
+    let name = cookie_name(context, authorization.pending.state().expose())?;
     let jar = context.jar()?;
     let mut plain = flow.plain();
     if !Jar::fits(&name, plain.expose().len()) {
@@ -138,7 +138,7 @@ pub(crate) async fn begin(context: &RequestContext, wanted: Wanted<'_>) -> Resul
     let seconds = config.flow_lifetime.as_secs();
     let mut cookies = clear_surplus(context)?;
     cookies.push(jar.set(&name, &value, seconds, same_site));
-    Ok(Reply::see_other(begun.url.as_str()).cookies(cookies))
+    Ok(Reply::see_other(authorization.url.as_str()).cookies(cookies))
 }
 
 /// Finds the flow that a callback belongs to, without consuming it; otherwise, why each flow does not match.
@@ -146,15 +146,15 @@ pub(crate) async fn find(
     context: &RequestContext,
     callback: &str,
 ) -> Result<Result<FoundFlow, Vec<String>>, Error> {
-    let mut why = Vec::new();
+    let mut reasons = Vec::new();
     for (name, opened) in flows(context)? {
         match opened {
-            Err(reason) => why.push(reason),
+            Err(reason) => reasons.push(reason),
             Ok((flow, pending)) => {
                 let provider = match context.provider(&flow.provider).await {
                     Ok(provider) => provider,
                     Err(error) => {
-                        why.push(error.to_string());
+                        reasons.push(error.to_string());
                         continue;
                     }
                 };
@@ -162,16 +162,16 @@ pub(crate) async fn find(
                 let (config, base_url) = (context.config(), context.base_url()?);
                 let path = format!("{}{}", base_url.root, config.callback(&provider));
                 if context.request.path() != path {
-                    why.push("the callback belongs to another provider".to_owned());
+                    reasons.push("the callback belongs to another provider".to_owned());
                     continue;
                 }
                 let client = context.client(&provider).await?;
                 if flow.client != context.registration(&provider) {
-                    why.push("it began with another issuer or client".to_owned());
+                    reasons.push("it began with another issuer or client".to_owned());
                     continue;
                 }
                 if !client.recognizes(&pending, callback) {
-                    why.push("the state does not match".to_owned());
+                    reasons.push("the state does not match".to_owned());
                     continue;
                 }
                 return Ok(Ok(FoundFlow {
@@ -184,10 +184,10 @@ pub(crate) async fn find(
             }
         }
     }
-    if why.is_empty() {
-        why.push("there is no cookie".to_owned());
+    if reasons.is_empty() {
+        reasons.push("there is no cookie".to_owned());
     }
-    Ok(Err(why))
+    Ok(Err(reasons))
 }
 
 type Opened = Result<(LoginFlow, PendingAuthorization), String>;
@@ -196,11 +196,11 @@ type Opened = Result<(LoginFlow, PendingAuthorization), String>;
 fn flows(context: &RequestContext) -> Result<Vec<(String, Opened)>, Error> {
     let jar = context.jar()?;
     let prefix = jar.named("flow-");
-    let ours = context.cookies.iter();
-    let ours = ours
+    let flow_cookies = context.cookies.iter();
+    let flow_cookies = flow_cookies
         .filter(|(name, _)| name.starts_with(&prefix))
         .take(MAX_FLOWS_READ);
-    let opened = ours.map(|(name, value)| (name.clone(), open(context, name, value)));
+    let opened = flow_cookies.map(|(name, value)| (name.clone(), open(context, name, value)));
     Ok(opened.collect())
 }
 
@@ -225,9 +225,9 @@ fn clear_surplus(context: &RequestContext) -> Result<Vec<String>, Error> {
         .map(|(name, opened)| (opened.ok().map(|(flow, _)| flow.started_at), name))
         .collect();
     flows.sort();
-    let gone = (flows.len() + 1).saturating_sub(context.config().flows);
-    let gone = flows.iter().take(gone);
-    Ok(gone
+    let surplus = (flows.len() + 1).saturating_sub(context.config().flows);
+    let surplus = flows.iter().take(surplus);
+    Ok(surplus
         .map(|(_, name)| jar.end(name, same_site_to_clear(context)))
         .collect())
 }

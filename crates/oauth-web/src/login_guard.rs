@@ -33,7 +33,7 @@ pub(crate) async fn guard(
             false => Err(error),
         };
     }
-    let why = match current_session::session(context).await? {
+    let reason = match current_session::session(context).await? {
         Found::Session(session) => {
             let has_access_token_cookie = context.config().keep == Keep::AccessToken;
             if has_access_token_cookie
@@ -47,7 +47,7 @@ pub(crate) async fn guard(
                 Some(need) => step_up(context, &session, need).await,
             };
         }
-        Found::Nobody(why) => why,
+        Found::Nobody(reason) => reason,
     };
     if let Some(hop) = hop(context)? {
         return Ok(End::Respond(hop));
@@ -59,11 +59,11 @@ pub(crate) async fn guard(
                 // Do not hold up the page: the silent check is made once the provider is reachable.
                 return Ok(End::Pass(None));
             }
-            let wanted = Wanted {
+            let login = Wanted {
                 kind: Kind::Check,
                 ..Wanted::login(&provider, context.this_page()?)
             };
-            return Ok(End::Respond(login_flow::begin(context, wanted).await?));
+            return Ok(End::Respond(login_flow::begin(context, login).await?));
         }
         Access::Open | Access::Silent => return Ok(End::Pass(None)),
         Access::SignedIn => {}
@@ -71,29 +71,33 @@ pub(crate) async fn guard(
     if context.has_cookie(context.jar()?.name()) {
         context
             .io
-            .note("web.signed_out", format!("the session: {why}"));
+            .note("web.signed_out", format!("the session: {reason}"));
     }
     let ended = context.end_session()?;
     if !context.request.is_navigation() {
         return Ok(End::Respond(signed_out(context)?.cookies(ended)));
     }
-    let again = RecentLogins::of(context)?.again(&why)?;
-    let tried = again.map(|tries| tries.cookie(context)).transpose()?;
+    let recent_logins = RecentLogins::of(context)?.again(&reason)?;
+    let recent_logins_cookie = recent_logins
+        .map(|tries| tries.cookie(context))
+        .transpose()?;
     // With a choice to make, the login page shows it.
     let reply = match context.chosen(need.as_ref()).await? {
         Some(provider) => {
-            let wanted = Wanted {
+            let login = Wanted {
                 need,
                 ..Wanted::login(&provider, context.this_page()?)
             };
-            login_flow::begin(context, wanted).await?
+            login_flow::begin(context, login).await?
         }
         None => RequestContext::go(
             &context.page("login", &[("return_to", &context.this_page()?)])?,
             [],
         ),
     };
-    Ok(End::Respond(reply.cookies(ended).cookies(tried)))
+    Ok(End::Respond(
+        reply.cookies(ended).cookies(recent_logins_cookie),
+    ))
 }
 
 /// 401 and never a redirect: a script could not follow it.
@@ -124,17 +128,19 @@ async fn renewed(
     if access == Access::Silent && context.client_at_once(&provider).await?.is_none() {
         return Ok(None);
     }
-    let wanted = Wanted::login(&provider, context.this_page()?);
+    let login = Wanted::login(&provider, context.this_page()?);
     let kind = match context.has_cookie(&context.jar()?.named("quiet")) {
         false => Kind::Check,
         // A silent check has found no session at the provider.
         true if access == Access::SignedIn => Kind::Login,
         true => return Ok(None),
     };
-    let again = RecentLogins::of(context)?.again("its access token has expired")?;
-    let tried = again.map(|tries| tries.cookie(context)).transpose()?;
-    let reply = login_flow::begin(context, Wanted { kind, ..wanted }).await?;
-    Ok(Some(reply.cookies(tried)))
+    let recent_logins = RecentLogins::of(context)?.again("its access token has expired")?;
+    let recent_logins_cookie = recent_logins
+        .map(|tries| tries.cookie(context))
+        .transpose()?;
+    let reply = login_flow::begin(context, Wanted { kind, ..login }).await?;
+    Ok(Some(reply.cookies(recent_logins_cookie)))
 }
 
 async fn step_up(context: &RequestContext, session: &Session, need: Need) -> Result<End, Error> {
@@ -145,11 +151,11 @@ async fn step_up(context: &RequestContext, session: &Session, need: Need) -> Res
         false => context.chosen(Some(&need)).await?,
     };
     if let (true, Some(provider)) = (context.request.is_navigation(), &provider) {
-        let wanted = Wanted {
+        let login = Wanted {
             need: Some(need),
             ..Wanted::login(provider, context.this_page()?)
         };
-        return Ok(End::Respond(login_flow::begin(context, wanted).await?));
+        return Ok(End::Respond(login_flow::begin(context, login).await?));
     }
     let acr = need.acr.join(" ");
     let max_age = need.max_age.map(|age| age.to_string());

@@ -36,12 +36,12 @@ pub(crate) struct RecentLogins {
 impl RecentLogins {
     pub(crate) fn of(context: &RequestContext) -> Result<Self, Error> {
         let jar = context.jar()?;
-        let read = jar.read(&context.cookies, Purpose::RecentLogins, &jar.named("tries"));
-        let mut tries: Self = read.unwrap_or_default();
+        let recent_logins = jar.read(&context.cookies, Purpose::RecentLogins, &jar.named("tries"));
+        let mut tries: Self = recent_logins.unwrap_or_default();
         let now = context.io.now();
-        let is_late = |at: &UnixTime| now.since(*at).as_secs() < WINDOW;
-        tries.signed_in.retain(is_late);
-        tries.restarted.retain(is_late);
+        let is_recent = |at: &UnixTime| now.since(*at).as_secs() < WINDOW;
+        tries.signed_in.retain(is_recent);
+        tries.restarted.retain(is_recent);
         Ok(tries)
     }
 
@@ -66,15 +66,15 @@ impl RecentLogins {
     ///
     /// # Errors
     /// `web.loop`, which says why each session was not accepted.
-    pub(crate) fn again(mut self, why: &str) -> Result<Option<Self>, Error> {
+    pub(crate) fn again(mut self, reason: &str) -> Result<Option<Self>, Error> {
         if self.signed_in.is_empty() {
             return Ok(None);
         }
-        let why: String = why.chars().take(LONGEST).collect();
-        self.refused.push(why);
+        let reason: String = reason.chars().take(LONGEST).collect();
+        self.refused.push(reason);
         if self.signed_in.len() >= MAX_REMEMBERED {
-            let why = self.refused.join("; ");
-            return Err(Error::from(ValidationFailure::WebLoop).about(&why));
+            let reason = self.refused.join("; ");
+            return Err(Error::from(ValidationFailure::WebLoop).about(&reason));
         }
         let surplus = self.refused.len().saturating_sub(MAX_REMEMBERED);
         self.refused.drain(..surplus);

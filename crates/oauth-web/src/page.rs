@@ -38,19 +38,19 @@ pub(crate) async fn answer(
     access: Access,
     need: Option<Need>,
 ) -> Result<End, Error> {
-    let end = match route(&context, access, need).await {
+    let outcome = match route(&context, access, need).await {
         Err(error) if is_hosts(&error) => Err(error),
         Err(error) if context.io.is_unready() => host_not_ready(&context, error),
         Err(error) => Ok(End::Respond(failed(&context, &error, None))),
-        end => end,
+        outcome => outcome,
     };
-    end.inspect(|end| note_large(&context, end))
+    outcome.inspect(|outcome| note_large(&context, outcome))
 }
 
 /// Logs the first response that a proxy with default buffers would answer with 502 instead. A large session has already
 /// been logged, with its largest member.
-fn note_large(context: &RequestContext, end: &End) {
-    let End::Respond(reply) = end else { return };
+fn note_large(context: &RequestContext, outcome: &End) {
+    let End::Respond(reply) = outcome else { return };
     let bytes = reply.header_bytes();
     let site = &context.site;
     if bytes <= WARN_HEADER_BYTES
@@ -101,12 +101,12 @@ pub(crate) async fn end(context: RequestContext, session: Arc<Session>) -> Resul
 /// # Errors
 /// Only mistakes of the host.
 pub(crate) async fn over(context: RequestContext) -> Result<End, Error> {
-    let end = match api::over(&context).await {
+    let outcome = match api::over(&context).await {
         Err(error) if is_hosts(&error) => Err(error),
         Err(error) => Ok(End::Respond(failed(&context, &error, None))),
-        end => end,
+        outcome => outcome,
     };
-    end.inspect(|end| note_large(&context, end))
+    outcome.inspect(|outcome| note_large(&context, outcome))
 }
 
 /// The response that the host is not ready, and how to try again.
@@ -115,12 +115,12 @@ pub(crate) async fn over(context: RequestContext) -> Result<End, Error> {
 /// `web.not_found` for another site's host.
 fn host_not_ready(context: &RequestContext, error: Error) -> Result<End, Error> {
     context.io.note_error(&error);
-    let is_own = match context.base_url() {
+    let is_own_page = match context.base_url() {
         Ok(base_url) => context.site.route(base_url, &context.request) != Route::Application,
         Err(error) => return Ok(End::Respond(failed(context, &error, None))),
     };
     // After signing in, the person returns to the requested page.
-    let return_to = match is_own {
+    let return_to = match is_own_page {
         true => context.return_to(context.request.parameter("return_to").as_deref()),
         false => context.this_page(),
     };
@@ -135,10 +135,11 @@ fn host_not_ready(context: &RequestContext, error: Error) -> Result<End, Error> 
 /// Reports an error: all of it to the log, and its code and a sentence in the response.
 pub(crate) fn failed(context: &RequestContext, error: &Error, return_to: Option<&str>) -> Reply {
     context.io.note_error(error);
-    let is_over = ["web.not_found", "web.method", "web.cross_site"].contains(&error.code());
+    let is_request_fault =
+        ["web.not_found", "web.method", "web.cross_site"].contains(&error.code());
     let parameters = return_to.map(|return_to| ("return_to", return_to));
     let login = context.page("login", parameters.as_slice());
-    let sign_in = login.ok().filter(|_| !is_over);
+    let sign_in = login.ok().filter(|_| !is_request_fault);
     Reply::problem(error, context.reader(), sign_in)
 }
 
@@ -148,7 +149,7 @@ async fn route(context: &RequestContext, access: Access, need: Option<Need>) -> 
     if page != Route::Application && context.request.is_too_large() {
         return Err(oauth_core::error::ProtocolViolation::CallbackTooLarge.into());
     }
-    let allowed: &[Method] = match &page {
+    let allowed_methods: &[Method] = match &page {
         Route::Application => return guard(context, access, need).await,
         Route::Api(name) => return api::api(context, name).await,
         Route::ClientMetadata => return Ok(End::Respond(client_metadata::document(context))),
@@ -157,12 +158,12 @@ async fn route(context: &RequestContext, access: Access, need: Option<Need>) -> 
         Route::BackChannel(_) => &[Method::POST],
         Route::Check | Route::LoggedOut | Route::Session | Route::FrontChannel(_) => &[Method::GET],
     };
-    if context.request.method == Method::HEAD && allowed.contains(&Method::GET) {
+    if context.request.method == Method::HEAD && allowed_methods.contains(&Method::GET) {
         // A HEAD request comes from a link preview or a prefetch.
         return Ok(End::Respond(RequestContext::empty_prefetch_reply()));
     }
-    if !allowed.contains(&context.request.method) {
-        return Ok(End::Respond(method_not_allowed(context, allowed)));
+    if !allowed_methods.contains(&context.request.method) {
+        return Ok(End::Respond(method_not_allowed(context, allowed_methods)));
     }
     let reply = match page {
         Route::Login => login::login(context).await,
@@ -180,11 +181,11 @@ async fn route(context: &RequestContext, access: Access, need: Option<Need>) -> 
     reply.map(End::Respond)
 }
 
-fn method_not_allowed(context: &RequestContext, allowed: &[Method]) -> Reply {
+fn method_not_allowed(context: &RequestContext, allowed_methods: &[Method]) -> Reply {
     let mut reply = failed(context, &ValidationFailure::WebMethod.into(), None);
-    let allowed: Vec<_> = allowed.iter().map(Method::as_str).collect();
-    if let Ok(allowed) = HeaderValue::from_str(&allowed.join(", ")) {
-        reply.headers.insert(http::header::ALLOW, allowed);
+    let allowed_methods: Vec<_> = allowed_methods.iter().map(Method::as_str).collect();
+    if let Ok(allowed_methods) = HeaderValue::from_str(&allowed_methods.join(", ")) {
+        reply.headers.insert(http::header::ALLOW, allowed_methods);
     }
     reply
 }

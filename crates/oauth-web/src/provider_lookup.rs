@@ -16,21 +16,21 @@ impl RequestContext {
     /// `web.unknown_provider`, and the host's errors.
     pub(crate) async fn provider(&self, id: &str) -> Result<Provider, Error> {
         let id = Some(id.to_owned());
-        let found = self
+        let provider = self
             .find(ProviderQuery {
                 id,
                 ..ProviderQuery::default()
             })
             .await?;
-        found.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
+        provider.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
     }
 
     /// The provider of the settings whose callback this request is.
     pub(crate) fn provider_of_callback(&self) -> Result<Option<&Provider>, Error> {
         let (config, root) = (self.config(), &self.base_url()?.root);
         let path = self.request.path().strip_prefix(root.as_str());
-        let mut fixed = config.providers.iter();
-        Ok(fixed.find(|one| Some(config.callback(one).as_str()) == path))
+        let mut providers = config.providers.iter();
+        Ok(providers.find(|provider| Some(config.callback(provider).as_str()) == path))
     }
 
     /// The client of a provider, as soon as it is known.
@@ -56,7 +56,7 @@ impl RequestContext {
     /// The client of a provider, if it is known.
     pub(crate) fn known(&self, provider: &Provider) -> Option<Client> {
         let client = provider.client.clone();
-        client.or_else(|| self.site.connections.known(&provider.id))
+        client.or_else(|| self.site.connections.client(&provider.id))
     }
 
     /// The registration that sessions and sign-ins of a provider must belong to, see [`session::registration`]; `None`
@@ -102,61 +102,69 @@ impl RequestContext {
     /// The first provider, which is used unless the person chooses another.
     pub(crate) async fn first_provider(&self) -> Result<Provider, Error> {
         match self.config().providers.first() {
-            Some(first) => Ok(first.clone()),
+            Some(provider) => Ok(provider.clone()),
             None => {
-                let chosen = self.chosen(None).await?;
-                chosen.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
+                let provider = self.chosen(None).await?;
+                provider.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
             }
         }
     }
 
     /// Finds the provider of a query, in the settings or by a lookup of the host.
-    pub(crate) async fn find(&self, ask: ProviderQuery) -> Result<Option<Provider>, Error> {
+    pub(crate) async fn find(&self, query: ProviderQuery) -> Result<Option<Provider>, Error> {
         let config = self.config();
-        let mut fixed = Vec::new();
+        let mut configured = Vec::new();
         for provider in &config.providers {
-            if self.is_asked_for(provider, &ask).await? {
-                fixed.push(provider);
+            if self.is_asked_for(provider, &query).await? {
+                configured.push(provider);
             }
         }
-        let mut fixed = fixed.into_iter();
-        let (first, second) = (fixed.next(), fixed.next());
-        let is_named = ask.id.is_some() || ask.issuer.is_some();
-        match (first, second, config.lookup) {
-            (Some(first), _, _) if is_named => return Ok(Some(first.clone())),
-            (Some(first), None, Lookup::Fixed) => return Ok(Some(first.clone())),
+        let mut configured = configured.into_iter();
+        let (first_match, second_match) = (configured.next(), configured.next());
+        let is_named = query.id.is_some() || query.issuer.is_some();
+        match (first_match, second_match, config.lookup) {
+            (Some(first_match), _, _) if is_named => return Ok(Some(first_match.clone())),
+            (Some(first_match), None, Lookup::Fixed) => return Ok(Some(first_match.clone())),
             (_, _, Lookup::Fixed) => return Ok(None),
             (_, _, Lookup::Asked) => {}
         }
-        let path = match ask.path.is_empty() {
+        let path = match query.path.is_empty() {
             true => self.request.path().to_owned(),
-            false => ask.path.clone(),
+            false => query.path.clone(),
         };
         let host = self.request.host.clone();
-        let asked = ProviderQuery {
+        let host_query = ProviderQuery {
             host,
             path,
-            ..ask.clone()
+            ..query.clone()
         };
-        let Some(found) = self.io.provider(asked).await? else {
+        let Some(provider_of_host) = self.io.provider(host_query).await? else {
             return Ok(None);
         };
         // A provider that does not match the query would open another tenant's session.
-        let is_fixed = config.providers.iter().any(|fixed| fixed.id == found.id);
-        let is_whole = found.client.is_some() && found.callback.is_none();
-        if is_fixed || !is_whole || !self.is_asked_for(&found, &ask).await? {
-            let why = "the host gave another provider than the one it was asked for";
-            return Err(Error::from(ValidationFailure::WebUnknownProvider).about(why));
+        let is_fixed = config
+            .providers
+            .iter()
+            .any(|configured| configured.id == provider_of_host.id);
+        let is_valid_answer =
+            provider_of_host.client.is_some() && provider_of_host.callback.is_none();
+        if is_fixed || !is_valid_answer || !self.is_asked_for(&provider_of_host, &query).await? {
+            let reason = "the host gave another provider than the one it was asked for";
+            return Err(Error::from(ValidationFailure::WebUnknownProvider).about(reason));
         }
-        config.check_provider(&found)?;
-        Ok(Some(found))
+        config.check_provider(&provider_of_host)?;
+        Ok(Some(provider_of_host))
     }
 
     /// Whether a provider matches a query.
-    async fn is_asked_for(&self, provider: &Provider, ask: &ProviderQuery) -> Result<bool, Error> {
-        let is_named = ask.id.as_ref().is_none_or(|id| *id == provider.id)
-            && (ask.tenant.is_none() || ask.tenant == provider.tenant);
-        Ok(match &ask.issuer {
+    async fn is_asked_for(
+        &self,
+        provider: &Provider,
+        query: &ProviderQuery,
+    ) -> Result<bool, Error> {
+        let is_named = query.id.as_ref().is_none_or(|id| *id == provider.id)
+            && (query.tenant.is_none() || query.tenant == provider.tenant);
+        Ok(match &query.issuer {
             Some(issuer) if is_named => {
                 let client = self.client(provider).await?;
                 client.server().issuer().as_str() == issuer

@@ -116,7 +116,7 @@ impl Request {
     }
 
     /// The origin of the request: from Fetch Metadata, or else from `Origin`.
-    pub(crate) fn origin(&self, own: &str) -> Origin {
+    pub(crate) fn origin(&self, own_origin: &str) -> Origin {
         match self.header("sec-fetch-site") {
             Some("same-origin") => return Origin::Own,
             Some("none") => return Origin::Person,
@@ -124,7 +124,7 @@ impl Request {
             None => {}
         }
         match self.headers.get("origin") {
-            Some(origin) if origin.as_bytes() == own.as_bytes() => Origin::Own,
+            Some(origin) if origin.as_bytes() == own_origin.as_bytes() => Origin::Own,
             // `null` too: a sandboxed frame, or a page that hides its origin.
             Some(_) => Origin::Foreign,
             None => Origin::Unknown,
@@ -139,7 +139,7 @@ impl Request {
 fn first(text: &str, name: &str) -> Option<String> {
     let pairs = form::parse(text).ok()?;
     let mut pairs = pairs.into_iter();
-    let (_, value) = pairs.find(|(known, _)| known == name)?;
+    let (_, value) = pairs.find(|(parameter, _)| parameter == name)?;
     Some(value.into_owned()).filter(|value| !value.is_empty())
 }
 

@@ -27,9 +27,9 @@ pub(crate) struct RequestContext {
 impl RequestContext {
     pub(crate) fn new(site: Arc<SiteState>, request: Request, io: Io) -> Self {
         let cookies = cookie::parse(&request.headers);
-        let base_url = site.base_url(&request.host).and_then(|found| {
+        let base_url = site.base_url(&request.host).and_then(|matching| {
             let mut base_urls = site.base_urls.iter();
-            base_urls.position(|base_url| std::ptr::eq(base_url, found))
+            base_urls.position(|base_url| std::ptr::eq(base_url, matching))
         });
         Self {
             site,
@@ -45,7 +45,9 @@ impl RequestContext {
     /// # Errors
     /// `web.not_found` if no base URL has the host of the request.
     pub(crate) fn base_url(&self) -> Result<&BaseUrl, Error> {
-        let base_url = self.base_url.and_then(|at| self.site.base_urls.get(at));
+        let base_url = self
+            .base_url
+            .and_then(|index| self.site.base_urls.get(index));
         base_url.ok_or_else(|| {
             Error::from(ValidationFailure::WebNotFound).about("the host is none of base_urls")
         })
@@ -60,7 +62,9 @@ impl RequestContext {
     }
 
     pub(crate) fn has_cookie(&self, name: &str) -> bool {
-        self.cookies.iter().any(|(known, _)| known == name)
+        self.cookies
+            .iter()
+            .any(|(cookie_name, _)| cookie_name == name)
     }
 
     /// Whether the request has the cookie of a session; its content is not checked.
@@ -103,13 +107,14 @@ impl RequestContext {
     }
 
     /// The page to return to: the requested one if it is allowed, else home.
-    pub(crate) fn return_to(&self, wanted: Option<&str>) -> Result<String, Error> {
+    pub(crate) fn return_to(&self, requested: Option<&str>) -> Result<String, Error> {
         let base_url = self.base_url()?;
         let pages = format!("{}{}", base_url.root, self.config().prefix);
-        let others = &self.config().return_origins;
-        let allowed =
-            wanted.and_then(|wanted| return_target::allowed(wanted, &base_url.url, &pages, others));
-        match (allowed, wanted) {
+        let return_origins = &self.config().return_origins;
+        let target = requested.and_then(|requested| {
+            return_target::allowed(requested, &base_url.url, &pages, return_origins)
+        });
+        match (target, requested) {
             (Some(target), _) => Ok(target.to_owned()),
             (None, Some(_)) => {
                 let detail = "a return target leads elsewhere; home was taken";
@@ -144,14 +149,14 @@ impl RequestContext {
             return Ok(());
         }
         let base_url = self.base_url()?;
-        let is_own = match self.request.origin(&base_url.origin) {
+        let is_same_origin = match self.request.origin(&base_url.origin) {
             Origin::Own | Origin::Person => true,
             Origin::Foreign => false,
             Origin::Unknown => {
                 self.request.has_protection_header() || !self.has_cookie(base_url.jar.name())
             }
         };
-        match is_own {
+        match is_same_origin {
             true => Ok(()),
             false => Err(ValidationFailure::WebCrossSite.into()),
         }

@@ -42,8 +42,8 @@ impl ResponseMode {
 
     /// The mode of this name.
     pub fn named(name: &str) -> Option<Self> {
-        let mut all = Self::ALL.iter().copied();
-        all.find(|mode| mode.as_str() == name)
+        let mut modes = Self::ALL.iter().copied();
+        modes.find(|mode| mode.as_str() == name)
     }
 
     /// The mode as it is requested.

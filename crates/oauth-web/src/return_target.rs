@@ -15,19 +15,19 @@ const MAX_TARGET: usize = 2000;
 /// origin.
 pub(crate) fn allowed<'a>(
     target: &'a str,
-    own: &Url,
+    base_url: &Url,
     pages: &str,
-    others: &[Url],
+    return_origins: &[Url],
 ) -> Option<&'a str> {
     if target.is_empty() || target.len() > MAX_TARGET {
         return None;
     }
-    if let Ok(target) = check_return_target(target, own) {
+    if let Ok(target) = check_return_target(target, base_url) {
         return (!is_below(path(target), pages)).then_some(target);
     }
-    let listed = others
-        .iter()
-        .any(|other| target.starts_with("https://") && check_return_target(target, other).is_ok());
+    let listed = return_origins.iter().any(|origin| {
+        target.starts_with("https://") && check_return_target(target, origin).is_ok()
+    });
     listed.then_some(target)
 }
 
@@ -42,16 +42,16 @@ pub(crate) fn written_out(target: &str) -> Cow<'_, str> {
     if query.bytes().all(is_allowed) {
         return Cow::Borrowed(target);
     }
-    let mut written = format!("{path}?");
+    let mut url = format!("{path}?");
     for byte in query.bytes() {
         match is_allowed(byte) {
-            true => written.push(char::from(byte)),
+            true => url.push(char::from(byte)),
             false => {
-                let _ = write!(written, "%{byte:02X}");
+                let _ = write!(url, "%{byte:02X}");
             }
         }
     }
-    Cow::Owned(written)
+    Cow::Owned(url)
 }
 
 fn path(target: &str) -> &str {

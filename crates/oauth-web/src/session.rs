@@ -215,12 +215,15 @@ impl Need {
     ) -> bool {
         let is_tenants = self.tenant.is_none() || self.tenant.as_deref() == tenant;
         let acr = identity.acr.as_deref();
-        let has_acr =
-            self.acr.is_empty() || self.acr.iter().any(|wanted| acr == Some(wanted.as_str()));
+        let has_acr = self.acr.is_empty()
+            || self
+                .acr
+                .iter()
+                .any(|required| acr == Some(required.as_str()));
         let is_recent = self.max_age.is_none_or(|age| {
-            identity
-                .auth_time
-                .is_some_and(|at| now.since(at).as_secs() <= age.saturating_add(SKEW))
+            identity.auth_time.is_some_and(|authenticated_at| {
+                now.since(authenticated_at).as_secs() <= age.saturating_add(SKEW)
+            })
         });
         let has_scope = |name: &String| granted.split(' ').any(|granted| granted == name);
         is_tenants && has_acr && is_recent && self.scope.iter().all(has_scope)

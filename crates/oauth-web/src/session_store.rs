@@ -69,13 +69,15 @@ pub(crate) async fn load(
         && !session.is_over(now, Some(idle))
         && now.since(seen_at) >= idle / 8
     {
-        let seen = Session {
+        let session_in_use = Session {
             seen_at: Some(now),
             ..session.clone()
         };
         // A failure does no harm: another request saves the same, or the next one will.
         let (io, times) = (&context.io, Times::until(session.until));
-        let saved = io.save(&key, text(&seen), entry.version, times).await;
+        let saved = io
+            .save(&key, text(&session_in_use), entry.version, times)
+            .await;
         if let Err(error) = saved {
             context.io.note_error(&error);
         }
@@ -120,24 +122,24 @@ async fn list(
     key: &str,
     session: &Session,
 ) -> Result<Vec<ListedSession>, Error> {
-    let new = ListedSession {
+    let new_entry = ListedSession {
         key: key.to_owned(),
         until: session.until,
         since: context.io.now(),
     };
-    let mut left = None;
+    let mut earlier_sessions = None;
     for name in index_names(client, &session.identity) {
         let index = change(context, &name, |index| {
-            index.sessions.push(new.clone());
+            index.sessions.push(new_entry.clone());
             let surplus = index.sessions.len().saturating_sub(MAX_SESSIONS);
             index.sessions.drain(..surplus);
         })
         .await?;
-        left.get_or_insert(index.sessions);
+        earlier_sessions.get_or_insert(index.sessions);
     }
-    let is_settled = |listed: &ListedSession| new.since.since(listed.since) >= MAX_LOGIN_TIME;
-    let left = left.unwrap_or_default().into_iter();
-    Ok(left.filter(is_settled).collect())
+    let is_settled = |listed: &ListedSession| new_entry.since.since(listed.since) >= MAX_LOGIN_TIME;
+    let earlier_sessions = earlier_sessions.unwrap_or_default().into_iter();
+    Ok(earlier_sessions.filter(is_settled).collect())
 }
 
 /// Stores a session of this client, and removes the remains of the person's other sessions.
@@ -148,8 +150,8 @@ async fn listed_and_stored(
     session: &Session,
     tokens: Option<Tokens>,
 ) -> Result<(), Error> {
-    let left = match store(context, client, key, session, tokens.clone()).await {
-        Ok(left) => left,
+    let earlier_sessions = match store(context, client, key, session, tokens.clone()).await {
+        Ok(earlier_sessions) => earlier_sessions,
         Err(error) => {
             // There must be no tokens without a session. The session stays listed, because a save that failed may still
             // take effect.
@@ -157,7 +159,7 @@ async fn listed_and_stored(
             return Err(error);
         }
     };
-    for listed in left {
+    for listed in earlier_sessions {
         clean_up(context, client, &session.identity, &listed).await;
     }
     Ok(())
@@ -179,7 +181,7 @@ async fn store(
     session: &Session,
     tokens: Option<Tokens>,
 ) -> Result<Vec<ListedSession>, Error> {
-    let left = list(context, client, key, session).await?;
+    let earlier_sessions = list(context, client, key, session).await?;
     if let Some(tokens) = tokens {
         save_grant(context, client, key, tokens, session.until).await?;
     }
@@ -193,7 +195,7 @@ async fn store(
             return Err(ValidationFailure::WebSignedOut.into());
         }
     }
-    Ok(left)
+    Ok(earlier_sessions)
 }
 
 /// Removes and revokes the tokens of a failed login, stored or not.
@@ -359,7 +361,7 @@ async fn save_grant(
     let mut event = keeper::Event::Begin;
     loop {
         let step = keeper.resume(&io.at(), event);
-        let answer = match step {
+        let result = match step {
             keeper::Step::Load => io.load(&record).await.map(keeper::Event::Loaded),
             keeper::Step::Lease { holder, ttl } => {
                 let lease = io.lease(&record, holder, ttl).await;
@@ -394,7 +396,7 @@ async fn save_grant(
                 };
             }
         };
-        event = answer.unwrap_or_else(keeper::Event::Failed);
+        event = result.unwrap_or_else(keeper::Event::Failed);
     }
 }
 
@@ -470,8 +472,8 @@ fn index_names(client: &Client, identity: &Identity) -> Vec<String> {
 
 fn index_name(client: &Client, kind: &str, value: &str) -> String {
     let issuer = client.server().issuer().as_str();
-    let facts = [issuer, client.client_id().as_str(), kind, value];
-    oauth_seal::digest("oauth-web people 1", facts)
+    let parts = [issuer, client.client_id().as_str(), kind, value];
+    oauth_seal::digest("oauth-web people 1", parts)
 }
 
 fn listed(entry: &Entry) -> SessionIndex {

@@ -52,8 +52,8 @@ pub enum Shape {
 
 impl Shape {
     /// The expected value, for error messages.
-    pub fn wanted(self) -> String {
-        let wanted = match self {
+    pub fn expected(self) -> String {
+        let expected = match self {
             Self::Text => "a string",
             Self::Urls => "a URL, or a list of them",
             Self::Texts => "a list of strings",
@@ -63,7 +63,7 @@ impl Shape {
             Self::Document => "a JSON document",
             Self::Word(words) => return format!("one of \"{}\"", words.join("\", \"")),
         };
-        wanted.to_owned()
+        expected.to_owned()
     }
 }
 
@@ -99,8 +99,8 @@ pub enum SettingError {
 
 impl SettingError {
     /// The message of a host's `TypeError`, with the setting's name in that language.
-    pub fn type_text(name: &str, wanted: &str) -> String {
-        format!("{name}: expected {wanted}")
+    pub fn type_text(name: &str, expected: &str) -> String {
+        format!("{name}: expected {expected}")
     }
 }
 
@@ -124,15 +124,15 @@ impl Config {
         providers: Vec<Provider>,
         storage: Storage,
     ) -> Result<Self, SettingError> {
-        let mismatch = |name: &str, wanted: &str| SettingError::Type {
+        let mismatch = |name: &str, expected: &str| SettingError::Type {
             name: name.to_owned(),
-            wanted: wanted.to_owned(),
+            wanted: expected.to_owned(),
         };
         let object = serde_json::from_str::<Map<String, Value>>(settings);
-        let mut given = object.map_err(|_| mismatch("settings", "a JSON object"))?;
-        given.retain(|_, value| !value.is_null());
+        let mut members = object.map_err(|_| mismatch("settings", "a JSON object"))?;
+        members.retain(|_, value| !value.is_null());
         let first = |value: Value| urls(value)?.into_iter().next().ok_or(Unfit::Type);
-        let base_url = given.get("base_url").cloned().map(first);
+        let base_url = members.get("base_url").cloned().map(first);
         let base_url = base_url.unwrap_or(Err(Unfit::Type));
         let base_url = base_url.map_err(|unfit| failed("base_url", Shape::Urls, unfit))?;
         let mut config = Self::without_providers(base_url, keys);
@@ -140,17 +140,17 @@ impl Config {
             config = config.in_store();
         }
         for setting in SITE_SETTINGS {
-            if let Some(value) = given.remove(setting.name) {
+            if let Some(value) = members.remove(setting.name) {
                 let set = (setting.set)(&mut config, value);
                 set.map_err(|unfit| failed(setting.name, setting.shape, unfit))?;
             }
         }
-        if let Some((name, _)) = given.into_iter().next() {
+        if let Some((name, _)) = members.into_iter().next() {
             return Err(mismatch(&name, "a setting that there is"));
         }
         if (config.keep == Keep::Store) != (storage == Storage::Store) {
-            let what = "keep: store with a store, and identity or access_token without";
-            return Err(SettingError::Refused(setup(what)));
+            let keep_values = "keep: store with a store, and identity or access_token without";
+            return Err(SettingError::Refused(setup(keep_values)));
         }
         if providers.is_empty() && config.lookup == Lookup::Fixed {
             return Err(mismatch("providers", "at least one provider"));
@@ -164,7 +164,7 @@ fn failed(name: &'static str, shape: Shape, unfit: Unfit) -> SettingError {
     match unfit {
         Unfit::Type => SettingError::Type {
             name: name.to_owned(),
-            wanted: shape.wanted(),
+            wanted: shape.expected(),
         },
         Unfit::Value(error) => SettingError::Value(name, error),
     }
@@ -202,10 +202,10 @@ fn span(value: &Value) -> Result<Duration, Unfit> {
 
 /// Which of these words it is.
 fn word(value: Value, words: &[&'static str]) -> Result<&'static str, Unfit> {
-    let given = text(value)?;
+    let text = text(value)?;
     let mut words = words.iter();
     words
-        .find(|word| **word == given)
+        .find(|word| **word == text)
         .copied()
         .ok_or(Unfit::Type)
 }

@@ -97,8 +97,8 @@ impl Site {
     /// The client of a provider of the settings, for the tokens of a session; `None` if it is not known yet, see
     /// [`connect`](Self::connect).
     pub fn client(&self, provider: &str) -> Option<Client> {
-        let known = self.0.provider(provider).ok()?.client.clone();
-        known.or_else(|| self.0.connections.known(provider))
+        let client = self.0.provider(provider).ok()?.client.clone();
+        client.or_else(|| self.0.connections.client(provider))
     }
 
     /// Waits for the client of a provider of the settings, which is requested unless it is known, like a page that

@@ -79,8 +79,8 @@ impl SiteState {
     /// The provider of the settings with this id.
     pub(crate) fn provider(&self, id: &str) -> Result<&Provider, Error> {
         let mut providers = self.config.providers.iter();
-        let found = providers.find(|provider| provider.id == id);
-        found.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
+        let provider = providers.find(|provider| provider.id == id);
+        provider.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
     }
 }
 

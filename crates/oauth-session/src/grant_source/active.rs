@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 use oauth_core::error::Error;
 use oauth_core::flow::keeper::GrantOwner;
 
-use super::{GrantSource, Inner, late, runtime, task_stopped};
+use super::{GrantSource, Inner, runtime, task_stopped, timeout};
 
 /// The sessions that are renewing, or have unsaved tokens.
 ///
@@ -31,24 +31,24 @@ impl ActiveSessions {
     fn of_process() -> Arc<Self> {
         let pid = std::process::id();
         loop {
-            let held = ACTIVE.load_full();
-            if let Some(ours) = held.as_ref().filter(|held| held.pid == pid) {
-                return Arc::clone(ours);
+            let registry = ACTIVE.load_full();
+            if let Some(own_registry) = registry.as_ref().filter(|registry| registry.pid == pid) {
+                return Arc::clone(own_registry);
             }
-            let ours = Arc::new(Self {
+            let own_registry = Arc::new(Self {
                 pid,
                 sessions: Mutex::default(),
             });
-            let before = ACTIVE.compare_and_swap(&held, Some(Arc::clone(&ours)));
-            let is_ours = match (before.as_ref(), &held) {
+            let previous = ACTIVE.compare_and_swap(&registry, Some(Arc::clone(&own_registry)));
+            let is_swapped = match (previous.as_ref(), &registry) {
                 (None, None) => true,
-                (Some(before), Some(held)) => Arc::ptr_eq(before, held),
+                (Some(previous), Some(registry)) => Arc::ptr_eq(previous, registry),
                 _ => false,
             };
-            if is_ours {
+            if is_swapped {
                 // Nothing of the parent's may be dropped here: its threads do not exist.
-                std::mem::forget(held);
-                return ours;
+                std::mem::forget(registry);
+                return own_registry;
             }
         }
     }
@@ -93,15 +93,15 @@ impl Drop for ActiveGuard {
 pub async fn drain_all(limit: Duration) -> Result<(), Error> {
     // Checked first: the timer needs one too.
     runtime()?;
-    let all = async {
+    let drain_rounds = async {
         loop {
-            let known: Vec<_> = ActiveSessions::of_process()
+            let active: Vec<_> = ActiveSessions::of_process()
                 .sessions()
                 .by_number
                 .values()
                 .cloned()
                 .collect();
-            let sessions: Vec<_> = known
+            let sessions: Vec<_> = active
                 .into_iter()
                 .filter(|session| session.has_work())
                 .collect();
@@ -111,9 +111,9 @@ pub async fn drain_all(limit: Duration) -> Result<(), Error> {
             drain_each(sessions.into_iter().map(GrantSource), limit).await?;
         }
     };
-    tokio::time::timeout(limit, all)
+    tokio::time::timeout(limit, drain_rounds)
         .await
-        .unwrap_or_else(|_| Err(late()))
+        .unwrap_or_else(|_| Err(timeout()))
 }
 
 /// Drains these, all at once.

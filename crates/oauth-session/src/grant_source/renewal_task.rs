@@ -212,8 +212,8 @@ impl Inner {
             return Err(unreadable);
         }
         store.remove(key).await?;
-        let removed = store.load(key).await?;
-        Ok(removed.map(|Entry { version, .. }| {
+        let tombstone = store.load(key).await?;
+        Ok(tombstone.map(|Entry { version, .. }| {
             let record = Secret::from("unreadable");
             Entry { version, record }
         }))
@@ -225,7 +225,7 @@ impl Inner {
             // A keeper without a store has no such steps.
             return Event::Failed(Error::lost(Cause::unsent("there is no store")));
         };
-        let asked = async {
+        let store_call = async {
             match step {
                 Step::Load => self.load(&**store, key).await.map(Event::Loaded),
                 Step::Lease { holder, ttl } => {
@@ -242,23 +242,23 @@ impl Inner {
                     until,
                 } => {
                     fault_points::at("session.save");
-                    let saved = store
+                    let save_result = store
                         .save(key, &record, version, Times { due, until })
                         .await;
                     fault_points::at("session.saved");
-                    saved.map(Event::Saved)
+                    save_result.map(Event::Saved)
                 }
                 Step::Run(_) | Step::Wait(_) | Step::Done(_) => Ok(Event::Elapsed),
             }
         };
-        let late = |_| {
+        let timed_out = |_| {
             Err(Error::lost(Cause::unknown(
                 "the store did not answer in time",
             )))
         };
-        let answer = tokio::time::timeout(PATIENCE, asked).await;
-        answer
-            .unwrap_or_else(late)
+        let result = tokio::time::timeout(PATIENCE, store_call).await;
+        result
+            .unwrap_or_else(timed_out)
             .unwrap_or_else(|error| Event::Failed(error.at_endpoint("store")))
     }
 }

@@ -44,8 +44,8 @@ impl Inner {
         };
         loop {
             sleep(lease.every).await;
-            let asked = shared.store.lease(&shared.key, &lease.holder, lease.ttl);
-            if let Ok(Ok(Lease::Held(_))) = timeout(PATIENCE, asked).await {
+            let lease_call = shared.store.lease(&shared.key, &lease.holder, lease.ttl);
+            if let Ok(Ok(Lease::Held(_))) = timeout(PATIENCE, lease_call).await {
                 self.notify(&GrantEvent::LeaseLost);
                 return pending().await;
             }
@@ -60,14 +60,14 @@ async fn run_beside<T>(
 ) -> T {
     let (mut work, mut other) = (pin!(work), pin!(other));
     poll_fn(|context| {
-        let done = work.as_mut().poll(context);
-        if done.is_pending() {
+        let outcome = work.as_mut().poll(context);
+        if outcome.is_pending() {
             match other.as_mut().poll(context) {
                 Poll::Ready(never) => match never {},
                 Poll::Pending => {}
             }
         }
-        done
+        outcome
     })
     .await
 }

@@ -86,7 +86,7 @@ impl Inner {
         let runtime = runtime().ok()?;
         loop {
             let now = clock::now().ok()?;
-            let (told, task) = {
+            let (new_tokens, task) = {
                 let mut state = self.state();
                 match state.keeper.upkeep(now)? {
                     Upkeep::Renew => (None, Some(RenewalTask::new(Arc::clone(self), &mut state))),
@@ -94,7 +94,7 @@ impl Inner {
                     _ => return None,
                 }
             };
-            match (told, task) {
+            match (new_tokens, task) {
                 (Some(end), _) => self.notify(&GrantEvent::AuthorizationEnds(end)),
                 (None, task) => {
                     let renewal = task.as_ref().map(|task| Arc::clone(&task.renewal));

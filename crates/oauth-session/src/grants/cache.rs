@@ -34,7 +34,7 @@ impl SessionCache {
     /// Takes out idle sessions beyond the capacity: two at most for each call, so that no caller pays for
     /// all.
     pub(super) fn shrink(&mut self, capacity: usize) -> Vec<GrantSource> {
-        let mut left = Vec::new();
+        let mut idle_sessions = Vec::new();
         for _ in 0..2 {
             if self.0.len() <= capacity {
                 break;
@@ -43,13 +43,13 @@ impl SessionCache {
                 break;
             };
             match session.is_idle() {
-                true => left.push(session),
+                true => idle_sessions.push(session),
                 // It is in use, and becomes the most recently used.
                 false => {
                     self.0.put(key, session);
                 }
             }
         }
-        left
+        idle_sessions
     }
 }

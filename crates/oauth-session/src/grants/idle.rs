@@ -67,18 +67,18 @@ impl Grants {
         wanted: Wanted,
         idle: &mut Idle,
     ) -> Result<(), Error> {
-        let mut seen = BTreeSet::new();
+        let mut seen_keys = BTreeSet::new();
         loop {
             // Records whose renewal failed are still due, and are listed first.
-            let due = self.0.store.due(before, PAGE + seen.len()).await?;
-            let new: Vec<String> = due
+            let due_keys = self.0.store.due(before, PAGE + seen_keys.len()).await?;
+            let unseen: Vec<String> = due_keys
                 .into_iter()
-                .filter(|key| seen.insert(key.clone()))
+                .filter(|key| seen_keys.insert(key.clone()))
                 .collect();
-            if new.is_empty() {
+            if unseen.is_empty() {
                 return Ok(());
             }
-            for some in new.chunks(ABREAST) {
+            for some in unseen.chunks(ABREAST) {
                 let tasks = some.iter().map(|key| {
                     let (session, key) = (self.clone(), key.clone());
                     tokio::spawn(async move { session.renew_one(&key, wanted).await })

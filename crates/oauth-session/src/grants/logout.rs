@@ -36,9 +36,9 @@ impl Grants {
         self.0.lease(&key, &holder, longest + MARGIN).await?;
         let revoked = self.revoke(&session, &key).await;
         // Removing the record ends the lease too.
-        let removed = self.0.store.remove(&key).await;
+        let removal = self.0.store.remove(&key).await;
         session.refresh_from(&*self.0.store, &key).await?;
-        removed?;
+        removal?;
         revoked
     }
 
@@ -59,15 +59,15 @@ impl Grants {
 impl Inner {
     /// Takes the lease, once a renewal under way is done.
     async fn lease(&self, key: &str, holder: &str, ttl: Duration) -> Result<(), Error> {
-        let start = Instant::now();
+        let started = Instant::now();
         loop {
             let pause = match self.store.lease(key, holder, ttl).await? {
                 Lease::Won => return Ok(()),
                 Lease::Held(left) => left.min(PAUSE),
             };
-            if start.elapsed() > ttl {
-                let busy = Cause::unsent("the grant is renewed again and again");
-                return Err(Error::lost(busy).at_endpoint("store"));
+            if started.elapsed() > ttl {
+                let reason = Cause::unsent("the grant is renewed again and again");
+                return Err(Error::lost(reason).at_endpoint("store"));
             }
             sleep(pause).await;
         }

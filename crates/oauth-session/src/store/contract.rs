@@ -63,12 +63,12 @@ pub async fn check(stores: &[Arc<dyn Store>]) -> Vec<Report> {
         report("a version is higher than the last", saving::rise(&harness)).await,
         report(
             "a removed record is at a version of its own",
-            saving::removed(&harness),
+            saving::removed_version(&harness),
         )
         .await,
         report(
             "a first version is higher than those of before",
-            saving::first(&harness),
+            saving::first_version(&harness),
         )
         .await,
         report("a removal ends what there is", listing::removal(&harness)).await,
@@ -123,15 +123,15 @@ pub async fn check(stores: &[Arc<dyn Store>]) -> Vec<Report> {
 /// # Panics
 /// If a case does not hold, with a list of all that do not; as [`check`].
 pub async fn assert(stores: &[Arc<dyn Store>]) {
-    let broken: Vec<String> = check(stores)
+    let violations: Vec<String> = check(stores)
         .await
         .into_iter()
         .filter_map(|report| Some(format!("- {}: {}", report.case, report.outcome.err()?)))
         .collect();
     assert!(
-        broken.is_empty(),
+        violations.is_empty(),
         "the store breaks its contract\n{}",
-        broken.join("\n")
+        violations.join("\n")
     );
 }
 

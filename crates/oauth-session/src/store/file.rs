@@ -53,7 +53,7 @@ pub(super) const RECORD: &str = "json";
 pub struct FileStore(Arc<Folder>);
 
 #[derive(Serialize)]
-struct Writing<'a> {
+struct WrittenRecord<'a> {
     format: &'a str,
     version: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,7 +65,7 @@ struct Writing<'a> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Reading {
+struct ReadRecord {
     format: String,
     version: u64,
     #[serde(default)]
@@ -76,12 +76,12 @@ struct Reading {
 }
 
 /// The content of a record's file.
-pub(super) struct Kept {
+pub(super) struct RecordFile {
     pub(super) entry: Entry,
     pub(super) times: Times,
 }
 
-impl Kept {
+impl RecordFile {
     /// The entry, unless it has expired.
     pub(super) fn live(self) -> Option<Entry> {
         (!self.times.is_over()).then_some(self.entry)
@@ -133,20 +133,20 @@ impl FileStore {
 }
 
 fn read(locked: &Locked<'_>) -> Result<Option<Entry>, Error> {
-    Ok(stored_record(locked)?.and_then(Kept::live))
+    Ok(stored_record(locked)?.and_then(RecordFile::live))
 }
 
 /// The stored record, even if it has expired.
-fn stored_record(locked: &Locked<'_>) -> Result<Option<Kept>, Error> {
+fn stored_record(locked: &Locked<'_>) -> Result<Option<RecordFile>, Error> {
     let bytes = locked.read(RECORD)?;
-    let kept = bytes.map(|bytes| decoded(&bytes, &locked.name(RECORD)));
-    Ok(locked.removed()?.newer_than(kept.transpose()?))
+    let record = bytes.map(|bytes| decoded(&bytes, &locked.name(RECORD)));
+    Ok(locked.removed()?.newer_than(record.transpose()?))
 }
 
 /// The times of a record: `None` if it cannot be read, which is reported when it is loaded.
 fn times(bytes: &Secret<Vec<u8>>) -> Option<Times> {
-    let kept = decoded(bytes, RECORD).ok()?;
-    (!kept.entry.is_removed()).then_some(kept.times)
+    let record = decoded(bytes, RECORD).ok()?;
+    (!record.entry.is_removed()).then_some(record.times)
 }
 
 fn save(
@@ -155,10 +155,14 @@ fn save(
     version: u64,
     times: Times,
 ) -> Result<Saved, Error> {
-    let kept = stored_record(locked)?;
+    let stored_record = stored_record(locked)?;
     // The version of an expired record is not used again.
-    let last = kept.as_ref().map_or(0, |kept| kept.entry.version);
-    let stored = kept.and_then(Kept::live).map_or(0, |entry| entry.version);
+    let last = stored_record
+        .as_ref()
+        .map_or(0, |stored_record| stored_record.entry.version);
+    let stored = stored_record
+        .and_then(RecordFile::live)
+        .map_or(0, |entry| entry.version);
     let Some(next) = next(last).filter(|_| stored == version) else {
         return Ok(Saved::Conflict);
     };
@@ -174,15 +178,15 @@ fn save(
 }
 
 /// Decodes the file of this name.
-pub(super) fn decoded(bytes: &Secret<Vec<u8>>, name: &str) -> Result<Kept, Error> {
-    let broken = |what: &str| malformed(&format!("{name}: {what}"));
-    let stored: Reading =
-        serde_json::from_slice(bytes.expose()).map_err(|_| broken("not a record"))?;
+pub(super) fn decoded(bytes: &Secret<Vec<u8>>, name: &str) -> Result<RecordFile, Error> {
+    let malformed_file = |detail: &str| malformed(&format!("{name}: {detail}"));
+    let stored: ReadRecord =
+        serde_json::from_slice(bytes.expose()).map_err(|_| malformed_file("not a record"))?;
     let record = Secret::new(stored.record);
     if stored.format != FORMAT || stored.version == 0 {
-        return Err(broken("another format"));
+        return Err(malformed_file("another format"));
     }
-    Ok(Kept {
+    Ok(RecordFile {
         entry: Entry {
             version: stored.version,
             record,
@@ -199,7 +203,7 @@ pub(super) fn encoded(
     version: u64,
     times: Times,
 ) -> Result<Secret<Vec<u8>>, Error> {
-    let writing = Writing {
+    let writing = WrittenRecord {
         format: FORMAT,
         version,
         due: times.due,
@@ -245,28 +249,28 @@ impl Store for FileStore {
 
     fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
         Box::pin(async move {
-            let work = self.work(key, |locked| {
+            let removal = self.work(key, |locked| {
                 locked.remove_lease()?;
                 // One that cannot be read is removed anyway.
-                let kept = stored_record(locked).ok().flatten();
-                let version = kept.as_ref().map_or(0, |kept| kept.entry.version);
-                let is_over = kept.is_some_and(|kept| kept.times.is_over());
+                let record = stored_record(locked).ok().flatten();
+                let version = record.as_ref().map_or(0, |record| record.entry.version);
+                let is_expired = record.is_some_and(|record| record.times.is_over());
                 locked.mark_removed(version)?;
-                Ok(locked.remove(RECORD)? && !is_over)
+                Ok(locked.remove(RECORD)? && !is_expired)
             });
-            let was_there = work.await?;
+            let existed = removal.await?;
             let folder = Arc::clone(&self.0);
             blocking(move || folder.forget_removed()).await?;
-            Ok(was_there)
+            Ok(existed)
         })
     }
 
     fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
-        let (folder, after) = (Arc::clone(&self.0), cursor.map(str::to_owned));
+        let (folder, last_key) = (Arc::clone(&self.0), cursor.map(str::to_owned));
         Box::pin(blocking(move || {
             let keys = folder.keys(RECORD)?.into_iter();
             let keys: Vec<String> = keys
-                .skip_while(|key| after.as_ref().is_some_and(|after| key <= after))
+                .skip_while(|key| last_key.as_ref().is_some_and(|last_key| key <= last_key))
                 .take(PAGE)
                 .collect();
             let next = keys.last().filter(|_| keys.len() == PAGE).cloned();
@@ -277,17 +281,21 @@ impl Store for FileStore {
     fn due<'a>(&'a self, before: UnixTime, limit: usize) -> Answer<'a, Vec<String>> {
         let folder = Arc::clone(&self.0);
         Box::pin(blocking(move || {
-            let mut found = Vec::new();
+            let mut due_keys = Vec::new();
             for key in folder.keys(RECORD)? {
                 // Files are replaced as a whole, so no lock is needed to read one.
                 let bytes = folder.read(&key, RECORD)?;
                 let times = bytes.as_ref().and_then(times);
                 let due = times.filter(|times| !times.is_over());
                 let due = due.and_then(|times| times.due);
-                found.extend(due.filter(|due| *due < before).map(|due| (due, key)));
+                due_keys.extend(due.filter(|due| *due < before).map(|due| (due, key)));
             }
-            found.sort();
-            Ok(found.into_iter().map(|(_, key)| key).take(limit).collect())
+            due_keys.sort();
+            Ok(due_keys
+                .into_iter()
+                .map(|(_, key)| key)
+                .take(limit)
+                .collect())
         }))
     }
 }

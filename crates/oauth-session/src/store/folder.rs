@@ -62,15 +62,15 @@ impl Folder {
 
     /// Locks the key: waits until no other worker has it.
     pub(super) fn lock(&self, key: &str) -> Result<Locked<'_>, Error> {
-        let start = Instant::now();
+        let started = Instant::now();
         let mut pause = Duration::from_micros(250);
         loop {
             if let Some(locked) = self.try_lock(key)? {
                 return Ok(locked);
             }
-            if start.elapsed() > PATIENCE {
-                let busy = "the lock was not released within 10 seconds";
-                return Err(Error::lost(Cause::unsent(busy)).at_endpoint(ENDPOINT));
+            if started.elapsed() > PATIENCE {
+                let reason = "the lock was not released within 10 seconds";
+                return Err(Error::lost(Cause::unsent(reason)).at_endpoint(ENDPOINT));
             }
             thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(8));
@@ -80,12 +80,12 @@ impl Folder {
     fn try_lock(&self, key: &str) -> Result<Option<Locked<'_>>, Error> {
         let name = encoded(key)?;
         let file = format!("lock-{:x}", stripe(key));
-        let broken = |error| failed(&file, error);
+        let io_failed = |error| failed(&file, error);
         let path = self.path.join(&file);
-        ownership::ensure(&path, self.trusted).map_err(broken)?;
-        let lock = ownership::open(&path, OpenOptions::new().write(true)).map_err(broken)?;
-        let data = lock.metadata().map_err(broken)?;
-        ownership::check_file(&data, self.trusted).map_err(|what| refused(&file, what))?;
+        ownership::ensure(&path, self.trusted).map_err(io_failed)?;
+        let lock = ownership::open(&path, OpenOptions::new().write(true)).map_err(io_failed)?;
+        let data = lock.metadata().map_err(io_failed)?;
+        ownership::check_file(&data, self.trusted).map_err(|reason| refused(&file, reason))?;
         match lock.try_lock() {
             Ok(()) => Ok(Some(Locked {
                 folder: self,
@@ -93,7 +93,7 @@ impl Folder {
                 lock,
             })),
             Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(broken(error)),
+            Err(TryLockError::Error(error)) => Err(io_failed(error)),
         }
     }
 
@@ -101,10 +101,10 @@ impl Folder {
     /// temporary file exists.
     pub(super) fn sweep(&self) -> Result<(), Error> {
         for name in self.names()? {
-            let Some(rest) = name.strip_suffix(TEMP).and_then(|n| n.strip_suffix('.')) else {
+            let Some(file_name) = name.strip_suffix(TEMP).and_then(|n| n.strip_suffix('.')) else {
                 continue;
             };
-            let Some((key, ending)) = parse_file_name(rest) else {
+            let Some((key, ending)) = parse_file_name(file_name) else {
                 continue;
             };
             if let Some(locked) = self.try_lock(&key)? {
@@ -120,7 +120,7 @@ impl Folder {
         let mut keys: Vec<_> = names
             .iter()
             .filter_map(|name| parse_file_name(name))
-            .filter(|(_, found)| found == ending)
+            .filter(|(_, file_ending)| file_ending == ending)
             .map(|(key, _)| key)
             .collect();
         keys.sort();
@@ -133,29 +133,31 @@ impl Folder {
     }
 
     fn read_file(&self, name: &str) -> Result<Option<Secret<Vec<u8>>>, Error> {
-        let broken = |error| failed(name, error);
+        let io_failed = |error| failed(name, error);
         let file = match ownership::open(&self.path.join(name), OpenOptions::new().read(true)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(broken(error)),
+            Err(error) => return Err(io_failed(error)),
         };
-        let data = file.metadata().map_err(broken)?;
-        ownership::check_file(&data, self.trusted).map_err(|what| refused(name, what))?;
+        let data = file.metadata().map_err(io_failed)?;
+        ownership::check_file(&data, self.trusted).map_err(|reason| refused(name, reason))?;
         if data.len() > LIMIT {
             return Err(malformed(&format!("{name}: larger than 16 MiB")));
         }
         // Room for all of it: growing would leave copies behind.
         let mut bytes = Vec::with_capacity(usize::try_from(data.len()).unwrap_or(0) + 1);
-        file.take(LIMIT).read_to_end(&mut bytes).map_err(broken)?;
+        file.take(LIMIT)
+            .read_to_end(&mut bytes)
+            .map_err(io_failed)?;
         Ok(Some(Secret::new(bytes)))
     }
 
     fn names(&self) -> Result<Vec<String>, Error> {
-        let broken = |error| failed("the folder", error);
+        let io_failed = |error| failed("the folder", error);
         let mut names = Vec::new();
-        for entry in fs::read_dir(&self.path).map_err(broken)? {
+        for entry in fs::read_dir(&self.path).map_err(io_failed)? {
             // A name that is not UTF-8 does not belong to this store.
-            names.extend(entry.map_err(broken)?.file_name().into_string());
+            names.extend(entry.map_err(io_failed)?.file_name().into_string());
         }
         Ok(names)
     }
@@ -184,8 +186,8 @@ impl Locked<'_> {
         let name = self.name(ending);
         let temp = format!("{ending}.{TEMP}");
         self.remove(&temp)?;
-        let written = self.write_temp(&temp, bytes, ending);
-        let renamed = written.and_then(|()| fs::rename(self.path(&temp), self.path(ending)));
+        let result = self.write_temp(&temp, bytes, ending);
+        let renamed = result.and_then(|()| fs::rename(self.path(&temp), self.path(ending)));
         if let Err(error) = renamed {
             // A file with secrets must not be left behind; the write error is returned.
             self.remove(&temp)?;
@@ -234,15 +236,16 @@ impl Drop for Locked<'_> {
 /// Creates a folder, unless it exists, and checks its owner; returns whose files are trusted in it.
 pub(super) fn make(path: &Path, access: Access) -> Result<Trusted, Error> {
     let name = path.to_string_lossy();
-    let broken = |error| failed(&name, error);
-    ownership::make_folder(path, access).map_err(broken)?;
-    let data = fs::metadata(path).map_err(broken)?;
-    let trusted = ownership::check_folder(&data, access).map_err(|what| refused(&name, what))?;
-    match ownership::open_above(path).map_err(broken)? {
+    let io_failed = |error| failed(&name, error);
+    ownership::make_folder(path, access).map_err(io_failed)?;
+    let data = fs::metadata(path).map_err(io_failed)?;
+    let trusted =
+        ownership::check_folder(&data, access).map_err(|reason| refused(&name, reason))?;
+    match ownership::open_above(path).map_err(io_failed)? {
         None => Ok(trusted),
         Some(above) => {
-            let what = "every user can write to it, and so could replace the store's directory";
-            Err(refused(&above.to_string_lossy(), what))
+            let reason = "every user can write to it, and so could replace the store's directory";
+            Err(refused(&above.to_string_lossy(), reason))
         }
     }
 }
@@ -285,8 +288,8 @@ fn parse_file_name(name: &str) -> Option<(String, String)> {
     }
     let key = String::from_utf8(bytes).ok()?;
     // Other names may decode to the same key.
-    let is_ours = encoded(&key).is_ok_and(|encoded| encoded == name);
-    is_ours.then(|| (key, ending.to_owned()))
+    let is_canonical = encoded(&key).is_ok_and(|encoded| encoded == name);
+    is_canonical.then(|| (key, ending.to_owned()))
 }
 
 fn named(name: &str, error: &io::Error) -> io::Error {
@@ -307,9 +310,9 @@ pub(super) fn failed(name: &str, error: io::Error) -> Error {
     }
 }
 
-pub(super) fn refused(name: &str, what: &str) -> Error {
+pub(super) fn refused(name: &str, reason: &str) -> Error {
     let error = Error::from(Misuse::Setup).at_endpoint(ENDPOINT);
-    error.about(&format!("{name}: {what}"))
+    error.about(&format!("{name}: {reason}"))
 }
 
 #[cfg(test)]

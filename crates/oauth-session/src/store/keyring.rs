@@ -14,7 +14,7 @@ use keyring_core::{CredentialStore, Entry as Item, Error as KeyringError};
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
 
-use super::file::{Kept, blocking, decoded, encoded};
+use super::file::{RecordFile, blocking, decoded, encoded};
 use super::folder::{Folder, Locked};
 use super::{Access, Answer, ENDPOINT, Entry, Lease, Saved, Store, Times, malformed, millis, next};
 
@@ -46,7 +46,7 @@ pub struct KeyringStore {
 
 struct Keyring {
     /// The keyring, if it is not that of the platform.
-    given: Option<Arc<CredentialStore>>,
+    custom: Option<Arc<CredentialStore>>,
     open: Mutex<Option<Arc<CredentialStore>>>,
 }
 
@@ -68,13 +68,13 @@ impl KeyringStore {
         Self::open(folder.into(), Some(keyring))
     }
 
-    fn open(folder: PathBuf, given: Option<Arc<CredentialStore>>) -> Result<Self, Error> {
+    fn open(folder: PathBuf, custom: Option<Arc<CredentialStore>>) -> Result<Self, Error> {
         let folder = Folder::open(folder, Access::Owner)?;
         folder.sweep()?;
         Ok(Self {
             folder: Arc::new(folder),
             keyring: Arc::new(Keyring {
-                given,
+                custom,
                 open: Mutex::default(),
             }),
             service: "oauth-core".into(),
@@ -99,26 +99,26 @@ impl KeyringStore {
             let locked = store.folder.lock(&key)?;
             let keyring = store.keyring.get()?;
             let item = keyring.build(&store.service, &key, None).map_err(failed)?;
-            let done = work(&locked, &item);
-            if done.is_err() {
+            let result = work(&locked, &item);
+            if result.is_err() {
                 // The connection to the keyring may be broken.
                 store.keyring.forget();
             }
-            done
+            result
         })
     }
 }
 
 impl Keyring {
     fn get(&self) -> Result<Arc<CredentialStore>, Error> {
-        if let Some(given) = &self.given {
-            return Ok(Arc::clone(given));
+        if let Some(custom) = &self.custom {
+            return Ok(Arc::clone(custom));
         }
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(keyring) = &*open {
+        let mut opened = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(keyring) = &*opened {
             return Ok(Arc::clone(keyring));
         }
-        Ok(Arc::clone(open.insert(open_keyring()?)))
+        Ok(Arc::clone(opened.insert(open_keyring()?)))
     }
 
     fn forget(&self) {
@@ -128,19 +128,19 @@ impl Keyring {
 
 /// The platform's keyring, if it answers.
 fn open_keyring() -> Result<Arc<CredentialStore>, Error> {
-    let nowhere = |why: &str| setup(&format!("no keyring can be reached: {why}"));
-    let (tell, told) = sync_channel(1);
+    let unreachable_keyring = |reason: &str| setup(&format!("no keyring can be reached: {reason}"));
+    let (sender, receiver) = sync_channel(1);
     // A bus that accepts a connection and never answers would otherwise be waited for forever.
-    let asking = thread::Builder::new().name("oauth-keyring".to_owned());
-    asking
-        .spawn(move || tell.send(platform()))
-        .map_err(|error| nowhere(&error.to_string()))?;
-    let answer = told.recv_timeout(PATIENCE);
-    answer
-        .map_err(|_| nowhere("it gives no answer"))?
+    let thread = thread::Builder::new().name("oauth-keyring".to_owned());
+    thread
+        .spawn(move || sender.send(platform()))
+        .map_err(|error| unreachable_keyring(&error.to_string()))?;
+    let result = receiver.recv_timeout(PATIENCE);
+    result
+        .map_err(|_| unreachable_keyring("it gives no answer"))?
         .map_err(|error| match error {
             KeyringError::PlatformFailure(error) | KeyringError::NoStorageAccess(error) => {
-                nowhere(&error.to_string())
+                unreachable_keyring(&error.to_string())
             }
             error => failed(error),
         })
@@ -175,18 +175,18 @@ fn platform() -> Result<Arc<CredentialStore>, KeyringError> {
 }
 
 fn read(locked: &Locked<'_>, item: &Item) -> Result<Option<Entry>, Error> {
-    Ok(stored_record(locked, item)?.and_then(Kept::live))
+    Ok(stored_record(locked, item)?.and_then(RecordFile::live))
 }
 
 /// The stored record, even if it has expired: expired ones are not deleted, because the items of a keyring cannot be
 /// listed.
-fn stored_record(locked: &Locked<'_>, item: &Item) -> Result<Option<Kept>, Error> {
-    let kept = match item.get_secret() {
+fn stored_record(locked: &Locked<'_>, item: &Item) -> Result<Option<RecordFile>, Error> {
+    let record = match item.get_secret() {
         Ok(bytes) => Some(decoded(&Secret::new(bytes), "the keyring")?),
         Err(KeyringError::NoEntry) => None,
         Err(error) => return Err(failed(error)),
     };
-    Ok(locked.removed()?.newer_than(kept))
+    Ok(locked.removed()?.newer_than(record))
 }
 
 fn save(
@@ -196,10 +196,14 @@ fn save(
     version: u64,
     times: Times,
 ) -> Result<Saved, Error> {
-    let kept = stored_record(locked, item)?;
+    let stored_record = stored_record(locked, item)?;
     // The version of an expired record is not used again.
-    let last = kept.as_ref().map_or(0, |kept| kept.entry.version);
-    let stored = kept.and_then(Kept::live).map_or(0, |entry| entry.version);
+    let last = stored_record
+        .as_ref()
+        .map_or(0, |stored_record| stored_record.entry.version);
+    let stored = stored_record
+        .and_then(RecordFile::live)
+        .map_or(0, |entry| entry.version);
     let Some(next) = next(last).filter(|_| stored == version) else {
         return Ok(Saved::Conflict);
     };
@@ -236,35 +240,37 @@ impl Store for KeyringStore {
 
     fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
         Box::pin(async move {
-            let work = self.work(key, |locked, item| {
+            let removal = self.work(key, |locked, item| {
                 locked.remove_lease()?;
                 // One that cannot be read is removed anyway.
-                let kept = stored_record(locked, item).ok().flatten();
-                locked.mark_removed(kept.map_or(0, |kept| kept.entry.version))?;
+                let record = stored_record(locked, item).ok().flatten();
+                locked.mark_removed(record.map_or(0, |record| record.entry.version))?;
                 match item.delete_credential() {
                     Ok(()) => Ok(true),
                     Err(KeyringError::NoEntry) => Ok(false),
                     Err(error) => Err(failed(error)),
                 }
             });
-            let was_there = work.await?;
+            let existed = removal.await?;
             let folder = Arc::clone(&self.folder);
             blocking(move || folder.forget_removed()).await?;
-            Ok(was_there)
+            Ok(existed)
         })
     }
 }
 
-fn setup(what: &str) -> Error {
-    Error::from(Misuse::Setup).at_endpoint(ENDPOINT).about(what)
+fn setup(detail: &str) -> Error {
+    Error::from(Misuse::Setup)
+        .at_endpoint(ENDPOINT)
+        .about(detail)
 }
 
 /// Some of these errors contain the secret itself, so none is passed on.
 fn failed(error: KeyringError) -> Error {
-    let lost = |cause: Cause| Error::lost(cause).at_endpoint(ENDPOINT);
+    let lost_error = |cause: Cause| Error::lost(cause).at_endpoint(ENDPOINT);
     match error {
-        KeyringError::PlatformFailure(error) => lost(Cause::unknown(error)),
-        KeyringError::NoStorageAccess(error) => lost(Cause::unsent(error)),
+        KeyringError::PlatformFailure(error) => lost_error(Cause::unknown(error)),
+        KeyringError::NoStorageAccess(error) => lost_error(Cause::unsent(error)),
         KeyringError::TooLong(_, limit) => setup(&format!(
             "the record is larger than the {limit} bytes that this keyring takes: \
              seal files with a key that is kept there"
@@ -273,7 +279,9 @@ fn failed(error: KeyringError) -> Error {
         KeyringError::BadEncoding(_)
         | KeyringError::BadDataFormat(..)
         | KeyringError::BadStoreFormat(_) => malformed("the keyring holds something else"),
-        KeyringError::Invalid(what, _) => setup(&format!("the keyring refuses the {what}")),
+        KeyringError::Invalid(attribute, _) => {
+            setup(&format!("the keyring refuses the {attribute}"))
+        }
         _ => setup("the keyring cannot do this"),
     }
 }

@@ -98,17 +98,17 @@ impl Grant {
         let version = self.entry.as_ref().map_or(0, |entry| entry.version);
         let is_forgotten = self.times.is_over() || !self.is_there() && is_forgotten(version);
         let now = Instant::now();
-        is_forgotten && self.lease.as_ref().is_none_or(|held| held.until <= now)
+        is_forgotten && self.lease.as_ref().is_none_or(|lease| lease.until <= now)
     }
 
     fn lease(&mut self, holder: &str, ttl: Duration, now: Instant) -> Lease {
-        let other = self
+        let other_lease = self
             .lease
             .as_ref()
-            .filter(|held| held.holder != holder && now < held.until);
-        match (other, ttl.is_zero()) {
+            .filter(|lease| lease.holder != holder && now < lease.until);
+        match (other_lease, ttl.is_zero()) {
             (Some(_), true) => return Lease::Won,
-            (Some(held), false) => return Lease::Held(held.until - now),
+            (Some(lease), false) => return Lease::Held(lease.until - now),
             (None, true) => self.lease = None,
             (None, false) => {
                 self.lease = Some(Held {
@@ -164,23 +164,26 @@ impl Store for MemoryStore {
             let mut records = self.records();
             records.grants.retain(|_, grant| !grant.is_forgotten());
             let grant = records.grants.entry(key.to_owned()).or_default();
-            let was_there = grant.is_there();
+            let existed = grant.is_there();
             grant.lease = None;
             let version = grant.entry().map_or(0, |entry| entry.version);
             grant.save(&Secret::new(String::new()), version, Times::NONE);
-            Ok(was_there)
+            Ok(existed)
         })
     }
 
     fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
         Box::pin(async move {
-            let after = cursor.map_or(Bound::Unbounded, Bound::Excluded);
+            let lower_bound = cursor.map_or(Bound::Unbounded, Bound::Excluded);
             let records = self.records();
-            let there = records
+            let live_records = records
                 .grants
-                .range::<str, _>((after, Bound::Unbounded))
+                .range::<str, _>((lower_bound, Bound::Unbounded))
                 .filter(|(_, grant)| grant.is_there());
-            let keys: Vec<String> = there.map(|(key, _)| key.clone()).take(PAGE).collect();
+            let keys: Vec<String> = live_records
+                .map(|(key, _)| key.clone())
+                .take(PAGE)
+                .collect();
             let next = keys.last().filter(|_| keys.len() == PAGE).cloned();
             Ok(Page { keys, next })
         })
@@ -189,7 +192,7 @@ impl Store for MemoryStore {
     fn due<'a>(&'a self, before: UnixTime, limit: usize) -> Answer<'a, Vec<String>> {
         Box::pin(async move {
             let records = self.records();
-            let mut due: Vec<_> = records
+            let mut due_keys: Vec<_> = records
                 .grants
                 .iter()
                 .filter_map(|(key, grant)| {
@@ -197,8 +200,8 @@ impl Store for MemoryStore {
                 })
                 .filter(|(due, _)| *due < before)
                 .collect();
-            due.sort();
-            Ok(due
+            due_keys.sort();
+            Ok(due_keys
                 .into_iter()
                 .map(|(_, key)| key.clone())
                 .take(limit)

@@ -219,7 +219,7 @@ impl PostgresStore {
     /// `misuse.setup` if the database user may not create tables; `lost` as for the methods of [`Store`].
     pub async fn migrate(&self) -> Result<(), Error> {
         let mut client = self.client().await?;
-        let work = async {
+        let migration = async {
             let transaction = client.transaction().await?;
             // Two workers that create the same table at the same time can fail.
             let lock = format!("select pg_advisory_xact_lock({MIGRATION})");
@@ -227,9 +227,9 @@ impl PostgresStore {
             transaction.batch_execute(Self::SCHEMA).await?;
             transaction.commit().await
         };
-        match tokio::time::timeout(self.patience, work).await {
-            Ok(done) => done.map_err(|error| failed(&error)),
-            Err(late) => Err(late_by(late)),
+        match tokio::time::timeout(self.patience, migration).await {
+            Ok(result) => result.map_err(|error| failed(&error)),
+            Err(elapsed) => Err(late_by(elapsed)),
         }
     }
 
@@ -281,9 +281,9 @@ impl PostgresStore {
                 drop(Object::take(client));
                 Ok(Err(error))
             }
-            Err(late) => {
+            Err(elapsed) => {
                 self.cancel(client);
-                Err(late_by(late))
+                Err(late_by(elapsed))
             }
         }
     }
@@ -384,9 +384,11 @@ impl Store for PostgresStore {
             if column(row, 0)? {
                 return Ok(Lease::Won);
             }
-            let rest: Option<i64> = column(row, 1)?;
-            let rest = rest.and_then(|rest| u64::try_from(rest).ok());
-            Ok(Lease::Held(Duration::from_micros(rest.unwrap_or(0).max(1))))
+            let remaining: Option<i64> = column(row, 1)?;
+            let remaining = remaining.and_then(|remaining| u64::try_from(remaining).ok());
+            Ok(Lease::Held(Duration::from_micros(
+                remaining.unwrap_or(0).max(1),
+            )))
         })
     }
 
@@ -401,8 +403,8 @@ impl Store for PostgresStore {
 
     fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
         Box::pin(async move {
-            let (after, limit) = (cursor.unwrap_or_default(), row_limit(PAGE));
-            let parameters: [Parameter<'_>; 2] = [(&after, Type::TEXT), (&limit, Type::INT8)];
+            let (last_key, limit) = (cursor.unwrap_or_default(), row_limit(PAGE));
+            let parameters: [Parameter<'_>; 2] = [(&last_key, Type::TEXT), (&limit, Type::INT8)];
             let keys = names(&self.retrying(SCAN, &parameters).await?)?;
             let next = keys.last().filter(|_| keys.len() == PAGE).cloned();
             Ok(Page { keys, next })
@@ -437,12 +439,14 @@ fn column<'a, T: tokio_postgres::types::FromSql<'a>>(
     row.try_get(index).map_err(|_| malformed("not a record"))
 }
 
-fn setup(what: &str) -> Error {
-    Error::from(Misuse::Setup).at_endpoint(ENDPOINT).about(what)
+fn setup(detail: &str) -> Error {
+    Error::from(Misuse::Setup)
+        .at_endpoint(ENDPOINT)
+        .about(detail)
 }
 
-fn unsent(why: String) -> Error {
-    Error::lost(Cause::unsent(why)).at_endpoint(ENDPOINT)
+fn unsent(reason: String) -> Error {
+    Error::lost(Cause::unsent(reason)).at_endpoint(ENDPOINT)
 }
 
 fn late_by(late: tokio::time::error::Elapsed) -> Error {

@@ -58,7 +58,7 @@ static LEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redi
 /// lost there may cost a login.
 #[derive(Clone)]
 pub struct RedisStore {
-    place: Arc<Connections>,
+    connections: Arc<Connections>,
     prefix: Arc<str>,
     patience: Duration,
     replicas: usize,
@@ -85,7 +85,7 @@ impl RedisStore {
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         }
         Ok(Self {
-            place: Arc::new(Connections::new(Address::parse(url)?)),
+            connections: Arc::new(Connections::new(Address::parse(url)?)),
             prefix: "oauth-core:grant:".into(),
             patience: PATIENCE,
             replicas: 0,
@@ -117,30 +117,30 @@ impl RedisStore {
 
     /// The prefix of the names in a partition. A cluster hashes only what is in braces, so all of a partition is in one
     /// slot.
-    fn before(&self, place: u32) -> String {
-        match self.place.is_cluster() {
-            true => format!("{}{{{place}}}:", self.prefix),
+    fn before(&self, partition: u32) -> String {
+        match self.connections.is_cluster() {
+            true => format!("{}{{{partition}}}:", self.prefix),
             false => self.prefix.to_string(),
         }
     }
 
     fn name(&self, key: &str) -> String {
-        format!("{}{key}", self.before(place_of(key)))
+        format!("{}{key}", self.before(partition_of(key)))
     }
 
     /// The index of a partition. No record can have its name, because no key contains U+0000.
-    fn index(&self, place: u32) -> String {
-        format!("{}\0due", self.before(place))
+    fn index(&self, partition: u32) -> String {
+        format!("{}\0due", self.before(partition))
     }
 
     /// The expiry times of the records of a partition: the server deletes the records automatically, but not their
     /// names in the index.
-    fn expiry_index(&self, place: u32) -> String {
-        format!("{}\0ends", self.before(place))
+    fn expiry_index(&self, partition: u32) -> String {
+        format!("{}\0ends", self.before(partition))
     }
 
     fn partitions(&self) -> u32 {
-        match self.place.is_cluster() {
+        match self.connections.is_cluster() {
             true => PLACES,
             false => 1,
         }
@@ -148,7 +148,7 @@ impl RedisStore {
 
     async fn connection(&self) -> Result<Numbered, Error> {
         // Another caller may be connecting; this one waits for it, but not forever.
-        let link = self.place.link(self.patience);
+        let link = self.connections.link(self.patience);
         match tokio::time::timeout(self.patience * 2, link).await {
             Ok(Ok(numbered)) => Ok(numbered),
             Ok(Err(error)) if is_refused(&error) => Err(lost(&error)),
@@ -161,27 +161,27 @@ impl RedisStore {
     /// has answered.
     async fn ask<T: FromRedisValue>(
         &self,
-        twice: Resend,
+        resend: Resend,
         query: Query<'_>,
     ) -> Result<(T, Numbered), Error> {
         let mut is_first = true;
         loop {
             let mut used = self.connection().await?;
             // The connection has a limit for each answer; this one is for everything else.
-            let answer = tokio::time::timeout(self.patience * 4, query.run(&mut used.link)).await;
-            let Ok(answer) = answer else {
-                self.place.discard(&used).await;
+            let result = tokio::time::timeout(self.patience * 4, query.run(&mut used.link)).await;
+            let Ok(result) = result else {
+                self.connections.discard(&used).await;
                 return Err(Error::lost(Cause::unknown("no answer in time")).at_endpoint(ENDPOINT));
             };
-            let error = match answer {
-                Ok(answer) => return Ok((answer, used)),
+            let error = match result {
+                Ok(result) => return Ok((result, used)),
                 Err(error) => error,
             };
             if is_broken(&error) {
-                self.place.discard(&used).await;
+                self.connections.discard(&used).await;
             }
             let may_ask =
-                is_elsewhere(&error) || (twice == Resend::Always && error.is_connection_dropped());
+                is_elsewhere(&error) || (resend == Resend::Always && error.is_connection_dropped());
             if !(is_first && may_ask) {
                 return Err(lost(&error));
             }
@@ -200,8 +200,8 @@ impl RedisStore {
         match count.is_ok_and(|count| count >= self.replicas) {
             true => Ok(()),
             false => {
-                let why = "it is saved, but not on as many replicas as it should be";
-                Err(Error::lost(Cause::unknown(why)).at_endpoint(ENDPOINT))
+                let reason = "it is saved, but not on as many replicas as it should be";
+                Err(Error::lost(Cause::unknown(reason)).at_endpoint(ENDPOINT))
             }
         }
     }
@@ -223,7 +223,7 @@ impl Query<'_> {
 }
 
 /// The partition of a key, the same in every version and language.
-fn place_of(key: &str) -> u32 {
+fn partition_of(key: &str) -> u32 {
     // FNV-1a.
     let hash = key.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
@@ -236,8 +236,8 @@ impl Store for RedisStore {
         Box::pin(async move {
             let mut command = redis::cmd("HMGET");
             command.arg(self.name(key)).arg("version").arg("record");
-            let read = Query::Command(command);
-            let (stored, _) = self.ask(Resend::Always, read).await?;
+            let query = Query::Command(command);
+            let (stored, _) = self.ask(Resend::Always, query).await?;
             let (Some(version), record): (Option<String>, Option<String>) = stored else {
                 return Ok(None);
             };
@@ -258,12 +258,12 @@ impl Store for RedisStore {
     ) -> Answer<'a, Saved> {
         Box::pin(async move {
             let name = self.name(key);
-            let seconds = |time: Option<UnixTime>, none: &str| {
-                time.map_or_else(|| none.to_owned(), |time| time.as_secs().to_string())
+            let seconds = |time: Option<UnixTime>, if_none: &str| {
+                time.map_or_else(|| if_none.to_owned(), |time| time.as_secs().to_string())
             };
             let mut script = SAVE.key(&name);
-            script.key(self.index(place_of(key)));
-            script.key(self.expiry_index(place_of(key)));
+            script.key(self.index(partition_of(key)));
+            script.key(self.expiry_index(partition_of(key)));
             script.arg(version).arg(record.expose());
             script.arg(seconds(times.due, "+inf"));
             script.arg(key).arg(removal_shows());
@@ -284,7 +284,7 @@ impl Store for RedisStore {
             script.arg(holder).arg(micros(ttl));
             match self.ask(Resend::Always, Query::Script(script)).await? {
                 (0, _) => Ok(Lease::Won),
-                (rest, _) => Ok(Lease::Held(Duration::from_micros(rest))),
+                (remaining, _) => Ok(Lease::Held(Duration::from_micros(remaining))),
             }
         })
     }
@@ -293,53 +293,62 @@ impl Store for RedisStore {
         Box::pin(async move {
             let name = self.name(key);
             let mut script = REMOVE.key(&name);
-            script.key(self.index(place_of(key)));
-            script.key(self.expiry_index(place_of(key)));
+            script.key(self.index(partition_of(key)));
+            script.key(self.expiry_index(partition_of(key)));
             script.arg(removal_shows()).arg(key);
-            let (was_there, used) = self.ask(Resend::Undone, Query::Script(script)).await?;
+            let (existed, used) = self.ask(Resend::Undone, Query::Script(script)).await?;
             self.replicated(used, &name).await?;
-            Ok(was_there)
+            Ok(existed)
         })
     }
 
     fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
         Box::pin(async move {
-            let (place, at) = cursor
+            let (partition, position) = cursor
                 .unwrap_or("0/0")
                 .split_once('/')
-                .and_then(|(place, at)| Some((place.parse::<u32>().ok()?, at.parse::<u64>().ok()?)))
+                .and_then(|(partition, position)| {
+                    Some((
+                        partition.parse::<u32>().ok()?,
+                        position.parse::<u64>().ok()?,
+                    ))
+                })
                 .ok_or_else(|| setup("not a cursor of this store"))?;
             let mut command = redis::cmd("ZSCAN");
-            command.arg(self.index(place)).arg(at);
+            command.arg(self.index(partition)).arg(position);
             command.arg("COUNT").arg(PAGE);
-            let (found, _) = self.ask(Resend::Always, Query::Command(command)).await?;
-            let (at, found): (u64, Vec<(String, String)>) = found;
-            let keys = found.into_iter().map(|(key, _)| key).collect();
-            let (place, at) = match at {
-                0 => (place + 1, 0),
-                at => (place, at),
+            let (members, _) = self.ask(Resend::Always, Query::Command(command)).await?;
+            let (position, members): (u64, Vec<(String, String)>) = members;
+            let keys = members.into_iter().map(|(key, _)| key).collect();
+            let (partition, position) = match position {
+                0 => (partition + 1, 0),
+                position => (partition, position),
             };
-            let next = (place < self.partitions()).then(|| format!("{place}/{at}"));
+            let next = (partition < self.partitions()).then(|| format!("{partition}/{position}"));
             Ok(Page { keys, next })
         })
     }
 
     fn due<'a>(&'a self, before: UnixTime, limit: usize) -> Answer<'a, Vec<String>> {
         Box::pin(async move {
-            let mut found: Vec<(u64, String)> = Vec::new();
-            for place in 0..self.partitions() {
+            let mut due_keys: Vec<(u64, String)> = Vec::new();
+            for partition in 0..self.partitions() {
                 let mut command = redis::cmd("ZRANGEBYSCORE");
-                command.arg(self.index(place)).arg("-inf");
+                command.arg(self.index(partition)).arg("-inf");
                 command
                     .arg(format!("({}", before.as_secs()))
                     .arg("WITHSCORES");
                 command.arg("LIMIT").arg(0).arg(limit);
-                let (due, _) = self.ask(Resend::Always, Query::Command(command)).await?;
-                let due: Vec<(String, u64)> = due;
-                found.extend(due.into_iter().map(|(key, due)| (due, key)));
+                let (members, _) = self.ask(Resend::Always, Query::Command(command)).await?;
+                let members: Vec<(String, u64)> = members;
+                due_keys.extend(members.into_iter().map(|(key, due)| (due, key)));
             }
-            found.sort();
-            Ok(found.into_iter().map(|(_, key)| key).take(limit).collect())
+            due_keys.sort();
+            Ok(due_keys
+                .into_iter()
+                .map(|(_, key)| key)
+                .take(limit)
+                .collect())
         })
     }
 }
@@ -348,12 +357,14 @@ fn removal_shows() -> String {
     REMOVAL_SHOWS.as_millis().to_string()
 }
 
-fn setup(what: &str) -> Error {
-    Error::from(Misuse::Setup).at_endpoint(ENDPOINT).about(what)
+fn setup(detail: &str) -> Error {
+    Error::from(Misuse::Setup)
+        .at_endpoint(ENDPOINT)
+        .about(detail)
 }
 
-fn unsent(why: String) -> Error {
-    Error::lost(Cause::unsent(why)).at_endpoint(ENDPOINT)
+fn unsent(reason: String) -> Error {
+    Error::lost(Cause::unsent(reason)).at_endpoint(ENDPOINT)
 }
 
 /// Whether a repeated query does not help.

@@ -98,22 +98,22 @@ impl<S: Store> SealedStore<S> {
     /// Those of the methods of [`Store`], and `misuse.not_supported` for a store that cannot list. After an error, call
     /// it again: resealed records stay so.
     pub async fn reseal(&self) -> Result<Resealed, Error> {
-        let mut done = Resealed::default();
+        let mut resealed = Resealed::default();
         let mut cursor: Option<String> = None;
         loop {
             let page = self.store.scan(cursor.as_deref()).await?;
             for stored in page.keys {
                 match self.reseal_one(&stored).await {
-                    Ok(is_new) => done.count += u64::from(is_new),
-                    Err(error) if is_unopened(&error) => done.unopened.push(stored),
+                    Ok(is_new) => resealed.count += u64::from(is_new),
+                    Err(error) if is_unopened(&error) => resealed.unopened.push(stored),
                     Err(error) => return Err(error),
                 }
             }
             cursor = page.next;
             if cursor.is_none() {
-                done.unopened.sort();
-                done.unopened.dedup();
-                return Ok(done);
+                resealed.unopened.sort();
+                resealed.unopened.dedup();
+                return Ok(resealed);
             }
         }
     }
@@ -199,8 +199,10 @@ fn is_unopened(error: &Error) -> bool {
     error.code() == Error::from(ValidationFailure::StoredSealed).code()
 }
 
-fn setup(what: &str) -> Error {
-    Error::from(Misuse::Setup).at_endpoint(ENDPOINT).about(what)
+fn setup(detail: &str) -> Error {
+    Error::from(Misuse::Setup)
+        .at_endpoint(ENDPOINT)
+        .about(detail)
 }
 
 impl<S: Store> Store for SealedStore<S> {

@@ -152,22 +152,26 @@ struct Row {
     times: Times,
 }
 
-fn row(work: &Transaction<'_>, key: &str) -> rusqlite::Result<Option<Row>> {
-    let mut statement = work.prepare(LOAD)?;
+fn row(transaction: &Transaction<'_>, key: &str) -> rusqlite::Result<Option<Row>> {
+    let mut statement = transaction.prepare(LOAD)?;
     let row = statement.query_row([key], |row| {
         let expires_at: Option<i64> = row.get(2)?;
-        let until = expires_at.map(|seconds| UnixTime::from_secs(seconds.cast_unsigned()));
+        let expires_at_time =
+            expires_at.map(|seconds| UnixTime::from_secs(seconds.cast_unsigned()));
         Ok(Row {
             version: row.get::<_, i64>(0)?.cast_unsigned(),
             record: Secret::new(row.get(1)?),
-            times: Times { due: None, until },
+            times: Times {
+                due: None,
+                until: expires_at_time,
+            },
         })
     });
     row.optional()
 }
 
-fn load(work: &Transaction<'_>, key: &str) -> rusqlite::Result<Option<Entry>> {
-    let live = row(work, key)?.filter(|row| !row.times.is_over());
+fn load(transaction: &Transaction<'_>, key: &str) -> rusqlite::Result<Option<Entry>> {
+    let live = row(transaction, key)?.filter(|row| !row.times.is_over());
     Ok(live.map(
         |Row {
              version, record, ..
@@ -176,13 +180,13 @@ fn load(work: &Transaction<'_>, key: &str) -> rusqlite::Result<Option<Entry>> {
 }
 
 fn save(
-    work: &Transaction<'_>,
+    transaction: &Transaction<'_>,
     key: &str,
     record: &Secret<String>,
     version: u64,
     times: Times,
 ) -> Result<Saved, Failure> {
-    let row = row(work, key)?;
+    let row = row(transaction, key)?;
     // The version of an expired record is not used again.
     let last = row.as_ref().map_or(0, |row| row.version);
     let live = row.filter(|row| !row.times.is_over());
@@ -193,13 +197,15 @@ fn save(
     if let (0, Some(_)) = (version, times.until) {
         let now = clock()?;
         let seconds = (now / 1000).cast_signed();
-        work.prepare(DELETE_EXPIRED)?
+        transaction
+            .prepare(DELETE_EXPIRED)?
             .execute([seconds, now.cast_signed()])?;
     }
     // A removed record is not due.
-    let kept = |time: Option<UnixTime>| time.filter(|_| !record.expose().is_empty()).map(seconds);
-    let (due, expires_at) = (kept(times.due), kept(times.until));
-    let mut statement = work.prepare(SAVE)?;
+    let unless_removed =
+        |time: Option<UnixTime>| time.filter(|_| !record.expose().is_empty()).map(seconds);
+    let (due, expires_at) = (unless_removed(times.due), unless_removed(times.until));
+    let mut statement = transaction.prepare(SAVE)?;
     statement.execute(params![
         key,
         next.cast_signed(),
@@ -210,49 +216,62 @@ fn save(
     Ok(Saved::At(next))
 }
 
-fn lease(work: &Transaction<'_>, key: &str, holder: &str, ttl: u64) -> Result<Lease, Failure> {
+fn lease(
+    transaction: &Transaction<'_>,
+    key: &str,
+    holder: &str,
+    ttl: u64,
+) -> Result<Lease, Failure> {
     const HELD: &str = "select holder, taken_at, until from oauth_core_grant \
         where key = ?1 and holder is not null";
-    let mut statement = work.prepare(HELD)?;
-    let held = statement.query_row([key], |row| {
+    let mut statement = transaction.prepare(HELD)?;
+    let lease_row = statement.query_row([key], |row| {
         let time = |index| row.get(index).map(i64::cast_unsigned);
         Ok(Held::new(row.get(0)?, time(1)?, time(2)?))
     });
-    let (lease, change) = decide(held.optional()?, holder, ttl, clock()?);
+    let (lease, change) = decide(lease_row.optional()?, holder, ttl, clock()?);
     match change {
         Change::Keep => {}
-        Change::Write(held) => {
-            let (taken_at, lease_expires_at) =
-                (held.taken_at.cast_signed(), held.until.cast_signed());
-            let mut statement = work.prepare(LEASE)?;
-            statement.execute(params![key, held.holder, taken_at, lease_expires_at])?;
+        Change::Write(lease_row) => {
+            let (taken_at, lease_expires_at) = (
+                lease_row.taken_at.cast_signed(),
+                lease_row.until.cast_signed(),
+            );
+            let mut statement = transaction.prepare(LEASE)?;
+            statement.execute(params![key, lease_row.holder, taken_at, lease_expires_at])?;
         }
         Change::Remove => {
-            work.prepare(RELEASE_LEASE)?.execute([key])?;
+            transaction.prepare(RELEASE_LEASE)?.execute([key])?;
         }
     }
     Ok(lease)
 }
 
-fn remove(work: &Transaction<'_>, key: &str) -> Result<bool, Failure> {
+fn remove(transaction: &Transaction<'_>, key: &str) -> Result<bool, Failure> {
     let version = next(0).ok_or_else(|| malformed("version"))?;
     let oldest = u64::try_from(REMOVAL_SHOWS.as_micros()).unwrap_or(u64::MAX);
     let oldest = version.saturating_sub(oldest).cast_signed();
-    work.prepare(DELETE_TOMBSTONES)?.execute([oldest])?;
-    let stored = load(work, key)?;
-    let was_there = stored.as_ref().is_some_and(|entry| !entry.is_removed());
+    transaction.prepare(DELETE_TOMBSTONES)?.execute([oldest])?;
+    let stored = load(transaction, key)?;
+    let existed = stored.as_ref().is_some_and(|entry| !entry.is_removed());
     let version = stored.map_or(0, |entry| entry.version);
-    save(work, key, &Secret::new(String::new()), version, Times::NONE)?;
-    work.prepare(RELEASE_LEASE)?.execute([key])?;
-    Ok(was_there)
+    save(
+        transaction,
+        key,
+        &Secret::new(String::new()),
+        version,
+        Times::NONE,
+    )?;
+    transaction.prepare(RELEASE_LEASE)?.execute([key])?;
+    Ok(existed)
 }
 
 fn names(
-    work: &Transaction<'_>,
+    transaction: &Transaction<'_>,
     query: &str,
     parameters: impl rusqlite::Params,
 ) -> rusqlite::Result<Vec<String>> {
-    let mut statement = work.prepare(query)?;
+    let mut statement = transaction.prepare(query)?;
     let rows = statement.query_map(parameters, |row| row.get(0))?;
     rows.collect()
 }
@@ -268,7 +287,7 @@ fn row_limit(limit: usize) -> i64 {
 impl Store for SqliteStore {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
         let key = key.to_owned();
-        Box::pin(async move { self.read(move |work| load(work, &key)).await })
+        Box::pin(async move { self.read(move |transaction| load(transaction, &key)).await })
     }
 
     fn save<'a>(
@@ -279,23 +298,25 @@ impl Store for SqliteStore {
         times: Times,
     ) -> Answer<'a, Saved> {
         let (key, record) = (key.to_owned(), record.clone());
-        Box::pin(self.write(move |work| save(work, &key, &record, version, times)))
+        Box::pin(self.write(move |transaction| save(transaction, &key, &record, version, times)))
     }
 
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
         let (key, holder, ttl) = (key.to_owned(), holder.to_owned(), millis(ttl));
-        Box::pin(self.write(move |work| lease(work, &key, &holder, ttl)))
+        Box::pin(self.write(move |transaction| lease(transaction, &key, &holder, ttl)))
     }
 
     fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
         let key = key.to_owned();
-        Box::pin(self.write(move |work| remove(work, &key)))
+        Box::pin(self.write(move |transaction| remove(transaction, &key)))
     }
 
     fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
-        let after = cursor.unwrap_or_default().to_owned();
+        let last_key = cursor.unwrap_or_default().to_owned();
         Box::pin(async move {
-            let names = self.read(move |work| names(work, SCAN, params![after, row_limit(PAGE)]));
+            let names = self.read(move |transaction| {
+                names(transaction, SCAN, params![last_key, row_limit(PAGE)])
+            });
             let keys = names.await?;
             let next = keys.last().filter(|_| keys.len() == PAGE).cloned();
             Ok(Page { keys, next })
@@ -304,7 +325,7 @@ impl Store for SqliteStore {
 
     fn due<'a>(&'a self, before: UnixTime, limit: usize) -> Answer<'a, Vec<String>> {
         let (before, limit) = (seconds(before), row_limit(limit));
-        Box::pin(self.read(move |work| names(work, DUE, [before, limit])))
+        Box::pin(self.read(move |transaction| names(transaction, DUE, [before, limit])))
     }
 }
 

@@ -51,7 +51,7 @@ impl StoreUrl {
         let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
         let path = rest.strip_prefix("//").unwrap_or(rest);
         let server = rest.starts_with("//").then(|| Secret::new(url.to_owned()));
-        let found = match (scheme, server) {
+        let kind = match (scheme, server) {
             ("sqlite", _) if !path.is_empty() => Some(Self::Sqlite(path.to_owned())),
             ("file", _) if !path.is_empty() => Some(Self::Files(path.to_owned())),
             ("memory", _) if path.is_empty() => Some(Self::Memory),
@@ -64,9 +64,9 @@ impl StoreUrl {
             ) => Some(Self::Redis(url)),
             _ => None,
         };
-        found.ok_or_else(|| {
-            let why = "not the URL of a store: redis://, postgresql://, sqlite:PATH, file:PATH or memory: is one";
-            Error::from(Misuse::Setup).at_endpoint(ENDPOINT).about(why)
+        kind.ok_or_else(|| {
+            let reason = "not the URL of a store: redis://, postgresql://, sqlite:PATH, file:PATH or memory: is one";
+            Error::from(Misuse::Setup).at_endpoint(ENDPOINT).about(reason)
         })
     }
 
@@ -105,9 +105,9 @@ impl StoreUrl {
     feature = "file"
 )))]
 fn left_out(feature: &str) -> Error {
-    let why = format!("this build of oauth-session is without its feature {feature}");
+    let reason = format!("this build of oauth-session is without its feature {feature}");
     Error::from(Misuse::NotSupported)
-        .about(&why)
+        .about(&reason)
         .at_endpoint(ENDPOINT)
 }
 

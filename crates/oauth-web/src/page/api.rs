@@ -18,9 +18,9 @@ use crate::visit::End;
 pub(crate) async fn api(context: &RequestContext, name: &str) -> Result<End, Error> {
     let request = &context.request;
     // On every request: a GET may have effects as well.
-    let is_own = request.has_protection_header()
+    let is_same_origin = request.has_protection_header()
         && request.origin(&context.base_url()?.origin) != Origin::Foreign;
-    if !is_own {
+    if !is_same_origin {
         return Err(ValidationFailure::WebCrossSite.into());
     }
     let mut upstreams = context.config().api.iter();
@@ -30,8 +30,8 @@ pub(crate) async fn api(context: &RequestContext, name: &str) -> Result<End, Err
         return Err(ValidationFailure::WebMethod.into());
     }
     let prefix = context.page(&format!("api/{name}"), &[])?;
-    let rest = request.target.strip_prefix(&prefix).unwrap_or_default();
-    let url = url(upstream, rest)?;
+    let path = request.target.strip_prefix(&prefix).unwrap_or_default();
+    let url = url(upstream, path)?;
     let session = match current_session::session(context).await? {
         Found::Session(session) => session,
         Found::Nobody(_) => return signed_out(context),
@@ -67,11 +67,13 @@ pub(crate) async fn over(context: &RequestContext) -> Result<End, Error> {
         return signed_out(context);
     }
     // The person returns to the page after signing in; not endlessly, should the API refuse the new tokens too.
-    let again = RecentLogins::of(context)?.again("its tokens are over")?;
-    let tried = again.map(|tries| tries.cookie(context)).transpose()?;
+    let recent_logins = RecentLogins::of(context)?.again("its tokens are over")?;
+    let recent_logins_cookie = recent_logins
+        .map(|tries| tries.cookie(context))
+        .transpose()?;
     let login = context.page("login", &[("return_to", &context.this_page()?)])?;
     let reply = RequestContext::go(&login, context.end_session()?);
-    Ok(End::Respond(reply.cookies(tried)))
+    Ok(End::Respond(reply.cookies(recent_logins_cookie)))
 }
 
 fn signed_out(context: &RequestContext) -> Result<End, Error> {

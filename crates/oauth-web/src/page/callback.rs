@@ -28,7 +28,7 @@ use crate::visit::{Admission, ExchangeOutput, wrong_output};
 const SILENT_RETRY_SECONDS: u64 = 5 * 60;
 
 pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
-    let arrived = authorization_response(context)?;
+    let response = authorization_response(context)?;
     // Only the client can check whether a flow belongs to this callback.
     if let Some(provider) = context.provider_of_callback()? {
         context.client(provider).await?;
@@ -39,13 +39,13 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
         pending,
         provider,
         client,
-    } = match login_flow::find(context, &arrived).await? {
-        Ok(kept) => kept,
-        Err(why) => return unknown(context, &why).await,
+    } = match login_flow::find(context, &response).await? {
+        Ok(flow) => flow,
+        Err(reasons) => return unknown(context, &reasons).await,
     };
     // The flow is consumed, whatever the result.
     let ended = login_flow::end(context, &name)?;
-    let login = match client.redeem(pending, &arrived) {
+    let login = match client.redeem(pending, &response) {
         Ok(redeemed) => {
             let output = context
                 .io
@@ -136,7 +136,7 @@ async fn signed_in(
         client: context.registration(provider),
         tokens: None,
     };
-    let old = current_session::session(context).await;
+    let earlier_session = current_session::session(context).await;
     let return_to = &flow.return_to;
     let cookies = match context.config().keep {
         Keep::Identity => sealed(context, session, text, return_to)?,
@@ -155,11 +155,11 @@ async fn signed_in(
         }
     };
     // The earlier session may be another person's, or planted by an attacker.
-    if let Ok(Found::Session(old)) = old {
-        session_store::end(context, &old).await;
+    if let Ok(Found::Session(earlier_session)) = earlier_session {
+        session_store::end(context, &earlier_session).await;
     }
-    let tried = RecentLogins::of(context)?.signed_in(now).cookie(context)?;
-    Ok(RequestContext::go(&flow.return_to, cookies).cookies([tried]))
+    let recent_logins_cookie = RecentLogins::of(context)?.signed_in(now).cookie(context)?;
+    Ok(RequestContext::go(&flow.return_to, cookies).cookies([recent_logins_cookie]))
 }
 
 /// The identity that the provider asserts: in a verified ID token, or by its identity endpoint.
@@ -173,16 +173,16 @@ async fn identity(
         let id_token = id_token.ok_or(ProtocolViolation::IdTokenMissing)?;
         return Ok(Identity::of(&provider.id, id_token));
     };
-    let asked = client.call(IdentityRequest {
+    let exchange = client.call(IdentityRequest {
         endpoint: endpoint.clone(),
         tokens: Arc::new(login.tokens.clone()),
         provider: provider.id.clone(),
         issuer: client.server().issuer().as_str().to_owned(),
     });
-    let told = context
-        .io
-        .run(asked, |told| ExchangeOutput::Identity(Box::new(told)));
-    match told.await? {
+    let output = context.io.run(exchange, |identity| {
+        ExchangeOutput::Identity(Box::new(identity))
+    });
+    match output.await? {
         ExchangeOutput::Identity(identity) => Ok(*identity),
         _ => Err(wrong_output()),
     }
@@ -201,9 +201,11 @@ fn tokens_for_cookie(tokens: Tokens) -> Result<Tokens, Error> {
 
 /// Keeps only the claims that a session stores.
 pub(crate) fn kept(context: &RequestContext, identity: Identity) -> Identity {
-    let wanted = &context.config().claims;
+    let stored_claims = &context.config().claims;
     let claims = identity.claims.into_iter();
-    let claims: Map<_, _> = claims.filter(|(name, _)| wanted.contains(name)).collect();
+    let claims: Map<_, _> = claims
+        .filter(|(name, _)| stored_claims.contains(name))
+        .collect();
     Identity { claims, ..identity }
 }
 
@@ -217,36 +219,36 @@ pub(crate) fn sealed(
 ) -> Result<Vec<String>, Error> {
     let jar = context.jar()?;
     let keep = context.config().keep;
-    let plain = |session: &Session| {
-        let written = match keep {
+    let plaintext = |session: &Session| {
+        let json = match keep {
             Keep::AccessToken => serde_json::to_vec(&CookieSession::of(session.clone())),
             Keep::Identity | Keep::Store => serde_json::to_vec(session),
         };
-        Secret::new(written.unwrap_or_default())
+        Secret::new(json.unwrap_or_default())
     };
-    let without = plain(&session);
-    let with = plain(&Session {
+    let without_id_token = plaintext(&session);
+    let with_id_token = plaintext(&Session {
         id_token,
         ..session
     });
-    let chosen = match Jar::is_small(with.expose().len(), return_to.len()) {
-        true => with,
-        false => without,
+    let content = match Jar::is_small(with_id_token.expose().len(), return_to.len()) {
+        true => with_id_token,
+        false => without_id_token,
     };
-    if let Err(large) = Jar::check_small(chosen.expose())
+    if let Err(large) = Jar::check_small(content.expose())
         && !context.site.is_large_known.swap(true, Ordering::Relaxed)
     {
         context.io.note_error(&large);
     }
     let seconds = context.config().lifetime.as_secs();
     let (at, same_site) = (context.io.at(), context.same_site());
-    jar.set_session(&at, &context.cookies, chosen.expose(), seconds, same_site)
+    jar.set_session(&at, &context.cookies, content.expose(), seconds, same_site)
 }
 
 /// Handles a callback without a flow: the back button, a bookmark, a lost cookie, a forged link. The reason is only
 /// logged.
-async fn unknown(context: &RequestContext, why: &[String]) -> Result<Reply, Error> {
-    let error = Error::from(ValidationFailure::WebCallbackUnknown).about(&why.join("; "));
+async fn unknown(context: &RequestContext, reasons: &[String]) -> Result<Reply, Error> {
+    let error = Error::from(ValidationFailure::WebCallbackUnknown).about(&reasons.join("; "));
     if let Found::Session(_) = current_session::session(context).await? {
         context.io.note_error(&error);
         return Ok(RequestContext::go(&context.home()?, []));

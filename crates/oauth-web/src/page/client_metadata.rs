@@ -22,8 +22,9 @@ pub(crate) fn check(site: &SiteState) -> Result<(), Error> {
         return Ok(());
     };
     let mut base_urls = site.base_urls.iter();
-    let found = base_urls.find_map(|base_url| Some((base_url, base_url.client_metadata.as_ref()?)));
-    let Some((base_url, url)) = found else {
+    let document_base =
+        base_urls.find_map(|base_url| Some((base_url, base_url.client_metadata.as_ref()?)));
+    let Some((base_url, url)) = document_base else {
         return Err(setup("its client_id is below no base URL"));
     };
     let below = url.path().strip_prefix(base_url.root.as_str());
@@ -42,10 +43,12 @@ pub(crate) fn check(site: &SiteState) -> Result<(), Error> {
             (None, None) => continue,
         };
         let callback = base_url.redirect_uri(&site.config, provider)?;
-        let mut known = document.metadata().redirect_uris.iter();
-        if id == document.url().as_str() && known.all(|uri| uri.as_str() != callback.as_str()) {
-            let why = format!("its redirect_uris lack {}", callback.as_str());
-            return Err(setup(&why));
+        let mut redirect_uris = document.metadata().redirect_uris.iter();
+        if id == document.url().as_str()
+            && redirect_uris.all(|uri| uri.as_str() != callback.as_str())
+        {
+            let reason = format!("its redirect_uris lack {}", callback.as_str());
+            return Err(setup(&reason));
         }
     }
     Ok(())
@@ -67,6 +70,6 @@ pub(crate) fn document(context: &RequestContext) -> Reply {
     reply
 }
 
-fn setup(why: &str) -> Error {
-    Error::from(Misuse::WebSetup).about(&format!("client_metadata: {why}"))
+fn setup(reason: &str) -> Error {
+    Error::from(Misuse::WebSetup).about(&format!("client_metadata: {reason}"))
 }

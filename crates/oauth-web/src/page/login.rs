@@ -35,44 +35,44 @@ pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
         }
         _ => {}
     }
-    let wanted = request.parameter("return_to");
-    let wanted = wanted.or_else(|| request.parameter("target_link_uri"));
-    let return_to = context.return_to(wanted.as_deref())?;
+    let requested_target = request.parameter("return_to");
+    let requested_target = requested_target.or_else(|| request.parameter("target_link_uri"));
+    let return_to = context.return_to(requested_target.as_deref())?;
     let hint = request.parameter("login_hint");
     let hint = hint.filter(|hint| hint.len() <= MAX_HINT);
     let prompt = request
         .parameter("prompt")
         .filter(|prompt| is_prompt(prompt));
     let Some(provider) = determined_provider(context, &return_to).await? else {
-        let kept = [
+        let kept_parameters = [
             ("return_to", Some(return_to)),
             ("login_hint", hint),
             ("prompt", prompt),
         ];
-        let kept: Vec<_> = kept
+        let kept_parameters: Vec<_> = kept_parameters
             .into_iter()
             .filter_map(|(name, value)| Some((name, value?)))
             .collect();
         let page = context.page("login", &[])?;
-        let form = html::chooser(&context.config().providers, &page, &kept);
+        let form = html::chooser(&context.config().providers, &page, &kept_parameters);
         return Ok(Reply::page(StatusCode::OK, "Sign in", &form));
     };
-    let wanted = Wanted {
+    let login = Wanted {
         need: need(context),
         login_hint: hint,
         prompt,
         ..Wanted::login(&provider, return_to)
     };
-    login_flow::begin(context, wanted).await
+    login_flow::begin(context, login).await
 }
 
 /// Whether this is a list of known prompts (OpenID Connect Core section 3.1.2.1), each once. `none` is for the silent
 /// check.
 fn is_prompt(text: &str) -> bool {
-    let mut left = vec!["login", "consent", "select_account", "create"];
+    let mut unused_values = vec!["login", "consent", "select_account", "create"];
     text.split(' ').all(|word| {
-        let found = left.iter().position(|known| *known == word);
-        found.map(|at| left.swap_remove(at)).is_some()
+        let position = unused_values.iter().position(|value| *value == word);
+        position.map(|at| unused_values.swap_remove(at)).is_some()
     })
 }
 
@@ -86,22 +86,22 @@ async fn determined_provider(
     }
     if let Some(issuer) = context.request.parameter("iss") {
         let issuer = Some(issuer).filter(|issuer| issuer.len() <= MAX_HINT);
-        let ask = ProviderQuery {
+        let query = ProviderQuery {
             issuer: Some(issuer.ok_or(ValidationFailure::WebUnknownProvider)?),
             ..ProviderQuery::default()
         };
-        let named = context.find(ask).await?;
-        let named = named.ok_or(ValidationFailure::WebUnknownProvider)?;
-        return Ok(Some(named));
+        let provider = context.find(query).await?;
+        let provider = provider.ok_or(ValidationFailure::WebUnknownProvider)?;
+        return Ok(Some(provider));
     }
     // The requested page determines the provider better than this one.
     let path = return_to.split(['?', '#']).next().unwrap_or_default();
     let path = Some(path).filter(|path| path.starts_with('/'));
-    let ask = ProviderQuery {
+    let query = ProviderQuery {
         path: path.unwrap_or_default().to_owned(),
         ..ProviderQuery::default()
     };
-    context.find(ask).await
+    context.find(query).await
 }
 
 /// The step-up in the query, from a problem response to a script. Requesting more is harmless, and does not lower a
@@ -128,14 +128,14 @@ async fn restart_login(context: &RequestContext) -> Result<Reply, Error> {
     if tries.is_restarted() {
         return Ok(nobody_waits(context, "a sign-in was begun anew just now"));
     }
-    let tried = tries.restarted(context.io.now()).cookie(context)?;
+    let recent_logins_cookie = tries.restarted(context.io.now()).cookie(context)?;
     Ok(RequestContext::go(
         &context.page("login", &[("again", "2")])?,
-        [tried],
+        [recent_logins_cookie],
     ))
 }
 
-fn nobody_waits(context: &RequestContext, why: &str) -> Reply {
-    let error = Error::from(ValidationFailure::WebCallbackUnknown).about(why);
+fn nobody_waits(context: &RequestContext, reason: &str) -> Reply {
+    let error = Error::from(ValidationFailure::WebCallbackUnknown).about(reason);
     super::failed(context, &error, None)
 }

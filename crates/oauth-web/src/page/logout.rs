@@ -31,13 +31,16 @@ struct Leaving {
 }
 
 pub(crate) async fn logout(context: &RequestContext) -> Result<Reply, Error> {
-    let mut left = None;
-    let mut reply = log_out(context, &mut left).await?;
-    reply.signed_out = left.map(Box::new);
+    let mut signed_out = None;
+    let mut reply = log_out(context, &mut signed_out).await?;
+    reply.signed_out = signed_out.map(Box::new);
     Ok(reply)
 }
 
-async fn log_out(context: &RequestContext, left: &mut Option<Identity>) -> Result<Reply, Error> {
+async fn log_out(
+    context: &RequestContext,
+    signed_out: &mut Option<Identity>,
+) -> Result<Reply, Error> {
     let request = &context.request;
     context.require_own()?;
     if request.is_prefetch() {
@@ -50,11 +53,11 @@ async fn log_out(context: &RequestContext, left: &mut Option<Identity>) -> Resul
         // A link from another site must not sign a person out, nor an image embedded in a page of this site.
         let page = context.page("logout", &[("return_to", &return_to)])?;
         let button = html::button(&page, "Sign out");
-        let mut asked = Reply::page(StatusCode::OK, "Sign out?", &button);
+        let mut confirmation = Reply::page(StatusCode::OK, "Sign out?", &button);
         // Without a referrer the form would have `Origin: null` (Fetch section 3.2), and frameworks that check origins
         // themselves, such as SvelteKit, would refuse it before the site sees it.
-        asked.put(REFERRER_POLICY, "same-origin");
-        return Ok(asked);
+        confirmation.put(REFERRER_POLICY, "same-origin");
+        return Ok(confirmation);
     }
     // Whatever happens in the store or at the provider, this browser no longer has a session.
     let ended = context.end_session()?;
@@ -77,7 +80,7 @@ async fn log_out(context: &RequestContext, left: &mut Option<Identity>) -> Resul
     let mut id_token = None;
     let provider = match &session {
         Some(session) => {
-            *left = Some(session.identity.clone());
+            *signed_out = Some(session.identity.clone());
             id_token = session_store::end(context, session).await;
             context.provider(&session.identity.provider).await.map(Some)
         }
@@ -95,9 +98,9 @@ async fn log_out(context: &RequestContext, left: &mut Option<Identity>) -> Resul
         Some(provider) => context.client(provider).await,
         None => return Ok(RequestContext::go(&return_to, ended)),
     };
-    let away = client.and_then(|client| provider_logout(context, &client, id_token, &return_to));
-    let (to, leaving) = match away {
-        Ok(Some(away)) => away,
+    let logout = client.and_then(|client| provider_logout(context, &client, id_token, &return_to));
+    let (destination, cookie) = match logout {
+        Ok(Some(logout)) => logout,
         Ok(None) => return Ok(RequestContext::go(&return_to, ended)),
         Err(error) if super::is_hosts(&error) => return Err(error),
         Err(error) => {
@@ -105,7 +108,7 @@ async fn log_out(context: &RequestContext, left: &mut Option<Identity>) -> Resul
             return Ok(RequestContext::go(&return_to, ended));
         }
     };
-    Ok(to.reply(ended).cookies([leaving]))
+    Ok(destination.reply(ended).cookies([cookie]))
 }
 
 /// How the browser gets to the provider.
@@ -143,20 +146,20 @@ fn provider_logout(
     }
     let at = context.io.at();
     let base_url = context.base_url()?;
-    let done = format!(
+    let return_uri = format!(
         "{}{}",
         base_url.origin,
         base_url.page(context.config(), "logout/done")
     );
-    let mut request = LogoutRequest::returning_to(RedirectUri::parse(&done)?, &at)?;
+    let mut request = LogoutRequest::returning_to(RedirectUri::parse(&return_uri)?, &at)?;
     request.id_token_hint = id_token;
     let url = client.end_session_url(&request)?;
-    let to = match url.as_str().len() > MAX_URL {
+    let destination = match url.as_str().len() > MAX_URL {
         true => Away::Form(client.end_session_form(&request)?),
         false => Away::Url(url.as_str().to_owned()),
     };
     let state = request.state.as_ref();
-    let leaving = Leaving {
+    let state_on_return = Leaving {
         state: state
             .map(|state| state.expose().clone())
             .unwrap_or_default(),
@@ -164,10 +167,10 @@ fn provider_logout(
     };
     let jar = context.jar()?;
     let name = jar.named("out");
-    let plain = serde_json::to_vec(&leaving).unwrap_or_default();
+    let plain = serde_json::to_vec(&state_on_return).unwrap_or_default();
     let value = jar.seal(&at, Purpose::Logout, &name, &plain)?;
     let cookie = jar.set(&name, &value, AWAY, CookieSameSite::Lax);
-    Ok(Some((to, cookie)))
+    Ok(Some((destination, cookie)))
 }
 
 /// `GET {prefix}/logout/done`: the return from the provider. A request without the state may come from anywhere,

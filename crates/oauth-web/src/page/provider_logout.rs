@@ -48,8 +48,8 @@ async fn token(context: &RequestContext, id: Option<String>) -> Result<(), Error
     let ExchangeOutput::LoggedOut(token) = verified.await? else {
         return Err(wrong_output());
     };
-    let known = oauth_seal::digest("oauth-web jti 1", [token.issuer(), token.jti()]);
-    if context.io.load(&known).await?.is_some() {
+    let replay_key = oauth_seal::digest("oauth-web jti 1", [token.issuer(), token.jti()]);
+    if context.io.load(&replay_key).await?.is_some() {
         return Err(ValidationFailure::LogoutTokenReplayed.into());
     }
     // A session whose login had no `sid` may be the one to end.
@@ -57,14 +57,14 @@ async fn token(context: &RequestContext, id: Option<String>) -> Result<(), Error
         Some(_) => Unstored::Unknown,
         None => Unstored::Meant,
     };
-    let named = [
+    let indexes = [
         ("sid", token.sid(), Unstored::Meant),
         ("sub", token.subject(), of_person),
     ];
-    for (kind, value, unstored) in named {
+    for (kind, value, unstored) in indexes {
         let Some(value) = value else { continue };
-        let is_meant = |session: &Session| token.ends(&ended_session(session));
-        session_store::end_all(context, &client, (kind, value), unstored, is_meant).await?;
+        let is_ended = |session: &Session| token.ends(&ended_session(session));
+        session_store::end_all(context, &client, (kind, value), unstored, is_ended).await?;
     }
     // Last: if the store failed before, the provider may send the token again. Two concurrent ones end the same
     // sessions.
@@ -72,7 +72,7 @@ async fn token(context: &RequestContext, id: Option<String>) -> Result<(), Error
     let record = Secret::new(format!("{{\"until\":{}}}", until.as_secs()));
     context
         .io
-        .save(&known, record, 0, Times::until(until))
+        .save(&replay_key, record, 0, Times::until(until))
         .await?;
     Ok(())
 }
@@ -89,9 +89,9 @@ pub(crate) async fn front_channel(
         if named != issuer.as_str() {
             return Err(ValidationFailure::JwtIssuer.into());
         }
-        let is_meant = |session: &Session| request.ends(&ended_session(session));
+        let is_ended = |session: &Session| request.ends(&ended_session(session));
         let of_sid = ("sid", sid.as_str());
-        session_store::end_all(context, &client, of_sid, Unstored::Meant, is_meant).await?;
+        session_store::end_all(context, &client, of_sid, Unstored::Meant, is_ended).await?;
     }
     let mut reply = Reply::empty(StatusCode::OK);
     reply.put(CONTENT_TYPE, "text/html; charset=utf-8");
@@ -105,14 +105,14 @@ pub(crate) async fn front_channel(
 
 async fn provider(context: &RequestContext, id: Option<String>) -> Result<Provider, Error> {
     if context.config().keep != Keep::Store {
-        let why = "sessions without a store cannot be ended from elsewhere";
-        return Err(Error::from(Misuse::WebSetup).about(why));
+        let reason = "sessions without a store cannot be ended from elsewhere";
+        return Err(Error::from(Misuse::WebSetup).about(reason));
     }
-    let found = match id {
+    let provider = match id {
         Some(id) => return context.provider(&id).await,
         None => context.chosen(None).await?,
     };
-    found.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
+    provider.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
 }
 
 fn ended_session(session: &Session) -> Ended {

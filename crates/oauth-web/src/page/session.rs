@@ -19,7 +19,7 @@ pub(crate) async fn session(context: &RequestContext) -> Result<Reply, Error> {
         Found::Session(session) => {
             let mut user = session.identity.claims.clone();
             user.insert("sub".to_owned(), session.identity.subject.clone().into());
-            let mut told = json!({
+            let mut body = json!({
                 "signed_in": true,
                 "user": user,
                 "provider": session.identity.provider,
@@ -28,9 +28,9 @@ pub(crate) async fn session(context: &RequestContext) -> Result<Reply, Error> {
                 "logout": logout,
             });
             if let Some(tenant) = &session.tenant {
-                told["tenant"] = tenant.as_str().into();
+                body["tenant"] = tenant.as_str().into();
             }
-            told
+            body
         }
         Found::Nobody(_) => json!({"signed_in": false, "login": login, "logout": logout}),
     };

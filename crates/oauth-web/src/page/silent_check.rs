@@ -24,9 +24,9 @@ pub(crate) async fn check(context: &RequestContext) -> Result<Reply, Error> {
         (None, Found::Session(session)) => context.provider(&session.identity.provider).await?,
         (None, Found::Nobody(_)) => context.first_provider().await?,
     };
-    let wanted = Wanted {
+    let login = Wanted {
         kind: Kind::Check,
         ..Wanted::login(&provider, return_to)
     };
-    login_flow::begin(context, wanted).await
+    login_flow::begin(context, login).await
 }

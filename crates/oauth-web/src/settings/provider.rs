@@ -57,10 +57,10 @@ impl ProviderSettings {
             None => ResponseMode::default(),
             Some(name) => ResponseMode::named(name).ok_or_else(|| unknown_mode(name))?,
         };
-        let made = self.made(client).map_err(SettingError::Refused)?;
+        let provider = self.made(client).map_err(SettingError::Refused)?;
         Ok(Provider {
             response_mode,
-            ..made
+            ..provider
         })
     }
 
@@ -76,10 +76,10 @@ impl ProviderSettings {
         if let Some(title) = self.title {
             provider.title = title;
         }
-        if let Some(given) = self.identity {
-            let url = Url::parse(&given.url)?;
-            let mut identity = IdentityEndpoint::new(url, given.subject);
-            identity.claims = given.claims;
+        if let Some(identity_endpoint) = self.identity {
+            let url = Url::parse(&identity_endpoint.url)?;
+            let mut identity = IdentityEndpoint::new(url, identity_endpoint.subject);
+            identity.claims = identity_endpoint.claims;
             provider.identity = Some(identity);
         }
         provider.parameters = self.parameters;

@@ -108,7 +108,7 @@ fn a_setting_of_another_type_is_named_and_not_shown() {
         refused(&settings)
     };
     for setting in SITE_SETTINGS {
-        let wanted = SettingError::type_text(setting.name, &setting.shape.wanted());
+        let wanted = SettingError::type_text(setting.name, &setting.shape.expected());
         assert_eq!(at(setting.name, json!(true)), wanted);
         if let Shape::Word(words) = setting.shape {
             assert!(

@@ -25,8 +25,11 @@ pub(super) async fn stays(harness: &Harness) -> CaseResult {
     harness.holds(&key, version, "text").await?;
     // Expired records do not affect others.
     for number in 0..RECORDS {
-        let other = harness.key(&format!("ending:other:{number}"));
-        at(harness.save_at(number, &other, "text", 0, PAST).await?, 0)?;
+        let other_key = harness.key(&format!("ending:other:{number}"));
+        at(
+            harness.save_at(number, &other_key, "text", 0, PAST).await?,
+            0,
+        )?;
     }
     harness.holds(&key, version, "text").await?;
     // The last save counts: it no longer expires.
@@ -36,17 +39,19 @@ pub(super) async fn stays(harness: &Harness) -> CaseResult {
 
 pub(super) async fn absent(harness: &Harness) -> CaseResult {
     let key = harness.key("ending:absent");
-    let first = at(harness.save_at(0, &key, "text", 0, PAST).await?, 0)?;
+    let first_version = at(harness.save_at(0, &key, "text", 0, PAST).await?, 0)?;
     let Some(entry) = harness.load(1, &key).await? else {
         // It is absent: no save over it succeeds, and a new record gets a new version.
-        harness.conflicts(&key, first).await?;
+        harness.conflicts(&key, first_version).await?;
         if harness.load(0, &key).await?.is_some() {
             return Err("a record that has ended is there again".to_owned());
         }
-        let again = harness.saved(&key, "again", 0).await?;
-        return match again > first {
-            true => harness.holds(&key, again, "again").await,
-            false => Err(format!("version {again} does not exceed {first}")),
+        let next_version = harness.saved(&key, "again", 0).await?;
+        return match next_version > first_version {
+            true => harness.holds(&key, next_version, "again").await,
+            false => Err(format!(
+                "version {next_version} does not exceed {first_version}"
+            )),
         };
     };
     // A store without expiry still has all of it.

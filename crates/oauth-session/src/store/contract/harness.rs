@@ -105,20 +105,20 @@ impl Harness {
 
     /// All pages that a handle lists, one after the other, with the keys of this run; `None` if the store cannot list.
     pub(super) async fn scan(&self, worker: usize) -> Result<Option<Vec<String>>, String> {
-        let mut found = Vec::new();
+        let mut keys = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
             let answer = self.store(worker).scan(cursor.as_deref()).await;
             let Some(page) = offered(answer).map_err(|error| format!("scan: {error}"))? else {
                 return Ok(None);
             };
-            found.extend(page.keys.into_iter().filter(|key| self.is_ours(key)));
+            keys.extend(page.keys.into_iter().filter(|key| self.is_ours(key)));
             match page.next {
                 Some(next) if cursor.as_ref() == Some(&next) => {
                     return Err(format!("scan leads from {next:?} to where it was"));
                 }
                 Some(next) => cursor = Some(next),
-                None => return Ok(Some(found)),
+                None => return Ok(Some(keys)),
             }
         }
     }
@@ -194,18 +194,18 @@ impl Harness {
         )
     }
 
-    /// Tries to take the lease through every handle: another must hold it, for about `rest` more
+    /// Tries to take the lease through every handle: another must hold it, for about `remaining` more
     /// milliseconds and no longer.
-    pub(super) async fn held(&self, key: &str, holder: &str, rest: u64) -> CaseResult {
-        let rest = Duration::from_millis(rest);
+    pub(super) async fn held(&self, key: &str, holder: &str, remaining: u64) -> CaseResult {
+        let remaining = Duration::from_millis(remaining);
         for worker in 0..self.stores.len() {
             match self.lease(worker, key, holder, 60_000).await? {
                 Lease::Won => {
                     return Err(format!("{holder} was given a lease that another holds"));
                 }
-                Lease::Held(left) if left > rest || left < rest / 2 => {
+                Lease::Held(left) if left > remaining || left < remaining / 2 => {
                     return Err(format!(
-                        "{holder} was told to wait {left:?} for a lease of {rest:?} that has just begun"
+                        "{holder} was told to wait {left:?} for a lease of {remaining:?} that has just begun"
                     ));
                 }
                 Lease::Held(_) => {}
@@ -216,9 +216,9 @@ impl Harness {
 
     /// Waits until another holder's lease of this many milliseconds expires, and acquires it for a minute.
     pub(super) async fn inherit(&self, key: &str, holder: &str, millis: u64) -> CaseResult {
-        let start = Instant::now();
+        let started = Instant::now();
         let mut worker = 0;
-        while start.elapsed() < DEADLINE {
+        while started.elapsed() < DEADLINE {
             match self.lease(worker, key, holder, 60_000).await? {
                 Lease::Won => return Ok(()),
                 Lease::Held(rest) if rest > Duration::from_millis(millis) => {
@@ -243,19 +243,19 @@ impl Harness {
         F: Future<Output = Result<T, String>> + Send + 'static,
     {
         let mut workers = JoinSet::new();
-        let start = Arc::new(Barrier::new(CROWD));
+        let barrier = Arc::new(Barrier::new(CROWD));
         for worker in 0..CROWD {
-            let (work, start) = (work(self.clone(), worker), Arc::clone(&start));
+            let (work, barrier) = (work(self.clone(), worker), Arc::clone(&barrier));
             workers.spawn(async move {
-                start.wait().await;
+                barrier.wait().await;
                 work.await
             });
         }
-        let mut done = Vec::new();
+        let mut results = Vec::new();
         while let Some(result) = workers.join_next().await {
-            done.push(result.map_err(|error| format!("a verb panicked: {error}"))??);
+            results.push(result.map_err(|error| format!("a verb panicked: {error}"))??);
         }
-        Ok(done)
+        Ok(results)
     }
 }
 
@@ -278,10 +278,14 @@ fn offered<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
     }
 }
 
-pub(super) fn same<T: PartialEq + std::fmt::Debug>(what: &str, is: &T, want: &T) -> CaseResult {
-    match is == want {
+pub(super) fn same<T: PartialEq + std::fmt::Debug>(
+    subject: &str,
+    actual: &T,
+    expected: &T,
+) -> CaseResult {
+    match actual == expected {
         true => Ok(()),
-        false => Err(format!("{what} is {is:?} instead of {want:?}")),
+        false => Err(format!("{subject} is {actual:?} instead of {expected:?}")),
     }
 }
 

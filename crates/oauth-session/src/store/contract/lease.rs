@@ -96,25 +96,25 @@ pub(super) async fn alone(harness: &Harness) -> CaseResult {
 
 pub(super) async fn apart(harness: &Harness) -> CaseResult {
     let key = harness.key("apart");
-    let first = harness.saved(&key, "first", 0).await?;
+    let first_version = harness.saved(&key, "first", 0).await?;
     harness.won(&key, "one", MINUTE).await?;
-    harness.holds(&key, first, "first").await?;
+    harness.holds(&key, first_version, "first").await?;
     // A save checks only the version, and leaves the lease alone.
-    let second = harness.saved(&key, "second", first).await?;
-    harness.conflicts(&key, first).await?;
+    let second_version = harness.saved(&key, "second", first_version).await?;
+    harness.conflicts(&key, first_version).await?;
     harness.held(&key, "two", MINUTE).await?;
     harness.won(&key, "one", 0).await?;
-    harness.holds(&key, second, "second").await
+    harness.holds(&key, second_version, "second").await
 }
 
 pub(super) async fn fenced(harness: &Harness) -> CaseResult {
     let key = harness.key("fenced");
-    let first = harness.saved(&key, "first", 0).await?;
+    let first_version = harness.saved(&key, "first", 0).await?;
     harness.won(&key, "sleeper", SHORT).await?;
     harness.inherit(&key, "next", SHORT).await?;
-    let second = harness.saved(&key, "second", first).await?;
-    harness.conflicts(&key, first).await?;
+    let second_version = harness.saved(&key, "second", first_version).await?;
+    harness.conflicts(&key, first_version).await?;
     harness.won(&key, "sleeper", 0).await?;
     harness.held(&key, "sleeper", MINUTE).await?;
-    harness.holds(&key, second, "second").await
+    harness.holds(&key, second_version, "second").await
 }

@@ -4,30 +4,34 @@ use super::harness::{CaseResult, Harness, at, same};
 
 pub(super) async fn removal(harness: &Harness) -> CaseResult {
     let key = harness.key("removal");
-    let first = harness.saved(&key, "first", 0).await?;
-    let was_there = harness.remove(1, &key).await?;
-    same("that there was a record to remove", &was_there, &true)?;
-    let left = harness.load(0, &key).await?;
-    let removed = left.as_ref().map_or(first + 1, |left| left.version);
-    if let Some(left) = &left {
-        same("that nothing is left", &left.is_removed(), &true)?;
+    let first_version = harness.saved(&key, "first", 0).await?;
+    let existed = harness.remove(1, &key).await?;
+    same("that there was a record to remove", &existed, &true)?;
+    let tombstone = harness.load(0, &key).await?;
+    let removed_version = tombstone
+        .as_ref()
+        .map_or(first_version + 1, |tombstone| tombstone.version);
+    if let Some(tombstone) = &tombstone {
+        same("that nothing is left", &tombstone.is_removed(), &true)?;
     }
-    if removed <= first {
-        let text = format!("version {removed} of a removal does not exceed {first}");
+    if removed_version <= first_version {
+        let text =
+            format!("version {removed_version} of a removal does not exceed {first_version}");
         return Err(text);
     }
-    harness.conflicts(&key, first).await?;
-    let was_there = harness.remove(0, &key).await?;
-    same(
-        "that there was a record to remove twice",
-        &was_there,
-        &false,
-    )?;
-    let left = harness.load(1, &key).await?.map_or(0, |left| left.version);
-    let again = harness.saved(&key, "again", left).await?;
-    match again > removed {
-        true => harness.holds(&key, again, "again").await,
-        false => Err(format!("version {again} does not exceed {removed}")),
+    harness.conflicts(&key, first_version).await?;
+    let existed = harness.remove(0, &key).await?;
+    same("that there was a record to remove twice", &existed, &false)?;
+    let tombstone = harness
+        .load(1, &key)
+        .await?
+        .map_or(0, |tombstone| tombstone.version);
+    let next_version = harness.saved(&key, "again", tombstone).await?;
+    match next_version > removed_version {
+        true => harness.holds(&key, next_version, "again").await,
+        false => Err(format!(
+            "version {next_version} does not exceed {removed_version}"
+        )),
     }
 }
 
@@ -38,34 +42,34 @@ pub(super) async fn scan(harness: &Harness) -> CaseResult {
     if harness.scan(0).await?.is_none() {
         return Ok(());
     }
-    let mut there = Vec::new();
+    let mut stored_keys = Vec::new();
     for number in 0..RECORDS {
         let key = harness.key(&format!("scan:{number}"));
         let due = (number % 2 == 0).then_some(1);
         at(harness.save_due(number, &key, "text", 0, due).await?, 0)?;
-        there.push(key);
+        stored_keys.push(key);
     }
-    let removed = harness.key("scan:removed");
-    let version = harness.saved(&removed, "text", 0).await?;
-    harness.saved(&removed, "", version).await?;
+    let removed_key = harness.key("scan:removed");
+    let version = harness.saved(&removed_key, "text", 0).await?;
+    harness.saved(&removed_key, "", version).await?;
     harness
         .won(&harness.key("scan:leased"), "one", 60_000)
         .await?;
     let is_of_this = |key: &String| key.starts_with("scan:");
     for worker in 0..2 {
-        let told = harness.scan(worker).await?.unwrap_or_default();
-        let mut told: Vec<_> = told.into_iter().filter(is_of_this).collect();
-        told.sort();
-        told.dedup();
-        there.sort();
-        same("what a scan tells of", &told, &there)?;
+        let listed = harness.scan(worker).await?.unwrap_or_default();
+        let mut listed: Vec<_> = listed.into_iter().filter(is_of_this).collect();
+        listed.sort();
+        listed.dedup();
+        stored_keys.sort();
+        same("what a scan tells of", &listed, &stored_keys)?;
     }
-    for key in there {
+    for key in stored_keys {
         harness.remove(0, &key).await?;
     }
-    let left = harness.scan(1).await?.unwrap_or_default();
-    let left = left.into_iter().filter(is_of_this).count();
-    same("what a scan tells of what was removed", &left, &0)
+    let remaining = harness.scan(1).await?.unwrap_or_default();
+    let remaining = remaining.into_iter().filter(is_of_this).count();
+    same("what a scan tells of what was removed", &remaining, &0)
 }
 
 /// More keys than earlier runs may have left in the store.
@@ -76,12 +80,12 @@ pub(super) async fn due(harness: &Harness) -> CaseResult {
         return Ok(());
     }
     let key = |name: &str| harness.key(&format!("due:{name}"));
-    let told = async |worker, before| -> Result<Vec<String>, String> {
-        let told = harness
+    let listed = async |worker, before| -> Result<Vec<String>, String> {
+        let listed = harness
             .due(worker, before, ENOUGH)
             .await?
             .unwrap_or_default();
-        Ok(told
+        Ok(listed
             .into_iter()
             .filter(|key| harness.is_ours(key) && key.starts_with("due:"))
             .collect())
@@ -97,14 +101,14 @@ pub(super) async fn due(harness: &Harness) -> CaseResult {
         let saved = harness.save_due(0, &key(name), "text", 0, due).await?;
         versions.push(at(saved, 0)?);
     }
-    let what = "what is due";
+    let subject = "what is due";
     same(
-        what,
-        &told(0, 301).await?,
+        subject,
+        &listed(0, 301).await?,
         &vec![key("b"), key("d"), key("a")],
     )?;
-    same(what, &told(1, 300).await?, &vec![key("b"), key("d")])?;
-    same(what, &told(0, 100).await?, &vec![])?;
+    same(subject, &listed(1, 300).await?, &vec![key("b"), key("d")])?;
+    same(subject, &listed(0, 100).await?, &vec![])?;
     let few = harness.due(1, 301, 2).await?.unwrap_or_default();
     same("the number of those asked for", &few.len(), &2)?;
     // The last save counts, also without a time; one that conflicts does not.
@@ -123,7 +127,7 @@ pub(super) async fn due(harness: &Harness) -> CaseResult {
         .save_due(0, &key("d"), "", versions[3], Some(200))
         .await?;
     at(saved, versions[3])?;
-    same(what, &told(0, 301).await?, &vec![key("a")])?;
+    same(subject, &listed(0, 301).await?, &vec![key("a")])?;
     harness.remove(0, &key("a")).await?;
-    same(what, &told(1, 301).await?, &vec![])
+    same(subject, &listed(1, 301).await?, &vec![])
 }

@@ -22,14 +22,14 @@ pub(super) async fn conflict(harness: &Harness) -> CaseResult {
     harness.conflicts(&key, 1).await?;
     let entry = harness.load(0, &key).await?;
     same("that a conflict left a record", &entry.is_some(), &false)?;
-    let first = harness.saved(&key, "first", 0).await?;
-    for version in [0, first + 1, u64::from(u32::MAX)] {
+    let first_version = harness.saved(&key, "first", 0).await?;
+    for version in [0, first_version + 1, u64::from(u32::MAX)] {
         harness.conflicts(&key, version).await?;
     }
-    harness.holds(&key, first, "first").await?;
-    let second = harness.saved(&key, "second", first).await?;
-    harness.conflicts(&key, first).await?;
-    harness.holds(&key, second, "second").await
+    harness.holds(&key, first_version, "first").await?;
+    let second_version = harness.saved(&key, "second", first_version).await?;
+    harness.conflicts(&key, first_version).await?;
+    harness.holds(&key, second_version, "second").await
 }
 
 pub(super) async fn rise(harness: &Harness) -> CaseResult {
@@ -44,42 +44,47 @@ pub(super) async fn rise(harness: &Harness) -> CaseResult {
 }
 
 /// A removed record is loaded as an empty one, or not at all.
-pub(super) async fn removed(harness: &Harness) -> CaseResult {
+pub(super) async fn removed_version(harness: &Harness) -> CaseResult {
     let key = harness.key("removed");
-    let first = harness.saved(&key, "first", 0).await?;
-    let removed = harness.saved(&key, "", first).await?;
+    let first_version = harness.saved(&key, "first", 0).await?;
+    let removed_version = harness.saved(&key, "", first_version).await?;
     let left = harness.load(1, &key).await?;
     if let Some(left) = &left {
-        same("the version of what was removed", &left.version, &removed)?;
+        same(
+            "the version of what was removed",
+            &left.version,
+            &removed_version,
+        )?;
         same("that it is empty", &left.is_removed(), &true)?;
     }
-    harness.conflicts(&key, first).await?;
+    harness.conflicts(&key, first_version).await?;
     let again = harness
         .saved(&key, "again", left.map_or(0, |left| left.version))
         .await?;
-    if again <= removed {
-        let text =
-            format!("version {again} does not exceed {removed}, at which the key was removed");
+    if again <= removed_version {
+        let text = format!(
+            "version {again} does not exceed {removed_version}, at which the key was removed"
+        );
         return Err(text);
     }
-    harness.conflicts(&key, first).await?;
+    harness.conflicts(&key, first_version).await?;
     harness.holds(&key, again, "again").await
 }
 
 /// A store that has lost a key never reuses its versions.
-pub(super) async fn first(harness: &Harness) -> CaseResult {
+pub(super) async fn first_version(harness: &Harness) -> CaseResult {
     let mut highest = 0;
-    let before = harness.key("before");
+    let earlier_key = harness.key("before");
     for text in ["first", "second", "third"] {
-        highest = harness.saved(&before, text, highest).await?;
+        highest = harness.saved(&earlier_key, text, highest).await?;
     }
     // Clocks may count in milliseconds.
     tokio::time::sleep(Duration::from_millis(20)).await;
-    let first = harness.saved(&harness.key("after"), "first", 0).await?;
-    match first > highest {
+    let first_version = harness.saved(&harness.key("after"), "first", 0).await?;
+    match first_version > highest {
         true => Ok(()),
         false => Err(format!(
-            "a key's first version is {first}, when another's was {highest} before that"
+            "a key's first version is {first_version}, when another's was {highest} before that"
         )),
     }
 }
@@ -116,9 +121,9 @@ pub(super) async fn race(harness: &Harness) -> CaseResult {
             }
         }
         same("the number of winners", &winners.len(), &1)?;
-        for (new, text) in winners {
-            harness.holds(&key, new, &text).await?;
-            version = new;
+        for (new_version, text) in winners {
+            harness.holds(&key, new_version, &text).await?;
+            version = new_version;
         }
     }
     Ok(())
@@ -189,8 +194,8 @@ pub(super) async fn keys(harness: &Harness) -> CaseResult {
     for (name, version) in ODD_KEYS.iter().zip(&versions) {
         harness.holds(&harness.key(name), *version, name).await?;
     }
-    let first = harness.key(ODD_KEYS[0]);
-    harness.saved(&first, "second", versions[0]).await?;
+    let first_key = harness.key(ODD_KEYS[0]);
+    harness.saved(&first_key, "second", versions[0]).await?;
     for (name, version) in ODD_KEYS.iter().zip(&versions).skip(1) {
         harness.holds(&harness.key(name), *version, name).await?;
     }

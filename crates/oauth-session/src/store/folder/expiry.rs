@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use oauth_core::error::Error;
 
 use super::Folder;
-use crate::store::file::{Kept, RECORD, decoded};
+use crate::store::file::{RECORD, RecordFile, decoded};
 
 /// How many records are checked each time: as many records expire as are created, so all are checked in turn.
 const LOOKED_AT: usize = 16;
@@ -17,14 +17,14 @@ impl Folder {
         if keys.is_empty() {
             return Ok(());
         }
-        let first = self.swept.fetch_add(LOOKED_AT, Ordering::Relaxed) % keys.len();
-        let looked_at = keys.iter().cycle().skip(first);
+        let start = self.swept.fetch_add(LOOKED_AT, Ordering::Relaxed) % keys.len();
+        let looked_at = keys.iter().cycle().skip(start);
         for key in looked_at.take(LOOKED_AT.min(keys.len())) {
             // Files are replaced as a whole, so no lock is needed to read one. An unreadable one is reported when it is
             // loaded.
             let bytes = self.read(key, RECORD).ok().flatten();
-            let kept = bytes.and_then(|bytes| decoded(&bytes, RECORD).ok());
-            if !kept.is_some_and(|kept| kept.times.is_over()) {
+            let record = bytes.and_then(|bytes| decoded(&bytes, RECORD).ok());
+            if !record.is_some_and(|record| record.times.is_over()) {
                 continue;
             }
             let Some(locked) = self.try_lock(key)? else {
@@ -32,8 +32,8 @@ impl Folder {
             };
             // It may have been saved again before the lock was taken.
             let bytes = locked.read(RECORD)?;
-            let kept = bytes.map(|bytes| decoded(&bytes, RECORD)).transpose()?;
-            if kept.is_some_and(|kept: Kept| kept.times.is_over()) {
+            let record = bytes.map(|bytes| decoded(&bytes, RECORD)).transpose()?;
+            if record.is_some_and(|record: RecordFile| record.times.is_over()) {
                 locked.remove(RECORD)?;
             }
         }

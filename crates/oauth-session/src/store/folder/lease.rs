@@ -76,11 +76,12 @@ impl Locked<'_> {
         let Some(bytes) = self.read(LEASE)? else {
             return Ok(None);
         };
-        let held: Option<Held> = serde_json::from_slice(bytes.expose()).ok();
-        let held = held.filter(|held| held.format == FORMAT && held.taken_at <= held.until);
+        let lease: Option<Held> = serde_json::from_slice(bytes.expose()).ok();
+        let lease = lease.filter(|lease| lease.format == FORMAT && lease.taken_at <= lease.until);
         // It is replaced as a whole, so a crash cannot leave this.
         let name = self.name(LEASE);
-        held.map(Some)
+        lease
+            .map(Some)
             .ok_or_else(|| malformed(&format!("{name}: not a lease")))
     }
 }
@@ -96,36 +97,36 @@ pub(in crate::store) fn decide(
     let (stored, is_moved) = match stored {
         // The clock has been set back: the expiry of the lease is no longer known, only its duration. Regarding it as
         // expired could let two workers hold it; waiting for the clock to catch up could take hours.
-        Some(held) if now < held.taken_at => {
-            let until = now.saturating_add(held.until - held.taken_at);
+        Some(lease) if now < lease.taken_at => {
+            let expires_at = now.saturating_add(lease.until - lease.taken_at);
             let taken_at = now;
             (
                 Some(Held {
                     taken_at,
-                    until,
-                    ..held
+                    until: expires_at,
+                    ..lease
                 }),
                 true,
             )
         }
         stored => (stored, false),
     };
-    let others = stored.filter(|held| held.holder != holder && now < held.until);
-    match (others, ttl) {
+    let other_lease = stored.filter(|lease| lease.holder != holder && now < lease.until);
+    match (other_lease, ttl) {
         (Some(_), 0) => (Lease::Won, Change::Keep),
-        (Some(held), _) => {
-            let rest = Duration::from_millis(held.until - now);
+        (Some(lease), _) => {
+            let remaining = Duration::from_millis(lease.until - now);
             let change = match is_moved {
-                true => Change::Write(held),
+                true => Change::Write(lease),
                 false => Change::Keep,
             };
-            (Lease::Held(rest), change)
+            (Lease::Held(remaining), change)
         }
         (None, 0) if is_there => (Lease::Won, Change::Remove),
         (None, 0) => (Lease::Won, Change::Keep),
         (None, _) => {
-            let held = Held::new(holder.to_owned(), now, now.saturating_add(ttl));
-            (Lease::Won, Change::Write(held))
+            let lease = Held::new(holder.to_owned(), now, now.saturating_add(ttl));
+            (Lease::Won, Change::Write(lease))
         }
     }
 }

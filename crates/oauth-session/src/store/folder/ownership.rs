@@ -93,13 +93,13 @@ const fn set_mode(_: &File, _: Trusted) -> io::Result<()> {
 /// Creates an empty file, unless it exists. It appears with its mode or not at all: another user who
 /// shares it may open it at once.
 pub(in crate::store) fn ensure(path: &Path, trusted: Trusted) -> io::Result<()> {
-    let made = match trusted {
+    let created = match trusted {
         Trusted::Owner => create(path, trusted).map(drop),
         Trusted::Group(_) => ensure_whole(path, trusted),
     };
-    match made {
+    match created {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => made,
+        created => created,
     }
 }
 
@@ -129,19 +129,19 @@ pub(in crate::store) fn check_file(data: &Metadata, trusted: Trusted) -> Result<
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt as _;
-        let (mode, is_own) = (
+        let (mode, is_own_file) = (
             data.mode(),
             data.uid() == rustix::process::geteuid().as_raw(),
         );
         match trusted {
-            Trusted::Owner if !is_own => return Err("another user's file"),
+            Trusted::Owner if !is_own_file => return Err("another user's file"),
             Trusted::Owner if mode & 0o077 != 0 => {
                 return Err("others may read or write it: chmod 600, and log in anew if they did");
             }
             Trusted::Group(_) if mode & 0o007 != 0 => {
                 return Err("all may read or write it: chmod 660, and log in anew if they did");
             }
-            Trusted::Group(group) if data.gid() != group && (!is_own || mode & 0o070 != 0) => {
+            Trusted::Group(group) if data.gid() != group && (!is_own_file || mode & 0o070 != 0) => {
                 return Err("another group's file");
             }
             _ => {}
@@ -186,12 +186,12 @@ pub(in crate::store) fn check_folder(
 #[cfg(unix)]
 fn check_group(mode: u32, group: u32) -> Result<Trusted, &'static str> {
     use rustix::process::{getegid, geteuid, getgroups};
-    let own = getegid().as_raw();
+    let own_gid = getegid().as_raw();
     let is_member = || {
         let groups = getgroups().unwrap_or_default();
         groups.iter().any(|member| member.as_raw() == group)
     };
-    if own != group && !geteuid().is_root() && !is_member() {
+    if own_gid != group && !geteuid().is_root() && !is_member() {
         return Err("the folder of a group that this process is not in");
     }
     if mode & 0o002 != 0 {
@@ -201,7 +201,7 @@ fn check_group(mode: u32, group: u32) -> Result<Trusted, &'static str> {
         return Err("its group may not write to it: chmod 2770");
     }
     // A new file in it gets the group of its creator, unless the folder's setgid bit is set.
-    if mode & 0o2000 == 0 && own != group {
+    if mode & 0o2000 == 0 && own_gid != group {
         return Err("its files would not be its group's: chmod 2770");
     }
     Ok(Trusted::Group(group))
@@ -230,15 +230,15 @@ pub(in crate::store) const fn open_above(_: &Path) -> io::Result<Option<std::pat
 
 /// Creates the folder and its parents, if they do not exist, so that they survive a power loss.
 pub(in crate::store) fn make_folder(path: &Path, access: Access) -> io::Result<()> {
-    let made = match make_one(path, access) {
+    let created = match make_one(path, access) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let above = path.parent().ok_or(error)?;
             make_folder(above, access)?;
             make_one(path, access)
         }
-        made => made,
+        created => created,
     };
-    match made {
+    match created {
         Ok(()) => path.parent().map_or(Ok(()), sync_folder),
         // Another process may have been faster.
         Err(_) if path.is_dir() => Ok(()),

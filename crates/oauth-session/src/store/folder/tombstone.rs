@@ -5,20 +5,24 @@ use oauth_core::Secret;
 use oauth_core::error::Error;
 
 use super::{Folder, Locked, parse_file_name};
-use crate::store::file::{Kept, RECORD, decoded, encoded};
+use crate::store::file::{RECORD, RecordFile, decoded, encoded};
 use crate::store::{Times, is_forgotten, malformed, next};
 
 /// The extension of a tombstone's file.
 const REMOVED: &str = "removed";
 
 /// The tombstone of a record; none if the record was not removed.
-pub(in crate::store) struct Removed(Option<Kept>);
+pub(in crate::store) struct Removed(Option<RecordFile>);
 
 impl Removed {
     /// The tombstone or the stored record, whichever has the higher version. Both exist if a process was killed while it
     /// removed or saved the record.
-    pub(in crate::store) fn newer_than(self, stored: Option<Kept>) -> Option<Kept> {
-        let version = |kept: &Option<Kept>| kept.as_ref().map_or(0, |kept| kept.entry.version);
+    pub(in crate::store) fn newer_than(self, stored: Option<RecordFile>) -> Option<RecordFile> {
+        let version = |record_file: &Option<RecordFile>| {
+            record_file
+                .as_ref()
+                .map_or(0, |record_file| record_file.entry.version)
+        };
         match version(&self.0) > version(&stored) {
             true => self.0,
             false => stored,
@@ -30,8 +34,8 @@ impl Locked<'_> {
     /// Reads the tombstone.
     pub(in crate::store) fn removed(&self) -> Result<Removed, Error> {
         let bytes = self.read(REMOVED)?;
-        let kept = bytes.map(|bytes| decoded(&bytes, &self.name(REMOVED)));
-        Ok(Removed(kept.transpose()?))
+        let record_file = bytes.map(|bytes| decoded(&bytes, &self.name(REMOVED)));
+        Ok(Removed(record_file.transpose()?))
     }
 
     /// Writes the tombstone of the record at `version`, before the record is deleted. Returns the tombstone's version.
@@ -49,7 +53,7 @@ impl Locked<'_> {
     fn remove_older(&self, version: u64) -> Result<(), Error> {
         let record = self.read(RECORD)?;
         let record = record.and_then(|bytes| decoded(&bytes, &self.name(RECORD)).ok());
-        if record.is_some_and(|kept| kept.entry.version < version) {
+        if record.is_some_and(|record_file| record_file.entry.version < version) {
             self.remove(RECORD)?;
         }
         Ok(())
@@ -73,8 +77,8 @@ impl Folder {
                 continue;
             };
             // A tombstone that cannot be read is kept: the error is returned to the worker that loads this record.
-            let removed = locked.removed().ok().and_then(|removed| removed.0);
-            let version = removed.map_or(0, |kept| kept.entry.version);
+            let tombstone = locked.removed().ok().and_then(|tombstone| tombstone.0);
+            let version = tombstone.map_or(0, |record_file| record_file.entry.version);
             if version > 0 && is_forgotten(version) {
                 locked.remove_older(version)?;
                 locked.unmark_removed()?;

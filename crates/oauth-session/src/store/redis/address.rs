@@ -35,10 +35,10 @@ impl Address {
             return Err(invalid_url());
         }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (place, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let (user, hosts) = match place.rsplit_once('@') {
+        let (host_and_port, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (user, hosts) = match host_and_port.rsplit_once('@') {
             Some((user, hosts)) => (format!("{user}@"), hosts),
-            None => (String::new(), place),
+            None => (String::new(), host_and_port),
         };
         let hosts = hosts.split(',').filter(|host| !host.is_empty());
         match kind {

@@ -51,20 +51,23 @@ impl Connections {
 
     /// The current connection, or a new one.
     pub(super) async fn link(&self, patience: Duration) -> Result<Numbered, RedisError> {
-        let mut open = self.open.lock().await;
-        if let Some(numbered) = &*open {
+        let mut current = self.open.lock().await;
+        if let Some(numbered) = &*current {
             return Ok(numbered.clone());
         }
         let link = connect(&self.address, patience).await?;
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        Ok(open.insert(Numbered { number, link }).clone())
+        Ok(current.insert(Numbered { number, link }).clone())
     }
 
     /// Stops using this connection.
     pub(super) async fn discard(&self, used: &Numbered) {
-        let mut open = self.open.lock().await;
-        if open.as_ref().is_some_and(|open| open.number == used.number) {
-            *open = None;
+        let mut current = self.open.lock().await;
+        if current
+            .as_ref()
+            .is_some_and(|current| current.number == used.number)
+        {
+            *current = None;
         }
     }
 }
@@ -123,8 +126,8 @@ async fn ask(
     let mut sentinel = open(sentinel, patience).await?;
     let mut name = redis::cmd("SENTINEL");
     name.arg("GET-MASTER-ADDR-BY-NAME").arg(&sentinels.primary);
-    let found: Option<(String, u16)> = name.query_async(&mut sentinel).await?;
-    let (host, port) = found.ok_or_else(|| no_primary("no sentinel knows this primary"))?;
+    let address: Option<(String, u16)> = name.query_async(&mut sentinel).await?;
+    let (host, port) = address.ok_or_else(|| no_primary("no sentinel knows this primary"))?;
     let client = Client::open(sentinels.node(host, port))?;
     let mut connection = open(&client, patience).await?;
     let role: Vec<Value> = redis::cmd("ROLE").query_async(&mut connection).await?;
@@ -139,8 +142,8 @@ async fn ask(
     }
 }
 
-fn no_primary(why: &'static str) -> RedisError {
-    RedisError::from((ErrorKind::MasterNameNotFoundBySentinel, why))
+fn no_primary(reason: &'static str) -> RedisError {
+    RedisError::from((ErrorKind::MasterNameNotFoundBySentinel, reason))
 }
 
 impl Link {
@@ -159,9 +162,9 @@ impl Link {
             Self::One(connection) => wait.query_async(connection).await,
             Self::Cluster(cluster) => {
                 let route = Route::with_key(key, SlotAddr::Master);
-                let place = RoutingInfo::SingleNode(SingleNodeRoutingInfo::SpecificNode(route));
-                let answer = cluster.route_command(wait, place).await?;
-                Ok(redis::from_redis_value(answer)?)
+                let routing = RoutingInfo::SingleNode(SingleNodeRoutingInfo::SpecificNode(route));
+                let replica_count = cluster.route_command(wait, routing).await?;
+                Ok(redis::from_redis_value(replica_count)?)
             }
         }
     }

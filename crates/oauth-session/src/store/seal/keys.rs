@@ -8,7 +8,7 @@ use oauth_core::error::{Error, Misuse};
 use oauth_seal::record::{self, NoKey, OpenedRecord, SealedRecord, unopened};
 use oauth_seal::{Key, NONCE};
 
-use super::source::{Asked, KeySource};
+use super::source::{CachedSource, KeySource};
 use crate::store::ENDPOINT;
 
 /// The key that seals, and the old ones that still open.
@@ -28,7 +28,7 @@ pub struct Keys {
 #[derive(Debug, Clone)]
 enum Holder {
     Here(Key),
-    Elsewhere(Arc<Asked>),
+    Elsewhere(Arc<CachedSource>),
 }
 
 /// An opened record.
@@ -48,7 +48,7 @@ impl Keys {
 
     /// Seals and opens with the keys of this source, such as a key management service.
     pub fn from_source(source: impl KeySource + 'static) -> Self {
-        Self::of(Holder::Elsewhere(Arc::new(Asked::new(source))))
+        Self::of(Holder::Elsewhere(Arc::new(CachedSource::new(source))))
     }
 
     const fn of(current: Holder) -> Self {
@@ -69,7 +69,7 @@ impl Keys {
     #[must_use]
     pub fn also_from(mut self, source: impl KeySource + 'static) -> Self {
         self.old
-            .push(Holder::Elsewhere(Arc::new(Asked::new(source))));
+            .push(Holder::Elsewhere(Arc::new(CachedSource::new(source))));
         self
     }
 
@@ -86,7 +86,7 @@ impl Keys {
         let holders = || std::iter::once(&self.current).chain(&self.old);
         let mut here = holders().filter_map(|holder| match holder {
             Holder::Here(key) => Some(key.clone()).filter(|key| key.id() == id),
-            Holder::Elsewhere(key_source) => key_source.known(id),
+            Holder::Elsewhere(key_source) => key_source.cached_key(id),
         });
         if let Some(key) = here.next() {
             return Ok(Some(key));
@@ -139,12 +139,12 @@ impl Keys {
         if !sealed.can_be(version) {
             return Err(record::changed());
         }
-        let why = match self.asks() {
+        let reason = match self.asks() {
             true => NoKey::Known,
             false => NoKey::Given,
         };
         let key = self.find(sealed.key_id()).await?;
-        let key = key.ok_or_else(|| record::without_key(sealed.key_id(), why))?;
+        let key = key.ok_or_else(|| record::without_key(sealed.key_id(), reason))?;
         let OpenedRecord { name, record, .. } = sealed.open(&key, stored, version)?;
         Ok(Opened {
             key: name.is_some().then(|| key.id().to_owned()),

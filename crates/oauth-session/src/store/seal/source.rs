@@ -88,23 +88,23 @@ impl DataKey {
 }
 
 /// A request to a source: for the key of an id, or for the one to seal with.
-type Question = Option<String>;
+type KeyQuery = Option<String>;
 
 type Outcome = Result<Option<Key>, Error>;
 
 /// A source, and the cache of its answers.
-pub(super) struct Asked {
+pub(super) struct CachedSource {
     source: Box<dyn KeySource>,
-    known: Mutex<Known>,
+    cache: Mutex<KeyCache>,
 }
 
-struct Known {
+struct KeyCache {
     keys: LruCache<String, Key>,
     /// Until when each unknown id is not requested again.
     unknown: BTreeMap<String, UnixTime>,
     current: Option<Current>,
     /// The requests in flight.
-    asking: HashMap<Question, watch::Receiver<Option<Outcome>>>,
+    in_flight: HashMap<KeyQuery, watch::Receiver<Option<Outcome>>>,
 }
 
 struct Current {
@@ -121,33 +121,33 @@ enum Turn<'a> {
 
 /// The caller that requests the key for all. If it is dropped before there is an answer, the next one requests it.
 struct Lead<'a> {
-    asked: &'a Asked,
-    question: Question,
-    tell: watch::Sender<Option<Outcome>>,
+    cached_source: &'a CachedSource,
+    query: KeyQuery,
+    sender: watch::Sender<Option<Outcome>>,
 }
 
-impl Asked {
+impl CachedSource {
     pub(super) fn new(source: impl KeySource + 'static) -> Self {
         Self {
             source: Box::new(source),
-            known: Mutex::new(Known {
+            cache: Mutex::new(KeyCache {
                 keys: LruCache::new(KEPT),
                 unknown: BTreeMap::new(),
                 current: None,
-                asking: HashMap::new(),
+                in_flight: HashMap::new(),
             }),
         }
     }
 
     /// The key to seal with.
     pub(super) async fn current(&self) -> Result<Key, Error> {
-        let none = || failed(setup("it has no key to seal with"));
+        let no_key = || failed(setup("it has no key to seal with"));
         let outcome = self.key_or_wait(None).await;
-        outcome.and_then(|key| key.ok_or_else(none))
+        outcome.and_then(|key| key.ok_or_else(no_key))
     }
 
     /// The key of this id, if it is cached.
-    pub(super) fn known(&self, id: &str) -> Option<Key> {
+    pub(super) fn cached_key(&self, id: &str) -> Option<Key> {
         self.lock().keys.get(id).cloned()
     }
 
@@ -159,12 +159,12 @@ impl Asked {
         }
     }
 
-    async fn key_or_wait(&self, question: Question) -> Outcome {
+    async fn key_or_wait(&self, query: KeyQuery) -> Outcome {
         loop {
-            match self.next_turn(&question, clock::now()?) {
+            match self.next_turn(&query, clock::now()?) {
                 Turn::Found(outcome) => return outcome,
-                Turn::Follow(mut told) => {
-                    if let Ok(outcome) = told.wait_for(Option::is_some).await
+                Turn::Follow(mut receiver) => {
+                    if let Ok(outcome) = receiver.wait_for(Option::is_some).await
                         && let Some(outcome) = outcome.clone()
                     {
                         return outcome;
@@ -175,61 +175,61 @@ impl Asked {
         }
     }
 
-    fn next_turn(&self, question: &Question, now: UnixTime) -> Turn<'_> {
-        let mut known = self.lock();
-        if let Some(outcome) = known.at_hand(question, now) {
+    fn next_turn(&self, query: &KeyQuery, now: UnixTime) -> Turn<'_> {
+        let mut cache = self.lock();
+        if let Some(outcome) = cache.at_hand(query, now) {
             return Turn::Found(outcome);
         }
-        if let Some(told) = known.asking.get(question) {
-            return Turn::Follow(told.clone());
+        if let Some(receiver) = cache.in_flight.get(query) {
+            return Turn::Follow(receiver.clone());
         }
-        let (tell, told) = watch::channel(None);
-        known.asking.insert(question.clone(), told);
+        let (sender, receiver) = watch::channel(None);
+        cache.in_flight.insert(query.clone(), receiver);
         Turn::Lead(Lead {
-            asked: self,
-            question: question.clone(),
-            tell,
+            cached_source: self,
+            query: query.clone(),
+            sender,
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
+    fn lock(&self) -> MutexGuard<'_, KeyCache> {
         // The state under the lock is always consistent.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
-    fn at_hand(&mut self, question: &Question, now: UnixTime) -> Option<Outcome> {
-        let Some(id) = question else {
-            let is_asked_for = self.asking.contains_key(&None);
+impl KeyCache {
+    fn at_hand(&mut self, query: &KeyQuery, now: UnixTime) -> Option<Outcome> {
+        let Some(id) = query else {
+            let is_asked_for = self.in_flight.contains_key(&None);
             let current = self.current.as_ref()?;
             // Until there is a new one, the old one suffices.
-            let does = now < current.until || is_asked_for;
-            return does.then(|| Ok(Some(current.key.clone())));
+            let is_usable = now < current.until || is_asked_for;
+            return is_usable.then(|| Ok(Some(current.key.clone())));
         };
         if let Some(key) = self.keys.get(id) {
             return Some(Ok(Some(key.clone())));
         }
         // Also those from before the clock was set back.
         self.unknown
-            .retain(|_, until| now < *until && *until <= now.after(UNKNOWN_LASTS));
+            .retain(|_, retry_at| now < *retry_at && *retry_at <= now.after(UNKNOWN_LASTS));
         if self.unknown.contains_key(id) {
             return Some(Ok(None));
         }
         let is_full = self.unknown.len() >= MOST_UNKNOWN;
         is_full.then(|| {
-            let why = "it was asked for too many keys that it does not know";
-            Err(failed(Error::lost(Cause::unsent(why))))
+            let reason = "it was asked for too many keys that it does not know";
+            Err(failed(Error::lost(Cause::unsent(reason))))
         })
     }
 
     fn record_answer(
         &mut self,
-        question: &Question,
+        query: &KeyQuery,
         answer: &Result<Option<Key>, Error>,
         now: UnixTime,
     ) {
-        match (question, answer) {
+        match (query, answer) {
             (Some(id), Ok(Some(key))) => {
                 self.keys.put(id.clone(), key.clone());
             }
@@ -255,8 +255,8 @@ impl Known {
 
 impl Lead<'_> {
     async fn key_or_wait(self) -> Outcome {
-        let source = &self.asked.source;
-        let answer = match &self.question {
+        let source = &self.cached_source.source;
+        let result = match &self.query {
             Some(id) => {
                 let key = source.unwrap_key(id).await;
                 key.map(|key| key.map(|key| key.known_by(id)))
@@ -267,28 +267,29 @@ impl Lead<'_> {
                 Err(error) => Err(error),
             },
         };
-        let answer = answer.map_err(failed);
+        let result = result.map_err(failed);
         let now = clock::now()?;
-        let mut known = self.asked.lock();
-        known.record_answer(&self.question, &answer, now);
-        known.asking.remove(&self.question);
-        let outcome = match known.at_hand(&self.question, now) {
+        let mut cache = self.cached_source.lock();
+        cache.record_answer(&self.query, &result, now);
+        cache.in_flight.remove(&self.query);
+        let outcome = match cache.at_hand(&self.query, now) {
             // There is an earlier key.
-            Some(found @ Ok(_)) => found,
-            _ => answer,
+            Some(cached @ Ok(_)) => cached,
+            _ => result,
         };
-        drop(known);
-        self.tell.send_replace(Some(outcome.clone()));
+        drop(cache);
+        self.sender.send_replace(Some(outcome.clone()));
         outcome
     }
 }
 
 impl Drop for Lead<'_> {
     fn drop(&mut self) {
-        let mut known = self.asked.lock();
-        let is_ours = |told: &watch::Receiver<_>| told.same_channel(&self.tell.subscribe());
-        if known.asking.get(&self.question).is_some_and(is_ours) {
-            known.asking.remove(&self.question);
+        let mut cache = self.cached_source.lock();
+        let is_own_channel =
+            |receiver: &watch::Receiver<_>| receiver.same_channel(&self.sender.subscribe());
+        if cache.in_flight.get(&self.query).is_some_and(is_own_channel) {
+            cache.in_flight.remove(&self.query);
         }
     }
 }
@@ -299,7 +300,7 @@ fn is_id(id: &str) -> bool {
 
 /// Without the key, nothing was read or written.
 fn failed(error: Error) -> Error {
-    let what = match error.detail() {
+    let detail_text = match error.detail() {
         Some(detail) => format!("the key service: {detail}"),
         None => "the key service".to_owned(),
     };
@@ -307,10 +308,10 @@ fn failed(error: Error) -> Error {
         Kind::Lost(_) => Error::lost(Cause::unsent(error)),
         _ => error,
     };
-    error.at_endpoint(ENDPOINT).about(&what)
+    error.at_endpoint(ENDPOINT).about(&detail_text)
 }
 
-impl fmt::Debug for Asked {
+impl fmt::Debug for CachedSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeySource").finish_non_exhaustive()
     }

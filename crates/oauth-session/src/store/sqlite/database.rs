@@ -98,18 +98,18 @@ impl Database {
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
     ) -> Result<T, Error> {
         // A call that panicked has rolled back its transaction.
-        let mut held = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let there = fs::symlink_metadata(&self.path).ok();
-        let mut open = match (held.take(), there) {
+        let mut connection_slot = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let file_metadata = fs::symlink_metadata(&self.path).ok();
+        let mut open = match (connection_slot.take(), file_metadata) {
             (Some(open), Some(data)) if Identity::of(&data) == open.file => open,
             _ => open(&self.path, self.trusted, self.keeping)?,
         };
-        let done = run(&mut open.connection, behavior, work);
+        let result = run(&mut open.connection, behavior, work);
         // The next call finds out whether something is wrong with the connection.
-        if done.is_ok() && self.keeping == Keeping::Open {
-            *held = Some(open);
+        if result.is_ok() && self.keeping == Keeping::Open {
+            *connection_slot = Some(open);
         }
-        done
+        result
     }
 }
 
@@ -118,9 +118,9 @@ fn run<T>(
     behavior: TransactionBehavior,
     work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
 ) -> Result<T, Error> {
-    let begun = connection.transaction_with_behavior(behavior);
-    let transaction = begun.map_err(|error| not_done(&error))?;
-    let done = work(&transaction).map_err(|failure| match failure {
+    let transaction = connection.transaction_with_behavior(behavior);
+    let transaction = transaction.map_err(|error| not_done(&error))?;
+    let output = work(&transaction).map_err(|failure| match failure {
         Failure::Sqlite(error) => not_done(&error),
         Failure::Ours(error) => error,
     })?;
@@ -130,7 +130,7 @@ fn run<T>(
             true => not_done(&error),
             false => Error::lost(Cause::unknown(description(&error))).at_endpoint(ENDPOINT),
         })?;
-    Ok(done)
+    Ok(output)
 }
 
 /// The path, whatever the working directory becomes, and with no link in it that SQLite would refuse:
@@ -151,12 +151,12 @@ static OPENING: Mutex<()> = Mutex::new(());
 fn open(path: &Path, trusted: Trusted, keeping: Keeping) -> Result<Open, Error> {
     let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let broken = |error: io::Error| failed(&name, error);
+    let io_failed = |error: io::Error| failed(&name, error);
     // As private as SQLite makes the other files. An existing file is not even opened, because a process loses
     // all its locks on a file when it closes it anywhere (POSIX `fcntl`), those of connections too.
-    ownership::ensure(path, trusted).map_err(broken)?;
-    let data = fs::symlink_metadata(path).map_err(broken)?;
-    ownership::check_file(&data, trusted).map_err(|what| refused(&name, what))?;
+    ownership::ensure(path, trusted).map_err(io_failed)?;
+    let data = fs::symlink_metadata(path).map_err(io_failed)?;
+    ownership::check_file(&data, trusted).map_err(|reason| refused(&name, reason))?;
     for beside in ["-wal", "-shm"] {
         let mut path = path.as_os_str().to_owned();
         path.push(beside);
@@ -167,7 +167,7 @@ fn open(path: &Path, trusted: Trusted, keeping: Keeping) -> Result<Open, Error> 
             ownership::ensure(path.as_ref(), trusted).map_err(|error| failed(&name, error))?;
         }
         if let Ok(data) = fs::symlink_metadata(path) {
-            ownership::check_file(&data, trusted).map_err(|what| refused(&name, what))?;
+            ownership::check_file(&data, trusted).map_err(|reason| refused(&name, reason))?;
         }
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -188,12 +188,12 @@ fn open(path: &Path, trusted: Trusted, keeping: Keeping) -> Result<Open, Error> 
 
 /// Creates the table, once: by whichever process opens the file first.
 fn prepare(connection: &mut Connection) -> Result<(), Error> {
-    let start = Instant::now();
+    let started = Instant::now();
     loop {
-        let done = prepared(connection);
-        match done {
+        let result = prepared(connection);
+        match result {
             // SQLite does not wait for others that change the mode at the same time.
-            Err(Failure::Sqlite(error)) if is_busy(&error) && start.elapsed() < PATIENCE => {
+            Err(Failure::Sqlite(error)) if is_busy(&error) && started.elapsed() < PATIENCE => {
                 thread::sleep(Duration::from_millis(5));
             }
             Err(Failure::Sqlite(error)) => return Err(not_done(&error)),
@@ -219,22 +219,22 @@ fn prepared(connection: &mut Connection) -> Result<(), Failure> {
     if version(connection)? == FORMAT && has_ends(connection)? {
         return Ok(());
     }
-    let work = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if version(&work)? == 0 {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if version(&transaction)? == 0 {
         let tables = "select count(*) from sqlite_schema";
-        let count: i64 = work.query_row(tables, [], |row| row.get(0))?;
+        let count: i64 = transaction.query_row(tables, [], |row| row.get(0))?;
         if count > 0 {
             return Err(malformed("the database is somebody else's").into());
         }
-        work.execute_batch(SCHEMA)?;
+        transaction.execute_batch(SCHEMA)?;
     }
-    if !has_ends(&work)? {
-        work.execute_batch(
+    if !has_ends(&transaction)? {
+        transaction.execute_batch(
             "alter table oauth_core_grant add column ends integer; \
             create index oauth_core_grant_ends on oauth_core_grant (ends) where ends is not null;",
         )?;
     }
-    work.commit()?;
+    transaction.commit()?;
     Ok(())
 }
 
