@@ -96,7 +96,7 @@ impl ClientKeys {
     /// The public halves, the newest first, as a JWK Set in JSON (RFC 7517 section 5): to register as `jwks`, or to
     /// serve at the client's `jwks_uri`. Nothing in it is secret.
     pub fn public_jwks(&self) -> String {
-        let keys: Vec<_> = self.keys.iter().map(ClientKey::published).collect();
+        let keys: Vec<_> = self.keys.iter().map(ClientKey::public_jwks).collect();
         json!({ "keys": keys }).to_string()
     }
 }
@@ -121,7 +121,7 @@ impl ClientKey {
         })
     }
 
-    fn published(&self) -> Value {
+    fn public_jwks(&self) -> Value {
         let mut jwk = self.public.to_value();
         if let Value::Object(members) = &mut jwk {
             members.insert("kid".to_owned(), self.kid.as_str().into());

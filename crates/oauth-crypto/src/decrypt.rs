@@ -16,12 +16,12 @@ use zeroize::{Zeroize as _, Zeroizing};
 /// Bytes of a key or a plaintext.
 pub(crate) type Bytes = Zeroizing<Vec<u8>>;
 
-fn failed<E>(_: E) -> DecryptionFailed {
+fn decryption_failed<E>(_: E) -> DecryptionFailed {
     DecryptionFailed
 }
 
 /// Decrypts the content with its key.
-pub(crate) fn content(key: &[u8], job: &DecryptionJob) -> Result<Bytes, DecryptionFailed> {
+pub(crate) fn decrypt_content(key: &[u8], job: &DecryptionJob) -> Result<Bytes, DecryptionFailed> {
     let enc = job.enc;
     let has_right_lengths = key.len() == enc.key_bytes()
         && job.iv.len() == enc.iv_bytes()
@@ -99,12 +99,12 @@ fn gcm(
     if tag.len() != algorithm.tag_len() {
         return Err(DecryptionFailed);
     }
-    let key = LessSafeKey::new(UnboundKey::new(algorithm, key).map_err(failed)?);
-    let nonce = Nonce::try_assume_unique_for_key(iv).map_err(failed)?;
+    let key = LessSafeKey::new(UnboundKey::new(algorithm, key).map_err(decryption_failed)?);
+    let nonce = Nonce::try_assume_unique_for_key(iv).map_err(decryption_failed)?;
     let mut text = Zeroizing::new([ciphertext, tag].concat());
     let length = key
         .open_in_place(nonce, Aad::from(additional_data), &mut text)
-        .map_err(failed)?
+        .map_err(decryption_failed)?
         .len();
     text.truncate(length);
     Ok(text)
@@ -116,14 +116,14 @@ fn cbc_hmac(key: &[u8], job: &DecryptionJob, mac: Mac) -> Result<Bytes, Decrypti
     let (mac_key, enc_key) = key.split_at(key.len() / 2);
     let tag = mac.tag(mac_key, &job.additional_data, &job.iv, &job.ciphertext);
     let tag = tag.ok_or(DecryptionFailed)?;
-    verify_slices_are_equal(&tag, &job.tag).map_err(failed)?;
-    let key = UnboundCipherKey::new(aes(enc_key.len()), enc_key).map_err(failed)?;
-    let key = PaddedBlockDecryptingKey::cbc_pkcs7(key).map_err(failed)?;
-    let iv = FixedLength::<16>::try_from(job.iv.as_slice()).map_err(failed)?;
+    verify_slices_are_equal(&tag, &job.tag).map_err(decryption_failed)?;
+    let key = UnboundCipherKey::new(aes(enc_key.len()), enc_key).map_err(decryption_failed)?;
+    let key = PaddedBlockDecryptingKey::cbc_pkcs7(key).map_err(decryption_failed)?;
+    let iv = FixedLength::<16>::try_from(job.iv.as_slice()).map_err(decryption_failed)?;
     let mut text = Zeroizing::new(job.ciphertext.clone());
     let length = key
         .decrypt(&mut text, DecryptionContext::Iv128(iv))
-        .map_err(failed)?
+        .map_err(decryption_failed)?
         .len();
     text.truncate(length);
     Ok(text)
@@ -138,7 +138,10 @@ pub(crate) const fn aes(key_bytes: usize) -> &'static cipher::Algorithm {
 }
 
 /// Unwraps the content's key from the token, with the key that wraps it.
-pub(crate) fn unwrapped(key: &[u8], job: &DecryptionJob) -> Result<Bytes, DecryptionFailed> {
+pub(crate) fn unwrap_content_key(
+    key: &[u8],
+    job: &DecryptionJob,
+) -> Result<Bytes, DecryptionFailed> {
     if Some(key.len()) != job.alg.wrapping_bytes() {
         return Err(DecryptionFailed);
     }
@@ -159,9 +162,9 @@ fn key_unwrap(key: &[u8], wrapped: &[u8]) -> Result<Bytes, DecryptionFailed> {
     };
     let mut output = Zeroizing::new(vec![0; wrapped.len()]);
     let length = AesKek::new(algorithm, key)
-        .map_err(failed)?
+        .map_err(decryption_failed)?
         .unwrap(wrapped, &mut output)
-        .map_err(failed)?
+        .map_err(decryption_failed)?
         .len();
     output.truncate(length);
     Ok(output)
@@ -176,8 +179,8 @@ fn key_unwrap_by_blocks(key: &[u8], wrapped: &[u8]) -> Result<Bytes, DecryptionF
     if blocks.len() < 2 {
         return Err(DecryptionFailed);
     }
-    let key = UnboundCipherKey::new(aes(key.len()), key).map_err(failed)?;
-    let key = cipher::DecryptingKey::ecb(key).map_err(failed)?;
+    let key = UnboundCipherKey::new(aes(key.len()), key).map_err(decryption_failed)?;
+    let key = cipher::DecryptingKey::ecb(key).map_err(decryption_failed)?;
     let mut integrity = *first;
     let mut registers = Zeroizing::new(blocks.concat());
     let mut step = 6 * blocks.len() as u64;
@@ -190,7 +193,7 @@ fn key_unwrap_by_blocks(key: &[u8], wrapped: &[u8]) -> Result<Bytes, DecryptionF
             left.copy_from_slice(&masked);
             right.copy_from_slice(register);
             key.decrypt(&mut block, DecryptionContext::None)
-                .map_err(failed)?;
+                .map_err(decryption_failed)?;
             let (left, right) = block.split_at(8);
             integrity.copy_from_slice(left);
             register.copy_from_slice(right);
@@ -198,12 +201,15 @@ fn key_unwrap_by_blocks(key: &[u8], wrapped: &[u8]) -> Result<Bytes, DecryptionF
         }
     }
     // The default initial value (RFC 3394 section 2.2.3.1).
-    verify_slices_are_equal(&integrity, &[0xa6; 8]).map_err(failed)?;
+    verify_slices_are_equal(&integrity, &[0xa6; 8]).map_err(decryption_failed)?;
     Ok(registers)
 }
 
 /// The key that both sides have agreed on, for a received token.
-pub(crate) fn agreed(secret: &[u8], job: &DecryptionJob) -> Result<Bytes, DecryptionFailed> {
+pub(crate) fn derive_content_key(
+    secret: &[u8],
+    job: &DecryptionJob,
+) -> Result<Bytes, DecryptionFailed> {
     concat_kdf(secret, job.alg, job.enc, [&job.apu, &job.apv])
 }
 
@@ -218,7 +224,7 @@ pub(crate) fn concat_kdf(
         None => (enc.as_str(), enc.key_bytes()),
         Some(bytes) => (alg.as_str(), bytes),
     };
-    let bits = u32::try_from(bytes * 8).map_err(failed)?;
+    let bits = u32::try_from(bytes * 8).map_err(decryption_failed)?;
     let mut key = Zeroizing::new(Vec::with_capacity(96));
     for round in 1u32.. {
         if key.len() >= bytes {
@@ -228,7 +234,11 @@ pub(crate) fn concat_kdf(
         hash.update(&round.to_be_bytes());
         hash.update(secret);
         for part in [name.as_bytes(), apu, apv] {
-            hash.update(&u32::try_from(part.len()).map_err(failed)?.to_be_bytes());
+            hash.update(
+                &u32::try_from(part.len())
+                    .map_err(decryption_failed)?
+                    .to_be_bytes(),
+            );
             hash.update(part);
         }
         hash.update(&bits.to_be_bytes());

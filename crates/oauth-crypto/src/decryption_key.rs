@@ -209,13 +209,13 @@ impl DecryptionKey {
                 let shared = by_agreement(*curve, key, epk, job)?;
                 match self.alg.is_direct() {
                     true => Ok(shared),
-                    false => decrypt::unwrapped(&shared, job),
+                    false => decrypt::unwrap_content_key(&shared, job),
                 }
             }
             Key::Shared(secret) if self.alg == JweAlg::Dir => {
                 Ok(Zeroizing::new(secret.expose().clone()))
             }
-            Key::Shared(secret) => decrypt::unwrapped(secret.expose(), job),
+            Key::Shared(secret) => decrypt::unwrap_content_key(secret.expose(), job),
         }
     }
 }
@@ -227,7 +227,7 @@ impl Decrypter for DecryptionKey {
             return Err(DecryptionFailed);
         }
         let key = self.content_key(job)?;
-        let mut plaintext = decrypt::content(&key, job)?;
+        let mut plaintext = decrypt::decrypt_content(&key, job)?;
         Ok(Secret::new(std::mem::take(&mut *plaintext)))
     }
 
@@ -273,7 +273,7 @@ fn by_agreement(
     }
     let peer = UnparsedPublicKey::new(ecdh(curve), point(curve, &epk.x, &epk.y));
     agreement::agree(key, peer, DecryptionFailed, |secret| {
-        decrypt::agreed(secret, job)
+        decrypt::derive_content_key(secret, job)
     })
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn private_pem(text: &str) -> Result<(&str, Zeroizing<Vec<u8>>), KeyE
         if !label.ends_with("PRIVATE KEY") {
             continue;
         }
-        return Ok((label, decoded(body)?));
+        return Ok((label, decode_body(body)?));
     }
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn encrypted_pem(text: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Ke
         let (body, after) = after.split_once(&end).ok_or(KeyError::Malformed)?;
         rest = after;
         match label {
-            ENCRYPTED => return decoded(body).map(Some),
+            ENCRYPTED => return decode_body(body).map(Some),
             // The encryption of PEM itself (RFC 1421), which OpenSSL still supports for old files.
             _ if body.contains("ENCRYPTED") => return Err(KeyError::Encryption),
             _ if label.ends_with("PRIVATE KEY") => return Ok(None),
@@ -57,7 +57,7 @@ pub(crate) fn encrypted_pem(text: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Ke
     Ok(None)
 }
 
-fn decoded(body: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+fn decode_body(body: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let compact: Zeroizing<String> =
         Zeroizing::new(body.chars().filter(|c| !c.is_ascii_whitespace()).collect());
     let der = STANDARD.decode(compact.as_bytes());

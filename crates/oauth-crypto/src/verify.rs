@@ -22,7 +22,7 @@ use crate::der::rsa_public_key;
 /// `Malformed`.
 pub fn check_public_key(key: &PublicJwk) -> Result<(), KeyError> {
     let malformed = |_| KeyError::Malformed;
-    let point = || point(key).unwrap_or_default();
+    let point = || uncompressed_point(key).unwrap_or_default();
     let parsed = if key.fits(Alg::Es256) {
         ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point()).map(drop)
     } else if key.fits(Alg::Es384) {
@@ -80,20 +80,20 @@ fn public(alg: Alg, key: &PublicJwk, input: &[u8], signature: &[u8]) -> bool {
     let is_valid = |key: &ParsedPublicKey| key.verify_sig(input, signature).is_ok();
     let prepared = key.prepared(|| Held {
         alg,
-        key: parsed(alg, key),
+        key: parse_key(alg, key),
     });
     match prepared {
         Some(prepared) if prepared.alg == alg => prepared.key.as_ref().is_some_and(is_valid),
         // Few keys are used with a second algorithm.
-        _ => parsed(alg, key).as_ref().is_some_and(is_valid),
+        _ => parse_key(alg, key).as_ref().is_some_and(is_valid),
     }
 }
 
-fn parsed(alg: Alg, key: &PublicJwk) -> Option<ParsedPublicKey> {
+fn parse_key(alg: Alg, key: &PublicJwk) -> Option<ParsedPublicKey> {
     let parsed = match alg {
-        Alg::Es256 => ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point(key)?),
-        Alg::Es384 => ParsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, point(key)?),
-        Alg::Es512 => ParsedPublicKey::new(&ECDSA_P521_SHA512_FIXED, point(key)?),
+        Alg::Es256 => ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, uncompressed_point(key)?),
+        Alg::Es384 => ParsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, uncompressed_point(key)?),
+        Alg::Es512 => ParsedPublicKey::new(&ECDSA_P521_SHA512_FIXED, uncompressed_point(key)?),
         Alg::EdDsa | Alg::Ed25519 => ParsedPublicKey::new(&ED25519, key.bytes("x")?),
         Alg::Rs256 => ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, rsa(key)?),
         Alg::Rs384 => ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA384, rsa(key)?),
@@ -108,7 +108,7 @@ fn parsed(alg: Alg, key: &PublicJwk) -> Option<ParsedPublicKey> {
 }
 
 /// The uncompressed point of an elliptic curve (SEC 1 section 2.3.3).
-fn point(key: &PublicJwk) -> Option<Vec<u8>> {
+fn uncompressed_point(key: &PublicJwk) -> Option<Vec<u8>> {
     Some([&[4][..], &key.bytes("x")?, &key.bytes("y")?].concat())
 }
 

@@ -20,11 +20,11 @@ pub(crate) fn now() -> Result<UnixTime, Error> {
     if let Some(moment) = simulated::moment() {
         return Ok(moment.now());
     }
-    coarse()
+    coarse_now()
 }
 
 #[cfg(target_os = "linux")]
-fn coarse() -> Result<UnixTime, Error> {
+fn coarse_now() -> Result<UnixTime, Error> {
     use rustix::time::{ClockId, clock_gettime};
     let seconds = clock_gettime(ClockId::RealtimeCoarse).tv_sec;
     let seconds = u64::try_from(seconds).map_err(|_| oauth_core::error::Misuse::NoClock)?;
@@ -32,7 +32,7 @@ fn coarse() -> Result<UnixTime, Error> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn coarse() -> Result<UnixTime, Error> {
+fn coarse_now() -> Result<UnixTime, Error> {
     UnixTime::system()
 }
 

@@ -63,25 +63,25 @@ impl FixedToken {
         let expires_at = tokens.expires_at();
         Self {
             expires_at,
-            ..Self::at(Place::Here(Arc::new(tokens)))
+            ..Self::from_place(Place::Here(Arc::new(tokens)))
         }
     }
 
     /// A source of the token in this environment variable, read again each time.
     pub fn from_env(variable: impl Into<String>) -> Self {
-        Self::at(Place::Variable(variable.into()))
+        Self::from_place(Place::Variable(variable.into()))
     }
 
     /// A source of the token in this file, read again each time; surrounding white space is ignored.
     pub fn from_file(path: impl Into<PathBuf>) -> Self {
-        Self::at(Place::File(path.into()))
+        Self::from_place(Place::File(path.into()))
     }
 
     /// A source of the token that `callback` returns, called each time.
     pub fn from_fn(
         callback: impl Fn() -> Result<Secret<String>, Error> + Send + Sync + 'static,
     ) -> Self {
-        Self::at(Place::Callback(Arc::new(callback)))
+        Self::from_place(Place::Callback(Arc::new(callback)))
     }
 
     /// Sets the expiry of the token: afterwards requests fail with `grant.expired`, and nothing is sent.
@@ -94,7 +94,7 @@ impl FixedToken {
         self
     }
 
-    const fn at(place: Place) -> Self {
+    const fn from_place(place: Place) -> Self {
         Self {
             place,
             expires_at: None,
@@ -111,8 +111,8 @@ impl FixedToken {
                 true => return Err(empty("a string")),
                 false => Arc::clone(tokens),
             },
-            Place::Variable(name) => self.tokens(variable(name)?),
-            Place::File(path) => self.tokens(file(path)?),
+            Place::Variable(name) => self.tokens(read_variable(name)?),
+            Place::File(path) => self.tokens(read_file(path)?),
             Place::Callback(callback) => match callback()? {
                 token if token.expose().is_empty() => return Err(empty("a callback")),
                 token => self.tokens(token),
@@ -131,10 +131,10 @@ impl FixedToken {
     }
 }
 
-fn variable(name: &str) -> Result<Secret<String>, Error> {
+fn read_variable(name: &str) -> Result<Secret<String>, Error> {
     match std::env::var(name) {
-        Ok(text) => trimmed(text, name),
-        Err(error) => Err(unreadable(name).caused_by(Cause::unsent(why_absent(&error)))),
+        Ok(text) => trimmed_token(text, name),
+        Err(error) => Err(unreadable_error(name).caused_by(Cause::unsent(why_absent(&error)))),
     }
 }
 
@@ -146,7 +146,7 @@ const fn why_absent(error: &std::env::VarError) -> &'static str {
     }
 }
 
-fn file(path: &std::path::Path) -> Result<Secret<String>, Error> {
+fn read_file(path: &std::path::Path) -> Result<Secret<String>, Error> {
     use std::io::Read as _;
     let name = path.display().to_string();
     let read = || {
@@ -155,15 +155,15 @@ fn file(path: &std::path::Path) -> Result<Secret<String>, Error> {
         file.take(MAX_LENGTH + 1).read_to_string(&mut text)?;
         Ok(text)
     };
-    let text =
-        read().map_err(|why: std::io::Error| unreadable(&name).caused_by(Cause::unsent(why)))?;
+    let text = read()
+        .map_err(|why: std::io::Error| unreadable_error(&name).caused_by(Cause::unsent(why)))?;
     if text.len() as u64 > MAX_LENGTH {
-        return Err(unreadable(&name).caused_by(Cause::unsent("it is longer than 64 KiB")));
+        return Err(unreadable_error(&name).caused_by(Cause::unsent("it is longer than 64 KiB")));
     }
-    trimmed(text, &name)
+    trimmed_token(text, &name)
 }
 
-fn trimmed(text: String, name: &str) -> Result<Secret<String>, Error> {
+fn trimmed_token(text: String, name: &str) -> Result<Secret<String>, Error> {
     let text_with_whitespace = Secret::new(text);
     match text_with_whitespace.expose().trim() {
         "" => Err(empty(name)),
@@ -172,10 +172,10 @@ fn trimmed(text: String, name: &str) -> Result<Secret<String>, Error> {
 }
 
 fn empty(name: &str) -> Error {
-    unreadable(name).caused_by(Cause::unsent("it is empty"))
+    unreadable_error(name).caused_by(Cause::unsent("it is empty"))
 }
 
-fn unreadable(name: &str) -> Error {
+fn unreadable_error(name: &str) -> Error {
     Error::from(Misuse::TokenUnreadable).about(shown_name(name))
 }
 

@@ -91,7 +91,7 @@ impl Connections {
     }
 
     /// Forgets all attempts in progress.
-    pub(crate) fn abandon(&self) {
+    pub(crate) fn forget_attempts(&self) {
         for connection in self.state().values_mut() {
             connection.attempt = None;
         }
@@ -104,7 +104,11 @@ impl Connection {
         if let Some(client) = &self.client {
             return ClientLookup::Known(client.clone());
         }
-        if let Some(failure) = self.failure.as_ref().filter(|failure| failure.holds(now)) {
+        if let Some(failure) = self
+            .failure
+            .as_ref()
+            .filter(|failure| failure.prevents_attempt(now))
+        {
             return ClientLookup::Failed(failure.error.clone());
         }
         // If the clock has been set back, an old attempt does not count as in progress.
@@ -122,7 +126,7 @@ impl Connection {
     }
 
     /// The outcome of this attempt, or of a later one.
-    pub(crate) fn ended(&self, attempt: u64) -> Option<Result<Client, Error>> {
+    pub(crate) fn outcome_of(&self, attempt: u64) -> Option<Result<Client, Error>> {
         let client = self.client.clone().map(Ok);
         let failure = self.failure.as_ref();
         let failure = failure.filter(|failure| failure.attempt >= attempt);
@@ -168,7 +172,7 @@ impl Connection {
 impl FailedAttempt {
     /// Whether the failure still prevents a new attempt. An error of the application does not: it is not an outage of
     /// the provider.
-    fn holds(&self, now: UnixTime) -> bool {
+    fn prevents_attempt(&self, now: UnixTime) -> bool {
         let pause = self.error.retry_after().unwrap_or(PAUSE);
         let pause = pause.clamp(PAUSE, LONGEST_PAUSE);
         !matches!(self.error.kind(), Kind::Misuse(_)) && is_within(now, self.at, pause)

@@ -53,7 +53,7 @@ impl Connections {
         };
         let mut waited = Duration::ZERO;
         loop {
-            if let Some(ended) = self.with(id, |connection| connection.ended(attempt)) {
+            if let Some(ended) = self.with(id, |connection| connection.outcome_of(attempt)) {
                 return ended;
             }
             if waited >= LONGEST_WAIT {

@@ -99,7 +99,7 @@ impl Jar {
     }
 
     /// The name of another cookie.
-    pub(crate) fn named(&self, suffix: &str) -> String {
+    pub(crate) fn name_of(&self, suffix: &str) -> String {
         format!("{}-{suffix}", self.prefix)
     }
 
@@ -114,11 +114,12 @@ impl Jar {
         let drawn = at.draw(&format!("oauth-web nonce {name}"))?;
         let mut nonce = [0; NONCE];
         nonce.copy_from_slice(drawn.get(..NONCE).unwrap_or(&[0; NONCE]));
-        self.keys.seal(nonce, &self.bound(purpose, name), plain)
+        self.keys
+            .seal(nonce, &self.associated_data(purpose, name), plain)
     }
 
     /// Opens one value.
-    pub(crate) fn open(
+    pub(crate) fn open_value(
         &self,
         purpose: Purpose,
         name: &str,
@@ -127,7 +128,7 @@ impl Jar {
         if value.len() > MAX_VALUE {
             return Err("it is too long".to_owned());
         }
-        let opened = self.keys.open(value, &self.bound(purpose, name));
+        let opened = self.keys.open(value, &self.associated_data(purpose, name));
         opened
             .map(|opened| opened.plain)
             .map_err(|unopened| unopened.to_string())
@@ -141,20 +142,20 @@ impl Jar {
         name: &str,
     ) -> Result<T, Rejected> {
         let mut rejected = Rejected::Absent;
-        for value in values(cookies, name).take(MAX_CANDIDATES) {
-            match self.open(purpose, name, value) {
+        for value in cookie_values(cookies, name).take(MAX_CANDIDATES) {
+            match self.open_value(purpose, name, value) {
                 Ok(plain) => match serde_json::from_slice(plain.expose()) {
                     Ok(value) => return Ok(value),
-                    Err(_) => rejected.note("it cannot be parsed"),
+                    Err(_) => rejected.record_reason("it cannot be parsed"),
                 },
-                Err(reason) => rejected.note(&reason),
+                Err(reason) => rejected.record_reason(&reason),
             }
         }
         Err(rejected)
     }
 
     /// `Set-Cookie` with this value.
-    pub(crate) fn set(
+    pub(crate) fn set_cookie(
         &self,
         name: &str,
         value: &str,
@@ -174,8 +175,8 @@ impl Jar {
     }
 
     /// `Set-Cookie` that clears a cookie.
-    pub(crate) fn end(&self, name: &str, same_site: CookieSameSite) -> String {
-        self.set(name, "", 0, same_site)
+    pub(crate) fn clear_cookie(&self, name: &str, same_site: CookieSameSite) -> String {
+        self.set_cookie(name, "", 0, same_site)
     }
 
     /// `Set-Cookie` for a session, in one or two cookies; clears a second one of an earlier session.
@@ -197,10 +198,10 @@ impl Jar {
         let generation = at.draw("oauth-web generation")?;
         let generation = oauth_seal::base64url(generation.get(..6).unwrap_or(&generation));
         if value.len() > MAX_VALUE || value.len() > 2 * room {
-            return Err(Error::from(Misuse::WebSessionTooLarge).about(&largest(plain)));
+            return Err(Error::from(Misuse::WebSessionTooLarge).about(&largest_member(plain)));
         }
         let pair = |name: &str, count: usize, part: &str| {
-            self.set(
+            self.set_cookie(
                 name,
                 &format!("{count}.{generation}.{part}"),
                 seconds,
@@ -215,8 +216,8 @@ impl Jar {
             ]);
         }
         let mut set = vec![pair(name, 1, &value)];
-        if values(cookies, &second_name).next().is_some() {
-            set.push(self.end(&second_name, same_site));
+        if cookie_values(cookies, &second_name).next().is_some() {
+            set.push(self.clear_cookie(&second_name, same_site));
         }
         Ok(set)
     }
@@ -228,12 +229,12 @@ impl Jar {
     pub(crate) fn check_small(plain: &[u8]) -> Result<(), Error> {
         match Self::is_small(plain.len(), 0) {
             true => Ok(()),
-            false => Err(Error::from(Misuse::WebResponseLarge).about(&largest(plain))),
+            false => Err(Error::from(Misuse::WebResponseLarge).about(&largest_member(plain))),
         }
     }
 
     /// Whether this many bytes, sealed, fit into a cookie of this name.
-    pub(crate) fn fits(name: &str, bytes: usize) -> bool {
+    pub(crate) fn fits_in_cookie(name: &str, bytes: usize) -> bool {
         name.len() + Keys::sealed_len(bytes) <= MAX_PAIR
     }
 
@@ -245,42 +246,42 @@ impl Jar {
     }
 
     /// Opens the session of a request.
-    pub(crate) fn session<T: serde::de::DeserializeOwned>(
+    pub(crate) fn open_session<T: serde::de::DeserializeOwned>(
         &self,
         cookies: &[(String, String)],
     ) -> Result<T, Rejected> {
         let name = self.name();
         let mut rejected = Rejected::Absent;
         let mut tried = 0;
-        for value in values(cookies, name).take(MAX_CANDIDATES) {
-            let Some((count, generation, part)) = chunk(value) else {
-                rejected.note("it is not a session cookie");
+        for value in cookie_values(cookies, name).take(MAX_CANDIDATES) {
+            let Some((count, generation, part)) = parse_chunk(value) else {
+                rejected.record_reason("it is not a session cookie");
                 continue;
             };
             let chunks: Vec<String> = match count {
                 "1" => vec![part.to_owned()],
-                "2" => values(cookies, &chunk_name(name))
+                "2" => cookie_values(cookies, &chunk_name(name))
                     .take(MAX_CANDIDATES)
-                    .filter_map(chunk)
+                    .filter_map(parse_chunk)
                     .filter(|(count, of, _)| *count == "2" && *of == generation)
                     .map(|(_, _, rest)| format!("{part}{rest}"))
                     .collect(),
                 _ => Vec::new(),
             };
             if chunks.is_empty() {
-                rejected.note("a part of it is missing");
+                rejected.record_reason("a part of it is missing");
             }
             for text in chunks {
                 tried += 1;
                 if tried > MAX_CANDIDATES * 2 {
                     return Err(rejected);
                 }
-                match self.open(Purpose::Session, name, &text) {
+                match self.open_value(Purpose::Session, name, &text) {
                     Ok(plain) => match serde_json::from_slice(plain.expose()) {
                         Ok(session) => return Ok(session),
-                        Err(_) => rejected.note("it cannot be parsed"),
+                        Err(_) => rejected.record_reason("it cannot be parsed"),
                     },
-                    Err(reason) => rejected.note(&reason),
+                    Err(reason) => rejected.record_reason(&reason),
                 }
             }
         }
@@ -295,13 +296,13 @@ impl Jar {
     ) -> Vec<String> {
         [self.name().to_owned(), chunk_name(self.name())]
             .iter()
-            .filter(|name| values(cookies, name).next().is_some())
-            .map(|name| self.end(name, same_site))
+            .filter(|name| cookie_values(cookies, name).next().is_some())
+            .map(|name| self.clear_cookie(name, same_site))
             .collect()
     }
 
     /// The associated data: format, purpose, base URL and name, so that no value opens as another.
-    fn bound(&self, purpose: Purpose, name: &str) -> Vec<u8> {
+    fn associated_data(&self, purpose: Purpose, name: &str) -> Vec<u8> {
         let mut text = String::from("oauth-web sealed 2");
         let _ = write!(text, "\n{}\n{}\n{name}", purpose.as_str(), self.base);
         text.into_bytes()
@@ -309,7 +310,7 @@ impl Jar {
 }
 
 impl Rejected {
-    fn note(&mut self, reason: &str) {
+    fn record_reason(&mut self, reason: &str) {
         if *self == Self::Absent {
             *self = Self::Unopened(reason.to_owned());
         }
@@ -326,7 +327,7 @@ impl Rejected {
 /// The length of the prefix of a chunk: `2.`, a generation, `.`
 const CHUNK_PREFIX_LEN: usize = 2 + 8 + 1;
 
-fn chunk(value: &str) -> Option<(&str, &str, &str)> {
+fn parse_chunk(value: &str) -> Option<(&str, &str, &str)> {
     let (count, rest) = value.split_once('.')?;
     let (generation, part) = rest.split_once('.')?;
     Some((count, generation, part))
@@ -337,7 +338,7 @@ fn chunk_name(name: &str) -> String {
 }
 
 /// The largest member of a session, and its size.
-fn largest(plain: &[u8]) -> String {
+fn largest_member(plain: &[u8]) -> String {
     let Ok(serde_json::Value::Object(session)) = serde_json::from_slice(plain) else {
         return format!("it has {} bytes", plain.len());
     };
@@ -364,7 +365,7 @@ fn largest(plain: &[u8]) -> String {
     format!("{name} takes {bytes} bytes; use a store")
 }
 
-fn values<'a>(
+fn cookie_values<'a>(
     cookies: &'a [(String, String)],
     name: &'a str,
 ) -> impl Iterator<Item = &'a str> + use<'a> {

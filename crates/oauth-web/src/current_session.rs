@@ -29,11 +29,11 @@ pub(crate) async fn session(context: &RequestContext) -> Result<Found, Error> {
     let jar = context.jar()?;
     let now = context.io.now();
     let session = match context.config().keep {
-        Keep::Identity => jar.session::<Session>(&context.cookies),
+        Keep::Identity => jar.open_session::<Session>(&context.cookies),
         Keep::AccessToken => jar
-            .session::<CookieSession>(&context.cookies)
+            .open_session::<CookieSession>(&context.cookies)
             .map(CookieSession::session),
-        Keep::Store => match jar.session::<Handle>(&context.cookies) {
+        Keep::Store => match jar.open_session::<Handle>(&context.cookies) {
             Ok(handle) => match session_store::load(context, &handle).await? {
                 Some(session) => Ok(session),
                 None => Err(Rejected::Unopened("the store has none such".to_owned())),

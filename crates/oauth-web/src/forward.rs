@@ -93,8 +93,8 @@ impl Forward {
 }
 
 /// The header fields to forward.
-pub(crate) fn sent(headers: &HeaderMap) -> HeaderMap {
-    let connection_fields = connected(headers);
+pub(crate) fn forwarded_request_fields(headers: &HeaderMap) -> HeaderMap {
+    let connection_fields = connection_options(headers);
     let is_sent = |name: &HeaderName| {
         let text = name.as_str();
         // To servers that speak CGI, `_` and `-` are one (RFC 3875 section 4.1.18).
@@ -110,7 +110,7 @@ pub(crate) fn sent(headers: &HeaderMap) -> HeaderMap {
 /// The header fields of an API's response to pass on, and those that prevent it from being rendered as a page of
 /// this site.
 fn forwarded_fields(headers: &HeaderMap) -> HeaderMap {
-    let connection_fields = connected(headers);
+    let connection_fields = connection_options(headers);
     let is_taken = |name: &HeaderName| {
         let text = name.as_str();
         let is_theirs = text.starts_with("access-control-") || text.starts_with("proxy-");
@@ -128,7 +128,7 @@ fn forwarded_fields(headers: &HeaderMap) -> HeaderMap {
 }
 
 /// The fields that `Connection` names are hop-by-hop as well (RFC 9110 section 7.6.1).
-fn connected(headers: &HeaderMap) -> Vec<String> {
+fn connection_options(headers: &HeaderMap) -> Vec<String> {
     let lines = headers.get_all(CONNECTION).iter();
     let names = lines
         .filter_map(|line| line.to_str().ok())

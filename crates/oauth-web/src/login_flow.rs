@@ -40,7 +40,7 @@ pub(crate) enum Kind {
 }
 
 /// The parameters of a new login.
-pub(crate) struct Wanted<'a> {
+pub(crate) struct LoginParameters<'a> {
     pub(crate) provider: &'a Provider,
     pub(crate) return_to: String,
     pub(crate) kind: Kind,
@@ -59,12 +59,12 @@ pub(crate) struct FoundFlow {
 }
 
 impl LoginFlow {
-    fn plain(&self) -> Secret<Vec<u8>> {
+    fn to_plaintext(&self) -> Secret<Vec<u8>> {
         Secret::new(serde_json::to_vec(self).unwrap_or_default())
     }
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> LoginParameters<'a> {
     pub(crate) const fn login(provider: &'a Provider, return_to: String) -> Self {
         Self {
             provider,
@@ -78,7 +78,10 @@ impl<'a> Wanted<'a> {
 }
 
 /// Sends the person to the provider.
-pub(crate) async fn begin(context: &RequestContext, wanted: Wanted<'_>) -> Result<Reply, Error> {
+pub(crate) async fn begin(
+    context: &RequestContext,
+    wanted: LoginParameters<'_>,
+) -> Result<Reply, Error> {
     let (base_url, config) = (context.base_url()?, context.config());
     let provider = wanted.provider;
     let mut request = AuthorizationRequest::new(base_url.redirect_uri(config, provider)?)
@@ -124,21 +127,26 @@ pub(crate) async fn begin(context: &RequestContext, wanted: Wanted<'_>) -> Resul
     };
     let name = cookie_name(context, authorization.pending.state().expose())?;
     let jar = context.jar()?;
-    let mut plain = flow.plain();
-    if !Jar::fits(&name, plain.expose().len()) {
+    let mut plain = flow.to_plaintext();
+    if !Jar::fits_in_cookie(&name, plain.expose().len()) {
         context.io.note(
             "return_to.refused",
             "the return target is too long; home is used instead",
         );
-        flow.return_to = context.home()?;
-        plain = flow.plain();
+        flow.return_to = context.home_path()?;
+        plain = flow.to_plaintext();
     }
-    let value = jar.seal(&context.io.at(), Purpose::LoginFlow, &name, plain.expose())?;
+    let value = jar.seal(
+        &context.io.moment(),
+        Purpose::LoginFlow,
+        &name,
+        plain.expose(),
+    )?;
     let same_site = same_site(provider);
     let seconds = config.flow_lifetime.as_secs();
     let mut cookies = clear_surplus(context)?;
-    cookies.push(jar.set(&name, &value, seconds, same_site));
-    Ok(Reply::see_other(authorization.url.as_str()).cookies(cookies))
+    cookies.push(jar.set_cookie(&name, &value, seconds, same_site));
+    Ok(Reply::see_other(authorization.url.as_str()).with_cookies(cookies))
 }
 
 /// Finds the flow that a callback belongs to, without consuming it; otherwise, why each flow does not match.
@@ -147,7 +155,7 @@ pub(crate) async fn find(
     callback: &str,
 ) -> Result<Result<FoundFlow, Vec<String>>, Error> {
     let mut reasons = Vec::new();
-    for (name, opened) in flows(context)? {
+    for (name, opened) in open_flows(context)? {
         match opened {
             Err(reason) => reasons.push(reason),
             Ok((flow, pending)) => {
@@ -193,20 +201,20 @@ pub(crate) async fn find(
 type Opened = Result<(LoginFlow, PendingAuthorization), String>;
 
 /// The flows of this browser that are still valid, and why the others are not.
-fn flows(context: &RequestContext) -> Result<Vec<(String, Opened)>, Error> {
+fn open_flows(context: &RequestContext) -> Result<Vec<(String, Opened)>, Error> {
     let jar = context.jar()?;
-    let prefix = jar.named("flow-");
+    let prefix = jar.name_of("flow-");
     let flow_cookies = context.cookies.iter();
     let flow_cookies = flow_cookies
         .filter(|(name, _)| name.starts_with(&prefix))
         .take(MAX_FLOWS_READ);
-    let opened = flow_cookies.map(|(name, value)| (name.clone(), open(context, name, value)));
+    let opened = flow_cookies.map(|(name, value)| (name.clone(), open_flow(context, name, value)));
     Ok(opened.collect())
 }
 
-fn open(context: &RequestContext, name: &str, value: &str) -> Opened {
+fn open_flow(context: &RequestContext, name: &str, value: &str) -> Opened {
     let jar = context.jar().map_err(|error| error.to_string())?;
-    let plain = jar.open(Purpose::LoginFlow, name, value)?;
+    let plain = jar.open_value(Purpose::LoginFlow, name, value)?;
     let flow: LoginFlow =
         serde_json::from_slice(plain.expose()).map_err(|_| "it cannot be parsed".to_owned())?;
     if context.io.now().since(flow.started_at) >= context.config().flow_lifetime {
@@ -220,7 +228,7 @@ fn open(context: &RequestContext, name: &str, value: &str) -> Opened {
 /// Clears the cookies of flows beyond the limit when another begins: invalid ones first, then the oldest.
 fn clear_surplus(context: &RequestContext) -> Result<Vec<String>, Error> {
     let jar = context.jar()?;
-    let mut flows: Vec<_> = flows(context)?
+    let mut flows: Vec<_> = open_flows(context)?
         .into_iter()
         .map(|(name, opened)| (opened.ok().map(|(flow, _)| flow.started_at), name))
         .collect();
@@ -228,19 +236,21 @@ fn clear_surplus(context: &RequestContext) -> Result<Vec<String>, Error> {
     let surplus = (flows.len() + 1).saturating_sub(context.config().flows);
     let surplus = flows.iter().take(surplus);
     Ok(surplus
-        .map(|(_, name)| jar.end(name, same_site_to_clear(context)))
+        .map(|(_, name)| jar.clear_cookie(name, same_site_to_clear(context)))
         .collect())
 }
 
 /// Clears the cookie of a flow.
 pub(crate) fn end(context: &RequestContext, name: &str) -> Result<String, Error> {
-    Ok(context.jar()?.end(name, same_site_to_clear(context)))
+    Ok(context
+        .jar()?
+        .clear_cookie(name, same_site_to_clear(context)))
 }
 
 fn cookie_name(context: &RequestContext, state: &str) -> Result<String, Error> {
     let hash = oauth_seal::digest("oauth-web flow 1", [state]);
     let hash = hash.get(..8).unwrap_or(&hash);
-    Ok(context.jar()?.named(&format!("flow-{hash}")))
+    Ok(context.jar()?.name_of(&format!("flow-{hash}")))
 }
 
 const fn same_site(provider: &Provider) -> CookieSameSite {

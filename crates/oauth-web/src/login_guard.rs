@@ -8,7 +8,7 @@ use oauth_core::error::{Error, ValidationFailure};
 use crate::config::{Access, Keep, SameSite};
 use crate::current_session::{self, Found};
 use crate::html;
-use crate::login_flow::{self, Kind, Wanted};
+use crate::login_flow::{self, Kind, LoginParameters};
 use crate::login_loop::RecentLogins;
 use crate::reply::{Reader, Reply};
 use crate::request::Origin;
@@ -24,7 +24,7 @@ pub(crate) async fn guard(
     access: Access,
     need: Option<Need>,
 ) -> Result<End, Error> {
-    if let Err(error) = context.require_own() {
+    if let Err(error) = context.require_same_origin() {
         // A cross-site form is legitimate on the return page of a payment or another sign-in, and at an API for
         // scripts of other sites. Without a session there is nothing to abuse, and it is given none.
         let is_for_everybody = access != Access::SignedIn && need.is_none();
@@ -38,7 +38,7 @@ pub(crate) async fn guard(
             let has_access_token_cookie = context.config().keep == Keep::AccessToken;
             if has_access_token_cookie
                 && session.is_stale(context.io.now())
-                && let Some(reply) = renewed(context, access, &session).await?
+                && let Some(reply) = replace_expired_token(context, access, &session).await?
             {
                 return Ok(End::Respond(reply));
             }
@@ -59,9 +59,9 @@ pub(crate) async fn guard(
                 // Do not hold up the page: the silent check is made once the provider is reachable.
                 return Ok(End::Pass(None));
             }
-            let login = Wanted {
+            let login = LoginParameters {
                 kind: Kind::Check,
-                ..Wanted::login(&provider, context.this_page()?)
+                ..LoginParameters::login(&provider, context.this_page()?)
             };
             return Ok(End::Respond(login_flow::begin(context, login).await?));
         }
@@ -75,41 +75,41 @@ pub(crate) async fn guard(
     }
     let ended = context.end_session()?;
     if !context.request.is_navigation() {
-        return Ok(End::Respond(signed_out(context)?.cookies(ended)));
+        return Ok(End::Respond(signed_out(context)?.with_cookies(ended)));
     }
-    let recent_logins = RecentLogins::of(context)?.again(&reason)?;
+    let recent_logins = RecentLogins::of(context)?.record_rejected_session(&reason)?;
     let recent_logins_cookie = recent_logins
         .map(|tries| tries.cookie(context))
         .transpose()?;
     // With a choice to make, the login page shows it.
-    let reply = match context.chosen(need.as_ref()).await? {
+    let reply = match context.default_provider(need.as_ref()).await? {
         Some(provider) => {
-            let login = Wanted {
+            let login = LoginParameters {
                 need,
-                ..Wanted::login(&provider, context.this_page()?)
+                ..LoginParameters::login(&provider, context.this_page()?)
             };
             login_flow::begin(context, login).await?
         }
         None => RequestContext::go(
-            &context.page("login", &[("return_to", &context.this_page()?)])?,
+            &context.page_path("login", &[("return_to", &context.this_page()?)])?,
             [],
         ),
     };
     Ok(End::Respond(
-        reply.cookies(ended).cookies(recent_logins_cookie),
+        reply.with_cookies(ended).with_cookies(recent_logins_cookie),
     ))
 }
 
 /// 401 and never a redirect: a script could not follow it.
 fn signed_out(context: &RequestContext) -> Result<Reply, Error> {
-    let login = context.page("login", &[])?;
+    let login = context.page_path("login", &[])?;
     let error = ValidationFailure::WebSignedOut.into();
     Ok(Reply::problem(&error, Reader::Script, Some(login)))
 }
 
 /// Handles an expired access token in the cookie: a page redirects to the provider and back without a prompt, and a
 /// script gets an error. `None` if the session suffices without the token: the person is still the same.
-async fn renewed(
+async fn replace_expired_token(
     context: &RequestContext,
     access: Access,
     session: &Session,
@@ -128,19 +128,20 @@ async fn renewed(
     if access == Access::Silent && context.client_at_once(&provider).await?.is_none() {
         return Ok(None);
     }
-    let login = Wanted::login(&provider, context.this_page()?);
-    let kind = match context.has_cookie(&context.jar()?.named("quiet")) {
+    let login = LoginParameters::login(&provider, context.this_page()?);
+    let kind = match context.has_cookie(&context.jar()?.name_of("quiet")) {
         false => Kind::Check,
         // A silent check has found no session at the provider.
         true if access == Access::SignedIn => Kind::Login,
         true => return Ok(None),
     };
-    let recent_logins = RecentLogins::of(context)?.again("its access token has expired")?;
+    let recent_logins =
+        RecentLogins::of(context)?.record_rejected_session("its access token has expired")?;
     let recent_logins_cookie = recent_logins
         .map(|tries| tries.cookie(context))
         .transpose()?;
-    let reply = login_flow::begin(context, Wanted { kind, ..login }).await?;
-    Ok(Some(reply.cookies(recent_logins_cookie)))
+    let reply = login_flow::begin(context, LoginParameters { kind, ..login }).await?;
+    Ok(Some(reply.with_cookies(recent_logins_cookie)))
 }
 
 async fn step_up(context: &RequestContext, session: &Session, need: Need) -> Result<End, Error> {
@@ -148,12 +149,12 @@ async fn step_up(context: &RequestContext, session: &Session, need: Need) -> Res
     let is_tenants = need.tenant.is_none() || need.tenant == session.tenant;
     let provider = match is_tenants {
         true => Some(context.provider(&session.identity.provider).await?),
-        false => context.chosen(Some(&need)).await?,
+        false => context.default_provider(Some(&need)).await?,
     };
     if let (true, Some(provider)) = (context.request.is_navigation(), &provider) {
-        let login = Wanted {
+        let login = LoginParameters {
             need: Some(need),
-            ..Wanted::login(provider, context.this_page()?)
+            ..LoginParameters::login(provider, context.this_page()?)
         };
         return Ok(End::Respond(login_flow::begin(context, login).await?));
     }
@@ -168,7 +169,7 @@ async fn step_up(context: &RequestContext, session: &Session, need: Need) -> Res
     let parameters: Vec<_> = parameters
         .filter_map(|(name, text)| Some((*name, text.as_deref()?)))
         .collect();
-    let login = context.page("login", &parameters)?;
+    let login = context.page_path("login", &parameters)?;
     let error = ValidationFailure::WebStepUp.into();
     let reply = Reply::problem(&error, context.reader(), Some(login));
     Ok(End::Respond(reply))
@@ -199,5 +200,5 @@ fn may_check_silently(context: &RequestContext) -> Result<bool, Error> {
     Ok(request.is_navigation()
         && request.method == Method::GET
         && request.header("sec-fetch-mode").is_some()
-        && !context.has_cookie(&context.jar()?.named("quiet")))
+        && !context.has_cookie(&context.jar()?.name_of("quiet")))
 }

@@ -36,7 +36,11 @@ pub(crate) struct RecentLogins {
 impl RecentLogins {
     pub(crate) fn of(context: &RequestContext) -> Result<Self, Error> {
         let jar = context.jar()?;
-        let recent_logins = jar.read(&context.cookies, Purpose::RecentLogins, &jar.named("tries"));
+        let recent_logins = jar.read(
+            &context.cookies,
+            Purpose::RecentLogins,
+            &jar.name_of("tries"),
+        );
         let mut tries: Self = recent_logins.unwrap_or_default();
         let now = context.io.now();
         let is_recent = |at: &UnixTime| now.since(*at).as_secs() < WINDOW;
@@ -50,14 +54,14 @@ impl RecentLogins {
         !self.restarted.is_empty()
     }
 
-    pub(crate) fn signed_in(mut self, now: UnixTime) -> Self {
+    pub(crate) fn record_login(mut self, now: UnixTime) -> Self {
         self.signed_in.push(now);
         let surplus = self.signed_in.len().saturating_sub(MAX_REMEMBERED);
         self.signed_in.drain(..surplus);
         self
     }
 
-    pub(crate) fn restarted(mut self, now: UnixTime) -> Self {
+    pub(crate) fn record_restart(mut self, now: UnixTime) -> Self {
         self.restarted = vec![now];
         self
     }
@@ -66,7 +70,7 @@ impl RecentLogins {
     ///
     /// # Errors
     /// `web.loop`, which says why each session was not accepted.
-    pub(crate) fn again(mut self, reason: &str) -> Result<Option<Self>, Error> {
+    pub(crate) fn record_rejected_session(mut self, reason: &str) -> Result<Option<Self>, Error> {
         if self.signed_in.is_empty() {
             return Ok(None);
         }
@@ -83,9 +87,9 @@ impl RecentLogins {
 
     pub(crate) fn cookie(&self, context: &RequestContext) -> Result<String, Error> {
         let jar = context.jar()?;
-        let name = jar.named("tries");
+        let name = jar.name_of("tries");
         let plain = serde_json::to_vec(self).unwrap_or_default();
-        let value = jar.seal(&context.io.at(), Purpose::RecentLogins, &name, &plain)?;
-        Ok(jar.set(&name, &value, WINDOW, CookieSameSite::Lax))
+        let value = jar.seal(&context.io.moment(), Purpose::RecentLogins, &name, &plain)?;
+        Ok(jar.set_cookie(&name, &value, WINDOW, CookieSameSite::Lax))
     }
 }

@@ -41,7 +41,7 @@ pub(crate) async fn answer(
     let outcome = match route(&context, access, need).await {
         Err(error) if is_hosts(&error) => Err(error),
         Err(error) if context.io.is_unready() => host_not_ready(&context, error),
-        Err(error) => Ok(End::Respond(failed(&context, &error, None))),
+        Err(error) => Ok(End::Respond(error_page(&context, &error, None))),
         outcome => outcome,
     };
     outcome.inspect(|outcome| note_large(&context, outcome))
@@ -100,10 +100,10 @@ pub(crate) async fn end(context: RequestContext, session: Arc<Session>) -> Resul
 ///
 /// # Errors
 /// Only mistakes of the host.
-pub(crate) async fn over(context: RequestContext) -> Result<End, Error> {
-    let outcome = match api::over(&context).await {
+pub(crate) async fn session_over(context: RequestContext) -> Result<End, Error> {
+    let outcome = match api::session_over(&context).await {
         Err(error) if is_hosts(&error) => Err(error),
-        Err(error) => Ok(End::Respond(failed(&context, &error, None))),
+        Err(error) => Ok(End::Respond(error_page(&context, &error, None))),
         outcome => outcome,
     };
     outcome.inspect(|outcome| note_large(&context, outcome))
@@ -117,14 +117,14 @@ fn host_not_ready(context: &RequestContext, error: Error) -> Result<End, Error> 
     context.io.note_error(&error);
     let is_own_page = match context.base_url() {
         Ok(base_url) => context.site.route(base_url, &context.request) != Route::Application,
-        Err(error) => return Ok(End::Respond(failed(context, &error, None))),
+        Err(error) => return Ok(End::Respond(error_page(context, &error, None))),
     };
     // After signing in, the person returns to the requested page.
     let return_to = match is_own_page {
         true => context.return_to(context.request.parameter("return_to").as_deref()),
         false => context.this_page(),
     };
-    let login = context.page("login", &[("return_to", &return_to?)])?;
+    let login = context.page_path("login", &[("return_to", &return_to?)])?;
     Ok(End::Respond(Reply::unready(
         &error,
         context.reader(),
@@ -133,12 +133,16 @@ fn host_not_ready(context: &RequestContext, error: Error) -> Result<End, Error> 
 }
 
 /// Reports an error: all of it to the log, and its code and a sentence in the response.
-pub(crate) fn failed(context: &RequestContext, error: &Error, return_to: Option<&str>) -> Reply {
+pub(crate) fn error_page(
+    context: &RequestContext,
+    error: &Error,
+    return_to: Option<&str>,
+) -> Reply {
     context.io.note_error(error);
     let is_request_fault =
         ["web.not_found", "web.method", "web.cross_site"].contains(&error.code());
     let parameters = return_to.map(|return_to| ("return_to", return_to));
-    let login = context.page("login", parameters.as_slice());
+    let login = context.page_path("login", parameters.as_slice());
     let sign_in = login.ok().filter(|_| !is_request_fault);
     Reply::problem(error, context.reader(), sign_in)
 }
@@ -170,7 +174,7 @@ async fn route(context: &RequestContext, access: Access, need: Option<Need>) -> 
         Route::Callback => callback::callback(context).await,
         Route::Check => silent_check::check(context).await,
         Route::Logout => logout::logout(context).await,
-        Route::LoggedOut => logout::done(context),
+        Route::LoggedOut => logout::return_from_provider(context),
         Route::Session => session::session(context).await,
         Route::BackChannel(provider) => provider_logout::back_channel(context, provider).await,
         Route::FrontChannel(provider) => provider_logout::front_channel(context, provider).await,
@@ -182,7 +186,7 @@ async fn route(context: &RequestContext, access: Access, need: Option<Need>) -> 
 }
 
 fn method_not_allowed(context: &RequestContext, allowed_methods: &[Method]) -> Reply {
-    let mut reply = failed(context, &ValidationFailure::WebMethod.into(), None);
+    let mut reply = error_page(context, &ValidationFailure::WebMethod.into(), None);
     let allowed_methods: Vec<_> = allowed_methods.iter().map(Method::as_str).collect();
     if let Ok(allowed_methods) = HeaderValue::from_str(&allowed_methods.join(", ")) {
         reply.headers.insert(http::header::ALLOW, allowed_methods);

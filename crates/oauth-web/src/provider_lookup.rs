@@ -17,7 +17,7 @@ impl RequestContext {
     pub(crate) async fn provider(&self, id: &str) -> Result<Provider, Error> {
         let id = Some(id.to_owned());
         let provider = self
-            .find(ProviderQuery {
+            .find_provider(ProviderQuery {
                 id,
                 ..ProviderQuery::default()
             })
@@ -54,7 +54,7 @@ impl RequestContext {
     }
 
     /// The client of a provider, if it is known.
-    pub(crate) fn known(&self, provider: &Provider) -> Option<Client> {
+    pub(crate) fn known_client(&self, provider: &Provider) -> Option<Client> {
         let client = provider.client.clone();
         client.or_else(|| self.site.connections.client(&provider.id))
     }
@@ -65,7 +65,7 @@ impl RequestContext {
         if let Some((issuer, client_id)) = &provider.registered {
             return Some(session::registration(issuer, client_id));
         }
-        let client = self.known(provider)?;
+        let client = self.known_client(provider)?;
         let (issuer, client_id) = (client.server().issuer(), client.client_id());
         Some(session::registration(issuer.as_str(), client_id.as_str()))
     }
@@ -90,9 +90,12 @@ impl RequestContext {
     }
 
     /// The provider to sign in with, if it is determined by the tenant of the page, or is the only one.
-    pub(crate) async fn chosen(&self, need: Option<&Need>) -> Result<Option<Provider>, Error> {
+    pub(crate) async fn default_provider(
+        &self,
+        need: Option<&Need>,
+    ) -> Result<Option<Provider>, Error> {
         let tenant = need.and_then(|need| need.tenant.clone());
-        self.find(ProviderQuery {
+        self.find_provider(ProviderQuery {
             tenant,
             ..ProviderQuery::default()
         })
@@ -104,14 +107,17 @@ impl RequestContext {
         match self.config().providers.first() {
             Some(provider) => Ok(provider.clone()),
             None => {
-                let provider = self.chosen(None).await?;
+                let provider = self.default_provider(None).await?;
                 provider.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
             }
         }
     }
 
     /// Finds the provider of a query, in the settings or by a lookup of the host.
-    pub(crate) async fn find(&self, query: ProviderQuery) -> Result<Option<Provider>, Error> {
+    pub(crate) async fn find_provider(
+        &self,
+        query: ProviderQuery,
+    ) -> Result<Option<Provider>, Error> {
         let config = self.config();
         let mut configured = Vec::new();
         for provider in &config.providers {

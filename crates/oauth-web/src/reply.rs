@@ -92,8 +92,8 @@ impl Reply {
     /// A page with this HTML in its body.
     pub(crate) fn page(status: StatusCode, title: &str, body: &str) -> Self {
         let mut reply = Self::new(status);
-        reply.put(CONTENT_TYPE, "text/html; charset=utf-8");
-        reply.put(
+        reply.set_header(CONTENT_TYPE, "text/html; charset=utf-8");
+        reply.set_header(
             CONTENT_SECURITY_POLICY,
             "default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
         );
@@ -103,8 +103,8 @@ impl Reply {
 
     pub(crate) fn json(status: StatusCode, value: &serde_json::Value) -> Self {
         let mut reply = Self::new(status);
-        reply.put(CONTENT_TYPE, "application/json");
-        reply.put(VARY, "Cookie");
+        reply.set_header(CONTENT_TYPE, "application/json");
+        reply.set_header(VARY, "Cookie");
         reply.body = value.to_string();
         reply
     }
@@ -124,7 +124,7 @@ impl Reply {
         let mut reply = Self::problem_page(status, error, reader, Some(sign_in));
         if status != StatusCode::INTERNAL_SERVER_ERROR {
             let pause = error.retry_after().unwrap_or(PAUSE);
-            reply.put(RETRY_AFTER, &pause.as_secs().max(1).to_string());
+            reply.set_header(RETRY_AFTER, &pause.as_secs().max(1).to_string());
         }
         reply
     }
@@ -140,7 +140,7 @@ impl Reply {
             Reader::Person => Self::page(status, &problem.title, &problem.html()),
             Reader::Script => {
                 let mut reply = Self::new(status);
-                reply.put(CONTENT_TYPE, "application/problem+json");
+                reply.set_header(CONTENT_TYPE, "application/problem+json");
                 reply.body = problem.json(status);
                 reply
             }
@@ -148,14 +148,14 @@ impl Reply {
         if status == StatusCode::UNAUTHORIZED {
             // "MUST send a WWW-Authenticate header field" (RFC 9110 section 15.5.2); with this scheme, no browser asks
             // for a password.
-            reply.put(WWW_AUTHENTICATE, "Cookie");
+            reply.set_header(WWW_AUTHENTICATE, "Cookie");
         }
         reply.problem = Some(problem);
         reply
     }
 
     /// With this detail instead of the usual hint.
-    pub(crate) fn detailed(mut self, detail: &str, reader: Reader) -> Self {
+    pub(crate) fn with_detail(mut self, detail: &str, reader: Reader) -> Self {
         if let Some(problem) = &mut self.problem {
             problem.detail = Some(detail.to_owned());
             self.body = match reader {
@@ -166,7 +166,7 @@ impl Reply {
         self
     }
 
-    pub(crate) fn put(&mut self, name: HeaderName, value: &str) {
+    pub(crate) fn set_header(&mut self, name: HeaderName, value: &str) {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.insert(name, value);
         }
@@ -181,7 +181,7 @@ impl Reply {
     }
 
     /// Adds these cookies.
-    pub(crate) fn cookies(mut self, cookies: impl IntoIterator<Item = String>) -> Self {
+    pub(crate) fn with_cookies(mut self, cookies: impl IntoIterator<Item = String>) -> Self {
         for cookie in cookies {
             if let Ok(cookie) = HeaderValue::from_str(&cookie) {
                 self.headers.append(SET_COOKIE, cookie);
@@ -198,7 +198,7 @@ impl Problem {
             (Kind::Denied(_), _) if is_providers(code) => "the provider is not available right now",
             (_, Reader::Person) if !is_of_person(error) => "sign-in does not work right now",
             // The table's texts for these only repeat the provider's codes.
-            (Kind::Denied(_), _) => refused(error),
+            (Kind::Denied(_), _) => refusal_sentence(error),
             _ => error.kind().row().text(),
         };
         let is_for_reader = match reader {
@@ -207,10 +207,10 @@ impl Problem {
         };
         Self {
             code,
-            title: sentence(title),
+            title: capitalized(title),
             // The error's own detail may quote what was sent, and most hints are for the operator of the site: both
             // belong in the log.
-            detail: error.hint().filter(|_| is_for_reader).map(sentence),
+            detail: error.hint().filter(|_| is_for_reader).map(capitalized),
             sign_in,
         }
     }
@@ -251,7 +251,7 @@ fn is_of_person(error: &Error) -> bool {
 
 /// The status for a refusal by the provider, by whose fault it is: its own, the person's, or that of the site's
 /// settings, such as a wrong secret.
-fn denied(error: &Error) -> StatusCode {
+fn status_of_denial(error: &Error) -> StatusCode {
     match (error.code(), error.advice()) {
         ("denied.server_error" | "denied.http_status" | "denied.http_challenge", _) => {
             StatusCode::BAD_GATEWAY
@@ -263,7 +263,7 @@ fn denied(error: &Error) -> StatusCode {
 }
 
 /// The refusal of the provider, in words.
-fn refused(error: &Error) -> &'static str {
+fn refusal_sentence(error: &Error) -> &'static str {
     match error.code() {
         "denied.access_denied" => "you, or a rule of the provider, did not allow the sign-in",
         "denied.login_required"
@@ -286,7 +286,7 @@ fn is_providers(code: &str) -> bool {
     .contains(&code)
 }
 
-fn sentence(text: &str) -> String {
+fn capitalized(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(char::to_uppercase);
     let first = first.into_iter().flatten();
@@ -304,7 +304,7 @@ fn status(error: &Error) -> StatusCode {
         _ => match error.kind() {
             Kind::Lost(_) => StatusCode::SERVICE_UNAVAILABLE,
             Kind::Misuse(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Kind::Denied(_) => denied(error),
+            Kind::Denied(_) => status_of_denial(error),
             _ => StatusCode::BAD_REQUEST,
         },
     }
@@ -341,7 +341,7 @@ mod tests {
             ValidationFailure::WebLoop.into(),
         ];
         for error in errors {
-            let hint = error.hint().map(sentence).unwrap_or_default();
+            let hint = error.hint().map(capitalized).unwrap_or_default();
             assert!(!hint.is_empty(), "{error}");
             let page = read(&error, Reader::Person);
             assert!(!page.contains(&html::escape(&hint)), "{page}");

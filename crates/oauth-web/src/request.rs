@@ -59,12 +59,14 @@ impl Request {
     /// The parameters of the query; empty if it is not valid UTF-8. The first of each name counts.
     pub(crate) fn query(&self, name: &str) -> Option<String> {
         let (_, query) = self.target.split_once('?')?;
-        first(query, name)
+        first_parameter(query, name)
     }
 
     /// The parameter of this name in the form, or else in the query.
     pub(crate) fn parameter(&self, name: &str) -> Option<String> {
-        let of_form = self.form_text().and_then(|text| first(text, name));
+        let of_form = self
+            .form_text()
+            .and_then(|text| first_parameter(text, name));
         of_form.or_else(|| self.query(name))
     }
 
@@ -136,7 +138,7 @@ impl Request {
     }
 }
 
-fn first(text: &str, name: &str) -> Option<String> {
+fn first_parameter(text: &str, name: &str) -> Option<String> {
     let pairs = form::parse(text).ok()?;
     let mut pairs = pairs.into_iter();
     let (_, value) = pairs.find(|(parameter, _)| parameter == name)?;

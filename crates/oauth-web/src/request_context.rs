@@ -88,7 +88,11 @@ impl RequestContext {
     }
 
     /// The path of one of the site's own pages, with these parameters.
-    pub(crate) fn page(&self, name: &str, parameters: &[(&str, &str)]) -> Result<String, Error> {
+    pub(crate) fn page_path(
+        &self,
+        name: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<String, Error> {
         let mut url = self.base_url()?.page(self.config(), name);
         let mut form = Form::new();
         for (name, value) in parameters {
@@ -102,7 +106,7 @@ impl RequestContext {
     }
 
     /// The page after signing in, if none was requested.
-    pub(crate) fn home(&self) -> Result<String, Error> {
+    pub(crate) fn home_path(&self) -> Result<String, Error> {
         Ok(format!("{}{}", self.base_url()?.root, self.config().home))
     }
 
@@ -112,24 +116,24 @@ impl RequestContext {
         let pages = format!("{}{}", base_url.root, self.config().prefix);
         let return_origins = &self.config().return_origins;
         let target = requested.and_then(|requested| {
-            return_target::allowed(requested, &base_url.url, &pages, return_origins)
+            return_target::allowed_target(requested, &base_url.url, &pages, return_origins)
         });
         match (target, requested) {
             (Some(target), _) => Ok(target.to_owned()),
             (None, Some(_)) => {
                 let detail = "a return target leads elsewhere; home was taken";
                 self.io.note("return_to.refused", detail);
-                self.home()
+                self.home_path()
             }
-            (None, None) => self.home(),
+            (None, None) => self.home_path(),
         }
     }
 
     /// The requested page, if it can be returned to.
     pub(crate) fn this_page(&self) -> Result<String, Error> {
         match self.request.is_safe() {
-            true => self.return_to(Some(&return_target::written_out(&self.request.target))),
-            false => self.home(),
+            true => self.return_to(Some(&return_target::percent_encoded(&self.request.target))),
+            false => self.home_path(),
         }
     }
 
@@ -144,7 +148,7 @@ impl RequestContext {
     ///
     /// # Errors
     /// `web.cross_site`
-    pub(crate) fn require_own(&self) -> Result<(), Error> {
+    pub(crate) fn require_same_origin(&self) -> Result<(), Error> {
         if self.request.is_safe() {
             return Ok(());
         }
@@ -164,7 +168,7 @@ impl RequestContext {
 
     /// Redirects to another page, with these cookies.
     pub(crate) fn go(url: &str, cookies: impl IntoIterator<Item = String>) -> Reply {
-        Reply::see_other(url).cookies(cookies)
+        Reply::see_other(url).with_cookies(cookies)
     }
 
     /// The empty response to a prefetch.

@@ -13,7 +13,7 @@ const MAX_TARGET: usize = 2000;
 
 /// The return target, if it is allowed: a page of this site other than the sign-in pages, or of a listed
 /// origin.
-pub(crate) fn allowed<'a>(
+pub(crate) fn allowed_target<'a>(
     target: &'a str,
     base_url: &Url,
     pages: &str,
@@ -33,7 +33,7 @@ pub(crate) fn allowed<'a>(
 
 /// Percent-encodes characters that browsers leave in a query and RFC 3986 does not allow there, such as
 /// braces.
-pub(crate) fn written_out(target: &str) -> Cow<'_, str> {
+pub(crate) fn percent_encoded(target: &str) -> Cow<'_, str> {
     let is_allowed =
         |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?[]@!$&()*+,;=%'|".contains(&byte);
     let Some((path, query)) = target.split_once('?') else {
@@ -84,7 +84,7 @@ mod tests {
     }
 
     fn is_allowed(target: &str) -> bool {
-        allowed(target, &site(), "/app/auth", &others()).is_some()
+        allowed_target(target, &site(), "/app/auth", &others()).is_some()
     }
 
     #[test]
@@ -128,7 +128,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn a_browser_never_leaves_for_an_origin_that_is_not_listed(target in "[/\\\\:@.a-z?#%0-9-]{0,40}|https?://[a-z.@:/\\\\]{0,30}") {
-            if let Some(target) = allowed(&target, &site(), "/app/auth", &others()) {
+            if let Some(target) = allowed_target(&target, &site(), "/app/auth", &others()) {
                 let own = target.starts_with('/') && !target.starts_with("//") && !target.contains('\\');
                 let listed = ["https://shop.example", "https://docs.example"].iter().any(|origin| {
                     target.strip_prefix(origin).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))

@@ -134,7 +134,7 @@ impl Config {
         let first = |value: Value| urls(value)?.into_iter().next().ok_or(Unfit::Type);
         let base_url = members.get("base_url").cloned().map(first);
         let base_url = base_url.unwrap_or(Err(Unfit::Type));
-        let base_url = base_url.map_err(|unfit| failed("base_url", Shape::Urls, unfit))?;
+        let base_url = base_url.map_err(|unfit| setting_error("base_url", Shape::Urls, unfit))?;
         let mut config = Self::without_providers(base_url, keys);
         if storage == Storage::Store {
             config = config.in_store();
@@ -142,7 +142,7 @@ impl Config {
         for setting in SITE_SETTINGS {
             if let Some(value) = members.remove(setting.name) {
                 let set = (setting.set)(&mut config, value);
-                set.map_err(|unfit| failed(setting.name, setting.shape, unfit))?;
+                set.map_err(|unfit| setting_error(setting.name, setting.shape, unfit))?;
             }
         }
         if let Some((name, _)) = members.into_iter().next() {
@@ -160,7 +160,7 @@ impl Config {
     }
 }
 
-fn failed(name: &'static str, shape: Shape, unfit: Unfit) -> SettingError {
+fn setting_error(name: &'static str, shape: Shape, unfit: Unfit) -> SettingError {
     match unfit {
         Unfit::Type => SettingError::Type {
             name: name.to_owned(),
@@ -177,7 +177,7 @@ fn text(value: Value) -> Result<String, Unfit> {
     }
 }
 
-fn texts(value: Value) -> Result<Vec<String>, Unfit> {
+fn string_list(value: Value) -> Result<Vec<String>, Unfit> {
     match value {
         Value::Array(list) => list.into_iter().map(text).collect(),
         _ => Err(Unfit::Type),
@@ -187,7 +187,7 @@ fn texts(value: Value) -> Result<Vec<String>, Unfit> {
 fn urls(value: Value) -> Result<Vec<Url>, Unfit> {
     let list = match value {
         one @ Value::String(_) => vec![text(one)?],
-        list => texts(list)?,
+        list => string_list(list)?,
     };
     let urls = list.iter().map(|text| Url::parse(text));
     Ok(urls.collect::<Result<_, _>>()?)
@@ -201,7 +201,7 @@ fn span(value: &Value) -> Result<Duration, Unfit> {
 }
 
 /// Which of these words it is.
-fn word(value: Value, words: &[&'static str]) -> Result<&'static str, Unfit> {
+fn one_of_words(value: Value, words: &[&'static str]) -> Result<&'static str, Unfit> {
     let text = text(value)?;
     let mut words = words.iter();
     words

@@ -74,7 +74,7 @@ impl Site {
     /// person who opened a page to sign in, and is 401 for any other request.
     pub fn tokens_over(&self, request: Request) -> Visit {
         let site = Arc::clone(&self.0);
-        Visit::new(move |io| page::over(RequestContext::new(site, request, io)))
+        Visit::new(move |io| page::session_over(RequestContext::new(site, request, io)))
     }
 
     /// A request that no browser sent.
@@ -119,7 +119,7 @@ impl Site {
 
     /// Forgets the connection attempts in progress: for a process that was forked from one with such attempts.
     pub fn abandon_connecting(&self) {
-        self.0.connections.abandon();
+        self.0.connections.forget_attempts();
     }
 
     /// Where sessions are stored.

@@ -300,7 +300,7 @@ impl Io {
     }
 
     /// The moment of this step.
-    pub(crate) fn at(&self) -> Moment {
+    pub(crate) fn moment(&self) -> Moment {
         self.state().at.clone()
     }
 
@@ -321,7 +321,7 @@ impl Io {
         self.note(code, detail);
     }
 
-    async fn ask(&self, step: Step) -> Event {
+    async fn take_step(&self, step: Step) -> Event {
         self.state().step = Some(step);
         let mut is_asked = false;
         std::future::poll_fn(|_| match std::mem::replace(&mut is_asked, true) {
@@ -336,9 +336,9 @@ impl Io {
 
     pub(crate) async fn load(&self, key: &str) -> Result<Option<Entry>, Error> {
         let key = key.to_owned();
-        match self.ask(Step::Load { key }).await {
+        match self.take_step(Step::Load { key }).await {
             Event::Loaded(entry) => Ok(entry),
-            event => Err(unexpected(event)),
+            event => Err(unexpected_event(event)),
         }
     }
 
@@ -349,9 +349,9 @@ impl Io {
         ttl: Duration,
     ) -> Result<Lease, Error> {
         let key = key.to_owned();
-        match self.ask(Step::Lease { key, holder, ttl }).await {
+        match self.take_step(Step::Lease { key, holder, ttl }).await {
             Event::Leased(lease) => Ok(lease),
-            event => Err(unexpected(event)),
+            event => Err(unexpected_event(event)),
         }
     }
 
@@ -370,24 +370,24 @@ impl Io {
             due,
             until,
         };
-        match self.ask(step).await {
+        match self.take_step(step).await {
             Event::Saved(saved) => Ok(saved),
-            event => Err(unexpected(event)),
+            event => Err(unexpected_event(event)),
         }
     }
 
     pub(crate) async fn remove(&self, key: &str) -> Result<(), Error> {
         let key = key.to_owned();
-        match self.ask(Step::Remove { key }).await {
+        match self.take_step(Step::Remove { key }).await {
             Event::Removed => Ok(()),
-            event => Err(unexpected(event)),
+            event => Err(unexpected_event(event)),
         }
     }
 
     pub(crate) async fn wait(&self, pause: Duration) -> Result<(), Error> {
-        match self.ask(Step::Wait(pause)).await {
+        match self.take_step(Step::Wait(pause)).await {
             Event::Elapsed => Ok(()),
-            event => Err(unexpected(event)),
+            event => Err(unexpected_event(event)),
         }
     }
 
@@ -401,23 +401,23 @@ impl Io {
         E::Output: Send,
     {
         let exchange = exchange.and_then(move |_, output| Ok(RunOutput(wrap(output))));
-        match self.ask(Step::Run(exchange.boxed())).await {
+        match self.take_step(Step::Run(exchange.boxed())).await {
             Event::Completed(output) => output.map(|output| output.0),
-            event => Err(unexpected(event)),
+            event => Err(unexpected_event(event)),
         }
     }
 
     pub(crate) async fn provider(&self, ask: ProviderQuery) -> Result<Option<Provider>, Error> {
-        match self.ask(Step::Provider(Box::new(ask))).await {
+        match self.take_step(Step::Provider(Box::new(ask))).await {
             Event::Provider(provider) => Ok(provider.map(|provider| *provider)),
-            event => Err(unexpected(event)),
+            event => Err(unexpected_event(event)),
         }
     }
 
     pub(crate) async fn connect(&self, connect: Connect) -> Result<(), Error> {
-        match self.ask(Step::Connect(connect)).await {
+        match self.take_step(Step::Connect(connect)).await {
             Event::Connecting => Ok(()),
-            event => Err(unexpected(event)),
+            event => Err(unexpected_event(event)),
         }
     }
 
@@ -430,15 +430,15 @@ impl Io {
     }
 
     pub(crate) async fn admit(&self, identity: Identity) -> Result<Admission, Error> {
-        match self.ask(Step::Admit(Box::new(identity))).await {
+        match self.take_step(Step::Admit(Box::new(identity))).await {
             Event::Admitted(admission) => Ok(admission),
-            event => Err(unexpected(event)),
+            event => Err(unexpected_event(event)),
         }
     }
 }
 
 /// The error for a failed store, or for an event that answers another step.
-pub(crate) fn unexpected(event: Event) -> Error {
+pub(crate) fn unexpected_event(event: Event) -> Error {
     match event {
         Event::Failed(error) => error,
         _ => Misuse::OutOfOrder.into(),

@@ -34,7 +34,7 @@ enum Wanted {
     KeptAlive,
 }
 
-fn stopped() -> Error {
+fn stopped_error() -> Error {
     Error::lost(Cause::unknown("the task that renews was stopped"))
 }
 
@@ -85,7 +85,7 @@ impl Grants {
                 });
                 let tasks: Vec<_> = tasks.collect();
                 for (task, key) in tasks.into_iter().zip(some) {
-                    match task.await.unwrap_or_else(|_| Err(stopped())) {
+                    match task.await.unwrap_or_else(|_| Err(stopped_error())) {
                         Ok(is_renewed) => idle.renewed += usize::from(is_renewed),
                         Err(error) => idle.failed.push((key.clone(), error)),
                     }

@@ -83,7 +83,7 @@ pub(super) struct RecordFile {
 
 impl RecordFile {
     /// The entry, unless it has expired.
-    pub(super) fn live(self) -> Option<Entry> {
+    pub(super) fn unless_expired(self) -> Option<Entry> {
         (!self.times.is_over()).then_some(self.entry)
     }
 }
@@ -118,34 +118,38 @@ impl FileStore {
     /// `misuse.setup` or `lost` if the folder cannot be read.
     pub async fn list(&self) -> Result<Vec<String>, Error> {
         let folder = Arc::clone(&self.0);
-        blocking(move || folder.keys(RECORD)).await
+        run_blocking(move || folder.keys(RECORD)).await
     }
 
     /// Does some work under the lock of this key.
-    fn work<T, F>(&self, key: &str, work: F) -> impl Future<Output = Result<T, Error>> + use<T, F>
+    fn run_locked<T, F>(
+        &self,
+        key: &str,
+        work: F,
+    ) -> impl Future<Output = Result<T, Error>> + use<T, F>
     where
         T: Send + 'static,
         F: FnOnce(&Locked<'_>) -> Result<T, Error> + Send + 'static,
     {
         let (folder, key) = (Arc::clone(&self.0), key.to_owned());
-        blocking(move || work(&folder.lock(&key)?))
+        run_blocking(move || work(&folder.lock(&key)?))
     }
 }
 
 fn read(locked: &Locked<'_>) -> Result<Option<Entry>, Error> {
-    Ok(stored_record(locked)?.and_then(RecordFile::live))
+    Ok(stored_record(locked)?.and_then(RecordFile::unless_expired))
 }
 
 /// The stored record, even if it has expired.
 fn stored_record(locked: &Locked<'_>) -> Result<Option<RecordFile>, Error> {
     let bytes = locked.read(RECORD)?;
-    let record = bytes.map(|bytes| decoded(&bytes, &locked.name(RECORD)));
-    Ok(locked.removed()?.newer_than(record.transpose()?))
+    let record = bytes.map(|bytes| decode_file(&bytes, &locked.name(RECORD)));
+    Ok(locked.read_tombstone()?.newer_than(record.transpose()?))
 }
 
 /// The times of a record: `None` if it cannot be read, which is reported when it is loaded.
-fn times(bytes: &Secret<Vec<u8>>) -> Option<Times> {
-    let record = decoded(bytes, RECORD).ok()?;
+fn read_times(bytes: &Secret<Vec<u8>>) -> Option<Times> {
+    let record = decode_file(bytes, RECORD).ok()?;
     (!record.entry.is_removed()).then_some(record.times)
 }
 
@@ -161,7 +165,7 @@ fn save(
         .as_ref()
         .map_or(0, |stored_record| stored_record.entry.version);
     let stored = stored_record
-        .and_then(RecordFile::live)
+        .and_then(RecordFile::unless_expired)
         .map_or(0, |entry| entry.version);
     let Some(next) = next(last).filter(|_| stored == version) else {
         return Ok(Saved::Conflict);
@@ -172,13 +176,13 @@ fn save(
         locked.remove(RECORD)?;
         return Ok(Saved::At(next));
     }
-    locked.write(RECORD, &encoded(record, next, times)?)?;
+    locked.write(RECORD, &encode_file(record, next, times)?)?;
     locked.unmark_removed()?;
     Ok(Saved::At(next))
 }
 
 /// Decodes the file of this name.
-pub(super) fn decoded(bytes: &Secret<Vec<u8>>, name: &str) -> Result<RecordFile, Error> {
+pub(super) fn decode_file(bytes: &Secret<Vec<u8>>, name: &str) -> Result<RecordFile, Error> {
     let malformed_file = |detail: &str| malformed(&format!("{name}: {detail}"));
     let stored: ReadRecord =
         serde_json::from_slice(bytes.expose()).map_err(|_| malformed_file("not a record"))?;
@@ -198,7 +202,7 @@ pub(super) fn decoded(bytes: &Secret<Vec<u8>>, name: &str) -> Result<RecordFile,
     })
 }
 
-pub(super) fn encoded(
+pub(super) fn encode_file(
     record: &Secret<String>,
     version: u64,
     times: Times,
@@ -219,7 +223,7 @@ pub(super) fn encoded(
 
 impl Store for FileStore {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
-        Box::pin(self.work(key, read))
+        Box::pin(self.run_locked(key, read))
     }
 
     fn save<'a>(
@@ -230,13 +234,13 @@ impl Store for FileStore {
         times: Times,
     ) -> Answer<'a, Saved> {
         let record = record.clone();
-        let saved = self.work(key, move |locked| save(locked, &record, version, times));
+        let saved = self.run_locked(key, move |locked| save(locked, &record, version, times));
         Box::pin(async move {
             let saved = saved.await?;
             // Records that expire are those of sessions: each new one deletes some expired ones.
             if version == 0 && times.until.is_some() {
                 let folder = Arc::clone(&self.0);
-                blocking(move || folder.sweep_ended()).await?;
+                run_blocking(move || folder.sweep_ended()).await?;
             }
             Ok(saved)
         })
@@ -244,12 +248,12 @@ impl Store for FileStore {
 
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
         let (holder, ttl) = (holder.to_owned(), millis(ttl));
-        Box::pin(self.work(key, move |locked| locked.lease(&holder, ttl)))
+        Box::pin(self.run_locked(key, move |locked| locked.lease(&holder, ttl)))
     }
 
     fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
         Box::pin(async move {
-            let removal = self.work(key, |locked| {
+            let removal = self.run_locked(key, |locked| {
                 locked.remove_lease()?;
                 // One that cannot be read is removed anyway.
                 let record = stored_record(locked).ok().flatten();
@@ -260,14 +264,14 @@ impl Store for FileStore {
             });
             let existed = removal.await?;
             let folder = Arc::clone(&self.0);
-            blocking(move || folder.forget_removed()).await?;
+            run_blocking(move || folder.forget_removed()).await?;
             Ok(existed)
         })
     }
 
     fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
         let (folder, last_key) = (Arc::clone(&self.0), cursor.map(str::to_owned));
-        Box::pin(blocking(move || {
+        Box::pin(run_blocking(move || {
             let keys = folder.keys(RECORD)?.into_iter();
             let keys: Vec<String> = keys
                 .skip_while(|key| last_key.as_ref().is_some_and(|last_key| key <= last_key))
@@ -280,12 +284,12 @@ impl Store for FileStore {
 
     fn due<'a>(&'a self, before: UnixTime, limit: usize) -> Answer<'a, Vec<String>> {
         let folder = Arc::clone(&self.0);
-        Box::pin(blocking(move || {
+        Box::pin(run_blocking(move || {
             let mut due_keys = Vec::new();
             for key in folder.keys(RECORD)? {
                 // Files are replaced as a whole, so no lock is needed to read one.
                 let bytes = folder.read(&key, RECORD)?;
-                let times = bytes.as_ref().and_then(times);
+                let times = bytes.as_ref().and_then(read_times);
                 let due = times.filter(|times| !times.is_over());
                 let due = due.and_then(|times| times.due);
                 due_keys.extend(due.filter(|due| *due < before).map(|due| (due, key)));
@@ -301,7 +305,7 @@ impl Store for FileStore {
 }
 
 /// Does work that blocks. Once begun within a runtime it runs to its end, even if the caller does not wait for it.
-pub(super) async fn blocking<T: Send + 'static>(
+pub(super) async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     let Ok(runtime) = tokio::runtime::Handle::try_current() else {

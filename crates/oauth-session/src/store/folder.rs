@@ -51,8 +51,8 @@ pub(super) struct Locked<'a> {
 impl Folder {
     pub(super) fn open(path: PathBuf, access: Access) -> Result<Self, Error> {
         // A relative path would mean another folder after a change of directory.
-        let path = std::path::absolute(&path).map_err(|error| failed("the folder", error))?;
-        let trusted = make(&path, access)?;
+        let path = std::path::absolute(&path).map_err(|error| io_error("the folder", error))?;
+        let trusted = create_folder(&path, access)?;
         Ok(Self {
             path,
             trusted,
@@ -78,14 +78,14 @@ impl Folder {
     }
 
     fn try_lock(&self, key: &str) -> Result<Option<Locked<'_>>, Error> {
-        let name = encoded(key)?;
+        let name = encode_key(key)?;
         let file = format!("lock-{:x}", stripe(key));
-        let io_failed = |error| failed(&file, error);
+        let io_failed = |error| io_error(&file, error);
         let path = self.path.join(&file);
         ownership::ensure(&path, self.trusted).map_err(io_failed)?;
         let lock = ownership::open(&path, OpenOptions::new().write(true)).map_err(io_failed)?;
         let data = lock.metadata().map_err(io_failed)?;
-        ownership::check_file(&data, self.trusted).map_err(|reason| refused(&file, reason))?;
+        ownership::check_file(&data, self.trusted).map_err(|reason| setup_error(&file, reason))?;
         match lock.try_lock() {
             Ok(()) => Ok(Some(Locked {
                 folder: self,
@@ -129,18 +129,18 @@ impl Folder {
 
     /// A key's file as it is now, which may be replaced or removed as soon as this has looked.
     pub(super) fn read(&self, key: &str, ending: &str) -> Result<Option<Secret<Vec<u8>>>, Error> {
-        self.read_file(&format!("{PREFIX}{}.{ending}", encoded(key)?))
+        self.read_file(&format!("{PREFIX}{}.{ending}", encode_key(key)?))
     }
 
     fn read_file(&self, name: &str) -> Result<Option<Secret<Vec<u8>>>, Error> {
-        let io_failed = |error| failed(name, error);
+        let io_failed = |error| io_error(name, error);
         let file = match ownership::open(&self.path.join(name), OpenOptions::new().read(true)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(io_failed(error)),
         };
         let data = file.metadata().map_err(io_failed)?;
-        ownership::check_file(&data, self.trusted).map_err(|reason| refused(name, reason))?;
+        ownership::check_file(&data, self.trusted).map_err(|reason| setup_error(name, reason))?;
         if data.len() > LIMIT {
             return Err(malformed(&format!("{name}: larger than 16 MiB")));
         }
@@ -153,7 +153,7 @@ impl Folder {
     }
 
     fn names(&self) -> Result<Vec<String>, Error> {
-        let io_failed = |error| failed("the folder", error);
+        let io_failed = |error| io_error("the folder", error);
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.path).map_err(io_failed)? {
             // A name that is not UTF-8 does not belong to this store.
@@ -191,13 +191,13 @@ impl Locked<'_> {
         if let Err(error) = renamed {
             // A file with secrets must not be left behind; the write error is returned.
             self.remove(&temp)?;
-            return Err(failed(&name, error));
+            return Err(io_error(&name, error));
         }
         fault_points::at(ending, "renamed");
         let synced = ownership::sync_folder(&self.folder.path);
         fault_points::at(ending, "folder_synced");
         synced.map_err(|error| {
-            Error::lost(Cause::unknown(named(&name, &error))).at_endpoint(ENDPOINT)
+            Error::lost(Cause::unknown(name_error(&name, &error))).at_endpoint(ENDPOINT)
         })
     }
 
@@ -220,7 +220,7 @@ impl Locked<'_> {
         match fs::remove_file(self.path(ending)) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(failed(&self.name(ending), error)),
+            Err(error) => Err(io_error(&self.name(ending), error)),
         }
     }
 }
@@ -234,18 +234,18 @@ impl Drop for Locked<'_> {
 }
 
 /// Creates a folder, unless it exists, and checks its owner; returns whose files are trusted in it.
-pub(super) fn make(path: &Path, access: Access) -> Result<Trusted, Error> {
+pub(super) fn create_folder(path: &Path, access: Access) -> Result<Trusted, Error> {
     let name = path.to_string_lossy();
-    let io_failed = |error| failed(&name, error);
+    let io_failed = |error| io_error(&name, error);
     ownership::make_folder(path, access).map_err(io_failed)?;
     let data = fs::metadata(path).map_err(io_failed)?;
     let trusted =
-        ownership::check_folder(&data, access).map_err(|reason| refused(&name, reason))?;
+        ownership::check_folder(&data, access).map_err(|reason| setup_error(&name, reason))?;
     match ownership::open_above(path).map_err(io_failed)? {
         None => Ok(trusted),
         Some(above) => {
             let reason = "every user can write to it, and so could replace the store's directory";
-            Err(refused(&above.to_string_lossy(), reason))
+            Err(setup_error(&above.to_string_lossy(), reason))
         }
     }
 }
@@ -261,7 +261,7 @@ fn stripe(key: &str) -> u8 {
 
 /// A key as part of a file's name, so that any two keys differ even if names are case-insensitive, and none leads out
 /// of the folder: lower-case letters, digits, `-` and `_` as they are, other bytes as `%` and two hexadecimal digits.
-fn encoded(key: &str) -> Result<String, Error> {
+fn encode_key(key: &str) -> Result<String, Error> {
     let mut name = String::with_capacity(2 * key.len());
     for byte in key.bytes() {
         match byte {
@@ -288,16 +288,16 @@ fn parse_file_name(name: &str) -> Option<(String, String)> {
     }
     let key = String::from_utf8(bytes).ok()?;
     // Other names may decode to the same key.
-    let is_canonical = encoded(&key).is_ok_and(|encoded| encoded == name);
+    let is_canonical = encode_key(&key).is_ok_and(|encoded| encoded == name);
     is_canonical.then(|| (key, ending.to_owned()))
 }
 
-fn named(name: &str, error: &io::Error) -> io::Error {
+fn name_error(name: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{name}: {error}"))
 }
 
 /// The error of an operation that was certainly not carried out.
-pub(super) fn failed(name: &str, error: io::Error) -> Error {
+pub(super) fn io_error(name: &str, error: io::Error) -> Error {
     use io::ErrorKind::{
         AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem,
         Unsupported,
@@ -305,12 +305,12 @@ pub(super) fn failed(name: &str, error: io::Error) -> Error {
     match error.kind() {
         // Trying again does not help.
         AlreadyExists | IsADirectory | NotADirectory | NotFound | PermissionDenied
-        | ReadOnlyFilesystem | Unsupported => refused(name, &error.to_string()),
-        _ => Error::lost(Cause::unsent(named(name, &error))).at_endpoint(ENDPOINT),
+        | ReadOnlyFilesystem | Unsupported => setup_error(name, &error.to_string()),
+        _ => Error::lost(Cause::unsent(name_error(name, &error))).at_endpoint(ENDPOINT),
     }
 }
 
-pub(super) fn refused(name: &str, reason: &str) -> Error {
+pub(super) fn setup_error(name: &str, reason: &str) -> Error {
     let error = Error::from(Misuse::Setup).at_endpoint(ENDPOINT);
     error.about(&format!("{name}: {reason}"))
 }
@@ -332,7 +332,7 @@ mod tests {
             "k\u{e9}y",
             "%41",
         ] {
-            let name = encoded(key).expect("a name");
+            let name = encode_key(key).expect("a name");
             let is_plain = |c: char| "abcdefghijklmnopqrstuvwxyz0123456789-_%".contains(c);
             assert!(name.chars().all(is_plain), "{name}");
             let back = parse_file_name(&format!("{PREFIX}{name}.json"));
@@ -357,8 +357,8 @@ mod tests {
 
     #[test]
     fn a_long_key_is_refused() {
-        assert!(encoded(&"\u{e9}".repeat(30)).is_ok());
-        let error = encoded(&"\u{e9}".repeat(40)).expect_err("too long");
+        assert!(encode_key(&"\u{e9}".repeat(30)).is_ok());
+        let error = encode_key(&"\u{e9}".repeat(40)).expect_err("too long");
         assert_eq!(error.code(), "misuse.setup");
     }
 

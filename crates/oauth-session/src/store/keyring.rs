@@ -14,7 +14,7 @@ use keyring_core::{CredentialStore, Entry as Item, Error as KeyringError};
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
 
-use super::file::{RecordFile, blocking, decoded, encoded};
+use super::file::{RecordFile, decode_file, encode_file, run_blocking};
 use super::folder::{Folder, Locked};
 use super::{Access, Answer, ENDPOINT, Entry, Lease, Saved, Store, Times, malformed, millis, next};
 
@@ -89,16 +89,22 @@ impl KeyringStore {
     }
 
     /// Does some work with a key's item under its lock.
-    fn work<T, F>(&self, key: &str, work: F) -> impl Future<Output = Result<T, Error>> + use<T, F>
+    fn with_item<T, F>(
+        &self,
+        key: &str,
+        work: F,
+    ) -> impl Future<Output = Result<T, Error>> + use<T, F>
     where
         T: Send + 'static,
         F: FnOnce(&Locked<'_>, &Item) -> Result<T, Error> + Send + 'static,
     {
         let (store, key) = (self.clone(), key.to_owned());
-        blocking(move || {
+        run_blocking(move || {
             let locked = store.folder.lock(&key)?;
             let keyring = store.keyring.get()?;
-            let item = keyring.build(&store.service, &key, None).map_err(failed)?;
+            let item = keyring
+                .build(&store.service, &key, None)
+                .map_err(keyring_error)?;
             let result = work(&locked, &item);
             if result.is_err() {
                 // The connection to the keyring may be broken.
@@ -133,7 +139,7 @@ fn open_keyring() -> Result<Arc<CredentialStore>, Error> {
     // A bus that accepts a connection and never answers would otherwise be waited for forever.
     let thread = thread::Builder::new().name("oauth-keyring".to_owned());
     thread
-        .spawn(move || sender.send(platform()))
+        .spawn(move || sender.send(platform_keyring()))
         .map_err(|error| unreachable_keyring(&error.to_string()))?;
     let result = receiver.recv_timeout(PATIENCE);
     result
@@ -142,22 +148,22 @@ fn open_keyring() -> Result<Arc<CredentialStore>, Error> {
             KeyringError::PlatformFailure(error) | KeyringError::NoStorageAccess(error) => {
                 unreachable_keyring(&error.to_string())
             }
-            error => failed(error),
+            error => keyring_error(error),
         })
 }
 
 #[cfg(any(target_os = "linux", target_os = "freebsd", target_os = "openbsd"))]
-fn platform() -> Result<Arc<CredentialStore>, KeyringError> {
+fn platform_keyring() -> Result<Arc<CredentialStore>, KeyringError> {
     Ok(zbus_secret_service_keyring_store::Store::new()?)
 }
 
 #[cfg(target_os = "macos")]
-fn platform() -> Result<Arc<CredentialStore>, KeyringError> {
+fn platform_keyring() -> Result<Arc<CredentialStore>, KeyringError> {
     Ok(apple_native_keyring_store::keychain::Store::new()?)
 }
 
 #[cfg(windows)]
-fn platform() -> Result<Arc<CredentialStore>, KeyringError> {
+fn platform_keyring() -> Result<Arc<CredentialStore>, KeyringError> {
     Ok(windows_native_keyring_store::Store::new()?)
 }
 
@@ -168,25 +174,25 @@ fn platform() -> Result<Arc<CredentialStore>, KeyringError> {
     target_os = "macos",
     windows
 )))]
-fn platform() -> Result<Arc<CredentialStore>, KeyringError> {
+fn platform_keyring() -> Result<Arc<CredentialStore>, KeyringError> {
     Err(KeyringError::NotSupportedByStore(
         "no keyring is known here".to_owned(),
     ))
 }
 
 fn read(locked: &Locked<'_>, item: &Item) -> Result<Option<Entry>, Error> {
-    Ok(stored_record(locked, item)?.and_then(RecordFile::live))
+    Ok(stored_record(locked, item)?.and_then(RecordFile::unless_expired))
 }
 
 /// The stored record, even if it has expired: expired ones are not deleted, because the items of a keyring cannot be
 /// listed.
 fn stored_record(locked: &Locked<'_>, item: &Item) -> Result<Option<RecordFile>, Error> {
     let record = match item.get_secret() {
-        Ok(bytes) => Some(decoded(&Secret::new(bytes), "the keyring")?),
+        Ok(bytes) => Some(decode_file(&Secret::new(bytes), "the keyring")?),
         Err(KeyringError::NoEntry) => None,
-        Err(error) => return Err(failed(error)),
+        Err(error) => return Err(keyring_error(error)),
     };
-    Ok(locked.removed()?.newer_than(record))
+    Ok(locked.read_tombstone()?.newer_than(record))
 }
 
 fn save(
@@ -202,21 +208,21 @@ fn save(
         .as_ref()
         .map_or(0, |stored_record| stored_record.entry.version);
     let stored = stored_record
-        .and_then(RecordFile::live)
+        .and_then(RecordFile::unless_expired)
         .map_or(0, |entry| entry.version);
     let Some(next) = next(last).filter(|_| stored == version) else {
         return Ok(Saved::Conflict);
     };
     // A keyring cannot be listed, so the due time is never used.
-    let bytes = encoded(record, next, Times { due: None, ..times })?;
-    item.set_secret(bytes.expose()).map_err(failed)?;
+    let bytes = encode_file(record, next, Times { due: None, ..times })?;
+    item.set_secret(bytes.expose()).map_err(keyring_error)?;
     locked.unmark_removed()?;
     Ok(Saved::At(next))
 }
 
 impl Store for KeyringStore {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
-        Box::pin(self.work(key, read))
+        Box::pin(self.with_item(key, read))
     }
 
     fn save<'a>(
@@ -227,7 +233,7 @@ impl Store for KeyringStore {
         times: Times,
     ) -> Answer<'a, Saved> {
         let record = record.clone();
-        Box::pin(self.work(key, move |locked, item| {
+        Box::pin(self.with_item(key, move |locked, item| {
             save(locked, item, &record, version, times)
         }))
     }
@@ -235,12 +241,12 @@ impl Store for KeyringStore {
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
         let (folder, key) = (Arc::clone(&self.folder), key.to_owned());
         let (holder, ttl) = (holder.to_owned(), millis(ttl));
-        Box::pin(blocking(move || folder.lock(&key)?.lease(&holder, ttl)))
+        Box::pin(run_blocking(move || folder.lock(&key)?.lease(&holder, ttl)))
     }
 
     fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
         Box::pin(async move {
-            let removal = self.work(key, |locked, item| {
+            let removal = self.with_item(key, |locked, item| {
                 locked.remove_lease()?;
                 // One that cannot be read is removed anyway.
                 let record = stored_record(locked, item).ok().flatten();
@@ -248,12 +254,12 @@ impl Store for KeyringStore {
                 match item.delete_credential() {
                     Ok(()) => Ok(true),
                     Err(KeyringError::NoEntry) => Ok(false),
-                    Err(error) => Err(failed(error)),
+                    Err(error) => Err(keyring_error(error)),
                 }
             });
             let existed = removal.await?;
             let folder = Arc::clone(&self.folder);
-            blocking(move || folder.forget_removed()).await?;
+            run_blocking(move || folder.forget_removed()).await?;
             Ok(existed)
         })
     }
@@ -266,7 +272,7 @@ fn setup(detail: &str) -> Error {
 }
 
 /// Some of these errors contain the secret itself, so none is passed on.
-fn failed(error: KeyringError) -> Error {
+fn keyring_error(error: KeyringError) -> Error {
     let lost_error = |cause: Cause| Error::lost(cause).at_endpoint(ENDPOINT);
     match error {
         KeyringError::PlatformFailure(error) => lost_error(Cause::unknown(error)),

@@ -228,7 +228,7 @@ impl PostgresStore {
             transaction.commit().await
         };
         match tokio::time::timeout(self.patience, migration).await {
-            Ok(result) => result.map_err(|error| failed(&error)),
+            Ok(result) => result.map_err(|error| database_error(&error)),
             Err(elapsed) => Err(late_by(elapsed)),
         }
     }
@@ -238,28 +238,32 @@ impl PostgresStore {
         let client = tokio::time::timeout(self.patience * 2, self.pool.get());
         let client = client
             .await
-            .map_err(|_| unsent("no connection in time".to_owned()))?;
+            .map_err(|_| unsent_error("no connection in time".to_owned()))?;
         client.map_err(|error| match error {
-            PoolError::Backend(error) if error.code().is_some() => failed(&error),
+            PoolError::Backend(error) if error.code().is_some() => database_error(&error),
             // Nothing has been sent yet.
-            PoolError::Backend(error) => unsent(description(&error)),
-            PoolError::Timeout(_) => unsent("no connection in time".to_owned()),
-            error => unsent(error.to_string()),
+            PoolError::Backend(error) => unsent_error(description(&error)),
+            PoolError::Timeout(_) => unsent_error("no connection in time".to_owned()),
+            error => unsent_error(error.to_string()),
         })
     }
 
     async fn query(&self, text: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, Error> {
         self.execute(text, parameters)
             .await?
-            .map_err(|error| failed(&error))
+            .map_err(|error| database_error(&error))
     }
 
     /// Sends a statement a second time if the connection was broken, as a long unused one may be: only for statements
     /// that may be executed twice.
-    async fn retrying(&self, text: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, Error> {
+    async fn execute_with_retry(
+        &self,
+        text: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, Error> {
         match self.execute(text, parameters).await? {
             Err(error) if is_broken(&error) => self.query(text, parameters).await,
-            answer => answer.map_err(|error| failed(&error)),
+            answer => answer.map_err(|error| database_error(&error)),
         }
     }
 
@@ -307,7 +311,7 @@ impl PostgresStore {
 impl Store for PostgresStore {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
         Box::pin(async move {
-            let rows = self.retrying(LOAD, &[(&key, Type::TEXT)]).await?;
+            let rows = self.execute_with_retry(LOAD, &[(&key, Type::TEXT)]).await?;
             let Some(row) = rows.first() else {
                 return Ok(None);
             };
@@ -337,7 +341,7 @@ impl Store for PostgresStore {
                 Err(_) | Ok(i64::MAX) => return Ok(Saved::Conflict),
                 Ok(0) => {
                     if expires_at.is_some() {
-                        self.retrying(DELETE_EXPIRED, &[]).await?;
+                        self.execute_with_retry(DELETE_EXPIRED, &[]).await?;
                     }
                     let parameters: [Parameter<'_>; 4] = [
                         (&key, Type::TEXT),
@@ -371,7 +375,7 @@ impl Store for PostgresStore {
             let ttl = micros(ttl).cast_signed();
             if ttl == 0 {
                 let parameters: [Parameter<'_>; 2] = [(&key, Type::TEXT), (&holder, Type::TEXT)];
-                self.retrying(RELEASE_LEASE, &parameters).await?;
+                self.execute_with_retry(RELEASE_LEASE, &parameters).await?;
                 return Ok(Lease::Won);
             }
             let parameters: [Parameter<'_>; 3] = [
@@ -379,7 +383,7 @@ impl Store for PostgresStore {
                 (&holder, Type::TEXT),
                 (&ttl, Type::INT8),
             ];
-            let rows = self.retrying(TAKE, &parameters).await?;
+            let rows = self.execute_with_retry(TAKE, &parameters).await?;
             let row = rows.first().ok_or_else(|| malformed("no answer"))?;
             if column(row, 0)? {
                 return Ok(Lease::Won);
@@ -405,7 +409,7 @@ impl Store for PostgresStore {
         Box::pin(async move {
             let (last_key, limit) = (cursor.unwrap_or_default(), row_limit(PAGE));
             let parameters: [Parameter<'_>; 2] = [(&last_key, Type::TEXT), (&limit, Type::INT8)];
-            let keys = names(&self.retrying(SCAN, &parameters).await?)?;
+            let keys = names(&self.execute_with_retry(SCAN, &parameters).await?)?;
             let next = keys.last().filter(|_| keys.len() == PAGE).cloned();
             Ok(Page { keys, next })
         })
@@ -415,7 +419,7 @@ impl Store for PostgresStore {
         Box::pin(async move {
             let (before, limit) = (seconds(before), row_limit(limit));
             let parameters: [Parameter<'_>; 2] = [(&before, Type::INT8), (&limit, Type::INT8)];
-            names(&self.retrying(DUE, &parameters).await?)
+            names(&self.execute_with_retry(DUE, &parameters).await?)
         })
     }
 }
@@ -445,7 +449,7 @@ fn setup(detail: &str) -> Error {
         .about(detail)
 }
 
-fn unsent(reason: String) -> Error {
+fn unsent_error(reason: String) -> Error {
     Error::lost(Cause::unsent(reason)).at_endpoint(ENDPOINT)
 }
 
@@ -471,7 +475,7 @@ fn io_error(error: &tokio_postgres::Error) -> Option<&std::io::Error> {
 }
 
 /// The server's message may contain a part of the statement, so only its code is reported.
-fn failed(error: &tokio_postgres::Error) -> Error {
+fn database_error(error: &tokio_postgres::Error) -> Error {
     let Some(code) = error.code() else {
         return Error::lost(Cause::unknown(description(error))).at_endpoint(ENDPOINT);
     };
@@ -483,7 +487,7 @@ fn failed(error: &tokio_postgres::Error) -> Error {
         return setup(&format!("the server refuses this user: {}", code.code()));
     }
     if is_standby(error) {
-        return unsent(description(error));
+        return unsent_error(description(error));
     }
     Error::lost(Cause::unknown(description(error))).at_endpoint(ENDPOINT)
 }

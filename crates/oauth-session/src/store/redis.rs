@@ -117,7 +117,7 @@ impl RedisStore {
 
     /// The prefix of the names in a partition. A cluster hashes only what is in braces, so all of a partition is in one
     /// slot.
-    fn before(&self, partition: u32) -> String {
+    fn key_prefix(&self, partition: u32) -> String {
         match self.connections.is_cluster() {
             true => format!("{}{{{partition}}}:", self.prefix),
             false => self.prefix.to_string(),
@@ -125,18 +125,18 @@ impl RedisStore {
     }
 
     fn name(&self, key: &str) -> String {
-        format!("{}{key}", self.before(partition_of(key)))
+        format!("{}{key}", self.key_prefix(partition_of(key)))
     }
 
     /// The index of a partition. No record can have its name, because no key contains U+0000.
     fn index(&self, partition: u32) -> String {
-        format!("{}\0due", self.before(partition))
+        format!("{}\0due", self.key_prefix(partition))
     }
 
     /// The expiry times of the records of a partition: the server deletes the records automatically, but not their
     /// names in the index.
     fn expiry_index(&self, partition: u32) -> String {
-        format!("{}\0ends", self.before(partition))
+        format!("{}\0ends", self.key_prefix(partition))
     }
 
     fn partitions(&self) -> u32 {
@@ -151,15 +151,15 @@ impl RedisStore {
         let link = self.connections.link(self.patience);
         match tokio::time::timeout(self.patience * 2, link).await {
             Ok(Ok(numbered)) => Ok(numbered),
-            Ok(Err(error)) if is_refused(&error) => Err(lost(&error)),
-            Ok(Err(error)) => Err(unsent(description(&error))),
-            Err(_) => Err(unsent("no connection in time".to_owned())),
+            Ok(Err(error)) if is_refused(&error) => Err(lost_error(&error)),
+            Ok(Err(error)) => Err(unsent_error(description(&error))),
+            Err(_) => Err(unsent_error("no connection in time".to_owned())),
         }
     }
 
     /// Sends a query to the server, and if that is the wrong one, to the right one. Also returns the connection that
     /// has answered.
-    async fn ask<T: FromRedisValue>(
+    async fn send_query<T: FromRedisValue>(
         &self,
         resend: Resend,
         query: Query<'_>,
@@ -183,14 +183,14 @@ impl RedisStore {
             let may_ask =
                 is_elsewhere(&error) || (resend == Resend::Always && error.is_connection_dropped());
             if !(is_first && may_ask) {
-                return Err(lost(&error));
+                return Err(lost_error(&error));
             }
             is_first = false;
         }
     }
 
     /// Waits until enough replicas have the last write.
-    async fn replicated(&self, mut used: Numbered, name: &str) -> Result<(), Error> {
+    async fn wait_for_replicas(&self, mut used: Numbered, name: &str) -> Result<(), Error> {
         if self.replicas == 0 {
             return Ok(());
         }
@@ -237,7 +237,7 @@ impl Store for RedisStore {
             let mut command = redis::cmd("HMGET");
             command.arg(self.name(key)).arg("version").arg("record");
             let query = Query::Command(command);
-            let (stored, _) = self.ask(Resend::Always, query).await?;
+            let (stored, _) = self.send_query(Resend::Always, query).await?;
             let (Some(version), record): (Option<String>, Option<String>) = stored else {
                 return Ok(None);
             };
@@ -268,11 +268,13 @@ impl Store for RedisStore {
             script.arg(seconds(times.due, "+inf"));
             script.arg(key).arg(removal_shows());
             script.arg(seconds(times.until, ""));
-            let (saved, used) = self.ask(Resend::Undone, Query::Script(script)).await?;
+            let (saved, used) = self
+                .send_query(Resend::Undone, Query::Script(script))
+                .await?;
             let Some(version): Option<String> = saved else {
                 return Ok(Saved::Conflict);
             };
-            self.replicated(used, &name).await?;
+            self.wait_for_replicas(used, &name).await?;
             let version = version.parse().map_err(|_| malformed("no version"))?;
             Ok(Saved::At(version))
         })
@@ -282,7 +284,10 @@ impl Store for RedisStore {
         Box::pin(async move {
             let mut script = LEASE.key(self.name(key));
             script.arg(holder).arg(micros(ttl));
-            match self.ask(Resend::Always, Query::Script(script)).await? {
+            match self
+                .send_query(Resend::Always, Query::Script(script))
+                .await?
+            {
                 (0, _) => Ok(Lease::Won),
                 (remaining, _) => Ok(Lease::Held(Duration::from_micros(remaining))),
             }
@@ -296,8 +301,10 @@ impl Store for RedisStore {
             script.key(self.index(partition_of(key)));
             script.key(self.expiry_index(partition_of(key)));
             script.arg(removal_shows()).arg(key);
-            let (existed, used) = self.ask(Resend::Undone, Query::Script(script)).await?;
-            self.replicated(used, &name).await?;
+            let (existed, used) = self
+                .send_query(Resend::Undone, Query::Script(script))
+                .await?;
+            self.wait_for_replicas(used, &name).await?;
             Ok(existed)
         })
     }
@@ -317,7 +324,9 @@ impl Store for RedisStore {
             let mut command = redis::cmd("ZSCAN");
             command.arg(self.index(partition)).arg(position);
             command.arg("COUNT").arg(PAGE);
-            let (members, _) = self.ask(Resend::Always, Query::Command(command)).await?;
+            let (members, _) = self
+                .send_query(Resend::Always, Query::Command(command))
+                .await?;
             let (position, members): (u64, Vec<(String, String)>) = members;
             let keys = members.into_iter().map(|(key, _)| key).collect();
             let (partition, position) = match position {
@@ -339,7 +348,9 @@ impl Store for RedisStore {
                     .arg(format!("({}", before.as_secs()))
                     .arg("WITHSCORES");
                 command.arg("LIMIT").arg(0).arg(limit);
-                let (members, _) = self.ask(Resend::Always, Query::Command(command)).await?;
+                let (members, _) = self
+                    .send_query(Resend::Always, Query::Command(command))
+                    .await?;
                 let members: Vec<(String, u64)> = members;
                 due_keys.extend(members.into_iter().map(|(key, due)| (due, key)));
             }
@@ -363,7 +374,7 @@ fn setup(detail: &str) -> Error {
         .about(detail)
 }
 
-fn unsent(reason: String) -> Error {
+fn unsent_error(reason: String) -> Error {
     Error::lost(Cause::unsent(reason)).at_endpoint(ENDPOINT)
 }
 
@@ -378,13 +389,13 @@ fn is_refused(error: &RedisError) -> bool {
 }
 
 /// A server may repeat a query in its answer, so only the kind of error is reported.
-fn lost(error: &RedisError) -> Error {
+fn lost_error(error: &RedisError) -> Error {
     if is_refused(error) {
         let code = error.code();
         return setup(code.unwrap_or("the credentials or the URL are refused"));
     }
     match error.is_connection_refusal() || is_elsewhere(error) {
-        true => unsent(description(error)),
+        true => unsent_error(description(error)),
         false => Error::lost(Cause::unknown(description(error))).at_endpoint(ENDPOINT),
     }
 }

@@ -139,7 +139,7 @@ impl<S: Store> SealedStore<S> {
                 .seal(name, stored, &opened.record, entry.version)
                 .await?;
             // The store does not return the times with which a record was saved.
-            let times = times(&opened.record);
+            let times = times_of_record(&opened.record);
             let saved = self
                 .store
                 .save(stored, &sealed, entry.version, times)
@@ -151,7 +151,7 @@ impl<S: Store> SealedStore<S> {
     }
 
     /// The name in the store.
-    fn stored(&self, name: &str) -> Result<String, Error> {
+    fn sealed_name(&self, name: &str) -> Result<String, Error> {
         match &self.names {
             Some(key) => key.hide(name),
             None => Ok(name.to_owned()),
@@ -190,7 +190,7 @@ impl<S: Store> SealedStore<S> {
 }
 
 /// The times in the record itself: of a grant, or of another record that expires.
-fn times(record: &Secret<String>) -> Times {
+fn times_of_record(record: &Secret<String>) -> Times {
     let (due, until) = record_times(record);
     Times { due, until }
 }
@@ -208,7 +208,7 @@ fn setup(detail: &str) -> Error {
 impl<S: Store> Store for SealedStore<S> {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
         Box::pin(async move {
-            let stored = self.stored(key)?;
+            let stored = self.sealed_name(key)?;
             let Some(entry) = self.store.load(&stored).await? else {
                 return Ok(None);
             };
@@ -228,7 +228,7 @@ impl<S: Store> Store for SealedStore<S> {
         times: Times,
     ) -> Answer<'a, Saved> {
         Box::pin(async move {
-            let stored = self.stored(key)?;
+            let stored = self.sealed_name(key)?;
             // A tombstone is not secret, and the store itself has to recognize it.
             if record.expose().is_empty() {
                 return self.store.save(&stored, record, version, times).await;
@@ -239,11 +239,11 @@ impl<S: Store> Store for SealedStore<S> {
     }
 
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
-        Box::pin(async move { self.store.lease(&self.stored(key)?, holder, ttl).await })
+        Box::pin(async move { self.store.lease(&self.sealed_name(key)?, holder, ttl).await })
     }
 
     fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
-        Box::pin(async move { self.store.remove(&self.stored(key)?).await })
+        Box::pin(async move { self.store.remove(&self.sealed_name(key)?).await })
     }
 
     fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {

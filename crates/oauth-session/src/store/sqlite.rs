@@ -12,7 +12,7 @@ use oauth_core::error::Error;
 use oauth_core::moment::UnixTime;
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
-use super::file::blocking;
+use super::file::run_blocking;
 use super::folder::lease::{Change, Held, clock, decide};
 use super::{
     Access, Answer, Entry, Lease, PAGE, Page, REMOVAL_SHOWS, Saved, Store, Times, malformed,
@@ -84,7 +84,7 @@ impl SqliteStore {
     /// # Errors
     /// Those of [`new`](Self::new) and of [`FileStore::open`](super::FileStore::open).
     pub fn open(path: impl Into<PathBuf>, access: Access) -> Result<Self, Error> {
-        Self::keeping(Keeping::Open, path.into(), access)
+        Self::open_with(Keeping::Open, path.into(), access)
     }
 
     /// The same as [`new`](Self::new), but no connection is open between two calls, because none may be open when a
@@ -101,10 +101,10 @@ impl SqliteStore {
     /// # Errors
     /// Those of [`open`](Self::open).
     pub fn open_across_forks(path: impl Into<PathBuf>, access: Access) -> Result<Self, Error> {
-        Self::keeping(Keeping::Nothing, path.into(), access)
+        Self::open_with(Keeping::Nothing, path.into(), access)
     }
 
-    fn keeping(keeping: Keeping, path: PathBuf, access: Access) -> Result<Self, Error> {
+    fn open_with(keeping: Keeping, path: PathBuf, access: Access) -> Result<Self, Error> {
         Ok(Self(Arc::new(Database::open(path, access, keeping)?)))
     }
 
@@ -114,7 +114,7 @@ impl SqliteStore {
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
         let base = Arc::clone(&self.0);
-        blocking(move || base.read(work)).await
+        run_blocking(move || base.read(work)).await
     }
 
     /// Writes while no other connection does.
@@ -123,7 +123,7 @@ impl SqliteStore {
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Error> {
         let base = Arc::clone(&self.0);
-        blocking(move || base.write(work)).await
+        run_blocking(move || base.write(work)).await
     }
 }
 

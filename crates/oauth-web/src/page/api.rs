@@ -29,7 +29,7 @@ pub(crate) async fn api(context: &RequestContext, name: &str) -> Result<End, Err
     if !upstream.methods.contains(&request.method) {
         return Err(ValidationFailure::WebMethod.into());
     }
-    let prefix = context.page(&format!("api/{name}"), &[])?;
+    let prefix = context.page_path(&format!("api/{name}"), &[])?;
     let path = request.target.strip_prefix(&prefix).unwrap_or_default();
     let url = url(upstream, path)?;
     let session = match current_session::session(context).await? {
@@ -44,7 +44,7 @@ pub(crate) async fn api(context: &RequestContext, name: &str) -> Result<End, Err
     Ok(End::Forward(Box::new(Forward {
         method: request.method.clone(),
         url,
-        headers: forward::sent(&request.headers),
+        headers: forward::forwarded_request_fields(&request.headers),
         resource: upstream.url.clone(),
         client: context.client(&provider).await?,
         session: (*session).into(),
@@ -58,7 +58,7 @@ pub(crate) async fn end(context: &RequestContext, session: &Session) -> End {
 }
 
 /// Ends a session whose grant has ended (RFC 10017 section 6.1.2.2).
-pub(crate) async fn over(context: &RequestContext) -> Result<End, Error> {
+pub(crate) async fn session_over(context: &RequestContext) -> Result<End, Error> {
     if let Found::Session(session) = current_session::session(context).await? {
         crate::session_store::end(context, &session).await;
     }
@@ -67,25 +67,26 @@ pub(crate) async fn over(context: &RequestContext) -> Result<End, Error> {
         return signed_out(context);
     }
     // The person returns to the page after signing in; not endlessly, should the API refuse the new tokens too.
-    let recent_logins = RecentLogins::of(context)?.again("its tokens are over")?;
+    let recent_logins =
+        RecentLogins::of(context)?.record_rejected_session("its tokens are over")?;
     let recent_logins_cookie = recent_logins
         .map(|tries| tries.cookie(context))
         .transpose()?;
-    let login = context.page("login", &[("return_to", &context.this_page()?)])?;
+    let login = context.page_path("login", &[("return_to", &context.this_page()?)])?;
     let reply = RequestContext::go(&login, context.end_session()?);
-    Ok(End::Respond(reply.cookies(recent_logins_cookie)))
+    Ok(End::Respond(reply.with_cookies(recent_logins_cookie)))
 }
 
 fn signed_out(context: &RequestContext) -> Result<End, Error> {
     Ok(End::Respond(
-        signed_out_problem(context)?.cookies(context.end_session()?),
+        signed_out_problem(context)?.with_cookies(context.end_session()?),
     ))
 }
 
 /// The response that no person is signed in (any more).
 fn signed_out_problem(context: &RequestContext) -> Result<Reply, Error> {
     let error = ValidationFailure::WebSignedOut.into();
-    let login = context.page("login", &[])?;
+    let login = context.page_path("login", &[])?;
     Ok(Reply::problem(&error, Reader::Script, Some(login)))
 }
 

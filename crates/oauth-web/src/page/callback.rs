@@ -41,7 +41,7 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
         client,
     } = match login_flow::find(context, &response).await? {
         Ok(flow) => flow,
-        Err(reasons) => return unknown(context, &reasons).await,
+        Err(reasons) => return answer_unknown_callback(context, &reasons).await,
     };
     // The flow is consumed, whatever the result.
     let ended = login_flow::end(context, &name)?;
@@ -59,7 +59,7 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
         Err(error) => Err(error),
     };
     let reply = match login {
-        Ok(login) => signed_in(context, (&provider, &client), &flow, login).await,
+        Ok(login) => complete_login(context, (&provider, &client), &flow, login).await,
         Err(error) => Err(error),
     };
     let reply = match reply {
@@ -68,18 +68,18 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
         Err(error) if flow.kind == Kind::Check => {
             context.io.note_error(&error);
             let jar = context.jar()?;
-            let quiet = jar.set(
-                &jar.named("quiet"),
+            let quiet = jar.set_cookie(
+                &jar.name_of("quiet"),
                 "1",
                 SILENT_RETRY_SECONDS,
                 CookieSameSite::Lax,
             );
             RequestContext::go(&flow.return_to, [quiet])
         }
-        Err(error) => super::failed(context, &error, Some(&flow.return_to)),
+        Err(error) => super::error_page(context, &error, Some(&flow.return_to)),
         Ok(reply) => reply,
     };
-    Ok(reply.cookies([ended]))
+    Ok(reply.with_cookies([ended]))
 }
 
 /// The authorization response: the whole URL, or the posted form.
@@ -97,7 +97,7 @@ fn authorization_response(context: &RequestContext) -> Result<String, Error> {
 }
 
 /// Handles a successful login: the application admits the person, or refuses them.
-async fn signed_in(
+async fn complete_login(
     context: &RequestContext,
     (provider, client): (&Provider, &Client),
     flow: &LoginFlow,
@@ -119,12 +119,12 @@ async fn signed_in(
             if flow.kind == Kind::Check {
                 return Err(error);
             }
-            let reply = super::failed(context, &error, Some(&flow.return_to));
-            return Ok(reply.detailed(&reason, context.reader()));
+            let reply = super::error_page(context, &error, Some(&flow.return_to));
+            return Ok(reply.with_detail(&reason, context.reader()));
         }
     };
     let session = Session {
-        identity: kept(context, identity),
+        identity: with_stored_claims(context, identity),
         local,
         started_at: now,
         until: now.after(context.config().lifetime),
@@ -139,10 +139,10 @@ async fn signed_in(
     let earlier_session = current_session::session(context).await;
     let return_to = &flow.return_to;
     let cookies = match context.config().keep {
-        Keep::Identity => sealed(context, session, text, return_to)?,
+        Keep::Identity => seal_session(context, session, text, return_to)?,
         Keep::AccessToken => {
             let tokens = Some(Arc::new(tokens_for_cookie(login.tokens)?));
-            sealed(context, Session { tokens, ..session }, text, return_to)?
+            seal_session(context, Session { tokens, ..session }, text, return_to)?
         }
         Keep::Store => {
             session_store::begin(
@@ -158,8 +158,10 @@ async fn signed_in(
     if let Ok(Found::Session(earlier_session)) = earlier_session {
         session_store::end(context, &earlier_session).await;
     }
-    let recent_logins_cookie = RecentLogins::of(context)?.signed_in(now).cookie(context)?;
-    Ok(RequestContext::go(&flow.return_to, cookies).cookies([recent_logins_cookie]))
+    let recent_logins_cookie = RecentLogins::of(context)?
+        .record_login(now)
+        .cookie(context)?;
+    Ok(RequestContext::go(&flow.return_to, cookies).with_cookies([recent_logins_cookie]))
 }
 
 /// The identity that the provider asserts: in a verified ID token, or by its identity endpoint.
@@ -200,7 +202,7 @@ fn tokens_for_cookie(tokens: Tokens) -> Result<Tokens, Error> {
 }
 
 /// Keeps only the claims that a session stores.
-pub(crate) fn kept(context: &RequestContext, identity: Identity) -> Identity {
+pub(crate) fn with_stored_claims(context: &RequestContext, identity: Identity) -> Identity {
     let stored_claims = &context.config().claims;
     let claims = identity.claims.into_iter();
     let claims: Map<_, _> = claims
@@ -211,7 +213,7 @@ pub(crate) fn kept(context: &RequestContext, identity: Identity) -> Identity {
 
 /// Seals a session in cookies, with the ID token for the logout at the provider if there is room for it in a response
 /// that leads to this URL.
-pub(crate) fn sealed(
+pub(crate) fn seal_session(
     context: &RequestContext,
     session: Session,
     id_token: Option<String>,
@@ -241,25 +243,28 @@ pub(crate) fn sealed(
         context.io.note_error(&large);
     }
     let seconds = context.config().lifetime.as_secs();
-    let (at, same_site) = (context.io.at(), context.same_site());
+    let (at, same_site) = (context.io.moment(), context.same_site());
     jar.set_session(&at, &context.cookies, content.expose(), seconds, same_site)
 }
 
 /// Handles a callback without a flow: the back button, a bookmark, a lost cookie, a forged link. The reason is only
 /// logged.
-async fn unknown(context: &RequestContext, reasons: &[String]) -> Result<Reply, Error> {
+async fn answer_unknown_callback(
+    context: &RequestContext,
+    reasons: &[String],
+) -> Result<Reply, Error> {
     let error = Error::from(ValidationFailure::WebCallbackUnknown).about(&reasons.join("; "));
     if let Found::Session(_) = current_session::session(context).await? {
         context.io.note_error(&error);
-        return Ok(RequestContext::go(&context.home()?, []));
+        return Ok(RequestContext::go(&context.home_path()?, []));
     }
     let has_error = context.request.parameter("error").is_some();
     if has_error || context.request.method == Method::GET && !context.request.is_navigation() {
-        return Ok(super::failed(context, &error, None));
+        return Ok(super::error_page(context, &error, None));
     }
     context.io.note_error(&error);
     Ok(RequestContext::go(
-        &context.page("login", &[("again", "1")])?,
+        &context.page_path("login", &[("again", "1")])?,
         [],
     ))
 }

@@ -62,8 +62,8 @@ pub(crate) fn document(context: &RequestContext) -> Reply {
     }
     let document = context.config().client_metadata.as_ref();
     let mut reply = Reply::empty(StatusCode::OK);
-    reply.put(CONTENT_TYPE, "application/json");
-    reply.put(CACHE_CONTROL, CACHING);
+    reply.set_header(CONTENT_TYPE, "application/json");
+    reply.set_header(CACHE_CONTROL, CACHING);
     if let (Some(document), false) = (document, is_head) {
         reply.body = document.to_json();
     }

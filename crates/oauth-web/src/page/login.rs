@@ -7,7 +7,7 @@ use oauth_core::error::{Error, ValidationFailure};
 use crate::config::Provider;
 use crate::current_session::{self, Found};
 use crate::html;
-use crate::login_flow::{self, Wanted};
+use crate::login_flow::{self, LoginParameters};
 use crate::login_loop::RecentLogins;
 use crate::reply::{Reader, Reply};
 use crate::request_context::RequestContext;
@@ -23,7 +23,7 @@ pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
         return Ok(RequestContext::empty_prefetch_reply());
     }
     if !request.is_navigation() {
-        let login = context.page("login", &[])?;
+        let login = context.page_path("login", &[])?;
         let error = ValidationFailure::WebSignedOut.into();
         return Ok(Reply::problem(&error, Reader::Script, Some(login)));
     }
@@ -31,7 +31,7 @@ pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
         Some("1") => return restart_login(context).await,
         Some("2") if !RecentLogins::of(context)?.is_restarted() => {
             let cookies = "the browser sends no cookies back";
-            return Ok(nobody_waits(context, cookies));
+            return Ok(unknown_callback_page(context, cookies));
         }
         _ => {}
     }
@@ -53,15 +53,15 @@ pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
             .into_iter()
             .filter_map(|(name, value)| Some((name, value?)))
             .collect();
-        let page = context.page("login", &[])?;
+        let page = context.page_path("login", &[])?;
         let form = html::chooser(&context.config().providers, &page, &kept_parameters);
         return Ok(Reply::page(StatusCode::OK, "Sign in", &form));
     };
-    let login = Wanted {
+    let login = LoginParameters {
         need: need(context),
         login_hint: hint,
         prompt,
-        ..Wanted::login(&provider, return_to)
+        ..LoginParameters::login(&provider, return_to)
     };
     login_flow::begin(context, login).await
 }
@@ -90,7 +90,7 @@ async fn determined_provider(
             issuer: Some(issuer.ok_or(ValidationFailure::WebUnknownProvider)?),
             ..ProviderQuery::default()
         };
-        let provider = context.find(query).await?;
+        let provider = context.find_provider(query).await?;
         let provider = provider.ok_or(ValidationFailure::WebUnknownProvider)?;
         return Ok(Some(provider));
     }
@@ -101,7 +101,7 @@ async fn determined_provider(
         path: path.unwrap_or_default().to_owned(),
         ..ProviderQuery::default()
     };
-    context.find(query).await
+    context.find_provider(query).await
 }
 
 /// The step-up in the query, from a problem response to a script. Requesting more is harmless, and does not lower a
@@ -122,20 +122,23 @@ fn need(context: &RequestContext) -> Option<Need> {
 /// cookies.
 async fn restart_login(context: &RequestContext) -> Result<Reply, Error> {
     if let Found::Session(_) = current_session::session(context).await? {
-        return Ok(RequestContext::go(&context.home()?, []));
+        return Ok(RequestContext::go(&context.home_path()?, []));
     }
     let tries = RecentLogins::of(context)?;
     if tries.is_restarted() {
-        return Ok(nobody_waits(context, "a sign-in was begun anew just now"));
+        return Ok(unknown_callback_page(
+            context,
+            "a sign-in was begun anew just now",
+        ));
     }
-    let recent_logins_cookie = tries.restarted(context.io.now()).cookie(context)?;
+    let recent_logins_cookie = tries.record_restart(context.io.now()).cookie(context)?;
     Ok(RequestContext::go(
-        &context.page("login", &[("again", "2")])?,
+        &context.page_path("login", &[("again", "2")])?,
         [recent_logins_cookie],
     ))
 }
 
-fn nobody_waits(context: &RequestContext, reason: &str) -> Reply {
+fn unknown_callback_page(context: &RequestContext, reason: &str) -> Reply {
     let error = Error::from(ValidationFailure::WebCallbackUnknown).about(reason);
-    super::failed(context, &error, None)
+    super::error_page(context, &error, None)
 }

@@ -42,7 +42,7 @@ async fn log_out(
     signed_out: &mut Option<Identity>,
 ) -> Result<Reply, Error> {
     let request = &context.request;
-    context.require_own()?;
+    context.require_same_origin()?;
     if request.is_prefetch() {
         return Ok(RequestContext::empty_prefetch_reply());
     }
@@ -51,12 +51,12 @@ async fn log_out(
         request.origin(&context.base_url()?.origin) == Origin::Own && request.is_navigation();
     if request.method == Method::GET && !is_clicked {
         // A link from another site must not sign a person out, nor an image embedded in a page of this site.
-        let page = context.page("logout", &[("return_to", &return_to)])?;
+        let page = context.page_path("logout", &[("return_to", &return_to)])?;
         let button = html::button(&page, "Sign out");
         let mut confirmation = Reply::page(StatusCode::OK, "Sign out?", &button);
         // Without a referrer the form would have `Origin: null` (Fetch section 3.2), and frameworks that check origins
         // themselves, such as SvelteKit, would refuse it before the site sees it.
-        confirmation.put(REFERRER_POLICY, "same-origin");
+        confirmation.set_header(REFERRER_POLICY, "same-origin");
         return Ok(confirmation);
     }
     // Whatever happens in the store or at the provider, this browser no longer has a session.
@@ -84,7 +84,7 @@ async fn log_out(
             id_token = session_store::end(context, session).await;
             context.provider(&session.identity.provider).await.map(Some)
         }
-        None => context.chosen(None).await,
+        None => context.default_provider(None).await,
     };
     let provider = match provider {
         Err(error) if super::is_hosts(&error) => return Err(error),
@@ -108,7 +108,7 @@ async fn log_out(
             return Ok(RequestContext::go(&return_to, ended));
         }
     };
-    Ok(destination.reply(ended).cookies([cookie]))
+    Ok(destination.reply(ended).with_cookies([cookie]))
 }
 
 /// How the browser gets to the provider.
@@ -123,8 +123,8 @@ impl Away {
         match self {
             Self::Url(url) => RequestContext::go(url, cookies),
             Self::Form(form) => {
-                let mut reply = Reply::page(StatusCode::OK, "", "").cookies(cookies);
-                reply.put(CONTENT_SECURITY_POLICY, form.content_security_policy());
+                let mut reply = Reply::page(StatusCode::OK, "", "").with_cookies(cookies);
+                reply.set_header(CONTENT_SECURITY_POLICY, form.content_security_policy());
                 reply.body = form.html();
                 reply
             }
@@ -144,7 +144,7 @@ fn provider_logout(
     if server.endpoint(EndpointKind::EndSession).is_err() {
         return Ok(None);
     }
-    let at = context.io.at();
+    let at = context.io.moment();
     let base_url = context.base_url()?;
     let return_uri = format!(
         "{}{}",
@@ -166,31 +166,31 @@ fn provider_logout(
         return_to: return_to.to_owned(),
     };
     let jar = context.jar()?;
-    let name = jar.named("out");
+    let name = jar.name_of("out");
     let plain = serde_json::to_vec(&state_on_return).unwrap_or_default();
     let value = jar.seal(&at, Purpose::Logout, &name, &plain)?;
-    let cookie = jar.set(&name, &value, AWAY, CookieSameSite::Lax);
+    let cookie = jar.set_cookie(&name, &value, AWAY, CookieSameSite::Lax);
     Ok(Some((destination, cookie)))
 }
 
 /// `GET {prefix}/logout/done`: the return from the provider. A request without the state may come from anywhere,
 /// and gets a page.
-pub(crate) fn done(context: &RequestContext) -> Result<Reply, Error> {
+pub(crate) fn return_from_provider(context: &RequestContext) -> Result<Reply, Error> {
     let jar = context.jar()?;
-    let name = jar.named("out");
+    let name = jar.name_of("out");
     let leaving = jar.read::<Leaving>(&context.cookies, Purpose::Logout, &name);
     if let Ok(leaving) = leaving {
         match check_return(&context.request.target, &Secret::new(leaving.state)) {
             Ok(()) => {
                 return Ok(RequestContext::go(
                     &leaving.return_to,
-                    [jar.end(&name, CookieSameSite::Lax)],
+                    [jar.clear_cookie(&name, CookieSameSite::Lax)],
                 ));
             }
             Err(error) => context.io.note_error(&error),
         }
     }
-    let home = html::escape(&context.home()?);
+    let home = html::escape(&context.home_path()?);
     let link = format!("<p><a href=\"{home}\">Go on</a>");
     Ok(Reply::page(StatusCode::OK, "You are signed out", &link))
 }

@@ -20,7 +20,7 @@ pub(crate) async fn back_channel(
     context: &RequestContext,
     id: Option<String>,
 ) -> Result<Reply, Error> {
-    match token(context, id).await {
+    match backchannel_logout(context, id).await {
         Ok(()) => Ok(Reply::empty(StatusCode::OK)),
         Err(error) if super::is_hosts(&error) => Err(error),
         Err(error) => {
@@ -30,7 +30,7 @@ pub(crate) async fn back_channel(
     }
 }
 
-async fn token(context: &RequestContext, id: Option<String>) -> Result<(), Error> {
+async fn backchannel_logout(context: &RequestContext, id: Option<String>) -> Result<(), Error> {
     let provider = provider(context, id).await?;
     let token = context.request.form_text().is_some();
     let token = context
@@ -94,12 +94,12 @@ pub(crate) async fn front_channel(
         session_store::end_all(context, &client, of_sid, Unstored::Meant, is_ended).await?;
     }
     let mut reply = Reply::empty(StatusCode::OK);
-    reply.put(CONTENT_TYPE, "text/html; charset=utf-8");
+    reply.set_header(CONTENT_TYPE, "text/html; charset=utf-8");
     let policy = format!(
         "default-src 'none'; frame-ancestors {}",
         issuer.url().origin()
     );
-    reply.put(CONTENT_SECURITY_POLICY, &policy);
+    reply.set_header(CONTENT_SECURITY_POLICY, &policy);
     Ok(reply)
 }
 
@@ -110,7 +110,7 @@ async fn provider(context: &RequestContext, id: Option<String>) -> Result<Provid
     }
     let provider = match id {
         Some(id) => return context.provider(&id).await,
-        None => context.chosen(None).await?,
+        None => context.default_provider(None).await?,
     };
     provider.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
 }

@@ -14,7 +14,10 @@ pub(crate) async fn session(context: &RequestContext) -> Result<Reply, Error> {
     if context.request.origin(&context.base_url()?.origin) == Origin::Foreign {
         return Err(ValidationFailure::WebCrossSite.into());
     }
-    let (login, logout) = (context.page("login", &[])?, context.page("logout", &[])?);
+    let (login, logout) = (
+        context.page_path("login", &[])?,
+        context.page_path("logout", &[])?,
+    );
     let value = match current_session::session(context).await? {
         Found::Session(session) => {
             let mut user = session.identity.claims.clone();

@@ -3,7 +3,7 @@
 use oauth_core::error::Error;
 
 use crate::current_session::{self, Found};
-use crate::login_flow::{self, Kind, Wanted};
+use crate::login_flow::{self, Kind, LoginParameters};
 use crate::reply::Reply;
 use crate::request_context::RequestContext;
 
@@ -13,7 +13,7 @@ pub(crate) async fn check(context: &RequestContext) -> Result<Reply, Error> {
         return Ok(RequestContext::empty_prefetch_reply());
     }
     let return_to = context.return_to(request.query("return_to").as_deref())?;
-    if context.has_cookie(&context.jar()?.named("quiet")) {
+    if context.has_cookie(&context.jar()?.name_of("quiet")) {
         return Ok(RequestContext::go(&return_to, []));
     }
     let provider = match (
@@ -24,9 +24,9 @@ pub(crate) async fn check(context: &RequestContext) -> Result<Reply, Error> {
         (None, Found::Session(session)) => context.provider(&session.identity.provider).await?,
         (None, Found::Nobody(_)) => context.first_provider().await?,
     };
-    let login = Wanted {
+    let login = LoginParameters {
         kind: Kind::Check,
-        ..Wanted::login(&provider, return_to)
+        ..LoginParameters::login(&provider, return_to)
     };
     login_flow::begin(context, login).await
 }

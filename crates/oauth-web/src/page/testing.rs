@@ -30,7 +30,7 @@ pub(crate) async fn sign_in(context: RequestContext, identity: Identity) -> Resu
     };
     let now = context.io.now();
     let session = Session {
-        identity: callback::kept(&context, identity),
+        identity: callback::with_stored_claims(&context, identity),
         local,
         started_at: now,
         until: now.after(context.config().lifetime),
@@ -45,14 +45,14 @@ pub(crate) async fn sign_in(context: RequestContext, identity: Identity) -> Resu
             .then(|| Arc::new(Tokens::bearer("a token of a test"))),
     };
     let cookies = match context.config().keep {
-        Keep::Identity | Keep::AccessToken => callback::sealed(&context, session, None, "")?,
+        Keep::Identity | Keep::AccessToken => callback::seal_session(&context, session, None, "")?,
         Keep::Store => {
             // The client is not requested for this: without one, the logout does not continue at the provider.
-            let client = context.known(&provider);
+            let client = context.known_client(&provider);
             crate::session_store::begin(&context, (&provider.id, client.as_ref()), session, None)
                 .await?
         }
     };
-    let reply = Reply::empty(StatusCode::NO_CONTENT).cookies(cookies);
+    let reply = Reply::empty(StatusCode::NO_CONTENT).with_cookies(cookies);
     Ok(End::Respond(reply))
 }

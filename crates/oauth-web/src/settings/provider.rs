@@ -57,14 +57,14 @@ impl ProviderSettings {
             None => ResponseMode::default(),
             Some(name) => ResponseMode::named(name).ok_or_else(|| unknown_mode(name))?,
         };
-        let provider = self.made(client).map_err(SettingError::Refused)?;
+        let provider = self.build_provider(client).map_err(SettingError::Refused)?;
         Ok(Provider {
             response_mode,
             ..provider
         })
     }
 
-    fn made(self, client: Option<Client>) -> Result<Provider, Error> {
+    fn build_provider(self, client: Option<Client>) -> Result<Provider, Error> {
         let mut provider = Provider::later(self.id)?;
         provider.client = client;
         let scope = match (self.scope, &self.identity) {

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use oauth_core::moment::UnixTime;
 
-use super::harness::{CaseResult, Harness, at};
+use super::harness::{CaseResult, Harness, saved_version};
 use crate::store::Times;
 
 /// How many records expire: more than a store deletes at a time.
@@ -21,39 +21,39 @@ const PAST: Times = Times::until(UnixTime::from_secs(1));
 pub(super) async fn stays(harness: &Harness) -> CaseResult {
     let key = harness.key("ending:stays");
     let later = Times::until(from_now(3600));
-    let version = at(harness.save_at(0, &key, "text", 0, later).await?, 0)?;
-    harness.holds(&key, version, "text").await?;
+    let version = saved_version(harness.save_at(0, &key, "text", 0, later).await?, 0)?;
+    harness.expect_record(&key, version, "text").await?;
     // Expired records do not affect others.
     for number in 0..RECORDS {
         let other_key = harness.key(&format!("ending:other:{number}"));
-        at(
+        saved_version(
             harness.save_at(number, &other_key, "text", 0, PAST).await?,
             0,
         )?;
     }
-    harness.holds(&key, version, "text").await?;
+    harness.expect_record(&key, version, "text").await?;
     // The last save counts: it no longer expires.
-    let version = at(harness.save(1, &key, "again", version).await?, version)?;
-    harness.holds(&key, version, "again").await
+    let version = saved_version(harness.save(1, &key, "again", version).await?, version)?;
+    harness.expect_record(&key, version, "again").await
 }
 
 pub(super) async fn absent(harness: &Harness) -> CaseResult {
     let key = harness.key("ending:absent");
-    let first_version = at(harness.save_at(0, &key, "text", 0, PAST).await?, 0)?;
+    let first_version = saved_version(harness.save_at(0, &key, "text", 0, PAST).await?, 0)?;
     let Some(entry) = harness.load(1, &key).await? else {
         // It is absent: no save over it succeeds, and a new record gets a new version.
-        harness.conflicts(&key, first_version).await?;
+        harness.expect_conflict(&key, first_version).await?;
         if harness.load(0, &key).await?.is_some() {
             return Err("a record that has ended is there again".to_owned());
         }
-        let next_version = harness.saved(&key, "again", 0).await?;
+        let next_version = harness.save_record(&key, "again", 0).await?;
         return match next_version > first_version {
-            true => harness.holds(&key, next_version, "again").await,
+            true => harness.expect_record(&key, next_version, "again").await,
             false => Err(format!(
                 "version {next_version} does not exceed {first_version}"
             )),
         };
     };
     // A store without expiry still has all of it.
-    harness.holds(&key, entry.version, "text").await
+    harness.expect_record(&key, entry.version, "text").await
 }

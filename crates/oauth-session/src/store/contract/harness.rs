@@ -109,7 +109,9 @@ impl Harness {
         let mut cursor: Option<String> = None;
         loop {
             let answer = self.store(worker).scan(cursor.as_deref()).await;
-            let Some(page) = offered(answer).map_err(|error| format!("scan: {error}"))? else {
+            let Some(page) =
+                unless_unsupported(answer).map_err(|error| format!("scan: {error}"))?
+            else {
                 return Ok(None);
             };
             keys.extend(page.keys.into_iter().filter(|key| self.is_ours(key)));
@@ -132,7 +134,7 @@ impl Harness {
     ) -> Result<Option<Vec<String>>, String> {
         let before = UnixTime::from_secs(before);
         let answer = self.store(worker).due(before, limit).await;
-        offered(answer).map_err(|error| format!("due: {error}"))
+        unless_unsupported(answer).map_err(|error| format!("due: {error}"))
     }
 
     /// Whether a key belongs to this run.
@@ -153,15 +155,15 @@ impl Harness {
     }
 
     /// Loads through every handle: this version, this text.
-    pub(super) async fn holds(&self, key: &str, version: u64, text: &str) -> CaseResult {
+    pub(super) async fn expect_record(&self, key: &str, version: u64, text: &str) -> CaseResult {
         for worker in 0..self.stores.len() {
             let Some(entry) = self.load(worker, key).await? else {
                 return Err("the record is not there".to_owned());
             };
-            same("the version loaded", &entry.version, &version)?;
+            expect_equal("the version loaded", &entry.version, &version)?;
             let record = entry.record.expose();
             if record != text {
-                let (is, want) = (start(record), start(text));
+                let (is, want) = (excerpt(record), excerpt(text));
                 return Err(format!("loaded {is:?} instead of {want:?}"));
             }
         }
@@ -169,15 +171,20 @@ impl Harness {
     }
 
     /// Saves, which must succeed; the new version.
-    pub(super) async fn saved(&self, key: &str, text: &str, version: u64) -> Result<u64, String> {
+    pub(super) async fn save_record(
+        &self,
+        key: &str,
+        text: &str,
+        version: u64,
+    ) -> Result<u64, String> {
         let saved = self.save(0, key, text, version).await?;
-        at(saved, version)
+        saved_version(saved, version)
     }
 
     /// Tries to save, which must fail.
-    pub(super) async fn conflicts(&self, key: &str, version: u64) -> CaseResult {
+    pub(super) async fn expect_conflict(&self, key: &str, version: u64) -> CaseResult {
         let saved = self.save(0, key, "too late", version).await?;
-        same(
+        expect_equal(
             &format!("the answer to a save at version {version}"),
             &saved,
             &Saved::Conflict,
@@ -185,9 +192,9 @@ impl Harness {
     }
 
     /// Acquires or releases the lease, which must succeed.
-    pub(super) async fn won(&self, key: &str, holder: &str, millis: u64) -> CaseResult {
+    pub(super) async fn expect_won(&self, key: &str, holder: &str, millis: u64) -> CaseResult {
         let lease = self.lease(0, key, holder, millis).await?;
-        same(
+        expect_equal(
             &format!("the lease of {holder} for {millis} ms"),
             &lease,
             &Lease::Won,
@@ -196,7 +203,7 @@ impl Harness {
 
     /// Tries to take the lease through every handle: another must hold it, for about `remaining` more
     /// milliseconds and no longer.
-    pub(super) async fn held(&self, key: &str, holder: &str, remaining: u64) -> CaseResult {
+    pub(super) async fn expect_held(&self, key: &str, holder: &str, remaining: u64) -> CaseResult {
         let remaining = Duration::from_millis(remaining);
         for worker in 0..self.stores.len() {
             match self.lease(worker, key, holder, 60_000).await? {
@@ -215,7 +222,7 @@ impl Harness {
     }
 
     /// Waits until another holder's lease of this many milliseconds expires, and acquires it for a minute.
-    pub(super) async fn inherit(&self, key: &str, holder: &str, millis: u64) -> CaseResult {
+    pub(super) async fn expect_takeover(&self, key: &str, holder: &str, millis: u64) -> CaseResult {
         let started = Instant::now();
         let mut worker = 0;
         while started.elapsed() < DEADLINE {
@@ -234,7 +241,7 @@ impl Harness {
     }
 
     /// Many workers at once, each with its own number.
-    pub(super) async fn crowd<T, F>(
+    pub(super) async fn run_concurrently<T, F>(
         &self,
         work: impl Fn(Self, usize) -> F,
     ) -> Result<Vec<T>, String>
@@ -260,7 +267,7 @@ impl Harness {
 }
 
 /// The version of the record that was saved over this one.
-pub(super) fn at(saved: Saved, version: u64) -> Result<u64, String> {
+pub(super) fn saved_version(saved: Saved, version: u64) -> Result<u64, String> {
     match saved {
         Saved::At(new) if new >= 1 << 53 => Err(format!("version {new} is not below 2^53")),
         Saved::At(new) if new > version => Ok(new),
@@ -271,14 +278,14 @@ pub(super) fn at(saved: Saved, version: u64) -> Result<u64, String> {
 }
 
 /// The result of an optional method.
-fn offered<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
+fn unless_unsupported<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
     match answer {
         Err(error) if matches!(error.kind(), Kind::Misuse(Misuse::NotSupported)) => Ok(None),
         answer => answer.map(Some),
     }
 }
 
-pub(super) fn same<T: PartialEq + std::fmt::Debug>(
+pub(super) fn expect_equal<T: PartialEq + std::fmt::Debug>(
     subject: &str,
     actual: &T,
     expected: &T,
@@ -290,6 +297,6 @@ pub(super) fn same<T: PartialEq + std::fmt::Debug>(
 }
 
 /// Enough of a string to distinguish it from others. The texts of the cases are not secret.
-fn start(text: &str) -> String {
+fn excerpt(text: &str) -> String {
     text.chars().take(40).collect()
 }

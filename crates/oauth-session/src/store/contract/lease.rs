@@ -1,6 +1,6 @@
 //! The contract cases for leases.
 
-use super::harness::{CaseResult, Harness, same};
+use super::harness::{CaseResult, Harness, expect_equal};
 use super::saving::ODD_KEYS;
 use crate::store::Lease;
 
@@ -12,16 +12,16 @@ const SHORT: u64 = 120;
 
 pub(super) async fn exclusive(harness: &Harness) -> CaseResult {
     let key = harness.key("exclusive");
-    harness.won(&key, "one", MINUTE).await?;
-    harness.held(&key, "two", MINUTE).await?;
-    harness.held(&key, "ONE", MINUTE).await
+    harness.expect_won(&key, "one", MINUTE).await?;
+    harness.expect_held(&key, "two", MINUTE).await?;
+    harness.expect_held(&key, "ONE", MINUTE).await
 }
 
 pub(super) async fn race(harness: &Harness) -> CaseResult {
     for round in 0..8 {
         let key = harness.key(&format!("takers{round}"));
         let leases = harness
-            .crowd(|harness, worker| {
+            .run_concurrently(|harness, worker| {
                 let key = key.clone();
                 async move {
                     let holder = format!("worker {worker}");
@@ -30,91 +30,95 @@ pub(super) async fn race(harness: &Harness) -> CaseResult {
             })
             .await?;
         let winners = leases.iter().filter(|lease| **lease == Lease::Won);
-        same("the number of holders", &winners.count(), &1)?;
+        expect_equal("the number of holders", &winners.count(), &1)?;
     }
     Ok(())
 }
 
 pub(super) async fn again(harness: &Harness) -> CaseResult {
     let key = harness.key("again");
-    harness.won(&key, "one", MINUTE).await?;
-    harness.won(&key, "one", 10 * MINUTE).await?;
-    harness.held(&key, "two", 10 * MINUTE).await?;
+    harness.expect_won(&key, "one", MINUTE).await?;
+    harness.expect_won(&key, "one", 10 * MINUTE).await?;
+    harness.expect_held(&key, "two", 10 * MINUTE).await?;
     // The latest call counts, even if it shortens the lease.
-    harness.won(&key, "one", SHORT).await?;
-    harness.inherit(&key, "two", SHORT).await
+    harness.expect_won(&key, "one", SHORT).await?;
+    harness.expect_takeover(&key, "two", SHORT).await
 }
 
 pub(super) async fn give_back(harness: &Harness) -> CaseResult {
     let key = harness.key("give-back");
-    harness.won(&key, "one", MINUTE).await?;
-    harness.won(&key, "one", 0).await?;
-    harness.won(&key, "two", MINUTE).await?;
-    harness.held(&key, "one", MINUTE).await
+    harness.expect_won(&key, "one", MINUTE).await?;
+    harness.expect_won(&key, "one", 0).await?;
+    harness.expect_won(&key, "two", MINUTE).await?;
+    harness.expect_held(&key, "one", MINUTE).await
 }
 
 pub(super) async fn not_theirs(harness: &Harness) -> CaseResult {
     let key = harness.key("not-theirs");
     // At first there is no holder.
-    harness.won(&key, "two", 0).await?;
-    harness.won(&key, "one", MINUTE).await?;
-    harness.won(&key, "two", 0).await?;
-    harness.held(&key, "two", MINUTE).await
+    harness.expect_won(&key, "two", 0).await?;
+    harness.expect_won(&key, "one", MINUTE).await?;
+    harness.expect_won(&key, "two", 0).await?;
+    harness.expect_held(&key, "two", MINUTE).await
 }
 
 pub(super) async fn over(harness: &Harness) -> CaseResult {
     let key = harness.key("over");
-    harness.won(&key, "one", SHORT).await?;
-    harness.inherit(&key, "two", SHORT).await?;
+    harness.expect_won(&key, "one", SHORT).await?;
+    harness.expect_takeover(&key, "two", SHORT).await?;
     // A former holder has no rights any more.
-    harness.won(&key, "one", 0).await?;
-    harness.held(&key, "one", MINUTE).await
+    harness.expect_won(&key, "one", 0).await?;
+    harness.expect_held(&key, "one", MINUTE).await
 }
 
 pub(super) async fn keys(harness: &Harness) -> CaseResult {
     let holder = |name: &str| format!("of {name}");
     let key = |name: &str| harness.key(&format!("{name}!"));
     for name in ODD_KEYS {
-        harness.won(&key(name), &holder(name), MINUTE).await?;
+        harness
+            .expect_won(&key(name), &holder(name), MINUTE)
+            .await?;
     }
     for name in &ODD_KEYS[1..] {
-        harness.won(&key(name), &holder(name), 0).await?;
+        harness.expect_won(&key(name), &holder(name), 0).await?;
     }
-    harness.held(&key(ODD_KEYS[0]), "another", MINUTE).await
+    harness
+        .expect_held(&key(ODD_KEYS[0]), "another", MINUTE)
+        .await
 }
 
 pub(super) async fn alone(harness: &Harness) -> CaseResult {
     let key = harness.key("alone");
-    harness.won(&key, "one", MINUTE).await?;
+    harness.expect_won(&key, "one", MINUTE).await?;
     let entry = harness.load(0, &key).await?;
-    same("that a lease made a record", &entry.is_some(), &false)?;
-    harness.conflicts(&key, 1).await?;
-    let version = harness.saved(&key, "first", 0).await?;
-    harness.won(&key, "one", 0).await?;
-    harness.holds(&key, version, "first").await
+    expect_equal("that a lease made a record", &entry.is_some(), &false)?;
+    harness.expect_conflict(&key, 1).await?;
+    let version = harness.save_record(&key, "first", 0).await?;
+    harness.expect_won(&key, "one", 0).await?;
+    harness.expect_record(&key, version, "first").await
 }
 
 pub(super) async fn apart(harness: &Harness) -> CaseResult {
     let key = harness.key("apart");
-    let first_version = harness.saved(&key, "first", 0).await?;
-    harness.won(&key, "one", MINUTE).await?;
-    harness.holds(&key, first_version, "first").await?;
+    let first_version = harness.save_record(&key, "first", 0).await?;
+    harness.expect_won(&key, "one", MINUTE).await?;
+    harness.expect_record(&key, first_version, "first").await?;
     // A save checks only the version, and leaves the lease alone.
-    let second_version = harness.saved(&key, "second", first_version).await?;
-    harness.conflicts(&key, first_version).await?;
-    harness.held(&key, "two", MINUTE).await?;
-    harness.won(&key, "one", 0).await?;
-    harness.holds(&key, second_version, "second").await
+    let second_version = harness.save_record(&key, "second", first_version).await?;
+    harness.expect_conflict(&key, first_version).await?;
+    harness.expect_held(&key, "two", MINUTE).await?;
+    harness.expect_won(&key, "one", 0).await?;
+    harness.expect_record(&key, second_version, "second").await
 }
 
 pub(super) async fn fenced(harness: &Harness) -> CaseResult {
     let key = harness.key("fenced");
-    let first_version = harness.saved(&key, "first", 0).await?;
-    harness.won(&key, "sleeper", SHORT).await?;
-    harness.inherit(&key, "next", SHORT).await?;
-    let second_version = harness.saved(&key, "second", first_version).await?;
-    harness.conflicts(&key, first_version).await?;
-    harness.won(&key, "sleeper", 0).await?;
-    harness.held(&key, "sleeper", MINUTE).await?;
-    harness.holds(&key, second_version, "second").await
+    let first_version = harness.save_record(&key, "first", 0).await?;
+    harness.expect_won(&key, "sleeper", SHORT).await?;
+    harness.expect_takeover(&key, "next", SHORT).await?;
+    let second_version = harness.save_record(&key, "second", first_version).await?;
+    harness.expect_conflict(&key, first_version).await?;
+    harness.expect_won(&key, "sleeper", 0).await?;
+    harness.expect_held(&key, "sleeper", MINUTE).await?;
+    harness.expect_record(&key, second_version, "second").await
 }

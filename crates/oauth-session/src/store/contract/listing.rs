@@ -1,34 +1,34 @@
 //! The contract cases for `remove`, `scan` and `due`.
 
-use super::harness::{CaseResult, Harness, at, same};
+use super::harness::{CaseResult, Harness, expect_equal, saved_version};
 
 pub(super) async fn removal(harness: &Harness) -> CaseResult {
     let key = harness.key("removal");
-    let first_version = harness.saved(&key, "first", 0).await?;
+    let first_version = harness.save_record(&key, "first", 0).await?;
     let existed = harness.remove(1, &key).await?;
-    same("that there was a record to remove", &existed, &true)?;
+    expect_equal("that there was a record to remove", &existed, &true)?;
     let tombstone = harness.load(0, &key).await?;
     let removed_version = tombstone
         .as_ref()
         .map_or(first_version + 1, |tombstone| tombstone.version);
     if let Some(tombstone) = &tombstone {
-        same("that nothing is left", &tombstone.is_removed(), &true)?;
+        expect_equal("that nothing is left", &tombstone.is_removed(), &true)?;
     }
     if removed_version <= first_version {
         let text =
             format!("version {removed_version} of a removal does not exceed {first_version}");
         return Err(text);
     }
-    harness.conflicts(&key, first_version).await?;
+    harness.expect_conflict(&key, first_version).await?;
     let existed = harness.remove(0, &key).await?;
-    same("that there was a record to remove twice", &existed, &false)?;
+    expect_equal("that there was a record to remove twice", &existed, &false)?;
     let tombstone = harness
         .load(1, &key)
         .await?
         .map_or(0, |tombstone| tombstone.version);
-    let next_version = harness.saved(&key, "again", tombstone).await?;
+    let next_version = harness.save_record(&key, "again", tombstone).await?;
     match next_version > removed_version {
-        true => harness.holds(&key, next_version, "again").await,
+        true => harness.expect_record(&key, next_version, "again").await,
         false => Err(format!(
             "version {next_version} does not exceed {removed_version}"
         )),
@@ -46,14 +46,14 @@ pub(super) async fn scan(harness: &Harness) -> CaseResult {
     for number in 0..RECORDS {
         let key = harness.key(&format!("scan:{number}"));
         let due = (number % 2 == 0).then_some(1);
-        at(harness.save_due(number, &key, "text", 0, due).await?, 0)?;
+        saved_version(harness.save_due(number, &key, "text", 0, due).await?, 0)?;
         stored_keys.push(key);
     }
     let removed_key = harness.key("scan:removed");
-    let version = harness.saved(&removed_key, "text", 0).await?;
-    harness.saved(&removed_key, "", version).await?;
+    let version = harness.save_record(&removed_key, "text", 0).await?;
+    harness.save_record(&removed_key, "", version).await?;
     harness
-        .won(&harness.key("scan:leased"), "one", 60_000)
+        .expect_won(&harness.key("scan:leased"), "one", 60_000)
         .await?;
     let is_of_this = |key: &String| key.starts_with("scan:");
     for worker in 0..2 {
@@ -62,14 +62,14 @@ pub(super) async fn scan(harness: &Harness) -> CaseResult {
         listed.sort();
         listed.dedup();
         stored_keys.sort();
-        same("what a scan tells of", &listed, &stored_keys)?;
+        expect_equal("what a scan tells of", &listed, &stored_keys)?;
     }
     for key in stored_keys {
         harness.remove(0, &key).await?;
     }
     let remaining = harness.scan(1).await?.unwrap_or_default();
     let remaining = remaining.into_iter().filter(is_of_this).count();
-    same("what a scan tells of what was removed", &remaining, &0)
+    expect_equal("what a scan tells of what was removed", &remaining, &0)
 }
 
 /// More keys than earlier runs may have left in the store.
@@ -99,35 +99,35 @@ pub(super) async fn due(harness: &Harness) -> CaseResult {
         ("d", Some(200)),
     ] {
         let saved = harness.save_due(0, &key(name), "text", 0, due).await?;
-        versions.push(at(saved, 0)?);
+        versions.push(saved_version(saved, 0)?);
     }
     let subject = "what is due";
-    same(
+    expect_equal(
         subject,
         &listed(0, 301).await?,
         &vec![key("b"), key("d"), key("a")],
     )?;
-    same(subject, &listed(1, 300).await?, &vec![key("b"), key("d")])?;
-    same(subject, &listed(0, 100).await?, &vec![])?;
+    expect_equal(subject, &listed(1, 300).await?, &vec![key("b"), key("d")])?;
+    expect_equal(subject, &listed(0, 100).await?, &vec![])?;
     let few = harness.due(1, 301, 2).await?.unwrap_or_default();
-    same("the number of those asked for", &few.len(), &2)?;
+    expect_equal("the number of those asked for", &few.len(), &2)?;
     // The last save counts, also without a time; one that conflicts does not.
     let saved = harness
         .save_due(1, &key("a"), "text", versions[0], Some(50))
         .await?;
-    versions[0] = at(saved, versions[0])?;
+    versions[0] = saved_version(saved, versions[0])?;
     harness
         .save_due(0, &key("a"), "text", versions[0] + 1, None)
         .await?;
     let saved = harness
         .save_due(1, &key("b"), "text", versions[1], None)
         .await?;
-    at(saved, versions[1])?;
+    saved_version(saved, versions[1])?;
     let saved = harness
         .save_due(0, &key("d"), "", versions[3], Some(200))
         .await?;
-    at(saved, versions[3])?;
-    same(subject, &listed(0, 301).await?, &vec![key("a")])?;
+    saved_version(saved, versions[3])?;
+    expect_equal(subject, &listed(0, 301).await?, &vec![key("a")])?;
     harness.remove(0, &key("a")).await?;
-    same(subject, &listed(1, 301).await?, &vec![])
+    expect_equal(subject, &listed(1, 301).await?, &vec![])
 }

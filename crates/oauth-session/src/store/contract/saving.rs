@@ -2,34 +2,34 @@
 
 use std::time::Duration;
 
-use super::harness::{CROWD, CaseResult, Harness, at, same};
+use super::harness::{CROWD, CaseResult, Harness, expect_equal, saved_version};
 use crate::store::Saved;
 
 pub(super) async fn nothing(harness: &Harness) -> CaseResult {
     let key = harness.key("nothing");
     let entry = harness.load(0, &key).await?;
-    same("that there is a record", &entry.is_some(), &false)
+    expect_equal("that there is a record", &entry.is_some(), &false)
 }
 
 pub(super) async fn create(harness: &Harness) -> CaseResult {
     let key = harness.key("create");
-    let version = harness.saved(&key, "first", 0).await?;
-    harness.holds(&key, version, "first").await
+    let version = harness.save_record(&key, "first", 0).await?;
+    harness.expect_record(&key, version, "first").await
 }
 
 pub(super) async fn conflict(harness: &Harness) -> CaseResult {
     let key = harness.key("conflict");
-    harness.conflicts(&key, 1).await?;
+    harness.expect_conflict(&key, 1).await?;
     let entry = harness.load(0, &key).await?;
-    same("that a conflict left a record", &entry.is_some(), &false)?;
-    let first_version = harness.saved(&key, "first", 0).await?;
+    expect_equal("that a conflict left a record", &entry.is_some(), &false)?;
+    let first_version = harness.save_record(&key, "first", 0).await?;
     for version in [0, first_version + 1, u64::from(u32::MAX)] {
-        harness.conflicts(&key, version).await?;
+        harness.expect_conflict(&key, version).await?;
     }
-    harness.holds(&key, first_version, "first").await?;
-    let second_version = harness.saved(&key, "second", first_version).await?;
-    harness.conflicts(&key, first_version).await?;
-    harness.holds(&key, second_version, "second").await
+    harness.expect_record(&key, first_version, "first").await?;
+    let second_version = harness.save_record(&key, "second", first_version).await?;
+    harness.expect_conflict(&key, first_version).await?;
+    harness.expect_record(&key, second_version, "second").await
 }
 
 pub(super) async fn rise(harness: &Harness) -> CaseResult {
@@ -37,8 +37,8 @@ pub(super) async fn rise(harness: &Harness) -> CaseResult {
     let mut version = 0;
     for number in 0..12 {
         let text = format!("record {number}");
-        version = harness.saved(&key, &text, version).await?;
-        harness.holds(&key, version, &text).await?;
+        version = harness.save_record(&key, &text, version).await?;
+        harness.expect_record(&key, version, &text).await?;
     }
     Ok(())
 }
@@ -46,20 +46,20 @@ pub(super) async fn rise(harness: &Harness) -> CaseResult {
 /// A removed record is loaded as an empty one, or not at all.
 pub(super) async fn removed_version(harness: &Harness) -> CaseResult {
     let key = harness.key("removed");
-    let first_version = harness.saved(&key, "first", 0).await?;
-    let removed_version = harness.saved(&key, "", first_version).await?;
+    let first_version = harness.save_record(&key, "first", 0).await?;
+    let removed_version = harness.save_record(&key, "", first_version).await?;
     let left = harness.load(1, &key).await?;
     if let Some(left) = &left {
-        same(
+        expect_equal(
             "the version of what was removed",
             &left.version,
             &removed_version,
         )?;
-        same("that it is empty", &left.is_removed(), &true)?;
+        expect_equal("that it is empty", &left.is_removed(), &true)?;
     }
-    harness.conflicts(&key, first_version).await?;
+    harness.expect_conflict(&key, first_version).await?;
     let again = harness
-        .saved(&key, "again", left.map_or(0, |left| left.version))
+        .save_record(&key, "again", left.map_or(0, |left| left.version))
         .await?;
     if again <= removed_version {
         let text = format!(
@@ -67,8 +67,8 @@ pub(super) async fn removed_version(harness: &Harness) -> CaseResult {
         );
         return Err(text);
     }
-    harness.conflicts(&key, first_version).await?;
-    harness.holds(&key, again, "again").await
+    harness.expect_conflict(&key, first_version).await?;
+    harness.expect_record(&key, again, "again").await
 }
 
 /// A store that has lost a key never reuses its versions.
@@ -76,11 +76,13 @@ pub(super) async fn first_version(harness: &Harness) -> CaseResult {
     let mut highest = 0;
     let earlier_key = harness.key("before");
     for text in ["first", "second", "third"] {
-        highest = harness.saved(&earlier_key, text, highest).await?;
+        highest = harness.save_record(&earlier_key, text, highest).await?;
     }
     // Clocks may count in milliseconds.
     tokio::time::sleep(Duration::from_millis(20)).await;
-    let first_version = harness.saved(&harness.key("after"), "first", 0).await?;
+    let first_version = harness
+        .save_record(&harness.key("after"), "first", 0)
+        .await?;
     match first_version > highest {
         true => Ok(()),
         false => Err(format!(
@@ -94,8 +96,8 @@ pub(super) async fn shared(harness: &Harness) -> CaseResult {
     let mut version = 0;
     for worker in 0..CROWD {
         let text = format!("from {worker}");
-        version = at(harness.save(worker, &key, &text, version).await?, version)?;
-        harness.holds(&key, version, &text).await?;
+        version = saved_version(harness.save(worker, &key, &text, version).await?, version)?;
+        harness.expect_record(&key, version, &text).await?;
     }
     Ok(())
 }
@@ -105,7 +107,7 @@ pub(super) async fn race(harness: &Harness) -> CaseResult {
     let mut version = 0;
     for round in 0..8 {
         let answers = harness
-            .crowd(|harness, worker| {
+            .run_concurrently(|harness, worker| {
                 let key = key.clone();
                 async move {
                     let text = format!("{round} by {worker}");
@@ -117,12 +119,12 @@ pub(super) async fn race(harness: &Harness) -> CaseResult {
         let mut winners = Vec::new();
         for (saved, text) in answers {
             if saved != Saved::Conflict {
-                winners.push((at(saved, version)?, text));
+                winners.push((saved_version(saved, version)?, text));
             }
         }
-        same("the number of winners", &winners.len(), &1)?;
+        expect_equal("the number of winners", &winners.len(), &1)?;
         for (new_version, text) in winners {
-            harness.holds(&key, new_version, &text).await?;
+            harness.expect_record(&key, new_version, &text).await?;
             version = new_version;
         }
     }
@@ -134,7 +136,7 @@ pub(super) async fn count(harness: &Harness) -> CaseResult {
     const TURNS: usize = 3;
     let key = harness.key("count");
     harness
-        .crowd(|harness, worker| {
+        .run_concurrently(|harness, worker| {
             let key = key.clone();
             async move {
                 for _ in 0..TURNS {
@@ -149,7 +151,7 @@ pub(super) async fn count(harness: &Harness) -> CaseResult {
         .load(0, &key)
         .await?
         .map_or(0, |entry| entry.version);
-    harness.holds(&key, version, &total).await
+    harness.expect_record(&key, version, &total).await
 }
 
 async fn add_one(harness: &Harness, worker: usize, key: &str) -> Result<bool, String> {
@@ -189,15 +191,21 @@ pub(super) const ODD_KEYS: &[&str] = &[
 pub(super) async fn keys(harness: &Harness) -> CaseResult {
     let mut versions = Vec::new();
     for name in ODD_KEYS {
-        versions.push(harness.saved(&harness.key(name), name, 0).await?);
+        versions.push(harness.save_record(&harness.key(name), name, 0).await?);
     }
     for (name, version) in ODD_KEYS.iter().zip(&versions) {
-        harness.holds(&harness.key(name), *version, name).await?;
+        harness
+            .expect_record(&harness.key(name), *version, name)
+            .await?;
     }
     let first_key = harness.key(ODD_KEYS[0]);
-    harness.saved(&first_key, "second", versions[0]).await?;
+    harness
+        .save_record(&first_key, "second", versions[0])
+        .await?;
     for (name, version) in ODD_KEYS.iter().zip(&versions).skip(1) {
-        harness.holds(&harness.key(name), *version, name).await?;
+        harness
+            .expect_record(&harness.key(name), *version, name)
+            .await?;
     }
     Ok(())
 }
@@ -217,8 +225,8 @@ pub(super) async fn texts(harness: &Harness) -> CaseResult {
     ];
     let mut version = 0;
     for text in &texts {
-        version = harness.saved(&key, text, version).await?;
-        harness.holds(&key, version, text).await?;
+        version = harness.save_record(&key, text, version).await?;
+        harness.expect_record(&key, version, text).await?;
     }
     Ok(())
 }

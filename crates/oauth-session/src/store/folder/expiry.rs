@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use oauth_core::error::Error;
 
 use super::Folder;
-use crate::store::file::{RECORD, RecordFile, decoded};
+use crate::store::file::{RECORD, RecordFile, decode_file};
 
 /// How many records are checked each time: as many records expire as are created, so all are checked in turn.
 const LOOKED_AT: usize = 16;
@@ -23,7 +23,7 @@ impl Folder {
             // Files are replaced as a whole, so no lock is needed to read one. An unreadable one is reported when it is
             // loaded.
             let bytes = self.read(key, RECORD).ok().flatten();
-            let record = bytes.and_then(|bytes| decoded(&bytes, RECORD).ok());
+            let record = bytes.and_then(|bytes| decode_file(&bytes, RECORD).ok());
             if !record.is_some_and(|record| record.times.is_over()) {
                 continue;
             }
@@ -32,7 +32,7 @@ impl Folder {
             };
             // It may have been saved again before the lock was taken.
             let bytes = locked.read(RECORD)?;
-            let record = bytes.map(|bytes| decoded(&bytes, RECORD)).transpose()?;
+            let record = bytes.map(|bytes| decode_file(&bytes, RECORD)).transpose()?;
             if record.is_some_and(|record: RecordFile| record.times.is_over()) {
                 locked.remove(RECORD)?;
             }

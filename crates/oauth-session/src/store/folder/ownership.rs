@@ -46,7 +46,7 @@ pub(in crate::store) fn open(path: &Path, options: &mut OpenOptions) -> io::Resu
     let options = options.custom_flags(flags.bits().cast_signed());
     options.open(path).map_err(|error| {
         let is_link = error.raw_os_error() == Some(Errno::LOOP.raw_os_error());
-        if is_link { link() } else { error }
+        if is_link { symlink_error() } else { error }
     })
 }
 
@@ -58,7 +58,7 @@ pub(in crate::store) fn open(path: &Path, options: &mut OpenOptions) -> io::Resu
     options.open(path)
 }
 
-fn link() -> io::Error {
+fn symlink_error() -> io::Error {
     let kind = io::ErrorKind::PermissionDenied;
     io::Error::new(kind, "a symbolic link is not followed")
 }

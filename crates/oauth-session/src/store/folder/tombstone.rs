@@ -5,7 +5,7 @@ use oauth_core::Secret;
 use oauth_core::error::Error;
 
 use super::{Folder, Locked, parse_file_name};
-use crate::store::file::{RECORD, RecordFile, decoded, encoded};
+use crate::store::file::{RECORD, RecordFile, decode_file, encode_file};
 use crate::store::{Times, is_forgotten, malformed, next};
 
 /// The extension of a tombstone's file.
@@ -32,9 +32,9 @@ impl Removed {
 
 impl Locked<'_> {
     /// Reads the tombstone.
-    pub(in crate::store) fn removed(&self) -> Result<Removed, Error> {
+    pub(in crate::store) fn read_tombstone(&self) -> Result<Removed, Error> {
         let bytes = self.read(REMOVED)?;
-        let record_file = bytes.map(|bytes| decoded(&bytes, &self.name(REMOVED)));
+        let record_file = bytes.map(|bytes| decode_file(&bytes, &self.name(REMOVED)));
         Ok(Removed(record_file.transpose()?))
     }
 
@@ -43,7 +43,7 @@ impl Locked<'_> {
         let next = next(version).ok_or_else(|| malformed("version"))?;
         self.write(
             REMOVED,
-            &encoded(&Secret::new(String::new()), next, Times::NONE)?,
+            &encode_file(&Secret::new(String::new()), next, Times::NONE)?,
         )?;
         Ok(next)
     }
@@ -52,7 +52,7 @@ impl Locked<'_> {
     /// tombstone the record would reappear.
     fn remove_older(&self, version: u64) -> Result<(), Error> {
         let record = self.read(RECORD)?;
-        let record = record.and_then(|bytes| decoded(&bytes, &self.name(RECORD)).ok());
+        let record = record.and_then(|bytes| decode_file(&bytes, &self.name(RECORD)).ok());
         if record.is_some_and(|record_file| record_file.entry.version < version) {
             self.remove(RECORD)?;
         }
@@ -77,7 +77,10 @@ impl Folder {
                 continue;
             };
             // A tombstone that cannot be read is kept: the error is returned to the worker that loads this record.
-            let tombstone = locked.removed().ok().and_then(|tombstone| tombstone.0);
+            let tombstone = locked
+                .read_tombstone()
+                .ok()
+                .and_then(|tombstone| tombstone.0);
             let version = tombstone.map_or(0, |record_file| record_file.entry.version);
             if version > 0 && is_forgotten(version) {
                 locked.remove_older(version)?;

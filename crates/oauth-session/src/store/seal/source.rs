@@ -141,7 +141,7 @@ impl CachedSource {
 
     /// The key to seal with.
     pub(super) async fn current(&self) -> Result<Key, Error> {
-        let no_key = || failed(setup("it has no key to seal with"));
+        let no_key = || source_error(setup("it has no key to seal with"));
         let outcome = self.key_or_wait(None).await;
         outcome.and_then(|key| key.ok_or_else(no_key))
     }
@@ -219,7 +219,7 @@ impl KeyCache {
         let is_full = self.unknown.len() >= MOST_UNKNOWN;
         is_full.then(|| {
             let reason = "it was asked for too many keys that it does not know";
-            Err(failed(Error::lost(Cause::unsent(reason))))
+            Err(source_error(Error::lost(Cause::unsent(reason))))
         })
     }
 
@@ -267,7 +267,7 @@ impl Lead<'_> {
                 Err(error) => Err(error),
             },
         };
-        let result = result.map_err(failed);
+        let result = result.map_err(source_error);
         let now = clock::now()?;
         let mut cache = self.cached_source.lock();
         cache.record_answer(&self.query, &result, now);
@@ -299,7 +299,7 @@ fn is_id(id: &str) -> bool {
 }
 
 /// Without the key, nothing was read or written.
-fn failed(error: Error) -> Error {
+fn source_error(error: Error) -> Error {
     let detail_text = match error.detail() {
         Some(detail) => format!("the key service: {detail}"),
         None => "the key service".to_owned(),

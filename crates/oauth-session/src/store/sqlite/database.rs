@@ -13,7 +13,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 
 use super::Failure;
 use crate::store::folder::ownership::Trusted;
-use crate::store::folder::{failed, make, ownership, refused};
+use crate::store::folder::{create_folder, io_error, ownership, setup_error};
 use crate::store::{Access, ENDPOINT, malformed};
 
 /// How long a call waits for others, which write for milliseconds.
@@ -64,7 +64,7 @@ impl Identity {
 
 impl Database {
     pub(super) fn open(path: PathBuf, access: Access, keeping: Keeping) -> Result<Self, Error> {
-        let (path, trusted) = found(&path, access)?;
+        let (path, trusted) = resolve_path(&path, access)?;
         let open = Some(open(&path, trusted, keeping)?).filter(|_| keeping == Keeping::Open);
         Ok(Self {
             path,
@@ -135,13 +135,13 @@ fn run<T>(
 
 /// The path, whatever the working directory becomes, and with no link in it that SQLite would refuse:
 /// a folder may be one, the file may not.
-fn found(path: &Path, access: Access) -> Result<(PathBuf, Trusted), Error> {
-    let path = std::path::absolute(path).map_err(|error| failed("the path", error))?;
+fn resolve_path(path: &Path, access: Access) -> Result<(PathBuf, Trusted), Error> {
+    let path = std::path::absolute(path).map_err(|error| io_error("the path", error))?;
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(refused("the path", "not a file"));
+        return Err(setup_error("the path", "not a file"));
     };
-    let trusted = make(folder, access)?;
-    let folder = fs::canonicalize(folder).map_err(|error| failed("the folder", error))?;
+    let trusted = create_folder(folder, access)?;
+    let folder = fs::canonicalize(folder).map_err(|error| io_error("the folder", error))?;
     Ok((folder.join(name), trusted))
 }
 
@@ -151,12 +151,12 @@ static OPENING: Mutex<()> = Mutex::new(());
 fn open(path: &Path, trusted: Trusted, keeping: Keeping) -> Result<Open, Error> {
     let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let io_failed = |error: io::Error| failed(&name, error);
+    let io_failed = |error: io::Error| io_error(&name, error);
     // As private as SQLite makes the other files. An existing file is not even opened, because a process loses
     // all its locks on a file when it closes it anywhere (POSIX `fcntl`), those of connections too.
     ownership::ensure(path, trusted).map_err(io_failed)?;
     let data = fs::symlink_metadata(path).map_err(io_failed)?;
-    ownership::check_file(&data, trusted).map_err(|reason| refused(&name, reason))?;
+    ownership::check_file(&data, trusted).map_err(|reason| setup_error(&name, reason))?;
     for beside in ["-wal", "-shm"] {
         let mut path = path.as_os_str().to_owned();
         path.push(beside);
@@ -164,10 +164,10 @@ fn open(path: &Path, trusted: Trusted, keeping: Keeping) -> Result<Open, Error> 
         // SQLite would make them with what the umask leaves and then set the mode: another user who opened them in
         // between could not write.
         if trusted != Trusted::Owner {
-            ownership::ensure(path.as_ref(), trusted).map_err(|error| failed(&name, error))?;
+            ownership::ensure(path.as_ref(), trusted).map_err(|error| io_error(&name, error))?;
         }
         if let Ok(data) = fs::symlink_metadata(path) {
-            ownership::check_file(&data, trusted).map_err(|reason| refused(&name, reason))?;
+            ownership::check_file(&data, trusted).map_err(|reason| setup_error(&name, reason))?;
         }
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -190,7 +190,7 @@ fn open(path: &Path, trusted: Trusted, keeping: Keeping) -> Result<Open, Error> 
 fn prepare(connection: &mut Connection) -> Result<(), Error> {
     let started = Instant::now();
     loop {
-        let result = prepared(connection);
+        let result = create_schema(connection);
         match result {
             // SQLite does not wait for others that change the mode at the same time.
             Err(Failure::Sqlite(error)) if is_busy(&error) && started.elapsed() < PATIENCE => {
@@ -203,7 +203,7 @@ fn prepare(connection: &mut Connection) -> Result<(), Error> {
     }
 }
 
-fn prepared(connection: &mut Connection) -> Result<(), Failure> {
+fn create_schema(connection: &mut Connection) -> Result<(), Failure> {
     connection.busy_timeout(PATIENCE)?;
     let version = |connection: &Connection| {
         connection.query_row("pragma user_version", [], |row| row.get::<_, i64>(0))
@@ -258,7 +258,7 @@ fn not_done(error: &rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         Some(NotADatabase | DatabaseCorrupt) => malformed("the file is no SQLite database"),
         Some(CannotOpen | PermissionDenied | ReadOnly) => {
-            refused("the database", &description(error))
+            setup_error("the database", &description(error))
         }
         Some(_) => Error::lost(Cause::unsent(description(error))).at_endpoint(ENDPOINT),
         None => malformed("not a record"),
