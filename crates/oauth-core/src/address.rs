@@ -2,8 +2,8 @@
 //! 9728 section 7.7).
 //!
 //! The core opens no connection: it marks such a request with [`RequestAddressPolicy::PublicOnly`] in its extensions,
-//! and a driver judges each address by [`is_public`] before it connects to it. An earlier check is not enough: the name
-//! may resolve to another address by then.
+//! and a driver checks each resolved address with [`is_public`] before it connects. An earlier check is not enough: the
+//! name may resolve to another address by then.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -66,14 +66,14 @@ const NOT_PUBLIC_V6: [(Ipv6Addr, u32); 4] = [
 /// The block from which all public IPv6 addresses come (RFC 4291 section 2.4, IANA).
 const GLOBAL_UNICAST: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
-/// IPv4 by way of NAT64 (RFC 6052 section 2.1), as name servers of networks without IPv4 make it.
+/// The NAT64 prefix (RFC 6052 section 2.1): DNS64 servers put an IPv4 address after it.
 const NAT64: (Ipv6Addr, u32) = (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
 
 /// Whether an address is public: it does not belong to this machine, its network, its cloud or a multicast group.
 ///
-/// An IPv6 address that represents an IPv4 address (mapped or NAT64) is classified as that address. A mistake in one
-/// direction costs a connection to an unusual server; in the other it exposes an internal network to the caller: so
-/// whatever is reserved, deprecated or unknown is not public.
+/// An IPv6 address that represents an IPv4 address (mapped or NAT64) is classified as that address. If a public address
+/// is misclassified, one connection fails; if an internal address is, an internal network is exposed. Therefore every
+/// reserved, deprecated or unknown address is classified as not public.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),

@@ -21,9 +21,9 @@ use crate::value::{Map, Value, writer};
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 pub use requirements::AssertionRequirements;
 
-/// How long an assertion is valid by default, in seconds.
+/// The default lifetime of an assertion, in seconds.
 const LIFETIME: u32 = 300;
-/// The claims that have parameters of their own.
+/// The claims that the constructor sets, which [`Assertion::claim`] must not replace.
 const OWN: [&str; 7] = ["iss", "sub", "aud", "exp", "iat", "nbf", "jti"];
 
 /// Whether callers cannot set a claim of this name.
@@ -65,7 +65,7 @@ impl fmt::Debug for Content {
     }
 }
 
-/// A function that makes the assertion for this scope.
+/// A function that builds the assertion for a requested scope.
 pub(crate) type Make = dyn Fn(&Scope) -> Result<Assertion, Error> + Send + Sync;
 
 /// The means by which a client gets its own tokens.
@@ -73,10 +73,10 @@ pub(crate) type Make = dyn Fn(&Scope) -> Result<Assertion, Error> + Send + Sync;
 pub(crate) enum OwnTokens {
     /// Assertions that it signs itself.
     Assertion(Arc<Make>),
-    /// The token of a workload. A page is not a workload.
+    /// The token of a workload (RFC 8693). Not in browser builds: a web page has no workload token.
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
     Exchange(Box<crate::workload::SubjectToken>),
-    /// A sign-in at an identity provider. What it is, only the flow knows that uses it.
+    /// A sign-in at an identity provider. The value is opaque here; `flow/identity_assertion` interprets it.
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
     Identity {
         sign_in: Arc<dyn std::any::Any + Send + Sync>,
@@ -107,10 +107,10 @@ impl fmt::Debug for OwnTokens {
 }
 
 impl Assertion {
-    /// An assertion signed with `key`, whose name, if it has one, is the `kid`. For a server whose requirements are
-    /// known, from a preset for example, [`Server::assertion`](crate::Server::assertion) knows the audience as well. `issuer` is the owner of the key as the
-    /// server knows it, such as a service account; `subject` is whom the token is for, often the same; `audience` is
-    /// the server's issuer or its token endpoint, as its documentation says.
+    /// An assertion signed with `key`, whose name, if it has one, is the `kid`. `issuer` is the owner of the key as the
+    /// server knows it, such as a service account; `subject` is the party that the token is issued for, often the same
+    /// as the issuer; `audience` is the server's issuer or its token endpoint, as its documentation says. For a server
+    /// whose requirements are known, such as one of a preset, [`Server::assertion`](crate::Server::assertion) sets it.
     ///
     /// # Errors
     /// `assertion.claim` if one of them is empty.
@@ -141,8 +141,8 @@ impl Assertion {
         }
     }
 
-    /// An assertion whose header and claims the caller writes as JSON, for the time passed to it: for servers whose own
-    /// libraries must be matched byte for byte.
+    /// An assertion whose header and claims the caller writes as JSON, given the current time. For servers that require
+    /// the exact bytes that their own libraries produce.
     pub fn of_text(
         key: SigningKey,
         write: impl Fn(UnixTime) -> (String, String) + Send + Sync + 'static,

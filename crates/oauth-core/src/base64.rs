@@ -17,8 +17,8 @@ pub(crate) fn url_safe(bytes: impl AsRef<[u8]>) -> String {
     text
 }
 
-/// The SHA-256 of a list of facts, as a name of 43 characters. Each is hashed with its length before it, so that no two
-/// lists give the same input.
+/// The SHA-256 of a list of strings, as 43 characters of base64url. Each string is hashed after its length, so two
+/// different lists never have the same input.
 #[cfg(feature = "sha2")]
 pub(crate) fn sha256_of_parts<'a>(facts: impl IntoIterator<Item = &'a str>) -> String {
     use sha2::{Digest as _, Sha256};
@@ -55,7 +55,7 @@ pub(crate) fn append(bytes: &[u8], alphabet: Alphabet, text: &mut String) {
         for (group, place) in groups.iter().zip(&mut places) {
             *place = four(*group);
         }
-        // Zeros after the last byte, up to a whole group.
+        // The last group is padded with zero bytes.
         let last = match *remainder {
             [first, second] => Some([first, second, 0]),
             [first] => Some([first, 0, 0]),
@@ -73,8 +73,8 @@ pub(crate) fn append(bytes: &[u8], alphabet: Alphabet, text: &mut String) {
 /// The table value of a byte outside the alphabet.
 const NONE: u8 = 0xff;
 
-/// The bytes of a string without padding; `None` if it is not canonical base64. Character by character it takes five
-/// times as long, which would be measurable in the verification of a token.
+/// The bytes of a string without padding; `None` if it is not canonical base64. Decodes groups of four characters:
+/// decoding single characters takes five times as long, which is measurable when a token is verified.
 pub(crate) fn decode(text: &str, alphabet: Alphabet) -> Option<Vec<u8>> {
     let values = alphabet.values();
     let value = |letter: &u8| values.get(usize::from(*letter)).copied().unwrap_or(NONE);
@@ -108,7 +108,7 @@ pub(crate) fn decode(text: &str, alphabet: Alphabet) -> Option<Vec<u8>> {
     (seen_values < 64 && unused_bits == 0).then_some(bytes)
 }
 
-/// Four times six bits.
+/// Packs four 6-bit values into three bytes.
 const fn pack_sextets([first, second, third, fourth]: [u8; 4]) -> [u8; 3] {
     [
         first << 2 | second >> 4,

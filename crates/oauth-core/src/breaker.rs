@@ -1,9 +1,9 @@
 //! The circuit breaker shared by all grants of a client at one server.
 //!
-//! Each grant backs off after its own failures. A process with a thousand grants would still send a
-//! thousand requests to a server that is down, and as many when it comes back: so once several grants in
-//! a row have failed, or the server has asked for a pause, one of them tries now and then, and the others
-//! wait for the result.
+//! Each grant backs off after its own failures. Without a breaker, a process with a thousand grants would send a
+//! thousand requests to a server that is down, and as many when it recovers. Once several grants in a row have failed,
+//! or the server has requested a pause, the breaker opens: one request at a time is sent as a trial, and the other
+//! grants wait for its result.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,8 @@ use std::time::Duration;
 use crate::error::{Error, Kind, Loss, ServerError};
 use crate::moment::{Moment, UnixTime};
 
-/// How many grants in a row must fail: the response to one grant may be about that grant only.
+/// The number of consecutive failed grants that opens the breaker. One failure is not enough, because it may concern
+/// that grant only.
 const FAILURES: usize = 3;
 
 /// The longest pause between two tries, in seconds, unless the server names one.
@@ -29,22 +30,22 @@ struct State {
     open: Option<Open>,
 }
 
-/// An open breaker: nothing is sent before `until`, and then one request.
+/// An open breaker: no request is sent before `until`; then one trial request is.
 struct Open {
     opened_at: UnixTime,
     until: UnixTime,
-    /// How many tries have failed.
+    /// The number of failed trial requests.
     count: u32,
     error: Error,
 }
 
 impl Open {
-    /// Whether it still holds requests back; not if the clock has been set back.
+    /// Whether requests are still refused. False if the clock has been set back past `opened_at`.
     fn is_holding(&self, now: UnixTime) -> bool {
         self.opened_at <= now && now < self.until
     }
 
-    /// Opens the breaker again, until the next try.
+    /// Opens the breaker again, with exponential backoff and jitter, until the next trial request.
     fn reopen(&mut self, at: &Moment) {
         let pause = u64::min(1 << self.count.min(6), LONGEST);
         self.count = self.count.saturating_add(1);
@@ -70,7 +71,7 @@ impl Breaker {
         )
     }
 
-    /// A request is about to be sent. If it is a trial, the next one follows after a longer pause.
+    /// Records that a request is about to be sent. If it is a trial, the pause before the next trial is longer.
     pub(crate) fn note_request(&self, at: &Moment) {
         let mut state = self.state();
         if let Some(breaker) = state
@@ -141,13 +142,13 @@ impl State {
     }
 }
 
-/// What an outcome says about the server.
+/// The state of the server, as the outcome of a request shows it.
 enum ServerHealth {
-    /// The server is up: a refusal is about this grant, or this client.
+    /// The server is up: a refusal concerns this grant or this client.
     Up,
     /// The server is down, or overloaded.
     Down,
-    /// Nothing: the request was never sent, or the response was not the server's.
+    /// Unknown: the request was never sent, or the response did not come from the server.
     Neither,
 }
 

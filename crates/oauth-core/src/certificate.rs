@@ -13,7 +13,7 @@ pub(crate) struct KnownCertificate(Option<Thumbprint>);
 
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 type Thumbprint = Arc<str>;
-/// No value: what would look at it is not linked.
+/// Empty in browser builds, where no code reads the thumbprint.
 #[cfg(all(feature = "js", target_family = "wasm"))]
 type Thumbprint = std::convert::Infallible;
 
@@ -32,8 +32,8 @@ impl KnownCertificate {
         self.0.is_some()
     }
 
-    /// Whether a token that is bound to this certificate is good on connections that present `presented`. If either is
-    /// unknown, only the API can tell.
+    /// Whether a token that is bound to this certificate can be used on connections that present `presented`. True if
+    /// either is unknown: then only the API can decide.
     pub(crate) fn is_good_with(&self, presented: &Self) -> bool {
         match (&self.0, &presented.0) {
             (Some(bound), Some(presented)) => bound == presented,

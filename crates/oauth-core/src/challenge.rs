@@ -1,7 +1,7 @@
 //! Parses and writes `WWW-Authenticate`, with several challenges in one field (RFC 9110 section 11.6.1).
 //!
-//! What a challenge asks of the client is decided in `flow/resource/challenge_verdict.rs`; those of one's own API are
-//! made in `flow/access_token/refusal.rs`.
+//! What the client does about a challenge is decided in `flow/resource/challenge_verdict.rs`; those of one's own API
+//! are made in `flow/access_token/refusal.rs`.
 
 #[cfg(test)]
 mod tests;

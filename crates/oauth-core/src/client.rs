@@ -53,12 +53,13 @@ pub use dynamic_registration::{
 
 /// Fetches a server's metadata (RFC 8414, OpenID Connect Discovery).
 ///
-/// Every well-known URL of the issuer is tried in turn; the document must name this issuer.
+/// Tries each well-known URL of the issuer in turn. The `issuer` in the document must be this one (RFC 8414 section
+/// 3.3).
 pub fn discover(issuer: Issuer) -> impl Exchange<Output = Server> + Send + use<> {
     Discovery::new(DiscoveryRequest::new(issuer))
 }
 
-/// The same as [`discover`], with rules, an order of URLs, or a URL of the caller's choice.
+/// Fetches a server's metadata like [`discover`], with the rules, the order of URLs or the URL that the request sets.
 pub fn discover_with(request: DiscoveryRequest) -> impl Exchange<Output = Server> + Send + use<> {
     Discovery::new(request)
 }
@@ -74,9 +75,9 @@ pub fn discover_resource(
     ResourceDiscovery::new(request)
 }
 
-/// Asks the host named in what a user typed for the issuer that signs the user in (OpenID Connect Discovery section 2).
-/// No redirect is followed. Anyone may name any host: fetch the issuer's metadata only from public addresses, see
-/// [`DiscoveryRequest::address_policy`].
+/// Finds the issuer of a user by WebFinger, at the host in the identifier that the user typed (OpenID Connect Discovery
+/// section 2). No redirect is followed. A user can enter any host, so fetch the issuer's metadata only from public
+/// addresses, see [`DiscoveryRequest::address_policy`].
 ///
 /// # Errors
 /// From the steps: `webfinger.*`, `reply.*`, `denied.*`.
@@ -86,8 +87,8 @@ pub fn discover_issuer(
     Call::new(identifier.anonymous_config(), Webfinger { identifier })
 }
 
-/// Finds out how to get tokens for an unknown API: its metadata, the server that issues its tokens, the client to
-/// use and the scope to request. No client is registered and no token is requested: that is left to the caller.
+/// Determines how to get tokens for an unknown API: its metadata, its authorization server, the client to use and the
+/// scope to request. It does not register a client or request a token; the caller does.
 ///
 /// # Errors
 /// From the steps: those of [`discover_resource`] and [`discover`]; `connect.*`, `pkce.*`,
@@ -165,7 +166,8 @@ impl Client {
         &self.0.auth
     }
 
-    /// Starts an authorization: the URL to open, and the flow to keep until the callback.
+    /// Starts an authorization. Returns the URL to open and the pending flow, which the caller keeps until the
+    /// callback.
     ///
     /// State, nonce (with `openid`) and PKCE are always sent, except PKCE if the server is known to fail with it
     /// ([`Quirk::WithoutPkce`](crate::quirk::Quirk::WithoutPkce)).
@@ -183,8 +185,8 @@ impl Client {
         Ok((authorization.url, authorization.pending))
     }
 
-    /// Starts an authorization as an exchange: if the server requires it, or the request says so, the request is pushed
-    /// to the server first (RFC 9126); otherwise the first step is also the last.
+    /// Starts an authorization as an exchange. The request is first pushed to the server (RFC 9126) if the server
+    /// requires that or the request asks for it; otherwise the exchange ends at its first step.
     ///
     /// # Errors
     /// Those of [`Self::authorize`]; from the steps: `denied.*` and `reply.*`.
@@ -196,7 +198,8 @@ impl Client {
         Begin::new(Arc::clone(&self.0), request, None)
     }
 
-    /// The same as [`Self::begin_authorization`], with values that the host generated and hashed itself.
+    /// Starts an authorization as an exchange ([`Self::begin_authorization`]), with the state, nonce and code verifier
+    /// that the host generated and hashed.
     pub fn begin_authorization_with(
         &self,
         values: HostGeneratedValues,
@@ -205,7 +208,8 @@ impl Client {
         Begin::new(Arc::clone(&self.0), request, Some(values))
     }
 
-    /// The same as [`Self::authorize`], with values that the host generated and hashed itself.
+    /// Starts an authorization ([`Self::authorize`]), with the state, nonce and code verifier that the host generated
+    /// and hashed.
     ///
     /// # Errors
     /// Those of [`Self::authorize`].
@@ -223,8 +227,8 @@ impl Client {
     /// Checks the callback and, if it belongs to this flow, exchanges its code for tokens. With `openid` the ID
     /// token is verified, with the nonce of this flow.
     ///
-    /// `callback` is the whole URL that was requested, or the posted form. To reject callbacks that belong to no flow
-    /// without losing this one, call [`PendingAuthorization::recognizes`] first.
+    /// `callback` is the whole URL that was requested, or the posted form. The call consumes the flow: to reject a
+    /// callback that belongs to another flow and keep this one, call [`PendingAuthorization::recognizes`] first.
     ///
     /// # Errors
     /// `callback.*`, `stored.issuer`; from the steps: `denied.*`, `id_token.*`, `jws.*`, `jwt.*`.
@@ -284,8 +288,8 @@ impl Client {
         AccessTokenVerifier::introspecting(Arc::clone(&self.0), audience.into())
     }
 
-    /// Verifies the signature of a token in compact serialization with this server's keys, or the client's
-    /// secret, and returns the signed payload, whose content is for the caller to check.
+    /// Verifies the signature of a token in compact serialization with this server's keys, or the client's secret, and
+    /// returns the signed payload. The caller must check its claims.
     ///
     /// # Errors
     /// `jws.*`, `jwks.malformed` and `endpoint.missing`, from the steps.
@@ -302,8 +306,8 @@ impl Client {
         Verification::new(Arc::clone(&self.0), token, allowed_algs)
     }
 
-    /// Adds the server's public keys, such as those of another process ([`KeySet::to_json`]), as if they
-    /// had been fetched `at` this time.
+    /// Caches the server's public keys, such as those of another process ([`KeySet::to_json`]), as fetched at the time
+    /// `at`.
     pub fn keep_keys(&self, at: UnixTime, keys: KeySet) {
         self.0.shared.keys.keep(at, Arc::new(keys), None);
     }
@@ -314,8 +318,8 @@ impl Client {
     }
 
     /// The cached public keys of the server as JSON, with when they were fetched and how long they are valid: if they
-    /// are stored, a cold start or a new worker needs no request for them. They are not secret, but anyone who can
-    /// change them decides whose signatures are accepted: store them where only you can write.
+    /// are stored, a cold start or a new worker needs no request for them. They are not secret, but whoever can change
+    /// them controls which signatures are accepted: store them where no one else can write.
     pub fn export_keys(&self) -> Option<String> {
         let config = &self.0;
         config.shared.keys.export(config.server.issuer().as_str())
@@ -394,9 +398,9 @@ impl Client {
         }
     }
 
-    /// Keeps the tokens of this grant fresh, in this process. The owner of the grant determines how they are renewed,
-    /// and the value that names the grant also determines what is requested. If the client has a DPoP key, that
-    /// key is part of the name: workers share tokens only if they share the key.
+    /// Creates a keeper, which renews the tokens of this grant in this process. The owner of the grant determines how
+    /// the tokens are renewed, and its id determines what is requested. If the client has a DPoP key, that key is part
+    /// of the name: workers share tokens only if they share the key.
     pub fn keeper(&self, id: GrantId) -> Keeper {
         #[cfg(feature = "sha2")]
         let id = match &self.0.dpop {
@@ -419,7 +423,7 @@ impl Client {
         self.call(token.into())
     }
 
-    /// Requests the claims of the user who signed in, whom the ID token calls `subject` (OpenID Connect Core
+    /// Requests the claims of the user who signed in; `subject` is the `sub` of the ID token (OpenID Connect Core
     /// section 5.3). The response is JSON or, if the client is registered for that, a JWT, which is decrypted and
     /// verified with the server's keys ([`Self::with_userinfo_algs`], [`Self::with_userinfo_encryption`]).
     ///
@@ -434,8 +438,8 @@ impl Client {
         userinfo::userinfo(Arc::clone(&self.0), tokens, subject)
     }
 
-    /// Asks the server about a token (RFC 7662). A signed response, if one is requested, is verified with
-    /// the server's keys (RFC 9701).
+    /// Introspects a token (RFC 7662). A signed response, if one is requested, is verified with the server's keys (RFC
+    /// 9701).
     ///
     /// # Errors
     /// `introspection.*`, `denied.*`; for a signed response `jwe.*`, `jws.*`, `jwt.*`, from the steps.

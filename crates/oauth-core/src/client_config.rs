@@ -60,7 +60,7 @@ pub(crate) struct Shared {
     pub(crate) pending_backchannel: PendingRequests,
 }
 
-/// What tokens are bound to, apart from a DPoP key.
+/// What tokens are bound to, other than a DPoP key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenBinding {
     None,
@@ -78,23 +78,23 @@ pub struct ClientConfig {
     /// JSON, and `Authorization` for `client_secret_basic`. Computed once.
     pub(crate) headers: HeaderMap,
     pub(crate) redirect_uris: Option<Vec<RedirectUri>>,
-    /// Issuer and client, to which the tokens will belong.
+    /// The issuer and client that new tokens belong to.
     pub(crate) binding: Arc<Binding>,
     /// The key that tokens are bound to.
     pub(crate) dpop: Option<DpopKey>,
-    /// `id_token_signed_response_alg` (OpenID Connect Dynamic Client Registration section 2), or several.
+    /// The accepted values of `id_token_signed_response_alg` (OpenID Connect Dynamic Client Registration section 2).
     pub(crate) id_token_algs: Option<Vec<Alg>>,
     /// Audiences that ID tokens may name beside the client.
     pub(crate) trusted_audiences: Vec<String>,
     /// `id_token_encrypted_response_alg` and `_enc`.
     pub(crate) id_token_encryption: Option<Arc<dyn Opens>>,
-    /// `userinfo_signed_response_alg`, or several.
+    /// The accepted values of `userinfo_signed_response_alg`.
     pub(crate) userinfo_algs: Option<Vec<Alg>>,
     /// `userinfo_encrypted_response_alg` and `_enc`.
     pub(crate) userinfo_encryption: Option<Arc<dyn Opens>>,
     /// How access tokens are encrypted for the APIs that verify them as this client.
     pub(crate) access_token_encryption: Option<Arc<dyn Opens>>,
-    /// `authorization_signed_response_alg` (JARM section 3), or several.
+    /// The accepted values of `authorization_signed_response_alg` (JARM section 3).
     pub(crate) authorization_algs: Option<Vec<Alg>>,
     /// `authorization_encrypted_response_alg` and `_enc`.
     pub(crate) authorization_encryption: Option<Arc<dyn Opens>>,
@@ -104,11 +104,11 @@ pub struct ClientConfig {
     pub(crate) request_encryption: Option<Arc<dyn Seals>>,
     /// Whether tokens are bound to the certificate of the connection (RFC 8705 section 3).
     pub(crate) token_binding: TokenBinding,
-    /// The certificate that the HTTP client presents, to which new tokens are then bound.
+    /// The certificate that the HTTP client presents, to which new tokens are bound.
     pub(crate) certificate: KnownCertificate,
-    /// The security profile that the client keeps to, such as FAPI 2.0.
+    /// The security profile that the client enforces, such as FAPI 2.0.
     pub(crate) profile: Option<SecurityProfile>,
-    /// The grant with which the client gets its own tokens, if not `client_credentials`.
+    /// How the client gets its own tokens, if not by `client_credentials`.
     pub(crate) own_tokens: Option<OwnTokens>,
     /// State that all clones share, even after one of them has been reconfigured.
     pub(crate) shared: Arc<Shared>,
@@ -195,14 +195,15 @@ impl ClientConfig {
         }
     }
 
-    /// The `Authorization` header of a request with this purpose (a grant type or an endpoint's name),
-    /// for clients that authenticate with one.
+    /// The `Authorization` header of a request with this purpose (a grant type or an endpoint's name), if the client
+    /// uses `client_secret_basic` for it.
     pub(crate) fn basic(&self, purpose: &str) -> Option<&HeaderValue> {
         let basic = self.basic.as_ref();
         basic.filter(|_| !IS_BROWSER_BUILD && !self.server.rules().wants_body_credentials(purpose))
     }
 
-    /// Writes the client id and the credentials into a form. `signed` is the JWT that the client makes for each request.
+    /// Writes the client id and the credentials into a form. `signed` is the JWT that authenticates this request, if
+    /// the client uses one.
     pub(crate) fn write_credentials(&self, form: &mut Form, signed: Option<&str>) {
         let parameter = self.server.rules().client_id_parameter();
         self.auth
@@ -231,14 +232,14 @@ impl ClientConfig {
         Ok(())
     }
 
-    /// The identity provider's issuer and the client there, if the tokens of this client and of its users are those of a
-    /// sign-in elsewhere.
+    /// The identity provider's issuer and the client registered there, if this client and its users get tokens by a
+    /// sign-in at that provider.
     pub(crate) fn identity_provider(&self) -> Option<&[String; 2]> {
         let own_tokens = self.own_tokens.as_ref().filter(|_| !IS_BROWSER_BUILD);
         own_tokens.and_then(OwnTokens::identity_provider)
     }
 
-    /// Whether its tokens, and those of its users, are those of a sign-in at an identity provider.
+    /// Whether this client and its users get tokens by a sign-in at an identity provider.
     pub(crate) fn has_sign_in_elsewhere(&self) -> bool {
         self.identity_provider().is_some()
     }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::error::{Error, Misuse};
 
-/// The identifier by which the server knows the client. Opaque, and unique only at that server
-/// (RFC 6749 section 2.2).
+/// The identifier by which the server knows the client. An opaque string that is unique only at that server (RFC 6749
+/// section 2.2).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ClientId(String);
 

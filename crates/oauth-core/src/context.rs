@@ -5,7 +5,7 @@ use crate::client_id::ClientId;
 use crate::moment::Moment;
 use crate::server::Server;
 
-/// What an endpoint or a grant can read: the moment, the server, and the client that calls.
+/// The values that an endpoint or a grant can read: the moment, the server and the calling client.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Context<'a> {

@@ -18,22 +18,21 @@ pub use crate::jose::{
 
 /// Makes signatures with a private key held in this process.
 pub trait Signer: Send + Sync {
-    /// Signs these bytes: the result has the form that JWS uses for the key's algorithm (RFC 7518
-    /// section 3).
+    /// Signs these bytes. The signature has the JWS format of the key's algorithm (RFC 7518 section 3).
     ///
     /// # Errors
-    /// Why there is no signature.
+    /// The reason why no signature was made.
     fn sign(&self, input: &[u8]) -> Result<Bytes, Cause>;
 }
 
-/// Whether the audience of a client assertion is the issuer of the server that it is sent to.
+/// Whether the audience of a client assertion is the issuer of the server that receives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AudienceIs {
     Issuer,
     Other,
 }
 
-/// A private key, as far as the core knows it: a name, an algorithm, and where it signs.
+/// A private key: its id, its algorithm, and the signer that holds it. The core never reads the key itself.
 #[derive(Clone)]
 pub struct SigningKey {
     id: String,
@@ -43,8 +42,8 @@ pub struct SigningKey {
     used: KeyUse,
 }
 
-/// Notes for which servers keys sign client assertions. Clones share it, as clones of a key do: a host that reads a key
-/// anew for each client keeps one beside the key, see
+/// Records the servers for which keys sign client assertions. Clones share one record, as clones of a key do. A host
+/// that reads a key again for each client stores one record with the key, see
 /// [`ClientAssertion::noting_use`](crate::client_auth::ClientAssertion::noting_use).
 #[derive(Debug, Clone, Default)]
 pub struct KeyUse(Arc<Mutex<Vec<(String, Used)>>>);
@@ -58,8 +57,8 @@ struct Used {
 }
 
 impl SigningKey {
-    /// A key held by the host (WebCrypto, KMS, HSM), which is asked for each signature with
-    /// [`crate::Step::Sign`]. `id` is the host's own name for it.
+    /// A key held by the host (WebCrypto, KMS, HSM): each signature is requested with [`crate::Step::Sign`]. `id` is
+    /// the host's name for the key.
     pub fn host(id: impl Into<String>, alg: Alg) -> Self {
         Self {
             id: id.into(),
@@ -81,7 +80,7 @@ impl SigningKey {
         }
     }
 
-    /// Attaches something of the host's own to the key; each [`SigningJob`] returns it.
+    /// Attaches a value of the host to the key; each [`SigningJob`] returns it.
     #[must_use]
     pub fn held_by(mut self, holder: Holder) -> Self {
         self.holder = Some(holder);
@@ -102,14 +101,14 @@ impl SigningKey {
         self.alg
     }
 
-    /// Notes that the key signs client assertions for this server. An audience other than the issuer may also be that
-    /// of another server: with such an audience, a key may serve only one server.
+    /// Records that the key signs client assertions for this server. An audience other than the issuer may also be
+    /// accepted by another server, so with such an audience a key may be used at one server only.
     ///
     /// # Errors
     /// `key.used_at_two_servers`.
     pub(crate) fn use_at(&self, issuer: &str, audience: AudienceIs) -> Result<(), Error> {
         if IS_BROWSER_BUILD {
-            // A page signs no assertions.
+            // Browser builds sign no client assertions.
             return Ok(());
         }
         let mut uses = self.used.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! All unsafe switches, in one module, so that a reviewer can search for it. No default needs one.
+//! All insecure options, in one module, so that a reviewer can search for it. No default requires one.
 
 use crate::client_id_metadata_document::ClientIdUrl;
 use crate::endpoint::webfinger::UserIdentifier;
@@ -69,7 +69,7 @@ pub const fn loopback_resource_discovery(
     request
 }
 
-/// Reads what a user typed; its host may be a loopback address, which is asked over plain `http`, for tests.
+/// Reads a user identifier whose host may be a loopback address, which is then queried over plain `http`. For tests.
 ///
 /// # Errors
 /// `webfinger.identifier`.
@@ -119,22 +119,22 @@ pub fn loopback_resource<'a>(
     Resource::with_transport(origins, Transport::LoopbackHttp)
 }
 
-/// Sends no PKCE challenge. A stolen code is then as good as a password.
+/// Sends no PKCE challenge. Anyone who steals the code can then redeem it.
 #[must_use]
 pub fn without_pkce(mut request: AuthorizationRequest) -> AuthorizationRequest {
     request.pkce = Pkce::Off;
     request
 }
 
-/// Sends the verifier itself as challenge: anyone who sees the URL can spend the code.
+/// Sends the verifier itself as the challenge (`plain`): anyone who sees the authorization URL can redeem the code.
 #[must_use]
 pub fn plain_challenge(mut request: AuthorizationRequest) -> AuthorizationRequest {
     request.pkce = Pkce::Plain;
     request
 }
 
-/// The password grant: the client sees the user's password, and no second factor works. "MUST
-/// NOT be used" (RFC 9700 section 2.4); it exists here for servers that offer nothing else.
+/// The password grant: the client sees the user's password, and no second factor works. "MUST NOT be used" (RFC 9700
+/// section 2.4); it is here for servers that offer no other grant.
 pub fn password(username: impl Into<String>, password: impl Into<Secret<String>>) -> Password {
     Password {
         username: username.into(),

@@ -41,16 +41,16 @@ pub(crate) const NONCE_FIELD: HeaderName = HeaderName::from_static(DPOP_NONCE);
 /// The error with which a server asks for a proof with its nonce (sections 8 and 9).
 pub(crate) const USE_NONCE: &str = "use_dpop_nonce";
 
-/// The longest nonce that is kept, in bytes.
+/// The longest nonce that is stored, in bytes.
 const MAX_NONCE: usize = 1024;
-/// The largest number of nonces that are kept.
+/// The largest number of nonces that are stored.
 const MAX_NONCES: usize = 64;
 
 /// A key to which tokens are bound: each request carries its public half in a proof. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct DpopKey(Arc<Prepared>);
 
-/// The key, with the part that is the same in all of its proofs, made once.
+/// The key, and the encoded header of its proofs, which is the same in all of them.
 #[derive(Debug)]
 struct Prepared {
     key: SigningKey,
@@ -119,7 +119,7 @@ impl DpopKey {
             push_json_base64url(&hash(token), members.next("ath"));
         }
         members.text("htm", proof.method);
-        // A client sends "/" in place of an empty path (RFC 9112 section 3.2.1).
+        // HTTP sends "/" for an empty path (RFC 9112 section 3.2.1).
         let path = Some(proof.url.path()).filter(|path| !path.is_empty());
         members.texts("htu", &[proof.url.origin_text(), path.unwrap_or("/")]);
         members.number("iat", proof.issued_at.as_secs());
@@ -170,7 +170,7 @@ pub(crate) struct Proof<'a> {
     pub(crate) method: &'a str,
     /// `htu`, without its query.
     pub(crate) url: &'a Url,
-    /// The token that goes with it.
+    /// The access token that the request carries (`ath`).
     pub(crate) token: Option<&'a Secret<String>>,
     /// The newest nonce of the server that gets the proof.
     pub(crate) nonce: Option<String>,
@@ -178,8 +178,8 @@ pub(crate) struct Proof<'a> {
     pub(crate) issued_at: UnixTime,
 }
 
-/// The kind of server that sent a nonce: "nonces will be only accepted by the server that issued them" (section 9),
-/// even at one origin.
+/// The role of the server that sent a nonce: "nonces will be only accepted by the server that issued them" (section 9),
+/// even if both servers have the same origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ServerRole {
     AuthorizationServer,
@@ -219,14 +219,14 @@ impl Nonces {
             .collect()
     }
 
-    /// Adds a nonce that was stored, unless a newer one is known.
+    /// Restores a stored nonce, unless a newer one is known.
     pub(crate) fn restore_nonce(&self, role: ServerRole, url: &Url, nonce: &str) {
         if is_nonce(&nonce) && self.of(role, url).is_none() {
             self.keep(role, url, nonce);
         }
     }
 
-    /// Keeps the nonce of a reply, if there is one.
+    /// Stores the nonce of a reply, if there is one.
     pub(crate) fn keep(&self, role: ServerRole, url: &Url, nonce: &str) {
         let origin = url.origin_text();
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -242,10 +242,10 @@ impl Nonces {
     }
 }
 
-/// The nonce in a reply. "1*NQCHAR" (section 8.1); an invalid one is not kept.
+/// The nonce in a reply. "1*NQCHAR" (section 8.1); an invalid one is ignored.
 ///
 /// # Errors
-/// `dpop.duplicate_nonce` if there are several: it is ambiguous which one counts.
+/// `dpop.duplicate_nonce` if there are several, because it is ambiguous which one to use.
 pub(crate) fn nonce_field(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     let mut fields = headers.get_all(NONCE_FIELD).iter();
     let (value, duplicate) = (fields.next(), fields.next());

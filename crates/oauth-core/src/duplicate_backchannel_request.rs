@@ -1,17 +1,17 @@
 //! Refuses a backchannel authentication request that repeats a pending one (CIBA). The requests and the notifications of
 //! the server are in `flow/backchannel.rs`.
 //!
-//! Only one request at a time for each user and purpose: a user who is asked again and again may finally agree, just to
-//! be left alone (RFC 10027 section 6.1.15).
+//! There is one request at a time for each user and purpose, because a user who receives repeated prompts may approve
+//! one just to stop them (RFC 10027 section 6.1.15).
 
-/// Whether a user may be asked again while the same request is pending.
+/// Whether a second request may be sent while the same request is pending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Repeat {
     /// The second request is an error, `ciba.duplicate_request`.
     #[default]
     Refused,
-    /// The second request is sent: the caller knows that the user wants it, for example because the first was lost on
-    /// the way to the device.
+    /// The second request is sent. The caller must know that the user wants it, for example because the first prompt
+    /// never reached the device.
     Allowed,
 }
 
@@ -40,19 +40,19 @@ mod pending {
     use crate::moment::UnixTime;
     use crate::secret::Secret;
 
-    /// The most requests that are remembered; beyond that, the one that expires first is forgotten.
+    /// The largest number of requests that are remembered. Beyond it, the one that expires first is forgotten.
     const CAPACITY: usize = 10_000;
 
-    /// The longest time in which a request is sent and answered.
+    /// The longest time that a request can take to be sent and answered.
     const LONGEST: Duration = Duration::from_secs(120);
 
-    /// The pending requests, by the hash of user and purpose; neither is stored itself.
+    /// The pending requests, by a hash of user and purpose, so that neither is stored in clear.
     #[derive(Debug, Default)]
     pub(crate) struct PendingRequests(Mutex<BTreeMap<String, PendingRequest>>);
 
     #[derive(Debug)]
     struct PendingRequest {
-        /// The hash of the server's name for the request, once it has one.
+        /// The hash of the `auth_req_id`, once the server has returned it.
         request: Option<String>,
         expires_at: UnixTime,
     }
@@ -106,7 +106,7 @@ mod pending {
             requests.remove(request_key);
         }
 
-        /// Forgets a request: the user has answered, or it has ended.
+        /// Forgets a request that the user has answered, or that has expired.
         pub(crate) fn forget_answered(&self, auth_req_id: &Secret<String>) {
             let request = Some(name(auth_req_id));
             let mut requests = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,7 +1,7 @@
 //! The endpoints of an authorization server: one file each, with its request and how its response is read.
 //!
-//! A custom endpoint is as short as those of this crate, and [`Client::call`] does the rest:
-//! client authentication, signatures, one retry for a DPoP nonce.
+//! A custom endpoint is as short as those of this crate; [`Client::call`] adds client authentication, signatures, one
+//! retry for a DPoP nonce.
 //!
 //! ```
 //! use oauth_core::endpoint::{Context, Endpoint, EndpointRequest, Reply};

@@ -1,4 +1,4 @@
-//! The error type: whose fault it is, a stable code, and what to do about it.
+//! The error type: its class (whose fault it is), a stable code, and the advice for the caller.
 
 #![cfg_attr(doc, doc = include_str!("../ERRORS.md"))]
 

@@ -22,7 +22,7 @@ use crate::secret::Secret;
 pub use compose::{Boxed, ExchangeExt};
 pub(crate) use compose::{OnceOnly, Ready, host_step};
 
-/// The header fields of a reply that exchanges of this crate read: a host may leave out the others.
+/// The header fields that exchanges of this crate read from a reply; a host may omit all others.
 pub const READ: [HeaderName; 7] = [
     CACHE_CONTROL,
     CONTENT_TYPE,
@@ -33,7 +33,7 @@ pub const READ: [HeaderName; 7] = [
     HeaderName::from_static("x-ratelimit-reset"),
 ];
 
-/// The field among these that has this name, in any case.
+/// The field of this list with this name; letter case is ignored.
 pub fn field_named(name: &[u8], fields: &[HeaderName]) -> Option<HeaderName> {
     let mut fields = fields.iter();
     fields
@@ -43,24 +43,23 @@ pub fn field_named(name: &[u8], fields: &[HeaderName]) -> Option<HeaderName> {
 
 /// An exchange with an authorization server, as a value.
 ///
-/// Each call takes what happened and returns what to do next. An exchange opens no socket, reads no clock and draws no
+/// Each call takes the last event and returns the next action. An exchange opens no socket, reads no clock and draws no
 /// randomness: equal state, moment and input always give an equal step.
 pub trait Exchange {
     /// The result of the exchange.
     type Output;
 
-    /// Takes the next step.
+    /// Processes one input and returns the next step.
     ///
     /// [`Input::Begin`] comes first; each later input answers the step before it.
     ///
     /// # Errors
-    /// `misuse.out_of_order` for an input that does not answer the step before it, and
-    /// `misuse.already_finished` for any call after [`Step::Done`] or an error. Everything else depends on
-    /// the exchange; see [`Error::code`].
+    /// `misuse.out_of_order` for an input that does not answer the step before it, and `misuse.already_finished` for
+    /// any call after [`Step::Done`] or an error. All other errors depend on the exchange; see [`Error::code`].
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Self::Output>, Error>;
 }
 
-/// What to do next.
+/// The next action of the driver.
 ///
 /// Exhaustive on purpose: a driver that does not know a step must fail to compile.
 #[must_use]
@@ -74,8 +73,8 @@ pub enum Step<T> {
     /// Sign this with a key of the host. Answer with [`Input::Signed`] or
     /// [`Input::Lost`].
     Sign(SigningJob),
-    /// Verify this: the core implements no algorithms. Answer with [`Input::Verified`] or [`Input::Lost`];
-    /// `oauth_crypto::verify` does it in this process, `crypto.subtle` in a browser.
+    /// Run this check: the core implements no cryptographic algorithms. Answer with [`Input::Verified`] or
+    /// [`Input::Lost`]; `oauth_crypto::verify` does it in this process, `crypto.subtle` in a browser.
     Verify(VerificationJob),
     /// The exchange has ended.
     Done(T),
@@ -83,12 +82,12 @@ pub enum Step<T> {
 
 /// The time after which a request must not be sent, in the request's extensions.
 ///
-/// A driver that queues requests checks it when the request's turn comes, and answers with an unsent
-/// [`Input::Lost`] if it is too late: another worker may send the same refresh token by then.
+/// A driver that queues requests compares it with the clock just before sending. If the time has passed, it answers
+/// with an unsent [`Input::Lost`], because another worker may already be sending the same refresh token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SendBy(pub UnixTime);
 
-/// What happened.
+/// The event that the driver reports.
 pub enum Input {
     /// The first input of every exchange.
     Begin,
@@ -118,8 +117,8 @@ pub struct SigningJob {
     pub holder: Option<Holder>,
 }
 
-/// Anything that a host attaches to its own key: the object that signs with it, for example. This crate returns it and
-/// never looks inside.
+/// A value that a host attaches to its key, such as the object that signs. This crate returns it unchanged and never
+/// reads it.
 #[derive(Clone)]
 pub struct Holder(Arc<dyn Any + Send + Sync>);
 
@@ -149,7 +148,7 @@ impl fmt::Debug for Holder {
     }
 }
 
-/// A check that needs a cryptographic algorithm, which the host runs.
+/// A cryptographic check, which the host runs.
 #[derive(Clone)]
 pub enum VerificationJob {
     /// Verify a signature.
@@ -180,7 +179,7 @@ pub enum VerificationJob {
 pub enum VerificationKey {
     /// The signer's public key.
     Public(Arc<PublicJwk>),
-    /// The octets of a shared secret. They never come from a key set.
+    /// The octets of a shared secret (the client secret); never a key from a key set.
     Secret(Secret<Vec<u8>>),
 }
 

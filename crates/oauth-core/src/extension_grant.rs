@@ -5,7 +5,7 @@
 
 use crate::error::{Error, Misuse};
 
-/// The definition of an extension grant (RFC 6749 section 4.5): one of a server's, which no standard defines.
+/// The definition of an extension grant (RFC 6749 section 4.5) that one server defines and no standard describes.
 /// [`Extension::of_definition`](crate::grant::Extension::of_definition) makes the grant of a request.
 ///
 /// ```
@@ -44,7 +44,7 @@ pub struct ExtensionGrantParameter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ExtensionGrantClient {
-    /// Any client: one that can authenticate does, and a public one sends its id.
+    /// Any client: a confidential client authenticates, a public client sends its id.
     #[default]
     Any,
     /// Only clients that authenticate.
@@ -60,7 +60,7 @@ pub enum ExtensionGrantRefresh {
     /// It is kept, and the tokens are renewed with it.
     #[default]
     Kept,
-    /// It is dropped: the server documents none, or the grant must be requested again.
+    /// It is dropped: the server documents no refresh token, or the grant has to be requested again.
     Dropped,
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::error::{Error, Misuse};
 use crate::secret::{self, Wipe as _};
 
-/// A form being written. It remembers if a name was added twice, and is then refused ([`Self::check`]).
+/// A form under construction. It records whether a name was added twice; [`Self::check`] then refuses it.
 ///
 /// It may hold secrets: `Debug` shows only names, and the buffer is overwritten on drop.
 #[derive(Clone, Default)]
@@ -18,7 +18,8 @@ pub struct Form {
     begins: Begins,
 }
 
-/// Where parameters begin, for as many as requests usually have: each new parameter is checked for a repeated name.
+/// The start positions of the first parameters, with which each new name is compared to find duplicates. Sized for the
+/// usual number of parameters; later ones are found by a search of the text.
 #[derive(Clone, Copy, Default)]
 struct Begins {
     at: [u32; Self::MAX],
@@ -96,7 +97,7 @@ impl Form {
         if self.begins.iter().map(pair_at).any(has_name) {
             return true;
         }
-        // Those after the last that is remembered.
+        // Parameters after the last recorded position are found by a search.
         let last = self.begins.iter().next_back();
         let unindexed_from = last.filter(|_| self.begins.count == Begins::MAX);
         unindexed_from.is_some_and(|last| pair_at(last).split(|&b| b == b'&').any(has_name))
@@ -127,7 +128,7 @@ impl Form {
     pub(crate) fn without_parameter(&self, name: &str) -> Self {
         let mut form = Self::new();
         form.duplicate_name.clone_from(&self.duplicate_name);
-        // What the writer wrote is UTF-8.
+        // Cannot fail: the text was encoded from UTF-8.
         for (parameter_name, value) in parse(&self.text).unwrap_or_default() {
             if parameter_name != name {
                 form.push_repeated(&parameter_name, &value);
@@ -177,7 +178,7 @@ pub fn encode(text: &str, into: &mut String) {
             .map_or('0', |&digit| char::from(digit))
     };
     let mut rest = text;
-    // Whatever stops the search is one character: the slices stay on character boundaries.
+    // The search stops at a whole character, so all slices are on character boundaries.
     loop {
         let stop = unencoded_length(rest.as_bytes());
         into.push_str(rest.get(..stop).unwrap_or_default());
@@ -199,8 +200,8 @@ pub fn encode(text: &str, into: &mut String) {
     }
 }
 
-/// The number of bytes before the first that must be encoded. Checks eight at a time: a branch for each takes three
-/// times as long.
+/// The number of bytes before the first that must be encoded. Checks eight bytes at a time; one branch per byte takes
+/// three times as long.
 fn unencoded_length(bytes: &[u8]) -> usize {
     let (words, _) = bytes.as_chunks::<8>();
     let is_plain = |word: &&[u8; 8]| word.iter().fold(true, |all, &b| all & is_unencoded(b));

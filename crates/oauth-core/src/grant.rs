@@ -47,13 +47,14 @@ pub trait Grant {
     /// The value of `grant_type`.
     fn grant_type(&self) -> &str;
 
-    /// A fixed name for the grant, by which a server's quirks can ask for other credentials.
+    /// A fixed name for the grant, by which a server's quirks can select other credentials
+    /// ([`Quirk::BodyCredentials`](crate::quirk::Quirk::BodyCredentials)).
     fn purpose(&self) -> &'static str;
 
     /// Writes the parameters of the token request, except `grant_type`, the scope, and those of the client.
     ///
     /// # Errors
-    /// Misuse, if something must not be sent.
+    /// `misuse.*` if a parameter must not be sent.
     fn fill(&self, cx: &Context<'_>, form: &mut Form) -> Result<(), Error>;
 
     /// The scope to send if this one was `requested`; an empty one is left out.
@@ -77,7 +78,7 @@ pub trait Grant {
     /// Called with the outcome of the request.
     fn note_outcome(&self, _: &Context<'_>, _: Result<(), &Error>) {}
 
-    /// Whether it yields tokens of a user, and not the client's own.
+    /// Whether the grant returns tokens of a user, not the client's own.
     fn is_of_person(&self) -> bool {
         true
     }

@@ -1,12 +1,12 @@
-//! A small replacement for the parts of the `http` crate that this crate uses, under the same names, for builds for
-//! web pages: with a few known header fields, neither its table of names nor its hash map is needed.
+//! A small replacement for the parts of the `http` crate that this crate uses, under the same names, for builds for web
+//! pages: a page uses only a few header fields, so the crate's table of names and its hash map are not needed.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
 
-/// The error for something that an HTTP message cannot hold.
+/// The error for a value that is not allowed in an HTTP message.
 #[derive(Debug)]
 pub struct Invalid;
 

@@ -40,7 +40,7 @@ pub(crate) use validity::Validity;
 
 macro_rules! algorithms {
     ($($variant:ident $name:literal $bytes:expr, $text:literal)*) => {
-        /// A signature algorithm. `none` is not a value of this type.
+        /// A signature algorithm. `none` cannot be represented.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Alg { $(#[doc = $text] $variant),* }
@@ -133,7 +133,7 @@ pub(crate) fn signing_input(header: &str, claims: &str) -> String {
 /// The bytes of an RSA signature, by a key of 2048 bits.
 const RSA_SIGNATURE: usize = 256;
 
-/// A header as [`signing_input_after`] takes it: in base64url, with its dot. It is the same for all tokens of a key.
+/// A header in base64url with the dot after it, for [`signing_input_after`]. It is the same for all tokens of a key.
 pub(crate) fn encoded_header(header: &str) -> String {
     format!("{}.", base64::url_safe(header))
 }

@@ -1,5 +1,5 @@
-//! A JSON reader with limits: size, depth, number of values, and no member twice (RFC 8259), because two parsers that
-//! disagree on a document are a security hole. Values borrow from the reply where possible.
+//! A JSON reader with limits: size, depth, number of values, and no member twice (RFC 8259), because a document that
+//! two parsers read differently is a security risk. Values borrow from the reply where possible.
 
 mod reader;
 pub(crate) mod storage_form;

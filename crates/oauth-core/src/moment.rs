@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::error::{Error, Misuse};
 use crate::json::{Json, JsonForm};
 
-/// Whole seconds since 1970-01-01T00:00:00Z, as on the wire. Arithmetic saturates.
+/// Whole seconds since 1970-01-01T00:00:00Z, like a `NumericDate`. Arithmetic saturates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UnixTime(u64);
@@ -82,8 +82,7 @@ pub struct Moment {
 enum Seed {
     Given([u8; 32]),
     None,
-    /// Drawn on first use: most steps need only the time, and random bytes cost a system
-    /// call.
+    /// Drawn on first use, because most steps need only the time and random bytes cost a system call.
     #[cfg(feature = "system")]
     System(OnceLock<[u8; 32]>),
 }
@@ -141,7 +140,7 @@ impl Moment {
         }
     }
 
-    /// The same random bytes at another time, for hosts with their own clock.
+    /// Returns a moment with the random bytes of this one and another time, for hosts with their own clock.
     #[must_use]
     pub const fn at_time(mut self, now: UnixTime) -> Self {
         self.now = now;
@@ -153,14 +152,15 @@ impl Moment {
         self.now
     }
 
-    /// Input for jitter, not secret. Zero if the system has no random bytes: then there is no jitter, and nothing
-    /// breaks.
+    /// A random number for jitter, not secret. Zero if the system provides no random bytes, which only disables the
+    /// jitter.
     pub(crate) fn jitter_input(&self) -> u64 {
         let bytes = self.seed().ok().and_then(|seed| seed.first_chunk());
         bytes.map_or(0, |bytes| u64::from_be_bytes(*bytes))
     }
 
-    /// A unique name: 32 hexadecimal digits, not secret. It is stored, so it must not contain any byte of the seed.
+    /// A unique identifier of 32 hexadecimal digits, not secret. It is stored, so it must not reveal any byte of the
+    /// seed.
     ///
     /// # Errors
     /// `misuse.no_randomness`.
@@ -187,7 +187,7 @@ impl Moment {
         Ok(hash.chain_update(label).finalize().into())
     }
 
-    /// The same as [`Self::draw`], as 43 characters of base64url, for URLs and JWT claims.
+    /// 256 random bits for this `label` ([`Self::draw`]) as 43 characters of base64url, for URLs and JWT claims.
     #[cfg(feature = "sha2")]
     pub(crate) fn token(&self, label: &str) -> Result<String, Error> {
         Ok(crate::base64::url_safe(self.draw(label)?))

@@ -24,10 +24,10 @@ pub enum ChallengeMethod {
     Plain,
 }
 
-/// Whether a server must announce that it supports PKCE before a client relies on it.
+/// Whether a server must advertise PKCE (`code_challenge_methods_supported`, RFC 8414 section 2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PkceRequirement {
-    /// If the server does not announce it, S256 is sent anyway (RFC 9700 section 2.1.1).
+    /// S256 is sent even if the server does not advertise it (RFC 9700 section 2.1.1).
     #[default]
     Usual,
     /// The server must list S256, as the Model Context Protocol requires.
@@ -66,7 +66,7 @@ impl CodeVerifier {
         }
     }
 
-    /// The verifier's text, only for the token request: it must never enter a URL.
+    /// The verifier's text, for the token request only: it must never be part of a URL.
     pub fn expose(&self) -> &str {
         self.0.expose()
     }

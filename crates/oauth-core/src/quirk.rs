@@ -1,7 +1,7 @@
 //! Quirks: the closed list of named, opt-in deviations from the standards.
 //!
-//! Each is one thing that a deployed server does although a standard forbids it. None is on by default, each has a test
-//! vector that shows that the default still refuses, and none weakens anything else.
+//! Each quirk permits one behaviour of a deployed server that a standard forbids. No quirk is on by default. Each has a
+//! test vector which shows that the behaviour is refused without it, and none weakens another check.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +21,8 @@ pub enum Quirk {
     BearerAlias(String),
     /// Basic credentials are not form-encoded before base64 (Socios.com).
     RawBasic,
-    /// For this grant the credentials are sent in the body, whatever the client's usual method
-    /// (Socios.com: `authorization_code`).
+    /// For this grant type the credentials are sent in the body, whatever the client's usual method (Socios.com:
+    /// `authorization_code`).
     BodyCredentials(String),
     /// Scope names are separated by this character, in requests and replies (Strava: a comma).
     ScopeDelimiter(char),
@@ -49,14 +49,14 @@ pub enum Quirk {
     /// Callbacks with an error do not name the issuer, although the server says that all do
     /// (django-oauth-toolkit). Those with a code still must.
     ErrorsWithoutIssuer,
-    /// Callbacks do not name the issuer, whatever the server's metadata or its preset promises
-    /// (Keycloak before 24).
+    /// Callbacks do not name the issuer, although the server's metadata or its preset says that they do (Keycloak
+    /// before 24).
     CallbacksWithoutIssuer,
     /// ID tokens may lack the nonce that was sent; if present, it must match.
     IdTokensWithoutNonce,
-    /// `auth_time` in the ID token of a refresh is the time of the user's last login, in whatever application, and not
-    /// of the login that the refresh continues (django-oauth-toolkit, django-oidc-provider). It may be later than
-    /// before, but never earlier.
+    /// `auth_time` in the ID token of a refresh is the time of the user's last login in any application, not of the
+    /// login that the refresh continues (django-oauth-toolkit, django-oidc-provider). It may be later than before, but
+    /// never earlier.
     AuthTimeOfLastLogin,
     /// This error code, which is not in the OAuth registry or means something else there, means this registered one:
     /// `["bad_refresh_token", "invalid_grant"]` (GitHub).
@@ -91,28 +91,28 @@ pub enum Quirk {
     /// A scope name is the same with and without this prefix (Microsoft Entra:
     /// `https://graph.microsoft.com/`).
     ScopePrefix(String),
-    /// A refresh that chooses no scope requests what was granted, and these as well: without a scope, some refreshes
-    /// are refused (Microsoft Entra: `offline_access`).
+    /// A refresh without an explicit scope requests the granted scope and this one, because the server refuses some
+    /// refreshes without a scope (Microsoft Entra: `offline_access`).
     ScopeOnRefresh(Scope),
     /// A refresh token is valid for the scopes of other resources too (Microsoft Entra, Auth0).
     RefreshesAnyScope,
-    /// The PKCE challenge is sent a second time as `code_verifier` in the authorization request:
-    /// the *challenge*, as UserVoice's documentation shows it; the verifier itself never enters a URL.
+    /// The authorization request sends the PKCE *challenge* a second time, as `code_verifier` (UserVoice). The verifier
+    /// itself is never part of a URL.
     ChallengeAsVerifier,
     /// Requests with the parameter `resource` (RFC 8707) are refused, so it is left out; the scope says what a token is
     /// for (Microsoft Entra).
     WithoutResource,
     /// The token endpoint mistakes a `code_verifier` for a wrong secret, so a client with credentials sends no
-    /// challenge either (LinkedIn). Only the nonce, or only the secret, then binds a code to its login. A client
-    /// without credentials has nothing but PKCE, and keeps it.
+    /// challenge either (LinkedIn). A code is then bound to its login only by the nonce or the client secret. A client
+    /// without credentials still uses PKCE.
     WithoutPkce,
     /// Tokens may come as Bearer although a DPoP proof was sent: the client "MAY continue as in a regular OAuth
-    /// interaction" (RFC 9449 section 5), for servers that bind tokens only for some clients. Whoever finds such a token
-    /// can use it. A profile that demands bound tokens refuses it all the same.
+    /// interaction" (RFC 9449 section 5), for servers that bind tokens only for some clients. Anyone who obtains such a
+    /// token can use it. A profile that requires bound tokens still refuses it.
     UnboundTokens,
 }
 
-/// How strictly replies are read.
+/// How strictly replies are parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Strictness {
@@ -134,7 +134,7 @@ pub struct Rules {
     pub quirks: Vec<Quirk>,
 }
 
-// The same form that the derived readers of provider files know.
+// The same JSON form as the serde derives that read provider files.
 json_words! { Quirk {
     "assume_bearer" = AssumeBearer,
     "bearer_alias" = BearerAlias(value),
@@ -224,7 +224,8 @@ impl Rules {
             .any(|quirk| matches!(quirk, Quirk::BearerAlias(alias) if alias == token_type))
     }
 
-    /// The registered code that an error means, if it means another. A match on its description takes precedence.
+    /// The registered code that stands for a server's own error code or description, if a quirk names one. A match on
+    /// its description takes precedence.
     pub(crate) fn registered_error_code(
         &self,
         error: &str,
@@ -275,7 +276,7 @@ impl Rules {
         })
     }
 
-    /// Whether a parameter that describes the requested tokens is sent at all.
+    /// Whether a parameter of the token request is sent to this server.
     pub(crate) fn sends_parameter(&self, name: &str) -> bool {
         name != "resource" || !self.has(&Quirk::WithoutResource)
     }
@@ -301,7 +302,7 @@ impl Rules {
         })
     }
 
-    /// Whether `scope` holds every name of `other`, under whichever of its names.
+    /// Whether `scope` contains every name of `other`; scope aliases and prefixes count as the same name.
     pub(crate) fn covers_scope(&self, scope: &Scope, other: &Scope) -> bool {
         let is_alias =
             |quirk: &Quirk| matches!(quirk, Quirk::ScopeAlias(..) | Quirk::ScopePrefix(_));
@@ -312,7 +313,7 @@ impl Rules {
             || self.quirks.iter().any(is_alias) && spelled(scope).covers(&spelled(other))
     }
 
-    /// The name by which a scope with several names is compared.
+    /// The canonical form of a scope name that has aliases or a prefix.
     fn canonical_scope_name<'n>(&'n self, name: &'n str) -> &'n str {
         let canonical = self.quirks.iter().find_map(|quirk| match quirk {
             Quirk::ScopeAlias(token_request, granted) if granted == name => {

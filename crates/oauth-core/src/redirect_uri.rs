@@ -1,6 +1,5 @@
 //! The redirect URI (RFC 6749 section 3.1.2, RFC 8252 section 7), compared exactly (any port on loopback, section 7.3);
-//! and the open-redirect check of the URLs to return to after a login. The loopback listener is `loopback.rs` in
-//! oauth-reqwest.
+//! and the open-redirect check of return URLs after a login. The loopback listener is `loopback.rs` in oauth-reqwest.
 
 #[cfg(test)]
 mod tests;

@@ -102,8 +102,8 @@ impl RequestEncryption {
     }
 }
 
-/// Encrypts requests. This is a trait so that a build in which no client registers encryption, such as that of a web
-/// page, does not contain the code.
+/// Encrypts requests. A trait, so that builds in which no client registers encryption, such as web pages, do not link
+/// the code.
 pub(crate) trait Seals: fmt::Debug + Send + Sync {
     /// # Errors
     /// `key.algorithm` for algorithms that the server does not accept.

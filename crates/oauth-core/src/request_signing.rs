@@ -16,7 +16,7 @@ pub struct RequestSigning {
 }
 
 impl RequestSigning {
-    /// Signs with this key, whose public half the server knows. Its name, if it has one, is the `kid`.
+    /// Signs with this key, whose public half is registered at the server. The key's id, if it has one, is the `kid`.
     pub const fn new(key: SigningKey) -> Self {
         Self {
             key,
@@ -24,8 +24,8 @@ impl RequestSigning {
         }
     }
 
-    /// Sets how many seconds each request is valid: 300 by default. The user has to reach the server within that time,
-    /// unless the request is pushed.
+    /// Sets how many seconds each request is valid: 300 by default. Unless the request is pushed, the user's browser
+    /// has to reach the server within that time.
     #[must_use]
     pub const fn lifetime(mut self, seconds: u32) -> Self {
         self.lifetime = seconds;

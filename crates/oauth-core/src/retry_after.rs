@@ -25,8 +25,8 @@ pub fn read(headers: &HeaderMap, now: UnixTime, cap: Duration) -> Option<Duratio
 }
 
 /// The pause that a reply requests: [`read`], or, for a 429 or 503 without such a field, the time until
-/// `X-RateLimit-Reset`, when the limit is lifted. Gateways send that field with every reply, so it means nothing in
-/// others.
+/// `X-RateLimit-Reset`, when the limit is lifted. In other replies the field is ignored, because gateways send it with
+/// every reply.
 pub fn limit(
     status: StatusCode,
     headers: &HeaderMap,
@@ -40,7 +40,8 @@ pub fn limit(
     if !is_limited || headers.contains_key(RETRY_AFTER) {
         return read(headers, now, cap);
     }
-    // UserTesting sends a point in time, Envoy the seconds left: no limit lasts thirty years.
+    // The value is either seconds left (Envoy) or a point in time (UserTesting): a value of more than thirty years is a
+    // point in time.
     let field = headers.get(RESET)?.to_str().ok()?;
     let reset = digits(field.trim_matches([' ', '\t']))?;
     let pause = match reset {
@@ -50,7 +51,7 @@ pub fn limit(
     Some(pause.min(cap))
 }
 
-/// Reads one field, without a cap. White space around it is not part of it (RFC 9110 section 5.5).
+/// Reads one field, without a cap. White space around the value is ignored (RFC 9110 section 5.5).
 pub fn parse(field: &str, now: UnixTime) -> Option<Duration> {
     let field = field.trim_matches([' ', '\t']);
     if let Some(seconds) = digits(field) {

@@ -41,8 +41,8 @@ impl Scope {
         Ok(Self::collect(text.split(delimiter)))
     }
 
-    /// Whether this is a few valid names without duplicates, separated by single spaces, as nearly every scope is: this
-    /// is checked in one pass, without allocating.
+    /// Fast path: whether the text is at most eight valid, distinct names separated by single spaces, as nearly every
+    /// scope is. Checked in one pass, without allocating.
     fn is_plain(text: &str) -> bool {
         let mut names = [""; 8];
         for (count, name) in words(text).enumerate() {
@@ -67,13 +67,13 @@ impl Scope {
             .all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
     }
 
-    /// Collects valid names, each once. A reply may contain a hundred thousand of them, so beyond a few those already
-    /// seen are kept in a set.
+    /// Collects valid names, each once. A reply may contain a hundred thousand names, so names beyond the first sixteen
+    /// are compared with a set.
     pub(crate) fn collect<'a>(mut names: impl Iterator<Item = &'a str>) -> Self {
         Self::collect_names(&mut names)
     }
 
-    /// Not generic, so that it is compiled once.
+    /// Takes a trait object so that it is compiled once.
     fn collect_names(names: &mut dyn Iterator<Item = &str>) -> Self {
         let (mut scope, mut count, mut more_names) = (Self::none(), 0, BTreeSet::new());
         let mut first_names = [""; 16];
@@ -144,14 +144,14 @@ impl Scope {
         other.iter().all(|name| names.binary_search(&name).is_ok())
     }
 
-    /// The names of both, for a step-up that must not lose what was granted before.
+    /// The names of both scopes, for a step-up that must not lose the scope granted before.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         Self::collect(self.iter().chain(other.iter()))
     }
 
-    /// The scope to request for a resource if the caller chose none: what the resource's challenge names, else all that
-    /// its metadata lists, else none.
+    /// The scope to request for a resource if the caller chose none: that of the resource's challenge, else all of
+    /// `scopes_supported` in its metadata, else none.
     pub fn choose(challenge: Option<&Self>, supported: Option<&Self>) -> Option<Self> {
         challenge.or(supported).cloned()
     }
@@ -167,8 +167,8 @@ impl Scope {
     }
 }
 
-/// The words between the spaces; none for an empty text. Names are short: looking at each byte is faster than a search
-/// that is optimized for long texts.
+/// The words between the spaces; none for an empty text. Checks byte by byte, because names are short and a search
+/// optimized for long texts is slower.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = (!text.is_empty()).then_some(text);
     std::iter::from_fn(move || {

@@ -13,7 +13,7 @@ pub trait Wipe {
 }
 
 impl Wipe for Vec<u8> {
-    /// Overwrites one block, whereas `Vec::zeroize` goes byte by byte.
+    /// Overwrites the memory as one block, because `Vec::zeroize` writes single bytes.
     fn wipe(&mut self) {
         self.spare_capacity_mut().zeroize();
         self.as_mut_slice().zeroize();
@@ -59,14 +59,14 @@ impl<T: Wipe> Secret<T> {
         Self(value)
     }
 
-    /// The value itself. Every call is a place where a secret leaves its wrapper.
+    /// The value itself. Every call is a place where a secret leaves the wrapper, so keep such calls few.
     pub const fn expose(&self) -> &T {
         &self.0
     }
 }
 
 impl<T: Wipe + Default> Secret<T> {
-    /// The value, without its wrapper, for something that is about to be sent and is wiped elsewhere.
+    /// Unwraps a value that is about to be sent, and that its next owner overwrites.
     pub(crate) fn into_inner(mut self) -> T {
         std::mem::take(&mut self.0)
     }
@@ -91,7 +91,7 @@ impl<T: Wipe> fmt::Debug for Secret<T> {
     }
 }
 
-/// The name of a file or variable, as errors show it. A JWT that was given in place of its name is not shown.
+/// The name of a file or variable for error messages. If the caller passed a JWT by mistake, it is not shown.
 ///
 /// ```
 /// use oauth_core::secret::shown_name;

@@ -1,5 +1,5 @@
-//! Security profiles: one setting that refuses, before anything is sent, what a profile forbids, and enables what it
-//! requires. A profile is data: clauses, each with one of the requirements that this crate can check.
+//! Security profiles: one setting that enables what a profile requires, and refuses what it forbids before anything is
+//! sent. A profile is a list of clauses, each with a requirement that this crate can check.
 //!
 //! FAPI 2.0 Security Profile <https://openid.net/specs/fapi-security-profile-2_0-final.html>,
 //! FAPI 2.0 Message Signing <https://openid.net/specs/fapi-message-signing-2_0-final.html>,
@@ -17,16 +17,16 @@ use crate::jose::Alg;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SecurityProfile {
-    /// What OAuth 2.1 leaves out is refused, and pushed authorization requests are used where offered.
+    /// Refuses what OAuth 2.1 has removed, and pushes authorization requests where the server offers it.
     Oauth21,
-    /// OAuth 2.1, and replies are parsed strictly: what a standard forbids is an error even if it is harmless, and the
-    /// server must announce that it supports PKCE and that it names itself in callbacks.
+    /// OAuth 2.1 with strict parsing: any violation of a standard is an error, even a harmless one. The server must
+    /// advertise PKCE and the `iss` parameter in callbacks (RFC 9207).
     Strict,
-    /// FAPI 2.0 Security Profile: for banking, health care and similar security levels. Not for browser pages, whose
-    /// clients have no key that the server knows.
+    /// FAPI 2.0 Security Profile, for banking, health care and similar. Not for web pages, whose clients have no
+    /// registered key.
     #[cfg(feature = "sha2")]
     Fapi2Security,
-    /// FAPI 2.0 Message Signing: the same, with signed requests and responses, which can be proved later.
+    /// FAPI 2.0 Message Signing: the FAPI 2.0 Security Profile with signed requests and responses, for non-repudiation.
     #[cfg(feature = "sha2")]
     Fapi2MessageSigning,
 }
@@ -286,14 +286,13 @@ impl SecurityProfile {
         !self.requires(Requirement::Algorithms) || ALGORITHMS.contains(&alg)
     }
 
-    /// The algorithms to accept from a server that does not announce any, if the default of a standard is
-    /// not allowed.
+    /// The algorithms to accept if the server's metadata lists none and the profile forbids the standard's default.
     pub(crate) fn default_algs(self) -> Option<&'static [Alg]> {
         self.requires(Requirement::Algorithms)
             .then_some(&ALGORITHMS)
     }
 
-    /// Refuses if the profile requires this and it is not met (`is_met`). `failure` says how the client fails it.
+    /// Fails if the profile has this requirement and `is_met` returns false. `failure` says how the client fails it.
     ///
     /// # Errors
     /// `profile.forbidden`, which names the clause.

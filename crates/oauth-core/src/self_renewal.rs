@@ -11,11 +11,10 @@ use crate::url::Url;
 /// One way to renew access tokens without a refresh token. If there are several, the first that applies to the token's
 /// lifetime is used.
 ///
-/// The access token then takes the role of a refresh token: tokens that come without one have
-/// [`Tokens::refresh_token`](crate::Tokens::refresh_token) anyway, and everything that is done for a refresh is done
-/// for it, from the single request of many workers to the storing before anyone gets the new token. An expired access
-/// token cannot be renewed, so a token is renewed after half of its lifetime, and one that is exchanged for a
-/// longer-lived one at once.
+/// The access token then takes the role of a refresh token: [`Tokens::refresh_token`](crate::Tokens::refresh_token)
+/// returns one even if the response had none, and all rules for a refresh apply, such as one request for all workers,
+/// and storing new tokens before use. An expired access token cannot be renewed, so a token is renewed after half of
+/// its lifetime; one that is exchanged for a longer-lived token is exchanged at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SelfRenewal {
     pub(crate) endpoint: Url,
@@ -30,8 +29,8 @@ pub struct SelfRenewal {
 impl SelfRenewal {
     /// A renewal by a `GET` request to this endpoint with `grant_type`, and the access token as `token_parameter`.
     ///
-    /// The token is then in the URL of the request, and in the server's log. Such servers require it; if the server
-    /// accepts a form as well, use [`posted`](Self::posted).
+    /// The token is then part of the request URL, and may appear in the server's log. If the server also accepts a
+    /// form, use [`posted`](Self::posted).
     pub fn new(endpoint: Url, grant_type: &str, token_parameter: &str) -> Self {
         Self {
             endpoint,
@@ -79,7 +78,7 @@ impl SelfRenewal {
         self.shorter_than.is_none_or(is_short)
     }
 
-    /// From when such a token is renewed although it is still valid.
+    /// The time from which a valid token is renewed.
     pub(crate) fn from(&self, received_at: UnixTime, expires_in: Option<u64>) -> UnixTime {
         let half = match (self.shorter_than, expires_in) {
             (Some(_), _) => 0,

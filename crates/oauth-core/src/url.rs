@@ -1,11 +1,11 @@
-//! The URL parser: the URL that is checked is the URL that is sent. How redirect URIs are compared is in
-//! `redirect_uri.rs`.
+//! The URL parser. A URL is sent exactly as it was checked. How redirect URIs are compared is in `redirect_uri.rs`.
 //!
-//! Two parsers that disagree on a host are a token leak. This one accepts a strict ASCII subset of RFC 3986 that
-//! `http::Uri` and the WHATWG URL Standard read alike, and refuses the rest: backslashes, white space, user names, dot
-//! segments, percent signs or ambiguous numbers in a host, a non-ASCII host (write it as `xn--`; only the sender's
-//! parser checks whether that is valid Punycode). The workspace's tests compare it with `url::Url`. The full `url`
-//! crate would bring 25 crates of Unicode tables, and 65 kB (brotli) to the browser.
+//! If two parsers read different hosts from one URL, a token can be sent to the wrong server. Therefore this parser
+//! accepts a strict ASCII subset of RFC 3986 that `http::Uri` and the WHATWG URL Standard read alike, and refuses the
+//! rest: backslashes, white space, user names, dot segments, percent signs or ambiguous numbers in a host, a non-ASCII
+//! host (write it as `xn--`; only the sender's parser checks whether that is valid Punycode). The workspace's tests
+//! compare it with `url::Url`. The full `url` crate would bring 25 crates of Unicode tables, and 65 kB (brotli) to the
+//! browser.
 
 mod ipv6;
 #[cfg(test)]

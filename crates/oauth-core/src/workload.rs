@@ -1,5 +1,5 @@
-//! The token that a platform gives to a workload, and its source, as data. It is read again each time it is needed, as
-//! a client assertion ([`FederatedAssertion`](crate::client_auth::FederatedAssertion)) or as the subject of a token
+//! The token that a platform issues to a workload, and its source. The token is read again for each request, as a
+//! client assertion ([`FederatedAssertion`](crate::client_auth::FederatedAssertion)) or as the subject of a token
 //! exchange ([`Client::with_subject_token`](crate::Client::with_subject_token)).
 //!
 //! RFC 7521 <https://www.rfc-editor.org/rfc/rfc7521#section-4.2>, RFC 8693

@@ -8,7 +8,7 @@ use crate::form;
 use crate::json::{self, Json};
 use crate::secret::Secret;
 
-/// The secrets as they are, form-encoded, escaped for a page, and as the credentials of a header.
+/// The secrets of a request: verbatim, form-encoded, HTML-escaped, and as `Authorization` credentials.
 pub(super) fn secrets(config: &ClientConfig, sent: &Sent) -> Vec<Secret<String>> {
     let header = sent.authorization.as_ref();
     let header = header.and_then(|value| value.to_str().ok());
@@ -31,7 +31,7 @@ pub(super) fn secrets(config: &ClientConfig, sent: &Sent) -> Vec<Secret<String>>
         form::encode(secret, &mut encoded);
         secrets.extend([Secret::from(secret), Secret::new(encoded)]);
         if secret.contains(['&', '<', '>', '"', '\'']) {
-            // As an HTML page would show it.
+            // HTML-escaped, as an error page would show it.
             let escaped = secret
                 .replace('&', "&amp;")
                 .replace('<', "&lt;")
@@ -69,7 +69,7 @@ fn is_public(name: &str) -> bool {
         "resource",
         "audience",
     ];
-    // Also the members of a registration (RFC 7591 section 2) that anyone may read.
+    // The public members of a registration (RFC 7591 section 2) have these suffixes.
     let public_suffixes = ["_type", "_uri", "_name", "_alg", "_method"];
     public_names.contains(&name) || public_suffixes.iter().any(|suffix| name.ends_with(suffix))
 }

@@ -1,5 +1,5 @@
-//! The request of a call: its URL, signatures and credentials. Nothing here is generic, so it is compiled once rather
-//! than once per endpoint.
+//! The request of a call: its URL, signatures and credentials. No code here is generic, so that it is compiled once and
+//! not once per endpoint.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::url::Url;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// A request that may be sent, as far as can be determined before it is signed.
+/// A checked request that is not signed yet.
 #[derive(Debug)]
 pub(super) struct Unsent {
     method: Method,
@@ -36,11 +36,11 @@ pub(super) struct Unsent {
     proves_key: bool,
     client_jwt: Option<Secret<String>>,
     proof: Option<Secret<String>>,
-    /// The time that the proof says.
+    /// The `iat` of the DPoP proof.
     proved_at: UnixTime,
 }
 
-/// A signature that is still to be made.
+/// A signature that is still missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
     /// The JWT by which the client authenticates.
@@ -49,12 +49,12 @@ pub(super) enum Due {
     Proof,
 }
 
-/// What is still needed for a signature.
+/// The result of [`Unsent::sign`]: what the host has to do for the signature.
 pub(super) enum Needs {
     Nothing,
-    /// The host signs this.
+    /// The host has to sign this.
     Signature(SigningJob, SigningKey),
-    /// A request to another server, whose response is needed first.
+    /// The host has to send this request to another server first.
     Answer(Box<Request<Bytes>>, Remote),
 }
 
@@ -241,7 +241,7 @@ impl Unsent {
         }
     }
 
-    /// The request with its credentials, and what must be remembered of it.
+    /// The request with its credentials, and the values that are needed to process its reply.
     pub(super) fn into_request(
         mut self,
         config: &ClientConfig,
@@ -387,7 +387,7 @@ pub(super) const fn assertion_facts<'a>(
 /// A form as a JSON object, in which no name can occur twice.
 fn json_body(form: &Form) -> Result<Bytes, Error> {
     let mut object = json::Map::new();
-    // What the form writer wrote is UTF-8.
+    // Cannot fail: the text was encoded from UTF-8.
     for (name, value) in form::parse(form.as_str()).unwrap_or_default() {
         if object
             .insert(name.clone().into_owned(), value.into_owned().into())

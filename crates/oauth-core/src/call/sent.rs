@@ -1,4 +1,5 @@
-//! What is kept of a request until its reply arrives: the secrets to redact, and what is needed to read the reply.
+//! The values of a request that are kept until its reply arrives: the secrets to redact, and what the reply is checked
+//! with.
 
 use std::fmt;
 
@@ -25,9 +26,9 @@ pub(super) struct Sent {
     pub(super) client_jwt: Option<Secret<String>>,
     /// The URL it was sent to, in case it has to be sent again.
     pub(super) url: Url,
-    /// The kind of server it was sent to: each has nonces and clocks of its own.
+    /// The role of the receiving server. Nonces and clock differences are stored per role.
     pub(super) role: ServerRole,
-    /// The time that the proof says, if there was one.
+    /// The `iat` of the DPoP proof, if there was one.
     pub(super) proved_at: Option<UnixTime>,
 }
 
@@ -57,7 +58,7 @@ impl Sent {
         if jwt.origin() == Origin::Own || !is_refused {
             return None;
         }
-        // If none is available now, the refusal says more.
+        // If no new token is available, the server's refusal is the better error.
         let Ok(Made::Ready(current)) = jwt.make(&assertion_facts(config, &self.url, at)) else {
             return None;
         };
@@ -79,12 +80,12 @@ impl Sent {
             && clocks.correct_from_date(self.role, &self.url, reply.headers(), at.now(), issued_at)
     }
 
-    /// Remembers the nonce of a reply, also of one to a request that had no proof: the next may have one (RFC 9449
-    /// section 8.2). True if the server refused the request because it lacked that nonce.
+    /// Stores the nonce of a reply, even if the request had no proof, because the next request may have one (RFC 9449
+    /// section 8.2). Returns whether the server refused the request because that nonce was missing.
     ///
     /// # Errors
-    /// `dpop.duplicate_nonce` if the refusal of a request with a proof has several. Otherwise none of them is kept, and the
-    /// rest of the reply counts.
+    /// `dpop.duplicate_nonce` if the refusal of a request with a proof has several. In other replies duplicate nonces
+    /// are ignored.
     pub(super) fn remember_nonce(
         &self,
         config: &ClientConfig,
@@ -105,8 +106,8 @@ impl Sent {
     }
 }
 
-/// Whether a proof was refused with this error: "400 (Bad Request) ... error ... use_dpop_nonce" (RFC 9449 section
-/// 8), and a 401 with a challenge at resource servers (section 9). Some servers mix the two.
+/// Whether a proof was refused with this error: "400 (Bad Request) ... error ... use_dpop_nonce" (RFC 9449 section 8),
+/// and a 401 with a challenge at resource servers (section 9). Some servers mix the two forms.
 fn is_proof_refused_with(reply: &Response<Bytes>, error: &str) -> bool {
     if !matches!(
         reply.status(),

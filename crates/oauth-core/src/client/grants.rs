@@ -57,9 +57,9 @@ impl Client {
         signing::asserted(Arc::clone(&self.0), assertion, token_request.into())
     }
 
-    /// Gets this client's own tokens with assertions that `make` makes for a scope, in place of
-    /// `client_credentials`: [`Self::client_credentials`], and the renewal of the client's own grant. The scope is part
-    /// of the assertion; besides it only resources, audiences and parameters are sent.
+    /// Uses assertions that `make` returns for a scope instead of the `client_credentials` grant, in
+    /// [`Self::client_credentials`] and in the renewal of the client's own grant. The scope is part of the assertion;
+    /// the request itself sends only resources, audiences and other parameters.
     #[must_use]
     pub fn with_own_assertion(
         mut self,
@@ -69,8 +69,9 @@ impl Client {
         self
     }
 
-    /// Gets this client's own tokens in exchange for the token of a workload (RFC 8693), read again each time, in place
-    /// of `client_credentials`: [`Self::client_credentials`], and the renewal of the client's own grant.
+    /// Exchanges the token of a workload (RFC 8693) instead of the `client_credentials` grant, in
+    /// [`Self::client_credentials`] and in the renewal of the client's own grant. The workload's token is read again
+    /// for each request.
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
     #[must_use]
     pub fn with_subject_token(mut self, subject: SubjectToken) -> Self {
@@ -78,15 +79,16 @@ impl Client {
         self
     }
 
-    /// Gets tokens with a sign-in at an identity provider, of which `identity_provider` is a client
-    /// (draft-ietf-oauth-identity-assertion-authz-grant): [`Self::client_credentials`] and the renewal of every
-    /// [grant](Self::keeper) of this client, a user's or its own, then exchange what `read` returns for an assertion,
-    /// and present that here. Nobody's refresh token is needed. `read` is called for each request, and should answer at
-    /// once; an ID token that [has ended](grant::IdentitySubject::has_ended) is sent nowhere. The organization chooses
-    /// the identity provider and the server; a resource never does.
+    /// Gets tokens by a sign-in at an identity provider, whose client is `provider_client`
+    /// (draft-ietf-oauth-identity-assertion-authz-grant). [`Self::client_credentials`] and the renewal of every
+    /// [grant](Self::keeper) of this client, a user's or its own, then exchange the subject token that `read` returns
+    /// for an assertion, and present the assertion to this server. No refresh token is needed. `read` is called for
+    /// each request and should return at once; an ID token that [has ended](grant::IdentitySubject::has_ended) is sent
+    /// nowhere. The organization configures the identity provider and the server; a resource must not choose them.
     ///
-    /// All grants of this value are of the sign-in that `read` returns: each user has a client of their own. In a store
-    /// their names contain the identity provider's issuer and client, and need a subject: two users must not share one.
+    /// All grants of this client belong to the sign-in that `read` returns, so create one client for each user. In a
+    /// store their names contain the identity provider's issuer and client; each needs a subject, because two users
+    /// must not share a record.
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
     #[must_use]
     pub fn with_identity(
@@ -136,8 +138,8 @@ impl Client {
         self.sign_in(grant, token_request, Some(pace))
     }
 
-    /// Gets the tokens of a grant that the user gives elsewhere than in a browser of this client, and with `openid`
-    /// verifies the ID token. Polls at the given pace; without one, asks once.
+    /// Gets the tokens of a grant that the user approves outside a browser of this client. With `openid` it verifies
+    /// the ID token. Polls at the given pace, or sends one request if there is none.
     ///
     /// # Errors
     /// Those of [`Self::redeem`], from the steps.
@@ -170,7 +172,7 @@ impl Client {
     }
 
     /// Waits until the user has answered a backchannel request, and gets the tokens (CIBA Core section 11). Polls at
-    /// the given pace; without one, asks once, as after a ping. `token_request` is what was requested.
+    /// the given pace, or sends one request if there is none, as after a ping. `token_request` is what was requested.
     ///
     /// # Errors
     /// `denied.access_denied` if the user declines, `denied.expired_token` if the user has not answered in time, and
@@ -236,8 +238,9 @@ impl Client {
         identity_assertion::redeem(Arc::clone(&self.0), assertion, token_request.into())
     }
 
-    /// Access to the server of `client` with the tokens of a sign-in at this one, for what is `asked`: performs both
-    /// steps, and renews them. The organization chooses the identity provider and the server; a resource never does.
+    /// Gets access to the server of `client` with the tokens of a sign-in at this server: performs both steps of the
+    /// identity assertion grant, and renews the tokens. The organization configures the identity provider and the
+    /// server; a resource must not choose them.
     pub fn identity_access(
         &self,
         login: &Tokens,

@@ -1,5 +1,5 @@
-//! Methods of [`Client`](super::Client) for logout: announced by the server, or requested there for the user. The rules
-//! are in `flow/logout.rs` and `token/logout_token.rs`.
+//! Methods of [`Client`](super::Client) for back-channel logout, which the server announces, and RP-initiated logout,
+//! which the client requests. The rules are in `flow/logout.rs` and `token/logout_token.rs`.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use crate::token::logout_token::{LogoutToken, LogoutTokenChecks};
 use crate::url::Url;
 
 impl Client {
-    /// Verifies a logout token that the server posted (OpenID Connect Back-Channel Logout section 2.6):
-    /// signature, claims, and that it has not been received before. It must be encrypted if, and only if, ID tokens are
-    /// ([`Self::with_id_token_encryption`]). The sessions that it ends are for the caller to find, with
+    /// Verifies a logout token that the server posted (OpenID Connect Back-Channel Logout section 2.6): signature,
+    /// claims, and that it has not been received before. It must be encrypted if, and only if, ID tokens are
+    /// ([`Self::with_id_token_encryption`]). The caller must find the sessions that it ends, with
     /// [`LogoutToken::ends`].
     ///
     /// # Errors
@@ -29,7 +29,7 @@ impl Client {
     }
 
     /// The URL to open in the browser to sign the user out at the server (OpenID Connect RP-Initiated Logout section
-    /// 2), with the client's id. The local session is for the caller to end.
+    /// 2), with the client's id. The caller must end the local session.
     ///
     /// # Errors
     /// `endpoint.missing` if the server has no `end_session_endpoint`, `form.duplicate_parameter`.

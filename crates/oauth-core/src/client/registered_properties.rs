@@ -36,10 +36,10 @@ impl Client {
         self
     }
 
-    /// The same, for an HTTP client that presents the certificate with this thumbprint (`x5t#S256`: the base64url of
-    /// its SHA-256, section 3.1). Tokens then carry it, in stores too, and a session whose certificate was replaced
-    /// renews a token that is bound to the old one, without sending it. A public client cannot: its refresh token is
-    /// bound as well (section 4), so that the user has to sign in again (`key.mismatch`).
+    /// Expects tokens that are bound to the certificate with this thumbprint (`x5t#S256`: the base64url of its SHA-256,
+    /// RFC 8705 section 3.1), which the HTTP client presents. Stored tokens then carry the thumbprint: after the
+    /// certificate is replaced, a session renews a token that is bound to the old one and does not send it. For a
+    /// public client the refresh token is bound too (section 4), so the user has to sign in again (`key.mismatch`).
     #[must_use]
     pub fn with_certificate(mut self, thumbprint: &str) -> Self {
         let config = Arc::make_mut(&mut self.0);
@@ -48,7 +48,7 @@ impl Client {
         self
     }
 
-    /// Applies this profile: what it requires is turned on, and what it forbids is refused before anything is sent.
+    /// Applies this profile: enables what it requires, and refuses what it forbids before anything is sent.
     ///
     /// # Errors
     /// None here. Every call of a client that the profile forbids fails with `profile.forbidden`, which names the

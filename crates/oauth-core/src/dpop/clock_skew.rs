@@ -12,10 +12,10 @@ use crate::moment::UnixTime;
 use crate::retry_after;
 use crate::url::Url;
 
-/// The error code of a refused proof, whatever the reason (section 12.2).
+/// The error code of a refused proof, for any reason (section 12.2).
 pub(crate) const INVALID_PROOF: &str = "invalid_dpop_proof";
 
-/// A smaller difference may be the time that the reply took to arrive.
+/// Smaller differences may only be the transmission time of the reply.
 const TOLERANCE: Duration = Duration::from_secs(5);
 
 /// How many servers' clocks are remembered; the oldest is dropped first.
@@ -25,7 +25,7 @@ const MAX_CLOCKS: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct ServerClocks(Mutex<VecDeque<(ServerRole, String, Difference)>>);
 
-/// How far the clock of a server differs from the local one.
+/// The difference between a server's clock and the local clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Difference {
     Ahead(Duration),
@@ -33,7 +33,7 @@ enum Difference {
 }
 
 impl ServerClocks {
-    /// The time that the clock of this server shows.
+    /// The current time by the server's clock.
     pub(crate) fn server_time(&self, role: ServerRole, url: &Url, now: UnixTime) -> UnixTime {
         let origin = url.origin_text();
         let differences = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -22,7 +22,7 @@ const INTERVAL: u64 = 5;
 /// The longest message that both devices show, in characters: it must be readable at a glance.
 const MAX_BINDING_MESSAGE: usize = 100;
 
-/// The user as the caller knows them. A request contains exactly one hint (section 7.1).
+/// The hint that identifies the user. A request contains exactly one (section 7.1).
 #[derive(Debug, Clone)]
 pub enum Hint {
     /// The user's name at the server, such as a telephone number or a user name.
@@ -34,7 +34,7 @@ pub enum Hint {
 }
 
 impl Hint {
-    /// The one hint that is given.
+    /// The one hint of these.
     ///
     /// # Errors
     /// `ciba.hint` if none is given, or more than one.
@@ -55,7 +55,7 @@ impl Hint {
     }
 }
 
-/// A backchannel authentication request: what the user will be asked.
+/// A backchannel authentication request.
 ///
 /// Start one only for a user who is known to you and expects it: unexpected requests are used to wear users down until
 /// they agree (RFC 10027). While one is pending, a second identical one of the same client is refused
@@ -78,13 +78,13 @@ pub enum TokenDeliveryMode {
     /// The client polls the token endpoint.
     #[default]
     Poll,
-    /// The server notifies the client, which then asks the token endpoint once.
+    /// The server notifies the client, which then sends one token request.
     Ping,
     /// The server pushes the tokens to the client. FAPI forbids this.
     Push,
 }
 
-/// The server's response: the pending request, with which the token endpoint is asked.
+/// The server's response: the pending request, with which the client polls the token endpoint.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct BackchannelAuthenticationResponse {
@@ -96,7 +96,7 @@ pub struct BackchannelAuthenticationResponse {
     pub expires_at: UnixTime,
     /// How many seconds to wait between two token requests: at least one.
     pub interval: u64,
-    /// The message that the user's device shows too: show it beside what the user is asked to approve.
+    /// The binding message, which the user's device also shows: show it with the prompt.
     pub binding_message: Option<String>,
     /// The token with which the server will authenticate its notification.
     pub client_notification_token: Option<Secret<String>>,
@@ -114,7 +114,7 @@ impl TokenDeliveryMode {
 }
 
 impl BackchannelAuthentication {
-    /// Asks this user for what is requested, whose scope must contain `openid`.
+    /// A request to this user for these tokens. Its scope must contain `openid`.
     ///
     /// # Errors
     /// `ciba.openid_scope`.
@@ -149,7 +149,7 @@ impl BackchannelAuthentication {
         Ok(self)
     }
 
-    /// Sets the code that the user has agreed with the server and entered here, never one that the caller stores.
+    /// Sets the `user_code` that the user entered for this request. Never store it.
     #[must_use]
     pub fn user_code(mut self, code: impl Into<Secret<String>>) -> Self {
         self.user_code = Some(code.into());

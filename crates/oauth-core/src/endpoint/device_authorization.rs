@@ -37,8 +37,9 @@ pub struct DeviceAuthorizationResponse {
     /// The URL at which the user enters the code. Unless rules are strict, `verification_url` is accepted too, the name
     /// in drafts of RFC 8628 and at Google.
     pub verification_uri: Url,
-    /// The same URL with the code in it, for a QR code. Show the code anyway (section 3.3.1). A URL on another origin
-    /// than `verification_uri` is left out, because the user could not see where it leads (RFC 10027).
+    /// `verification_uri_complete`: the verification URL with the code in it, for a QR code. Show the code too (section
+    /// 3.3.1). A URL on another origin than `verification_uri` is left out, because the user could not see where it
+    /// leads (RFC 10027).
     pub verification_uri_complete: Option<Url>,
     /// The lifetime of both codes in seconds, from the response.
     pub expires_in: u64,
@@ -106,7 +107,8 @@ impl Endpoint for DeviceAuthorization {
         if user_code.len() > MAX_USER_CODE || !user_code.bytes().all(is_shown) {
             return Err(reply.malformed("user_code"));
         }
-        // The user is sent there: it must not be a script, nor plain http that others can read or change.
+        // The user opens this URL, so it must be `https`: not a script, and not `http`, which others can read or
+        // change.
         let page = |member: &str| {
             let invalid_reply = |reason: &str| {
                 let detail = format!("{member} is {reason}");
@@ -123,7 +125,7 @@ impl Endpoint for DeviceAuthorization {
         let interval = reply
             .interval_seconds(&object, "interval")?
             .unwrap_or(INTERVAL);
-        // Google and others still answer as in the drafts of RFC 8628.
+        // Google and others still use the member names of the drafts of RFC 8628.
         let is_of_a_draft = object.get("verification_uri").is_none()
             && object.get("verification_url").is_some()
             && !cx.server.rules().is_strict();

@@ -1,5 +1,4 @@
-//! The server's own words from an error reply that is not an OAuth error, for the developer who is looking for the
-//! cause.
+//! Extracts the server's text from an error reply that is not an OAuth error, for the developer who debugs the failure.
 
 use crate::http::Response;
 use crate::http::header::CONTENT_TYPE;
@@ -11,8 +10,8 @@ use crate::json::{Json, Object};
 /// The most memory that a refusal's members may take before secrets are removed from them, in bytes.
 pub(super) const MAX_MEMBERS: usize = 64 << 10;
 
-/// The members that are kept of an error that is not an OAuth error: those of Fitbit, Facebook and Google, those of web
-/// frameworks, and those of RFC 9457.
+/// The members that are kept of a non-OAuth error: those of Fitbit, Facebook, Google and web frameworks, and of problem
+/// details (RFC 9457).
 const KEPT: [&str; 10] = [
     "error",
     "errors",
@@ -35,7 +34,7 @@ pub(super) fn of_object(error: ServerError, object: &Object<'_>) -> ServerError 
         .with_extra(extra)
 }
 
-/// The sentence for people, from whichever member contains it.
+/// The human-readable description, from the first known member that has one.
 pub(super) fn description<'o>(object: &'o Object<'_>) -> Option<&'o str> {
     let sentence = |object: &'o Object<'_>| {
         ["error_description", "message", "detail", "title"]
@@ -50,7 +49,7 @@ pub(super) fn description<'o>(object: &'o Object<'_>) -> Option<&'o str> {
     sentence(object).or_else(nested)
 }
 
-/// Adds the text of a page for people.
+/// Adds the text of an HTML or plain-text page.
 pub(super) fn of_page(error: ServerError, reply: &Response<Bytes>) -> ServerError {
     let content_type = reply.headers().get(CONTENT_TYPE);
     let content_type = content_type.map(|field| field.as_bytes().to_ascii_lowercase());

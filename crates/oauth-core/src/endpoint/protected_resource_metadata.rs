@@ -11,7 +11,7 @@ use crate::http::StatusCode;
 use crate::json::{Map, Value};
 use crate::url::Url;
 
-/// Fetches one document. `ProtectedResourceMetadata` checks its `resource` (RFC 9728 section 3.3).
+/// Fetches the metadata document. `ProtectedResourceMetadata` checks its `resource` (RFC 9728 section 3.3).
 #[derive(Debug, Clone)]
 pub(crate) struct ResourceMetadata {
     pub(crate) place: Url,

@@ -18,7 +18,7 @@ use crate::secret::Secret;
 /// The largest reply that is read, in bytes.
 pub const MAX_REPLY: usize = 1 << 20;
 
-/// A reply, read by the rules of the server that sent it.
+/// A reply, and the parsing rules of the server that sent it.
 #[derive(Debug, Clone, Copy)]
 pub struct Reply<'a> {
     response: &'a Response<Bytes>,
@@ -54,8 +54,8 @@ impl<'a> Reply<'a> {
         self.response.body()
     }
 
-    /// A successful reply as a JSON object. An `error` member wins over everything else, whatever
-    /// the status (RFC 6749 section 5.2; GitHub and Slack send 200).
+    /// A successful reply as a JSON object. A reply with an `error` member is a refusal whatever its status (RFC 6749
+    /// section 5.2; GitHub and Slack send 200).
     ///
     /// # Errors
     /// `denied.*` for a refusal; `reply.*` for an unreadable reply, `reply.shape` for JSON that is not an object.
@@ -63,8 +63,7 @@ impl<'a> Reply<'a> {
         self.object_of(ProtocolViolation::ReplyShape)
     }
 
-    /// The server's refusal: an OAuth error if there is one, else the bare status. For replies that are not what was
-    /// requested.
+    /// The error of an unsuccessful reply: the OAuth error if there is one, else the HTTP status.
     pub fn oauth_error(&self) -> Error {
         if self.status().is_redirection() {
             return ProtocolViolation::ReplyRedirect.into();
@@ -109,7 +108,8 @@ impl<'a> Reply<'a> {
         seconds.map(Some).ok_or_else(|| self.malformed(member))
     }
 
-    /// The same, rounded up, because a client that asks too early must slow down.
+    /// Seconds like [`Self::seconds`], with a fraction rounded up, because a client that polls too early gets
+    /// `slow_down` (RFC 8628 section 3.5).
     pub(crate) fn interval_seconds(
         &self,
         object: &Object<'_>,
@@ -121,7 +121,7 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// The same as [`Self::object`], for a reply that must have this status instead of 200 if the rules are strict.
+    /// A successful reply as a JSON object. If the rules are strict, the status must be this one instead of 200.
     ///
     /// # Errors
     /// Those of [`Self::object`].
@@ -129,12 +129,13 @@ impl<'a> Reply<'a> {
         self.read_object(status, ProtocolViolation::ReplyShape)
     }
 
-    /// The same as [`Self::object`], with `shape_error` as the error for a well-formed body that is not an object.
+    /// A successful reply as a JSON object. `shape_error` is the error for a well-formed body that is not an object.
     pub(crate) fn object_of(&self, shape_error: ProtocolViolation) -> Result<Object<'a>, Error> {
         self.read_object(StatusCode::OK, shape_error)
     }
 
-    /// The same as [`Self::object_of`], for a reply that must have this status if the rules are strict.
+    /// A successful reply as a JSON object. If the rules are strict, the status must be this one; `shape_error` is the
+    /// error for a well-formed body that is not an object.
     pub(crate) fn object_of_status(
         &self,
         status: StatusCode,
@@ -163,8 +164,8 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// The error in a reply: an OAuth error, or something in its place. No member, `null`, `false` and an empty string
-    /// are not errors.
+    /// The error in the body of a reply: an OAuth error, or a server's substitute for one. A missing member, `null`,
+    /// `false` and an empty string are not errors.
     fn denial(&self, object: &Object<'_>) -> Option<Error> {
         if let Some(code) = self.rules.failed_status(object) {
             let text = |name| object.get(name).and_then(Json::as_str);
@@ -196,7 +197,7 @@ impl<'a> Reply<'a> {
         })
     }
 
-    /// A refusal with this code.
+    /// The refusal with this error code.
     fn coded_error(&self, object: &Object<'_>, code: &str, description: Option<&str>) -> Error {
         let description = description.or_else(|| error_text::description(object));
         let (mut extra, _) = object.to_map_within(error_text::MAX_MEMBERS);
@@ -244,7 +245,7 @@ impl<'a> Reply<'a> {
             "text/plain" if self.rules.has(&Quirk::PlainFormResponse) && !looks_like_object => {
                 Ok(Media::Form)
             }
-            // An empty field says as little as none.
+            // An empty `Content-Type` is treated like a missing one.
             "" | "text/json" | "text/javascript" | "application/javascript" | "text/plain" => {
                 Ok(Media::Json)
             }
@@ -321,8 +322,8 @@ enum Media {
     Form,
 }
 
-/// The media type in lower case, without its parameters. A field that occurs twice, which proxies and browsers join
-/// with a comma, must have the same value each time; otherwise the whole text is returned.
+/// The media type in lower case, without its parameters. Proxies and browsers join a repeated field with a comma. If
+/// all values are the same, returns that value, otherwise the whole text.
 fn media_type(headers: &HeaderMap) -> String {
     let fields = headers.get_all(CONTENT_TYPE).iter();
     let media_types: Vec<_> = fields

@@ -20,7 +20,7 @@ pub struct EndpointRequest {
     pub target: Target,
     /// The accepted media types, for the `Accept` header.
     pub accept: &'static str,
-    /// What the request carries.
+    /// The body.
     pub body: Body,
     /// How the sender is authenticated.
     pub auth: Auth,
@@ -40,7 +40,7 @@ pub enum Target {
     Url(Url),
 }
 
-/// What a request carries.
+/// The body of a request.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Body {
@@ -68,13 +68,14 @@ pub enum Auth {
         /// A fixed name for what is requested.
         purpose: &'static str,
     },
-    /// The same, but public clients are refused, as for client_credentials (RFC 6749 section 4.4).
+    /// The client's authentication, where public clients are refused, as for `client_credentials` (RFC 6749 section
+    /// 4.4).
     ConfidentialClient {
         /// A fixed name for what is requested.
         purpose: &'static str,
     },
-    /// An access token, sent according to its type (RFC 6750, RFC 9449 section 7). One that belongs to
-    /// another client or server is refused; one of [`Tokens::bearer`] belongs to no client.
+    /// An access token, sent according to its type (RFC 6750, RFC 9449 section 7). A token of another client or server
+    /// is refused; a token made by [`Tokens::bearer`] has no owner and is accepted.
     Token(Arc<Tokens>),
 }
 

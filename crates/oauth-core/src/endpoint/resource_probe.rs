@@ -9,7 +9,7 @@ use crate::http::StatusCode;
 use crate::http::header::WWW_AUTHENTICATE;
 use crate::url::Url;
 
-/// Asks an API for its challenge. Nothing of the client is sent.
+/// Requests an API without a token, to get its challenge. No value of the client is sent.
 #[derive(Debug, Clone)]
 pub(crate) struct ResourceProbe {
     pub(crate) resource: Url,
@@ -18,7 +18,7 @@ pub(crate) struct ResourceProbe {
 /// How an API answers a request without a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ProbeResult {
-    /// The values of `WWW-Authenticate`; none if it says nothing about tokens.
+    /// The values of `WWW-Authenticate`; empty if the reply has no challenge.
     Challenge(Vec<Vec<u8>>),
     /// A success, a 405 or a 406, without a challenge: the API needs no token.
     Served,
@@ -30,7 +30,7 @@ impl Endpoint for ResourceProbe {
     const NAME: &'static str = "resource";
     type Output = ProbeResult;
 
-    /// Requests JSON: an API that needs no token would otherwise begin an event stream, which never ends.
+    /// Accepts only JSON, because an API that needs no token could otherwise start an event stream, which never ends.
     fn request(&self, _: &Context<'_>) -> Result<EndpointRequest, Error> {
         Ok(EndpointRequest::get(&self.resource).accept("application/json"))
     }

@@ -1,5 +1,5 @@
-//! `POST {token_endpoint}`: exchanges a grant for tokens. The parameters of each grant type are in `grant/`, as is
-//! the `issued_token_type` of a token exchange; a new refresh token is stored before anyone gets the new tokens
+//! `POST {token_endpoint}`: exchanges a grant for tokens. The parameters of each grant type are in `grant/`, as is the
+//! `issued_token_type` of a token exchange; a new refresh token is stored before the new tokens are returned
 //! (`flow/keeper/commit.rs`).
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-3.2>, reply section 5.1

@@ -27,7 +27,7 @@ pub(crate) struct UserInfo {
 /// The response.
 #[derive(Debug)]
 pub(crate) enum Response {
-    /// A JSON object. Only TLS shows who sent it.
+    /// A JSON object, which only TLS authenticates.
     Plain(Claims),
     /// A JWT, which still has to be decrypted and verified.
     Jwt(Secret<String>),

@@ -1,4 +1,4 @@
-//! The cause of a lost request: why no answer arrived.
+//! The cause of a lost request: why no reply arrived.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,8 +15,7 @@ pub struct Cause {
     source: Arc<dyn std::error::Error + Send + Sync>,
 }
 
-/// A reason in words. Unlike the standard library's, its `Debug` shows the text unescaped, without the tables that
-/// escaping needs.
+/// A reason as text. `Debug` prints it unescaped, because the standard library's escaping needs large tables.
 struct Said(Box<str>);
 
 impl fmt::Debug for Said {
@@ -33,15 +32,15 @@ impl fmt::Display for Said {
 
 impl std::error::Error for Said {}
 
-/// How far the request came.
+/// Whether the server may have received the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Delivery {
-    /// The server certainly never saw the request, so sending it again repeats nothing.
+    /// The server certainly did not receive the request, so it is safe to send it again.
     Unsent,
-    /// The server may have carried out the request; only the answer is known to be lost.
+    /// The server may have processed the request; only the reply is lost.
     Unknown,
-    /// An answer arrived and was larger than a driver may read (1 MiB).
+    /// A reply arrived that was larger than the limit of 1 MiB.
     TooLarge,
 }
 
@@ -62,12 +61,12 @@ impl Cause {
         Self::of(Delivery::TooLarge, Loss::Unknown, Box::new(reason))
     }
 
-    /// The same as [`Self::unsent`], with this text as the reason.
+    /// A cause for a request that was certainly never sent, with this text as the reason.
     pub fn unsent_as(text: &str) -> Self {
         Self::of(Delivery::Unsent, Loss::Unsent, Box::new(Said(text.into())))
     }
 
-    /// The same as [`Self::unknown`], with this text as the reason.
+    /// A cause for a request that may have arrived, with this text as the reason.
     pub fn unknown_as(text: &str) -> Self {
         Self::of(
             Delivery::Unknown,

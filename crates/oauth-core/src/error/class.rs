@@ -109,7 +109,7 @@ impl Row {
         }
     }
 
-    /// One sentence for people; for a refusal, what the server said.
+    /// One sentence for people; for a refusal, its OAuth error code.
     pub const fn text(self) -> &'static str {
         match self {
             Self::Denied(denial) => denial.text(),
@@ -120,7 +120,7 @@ impl Row {
         }
     }
 
-    /// What to do about it, as far as the code determines. An [`Error`](super::Error) may know more: the pause that the
+    /// The advice, as far as the code determines it. An [`Error`](super::Error) may know more: the pause that the
     /// server named, or that its exchange cannot be repeated.
     pub const fn advice(self) -> Advice {
         match self {

@@ -1,4 +1,4 @@
-//! Hints for people: what usually resolves an error, in the same sentences in every language.
+//! Hints for people: what usually resolves an error. The sentences are the same in every language.
 
 use super::{Error, Row};
 

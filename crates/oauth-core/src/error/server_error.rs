@@ -62,7 +62,7 @@ table! {
 /// client sent. `Debug` shows only the names of [`Self::extra`].
 #[derive(Debug, Clone, Default)]
 pub struct ServerError {
-    /// What the refusal means, if neither code nor status shows it.
+    /// The meaning of the refusal, if neither its code nor its status shows it.
     denial: Option<Denial>,
     status: Option<u16>,
     error: Option<String>,
@@ -94,8 +94,8 @@ impl ServerError {
         }
     }
 
-    /// A refusal because the API requires this pause before the next request; with a status if this reply said so, and
-    /// not an earlier one.
+    /// A refusal because the API requires this pause before the next request. `status` is that of the reply, if the
+    /// limit was in this reply and not in an earlier one.
     pub fn rate_limited(pause: Duration, status: Option<u16>) -> Self {
         Self::of_denial(Denial::RateLimited, status).retry_after(Some(pause))
     }
@@ -213,7 +213,7 @@ impl ServerError {
         match self.denial().advice() {
             Advice::Retry { .. } => self.retry(),
             Advice::GiveUp if is_busy => self.retry(),
-            // A 5xx is a failure of the server, unless the code is one that says otherwise.
+            // A 5xx is a temporary failure of the server, unless the error code has another meaning.
             Advice::GiveUp if self.is_unknown_failure() => self.retry(),
             advice => advice,
         }
@@ -224,8 +224,8 @@ impl ServerError {
         Advice::Retry { after }
     }
 
-    /// Whether this, as the answer to a refresh token, can only be about that token: a client that may
-    /// not do what it did an hour ago (Atlassian), or a bare 401 in a web framework's own words.
+    /// Whether this refusal of a refresh can only concern the refresh token: `unauthorized_client` for a client that
+    /// was authorized before (Atlassian), or a 401 without an OAuth error, from a web framework.
     pub(super) fn is_about_the_grant(&self) -> bool {
         match (self.denial(), self.status) {
             (Denial::UnauthorizedClient, Some(403)) => true,
@@ -234,22 +234,22 @@ impl ServerError {
         }
     }
 
-    /// Whether the server only asks to try again later, or has a failure of its own: this says nothing about the grant.
+    /// Whether this is a temporary failure of the server, which does not affect the grant.
     pub(crate) fn is_passing(&self) -> bool {
         let is_told = matches!(self.status, Some(408 | 425 | 429 | 500..=599));
         is_told || matches!(self.denial().advice(), Advice::Retry { .. })
     }
 
-    /// Whether the grant has ended. Microsoft also returns `invalid_grant` if the user only has to confirm something,
-    /// and says so in a member of its own.
+    /// Whether the grant has ended. Not if Microsoft returns `invalid_grant` with a `suberror` that only requires an
+    /// action of the user.
     pub(crate) fn ends_the_grant(&self) -> bool {
         let suberror = self.extra().get("suberror").and_then(Value::as_str);
         let wants_interaction = suberror.is_some_and(|word| INTERACTIVE.contains(&word));
         self.denial() == Denial::InvalidGrant && !wants_interaction
     }
 
-    /// What to do if a refresh token was refused. It was valid before, so a temporary failure is waited out, whatever
-    /// the reply contains.
+    /// The advice if a refresh was refused. The token was valid before, so a temporary failure is retried, whatever the
+    /// reply contains.
     pub(super) fn advice_on_refresh(&self) -> Advice {
         match self.advice() {
             Advice::GiveUp if self.is_passing() => self.retry(),
@@ -262,8 +262,7 @@ impl ServerError {
         is_failure && self.denial() == Denial::Other
     }
 
-    /// Removes secrets, and only then truncates the rest: the other way round, a part of a truncated secret would
-    /// remain.
+    /// Removes secrets, then truncates the text. In the other order, a truncated part of a secret could remain.
     pub(super) fn redact_and_truncate(&mut self, secrets: &[Secret<String>]) {
         let texts = [
             (&mut self.error, 200),
@@ -300,7 +299,7 @@ const INTERACTIVE: [&str; 8] = [
 /// The shortest pause before a retry, even if the server named a shorter one.
 const FLOOR: Duration = Duration::from_secs(1);
 
-/// The most that is kept of a server's own members, in bytes of JSON.
+/// The size limit of a server's extra members, in bytes of JSON.
 const MAX_EXTRA: usize = 4 << 10;
 
 /// Whether a value contains a secret anywhere, or a member that is named like a token.
@@ -333,8 +332,8 @@ fn is_token(name: &str, value: &Value) -> bool {
     }
 }
 
-/// Whether a string can be the name or number of an error: an authorization code mixes small letters
-/// with digits, or is longer.
+/// Whether a string looks like an error code, not like an authorization code, which mixes lower-case letters with
+/// digits or is longer.
 fn is_error_name(text: &str) -> bool {
     let is_word = |b: u8| b.is_ascii_alphanumeric() || b"_-.:/ ".contains(&b);
     let has_small = text.bytes().any(|b| b.is_ascii_lowercase());

@@ -67,7 +67,7 @@ macro_rules! table {
                 match self { $(Self::$variant => $text),* }
             }
 
-            /// What to do about it.
+            /// The advice for the caller.
             pub const fn advice(self) -> Advice {
                 match self { $(Self::$variant => $advice),* }
             }

@@ -9,7 +9,7 @@ pub type Boxed<T> = Box<dyn Exchange<Output = T> + Send>;
 
 /// Convenience methods for every exchange.
 pub trait ExchangeExt: Exchange + Sized {
-    /// Turns the output into something else, or into an error, once the exchange has ended.
+    /// Maps the output of the exchange to another value or an error.
     fn and_then<U, F>(self, f: F) -> impl Exchange<Output = U> + use<Self, U, F>
     where
         F: FnOnce(&Moment, Self::Output) -> Result<U, Error>,
@@ -20,7 +20,7 @@ pub trait ExchangeExt: Exchange + Sized {
         }
     }
 
-    /// Begins another exchange with the output of this one.
+    /// Chains another exchange, made of the output of this one.
     fn then<N, F>(self, f: F) -> impl Exchange<Output = N::Output> + use<Self, N, F>
     where
         N: Exchange,
@@ -69,8 +69,7 @@ impl<T> Exchange for Ready<T> {
     }
 }
 
-/// An exchange after something that cannot be repeated, such as the use of a code: its errors do not allow a retry
-/// either.
+/// An exchange that must not be repeated, such as the redemption of a code: its errors never advise a retry.
 pub(crate) struct OnceOnly<E>(pub(crate) E);
 
 impl<E: Exchange> Exchange for OnceOnly<E> {
@@ -145,7 +144,7 @@ where
     }
 }
 
-/// A step for the host, whatever the output type. An output is an error here.
+/// Converts a step for the host to another output type. [`Step::Done`] is an error here.
 pub(crate) fn host_step<T, U>(step: Step<T>) -> Result<Step<U>, Error> {
     Ok(match step {
         Step::Send(request) => Step::Send(request),

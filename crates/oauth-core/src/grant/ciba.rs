@@ -14,7 +14,7 @@ use crate::form::Form;
 use crate::scope::Scope;
 use crate::secret::Secret;
 
-/// A grant with the server's identifier of a request, which is polled with until the user has answered.
+/// The grant with an `auth_req_id`, with which the client polls until the user has answered.
 #[derive(Debug, Clone)]
 pub struct Ciba {
     auth_req_id: Secret<String>,

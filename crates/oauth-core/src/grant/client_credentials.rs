@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::form::Form;
 
-/// The grant by which the client acts for itself.
+/// The grant for the client's own tokens.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ClientCredentials;
 

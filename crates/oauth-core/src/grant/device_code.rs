@@ -12,7 +12,7 @@ use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::DEVICE_CODE;
 
-/// A grant with the code that the server issued for the device, which is polled with until the user has agreed.
+/// The grant with a device code, with which the client polls until the user has answered.
 #[derive(Debug, Clone)]
 pub struct DeviceCode {
     device_code: Secret<String>,

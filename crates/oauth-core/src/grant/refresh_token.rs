@@ -22,8 +22,8 @@ pub struct Refresh {
     token: RefreshToken,
 }
 
-/// Scope names that clients request at a login and servers leave out of the granted scope: they request an ID token and
-/// a refresh token.
+/// Scope names that servers leave out of the granted scope although they were requested at the login: `openid`, which
+/// requests an ID token, and `offline_access`, which requests a refresh token.
 pub(crate) fn unreported_scopes() -> Scope {
     Scope::collect(["openid", "offline_access"].into_iter())
 }
@@ -34,11 +34,10 @@ impl Refresh {
         Self { token }
     }
 
-    /// Whether all that is requested was granted at the login, or at least requested: the server decides what it grants
-    /// now.
+    /// Whether every requested name was granted at the login, or requested then. The server decides what it grants now.
     fn is_within_login(&self, requested: &Scope, rules: &Rules) -> bool {
         let granted = self.token.scope();
-        // A token from elsewhere may come without its scope: then only the server knows.
+        // A token from another store may have no scope. Then only the server can decide.
         if granted.is_empty() || granted.covers(requested) {
             return true;
         }

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::form::Form;
 use crate::secret::Secret;
 
-/// A SAML 2.0 assertion, as the identity provider wrote it.
+/// A SAML 2.0 assertion, as the identity provider issued it.
 #[derive(Debug, Clone)]
 pub struct SamlBearer {
     assertion: Secret<String>,

@@ -1,7 +1,7 @@
 //! `grant_type=urn:ietf:params:oauth:grant-type:token-exchange`: exchanges one token for another.
 //!
 //! RFC 8693 <https://www.rfc-editor.org/rfc/rfc8693#section-2.1>. The rest of the response is read in
-//! `endpoint/token.rs`; to tell who may act for whom by a received token (`act`, `may_act`): `token/access_token.rs`.
+//! `endpoint/token.rs`; the claims `act` and `may_act` of a received token are read in `token/access_token.rs`.
 
 use super::Grant;
 use crate::context::Context;

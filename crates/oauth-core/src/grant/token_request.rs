@@ -12,9 +12,9 @@ use crate::quirk::Rules;
 use crate::scope::Scope;
 use crate::secret::Secret;
 
-/// What is requested of the token endpoint, whatever the grant: a scope, the resources a token is for (RFC 8707), the
-/// audience as Auth0 and Ory Hydra name it, and whatever else a provider documents. The same value identifies the grant
-/// in a store, see [`GrantId`](crate::flow::keeper::GrantId): a request for something else never gets its tokens.
+/// The parameters of a token request that do not depend on the grant: scope, resources (RFC 8707), `audience` (Auth0,
+/// Ory Hydra), and provider-specific parameters. The same value identifies the grant in a store, see
+/// [`GrantId`](crate::flow::keeper::GrantId): a different request never gets its tokens.
 ///
 /// `Debug` shows the scope, but only the names of other parameters, because some providers require keys there.
 #[derive(Clone, Default)]
@@ -52,7 +52,7 @@ const RESERVED: &[&str] = &[
 ];
 
 impl TokenRequest {
-    /// A request for nothing in particular.
+    /// A request without any of these parameters: the server chooses.
     pub const fn new() -> Self {
         Self {
             scope: Scope::none(),
@@ -122,13 +122,13 @@ impl TokenRequest {
         }
         if name == DETAILS {
             let details = AuthorizationDetails::parse(value.expose())?;
-            // Browser builds skip this to stay small: a page never compares requests to tell grants apart.
+            // Browser builds skip this normalization to stay small, because a page never compares requests.
             if !IS_BROWSER_BUILD {
                 // "Request and response parameters MUST NOT be included more than once" (RFC 6749 section 3.2).
                 if self.named(DETAILS).next().is_some() {
                     return Err(Error::from(Misuse::ParameterReserved).about(DETAILS));
                 }
-                // However they are written, they are the same request.
+                // Two spellings of the same details are the same request.
                 return Ok(self.authorization_details(&details));
             }
         }
@@ -145,7 +145,7 @@ impl TokenRequest {
             .map(|(_, value)| value)
     }
 
-    /// The same without the parameters of these names.
+    /// A copy of the request without the parameters of these names.
     #[must_use]
     pub fn without(&self, names: &[&str]) -> Self {
         let remaining = self.parameters.iter();
@@ -163,7 +163,7 @@ impl TokenRequest {
         self.iter().map(to_owned_pair).collect()
     }
 
-    /// Reads what was stored.
+    /// Reads a stored request.
     pub(crate) fn from_stored(scope: Scope, pairs: Vec<(String, String)>) -> Result<Self, Error> {
         pairs
             .into_iter()
@@ -195,7 +195,7 @@ impl TokenRequest {
     pub(crate) fn fill(&self, form: &mut Form, rules: &Rules) -> Result<(), Error> {
         let grant_form = form.clone();
         for (name, value) in self.iter().filter(|(name, _)| rules.sends_parameter(name)) {
-            // Neither the client id under a quirk's name nor a parameter that the grant itself writes.
+            // The request must not replace the client id (under a quirk's name) or a parameter that the grant writes.
             let is_set_by_grant =
                 grant_form.names(name) && !matches!(name, "resource" | "audience");
             if name == rules.client_id_parameter() || is_set_by_grant {

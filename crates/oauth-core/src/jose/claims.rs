@@ -98,7 +98,7 @@ impl Claims {
         Err(Self::mismatch(failure, claim, expected))
     }
 
-    /// This failure, with the value of the token and the expected one.
+    /// An error with this failure, which names the claim's value and the expected value.
     pub(crate) fn mismatch(
         failure: ValidationFailure,
         claim: Option<&str>,
@@ -120,11 +120,11 @@ impl Claims {
             Some(Value::Number(number)) => number,
             Some(_) => return Err(malformed_claim(name)),
         };
-        // Of a negative number one of serde_json's is a float too, and one of a page's is not.
+        // A negative integer is a float in serde_json, but not in the browser build's type.
         let float = number.as_f64().or(number.as_i64().map(|_| 0.0));
         let seconds = match (number.as_u64(), float) {
             (Some(seconds), _) => seconds,
-            // A cast saturates; what no number can hold is read as the largest.
+            // The cast saturates. A value beyond the range of f64 is read as the largest time.
             (None, Some(float)) if float.abs() < f64::MAX => float as u64,
             _ => return Err(malformed_claim(name)),
         };
@@ -177,7 +177,7 @@ impl Claims {
         Err(Error::from(ValidationFailure::JwtIssuer).about(&detail))
     }
 
-    /// Checks that this reader is in the audience.
+    /// Checks that `aud` contains this recipient.
     ///
     /// # Errors
     /// `jwt.missing_claim`, `jwt.malformed_claim`, `jwt.audience`.

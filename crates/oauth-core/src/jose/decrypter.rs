@@ -48,7 +48,7 @@ pub trait Decrypter: Send + Sync {
     /// Decrypts the content. The plaintext is not authenticated: anyone who knows the public key can encrypt to it.
     ///
     /// # Errors
-    /// The same error for every reason, because an attacker who learns the reason can find out the plaintext (RFC 7516
+    /// One error for every reason, because an attacker who learns the reason can recover the plaintext (RFC 7516
     /// section 11.5).
     fn decrypt(&self, job: &DecryptionJob) -> Result<Secret<Vec<u8>>, DecryptionFailed>;
 
@@ -61,9 +61,9 @@ pub trait Decrypter: Send + Sync {
 /// A parsed JWE (RFC 7516 section 5.2), with its parts decoded.
 #[derive(Clone)]
 pub struct DecryptionJob {
-    /// How the content's key is conveyed.
+    /// `alg`: how the content encryption key is conveyed.
     pub alg: JweAlg,
-    /// How the content is encrypted.
+    /// `enc`: how the content is encrypted.
     pub enc: Enc,
     /// `epk`, for ECDH-ES.
     pub ephemeral_key: Option<EphemeralKey>,

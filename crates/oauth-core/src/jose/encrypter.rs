@@ -27,7 +27,7 @@ pub trait Encrypter: Send + Sync {
     ) -> Result<Encrypted, EncryptionFailed>;
 }
 
-/// The key of a content, and what the reader needs to obtain it.
+/// A content encryption key, and the values with which the recipient recovers it.
 #[derive(Debug)]
 pub struct WrappedKey {
     /// The key itself.

@@ -1,4 +1,4 @@
-//! The encryption agreed on for responses to a client, and their decryption.
+//! The registered encryption of responses to a client, and their decryption.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use super::jwe_alg::{Enc, JweAlg};
 use crate::error::{Error, ProtocolViolation, ValidationFailure};
 use crate::secret::Secret;
 
-/// How responses for a client are encrypted, as it is registered, and the keys that open them:
-/// `id_token_encrypted_response_alg` and `id_token_encrypted_response_enc` (OpenID Connect Dynamic Client
-/// Registration section 2), and their equivalents for other responses.
+/// The registered encryption of responses to a client, and the keys that decrypt them:
+/// `id_token_encrypted_response_alg` and `id_token_encrypted_response_enc` (OpenID Connect Dynamic Client Registration
+/// section 2), and their equivalents for other responses.
 #[derive(Clone)]
 pub struct ResponseEncryption {
     alg: JweAlg,
@@ -81,7 +81,8 @@ impl ResponseEncryption {
             .ok_or(ValidationFailure::JweDecryption)?;
         let text = std::str::from_utf8(plaintext.expose())
             .map_err(|_| Error::from(ProtocolViolation::JwtMalformed))?;
-        // No provider encrypts, signs and encrypts again, and nested tokens are a way to keep a reader busy.
+        // A token nested in another encrypted token is refused: no provider issues one, and nesting would let an
+        // attacker waste CPU time.
         match jwe::has_form(text) {
             true => Err(ProtocolViolation::JweNesting.into()),
             false => Ok(Secret::from(text)),
@@ -89,8 +90,8 @@ impl ResponseEncryption {
     }
 }
 
-/// Opens encrypted tokens. This is a trait so that a build in which no client registers encryption, such as that of a
-/// web page, does not contain the code.
+/// Decrypts tokens. A trait, so that builds in which no client registers encryption, such as web pages, do not link the
+/// code.
 pub(crate) trait Opens: fmt::Debug + Send + Sync {
     /// See [`ResponseEncryption::decrypt`].
     fn open(&self, token: &str) -> Result<Secret<String>, Error>;
@@ -111,9 +112,9 @@ impl fmt::Debug for ResponseEncryption {
     }
 }
 
-/// The signed token: decrypted if encryption is agreed on, otherwise as received. A token that is encrypted otherwise
-/// than agreed is refused, and so is a plain one if encryption is agreed on, because an attacker could leave the
-/// encryption out.
+/// The signed token: decrypted if the client registered encryption, otherwise as received. If encryption is registered,
+/// a token that is not encrypted, or is encrypted differently, is refused, because an attacker could omit the
+/// encryption.
 ///
 /// # Errors
 /// `jwe.*`, `jws.duplicate_member`, `jws.unsupported_crit`, `jwt.malformed`.

@@ -21,7 +21,7 @@ pub struct PublicJwk {
     prepared: Prepared,
 }
 
-/// What a host has prepared from a key. It does not affect equality.
+/// A value that a host derived from a key, such as its parsed form. It does not affect equality.
 #[derive(Clone, Default)]
 struct Prepared(OnceLock<Arc<dyn Any + Send + Sync>>);
 
@@ -144,12 +144,12 @@ impl PublicJwk {
         )
     }
 
-    /// Whether signatures can be made with such a key at all.
+    /// Whether keys of this kind can sign.
     pub(super) fn can_sign(&self) -> bool {
         self.alg_family != Family::X25519
     }
 
-    /// Whether others can encrypt to such a key at all.
+    /// Whether keys of this kind can be encrypted to.
     pub(super) fn can_encrypt(&self) -> bool {
         self.alg_family != Family::Ed25519
     }
@@ -180,15 +180,15 @@ impl PublicJwk {
         base64::decode(text, Alphabet::UrlSafe)
     }
 
-    /// What the host prepares from the key for verification: made once, and kept as long as the key, because parsing a
-    /// key can take as long as verifying a signature. `None` if it has been made as another type.
+    /// The value that the host derives from the key for verification. It is made once and kept with the key, because
+    /// parsing a key can take as long as verifying a signature. `None` if it was made with another type.
     pub fn prepared<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<&T> {
         let prepared_key = self.prepared.0.get_or_init(|| Arc::new(make()));
         prepared_key.downcast_ref()
     }
 
-    /// Whether the key is neither too weak nor too large: an RSA key has at least 2048 bits (RFC 7518
-    /// section 3.3) and here at most 8192, an odd modulus, and an odd exponent above one.
+    /// Whether the key has an acceptable size: an RSA key has at least 2048 bits (RFC 7518 section 3.3) and here at
+    /// most 8192, an odd modulus, and an odd exponent above one.
     fn is_sound(&self) -> bool {
         if self.alg_family != Family::Rsa {
             return true;
@@ -243,8 +243,8 @@ impl PublicJwk {
 
 /// The SHA-256 thumbprint in base64url of a symmetric key (`oct`, RFC 7638 section 3.2), such as a client secret as a JWK.
 ///
-/// It is a secret too: whoever has it can try keys until one fits (section 7), so it must not name the key to anybody who
-/// does not have the key. A key pair has a [thumbprint](PublicJwk::thumbprint) that may be published.
+/// The thumbprint is a secret too: with it, an attacker can guess the key (section 7), so it must not identify the key
+/// to anyone who does not have it. A key pair has a [thumbprint](PublicJwk::thumbprint) that may be published.
 ///
 /// # Errors
 /// `key.malformed` if it is not a symmetric key.

@@ -17,7 +17,7 @@ const REGISTERED: [&str; 23] = [
     "zip", "epk", "apu", "apv", "iv", "tag", "p2s", "p2c", "iss", "sub", "aud",
 ];
 
-/// A token in three parts. The surrounding code knows whether its signature has been verified.
+/// A parsed JWS. It does not record whether its signature has been verified; its owner does.
 #[derive(Clone)]
 pub(crate) struct Jws {
     pub(crate) alg: Alg,
@@ -55,7 +55,7 @@ impl Jws {
             return Err(malformed());
         };
         let text = |name: &str| match members.get(name) {
-            // Elsewhere `null` counts as absent; the value of a header member "MUST be a ... string" (section 4.1.4).
+            // `null` is not treated as absent here, because a `kid` "MUST be a case-sensitive string" (section 4.1.4).
             None if !members.has(name) => Ok(None),
             Some(Json::String(text)) => Ok(Some(text.as_ref())),
             _ => Err(malformed().about(name)),
@@ -110,7 +110,7 @@ impl Jws {
 pub(super) fn critical(members: &Object<'_>, malformed: ProtocolViolation) -> Result<(), Error> {
     let malformed = || Error::from(malformed).about("crit");
     let Some(crit) = members.get("crit") else {
-        // Elsewhere `null` counts as absent; here the sender meant that something must be understood.
+        // `null` is not treated as absent here: the sender marked something as critical.
         return match members.has("crit") {
             true => Err(malformed()),
             false => Ok(()),
@@ -132,7 +132,7 @@ pub(super) fn critical(members: &Object<'_>, malformed: ProtocolViolation) -> Re
     Err(Error::from(ProtocolViolation::JwsCrit).about(unknown.unwrap_or_default()))
 }
 
-/// Converts an error of the JSON into one of the token instead of the reply.
+/// Converts a JSON error of a reply into the error of a token.
 pub(super) fn as_jws(error: Error) -> Error {
     let of = if error.code() == ProtocolViolation::ReplyDuplicate.code() {
         ProtocolViolation::JwsDuplicate

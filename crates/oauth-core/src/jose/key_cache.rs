@@ -1,5 +1,5 @@
-//! The cache of a server's keys, shared by all clones of a client: fetched when needed, kept for as long as the server
-//! says, and fetched again for an unknown key, at a limited rate.
+//! The cache of a server's keys, shared by all clones of a client. Keys are fetched when needed, cached for as long as
+//! the response allows, and fetched again for an unknown `kid`, at a limited rate.
 
 #[cfg(test)]
 mod tests;

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::moment::UnixTime;
 
-/// The largest number of tokens that are remembered. Beyond that, the one that expires first is forgotten: an issuer of
-/// so many could as well issue a new one, and refusing a new logout would be worse than carrying out an old one twice.
+/// The largest number of tokens that are remembered. Beyond it, the one that expires first is forgotten, because
+/// refusing a new logout would be worse than processing an old one twice.
 const CAPACITY: usize = 10_000;
 
-/// Names of tokens, each with the time until which it is remembered.
+/// The tokens by issuer and `jti`, each with the time until which it is remembered.
 #[derive(Debug, Default)]
 pub(crate) struct ReplayCache(Mutex<State>);
 

@@ -14,7 +14,7 @@ use crate::json::{self, Json, Map, Value};
 ///
 /// `Debug` shows only names.
 ///
-/// What a token claims is read here by name:
+/// Its claims are read by name:
 ///
 /// ```
 /// # use oauth_core::error::Error;
@@ -28,7 +28,7 @@ use crate::json::{self, Json, Map, Value};
 /// # }
 /// ```
 ///
-/// It has no subject, which only verification says:
+/// It has no method `subject`, because an unverified subject must not be used:
 ///
 /// ```compile_fail,E0599
 /// # use oauth_core::error::Error;

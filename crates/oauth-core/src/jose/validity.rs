@@ -6,10 +6,10 @@ use super::Claims;
 use crate::error::{Error, ValidationFailure};
 use crate::moment::UnixTime;
 
-/// How far clocks may be apart, by default.
+/// The default tolerance for clock skew.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
-/// The local clock, and how far the issuer's may be from it.
+/// The local time, and the tolerated clock skew.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Validity {
     pub(crate) now: UnixTime,
@@ -75,7 +75,7 @@ impl Validity {
         }
     }
 
-    /// The current time of the fastest tolerated clock.
+    /// The local time plus the tolerated clock skew.
     pub(crate) fn latest_now(&self) -> UnixTime {
         self.now.after(self.clock_skew)
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{Json, MAX_DEPTH, MAX_VALUES, MAX_VALUES_OF_KEYS, Object, number};
 use crate::error::{Error, ProtocolViolation};
 
-/// How much is read before a string is refused.
+/// The limits beyond which a JSON text is refused.
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
     pub(super) depth: usize,
@@ -25,14 +25,14 @@ impl Limits {
         values: MAX_VALUES_OF_KEYS,
     };
 
-    /// The limits for what this library wrote: a record holds members of a reply a few levels further down.
+    /// The limits for records of this library, which contain members of a reply a few levels deeper.
     pub(super) const STORED: Self = Self {
         depth: 2 * MAX_DEPTH,
         values: usize::MAX,
     };
 }
 
-/// Why a string is refused.
+/// The reason why a JSON text is refused.
 pub(super) enum Flaw {
     Syntax,
     Nesting,
@@ -106,7 +106,8 @@ impl<'a> Reader<'a> {
 
     fn object(&mut self, depth: usize) -> Result<Json<'a>, Flaw> {
         self.skip(1)?;
-        // The reply itself has a handful of members; a million empty objects inside have none.
+        // Only the top-level object gets initial capacity: a reply has a few members, but may contain many empty
+        // objects.
         let mut members = Vec::with_capacity(if depth == 0 { 6 } else { 0 });
         if !self.skip_closing(b'}') {
             loop {
@@ -149,14 +150,14 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Whether this is the end of an empty list or object, which is then skipped.
+    /// Skips the closing character of an empty list or object, and returns whether there was one.
     fn skip_closing(&mut self, end: u8) -> bool {
         self.skip_space();
         let is_end = self.peek() == Some(end);
         is_end && self.skip(1).is_ok()
     }
 
-    /// Skips the comma after an element, or the end after the last one.
+    /// Skips the separator after an element: a comma (returns true) or the closing character (returns false).
     fn skip_separator(&mut self, end: u8) -> Result<bool, Flaw> {
         self.skip_space();
         let next = self.peek();

@@ -1,4 +1,4 @@
-//! The JSON form in which values of this library are stored: an object for a struct, a string for an enum.
+//! The JSON form of stored values: an object for a struct, a string for an enum.
 
 use std::borrow::Cow;
 
@@ -46,7 +46,7 @@ impl Object<'_> {
         }
     }
 
-    /// The same, with the default value for a missing member.
+    /// Takes the member of this name out and reads it, or returns the default value if it is missing.
     pub fn form_or_default<T: JsonForm + Default>(&mut self, name: &str) -> Option<T> {
         match self.take(name) {
             Some(value) => T::read(value),
@@ -55,9 +55,9 @@ impl Object<'_> {
     }
 }
 
-/// Gives a struct its stored form: an object with a member for each field, in this order. A field that may be missing
-/// is marked `default`; one that is also left out if it is empty, `skip`, followed by its former name, if any; and one
-/// that is like this but always empty in builds for pages, `native`.
+/// Implements the stored form of a struct: an object with a member for each field, in this order. A field that may be
+/// missing is marked `default`; one that is also left out if it is empty, `skip`, followed by its former name, if any;
+/// and one that is like this but always empty in builds for pages, `native`.
 #[macro_export]
 macro_rules! json_form {
     ($name:ident { $($field:ident $(: $how:ident $(($old:literal))?)?),* $(,)? }) => {
@@ -107,8 +107,8 @@ macro_rules! json_form {
     };
 }
 
-/// Gives an enum its stored form: the word of a variant, which is the single member of an object if the variant holds a
-/// value.
+/// Implements the stored form of an enum: the name of a variant as a string, or as the single member of an object if
+/// the variant holds values.
 macro_rules! json_words {
     ($name:ident { $($word:literal = $variant:ident $(($($inside:ident),+))?),* $(,)? }) => {
         impl $crate::json::JsonForm for $name {
@@ -135,7 +135,7 @@ macro_rules! json_words {
 }
 pub(crate) use json_words;
 
-/// The word of a variant, and the value that it holds.
+/// The name of a variant, and its value if it has one.
 pub(crate) fn variant_name(value: Json<'_>) -> Option<(Cow<'_, str>, Option<Json<'_>>)> {
     match value {
         Json::String(word) => Some((word, None)),

@@ -21,8 +21,8 @@ use crate::token::id_token;
 
 pub use profile::AccessTokenProfile;
 
-/// A verified access token. Only verification creates one, so a caller that has one need not check again. The token
-/// itself is not kept, because an API does not need it.
+/// A verified access token. Only verification creates this type. It does not contain the token's text, because an API
+/// does not need it.
 #[derive(Clone)]
 pub struct VerifiedAccessToken {
     subject: String,
@@ -33,8 +33,8 @@ pub struct VerifiedAccessToken {
 }
 
 impl VerifiedAccessToken {
-    /// The subject of the token, as the issuer identifies it; the client, if it acts for itself. It may differ from
-    /// client to client (RFC 9068 section 6).
+    /// `sub`: the user, or the client if it acts for itself. The identifier of one user may differ between clients (RFC
+    /// 9068 section 6).
     pub fn subject(&self) -> &str {
         &self.subject
     }
@@ -69,14 +69,13 @@ impl VerifiedAccessToken {
         self.claims.get("cnf").and_then(Value::as_object)
     }
 
-    /// `may_act`: who may act for the token's subject (RFC 8693 section 4.4), by claims such as `sub` and `iss`, if the
-    /// token says: see [`Claims::may_act`].
+    /// `may_act`: the party that may act for the token's subject (RFC 8693 section 4.4), see [`Claims::may_act`].
     pub fn may_act(&self) -> Option<&Map<String, Value>> {
         self.claims.may_act()
     }
 
-    /// All claims. Groups, roles and entitlements (RFC 9068 section 2.2.3.1) are among them; nothing is
-    /// granted for them here.
+    /// All claims. They include groups, roles and entitlements (RFC 9068 section 2.2.3.1), which this crate does not
+    /// evaluate.
     pub const fn claims(&self) -> &Claims {
         &self.claims
     }
@@ -141,7 +140,7 @@ impl ProvenKeys {
     }
 }
 
-/// The longest clock skew that is tolerated: beyond it, `exp` would mean little.
+/// The largest clock skew that can be tolerated; with more, `exp` would have little effect.
 pub(crate) const MAX_SKEW: Duration = Duration::from_secs(300);
 
 /// What an access token must contain.
@@ -167,8 +166,8 @@ impl Checks {
         }
     }
 
-    /// Checks a token whose signature is valid, by the rules of section 4: first its validity, last the requirements of
-    /// this request.
+    /// Checks a token whose signature is valid by the rules of section 4: first its validity period, last the
+    /// requirements of this request.
     pub(crate) fn check(
         &self,
         server: &Server,
@@ -234,8 +233,8 @@ impl Checks {
         Err(Error::from(ValidationFailure::JwtAudience).about(&detail))
     }
 
-    /// Checks how and when the user authenticated (RFC 9470 section 6.1). A requirement about which the token says
-    /// nothing is not met; `iat` does not count.
+    /// Checks how and when the user authenticated (RFC 9470 section 6.1). If the token lacks the claim, the requirement
+    /// is not met; `iat` does not replace `auth_time`.
     fn check_authentication(&self, claims: &Claims, validity: &Validity) -> Result<(), Error> {
         let unmet = |reason: &str| {
             Err(Error::from(ValidationFailure::AccessTokenAuthentication).about(reason))
@@ -262,8 +261,8 @@ impl Checks {
     }
 }
 
-/// Checks that the possession of every key to which the token is bound was proved (RFC 9449 section 7.1, RFC
-/// 8705 section 3). An unknown confirmation method cannot have been proved.
+/// Checks that the possession of every key to which the token is bound was proved (RFC 9449 section 7.1, RFC 8705
+/// section 3). An unknown confirmation method counts as not proved.
 fn check_possession(claims: &Claims, proven: &ProvenKeys) -> Result<(), Error> {
     let unproven =
         |reason: &str| Err(Error::from(ValidationFailure::AccessTokenProofRequired).about(reason));

@@ -4,12 +4,12 @@ use crate::error::{Error, Misuse};
 use crate::json::{Json, JsonForm};
 use crate::secret::Secret;
 
-/// These resources, as URIs; none if the authorization named none, or if they are not known.
+/// The resources of an authorization, as URIs. Empty if the authorization named none, or if they are unknown.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AuthorizedResources(Vec<String>);
 
 impl AuthorizedResources {
-    /// Those that the request of an authorization names.
+    /// The resources that an authorization request names.
     pub(crate) fn of<'a>(named: impl Iterator<Item = &'a Secret<String>>) -> Self {
         Self(named.map(|uri| uri.expose().clone()).collect())
     }
@@ -19,8 +19,8 @@ impl AuthorizedResources {
         &self.0
     }
 
-    /// Checks that a refresh, which names these resources, asks for none but those of the authorization. Servers do not
-    /// say which of them they granted.
+    /// Checks that the resources of a refresh are all among those of the authorization. (Servers do not report which of
+    /// them they granted.)
     ///
     /// # Errors
     /// `resource.exceeds_grant`.

@@ -1,5 +1,5 @@
 //! [`LogoutToken`]: a logout token whose signature and claims were verified. The claims are checked here, the signature
-//! in `flow/verification.rs`; the memory of received tokens is `jose/replay_cache.rs`.
+//! in `flow/verification.rs`; received tokens are remembered in `jose/replay_cache.rs`.
 //!
 //! OpenID Connect Back-Channel Logout <https://openid.net/specs/openid-connect-backchannel-1_0.html#Validation>
 
@@ -34,12 +34,12 @@ impl LogoutToken {
         self.text("iss").unwrap_or_default()
     }
 
-    /// The user who was signed out. Without [`Self::sid`], all sessions of this subject are meant.
+    /// `sub`: the user who was signed out. Without [`Self::sid`], the token ends all sessions of this subject.
     pub fn subject(&self) -> Option<&str> {
         self.text("sub")
     }
 
-    /// The session that has ended, as the ID token of its login names it.
+    /// `sid`: the session that has ended, as in the ID token of its login.
     pub fn sid(&self) -> Option<&str> {
         self.text("sid")
     }
@@ -69,9 +69,9 @@ impl LogoutToken {
         &self.claims
     }
 
-    /// Whether this token ends a session of this client (section 2.7): the one that it names, or all of the subject's
-    /// if it names none. A session whose login had no `sid` may be the one that is meant, so it is ended if the subject
-    /// matches. A `sid` means nothing at another issuer.
+    /// Whether this token ends a session of this client (section 2.7): the session with its `sid`, or all sessions of
+    /// its subject if it has none. A session without a stored `sid` is ended if the subject matches, because it may be
+    /// the one. A `sid` is only compared within one issuer.
     pub fn ends(&self, session: &Session) -> bool {
         if session.issuer != self.issuer() {
             return false;
@@ -140,8 +140,8 @@ pub struct LogoutTokenChecks {
     pub clock_skew: Duration,
     /// Where received tokens are remembered.
     pub replay: Replay,
-    /// Accepts a token without `exp`, for servers older than the rule that it must have one, if it was issued no
-    /// longer ago than this. A few minutes are enough.
+    /// Accepts a token without `exp`, as older servers issue it, if it was issued within this time. A few minutes are
+    /// enough.
     pub max_age_without_expiry: Option<Duration>,
 }
 
@@ -160,7 +160,7 @@ impl Default for LogoutTokenChecks {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Replay {
-    /// In this process, by all clones of the client, ten thousand tokens at most.
+    /// In this process, shared by all clones of the client; at most ten thousand tokens.
     #[default]
     Process,
     /// By the caller, in a store that several processes share: insert [`LogoutToken::issuer`] with
@@ -214,7 +214,7 @@ impl LogoutTokenChecks {
             return Err(malformed_claim("jti"));
         }
         if self.replay == Replay::Process {
-            // Last, so that a refused token is not remembered.
+            // Checked last, so that a refused token is not remembered.
             let issuer = claims.text("iss")?.unwrap_or_default();
             let is_new = config.shared.replays.remember(issuer, jti, forget_at, now);
             if !is_new {

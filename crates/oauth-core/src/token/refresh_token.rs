@@ -1,5 +1,5 @@
-//! The refresh token, and the other secrets that renew a grant. The request is in `grant/refresh_token.rs`; when it is
-//! sent, and by which worker, is decided in `flow/keeper/`.
+//! The refresh token, or the access token that takes its role ([`SelfRenewal`](crate::self_renewal::SelfRenewal)). The
+//! request is in `grant/refresh_token.rs`; when it is sent, and by which worker, is decided in `flow/keeper/`.
 
 #[cfg(all(test, feature = "sha2"))]
 mod tests;
@@ -14,12 +14,12 @@ use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
 
-/// What kind of secret renews the grant.
+/// The kind of token that renews the grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Renews {
     /// A refresh token.
     AsRefreshToken,
-    /// The access token itself, with this lifetime in seconds, if known.
+    /// The access token itself; its lifetime in seconds, if known.
     ByItself(Option<u64>),
 }
 
@@ -34,14 +34,14 @@ pub struct RefreshToken {
     pub(crate) resources: AuthorizedResources,
     /// The newest ID token of the grant: a refresh must not return one of another user.
     pub(crate) id_token: Option<Secret<String>>,
-    /// The step-up for which the login was made, if any.
+    /// The step-up requirement that the login answered, if any.
     pub(crate) answered: Option<Arc<StepUpLogin>>,
     /// The thumbprint of the DPoP key to which the token is bound, for a client that does not authenticate.
     pub(crate) dpop_jkt: Option<Arc<str>>,
-    /// The certificate with which the token came, if it is known: for a client that does not authenticate, the token is
-    /// bound to it.
+    /// The certificate that was presented when the token was issued, if known. For a public client the token is bound
+    /// to it (RFC 8705 section 4).
     pub(crate) certificate: KnownCertificate,
-    /// When the token expires, if it is not used before.
+    /// When the unused token expires.
     pub(crate) expires_at: Option<UnixTime>,
     pub(crate) renews: Renews,
     /// When the user's authorization ends.
@@ -65,8 +65,8 @@ impl RefreshToken {
         &self.requested
     }
 
-    /// The resources that the authorization asked for: a refresh may ask for some of them and for no others (RFC 8707
-    /// section 2.2). Empty if it named none, or if they are not known.
+    /// The resources of the authorization: a refresh may request some of them and no others (RFC 8707 section 2.2).
+    /// Empty if the authorization named none, or if they are unknown.
     pub fn resources(&self) -> &[String] {
         self.resources.as_slice()
     }

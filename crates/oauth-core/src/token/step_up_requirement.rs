@@ -7,9 +7,8 @@ use crate::json_form;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 
-/// What an API requires of the user: another way to authenticate, a more recent login, or a wider scope. A refresh does
-/// not help; a new authorization may, see
-/// [`AuthorizationRequest::step_up`](crate::AuthorizationRequest::step_up).
+/// The requirement of an API: another authentication method, a more recent login, or a wider scope. A refresh cannot
+/// meet it; a new authorization can, see [`AuthorizationRequest::step_up`](crate::AuthorizationRequest::step_up).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct StepUp {
@@ -36,7 +35,7 @@ impl StepUp {
 
 json_form! { StepUp { acr_values: default, max_age: skip, scope: skip, claims: skip } }
 
-/// Whether the user authenticated in one of these ways; in any, if there are none.
+/// Whether `acr` is one of these values; true if there are none.
 pub(crate) fn acr_suffices(acr: Option<&str>, required: &[String]) -> bool {
     required.is_empty() || acr.is_some_and(|acr| required.iter().any(|required| required == acr))
 }
@@ -52,13 +51,13 @@ pub(crate) struct StepUpLogin {
 
 json_form! { StepUpLogin { step_up, at, in_a_row: skip } }
 
-/// A step-up that is required within this many seconds of another follows it in a row.
+/// A step-up within this many seconds of another counts as consecutive.
 const IN_A_ROW: u64 = 60;
-/// So many step-ups may follow one another in a row, whatever they require.
+/// The largest number of consecutive step-ups, whatever they require.
 pub(crate) const MAX_IN_A_ROW: u64 = 5;
 
 impl StepUpLogin {
-    /// The number of step-up logins that one which begins now follows in a row.
+    /// The number of consecutive step-up logins before one that begins now.
     pub(crate) fn consecutive_step_ups(&self, now: UnixTime) -> u64 {
         match now.since(self.at).as_secs() <= IN_A_ROW {
             true => self.in_a_row,
@@ -66,7 +65,8 @@ impl StepUpLogin {
         }
     }
 
-    /// Whether this login was already made for everything the API asks for. A `max_age` may have passed since.
+    /// Whether this login already answered the same requirement, so that another would be pointless. Not if its
+    /// `max_age` has passed since.
     pub(crate) fn repeats(&self, required: &StepUp, now: UnixTime) -> bool {
         let earlier = &self.step_up;
         let is_fresh = required.max_age.is_none_or(|age| {
@@ -85,7 +85,7 @@ impl StepUpLogin {
             .scope
             .as_ref()
             .is_none_or(|scope| scope.iter().all(has));
-        // Any one of the values suffices, so the same values in another order are the same requirement.
+        // Any one of the values is sufficient, so their order does not matter.
         let (earlier_acr, required_acr) = (&earlier.acr_values, &required.acr_values);
         let is_same = earlier_acr.len() == required_acr.len()
             && required_acr

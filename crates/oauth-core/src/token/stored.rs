@@ -20,15 +20,14 @@ pub(crate) struct Stored {
     pub(super) access_token: String,
     pub(super) received_at: UnixTime,
     pub(super) expires_in: Option<u64>,
-    /// Records of earlier versions have no such member, nor have those of an unknown end.
+    /// Missing in records of earlier versions, and if the end is unknown.
     pub(super) authorization_until: Option<UnixTime>,
     pub(super) scope: Scope,
     pub(super) refresh_token: Option<String>,
     pub(super) refresh_scope: Option<Scope>,
-    /// What the login requested, if that is more than was granted. Records of earlier versions
-    /// have no such member.
+    /// The scope that the login requested, if it is wider than the granted one. Missing in records of earlier versions.
     pub(super) requested_scope: Option<Scope>,
-    /// What the authorization asked for. Records of earlier versions have no such member.
+    /// The resources of the authorization. Missing in records of earlier versions.
     pub(super) resources: AuthorizedResources,
     pub(super) id_token: Option<String>,
     pub(super) answered: Option<StepUpLogin>,
@@ -48,10 +47,10 @@ json_form! { Stored {
     extra: default,
 } }
 
-/// Why this text is none that tokens are stored as. Nothing of it is shown.
+/// The error for a text that is not a stored token. It contains no part of the text.
 pub(super) fn unreadable_error(text: &str) -> Error {
     let error = Error::from(Misuse::StoredForm);
-    // A page reads what it wrote itself.
+    // A web page only reads its own records, so it needs no details.
     if IS_BROWSER_BUILD {
         return error;
     }

@@ -1,5 +1,5 @@
-//! A small replacement for serde_json's values, under the same names, for builds for web pages: objects of a few
-//! members need no tree.
+//! A small replacement for serde_json's values, under the same names, for builds for web pages: its objects have few
+//! members, so they need no tree.
 
 /// Any JSON value.
 #[derive(Debug, Clone, PartialEq)]

@@ -12,7 +12,7 @@ fn parse_nearest(text: &str) -> f64 {
 
 #[cfg(all(feature = "js", target_family = "wasm"))]
 fn parse_nearest(text: &str) -> f64 {
-    // Unary `+`, which reads all that JSON allows.
+    // JavaScript's unary `+` parses every JSON number.
     wasm_bindgen::JsValue::from_str(text).unchecked_into_f64()
 }
 

@@ -18,7 +18,7 @@ impl<'o> Members<'o> {
         }
     }
 
-    /// Begins the next member: whatever is then pushed is its value.
+    /// Starts the next member. The caller pushes its value to the returned string.
     pub fn next(&mut self, name: &str) -> &mut String {
         if !self.is_first {
             self.out.push(',');

@@ -18,11 +18,11 @@ use crate::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode
 use crate::secret::Secret;
 use crate::url::Url;
 
-/// The address of metadata services, which answer only this machine. It is reached over plain http, because there is no
-/// name for a certificate.
+/// The link-local address of metadata services, reachable from this machine only. It is requested over plain http,
+/// because no certificate exists for it.
 const LINK_LOCAL: &str = "169.254.169.254";
 
-/// A service that issues a workload's token. It is asked again each time one is needed.
+/// A service that issues a workload's token. It is requested again for each token.
 ///
 /// `Debug` shows neither the query of the URL nor the value of a header.
 #[derive(Clone)]
@@ -77,7 +77,7 @@ impl WorkloadTokenService {
         Ok(self)
     }
 
-    /// Sends this header, as metadata services require one (`Metadata-Flavor: Google`).
+    /// Adds this header, which some metadata services require (`Metadata-Flavor: Google`).
     ///
     /// # Errors
     /// `http.header_value` for an invalid header, and for one that belongs to the connection.
@@ -124,7 +124,7 @@ impl WorkloadTokenService {
             return Err(unanswered(&Cause::unsent(detail)));
         }
         if status != StatusCode::OK {
-            // The rest of the reply may contain the token that authenticated the request.
+            // No other part of the reply is shown, because it may contain the token that authenticated the request.
             let detail = format!("{}, {}", self.url.origin(), status.as_u16());
             return Err(Error::from(Misuse::WorkloadRefused).about(&detail));
         }

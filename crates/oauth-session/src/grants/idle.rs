@@ -27,7 +27,7 @@ pub struct Idle {
 
 /// Why an idle grant is renewed.
 #[derive(Debug, Clone, Copy)]
-enum Wanted {
+enum RenewalReason {
     /// Its access token expired long ago.
     Token,
     /// Its unused refresh token is about to expire.
@@ -52,10 +52,11 @@ impl Grants {
     pub async fn renew_idle(&self, unused: Duration) -> Result<Idle, Error> {
         let now = clock::now()?;
         let mut idle = Idle::default();
-        self.renew_due(now.before(unused), Wanted::Token, &mut idle)
+        self.renew_due(now.before(unused), RenewalReason::Token, &mut idle)
             .await?;
         if self.0.options.policy.keep_alive.is_some() {
-            self.renew_due(now, Wanted::KeptAlive, &mut idle).await?;
+            self.renew_due(now, RenewalReason::KeptAlive, &mut idle)
+                .await?;
         }
         Ok(idle)
     }
@@ -64,7 +65,7 @@ impl Grants {
     async fn renew_due(
         &self,
         before: UnixTime,
-        wanted: Wanted,
+        reason: RenewalReason,
         idle: &mut Idle,
     ) -> Result<(), Error> {
         let mut seen_keys = BTreeSet::new();
@@ -81,7 +82,7 @@ impl Grants {
             for some in unseen.chunks(ABREAST) {
                 let tasks = some.iter().map(|key| {
                     let (session, key) = (self.clone(), key.clone());
-                    tokio::spawn(async move { session.renew_one(&key, wanted).await })
+                    tokio::spawn(async move { session.renew_one(&key, reason).await })
                 });
                 let tasks: Vec<_> = tasks.collect();
                 for (task, key) in tasks.into_iter().zip(some) {
@@ -96,14 +97,14 @@ impl Grants {
 
     /// Renews one grant, if it belongs to this client and is due; returns whether it was renewed, here or by another
     /// worker.
-    async fn renew_one(&self, key: &str, wanted: Wanted) -> Result<bool, Error> {
+    async fn renew_one(&self, key: &str, reason: RenewalReason) -> Result<bool, Error> {
         let Some(summary) = self.summary(key).await? else {
             return Ok(false);
         };
         let session = self.get(&summary.id);
-        match wanted {
-            Wanted::Token => session.token().await.map(|_| true),
-            Wanted::KeptAlive => session.keep_alive(&*self.0.store, key).await,
+        match reason {
+            RenewalReason::Token => session.token().await.map(|_| true),
+            RenewalReason::KeptAlive => session.keep_alive(&*self.0.store, key).await,
         }
     }
 }

@@ -19,9 +19,9 @@ pub(in crate::endpoint) const AUTHORIZATION_EXPIRES_IN: &str = "authorization_ex
 /// The expiry times that a response names besides that of the access token.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Bounds {
-    /// When the refresh token expires, if it is not used before.
+    /// When the unused refresh token expires (`refresh_token_timeout`).
     pub(super) expires_at: Option<UnixTime>,
-    /// When the authorization ends, whether it is used or not.
+    /// When the user's authorization ends (`authorization_expires_in`).
     pub(super) authorization_expires_at: Option<UnixTime>,
 }
 
@@ -49,7 +49,8 @@ impl Bounds {
             rules.authorization_expires_in_member(),
             Warning::MalformedAuthorizationExpiresIn,
         )?;
-        // The timeout "SHALL NOT exceed" the authorization's: the fault is the server's, and the earlier end counts.
+        // The refresh token timeout "SHALL NOT exceed" the authorization's lifetime. A server that violates this gets a
+        // warning, and the earlier time is used.
         if let (Some(idle_expiry), Some(authorization_end)) = (expires_at, authorization_expires_at)
             && idle_expiry > authorization_end
         {
@@ -85,9 +86,8 @@ impl Bounds {
     }
 }
 
-/// The lifetime in a member of the server's own. Zero means there that nothing expires (Keycloak's offline tokens), and
-/// a malformed value is never an error, because no standard defines it. The member itself stays among those that RFC
-/// 6749 does not define.
+/// The lifetime in a proprietary member. Zero means no expiry (Keycloak's offline tokens). A malformed value is only a
+/// warning, because no standard defines the member. The member stays in the extra members of the tokens.
 fn dialect_lifetime(
     object: &Object<'_>,
     member: Option<&str>,
@@ -127,8 +127,8 @@ fn lifetime(
     }
 }
 
-/// A lifetime that is too long saturates; one that is not a number counts as unknown, which costs one 401 at the end,
-/// whereas an error would cost the whole login.
+/// The lifetime in `expires_in`. A value that is too large saturates. A value that is not a number counts as unknown:
+/// the expiry is then noticed by a 401, whereas an error would fail the whole login.
 pub(super) fn expires_in(
     object: &mut Object<'_>,
     rules: &Rules,
@@ -160,11 +160,11 @@ fn remaining_lifetime(
     expires_at.map(|expires_at| expires_at.saturating_sub(now.as_secs()))
 }
 
-/// The smallest number read as milliseconds: as seconds it would be in the year 5138.
+/// From this number on, a time is read as milliseconds: as seconds it would be in the year 5138.
 const MILLISECONDS: u64 = 100_000_000_000;
 
-/// Whether a lifetime can only be the time of expiry, in seconds since the epoch or in milliseconds: as a lifetime it
-/// would be decades, as a date it is within ten years.
+/// Whether a lifetime is really a point in time, in seconds or milliseconds since the epoch: a number that is decades
+/// as a lifetime, and within ten years of now as a date.
 fn is_date(seconds: u64, now: UnixTime) -> bool {
     const TEN_YEARS: u64 = 10 * 366 * 24 * 3600;
     let is_within_ten_years = |at: u64| at.abs_diff(now.as_secs()) <= TEN_YEARS;
@@ -180,7 +180,7 @@ pub(in crate::endpoint) fn seconds(value: &Json<'_>) -> Option<u64> {
     }
 }
 
-/// Microsoft and PayPal wrote the number as a string.
+/// Parses a number in a string, as Microsoft and PayPal send it.
 fn seconds_in_text(text: &str) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());

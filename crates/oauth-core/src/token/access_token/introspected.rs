@@ -1,4 +1,4 @@
-//! Opaque access tokens that were verified by introspection.
+//! Checks the introspection response of an opaque access token.
 //!
 //! RFC 7662 <https://www.rfc-editor.org/rfc/rfc7662#section-2.2>
 
@@ -16,11 +16,11 @@ use crate::token::id_token;
 const TYPES: [&str; 4] = ["bearer", "dpop", "n_a", "access_token"];
 
 impl Checks {
-    /// Checks the response of `server` about an active token by the rules for access tokens, as far as they apply to
-    /// introspection. If the response leaves out the audience, the server has checked it: "If the token can be used
-    /// only at certain resource servers, the authorization server MUST determine whether or not the token can be used
-    /// at the resource server making the introspection call" (section 4). `expires_at` is the expiry of a token if the
-    /// response leaves it out.
+    /// Checks the response of `server` about an active token by the rules for access tokens that apply to
+    /// introspection. If the response has no audience, the server must have checked it: "If the token can be used only
+    /// at certain resource servers, the authorization server MUST determine whether or not the token can be used at the
+    /// resource server making the introspection call" (section 4). `expires_at` is the expiry to assume if the response
+    /// has none.
     ///
     /// # Errors
     /// `jwt.*`, `access_token.*`.

@@ -29,10 +29,10 @@ pub enum AccessTokenProfile {
     /// Amazon Cognito: `token_use` is `access`. There is an `aud` only if a resource was requested; without
     /// one, the expected audience is that of the app client, `client_id`.
     Cognito,
-    /// A plain JWT of a server that writes neither `at+jwt` nor a claim that says what kind of token it is, such as
-    /// Spring Authorization Server, Duende IdentityServer with its older setting, or a custom server: `typ` is
-    /// `at+jwt`, `JWT` or absent, and the claims `iss`, `sub`, `aud`, `iat` and `exp` are required. The client is
-    /// `client_id` or `azp`, if present, and the scope `scope` or `scp`, with spaces or as a list.
+    /// A plain JWT of a server that sets neither `typ` `at+jwt` nor a claim for the kind of token, such as Spring
+    /// Authorization Server, Duende IdentityServer with its older setting, or a custom server: `typ` is `at+jwt`, `JWT`
+    /// or absent, and the claims `iss`, `sub`, `aud`, `iat` and `exp` are required. The client is `client_id` or `azp`,
+    /// if present, and the scope `scope` or `scp`, with spaces or as a list.
     ///
     /// Only its audience distinguishes such a token from an ID token of the same server (RFC 8725 section 3.12): it
     /// must be an API's, never a client's id. Claims of ID tokens are refused, and so is a token whose `azp` is the
@@ -82,7 +82,7 @@ impl AccessTokenProfile {
 /// What a profile requires.
 pub(super) struct Rules {
     typ: Typ,
-    /// A claim that says which kind of token it is, and its values for access tokens.
+    /// The claim for the kind of token, and its values for access tokens.
     kind: Option<(&'static str, &'static [&'static str])>,
     audience: Audience,
     scope: ScopeClaim,
@@ -95,7 +95,7 @@ pub(super) struct Rules {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ClientNaming {
     Required,
-    /// It may be missing, but if it is the audience, the token is one that a client received about a user.
+    /// Optional. If it equals the audience, the token is an ID token for that client.
     Optional,
 }
 
@@ -246,7 +246,7 @@ impl Rules {
         Err(Error::from(ValidationFailure::JwtType).about(typ))
     }
 
-    /// Checks that it is an access token at all.
+    /// Checks that the token is an access token.
     ///
     /// # Errors
     /// `jwt.unexpected_claim`, `jwt.missing_claim`, `jwt.malformed_claim`.
@@ -285,8 +285,8 @@ impl Rules {
         }
     }
 
-    /// Refuses a token that may be about a user for the client that has the API's audience as its id: such tokens also
-    /// name the client as `azp` (OpenID Connect Core section 2).
+    /// Refuses a token that may be an ID token for a client whose id is the API's audience: such a token names that
+    /// client as `azp` (OpenID Connect Core section 2).
     ///
     /// # Errors
     /// `jwt.unexpected_claim`, `jwt.malformed_claim`.

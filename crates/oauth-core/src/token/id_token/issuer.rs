@@ -1,4 +1,4 @@
-//! The issuer of a token (`iss`), also where a server has one for each tenant.
+//! Checks the issuer of a token (`iss`), including servers with one issuer per tenant.
 
 use crate::error::{Error, ValidationFailure};
 use crate::jose::Claims;

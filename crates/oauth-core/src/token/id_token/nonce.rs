@@ -1,12 +1,12 @@
-//! Whether an ID token answers a request of this client or came unsolicited, and what then binds it to a sign-in
-//! (`nonce`). The rules for the ID token of a refresh (section 12.2) are in `token/id_token.rs`.
+//! How an ID token arrived, in reply to a request or unsolicited, and how `nonce` then binds it to a sign-in. The rules
+//! for the ID token of a refresh (section 12.2) are in `token/id_token.rs`.
 
 use super::{IdTokenChecks, WITHOUT_NONCE};
 use crate::secret::Secret;
 
 impl IdTokenChecks {
     /// Checks for an unsolicited token with this nonce. Without one, a token that has a nonce is refused, because it
-    /// was made for another sign-in; and so is one that is older than a day, unless `max_token_age` says otherwise.
+    /// was issued for another sign-in. A token older than a day is refused too, unless `max_token_age` is set.
     pub fn unsolicited(nonce: Option<Secret<String>>) -> Self {
         Self {
             origin: IdTokenOrigin::Unsolicited,
@@ -22,10 +22,10 @@ impl IdTokenChecks {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum IdTokenOrigin {
-    /// In the response to a request of this client: a code or a secret vouches for it too.
+    /// In the response to a request of this client, so a code or a secret authenticates it too.
     #[default]
     Answer,
-    /// Unsolicited: a page or an app has posted it, and may have it from anywhere.
+    /// Unsolicited: a page or an app posted it and may have obtained it anywhere.
     Unsolicited,
 }
 
