@@ -35,7 +35,7 @@ impl AuthorizationDetail {
         self.adding("locations", uri.into())
     }
 
-    /// Adds what may be done.
+    /// Adds an action that is permitted.
     #[must_use]
     pub fn action(self, action: impl Into<String>) -> Self {
         self.adding("actions", action.into())
@@ -53,7 +53,7 @@ impl AuthorizationDetail {
         self.adding("privileges", privilege.into())
     }
 
-    /// Sets the one resource that the permission is about.
+    /// Sets `identifier`: the one resource that the permission applies to.
     #[must_use]
     pub fn identifier(self, identifier: impl Into<String>) -> Self {
         self.member(IDENTIFIER, identifier.into())
@@ -91,7 +91,8 @@ impl AuthorizationDetail {
         self
     }
 
-    /// Checks the members: "type ... REQUIRED" (section 2), and what is defined as a list of strings must be one.
+    /// Checks the members: "type ... REQUIRED" (section 2), and the members that section 2.2 defines as lists of
+    /// strings must be such lists.
     fn check(&self) -> Result<(), &'static str> {
         if self.kind().is_empty() {
             return Err("type");
@@ -108,8 +109,8 @@ impl AuthorizationDetail {
         }
     }
 
-    /// Whether this grants all that `wanted` asks for, as far as RFC 9396 defines it: the server may enrich the
-    /// other members (section 7.1).
+    /// Whether this grants everything in `wanted`, comparing only the members that RFC 9396 defines: the server may
+    /// enrich the other members (section 7.1).
     fn covers(&self, wanted: &Self) -> bool {
         let texts = |detail: &Self, name: &str| -> Vec<String> {
             let list = detail.0.get(name).and_then(Value::as_array);
@@ -200,8 +201,8 @@ impl AuthorizationDetails {
         json::value_text(&Value::Array(list.collect()))
     }
 
-    /// The permissions that `granted` does not cover: their type is missing, or something that RFC 9396 section 2.2
-    /// defines is. The members that a type itself defines are for the caller to compare.
+    /// The permissions that `granted` does not cover: their type is missing, or a value of a member of RFC 9396 section
+    /// 2.2 is. The caller must compare the members that a type itself defines.
     pub fn not_in<'a>(
         &'a self,
         granted: &'a Self,

@@ -45,7 +45,7 @@ struct Run {
     assertion: Retry,
 }
 
-/// What a call does next.
+/// The next action of a call.
 enum Next {
     Send(Request<Bytes>),
     Sign(SigningJob),
@@ -61,7 +61,7 @@ enum State {
     Fresh,
     /// The host is making a signature.
     Signing(Box<Signing>),
-    /// A request for the JWT with which the client authenticates is under way.
+    /// The JWT that authenticates the client is being requested.
     Fetching(Box<Unsent>, Remote),
     /// The request was sent. Its secrets are kept so that they can be redacted from an error in the
     /// response.
@@ -77,7 +77,7 @@ struct Signing {
     job: SigningJob,
 }
 
-/// Whether the call was already repeated for this reason: it is repeated only once for each.
+/// Whether the call was already repeated for a given reason. It is repeated at most once for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Retry {
     Unused,
@@ -135,7 +135,7 @@ impl Run {
                 let request = request.with_signature(due, &key, &job, &signature)?;
                 self.sign_and_send(at, request)
             }
-            // In a browser build no JWT authenticates the client.
+            // Browser builds have no client that authenticates with a JWT.
             (State::Fetching(..), _) if IS_BROWSER_BUILD => Err(Misuse::Over.into()),
             (State::Fetching(mut request, _), Input::Reply(reply)) => {
                 request.receive_client_jwt(&self.config, at, &reply)?;
@@ -175,7 +175,7 @@ impl Run {
         ask: Ask<'_>,
     ) -> Result<Next, Error> {
         let request = ask(&Context::new(&self.config, at))?;
-        // Check the request first: a signature may cost a call to a key service.
+        // The request is checked before it is signed, because a signature may need a call to a key service.
         let request = Unsent::new(&self.config, request)?.with_client_jwt(client_jwt);
         self.sign_and_send(at, request)
     }

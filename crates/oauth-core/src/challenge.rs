@@ -16,7 +16,7 @@ use crate::error::{Error, ProtocolViolation};
 pub struct Challenge {
     /// The scheme, such as `bearer`.
     pub scheme: String,
-    /// The parameters in order, each name once: if it is repeated, its first value.
+    /// The parameters in order. A repeated name is listed once, with its first value.
     pub params: Vec<(String, String)>,
     /// The names that occur more than once. The parameters of such a challenge are ignored:
     /// "MUST NOT appear more than once" (RFC 6750 section 3).
@@ -26,7 +26,7 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    /// The parameter of this name (lower case), if the challenge can be acted on.
+    /// The parameter of this name (lower case); `None` if the challenge has duplicate parameters.
     pub fn param(&self, name: &str) -> Option<&str> {
         let found = self.params.iter().find(|(known, _)| known == name);
         found
@@ -65,15 +65,14 @@ pub fn parse<'a>(headers: impl IntoIterator<Item = &'a str>) -> Result<Vec<Chall
     if is_whole { Ok(challenges) } else { syntax() }
 }
 
-/// The challenges of a reply that can be read, and whether these are all of them. One that cannot be read,
-/// and a byte that is not ASCII, say nothing about the others: proxies add fields of their own, and
-/// servers write their descriptions in whatever character set they like.
+/// The valid challenges of a reply, and whether all of them are valid. An invalid challenge or a non-ASCII byte does
+/// not affect the other challenges, because proxies add fields, and servers use any character set in descriptions.
 pub(crate) fn readable(headers: &HeaderMap) -> (Vec<Challenge>, bool) {
     let fields = headers.get_all(WWW_AUTHENTICATE).iter();
     readable_fields(fields.map(HeaderValue::as_bytes))
 }
 
-/// The same as [`readable`], from the field's values only.
+/// The valid challenges in these values of the field, and whether all of them are valid.
 pub(crate) fn readable_fields<'a>(
     fields: impl IntoIterator<Item = &'a [u8]>,
 ) -> (Vec<Challenge>, bool) {
@@ -109,7 +108,7 @@ pub(crate) fn write(scheme: &str, params: &[(&str, &str)], into: &mut String) {
 
 struct Reader<'a> {
     rest: &'a str,
-    /// Whether a scheme was read and no comma since: only its first parameter may follow.
+    /// Whether the last token was a scheme, so that only its first parameter may follow.
     is_behind_scheme: bool,
 }
 
@@ -121,7 +120,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Adds the challenges that can be read; returns whether these are all of them.
+    /// Adds the valid challenges; returns whether all of them are valid.
     fn read(mut self, challenges: &mut Vec<Challenge>) -> bool {
         let before = challenges.len();
         let mut is_whole = true;
@@ -179,7 +178,7 @@ impl<'a> Reader<'a> {
             return Ok(None);
         }
         if std::mem::take(&mut self.is_behind_scheme) {
-            // "1*SP ( token68 / #auth-param )": a second word is neither.
+            // "1*SP ( token68 / #auth-param )": a second word is not allowed.
             return syntax();
         }
         let mut challenge = Challenge {

@@ -24,7 +24,7 @@ const MAX_DOCUMENT: usize = 5 << 10;
 
 /// The URL of a client ID metadata document, which is the client's id.
 ///
-/// Servers compare it byte for byte: any other spelling is another client, with its own tokens and consents.
+/// Servers compare it byte for byte, so another spelling is another client, with its own tokens and consents.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ClientIdUrl(String);
 
@@ -72,14 +72,14 @@ impl From<ClientIdUrl> for ClientId {
     }
 }
 
-/// A document that is fit to be published at its URL: `200`, `application/json`, no redirect.
+/// A valid document, to be published at its URL with status `200`, type `application/json` and no redirect.
 #[derive(Debug, Clone)]
 pub struct ClientIdMetadataDocument {
     url: ClientIdUrl,
     metadata: ClientMetadata,
 }
 
-/// Something that the standard allows in a document, but servers may reject.
+/// A property of a document that the draft allows but servers may reject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
@@ -119,7 +119,7 @@ impl Warning {
 }
 
 impl ClientIdMetadataDocument {
-    /// Creates a document for this URL. A client that names no method of authentication is made a public one.
+    /// Creates a document for this URL. A client without `token_endpoint_auth_method` becomes a public client.
     ///
     /// # Errors
     /// `client_id_metadata.shared_secret`, and those of [`ClientMetadata::check`].
@@ -129,11 +129,11 @@ impl ClientIdMetadataDocument {
         Self { url, metadata }.checked()
     }
 
-    /// Reads a client's metadata: if it has a `client_id`, it is a document and checked as it is ([`Self::parse`]);
-    /// otherwise a document is made of it ([`Self::new`]).
+    /// Reads a client's metadata. Metadata with a `client_id` is a complete document, which is only checked
+    /// ([`Self::parse`]); otherwise a document is made of it ([`Self::new`]).
     ///
     /// # Errors
-    /// Those of both.
+    /// Those of [`Self::parse`] and [`Self::new`].
     pub fn from_json(url: ClientIdUrl, text: &str) -> Result<Self, Error> {
         match json::parse(text) {
             Ok(Json::Object(object)) if object.has("client_id") => Self::parse(url, text),
@@ -230,7 +230,7 @@ impl ClientIdMetadataDocument {
     }
 }
 
-/// A way in which a client that a server does not know yet gets an id there.
+/// How a client that is not registered at a server gets a client id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Identification {
@@ -238,7 +238,7 @@ pub enum Identification {
     MetadataDocument,
     /// By registering itself ([`crate::client::register`]).
     DynamicRegistration,
-    /// By hand: a developer requests an id from the server.
+    /// By hand: a developer registers the client.
     ByHand,
 }
 

@@ -73,11 +73,11 @@ pub trait Endpoint {
     /// The request, not yet authenticated.
     ///
     /// # Errors
-    /// Misuse, if something must not or cannot be sent.
+    /// `misuse.*` if the request must not or cannot be sent.
     fn request(&self, cx: &Context<'_>) -> Result<EndpointRequest, Error>;
 
-    /// Whether the same request may be sent again after an error. A request that spends
-    /// something, such as a code, may not.
+    /// Whether the same request may be sent again after an error. Not if the request consumes something, such as a
+    /// code.
     fn can_repeat(&self) -> bool {
         true
     }

@@ -24,13 +24,13 @@ pub use refusal::ApiRefusal;
 pub use server_error::{Denial, ServerError};
 pub use table::{Advice, Loss, Misuse, ProtocolViolation, ValidationFailure};
 
-/// An error of an exchange: what went wrong, and whose fault it was.
+/// An error of an exchange: its kind, which says whose fault it is, with code and details.
 ///
 /// No error holds a token, a code, a secret, a request or reply body, or a URL's query.
 #[derive(Debug, Clone)]
 pub struct Error(Box<Facts>);
 
-/// Boxed, so that an [`Error`] is one pointer wide: errors are rare, and every call on the way passes its result on.
+/// Boxed, so that an [`Error`] is one pointer wide: errors are rare, and every call returns a `Result`.
 #[derive(Debug, Clone)]
 struct Facts {
     kind: Kind,
@@ -40,7 +40,7 @@ struct Facts {
     is_final: bool,
     is_of_refresh: bool,
     is_of_suspect: bool,
-    /// How long another attempt is of no use, if that is known.
+    /// The time before another attempt makes sense, if known.
     pause: Option<Duration>,
     is_repeated: bool,
     /// The refusal of a token that was presented to an API.
@@ -51,12 +51,13 @@ struct Facts {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Kind {
-    /// Refused: by the server, or unsent while its refusal still holds (a pause, a token that it has revoked).
+    /// The server refused, or the request was not sent because an earlier refusal still applies (a pause, a revoked
+    /// token).
     Denied(Box<ServerError>),
     /// The server, or whatever answered in its place, broke the protocol.
     Malformed(ProtocolViolation),
-    /// A check failed: the message may be forged, replayed or meant for somebody else, or a site does not serve the
-    /// request. Never act on its content.
+    /// A check failed: the message may be forged, replayed or intended for another recipient, or a site does not serve
+    /// the request. Never act on its content.
     Untrusted(ValidationFailure),
     /// No answer arrived. Whether the request was carried out is in the [`Cause`].
     Lost(Loss),
@@ -147,14 +148,14 @@ impl Error {
         self
     }
 
-    /// Sets how long another attempt is of no use: what is fetched for many callers is held back after failures.
+    /// Sets the time before another attempt makes sense: shared requests back off after failures.
     #[must_use]
     pub fn pausing(mut self, pause: Duration) -> Self {
         self.0.pause = (!pause.is_zero()).then_some(pause);
         self
     }
 
-    /// Marks an earlier error that is reported again without another attempt.
+    /// Marks an error of an earlier attempt that is returned again without a new one.
     #[must_use]
     pub(crate) fn repeated_after(mut self, pause: Duration) -> Self {
         self.0.is_repeated = true;
@@ -168,7 +169,7 @@ impl Error {
         self
     }
 
-    /// Whether the request may have been carried out although no answer arrived.
+    /// Whether the server may have processed the request although no reply arrived.
     fn is_of_unknown_fate(&self) -> bool {
         let is_unsent = |cause: &Cause| cause.delivery() == Delivery::Unsent;
         matches!(self.0.kind, Kind::Lost(_)) && !self.0.source.as_ref().is_some_and(is_unsent)
@@ -185,7 +186,7 @@ impl Error {
         self.0.kind.row().code()
     }
 
-    /// What the program should do next.
+    /// The advice for the program.
     pub fn advice(&self) -> Advice {
         match self.kind_advice() {
             // The same request cannot be repeated: the user has to start again.
@@ -197,8 +198,8 @@ impl Error {
         }
     }
 
-    /// How long to wait before trying again: the pause that the server named, or what is left of the
-    /// backoff after failures. After exactly this time a request is sent again.
+    /// How long to wait before trying again: the pause that the server named, or what is left of the backoff after
+    /// failures. The next request is sent after exactly this time.
     pub fn retry_after(&self) -> Option<Duration> {
         match self.advice() {
             Advice::Reauthorize => None,
@@ -211,8 +212,8 @@ impl Error {
         self.0.is_repeated
     }
 
-    /// Whether a stored record cannot be read: it is cut (`stored.malformed`), or no key opens it (`stored.sealed`). A new
-    /// login needs nothing of it and replaces it; nothing else does.
+    /// Whether a stored record cannot be read: it is truncated (`stored.malformed`), or no key decrypts it
+    /// (`stored.sealed`). Only a new login replaces it.
     pub const fn is_unreadable_record(&self) -> bool {
         matches!(
             self.0.kind,
@@ -333,9 +334,8 @@ impl std::error::Error for Error {
 }
 
 impl Serialize for Error {
-    /// The record every binding and `--json` show: `code`, `message`, `advice`, `retry_after`
-    /// (seconds), `repeated`, `endpoint`, `cause`, and, for a refusal, `status`, `error`,
-    /// `error_description`.
+    /// The JSON form that every binding and `--json` show: `code`, `message`, `advice`, `retry_after` (seconds),
+    /// `repeated`, `endpoint`, `cause`, and, for a refusal, `status`, `error`, `error_description`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let server = self.server_error();
         let advice = self.advice();
@@ -359,9 +359,9 @@ impl Serialize for Error {
     }
 }
 
-/// `text` without control and invisible characters. What a peer wrote goes to logs and terminals,
-/// where a line break or an escape sequence would be read as more than text, and a direction mark or a zero-width space
-/// would make it look like another text.
+/// `text` without control and invisible characters. A peer's text is written to logs and terminals: a line break or an
+/// escape sequence could forge a log line or control the terminal, and a direction mark or a zero-width space could
+/// make the text look different.
 pub(crate) fn printable(text: &str) -> String {
     let is_format = |c: char| {
         matches!(

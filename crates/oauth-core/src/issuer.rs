@@ -69,8 +69,8 @@ impl Issuer {
         &self.0
     }
 
-    /// Whether the issuer `named` in a message is this one: the strings are equal, or, for a multi-tenant server, equal
-    /// to the template of [`crate::quirk::Quirk::TenantIssuer`] filled in.
+    /// Whether the `iss` of a message is this issuer: the strings are equal, or, for a multi-tenant server, equal to
+    /// the template of [`crate::quirk::Quirk::TenantIssuer`] filled in.
     pub fn is(&self, named: &str, rules: &Rules) -> bool {
         if self.as_str() == named {
             return true;
@@ -88,7 +88,8 @@ impl Issuer {
     }
 }
 
-/// The issuer whose metadata document `url` is, if it is one: users often paste the URL of the document.
+/// The issuer of the metadata document at `url`, if `url` is a well-known URL: users often paste the URL of the
+/// document.
 fn issuer_of_document(text: &str, url: &Url) -> Option<String> {
     let (_, after) = url.path().split_once("/.well-known/")?;
     let kinds = ["openid-configuration", "oauth-authorization-server"];

@@ -20,11 +20,11 @@ pub use storage_form::{JsonForm, Named, from_text, to_text};
 /// The deepest nesting of a reply.
 pub const MAX_DEPTH: usize = 64;
 
-/// The most values and members of a reply. Two bytes of JSON can take fifty bytes of memory, so with a limit in bytes
-/// only, one reply could fill a small machine; no legitimate reply has a tenth as many.
+/// The largest number of values and members of a reply. Two bytes of JSON can take fifty bytes of memory, so a limit in
+/// bytes alone would let one reply exhaust the memory of a small machine. No legitimate reply has a tenth as many.
 pub const MAX_VALUES: usize = 4096;
 
-/// The most values and members of a key set: more than 1,000 keys.
+/// The largest number of values and members of a key set: enough for 1,000 keys.
 pub(crate) const MAX_VALUES_OF_KEYS: usize = 16_384;
 
 /// A JSON value that borrows its text.
@@ -60,7 +60,7 @@ pub fn parse(text: &str) -> Result<Json<'_>, Error> {
     reader::read(text, reader::Limits::REPLY).map_err(Error::from)
 }
 
-/// The same for a key set, which may hold more values.
+/// Reads a key set, which may contain more values than a reply.
 ///
 /// # Errors
 /// Those of [`parse`].
@@ -77,7 +77,7 @@ impl<'a> Object<'a> {
         object.check_names().map(|()| object)
     }
 
-    /// A name that occurs twice, found in O(n log n), because a reply may be a megabyte of members.
+    /// A duplicate member name. Runs in O(n log n), because a reply may contain a megabyte of members.
     fn twice(&self) -> Option<&str> {
         if let [earlier @ .., _] = self.0.as_slice()
             && self.0.len() <= 16
@@ -186,8 +186,8 @@ impl<'a> Object<'a> {
             .collect()
     }
 
-    /// The same as [`Self::to_map`], for the members that together take at most about `limit` bytes of memory, and
-    /// whether these are all of them.
+    /// An owned copy of the members that together take at most about `limit` bytes of memory, and whether these are all
+    /// members.
     pub(crate) fn to_map_within(&self, limit: usize) -> (Map<String, Value>, bool) {
         let (mut map, mut left, mut is_whole) = (Map::new(), limit, true);
         for (name, value) in self.iter() {
@@ -251,7 +251,7 @@ impl<'a> Json<'a> {
     pub fn as_seconds(&self) -> Option<u64> {
         match self {
             Self::Unsigned(seconds) => Some(*seconds),
-            // `as` saturates, and NaN cannot come out of JSON.
+            // `as` saturates, and JSON has no NaN.
             Self::Float(seconds) if *seconds >= 0.0 => Some(*seconds as u64),
             _ => None,
         }

@@ -64,7 +64,7 @@ pub mod url;
 pub mod value;
 pub mod workload;
 
-/// The messages of exchanges. In a web page, with the feature `js`, only the part that this crate uses.
+/// HTTP messages: the `http` crate, or in browser builds a small replacement.
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 pub use ::http;
 #[cfg(all(test, not(target_family = "wasm")))]

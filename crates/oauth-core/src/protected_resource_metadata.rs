@@ -22,7 +22,7 @@ const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ResourceIdentifier(Url);
 
-/// Which resource a metadata document may be about.
+/// Which `resource` a metadata document may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ResourceMatch {
     /// Exactly the requested resource: "If these values are not identical, the data contained in the response
@@ -229,7 +229,7 @@ fn match_resource(
         let both = format!("it names {named}, expected {}", requested.as_str());
         Err(Error::from(ValidationFailure::ResourceMetadataResource).about(&both))
     };
-    // Something unreadable cannot be the requested resource.
+    // An invalid identifier is never the requested resource.
     let Ok(resource) = ResourceIdentifier::parse_over(named, transport) else {
         return other();
     };
@@ -267,8 +267,8 @@ fn servers(
     }
 }
 
-/// The names in the list. It is advice, on which no check depends: what is no list counts as absent, and an entry that is
-/// no name does not spoil the others.
+/// The names in `scopes_supported`. No check depends on it, so a value that is not a list counts as absent, and invalid
+/// names are left out.
 fn scopes(document: &Map<String, Value>, ignored: &mut Vec<String>) -> Option<Scope> {
     let entries = member(document, "scopes_supported")?.as_array()?;
     let (names, others): (Vec<_>, Vec<_>) = entries

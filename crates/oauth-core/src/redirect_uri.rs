@@ -52,8 +52,8 @@ impl RedirectUri {
         &self.0
     }
 
-    /// Whether it leads to a program on the user's device: a loopback address, `localhost` or a private scheme
-    /// (RFC 8252 section 7).
+    /// Whether it redirects to a program on the user's device: a loopback address, `localhost` or a private scheme (RFC
+    /// 8252 section 7).
     pub(crate) fn is_native(&self) -> bool {
         match Url::scan(&self.0) {
             Ok(url) => url.scheme() == "http" && url.is_local(),
@@ -71,7 +71,7 @@ impl RedirectUri {
         match (Url::scan(&self.0), Url::scan(&uri.0)) {
             (Ok(registered), Ok(named)) => {
                 let (host, rest) = (registered.host(), registered.path_and_query());
-                // The lengths add up, so there is no port.
+                // If the lengths add up, the URI has no port.
                 let length = "http://".len() + host.len() + rest.len();
                 registered.is_loopback()
                     && registered.scheme() == "http"
@@ -83,9 +83,9 @@ impl RedirectUri {
         }
     }
 
-    /// What the server added to this URI, if the callback arrived here. If the callback is not a whole URL, only the
-    /// parts that are present are compared: the path of a path with its query, nothing of a bare query. `Err` holds
-    /// where it arrived instead, without its query.
+    /// The parameters that the server added to this URI, if the callback arrived here. Only the parts of the URI that
+    /// the callback contains are compared: for a path with a query the path, for a bare query nothing. `Err` contains
+    /// the URI of another callback, without its query.
     pub(crate) fn arrived<'a>(&self, callback: &'a str) -> Result<Arrived<'a>, &'a str> {
         let is_path = callback.starts_with('/') && !callback.starts_with("//");
         if !is_path && !callback.starts_with("//") && !has_scheme(callback) {
@@ -112,7 +112,7 @@ impl RedirectUri {
         }
     }
 
-    /// A bare query may begin with the one that is this URI's own; a posted form does not.
+    /// A bare query may begin with the query of this URI itself; a posted form does not.
     fn without_own_query<'a>(&self, query: &'a str) -> &'a str {
         let Some((_, own)) = self.0.split_once('?').filter(|(_, own)| !own.is_empty()) else {
             return query;
@@ -127,7 +127,7 @@ impl RedirectUri {
 /// A callback that arrived at this redirect URI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arrived<'a> {
-    /// The callback names where it arrived, which is here; with what was added to the query.
+    /// The callback contains this URI; `added` are the parameters added to its query.
     At { added: &'a str },
     /// The callback consists only of parameters.
     Bare(&'a str),
@@ -190,11 +190,11 @@ impl TryFrom<String> for RedirectUri {
     }
 }
 
-/// Checks where a user may be sent after the login, against open redirects: a path of this origin, or a URL on it
-/// (RFC 9700 section 4.11.1).
+/// Checks the URL to which a user is redirected after the login, to prevent open redirects: a path of this origin, or a
+/// URL on it (RFC 9700 section 4.11.1).
 ///
 /// # Errors
-/// `return_to.refused` for anything a browser could read as another origin.
+/// `return_to.refused` for any string that a browser could resolve to another origin.
 pub fn check_return_target<'a>(target: &'a str, own_origin: &Url) -> Result<&'a str, Error> {
     let refused = || Err(Error::from(Misuse::ReturnTarget));
     let bare = target.split('#').next().unwrap_or_default();

@@ -54,8 +54,8 @@ endpoints! {
     BackchannelAuthentication "backchannel_authentication_endpoint" "CIBA."
 }
 
-/// The endpoints of a server. An invalid one is kept with its error, so that callers who never use it
-/// can still use the rest of the document.
+/// The endpoints of a server. An invalid endpoint is kept with its error, so that the rest of the document can still be
+/// used.
 type Endpoints = Vec<(EndpointKind, Result<Url, Error>)>;
 
 /// An authorization server: its issuer, its endpoints, and the rules by which its messages are read.
@@ -79,7 +79,7 @@ pub struct Server {
     origin: Origin,
 }
 
-/// Where the endpoints come from.
+/// The source of the endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {
     Caller,
@@ -128,7 +128,7 @@ impl Server {
         self
     }
 
-    /// Defines extension grants, which no standard does; they replace those defined before.
+    /// Sets the definitions of the server's extension grants (RFC 6749 section 4.5), replacing earlier ones.
     #[must_use]
     pub fn with_extension_grants(
         mut self,
@@ -184,8 +184,8 @@ impl Server {
     }
 
     /// Exempts the origin of this URL, which the caller named, from [`Self::with_address_policy`]: the caller connects
-    /// to this origin anyway, which over https its certificate confirms, so URLs on it that another party names lead
-    /// nowhere new.
+    /// to this origin anyway, which its certificate confirms over https, so a URL on it from another party reaches no
+    /// new address.
     #[must_use]
     pub fn with_configured_origin(mut self, url: Option<Url>) -> Self {
         self.configured_origin = url;
@@ -284,7 +284,7 @@ impl Server {
         &self.rules
     }
 
-    /// Which URLs of this server credentials may be sent to.
+    /// The URLs of this server to which credentials may be sent.
     pub const fn transport(&self) -> Transport {
         self.transport
     }
@@ -446,7 +446,7 @@ pub enum Flag {
     False,
 }
 
-/// Flags that a check depends on: a malformed one must not count as `false`.
+/// Flags on which a check depends: a malformed value must not count as `false`.
 const PROMISES: [&str; 3] = [
     "authorization_response_iss_parameter_supported",
     "require_pushed_authorization_requests",

@@ -88,7 +88,7 @@ impl TokenType {
     }
 }
 
-/// A flaw of a token response that was accepted anyway.
+/// A defect of a token response that was accepted anyway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
@@ -115,8 +115,8 @@ pub enum Warning {
     /// The access token contains characters that RFC 6750 section 2.1 does not allow. It is sent as it
     /// is.
     TokenNotToken68,
-    /// The login was to authenticate the user as an API requires, and its ID token names none of the `acr` values that
-    /// suffice: the API may refuse the access token for the same reason again.
+    /// The login answered a step-up requirement (RFC 9470), but its ID token has none of the required `acr` values: the
+    /// API may refuse the access token for the same reason again.
     AcrNotMet,
     /// The ID token of a refresh has expired or was issued in the future, according to this clock. It was accepted,
     /// because it came directly from the server: check the clocks.
@@ -173,21 +173,21 @@ pub struct Tokens {
     pub expires_in: Option<u64>,
     /// When the user's authorization ends, even if tokens are renewed before, if the server said so:
     /// `authorization_expires_in` (draft-ietf-oauth-refresh-token-expiration-03 section 6.1). Only the user can extend
-    /// it; it may have been extended elsewhere, or have ended before.
+    /// it. It may also be extended or ended elsewhere.
     pub authorization_expires_at: Option<UnixTime>,
     /// The granted scope: as the server stated it, or as requested if it stated none.
     pub scope: Scope,
     /// The refresh token: a new one, or after a refresh the old one if the server sent none.
     pub refresh_token: Option<RefreshToken>,
-    /// The newest ID token of the grant, as received: it is not verified, and must be before it is used. An ID token
-    /// from a refresh must be for the same user at the same server, or it is refused (OpenID Connect Core section
+    /// The newest ID token of the grant, as received. It is not verified: verify it before use. An ID token from a
+    /// refresh must be for the same user at the same server, or it is refused (OpenID Connect Core section
     /// 12.2); if a refresh returns none, the previous one is kept.
     pub id_token: Option<Secret<String>>,
     /// The members that RFC 6749 does not define.
     pub extra: Extra,
-    /// The flaws of the token response.
+    /// The defects of the token response.
     pub warnings: Vec<Warning>,
-    /// The step-up that the login was made for, if any.
+    /// The step-up requirement that the login answered, if any.
     pub(crate) answered: Option<Arc<StepUpLogin>>,
     /// The certificate that the access token is bound to.
     pub(crate) certificate: KnownCertificate,
@@ -195,7 +195,7 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Whether the tokens are renewed with the access token itself.
+    /// Whether the access token itself renews the tokens ([`SelfRenewal`](crate::self_renewal::SelfRenewal)).
     pub(crate) fn is_own_renewer(&self) -> bool {
         let refresh = self.refresh_token.as_ref();
         refresh.is_some_and(|refresh| refresh.secret().matches(self.access_token.expose()))
@@ -246,15 +246,15 @@ impl Tokens {
         })
     }
 
-    /// The same token, with this expiry.
+    /// Returns the tokens with this expiry of the access token.
     #[must_use]
     pub const fn expiring_at(mut self, end: UnixTime) -> Self {
         self.expires_in = Some(end.as_secs().saturating_sub(self.received_at.as_secs()));
         self
     }
 
-    /// Checks that a source that cannot renew this token may hand it out. `refused` is a token that a resource server
-    /// refused, if any.
+    /// Checks that a token that cannot be renewed is still usable. `refused` is a token that a resource server refused,
+    /// if any.
     ///
     /// # Errors
     /// `grant.revoked` if it is the refused one, `grant.expired` if it has expired.
@@ -269,8 +269,8 @@ impl Tokens {
         }
     }
 
-    /// The access token, if it is a bearer token. One that is bound to a key is sent with a proof of that key, and
-    /// never as a bearer token.
+    /// The access token, if it is a bearer token. A token that is bound to a key is never sent as a bearer token, but
+    /// with a proof of that key.
     ///
     /// # Errors
     /// `key.missing`, `token.unsupported_token_type`.
@@ -284,7 +284,7 @@ impl Tokens {
         }
     }
 
-    /// Whether the token comes from [`Self::bearer`]: without issuer and client.
+    /// Whether the token was made by [`Self::bearer`], so that it has no issuer and client.
     pub(crate) fn is_of_nobody(&self) -> bool {
         self.binding.issuer.is_empty() && self.binding.client_id.is_empty()
     }
@@ -347,7 +347,7 @@ impl Tokens {
     pub(crate) fn stored(&self) -> Stored {
         let refresh = self.refresh_token.as_ref();
         Stored {
-            // A release that knows only version 1 would send the token as a bearer token.
+            // Version 2 for a DPoP token, because a release that knows only version 1 would send it as a bearer token.
             version: match self.token_type {
                 TokenType::Bearer => 1,
                 TokenType::Dpop | TokenType::Other(_) => 2,
@@ -379,7 +379,7 @@ impl Tokens {
         }
     }
 
-    /// Reads what [`Self::to_json`] wrote. Whether the tokens belong to a client is checked when they are used.
+    /// Reads what [`Self::to_json`] wrote. The owner is checked when the tokens are used.
     ///
     /// # Errors
     /// `stored.malformed`, which names a member that is missing.

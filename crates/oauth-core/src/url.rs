@@ -20,15 +20,15 @@ use std::sync::{Arc, OnceLock};
 use crate::error::{Error, Misuse};
 use crate::form::Form;
 
-/// An absolute `http` or `https` URL that every parser reads alike.
+/// An absolute `http` or `https` URL that all common parsers read the same way.
 ///
 /// Its text is kept as given, except that scheme and host are put in lower case.
 #[derive(Clone)]
 pub struct Url {
     text: Arc<str>,
-    /// The same for the `http` crate, computed when first needed.
+    /// The URL as a type of the `http` crate, computed when first needed.
     uri: Arc<OnceLock<crate::http::Uri>>,
-    /// Where the host begins, its port (if any) begins, and the path begins, in bytes.
+    /// The byte offsets of the host, the port (if any) and the path.
     host: usize,
     port: usize,
     path: usize,
@@ -45,7 +45,7 @@ pub enum Transport {
     LoopbackHttp,
 }
 
-/// What is wrong with a string that should be a URL.
+/// The reason why a string is not a valid URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flaw {
     NotAbsolute,
@@ -67,7 +67,7 @@ impl Url {
         Self::scan(text).map_err(|_| Misuse::UrlSyntax.into())
     }
 
-    /// What a reference such as `Location` means in a reply from this URL, without its fragment (RFC 3986 section 5.2.2).
+    /// Resolves a reference, such as `Location`, against this URL, and drops its fragment (RFC 3986 section 5.2.2).
     ///
     /// # Errors
     /// `url.syntax`, also for an empty reference.
@@ -89,7 +89,7 @@ impl Url {
             reference.split_at_checked(at).unwrap_or((reference, ""))
         });
         let path = match path {
-            // The same URL again leads nowhere.
+            // An empty reference would mean this URL itself.
             "" if query.is_empty() => return Err(Misuse::UrlSyntax.into()),
             "" => here.to_owned(),
             path if path.starts_with('/') => without_dot_segments(path),
@@ -101,8 +101,8 @@ impl Url {
         Self::parse(&[&origin, path.as_str(), query].concat())
     }
 
-    /// Reads the URL of a page for a person, which may have a fragment, as pages of single-page applications do. Nothing
-    /// is sent there: only the whole text and the origin are of use.
+    /// Reads the URL of a page for a person, which may have a fragment, as pages of single-page applications do. No
+    /// request is sent to it; only its text and origin are used.
     ///
     /// # Errors
     /// `url.syntax`.
@@ -112,7 +112,7 @@ impl Url {
         page.ok_or_else(|| Misuse::UrlSyntax.into())
     }
 
-    /// The scanner behind every URL of this crate; the caller has already handled fragments.
+    /// The scanner for every URL of this crate. The caller handles fragments.
     pub(crate) fn scan(text: &str) -> Result<Self, Flaw> {
         let (scheme, after) = split_at_byte(text, b':').ok_or(Flaw::NotAbsolute)?;
         let after = after.get(1..).unwrap_or_default();
@@ -221,7 +221,7 @@ impl Url {
         self.origin_text().to_owned()
     }
 
-    /// The same, as a part of the URL's text: a port has one spelling, and is left out if the scheme implies it.
+    /// The origin as a slice of the URL's text: scheme, host, and the port unless it is the default.
     pub(crate) fn origin_text(&self) -> &str {
         let end = match (self.scheme(), self.port()) {
             ("https", 443) | ("http", 80) => self.port,
@@ -237,8 +237,8 @@ impl Url {
             && self.port() == other.port()
     }
 
-    /// Whether the host is an address of 127.0.0.0/8 or `[::1]`. A name never is: even `localhost` could resolve to
-    /// another address.
+    /// Whether the host is an address of 127.0.0.0/8 or `[::1]`. Always false for a name: even `localhost` could
+    /// resolve to another address.
     pub fn is_loopback(&self) -> bool {
         let host = self.host();
         match host
@@ -250,8 +250,8 @@ impl Url {
         }
     }
 
-    /// Whether the host is a loopback address or `localhost`, which leads to one if it is resolved without asking a
-    /// name server (RFC 6761 section 6.3).
+    /// Whether the host is a loopback address or `localhost`, which resolves to one if no name server is asked (RFC
+    /// 6761 section 6.3).
     pub fn is_local(&self) -> bool {
         self.is_loopback() || self.host() == "localhost"
     }
@@ -270,8 +270,7 @@ impl Url {
         }
     }
 
-    /// The same URL with `form` added to its query (RFC 6749 section 3.1: an existing query is
-    /// kept).
+    /// The URL with `form` appended to its query (RFC 6749 section 3.1: an existing query is kept).
     pub(crate) fn with_query(&self, form: &Form) -> Self {
         if form.is_empty() {
             return self.clone();
@@ -357,13 +356,13 @@ impl fmt::Debug for Url {
 /// The characters of RFC 3986. A parser of the URL Standard leaves each of them unchanged, except an
 /// apostrophe in a query, which it escapes.
 pub(crate) const fn is_plain(byte: u8) -> bool {
-    // Ranges, not a list to be searched, because every URL passes through here.
+    // Ranges instead of a search in a list, because every URL is checked here.
     matches!(byte,
         b'A'..=b'Z' | b'a'..=b'z' | b'!' | b'#'..=b';' | b'=' | b'?' | b'@' | b'[' | b']' | b'_' | b'|' | b'~')
 }
 
-/// The text before the first of these bytes, and the text that begins with it. These texts are short: setting up a
-/// search for a character takes longer than looking at each byte.
+/// The text before the first of these bytes, and the text from it on. Checks byte by byte, because for short texts that
+/// is faster than setting up a search.
 fn split_at_byte(text: &str, byte: u8) -> Option<(&str, &str)> {
     text.split_at_checked(text.bytes().position(|b| b == byte)?)
 }
@@ -379,7 +378,7 @@ fn split_port(authority: &str) -> Option<(&str, &str)> {
 
 fn is_host(name: &str) -> bool {
     if let Some(rest) = name.strip_prefix('[') {
-        // One spelling only, so that equal addresses are equal texts.
+        // Only the canonical spelling is accepted, so that equal addresses have equal texts.
         let address = rest.strip_suffix(']').unwrap_or_default();
         return ipv6::is_canonical(address);
     }
@@ -407,7 +406,8 @@ fn is_port(port: &str) -> bool {
     }
 }
 
-/// A path that begins with a slash, without `.` and `..` (RFC 3986 section 5.2.4). Encoded ones stay, and are refused.
+/// A path that begins with a slash, without `.` and `..` (RFC 3986 section 5.2.4). Percent-encoded dot segments are
+/// kept, so that they are refused later.
 fn without_dot_segments(path: &str) -> String {
     let segments = path.split('/').skip(1);
     let ends_in_folder = matches!(path.rsplit('/').next(), Some("." | ".."));

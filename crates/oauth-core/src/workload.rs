@@ -28,17 +28,17 @@ pub use remote::WorkloadTokenService;
 /// The longest token, file or reply that is read, in bytes.
 pub const MAX_BYTES: usize = 64 << 10;
 
-/// How long a token that is made for one request has to be valid: the way to the server, and clocks that differ.
+/// The lifetime of a token that is made for one request: enough for transmission and clock skew.
 const LIFETIME: Duration = Duration::from_secs(60);
 
-/// Where a workload's token comes from: a file, the environment, a callback.
+/// The source of a workload's token: a file, the environment or a callback.
 ///
-/// It is called for each request, and should answer at once: such tokens are replaced while the process runs.
+/// It is called for each request, because such tokens are replaced while the process runs, and should return at once.
 pub trait AssertionSource: Send + Sync {
-    /// The token as it is now, for this request. A line break at its end is not part of it; other white space is refused.
+    /// Returns the current token for this request. A line break at its end is ignored; other white space is refused.
     ///
     /// # Errors
-    /// Why there is no token.
+    /// The reason why no token is available.
     fn assertion(&self, wanted: &AssertionRequest<'_>) -> Result<Secret<String>, Cause>;
 }
 
@@ -50,7 +50,8 @@ impl<F: Fn(&AssertionRequest<'_>) -> Result<Secret<String>, Cause> + Send + Sync
     }
 }
 
-/// What a token is needed for. A source that makes tokens makes this one; one that only has them may ignore it.
+/// The audience and expiry that a request needs. A source that issues tokens uses them; a source that only reads a
+/// token may ignore them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AssertionRequest<'a> {
@@ -70,7 +71,7 @@ impl<'a> AssertionRequest<'a> {
     }
 }
 
-/// The process around a workload. This crate reads neither variables nor files itself; a host does, such as
+/// The environment variables and files of a process. This crate reads neither; a host implements this trait, such as
 /// `oauth_reqwest::ProcessEnvironment`.
 pub trait Environment: Send + Sync {
     /// The environment variable of this name; `None` if it is not set.
@@ -79,11 +80,11 @@ pub trait Environment: Send + Sync {
     /// The text of this file, at most [`MAX_BYTES`] long.
     ///
     /// # Errors
-    /// Why the file cannot be read.
+    /// The reason why the file cannot be read.
     fn file(&self, path: &str) -> Result<Secret<String>, Cause>;
 }
 
-/// Where a platform puts the token of a workload.
+/// The place where a platform provides the token of a workload.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum CredentialSource {
@@ -96,7 +97,7 @@ pub enum CredentialSource {
         /// Where the token is in the file.
         format: TokenFormat,
     },
-    /// A service of the platform, which is asked over HTTP.
+    /// A service of the platform, which is requested over HTTP.
     Endpoint(WorkloadTokenService),
 }
 
@@ -129,7 +130,7 @@ pub struct SubjectToken {
     pub(crate) token_type: String,
     pub(crate) audience: String,
     pub(crate) scope: Scope,
-    /// The audience that a service of the platform is asked for, if it is another one.
+    /// The audience of the subject token, if it differs from that of the exchange.
     pub(crate) platform_audience: Option<String>,
 }
 
@@ -150,8 +151,7 @@ impl SubjectToken {
         }
     }
 
-    /// If the platform has a service that is asked, asks it for a token for this audience, and not for that of the
-    /// exchange.
+    /// Requests the subject token from the platform's service for this audience instead of that of the exchange.
     #[must_use]
     pub fn platform_audience(mut self, audience: impl Into<String>) -> Self {
         self.platform_audience = Some(audience.into());
@@ -166,7 +166,7 @@ impl SubjectToken {
     }
 }
 
-/// What is available of a token immediately.
+/// A token that is available immediately, or the request that fetches it.
 pub(crate) enum Found {
     Token(Secret<String>),
     /// The request that fetches it.
@@ -184,8 +184,7 @@ impl WorkloadToken {
         Self(Origin::Placed(source, environment))
     }
 
-    /// Gets the current token itself; its type depends on the platform. If a service is asked for it, it is issued for
-    /// `audience`.
+    /// Gets the current token, whose type depends on the platform. A service of the platform issues it for `audience`.
     ///
     /// # Errors
     /// `lost.unsent` if there is none now; `workload.refused`, `workload.malformed` from a service; all from the steps.
@@ -235,13 +234,13 @@ impl WorkloadToken {
     }
 }
 
-/// Whatever happened to this request, the one that needs the token has not been sent: it may be tried again.
+/// Reports the failure as unsent: the request that needs the token was not sent, so it may be retried.
 pub(crate) fn unanswered(cause: &Cause) -> Error {
     Error::lost(Cause::unsent(format!("the workload's token: {cause}")))
 }
 
-/// The token without the line break that files end in. Other white space is part of no token: the file is another one,
-/// or was read while it was written.
+/// The token without the final line break of a file. Other white space is an error: the file is not a token, or was
+/// read while being written.
 fn bare(text: &Secret<String>) -> Result<Secret<String>, Error> {
     let text = text.expose();
     let line = text.strip_suffix('\n');

@@ -83,7 +83,7 @@ pub fn update_registration(
 }
 
 /// Deletes a client at its server, with its grants and tokens (RFC 7592 section 2.3). Its secrets are erased with the
-/// exchange; the stored record is for the caller to delete.
+/// exchange. The caller must delete the stored record.
 ///
 /// # Errors
 /// Those of [`read_registration`].
@@ -151,8 +151,8 @@ impl Client {
 }
 
 impl Connection {
-    /// The client for this connection. A dynamically registered one authenticates as registered, with the
-    /// registration's secret; `auth` is for a client that was registered by hand or has a metadata document.
+    /// The client for this connection. A dynamically registered client authenticates as registered, with the secret of
+    /// its registration; `auth` applies to a client that was registered by hand or has a metadata document.
     ///
     /// # Errors
     /// `connect.no_client` if there is none yet; `client_auth.*`.

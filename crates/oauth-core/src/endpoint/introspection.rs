@@ -26,13 +26,13 @@ use crate::token::{MAX_LIFETIME, TokenKind};
 /// The media type of a signed response (RFC 9701 section 4).
 const JWT: &str = "application/token-introspection+jwt";
 
-/// Asks the server about one token.
+/// Introspects one token.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Introspection {
-    /// The token in question.
+    /// The token to introspect.
     pub token: Secret<String>,
-    /// The kind of token, to save the server a search.
+    /// The kind of token, which helps the server to find it (`token_type_hint`).
     pub token_type_hint: Option<TokenKind>,
     /// How the response must be signed; a plain one is then refused. `None` requests JSON, which only TLS protects.
     pub signed: Option<SignedResponse>,
@@ -42,7 +42,7 @@ pub struct Introspection {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SignedResponse {
-    /// `introspection_signed_response_alg`, or several; `RS256` by default.
+    /// The accepted values of `introspection_signed_response_alg`; `RS256` by default.
     pub algs: Vec<Alg>,
     /// The required `aud`: the server's name for this resource server. `None` means the client id.
     pub audience: Option<String>,
@@ -145,14 +145,14 @@ pub struct ActiveToken {
     pub audience: Vec<String>,
     /// `iss`
     pub issuer: Option<String>,
-    /// For a refresh token: when it expires if it is not used before, from `refresh_token_timeout`
+    /// For a refresh token: when it expires if unused, from `refresh_token_timeout`
     /// (draft-ietf-oauth-refresh-token-expiration-03 section 7). Introspection does not count as use.
     pub refresh_token_expires_at: Option<UnixTime>,
     /// When the authorization ends, from `authorization_expires_in`.
     pub authorization_expires_at: Option<UnixTime>,
-    /// The members that RFC 7662 does not define, as far as they fit in 256 KiB.
+    /// The members that RFC 7662 does not define, up to 256 KiB.
     pub extra: Extra,
-    /// Whether some of them did not fit.
+    /// Whether some extra members were dropped because of their size.
     pub(crate) is_cut: bool,
 }
 
@@ -273,8 +273,7 @@ fn active(mut object: Object<'_>, now: UnixTime) -> Result<ActiveToken, Error> {
     Ok(token)
 }
 
-/// The end of a lifetime that a response names. A malformed one is not a reason to doubt the token, and stays among the
-/// members that RFC 7662 does not define.
+/// The end of a lifetime in a response. A malformed value does not invalidate the token; it stays in the extra members.
 fn end_of(object: &mut Object<'_>, member: &str, now: UnixTime) -> Option<UnixTime> {
     let lifetime = object.get(member).and_then(seconds)?;
     object.take(member);

@@ -20,7 +20,7 @@ use crate::server::EndpointKind;
 #[derive(Debug, Clone, Copy)]
 pub struct Jwks;
 
-/// The keys, and how long the server lets them be cached.
+/// The keys, and how long the server allows caching them.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct FetchedKeys {

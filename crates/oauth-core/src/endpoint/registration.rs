@@ -20,7 +20,7 @@ use crate::token::Tokens;
 
 /// Registers a client at the server, which issues it an id, and a secret if it needs one.
 ///
-/// If the reply is lost, the server may have a client that no application knows.
+/// If the reply is lost, the server may keep a client that no application uses.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Registration {

@@ -12,15 +12,15 @@ use crate::secret::Secret;
 use crate::server::EndpointKind;
 use crate::token::{RefreshToken, TokenKind, Tokens};
 
-/// Asks the server to revoke one token.
+/// Revokes one token.
 ///
-/// `Ok` means that the token is no longer valid, or never was: the server answers both alike.
+/// `Ok` means that the token is not valid any more, or never was: the server's response is the same (section 2.2).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Revocation {
     /// The token to revoke.
     pub token: Secret<String>,
-    /// The kind of token, to save the server a search.
+    /// The kind of token, which helps the server to find it (`token_type_hint`).
     pub token_type_hint: Option<TokenKind>,
 }
 
@@ -82,8 +82,7 @@ impl Endpoint for Revocation {
     }
 
     fn read(&self, _: &Context<'_>, reply: Reply<'_>) -> Result<(), Error> {
-        // "The content of the response body is ignored by the client" (2.2). Servers that say 204
-        // mean the same.
+        // "The content of the response body is ignored by the client" (2.2). Some servers return 204.
         if reply.status().is_success() {
             return Ok(());
         }

@@ -30,7 +30,7 @@ use lifetime::{Bounds, expires_in};
 
 pub(super) use lifetime::{AUTHORIZATION_EXPIRES_IN, REFRESH_TOKEN_TIMEOUT, seconds};
 
-/// Exchanges one grant for tokens, which will belong to the client that calls.
+/// Exchanges one grant for tokens of the calling client.
 #[derive(Debug, Clone)]
 pub struct Token<G> {
     grant: G,
@@ -64,7 +64,7 @@ impl<G: Grant> Endpoint for Token<G> {
         {
             return self_renewal::request(renewal, token, cx.at.now());
         }
-        // "it MUST be the same key" (RFC 9449 section 5): with another one the server may revoke the grant.
+        // "it MUST be the same key" (RFC 9449 section 5): with another key the server may revoke the grant.
         if let Some(bound) = self
             .grant
             .refresh_token()
@@ -138,7 +138,7 @@ pub(crate) fn tokens(
 ) -> Result<Tokens, Error> {
     let rules = cx.server.rules();
     let now = cx.at.now();
-    // A code represents its permissions itself: what was authorized is compared with the login.
+    // The permissions of a code are those of its authorization request, which the login is compared with.
     let wanted = match IS_BROWSER_BUILD {
         true => None,
         false => token_request.requested_details()?,
@@ -190,7 +190,7 @@ pub(crate) fn tokens(
         && old.is_none_or(|old| old.renews != Renews::AsRefreshToken)
         && cx.server.renewal(expires_in).is_some()
     {
-        // Renewed with itself, and so only as long as it is valid.
+        // The access token renews itself, so only while it is valid.
         renews = Renews::ByItself(expires_in);
         renewed = Some(access_token.clone());
         bounds.expires_at = expires_in.map(|seconds| now.after(Duration::from_secs(seconds)));
@@ -211,7 +211,7 @@ pub(crate) fn tokens(
         .map(|secret| {
             RefreshToken {
                 secret,
-                // A narrower refresh does not narrow the grant itself (section 6).
+                // A refresh for a narrower scope does not narrow the grant (section 6).
                 scope: old.map_or_else(|| scope.clone(), |old| old.scope.clone()),
                 requested: old.map_or_else(|| token_request.clone(), |old| old.requested.clone()),
                 resources: old.map(|old| old.resources.clone()).unwrap_or_default(),
@@ -297,13 +297,13 @@ fn optional_secret(object: &mut Object<'_>, member: &str) -> Result<Option<Secre
     }
 }
 
-/// Checks every byte, so that the compiler can check many at once.
+/// No early exit, so that the compiler can vectorize the loop.
 fn is_vschar(text: &str) -> bool {
     text.bytes()
         .fold(true, |sound, b| sound & (0x20..=0x7e).contains(&b))
 }
 
-/// `b64token` (RFC 6750 section 2.1). Likewise: a JWT is long.
+/// `b64token` (RFC 6750 section 2.1). No early exit either, because a JWT is long.
 fn is_token68(token: &str) -> bool {
     let body = token.trim_end_matches('=');
     // `-./0123456789` are consecutive.
@@ -361,7 +361,7 @@ fn granted(
     let delimiter = rules.reply_scope_delimiter();
     match object.take("scope") {
         None => Ok(None),
-        // The requested scope, as nearly every server returns: there is nothing to parse.
+        // Fast path: nearly every server returns exactly the requested scope.
         Some(Json::String(text)) if text == token_request.as_str() && delimiter == ' ' => {
             Ok(Some(token_request.clone()))
         }
@@ -390,7 +390,7 @@ fn granted(
         // Twitch sends a list.
         Some(value) if !rules.is_strict() => {
             let names = value.as_texts().ok_or_else(|| shape("scope"))?;
-            // An entry that is a whole scope is several names.
+            // An entry may itself contain several names.
             let names = names.into_iter().flat_map(|entry| entry.split(delimiter));
             Ok(Some(sound_names(names, warnings)))
         }
@@ -398,8 +398,7 @@ fn granted(
     }
 }
 
-/// The longest granted scope that is kept in full, in bytes: it is stored with every copy of the
-/// tokens.
+/// The longest granted scope that is kept in full, in bytes: it is stored with the tokens.
 const MAX_SCOPE: usize = 64 << 10;
 
 /// The valid names, of no more than [`MAX_SCOPE`] bytes in total.
@@ -420,7 +419,7 @@ fn sound_names<'a>(names: impl Iterator<Item = &'a str>, warnings: &mut Vec<Warn
     scope
 }
 
-/// The member that a name means, whatever its case and underscores.
+/// The standard member for a name, ignoring case and underscores.
 fn snake_case(name: &str) -> Option<&'static str> {
     let plain = |name: &str| name.replace('_', "").to_ascii_lowercase();
     MEMBERS

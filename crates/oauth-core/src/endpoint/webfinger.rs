@@ -25,8 +25,8 @@ const ISSUER: &str = "http://openid.net/specs/connect/1.0/issuer";
 /// The longest identifier, in bytes.
 const LONGEST: usize = 1024;
 
-/// What a user types before it is known where they sign in: something like an e-mail address, a host, or an `https` URL
-/// (section 2.1).
+/// A user identifier, typed before the issuer is known: like an e-mail address, a host, or an `https` URL (section
+/// 2.1).
 ///
 /// The user who types it chooses the host of the request, so requests go only to public addresses.
 #[derive(Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub struct UserIdentifier {
 }
 
 impl UserIdentifier {
-    /// Reads what was typed by the rules of section 2.1.2: a string of only a user and a host is an `acct` URI (RFC
+    /// Reads an identifier by the rules of section 2.1.2: a string of only a user and a host is an `acct` URI (RFC
     /// 7565), anything else without a scheme is an `https` URL; a fragment is dropped.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ impl UserIdentifier {
         })
     }
 
-    /// The normalized identifier, which the host is asked about: an `acct` URI or an `https` URL. Personal data.
+    /// The normalized identifier, the `resource` of the request: an `acct` URI or an `https` URL. Personal data.
     pub fn as_str(&self) -> &str {
         &self.resource
     }
@@ -102,7 +102,7 @@ impl UserIdentifier {
         Arc::new(ClientConfig::anonymous(server.with_address_policy(reach)))
     }
 
-    /// Whether a subject or an alias of the answer is this identifier.
+    /// Whether a subject or an alias in the response is this identifier.
     fn is(&self, named: &str) -> bool {
         let named = Self::parse_over(named, self.transport);
         named.is_ok_and(|named| named.resource == self.resource)
@@ -118,7 +118,7 @@ fn scheme(text: &str) -> Option<(&str, &str)> {
     (!is_port && !is_userinfo).then_some((before, after))
 }
 
-/// `user@host`, as an `acct` URI, and the host that is asked.
+/// `user@host` as an `acct` URI, and the host to request.
 fn account(text: &str) -> Option<(String, Url)> {
     let (user, host) = text.rsplit_once('@')?;
     let origin = Url::parse(&format!("https://{host}")).ok()?;
@@ -144,7 +144,7 @@ fn account(text: &str) -> Option<(String, Url)> {
     Some((format!("{resource}@{authority}"), origin))
 }
 
-/// The identifier as a URL, whose path begins with a slash, and the host that is asked.
+/// The identifier as a URL, whose path begins with a slash, and the host to request.
 fn page(text: &str) -> Option<(String, Url)> {
     let url = Url::parse(text).ok()?;
     let tail = url.path_and_query();
@@ -160,7 +160,7 @@ impl fmt::Debug for UserIdentifier {
     }
 }
 
-/// Asks the host of an identifier for the issuer of its user.
+/// Requests the issuer of a user from the host of the identifier.
 #[derive(Debug, Clone)]
 pub(crate) struct Webfinger {
     pub(crate) identifier: UserIdentifier,
@@ -203,8 +203,8 @@ impl Endpoint for Webfinger {
 }
 
 impl Webfinger {
-    /// Checks that an answer that names its subject is about the requested identifier: by the subject, or one of its
-    /// aliases (RFC 7033 section 4.4.2).
+    /// Checks that the `subject` of the response, or one of its `aliases`, is the requested identifier (RFC 7033
+    /// section 4.4.2).
     fn check_subject(&self, document: &Object<'_>) -> Result<(), Error> {
         let Some(subject) = document.get("subject") else {
             return Ok(());

@@ -22,14 +22,14 @@ const MAX_FIXED: usize = 64;
 /// The largest `apu` or `apv`, encoded.
 const MAX_PARTY: usize = 1024;
 
-/// Which algorithms are agreed on.
+/// The algorithms of the client's registration.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Agreed<'a> {
     pub(crate) alg: JweAlg,
     pub(crate) encs: &'a [Enc],
 }
 
-/// A token in five parts.
+/// A parsed JWE.
 #[derive(Debug)]
 pub(crate) struct Jwe {
     /// The name of the key: untrusted text, used only for a comparison.
@@ -49,7 +49,7 @@ pub(crate) fn has_form(text: &str) -> bool {
 }
 
 impl Jwe {
-    /// Parses a token. Only what the agreed algorithms need is read from its header.
+    /// Parses a token. Reads only the header members that the registered algorithms need.
     ///
     /// # Errors
     /// `jwe.malformed`, `jws.duplicate_member`, `jws.unsupported_crit`, `jwe.compression`;
@@ -143,7 +143,7 @@ fn ephemeral_key(object: &Object<'_>) -> Option<EphemeralKey> {
 }
 
 impl DecryptionJob {
-    /// Whether the parts have the lengths that the algorithms require. A decrypter may rely on this.
+    /// Whether the parts have the lengths that the algorithms require. Decrypters rely on this.
     pub(crate) fn has_lengths(&self) -> bool {
         let wrapped =
             !self.alg.is_gcm_wrapped() || self.key_iv.len() == 12 && self.key_tag.len() == 16;
@@ -176,7 +176,7 @@ fn algorithms(
     }
 }
 
-/// Converts an error of the JSON into one of the token instead of the reply.
+/// Converts a JSON error of a reply into the error of a token.
 fn as_jwe(error: Error) -> Error {
     let of = if error.code() == ProtocolViolation::ReplyDuplicate.code() {
         ProtocolViolation::JwsDuplicate

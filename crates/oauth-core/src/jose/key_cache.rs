@@ -13,16 +13,16 @@ use crate::json;
 use crate::json_form;
 use crate::moment::UnixTime;
 
-/// How long keys are kept if the server does not say (OpenID Connect Core section 10.1.1 leaves it open).
+/// How long keys are cached if the server states no lifetime (OpenID Connect Core section 10.1.1 leaves it open).
 const DEFAULT_AGE: Duration = Duration::from_secs(15 * 60);
-/// The minimum, however short a lifetime the server states, so that not every login fetches keys.
+/// The minimum cache time, even if the server states a shorter one, so that not every login fetches keys.
 const MIN_AGE: Duration = Duration::from_secs(60);
-/// The maximum, whatever lifetime the server states and however long it cannot be reached, so that a withdrawn key is
+/// The maximum cache time, even if the server states a longer one or cannot be reached, so that a withdrawn key is
 /// dropped.
 const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
-/// The pause between two fetches because of a token that no known key has signed: anyone can forge such tokens.
+/// The minimum pause between two fetches for an unknown `kid`, because anyone can forge such tokens.
 const COOLDOWN: Duration = Duration::from_secs(60);
-/// How long a verification waits for a fetch that another one began.
+/// How long a verification waits for the fetch of another one.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Keys, with their age.
@@ -34,20 +34,20 @@ struct State {
     set: Option<Arc<KeySet>>,
     fresh_until: Option<UnixTime>,
     fetched_at: Option<UnixTime>,
-    /// When keys were last fetched before their time.
+    /// When keys were last fetched before they expired.
     forced_at: Option<UnixTime>,
     /// Whether that fetch is still under way.
     is_forcing: bool,
 }
 
-/// What to do for a token that no known key has signed.
+/// The action for a token that no cached key has signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unsigned {
-    /// Fetch keys: no other verification does, for a minute from now.
+    /// Fetch keys: this verification does so for all others for a minute.
     Fetch,
     /// Wait: another verification is fetching them.
     Wait,
-    /// Nothing: they have just been fetched.
+    /// Give up: the keys have just been fetched.
     GiveUp,
 }
 
@@ -56,7 +56,7 @@ pub(crate) enum Unsigned {
 pub(crate) enum Lookup {
     /// Keys that are not too old.
     Fresh(Arc<KeySet>),
-    /// None, or keys that are too old, to fall back on if no newer ones can be fetched.
+    /// No keys, or expired ones, which are used if no newer ones can be fetched.
     Stale(Option<Arc<KeySet>>),
 }
 
@@ -74,12 +74,12 @@ impl KeyCache {
         }
     }
 
-    /// The keys, however old.
+    /// The keys, even if expired.
     pub(crate) fn known(&self) -> Option<Arc<KeySet>> {
         self.state().set.clone()
     }
 
-    /// What to do for a token that none of the keys has signed: keys may be fetched early.
+    /// The action for a token that none of the keys has signed: keys may be fetched before they expire.
     pub(crate) fn unsigned(&self, now: UnixTime) -> Unsigned {
         let mut state = self.state();
         let was_just = state
@@ -97,12 +97,12 @@ impl KeyCache {
         }
     }
 
-    /// Records that a fetch failed: there is nothing to wait for.
+    /// Records that a fetch failed, so that no verification waits for it.
     pub(crate) fn give_up(&self) {
         self.state().is_forcing = false;
     }
 
-    /// Keeps what was fetched, for as long as the server says, within bounds.
+    /// Caches the fetched keys for the lifetime that the server states, within bounds.
     pub(crate) fn keep(&self, now: UnixTime, set: Arc<KeySet>, max_age: Option<Duration>) {
         let age = max_age.map_or(DEFAULT_AGE, |age| age.clamp(MIN_AGE, MAX_AGE));
         let mut state = self.state();

@@ -10,7 +10,7 @@ use super::{Alg, JweAlg, PublicJwk};
 use crate::error::{Error, ProtocolViolation};
 use crate::json::{self, Json, JsonForm, Map, Object, Value};
 
-/// The most keys that are tried for one token: there may be several candidates if it names none.
+/// The largest number of keys that are tried for one token: without a `kid` there may be several candidates.
 const MAX_CANDIDATES: usize = 8;
 
 /// The public keys of a server. Keys that are unknown, too weak, or secret are left out:
@@ -19,9 +19,9 @@ const MAX_CANDIDATES: usize = 8;
 #[derive(Debug, Clone, Default)]
 pub struct KeySet {
     keys: Vec<Entry>,
-    /// The indices in `keys` of those with a name, sorted by name: a set may have a thousand keys.
+    /// The indices of the keys with a `kid`, sorted by it, because a set may have a thousand keys.
     by_id: Vec<usize>,
-    /// The keys to which others may encrypt. A key without `use` is in both lists.
+    /// The keys for encryption. A key without `use` is in both lists.
     for_encryption: Vec<Entry>,
 }
 
@@ -91,8 +91,8 @@ impl KeySet {
         self.by_id.get(from..to).unwrap_or_default()
     }
 
-    /// The keys that may have made a signature by this algorithm: those with that `kid`; if the token names none, or no
-    /// key has that name but some have no name, the others.
+    /// The candidate keys for a signature by this algorithm: those with this `kid`. Without a `kid`, all keys; if no
+    /// key has it, the keys without a `kid`.
     pub(crate) fn candidates(&self, alg: Alg, kid: Option<&str>) -> Vec<Arc<PublicJwk>> {
         let fits = |entry: &&Entry| entry.fits(alg);
         let named = kid.map_or(&[][..], |kid| self.named(kid));
@@ -111,7 +111,7 @@ impl KeySet {
         keys.map(|entry| Arc::clone(&entry.key)).collect()
     }
 
-    /// Why [`candidates`](Self::candidates) finds none, in a few words.
+    /// The reason why [`candidates`](Self::candidates) is empty, for an error message.
     pub(crate) fn why_none(&self, alg: Alg, kid: Option<&str>) -> String {
         let (alg, count) = (alg.as_str(), self.len());
         match kid {
@@ -180,7 +180,7 @@ impl JsonForm for KeySet {
 }
 
 impl Entry {
-    /// Reads a key that is known, and usable for something.
+    /// Reads a key; `None` if its type is unknown or it has no use.
     fn read(object: &Object<'_>) -> Option<Self> {
         let text = |name: &str| {
             object

@@ -30,7 +30,7 @@ pub use crate::jose::CLOCK_SKEW;
 pub(crate) use issuer::issuer;
 pub use nonce::{IdTokenOrigin, UnexpectedNonce};
 
-/// A verified ID token. Only verification creates one, so a caller that has one need not check again.
+/// A verified ID token. Only verification creates this type.
 #[derive(Clone)]
 pub struct IdToken {
     text: Secret<String>,
@@ -84,8 +84,7 @@ impl fmt::Debug for IdToken {
     }
 }
 
-/// What an ID token must contain. What the client and the server have agreed on is not repeated here: issuer,
-/// client id and algorithms come from the client.
+/// What an ID token must contain. Issuer, client id and algorithms come from the client.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct IdTokenChecks {
@@ -123,7 +122,7 @@ pub struct IdTokenChecks {
     pub max_token_age: Option<Duration>,
     /// The tolerated clock skew; at most five minutes count.
     pub clock_skew: Duration,
-    /// The claims of the login's ID token, for one from a refresh.
+    /// The claims of the login's ID token, if this token comes from a refresh.
     pub original: Option<Claims>,
 }
 
@@ -203,7 +202,7 @@ impl IdTokenChecks {
             return Err(malformed_claim("sub"));
         }
         self.audience(config, &claims, jws.alg)?;
-        // That of a refresh is judged as of when it was issued: see [`continuing`].
+        // The times of a refresh's ID token are checked against its own `iat`: see [`continuing`].
         let issued = claims.time("iat")?.filter(|_| self.original.is_some());
         let now = issued.unwrap_or(now);
         self.times(&claims, now)?;
@@ -337,7 +336,7 @@ impl IdTokenChecks {
             return Ok(());
         };
         claims.check_same_text("iss", before, ValidationFailure::JwtIssuer)?;
-        // Who somebody is stays out of errors.
+        // Errors do not contain the subject, because it identifies a user.
         if before.text("sub")? != claims.text("sub")? {
             return Err(ValidationFailure::IdTokenSubjectChanged.into());
         }
@@ -374,12 +373,12 @@ impl IdTokenChecks {
 }
 
 /// Checks that an ID token from a refresh matches the one before: the same user, server and client, by the rules of
-/// section 12.2. It came directly from the token endpoint, whose certificate replaces the check of its signature
-/// (section 3.1.3.7, item 6), so a refresh depends on no other request. Returns the token to keep: decrypted, if
-/// encryption is agreed on.
+/// section 12.2. The token came directly from the token endpoint, so the TLS certificate replaces the check of its
+/// signature (section 3.1.3.7, item 6), and a refresh needs no other request. Returns the token to keep, decrypted if
+/// encryption is registered.
 ///
-/// Its times are compared with each other, and only noted if this clock contradicts them: the reply may also contain
-/// the only valid refresh token, which would be lost with it.
+/// Its times are compared with each other; if they contradict the local clock, that is only a warning, because an error
+/// would lose the new refresh token in the same reply.
 ///
 /// # Errors
 /// `jwe.*`, `jws.*`, `jwt.*`, `id_token.*`
@@ -395,7 +394,7 @@ pub(crate) fn continuing(
             .map_err(|error| error.at_endpoint("id_token"))?,
         None => token,
     };
-    // A token that is encrypted, or comes from elsewhere, cannot be compared.
+    // An encrypted stored token, or one from another source, cannot be compared.
     let (Ok(original), false) = (
         read_unverified(before.expose()),
         is_encrypted(token.expose()),
@@ -467,7 +466,7 @@ fn listed(server: &Server, member: &str) -> Vec<Alg> {
     }
 }
 
-/// The secret with which a MAC is made (section 10.1): one that is too short can be guessed.
+/// The secret for a MAC (section 10.1). A secret that is too short is refused, because it can be guessed.
 ///
 /// # Errors
 /// `jws.key_too_small`.

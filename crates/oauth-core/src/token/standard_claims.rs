@@ -57,9 +57,9 @@ texts! {
         nickname,
         /// The user name to display; it may change, and may later belong to another user.
         preferred_username,
-        /// The URL of the profile page. Nothing here fetches it.
+        /// The URL of the profile page. This crate does not fetch it.
         profile,
-        /// The URL of a picture. Nothing here fetches it.
+        /// The URL of a picture. This crate does not fetch it.
         picture,
         /// The URL of the user's own page.
         website,
@@ -119,8 +119,8 @@ impl fmt::Debug for Address<'_> {
     }
 }
 
-/// Claims that another party vouches for (OpenID Connect Core section 5.6.2). They are neither verified nor fetched:
-/// the party is another issuer, with its own keys.
+/// Aggregated or distributed claims, asserted by another party (OpenID Connect Core section 5.6.2). They are neither
+/// verified nor fetched, because the party is another issuer with its own keys.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ClaimsSource<'a> {
@@ -132,7 +132,7 @@ pub struct ClaimsSource<'a> {
     pub place: ClaimsPlace<'a>,
 }
 
-/// Where the claims of another party are.
+/// The location of another party's claims.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ClaimsPlace<'a> {
@@ -154,7 +154,7 @@ impl Claims {
         StandardClaims::of(self.as_map())
     }
 
-    /// The claims that other parties hold, by source: aggregated ones are here, distributed ones elsewhere.
+    /// The aggregated and distributed claims of other parties, by source.
     ///
     /// # Errors
     /// `jwt.malformed_claim` if `_claim_names` and `_claim_sources` are not what section 5.6.2 describes, or
