@@ -83,9 +83,9 @@ impl AuthorizationDetail {
     }
 
     fn adding(mut self, name: &str, text: String) -> Self {
-        let known = self.0.remove(name);
-        let known = known.as_ref().and_then(Value::as_array);
-        let mut list = known.cloned().unwrap_or_default();
+        let earlier = self.0.remove(name);
+        let earlier = earlier.as_ref().and_then(Value::as_array);
+        let mut list = earlier.cloned().unwrap_or_default();
         list.push(Value::from(text));
         self.0.insert(name.to_owned(), Value::Array(list));
         self
@@ -109,9 +109,9 @@ impl AuthorizationDetail {
         }
     }
 
-    /// Whether this grants everything in `wanted`, comparing only the members that RFC 9396 defines: the server may
+    /// Whether this grants everything in `requested`, comparing only the members that RFC 9396 defines: the server may
     /// enrich the other members (section 7.1).
-    fn covers(&self, wanted: &Self) -> bool {
+    fn covers(&self, requested: &Self) -> bool {
         let texts = |detail: &Self, name: &str| -> Vec<String> {
             let list = detail.0.get(name).and_then(Value::as_array);
             let texts = list.into_iter().flatten().filter_map(Value::as_str);
@@ -119,13 +119,13 @@ impl AuthorizationDetail {
         };
         let has_all = LISTS.iter().all(|name| {
             let granted = texts(self, name);
-            texts(wanted, name)
+            texts(requested, name)
                 .iter()
                 .all(|text| granted.contains(text))
         });
-        let identifier = wanted.0.get(IDENTIFIER);
+        let identifier = requested.0.get(IDENTIFIER);
         has_all
-            && self.kind() == wanted.kind()
+            && self.kind() == requested.kind()
             && (identifier.is_none() || identifier == self.0.get(IDENTIFIER))
     }
 }
@@ -168,19 +168,19 @@ impl AuthorizationDetails {
     }
 
     fn of(items: impl Iterator<Item = Value>) -> Result<Self, Error> {
-        let read = |(at, item): (usize, Value)| {
+        let read_item = |(index, item): (usize, Value)| {
             let Value::Object(members) = item else {
-                return Err(malformed(&format!("[{at}] is no object")));
+                return Err(malformed(&format!("[{index}] is no object")));
             };
             let detail = AuthorizationDetail(members);
             match detail.check() {
                 Ok(()) => Ok(detail),
-                Err(name) => Err(malformed(&format!("[{at}].{name}"))),
+                Err(name) => Err(malformed(&format!("[{index}].{name}"))),
             }
         };
         items
             .enumerate()
-            .map(read)
+            .map(read_item)
             .collect::<Result<_, _>>()
             .map(Self)
     }
@@ -207,8 +207,9 @@ impl AuthorizationDetails {
         &'a self,
         granted: &'a Self,
     ) -> impl Iterator<Item = &'a AuthorizationDetail> {
-        let is_missing =
-            |wanted: &&AuthorizationDetail| !granted.0.iter().any(|detail| detail.covers(wanted));
+        let is_missing = |requested: &&AuthorizationDetail| {
+            !granted.0.iter().any(|detail| detail.covers(requested))
+        };
         self.0.iter().filter(is_missing)
     }
 }
@@ -219,6 +220,6 @@ impl FromIterator<AuthorizationDetail> for AuthorizationDetails {
     }
 }
 
-fn malformed(what: &str) -> Error {
-    Error::from(Misuse::AuthorizationDetails).about(what)
+fn malformed(member: &str) -> Error {
+    Error::from(Misuse::AuthorizationDetails).about(member)
 }

@@ -108,11 +108,11 @@ impl State {
             // The clock has whole seconds, so a pause may be a second short.
             let opens_until = now.after(pause + Duration::from_secs(1));
             match &mut self.open {
-                Some(open) if open.is_holding(now) && open.until >= opens_until => {}
+                Some(breaker) if breaker.is_holding(now) && breaker.until >= opens_until => {}
                 // It counts from now, so that a clock that is set back later is noticed.
-                Some(open) => {
-                    (open.opened_at, open.until) = (now, opens_until);
-                    open.error = error.clone();
+                Some(breaker) => {
+                    (breaker.opened_at, breaker.until) = (now, opens_until);
+                    breaker.error = error.clone();
                 }
                 None => {
                     self.open = Some(Open {
@@ -130,14 +130,14 @@ impl State {
         }
         // A request that was in flight when it opened does not lengthen the pause.
         if self.failing.len() == FAILURES && self.open.is_none() {
-            let mut open = Open {
+            let mut breaker = Open {
                 opened_at: at.now(),
                 until: at.now(),
                 count: 0,
                 error: error.clone(),
             };
-            open.reopen(at);
-            self.open = Some(open);
+            breaker.reopen(at);
+            self.open = Some(breaker);
         }
     }
 }

@@ -122,9 +122,9 @@ impl<E: Endpoint> Call<E> {
 }
 
 impl Run {
-    fn step(&mut self, at: &Moment, input: Input, ask: Ask<'_>) -> Result<Next, Error> {
+    fn step(&mut self, at: &Moment, input: Input, request_of: Ask<'_>) -> Result<Next, Error> {
         match (std::mem::replace(&mut self.state, State::Over), input) {
-            (State::Fresh, Input::Begin) => self.begin(at, None, ask),
+            (State::Fresh, Input::Begin) => self.begin(at, None, request_of),
             (State::Signing(signing), Input::Signed(signature)) => {
                 let Signing {
                     request,
@@ -145,17 +145,17 @@ impl Run {
             (State::Waiting(sent), Input::Reply(reply)) => {
                 if sent.remember_nonce(&self.config, &reply)? && self.nonce == Retry::Unused {
                     self.nonce = Retry::Used;
-                    return self.begin(at, None, ask);
+                    return self.begin(at, None, request_of);
                 }
                 if self.clock == Retry::Unused && sent.corrects_clock(&self.config, at, &reply) {
                     self.clock = Retry::Used;
-                    return self.begin(at, None, ask);
+                    return self.begin(at, None, request_of);
                 }
                 if self.assertion == Retry::Unused
                     && let Some(replaced) = sent.replaced_workload_token(&self.config, at, &reply)
                 {
                     self.assertion = Retry::Used;
-                    return self.begin(at, Some(replaced), ask);
+                    return self.begin(at, Some(replaced), request_of);
                 }
                 Ok(Next::Read(sent, reply))
             }
@@ -172,9 +172,9 @@ impl Run {
         &mut self,
         at: &Moment,
         client_jwt: Option<Secret<String>>,
-        ask: Ask<'_>,
+        request_of: Ask<'_>,
     ) -> Result<Next, Error> {
-        let request = ask(&Context::new(&self.config, at))?;
+        let request = request_of(&Context::new(&self.config, at))?;
         // The request is checked before it is signed, because a signature may need a call to a key service.
         let request = Unsent::new(&self.config, request)?.with_client_jwt(client_jwt);
         self.sign_and_send(at, request)
@@ -185,9 +185,9 @@ impl Run {
         while let Some(due) = request.next_signature(&self.config) {
             match request.sign(&self.config, at, due)? {
                 Needs::Nothing => {}
-                Needs::Answer(ask, remote) => {
+                Needs::Answer(exchange, remote) => {
                     self.state = State::Fetching(Box::new(request), remote);
-                    return Ok(Next::Send(*ask));
+                    return Ok(Next::Send(*exchange));
                 }
                 Needs::Signature(job, key) => {
                     let step = Next::Sign(job.clone());

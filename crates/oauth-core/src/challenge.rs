@@ -28,15 +28,22 @@ pub struct Challenge {
 impl Challenge {
     /// The parameter of this name (lower case); `None` if the challenge has duplicate parameters.
     pub fn param(&self, name: &str) -> Option<&str> {
-        let found = self.params.iter().find(|(known, _)| known == name);
-        found
+        let param = self
+            .params
+            .iter()
+            .find(|(param_name, _)| param_name == name);
+        param
             .filter(|_| self.duplicate.is_empty())
             .map(|(_, value)| value.as_str())
     }
 
     fn add(&mut self, name: &str, value: String) {
         let name = name.to_ascii_lowercase();
-        if self.params.iter().any(|(known, _)| *known == name) {
+        if self
+            .params
+            .iter()
+            .any(|(param_name, _)| *param_name == name)
+        {
             if !self.duplicate.contains(&name) {
                 self.duplicate.push(name);
             }
@@ -58,11 +65,15 @@ const MAX_CHALLENGES: usize = 100;
 /// `challenge.syntax` if any part cannot be read, or a challenge has more than a hundred parameters.
 pub fn parse<'a>(headers: impl IntoIterator<Item = &'a str>) -> Result<Vec<Challenge>, Error> {
     let mut challenges = Vec::new();
-    let mut is_whole = true;
+    let mut is_complete = true;
     for header in headers {
-        is_whole &= Reader::new(header).read(&mut challenges);
+        is_complete &= Reader::new(header).read(&mut challenges);
     }
-    if is_whole { Ok(challenges) } else { syntax() }
+    if is_complete {
+        Ok(challenges)
+    } else {
+        syntax()
+    }
 }
 
 /// The valid challenges of a reply, and whether all of them are valid. An invalid challenge or a non-ASCII byte does
@@ -77,12 +88,12 @@ pub(crate) fn readable_fields<'a>(
     fields: impl IntoIterator<Item = &'a [u8]>,
 ) -> (Vec<Challenge>, bool) {
     let mut challenges = Vec::new();
-    let mut is_whole = true;
+    let mut is_complete = true;
     for field in fields {
         let text = String::from_utf8_lossy(field);
-        is_whole &= Reader::new(&text).read(&mut challenges);
+        is_complete &= Reader::new(&text).read(&mut challenges);
     }
-    (challenges, is_whole)
+    (challenges, is_complete)
 }
 
 /// Adds a challenge to the value of a field, each parameter quoted (RFC 9110 section 11.2). Characters that a field
@@ -122,36 +133,40 @@ impl<'a> Reader<'a> {
 
     /// Adds the valid challenges; returns whether all of them are valid.
     fn read(mut self, challenges: &mut Vec<Challenge>) -> bool {
-        let before = challenges.len();
-        let mut is_whole = true;
+        let count = challenges.len();
+        let mut is_complete = true;
         // Whether the next parameters belong to a challenge that failed to parse.
-        let mut is_lost = false;
+        let mut is_in_invalid_challenge = false;
         loop {
             self.skip_blanks();
             self.is_behind_scheme &= !self.rest.starts_with(',');
             self.skip(|c| c == ' ' || c == '\t' || c == ',');
             if self.rest.is_empty() {
-                return is_whole;
+                return is_complete;
             }
             if challenges.len() >= MAX_CHALLENGES {
                 return false;
             }
-            let mut nobody = Challenge::default();
-            let last = challenges.get_mut(before..).and_then(<[_]>::last_mut);
-            let current = if is_lost { Some(&mut nobody) } else { last };
+            let mut ignored = Challenge::default();
+            let last = challenges.get_mut(count..).and_then(<[_]>::last_mut);
+            let current = if is_in_invalid_challenge {
+                Some(&mut ignored)
+            } else {
+                last
+            };
             match self.element(current) {
                 Ok(None) => {}
                 Ok(Some(challenge)) => {
                     challenges.push(challenge);
-                    is_lost = false;
+                    is_in_invalid_challenge = false;
                 }
                 Err(_) => {
-                    is_whole = false;
+                    is_complete = false;
                     self.is_behind_scheme = false;
-                    if !is_lost && challenges.len() > before {
+                    if !is_in_invalid_challenge && challenges.len() > count {
                         challenges.pop();
                     }
-                    is_lost = true;
+                    is_in_invalid_challenge = true;
                     self.skip_element();
                 }
             }
@@ -166,7 +181,9 @@ impl<'a> Reader<'a> {
         if self.rest.starts_with('=') {
             // A challenge has parameters or one token68, never both.
             let current = current
-                .filter(|known| known.token68.is_none() && known.params.len() < MAX_PARAMS)
+                .filter(|challenge| {
+                    challenge.token68.is_none() && challenge.params.len() < MAX_PARAMS
+                })
                 .ok_or(ProtocolViolation::ChallengeSyntax)?;
             let value = self.value()?;
             self.is_behind_scheme = false;
@@ -218,12 +235,12 @@ impl<'a> Reader<'a> {
         let body = self.rest.find(|c| !is_char(c)).unwrap_or(self.rest.len());
         let padded = self.rest.get(body..)?;
         let end = body + padded.len() - padded.trim_start_matches('=').len();
-        let (text, after) = self.rest.split_at_checked(end)?;
-        let next = after.trim_start_matches([' ', '\t']);
+        let (text, rest) = self.rest.split_at_checked(end)?;
+        let next = rest.trim_start_matches([' ', '\t']);
         if text.is_empty() || body == 0 || !(next.is_empty() || next.starts_with(',')) {
             return None;
         }
-        self.rest = after;
+        self.rest = rest;
         Some(text.to_owned())
     }
 

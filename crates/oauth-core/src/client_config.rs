@@ -353,8 +353,10 @@ impl ClientConfig {
     /// Whether the client may use this redirect URI: one of the configured list covers it, or no list is
     /// configured.
     pub(crate) fn allows_redirect_uri(&self, uri: &RedirectUri) -> bool {
-        self.redirect_uris
-            .as_ref()
-            .is_none_or(|registered| registered.iter().any(|known| known.covers(uri)))
+        self.redirect_uris.as_ref().is_none_or(|registered| {
+            registered
+                .iter()
+                .any(|registered_uri| registered_uri.covers(uri))
+        })
     }
 }

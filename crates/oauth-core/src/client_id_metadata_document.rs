@@ -152,8 +152,8 @@ impl ClientIdMetadataDocument {
             return Err(Error::from(Misuse::ClientMetadataShape).about("no JSON object"));
         };
         // "The client_id ... value MUST match the URL of the document using a simple string comparison"
-        let named = object.take("client_id");
-        if named.as_ref().and_then(Json::as_str) != Some(url.as_str()) {
+        let client_id = object.take("client_id");
+        if client_id.as_ref().and_then(Json::as_str) != Some(url.as_str()) {
             return Err(Misuse::ClientIdMetadataMismatch.into());
         }
         for name in ["client_secret", "client_secret_expires_at"] {

@@ -241,11 +241,11 @@ impl Error {
     /// The member, parameter or value at fault.
     pub fn detail(&self) -> Option<&str> {
         let detail = self.0.detail.as_deref()?;
-        let end = detail
+        let length = detail
             .char_indices()
             .nth(200)
-            .map_or(detail.len(), |(end, _)| end);
-        detail.get(..end)
+            .map_or(detail.len(), |(length, _)| length);
+        detail.get(..length)
     }
 
     /// The server's error response, if the server refused the request.

@@ -71,19 +71,19 @@ impl Issuer {
 
     /// Whether the `iss` of a message is this issuer: the strings are equal, or, for a multi-tenant server, equal to
     /// the template of [`crate::quirk::Quirk::TenantIssuer`] filled in.
-    pub fn is(&self, named: &str, rules: &Rules) -> bool {
-        if self.as_str() == named {
+    pub fn is(&self, iss: &str, rules: &Rules) -> bool {
+        if self.as_str() == iss {
             return true;
         }
-        let Some((before, after)) = rules
+        let Some((before, suffix)) = rules
             .tenant_issuer()
             .and_then(|t| t.split_once("{tenantid}"))
         else {
             return false;
         };
-        let tenant = named
+        let tenant = iss
             .strip_prefix(before)
-            .and_then(|rest| rest.strip_suffix(after));
+            .and_then(|rest| rest.strip_suffix(suffix));
         tenant.is_some_and(is_guid)
     }
 }
@@ -91,11 +91,11 @@ impl Issuer {
 /// The issuer of the metadata document at `url`, if `url` is a well-known URL: users often paste the URL of the
 /// document.
 fn issuer_of_document(text: &str, url: &Url) -> Option<String> {
-    let (_, after) = url.path().split_once("/.well-known/")?;
+    let (_, document) = url.path().split_once("/.well-known/")?;
     let kinds = ["openid-configuration", "oauth-authorization-server"];
-    let path = kinds.iter().find_map(|kind| after.strip_prefix(kind))?;
-    let (before, _) = text.split_once("/.well-known/")?;
-    (path.is_empty() || path.starts_with('/')).then(|| format!("{before}{path}"))
+    let path = kinds.iter().find_map(|kind| document.strip_prefix(kind))?;
+    let (prefix, _) = text.split_once("/.well-known/")?;
+    (path.is_empty() || path.starts_with('/')).then(|| format!("{prefix}{path}"))
 }
 
 fn has_default_port(url: &Url) -> bool {

@@ -102,29 +102,35 @@ impl<'a> Object<'a> {
 
     /// The member of this name; `null` counts as absent.
     pub fn get(&self, name: &str) -> Option<&Json<'a>> {
-        let found = self
+        let member = self
             .0
             .iter()
-            .find(|(known, _)| known == name)
+            .find(|(member_name, _)| member_name == name)
             .map(|(_, value)| value);
-        found.filter(|value| !matches!(value, Json::Null))
+        member.filter(|value| !matches!(value, Json::Null))
     }
 
     /// Whether there is a member of this name, even if it is `null`.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(known, _)| known == name)
+        self.0.iter().any(|(member_name, _)| member_name == name)
     }
 
     /// Removes and returns the member of this name; `null` counts as absent.
     pub fn take(&mut self, name: &str) -> Option<Json<'a>> {
-        let place = self.0.iter().position(|(known, _)| known == name)?;
-        Some(self.0.swap_remove(place).1).filter(|value| !matches!(value, Json::Null))
+        let index = self
+            .0
+            .iter()
+            .position(|(member_name, _)| member_name == name)?;
+        Some(self.0.swap_remove(index).1).filter(|value| !matches!(value, Json::Null))
     }
 
     /// Moves the members of these names out of the object inside `member`, replacing its own. Nothing is moved unless
     /// the first of them is there.
     pub(crate) fn lift(&mut self, member: &str, names: &[&'static str]) {
-        let inside = self.0.iter_mut().find(|(known, _)| known == member);
+        let inside = self
+            .0
+            .iter_mut()
+            .find(|(member_name, _)| member_name == member);
         let Some((_, Json::Object(inside))) = inside else {
             return;
         };
@@ -165,8 +171,8 @@ impl<'a> Object<'a> {
         rename: impl Fn(&str) -> Option<&'static str>,
     ) -> Result<(), Error> {
         for (name, _) in &mut self.0 {
-            if let Some(new) = rename(name) {
-                *name = Cow::Borrowed(new);
+            if let Some(new_name) = rename(name) {
+                *name = Cow::Borrowed(new_name);
             }
         }
         self.check_names()

@@ -83,7 +83,7 @@ impl ResourceIdentifier {
     /// # Errors
     /// Those of [`Self::parse`].
     pub fn of_server(url: &str) -> Result<Self, Error> {
-        Self::parse(url).map(|written| written.canonical())
+        Self::parse(url).map(|identifier| identifier.canonical())
     }
 
     #[must_use]
@@ -112,15 +112,20 @@ impl ResourceIdentifier {
     /// The URL of the resource's metadata: "inserting a well-known URI string into the protected resource's resource
     /// identifier between the host component and the path and/or query components, if any" (section 3.1).
     pub fn well_known(&self) -> Url {
-        let tail = self.0.path_and_query();
-        let before = self.0.as_str().strip_suffix(tail).unwrap_or_default();
+        let path_and_query = self.0.path_and_query();
+        let origin = self
+            .0
+            .as_str()
+            .strip_suffix(path_and_query)
+            .unwrap_or_default();
         // "any terminating slash (/) following the host component MUST be removed"
-        let tail = match self.0.path() {
-            "/" => tail.strip_prefix('/').unwrap_or(tail),
-            _ => tail,
+        let path_and_query = match self.0.path() {
+            "/" => path_and_query.strip_prefix('/').unwrap_or(path_and_query),
+            _ => path_and_query,
         };
         // Only characters of a URL that has already been parsed are combined here.
-        Url::parse(&format!("{before}{WELL_KNOWN}{tail}")).unwrap_or_else(|_| self.0.clone())
+        Url::parse(&format!("{origin}{WELL_KNOWN}{path_and_query}"))
+            .unwrap_or_else(|_| self.0.clone())
     }
 
     /// The resource that is the whole origin.
@@ -136,29 +141,34 @@ impl ResourceIdentifier {
         if self.0.as_str() == url.as_str() {
             return true;
         }
-        if !self.0.same_origin(url) || self.0.query().is_some_and(|own| url.query() != Some(own)) {
+        if !self.0.same_origin(url)
+            || self
+                .0
+                .query()
+                .is_some_and(|query| url.query() != Some(query))
+        {
             return false;
         }
-        let (own, path) = (self.0.path(), url.path());
+        let (resource_path, path) = (self.0.path(), url.path());
         let lower = path.to_ascii_lowercase();
         if lower.contains("%2f") || lower.contains("%5c") {
-            return own == path;
+            return resource_path == path;
         }
-        let own = own.strip_suffix('/').unwrap_or(own);
-        let below = path.strip_prefix(own);
+        let resource_path = resource_path.strip_suffix('/').unwrap_or(resource_path);
+        let below = path.strip_prefix(resource_path);
         below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
     }
 
     /// Whether both are the same resource: the strings are equal, or differ only in how an empty path is written, which
     /// gives the same metadata URL.
-    fn is(&self, named: &str) -> bool {
-        let bare = |text: &str| match text.strip_suffix('/') {
+    fn is(&self, identifier: &str) -> bool {
+        let without_slash = |text: &str| match text.strip_suffix('/') {
             Some(origin) if self.0.path().len() < 2 && self.0.query().is_none() => {
                 origin.to_owned()
             }
             _ => text.to_owned(),
         };
-        self.as_str() == named || bare(self.as_str()) == bare(named)
+        self.as_str() == identifier || without_slash(self.as_str()) == without_slash(identifier)
     }
 }
 
@@ -200,7 +210,7 @@ impl ProtectedResourceMetadata {
         check_bearer_methods(&document)?;
         let scopes_supported = scopes(&document, &mut ignored);
         let algs = list(&document, "dpop_signing_alg_values_supported")?;
-        let read = Self {
+        let metadata = Self {
             resource,
             authorization_servers,
             scopes_supported,
@@ -213,7 +223,7 @@ impl ProtectedResourceMetadata {
         };
         Ok(Self {
             metadata: document,
-            ..read
+            ..metadata
         })
     }
 }
@@ -221,27 +231,30 @@ impl ProtectedResourceMetadata {
 /// Checks that the `resource` of a document is the requested one, or an acceptable parent of it (RFC 9728 section 3.3).
 fn match_resource(
     requested: &ResourceIdentifier,
-    named: &str,
+    resource_member: &str,
     matching: ResourceMatch,
     transport: Transport,
 ) -> Result<ResourceIdentifier, Error> {
-    let other = || {
-        let both = format!("it names {named}, expected {}", requested.as_str());
-        Err(Error::from(ValidationFailure::ResourceMetadataResource).about(&both))
+    let mismatch = || {
+        let detail = format!(
+            "it names {resource_member}, expected {}",
+            requested.as_str()
+        );
+        Err(Error::from(ValidationFailure::ResourceMetadataResource).about(&detail))
     };
     // An invalid identifier is never the requested resource.
-    let Ok(resource) = ResourceIdentifier::parse_over(named, transport) else {
-        return other();
+    let Ok(resource) = ResourceIdentifier::parse_over(resource_member, transport) else {
+        return mismatch();
     };
     // "identical": a string that the parser changed to lower case is not identical.
-    let is_as_written = resource.as_str() == named;
+    let is_as_written = resource.as_str() == resource_member;
     let is_allowed = match matching {
-        ResourceMatch::Identical => requested.is(named),
-        ResourceMatch::Parent => requested.is(named) || resource.covers(requested.url()),
+        ResourceMatch::Identical => requested.is(resource_member),
+        ResourceMatch::Parent => requested.is(resource_member) || resource.covers(requested.url()),
     };
     match is_as_written && is_allowed {
         true => Ok(resource),
-        false => other(),
+        false => mismatch(),
     }
 }
 
@@ -250,11 +263,11 @@ fn servers(
     document: &Map<String, Value>,
     transport: Transport,
 ) -> Result<(Vec<Issuer>, Vec<String>), Error> {
-    let Some(named) = list(document, "authorization_servers")? else {
+    let Some(listed) = list(document, "authorization_servers")? else {
         return Ok((Vec::new(), Vec::new()));
     };
     let (mut issuers, mut ignored) = (Vec::new(), Vec::new());
-    for name in named {
+    for name in listed {
         match Issuer::parse_over(name, transport) {
             Ok(issuer) if issuers.contains(&issuer) => {}
             Ok(issuer) => issuers.push(issuer),
@@ -284,8 +297,11 @@ fn scopes(document: &Map<String, Value>, ignored: &mut Vec<String>) -> Option<Sc
 fn check_bearer_methods(document: &Map<String, Value>) -> Result<(), Error> {
     match list(document, "bearer_methods_supported")? {
         Some(methods) if !methods.contains(&"header") => {
-            let taken = methods.join(" ");
-            Err(Error::from(ProtocolViolation::ResourceMetadataBearerMethods).about(&taken))
+            let accepted_methods = methods.join(" ");
+            Err(
+                Error::from(ProtocolViolation::ResourceMetadataBearerMethods)
+                    .about(&accepted_methods),
+            )
         }
         _ => Ok(()),
     }

@@ -91,15 +91,21 @@ impl RedirectUri {
         if !is_path && !callback.starts_with("//") && !has_scheme(callback) {
             return Ok(Arrived::Bare(self.without_own_query(callback)));
         }
-        let bare = callback.split('#').next().unwrap_or_default();
-        let (here, query) = bare.split_once('?').unwrap_or((bare, ""));
-        let (ours, own_query) = self.0.split_once('?').unwrap_or((&self.0, ""));
-        let is_here = match (Url::scan(here), Url::scan(ours)) {
-            (_, Ok(ours)) if is_path => here == path_of(&ours),
+        let without_fragment = callback.split('#').next().unwrap_or_default();
+        let (here, query) = without_fragment
+            .split_once('?')
+            .unwrap_or((without_fragment, ""));
+        let (own_path, own_query) = self.0.split_once('?').unwrap_or((&self.0, ""));
+        let is_here = match (Url::scan(here), Url::scan(own_path)) {
+            (_, Ok(own_path)) if is_path => here == path_of(&own_path),
             // The path of a private scheme is everything after the colon.
-            (_, Err(_)) if is_path => ours.split_once(':').is_some_and(|(_, path)| path == here),
-            (Ok(here), Ok(ours)) => here.same_origin(&ours) && path_of(&here) == path_of(&ours),
-            _ => here == ours,
+            (_, Err(_)) if is_path => own_path
+                .split_once(':')
+                .is_some_and(|(_, path)| path == here),
+            (Ok(here), Ok(own_path)) => {
+                here.same_origin(&own_path) && path_of(&here) == path_of(&own_path)
+            }
+            _ => here == own_path,
         };
         let added = match query.strip_prefix(own_query) {
             Some(added) if own_query.is_empty() || added.is_empty() => Some(added),
@@ -114,11 +120,16 @@ impl RedirectUri {
 
     /// A bare query may begin with the query of this URI itself; a posted form does not.
     fn without_own_query<'a>(&self, query: &'a str) -> &'a str {
-        let Some((_, own)) = self.0.split_once('?').filter(|(_, own)| !own.is_empty()) else {
+        let Some((_, own_query)) = self
+            .0
+            .split_once('?')
+            .filter(|(_, own_query)| !own_query.is_empty())
+        else {
             return query;
         };
-        let bare = query.strip_prefix('?').unwrap_or(query);
-        bare.strip_prefix(own)
+        let parameters = query.strip_prefix('?').unwrap_or(query);
+        parameters
+            .strip_prefix(own_query)
             .and_then(|added| added.strip_prefix('&'))
             .unwrap_or(query)
     }
@@ -197,15 +208,15 @@ impl TryFrom<String> for RedirectUri {
 /// `return_to.refused` for any string that a browser could resolve to another origin.
 pub fn check_return_target<'a>(target: &'a str, own_origin: &Url) -> Result<&'a str, Error> {
     let refused = || Err(Error::from(Misuse::ReturnTarget));
-    let bare = target.split('#').next().unwrap_or_default();
+    let without_fragment = target.split('#').next().unwrap_or_default();
     if !target.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') {
         return refused();
     }
     // A path is read as part of this origin; `//host` in it, or dot segments, would lead away.
-    let absolute = if bare.starts_with('/') && !bare.starts_with("//") {
-        format!("{}{bare}", own_origin.origin())
+    let absolute = if without_fragment.starts_with('/') && !without_fragment.starts_with("//") {
+        format!("{}{without_fragment}", own_origin.origin())
     } else {
-        bare.to_owned()
+        without_fragment.to_owned()
     };
     match Url::parse(&absolute) {
         Ok(url) if url.same_origin(own_origin) => Ok(target),

@@ -116,7 +116,8 @@ impl Server {
     pub fn with_endpoint(mut self, kind: EndpointKind, url: &str) -> Result<Self, Error> {
         let url = endpoint_url(kind.member(), url, self.transport)?;
         self.origin = Origin::Caller;
-        self.endpoints.retain(|(known, _)| *known != kind);
+        self.endpoints
+            .retain(|(endpoint_kind, _)| *endpoint_kind != kind);
         self.endpoints.push((kind, Ok(url)));
         Ok(self)
     }
@@ -154,7 +155,9 @@ impl Server {
     /// How a token of this lifetime is renewed, if not with a refresh token.
     #[cfg(feature = "renewals")]
     pub(crate) fn renewal(&self, lifetime: Option<u64>) -> Option<&SelfRenewal> {
-        self.renewals.iter().find(|known| known.is_for(lifetime))
+        self.renewals
+            .iter()
+            .find(|renewal| renewal.is_for(lifetime))
     }
 
     #[cfg(not(feature = "renewals"))]
@@ -217,13 +220,14 @@ impl Server {
         transport: Transport,
     ) -> Result<Self, Error> {
         issuer.url().require(transport)?;
-        let is_template = |named: &str| rules.tenant_issuer() == Some(named);
+        let is_template = |document_issuer: &str| rules.tenant_issuer() == Some(document_issuer);
         match document.get("issuer") {
             None => return Err(ProtocolViolation::MetadataIssuerMissing.into()),
-            Some(Json::String(named)) if issuer.is(named, &rules) || is_template(named) => {}
-            Some(Json::String(named)) => {
-                let both = format!("it names {named}, expected {issuer}");
-                return Err(Error::from(ValidationFailure::MetadataIssuer).about(&both));
+            Some(Json::String(document_issuer))
+                if issuer.is(document_issuer, &rules) || is_template(document_issuer) => {}
+            Some(Json::String(document_issuer)) => {
+                let detail = format!("it names {document_issuer}, expected {issuer}");
+                return Err(Error::from(ValidationFailure::MetadataIssuer).about(&detail));
             }
             Some(_) => return Err(Error::from(ProtocolViolation::MetadataShape).about("issuer")),
         }
@@ -247,7 +251,7 @@ impl Server {
                 return Err(Error::from(ProtocolViolation::MetadataShape).about(name));
             }
         }
-        let mut left = MAX_METADATA;
+        let mut remaining = MAX_METADATA;
         for (name, value) in document.iter() {
             let is_list = name.ends_with("_supported") && !name.ends_with("parameter_supported");
             let is_flag = matches!(value, Json::Bool(_) | Json::Null);
@@ -258,9 +262,9 @@ impl Server {
                 server.ignored.push(name.to_owned());
                 continue;
             }
-            match left.checked_sub(value.footprint()) {
+            match remaining.checked_sub(value.footprint()) {
                 Some(rest) => {
-                    left = rest;
+                    remaining = rest;
                     server.metadata.insert(name.to_owned(), value.to_value());
                 }
                 None => server.ignored.push(name.to_owned()),
@@ -302,7 +306,7 @@ impl Server {
     /// The addresses that a request to this URL may be sent to.
     pub(crate) fn address_policy_of(&self, url: &Url) -> RequestAddressPolicy {
         match &self.configured_origin {
-            Some(own) if own.same_origin(url) => RequestAddressPolicy::Any,
+            Some(configured) if configured.same_origin(url) => RequestAddressPolicy::Any,
             _ => self.address_policy,
         }
     }
@@ -319,7 +323,11 @@ impl Server {
     /// # Errors
     /// `endpoint.missing`, naming it; `metadata.*` if the document names it but it cannot be used.
     pub fn endpoint(&self, kind: EndpointKind) -> Result<&Url, Error> {
-        match self.endpoints.iter().find(|(known, _)| *known == kind) {
+        match self
+            .endpoints
+            .iter()
+            .find(|(endpoint_kind, _)| *endpoint_kind == kind)
+        {
             Some((_, Ok(url))) => Ok(url),
             Some((_, Err(error))) => Err(error.clone()),
             None => Err(Error::from(Misuse::EndpointMissing).about(kind.member())),
@@ -332,7 +340,10 @@ impl Server {
     /// # Errors
     /// Those of [`Self::endpoint`].
     pub fn mtls_endpoint(&self, kind: EndpointKind) -> Result<&Url, Error> {
-        let alias = self.mtls_aliases.iter().find(|(known, _)| *known == kind);
+        let alias = self
+            .mtls_aliases
+            .iter()
+            .find(|(alias_kind, _)| *alias_kind == kind);
         match alias {
             Some((_, Ok(url))) => Ok(url),
             Some((_, Err(error))) => Err(error.clone()),
@@ -395,9 +406,9 @@ impl Server {
     /// (draft-ietf-oauth-refresh-token-expiration-03 section 8). Unknown names are left out; the metadata contains them
     /// all.
     pub fn refresh_token_expiration_types(&self) -> Vec<RefreshTokenExpiration> {
-        let named = self.named_list("refresh_token_expiration_types_supported");
-        let known = named.unwrap_or_default();
-        known
+        let listed = self.named_list("refresh_token_expiration_types_supported");
+        let names = listed.unwrap_or_default();
+        names
             .iter()
             .filter_map(|name| RefreshTokenExpiration::named(name))
             .collect()
@@ -432,8 +443,8 @@ impl RefreshTokenExpiration {
     }
 
     fn named(name: &str) -> Option<Self> {
-        let known = [Self::Authorization, Self::TokenTimeout];
-        known.into_iter().find(|known| known.as_str() == name)
+        let kinds = [Self::Authorization, Self::TokenTimeout];
+        kinds.into_iter().find(|kind| kind.as_str() == name)
     }
 }
 

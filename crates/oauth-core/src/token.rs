@@ -239,17 +239,21 @@ impl Tokens {
         let details = self.extra.get(authorization_details::PARAMETER);
         let read = details.map(AuthorizationDetails::from_value).transpose();
         read.map_err(|error| {
-            let what = error.detail().unwrap_or_default();
+            let member = error.detail().unwrap_or_default();
             Error::from(ProtocolViolation::TokenShape)
-                .about(what)
+                .about(member)
                 .at_endpoint("token")
         })
     }
 
     /// Returns the tokens with this expiry of the access token.
     #[must_use]
-    pub const fn expiring_at(mut self, end: UnixTime) -> Self {
-        self.expires_in = Some(end.as_secs().saturating_sub(self.received_at.as_secs()));
+    pub const fn expiring_at(mut self, expires_at: UnixTime) -> Self {
+        self.expires_in = Some(
+            expires_at
+                .as_secs()
+                .saturating_sub(self.received_at.as_secs()),
+        );
         self
     }
 
@@ -264,7 +268,7 @@ impl Tokens {
             return Err(ServerError::revoked().into());
         }
         match self.expires_at() {
-            Some(end) if now >= end => Err(Misuse::TokenExpired.into()),
+            Some(expires_at) if now >= expires_at => Err(Misuse::TokenExpired.into()),
             _ => Ok(()),
         }
     }
@@ -292,13 +296,13 @@ impl Tokens {
     /// Adds a warning if not all requested permissions were granted (RFC 9396 section 7).
     pub(crate) fn compare_details(
         &mut self,
-        wanted: Option<&AuthorizationDetails>,
+        requested: Option<&AuthorizationDetails>,
     ) -> Result<(), Error> {
-        let Some(wanted) = wanted else {
+        let Some(requested) = requested else {
             return Ok(());
         };
         let granted = self.authorization_details()?.unwrap_or_default();
-        if wanted.not_in(&granted).next().is_some() {
+        if requested.not_in(&granted).next().is_some() {
             self.warnings.push(Warning::AuthorizationDetailsMissing);
         }
         Ok(())
@@ -310,8 +314,8 @@ impl Tokens {
             .expires_in
             .map(|seconds| self.received_at.after(Duration::from_secs(seconds)));
         match (end, self.authorization_expires_at) {
-            (Some(end), Some(until)) => Some(end.min(until)),
-            (end, until) => end.or(until),
+            (Some(end), Some(authorization_end)) => Some(end.min(authorization_end)),
+            (end, authorization_end) => end.or(authorization_end),
         }
     }
 
@@ -324,7 +328,7 @@ impl Tokens {
     pub fn freshness(&self, now: UnixTime, leeway: Duration) -> Freshness {
         match self.expires_at() {
             None => Freshness::Unknown,
-            Some(end) if now.after(leeway) < end => Freshness::Fresh,
+            Some(expires_at) if now.after(leeway) < expires_at => Freshness::Fresh,
             Some(_) => Freshness::Stale,
         }
     }

@@ -148,14 +148,14 @@ impl Url {
         }
         let host = scheme.len() + 3;
         let path = host + authority.len();
-        let tail = rest.get(authority.len()..).unwrap_or_default();
-        let whole_path = tail.split(['?', '#']).next().unwrap_or_default();
-        if has_dot_segment(whole_path) || !escapes_are_whole(tail) {
+        let path_and_query = rest.get(authority.len()..).unwrap_or_default();
+        let whole_path = path_and_query.split(['?', '#']).next().unwrap_or_default();
+        if has_dot_segment(whole_path) || !escapes_are_whole(path_and_query) {
             return Err(Flaw::Form);
         }
         let front = text.get(..path).unwrap_or_default();
         let text = match front.bytes().any(|b| b.is_ascii_uppercase()) {
-            true => Arc::from(front.to_ascii_lowercase() + tail),
+            true => Arc::from(front.to_ascii_lowercase() + path_and_query),
             false => Arc::from(text),
         };
         Ok(Self {
@@ -186,13 +186,13 @@ impl Url {
 
     /// The port, named or implied by the scheme.
     pub fn port(&self) -> u16 {
-        let named = self
+        let explicit = self
             .text
             .get(self.port..self.path)
             .unwrap_or_default()
             .strip_prefix(':');
         let implied = if self.scheme() == "https" { 443 } else { 80 };
-        named
+        explicit
             .and_then(|digits| digits.parse().ok())
             .unwrap_or(implied)
     }
@@ -204,8 +204,8 @@ impl Url {
 
     /// The path; may be empty.
     pub fn path(&self) -> &str {
-        let whole = self.path_and_query();
-        split_at_byte(whole, b'?').map_or(whole, |(path, _)| path)
+        let path_and_query = self.path_and_query();
+        split_at_byte(path_and_query, b'?').map_or(path_and_query, |(path, _)| path)
     }
 
     /// The query without its question mark.
@@ -261,9 +261,9 @@ impl Url {
     /// # Errors
     /// `url.insecure`, naming the origin.
     pub fn require(&self, transport: Transport) -> Result<(), Error> {
-        let allowed =
+        let is_allowed =
             self.scheme() == "https" || (transport == Transport::LoopbackHttp && self.is_local());
-        if allowed {
+        if is_allowed {
             Ok(())
         } else {
             Err(Error::from(Misuse::InsecureTransport).about(&self.origin()))
@@ -409,18 +409,23 @@ fn is_port(port: &str) -> bool {
 /// A path that begins with a slash, without `.` and `..` (RFC 3986 section 5.2.4). Percent-encoded dot segments are
 /// kept, so that they are refused later.
 fn without_dot_segments(path: &str) -> String {
-    let segments = path.split('/').skip(1);
+    let path_segments = path.split('/').skip(1);
     let ends_in_folder = matches!(path.rsplit('/').next(), Some("." | ".."));
-    let mut kept = Vec::new();
-    for segment in segments {
+    let mut segments = Vec::new();
+    for segment in path_segments {
         match segment {
             "." => {}
-            ".." => drop(kept.pop()),
-            segment => kept.push(segment),
+            ".." => drop(segments.pop()),
+            segment => segments.push(segment),
         }
     }
     let end = if ends_in_folder { "/" } else { "" };
-    ["/", &kept.join("/"), if kept.is_empty() { "" } else { end }].concat()
+    [
+        "/",
+        &segments.join("/"),
+        if segments.is_empty() { "" } else { end },
+    ]
+    .concat()
 }
 
 /// The text of a URL without its fragment, which is never sent (RFC 9110 section 7.1).
@@ -449,10 +454,10 @@ fn after_dot(text: &str) -> Option<&str> {
 }
 
 fn escapes_are_whole(tail: &str) -> bool {
-    tail.split('%').skip(1).all(|after| {
-        after
+    tail.split('%').skip(1).all(|escaped| {
+        escaped
             .as_bytes()
             .get(..2)
-            .is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit))
+            .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     })
 }

@@ -39,14 +39,14 @@ pub trait AssertionSource: Send + Sync {
     ///
     /// # Errors
     /// The reason why no token is available.
-    fn assertion(&self, wanted: &AssertionRequest<'_>) -> Result<Secret<String>, Cause>;
+    fn assertion(&self, request: &AssertionRequest<'_>) -> Result<Secret<String>, Cause>;
 }
 
 impl<F: Fn(&AssertionRequest<'_>) -> Result<Secret<String>, Cause> + Send + Sync> AssertionSource
     for F
 {
-    fn assertion(&self, wanted: &AssertionRequest<'_>) -> Result<Secret<String>, Cause> {
-        self(wanted)
+    fn assertion(&self, request: &AssertionRequest<'_>) -> Result<Secret<String>, Cause> {
+        self(request)
     }
 }
 
@@ -201,14 +201,14 @@ impl WorkloadToken {
     /// # Errors
     /// `lost.unsent`, `workload.malformed`.
     pub(crate) fn find(&self, audience: &str, now: UnixTime) -> Result<Found, Error> {
-        let found = match &self.0 {
+        let token = match &self.0 {
             Origin::Called(source) => {
-                let wanted = AssertionRequest::new(audience, now);
-                source.assertion(&wanted).map_err(Error::lost)?
+                let request = AssertionRequest::new(audience, now);
+                source.assertion(&request).map_err(Error::lost)?
             }
             Origin::Placed(CredentialSource::Variable(name), environment) => {
-                let found = environment.variable(name);
-                found.ok_or_else(|| Error::from(Misuse::EnvironmentMissing).about(name))?
+                let token = environment.variable(name);
+                token.ok_or_else(|| Error::from(Misuse::EnvironmentMissing).about(name))?
             }
             Origin::Placed(CredentialSource::File { path, format }, environment) => {
                 let text = environment.file(path).map_err(Error::lost)?;
@@ -219,7 +219,7 @@ impl WorkloadToken {
                 return Ok(Found::Ask(Box::new(request)));
             }
         };
-        bare(&found).map(Found::Token)
+        bare(&token).map(Found::Token)
     }
 
     /// The token that a service has replied with.

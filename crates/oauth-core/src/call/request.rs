@@ -282,7 +282,7 @@ impl Unsent {
                 secret::zeroizing_bytes(text.expose().clone())
             }
         };
-        let (given, uri) = match in_query {
+        let (request_body, uri) = match in_query {
             true => (Bytes::new(), with_query(&self.url, &body)?.uri()?),
             false => (body.clone(), self.url.uri()?),
         };
@@ -294,7 +294,7 @@ impl Unsent {
             proved_at: self.proves_key.then_some(self.proved_at),
             url: self.url,
         };
-        let mut request = Request::new(given);
+        let mut request = Request::new(request_body);
         *request.method_mut() = self.method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;

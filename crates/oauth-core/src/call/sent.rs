@@ -53,7 +53,7 @@ impl Sent {
         reply: &Response<Bytes>,
     ) -> Option<Secret<String>> {
         let jwt = config.auth.jwt()?;
-        let sent = self.client_jwt.as_ref()?;
+        let sent_token = self.client_jwt.as_ref()?;
         let is_refused = error_code(reply).as_deref() == Some("invalid_client");
         if jwt.origin() == Origin::Own || !is_refused {
             return None;
@@ -62,7 +62,7 @@ impl Sent {
         let Ok(Made::Ready(current)) = jwt.make(&assertion_facts(config, &self.url, at)) else {
             return None;
         };
-        (!sent.matches(current.expose())).then_some(current)
+        (!sent_token.matches(current.expose())).then_some(current)
     }
 
     /// Corrects the clock difference from the `Date` of a refused proof. True if it changed, so that a retry makes sense.

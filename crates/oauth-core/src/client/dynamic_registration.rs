@@ -100,24 +100,24 @@ fn anonymous<E: Endpoint>(server: Server, endpoint: E) -> Call<E> {
 
 impl Client {
     /// Creates a client as it was registered: with its id, its redirect URIs, the algorithm of its ID tokens, and
-    /// authenticated by its registered method. A key or a certificate for that comes from the caller (`own`); a secret
-    /// from the registration.
+    /// authenticated by its registered method. A key or a certificate comes from `credentials`, a secret from the
+    /// registration.
     ///
     /// # Errors
     /// `stored.issuer` for a client of another server, `client_auth.no_usable_method`, `key.algorithm`.
     pub fn registered(
         server: Server,
         client: &RegisteredClient,
-        own: Credentials,
+        credentials: Credentials,
     ) -> Result<Self, Error> {
         client.check_server(&server)?;
-        let auth = client.auth(own)?;
-        let known = Self::new(server, client.client_id.clone(), auth)?;
-        known.with_metadata(&client.metadata)
+        let auth = client.auth(credentials)?;
+        let new_client = Self::new(server, client.client_id.clone(), auth)?;
+        new_client.with_metadata(&client.metadata)
     }
 
-    /// Creates a client whose id is the URL of its metadata document: a public one, or one with the caller's `own` key
-    /// or certificate, as the document says.
+    /// Creates a client whose id is the URL of its metadata document: a public one, or one that
+    /// authenticates with the key or certificate in `credentials`, as the document says.
     ///
     /// # Errors
     /// `client_id_metadata.not_supported` if the server does not accept such ids,
@@ -125,12 +125,12 @@ impl Client {
     pub fn with_metadata_document(
         server: Server,
         document: &ClientIdMetadataDocument,
-        own: Credentials,
+        credentials: Credentials,
     ) -> Result<Self, Error> {
         client_id_metadata_document::check_supported(&server)?;
-        let auth = own.for_method(document.metadata().auth_method())?;
-        let known = Self::new(server, document.url().clone().into(), auth)?;
-        known.with_metadata(document.metadata())
+        let auth = credentials.for_method(document.metadata().auth_method())?;
+        let new_client = Self::new(server, document.url().clone().into(), auth)?;
+        new_client.with_metadata(document.metadata())
     }
 
     fn with_metadata(self, metadata: &ClientMetadata) -> Result<Self, Error> {

@@ -93,8 +93,8 @@ impl Endpoint for UpdateRegistration {
 
     fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<RegisteredClient, Error> {
         let object = reply.object_of(ProtocolViolation::RegistrationShape)?;
-        let before = Before::Replaced(&self.client, &self.metadata);
-        RegisteredClient::read(cx.server, object, before)
+        let previous = Before::Replaced(&self.client, &self.metadata);
+        RegisteredClient::read(cx.server, object, previous)
     }
 }
 

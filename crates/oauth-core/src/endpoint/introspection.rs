@@ -63,15 +63,15 @@ impl Default for SignedResponse {
 impl SignedResponse {
     /// Checks that the server offers such responses, as far as its metadata says (RFC 9701 section 7).
     fn check(&self, server: &Server) -> Result<(), Error> {
-        let offers = |member: &str, wanted: &[&str]| {
+        let offers = |member: &str, accepted: &[&str]| {
             let listed = server.named_list(&format!("introspection_{member}_values_supported"));
             let is_offered = listed.is_none_or(|listed| {
-                let mut wanted = wanted.iter();
-                wanted.any(|name| listed.iter().any(|known| known == name))
+                let mut accepted = accepted.iter();
+                accepted.any(|name| listed.iter().any(|supported| supported == name))
             });
             match is_offered {
                 true => Ok(()),
-                false => Err(Error::from(Misuse::IntrospectionAlg).about(&wanted.join(" "))),
+                false => Err(Error::from(Misuse::IntrospectionAlg).about(&accepted.join(" "))),
             }
         };
         let algs: Vec<_> = self.algs.iter().map(|alg| alg.as_str()).collect();
@@ -230,11 +230,11 @@ pub(crate) fn state(mut object: Object<'_>, now: UnixTime) -> Result<Introspecti
 }
 
 fn active(mut object: Object<'_>, now: UnixTime) -> Result<ActiveToken, Error> {
-    let shape = |member: &str| Error::from(ProtocolViolation::IntrospectionShape).about(member);
+    let malformed = |member: &str| Error::from(ProtocolViolation::IntrospectionShape).about(member);
     let mut text = |member: &str| match object.take(member) {
         None => Ok(None),
         Some(Json::String(text)) => Ok(Some(text.into_owned())),
-        Some(_) => Err(shape(member)),
+        Some(_) => Err(malformed(member)),
     };
     let mut token = ActiveToken {
         client_id: text("client_id")?,
@@ -245,7 +245,7 @@ fn active(mut object: Object<'_>, now: UnixTime) -> Result<ActiveToken, Error> {
         ..ActiveToken::default()
     };
     token.scope = text("scope")?
-        .map(|scope| Scope::parse(&scope).map_err(|_| shape("scope")))
+        .map(|scope| Scope::parse(&scope).map_err(|_| malformed("scope")))
         .transpose()?;
     let mut time = |member: &str| match object.take(member) {
         None => Ok(None),
@@ -253,7 +253,7 @@ fn active(mut object: Object<'_>, now: UnixTime) -> Result<ActiveToken, Error> {
             .as_seconds()
             .map(UnixTime::from_secs)
             .map(Some)
-            .ok_or_else(|| shape(member)),
+            .ok_or_else(|| malformed(member)),
     };
     token.expires_at = time("exp")?;
     token.issued_at = time("iat")?;
@@ -261,15 +261,15 @@ fn active(mut object: Object<'_>, now: UnixTime) -> Result<ActiveToken, Error> {
     token.audience = match object.take("aud") {
         None => Vec::new(),
         Some(Json::String(one)) => vec![one.into_owned()],
-        Some(several) => {
-            let names = several.as_texts().ok_or_else(|| shape("aud"))?;
+        Some(values) => {
+            let names = values.as_texts().ok_or_else(|| malformed("aud"))?;
             names.into_iter().map(str::to_owned).collect()
         }
     };
     token.refresh_token_expires_at = end_of(&mut object, REFRESH_TOKEN_TIMEOUT, now);
     token.authorization_expires_at = end_of(&mut object, AUTHORIZATION_EXPIRES_IN, now);
-    let (extra, is_whole) = object.to_map_within(MAX_EXTRA);
-    (token.extra, token.is_cut) = (Extra(extra), !is_whole);
+    let (extra, is_complete) = object.to_map_within(MAX_EXTRA);
+    (token.extra, token.is_cut) = (Extra(extra), !is_complete);
     Ok(token)
 }
 

@@ -54,7 +54,7 @@ impl Endpoint for Jwks {
 
 /// The maximum age in one `Cache-Control` field.
 fn max_age(field: &str) -> Option<Duration> {
-    let of = |directive: &str| {
+    let value_of = |directive: &str| {
         let directive = directive.trim().to_ascii_lowercase();
         match directive.split_once('=') {
             Some(("max-age", seconds)) => seconds
@@ -66,5 +66,5 @@ fn max_age(field: &str) -> Option<Duration> {
             _ => None,
         }
     };
-    field.split(',').filter_map(of).min()
+    field.split(',').filter_map(value_of).min()
 }

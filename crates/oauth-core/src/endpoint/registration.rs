@@ -69,8 +69,8 @@ impl Endpoint for Registration {
 
     fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<RegisteredClient, Error> {
         // "responds with an HTTP 201 Created status code" (3.2.1)
-        let shape = ProtocolViolation::RegistrationShape;
-        let object = reply.object_of_status(StatusCode::CREATED, shape)?;
+        let shape_error = ProtocolViolation::RegistrationShape;
+        let object = reply.object_of_status(StatusCode::CREATED, shape_error)?;
         RegisteredClient::read(cx.server, object, Before::Requested(&self.metadata))
     }
 }

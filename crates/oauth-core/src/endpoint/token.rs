@@ -65,11 +65,11 @@ impl<G: Grant> Endpoint for Token<G> {
             return self_renewal::request(renewal, token, cx.at.now());
         }
         // "it MUST be the same key" (RFC 9449 section 5): with another key the server may revoke the grant.
-        if let Some(bound) = self
+        if let Some(jkt) = self
             .grant
             .refresh_token()
             .and_then(|token| token.dpop_jkt.as_deref())
-            && cx.identity.refresh_jkt().as_deref() != Some(bound)
+            && cx.identity.refresh_jkt().as_deref() != Some(jkt)
         {
             return Err(Misuse::KeyMismatch.into());
         }
@@ -120,9 +120,9 @@ impl<G: Grant> Endpoint for Token<G> {
 
     fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<Tokens, Error> {
         let is_refresh = self.grant.refresh_token().is_some();
-        let answer = tokens(&self.grant, &self.token_request, cx, reply);
-        self.grant.note_outcome(cx, answer.as_ref().map(drop));
-        answer.map_err(|error| match is_refresh {
+        let result = tokens(&self.grant, &self.token_request, cx, reply);
+        self.grant.note_outcome(cx, result.as_ref().map(drop));
+        result.map_err(|error| match is_refresh {
             true => error.of_refresh(),
             false => error,
         })
@@ -139,7 +139,7 @@ pub(crate) fn tokens(
     let rules = cx.server.rules();
     let now = cx.at.now();
     // The permissions of a code are those of its authorization request, which the login is compared with.
-    let wanted = match IS_BROWSER_BUILD {
+    let requested_details = match IS_BROWSER_BUILD {
         true => None,
         false => token_request.requested_details()?,
     };
@@ -177,46 +177,54 @@ pub(crate) fn tokens(
         // "OPTIONAL, if identical to the scope requested by the client" (5.1)
         None => token_request.clone(),
     };
-    let mut renewed = optional_secret(&mut object, "refresh_token")?;
+    let mut new_refresh_token = optional_secret(&mut object, "refresh_token")?;
     if !grant.keeps_refresh_token() {
-        renewed = None;
+        new_refresh_token = None;
     }
-    let old = grant.refresh_token();
+    let presented = grant.refresh_token();
     let mut bounds = bounds;
-    let mut renews = old.map_or(Renews::AsRefreshToken, |old| old.renews);
-    if renewed.is_some() {
+    let mut renews = presented.map_or(Renews::AsRefreshToken, |presented| presented.renews);
+    if new_refresh_token.is_some() {
         renews = Renews::AsRefreshToken;
     } else if grant.is_of_person()
-        && old.is_none_or(|old| old.renews != Renews::AsRefreshToken)
+        && presented.is_none_or(|presented| presented.renews != Renews::AsRefreshToken)
         && cx.server.renewal(expires_in).is_some()
     {
         // The access token renews itself, so only while it is valid.
         renews = Renews::ByItself(expires_in);
-        renewed = Some(access_token.clone());
+        new_refresh_token = Some(access_token.clone());
         bounds.expires_at = expires_in.map(|seconds| now.after(Duration::from_secs(seconds)));
     }
-    let bounds = match (&renewed, old) {
+    let bounds = match (&new_refresh_token, presented) {
         (None, Some(kept)) => bounds.of_same_refresh_token(kept, now),
         _ => bounds,
     };
-    let before = old.and_then(|old| old.id_token.as_ref());
-    let id_token = match (optional_secret(&mut object, "id_token")?, before) {
-        (Some(id_token), Some(before)) => {
-            Some(id_token::continuing(cx, before, id_token, &mut warnings)?)
-        }
-        (id_token, before) => id_token.or_else(|| before.cloned()),
+    let earlier_id_token = presented.and_then(|presented| presented.id_token.as_ref());
+    let id_token = match (optional_secret(&mut object, "id_token")?, earlier_id_token) {
+        (Some(id_token), Some(earlier_id_token)) => Some(id_token::continuing(
+            cx,
+            earlier_id_token,
+            id_token,
+            &mut warnings,
+        )?),
+        (id_token, earlier_id_token) => id_token.or_else(|| earlier_id_token.cloned()),
     };
-    let refresh_token = renewed
-        .or_else(|| old.map(|old| old.secret.clone()))
+    let refresh_token = new_refresh_token
+        .or_else(|| presented.map(|presented| presented.secret.clone()))
         .map(|secret| {
             RefreshToken {
                 secret,
                 // A refresh for a narrower scope does not narrow the grant (section 6).
-                scope: old.map_or_else(|| scope.clone(), |old| old.scope.clone()),
-                requested: old.map_or_else(|| token_request.clone(), |old| old.requested.clone()),
-                resources: old.map(|old| old.resources.clone()).unwrap_or_default(),
+                scope: presented.map_or_else(|| scope.clone(), |presented| presented.scope.clone()),
+                requested: presented.map_or_else(
+                    || token_request.clone(),
+                    |presented| presented.requested.clone(),
+                ),
+                resources: presented
+                    .map(|presented| presented.resources.clone())
+                    .unwrap_or_default(),
                 id_token: id_token.clone(),
-                answered: old.and_then(|old| old.answered.clone()),
+                answered: presented.and_then(|presented| presented.answered.clone()),
                 dpop_jkt: cx.identity.refresh_jkt().map(Into::into),
                 certificate: cx.identity.certificate.clone(),
                 expires_at: bounds.expires_at,
@@ -228,8 +236,8 @@ pub(crate) fn tokens(
     if grant.returns_issued_token_type() {
         check_issued_token_type(&object, rules, &mut warnings)?;
     }
-    let (extra, is_whole) = object.to_map_within(MAX_EXTRA);
-    if !is_whole {
+    let (extra, is_complete) = object.to_map_within(MAX_EXTRA);
+    if !is_complete {
         warnings.push(Warning::ExtraTooLarge);
     }
     let mut tokens = Tokens {
@@ -243,11 +251,11 @@ pub(crate) fn tokens(
         id_token,
         extra: Extra(extra),
         warnings,
-        answered: old.and_then(|old| old.answered.clone()),
+        answered: presented.and_then(|presented| presented.answered.clone()),
         certificate: cx.identity.certificate.clone(),
         binding: Arc::clone(&cx.identity.binding),
     };
-    tokens.compare_details(wanted.as_ref())?;
+    tokens.compare_details(requested_details.as_ref())?;
     Ok(tokens)
 }
 
@@ -275,12 +283,12 @@ fn holds_token(object: &Object<'_>) -> bool {
 
 fn access_token(object: &mut Object<'_>) -> Result<Secret<String>, Error> {
     optional_secret(object, "access_token")?.ok_or_else(|| {
-        let elsewhere = object.iter().find_map(|(name, value)| match value {
+        let similar_member = object.iter().find_map(|(name, value)| match value {
             Json::Object(inside) if holds_token(inside) => Some(name),
             _ => None,
         });
         let missing = Error::from(ProtocolViolation::TokenMissing);
-        match elsewhere {
+        match similar_member {
             Some(name) => missing.about(&format!("one stands inside `{name}`")),
             None => missing,
         }
@@ -330,13 +338,13 @@ fn token_type(
     let profile = cx.identity.profile;
     let must_be_bound = !rules.has(&Quirk::UnboundTokens)
         || profile.is_some_and(|profile| profile.requires(Requirement::SenderConstrainedTokens));
-    let named = match object.take("token_type") {
+    let type_name = match object.take("token_type") {
         None => None,
         Some(Json::String(text)) if text.is_empty() => None,
         Some(Json::String(text)) => Some(text),
         Some(_) => return Err(shape("token_type")),
     };
-    let token_type = match named {
+    let token_type = match type_name {
         Some(text) if rules.is_bearer_alias(&text) => TokenType::Bearer,
         Some(text) => TokenType::named(&text),
         None if rules.has(&Quirk::AssumeBearer) => TokenType::Bearer,
@@ -403,14 +411,14 @@ const MAX_SCOPE: usize = 64 << 10;
 
 /// The valid names, of no more than [`MAX_SCOPE`] bytes in total.
 fn sound_names<'a>(names: impl Iterator<Item = &'a str>, warnings: &mut Vec<Warning>) -> Scope {
-    let (mut left, mut is_whole) = (MAX_SCOPE, true);
+    let (mut budget, mut is_whole) = (MAX_SCOPE, true);
     let sound = names.filter(|name| {
-        let rest = left.checked_sub(name.len() + 1);
-        match rest.filter(|_| Scope::is_name(name)) {
-            Some(rest) => left = rest,
+        let remaining = budget.checked_sub(name.len() + 1);
+        match remaining.filter(|_| Scope::is_name(name)) {
+            Some(remaining) => budget = remaining,
             None => is_whole = false,
         }
-        rest.is_some() && Scope::is_name(name)
+        remaining.is_some() && Scope::is_name(name)
     });
     let scope = Scope::collect(sound);
     if !is_whole {
@@ -421,8 +429,8 @@ fn sound_names<'a>(names: impl Iterator<Item = &'a str>, warnings: &mut Vec<Warn
 
 /// The standard member for a name, ignoring case and underscores.
 fn snake_case(name: &str) -> Option<&'static str> {
-    let plain = |name: &str| name.replace('_', "").to_ascii_lowercase();
+    let folded = |name: &str| name.replace('_', "").to_ascii_lowercase();
     MEMBERS
         .into_iter()
-        .find(|known| plain(known) == plain(name))
+        .find(|member| folded(member) == folded(name))
 }

@@ -55,18 +55,18 @@ impl UserIdentifier {
         if text.is_empty() || text.len() > LONGEST || text.starts_with(['=', '@', '!']) {
             return Err(refused());
         }
-        let (whole, is_fragmented) = match text.split_once('#') {
+        let (without_fragment, is_fragmented) = match text.split_once('#') {
             Some((before, _)) => (before, true),
             None => (text, false),
         };
-        let (resource, origin) = match scheme(whole) {
+        let (resource, origin) = match scheme(without_fragment) {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("acct") => account(rest),
-            Some(_) => page(whole),
-            None => match whole.rsplit_once('@') {
+            Some(_) => page(without_fragment),
+            None => match without_fragment.rsplit_once('@') {
                 Some((_, host)) if !is_fragmented && !host.contains([':', '/', '?']) => {
-                    account(whole)
+                    account(without_fragment)
                 }
-                _ => page(&format!("https://{whole}")),
+                _ => page(&format!("https://{without_fragment}")),
             },
         }
         .ok_or_else(refused)?;
@@ -103,9 +103,9 @@ impl UserIdentifier {
     }
 
     /// Whether a subject or an alias in the response is this identifier.
-    fn is(&self, named: &str) -> bool {
-        let named = Self::parse_over(named, self.transport);
-        named.is_ok_and(|named| named.resource == self.resource)
+    fn is(&self, identifier: &str) -> bool {
+        let identifier = Self::parse_over(identifier, self.transport);
+        identifier.is_ok_and(|identifier| identifier.resource == self.resource)
     }
 }
 
@@ -174,8 +174,8 @@ impl Endpoint for Webfinger {
         let mut form = Form::new();
         form.push("resource", &self.identifier.resource);
         form.push("rel", ISSUER);
-        let place = format!("{}/.well-known/webfinger", self.identifier.host);
-        let request = EndpointRequest::get(Url::parse(&place)?).body(Body::Query(form));
+        let url = format!("{}/.well-known/webfinger", self.identifier.host);
+        let request = EndpointRequest::get(Url::parse(&url)?).body(Body::Query(form));
         Ok(request.accept("application/jrd+json, application/json"))
     }
 
@@ -210,11 +210,11 @@ impl Webfinger {
             return Ok(());
         };
         let aliases = document.get("aliases").and_then(Json::as_texts);
-        let mut named = subject
+        let mut identifiers = subject
             .as_str()
             .into_iter()
             .chain(aliases.unwrap_or_default());
-        match named.any(|named| self.identifier.is(named)) {
+        match identifiers.any(|identifier| self.identifier.is(identifier)) {
             true => Ok(()),
             false => Err(ValidationFailure::WebfingerSubject.into()),
         }

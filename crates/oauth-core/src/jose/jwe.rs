@@ -44,8 +44,8 @@ pub(crate) fn parts(token: &str) -> usize {
 
 /// Whether a string has the form of a JWE.
 pub(crate) fn has_form(text: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    parts(text) == 5 && text.bytes().all(fits)
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    parts(text) == 5 && text.bytes().all(is_allowed)
 }
 
 impl Jwe {
@@ -164,13 +164,16 @@ fn algorithms(
         alg.ok_or_else(|| absent("alg"))?,
         enc.ok_or_else(|| absent("enc"))?,
     );
-    let fits = agreed.encs.iter().find(|known| known.as_str() == enc);
-    match fits {
-        Some(known) if agreed.alg.as_str() == alg => Ok((agreed.alg, *known)),
+    let enc_match = agreed
+        .encs
+        .iter()
+        .find(|agreed_enc| agreed_enc.as_str() == enc);
+    match enc_match {
+        Some(agreed_enc) if agreed.alg.as_str() == alg => Ok((agreed.alg, *agreed_enc)),
         _ => {
             let encs: Vec<_> = agreed.encs.iter().map(|enc| enc.as_str()).collect();
-            let (wanted, encs) = (agreed.alg.as_str(), encs.join(" "));
-            let detail = format!("{alg} with {enc}, allowed: {wanted} with {encs}");
+            let (agreed_alg, encs) = (agreed.alg.as_str(), encs.join(" "));
+            let detail = format!("{alg} with {enc}, allowed: {agreed_alg} with {encs}");
             Err(Error::from(ValidationFailure::JweAlg).about(&detail))
         }
     }
@@ -178,10 +181,10 @@ fn algorithms(
 
 /// Converts a JSON error of a reply into the error of a token.
 fn as_jwe(error: Error) -> Error {
-    let of = if error.code() == ProtocolViolation::ReplyDuplicate.code() {
+    let violation = if error.code() == ProtocolViolation::ReplyDuplicate.code() {
         ProtocolViolation::JwsDuplicate
     } else {
         ProtocolViolation::JweMalformed
     };
-    Error::from(of).about(error.detail().unwrap_or_default())
+    Error::from(violation).about(error.detail().unwrap_or_default())
 }

@@ -134,12 +134,12 @@ pub(super) fn critical(members: &Object<'_>, malformed: ProtocolViolation) -> Re
 
 /// Converts a JSON error of a reply into the error of a token.
 pub(super) fn as_jws(error: Error) -> Error {
-    let of = if error.code() == ProtocolViolation::ReplyDuplicate.code() {
+    let violation = if error.code() == ProtocolViolation::ReplyDuplicate.code() {
         ProtocolViolation::JwsDuplicate
     } else {
         ProtocolViolation::JwsMalformed
     };
-    Error::from(of).about(error.detail().unwrap_or_default())
+    Error::from(violation).about(error.detail().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -64,11 +64,17 @@ impl KeyCache {
     pub(crate) fn lookup(&self, now: UnixTime) -> Lookup {
         let state = self.state();
         // A clock that has been set back must not keep keys forever.
-        let is_sane = state.fetched_at.is_some_and(|at| at <= now.after(COOLDOWN));
+        let is_clock_plausible = state
+            .fetched_at
+            .is_some_and(|fetched_at| fetched_at <= now.after(COOLDOWN));
         match (&state.set, state.fresh_until) {
-            (Some(set), Some(until)) if now < until && is_sane => Lookup::Fresh(Arc::clone(set)),
+            (Some(set), Some(until)) if now < until && is_clock_plausible => {
+                Lookup::Fresh(Arc::clone(set))
+            }
             (set, _) => {
-                let is_usable = state.fetched_at.is_some_and(|at| now < at.after(MAX_AGE));
+                let is_usable = state
+                    .fetched_at
+                    .is_some_and(|fetched_at| now < fetched_at.after(MAX_AGE));
                 Lookup::Stale(set.clone().filter(|_| is_usable))
             }
         }
@@ -84,7 +90,7 @@ impl KeyCache {
         let mut state = self.state();
         let was_just = state
             .forced_at
-            .filter(|at| *at <= now && now < at.after(COOLDOWN));
+            .filter(|forced_at| *forced_at <= now && now < forced_at.after(COOLDOWN));
         match was_just {
             None => {
                 state.forced_at = Some(now);
@@ -92,7 +98,9 @@ impl KeyCache {
                 Unsigned::Fetch
             }
             // The verification that began the request may have been dropped.
-            Some(at) if state.is_forcing && now < at.after(PATIENCE) => Unsigned::Wait,
+            Some(forced_at) if state.is_forcing && now < forced_at.after(PATIENCE) => {
+                Unsigned::Wait
+            }
             Some(_) => Unsigned::GiveUp,
         }
     }
@@ -139,7 +147,7 @@ impl KeyCache {
         let mut state = self.state();
         if state
             .fetched_at
-            .is_none_or(|known| known < stored.fetched_at)
+            .is_none_or(|cached_at| cached_at < stored.fetched_at)
         {
             state.set = Some(Arc::new(stored.keys));
             state.fetched_at = Some(stored.fetched_at);

@@ -73,8 +73,8 @@ impl KeySet {
                 set.keys.push(entry);
             }
         }
-        let named = |at: &usize| set.keys.get(*at).is_some_and(|entry| entry.id.is_some());
-        let mut by_id: Vec<_> = (0..set.keys.len()).filter(named).collect();
+        let has_kid = |at: &usize| set.keys.get(*at).is_some_and(|entry| entry.id.is_some());
+        let mut by_id: Vec<_> = (0..set.keys.len()).filter(has_kid).collect();
         by_id.sort_by(|a, b| set.id(*a).cmp(&set.id(*b)));
         set.by_id = by_id;
         Ok(set)
@@ -95,10 +95,10 @@ impl KeySet {
     /// key has it, the keys without a `kid`.
     pub(crate) fn candidates(&self, alg: Alg, kid: Option<&str>) -> Vec<Arc<PublicJwk>> {
         let fits = |entry: &&Entry| entry.fits(alg);
-        let named = kid.map_or(&[][..], |kid| self.named(kid));
+        let with_kid = kid.map_or(&[][..], |kid| self.named(kid));
         let keys: Vec<_> = match kid {
-            Some(_) if !named.is_empty() => {
-                let keys = named.iter().filter_map(|at| self.keys.get(*at));
+            Some(_) if !with_kid.is_empty() => {
+                let keys = with_kid.iter().filter_map(|at| self.keys.get(*at));
                 keys.filter(fits).collect()
             }
             Some(_) => {
@@ -127,15 +127,15 @@ impl KeySet {
     /// name.
     pub(crate) fn encryption_key(&self, alg: JweAlg) -> Option<(&PublicJwk, Option<&str>)> {
         let fits = |entry: &&Entry| {
-            let is_meant = entry
+            let is_for_alg = entry
                 .alg
                 .as_deref()
-                .is_none_or(|named| named == alg.as_str());
-            is_meant && entry.key.fits_encryption(alg)
+                .is_none_or(|key_alg| key_alg == alg.as_str());
+            is_for_alg && entry.key.fits_encryption(alg)
         };
         let fitting = || self.for_encryption.iter().filter(fits);
-        let meant = fitting().find(|entry| entry.purpose == Purpose::Encryption);
-        let entry = meant.or_else(|| fitting().next())?;
+        let dedicated = fitting().find(|entry| entry.purpose == Purpose::Encryption);
+        let entry = dedicated.or_else(|| fitting().next())?;
         Some((&entry.key, entry.id.as_deref()))
     }
 
@@ -198,16 +198,17 @@ impl Entry {
             None => None,
             Some(operations) => Some(operations.as_texts()?),
         };
-        let may = |purpose: &str, named: &[&str]| {
-            let is_meant = stated_use
+        let is_allowed = |purpose: &str, purpose_operations: &[&str]| {
+            let is_stated_use = stated_use
                 .as_deref()
                 .is_none_or(|stated_use| stated_use == purpose);
-            let mut all = operations.iter().flatten();
-            is_meant && (operations.is_none() || all.any(|one| named.contains(one)))
+            let mut names = operations.iter().flatten();
+            is_stated_use
+                && (operations.is_none() || names.any(|name| purpose_operations.contains(name)))
         };
-        let verifies = may("sig", &["verify"]) && key.can_sign();
-        let ways = ["encrypt", "wrapKey", "deriveKey", "deriveBits"];
-        let encrypts = may("enc", &ways) && key.can_encrypt();
+        let verifies = is_allowed("sig", &["verify"]) && key.can_sign();
+        let encryption_operations = ["encrypt", "wrapKey", "deriveKey", "deriveBits"];
+        let encrypts = is_allowed("enc", &encryption_operations) && key.can_encrypt();
         let purpose = match (verifies, encrypts) {
             (true, true) => Purpose::Any,
             (true, false) => Purpose::Signature,
@@ -223,11 +224,12 @@ impl Entry {
     }
 
     fn fits(&self, alg: Alg) -> bool {
-        let is_meant = self.alg.as_deref().is_none_or(|named| {
-            named == alg.as_str()
-                || matches!(alg, Alg::EdDsa | Alg::Ed25519) && ["EdDSA", "Ed25519"].contains(&named)
+        let is_for_alg = self.alg.as_deref().is_none_or(|key_alg| {
+            key_alg == alg.as_str()
+                || matches!(alg, Alg::EdDsa | Alg::Ed25519)
+                    && ["EdDSA", "Ed25519"].contains(&key_alg)
         });
-        is_meant && self.key.fits(alg)
+        is_for_alg && self.key.fits(alg)
     }
 
     fn to_value(&self) -> Value {

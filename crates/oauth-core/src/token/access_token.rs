@@ -172,7 +172,7 @@ impl Checks {
         &self,
         server: &Server,
         jws: &Jws,
-        proven: &ProvenKeys,
+        proven_keys: &ProvenKeys,
         now: UnixTime,
     ) -> Result<VerifiedAccessToken, Error> {
         let rules = self.profile.rules();
@@ -194,7 +194,7 @@ impl Checks {
         validity.check(&claims)?;
         let expires_at = Claims::require_claim("exp", claims.time("exp")?)?;
         let scope = rules.scope(&claims)?;
-        self.of_request(&claims, &scope, &validity, proven)?;
+        self.of_request(&claims, &scope, &validity, proven_keys)?;
         Ok(VerifiedAccessToken {
             subject,
             client_id,
@@ -210,9 +210,9 @@ impl Checks {
         claims: &Claims,
         scope: &Scope,
         validity: &Validity,
-        proven: &ProvenKeys,
+        proven_keys: &ProvenKeys,
     ) -> Result<(), Error> {
-        check_possession(claims, proven)?;
+        check_possession(claims, proven_keys)?;
         self.check_authentication(claims, validity)?;
         if scope.covers(&self.scope) {
             return Ok(());
@@ -263,7 +263,7 @@ impl Checks {
 
 /// Checks that the possession of every key to which the token is bound was proved (RFC 9449 section 7.1, RFC 8705
 /// section 3). An unknown confirmation method counts as not proved.
-fn check_possession(claims: &Claims, proven: &ProvenKeys) -> Result<(), Error> {
+fn check_possession(claims: &Claims, proven_keys: &ProvenKeys) -> Result<(), Error> {
     let unproven =
         |reason: &str| Err(Error::from(ValidationFailure::AccessTokenProofRequired).about(reason));
     let confirmation = match claims.as_map().get("cnf") {
@@ -279,9 +279,9 @@ fn check_possession(claims: &Claims, proven: &ProvenKeys) -> Result<(), Error> {
         let proved = match method.as_str() {
             "jkt" => {
                 is_bound_by_dpop = true;
-                &proven.jkt
+                &proven_keys.jkt
             }
-            "x5t#S256" => &proven.x5t_s256,
+            "x5t#S256" => &proven_keys.x5t_s256,
             _ => return unproven(method),
         };
         let value = value.as_str().ok_or_else(|| malformed_claim("cnf"))?;
@@ -292,7 +292,7 @@ fn check_possession(claims: &Claims, proven: &ProvenKeys) -> Result<(), Error> {
     // The DPoP scheme is for bound tokens only ("the public key to which the access token is bound", RFC 9449 section
     // 7.1): a proof
     // with any other key says nothing about who may use the token.
-    match proven.jkt.is_some() && !is_bound_by_dpop {
+    match proven_keys.jkt.is_some() && !is_bound_by_dpop {
         true => unproven("jkt"),
         false => Ok(()),
     }

@@ -234,16 +234,16 @@ impl IdTokenChecks {
     }
 
     fn nonce(&self, config: &ClientConfig, claims: &Claims) -> Result<(), Error> {
-        let named = claims.text("nonce")?;
+        let nonce = claims.text("nonce")?;
         // Only the nonce binds an unsolicited token to this sign-in.
         let is_excused = self.origin == IdTokenOrigin::Answer
             && config.server.rules().has(&Quirk::IdTokensWithoutNonce);
-        match (&self.nonce, named) {
+        match (&self.nonce, nonce) {
             (None, Some(_)) if self.unexpected_nonce == UnexpectedNonce::Reject => {
                 Err(Error::from(ValidationFailure::JwtUnexpectedClaim).about("nonce"))
             }
             (None, _) => Ok(()),
-            (Some(sent), Some(named)) if sent.matches(named) => Ok(()),
+            (Some(sent), Some(nonce)) if sent.matches(nonce) => Ok(()),
             (Some(_), None) if is_excused => Ok(()),
             (Some(_), None) => Err(Error::from(ValidationFailure::JwtClaimMissing).about("nonce")),
             (Some(_), Some(_)) => Err(ValidationFailure::IdTokenNonce.into()),
@@ -252,24 +252,28 @@ impl IdTokenChecks {
 
     fn authentication(&self, claims: &Claims, now: UnixTime) -> Result<(), Error> {
         let auth_time = claims.time("auth_time")?;
-        if auth_time.is_some_and(|at| at > now.after(self.clock_skew)) {
+        if auth_time.is_some_and(|authenticated_at| authenticated_at > now.after(self.clock_skew)) {
             return Err(malformed_claim("auth_time"));
         }
         if let Some(max_age) = self.max_age {
-            let at = auth_time.ok_or(ValidationFailure::IdTokenAuthTimeMissing)?;
-            let is_old = now > at.after(max_age).after(self.clock_skew);
+            let authenticated_at = auth_time.ok_or(ValidationFailure::IdTokenAuthTimeMissing)?;
+            let is_old = now > authenticated_at.after(max_age).after(self.clock_skew);
             let requested_at = self.requested_at.filter(|_| max_age.is_zero());
-            let is_before =
-                requested_at.is_some_and(|requested_at| at.after(self.clock_skew) < requested_at);
+            let is_before = requested_at
+                .is_some_and(|requested_at| authenticated_at.after(self.clock_skew) < requested_at);
             if is_old || is_before {
-                let detail = format!("authenticated at {}, now {}", at.as_secs(), now.as_secs());
+                let detail = format!(
+                    "authenticated at {}, now {}",
+                    authenticated_at.as_secs(),
+                    now.as_secs()
+                );
                 return Err(Error::from(ValidationFailure::IdTokenAuthTooOld).about(&detail));
             }
         }
         let acr = claims.text("acr")?;
         if !acr_suffices(acr, &self.acr_values) {
-            let (named, wanted) = (acr.unwrap_or("none"), self.acr_values.join(" "));
-            let detail = format!("it names {named}, expected {wanted}");
+            let (acr_text, required) = (acr.unwrap_or("none"), self.acr_values.join(" "));
+            let detail = format!("it names {acr_text}, expected {required}");
             return Err(Error::from(ValidationFailure::IdTokenAcr).about(&detail));
         }
         claims.texts("amr").map(drop)
@@ -277,12 +281,12 @@ impl IdTokenChecks {
 
     /// "the Client MUST ensure that the value of the auth_req_id claim in the ID Token" is that of its request.
     fn backchannel(&self, claims: &Claims) -> Result<(), Error> {
-        let Some(sent) = &self.auth_req_id else {
+        let Some(expected) = &self.auth_req_id else {
             return Ok(());
         };
-        let named = Claims::require_claim(AUTH_REQ_ID, claims.text(AUTH_REQ_ID)?)?;
+        let auth_req_id = Claims::require_claim(AUTH_REQ_ID, claims.text(AUTH_REQ_ID)?)?;
         Claims::require_claim("at_hash", claims.text("at_hash")?)?;
-        match sent.matches(named) {
+        match expected.matches(auth_req_id) {
             true => Ok(()),
             false => Err(ValidationFailure::CibaRequestChanged.into()),
         }
@@ -332,12 +336,12 @@ impl IdTokenChecks {
 
     /// The rules of section 12.2.
     fn refreshed(&self, config: &ClientConfig, claims: &Claims) -> Result<(), Error> {
-        let Some(before) = &self.original else {
+        let Some(original) = &self.original else {
             return Ok(());
         };
-        claims.check_same_text("iss", before, ValidationFailure::JwtIssuer)?;
+        claims.check_same_text("iss", original, ValidationFailure::JwtIssuer)?;
         // Errors do not contain the subject, because it identifies a user.
-        if before.text("sub")? != claims.text("sub")? {
+        if original.text("sub")? != claims.text("sub")? {
             return Err(ValidationFailure::IdTokenSubjectChanged.into());
         }
         let client_audience = |claims: &Claims| {
@@ -347,20 +351,20 @@ impl IdTokenChecks {
                 names.join(" ")
             })
         };
-        let (expected, named) = (client_audience(before)?, client_audience(claims)?);
-        if named != expected {
+        let (expected, audience) = (client_audience(original)?, client_audience(claims)?);
+        if audience != expected {
             let failure = ValidationFailure::IdTokenAudienceChanged;
-            return Err(Claims::mismatch(failure, Some(&named), Some(&expected)));
+            return Err(Claims::mismatch(failure, Some(&audience), Some(&expected)));
         }
-        claims.check_same_text("azp", before, ValidationFailure::IdTokenAzp)?;
+        claims.check_same_text("azp", original, ValidationFailure::IdTokenAzp)?;
         // "it SHOULD NOT have a nonce Claim ... if it is present, its value MUST be the same"
         let nonce = claims.text("nonce")?;
-        if nonce.is_some() && before.text("nonce")? != nonce {
+        if nonce.is_some() && original.text("nonce")? != nonce {
             return Err(ValidationFailure::IdTokenNonce.into());
         }
         // "its value MUST represent the time of the original authentication"
         let is_of_last_login = config.server.rules().has(&Quirk::AuthTimeOfLastLogin);
-        match (before.time("auth_time")?, claims.time("auth_time")?) {
+        match (original.time("auth_time")?, claims.time("auth_time")?) {
             (Some(then), Some(now)) if now > then && is_of_last_login => Ok(()),
             (Some(then), Some(now)) if then != now => {
                 let (now, then) = (now.as_secs().to_string(), then.as_secs().to_string());
@@ -384,7 +388,7 @@ impl IdTokenChecks {
 /// `jwe.*`, `jws.*`, `jwt.*`, `id_token.*`
 pub(crate) fn continuing(
     cx: &Context<'_>,
-    before: &Secret<String>,
+    earlier: &Secret<String>,
     token: Secret<String>,
     warnings: &mut Vec<Warning>,
 ) -> Result<Secret<String>, Error> {
@@ -396,7 +400,7 @@ pub(crate) fn continuing(
     };
     // An encrypted stored token, or one from another source, cannot be compared.
     let (Ok(original), false) = (
-        read_unverified(before.expose()),
+        read_unverified(earlier.expose()),
         is_encrypted(token.expose()),
     ) else {
         return Ok(token);
@@ -453,16 +457,16 @@ pub(crate) fn metadata_algs(server: &Server) -> Vec<Alg> {
 
 fn listed(server: &Server, member: &str) -> Vec<Alg> {
     let supported = server.named_list(member).unwrap_or_default();
-    let known = supported
+    let algs = supported
         .iter()
         .filter_map(|name| Alg::named(name))
         .filter(|alg| !alg.is_symmetric());
-    let known: Vec<_> = known.collect();
+    let algs: Vec<_> = algs.collect();
     // "The algorithm RS256 MUST be included" (OpenID Connect Discovery section 3).
-    if known.is_empty() {
+    if algs.is_empty() {
         vec![Alg::Rs256]
     } else {
-        known
+        algs
     }
 }
 

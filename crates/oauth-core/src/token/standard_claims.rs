@@ -177,20 +177,20 @@ impl Claims {
                 None => Ok(Vec::new()),
             };
         };
-        let mut held = BTreeMap::<&str, Vec<&str>>::new();
+        let mut claims_of = BTreeMap::<&str, Vec<&str>>::new();
         for (claim, source) in named.iter() {
             let source = source
                 .as_str()
                 .filter(|source| listed.contains_key(*source));
             let source = source.ok_or_else(|| malformed_claim(names))?;
-            held.entry(source).or_default().push(claim);
+            claims_of.entry(source).or_default().push(claim);
         }
         listed
             .iter()
             .map(|(name, source)| {
                 Ok(ClaimsSource {
                     name,
-                    claims: held.remove(name.as_str()).unwrap_or_default(),
+                    claims: claims_of.remove(name.as_str()).unwrap_or_default(),
                     place: place(source).ok_or_else(|| malformed_claim(sources))?,
                 })
             })

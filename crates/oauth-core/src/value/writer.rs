@@ -87,11 +87,11 @@ fn push_content(text: &str, out: &mut String) {
 
 /// Writes a number, without an intermediate string.
 fn push_number(number: u64, out: &mut String) {
-    let (before, last) = (number / 10, number % 10);
-    if before > 0 {
-        push_number(before, out);
+    let (leading, digit) = (number / 10, number % 10);
+    if leading > 0 {
+        push_number(leading, out);
     }
-    out.push(char::from(b'0' + last as u8));
+    out.push(char::from(b'0' + digit as u8));
 }
 
 fn push_escaped(text: &str, out: &mut String) {

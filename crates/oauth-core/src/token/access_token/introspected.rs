@@ -28,7 +28,7 @@ impl Checks {
         &self,
         server: &Server,
         claims: Claims,
-        proven: &ProvenKeys,
+        proven_keys: &ProvenKeys,
         expires_at: UnixTime,
         now: UnixTime,
     ) -> Result<VerifiedAccessToken, Error> {
@@ -62,7 +62,7 @@ impl Checks {
         let scope = scope
             .map_err(|_| malformed_claim("scope"))?
             .unwrap_or_default();
-        self.of_request(&claims, &scope, &validity, proven)?;
+        self.of_request(&claims, &scope, &validity, proven_keys)?;
         Ok(VerifiedAccessToken {
             subject,
             client_id: Some(client_id),
