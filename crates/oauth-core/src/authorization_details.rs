@@ -32,25 +32,25 @@ impl AuthorizationDetail {
     /// Adds where the permission applies, usually the URI of a resource server.
     #[must_use]
     pub fn location(self, uri: impl Into<String>) -> Self {
-        self.adding("locations", uri.into())
+        self.with_list_item("locations", uri.into())
     }
 
     /// Adds an action that is permitted.
     #[must_use]
     pub fn action(self, action: impl Into<String>) -> Self {
-        self.adding("actions", action.into())
+        self.with_list_item("actions", action.into())
     }
 
     /// Adds a kind of data.
     #[must_use]
     pub fn datatype(self, datatype: impl Into<String>) -> Self {
-        self.adding("datatypes", datatype.into())
+        self.with_list_item("datatypes", datatype.into())
     }
 
     /// Adds a level of privilege.
     #[must_use]
     pub fn privilege(self, privilege: impl Into<String>) -> Self {
-        self.adding("privileges", privilege.into())
+        self.with_list_item("privileges", privilege.into())
     }
 
     /// Sets `identifier`: the one resource that the permission applies to.
@@ -82,7 +82,7 @@ impl AuthorizationDetail {
         &self.0
     }
 
-    fn adding(mut self, name: &str, text: String) -> Self {
+    fn with_list_item(mut self, name: &str, text: String) -> Self {
         let earlier = self.0.remove(name);
         let earlier = earlier.as_ref().and_then(Value::as_array);
         let mut list = earlier.cloned().unwrap_or_default();
@@ -93,7 +93,7 @@ impl AuthorizationDetail {
 
     /// Checks the members: "type ... REQUIRED" (section 2), and the members that section 2.2 defines as lists of
     /// strings must be such lists.
-    fn check(&self) -> Result<(), &'static str> {
+    fn check_members(&self) -> Result<(), &'static str> {
         if self.kind().is_empty() {
             return Err("type");
         }
@@ -173,7 +173,7 @@ impl AuthorizationDetails {
                 return Err(malformed(&format!("[{index}] is no object")));
             };
             let detail = AuthorizationDetail(members);
-            match detail.check() {
+            match detail.check_members() {
                 Ok(()) => Ok(detail),
                 Err(name) => Err(malformed(&format!("[{index}].{name}"))),
             }

@@ -105,7 +105,7 @@ impl<E: Endpoint> Call<E> {
                 let reply = Reply::new(&response, run.config.server.rules(), at.now());
                 let read = endpoint.read(&Context::new(&run.config, at), reply);
                 Step::Done(
-                    read.map_err(|error| error.without(&redact::secrets(&run.config, &sent)))?,
+                    read.map_err(|error| error.redact(&redact::secrets(&run.config, &sent)))?,
                 )
             }
         })
@@ -141,7 +141,7 @@ impl Run {
                 request.receive_client_jwt(&self.config, at, &reply)?;
                 self.sign_and_send(at, *request)
             }
-            (State::Fetching(..), Input::Lost(cause)) => Err(workload::unanswered(&cause)),
+            (State::Fetching(..), Input::Lost(cause)) => Err(workload::unsent_error(&cause)),
             (State::Waiting(sent), Input::Reply(reply)) => {
                 if sent.remember_nonce(&self.config, &reply)? && self.nonce == Retry::Unused {
                     self.nonce = Retry::Used;

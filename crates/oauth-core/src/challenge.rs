@@ -72,19 +72,19 @@ pub fn parse<'a>(headers: impl IntoIterator<Item = &'a str>) -> Result<Vec<Chall
     if is_complete {
         Ok(challenges)
     } else {
-        syntax()
+        syntax_error()
     }
 }
 
 /// The valid challenges of a reply, and whether all of them are valid. An invalid challenge or a non-ASCII byte does
 /// not affect the other challenges, because proxies add fields, and servers use any character set in descriptions.
-pub(crate) fn readable(headers: &HeaderMap) -> (Vec<Challenge>, bool) {
+pub(crate) fn valid_challenges(headers: &HeaderMap) -> (Vec<Challenge>, bool) {
     let fields = headers.get_all(WWW_AUTHENTICATE).iter();
-    readable_fields(fields.map(HeaderValue::as_bytes))
+    valid_challenges_in(fields.map(HeaderValue::as_bytes))
 }
 
 /// The valid challenges in these values of the field, and whether all of them are valid.
-pub(crate) fn readable_fields<'a>(
+pub(crate) fn valid_challenges_in<'a>(
     fields: impl IntoIterator<Item = &'a [u8]>,
 ) -> (Vec<Challenge>, bool) {
     let mut challenges = Vec::new();
@@ -154,7 +154,7 @@ impl<'a> Reader<'a> {
             } else {
                 last
             };
-            match self.element(current) {
+            match self.read_element(current) {
                 Ok(None) => {}
                 Ok(Some(challenge)) => {
                     challenges.push(challenge);
@@ -174,7 +174,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the next parameter into `current`, or the beginning of a new challenge.
-    fn element(&mut self, current: Option<&mut Challenge>) -> Result<Option<Challenge>, Error> {
+    fn read_element(
+        &mut self,
+        current: Option<&mut Challenge>,
+    ) -> Result<Option<Challenge>, Error> {
         let word = self.token()?;
         let after_word = self.rest;
         self.skip_blanks();
@@ -189,14 +192,14 @@ impl<'a> Reader<'a> {
             self.is_behind_scheme = false;
             self.skip_blanks();
             if !self.rest.is_empty() && !self.rest.starts_with(',') {
-                return syntax();
+                return syntax_error();
             }
             current.add(word, value);
             return Ok(None);
         }
         if std::mem::take(&mut self.is_behind_scheme) {
             // "1*SP ( token68 / #auth-param )": a second word is not allowed.
-            return syntax();
+            return syntax_error();
         }
         let mut challenge = Challenge {
             scheme: word.to_ascii_lowercase(),
@@ -206,7 +209,7 @@ impl<'a> Reader<'a> {
             challenge.token68 = self.token68();
             self.is_behind_scheme = challenge.token68.is_none();
         } else if !self.rest.is_empty() && !self.rest.starts_with(',') {
-            return syntax();
+            return syntax_error();
         }
         Ok(Some(challenge))
     }
@@ -271,10 +274,10 @@ impl<'a> Reader<'a> {
                     );
                 }
                 c if is_text(c) => value.push(c),
-                _ => return syntax(),
+                _ => return syntax_error(),
             }
         }
-        syntax()
+        syntax_error()
     }
 
     fn token(&mut self) -> Result<&'a str, Error> {
@@ -283,7 +286,7 @@ impl<'a> Reader<'a> {
         let (token, rest) = self.rest.split_at_checked(end).unwrap_or((self.rest, ""));
         self.rest = rest;
         if token.is_empty() {
-            syntax()
+            syntax_error()
         } else {
             Ok(token)
         }
@@ -303,6 +306,6 @@ const fn is_text(c: char) -> bool {
     !c.is_ascii_control() || c == '\t'
 }
 
-fn syntax<T>() -> Result<T, Error> {
+fn syntax_error<T>() -> Result<T, Error> {
     Err(ProtocolViolation::ChallengeSyntax.into())
 }

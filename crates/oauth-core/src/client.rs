@@ -239,7 +239,7 @@ impl Client {
     ) -> Result<impl Exchange<Output = Login> + Send + use<>, Error> {
         let accepted = pending
             .accept(&self.0, callback)
-            .map_err(|error| error.at_endpoint("authorization").without(&[]))?;
+            .map_err(|error| error.at_endpoint("authorization").redact(&[]))?;
         let config = Arc::clone(&self.0);
         Ok(accepted.then(move |_, redemption| Ok(redeem::redeem(config, redemption))))
     }
@@ -309,12 +309,12 @@ impl Client {
     /// Caches the server's public keys, such as those of another process ([`KeySet::to_json`]), as fetched at the time
     /// `at`.
     pub fn keep_keys(&self, at: UnixTime, keys: KeySet) {
-        self.0.shared.keys.keep(at, Arc::new(keys), None);
+        self.0.shared.keys.store_keys(at, Arc::new(keys), None);
     }
 
     /// The cached public keys of the server, to store them.
     pub fn keys(&self) -> Option<Arc<KeySet>> {
-        self.0.shared.keys.known()
+        self.0.shared.keys.cached_keys()
     }
 
     /// The cached public keys of the server as JSON, with when they were fetched and how long they are valid: if they

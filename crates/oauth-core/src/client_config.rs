@@ -356,7 +356,7 @@ impl ClientConfig {
         self.redirect_uris.as_ref().is_none_or(|registered| {
             registered
                 .iter()
-                .any(|registered_uri| registered_uri.covers(uri))
+                .any(|registered_uri| registered_uri.allows_request_uri(uri))
         })
     }
 }

@@ -126,7 +126,7 @@ impl ClientIdMetadataDocument {
     pub fn new(url: ClientIdUrl, mut metadata: ClientMetadata) -> Result<Self, Error> {
         let method = &mut metadata.token_endpoint_auth_method;
         method.get_or_insert_with(|| "none".to_owned());
-        Self { url, metadata }.checked()
+        Self { url, metadata }.check_document()
     }
 
     /// Reads a client's metadata. Metadata with a `client_id` is a complete document, which is only checked
@@ -162,10 +162,10 @@ impl ClientIdMetadataDocument {
             }
         }
         let metadata = ClientMetadata::own(object)?;
-        Self { url, metadata }.checked()
+        Self { url, metadata }.check_document()
     }
 
-    fn checked(self) -> Result<Self, Error> {
+    fn check_document(self) -> Result<Self, Error> {
         // "MUST NOT include client_secret_post, client_secret_basic, client_secret_jwt, or any other method
         // based around a shared symmetric secret"
         let method = self.metadata.auth_method();

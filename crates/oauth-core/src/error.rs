@@ -263,12 +263,12 @@ impl Error {
 
     /// Removes each of the `secrets` from the server's text: some servers echo what they received.
     #[must_use]
-    pub(crate) fn without(mut self, secrets: &[Secret<String>]) -> Self {
+    pub(crate) fn redact(mut self, secrets: &[Secret<String>]) -> Self {
         if let Kind::Denied(server) = &mut self.0.kind {
             server.redact_and_truncate(secrets);
         }
         if let Some(detail) = &mut self.0.detail {
-            *detail = cut(detail, secrets, 200).into_boxed_str();
+            *detail = redact_and_truncate_text(detail, secrets, 200).into_boxed_str();
         }
         self
     }
@@ -383,7 +383,7 @@ pub(crate) fn printable(text: &str) -> String {
 }
 
 /// `text` without the secrets, and then at most `limit` characters of it.
-fn cut(text: &str, secrets: &[Secret<String>], limit: usize) -> String {
+fn redact_and_truncate_text(text: &str, secrets: &[Secret<String>], limit: usize) -> String {
     let text = secrets.iter().fold(text.to_owned(), |text, secret| {
         text.replace(secret.expose().as_str(), "[redacted]")
     });

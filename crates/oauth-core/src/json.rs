@@ -78,7 +78,7 @@ impl<'a> Object<'a> {
     }
 
     /// A duplicate member name. Runs in O(n log n), because a reply may contain a megabyte of members.
-    fn twice(&self) -> Option<&str> {
+    fn duplicate_name(&self) -> Option<&str> {
         if let [earlier @ .., _] = self.0.as_slice()
             && self.0.len() <= 16
         {
@@ -126,7 +126,7 @@ impl<'a> Object<'a> {
 
     /// Moves the members of these names out of the object inside `member`, replacing its own. Nothing is moved unless
     /// the first of them is there.
-    pub(crate) fn lift(&mut self, member: &str, names: &[&'static str]) {
+    pub(crate) fn lift_members(&mut self, member: &str, names: &[&'static str]) {
         let inside = self
             .0
             .iter_mut()
@@ -151,7 +151,7 @@ impl<'a> Object<'a> {
     }
 
     /// Adds the members of `other` whose names are missing or empty here.
-    pub(crate) fn complete(&mut self, other: Self) {
+    pub(crate) fn fill_missing(&mut self, other: Self) {
         for (name, value) in other.0 {
             if self.get(&name).is_none() {
                 self.take(&name);
@@ -166,7 +166,7 @@ impl<'a> Object<'a> {
     }
 
     /// Renames members; two that end up with the same name are a duplicate.
-    pub(crate) fn rename(
+    pub(crate) fn rename_members(
         &mut self,
         rename: impl Fn(&str) -> Option<&'static str>,
     ) -> Result<(), Error> {
@@ -179,7 +179,7 @@ impl<'a> Object<'a> {
     }
 
     fn check_names(&self) -> Result<(), Error> {
-        match self.twice() {
+        match self.duplicate_name() {
             Some(name) => Err(Error::from(ProtocolViolation::ReplyDuplicate).about(name)),
             None => Ok(()),
         }
@@ -197,7 +197,7 @@ impl<'a> Object<'a> {
     pub(crate) fn to_map_within(&self, limit: usize) -> (Map<String, Value>, bool) {
         let (mut map, mut left, mut is_whole) = (Map::new(), limit, true);
         for (name, value) in self.iter() {
-            match left.checked_sub(MEMBER + name.len() + value.footprint()) {
+            match left.checked_sub(MEMBER + name.len() + value.memory_size()) {
                 Some(rest) => {
                     left = rest;
                     map.insert(name.to_owned(), value.to_value());
@@ -288,16 +288,16 @@ impl<'a> Json<'a> {
 
 impl Json<'_> {
     /// Approximately the memory that an owned copy takes, besides the value itself.
-    pub(crate) fn footprint(&self) -> usize {
+    pub(crate) fn memory_size(&self) -> usize {
         match self {
             Self::String(text) => text.len(),
             Self::Array(items) => items
                 .iter()
-                .map(|item| size_of::<Value>() + item.footprint())
+                .map(|item| size_of::<Value>() + item.memory_size())
                 .sum(),
             Self::Object(Object(members)) if members.is_empty() => 0,
             Self::Object(object) => object.iter().fold(NODE, |sum, (name, value)| {
-                sum + MEMBER + name.len() + value.footprint()
+                sum + MEMBER + name.len() + value.memory_size()
             }),
             _ => 0,
         }

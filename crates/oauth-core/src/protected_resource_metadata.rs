@@ -161,7 +161,7 @@ impl ResourceIdentifier {
 
     /// Whether both are the same resource: the strings are equal, or differ only in how an empty path is written, which
     /// gives the same metadata URL.
-    fn is(&self, identifier: &str) -> bool {
+    fn is_same_resource(&self, identifier: &str) -> bool {
         let without_slash = |text: &str| match text.strip_suffix('/') {
             Some(origin) if self.0.path().len() < 2 && self.0.query().is_none() => {
                 origin.to_owned()
@@ -206,9 +206,9 @@ impl ProtectedResourceMetadata {
             Some(Value::String(named)) => match_resource(requested, named, matching, transport)?,
             Some(_) => return Err(malformed("resource")),
         };
-        let (authorization_servers, mut ignored) = servers(&document, transport)?;
+        let (authorization_servers, mut ignored) = issuers_in(&document, transport)?;
         check_bearer_methods(&document)?;
-        let scopes_supported = scopes(&document, &mut ignored);
+        let scopes_supported = scopes_in(&document, &mut ignored);
         let algs = list(&document, "dpop_signing_alg_values_supported")?;
         let metadata = Self {
             resource,
@@ -249,8 +249,10 @@ fn match_resource(
     // "identical": a string that the parser changed to lower case is not identical.
     let is_as_written = resource.as_str() == resource_member;
     let is_allowed = match matching {
-        ResourceMatch::Identical => requested.is(resource_member),
-        ResourceMatch::Parent => requested.is(resource_member) || resource.covers(requested.url()),
+        ResourceMatch::Identical => requested.is_same_resource(resource_member),
+        ResourceMatch::Parent => {
+            requested.is_same_resource(resource_member) || resource.covers(requested.url())
+        }
     };
     match is_as_written && is_allowed {
         true => Ok(resource),
@@ -259,7 +261,7 @@ fn match_resource(
 }
 
 /// The issuers in a list, and the entries that are not valid issuers.
-fn servers(
+fn issuers_in(
     document: &Map<String, Value>,
     transport: Transport,
 ) -> Result<(Vec<Issuer>, Vec<String>), Error> {
@@ -282,7 +284,7 @@ fn servers(
 
 /// The names in `scopes_supported`. No check depends on it, so a value that is not a list counts as absent, and invalid
 /// names are left out.
-fn scopes(document: &Map<String, Value>, ignored: &mut Vec<String>) -> Option<Scope> {
+fn scopes_in(document: &Map<String, Value>, ignored: &mut Vec<String>) -> Option<Scope> {
     let entries = member(document, "scopes_supported")?.as_array()?;
     let (names, others): (Vec<_>, Vec<_>) = entries
         .iter()

@@ -64,7 +64,7 @@ impl RedirectUri {
     /// Whether a request may name `uri` if this one is registered: it is the same, or has a port and this one is a
     /// loopback address without a port. "The authorization server MUST allow any port to be specified at the time of
     /// the request for loopback IP redirect URIs" (RFC 8252 section 7.3).
-    pub(crate) fn covers(&self, uri: &Self) -> bool {
+    pub(crate) fn allows_request_uri(&self, uri: &Self) -> bool {
         if self == uri {
             return true;
         }
@@ -86,7 +86,7 @@ impl RedirectUri {
     /// The parameters that the server added to this URI, if the callback arrived here. Only the parts of the URI that
     /// the callback contains are compared: for a path with a query the path, for a bare query nothing. `Err` contains
     /// the URI of another callback, without its query.
-    pub(crate) fn arrived<'a>(&self, callback: &'a str) -> Result<Arrived<'a>, &'a str> {
+    pub(crate) fn match_callback<'a>(&self, callback: &'a str) -> Result<Arrived<'a>, &'a str> {
         let is_path = callback.starts_with('/') && !callback.starts_with("//");
         if !is_path && !callback.starts_with("//") && !has_scheme(callback) {
             return Ok(Arrived::Bare(self.without_own_query(callback)));

@@ -125,7 +125,7 @@ impl RegisteredClient {
         if let Some(silent) = &silent
             && let Ok(Json::Object(requested)) = json::parse(silent.expose())
         {
-            object.complete(requested);
+            object.fill_missing(requested);
         }
         let issuer = server.issuer().as_str();
         let strictness = server.rules().strictness;

@@ -262,7 +262,7 @@ impl Server {
                 server.ignored.push(name.to_owned());
                 continue;
             }
-            match remaining.checked_sub(value.footprint()) {
+            match remaining.checked_sub(value.memory_size()) {
                 Some(rest) => {
                     remaining = rest;
                     server.metadata.insert(name.to_owned(), value.to_value());

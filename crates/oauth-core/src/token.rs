@@ -345,10 +345,10 @@ impl Tokens {
 
     /// The tokens as JSON, with everything needed to continue after a restart. Store it where secrets belong.
     pub fn to_json(&self) -> Secret<String> {
-        Secret::new(json::to_text(&self.stored()))
+        Secret::new(json::to_text(&self.to_stored()))
     }
 
-    pub(crate) fn stored(&self) -> Stored {
+    pub(crate) fn to_stored(&self) -> Stored {
         let refresh = self.refresh_token.as_ref();
         Stored {
             // Version 2 for a DPoP token, because a release that knows only version 1 would send it as a bearer token.
@@ -388,10 +388,10 @@ impl Tokens {
     /// # Errors
     /// `stored.malformed`, which names a member that is missing.
     pub fn from_json(text: &str) -> Result<Self, Error> {
-        Self::restored(json::from_text(text).ok_or_else(|| unreadable_error(text))?)
+        Self::from_stored(json::from_text(text).ok_or_else(|| unreadable_error(text))?)
     }
 
-    pub(crate) fn restored(stored: Stored) -> Result<Self, Error> {
+    pub(crate) fn from_stored(stored: Stored) -> Result<Self, Error> {
         let token_type = match (stored.version, stored.token_type.as_deref()) {
             (1, None) => TokenType::Bearer,
             (1 | 2, Some(name)) => TokenType::named(name),
@@ -449,7 +449,7 @@ impl Tokens {
 ///
 /// # Errors
 /// `token.not_ascii`, `token.not_token68`; `token.unsupported_token_type` for a type without a known header form.
-pub(crate) fn authorization(
+pub(crate) fn authorization_header(
     token_type: &TokenType,
     token: &Secret<String>,
 ) -> Result<HeaderValue, Error> {

@@ -106,7 +106,7 @@ impl Url {
     ///
     /// # Errors
     /// `url.syntax`.
-    pub(crate) fn page(text: &str) -> Result<Self, Error> {
+    pub(crate) fn parse_page(text: &str) -> Result<Self, Error> {
         let has_two = text.split('#').nth(2).is_some();
         let page = Self::scan(text).ok().filter(|_| !has_two);
         page.ok_or_else(|| Misuse::UrlSyntax.into())

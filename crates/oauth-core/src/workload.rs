@@ -219,29 +219,31 @@ impl WorkloadToken {
                 return Ok(Found::Ask(Box::new(request)));
             }
         };
-        bare(&token).map(Found::Token)
+        without_line_break(&token).map(Found::Token)
     }
 
     /// The token that a service has replied with.
     ///
     /// # Errors
     /// `workload.*`, `lost.unsent`.
-    pub(crate) fn received(&self, reply: &Response<Bytes>) -> Result<Secret<String>, Error> {
+    pub(crate) fn read_reply(&self, reply: &Response<Bytes>) -> Result<Secret<String>, Error> {
         match &self.0 {
-            Origin::Placed(CredentialSource::Endpoint(endpoint), _) => bare(&endpoint.read(reply)?),
+            Origin::Placed(CredentialSource::Endpoint(endpoint), _) => {
+                without_line_break(&endpoint.read(reply)?)
+            }
             _ => Err(Misuse::OutOfOrder.into()),
         }
     }
 }
 
 /// Reports the failure as unsent: the request that needs the token was not sent, so it may be retried.
-pub(crate) fn unanswered(cause: &Cause) -> Error {
+pub(crate) fn unsent_error(cause: &Cause) -> Error {
     Error::lost(Cause::unsent(format!("the workload's token: {cause}")))
 }
 
 /// The token without the final line break of a file. Other white space is an error: the file is not a token, or was
 /// read while being written.
-fn bare(text: &Secret<String>) -> Result<Secret<String>, Error> {
+fn without_line_break(text: &Secret<String>) -> Result<Secret<String>, Error> {
     let text = text.expose();
     let line = text.strip_suffix('\n');
     let line = line.map(|line| line.strip_suffix('\r').unwrap_or(line));
@@ -298,8 +300,8 @@ impl Exchange for Fetch {
                     }
                 })
             }
-            (State::Asked, Input::Reply(reply)) => self.token.received(&reply).map(Step::Done),
-            (State::Asked, Input::Lost(cause)) => Err(unanswered(&cause)),
+            (State::Asked, Input::Reply(reply)) => self.token.read_reply(&reply).map(Step::Done),
+            (State::Asked, Input::Lost(cause)) => Err(unsent_error(&cause)),
             (State::Over, _) => Err(Misuse::Over.into()),
             _ => Err(Misuse::OutOfOrder.into()),
         }

@@ -318,7 +318,7 @@ impl Unsent {
             }
             Auth::Client { purpose } | Auth::ConfidentialClient { purpose } => *purpose,
             Auth::Token(tokens) => {
-                let value = token::authorization(&tokens.token_type, &tokens.access_token)?;
+                let value = token::authorization_header(&tokens.token_type, &tokens.access_token)?;
                 headers.insert(AUTHORIZATION, value);
                 return Ok(());
             }

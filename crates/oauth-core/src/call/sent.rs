@@ -116,7 +116,7 @@ fn is_proof_refused_with(reply: &Response<Bytes>, error: &str) -> bool {
         return false;
     }
     let fields = reply.headers().get_all(WWW_AUTHENTICATE).iter();
-    let (challenges, _) = challenge::readable_fields(fields.map(HeaderValue::as_bytes));
+    let (challenges, _) = challenge::valid_challenges_in(fields.map(HeaderValue::as_bytes));
     let is_asked = |challenge: &challenge::Challenge| {
         challenge.scheme == dpop::DPOP && challenge.param("error") == Some(error)
     };

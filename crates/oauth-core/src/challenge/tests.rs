@@ -23,7 +23,7 @@ fn shown((challenges, is_whole): (Vec<Challenge>, bool)) -> (String, bool) {
 }
 
 fn of(fields: &[&[u8]]) -> (String, bool) {
-    shown(readable(&headers(fields)))
+    shown(valid_challenges(&headers(fields)))
 }
 
 #[test]

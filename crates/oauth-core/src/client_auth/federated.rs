@@ -174,7 +174,7 @@ impl ClientJwt for FederatedAssertion {
         of: &RequestFacts<'_>,
         reply: &Response<Bytes>,
     ) -> Result<Secret<String>, Error> {
-        let token = self.token.received(reply)?;
+        let token = self.token.read_reply(reply)?;
         self.checked(token, of.server, of.at.now())
     }
 

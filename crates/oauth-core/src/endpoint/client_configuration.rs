@@ -69,7 +69,7 @@ impl Endpoint for ReadRegistration {
     type Output = RegisteredClient;
 
     fn request(&self, cx: &Context<'_>) -> Result<EndpointRequest, Error> {
-        managed(cx, &self.client, Method::GET)
+        management_request(cx, &self.client, Method::GET)
     }
 
     fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<RegisteredClient, Error> {
@@ -88,7 +88,7 @@ impl Endpoint for UpdateRegistration {
         // registration_client_uri, client_secret_expires_at, or client_id_issued_at" (section 2.2)
         let id = self.client.client_id.as_str();
         let body = self.metadata.to_json_of(Some(id));
-        Ok(managed(cx, &self.client, Method::PUT)?.body(Body::Json(body)))
+        Ok(management_request(cx, &self.client, Method::PUT)?.body(Body::Json(body)))
     }
 
     fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<RegisteredClient, Error> {
@@ -103,7 +103,7 @@ impl Endpoint for DeleteRegistration {
     type Output = ();
 
     fn request(&self, cx: &Context<'_>) -> Result<EndpointRequest, Error> {
-        managed(cx, &self.client, Method::DELETE)
+        management_request(cx, &self.client, Method::DELETE)
     }
 
     fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<(), Error> {
@@ -121,7 +121,7 @@ impl Endpoint for DeleteRegistration {
 }
 
 /// A request to the URL where this client is managed, with its registration access token.
-fn managed(
+fn management_request(
     cx: &Context<'_>,
     client: &RegisteredClient,
     method: Method,

@@ -114,7 +114,8 @@ impl Endpoint for DeviceAuthorization {
                 let detail = format!("{member} is {reason}");
                 Error::from(ProtocolViolation::VerificationUri).about(&detail)
             };
-            let url = Url::page(text(member)?).map_err(|_| invalid_reply("not a web address"))?;
+            let url =
+                Url::parse_page(text(member)?).map_err(|_| invalid_reply("not a web address"))?;
             match url.require(cx.server.transport()) {
                 Ok(()) => Ok(url),
                 Err(_) => Err(invalid_reply("not https")),

@@ -62,7 +62,7 @@ impl Default for SignedResponse {
 
 impl SignedResponse {
     /// Checks that the server offers such responses, as far as its metadata says (RFC 9701 section 7).
-    fn check(&self, server: &Server) -> Result<(), Error> {
+    fn check_server_support(&self, server: &Server) -> Result<(), Error> {
         let offers = |member: &str, accepted: &[&str]| {
             let listed = server.named_list(&format!("introspection_{member}_values_supported"));
             let is_offered = listed.is_none_or(|listed| {
@@ -197,7 +197,7 @@ impl Endpoint for Introspect {
         match signed {
             None => Ok(request),
             Some(signed) => {
-                signed.check(cx.server)?;
+                signed.check_server_support(cx.server)?;
                 Ok(request.accept(JWT))
             }
         }
@@ -211,17 +211,20 @@ impl Endpoint for Introspect {
         }
         let object = reply.object_of(ProtocolViolation::IntrospectionShape)?;
         match self.0.signed {
-            None => state(object, cx.at.now()).map(Response::Plain),
+            None => token_state(object, cx.at.now()).map(Response::Plain),
             Some(_) => Err(ValidationFailure::IntrospectionNotSigned.into()),
         }
     }
 }
 
 /// The token state in a response of either form, received `now`.
-pub(crate) fn state(mut object: Object<'_>, now: UnixTime) -> Result<IntrospectionResponse, Error> {
+pub(crate) fn token_state(
+    mut object: Object<'_>,
+    now: UnixTime,
+) -> Result<IntrospectionResponse, Error> {
     match object.take("active") {
         Some(Json::Bool(true)) => {
-            active(object, now).map(|token| IntrospectionResponse::Active(Box::new(token)))
+            active_token(object, now).map(|token| IntrospectionResponse::Active(Box::new(token)))
         }
         Some(Json::Bool(false)) => Ok(IntrospectionResponse::Inactive),
         // "Boolean indicator" (2.2): a string or a number does not count.
@@ -229,7 +232,7 @@ pub(crate) fn state(mut object: Object<'_>, now: UnixTime) -> Result<Introspecti
     }
 }
 
-fn active(mut object: Object<'_>, now: UnixTime) -> Result<ActiveToken, Error> {
+fn active_token(mut object: Object<'_>, now: UnixTime) -> Result<ActiveToken, Error> {
     let malformed = |member: &str| Error::from(ProtocolViolation::IntrospectionShape).about(member);
     let mut text = |member: &str| match object.take(member) {
         None => Ok(None),

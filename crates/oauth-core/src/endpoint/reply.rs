@@ -308,7 +308,7 @@ impl<'a> Reply<'a> {
 }
 
 fn first_scheme(headers: &HeaderMap) -> Option<String> {
-    let (challenges, _) = challenge::readable(headers);
+    let (challenges, _) = challenge::valid_challenges(headers);
     challenges
         .into_iter()
         .next()

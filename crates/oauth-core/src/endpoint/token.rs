@@ -120,7 +120,7 @@ impl<G: Grant> Endpoint for Token<G> {
 
     fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<Tokens, Error> {
         let is_refresh = self.grant.refresh_token().is_some();
-        let result = tokens(&self.grant, &self.token_request, cx, reply);
+        let result = read_tokens(&self.grant, &self.token_request, cx, reply);
         self.grant.note_outcome(cx, result.as_ref().map(drop));
         result.map_err(|error| match is_refresh {
             true => error.of_refresh(),
@@ -130,7 +130,7 @@ impl<G: Grant> Endpoint for Token<G> {
 }
 
 /// Reads the reply. Not generic, so that it is compiled once and not for every grant.
-pub(crate) fn tokens(
+pub(crate) fn read_tokens(
     grant: &dyn Grant,
     token_request: &TokenRequest,
     cx: &Context<'_>,
@@ -145,21 +145,21 @@ pub(crate) fn tokens(
     };
     let mut object = reply.object_of(ProtocolViolation::TokenShape)?;
     if rules.has(&Quirk::CamelCaseResponse) {
-        object.rename(snake_case)?;
+        object.rename_members(snake_case)?;
     }
     if rules.has(&Quirk::PlainFormResponse) {
-        object.rename(|name| (name == "expires").then_some("expires_in"))?;
+        object.rename_members(|name| (name == "expires").then_some("expires_in"))?;
     }
     for member in rules.token_members() {
         if !holds_token(&object) {
-            object.lift(member, &MEMBERS);
+            object.lift_members(member, &MEMBERS);
         }
     }
     let mut warnings = Vec::new();
     let access_token = access_token(&mut object)?;
     if !is_token68(access_token.expose()) {
         if rules.is_strict() {
-            return Err(shape("access_token"));
+            return Err(shape_error("access_token"));
         }
         warnings.push(Warning::TokenNotToken68);
     }
@@ -167,7 +167,7 @@ pub(crate) fn tokens(
     let expires_in = expires_in(&mut object, rules, now, &mut warnings)?;
     let bounds = Bounds::read(&mut object, rules, now, &mut warnings)?;
     let token_request = grant.implied_scope(&token_request.scope);
-    let scope = match granted(&mut object, token_request, rules, &mut warnings)? {
+    let scope = match granted_scope(&mut object, token_request, rules, &mut warnings)? {
         Some(granted) => {
             if !token_request.is_empty() && !rules.covers_scope(token_request, &granted) {
                 warnings.push(Warning::ScopeWidened);
@@ -201,7 +201,7 @@ pub(crate) fn tokens(
     };
     let earlier_id_token = presented.and_then(|presented| presented.id_token.as_ref());
     let id_token = match (optional_secret(&mut object, "id_token")?, earlier_id_token) {
-        (Some(id_token), Some(earlier_id_token)) => Some(id_token::continuing(
+        (Some(id_token), Some(earlier_id_token)) => Some(id_token::check_continuation(
             cx,
             earlier_id_token,
             id_token,
@@ -259,7 +259,7 @@ pub(crate) fn tokens(
     Ok(tokens)
 }
 
-fn shape(member: &str) -> Error {
+fn shape_error(member: &str) -> Error {
     Error::from(ProtocolViolation::TokenShape).about(member)
 }
 
@@ -301,7 +301,7 @@ fn optional_secret(object: &mut Object<'_>, member: &str) -> Result<Option<Secre
         None => Ok(None),
         Some(Json::String(text)) if text.is_empty() => Ok(None),
         Some(Json::String(text)) if is_vschar(&text) => Ok(Some(Secret::new(text.into_owned()))),
-        Some(_) => Err(shape(member)),
+        Some(_) => Err(shape_error(member)),
     }
 }
 
@@ -342,7 +342,7 @@ fn token_type(
         None => None,
         Some(Json::String(text)) if text.is_empty() => None,
         Some(Json::String(text)) => Some(text),
-        Some(_) => return Err(shape("token_type")),
+        Some(_) => return Err(shape_error("token_type")),
     };
     let token_type = match type_name {
         Some(text) if rules.is_bearer_alias(&text) => TokenType::Bearer,
@@ -360,7 +360,7 @@ fn token_type(
     }
 }
 
-fn granted(
+fn granted_scope(
     object: &mut Object<'_>,
     token_request: &Scope,
     rules: &Rules,
@@ -378,31 +378,32 @@ fn granted(
         }
         Some(Json::String(text)) if rules.is_strict() => {
             if text.len() > MAX_SCOPE {
-                return Err(shape("scope"));
+                return Err(shape_error("scope"));
             }
             let is_strict = delimiter != ' ' || Scope::is_strict(&text);
-            let scope = Scope::parse_delimited(&text, delimiter).map_err(|_| shape("scope"))?;
+            let scope =
+                Scope::parse_delimited(&text, delimiter).map_err(|_| shape_error("scope"))?;
             if is_strict {
                 Ok(Some(scope))
             } else {
-                Err(shape("scope"))
+                Err(shape_error("scope"))
             }
         }
         Some(Json::String(text)) if text.len() > MAX_SCOPE => {
-            Ok(Some(sound_names(text.split(delimiter), warnings)))
+            Ok(Some(valid_names(text.split(delimiter), warnings)))
         }
         Some(Json::String(text)) => Ok(Some(
             Scope::parse_delimited(&text, delimiter)
-                .unwrap_or_else(|_| sound_names(text.split(delimiter), warnings)),
+                .unwrap_or_else(|_| valid_names(text.split(delimiter), warnings)),
         )),
         // Twitch sends a list.
         Some(value) if !rules.is_strict() => {
-            let names = value.as_texts().ok_or_else(|| shape("scope"))?;
+            let names = value.as_texts().ok_or_else(|| shape_error("scope"))?;
             // An entry may itself contain several names.
             let names = names.into_iter().flat_map(|entry| entry.split(delimiter));
-            Ok(Some(sound_names(names, warnings)))
+            Ok(Some(valid_names(names, warnings)))
         }
-        Some(_) => Err(shape("scope")),
+        Some(_) => Err(shape_error("scope")),
     }
 }
 
@@ -410,7 +411,7 @@ fn granted(
 const MAX_SCOPE: usize = 64 << 10;
 
 /// The valid names, of no more than [`MAX_SCOPE`] bytes in total.
-fn sound_names<'a>(names: impl Iterator<Item = &'a str>, warnings: &mut Vec<Warning>) -> Scope {
+fn valid_names<'a>(names: impl Iterator<Item = &'a str>, warnings: &mut Vec<Warning>) -> Scope {
     let (mut budget, mut is_whole) = (MAX_SCOPE, true);
     let sound = names.filter(|name| {
         let remaining = budget.checked_sub(name.len() + 1);

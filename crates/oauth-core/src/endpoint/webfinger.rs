@@ -59,14 +59,14 @@ impl UserIdentifier {
             Some((before, _)) => (before, true),
             None => (text, false),
         };
-        let (resource, origin) = match scheme(without_fragment) {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("acct") => account(rest),
-            Some(_) => page(without_fragment),
+        let (resource, origin) = match split_scheme(without_fragment) {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("acct") => account_resource(rest),
+            Some(_) => url_resource(without_fragment),
             None => match without_fragment.rsplit_once('@') {
                 Some((_, host)) if !is_fragmented && !host.contains([':', '/', '?']) => {
-                    account(without_fragment)
+                    account_resource(without_fragment)
                 }
-                _ => page(&format!("https://{without_fragment}")),
+                _ => url_resource(&format!("https://{without_fragment}")),
             },
         }
         .ok_or_else(refused)?;
@@ -103,14 +103,14 @@ impl UserIdentifier {
     }
 
     /// Whether a subject or an alias in the response is this identifier.
-    fn is(&self, identifier: &str) -> bool {
+    fn is_same_identifier(&self, identifier: &str) -> bool {
         let identifier = Self::parse_over(identifier, self.transport);
         identifier.is_ok_and(|identifier| identifier.resource == self.resource)
     }
 }
 
 /// The scheme of a string that has one, and what follows it. A host with a port has none.
-fn scheme(text: &str) -> Option<(&str, &str)> {
+fn split_scheme(text: &str) -> Option<(&str, &str)> {
     let (before, after) = text.split_once(':')?;
     let port = after.split(['/', '?']).next().unwrap_or_default();
     let is_port = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
@@ -119,7 +119,7 @@ fn scheme(text: &str) -> Option<(&str, &str)> {
 }
 
 /// `user@host` as an `acct` URI, and the host to request.
-fn account(text: &str) -> Option<(String, Url)> {
+fn account_resource(text: &str) -> Option<(String, Url)> {
     let (user, host) = text.rsplit_once('@')?;
     let origin = Url::parse(&format!("https://{host}")).ok()?;
     if user.is_empty() || !origin.path_and_query().is_empty() {
@@ -145,7 +145,7 @@ fn account(text: &str) -> Option<(String, Url)> {
 }
 
 /// The identifier as a URL, whose path begins with a slash, and the host to request.
-fn page(text: &str) -> Option<(String, Url)> {
+fn url_resource(text: &str) -> Option<(String, Url)> {
     let url = Url::parse(text).ok()?;
     let tail = url.path_and_query();
     let front = url.as_str().strip_suffix(tail)?;
@@ -214,7 +214,7 @@ impl Webfinger {
             .as_str()
             .into_iter()
             .chain(aliases.unwrap_or_default());
-        match identifiers.any(|identifier| self.identifier.is(identifier)) {
+        match identifiers.any(|identifier| self.identifier.is_same_identifier(identifier)) {
             true => Ok(()),
             false => Err(ValidationFailure::WebfingerSubject.into()),
         }

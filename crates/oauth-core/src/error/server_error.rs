@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::table::{Advice, table};
-use super::{cut, printable};
+use super::{printable, redact_and_truncate_text};
 use crate::extra::Extra;
 use crate::secret::Secret;
 use crate::value::{self, Map, Value};
@@ -271,7 +271,7 @@ impl ServerError {
         ];
         for (text, limit) in texts {
             if let Some(text) = text {
-                *text = cut(text, secrets, limit);
+                *text = redact_and_truncate_text(text, secrets, limit);
             }
         }
         self.extra.0.retain(|name, value| {

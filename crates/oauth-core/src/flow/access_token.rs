@@ -233,12 +233,12 @@ impl AccessTokenVerifier {
     /// Adds the server's public keys, such as those of another process ([`KeySet::to_json`]), as if they
     /// had been fetched `at` this time.
     pub fn keep_keys(&self, at: UnixTime, keys: KeySet) {
-        self.config.shared.keys.keep(at, Arc::new(keys), None);
+        self.config.shared.keys.store_keys(at, Arc::new(keys), None);
     }
 
     /// The cached public keys of the server, to store them.
     pub fn keys(&self) -> Option<Arc<KeySet>> {
-        self.config.shared.keys.known()
+        self.config.shared.keys.cached_keys()
     }
 
     /// The cached public keys of the server as JSON, with when they were fetched and how long they are valid: if they

@@ -184,7 +184,7 @@ pub(crate) fn pushed(
             let reply = Reply::new(&response, config.server.rules(), at.now());
             let grant = Ciba::new(awaited.auth_req_id.clone());
             let cx = Context::new(&config, at);
-            let tokens = token::tokens(&grant, &awaited.token_request, &cx, reply);
+            let tokens = token::read_tokens(&grant, &awaited.token_request, &cx, reply);
             let tokens = tokens.map_err(bad_request)?;
             #[cfg(feature = "sha2")]
             config

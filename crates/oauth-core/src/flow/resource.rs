@@ -199,7 +199,7 @@ impl Resource {
 /// `token.not_ascii`; `token.not_token68` for one that is empty, or contains a space or a control
 /// character.
 pub fn bearer(token: &Secret<String>) -> Result<HeaderValue, Error> {
-    token::authorization(&TokenType::Bearer, token)
+    token::authorization_header(&TokenType::Bearer, token)
 }
 
 fn check_single_method(url: &Url, headers: &HeaderMap, body: Option<&[u8]>) -> Result<(), Error> {

@@ -221,7 +221,7 @@ impl ConnectRequest {
         fields: impl IntoIterator<Item = &'a [u8]> + Clone,
     ) -> Result<Self, Error> {
         self.discovery = self.discovery.challenge(fields.clone())?;
-        let (challenges, _) = challenge::readable_fields(fields);
+        let (challenges, _) = challenge::valid_challenges_in(fields);
         let mut scopes = challenges
             .iter()
             .filter_map(|challenge| challenge.param("scope"));

@@ -66,7 +66,7 @@ impl ResourceDiscoveryRequest {
         mut self,
         fields: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<Self, Error> {
-        let (challenges, _) = challenge::readable_fields(fields);
+        let (challenges, _) = challenge::valid_challenges_in(fields);
         let mut named = challenges.iter();
         let Some(text) = named.find_map(|challenge| challenge.param("resource_metadata")) else {
             return Ok(self);

@@ -144,7 +144,7 @@ impl Verification {
             Ok(Step::Done(FetchedKeys { keys, max_age, .. })) => {
                 let keys = Arc::new(keys);
                 let cache = &self.config.shared.keys;
-                cache.keep(at.now(), Arc::clone(&keys), max_age);
+                cache.store_keys(at.now(), Arc::clone(&keys), max_age);
                 self.choose(at, jws, &keys)
             }
             Ok(Step::Send(request)) => {
@@ -198,7 +198,7 @@ impl Verification {
                 self.refetch = Refetch::Done;
                 return self.choose(at, jws, &keys);
             }
-            match self.config.shared.keys.unsigned(at.now()) {
+            match self.config.shared.keys.on_unknown_key(at.now()) {
                 Unsigned::Fetch => {
                     self.refetch = Refetch::Done;
                     return self.fetch(at, self.call(), jws, None, Input::Begin);
@@ -223,7 +223,7 @@ impl Verification {
 
     /// Keys that another verification has fetched since these were tried.
     fn newly_fetched(&self) -> Option<Arc<KeySet>> {
-        let known = self.config.shared.keys.known()?;
+        let known = self.config.shared.keys.cached_keys()?;
         let is_known = self
             .tried
             .as_ref()

@@ -122,7 +122,7 @@ pub(crate) fn decrypt_if_encrypted(
     token: Secret<String>,
     encryption: Option<&dyn Opens>,
 ) -> Result<Secret<String>, Error> {
-    match (encryption, jwe::parts(token.expose())) {
+    match (encryption, jwe::count_parts(token.expose())) {
         (None, 5) => Err(ValidationFailure::JweUnexpected.into()),
         (None, _) => Ok(token),
         (Some(_), 3) => Err(ValidationFailure::JweMissing.into()),

@@ -38,14 +38,14 @@ pub(crate) struct Jwe {
 }
 
 /// How many parts a token in compact serialization has.
-pub(crate) fn parts(token: &str) -> usize {
+pub(crate) fn count_parts(token: &str) -> usize {
     1 + token.matches('.').count()
 }
 
 /// Whether a string has the form of a JWE.
 pub(crate) fn has_form(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    parts(text) == 5 && text.bytes().all(is_allowed)
+    count_parts(text) == 5 && text.bytes().all(is_allowed)
 }
 
 impl Jwe {
@@ -80,7 +80,7 @@ impl Jwe {
             Some(Json::String(text)) => Ok(Some(text.as_ref())),
             _ => Err(malformed().about(name)),
         };
-        let (alg, enc) = algorithms(text("alg")?, text("enc")?, agreed)?;
+        let (alg, enc) = match_algorithms(text("alg")?, text("enc")?, agreed)?;
         if members.has("zip") {
             return Err(ProtocolViolation::JweCompression.into());
         }
@@ -154,7 +154,7 @@ impl DecryptionJob {
     }
 }
 
-fn algorithms(
+fn match_algorithms(
     alg: Option<&str>,
     enc: Option<&str>,
     agreed: Agreed<'_>,

@@ -81,12 +81,12 @@ impl KeyCache {
     }
 
     /// The keys, even if expired.
-    pub(crate) fn known(&self) -> Option<Arc<KeySet>> {
+    pub(crate) fn cached_keys(&self) -> Option<Arc<KeySet>> {
         self.state().set.clone()
     }
 
     /// The action for a token that none of the keys has signed: keys may be fetched before they expire.
-    pub(crate) fn unsigned(&self, now: UnixTime) -> Unsigned {
+    pub(crate) fn on_unknown_key(&self, now: UnixTime) -> Unsigned {
         let mut state = self.state();
         let was_just = state
             .forced_at
@@ -111,7 +111,7 @@ impl KeyCache {
     }
 
     /// Caches the fetched keys for the lifetime that the server states, within bounds.
-    pub(crate) fn keep(&self, now: UnixTime, set: Arc<KeySet>, max_age: Option<Duration>) {
+    pub(crate) fn store_keys(&self, now: UnixTime, set: Arc<KeySet>, max_age: Option<Duration>) {
         let age = max_age.map_or(DEFAULT_AGE, |age| age.clamp(MIN_AGE, MAX_AGE));
         let mut state = self.state();
         state.set = Some(set);

@@ -127,7 +127,7 @@ impl<'a> Reader<'a> {
             }
         }
         let object = Object(members);
-        match object.twice() {
+        match object.duplicate_name() {
             Some(name) => Err(Flaw::Duplicate(name.to_owned())),
             None => Ok(Json::Object(object)),
         }

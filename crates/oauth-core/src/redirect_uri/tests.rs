@@ -25,7 +25,7 @@ fn a_redirect_uri_is_https_or_on_this_machine_or_of_a_domain() {
 
 fn arrived(ours: &'static str, callback: &'static str) -> Result<Arrived<'static>, &'static str> {
     let uri = RedirectUri::parse(ours).unwrap_or_else(|error| unreachable!("{error}"));
-    uri.arrived(callback)
+    uri.match_callback(callback)
 }
 
 fn at(added: &str) -> Result<Arrived<'_>, &'static str> {
@@ -138,7 +138,7 @@ fn a_return_target_stays_on_its_origin() {
 fn a_registered_loopback_address_without_a_port_covers_every_port() {
     let covers = |registered: &str, named: &str| {
         let uri = |text| RedirectUri::parse(text).unwrap();
-        uri(registered).covers(&uri(named))
+        uri(registered).allows_request_uri(&uri(named))
     };
     for (registered, named) in [
         ("http://127.0.0.1/cb", "http://127.0.0.1/cb"),

@@ -196,20 +196,20 @@ impl IdTokenChecks {
         }
         claims.refuse_kinds(&OTHER_TOKEN_KINDS)?;
         issuer(&config.server, &claims)?;
-        self.refreshed(config, &claims)?;
+        self.check_refreshed(config, &claims)?;
         let subject = Claims::require_claim("sub", claims.text("sub")?)?;
         if subject.is_empty() || subject.len() > 255 || !subject.is_ascii() {
             return Err(malformed_claim("sub"));
         }
         self.audience(config, &claims, jws.alg)?;
-        // The times of a refresh's ID token are checked against its own `iat`: see [`continuing`].
+        // The times of a refresh's ID token are checked against its own `iat`: see [`check_continuation`].
         let issued = claims.time("iat")?.filter(|_| self.original.is_some());
         let now = issued.unwrap_or(now);
-        self.times(&claims, now)?;
-        self.nonce(config, &claims)?;
-        self.authentication(&claims, now)?;
-        self.backchannel(&claims)?;
-        let hashes = self.hashes(&claims)?;
+        self.check_times(&claims, now)?;
+        self.check_nonce(config, &claims)?;
+        self.check_authentication(&claims, now)?;
+        self.check_auth_req_id(&claims)?;
+        let hashes = self.hash_claims(&claims)?;
         Ok((
             IdToken {
                 text: token,
@@ -219,7 +219,7 @@ impl IdTokenChecks {
         ))
     }
 
-    fn times(&self, claims: &Claims, now: UnixTime) -> Result<(), Error> {
+    fn check_times(&self, claims: &Claims, now: UnixTime) -> Result<(), Error> {
         let validity = Validity {
             now,
             clock_skew: self.clock_skew,
@@ -233,7 +233,7 @@ impl IdTokenChecks {
         }
     }
 
-    fn nonce(&self, config: &ClientConfig, claims: &Claims) -> Result<(), Error> {
+    fn check_nonce(&self, config: &ClientConfig, claims: &Claims) -> Result<(), Error> {
         let nonce = claims.text("nonce")?;
         // Only the nonce binds an unsolicited token to this sign-in.
         let is_excused = self.origin == IdTokenOrigin::Answer
@@ -250,7 +250,7 @@ impl IdTokenChecks {
         }
     }
 
-    fn authentication(&self, claims: &Claims, now: UnixTime) -> Result<(), Error> {
+    fn check_authentication(&self, claims: &Claims, now: UnixTime) -> Result<(), Error> {
         let auth_time = claims.time("auth_time")?;
         if auth_time.is_some_and(|authenticated_at| authenticated_at > now.after(self.clock_skew)) {
             return Err(malformed_claim("auth_time"));
@@ -280,7 +280,7 @@ impl IdTokenChecks {
     }
 
     /// "the Client MUST ensure that the value of the auth_req_id claim in the ID Token" is that of its request.
-    fn backchannel(&self, claims: &Claims) -> Result<(), Error> {
+    fn check_auth_req_id(&self, claims: &Claims) -> Result<(), Error> {
         let Some(expected) = &self.auth_req_id else {
             return Ok(());
         };
@@ -292,7 +292,7 @@ impl IdTokenChecks {
         }
     }
 
-    fn hashes(&self, claims: &Claims) -> Result<Vec<HashClaim>, Error> {
+    fn hash_claims(&self, claims: &Claims) -> Result<Vec<HashClaim>, Error> {
         let (at_hash, c_hash) = (claims.text("at_hash")?, claims.text("c_hash")?);
         let s_hash = claims.text("s_hash")?;
         if self.origin == IdTokenOrigin::Unsolicited && self.access_token.is_some() {
@@ -335,7 +335,7 @@ impl IdTokenChecks {
     }
 
     /// The rules of section 12.2.
-    fn refreshed(&self, config: &ClientConfig, claims: &Claims) -> Result<(), Error> {
+    fn check_refreshed(&self, config: &ClientConfig, claims: &Claims) -> Result<(), Error> {
         let Some(original) = &self.original else {
             return Ok(());
         };
@@ -386,7 +386,7 @@ impl IdTokenChecks {
 ///
 /// # Errors
 /// `jwe.*`, `jws.*`, `jwt.*`, `id_token.*`
-pub(crate) fn continuing(
+pub(crate) fn check_continuation(
     cx: &Context<'_>,
     earlier: &Secret<String>,
     token: Secret<String>,
@@ -413,7 +413,7 @@ pub(crate) fn continuing(
     let now = cx.at.now();
     let checked = checks.check(cx.identity, token, &jws, now);
     let (id_token, _) = checked.map_err(|error| error.at_endpoint("id_token"))?;
-    if checks.times(&id_token.claims, now).is_err() {
+    if checks.check_times(&id_token.claims, now).is_err() {
         warnings.push(Warning::IdTokenTimes);
     }
     Ok(id_token.text)
@@ -426,13 +426,17 @@ fn is_encrypted(token: &str) -> bool {
 /// The algorithms with which the ID tokens of a client may be signed.
 pub(crate) fn allowed_algs(config: &ClientConfig) -> Vec<Alg> {
     let member = "id_token_signing_alg_values_supported";
-    allowed(config, config.id_token_algs.as_deref(), member)
+    accepted_algs(config, config.id_token_algs.as_deref(), member)
 }
 
 /// The algorithms that a client accepts: those with which it is registered, or else those that the server lists in this
 /// member of its metadata, except those with shared secrets, which must be agreed on. Of both, only those that the
 /// client's profile allows.
-pub(crate) fn allowed(config: &ClientConfig, registered: Option<&[Alg]>, member: &str) -> Vec<Alg> {
+pub(crate) fn accepted_algs(
+    config: &ClientConfig,
+    registered: Option<&[Alg]>,
+    member: &str,
+) -> Vec<Alg> {
     let mut algs = match registered {
         Some(registered) => {
             let is_public = config.auth.secret().is_none();
@@ -444,7 +448,7 @@ pub(crate) fn allowed(config: &ClientConfig, registered: Option<&[Alg]>, member:
             let of_profile = config.profile.and_then(SecurityProfile::default_algs);
             of_profile.map_or_else(|| vec![Alg::Rs256], <[Alg]>::to_vec)
         }
-        None => listed(&config.server, member),
+        None => listed_algs(&config.server, member),
     };
     algs.retain(|alg| config.profile.is_none_or(|profile| profile.allows(*alg)));
     algs
@@ -452,10 +456,10 @@ pub(crate) fn allowed(config: &ClientConfig, registered: Option<&[Alg]>, member:
 
 /// The algorithms with which the server signs ID tokens, except those with shared secrets.
 pub(crate) fn metadata_algs(server: &Server) -> Vec<Alg> {
-    listed(server, "id_token_signing_alg_values_supported")
+    listed_algs(server, "id_token_signing_alg_values_supported")
 }
 
-fn listed(server: &Server, member: &str) -> Vec<Alg> {
+fn listed_algs(server: &Server, member: &str) -> Vec<Alg> {
     let supported = server.named_list(member).unwrap_or_default();
     let algs = supported
         .iter()

@@ -191,7 +191,7 @@ impl Claims {
                 Ok(ClaimsSource {
                     name,
                     claims: claims_of.remove(name.as_str()).unwrap_or_default(),
-                    place: place(source).ok_or_else(|| malformed_claim(sources))?,
+                    place: claims_place(source).ok_or_else(|| malformed_claim(sources))?,
                 })
             })
             .collect()
@@ -205,7 +205,7 @@ fn seconds(value: &Value) -> Option<UnixTime> {
     }
 }
 
-fn place(source: &Value) -> Option<ClaimsPlace<'_>> {
+fn claims_place(source: &Value) -> Option<ClaimsPlace<'_>> {
     let source = source.as_object()?;
     let text = |name: &str| source.get(name).map(Value::as_str);
     match (text("JWT"), text("endpoint"), text("access_token")) {

@@ -9,7 +9,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::{MAX_BYTES, TokenFormat, unanswered};
+use super::{MAX_BYTES, TokenFormat, unsent_error};
 use crate::error::{Cause, Error, Misuse, ProtocolViolation};
 use crate::form::Form;
 use crate::header::header_value;
@@ -121,7 +121,7 @@ impl WorkloadTokenService {
         let status = reply.status();
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
             let detail = format!("{} answered {}", self.url.origin(), status.as_u16());
-            return Err(unanswered(&Cause::unsent(detail)));
+            return Err(unsent_error(&Cause::unsent(detail)));
         }
         if status != StatusCode::OK {
             // No other part of the reply is shown, because it may contain the token that authenticated the request.

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::shape;
+use super::shape_error;
 use crate::error::Error;
 use crate::json::{Json, Object};
 use crate::moment::UnixTime;
@@ -118,7 +118,7 @@ fn lifetime(
         _ => seconds(&value),
     };
     match seconds {
-        None if rules.is_strict() => Err(shape(member)),
+        None if rules.is_strict() => Err(shape_error(member)),
         Some(seconds) if !is_date(seconds, now) => Ok(Some(seconds.min(MAX_LIFETIME))),
         _ => {
             warnings.push(warning);

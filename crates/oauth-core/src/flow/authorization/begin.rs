@@ -204,7 +204,7 @@ impl Begin {
         };
         let is_missing = |error: &Error| error.code() == ValidationFailure::JweNoKey.code();
         match sealed {
-            Some(Err(error)) if is_missing(&error) => match cache.unsigned(at.now()) {
+            Some(Err(error)) if is_missing(&error) => match cache.on_unknown_key(at.now()) {
                 Unsigned::Fetch => self.fetch(at, jws, signed),
                 Unsigned::Wait | Unsigned::GiveUp => Err(error),
             },
@@ -235,7 +235,7 @@ impl Begin {
         match call.resume(at, input).inspect_err(|_| cache.give_up())? {
             Step::Done(fetched) => {
                 let keys = Arc::new(fetched.keys);
-                cache.keep(at.now(), Arc::clone(&keys), fetched.max_age);
+                cache.store_keys(at.now(), Arc::clone(&keys), fetched.max_age);
                 let encryption = self.config.request_encryption.as_ref();
                 let sealed = encryption.map(|encryption| encryption.seal(&keys, jws.expose()));
                 let object = sealed.transpose()?.unwrap_or(jws);

@@ -48,7 +48,7 @@ impl<'a> Callback<'a> {
         if callback.len() > MAX_CALLBACK {
             return Err(ProtocolViolation::CallbackTooLarge.into());
         }
-        let arrived = uri.arrived(callback).map_err(|where_else| {
+        let arrived = uri.match_callback(callback).map_err(|where_else| {
             let detail = format!("it arrived at {where_else}, this flow's is {uri}");
             Error::from(ValidationFailure::CallbackRedirectUri).about(&detail)
         })?;

@@ -82,7 +82,7 @@ fn parameters(claims: &Claims) -> Result<Pairs<'_>, Error> {
 /// 3).
 pub(super) fn allowed_algs(config: &ClientConfig) -> Vec<Alg> {
     let member = "authorization_signing_alg_values_supported";
-    id_token::allowed(config, config.authorization_algs.as_deref(), member)
+    id_token::accepted_algs(config, config.authorization_algs.as_deref(), member)
 }
 
 /// The unverified state of a response: use it only to find the flow.

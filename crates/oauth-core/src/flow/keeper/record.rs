@@ -357,7 +357,7 @@ impl Record {
             suspicion: self.suspicion.clone(),
             refusals: self.refusals.clone(),
             until: self.until,
-            tokens: tokens.map(Tokens::stored),
+            tokens: tokens.map(Tokens::to_stored),
         };
         Secret::new(json::to_text(&stored))
     }
@@ -378,7 +378,7 @@ impl Record {
         if let Some((name, _)) = same.iter().find(|(_, is_same)| !is_same) {
             return Err(Error::from(ValidationFailure::StoredGrant).about(name));
         }
-        let tokens = stored.tokens.map(Tokens::restored).transpose()?;
+        let tokens = stored.tokens.map(Tokens::from_stored).transpose()?;
         if tokens
             .as_ref()
             .is_some_and(|tokens| tokens.binding != config.binding)

@@ -54,7 +54,7 @@ impl GrantSummary {
     /// `stored.malformed`.
     pub fn read(record: &Secret<String>) -> Result<Self, Error> {
         let stored = Stored::read(record.expose())?;
-        let tokens = stored.tokens.map(Tokens::restored).transpose()?;
+        let tokens = stored.tokens.map(Tokens::from_stored).transpose()?;
         let tokens = tokens.as_ref();
         Ok(Self {
             issuer: stored.issuer,

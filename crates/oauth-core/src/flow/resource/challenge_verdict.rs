@@ -84,7 +84,7 @@ pub(super) fn refused_algs(status: StatusCode, headers: &HeaderMap) -> Option<Ve
         return None;
     }
     let fields = headers.get_all(WWW_AUTHENTICATE).iter();
-    let (challenges, _) = challenge::readable_fields(fields.map(HeaderValue::as_bytes));
+    let (challenges, _) = challenge::valid_challenges_in(fields.map(HeaderValue::as_bytes));
     let of_proofs = |challenge: &&Challenge| {
         let error = challenge.param("error");
         challenge.scheme == dpop::DPOP
@@ -97,7 +97,7 @@ pub(super) fn refused_algs(status: StatusCode, headers: &HeaderMap) -> Option<Ve
 /// Whether a reply refuses the proof, for whatever reason.
 pub(super) fn refuses_proof(status: StatusCode, headers: &HeaderMap) -> bool {
     let fields = headers.get_all(WWW_AUTHENTICATE).iter();
-    let (challenges, _) = challenge::readable_fields(fields.map(HeaderValue::as_bytes));
+    let (challenges, _) = challenge::valid_challenges_in(fields.map(HeaderValue::as_bytes));
     let is_refused = |challenge: &Challenge| {
         challenge.scheme == dpop::DPOP && challenge.param("error") == Some(dpop::INVALID_PROOF)
     };
@@ -122,7 +122,7 @@ fn verdict_of<'a>(
     if !may_be_about_the_token(status) {
         return Verdict::Pass;
     }
-    let (challenges, is_whole) = challenge::readable_fields(fields);
+    let (challenges, is_whole) = challenge::valid_challenges_in(fields);
     let of = |scheme: &'a str| {
         challenges
             .iter()
@@ -169,7 +169,7 @@ pub fn refusal(status: StatusCode, headers: &HeaderMap, pause: Option<Duration>)
     }
     let server = ServerError::of_status(status.as_u16()).retry_after(pause);
     let fields = headers.get_all(WWW_AUTHENTICATE).iter();
-    let (challenges, _) = challenge::readable_fields(fields.map(HeaderValue::as_bytes));
+    let (challenges, _) = challenge::valid_challenges_in(fields.map(HeaderValue::as_bytes));
     // The server's own words are not kept, because they may repeat the token.
     let code = challenges
         .iter()

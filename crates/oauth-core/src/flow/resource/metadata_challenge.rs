@@ -21,7 +21,7 @@ impl MetadataChallenge {
             let fields = headers.get_all(WWW_AUTHENTICATE).iter();
             fields.map(|field| field.as_bytes())
         };
-        let (challenges, _) = challenge::readable_fields(fields());
+        let (challenges, _) = challenge::valid_challenges_in(fields());
         let mut challenges = challenges.iter();
         if challenges.any(|challenge| challenge.param("resource_metadata").is_some()) {
             *self.lock() = Some(fields().map(<[u8]>::to_vec).collect());

@@ -317,7 +317,7 @@ impl ResourceRequest {
                 return Err(Misuse::TokenTwice.into());
             }
             let token = &tokens.access_token;
-            let authorization = token::authorization(&TokenType::Dpop, token)?;
+            let authorization = token::authorization_header(&TokenType::Dpop, token)?;
             self.presented = Presented::WithProof;
             self.proved_at = proof_maker.issues_at(&at.moment, &url);
             return match proof_maker.prove(&at.moment, self.method.as_str(), &url, token)? {

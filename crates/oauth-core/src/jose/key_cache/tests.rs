@@ -10,7 +10,7 @@ fn later(seconds: u64) -> UnixTime {
 
 fn kept(max_age: Option<u64>) -> KeyCache {
     let cache = KeyCache::default();
-    cache.keep(NOW, Arc::default(), max_age.map(Duration::from_secs));
+    cache.store_keys(NOW, Arc::default(), max_age.map(Duration::from_secs));
     cache
 }
 
@@ -54,19 +54,19 @@ fn a_clock_that_is_set_back_keeps_no_keys_for_ever() {
 #[test]
 fn keys_are_fetched_before_their_time_once_a_minute() {
     let cache = kept(None);
-    assert_eq!(cache.unsigned(NOW), Unsigned::Fetch);
+    assert_eq!(cache.on_unknown_key(NOW), Unsigned::Fetch);
     // While they are fetched, for ten seconds at most.
-    assert_eq!(cache.unsigned(NOW), Unsigned::Wait);
-    assert_eq!(cache.unsigned(later(9)), Unsigned::Wait);
-    assert_eq!(cache.unsigned(later(10)), Unsigned::GiveUp);
-    cache.keep(NOW, Arc::default(), None);
-    assert_eq!(cache.unsigned(later(1)), Unsigned::GiveUp);
-    assert_eq!(cache.unsigned(later(59)), Unsigned::GiveUp);
-    assert_eq!(cache.unsigned(later(60)), Unsigned::Fetch);
+    assert_eq!(cache.on_unknown_key(NOW), Unsigned::Wait);
+    assert_eq!(cache.on_unknown_key(later(9)), Unsigned::Wait);
+    assert_eq!(cache.on_unknown_key(later(10)), Unsigned::GiveUp);
+    cache.store_keys(NOW, Arc::default(), None);
+    assert_eq!(cache.on_unknown_key(later(1)), Unsigned::GiveUp);
+    assert_eq!(cache.on_unknown_key(later(59)), Unsigned::GiveUp);
+    assert_eq!(cache.on_unknown_key(later(60)), Unsigned::Fetch);
     cache.give_up();
-    assert_eq!(cache.unsigned(later(61)), Unsigned::GiveUp);
+    assert_eq!(cache.on_unknown_key(later(61)), Unsigned::GiveUp);
     // A clock that is set back does not forbid it for longer.
-    assert_eq!(cache.unsigned(NOW), Unsigned::Fetch);
+    assert_eq!(cache.on_unknown_key(NOW), Unsigned::Fetch);
 }
 
 const SET: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"one","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
@@ -75,7 +75,7 @@ const ISSUER: &str = "https://as.example";
 fn with_keys(at: UnixTime, max_age: u64) -> KeyCache {
     let cache = KeyCache::default();
     let set = Arc::new(KeySet::parse(SET).unwrap());
-    cache.keep(at, set, Some(Duration::from_secs(max_age)));
+    cache.store_keys(at, set, Some(Duration::from_secs(max_age)));
     cache
 }
 
@@ -86,7 +86,7 @@ fn what_is_exported_is_good_for_as_long_as_it_was() {
     cache.import(ISSUER, &text).unwrap();
     assert!(is_fresh(&cache, later(3599)));
     assert!(!is_fresh(&cache, later(3600)));
-    let known = cache.known().unwrap();
+    let known = cache.cached_keys().unwrap();
     assert_eq!(known.ids().collect::<Vec<_>>(), ["one"]);
     assert_eq!(cache.export(ISSUER).unwrap(), text);
     assert!(KeyCache::default().export(ISSUER).is_none());
@@ -118,7 +118,7 @@ fn keys_are_taken_from_nobody_else_and_not_for_ever() {
     );
     assert_eq!(refused(SET), "stored.malformed");
     assert_eq!(refused(""), "stored.malformed");
-    assert!(cache.known().is_none());
+    assert!(cache.cached_keys().is_none());
 
     let until = later(3600).as_secs().to_string();
     let forever = text.replace(&until, &later(1 << 40).as_secs().to_string());
