@@ -95,7 +95,7 @@ fn gcm(
         24 => &AES_192_GCM,
         _ => &AES_256_GCM,
     };
-    // The library reads a tag of that length after the ciphertext, whatever is there.
+    // The library takes the last bytes of the input as the tag, so its length is checked first.
     if tag.len() != algorithm.tag_len() {
         return Err(DecryptionFailed);
     }
@@ -170,7 +170,7 @@ fn key_unwrap(key: &[u8], wrapped: &[u8]) -> Result<Bytes, DecryptionFailed> {
     Ok(output)
 }
 
-/// The same by single blocks, for AES-192, whose key wrap the library does not offer.
+/// AES Key Wrap by single blocks (RFC 3394 section 2.2.2), for AES-192, which the library's key wrap does not offer.
 fn key_unwrap_by_blocks(key: &[u8], wrapped: &[u8]) -> Result<Bytes, DecryptionFailed> {
     let (blocks, remainder) = wrapped.as_chunks::<8>();
     let ([first, blocks @ ..], []) = (blocks, remainder) else {
@@ -205,7 +205,7 @@ fn key_unwrap_by_blocks(key: &[u8], wrapped: &[u8]) -> Result<Bytes, DecryptionF
     Ok(registers)
 }
 
-/// The key that both sides have agreed on, for a received token.
+/// The key that ECDH-ES derives for a received token, from the agreed secret.
 pub(crate) fn derive_content_key(
     secret: &[u8],
     job: &DecryptionJob,
@@ -213,7 +213,7 @@ pub(crate) fn derive_content_key(
     concat_kdf(secret, job.alg, job.enc, [&job.apu, &job.apv])
 }
 
-/// The key that both sides agree on, by Concat KDF (RFC 7518 section 4.6.2).
+/// Derives a key from the agreed secret, by Concat KDF (RFC 7518 section 4.6.2).
 pub(crate) fn concat_kdf(
     secret: &[u8],
     alg: JweAlg,

@@ -49,7 +49,7 @@ impl DecryptionKey {
     /// Reads a key in PEM ([`from_pem`](Self::from_pem)) or as a JWK ([`from_jwk`](Self::from_jwk)).
     ///
     /// # Errors
-    /// Why the key was not accepted.
+    /// The reason why the key was refused.
     pub fn read(text: &str, alg: JweAlg) -> Result<Self, KeyError> {
         match text.trim_start().starts_with('{') {
             true => Self::from_jwk(text, alg),
@@ -108,7 +108,7 @@ impl DecryptionKey {
                 };
                 let key = agreement::PrivateKey::from_private_key(ecdh(curve), &jwk.bytes("d")?);
                 let key = key.map_err(|_| KeyError::Algorithm)?;
-                // A private key with a public half that does not match is a mistake that must be found here.
+                // Refuse a private key whose public half does not match: no later check would notice.
                 let (x, y) = (
                     jwk.bytes("x")?,
                     jwk.optional_bytes("y")?.unwrap_or_default(),
@@ -222,7 +222,7 @@ impl DecryptionKey {
 
 impl Decrypter for DecryptionKey {
     fn decrypt(&self, job: &DecryptionJob) -> Result<Secret<Vec<u8>>, DecryptionFailed> {
-        // One key, one algorithm: what the token says does not change it.
+        // The algorithm is that of the key. A token that names another is refused.
         if job.alg != self.alg || job.encrypted_key.is_empty() != self.alg.is_direct() {
             return Err(DecryptionFailed);
         }
@@ -245,9 +245,8 @@ impl fmt::Debug for DecryptionKey {
     }
 }
 
-/// RSAES OAEP. "In the event of receiving an improperly formatted key ... the recipient substitutes a
-/// randomly generated CEK and proceeds to the next step" (RFC 7516 section 11.5): so the time reveals nothing about the
-/// key either.
+/// RSAES OAEP. "In the event of receiving an improperly formatted key ... the recipient substitutes a randomly
+/// generated CEK and proceeds to the next step" (RFC 7516 section 11.5): so that timing reveals nothing about the key.
 fn by_rsa(key: &OaepPrivateDecryptingKey, job: &DecryptionJob) -> Result<Bytes, DecryptionFailed> {
     let padding = rsa_padding(job.alg).ok_or(DecryptionFailed)?;
     let mut random = Zeroizing::new(vec![0; job.enc.key_bytes()]);

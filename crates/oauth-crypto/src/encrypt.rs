@@ -117,7 +117,7 @@ fn by_rsa(alg: JweAlg, key: &PublicJwk, content_key: &[u8]) -> Result<Vec<u8>, E
     Ok(output)
 }
 
-/// The public half of a key that is used once.
+/// The `epk` of an ephemeral private key.
 fn ephemeral(
     curve: Curve,
     private_key: &agreement::PrivateKey,
@@ -126,7 +126,7 @@ fn ephemeral(
     let public = public.as_ref();
     let (x, y) = match curve {
         Curve::X25519 => (public, &[][..]),
-        // The uncompressed point: a four, and both coordinates.
+        // An uncompressed point: the byte 4, then both coordinates.
         _ => {
             let coordinates = public.get(1..).unwrap_or_default();
             coordinates.split_at(coordinates.len() / 2)
@@ -156,7 +156,7 @@ pub(crate) fn key_wrap(key: &[u8], content_key: &[u8]) -> Result<Vec<u8>, Encryp
     Ok(output)
 }
 
-/// The same by single blocks, for AES-192, whose key wrap the library does not offer.
+/// AES Key Wrap by single blocks (RFC 3394 section 2.2.1), for AES-192, which the library's key wrap does not offer.
 pub(crate) fn key_wrap_by_blocks(key: &[u8], text: &[u8]) -> Result<Vec<u8>, EncryptionFailed> {
     if text.len() < 16 || !text.len().is_multiple_of(8) {
         return Err(EncryptionFailed);

@@ -12,15 +12,14 @@ use zeroize::Zeroizing;
 
 use crate::{KeyError, der};
 
-/// The most iterations that a file may require: some seconds of work. OpenSSL uses 2048 by default, and recommended
+/// The largest iteration count that is accepted: some seconds of work. OpenSSL uses 2048 by default, and recommended
 /// values are below a million.
 const MAX_ITERATIONS: u32 = 10_000_000;
 
 /// Decrypts a private key in PEM: PKCS#8 that is encrypted with PBES2, by PBKDF2 of HMAC with SHA-2 and AES-CBC. A string
 /// that is not encrypted is left as it is.
 ///
-/// The file itself determines how much work its passphrase takes; one that requires more than ten million iterations is
-/// refused.
+/// The file sets the iteration count. A file with more than ten million iterations is refused.
 ///
 /// ```no_run
 /// use oauth_core::Secret;
@@ -50,15 +49,15 @@ pub fn decrypt_pem(text: &str, passphrase: &Secret<String>) -> Result<Secret<Str
         EncryptionScheme::Pbes2(how) if is_bearable(how) => {}
         _ => return Err(KeyError::Encryption),
     }
-    // One of 256 wrong passphrases gives what looks like padding: the result is then not DER, which is reported as the
-    // same error.
+    // A wrong passphrase passes the padding check in one of 256 cases. The result is then not DER, which is reported as
+    // the same error.
     let decrypted = info.decrypt(passphrase.expose());
     let decrypted = decrypted.map_err(|_| KeyError::Passphrase)?;
     let der = Zeroizing::new(decrypted.as_bytes().to_vec());
     Ok(Secret::from(der::to_pem("PRIVATE KEY", &der).as_str()))
 }
 
-/// Whether the method is supported, and its work is not too much.
+/// Whether the method is supported, with an acceptable iteration count.
 fn is_bearable(how: &Parameters) -> bool {
     let is_cbc = matches!(
         how.encryption,

@@ -10,7 +10,7 @@ use crate::{KeyError, der};
 /// The largest JWK that is read, in bytes.
 const MAX_JWK: usize = 64 << 10;
 
-/// Whether a string is intended as a JWK, and not as PEM.
+/// Whether a string looks like a JWK, not PEM.
 pub(crate) fn is_jwk(text: &str) -> bool {
     text.trim_start().starts_with('{')
 }

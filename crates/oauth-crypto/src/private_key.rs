@@ -38,7 +38,7 @@ enum Pair {
     Rsa(RsaKeyPair),
 }
 
-/// Why a string is not a usable key. Never contains the text.
+/// The reason why a string is not a usable key. Never contains the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyError {
@@ -50,7 +50,7 @@ pub enum KeyError {
     Passphrase,
     /// A key that is encrypted by an unsupported method.
     Encryption,
-    /// A key of another kind than the algorithm needs, or of a size that is not allowed.
+    /// A key of the wrong type for the algorithm, or of a size that is not allowed.
     Algorithm,
     /// The system could not generate a key.
     Generation,
@@ -82,7 +82,7 @@ impl PrivateKey {
     /// Reads a private key in PEM or as a JWK, for the first of these algorithms that it can sign with.
     ///
     /// # Errors
-    /// Why the key was not accepted; `Algorithm` if none of them fits.
+    /// The reason why the key was refused; `Algorithm` if it fits none of them.
     pub fn read(text: &str, candidates: &[Alg]) -> Result<Self, KeyError> {
         let read_as = |alg| match is_jwk(text) {
             true => Self::from_jwk(text, alg),

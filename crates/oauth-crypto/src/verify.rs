@@ -32,14 +32,14 @@ pub fn check_public_key(key: &PublicJwk) -> Result<(), KeyError> {
     } else if key.fits(Alg::EdDsa) {
         ParsedPublicKey::new(&ED25519, key.bytes("x").unwrap_or_default()).map(drop)
     } else {
-        // The core has checked the size of an RSA key; everything else shows when it is used.
+        // The core has checked the size of the RSA key. Any other defect makes the verification fail.
         Ok(())
     };
     parsed.map_err(malformed)
 }
 
-/// Whether the signature or hash is valid. What cannot be verified, such as a key that does not fit its algorithm, is
-/// not valid.
+/// Whether the signature or hash is valid. False if it cannot be verified, for example if the key does not fit the
+/// algorithm.
 pub fn verify(job: &VerificationJob) -> bool {
     match job {
         VerificationJob::Signature {
@@ -84,7 +84,7 @@ fn public(alg: Alg, key: &PublicJwk, input: &[u8], signature: &[u8]) -> bool {
     });
     match prepared {
         Some(prepared) if prepared.alg == alg => prepared.key.as_ref().is_some_and(is_valid),
-        // Few keys are used with a second algorithm.
+        // The key was prepared for another algorithm, which is rare: parse it again.
         _ => parse_key(alg, key).as_ref().is_some_and(is_valid),
     }
 }
@@ -101,7 +101,7 @@ fn parse_key(alg: Alg, key: &PublicJwk) -> Option<ParsedPublicKey> {
         Alg::Ps256 => ParsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, rsa(key)?),
         Alg::Ps384 => ParsedPublicKey::new(&RSA_PSS_2048_8192_SHA384, rsa(key)?),
         Alg::Ps512 => ParsedPublicKey::new(&RSA_PSS_2048_8192_SHA512, rsa(key)?),
-        // A public key is not a shared secret; and an unknown key is not accepted.
+        // A public key must never be used as an HMAC secret, and unknown kinds of keys are refused.
         _ => return None,
     };
     parsed.ok()
@@ -112,7 +112,7 @@ fn uncompressed_point(key: &PublicJwk) -> Option<Vec<u8>> {
     Some([&[4][..], &key.bytes("x")?, &key.bytes("y")?].concat())
 }
 
-/// In DER, without the zero that some servers write before a modulus, because it marks positive numbers there.
+/// The key in DER. Leading zeros of the modulus, which some servers write, are removed.
 fn rsa(key: &PublicJwk) -> Option<Vec<u8>> {
     Some(rsa_public_key(&key.bytes("n")?, &key.bytes("e")?).to_vec())
 }

@@ -1,4 +1,4 @@
-//! Grants for threads without a runtime: the same session, run by one background thread.
+//! Grant sources for threads without an async runtime: one background thread runs the requests of all of them.
 
 use std::fmt;
 use std::future::Future;
@@ -15,26 +15,25 @@ use crate::source::{Token, TokenSource};
 use crate::store::{Answer, Store};
 use crate::{Drive, GrantSource as Shared};
 
-/// [`crate::GrantSource`] for threads: a thread that finds that the token has expired waits for the single request, as do
-/// all later ones.
+/// [`crate::GrantSource`] for threads: all threads that find the token expired wait for one request.
 ///
 /// One thread, started on first use, runs all sessions of the process, so a request is finished and its tokens are
-/// stored even if every caller has gone. Not for use inside an async runtime.
+/// stored even if no caller waits any more. Not for use inside an async runtime.
 #[derive(Clone)]
 pub struct GrantSource(Shared);
 
 impl GrantSource {
-    /// The same as [`crate::GrantSource::new`].
+    /// A session for this process only, see [`crate::GrantSource::new`].
     pub fn new(driver: impl Drive + 'static, keeper: Keeper) -> Self {
         Self(Shared::new(driver, keeper))
     }
 
-    /// The same as [`crate::GrantSource::shared`].
+    /// A session shared through a store, see [`crate::GrantSource::shared`].
     pub fn shared(driver: impl Drive + 'static, keeper: Keeper, store: Arc<dyn Store>) -> Self {
         Self(Shared::shared(driver, keeper, store))
     }
 
-    /// The same as [`crate::GrantSource::of_grant`].
+    /// A session for a grant of the client, shared through a store, see [`crate::GrantSource::of_grant`].
     pub fn of_grant(
         driver: impl Drive + 'static,
         client: &Client,
@@ -44,7 +43,7 @@ impl GrantSource {
         Self(Shared::of_grant(driver, client, id, store))
     }
 
-    /// The same as [`crate::GrantSource::client_credentials`].
+    /// A session for tokens of the client itself, see [`crate::GrantSource::client_credentials`].
     pub fn client_credentials(
         driver: impl Drive + 'static,
         client: &Client,
@@ -53,7 +52,7 @@ impl GrantSource {
         Self(Shared::client_credentials(driver, client, token_request))
     }
 
-    /// The same as [`crate::GrantSource::refreshing`].
+    /// A session for tokens of a user, see [`crate::GrantSource::refreshing`].
     ///
     /// # Errors
     /// Those of [`crate::GrantSource::refreshing`].
@@ -65,7 +64,7 @@ impl GrantSource {
         Shared::refreshing(driver, client, tokens).map(Self)
     }
 
-    /// The same as [`crate::GrantSource::on_tokens`].
+    /// Calls `hook` with new tokens before any caller sees them, see [`crate::GrantSource::on_tokens`].
     #[must_use]
     pub fn on_tokens(self, hook: impl Fn(&Arc<Tokens>) + Send + Sync + 'static) -> Self {
         Self(self.0.on_tokens(hook))
@@ -128,7 +127,7 @@ impl TokenSource for GrantSource {
     }
 }
 
-/// The same as [`crate::drain_all`].
+/// Shuts down all sessions of this process that are renewing or have unsaved tokens, see [`crate::drain_all`].
 ///
 /// # Errors
 /// Those of [`crate::drain_all`], and `misuse.setup` if no thread can be started.

@@ -13,8 +13,8 @@ pub(crate) fn moment() -> Result<Moment, Error> {
     Moment::system()
 }
 
-/// The time in whole seconds, without the random bytes of a moment. Linux has a clock for this that costs a fraction of
-/// the precise one, and is a few milliseconds late.
+/// The time in whole seconds, without the random bytes of a moment. On Linux this is the coarse clock, which is much
+/// cheaper than the precise one and a few milliseconds late.
 pub(crate) fn now() -> Result<UnixTime, Error> {
     #[cfg(feature = "simulated")]
     if let Some(moment) = simulated::moment() {
@@ -50,12 +50,12 @@ pub mod simulated {
         static CLOCK: RefCell<Option<Clock>> = const { RefCell::new(None) };
     }
 
-    /// Makes all sessions that are used on this thread use this clock from now on, not the system's.
+    /// Sets the clock of all sessions that are used on this thread.
     pub fn set(clock: Clock) {
         CLOCK.with_borrow_mut(|thread_clock| *thread_clock = Some(clock));
     }
 
-    /// Makes them use the system's clock again.
+    /// Restores the system's clock for this thread.
     pub fn unset() {
         CLOCK.with_borrow_mut(|thread_clock| *thread_clock = None);
     }

@@ -1,7 +1,7 @@
 //! Connections to APIs that a program has used (`oauth_core::flow::resource_connection`), kept in a store beside the
 //! grants: the issuer of an API's tokens, and the client that was registered there.
 //!
-//! Such a record holds the secrets of a registered client: it is as durable as those of grants, and sealed if they are
+//! Such a record contains the secrets of a registered client. It is stored as durably as grants, and sealed if they are
 //! sealed (`SealedStore`).
 
 use oauth_core::error::Error;
@@ -33,7 +33,7 @@ pub async fn load<S: Store + ?Sized>(store: &S, key: &str) -> Result<Kept, Error
 }
 
 /// Saves a connection over the version that was loaded, and returns the new version; `None` if another worker has saved
-/// one in the meantime: use that one.
+/// one in the meantime, which the caller should load.
 ///
 /// # Errors
 /// `connect.no_client` for a connection without a client; those of [`Store::save`].

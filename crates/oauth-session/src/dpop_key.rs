@@ -1,9 +1,8 @@
 //! A DPoP key that workers share through a store (RFC 9449).
 //!
-//! Tokens are bound to a key, so workers that share a grant must share its key, or their tokens are useless. The key is
-//! made by the first worker that asks for it, and has its own record beside those of grants: as durable as they are,
-//! and sealed if they are sealed (`SealedStore`). Without a seal, the private key is in the store in plain text, as refresh
-//! tokens are.
+//! Tokens are bound to a key, so workers that share a grant must share its key. The first worker that needs the key
+//! generates it. It has its own record beside the grants, stored as durably as they are, and sealed if they are sealed
+//! (`SealedStore`). Without sealing, the private key is stored in plain text, like refresh tokens.
 
 use oauth_core::Secret;
 use oauth_core::dpop::DpopKey;
@@ -18,7 +17,7 @@ use crate::store::{DPOP_KEYS, ENDPOINT, Entry, Saved, Store, Times};
 const MAX_NAME: usize = 48;
 /// The format of the record.
 const FORMAT: u32 = 1;
-/// How many saves are tried before giving up on a store that always reports a conflict.
+/// The number of attempts to save against concurrent workers.
 const TRIES: usize = 16;
 
 /// The stored form of a key.
@@ -30,8 +29,8 @@ struct Stored<S> {
     private_key: S,
 }
 
-/// The key of this name in the store. If there is none, a new one is made for this algorithm; if several workers make
-/// one at once, all get the one that was stored first.
+/// Loads the key of this name from the store, or generates and stores one for this algorithm. If several workers
+/// generate one at once, all get the one that was stored first.
 ///
 /// ```
 /// use oauth_core::jose::Alg;
@@ -53,7 +52,7 @@ pub async fn open<S: Store + ?Sized>(store: &S, name: &str, alg: Alg) -> Result<
     private(store, name, alg).await?.to_core()
 }
 
-/// The same with its private half, for a program that passes it on.
+/// Loads or generates the key like [`open`], and returns its private half too, for a program that passes it on.
 ///
 /// # Errors
 /// Those of [`open`].
@@ -70,12 +69,12 @@ pub async fn private<S: Store + ?Sized>(
         if let Some(entry) = entry.filter(|entry| !entry.is_removed()) {
             return read(&entry, alg);
         }
-        // Generating an RSA key takes long enough to do it only once.
+        // Generate a key once, because an RSA key takes long.
         let (key, text) = match new_key.take() {
             Some(new_key) => new_key,
             None => make(alg)?,
         };
-        // No caller gets a key that is not stored: its tokens would be lost with this process.
+        // Return only a stored key: tokens bound to another one would be lost with this process.
         match store.save(&record, &text, version, Times::NONE).await? {
             Saved::At(_) => return Ok(key),
             Saved::Conflict => new_key = Some((key, text)),

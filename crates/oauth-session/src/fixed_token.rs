@@ -19,8 +19,8 @@ const MAX_LENGTH: u64 = 64 << 10;
 /// operator of the process, or returned by a callback.
 ///
 /// It is never renewed. A variable, file or callback is read again each time, so it may be changed while the process is
-/// running. A 401 about the token ends the request with `grant.revoked`, unless there is another token by then, which
-/// is tried once.
+/// running. After a 401 for this token the request fails with `grant.revoked`, unless the source has another token by
+/// then, which is tried once.
 ///
 /// ```
 /// use oauth_session::{FixedToken, TokenSource};
@@ -58,7 +58,7 @@ impl FixedToken {
         Self::of_tokens(Tokens::bearer(token))
     }
 
-    /// A source of the access token of these tokens, whatever their grant.
+    /// A source of the access token in these tokens. The grant is not used.
     pub fn of_tokens(tokens: Tokens) -> Self {
         let expires_at = tokens.expires_at();
         Self {
@@ -138,7 +138,7 @@ fn read_variable(name: &str) -> Result<Secret<String>, Error> {
     }
 }
 
-/// A value that is not Unicode is not repeated.
+/// The message does not contain a value that is not Unicode.
 const fn why_absent(error: &std::env::VarError) -> &'static str {
     match error {
         std::env::VarError::NotPresent => "the environment variable is not set",

@@ -1,5 +1,5 @@
-//! A session: drives one [`Keeper`] for many callers, and passes its outcomes to all that wait. When to renew, and
-//! whether, is decided by the keeper (`flow/keeper/` in oauth-core).
+//! A session: drives one [`Keeper`] for many callers, and returns its outcomes to all of them. The keeper decides
+//! whether and when to renew (`flow/keeper/` in oauth-core).
 
 mod active;
 mod drive;
@@ -36,16 +36,15 @@ use upkeep::look_after;
 
 /// A source of tokens for one grant, which it renews. Cheap to clone: clones share the token.
 ///
-/// A fresh token is returned immediately, without a lock. One that is close to its expiry is returned
-/// while the next is fetched in the background. When it is stale, the first caller starts one token request, and all
-/// others wait for its outcome; for a second at most, if their token is still valid. The request runs in a task of its
-/// own on the runtime of the caller that started it: it is finished and its tokens are stored even if every caller has
-/// gone, so a rotated refresh token is never lost to a timeout around [`token`](Self::token).
+/// A fresh token is returned immediately, without a lock. One that is close to its expiry is returned while the next is
+/// fetched in the background. When it is stale, the first caller starts one token request, and all others wait for its
+/// outcome; for a second at most, if their token is still valid. The request runs in a task of its own on the runtime
+/// of the caller that started it: it is finished and its tokens are stored even if every caller is cancelled, so a
+/// timeout around [`token`](Self::token) never loses a rotated refresh token.
 ///
-/// With a [`Store`], that holds for every task, process and machine that shares the store: one of them
-/// sends the request, and stores the tokens before they are returned; the others read them. How that is
-/// decided, and what happens if replies are lost or workers crash, is described in
-/// [`oauth_core::flow::keeper`].
+/// With a [`Store`], this applies to all tasks, processes and machines that share the store: one of them sends the
+/// request, and stores the tokens before they are returned; the others read them. [`oauth_core::flow::keeper`]
+/// describes the rules, and what happens if replies are lost or workers crash.
 ///
 /// An error goes to every caller that waited for that request; the next caller starts another, and
 /// after a second failure in a row only after a pause. When the server has ended the grant
@@ -85,7 +84,7 @@ struct State {
     is_saving_later: bool,
     /// Whether an upkeep task is running.
     is_looked_after: bool,
-    /// The standing of the grant that was last reported to the observer.
+    /// The state of the grant that was last reported to the observer.
     reported: Standing,
 }
 
@@ -181,7 +180,7 @@ impl GrantSource {
     /// ask this session for a token in it. A session has one hook, the first; all clones share it.
     #[must_use]
     pub fn on_tokens(self, hook: impl Fn(&Arc<Tokens>) + Send + Sync + 'static) -> Self {
-        // The first hook stays.
+        // A second hook is ignored.
         let _ = self.0.on_tokens.set(Box::new(hook));
         self
     }
@@ -190,7 +189,7 @@ impl GrantSource {
     /// share it.
     #[must_use]
     pub fn observe(self, observer: impl Observe + 'static) -> Self {
-        // The first stays.
+        // A second observer is ignored.
         let _ = self.0.observer.set(Box::new(observer));
         self
     }
@@ -260,7 +259,7 @@ impl GrantSource {
                             | Waiting::HookPending(_, renewal),
                             task,
                         ) => (renewal, task),
-                        // A drained session begins nothing else.
+                        // A drained session starts no further step.
                         (Waiting::Done(Ok(_)), _) if state.keeper.save_again() => {
                             self.start_renewal(&mut state)
                         }
@@ -269,7 +268,7 @@ impl GrantSource {
                 }
             };
             spawn(&runtime, task);
-            // A renewal may have been under way before: only tokens stored afterwards count.
+            // Wait for a renewal that was already running: only tokens stored after it are the new ones.
             let _ = outcome_of(&renewal).await;
             if let Some(error) = self.last_error() {
                 return Err(error);
@@ -277,9 +276,9 @@ impl GrantSource {
         }
     }
 
-    /// Shuts the session down gracefully: no new renewal begins, one that was sent is finished, and its
-    /// tokens are stored. Without this, a renewal in flight is cut off with the runtime, and with servers
-    /// that rotate refresh tokens its grant is lost.
+    /// Shuts the session down gracefully: no new renewal begins, one that was sent is finished, and its tokens are
+    /// stored. Otherwise the end of the runtime aborts a renewal in flight, which loses the grant if the server rotates
+    /// refresh tokens.
     ///
     /// The current token is returned until it expires; after that, callers get `token_source.closed`, here and
     /// through a clone. So do those that were waiting for a renewal whose request was not sent yet.
@@ -318,7 +317,7 @@ impl GrantSource {
         self.0.shared.as_ref().map(|shared| shared.key.as_str())
     }
 
-    /// Why the last attempt failed, if it did. Callers do not see it while their token is valid.
+    /// The error of the last attempt, if it failed. Callers do not get it while their token is valid.
     pub fn last_error(&self) -> Option<Error> {
         self.0.state().keeper.last_error().cloned()
     }
@@ -339,7 +338,7 @@ impl GrantSource {
             Waiting::Done(outcome) => outcome,
             Waiting::Background(tokens, _) => Ok(tokens),
             Waiting::HookPending(tokens, renewal) => {
-                // Its outcome is for the callers that needed it.
+                // The callers of this renewal get its outcome.
                 let _ = outcome_of(&renewal).await;
                 Ok(tokens)
             }
@@ -348,8 +347,8 @@ impl GrantSource {
         outcome.map(Token::from)
     }
 
-    /// Waits for the outcome of a renewal, which runs in its own task. A caller whose token is valid does not wait
-    /// long: a store or a server may hang.
+    /// Waits for the outcome of a renewal, which runs in its own task. A caller whose token is valid waits at most a
+    /// second, because a store or a server may hang.
     async fn wait_for(&self, renewal: &SharedRenewal, refused: Option<&Tokens>) -> Outcome {
         let outcome = outcome_of(renewal);
         let mut outcome = pin!(outcome);
@@ -416,15 +415,15 @@ fn runtime() -> Result<tokio::runtime::Handle, Error> {
         .map_err(|_| Error::from(oauth_core::error::Misuse::Setup).about("no tokio runtime"))
 }
 
-/// The result for which a caller waits.
+/// What a caller waits for.
 enum Waiting {
-    /// For nothing: this is the outcome.
+    /// Not waiting: this is the outcome.
     Done(Outcome),
-    /// For nothing: these tokens are valid, and a renewal runs in the background.
+    /// Not waiting: these tokens are valid, and a renewal runs in the background.
     Background(Arc<Tokens>, SharedRenewal),
-    /// For the hook, which sees these tokens of a finished renewal before anyone else.
+    /// Waiting for the hook, which gets these tokens of a finished renewal first.
     HookPending(Arc<Tokens>, SharedRenewal),
-    /// For the outcome of this renewal.
+    /// Waiting for the outcome of this renewal.
     Renewal(SharedRenewal),
 }
 
@@ -449,7 +448,7 @@ fn task_stopped() -> Error {
 }
 
 impl Inner {
-    /// No code that could panic half-way runs under the lock.
+    /// No code that could panic in the middle of a change runs under the lock.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

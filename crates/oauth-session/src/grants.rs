@@ -130,9 +130,8 @@ impl Grants {
         self.with(|options| options.renewal_limits.per_second(renewals))
     }
 
-    /// Has at most this many renewals in progress at once: requests to the client's issuer, from the lease to the
-    /// stored tokens. 0 is no limit. One that has to wait does so before it holds a lease, and one that waits for
-    /// another worker is not counted.
+    /// Allows at most this many concurrent renewals, counted from the lease to the stored tokens. 0 is no limit. One
+    /// that has to wait does so before it holds a lease, and one that waits for another worker is not counted.
     #[must_use]
     pub fn at_once(self, renewals: usize) -> Self {
         self.with(|options| options.renewal_limits.at_once(renewals))
@@ -201,7 +200,7 @@ impl Grants {
             });
             (session, cache.shrink(self.0.options.capacity))
         };
-        // Dropping sessions may take a while, so it happens outside of the lock.
+        // Dropped outside the lock, because dropping sessions may take a while.
         drop(left);
         session
     }

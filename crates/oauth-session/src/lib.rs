@@ -15,8 +15,8 @@
 //! | [`connections`] | connections to APIs that a program has met, in a store |
 //! | [`store`] | where records are stored, and what a store must do |
 //!
-//! Nothing is decided here: which worker renews, when, and what a lost reply means is decided by
-//! [`oauth_core::flow::keeper`], which needs neither a clock nor a socket.
+//! This crate makes no decisions: [`oauth_core::flow::keeper`], which needs neither a clock nor a socket, decides which
+//! worker renews, when, and how a lost reply is handled.
 
 #[cfg(feature = "blocking")]
 pub mod blocking;

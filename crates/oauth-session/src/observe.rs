@@ -24,7 +24,7 @@ pub enum GrantEvent<'a> {
     /// A renewal failed, or could not be tried.
     Failed(&'a Error),
     /// The server refuses the refresh token without ending the grant. The error says that the user has to log in; the
-    /// token is tried again now and then, and may turn out to be valid.
+    /// token is tried again after growing pauses, and may still be valid.
     Suspect(&'a Error),
     /// The grant has ended: the user has to log in again. Each worker reports it once.
     Ended(&'a Error),

@@ -24,7 +24,7 @@ struct Interval {
 /// The permission of one renewal to take a lease.
 pub(crate) struct RenewalPermit {
     limits: RenewalLimits,
-    /// Whether the renewal has used its turn in the interval: it uses only one, however often it requests the lease.
+    /// Whether the renewal has used its turn in the interval. It uses one turn, however often it requests the lease.
     is_counted: bool,
     slot: Option<OwnedSemaphorePermit>,
 }
@@ -70,7 +70,7 @@ impl RenewalPermit {
         }
     }
 
-    /// Gives up the slot, so that other renewals may run while this one waits for another worker.
+    /// Releases the slot, so that other renewals can run while this one waits for another worker.
     pub(crate) fn step_aside(&mut self) {
         self.slot = None;
     }

@@ -32,9 +32,8 @@ pub trait TokenSource: Send + Sync {
     /// (`connect.not_protected`): the API requires authorization now.
     fn refused_without_token(&self) {}
 
-    /// Returns tokens that meet a step-up challenge which `short` did not (RFC 9470, RFC 6750
-    /// `insufficient_scope`), if this source can ask the user. Most cannot, and the reply is then returned to the
-    /// caller.
+    /// Returns tokens that meet a step-up challenge which `short` did not (RFC 9470, RFC 6750 `insufficient_scope`), if
+    /// this source can prompt the user. Most sources cannot; the caller then gets the API's reply.
     fn step_up<'a>(&'a self, short: &'a Tokens, wanted: &'a StepUp) -> Answer<'a, Option<Token>> {
         let _ = (short, wanted);
         Box::pin(std::future::ready(Ok(None)))
@@ -59,10 +58,10 @@ impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
     }
 }
 
-/// Tokens of a source. They are read through it; [`into_arc`](Self::into_arc) keeps them.
+/// Tokens of a source, by dereference; [`into_arc`](Self::into_arc) keeps them.
 ///
-/// Not a plain `Arc`, because all threads would then contend for one reference count, and two threads would each be
-/// slower than a single one.
+/// Not a plain `Arc`, because all threads would contend for its reference count, and two threads would each be slower
+/// than a single one.
 pub struct Token(Held);
 
 enum Held {
@@ -155,7 +154,7 @@ impl Sources {
         Self(vec![(TokenOwner::User, Arc::new(source))])
     }
 
-    /// The same, with this source for the user's routes.
+    /// Adds a source of a user's tokens, for the user's routes.
     #[must_use]
     pub fn with_user(mut self, source: impl TokenSource + 'static) -> Self {
         self.0.retain(|(owner, _)| *owner != TokenOwner::User);

@@ -67,9 +67,8 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 
 
 /// A store of records, each under a key.
 ///
-/// Everything that keeps a grant safe is decided by the
-/// [`Keeper`](oauth_core::flow::keeper::Keeper); a store has to do three things, each as one atomic step. `contract`
-/// has the tests every store must pass.
+/// The [`Keeper`](oauth_core::flow::keeper::Keeper) makes all decisions about a grant; a store only has to perform
+/// three operations, each atomically. `contract` has the tests every store must pass.
 ///
 /// Keys and names of holders are strings of up to 60 bytes, records of up to 1 MiB; none contains U+0000. Keys are
 /// case-sensitive and compared byte for byte.
@@ -85,12 +84,12 @@ pub trait Store: Send + Sync {
     /// its data or was restored from an older copy. So derive it from the store's clock, in microseconds since 1970; if
     /// that is not higher than the last version, use the last plus one.
     ///
-    /// This fences off a worker that slept through its lease, because it saves over an old version. So it must
-    /// hold whether or not there is a lease.
+    /// The version check also stops a worker whose lease has expired, because it saves over an old version. So it must
+    /// not depend on a lease.
     ///
-    /// An empty record is a tombstone: it tells the workers that still have the tokens that the grant was
-    /// removed; [`remove`](Self::remove) saves one. The store keeps it like any other, and may delete it
-    /// after 30 days. An absent record is lost, not removed: a worker that has it restores it.
+    /// An empty record is a tombstone: from it, workers that still have the tokens learn that the grant was removed;
+    /// [`remove`](Self::remove) saves one. The store keeps it like any other, and may delete it after 30 days. An
+    /// absent record is lost, not removed: a worker that has it restores it.
     ///
     /// The times replace those given before, and are passed unencrypted, so that a store does not have to parse
     /// records. [`Times::due`] is for [`due`](Self::due), and a store without that method ignores it. At
@@ -227,8 +226,7 @@ pub(crate) const DPOP_KEYS: &str = "dpop-key:";
 /// The prefix of the names of connections to APIs (`connections`).
 pub(crate) const CONNECTIONS: &str = "connection:";
 
-/// Whether the record of this name is that of a grant. There are other records, such as those of DPoP keys and
-/// connections: leave them out when you list the grants of a store.
+/// Whether a record of this name is a grant, and not a DPoP key or a connection, which a list of grants must leave out.
 pub fn is_grant(key: &str) -> bool {
     ![DPOP_KEYS, CONNECTIONS]
         .iter()
@@ -301,7 +299,7 @@ fn is_forgotten(version: u64) -> bool {
     u128::from(age) > REMOVAL_SHOWS.as_micros()
 }
 
-/// The longest lease, a year: no clock overflows with it.
+/// The longest lease: one year, so that no time overflows.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A lease's `ttl` in whole milliseconds, rounded up: no lease expires early.

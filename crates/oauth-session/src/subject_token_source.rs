@@ -43,7 +43,7 @@ impl SubjectTokenSource {
         }
     }
 
-    /// The subject token that `read` returns each time, such as an ID token from a file.
+    /// A source that calls `read` for each subject token, such as an ID token in a file.
     pub fn read(
         identity_provider: &Client,
         read: impl Fn() -> Answer<'static, IdentitySubject> + Send + Sync + 'static,
@@ -135,8 +135,9 @@ impl GrantSource {
         Self::new(driver, client.keeper(id))
     }
 
-    /// The same, shared through a store: one worker renews for all. Its record is another one than that of a login of
-    /// the same user at this server.
+    /// A session for tokens of the server of `client`, renewed with a sign-in elsewhere
+    /// ([`by_identity`](Self::by_identity)), and shared through a store: one worker renews for all. Its record differs
+    /// from that of a login of the same user at this server.
     pub fn by_identity_shared(
         driver: impl Drive + 'static,
         client: &Client,

@@ -13,7 +13,7 @@ use oauth_core::Client;
 use oauth_core::error::{Cause, Error, Kind, Loss};
 use oauth_core::moment::UnixTime;
 
-/// How long after a failure no new attempt is made, unless the provider names a pause itself.
+/// The pause between a failure and the next attempt, unless the provider names one.
 pub(crate) const PAUSE: Duration = Duration::from_secs(5);
 
 /// The longest pause that a provider may name itself.
@@ -54,7 +54,7 @@ struct FailedAttempt {
     error: Error,
 }
 
-/// How a visit that needs a client continues.
+/// The result of looking up a client.
 pub(crate) enum ClientLookup {
     Known(Client),
     Begin(Connect),
@@ -99,7 +99,7 @@ impl Connections {
 }
 
 impl Connection {
-    /// The client if it is known; otherwise whether to begin an attempt, wait for one, or fail.
+    /// Returns the client if it is known; otherwise whether to start an attempt, wait for one, or fail.
     pub(crate) fn look_up(&mut self, id: &str, now: UnixTime) -> ClientLookup {
         if let Some(client) = &self.client {
             return ClientLookup::Known(client.clone());

@@ -1,4 +1,4 @@
-//! How a visit waits for the client of a provider that is not known yet.
+//! Waits for the client of a provider, in steps of a visit.
 
 use std::time::Duration;
 

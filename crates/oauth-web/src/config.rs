@@ -41,7 +41,7 @@ pub struct Config {
     pub lifetime: Duration,
     /// The idle timeout of a session: 2 hours with [`Keep::Store`] unless set. Other sessions have none.
     pub idle: Option<Duration>,
-    /// How long a person may take to sign in: 15 minutes unless set.
+    /// The time limit of a sign-in: 15 minutes unless set.
     pub flow_lifetime: Duration,
     /// How many sign-ins a browser may have in progress: 4 unless set. The oldest is dropped.
     pub flows: usize,
@@ -104,9 +104,9 @@ pub enum Keep {
 /// `SameSite` of the session's cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SameSite {
-    /// Links from other sites find the person signed in.
+    /// Sent with links from other sites.
     Lax,
-    /// A link from another site makes one more round trip.
+    /// Not sent with links from other sites, which therefore take one more round trip.
     Strict,
 }
 
@@ -115,7 +115,7 @@ pub enum SameSite {
 pub enum Access {
     /// Everyone.
     Open,
-    /// Everyone; people with a session at the provider are signed in here first, without a prompt.
+    /// Everyone; a person with a session at the provider is first signed in here, without a prompt.
     Silent,
     /// Only signed-in users.
     SignedIn,
@@ -248,7 +248,7 @@ impl Config {
             return Err(setup("base_urls: none given"));
         };
         for url in &self.base_urls {
-            // Which paths are the site's own must not depend on a header.
+            // The paths of the site's own pages must not depend on the `Host` header.
             if url.path().trim_end_matches('/') != first.path().trim_end_matches('/') {
                 return Err(setup("base_urls: all must have the same path"));
             }

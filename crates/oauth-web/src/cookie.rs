@@ -16,11 +16,11 @@ const MAX_PAIR: usize = 3800;
 /// The longest value, all chunks together: proxies accept 8 KiB in a header line.
 const MAX_VALUE: usize = 7200;
 
-/// From how many bytes on, all chunks together, the cookies of a session get a line in the log: many proxies read
-/// 4 KiB of header fields of a response.
+/// The size of a session's cookies, all chunks together, from which a warning is logged: many proxies read only 4 KiB
+/// of header fields of a response.
 const WARN_BYTES: usize = 3000;
 
-/// How many cookies of one name are tried: a parent domain may plant a second.
+/// The number of cookies of one name that are tried, because a parent domain may set a second one.
 const MAX_CANDIDATES: usize = 3;
 
 /// How many cookies of a request are read.
@@ -54,7 +54,7 @@ pub(crate) struct Jar {
     is_secure: bool,
 }
 
-/// Why a cookie was not accepted, for the log.
+/// The reason why a cookie was rejected, for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Rejected {
     Absent,

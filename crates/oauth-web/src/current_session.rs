@@ -61,8 +61,8 @@ pub(crate) async fn session(context: &RequestContext) -> Result<Found, Error> {
     })
 }
 
-/// Why a session does not belong to this site: a site that can open the cookie, or shares the store, may not have the
-/// provider that vouched for the person, and its application might not admit them.
+/// The reason why a session does not belong to this site. A site with the same keys or store may not have the provider
+/// that authenticated the person, and its application might not admit them.
 async fn reason_to_reject(
     context: &RequestContext,
     session: &Session,
@@ -77,9 +77,9 @@ async fn reason_to_reject(
     let expected = context.registration(&provider);
     let is_same_registration = match (&session.client, expected) {
         (Some(client), Some(expected)) => *client == expected,
-        // Until the client is known, when only the id is.
+        // Accepted until the client is known; only the provider id is compared.
         (Some(_), None) => true,
-        // The testing key is public, so no site that others can reach uses it.
+        // Only with the testing key, which is public, so that no reachable site uses it.
         (None, _) => testing::is_testing_key(context.config().keys.current()),
     };
     Ok((!is_same_registration).then_some("it is of another issuer or client"))

@@ -35,8 +35,8 @@ const KEPT_BACK: [HeaderName; 15] = [
     HeaderName::from_static(PROTECTION_HEADER),
 ];
 
-/// How the names of other request headers begin that are not forwarded: what this site's own proxies and browsers say,
-/// and what some servers take for the method or the path instead of those that were checked here.
+/// Prefixes of other request headers that are not forwarded: those of proxies and browsers, and those that some servers
+/// use as the method or the path instead of the checked ones.
 const NOT_SENT: [&str; 9] = [
     "x-forwarded-",
     "sec-",
@@ -97,7 +97,7 @@ pub(crate) fn forwarded_request_fields(headers: &HeaderMap) -> HeaderMap {
     let connection_fields = connection_options(headers);
     let is_sent = |name: &HeaderName| {
         let text = name.as_str();
-        // To servers that speak CGI, `_` and `-` are one (RFC 3875 section 4.1.18).
+        // CGI servers treat `_` and `-` alike (RFC 3875 section 4.1.18).
         let dashed = text.replace('_', "-");
         let is_session_field = NOT_SENT.iter().any(|prefix| dashed.starts_with(prefix));
         !is_session_field
@@ -127,7 +127,7 @@ fn forwarded_fields(headers: &HeaderMap) -> HeaderMap {
     forwarded
 }
 
-/// The fields that `Connection` names are hop-by-hop as well (RFC 9110 section 7.6.1).
+/// The connection options, which name further hop-by-hop fields (RFC 9110 section 7.6.1).
 fn connection_options(headers: &HeaderMap) -> Vec<String> {
     let lines = headers.get_all(CONNECTION).iter();
     let names = lines

@@ -1,4 +1,4 @@
-//! Logins in progress: each is kept in the browser, in a sealed cookie of its own.
+//! Logins in progress, each in its own sealed cookie.
 
 use oauth_core::error::Error;
 use oauth_core::moment::UnixTime;
@@ -77,7 +77,7 @@ impl<'a> LoginParameters<'a> {
     }
 }
 
-/// Sends the person to the provider.
+/// Starts a login: redirects the person to the provider.
 pub(crate) async fn begin(
     context: &RequestContext,
     wanted: LoginParameters<'_>,
@@ -166,7 +166,7 @@ pub(crate) async fn find(
                         continue;
                     }
                 };
-                // Mix-up (RFC 9700 section 4.4.2.2): each provider has a redirect URI of its own.
+                // Mix-up defence (RFC 9700 section 4.4.2.2): the callback path must be that of the flow's provider.
                 let (config, base_url) = (context.config(), context.base_url()?);
                 let path = format!("{}{}", base_url.root, config.callback(&provider));
                 if context.request.path() != path {
@@ -200,7 +200,7 @@ pub(crate) async fn find(
 
 type Opened = Result<(LoginFlow, PendingAuthorization), String>;
 
-/// The flows of this browser that are still valid, and why the others are not.
+/// The flows of this browser: the valid ones, and for the others the reason why they are not.
 fn open_flows(context: &RequestContext) -> Result<Vec<(String, Opened)>, Error> {
     let jar = context.jar()?;
     let prefix = jar.name_of("flow-");

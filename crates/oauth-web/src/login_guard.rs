@@ -1,6 +1,6 @@
 //! The guard of the application's own pages: passes a request on, or sends the person to sign in. Which site a request
 //! came from is read in `Request::origin` (`request.rs`); the site's own pages refuse requests of other sites in
-//! `page/api.rs`, `page/session.rs` and `page/logout.rs`, by `require_own` in `request_context.rs`.
+//! `page/api.rs`, `page/session.rs` and `page/logout.rs`, by `require_same_origin` in `request_context.rs`.
 
 use http::{Method, StatusCode};
 use oauth_core::error::{Error, ValidationFailure};
@@ -25,8 +25,8 @@ pub(crate) async fn guard(
     need: Option<Need>,
 ) -> Result<End, Error> {
     if let Err(error) = context.require_same_origin() {
-        // A cross-site form is legitimate on the return page of a payment or another sign-in, and at an API for
-        // scripts of other sites. Without a session there is nothing to abuse, and it is given none.
+        // A cross-site form is legitimate on the return page of a payment or another sign-in, and at an API for scripts
+        // of other sites. Without a session it cannot be abused, so it is passed on without one.
         let is_for_everybody = access != Access::SignedIn && need.is_none();
         return match is_for_everybody && !context.has_session()? {
             true => Ok(End::Pass(None)),
@@ -56,7 +56,7 @@ pub(crate) async fn guard(
         Access::Silent if may_check_silently(context)? => {
             let provider = context.first_provider().await?;
             if context.client_at_once(&provider).await?.is_none() {
-                // Do not hold up the page: the silent check is made once the provider is reachable.
+                // The page does not wait: the silent check is made once the provider is reachable.
                 return Ok(End::Pass(None));
             }
             let login = LoginParameters {
@@ -81,7 +81,7 @@ pub(crate) async fn guard(
     let recent_logins_cookie = recent_logins
         .map(|tries| tries.cookie(context))
         .transpose()?;
-    // With a choice to make, the login page shows it.
+    // If there are several providers, the login page shows the choice.
     let reply = match context.default_provider(need.as_ref()).await? {
         Some(provider) => {
             let login = LoginParameters {
@@ -100,7 +100,7 @@ pub(crate) async fn guard(
     ))
 }
 
-/// 401 and never a redirect: a script could not follow it.
+/// 401, not a redirect, which a script could not follow.
 fn signed_out(context: &RequestContext) -> Result<Reply, Error> {
     let login = context.page_path("login", &[])?;
     let error = ValidationFailure::WebSignedOut.into();
@@ -120,7 +120,7 @@ async fn replace_expired_token(
         (Access::SignedIn, false) => return signed_out(context).map(Some),
         (Access::Silent | Access::SignedIn, true) => {}
     }
-    // A form that a person has filled in must not be lost.
+    // A redirect would lose a submitted form.
     if request.method != Method::GET {
         return Ok(None);
     }
@@ -145,7 +145,7 @@ async fn replace_expired_token(
 }
 
 async fn step_up(context: &RequestContext, session: &Session, need: Need) -> Result<End, Error> {
-    // A session of another tenant does not count: the person signs in with a provider of the required tenant.
+    // A session of another tenant is not accepted: the person signs in with a provider of the required tenant.
     let is_tenants = need.tenant.is_none() || need.tenant == session.tenant;
     let provider = match is_tenants {
         true => Some(context.provider(&session.identity.provider).await?),
@@ -188,7 +188,7 @@ fn hop(context: &RequestContext) -> Result<Option<Reply>, Error> {
     if !is_cross {
         return Ok(None);
     }
-    // Never the target as it was received: `//elsewhere` would be read as another host.
+    // Not the target as received, because `//elsewhere` would be read as another host.
     let hop = html::hop(&context.this_page()?);
     Ok(Some(Reply::page(StatusCode::OK, "One moment", &hop)))
 }

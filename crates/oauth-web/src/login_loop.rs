@@ -1,4 +1,4 @@
-//! Detects login loops: a browser that signs in again and again without a session being accepted gets an error page.
+//! Detects login loops: a browser that signs in repeatedly without a session being accepted gets an error page.
 //!
 //! Only logins that succeeded are counted, not those that began: ten tabs opened at once begin ten logins, which is not
 //! a loop.
@@ -28,7 +28,7 @@ pub(crate) struct RecentLogins {
     /// When a login was restarted because of a callback without a flow.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     restarted: Vec<UnixTime>,
-    /// Why sessions were not accepted.
+    /// The reasons why sessions were not accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     refused: Vec<String>,
 }

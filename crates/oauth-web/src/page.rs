@@ -25,8 +25,8 @@ use crate::routes::Route;
 use crate::session::{Need, Session};
 use crate::visit::End;
 
-/// From how many bytes of header fields on a response gets a line in the log: many proxies read 4 KiB, in which the server
-/// and the application have fields of their own.
+/// The size of a response's header fields from which a warning is logged: many proxies read only 4 KiB, which also
+/// contain fields of the server and the application.
 const WARN_HEADER_BYTES: usize = 3500;
 
 /// Answers a request, or passes it on.
@@ -67,7 +67,7 @@ fn note_large(context: &RequestContext, outcome: &End) {
         .note_error(&Error::from(Misuse::WebResponseLarge).about(&about));
 }
 
-/// Has the host make a provider's client, unless it is known.
+/// Requests a provider's client from the host, unless it is known.
 ///
 /// # Errors
 /// `web.unknown_provider`, and the host's errors.
@@ -132,7 +132,7 @@ fn host_not_ready(context: &RequestContext, error: Error) -> Result<End, Error> 
     )))
 }
 
-/// Reports an error: all of it to the log, and its code and a sentence in the response.
+/// Logs an error in full, and returns a response with its code and one sentence.
 pub(crate) fn error_page(
     context: &RequestContext,
     error: &Error,

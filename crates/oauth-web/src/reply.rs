@@ -14,7 +14,7 @@ use crate::client_connections::PAUSE;
 use crate::html;
 use crate::session::Identity;
 
-/// A response, to be sent as it is. No cache may keep it.
+/// A response, to be sent unchanged. It must not be cached.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Reply {
@@ -114,7 +114,8 @@ impl Reply {
         Self::problem_page(status(error), error, reader, sign_in)
     }
 
-    /// The response when a provider could not be reached: by its fault, or the host's.
+    /// The response if a provider could not be reached, with the status for whoever is at fault: the provider or the
+    /// host.
     pub(crate) fn unready(error: &Error, reader: Reader, sign_in: String) -> Self {
         let status = match error.kind() {
             Kind::Lost(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -197,7 +198,7 @@ impl Problem {
         let title = match (error.kind(), reader) {
             (Kind::Denied(_), _) if is_providers(code) => "the provider is not available right now",
             (_, Reader::Person) if !is_of_person(error) => "sign-in does not work right now",
-            // The table's texts for these only repeat the provider's codes.
+            // The error table has only the provider's codes for these.
             (Kind::Denied(_), _) => refusal_sentence(error),
             _ => error.kind().row().text(),
         };
@@ -249,8 +250,8 @@ fn is_of_person(error: &Error) -> bool {
     }
 }
 
-/// The status for a refusal by the provider, by whose fault it is: its own, the person's, or that of the site's
-/// settings, such as a wrong secret.
+/// The status for a refusal by the provider. It depends on the cause: the provider, the person, or the site's settings,
+/// such as a wrong secret.
 fn status_of_denial(error: &Error) -> StatusCode {
     match (error.code(), error.advice()) {
         ("denied.server_error" | "denied.http_status" | "denied.http_challenge", _) => {
@@ -262,7 +263,7 @@ fn status_of_denial(error: &Error) -> StatusCode {
     }
 }
 
-/// The refusal of the provider, in words.
+/// A sentence about the provider's refusal.
 fn refusal_sentence(error: &Error) -> &'static str {
     match error.code() {
         "denied.access_denied" => "you, or a rule of the provider, did not allow the sign-in",

@@ -1,5 +1,5 @@
 //! A request as the host passes it in, and which site or page it came from (`Sec-Fetch-Site`, `Origin`): the CSRF
-//! checks are made with that, in `login_guard.rs`, `request_context.rs` (`require_own`) and `page/`.
+//! checks in `login_guard.rs`, `request_context.rs` (`require_same_origin`) and `page/` use it.
 
 use std::fmt;
 
@@ -90,7 +90,8 @@ impl Request {
         )
     }
 
-    /// Whether a person opens a page: only such a request is redirected to the provider, because scripts cannot follow.
+    /// Whether the browser navigates to a page. Only such a request is redirected to the provider, because scripts
+    /// cannot follow.
     pub(crate) fn is_navigation(&self) -> bool {
         if self.is_prefetch() {
             return false;

@@ -33,7 +33,7 @@ impl SiteState {
         }
     }
 
-    /// The same, without the document of the site's client.
+    /// The site's own page at this path, except the client metadata document.
     pub(crate) fn page_at(&self, base_url: &BaseUrl, path: &str) -> Route {
         let Some(path) = path.strip_prefix(base_url.root.as_str()) else {
             return Route::Application;

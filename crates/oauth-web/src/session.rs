@@ -39,7 +39,7 @@ pub struct Identity {
     pub claims: Map<String, Value>,
 }
 
-/// A session: the signed-in user, and when it ends. It holds no token that a page could use.
+/// A session: the signed-in user, and when it ends. It contains no token that a page can read.
 #[derive(Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Session {
@@ -230,13 +230,13 @@ impl Need {
     }
 }
 
-/// Identifies the client of a provider among all others: people signed in with one are unknown to another, even if they
-/// share keys, stores and URLs.
+/// Identifies the client of a provider. A session of one client is not accepted by another, even if both share keys,
+/// stores and URLs.
 pub(crate) fn registration(issuer: &str, client_id: &str) -> String {
     oauth_seal::digest("oauth-web client 1", [issuer, client_id])
 }
 
-/// How far the provider's clock may be from this one, in seconds.
+/// The tolerated clock skew of a provider, in seconds.
 const SKEW: u64 = 60;
 
 /// The grant that belongs to the session with this key.

@@ -1,5 +1,5 @@
-//! Sessions in a store: the cookie holds a handle, and the record is stored under its hash. Read access to the
-//! store is not enough to forge the cookie.
+//! Sessions in a store: the cookie holds a handle, and the record is stored under its hash. Read access to the store
+//! does not allow forging the cookie.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ const ATTEMPTS: u32 = 8;
 /// The number of attempts to remove a session when the store fails, since the response says that it has ended.
 const REMOVALS: u32 = 3;
 
-/// The longest time between indexing a session and storing it: after that, it never will be.
+/// The longest time between indexing a session and storing it. A session that is not stored by then was abandoned.
 const MAX_LOGIN_TIME: Duration = Duration::from_secs(5 * 60);
 
 /// The index of the sessions of a person, or of one session at the provider. A session is listed before its tokens are
@@ -52,7 +52,7 @@ const fn long_ago() -> UnixTime {
     UnixTime::from_secs(0)
 }
 
-/// Loads the session of a handle, and records its use now and then.
+/// Loads the session of a handle, and updates its last use at intervals.
 pub(crate) async fn load(
     context: &RequestContext,
     handle: &Handle,
@@ -73,7 +73,7 @@ pub(crate) async fn load(
             seen_at: Some(now),
             ..session.clone()
         };
-        // A failure does no harm: another request saves the same, or the next one will.
+        // A failure is only logged: another request updates the last use.
         let (io, times) = (&context.io, Times::until(session.until));
         let saved = io
             .save(&key, session_text(&session_in_use), entry.version, times)
@@ -115,7 +115,8 @@ pub(crate) async fn begin(
     jar.set_session(&at, &context.cookies, plain.expose(), seconds, same_site)
 }
 
-/// Lists a session, and returns those of the same person that were listed long enough ago to be stored or left behind.
+/// Adds a session to the indexes, and returns the person's sessions that are old enough to be either stored or
+/// abandoned.
 async fn list_session(
     context: &RequestContext,
     client: &Client,
@@ -414,7 +415,7 @@ async fn save_grant(
     }
 }
 
-/// Removes the grant of this session, and revokes its tokens: these, if there were any.
+/// Removes the grant of this session and revokes its tokens, which it returns, if there were any.
 async fn forget_grant(
     context: &RequestContext,
     client: &Client,

@@ -21,7 +21,7 @@ pub use table::SITE_SETTINGS;
 pub struct Setting {
     /// Its name, in snake case.
     pub name: &'static str,
-    /// Of which type it is.
+    /// The type of its value.
     pub shape: Shape,
     /// The documentation of the setting, as a sentence.
     pub text: &'static str,
@@ -67,7 +67,7 @@ impl Shape {
     }
 }
 
-/// Why a value is not accepted.
+/// The reason why a value is not accepted.
 enum Unfit {
     /// It is of another type.
     Type,
@@ -81,7 +81,7 @@ impl From<Error> for Unfit {
     }
 }
 
-/// Why settings make no site.
+/// The reason why settings are refused.
 #[derive(Debug)]
 pub enum SettingError {
     /// The setting of this name is of another type, or not one of its words: the host's `TypeError`. Its value is not kept.
@@ -104,7 +104,7 @@ impl SettingError {
     }
 }
 
-/// Whether sessions live in a store.
+/// Whether sessions are kept in a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Storage {
     /// There is a store.
@@ -193,14 +193,14 @@ fn urls(value: Value) -> Result<Vec<Url>, Unfit> {
     Ok(urls.collect::<Result<_, _>>()?)
 }
 
-/// Longer than there is a time for is without end.
+/// A time span in seconds. A span that is too long for a time never ends.
 fn span(value: &Value) -> Result<Duration, Unfit> {
     let seconds = value.as_f64().filter(|seconds| *seconds > 0.0);
     let seconds = seconds.ok_or(Unfit::Type)?;
     Ok(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }
 
-/// Which of these words it is.
+/// Reads one of these words.
 fn one_of_words(value: Value, words: &[&'static str]) -> Result<&'static str, Unfit> {
     let text = text(value)?;
     let mut words = words.iter();

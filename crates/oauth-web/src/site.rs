@@ -51,8 +51,8 @@ impl Site {
 
     /// Signs a person in for a test: the response, 204, sets the cookies, and no provider is involved. There are no
     /// tokens. Otherwise it works as a real sign-in does: the host decides ([`Step::Admit`](crate::Step::Admit)), and
-    /// the session keeps the claims of [`Config::claims`](crate::Config::claims). Requests that change something need
-    /// what a page of the site sends along, such as `Sec-Fetch-Site: same-origin`. [`Visit::resume`] fails with
+    /// the session keeps the claims of [`Config::claims`](crate::Config::claims). Unsafe requests need the header
+    /// fields that a page of the site sends, such as `Sec-Fetch-Site: same-origin`. [`Visit::resume`] fails with
     /// `web.setup` unless the site seals with [`testing_key`](crate::testing_key), with `web.not_admitted`,
     /// `web.unknown_provider`, `web.session_too_large`, or the store's error.
     pub fn testing(&self, identity: Identity) -> Visit {

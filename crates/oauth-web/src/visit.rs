@@ -188,7 +188,7 @@ impl LogEntry {
     }
 }
 
-/// How a visit ends.
+/// The end of a visit.
 #[expect(
     clippy::large_enum_variant,
     reason = "it is handed over once, and not kept"

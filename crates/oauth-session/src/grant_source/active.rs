@@ -46,7 +46,7 @@ impl ActiveSessions {
                 _ => false,
             };
             if is_swapped {
-                // Nothing of the parent's may be dropped here: its threads do not exist.
+                // Leak the parent's registry: its destructors could wait for threads that do not exist in the child.
                 std::mem::forget(registry);
                 return own_registry;
             }
@@ -79,7 +79,7 @@ impl ActiveGuard {
 impl Drop for ActiveGuard {
     fn drop(&mut self) {
         let ended = self.registry.sessions().by_number.remove(&self.number);
-        // The last handle of a session may go with it: not under the lock.
+        // Dropped outside the lock, because this may be the last handle of the session.
         drop(ended);
     }
 }
@@ -91,7 +91,7 @@ impl Drop for ActiveGuard {
 /// # Errors
 /// `lost.timeout` if that has not been done within `limit`.
 pub async fn drain_all(limit: Duration) -> Result<(), Error> {
-    // Checked first: the timer needs one too.
+    // Checked first, because the timer needs a runtime too.
     runtime()?;
     let drain_rounds = async {
         loop {
@@ -133,7 +133,7 @@ pub(crate) async fn drain_each(
 }
 
 impl Inner {
-    /// Whether something would be lost: a token for the client itself is requested again at no cost.
+    /// Whether the end of the process would lose something. A token of the client itself can be requested again.
     fn has_work(&self) -> bool {
         let state = self.state();
         let is_missed = self.shared.is_some() || state.keeper.id().owner != GrantOwner::Client;

@@ -17,8 +17,7 @@ use crate::fault_points;
 use crate::observe::GrantEvent;
 use crate::store::{Store, Times};
 
-/// The timeout of a store operation. The stores of this crate time out sooner, and a lease is
-/// hardly longer.
+/// The timeout of a store operation: about as long as a lease. The stores of this crate time out sooner.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Spawns a renewal. No lock may be held: a runtime that is shut down drops the task at once, and its
@@ -178,8 +177,7 @@ impl Inner {
                 let mut state = self.state();
                 match state.keeper.retry_after(now) {
                     Some(pause) => pause,
-                    // A renewal is under way. Its task calls `save_later` when it ends, and must
-                    // find the flag cleared.
+                    // A renewal is running. Its task calls `save_later` at its end, which requires the cleared flag.
                     None => {
                         state.is_saving_later = false;
                         return;

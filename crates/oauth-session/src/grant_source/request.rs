@@ -16,8 +16,8 @@ use super::Inner;
 use super::renewal_task::PATIENCE;
 use crate::observe::GrantEvent;
 
-/// How much longer than its own limit a driver is given: if it ends the request itself, it knows whether
-/// anything was sent.
+/// The grace period after the driver's own limit. A driver that ends the request itself knows whether anything was
+/// sent.
 const GRACE: Duration = Duration::from_secs(1);
 
 impl Inner {

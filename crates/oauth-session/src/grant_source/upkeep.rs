@@ -13,7 +13,7 @@ use crate::clock;
 use crate::observe::GrantEvent;
 use crate::store::Store;
 
-/// The longest sleep: the clock of the machine may be set, or stand still while it is suspended.
+/// The longest sleep, because the machine's clock may be set, or stop while the machine is suspended.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
 /// The only upkeep task of a session; another may replace it when this is dropped. It keeps no session alive
@@ -50,7 +50,7 @@ pub(super) fn look_after(runtime: &tokio::runtime::Handle, session: &Arc<Inner>)
             };
             if let Some(renewal) = session.upkeep() {
                 drop(session);
-                // The observer of the grant gets its error.
+                // The grant's observer gets the error.
                 let _ = outcome_of(&renewal).await;
             }
         }
@@ -64,7 +64,7 @@ impl UpkeepTask {
         let now = clock::now().ok()?;
         let mut state = session.state();
         let pause = state.keeper.upkeep_after(now);
-        // A renewal may be under way. Its task looks after the grant when it ends, and must find the flag cleared.
+        // A renewal may be running. Its task calls `look_after` at its end, which requires the cleared flag.
         state.is_looked_after = pause.is_some();
         Some(pause?.min(LONGEST_SLEEP))
     }

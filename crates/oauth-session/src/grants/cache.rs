@@ -31,8 +31,7 @@ impl SessionCache {
         self.0.iter().map(|(_, session)| session.clone()).collect()
     }
 
-    /// Takes out idle sessions beyond the capacity: two at most for each call, so that no caller pays for
-    /// all.
+    /// Removes idle sessions beyond the capacity, at most two in each call, so that the cost is spread over callers.
     pub(super) fn shrink(&mut self, capacity: usize) -> Vec<GrantSource> {
         let mut idle_sessions = Vec::new();
         for _ in 0..2 {

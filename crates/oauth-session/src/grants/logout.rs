@@ -21,9 +21,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 const MARGIN: Duration = Duration::from_secs(15);
 
 impl Grants {
-    /// Logs a grant out: waits for a renewal under way, revokes the tokens (RFC 7009), and removes the
-    /// record. Every worker that still has the tokens notices when it next reads the store, and uses
-    /// them no longer than they are fresh.
+    /// Logs a grant out: waits for a renewal under way, revokes the tokens (RFC 7009), and removes the record. Workers
+    /// that still have the tokens notice at their next read of the store, and use them at most until they are stale.
     ///
     /// # Errors
     /// That of the revocation, if the tokens could not be revoked: the record is removed anyway. `lost` at endpoint
@@ -57,7 +56,7 @@ impl Grants {
 }
 
 impl Inner {
-    /// Takes the lease, once a renewal under way is done.
+    /// Acquires the lease, after a running renewal has ended.
     async fn lease(&self, key: &str, holder: &str, ttl: Duration) -> Result<(), Error> {
         let started = Instant::now();
         loop {

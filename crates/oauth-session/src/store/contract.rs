@@ -33,7 +33,7 @@ use std::time::Duration;
 use super::Store;
 use harness::{CaseResult, Harness};
 
-/// How long a case may take: a store that does not answer fails it.
+/// The time limit of a case, after which a store that does not answer fails it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The result of one case.
@@ -42,7 +42,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Report {
     /// The requirement of the case.
     pub case: &'static str,
-    /// Success, or what happened instead.
+    /// Success, or a description of the failure.
     pub outcome: Result<(), String>,
 }
 

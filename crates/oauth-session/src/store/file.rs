@@ -37,7 +37,7 @@ pub(super) const RECORD: &str = "json";
 /// begins again when that is first noticed, so that it neither expires early nor lasts forever.
 ///
 /// A file that does not belong to this store is refused, as is a file or folder that others could have written:
-/// - `stored.malformed`: a record that is cut, empty, or something else. Nothing but a new login
+/// - `stored.malformed`: a record that is truncated, empty, or not a record. Only a new login
 ///   ([`GrantSource::log_in`](crate::GrantSource::log_in)) replaces it;
 /// - `misuse.setup`: a symbolic link, another user's file, one that others may read or write (its
 ///   tokens may be known to them), a folder that others may write to, or that is in one where others could replace it.
@@ -98,9 +98,9 @@ impl FileStore {
         Self::open(folder, Access::Owner)
     }
 
-    /// The same as [`new`](Self::new), shared as `access` says. With [`Access::Group`] the files are created with mode
-    /// 0660 and the folder with 2770, and another user's file is accepted if it belongs to the folder's group. All
-    /// others are refused as usual.
+    /// Opens the records of this folder like [`new`](Self::new), shared as `access` says. With [`Access::Group`] the
+    /// files are created with mode 0660 and the folder with 2770, and another user's file is accepted if it belongs to
+    /// the folder's group. All others are refused as usual.
     ///
     /// # Errors
     /// Those of [`new`](Self::new); also `misuse.setup` if this process is not in the folder's group, if the
@@ -121,7 +121,7 @@ impl FileStore {
         run_blocking(move || folder.keys(RECORD)).await
     }
 
-    /// Does some work under the lock of this key.
+    /// Runs `work` under the lock of this key.
     fn run_locked<T, F>(
         &self,
         key: &str,
@@ -214,8 +214,8 @@ pub(super) fn encode_file(
         until: times.until,
         record: record.expose(),
     };
-    // Room for all of it, so that no copy is left behind by growing: a record is JSON in JSON, with
-    // a backslash before every quote.
+    // Reserve enough memory, so that growing leaves no copies behind: a record is JSON in JSON, with a backslash before
+    // every quote.
     let mut bytes = Vec::with_capacity(2 * record.expose().len() + 160);
     serde_json::to_writer(&mut bytes, &writing).map_err(|_| malformed("record"))?;
     Ok(Secret::new(bytes))
@@ -255,7 +255,7 @@ impl Store for FileStore {
         Box::pin(async move {
             let removal = self.run_locked(key, |locked| {
                 locked.remove_lease()?;
-                // One that cannot be read is removed anyway.
+                // A record that cannot be read is removed too.
                 let record = stored_record(locked).ok().flatten();
                 let version = record.as_ref().map_or(0, |record| record.entry.version);
                 let is_expired = record.is_some_and(|record| record.times.is_over());
@@ -304,7 +304,7 @@ impl Store for FileStore {
     }
 }
 
-/// Does work that blocks. Once begun within a runtime it runs to its end, even if the caller does not wait for it.
+/// Runs blocking work. Within a runtime it runs to its end even if the caller is cancelled.
 pub(super) async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {

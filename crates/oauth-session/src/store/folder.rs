@@ -127,7 +127,7 @@ impl Folder {
         Ok(keys)
     }
 
-    /// A key's file as it is now, which may be replaced or removed as soon as this has looked.
+    /// The current content of a key's file, read without a lock.
     pub(super) fn read(&self, key: &str, ending: &str) -> Result<Option<Secret<Vec<u8>>>, Error> {
         self.read_file(&format!("{PREFIX}{}.{ending}", encode_key(key)?))
     }
@@ -144,7 +144,7 @@ impl Folder {
         if data.len() > LIMIT {
             return Err(malformed(&format!("{name}: larger than 16 MiB")));
         }
-        // Room for all of it: growing would leave copies behind.
+        // Reserve enough memory, because growing would leave copies behind.
         let mut bytes = Vec::with_capacity(usize::try_from(data.len()).unwrap_or(0) + 1);
         file.take(LIMIT)
             .read_to_end(&mut bytes)
@@ -204,7 +204,7 @@ impl Locked<'_> {
     fn write_temp(&self, temp: &str, bytes: &Secret<Vec<u8>>, ending: &str) -> io::Result<()> {
         let mut file = ownership::create(&self.path(temp), self.folder.trusted)?;
         fault_points::at(ending, "created");
-        // In two parts, as a disk that is full would.
+        // Write in two parts, so that a test can simulate a full disk between them.
         let (head, tail) = bytes.expose().split_at(bytes.expose().len() / 2);
         file.write_all(head)?;
         fault_points::at(ending, "half_written");
@@ -227,8 +227,8 @@ impl Locked<'_> {
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        // Closing it would suffice, were there no copy in a child process that is just being started.
-        // A lock that cannot be released is gone with the file in any case.
+        // Unlock explicitly, because a child process that is being started may hold a copy of the descriptor. If
+        // unlocking fails, closing the file releases the lock.
         let _ = self.lock.unlock();
     }
 }
@@ -250,8 +250,8 @@ pub(super) fn create_folder(path: &Path, access: Access) -> Result<Trusted, Erro
     }
 }
 
-/// Which of the sixteen lock files guards a key: the same in every version and language. One file
-/// for each key would never be removed again.
+/// The number of the lock file that guards a key, the same in every version and language. There are sixteen, because
+/// one file for each key could never be removed safely.
 fn stripe(key: &str) -> u8 {
     let hash = key
         .bytes()
@@ -296,14 +296,14 @@ fn name_error(name: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{name}: {error}"))
 }
 
-/// The error of an operation that was certainly not carried out.
+/// The error of an operation that certainly had no effect.
 pub(super) fn io_error(name: &str, error: io::Error) -> Error {
     use io::ErrorKind::{
         AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem,
         Unsupported,
     };
     match error.kind() {
-        // Trying again does not help.
+        // A retry does not help.
         AlreadyExists | IsADirectory | NotADirectory | NotFound | PermissionDenied
         | ReadOnlyFilesystem | Unsupported => setup_error(name, &error.to_string()),
         _ => Error::lost(Cause::unsent(name_error(name, &error))).at_endpoint(ENDPOINT),

@@ -35,8 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// Keyrings cannot be listed, so this store has neither [`scan`](Store::scan) nor [`due`](Store::due).
 ///
-/// If no keyring can be reached within 5 s, the error is `misuse.setup`. A locked one may ask the user to unlock it;
-/// until then the call waits, and those of other processes on the same record fail as `lost` after some seconds.
+/// If no keyring can be reached within 5 s, the error is `misuse.setup`. A locked keyring may prompt the user to unlock
+/// it. The call waits until then; calls of other processes for the same record fail with `lost` after some seconds.
 #[derive(Clone)]
 pub struct KeyringStore {
     folder: Arc<Folder>,
@@ -60,7 +60,8 @@ impl KeyringStore {
         Self::open(folder.into(), None)
     }
 
-    /// The same as [`new`](Self::new), over any keyring that `keyring-core` supports.
+    /// Opens a store over any keyring that `keyring-core` supports, with this folder for locks and leases, like
+    /// [`new`](Self::new).
     ///
     /// # Errors
     /// Those of [`new`](Self::new).
@@ -88,7 +89,7 @@ impl KeyringStore {
         self
     }
 
-    /// Does some work with a key's item under its lock.
+    /// Runs `work` with a key's item under the key's lock.
     fn with_item<T, F>(
         &self,
         key: &str,
@@ -136,7 +137,7 @@ impl Keyring {
 fn open_keyring() -> Result<Arc<CredentialStore>, Error> {
     let unreachable_keyring = |reason: &str| setup(&format!("no keyring can be reached: {reason}"));
     let (sender, receiver) = sync_channel(1);
-    // A bus that accepts a connection and never answers would otherwise be waited for forever.
+    // In a thread with a timeout, because a bus may accept the connection and never answer.
     let thread = thread::Builder::new().name("oauth-keyring".to_owned());
     thread
         .spawn(move || sender.send(platform_keyring()))
@@ -248,7 +249,7 @@ impl Store for KeyringStore {
         Box::pin(async move {
             let removal = self.with_item(key, |locked, item| {
                 locked.remove_lease()?;
-                // One that cannot be read is removed anyway.
+                // A record that cannot be read is removed too.
                 let record = stored_record(locked, item).ok().flatten();
                 locked.mark_removed(record.map_or(0, |record| record.entry.version))?;
                 match item.delete_credential() {
@@ -271,7 +272,7 @@ fn setup(detail: &str) -> Error {
         .about(detail)
 }
 
-/// Some of these errors contain the secret itself, so none is passed on.
+/// The source errors are dropped, because some of them contain the secret.
 fn keyring_error(error: KeyringError) -> Error {
     let lost_error = |cause: Cause| Error::lost(cause).at_endpoint(ENDPOINT);
     match error {

@@ -22,7 +22,7 @@ pub struct MemoryStore(Arc<Mutex<Records>>);
 #[derive(Default)]
 struct Records {
     grants: BTreeMap<String, Grant>,
-    /// When records expire; some may have another expiry by now.
+    /// The expiry times of records. An entry may be outdated if its record was saved again.
     ends: BTreeSet<(UnixTime, String)>,
 }
 

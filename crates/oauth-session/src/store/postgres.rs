@@ -25,14 +25,13 @@ use super::{
 };
 use tls::Tls;
 
-/// How long an answer is waited for by default.
+/// The default timeout for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The number of connections of one store. A call uses one for a millisecond; more would only wait for each other
-/// in the server.
+/// The number of connections of one store. A call uses one for about a millisecond, so more would not help.
 const CONNECTIONS: usize = 4;
 
-/// Any number that no other program uses.
+/// The key of the advisory lock: an arbitrary number.
 const MIGRATION: i64 = 0x6f61_7574_6863_6f72;
 
 /// The condition for a record that has not expired.
@@ -84,9 +83,9 @@ const SCAN: &str = "select key from oauth_core_grant \
 const DUE: &str =
     "select key from oauth_core_grant where due < $1 and record <> '' order by due, key limit $2";
 
-/// The clock is read once the row is locked, and not when the statement began, which may have waited for
-/// the row. If another holder has the lease, the second column says for how much longer; not if it was acquired after
-/// the statement began, because its second half does not see that yet.
+/// Reads the clock after the row is locked, not at the beginning of the statement, which may have waited for the row.
+/// If another holder has the lease, the second column is its remaining time; null if the lease was acquired after the
+/// statement began, because the snapshot does not contain it.
 const TAKE: &str = "with taken as ( \
         insert into oauth_core_grant as stored (key, holder, until) \
         values ($1, $2, clock_timestamp() + $3 * interval '1 microsecond') \
@@ -101,7 +100,7 @@ const TAKE: &str = "with taken as ( \
 const RELEASE_LEASE: &str = "update oauth_core_grant set holder = null, until = null \
     where key = $1 and holder = $2";
 
-/// A removed record stays as an empty one, even if there was none, because a worker may still have it.
+/// Leaves an empty record as a tombstone, even if there was no record, because a worker may still have one.
 const REMOVE: &str = concat!(
     "with removed as ( \
         update oauth_core_grant set version = greatest(version + 1, ",
@@ -135,10 +134,9 @@ type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 /// in transaction mode. The table is found as the connection's `search_path` says: [`SCHEMA`](Self::SCHEMA), which
 /// [`migrate`](Self::migrate) runs.
 ///
-/// Clones share up to four connections, or as many as [`with_connections`](Self::with_connections) says. A pool is
-/// better than a single shared connection if many grants are renewed at once, or a statement waits for a row; and it
-/// replaces connections that break, or whose server has become a standby. It belongs to the tokio runtime in which it
-/// is first used.
+/// Clones share up to four connections, or as many as [`with_connections`](Self::with_connections) says. A pool serves
+/// concurrent renewals and statements that wait for a row better than one connection, and it replaces connections that
+/// break, or whose server has become a standby. It belongs to the tokio runtime in which it is first used.
 ///
 /// A statement that is not answered in time is cancelled, so that none keeps waiting for a row in the server.
 #[derive(Clone)]
@@ -165,7 +163,8 @@ impl PostgresStore {
         Self::with_timeout(url, PATIENCE)
     }
 
-    /// The same as [`new`](Self::new), with this timeout for a connection and for an answer, instead of 5 s each.
+    /// Uses the server at this URL like [`new`](Self::new), with this timeout for a connection and for an answer
+    /// instead of 5 s each.
     ///
     /// # Errors
     /// Those of [`new`](Self::new).
@@ -278,7 +277,7 @@ impl PostgresStore {
             Ok(Ok(rows)) => Ok(Ok(rows)),
             Ok(Err(error)) => {
                 if is_broken(&error) && self.tls.is_some() {
-                    // Whatever broke one connection has also broken the idle ones.
+                    // The idle connections are probably broken too.
                     self.pool.retain(|_, _| false);
                 }
                 // A broken connection must not be returned to the pool.
@@ -292,8 +291,8 @@ impl PostgresStore {
         }
     }
 
-    /// Cancels the statement of a connection, and then closes it: a server notices that a client is gone only when it
-    /// sends something.
+    /// Cancels the statement of a connection, then closes it, because a server detects a closed connection only when it
+    /// sends data.
     fn cancel(&self, client: Object) {
         let client = Object::take(client);
         if let Some(tls) = self.tls.clone() {
@@ -459,7 +458,7 @@ fn late_by(late: tokio::time::error::Elapsed) -> Error {
 
 fn is_broken(error: &tokio_postgres::Error) -> bool {
     let code = error.code();
-    // The server announces its shutdown.
+    // The server has announced its shutdown.
     let is_goodbye =
         code == Some(&SqlState::ADMIN_SHUTDOWN) || code == Some(&SqlState::CRASH_SHUTDOWN);
     is_standby(error) || error.is_closed() || is_goodbye || io_error(error).is_some()

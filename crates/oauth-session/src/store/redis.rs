@@ -21,7 +21,7 @@ use super::{
 use address::Address;
 use connection::{Connections, Link, Numbered, is_broken, is_elsewhere};
 
-/// How long an answer is waited for by default.
+/// The default timeout for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The number of partitions of the records in a cluster: more than it has primaries.
@@ -54,8 +54,8 @@ static LEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redi
 /// In a cluster, records are divided into 64 partitions, and everything of one record is in one slot.
 ///
 /// A record is as safe as the server: turn `appendonly` on, prevent eviction (`maxmemory-policy noeviction`), and note
-/// that a replica that takes over may lack the last save, unless it is [waited for](Self::with_replicas). Whatever is
-/// lost there may cost a login.
+/// that a replica that takes over may lack the last save, unless it is [waited for](Self::with_replicas). Lost data may
+/// require a new login.
 #[derive(Clone)]
 pub struct RedisStore {
     connections: Arc<Connections>,
@@ -67,9 +67,9 @@ pub struct RedisStore {
 /// The errors after which a query may be sent again.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Resend {
-    /// Only a response that nothing was done.
+    /// Only a response that the query had no effect.
     Undone,
-    /// Also a broken connection, as one may be that was idle for long.
+    /// Also a broken connection, such as one that was idle for long.
     Always,
 }
 
@@ -81,7 +81,7 @@ impl RedisStore {
     pub fn new(url: &str) -> Result<Self, Error> {
         #[cfg(feature = "redis-tls")]
         if url.starts_with("rediss") && rustls::crypto::CryptoProvider::get_default().is_none() {
-            // Fails if another thread has installed a provider in the meantime, which is just as good.
+            // An error means that another thread has installed a provider, which is sufficient.
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         }
         Ok(Self {
@@ -157,8 +157,8 @@ impl RedisStore {
         }
     }
 
-    /// Sends a query to the server, and if that is the wrong one, to the right one. Also returns the connection that
-    /// has answered.
+    /// Sends a query. If the server is not the right one, reconnects and sends it again. Also returns the connection
+    /// that was used.
     async fn send_query<T: FromRedisValue>(
         &self,
         resend: Resend,
@@ -167,7 +167,7 @@ impl RedisStore {
         let mut is_first = true;
         loop {
             let mut used = self.connection().await?;
-            // The connection has a limit for each answer; this one is for everything else.
+            // The connection limits the wait for each answer; this timeout limits everything else.
             let result = tokio::time::timeout(self.patience * 4, query.run(&mut used.link)).await;
             let Ok(result) = result else {
                 self.connections.discard(&used).await;
@@ -378,7 +378,7 @@ fn unsent_error(reason: String) -> Error {
     Error::lost(Cause::unsent(reason)).at_endpoint(ENDPOINT)
 }
 
-/// Whether a repeated query does not help.
+/// Whether the error is permanent, so that a retry does not help.
 fn is_refused(error: &RedisError) -> bool {
     matches!(
         error.kind(),

@@ -18,14 +18,14 @@ pub use oauth_seal::Key;
 use oauth_seal::record::record_times;
 pub use source::{DataKey, KeySource};
 
-/// A store whose records are encrypted, and cannot be changed unnoticed.
+/// A store whose records are encrypted and authenticated.
 ///
-/// What is stored is JSON, `{"format": "oauth-core sealed 2", "key": "...", "over": 7, "sealed": "..."}`:
-/// the id of the key, the version it was saved over, and in base64url a nonce and the name and the record in
-/// XChaCha20-Poly1305. Its name in the store and the version are authenticated with it, so a record that was moved to
-/// another name, or put at a version that is not after its own, is refused as changed. Versions, leases, and when a
-/// grant is due are not hidden; nor are names, unless [`hiding_names`](Self::hiding_names) says so. An attacker who can
-/// write to the store can put an older record back at a new version, or remove one.
+/// What is stored is JSON, `{"format": "oauth-core sealed 2", "key": "...", "over": 7, "sealed": "..."}`: the id of the
+/// key, the version it was saved over, and in base64url a nonce and the name and the record in XChaCha20-Poly1305. Its
+/// name in the store and the version are authenticated with it, so a record that was moved to another name, or stored
+/// at a version that does not follow its own, is refused. Versions, leases and due times are not hidden; names are
+/// hidden only with [`hiding_names`](Self::hiding_names). An attacker who can write to the store can put an older
+/// record back at a new version, or remove one.
 ///
 /// `stored.sealed` is a record that cannot be opened: its key is not configured, it was changed or moved, or it was
 /// never sealed. Provide the key that its detail names. If that key is lost, a new login replaces the record.
@@ -118,7 +118,7 @@ impl<S: Store> SealedStore<S> {
         }
     }
 
-    /// Whether there was anything to do.
+    /// Reseals one record; returns whether it was necessary.
     async fn reseal_one(&self, stored: &str) -> Result<bool, Error> {
         loop {
             let Some(entry) = self.store.load(stored).await? else {

@@ -78,8 +78,9 @@ impl SqliteStore {
         Self::open(path, Access::Owner)
     }
 
-    /// The same as [`new`](Self::new), shared as `access` says, like [`FileStore::open`](super::FileStore::open): with
-    /// [`Access::Group`] the files are created with mode 0660 and the folder with 2770.
+    /// Opens the records in this file like [`new`](Self::new), shared as `access` says, like
+    /// [`FileStore::open`](super::FileStore::open): with [`Access::Group`] the files are created with mode 0660 and the
+    /// folder with 2770.
     ///
     /// # Errors
     /// Those of [`new`](Self::new) and of [`FileStore::open`](super::FileStore::open).
@@ -87,8 +88,9 @@ impl SqliteStore {
         Self::open_with(Keeping::Open, path.into(), access)
     }
 
-    /// The same as [`new`](Self::new), but no connection is open between two calls, because none may be open when a
-    /// process forks: SQLite's state of its locks is wrong in the child. A call takes some milliseconds more.
+    /// Opens the records in this file like [`new`](Self::new), but keeps no connection open between two calls, because
+    /// none may be open when a process forks: SQLite's lock state is wrong in the child. Each call takes some
+    /// milliseconds more.
     ///
     /// # Errors
     /// Those of [`new`](Self::new).
@@ -96,7 +98,8 @@ impl SqliteStore {
         Self::open_across_forks(path, Access::Owner)
     }
 
-    /// The same as [`across_forks`](Self::across_forks), shared as `access` says.
+    /// Opens the records in this file for processes that fork ([`across_forks`](Self::across_forks)), shared as
+    /// `access` says.
     ///
     /// # Errors
     /// Those of [`open`](Self::open).
@@ -127,7 +130,7 @@ impl SqliteStore {
     }
 }
 
-/// Why a transaction failed.
+/// The reason why a transaction failed.
 enum Failure {
     Sqlite(rusqlite::Error),
     Ours(Error),

@@ -1,4 +1,4 @@
-//! `{prefix}/api/{name}/{rest}`: a page calls an API with the person's token, which it never sees (RFC 10017 section
+//! `{prefix}/api/{name}/{rest}`: a page calls an API with the person's token, which it cannot read (RFC 10017 section
 //! 6.1). Calls are checked against CSRF: by the protection header, `Sec-Fetch-Site` and `Origin` (`request.rs`).
 
 use oauth_core::error::{Error, ValidationFailure};
@@ -17,7 +17,7 @@ use crate::visit::End;
 
 pub(crate) async fn api(context: &RequestContext, name: &str) -> Result<End, Error> {
     let request = &context.request;
-    // On every request: a GET may have effects as well.
+    // Checked for every method, because a GET may have side effects.
     let is_same_origin = request.has_protection_header()
         && request.origin(&context.base_url()?.origin) != Origin::Foreign;
     if !is_same_origin {
@@ -66,7 +66,8 @@ pub(crate) async fn session_over(context: &RequestContext) -> Result<End, Error>
     if page != Route::Application || !context.request.is_navigation() {
         return signed_out(context);
     }
-    // The person returns to the page after signing in; not endlessly, should the API refuse the new tokens too.
+    // The person returns to the page after signing in. The login loop check stops this if the API refuses the new
+    // tokens too.
     let recent_logins =
         RecentLogins::of(context)?.record_rejected_session("its tokens are over")?;
     let recent_logins_cookie = recent_logins

@@ -1,5 +1,5 @@
 //! The client ID metadata document of the site, at the URL that is its client id
-//! (draft-ietf-oauth-client-id-metadata-document). Authorization servers fetch it, and have no session.
+//! (draft-ietf-oauth-client-id-metadata-document). Authorization servers fetch it, without a session.
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{Method, StatusCode};

@@ -20,7 +20,7 @@ use crate::request_context::RequestContext;
 use crate::session::Identity;
 use crate::session_store;
 
-/// How long a person may take at the provider, in seconds.
+/// The time limit of the logout at the provider, in seconds.
 const AWAY: u64 = 10 * 60;
 
 /// The state of a logout until the person returns from the provider.
@@ -111,7 +111,7 @@ async fn log_out(
     Ok(destination.reply(ended).with_cookies([cookie]))
 }
 
-/// How the browser gets to the provider.
+/// How the browser is sent to the provider.
 enum Away {
     Url(String),
     /// With an ID token that is too long for a URL.
@@ -132,8 +132,8 @@ impl Away {
     }
 }
 
-/// The way to sign out at the provider, and the cookie for the return; `None` if the provider has no such
-/// page.
+/// The logout request to the provider, and the cookie for the return; `None` if the provider has no
+/// `end_session_endpoint`.
 fn provider_logout(
     context: &RequestContext,
     client: &Client,

@@ -48,10 +48,10 @@ pub struct IdentitySettings {
 }
 
 impl ProviderSettings {
-    /// The provider, with its client or without as long as that is not known.
+    /// The provider, with its client if that is known.
     ///
     /// # Errors
-    /// For a callback mode that there is not; `scope.*`, `url.*`
+    /// For an unknown response mode; `scope.*`, `url.*`
     pub fn provider(self, client: Option<Client>) -> Result<Provider, SettingError> {
         let response_mode = match self.response_mode.as_deref() {
             None => ResponseMode::default(),

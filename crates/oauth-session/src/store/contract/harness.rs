@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::store::{Entry, Lease, Saved, Store, Times};
 
-/// Success of a case, or what happened instead.
+/// Success of a case, or a description of the failure.
 pub(super) type CaseResult = Result<(), String>;
 
 /// How long the expiry of a short lease is waited for.
@@ -70,7 +70,7 @@ impl Harness {
         self.save_due(worker, key, text, version, None).await
     }
 
-    /// The same, due at this many seconds since 1970.
+    /// Saves a record that is due at this many seconds since 1970.
     pub(super) async fn save_due(
         &self,
         worker: usize,
@@ -84,7 +84,7 @@ impl Harness {
         self.save_at(worker, key, text, version, times).await
     }
 
-    /// The same with these times.
+    /// Saves a record with these times.
     pub(super) async fn save_at(
         &self,
         worker: usize,
@@ -154,7 +154,7 @@ impl Harness {
         answer.map_err(|error| format!("lease: {error}"))
     }
 
-    /// Loads through every handle: this version, this text.
+    /// Checks through every handle that the record has this version and this text.
     pub(super) async fn expect_record(&self, key: &str, version: u64, text: &str) -> CaseResult {
         for worker in 0..self.stores.len() {
             let Some(entry) = self.load(worker, key).await? else {
@@ -170,7 +170,7 @@ impl Harness {
         Ok(())
     }
 
-    /// Saves, which must succeed; the new version.
+    /// Saves the record, which must succeed, and returns the new version.
     pub(super) async fn save_record(
         &self,
         key: &str,
@@ -181,7 +181,7 @@ impl Harness {
         saved_version(saved, version)
     }
 
-    /// Tries to save, which must fail.
+    /// Checks that a save over this version is a conflict.
     pub(super) async fn expect_conflict(&self, key: &str, version: u64) -> CaseResult {
         let saved = self.save(0, key, "too late", version).await?;
         expect_equal(
@@ -240,7 +240,7 @@ impl Harness {
         Err(format!("a lease of {millis} ms does not end"))
     }
 
-    /// Many workers at once, each with its own number.
+    /// Runs many workers concurrently, each with its own number.
     pub(super) async fn run_concurrently<T, F>(
         &self,
         work: impl Fn(Self, usize) -> F,

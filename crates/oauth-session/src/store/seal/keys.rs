@@ -11,7 +11,7 @@ use oauth_seal::{Key, NONCE};
 use super::source::{CachedSource, KeySource};
 use crate::store::ENDPOINT;
 
-/// The key that seals, and the old ones that still open.
+/// The key that seals records, and old keys that can still open them.
 ///
 /// They are given, or requested when they are needed: see [`KeySource`].
 ///
@@ -41,7 +41,7 @@ pub(super) struct Opened {
 }
 
 impl Keys {
-    /// Seals and opens with this key.
+    /// Seals and opens records with this key.
     pub fn new(current: impl Into<Key>) -> Self {
         Self::of(Holder::Here(current.into()))
     }
@@ -58,14 +58,14 @@ impl Keys {
         }
     }
 
-    /// Also opens with this key.
+    /// Adds an old key, which only opens records.
     #[must_use]
     pub fn also(mut self, old: impl Into<Key>) -> Self {
         self.old.push(Holder::Here(old.into()));
         self
     }
 
-    /// Also opens with the keys of this source, for earlier records.
+    /// Adds a source of old keys, which only open records.
     #[must_use]
     pub fn also_from(mut self, source: impl KeySource + 'static) -> Self {
         self.old

@@ -19,13 +19,13 @@ use crate::store::Answer;
 /// How long a process seals with one key before it requests the next.
 const CURRENT_LASTS: Duration = Duration::from_secs(24 * 3600);
 
-/// How much longer it seals with that key if the next could not be obtained.
+/// The pause before the next attempt if the next key could not be obtained; until then the current key seals.
 const RETRY: Duration = Duration::from_secs(60);
 
 /// How long an id is remembered as unknown.
 const UNKNOWN_LASTS: Duration = Duration::from_secs(60);
 
-/// How many unknown ids are remembered: a store full of forged ids must not cause a request for each.
+/// The number of unknown ids that are remembered, so that a store full of forged ids does not cause a request for each.
 const MOST_UNKNOWN: usize = 64;
 
 /// How many keys are cached.
@@ -87,7 +87,7 @@ impl DataKey {
     }
 }
 
-/// A request to a source: for the key of an id, or for the one to seal with.
+/// The id of the requested key; `None` for the key to seal with.
 type KeyQuery = Option<String>;
 
 type Outcome = Result<Option<Key>, Error>;
@@ -203,14 +203,14 @@ impl KeyCache {
         let Some(id) = query else {
             let is_asked_for = self.in_flight.contains_key(&None);
             let current = self.current.as_ref()?;
-            // Until there is a new one, the old one suffices.
+            // The old key is used until the new one arrives.
             let is_usable = now < current.until || is_asked_for;
             return is_usable.then(|| Ok(Some(current.key.clone())));
         };
         if let Some(key) = self.keys.get(id) {
             return Some(Ok(Some(key.clone())));
         }
-        // Also those from before the clock was set back.
+        // Also forget ids that were recorded before the clock was set back.
         self.unknown
             .retain(|_, retry_at| now < *retry_at && *retry_at <= now.after(UNKNOWN_LASTS));
         if self.unknown.contains_key(id) {
@@ -298,7 +298,7 @@ fn is_id(id: &str) -> bool {
     (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Without the key, nothing was read or written.
+/// The error of a key service. It is unsent, because without the key no record was read or written.
 fn source_error(error: Error) -> Error {
     let detail_text = match error.detail() {
         Some(detail) => format!("the key service: {detail}"),

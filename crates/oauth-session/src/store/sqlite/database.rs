@@ -44,7 +44,7 @@ struct Open {
     file: Identity,
 }
 
-/// The identity of the file, whatever is at its path later.
+/// The identity of the open file, to detect that another file is at its path.
 #[derive(PartialEq, Eq)]
 struct Identity(Option<(u64, u64)>);
 
@@ -105,7 +105,7 @@ impl Database {
             _ => open(&self.path, self.trusted, self.keeping)?,
         };
         let result = run(&mut open.connection, behavior, work);
-        // The next call finds out whether something is wrong with the connection.
+        // After an error the connection is closed, because it may be broken.
         if result.is_ok() && self.keeping == Keeping::Open {
             *connection_slot = Some(open);
         }
@@ -133,8 +133,8 @@ fn run<T>(
     Ok(output)
 }
 
-/// The path, whatever the working directory becomes, and with no link in it that SQLite would refuse:
-/// a folder may be one, the file may not.
+/// The absolute path, independent of the working directory, with links of folders resolved. The file itself must not be
+/// a link, which SQLite would refuse.
 fn resolve_path(path: &Path, access: Access) -> Result<(PathBuf, Trusted), Error> {
     let path = std::path::absolute(path).map_err(|error| io_error("the path", error))?;
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
@@ -145,7 +145,7 @@ fn resolve_path(path: &Path, access: Access) -> Result<(PathBuf, Trusted), Error
     Ok((folder.join(name), trusted))
 }
 
-/// One at a time in this process: see the comment on locks in `open`.
+/// Only one open at a time in this process: see the comment on locks in `open`.
 static OPENING: Mutex<()> = Mutex::new(());
 
 fn open(path: &Path, trusted: Trusted, keeping: Keeping) -> Result<Open, Error> {
@@ -161,8 +161,8 @@ fn open(path: &Path, trusted: Trusted, keeping: Keeping) -> Result<Open, Error> 
         let mut path = path.as_os_str().to_owned();
         path.push(beside);
         let name = format!("{name}{beside}");
-        // SQLite would make them with what the umask leaves and then set the mode: another user who opened them in
-        // between could not write.
+        // SQLite would create them with the umask and set the mode afterwards: another user of the group who opens them
+        // in between could not write.
         if trusted != Trusted::Owner {
             ownership::ensure(path.as_ref(), trusted).map_err(|error| io_error(&name, error))?;
         }
@@ -186,7 +186,7 @@ fn open(path: &Path, trusted: Trusted, keeping: Keeping) -> Result<Open, Error> 
     })
 }
 
-/// Creates the table, once: by whichever process opens the file first.
+/// Creates the table, in the process that opens the file first.
 fn prepare(connection: &mut Connection) -> Result<(), Error> {
     let started = Instant::now();
     loop {
