@@ -45,7 +45,7 @@ export const setupError = (detail) =>
     kind: 'misuse',
     code: 'misuse.setup',
     advice: 'give_up',
-    message: `not possible with this system or these settings: ${detail} [misuse.setup]`,
+    message: `the system or the settings do not allow this: ${detail} [misuse.setup]`,
   })
 
 /** Creates an error from a record of the module. */

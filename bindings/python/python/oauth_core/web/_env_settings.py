@@ -30,7 +30,7 @@ def settings(environ: Mapping[str, str] | None, given: dict[str, Any]) -> dict[s
     missing = [] if found.get("providers") is not None else ClientSettings.missing_from_env(environ)
     missing += [name for name in wanted.values() if not variables.get(name)]
     if missing:
-        text = f"an environment variable that is needed is not set: {', '.join(missing)}"
+        text = f"a required environment variable is not set: {', '.join(missing)}"
         raise misuse("environment.missing", text)
     if "base_url" in wanted:
         found["base_url"] = variables["OAUTH_BASE_URL"]
