@@ -123,13 +123,13 @@ impl AssertionRequirements {
         if let Some(default) = &self.scope_claim {
             let asked = std::mem::take(scope);
             let scope = if asked.is_empty() { default } else { &asked };
-            if claims.others.get("scope").is_none() && !scope.is_empty() {
+            if claims.extra_claims.get("scope").is_none() && !scope.is_empty() {
                 let scope = Value::from(scope.as_str());
-                claims.others.insert("scope".to_owned(), scope);
+                claims.extra_claims.insert("scope".to_owned(), scope);
             }
         }
         for (name, values) in &self.claims {
-            let Some(value) = claims.others.get(name) else {
+            let Some(value) = claims.extra_claims.get(name) else {
                 return wrong(name);
             };
             let is_listed = |text: &str| values.iter().any(|known| known == text);
