@@ -45,6 +45,10 @@ pub struct SigningKey {
 /// Records the servers for which keys sign client assertions. Clones share one record, as clones of a key do. A host
 /// that reads a key again for each client stores one record with the key, see
 /// [`ClientAssertion::noting_use`](crate::client_auth::ClientAssertion::noting_use).
+///
+/// Keys are compared by their names and only within one `KeyUse`: a private key that was read into two values with a
+/// `KeyUse` each is two keys. The whole process is not searched for it, because a key may serve two such servers if the
+/// client has an id of its own at each (draft-ietf-oauth-security-topics-update section 2.1).
 #[derive(Debug, Clone, Default)]
 pub struct KeyUse(Arc<Mutex<Vec<(String, Used)>>>);
 

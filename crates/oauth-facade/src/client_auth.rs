@@ -79,7 +79,9 @@ pub struct PrivateKeyJwt {
     pub certificate_thumbprint: Option<String>,
     /// The `aud`, if it is not the issuer.
     pub audience: Option<String>,
-    /// For which servers the keys sign, as long as this value or a clone is used: each client reads the keys anew.
+    /// For which servers the keys sign, as long as this value or a clone is used: each client reads the keys anew. Keys
+    /// are compared by `kid`, and not with those of another value, even of the same text: a client may use one key at
+    /// two servers that require an `audience` if it has an id of its own at each.
     pub used: KeyUse,
 }
 

@@ -242,3 +242,31 @@ fn a_key_held_elsewhere_with_an_audience_of_its_own_serves_one_server() {
     assert_eq!(made(&first, &own), Ok(()));
     assert_eq!(made(&second, &own), Err("key.used_at_two_servers"));
 }
+
+/// "A client_id of its own" for each server takes the place of a key of its own.
+#[test]
+fn one_key_in_two_values_may_serve_two_servers_under_two_client_ids() {
+    let key = PrivateKey::generate(Alg::Es256).expect("a key");
+    let pem = key.to_pem().expect("PEM");
+    let own = |issuer: &str| PrivateKeyJwt {
+        keys: vec![Secret::new(pem.to_string())],
+        passphrase: None,
+        alg: None,
+        kid: None,
+        certificate_thumbprint: None,
+        audience: Some(format!("{issuer}/token")),
+        used: KeyUse::default(),
+    };
+    let made = |issuer: &str, client_id: &str, jwt: &PrivateKeyJwt| {
+        let metadata = serde_json::json!({ "issuer": issuer });
+        let server = Server::from_metadata(issuer, &metadata.to_string(), Transport::Https);
+        let auth = Auth::PrivateKeyJwt(jwt.clone());
+        let client = Client::new(&server.expect("metadata"), client_id, auth);
+        client.map(drop).map_err(|error| error.code())
+    };
+    let (a, b) = ("https://a.example", "https://b.example");
+    let (first, second) = (own(a), own(b));
+    assert_eq!(made(a, "me-at-a", &first), Ok(()));
+    assert_eq!(made(b, "me-at-b", &second), Ok(()));
+    assert_eq!(made(b, "me-at-b", &first), Err("key.used_at_two_servers"));
+}
