@@ -53,6 +53,8 @@ pub enum Requirement {
     Pkce,
     /// The server announces that it supports PKCE.
     PkceAdvertised,
+    /// A `nonce` has 64 characters at most.
+    ShortNonce,
     /// Authorization requests are pushed.
     Pushed,
     /// Authorization requests are pushed if the server offers it.
@@ -186,6 +188,11 @@ macro_rules! fapi2 {
                 "FAPI 2.0 Security Profile section 5.3.3.2",
                 Requirement::Pushed,
                 "authorization requests are pushed",
+            ),
+            clause(
+                "FAPI 2.0 Security Profile section 5.3.3.2",
+                Requirement::ShortNonce,
+                "a nonce has at most 64 characters",
             ),
             PKCE_ADVERTISED,
             clause(

@@ -13,7 +13,7 @@ use crate::crypto::{Signer, SigningKey};
 use crate::dpop::DpopKey;
 use crate::error::Cause;
 use crate::exchange::{Exchange, Input, Step};
-use crate::flow::authorization::{AuthorizationRequest, ResponseType};
+use crate::flow::authorization::{AuthorizationRequest, HostGeneratedValues, ResponseType};
 use crate::grant::{ClientCredentials, Password, TokenRequest};
 use crate::issuer::Issuer;
 use crate::jose::PublicJwk;
@@ -227,6 +227,27 @@ fn fapi_refuses_requests_that_fall_short() {
     let breaking = breaking.with_dpop(dpop(Alg::Es256));
     let breaking = breaking.with_profile(SecurityProfile::Fapi2Security);
     assert_eq!(clause(authorizing(&breaking)), section);
+}
+
+/// "may reject nonce values longer than 64 characters" (FAPI 2.0 Security Profile section 5.3.2.2)
+#[test]
+fn a_nonce_of_the_host_has_64_characters_at_most() {
+    let asking = |client: &Client, ask: AuthorizationRequest, length: usize| {
+        let verifier = crate::pkce::CodeVerifier::parse(&"v".repeat(43)).unwrap();
+        let challenge = verifier.challenge(crate::pkce::ChallengeMethod::S256);
+        let (state, nonce) = ("s".repeat(65), "n".repeat(length));
+        let values = HostGeneratedValues::new(&state, &nonce, verifier.expose(), &challenge);
+        first(client.begin_authorization_with(values.unwrap(), ask))
+    };
+    let bank = bank().with_profile(SecurityProfile::Fapi2Security);
+    assert_eq!(asking(&bank, ask(), 64).unwrap(), "/par");
+    let refused = asking(&bank, ask(), 65);
+    assert_eq!(clause(refused), "FAPI 2.0 Security Profile section 5.3.3.2");
+    // It is not sent without openid.
+    let plain = AuthorizationRequest::new(RedirectUri::parse("https://app.example/cb").unwrap());
+    assert_eq!(asking(&bank, plain, 65).unwrap(), "/par");
+    let strict = self::bank().with_profile(SecurityProfile::Strict);
+    assert_eq!(asking(&strict, ask(), 65).unwrap(), "/par");
 }
 
 #[test]

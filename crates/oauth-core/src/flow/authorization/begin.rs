@@ -123,7 +123,7 @@ impl Begin {
         config.client_id.check()?;
         step_up_request::apply(&mut request, at.now())?;
         if let Some(profile) = config.profile {
-            security_profile::apply(profile, &config, &mut request)?;
+            security_profile::apply(profile, &config, &mut request, values)?;
         }
         let delivery = match (request.is_pushed(&config), request.request_uri.take()) {
             (true, None) => RequestDelivery::Pushed,

@@ -47,6 +47,11 @@ impl HostGeneratedValues {
             code_challenge: challenge.to_owned(),
         })
     }
+
+    /// How many characters the nonce has.
+    pub(super) fn nonce_length(&self) -> usize {
+        self.nonce.expose().len()
+    }
 }
 
 /// The source of those values: the host, or a moment's seed.

@@ -1,7 +1,7 @@
 //! The requirements of a security profile (`security_profile.rs` of the crate) for an authorization request.
 
 use super::request::{AuthorizationRequest, Pkce};
-use super::{ResponseType, jarm};
+use super::{HostGeneratedValues, ResponseType, jarm};
 use crate::browser_build::IS_BROWSER_BUILD;
 use crate::client_config::ClientConfig;
 use crate::error::Error;
@@ -13,6 +13,10 @@ use crate::token::id_token;
 /// How long a signed request may be valid, in seconds (FAPI 2.0 Message Signing section 5.3.2).
 const LONGEST_REQUEST: u32 = 60 * 60;
 
+/// How many characters a `nonce` may have: a server "may reject nonce values longer than 64 characters" (FAPI 2.0
+/// Security Profile section 5.3.2.2).
+const LONGEST_NONCE: usize = 64;
+
 /// Enables the features that the profile requires, and refuses those that it forbids.
 ///
 /// # Errors
@@ -21,6 +25,7 @@ pub(super) fn apply(
     profile: SecurityProfile,
     config: &ClientConfig,
     request: &mut AuthorizationRequest,
+    values: Option<&HostGeneratedValues>,
 ) -> Result<(), Error> {
     config.check_profile()?;
     if profile.requires(Requirement::PkceAdvertised) {
@@ -42,7 +47,28 @@ pub(super) fn apply(
         signs,
         "the client has no key for them",
     )?;
+    check_nonce(profile, request, values)?;
     check_signatures(profile, config, request)
+}
+
+/// Checks a nonce that the host has generated. One that is made here has 43 characters.
+fn check_nonce(
+    profile: SecurityProfile,
+    request: &AuthorizationRequest,
+    values: Option<&HostGeneratedValues>,
+) -> Result<(), Error> {
+    // No profile of a page demands this.
+    if IS_BROWSER_BUILD {
+        return Ok(());
+    }
+    let is_sent = request.token_request.scope.contains("openid");
+    let length = values.map_or(0, HostGeneratedValues::nonce_length);
+    let is_short = || !is_sent || length <= LONGEST_NONCE;
+    profile.require(
+        Requirement::ShortNonce,
+        is_short,
+        "the nonce of the host has more",
+    )
 }
 
 /// Checks how long signed requests are valid, and that the user does not sign in for a token or a response that will be
