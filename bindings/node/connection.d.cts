@@ -64,6 +64,11 @@ export interface ResourceConnectionOptions extends LimitOptions {
   withoutResource?: boolean | undefined
   /** What is sent as `resource` to a server that knows the API by another name than the API's own. */
   resource?: string | undefined
+  /**
+   * Binds the tokens to the certificate of the `network` (RFC 8705), and registers a client that registers itself for
+   * that.
+   */
+  tlsClientCertificateBoundAccessTokens?: boolean | undefined
   /** How long the user may take: 300 000 ms by default. */
   timeoutMs?: number | undefined
   /** The `WWW-Authenticate` of an earlier answer; the API is then not asked for it. */

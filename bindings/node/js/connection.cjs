@@ -41,7 +41,7 @@ class ResourceConnection {
     const {
       clientName, clientMetadata, initialAccessToken, clientMetadataUrl, clientId, clientSecret, clientAuth, issuer, issuers,
       grantType, store, subject, open, device = false, show: shown = showCode, identityProvider, signIn, redirectUri, dpopKey,
-      withoutResource = false, resource, timeoutMs = 300_000, wwwAuthenticate, transport, network, ...options
+      withoutResource = false, resource, tlsClientCertificateBoundAccessTokens, timeoutMs = 300_000, wwwAuthenticate, transport, network, ...options
     } = optionsOf('ResourceConnection', settings)
     for (const [name, given] of Object.entries({ open: open ?? showAndOpen, show: shown })) {
       if (typeof given !== 'function') throw new TypeError(`${name} must be a function`)
@@ -66,6 +66,7 @@ class ResourceConnection {
       grantType,
       withoutResource,
       resource,
+      tlsClientCertificateBoundAccessTokens,
       device: device ? 'always' : open === undefined ? 'where_no_browser' : undefined,
       subject,
       redirectUri,

@@ -66,8 +66,8 @@ const OPTIONS = {
   ResourceConnection: [
     'clientName', 'clientMetadata', 'initialAccessToken', 'clientMetadataUrl', 'clientId', 'clientSecret', 'clientAuth', 'issuer',
     'issuers', 'grantType', 'store', 'subject', 'open', 'device', 'show', 'identityProvider', 'signIn', 'redirectUri', 'dpopKey',
-    'withoutResource', 'resource', 'timeoutMs', 'wwwAuthenticate', 'transport', 'network',
-    'onWait', 'onRateLimit', 'longestWaitMs',
+    'withoutResource', 'resource', 'tlsClientCertificateBoundAccessTokens', 'timeoutMs', 'wwwAuthenticate', 'transport',
+    'network', 'onWait', 'onRateLimit', 'longestWaitMs',
   ],
   Grants: [
     'reuse', 'leaseMs', 'keepAliveMs', 'noticeMs', 'capacity', 'perSecond', 'atOnce', 'onRenewed', 'onEnded', 'onAuthorizationEnds',

@@ -66,6 +66,8 @@ pub struct NativeConnect {
     pub without_resource: Option<bool>,
     /// The value of `resource` in token requests, if not the API's own identifier.
     pub resource: Option<String>,
+    /// Whether tokens are bound to the certificate of the connection.
+    pub tls_client_certificate_bound_access_tokens: Option<bool>,
     /// When the person enters a code on another device: `always` or `where_no_browser`.
     pub device: Option<String>,
     /// The subject: the person whose tokens they are.
@@ -122,6 +124,10 @@ impl NativeConnection {
             },
             without_resource: given.without_resource.unwrap_or_default(),
             resource: given.resource,
+            tls_client_certificate_bound_access_tokens: given
+                .tls_client_certificate_bound_access_tokens
+                .unwrap_or_default(),
+            certificate_thumbprint: network.and_then(NativeNetwork::certificate_thumbprint),
             challenges: given.challenges.unwrap_or_default(),
             proofs: Proofs::default(),
             metadata_challenge: MetadataChallenge::default(),

@@ -112,6 +112,23 @@ test('a key with an audience of its own serves one server, of a connection too',
   assert.throws(() => client(other), { code: 'key.used_at_two_servers' })
 })
 
+test('a connection registers for tokens that are bound to a certificate', async () => {
+  // RFC 8705 section 3.4.
+  const { generic } = await twins()
+  const url = `${generic.base}/api/echo`
+  const open = (page) => { fetch(page).catch(() => {}) }
+  for (const bound of [true, false]) {
+    const store = new core.MemoryStore()
+    const api = new ResourceConnection(url, {
+      clientName: 'Notes', open, store, timeoutMs: 30_000, transport: 'loopback_http', tlsClientCertificateBoundAccessTokens: bound,
+    })
+    assert.equal((await api.fetch(url)).status, 200)
+    const { keys } = await store.scan()
+    const kept = JSON.stringify(await Promise.all(keys.map((key) => store.load(key))))
+    assert.equal(kept.includes('tls_client_certificate_bound_access_tokens'), bound)
+  }
+})
+
 test('an initial access token entitles a connection to register', async () => {
   const { generic } = await twins()
   await generic.initialAccessToken('S3CR3T-init')

@@ -65,7 +65,8 @@ use crate::{errors, runtime, secret, value};
 ///
 /// Tokens are bound to dpop_key, or, if the API requires bound tokens (RFC 9449, RFC 9728), to a
 /// key that is created and kept in the store. An API that asks for no authorization is called
-/// without a token; token() says so (connect.not_protected).
+/// without a token; token() says so (connect.not_protected). tls_client_certificate_bound_access_tokens
+/// binds them to the certificate of the network instead (RFC 8705), and registers the client for that.
 ///
 /// redirect_uri is a registered loopback address; by default a free port is used. without_resource sends no resource,
 /// for a server that refuses it, as Microsoft Entra's does; its tokens are then for the API that their scope names. resource
@@ -253,7 +254,7 @@ impl ResourceConnection {
                         subject = None, open = None, device = false, show = None, identity_provider = None,
                         sign_in = None, redirect_uri = None, dpop_key = None, timeout = 300.0, www_authenticate = None,
                         transport = "https", network = None, without_resource = false,
-                        resource = None))]
+                        resource = None, tls_client_certificate_bound_access_tokens = false))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -283,6 +284,7 @@ impl ResourceConnection {
         network: Option<&Bound<'_, Network>>,
         without_resource: bool,
         resource: Option<String>,
+        tls_client_certificate_bound_access_tokens: bool,
     ) -> PyResult<Self> {
         let auth = client_auth::chosen(client_auth.as_ref(), client_secret)?;
         let metadata = client_metadata.map(|metadata| {
@@ -317,6 +319,10 @@ impl ResourceConnection {
         };
         connect.without_resource = without_resource;
         connect.resource = resource;
+        connect.tls_client_certificate_bound_access_tokens =
+            tls_client_certificate_bound_access_tokens;
+        connect.certificate_thumbprint =
+            network.and_then(|network| network.get().certificate_thumbprint());
         connect.challenges = www_authenticate.unwrap_or_default();
         let redirect_uri = redirect_uri.map(oauth_core::redirect_uri::RedirectUri::parse);
         let this = Self {

@@ -152,6 +152,24 @@ def test_a_key_with_an_audience_of_its_own_serves_one_server_of_a_connection_too
     assert caught.value.code == "key.used_at_two_servers"
 
 
+@pytest.mark.parametrize("bound", [True, False])
+def test_a_connection_registers_for_tokens_that_are_bound_to_a_certificate(
+    generic: Twin, bound: bool
+) -> None:
+    """RFC 8705 section 3.4."""
+    store = oauth_core.stores.MemoryStore()
+    api = connection(
+        generic,
+        open=browse,
+        client_name="Notes",
+        store=store,
+        tls_client_certificate_bound_access_tokens=bound,
+    )
+    assert api.get(api.url).status == 200
+    kept = [str(store.load(key)) for key in store.scan()[0]]
+    assert any("tls_client_certificate_bound_access_tokens" in text for text in kept) == bound
+
+
 def test_an_initial_access_token_entitles_a_connection_to_register(generic: Twin) -> None:
     generic._ask("initial_access_token", {"token": "S3CR3T-init"})
     opened: list[str] = []

@@ -44,6 +44,11 @@ pub struct Connect {
     pub without_resource: bool,
     /// The value of `resource` for the API's server, if not the API's own identifier.
     pub resource: Option<String>,
+    /// Whether tokens are bound to the certificate of the connection (`tls_client_certificate_bound_access_tokens`, RFC
+    /// 8705 section 3.4), which a client that registers itself then says too.
+    pub tls_client_certificate_bound_access_tokens: bool,
+    /// The thumbprint of that certificate, if it is known (`x5t#S256`).
+    pub certificate_thumbprint: Option<String>,
     /// The values of `WWW-Authenticate` of a response that was already received.
     pub challenges: Vec<String>,
     /// The maker of DPoP proofs for the API's tokens, which gets its key once the client is connected.
@@ -79,6 +84,8 @@ impl Connect {
             grant_type: None,
             without_resource: false,
             resource: None,
+            tls_client_certificate_bound_access_tokens: false,
+            certificate_thumbprint: None,
             challenges: Vec::new(),
             proofs: Proofs::default(),
             metadata_challenge: MetadataChallenge::default(),
@@ -117,6 +124,12 @@ impl Connect {
                 quirks: vec![Quirk::WithoutResource],
                 ..Rules::default()
             });
+        }
+        if self.tls_client_certificate_bound_access_tokens {
+            request = match &self.certificate_thumbprint {
+                Some(thumbprint) => request.certificate(thumbprint),
+                None => request.certificate_bound_tokens(),
+            };
         }
         if self.challenges.is_empty() {
             return Ok(request);

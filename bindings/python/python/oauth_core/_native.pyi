@@ -1763,7 +1763,8 @@ class ResourceConnection:
 
     Tokens are bound to dpop_key, or, if the API requires bound tokens (RFC 9449, RFC 9728), to a
     key that is created and kept in the store. An API that asks for no authorization is called
-    without a token; token() says so (connect.not_protected).
+    without a token; token() says so (connect.not_protected). tls_client_certificate_bound_access_tokens
+    binds them to the certificate of the network instead (RFC 8705), and registers the client for that.
 
     redirect_uri is a registered loopback address; by default a free port is used. without_resource sends no resource,
     for a server that refuses it, as Microsoft Entra's does; its tokens are then for the API that their scope names. resource
@@ -1786,6 +1787,7 @@ class ResourceConnection:
         dpop_key: DpopKey | None = None, timeout: float = 300.0,
         www_authenticate: Sequence[str] | None = None, transport: _Transport = "https",
         network: Network | None = None, without_resource: bool = False, resource: str | None = None,
+        tls_client_certificate_bound_access_tokens: bool = False,
     ) -> Self: ...
     @property
     def url(self) -> str:

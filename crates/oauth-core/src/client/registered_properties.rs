@@ -41,10 +41,14 @@ impl Client {
     /// certificate is replaced, a session renews a token that is bound to the old one and does not send it. For a
     /// public client the refresh token is bound too (section 4), so the user has to sign in again (`key.mismatch`).
     #[must_use]
-    pub fn with_certificate(mut self, thumbprint: &str) -> Self {
+    pub fn with_certificate(self, thumbprint: &str) -> Self {
+        self.with_known_certificate(KnownCertificate::of(thumbprint))
+    }
+
+    pub(crate) fn with_known_certificate(mut self, certificate: KnownCertificate) -> Self {
         let config = Arc::make_mut(&mut self.0);
         config.token_binding = TokenBinding::Certificate;
-        config.certificate = KnownCertificate::of(thumbprint);
+        config.certificate = certificate;
         self
     }
 

@@ -20,6 +20,7 @@ mod unprotected;
 
 use crate::address::RequestAddressPolicy;
 use crate::call::Call;
+use crate::certificate::KnownCertificate;
 use crate::challenge;
 use crate::client_metadata::ID_JAG;
 use crate::dpop::DpopKey;
@@ -67,6 +68,7 @@ pub struct ConnectRequest {
     login: LoginBy,
     registered: Option<RegisteredClient>,
     dpop: Option<DpopKey>,
+    certificate: Option<KnownCertificate>,
     resource_value: Option<String>,
 }
 
@@ -145,6 +147,7 @@ impl ConnectRequest {
             login: LoginBy::default(),
             registered: None,
             dpop: None,
+            certificate: None,
             resource_value: None,
         }
     }

@@ -47,7 +47,7 @@ impl Connected {
         version: u64,
     ) -> Result<Self, Error> {
         let auth = (settings.auth)(&connection.server)?;
-        let mut client = connection.client(auth)?;
+        let mut client = settings.request.bound(connection.client(auth)?);
         if let Some(key) = key_of(settings, &connection).await? {
             client = client.with_dpop(key);
         }

@@ -1,6 +1,10 @@
-//! Whether the tokens of an API are bound to a key (RFC 9449), and the algorithm of that key.
+//! Whether the tokens of an API are bound to a key (RFC 9449), and the algorithm of that key; or to a certificate (RFC
+//! 8705).
 
 use super::{ConnectRequest, Connection};
+use crate::browser_build::IS_BROWSER_BUILD;
+use crate::certificate::KnownCertificate;
+use crate::client::Client;
 use crate::dpop::DpopKey;
 use crate::endpoint::registration::Registration;
 use crate::error::{Error, Misuse};
@@ -36,11 +40,41 @@ impl ConnectRequest {
         self.dpop.as_ref()
     }
 
+    /// Binds tokens to the certificate that the HTTP client presents (RFC 8705 section 3), as
+    /// [`Client::with_certificate_bound_tokens`] does: the client registers itself accordingly (section 3.4).
+    #[must_use]
+    pub fn certificate_bound_tokens(mut self) -> Self {
+        self.certificate = Some(KnownCertificate::default());
+        self
+    }
+
+    /// The same, for an HTTP client that presents the certificate with this thumbprint, see
+    /// [`Client::with_certificate`].
+    #[must_use]
+    pub fn certificate(mut self, thumbprint: &str) -> Self {
+        self.certificate = Some(KnownCertificate::of(thumbprint));
+        self
+    }
+
+    /// The client, whose tokens are bound to the certificate of the request, if it has one.
+    pub fn bound(&self, client: Client) -> Client {
+        match &self.certificate {
+            Some(certificate) => client.with_known_certificate(certificate.clone()),
+            None => client,
+        }
+    }
+
     /// How the client registers itself, if it does.
     pub(super) fn registration(&self) -> Option<Registration> {
         let mut registration = self.registration.clone()?;
         if self.dpop.is_some() {
             registration.metadata.dpop_bound_access_tokens = Some(true);
+        }
+        if !IS_BROWSER_BUILD && self.certificate.is_some() {
+            let bound = &mut registration
+                .metadata
+                .tls_client_certificate_bound_access_tokens;
+            *bound = Some(true);
         }
         Some(registration)
     }

@@ -2,6 +2,9 @@
 
 use super::kept::registered_with;
 use super::*;
+use crate::certificate::KnownCertificate;
+use crate::client_auth::ClientAuth;
+use crate::client_config::TokenBinding;
 use crate::crypto::SigningKey;
 use crate::dpop::DpopKey;
 use crate::jose::{Alg, PublicJwk};
@@ -65,5 +68,41 @@ fn a_client_is_registered_for_tokens_that_are_bound() {
     assert!(
         asked.iter().all(|(line, _)| line.starts_with("GET")),
         "{asked:?}"
+    );
+}
+
+/// RFC 8705 section 3.4.
+#[test]
+fn a_client_is_registered_for_tokens_that_are_bound_to_its_certificate() {
+    let is_named = |request| {
+        let (asked, outcome) = registered_with(request, RESOURCE);
+        let bound = r#""tls_client_certificate_bound_access_tokens":true"#;
+        let posted = asked.iter().find(|(line, _)| line.starts_with("POST"));
+        code(outcome).map(|_| posted.unwrap().1.contains(bound))
+    };
+    assert_eq!(is_named(ask()), Ok(false));
+    assert_eq!(is_named(ask().certificate_bound_tokens()), Ok(true));
+    assert_eq!(is_named(ask().certificate("dGh1bWI")), Ok(true));
+}
+
+#[test]
+fn tokens_of_the_client_carry_the_certificate_of_the_request() {
+    let client = |request: ConnectRequest| {
+        let (_, connection) = registered_with(request.clone(), RESOURCE);
+        let client = connection.unwrap().client(ClientAuth::none()).unwrap();
+        let client = request.bound(client);
+        let config = client.config();
+        (config.token_binding, config.certificate.clone())
+    };
+    let known = KnownCertificate::of("dGh1bWI");
+    let unknown = KnownCertificate::default();
+    assert_eq!(client(ask()), (TokenBinding::None, unknown.clone()));
+    assert_eq!(
+        client(ask().certificate_bound_tokens()),
+        (TokenBinding::Certificate, unknown)
+    );
+    assert_eq!(
+        client(ask().certificate("dGh1bWI")),
+        (TokenBinding::Certificate, known)
     );
 }
