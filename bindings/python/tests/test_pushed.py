@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
-from conftest import ROOT, process
+from conftest import ROOT, Answer, Plain, process, reply
 from test_fapi import client_of, offline, parameters, signed_in
 from test_identity import CALLBACK, Browser
 
@@ -22,6 +23,27 @@ def test_a_request_is_pushed_if_the_metadata_require_it() -> None:
         flow = client.begin_authorization(redirect_uri=CALLBACK, scope="openid read")
         assert set(parameters(flow.url)) == {"client_id", "request_uri"}
         assert signed_in(client.redeem(flow, Browser().open(flow.url))) == "somebody"
+
+
+@pytest.mark.parametrize("status", [405, 413])
+def test_a_push_that_is_refused_by_its_status_is_not_repeated(
+    plain: Callable[[Answer], Plain], status: int
+) -> None:
+    """RFC 9126 section 2.3: a request that is too large stays so."""
+    place = plain(reply(status, b"<html>no</html>", content_type="text/html"))
+    metadata = {
+        "issuer": place.base,
+        "authorization_endpoint": f"{place.base}/authorize",
+        "pushed_authorization_request_endpoint": f"{place.base}/par",
+        "require_pushed_authorization_requests": True,
+    }
+    server = oauth_core.Server.from_metadata(place.base, metadata, transport="loopback_http")
+    client = oauth_core.Client(server, client_id="id")
+    with pytest.raises(oauth_core.DeniedError) as error:
+        client.begin_authorization(redirect_uri="https://app.example/cb")
+    assert (error.value.code, error.value.status) == ("denied.http_status", status)
+    assert error.value.advice == "give_up"
+    assert [path for _, path, _, _ in place.seen] == ["/par"]
 
 
 def test_what_is_asked_of_the_person_and_about_them_is_in_the_request() -> None:

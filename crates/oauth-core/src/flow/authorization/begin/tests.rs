@@ -9,7 +9,9 @@ use super::*;
 use crate::client::Client;
 use crate::client_auth::ClientAuth;
 use crate::client_config::ClientId;
+use crate::error::Advice;
 use crate::form;
+use crate::moment::UnixTime;
 use crate::redirect_uri::RedirectUri;
 use crate::scope::Scope;
 use crate::server::Server;
@@ -151,4 +153,73 @@ fn whoever_wishes_pushes_and_what_cannot_be_pushed_is_not_put_into_a_url() {
     assert_eq!(code(step).map(drop), Err("endpoint.missing"));
     let refused = of(ClientAuth::none()).authorize(&at(), ask());
     assert_eq!(code(refused).map(drop), Err("authorization.push_required"));
+}
+
+/// RFC 9126 section 2.3 names 405, 413 and 429 beside the errors of a token endpoint. Nothing is sent again: a request
+/// that is too large stays so.
+#[test]
+fn a_push_that_is_refused_by_its_status_is_refused_once_whatever_the_body() {
+    for status in [405, 413, 429] {
+        for body in ["", "<html>413</html>", r#"{"message":"too large"}"#] {
+            let mut exchange = of(ClientAuth::none()).begin_authorization(ask());
+            let _ = sent(exchange.resume(&at(), Input::Begin).unwrap());
+            let step = exchange.resume(&at(), Input::Reply(reply(status, body)));
+            let error = step.map(drop).unwrap_err();
+            let wanted = match status {
+                429 => "denied.busy",
+                _ => "denied.http_status",
+            };
+            assert_eq!(error.code(), wanted, "{status} {body}");
+            assert_eq!(
+                error.server_error().and_then(|said| said.status()),
+                Some(status)
+            );
+            assert_eq!(error.endpoint(), Some("pushed_authorization_request"));
+            let is_for_later = matches!(error.advice(), Advice::Retry { .. });
+            assert_eq!(is_for_later, status == 429, "{:?}", error.advice());
+            let again = exchange.resume(&at(), Input::Begin).map(drop);
+            assert_eq!(code(again), Err("misuse.already_finished"));
+        }
+    }
+    // With an OAuth error, that is what is told.
+    let mut exchange = of(ClientAuth::none()).begin_authorization(ask());
+    let _ = sent(exchange.resume(&at(), Input::Begin).unwrap());
+    let said = reply(413, r#"{"error":"invalid_request"}"#);
+    let step = exchange.resume(&at(), Input::Reply(said)).map(drop);
+    assert_eq!(code(step), Err("denied.invalid_request"));
+}
+
+/// A `request_uri` that has expired is not used again, and neither is anything of its request: "a client SHOULD only
+/// use a request_uri value once" (RFC 9126 section 4).
+#[test]
+fn an_authorization_that_is_started_again_is_pushed_again_and_shares_nothing_with_the_first() {
+    let client = of(ClientAuth::none());
+    let begun = |seed: u8, uri: &str, now: u64| {
+        let at = Moment::fixed(UnixTime::from_secs(now), [seed; 32]);
+        let mut exchange = client.begin_authorization(ask());
+        let request = sent(exchange.resume(&at, Input::Begin).unwrap());
+        let answer = format!(r#"{{"request_uri":"{uri}","expires_in":60}}"#);
+        let step = exchange.resume(&at, Input::Reply(reply(201, &answer)));
+        let Ok(Step::Done(begun)) = step else {
+            panic!("{step:?}")
+        };
+        let pushed = pairs(std::str::from_utf8(request.body()).unwrap());
+        (pushed, begun)
+    };
+    let (first, expired) = begun(1, "urn:example:1", 1_750_000_000);
+    let (second, fresh) = begun(2, "urn:example:2", 1_750_000_060);
+    for name in ["state", "nonce", "code_challenge"] {
+        let of = |pairs: &[(String, String)]| {
+            let mut pairs = pairs.iter();
+            pairs.find(|(own, _)| own == name).unwrap().1.clone()
+        };
+        assert_ne!(of(&first), of(&second), "{name}");
+    }
+    assert!(fresh.url.as_str().contains("urn%3Aexample%3A2"));
+    // The callback of the second is not taken for one of the first, and finishes the second.
+    let state = fresh.pending.state().expose();
+    let callback = format!("{CB}?code=c&state={state}");
+    assert!(!expired.pending.recognizes(&callback));
+    assert!(fresh.pending.recognizes(&callback));
+    assert!(client.redeem(fresh.pending, &callback).is_ok());
 }
