@@ -15,6 +15,7 @@ mod introspect;
 mod key;
 mod login;
 mod logout;
+mod permissions;
 mod profile;
 mod providers;
 mod refresh;

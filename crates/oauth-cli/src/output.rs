@@ -360,7 +360,8 @@ pub(crate) fn plain(value: &Value) -> String {
     }
 }
 
-fn printable(text: &str) -> String {
+/// The text without control characters.
+pub(crate) fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
 

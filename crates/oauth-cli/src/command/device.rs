@@ -39,7 +39,7 @@ pub(crate) struct Device {
 
 impl Device {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
-        self.args.run(global, output, sign_in)
+        self.args.run(global, output, &[], sign_in)
     }
 }
 

@@ -19,6 +19,7 @@ use oauth_reqwest::device_login::{DeviceLoginTiming, Opener};
 use oauth_reqwest::loopback::UnexpectedCallback;
 use serde_json::json;
 
+use super::permissions::{self, Permissions};
 use super::{device, token};
 use crate::Global;
 use crate::browser::Browser;
@@ -104,7 +105,7 @@ pub(crate) struct Login {
 impl Login {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
         if self.device {
-            return self.args.run(global, output, device::sign_in);
+            return self.args.run(global, output, &[], device::sign_in);
         }
         let names = self.parameters.iter().map(|(name, _)| name.as_str());
         let device =
@@ -118,7 +119,7 @@ impl Login {
                 true => Push::Always,
                 false => Push::WhereRequired,
             },
-            parameters: self.parameters,
+            parameters: self.parameters.clone(),
             browser: Browser::find(self.no_browser),
             wanted: Wanted {
                 port: self.port,
@@ -127,7 +128,7 @@ impl Login {
             timeout: self.timeout,
         };
         let sign_in = |setup: &mut Setup, asked, output| in_browser.sign_in(setup, asked, output);
-        self.args.run(global, output, sign_in)
+        self.args.run(global, output, &self.parameters, sign_in)
     }
 }
 
@@ -135,11 +136,12 @@ impl Login {
 pub(super) type SignInResult = (SignedIn, Option<Receiver<String>>);
 
 impl LoginArgs {
-    /// Lets the user sign in, and stores the tokens.
+    /// Lets the user sign in, with these parameters of the authorization request, and stores the tokens.
     pub(super) fn run(
         self,
         global: &Global,
         output: Output,
+        parameters: &[(String, String)],
         sign_in: impl FnOnce(&mut Setup, TokenRequest, Output) -> Result<SignInResult, Failure>,
     ) -> Result<(), Failure> {
         let plan = ClientPlan::new(self.server, global)?;
@@ -148,6 +150,7 @@ impl LoginArgs {
             None => ProfileTokens::of(&plan.profile, global)?,
         };
         let asked = plan.asked(&self.asked)?;
+        let requested = permissions::requested(parameters, &asked)?;
         let mut setup = plan.set_up(Need::Optional, false)?;
         let file = self.save.map(TokenFile);
         // Checked now rather than after the login. No draft is left if the user presses Ctrl-C.
@@ -163,6 +166,8 @@ impl LoginArgs {
         let record = LoginRecord::of(&redeemed.tokens, redeemed.id_token.as_ref());
         let tokens = redeemed.tokens;
         output.note(token::summary(&tokens));
+        let permissions = Permissions::of(&tokens, &requested);
+        permissions.tell(output);
         match (file, grants) {
             (Some(file), _) => file.draft()?.commit(&tokens),
             (None, Some(grants)) => {
@@ -174,7 +179,7 @@ impl LoginArgs {
                 };
                 target.store(tokens, record, self.replace)
             }
-            (None, None) => print(&tokens, output),
+            (None, None) => print(&tokens, &permissions, output),
         }
     }
 }
@@ -372,9 +377,12 @@ fn report(stray: UnexpectedCallback, output: Output) {
 }
 
 /// Prints tokens that are not stored anywhere.
-fn print(tokens: &Tokens, output: Output) -> Result<(), Failure> {
+fn print(tokens: &Tokens, permissions: &Permissions, output: Output) -> Result<(), Failure> {
     token::warn(tokens, output);
     let mut record = token::record(tokens);
+    if let Some(members) = record.as_object_mut() {
+        permissions.record(members);
+    }
     if let (Some(members), Some(refresh)) = (record.as_object_mut(), &tokens.refresh_token) {
         output.note(
             "warning: the refresh token is not stored; to keep it, log in with a profile, --save FILE or --json",

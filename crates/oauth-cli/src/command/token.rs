@@ -315,6 +315,10 @@ pub(super) fn warn(tokens: &Tokens, output: Output) {
                     "warning: the new ID token is not valid at this time: check the system clock",
                 );
             }
+            // A login has told which are missing.
+            Warning::AuthorizationDetailsMissing => {
+                output.note("warning: not all requested permissions were granted");
+            }
             other => output.note(format_args!("warning: {}", other.code())),
         }
     }

@@ -177,6 +177,9 @@ pub(crate) fn visit(mut run: Run, visits: usize) -> Done {
         let start = seen.len();
         assert_ne!(stderr.read_line(&mut seen).unwrap(), 0, "{seen}");
         let line = seen[start..].trim_end();
+        // With --json it is a member of an object.
+        let told: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+        let line = told["authorization_url"].as_str().unwrap_or(line);
         if line.starts_with("http") {
             break line.to_owned();
         }

@@ -77,6 +77,60 @@ fn a_request_with_a_known_flaw_is_sent_with_a_warning() {
     );
 }
 
+/// RFC 9396 section 7: as with the scope, what was granted is told.
+#[test]
+fn the_permissions_that_were_granted_and_those_that_are_missing_are_told() {
+    let tiny = Tiny::start();
+    let granted = json!({"type": "account", "actions": ["read"], "note": "\u{9b}2J"});
+    tiny.state().granted = json!({"authorization_details": [granted]});
+    let wanted = r#"[{"type":"account","actions":["read"]},{"type":"payment","actions":["send"]}]"#;
+    let details = format!("authorization_details={wanted}");
+    for switch in ["--param", "--token-param"] {
+        let command = ["login", "--no-browser", switch, &details];
+        let done = visit(tiny.run(&command), 1);
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        let lines: Vec<_> = done.stderr.lines().collect();
+        let is_told = |line: &str| lines.contains(&line);
+        assert!(
+            is_told(r#"granted: {"actions":["read"],"note":"2J","type":"account"}"#),
+            "{}",
+            done.stderr
+        );
+        assert!(
+            is_told(r#"warning: not granted: {"actions":["send"],"type":"payment"}"#),
+            "{}",
+            done.stderr
+        );
+        // Of two lines only: nothing that was granted is missing.
+        assert_eq!(done.stderr.matches("granted: {").count(), 2);
+        let done = visit(tiny.run(&[&command[..], &["--json"]].concat()), 1).ok();
+        let record: Value = serde_json::from_str(&done).unwrap();
+        assert_eq!(record["authorization_details"], json!([granted]));
+        let missing = json!([{"type": "payment", "actions": ["send"]}]);
+        assert_eq!(record["missing_authorization_details"], missing);
+    }
+    // Without a wish, and without an answer, there is nothing to tell.
+    tiny.state().granted = json!({});
+    let done = visit(tiny.run(&["login", "--no-browser"]), 1);
+    assert!(!done.stderr.contains("granted"), "{}", done.stderr);
+    let done = visit(
+        tiny.run(&["login", "--no-browser", "--token-param", &details]),
+        1,
+    );
+    assert_eq!(done.stderr.matches("not granted: {").count(), 2);
+    let broken = [
+        "login",
+        "--no-browser",
+        "--param",
+        "authorization_details=x",
+    ];
+    says(
+        &tiny.run(&broken).run(),
+        2,
+        &["authorization_details.malformed"],
+    );
+}
+
 #[test]
 fn a_login_is_bound_to_its_flow() {
     let served = served();

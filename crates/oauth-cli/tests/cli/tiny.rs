@@ -30,6 +30,8 @@ pub(crate) struct State {
     pub(crate) broken: Option<&'static str>,
     /// More members of its metadata.
     pub(crate) metadata: Value,
+    /// More members of the answers to token requests.
+    pub(crate) granted: Value,
     /// More bytes in the answers to token requests.
     pub(crate) padding: usize,
     /// Path and body of each POST.
@@ -186,12 +188,15 @@ impl Tiny {
             ("/token", None) => {
                 let claims = json!({ "sub": state.subject }).to_string();
                 let number = state.log.len();
-                let tokens = json!({
+                let mut tokens = json!({
                     "access_token": format!("access{number}"), "token_type": "Bearer",
                     "expires_in": 3600, "refresh_token": format!("refresh{number}"),
                     "id_token": format!("e30.{}.x", URL_SAFE_NO_PAD.encode(claims)),
                     "scope": "openid email", "padding": "a".repeat(state.padding),
                 });
+                for (name, value) in state.granted.as_object().into_iter().flatten() {
+                    tokens[name] = value.clone();
+                }
                 ("200 OK", json, tokens.to_string())
             }
             ("/par", _) => (
