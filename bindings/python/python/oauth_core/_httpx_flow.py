@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, AsyncGenerator, ClassVar, Generator, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, AsyncGenerator, ClassVar, Generator, Mapping, Sequence
 
 from ._plugin import Attacher
 
@@ -16,19 +17,30 @@ _MAX_HOPS = 10
 
 
 class Held:
-    """Headers that send an ``Authorization`` which copies of them do not have.
+    """Headers that send fields which copies of them do not have, by their names in lower case.
 
     A client that follows redirects copies the headers before an ``Auth`` sees the reply, and would
-    take one owner's token to another owner's route. To be mixed into the library's own class.
+    take one owner's token to another owner's route, or the proof of one URL to another. To be mixed into the library's
+    own class.
     """
 
-    authorization = ""
+    held: Mapping[str, str] = MappingProxyType({})
 
     @property
     def raw(self) -> list[tuple[bytes, bytes]]:
         others: list[tuple[bytes, bytes]] = getattr(super(), "raw")  # noqa: B009
-        kept = [field for field in others if field[0].lower() != b"authorization"]
-        return [*kept, (b"Authorization", self.authorization.encode())]
+        kept = [field for field in others if field[0].lower().decode("latin-1") not in self.held]
+        return [*kept, *((name.encode(), value.encode()) for name, value in self.held.items())]
+
+    def __getitem__(self, key: str) -> str:
+        value = self.held.get(key.lower())
+        if value is None:
+            value = getattr(super(), "__getitem__")(key)  # noqa: B009
+        return value
+
+    def __contains__(self, key: object) -> bool:
+        is_held = isinstance(key, str) and key.lower() in self.held
+        return is_held or bool(getattr(super(), "__contains__")(key))  # noqa: B009
 
 
 class Flow(Attacher):
@@ -105,22 +117,25 @@ class Flow(Attacher):
     def _attach(self, call: Call, request: Any, value: str | None) -> None:
         if value is None:
             return  # The API asks for no authorization.
+        held = {}
         proof = call.proof
         if proof is not None:
-            request.headers["dpop"] = proof
+            held["dpop"] = proof
         if call.owner == "any":
             request.headers["authorization"] = value
         else:
+            held["authorization"] = value
+        if held:
             headers = self._headers(request.headers)
-            headers.authorization = value
+            headers.held = held
             request.headers = headers
 
     def _is_final(self, call: Call, sent: Any, response: Any) -> bool:
         """Whether the reply to a redirect, which httpx has followed by itself, is the end.
 
         Where routes have owners it has followed without the token, and one that stayed with its owner has to be
-        asked for again, with it. A token that is bound to a key went along with the proof of another URL, and has to
-        be shown again with one of its own.
+        asked for again, with it. A token that is bound to a key went along without a proof, and has to be shown again
+        with one of this URL.
         """
         led_to = response.request
         passed = (*(before.request for before in response.history), led_to)

@@ -25,8 +25,8 @@ class Auth(Flow, httpx.Auth):
     forgotten. A redirect that the client follows carries
     the token within the origin only; with an ``Api`` of two owners it is followed without one and
     asked for again, and one to another owner's route is refused (``resource.redirect``). A proof of
-    possession is of one URL: where a redirect led is asked for once more with another, if it answers
-    401.
+    possession is of one URL and is not taken along: where a redirect led is asked for once more with another, if it
+    answers 401.
     Tokens are fetched by the source, with its own transport and timeout, never by the
     client this is plugged into.
     """

@@ -27,8 +27,8 @@ class Auth(Attacher, requests.auth.AuthBase):
     is sent. A redirect to another origin is followed without the token, one to another owner's route
     is refused (``resource.redirect``). A body that streams cannot
     be sent twice: its 401 is returned, and the token is forgotten.
-    requests follows a redirect with the proof of possession of the first URL: if that is answered 401, the
-    request is sent there once more, with its own proof.
+    A proof of possession is of one URL and is not taken along: where a redirect led is asked for once more with another, if
+    it answers 401.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Auth(Attacher, requests.auth.AuthBase):
             # requests removes the header when it follows a redirect to another host.
             is_led = sent is not None and led is not current
             if is_led and led.headers.get("Authorization") == sent:
-                # Within the host it copies the header, and the DPoP proof of the previous URL.
+                # Within the host it copies the header.
                 call, sent = self._begin_call(led, {**led.headers, "Authorization": None, "DPoP": None})
                 if call.proof is not None and response.status_code == 401:
                     response.content  # noqa: B018
@@ -80,7 +80,16 @@ class Auth(Attacher, requests.auth.AuthBase):
                 current = response.request
             return response
 
-        _untyped(r).register_hook("response", go_on)
+        def answered(response: requests.Response, **options: Any) -> requests.Response:
+            asked = response.request
+            last = go_on(response, **options)
+            if last.is_redirect:
+                # requests copies this request next, and would take the proof to another URL, or another host.
+                for request in (asked, last.request):
+                    request.headers.pop("DPoP", None)
+            return last
+
+        _untyped(r).register_hook("response", answered)
         return r
 
     def _begin_call(self, request: requests.PreparedRequest, fields: Any) -> tuple[Call, str | None]:
