@@ -86,6 +86,21 @@ test('a key that does not fit is refused at once, and never shown', () => {
   assert.ok(!inspect(options.clientAuth, { showHidden: true }).includes('aaaa'))
 })
 
+test('an audience is that of a revocation too', () => {
+  // A server without an issuer gets the URL that the assertion goes to (draft-ietf-oauth-security-topics-update 2.1).
+  const encodings = { privateKeyEncoding: { type: 'pkcs8', format: 'pem' }, publicKeyEncoding: { type: 'spki', format: 'pem' } }
+  const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256', ...encodings })
+  const url = `${issuer}/revoke`
+  for (const audience of [undefined, url]) {
+    const client = new Client(server({ revocation_endpoint: url }), { clientId: 'me', clientAuth: privateKeyJwt(key, { audience }) })
+    const step = client.exchange.revoke({ token: 't0ken' }, { moment }).begin()
+    assert.equal(step.url, url)
+    const assertion = new URLSearchParams(Buffer.from(step.body).toString()).get('client_assertion')
+    // A string, never an array: nothing else is the audience.
+    assert.equal(JSON.parse(Buffer.from(assertion.split('.')[1], 'base64url')).aud, audience ?? issuer)
+  }
+})
+
 test('a key with an audience of its own serves one server', () => {
   // A server could have an assertion made out to another (RFC 10070).
   const made = (clientAuth, at) =>

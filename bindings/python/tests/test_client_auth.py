@@ -236,6 +236,21 @@ def a_source() -> oauth_core.GrantSource:
     return oauth_core.Client(server(), client_id="app").client_credentials()
 
 
+@pytest.mark.parametrize("audience", [None, f"{ISSUER}/revoke"])
+def test_an_audience_is_that_of_a_revocation_too(twins: dict[str, Twin], audience: str | None) -> None:
+    """A server without an issuer gets the URL that the assertion goes to (draft-ietf-oauth-security-topics-update 2.1)."""
+    auth = oauth_core.PrivateKeyJwt(twins["fapi"].data["client_key"], audience=audience)
+    at = server(revocation_endpoint=f"{ISSUER}/revoke")
+    client = oauth_core.Client(at, client_id="me", client_auth=auth)
+    step = next(client.exchange.revoke(token="t0ken", moment=lambda: (NOW, b"x" * 32)))
+    assert isinstance(step, oauth_core.Send)
+    assert step.url == f"{ISSUER}/revoke"
+    (assertion,) = parse_qs(bytes(step.body).decode())["client_assertion"]
+    claims = json.loads(base64.urlsafe_b64decode(assertion.split(".")[1] + "=="))
+    # A string, never an array: nothing else is the audience.
+    assert claims["aud"] == (audience or ISSUER)
+
+
 def test_a_key_with_an_audience_of_its_own_serves_one_server(twins: dict[str, Twin]) -> None:
     """A server could have an assertion made out to another (RFC 10070)."""
     key = twins["fapi"].data["client_key"]
