@@ -150,9 +150,17 @@ async fn a_return_from_a_logout_is_told_by_its_state() {
     let other = back.replace(state.expose().as_str(), "another");
     let none = back.split('?').next().unwrap_or_default().to_owned();
     for (module, back, wanted) in [
-        ("rp-init-logout", back, None),
-        ("rp-init-logout-other-state", other, Some("logout.state")),
-        ("rp-init-logout-no-state", none, Some("logout.state")),
+        ("oidcc-client-test-rp-init-logout", back, None),
+        (
+            "oidcc-client-test-rp-init-logout-other-state",
+            other,
+            Some("logout.state"),
+        ),
+        (
+            "oidcc-client-test-rp-init-logout-no-state",
+            none,
+            Some("logout.state"),
+        ),
     ] {
         let seen = check_return(&back, &state).err().map(|error| error.code());
         row(module, "state", wanted, seen);

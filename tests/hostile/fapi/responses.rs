@@ -44,12 +44,12 @@ fn a_response_names_its_issuer_and_its_request() {
             ),
             (
                 Fault::ForeignStateInCallback,
-                "fapi2-...-response-with-invalid-state-fails",
+                "fapi2-...-test-ensure-authorization-response-with-invalid-state-fails",
                 "callback.state",
             ),
             (
                 Fault::MissingStateInCallback,
-                "fapi2-...-response-with-invalid-missing-state-fails",
+                "fapi2-...-test-ensure-authorization-response-with-invalid-missing-state-fails",
                 "callback.state",
             ),
         ] {
@@ -69,56 +69,62 @@ fn every_flaw_of_a_signed_response_is_found() {
     for (flaw, module, wanted) in [
         (
             IdTokenFlaw::MissingIssuer,
-            "without-iss",
+            "fapi2-...-test-ensure-jarm-without-iss-fails",
             "jwt.missing_claim",
         ),
-        (IdTokenFlaw::WrongIssuer, "invalid-iss", "jwt.issuer"),
+        (
+            IdTokenFlaw::WrongIssuer,
+            "fapi2-...-test-ensure-jarm-invalid-iss-fails",
+            "jwt.issuer",
+        ),
         (
             IdTokenFlaw::MissingAudience,
-            "without-aud",
+            "fapi2-...-test-ensure-jarm-without-aud-fails",
             "jwt.missing_claim",
         ),
-        (IdTokenFlaw::WrongAudience, "invalid-aud", "jwt.audience"),
+        (
+            IdTokenFlaw::WrongAudience,
+            "fapi2-...-test-ensure-jarm-invalid-aud-fails",
+            "jwt.audience",
+        ),
         (
             IdTokenFlaw::MissingExpiry,
-            "without-exp",
+            "fapi2-...-test-ensure-jarm-without-exp-fails",
             "jwt.missing_claim",
         ),
-        (IdTokenFlaw::Expired, "expired-exp", "jwt.expired"),
+        (
+            IdTokenFlaw::Expired,
+            "fapi2-...-test-ensure-jarm-expired-exp-fails",
+            "jwt.expired",
+        ),
         (
             IdTokenFlaw::BrokenSignature,
-            "invalid-sig",
+            "fapi2-...-test-ensure-jarm-invalid-sig-fails",
             "jws.bad_signature",
         ),
         (
             IdTokenFlaw::Unsigned,
-            "signature-is-not-none",
+            "fapi2-...-test-ensure-jarm-signature-is-not-none",
             "jws.alg_not_allowed",
         ),
         (
             IdTokenFlaw::OtherAlgorithm,
-            "alternate-alg",
+            "JARM 2.4",
             "jws.alg_not_allowed",
         ),
         (
             IdTokenFlaw::PublicKeyAsSecret,
-            "hs256",
+            "JARM 2.4",
             "jws.alg_not_allowed",
         ),
         (
             IdTokenFlaw::Missing,
-            "missing",
+            "JARM 2.4",
             "callback.missing_jarm_response",
         ),
     ] {
-        let module = format!("fapi2-...-test-ensure-jarm-{module}-fails");
         let fault = Fault::ResponseJwt { flaw };
-        refused(
-            SecurityProfile::Fapi2MessageSigning,
-            &fault,
-            &module,
-            wanted,
-        );
+        refused(SecurityProfile::Fapi2MessageSigning, &fault, module, wanted);
     }
 }
 
