@@ -384,12 +384,11 @@ class PrivateKeyJwt(ClientAuth):
     that the server supports signs, and each is named by the kid of its JWK or otherwise by its
     thumbprint. alg is by default the first that both the key and the server support; kid is the
     key's name at the server. certificate_thumbprint is the base64url of the SHA-256 of the key's
-    certificate (x5t#S256), for servers that find the key by it. audience is what the server
-    requires in place of its issuer (RFC 10070): a key with one serves one server, key.used_at_two_servers
-    otherwise. That is noticed for one PrivateKeyJwt, and not for two with the same key: use those only if the
-    client has an id of its own at each server. passphrase decrypts keys that are encrypted, as openssl genpkey -aes256 writes them
-    (PKCS#8 with PBES2): key.encrypted without one, key.passphrase for a wrong one. key.malformed
-    for text that is not a key, key.algorithm for a key that does not support the algorithm.
+    certificate (x5t#S256), for servers that find the key by it. audience is what the server requires in place of its issuer
+    (RFC 10070): a key with one serves one server, key.used_at_two_servers otherwise. Two PrivateKeyJwt with the same key are
+    not compared: use them only if the client has an id of its own at each server. passphrase decrypts keys that are
+    encrypted, as openssl genpkey -aes256 writes them (PKCS#8 with PBES2): key.encrypted without one, key.passphrase for a
+    wrong one. key.malformed for text that is not a key, key.algorithm for a key that does not support the algorithm.
     """
     def __new__(
         cls, key: str | Sequence[str], /, *, alg: _SigningAlg | None = None,
@@ -1761,10 +1760,9 @@ class ResourceConnection:
     identity_assertion.no_id_token if they have to sign in there again, connect.grant_not_supported if the API's
     server accepts no such assertion.
 
-    Tokens are bound to dpop_key, or, if the API requires bound tokens (RFC 9449, RFC 9728), to a
-    key that is created and kept in the store. An API that asks for no authorization is called
-    without a token; token() says so (connect.not_protected). tls_client_certificate_bound_access_tokens
-    binds them to the certificate of the network instead (RFC 8705), and registers the client for that.
+    Tokens are bound to dpop_key, or, if the API requires bound tokens (RFC 9449, RFC 9728), to a key that is created and
+    kept in the store; or to the certificate of the network by tls_client_certificate_bound_access_tokens (RFC 8705), which
+    is then registered. An API that asks for no authorization is called without a token; token() says so (connect.not_protected).
 
     redirect_uri is a registered loopback address; by default a free port is used. without_resource sends no resource,
     for a server that refuses it, as Microsoft Entra's does; its tokens are then for the API that their scope names. resource

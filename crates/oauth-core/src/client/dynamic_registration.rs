@@ -16,7 +16,7 @@ use crate::endpoint::client_configuration::{
 use crate::endpoint::registration::Registration;
 use crate::error::{Error, Misuse};
 use crate::exchange::Exchange;
-use crate::flow::resource_connection::{ClientChoice, Connection};
+use crate::flow::resource_connection::{ClientChoice, ConnectRequest, Connection};
 use crate::jose::Alg;
 use crate::registered_client::RegisteredClient;
 use crate::server::Server;
@@ -146,6 +146,16 @@ impl Client {
                 let alg = alg.ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name))?;
                 Ok(client.with_id_token_algs([alg]))
             }
+        }
+    }
+}
+
+impl ConnectRequest {
+    /// The client, whose tokens are bound to the certificate of the request, if it has one.
+    pub fn bound(&self, client: Client) -> Client {
+        match &self.certificate {
+            Some(certificate) => client.with_known_certificate(certificate.clone()),
+            None => client,
         }
     }
 }

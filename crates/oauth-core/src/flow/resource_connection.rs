@@ -68,7 +68,7 @@ pub struct ConnectRequest {
     login: LoginBy,
     registered: Option<RegisteredClient>,
     dpop: Option<DpopKey>,
-    certificate: Option<KnownCertificate>,
+    pub(crate) certificate: Option<KnownCertificate>,
     resource_value: Option<String>,
 }
 

@@ -4,7 +4,6 @@
 use super::{ConnectRequest, Connection};
 use crate::browser_build::IS_BROWSER_BUILD;
 use crate::certificate::KnownCertificate;
-use crate::client::Client;
 use crate::dpop::DpopKey;
 use crate::endpoint::registration::Registration;
 use crate::error::{Error, Misuse};
@@ -42,6 +41,8 @@ impl ConnectRequest {
 
     /// Binds tokens to the certificate that the HTTP client presents (RFC 8705 section 3), as
     /// [`Client::with_certificate_bound_tokens`] does: the client registers itself accordingly (section 3.4).
+    ///
+    /// [`Client::with_certificate_bound_tokens`]: crate::Client::with_certificate_bound_tokens
     #[must_use]
     pub fn certificate_bound_tokens(mut self) -> Self {
         self.certificate = Some(KnownCertificate::default());
@@ -49,19 +50,11 @@ impl ConnectRequest {
     }
 
     /// The same, for an HTTP client that presents the certificate with this thumbprint, see
-    /// [`Client::with_certificate`].
+    /// [`Client::with_certificate`](crate::Client::with_certificate).
     #[must_use]
     pub fn certificate(mut self, thumbprint: &str) -> Self {
         self.certificate = Some(KnownCertificate::of(thumbprint));
         self
-    }
-
-    /// The client, whose tokens are bound to the certificate of the request, if it has one.
-    pub fn bound(&self, client: Client) -> Client {
-        match &self.certificate {
-            Some(certificate) => client.with_known_certificate(certificate.clone()),
-            None => client,
-        }
     }
 
     /// How the client registers itself, if it does.
