@@ -161,7 +161,8 @@ export class ResourceConnection implements TokenSource {
   stepUp(tokens: Tokens, wanted: StepUp | string, options?: CallOptions): Promise<Tokens | undefined>
   /**
    * Forgets the tokens and the client, here and in the store: the next call starts over. For a server that has forgotten the
-   * client and says so only on a page in the browser, which no program sees. The server is not informed.
+   * client, lets no registration be read, and says so only on a page in the browser, which no program sees. The server is not
+   * informed.
    */
   forget(): Promise<void>
   /**

@@ -7,7 +7,7 @@ import path from 'node:path'
 import { after, beforeEach, test } from 'node:test'
 import { core, listen, rejection, twins } from './helper.mjs'
 
-const { Client, FileStore, ResourceConnection, discover, stepUp } = core
+const { Client, FileStore, MemoryStore, ResourceConnection, discover, stepUp } = core
 
 const { generic: twin } = await twins()
 const { base } = twin
@@ -136,6 +136,19 @@ test('a client that the server has forgotten registers anew', async () => {
   await api.forget()
   assert.equal((await api.fetch(url)).status, 200)
   assert.equal(await registrations(), 3)
+})
+
+test('nobody is sent to a server that has forgotten the client', async () => {
+  const store = new MemoryStore()
+  let first
+  const closed = (page) => {
+    first = page.searchParams.get('client_id')
+    throw new Error('closed')
+  }
+  await rejection(connection({ store, open: closed }).token())
+  await twin.forgetClient(first)
+  assert.notEqual((await said(connection({ store }))).client_id, first)
+  assert.deepEqual([await registrations(), pages.length], [2, 1])
 })
 
 test('a client that was registered by hand is used at its server', async () => {

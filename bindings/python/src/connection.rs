@@ -416,7 +416,8 @@ twins! {
 
         /// Forgets the tokens and the client, here and in the store: the next call starts over.
         ///
-        /// For a server that has forgotten the client and says so only on a page in the browser, which no program sees.
+        /// For a server that has forgotten the client, lets no registration be read, and says so only on a page in the
+        /// browser, which no program sees.
         /// The server is not informed. Errors of the store.
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = ())]

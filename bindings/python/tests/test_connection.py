@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 import httpx
@@ -166,6 +167,24 @@ def test_a_client_that_the_server_has_forgotten_registers_anew(generic: Twin) ->
     api.forget()
     assert api.get(api.url).status == 200
     assert paths(generic).count("/register") == 3
+
+
+def test_no_person_is_sent_to_a_server_that_has_forgotten_the_client(generic: Twin) -> None:
+    shown: list[str] = []
+
+    def closed(url: str) -> None:
+        shown.append(url)
+        raise RuntimeError("closed")
+
+    store = oauth_core.stores.MemoryStore()
+    with pytest.raises(RuntimeError):
+        connection(generic, Person(), store=store, open=closed).token()
+    (first,) = parse_qs(urlsplit(shown[0]).query)["client_id"]
+    generic.forget_client(first)
+    person = Person()
+    api = connection(generic, person, store=store)
+    assert api.get(api.url).json()["client_id"] != first
+    assert (len(person.pages), paths(generic).count("/register")) == (1, 2)
 
 
 def test_a_client_that_was_registered_by_hand(generic: Twin) -> None:

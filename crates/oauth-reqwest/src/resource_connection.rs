@@ -4,6 +4,7 @@
 
 mod connected;
 mod identity;
+mod registration_check;
 mod replaced;
 mod sign_in;
 mod state;
@@ -303,7 +304,8 @@ impl ResourceConnection {
     }
 
     /// Forgets the tokens and the client, here and in the store: the next call begins from nothing. For a server that
-    /// has forgotten the client and only shows users a page that says so. The server is not notified.
+    /// has forgotten the client and only shows users a page that says so: one where registrations cannot be read, or that
+    /// is asked in vain. The server is not notified.
     ///
     /// # Errors
     /// Those of the store.

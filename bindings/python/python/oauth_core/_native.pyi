@@ -1830,7 +1830,8 @@ class ResourceConnection:
     def forget(self) -> None:
         """Forgets the tokens and the client, here and in the store: the next call starts over.
 
-        For a server that has forgotten the client and says so only on a page in the browser, which no program sees.
+        For a server that has forgotten the client, lets no registration be read, and says so only on a page in the
+        browser, which no program sees.
         The server is not informed. Errors of the store.
         """
     def aforget(self) -> _Later[None]:

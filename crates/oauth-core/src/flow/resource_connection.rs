@@ -9,6 +9,7 @@ mod extension;
 mod recovery;
 mod rediscovery;
 mod registration;
+mod registration_check;
 mod resource_override;
 mod scope;
 #[cfg(feature = "sha2")]
@@ -50,6 +51,7 @@ pub use client_choice::{
 pub use extension::Extension;
 pub use recovery::Recovery;
 pub use rediscovery::{Rediscovery, RediscoveryLimit};
+pub use registration_check::RegistrationCheck;
 pub use scope::{OfflineAccess, ScopeSource, StepUpBudget};
 
 /// The request to connect to an API that the client has not used before, for [`crate::connect_resource`].

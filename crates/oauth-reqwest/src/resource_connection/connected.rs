@@ -102,8 +102,20 @@ impl Connected {
         refused: Option<&Tokens>,
         listener: Option<Listener>,
     ) -> Result<Token, Failure> {
+        match self.obtain_without_browser(settings, refused).await? {
+            Some(token) => Ok(token),
+            None => self.obtain_with_browser(settings, listener).await,
+        }
+    }
+
+    /// The same as far as no browser is needed; `None` if one is.
+    pub(super) async fn obtain_without_browser(
+        &self,
+        settings: &Settings,
+        refused: Option<&Tokens>,
+    ) -> Result<Option<Token>, Failure> {
         let error = match self.tokens(refused).await {
-            Ok(token) => return Ok(token),
+            Ok(token) => return Ok(Some(token)),
             Err(error) => error,
         };
         if self.connection.recovery(&error) != Some(Recovery::Authorize) {
@@ -115,13 +127,18 @@ impl Connected {
             // An error of the identity provider says nothing about the client at the API's server.
             let assertion = assertion.map_err(Failure::Other)?;
             let vouched = self.redeem(settings, assertion).await;
-            return vouched.map_err(|error| self.failure(error));
+            return vouched.map(Some).map_err(|error| self.failure(error));
         }
-        match self.enter_code(settings, Occasion::None).await {
-            Ok(Some(token)) => return Ok(token),
-            Ok(None) => {}
-            Err(error) => return Err(self.failure(error)),
-        }
+        let entered = self.enter_code(settings, Occasion::None).await;
+        entered.map_err(|error| self.failure(error))
+    }
+
+    /// Tokens, for which the user signs in with the browser.
+    pub(super) async fn obtain_with_browser(
+        &self,
+        settings: &Settings,
+        listener: Option<Listener>,
+    ) -> Result<Token, Failure> {
         let listener = match listener {
             Some(listener) => listener,
             None => match sign_in::registered_listener(settings, &self.connection).await {

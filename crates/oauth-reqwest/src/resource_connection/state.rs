@@ -19,6 +19,7 @@ use tokio::sync::Mutex;
 
 use super::Settings;
 use super::connected::{Connected, Failure};
+use super::registration_check;
 use super::replaced;
 use super::sign_in::{self, Occasion};
 use crate::loopback::Listener;
@@ -125,7 +126,12 @@ pub(super) async fn tokens(
         Some(_) => look_again(settings, state, &mut budgets, connected, listener).await?,
         None => (connected, listener),
     };
-    match connected.obtain(settings, refused, listener).await {
+    let (connected, obtained) = match connected.obtain_without_browser(settings, refused).await {
+        Ok(None) => registration_check::sign_in(settings, state, connected, listener).await?,
+        Ok(Some(token)) => (connected, Ok(token)),
+        Err(failure) => (connected, Err(failure)),
+    };
+    match obtained {
         Ok(token) => {
             replaced::remove(settings, state, &connected).await;
             Ok(token)
@@ -356,7 +362,8 @@ pub(super) async fn step_up(
         return Ok(Some(newest));
     }
     budgets.spend(&connected.connection, wanted)?;
-    if connected.lacks(wanted) {
+    let (connected, forgotten) = registration_check::checked(settings, state, connected).await?;
+    if forgotten.is_some() || connected.lacks(wanted) {
         // The server would refuse this client the scope.
         let mut earlier = Earlier::without_client(&connected.connection);
         earlier.wanted = wanted.scope.clone().unwrap_or_default();

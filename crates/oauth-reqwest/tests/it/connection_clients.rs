@@ -8,14 +8,16 @@ use std::sync::{Arc, Mutex};
 
 use oauth_core::client_id_metadata_document::ClientIdMetadataDocument;
 use oauth_core::endpoint::registration::Registration;
+use oauth_core::error::Cause;
 use oauth_core::flow::resource_connection::{ClientCandidates, ConnectRequest};
 use oauth_core::redirect_uri::RedirectUri;
-use oauth_core::{ClientMetadata, Secret, danger};
+use oauth_core::server::Server;
+use oauth_core::{ClientMetadata, RegisteredClient, Secret, danger, read_registration};
 use oauth_reqwest::ResourceConnection;
-use oauth_reqwest::oauth_session::Store as _;
 use oauth_reqwest::oauth_session::store::MemoryStore;
-use oauth_testkit::Served;
+use oauth_reqwest::oauth_session::{Store as _, connections};
 use oauth_testkit::twin::Entry;
+use oauth_testkit::{Fault, Served};
 
 use crate::support::{PATIENCE, browse, driver, served};
 
@@ -167,4 +169,93 @@ async fn a_client_is_known_by_the_document_at_its_id() {
     let alone = request(&other).clients(identities());
     let refused = ResourceConnection::new(driver(), alone).token().await;
     assert_eq!(refused.map(drop).unwrap_err().code(), "connect.no_client");
+}
+
+/// A client that has registered, and whose user has not signed in yet.
+async fn registered_only(served: &Served, store: &Arc<MemoryStore>) -> String {
+    let request = request(served).register(ClientMetadata::of_native_app("Notes"));
+    let closed = || Err(oauth_core::Error::lost(Cause::unsent("closed")));
+    let connection = ResourceConnection::new(driver(), request.clone())
+        .store(store.clone())
+        .open(move |_| closed());
+    connection.token().await.map(drop).unwrap_err();
+    client_in(served, store).await.client_id.as_str().to_owned()
+}
+
+/// The client as it is stored.
+async fn client_in(served: &Served, store: &Arc<MemoryStore>) -> RegisteredClient {
+    let kept = connections::load(&**store, &request(served).key("")).await;
+    kept.unwrap().connection.unwrap().registration.unwrap()
+}
+
+fn logged(served: &Served, line: &str) -> usize {
+    served.with(|twin| {
+        let log = twin.log().iter();
+        let lines = log.map(|entry| format!("{} {}", entry.method, entry.path));
+        lines.filter(|logged| logged.starts_with(line)).count()
+    })
+}
+
+/// "authorize page says unknown client" (B82): nobody comes back from such a page.
+#[tokio::test]
+async fn no_user_is_sent_to_a_server_that_has_forgotten_the_client() {
+    let (served, store) = (served(), Arc::new(MemoryStore::new()));
+    let first = registered_only(&served, &store).await;
+    served.with(|twin| twin.forget_client(&first));
+    let again = request(&served).register(ClientMetadata::of_native_app("Notes"));
+    let (connection, pages) = connection(again, &store);
+    connection.token().await.unwrap();
+    assert_eq!(pages.load(Ordering::SeqCst), 1);
+    assert_ne!(client_in(&served, &store).await.client_id.as_str(), first);
+    // It is asked about the client that was stored, and not about the one that has just been registered.
+    assert_eq!(logged(&served, "GET /register/"), 1);
+    assert_eq!(logged(&served, "POST /register"), 2);
+}
+
+#[tokio::test]
+async fn a_client_that_is_still_known_signs_in_with_the_registration_of_today() {
+    let (served, store) = (served(), Arc::new(MemoryStore::new()));
+    let first = registered_only(&served, &store).await;
+    let before = client_in(&served, &store).await;
+    let again = || request(&served).register(ClientMetadata::of_native_app("Notes"));
+    let (one, pages) = connection(again(), &store);
+    one.token().await.unwrap();
+    let kept = client_in(&served, &store).await;
+    assert_eq!(kept.client_id.as_str(), first);
+    // The server has replaced the token with which the registration is managed.
+    let token = |client: &RegisteredClient| client.registration_access_token.clone().unwrap();
+    assert_ne!(token(&kept).expose(), token(&before).expose());
+    let server = one_server(&served, &store).await;
+    driver().run(read_registration(server, kept)).await.unwrap();
+    assert_eq!(
+        (pages.load(Ordering::SeqCst), logged(&served, "POST /reg")),
+        (1, 1)
+    );
+}
+
+async fn one_server(served: &Served, store: &Arc<MemoryStore>) -> Server {
+    let kept = connections::load(&**store, &request(served).key("")).await;
+    kept.unwrap().connection.unwrap().server
+}
+
+#[tokio::test]
+async fn a_registration_that_cannot_be_read_keeps_nobody_from_signing_in() {
+    let faults = [
+        Fault::LostReply,
+        Fault::Html,
+        Fault::Status {
+            status: 503,
+            retry_after: None,
+        },
+    ];
+    for fault in faults {
+        let (served, store) = (served(), Arc::new(MemoryStore::new()));
+        let first = registered_only(&served, &store).await;
+        served.with(|twin| twin.inject(fault));
+        let again = request(&served).register(ClientMetadata::of_native_app("Notes"));
+        let (connection, pages) = connection(again, &store);
+        connection.token().await.unwrap();
+        assert_eq!(pages.load(Ordering::SeqCst), 1);
+        assert_eq!(client_in(&served, &store).await.client_id.as_str(), first);
+    }
 }

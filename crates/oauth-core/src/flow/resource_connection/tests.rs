@@ -2,6 +2,7 @@
 
 mod bound;
 mod kept;
+mod registration_check;
 
 use super::*;
 use crate::client_id::ClientId;
