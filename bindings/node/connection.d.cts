@@ -20,8 +20,16 @@ export interface ResourceConnectionOptions extends LimitOptions {
   clientAuth?: ClientAuth | undefined
   /** The server that knows `clientId`; by default the first of `issuers`. */
   issuer?: string | undefined
-  /** The only servers that may be used, even if the API names others (`connect.server_not_allowed`). */
+  /**
+   * The only servers that may be used, even if the API names others (`connect.server_not_allowed`); the first of them that it
+   * names is used.
+   */
   issuers?: Iterable<string | URL> | undefined
+  /**
+   * What to do if the API names several servers, and neither `issuers` nor a client that is known at one of them decides: use
+   * the `first` that it names, which is the default, or fail with `connect.several_servers`, which lists them.
+   */
+  onSeveralServers?: 'first' | 'error' | undefined
   /** For a user, or for a client that acts for itself. */
   grantType?: 'authorization_code' | 'client_credentials' | undefined
   /** Keeps the client and the tokens, for all programs that share it. */

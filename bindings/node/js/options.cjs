@@ -65,8 +65,8 @@ const OPTIONS = {
   'Tokens.bearer': ['expiresAt'],
   ResourceConnection: [
     'clientName', 'clientMetadata', 'initialAccessToken', 'clientMetadataUrl', 'clientId', 'clientSecret', 'clientAuth', 'issuer',
-    'issuers', 'grantType', 'store', 'subject', 'open', 'device', 'show', 'identityProvider', 'signIn', 'redirectUri', 'dpopKey',
-    'withoutResource', 'resource', 'tlsClientCertificateBoundAccessTokens', 'timeoutMs', 'wwwAuthenticate', 'transport',
+    'issuers', 'onSeveralServers', 'grantType', 'store', 'subject', 'open', 'device', 'show', 'identityProvider', 'signIn',
+    'redirectUri', 'dpopKey', 'withoutResource', 'resource', 'tlsClientCertificateBoundAccessTokens', 'timeoutMs', 'wwwAuthenticate', 'transport',
     'network', 'onWait', 'onRateLimit', 'longestWaitMs',
   ],
   Grants: [

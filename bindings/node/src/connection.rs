@@ -60,6 +60,8 @@ pub struct NativeConnect {
     pub issuer: Option<String>,
     /// The issuers that may be used.
     pub issuers: Option<Vec<String>>,
+    /// What to do if the API names several: `first` or `error`.
+    pub on_several_servers: Option<String>,
     /// `authorization_code` or `client_credentials`.
     pub grant_type: Option<String>,
     /// Whether no `resource` is sent.
@@ -118,6 +120,7 @@ impl NativeConnection {
             client_id: given.client_id,
             issuer: given.issuer,
             issuers: given.issuers.unwrap_or_default(),
+            on_several_servers: given.on_several_servers,
             grant_type: match identity_provider {
                 Some(_) => Some(Connect::IDENTITY_ASSERTION.to_owned()),
                 None => given.grant_type,

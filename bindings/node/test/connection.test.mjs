@@ -7,7 +7,7 @@ import path from 'node:path'
 import { after, beforeEach, test } from 'node:test'
 import { core, listen, rejection, twins } from './helper.mjs'
 
-const { Client, FileStore, MemoryStore, ResourceConnection, discover, stepUp } = core
+const { Client, FileStore, MemoryStore, Network, ResourceConnection, discover, stepUp } = core
 
 const { generic: twin } = await twins()
 const { base } = twin
@@ -226,6 +226,28 @@ test('a server that knows the API by another name is sent that', async () => {
   const sent = (await generic.log()).filter(({ path }) => path === '/token').map(({ form }) => new Map(form).get('resource'))
   assert.deepEqual(sent, ['api://echo', 'api://echo'])
   assert.throws(() => api({ resource: 'api://echo', withoutResource: true }), { code: 'misuse.setup' })
+})
+
+test('of several servers the caller chooses', async () => {
+  const servers = ['http://127.0.0.1:1', base]
+  const api = await listen((request, response) => {
+    const isMetadata = request.url.startsWith('/.well-known/oauth-protected-resource')
+    response.statusCode = isMetadata ? 200 : 401
+    response.setHeader('content-type', 'application/json')
+    response.end(JSON.stringify({ resource: `${api}/mcp`, authorization_servers: servers }))
+  })
+  const network = new Network({ addresses: 'any' })
+  const connected = (options) =>
+    new ResourceConnection(`${api}/mcp`, { clientName: 'Notes', open: person, network, ...here, ...options })
+  const several = await rejection(connected({ onSeveralServers: 'error' }).token())
+  assert.equal(several.code, 'connect.several_servers')
+  assert.ok(servers.every((server) => several.message.includes(server)), several.message)
+  // The first of them does not answer.
+  assert.equal((await rejection(connected().token())).kind, 'lost')
+  assert.equal(pages.length, 0)
+  assert.ok((await connected({ issuers: [base, servers[0]], onSeveralServers: 'error' }).token()).accessToken)
+  assert.equal(pages.length, 1)
+  assert.throws(() => connected({ onSeveralServers: 'ask' }), { code: 'form.malformed_parameter' })
 })
 
 test('a client is known by the document at its id', async () => {

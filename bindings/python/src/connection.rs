@@ -50,7 +50,9 @@ use crate::{errors, runtime, secret, value};
 /// at most (step_up.repeated, step_up.limit).
 ///
 /// issuers are the only servers that may be used, even if the API names others
-/// (connect.server_not_allowed). grant_type is "authorization_code", or "client_credentials" for a
+/// (connect.server_not_allowed); the first of them that it names is used. If the API names several, and
+/// neither issuers nor a client that is known at one of them decides, the first that it names is used, or
+/// with on_several_servers="error" none (connect.several_servers, which lists them). grant_type is "authorization_code", or "client_credentials" for a
 /// client of its own. open shows a URL to the person, who has timeout seconds; by default it is
 /// printed on standard error, and opened in the system's browser. If there is no browser, and
 /// always with device=True, the person enters a code on another device, if the server offers it
@@ -249,7 +251,8 @@ impl ResourceConnection {
     #[new]
     #[pyo3(signature = (url, *, client_name = None, client_metadata = None, initial_access_token = None,
                         client_metadata_url = None, client_id = None, client_secret = None, client_auth = None,
-                        issuer = None, issuers = None, grant_type = "authorization_code", store = None,
+                        issuer = None, issuers = None, on_several_servers = "first",
+                        grant_type = "authorization_code", store = None,
                         subject = None, open = None, device = false, show = None, identity_provider = None,
                         sign_in = None, redirect_uri = None, dpop_key = None, timeout = 300.0, www_authenticate = None,
                         transport = "https", network = None, without_resource = false,
@@ -267,6 +270,7 @@ impl ResourceConnection {
         #[pyo3(from_py_with = client_auth_argument)] client_auth: Option<Bound<'_, ClientAuth>>,
         #[pyo3(from_py_with = text)] issuer: Option<String>,
         #[pyo3(from_py_with = text)] issuers: Option<Vec<String>>,
+        on_several_servers: &str,
         grant_type: &str,
         store: Option<Store>,
         #[pyo3(from_py_with = text)] subject: Option<String>,
@@ -299,6 +303,7 @@ impl ResourceConnection {
         connect.client_id = client_id;
         connect.issuer = issuer;
         connect.issuers = issuers.unwrap_or_default();
+        connect.on_several_servers = Some(on_several_servers.to_owned());
         let identity = match (identity_provider, sign_in) {
             (Some(provider), Some(sign_in)) => Some((Arc::clone(&provider.get().us), sign_in)),
             (None, None) => None,

@@ -254,6 +254,38 @@ def test_what_an_api_names_elsewhere_is_not_asked_inside(generic: Twin, addresse
     assert person.pages == []
 
 
+def test_of_several_servers_the_caller_chooses(generic: Twin) -> None:
+    servers: list[str] = ["http://127.0.0.1:1", generic.base]
+
+    def answer(handler: Any) -> None:
+        place = "oauth-protected-resource" in handler.path
+        document = {"resource": f"{api.base}/mcp", "authorization_servers": servers}
+        body = json.dumps(document).encode()
+        reply(200 if place else 401, body, content_type="application/json")(handler)
+
+    api, person = Plain(answer), Person()
+
+    def connected(**options: Any) -> oauth_core.ResourceConnection:
+        options = {"client_name": "Notes", "open": person, **HERE, **options}
+        network = oauth_core.Network(addresses="any")
+        return oauth_core.ResourceConnection(f"{api.base}/mcp", network=network, **options)
+
+    with pytest.raises(oauth_core.MisuseError) as several:
+        connected(on_several_servers="error").token()
+    assert several.value.code == "connect.several_servers"
+    assert all(server in str(several.value) for server in servers)
+    # The first of them does not answer.
+    with pytest.raises(oauth_core.LostError):
+        connected().token()
+    assert person.pages == []
+    chosen = connected(issuers=[generic.base, servers[0]], on_several_servers="error")
+    assert chosen.token().access_token
+    assert len(person.pages) == 1
+    with pytest.raises(oauth_core.MisuseError) as raised:
+        connected(on_several_servers="ask")
+    assert raised.value.code == "form.malformed_parameter"
+
+
 def test_a_server_that_refuses_resources_is_not_sent_any(generic: Twin) -> None:
     generic.refuse_resources()
     person = Person()

@@ -234,6 +234,7 @@ export type MisuseCode =
   | 'step_up.repeated'
   | 'step_up.limit'
   | 'connect.server_not_allowed'
+  | 'connect.several_servers'
   | 'connect.no_client'
   | 'connect.not_protected'
   | 'connect.grant_not_supported'

@@ -6,7 +6,7 @@ use oauth_core::endpoint::registration::Registration;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::resource::{self, MetadataChallenge, Proofs, Resource};
 use oauth_core::flow::resource_connection::{
-    ClientCandidates, ConnectRequest, Extension, GrantChoice,
+    ClientCandidates, ConnectRequest, Extension, GrantChoice, OnSeveralServers,
 };
 use oauth_core::issuer::Issuer;
 use oauth_core::quirk::{Quirk, Rules};
@@ -35,8 +35,10 @@ pub struct Connect {
     pub client_id: Option<String>,
     /// The issuer where that client is registered; with only `issuers`, the first of them.
     pub issuer: Option<String>,
-    /// The authorization servers that may be used, whichever others the API names.
+    /// The authorization servers that may be used, whichever others the API names; the first of them that it names is.
     pub issuers: Vec<String>,
+    /// What to do if the API names several servers of which none is known: `first` or `error`.
+    pub on_several_servers: Option<String>,
     /// `authorization_code`, or `client_credentials` for a client that acts for itself, or
     /// `urn:ietf:params:oauth:grant-type:jwt-bearer` if an identity provider asserts the user's identity.
     pub grant_type: Option<String>,
@@ -81,6 +83,7 @@ impl Connect {
             client_id: None,
             issuer: None,
             issuers: Vec::new(),
+            on_several_servers: None,
             grant_type: None,
             without_resource: false,
             resource: None,
@@ -97,12 +100,17 @@ impl Connect {
     /// # Errors
     /// `resource.syntax`, `url.*`, `issuer.*`, `client_metadata.*`, `resource_metadata.url`; `misuse.setup` for a
     /// `client_id` without its issuer, and a `resource` that is not sent; `form.malformed_parameter` for another
-    /// `grant_type`.
+    /// `grant_type` or `on_several_servers`.
     pub fn to_core(&self) -> Result<ConnectRequest, Error> {
         let request = match self.transport {
             Transport::Https => ConnectRequest::new(&self.url)?,
             Transport::LoopbackHttp => danger::loopback_connect_request(&self.url)?,
         };
+        let request = request.on_several_servers(match self.on_several_servers.as_deref() {
+            None | Some("first") => OnSeveralServers::First,
+            Some("error") => OnSeveralServers::Error,
+            Some(_) => return Err(Error::from(Misuse::ParameterValue).about("on_several_servers")),
+        });
         let mut request = request.grant(self.grant()?).clients(self.candidates()?);
         if let Some(registration) = self.registration()? {
             request = request.register(registration);
@@ -236,7 +244,7 @@ mod tests {
         type Case = (fn(&mut Connect), &'static str);
         let new = || Connect::new("https://mcp.example/mcp", Transport::Https);
         assert!(new().to_core().is_ok());
-        let cases: [Case; 7] = [
+        let cases: [Case; 8] = [
             (|c| c.client_id = Some("id".into()), "misuse.setup"),
             (
                 |c| c.grant_type = Some("password".into()),
@@ -245,6 +253,10 @@ mod tests {
             (
                 |c| (c.resource, c.without_resource) = (Some("api://notes".into()), true),
                 "misuse.setup",
+            ),
+            (
+                |c| c.on_several_servers = Some("ask".into()),
+                "form.malformed_parameter",
             ),
             (|c| c.resource = Some("notes".into()), "resource.syntax"),
             (|c| c.url = "http://mcp.example/".into(), "url.insecure"),

@@ -69,6 +69,7 @@ HINTS: dict[str, str] = {
     "registration.shared": "register a client for each owner",
     "endpoint.missing": "the server's metadata does not list this endpoint",
     "step_up.repeated": "the server does not give the user what the API asks for: check that both agree on acr_values, max_age and scope",
+    "connect.several_servers": "choose one, and name it as the only server that may be used",
     "connect.no_client": "give the client a name so that it can register itself, or give the id of a client registered there",
     "scope.syntax": "names are separated by single spaces, not by commas",
     "pkce.unsupported": "the client's settings demand that the server's metadata lists code_challenge_methods_supported",

@@ -1747,7 +1747,9 @@ class ResourceConnection:
     at most (step_up.repeated, step_up.limit).
 
     issuers are the only servers that may be used, even if the API names others
-    (connect.server_not_allowed). grant_type is "authorization_code", or "client_credentials" for a
+    (connect.server_not_allowed); the first of them that it names is used. If the API names several, and
+    neither issuers nor a client that is known at one of them decides, the first that it names is used, or
+    with on_several_servers="error" none (connect.several_servers, which lists them). grant_type is "authorization_code", or "client_credentials" for a
     client of its own. open shows a URL to the person, who has timeout seconds; by default it is
     printed on standard error, and opened in the system's browser. If there is no browser, and
     always with device=True, the person enters a code on another device, if the server offers it
@@ -1777,6 +1779,7 @@ class ResourceConnection:
         client_metadata_url: str | None = None, client_id: str | None = None,
         client_secret: str | None = None, client_auth: ClientAuth | None = None,
         issuer: str | None = None, issuers: Sequence[str] | None = None,
+        on_several_servers: Literal["first", "error"] = "first",
         grant_type: Literal["authorization_code", "client_credentials"] = "authorization_code",
         store: Store | None = None, subject: str | None = None, open: Callable[[str],
         object] | None = None, device: bool = False, show: Callable[[DeviceAuthorizationResponse],

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use oauth_core::flow::resource_connection::{ClientCandidates, ConnectRequest, GrantChoice};
+use oauth_core::flow::resource_connection::{
+    ClientCandidates, ConnectRequest, GrantChoice, OnSeveralServers,
+};
 use oauth_core::issuer::Issuer;
 use oauth_core::quirk::{Quirk, Rules};
 use oauth_core::url::Url;
@@ -42,7 +44,8 @@ Without a browser, such as in an SSH session, and with --device, the command sho
 if the server supports this. --trace shows the requests that are sent.
 
 An API can name any authorization server, so check the page before you sign in. A server that only the API names is \
-contacted only at public addresses, unless --allow-issuer or --issuer names it too. If the server no longer knows the \
+contacted only at public addresses, unless --allow-issuer or --issuer names it too. If the API names several servers, \
+choose one with --allow-issuer. If the server no longer knows the \
 client, it is registered again, once; if only the page in the browser says that the client is unknown, use --forget. \
 The token is valid for this API only.";
 
@@ -196,6 +199,8 @@ impl Connect {
                 quirks: quirks.into_iter().collect(),
                 ..Rules::default()
             })
+            // A person can choose, and is told between which.
+            .on_several_servers(OnSeveralServers::Error)
             .grant(match self.as_client {
                 true => GrantChoice::ClientCredentials,
                 false => GrantChoice::AuthorizationCode,

@@ -1,11 +1,11 @@
 //! `oauth connect`: from the URL of an API to its token, once for all shells.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 
 use oauth_testkit::Served;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::common::{Run, folder, get, oauth, served};
 
@@ -245,4 +245,39 @@ fn tokens_of_an_api_that_demands_it_are_bound_to_a_key() {
     let (code, stdout, stderr) = signed_in(connect(&served, state, &["--dpop-key", key]));
     assert_eq!(code, Some(0), "{stderr}");
     assert_ne!(stdout.trim(), first);
+}
+
+#[test]
+fn of_several_servers_the_user_chooses() {
+    let (served, state) = (served(), folder("connect-several"));
+    let state = state.to_str().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let api = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let servers = ["http://127.0.0.1:1".to_owned(), served.base().to_owned()];
+    let body = json!({ "resource": api, "authorization_servers": servers }).to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]).unwrap();
+            let length = body.len();
+            let reply = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
+                 Connection: close\r\n\r\n{body}"
+            );
+            stream.write_all(reply.as_bytes()).unwrap();
+        }
+    });
+    let connect = |more: &[&str]| {
+        let command = ["connect", &api, "--loopback-http", "--no-browser"];
+        oauth(&[&command[..], more].concat()).env("XDG_STATE_HOME", state)
+    };
+    let refused = connect(&[]).run();
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    for part in [&servers[0], &servers[1]] {
+        assert!(refused.stderr.contains(part), "{}", refused.stderr);
+    }
+    let (code, stdout, stderr) = signed_in(connect(&["--allow-issuer", &servers[1]]));
+    assert_eq!(code, Some(0), "{stderr}");
+    // The client is known there: nothing is left to choose.
+    assert_eq!(connect(&[]).run().ok().trim(), stdout.trim());
 }

@@ -229,6 +229,10 @@ const HINTS: &[(&str, &str)] = &[
         "give the client a name so that it can register itself, or give the id of a client registered there",
     ),
     (
+        "connect.several_servers",
+        "choose one, and name it as the only server that may be used",
+    ),
+    (
         "connect.issuer",
         "if the API has moved to another server, register the client there",
     ),

@@ -298,6 +298,7 @@ table! {
         StepUpRepeated "step_up.repeated" GIVE_UP "the API asks for the same step-up again, although the user has just logged in for it"
         StepUpLimit "step_up.limit" GIVE_UP "the API requires another step-up beyond the limit of consecutive ones"
         ConnectServer "connect.server_not_allowed" GIVE_UP "the API names no authorization server that the caller allows"
+        ConnectSeveralServers "connect.several_servers" GIVE_UP "the API names several authorization servers, and none of them was chosen"
         ConnectClient "connect.no_client" GIVE_UP "no client is known at the API's authorization server, and none was registered"
         ConnectOpen "connect.not_protected" GIVE_UP "the API requires no authorization and advertises none: call it without a token"
         ConnectWay "connect.grant_not_supported" GIVE_UP "the authorization server does not support this grant"

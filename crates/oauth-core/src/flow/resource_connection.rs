@@ -12,6 +12,7 @@ mod registration;
 mod registration_check;
 mod resource_override;
 mod scope;
+mod server_choice;
 #[cfg(feature = "sha2")]
 mod store_key;
 mod stored;
@@ -19,7 +20,6 @@ mod stored;
 mod tests;
 mod unprotected;
 
-use crate::address::RequestAddressPolicy;
 use crate::call::Call;
 use crate::certificate::KnownCertificate;
 use crate::challenge;
@@ -27,7 +27,7 @@ use crate::client_metadata::ID_JAG;
 use crate::dpop::DpopKey;
 use crate::endpoint::registration::Registration;
 use crate::endpoint::resource_probe::{ProbeResult, ResourceProbe};
-use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
+use crate::error::{Error, Misuse};
 use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Ready};
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
 use crate::flow::identity_assertion::IdentityAssertionRequest;
@@ -53,6 +53,7 @@ pub use recovery::Recovery;
 pub use rediscovery::{Rediscovery, RediscoveryLimit};
 pub use registration_check::RegistrationCheck;
 pub use scope::{OfflineAccess, ScopeSource, StepUpBudget};
+pub use server_choice::OnSeveralServers;
 
 /// The request to connect to an API that the client has not used before, for [`crate::connect_resource`].
 #[derive(Debug, Clone)]
@@ -63,6 +64,7 @@ pub struct ConnectRequest {
     grant: GrantChoice,
     clients: ClientCandidates,
     allowed: Option<Vec<Issuer>>,
+    on_several_servers: OnSeveralServers,
     offline: OfflineAccess,
     rules: Rules,
     challenge: FirstChallenge,
@@ -142,6 +144,7 @@ impl ConnectRequest {
             grant: GrantChoice::default(),
             clients: ClientCandidates::default(),
             allowed: None,
+            on_several_servers: OnSeveralServers::default(),
             offline: OfflineAccess::default(),
             rules: Rules::default(),
             challenge: FirstChallenge::Unknown,
@@ -258,13 +261,6 @@ impl ConnectRequest {
         self
     }
 
-    /// Allows only these authorization servers, whichever others the API names (RFC 9728 section 7.6).
-    #[must_use]
-    pub fn allow(mut self, issuers: impl IntoIterator<Item = Issuer>) -> Self {
-        self.allowed = Some(issuers.into_iter().collect());
-        self
-    }
-
     /// Sets the rules for messages from and to the server, such as
     /// [`WithoutResource`](crate::quirk::Quirk::WithoutResource).
     #[must_use]
@@ -284,60 +280,6 @@ impl ConnectRequest {
     pub const fn offline(mut self, offline: OfflineAccess) -> Self {
         self.offline = offline;
         self
-    }
-
-    /// The server that is asked, of those that the API names: the one at which a client is known, or else the first
-    /// that is allowed.
-    ///
-    /// # Errors
-    /// `connect.issuer` if the client was registered by hand at another one: its credentials are not tried elsewhere.
-    /// `connect.server_not_allowed`, `resource_metadata.no_authorization_server`.
-    fn server_of(&self, resource: &ProtectedResourceMetadata) -> Result<Issuer, Error> {
-        let named = &resource.authorization_servers;
-        if named.is_empty() {
-            return Err(ProtocolViolation::ResourceMetadataNoServer.into());
-        }
-        let is_allowed = |issuer: &&Issuer| {
-            let allowed = self.allowed.as_ref();
-            allowed.is_none_or(|allowed| allowed.contains(issuer))
-        };
-        let mut candidates = named.iter().filter(is_allowed);
-        let list = || {
-            named
-                .iter()
-                .map(Issuer::as_str)
-                .collect::<Vec<_>>()
-                .join(" ")
-        };
-        let chosen = match &self.clients.preregistered {
-            Some(client) => candidates
-                .find(|issuer| **issuer == client.issuer)
-                .ok_or_else(|| {
-                    let both =
-                        format!("it is known at {}, the API names {}", client.issuer, list());
-                    Error::from(ValidationFailure::ConnectIssuer).about(&both)
-                }),
-            None => {
-                let candidates: Vec<_> = candidates.collect();
-                let known = candidates
-                    .iter()
-                    .find(|issuer| self.clients.is_known_at(issuer));
-                let chosen = known.or(candidates.first()).copied();
-                chosen.ok_or_else(|| Error::from(Misuse::ConnectServer).about(&list()))
-            }
-        };
-        chosen.cloned()
-    }
-
-    /// Any address if the caller named the server, by a list or a registration; public ones if only the API did.
-    fn address_policy(&self, issuer: &Issuer) -> RequestAddressPolicy {
-        let client = self.clients.preregistered.iter();
-        let client = client.map(|client| &client.issuer);
-        let mut named = self.allowed.iter().flatten().chain(client);
-        match named.any(|named| named == issuer) {
-            true => RequestAddressPolicy::Any,
-            false => RequestAddressPolicy::PublicOnly,
-        }
     }
 
     fn discovery_of(&self, resource: &ProtectedResourceMetadata) -> Result<Discovery, Error> {

@@ -3,8 +3,10 @@
 mod bound;
 mod kept;
 mod registration_check;
+mod server_choice;
 
 use super::*;
+use crate::address::RequestAddressPolicy;
 use crate::client_id::ClientId;
 use crate::exchange::{Input, Step};
 use crate::testing::{at, code, json};

@@ -1,0 +1,90 @@
+//! Selects the authorization server to use, of those that the API names (RFC 9728 section 7.6).
+
+use super::ConnectRequest;
+use crate::address::RequestAddressPolicy;
+use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
+use crate::issuer::Issuer;
+use crate::protected_resource_metadata::ProtectedResourceMetadata;
+
+/// What a connection does if the API names several authorization servers, and the caller knows none of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OnSeveralServers {
+    /// It uses the first: "The MCP client is responsible for selecting which authorization server to use", and the API
+    /// lists them in its own order. No credentials of the caller are sent there, as it has none.
+    #[default]
+    First,
+    /// It fails with `connect.several_servers`, which names them, so that the caller can choose one, and
+    /// [allow](ConnectRequest::allow) that.
+    Error,
+}
+
+impl ConnectRequest {
+    /// Allows only these authorization servers, whichever others the API names (RFC 9728 section 7.6). Of several that
+    /// it names, the first in this list is used.
+    #[must_use]
+    pub fn allow(mut self, issuers: impl IntoIterator<Item = Issuer>) -> Self {
+        self.allowed = Some(issuers.into_iter().collect());
+        self
+    }
+
+    /// Sets what to do if the API names several servers, of which the caller has allowed none and has a client at none.
+    #[must_use]
+    pub const fn on_several_servers(mut self, several: OnSeveralServers) -> Self {
+        self.on_several_servers = several;
+        self
+    }
+
+    /// The server that is asked, of those that the API names: the one at which a client is known, or else the first
+    /// that is allowed, or else as the caller has set for several.
+    ///
+    /// # Errors
+    /// `connect.issuer` if the client was registered by hand at another one: its credentials are not tried elsewhere.
+    /// `connect.server_not_allowed`, `connect.several_servers`, `resource_metadata.no_authorization_server`.
+    pub(super) fn server_of(&self, resource: &ProtectedResourceMetadata) -> Result<Issuer, Error> {
+        let named = &resource.authorization_servers;
+        if named.is_empty() {
+            return Err(ProtocolViolation::ResourceMetadataNoServer.into());
+        }
+        let list = || {
+            let named = named.iter().map(Issuer::as_str);
+            named.collect::<Vec<_>>().join(" ")
+        };
+        let candidates: Vec<_> = match &self.allowed {
+            Some(allowed) => allowed.iter().filter(|one| named.contains(one)).collect(),
+            None => named.iter().collect(),
+        };
+        if let Some(client) = &self.clients.preregistered {
+            return match candidates.contains(&&client.issuer) {
+                true => Ok(client.issuer.clone()),
+                false => {
+                    let both =
+                        format!("it is known at {}, the API names {}", client.issuer, list());
+                    Err(Error::from(ValidationFailure::ConnectIssuer).about(&both))
+                }
+            };
+        }
+        let mut known = candidates.iter();
+        if let Some(known) = known.find(|issuer| self.clients.is_known_at(issuer)) {
+            return Ok((*known).clone());
+        }
+        match (candidates.as_slice(), self.on_several_servers) {
+            ([], _) => Err(Error::from(Misuse::ConnectServer).about(&list())),
+            ([_, _, ..], OnSeveralServers::Error) if self.allowed.is_none() => {
+                Err(Error::from(Misuse::ConnectSeveralServers).about(&list()))
+            }
+            ([first, ..], _) => Ok((*first).clone()),
+        }
+    }
+
+    /// Any address if the caller named the server, by a list or a registration; public ones if only the API did.
+    pub(super) fn address_policy(&self, issuer: &Issuer) -> RequestAddressPolicy {
+        let client = self.clients.preregistered.iter();
+        let client = client.map(|client| &client.issuer);
+        let mut named = self.allowed.iter().flatten().chain(client);
+        match named.any(|named| named == issuer) {
+            true => RequestAddressPolicy::Any,
+            false => RequestAddressPolicy::PublicOnly,
+        }
+    }
+}
