@@ -30,6 +30,11 @@ export interface ResourceConnectionOptions extends LimitOptions {
    * the `first` that it names, which is the default, or fail with `connect.several_servers`, which lists them.
    */
   onSeveralServers?: 'first' | 'error' | undefined
+  /**
+   * The issuers that are trusted to sign the API's metadata (RFC 9728), each with its JWK Set: what one of them has signed
+   * takes precedence over what is unsigned.
+   */
+  signers?: Readonly<Record<string, object>> | undefined
   /** For a user, or for a client that acts for itself. */
   grantType?: 'authorization_code' | 'client_credentials' | undefined
   /** Keeps the client and the tokens, for all programs that share it. */

@@ -40,7 +40,7 @@ class ResourceConnection {
   constructor(url, settings) {
     const {
       clientName, clientMetadata, initialAccessToken, clientMetadataUrl, clientId, clientSecret, clientAuth, issuer, issuers,
-      onSeveralServers, grantType, store, subject, open, device = false, show: shown = showCode, identityProvider, signIn, redirectUri, dpopKey,
+      onSeveralServers, signers, grantType, store, subject, open, device = false, show: shown = showCode, identityProvider, signIn, redirectUri, dpopKey,
       withoutResource = false, resource, tlsClientCertificateBoundAccessTokens, timeoutMs = 300_000, wwwAuthenticate, transport, network, ...options
     } = optionsOf('ResourceConnection', settings)
     for (const [name, given] of Object.entries({ open: open ?? showAndOpen, show: shown })) {
@@ -64,6 +64,7 @@ class ResourceConnection {
       issuer,
       issuers: textsOf('issuers', issuers),
       onSeveralServers,
+      signers: signers === undefined ? undefined : JSON.stringify(signers),
       grantType,
       withoutResource,
       resource,

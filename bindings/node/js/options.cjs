@@ -65,7 +65,7 @@ const OPTIONS = {
   'Tokens.bearer': ['expiresAt'],
   ResourceConnection: [
     'clientName', 'clientMetadata', 'initialAccessToken', 'clientMetadataUrl', 'clientId', 'clientSecret', 'clientAuth', 'issuer',
-    'issuers', 'onSeveralServers', 'grantType', 'store', 'subject', 'open', 'device', 'show', 'identityProvider', 'signIn',
+    'issuers', 'onSeveralServers', 'signers', 'grantType', 'store', 'subject', 'open', 'device', 'show', 'identityProvider', 'signIn',
     'redirectUri', 'dpopKey', 'withoutResource', 'resource', 'tlsClientCertificateBoundAccessTokens', 'timeoutMs', 'wwwAuthenticate', 'transport',
     'network', 'onWait', 'onRateLimit', 'longestWaitMs',
   ],

@@ -62,6 +62,8 @@ pub struct NativeConnect {
     pub issuers: Option<Vec<String>>,
     /// What to do if the API names several: `first` or `error`.
     pub on_several_servers: Option<String>,
+    /// The issuers that may sign the API's metadata, each with its JWK Set, as JSON.
+    pub signers: Option<String>,
     /// `authorization_code` or `client_credentials`.
     pub grant_type: Option<String>,
     /// Whether no `resource` is sent.
@@ -121,6 +123,7 @@ impl NativeConnection {
             issuer: given.issuer,
             issuers: given.issuers.unwrap_or_default(),
             on_several_servers: given.on_several_servers,
+            signers: given.signers,
             grant_type: match identity_provider {
                 Some(_) => Some(Connect::IDENTITY_ASSERTION.to_owned()),
                 None => given.grant_type,

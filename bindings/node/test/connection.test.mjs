@@ -280,5 +280,13 @@ test('what a trusted signer says of an API goes before what stands beside it', a
   assert.deepEqual([signed.signedBy, signed.metadata.resource_name], [generic.base, 'Signed'])
   const other = await client.resourceMetadata({ resource, signers: { 'https://other.example': keys } })
   assert.equal(other.signedBy, undefined)
+
+  await generic.signResourceMetadata({ resource, authorization_servers: ['https://signed.example'] })
+  const connected = (signer) => new ResourceConnection(resource, {
+    clientName: 'Notes', open: person, issuers: [generic.base], signers: { [signer]: keys }, ...here,
+  })
+  assert.equal((await rejection(connected(generic.base).token())).code, 'connect.server_not_allowed')
+  assert.equal((await connected('https://other.example').fetch(resource)).status, 200)
+  assert.throws(() => new ResourceConnection(resource, { signers: { [generic.base]: [] }, ...here }), { code: 'jwks.malformed' })
   await assert.rejects(client.resourceMetadata({ resource, signers: { [generic.base]: [] } }), { code: 'jwks.malformed' })
 })

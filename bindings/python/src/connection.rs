@@ -36,45 +36,43 @@ use crate::{errors, runtime, secret, value};
 
 /// An API of which only the URL is known, such as a server of the Model Context Protocol: a source of its tokens.
 ///
-/// No request is sent before a token is needed. Then the API is asked for its challenge and its
-/// metadata (RFC 9728), and its authorization server is found. The client is the one that was
-/// registered manually (client_id, of the issuer, with client_secret or client_auth), or the
-/// metadata document at client_metadata_url, or registers itself (RFC 7591): as a native app of
-/// client_name, or by client_metadata, with initial_access_token if registration requires one. The
-/// person signs in with their browser, and the tokens are kept fresh from then on. They are requested
-/// with the API as their resource (RFC 8707), and sent only to URLs beneath its own.
+/// No request is sent before a token is needed. Then the API is asked for its challenge and its metadata (RFC 9728),
+/// and its authorization server is found. The client is the one that was registered manually (client_id, of the
+/// issuer, with client_secret or client_auth), or the metadata document at client_metadata_url, or registers itself
+/// (RFC 7591): as a native app of client_name, or by client_metadata, with initial_access_token if registration
+/// requires one. The person signs in with their browser, and the tokens are kept fresh from then on. They are
+/// requested with the API as their resource (RFC 8707), and sent only to URLs beneath its own.
 ///
-/// With a store all of this happens once for all runs of all programs that share it; subject
-/// distinguishes the tokens of several people. A client that the server has forgotten is registered
-/// again, once. If the API requires more scope or another login, the person is asked, twice an hour
-/// at most (step_up.repeated, step_up.limit).
+/// With a store all of this happens once for all runs of all programs that share it; subject distinguishes the tokens
+/// of several people. A client that the server has forgotten is registered again, once. If the API requires more
+/// scope or another login, the person is asked, twice an hour at most (step_up.repeated, step_up.limit).
 ///
-/// issuers are the only servers that may be used, even if the API names others
-/// (connect.server_not_allowed); the first of them that it names is used. If the API names several, and
-/// neither issuers nor a client that is known at one of them decides, the first that it names is used, or
-/// with on_several_servers="error" none (connect.several_servers, which lists them). grant_type is "authorization_code", or "client_credentials" for a
-/// client of its own. open shows a URL to the person, who has timeout seconds; by default it is
-/// printed on standard error, and opened in the system's browser. If there is no browser, and
-/// always with device=True, the person enters a code on another device, if the server offers it
-/// (RFC 8628): show gets the code, and prints its prompt by default.
+/// issuers are the only servers that may be used, even if the API names others (connect.server_not_allowed); the
+/// first of them that it names is used. If the API names several, and neither issuers nor a client that is known at
+/// one of them decides, the first that it names is used, or with on_several_servers="error" none
+/// (connect.several_servers, which lists them). signers are the issuers that are trusted to sign the API's metadata
+/// (RFC 9728), each with its JWK Set: what one of them has signed takes precedence over what is unsigned. grant_type
+/// is "authorization_code", or "client_credentials" for a client of its own. open shows a URL to the person, who has
+/// timeout seconds; by default it is printed on standard error, and opened in the system's browser. If there is no
+/// browser, and always with device=True, the person enters a code on another device, if the server offers it (RFC
+/// 8628): show gets the code, and prints its prompt by default.
 ///
-/// With identity_provider and sign_in no person is sent to the server: the client of an
-/// organization's identity provider, and a source of the tokens of the person's sign-in there, with
-/// openid, such as client.source(tokens). The identity provider vouches for the person
-/// (draft-ietf-oauth-identity-assertion-authz-grant, MCP's enterprise-managed authorization):
-/// identity_assertion.no_id_token if they have to sign in there again, connect.grant_not_supported if the API's
-/// server accepts no such assertion.
+/// With identity_provider and sign_in no person is sent to the server: the client of an organization's identity
+/// provider, and a source of the tokens of the person's sign-in there, with openid, such as client.source(tokens).
+/// The identity provider vouches for the person (draft-ietf-oauth-identity-assertion-authz-grant, MCP's
+/// enterprise-managed authorization): identity_assertion.no_id_token if they have to sign in there again,
+/// connect.grant_not_supported if the API's server accepts no such assertion.
 ///
 /// Tokens are bound to dpop_key, or, if the API requires bound tokens (RFC 9449, RFC 9728), to a key that is created and
 /// kept in the store; or to the certificate of the network by tls_client_certificate_bound_access_tokens (RFC 8705), which
 /// is then registered. An API that asks for no authorization is called without a token; token() says so (connect.not_protected).
 ///
 /// redirect_uri is a registered loopback address; by default a free port is used. without_resource sends no resource,
-/// for a server that refuses it, as Microsoft Entra's does; its tokens are then for the API that their scope names. resource
-/// is what is sent as resource to a server that knows the API by another name than the API's own.
-/// www_authenticate are the values of an earlier answer. Requests to a server that only the API has named
-/// go to public addresses only, unless the network says otherwise (lost.not_public). connect.no_client if there is
-/// no client, and none can be registered.
+/// for a server that refuses it, as Microsoft Entra's does; its tokens are then for the API that their scope names.
+/// resource is what is sent as resource to a server that knows the API by another name than the API's own.
+/// www_authenticate are the values of an earlier answer. Requests to a server that only the API has named go to
+/// public addresses only, unless the network says otherwise (lost.not_public). connect.no_client if there is no
+/// client, and none can be registered.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct ResourceConnection {
     connect: Connect,
@@ -252,7 +250,7 @@ impl ResourceConnection {
     #[pyo3(signature = (url, *, client_name = None, client_metadata = None, initial_access_token = None,
                         client_metadata_url = None, client_id = None, client_secret = None, client_auth = None,
                         issuer = None, issuers = None, on_several_servers = "first",
-                        grant_type = "authorization_code", store = None,
+                        signers = None, grant_type = "authorization_code", store = None,
                         subject = None, open = None, device = false, show = None, identity_provider = None,
                         sign_in = None, redirect_uri = None, dpop_key = None, timeout = 300.0, www_authenticate = None,
                         transport = "https", network = None, without_resource = false,
@@ -271,6 +269,7 @@ impl ResourceConnection {
         #[pyo3(from_py_with = text)] issuer: Option<String>,
         #[pyo3(from_py_with = text)] issuers: Option<Vec<String>>,
         on_several_servers: &str,
+        signers: Option<&Bound<'_, PyAny>>,
         grant_type: &str,
         store: Option<Store>,
         #[pyo3(from_py_with = text)] subject: Option<String>,
@@ -290,11 +289,12 @@ impl ResourceConnection {
         tls_client_certificate_bound_access_tokens: bool,
     ) -> PyResult<Self> {
         let auth = client_auth::chosen(client_auth.as_ref(), client_secret)?;
-        let metadata = client_metadata.map(|metadata| {
+        let dumped = |value: &Bound<'_, PyAny>| {
             py.import("json")?
-                .call_method1("dumps", (metadata,))?
+                .call_method1("dumps", (value,))?
                 .extract()
-        });
+        };
+        let metadata = client_metadata.map(dumped);
         let mut connect = Connect::new(&url, read_transport(transport)?);
         connect.client_name = client_name;
         connect.client_metadata = metadata.transpose()?;
@@ -304,6 +304,7 @@ impl ResourceConnection {
         connect.issuer = issuer;
         connect.issuers = issuers.unwrap_or_default();
         connect.on_several_servers = Some(on_several_servers.to_owned());
+        connect.signers = signers.map(dumped).transpose()?;
         let identity = match (identity_provider, sign_in) {
             (Some(provider), Some(sign_in)) => Some((Arc::clone(&provider.get().us), sign_in)),
             (None, None) => None,
@@ -422,8 +423,7 @@ twins! {
         /// Forgets the tokens and the client, here and in the store: the next call starts over.
         ///
         /// For a server that has forgotten the client, lets no registration be read, and says so only on a page in the
-        /// browser, which no program sees.
-        /// The server is not informed. Errors of the store.
+        /// browser, which no program sees. The server is not informed. Errors of the store.
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = ())]
         fn forget / aforget(self, py) {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import urllib.request
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -284,6 +285,25 @@ def test_of_several_servers_the_caller_chooses(generic: Twin) -> None:
     with pytest.raises(oauth_core.MisuseError) as raised:
         connected(on_several_servers="ask")
     assert raised.value.code == "form.malformed_parameter"
+
+
+def test_a_trusted_signer_says_which_server_issues_the_tokens(generic: Twin) -> None:
+    resource = f"{generic.base}/api/echo"
+    generic.sign_resource_metadata({"authorization_servers": ["https://signed.example"]})
+    with urllib.request.urlopen(f"{generic.base}/jwks") as answer:
+        keys = json.load(answer)
+    person = Person()
+
+    def connected(signer: str) -> oauth_core.ResourceConnection:
+        return connection(generic, person, issuers=[generic.base], signers={signer: keys})
+
+    with pytest.raises(oauth_core.MisuseError) as raised:
+        connected(generic.base).token()
+    assert raised.value.code == "connect.server_not_allowed"
+    assert connected("https://other.example").get(resource).status == 200
+    with pytest.raises(oauth_core.OAuthError) as raised_keys:
+        connection(generic, person, signers={generic.base: []})
+    assert raised_keys.value.code == "jwks.malformed"
 
 
 def test_a_server_that_refuses_resources_is_not_sent_any(generic: Twin) -> None:

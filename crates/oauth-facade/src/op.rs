@@ -25,7 +25,7 @@ mod poll_backchannel_token;
 mod poll_device_token;
 mod refresh;
 mod register;
-mod resource_metadata;
+pub(crate) mod resource_metadata;
 mod revoke;
 #[cfg(test)]
 mod tests;

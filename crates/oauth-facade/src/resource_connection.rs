@@ -14,6 +14,7 @@ use oauth_core::{ClientId, ClientMetadata, Secret, danger, server};
 
 use crate::api::Api;
 use crate::client_auth::Auth;
+use crate::op::resource_metadata::signers;
 use crate::server::{Transport, parse_issuer};
 
 /// The host's settings for an API and for itself. Empty ones are discovered.
@@ -39,6 +40,8 @@ pub struct Connect {
     pub issuers: Vec<String>,
     /// What to do if the API names several servers of which none is known: `first` or `error`.
     pub on_several_servers: Option<String>,
+    /// The issuers that are trusted to sign the API's metadata (RFC 9728 section 2.2), each with its JWK Set, as JSON.
+    pub signers: Option<String>,
     /// `authorization_code`, or `client_credentials` for a client that acts for itself, or
     /// `urn:ietf:params:oauth:grant-type:jwt-bearer` if an identity provider asserts the user's identity.
     pub grant_type: Option<String>,
@@ -84,6 +87,7 @@ impl Connect {
             issuer: None,
             issuers: Vec::new(),
             on_several_servers: None,
+            signers: None,
             grant_type: None,
             without_resource: false,
             resource: None,
@@ -100,7 +104,7 @@ impl Connect {
     /// # Errors
     /// `resource.syntax`, `url.*`, `issuer.*`, `client_metadata.*`, `resource_metadata.url`; `misuse.setup` for a
     /// `client_id` without its issuer, and a `resource` that is not sent; `form.malformed_parameter` for another
-    /// `grant_type` or `on_several_servers`.
+    /// `grant_type`, `on_several_servers` or `signers`; `jwks.malformed` for the keys of a signer.
     pub fn to_core(&self) -> Result<ConnectRequest, Error> {
         let request = match self.transport {
             Transport::Https => ConnectRequest::new(&self.url)?,
@@ -112,6 +116,11 @@ impl Connect {
             Some(_) => return Err(Error::from(Misuse::ParameterValue).about("on_several_servers")),
         });
         let mut request = request.grant(self.grant()?).clients(self.candidates()?);
+        if let Some(text) = &self.signers {
+            for (issuer, keys) in signers(text)? {
+                request = request.trust(issuer, keys);
+            }
+        }
         if let Some(registration) = self.registration()? {
             request = request.register(registration);
         }
@@ -244,7 +253,7 @@ mod tests {
         type Case = (fn(&mut Connect), &'static str);
         let new = || Connect::new("https://mcp.example/mcp", Transport::Https);
         assert!(new().to_core().is_ok());
-        let cases: [Case; 8] = [
+        let cases: [Case; 10] = [
             (|c| c.client_id = Some("id".into()), "misuse.setup"),
             (
                 |c| c.grant_type = Some("password".into()),
@@ -257,6 +266,14 @@ mod tests {
             (
                 |c| c.on_several_servers = Some("ask".into()),
                 "form.malformed_parameter",
+            ),
+            (
+                |c| c.signers = Some("[]".into()),
+                "form.malformed_parameter",
+            ),
+            (
+                |c| c.signers = Some(r#"{"https://trust.example":[]}"#.into()),
+                "jwks.malformed",
             ),
             (|c| c.resource = Some("notes".into()), "resource.syntax"),
             (|c| c.url = "http://mcp.example/".into(), "url.insecure"),

@@ -53,17 +53,28 @@ impl ResourceMetadata {
         };
         let fields = self.challenges.iter().map(String::as_bytes);
         let mut request = request.challenge(fields)?;
-        if let Some(JsonText(signers)) = &self.signers {
-            let Ok(Json::Object(signers)) = json::parse(signers) else {
-                return Err(Error::from(Misuse::ParameterValue).about("signers"));
-            };
-            for (issuer, keys) in signers.iter() {
-                request =
-                    request.trust(issuer, KeySet::parse(&json::value_text(&keys.to_value()))?);
+        if let Some(JsonText(text)) = &self.signers {
+            for (issuer, keys) in signers(text)? {
+                request = request.trust(issuer, keys);
             }
         }
         Ok(request.matching(self.matching.unwrap_or_default()))
     }
+}
+
+/// The issuers that are trusted to sign metadata, with their keys: a JSON object of JWK Sets.
+///
+/// # Errors
+/// `form.malformed_parameter`, `jwks.malformed`.
+pub(crate) fn signers(text: &str) -> Result<Vec<(String, KeySet)>, Error> {
+    let Ok(Json::Object(signers)) = json::parse(text) else {
+        return Err(Error::from(Misuse::ParameterValue).about("signers"));
+    };
+    let signer = |(issuer, keys): (&str, &Json<'_>)| {
+        let keys = KeySet::parse(&json::value_text(&keys.to_value()))?;
+        Ok((issuer.to_owned(), keys))
+    };
+    signers.iter().map(signer).collect()
 }
 
 outcome! {

@@ -1,9 +1,11 @@
-//! What a connection sends as `resource` (RFC 8707).
+//! What a connection sends as `resource` (RFC 8707), and whose word it takes for the API (RFC 9728).
 
 use std::sync::Arc;
 
-use oauth_reqwest::ResourceConnection;
+use oauth_core::jose::KeySet;
+use oauth_reqwest::oauth_session::connections;
 use oauth_reqwest::oauth_session::store::MemoryStore;
+use oauth_reqwest::{ResourceConnection, reqwest};
 
 use crate::connection::{Person, connection, echoed, request};
 use crate::support::{PATIENCE, browse, counters, driver, served};
@@ -43,4 +45,51 @@ async fn a_server_that_knows_the_api_by_another_name_is_sent_that() {
         sent,
         [Some("api://echo".to_owned()), Some("api://echo".to_owned())]
     );
+}
+
+/// What a signer says that the caller trusts goes before what stands beside it, also in which server issues the tokens.
+#[tokio::test]
+async fn a_trusted_signer_says_which_server_issues_the_tokens() {
+    let served = served();
+    served.with(|twin| {
+        twin.sign_resource_metadata(serde_json::json!({
+            "resource": format!("{}/api/echo", served.base()),
+            "authorization_servers": ["https://signed.example"],
+        }));
+    });
+    let jwks = reqwest::get(format!("{}/jwks", served.base())).await;
+    let keys = jwks.unwrap().text().await.unwrap();
+    let keys = || KeySet::parse(&keys).unwrap();
+    let issuer = oauth_core::danger::loopback_issuer(served.base()).unwrap();
+    let connected = |signer: &str| {
+        let request = request(&served).trust(signer, keys());
+        ResourceConnection::new(driver(), request.allow([issuer.clone()]))
+    };
+    // The unsigned list names the server that is allowed, and the signed one does not.
+    let refused = connected(served.base()).token().await;
+    let refused = refused.map(drop).unwrap_err();
+    assert_eq!(refused.code(), "connect.server_not_allowed");
+    assert_eq!(refused.detail(), Some("https://signed.example"));
+
+    // A signer that nobody trusts says nothing.
+    let store = Arc::new(MemoryStore::new());
+    let open = |url: &oauth_core::url::Url| {
+        tokio::spawn(browse(url.as_str().to_owned()));
+        Ok(())
+    };
+    let other = connected("https://other.example").store(store.clone());
+    other.open(open).token().await.unwrap();
+
+    // Who has signed is known in the next run, too.
+    served.with(|twin| {
+        twin.sign_resource_metadata(serde_json::json!({ "scopes_supported": ["read"] }));
+    });
+    let again = ResourceConnection::new(driver(), request(&served).trust(served.base(), keys()));
+    let again = again.store(store.clone()).subject("ann").open(open);
+    let (_, said) = echoed(&again, &served).await;
+    assert_eq!(said["scope"], "read offline_access");
+    let key = request(&served).key("ann");
+    let kept = connections::load(&*store, &key).await.unwrap();
+    let resource = kept.connection.unwrap().resource;
+    assert_eq!(resource.signed_by.as_deref(), Some(served.base()));
 }

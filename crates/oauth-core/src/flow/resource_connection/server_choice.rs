@@ -4,6 +4,7 @@ use super::ConnectRequest;
 use crate::address::RequestAddressPolicy;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::issuer::Issuer;
+use crate::jose::KeySet;
 use crate::protected_resource_metadata::ProtectedResourceMetadata;
 
 /// What a connection does if the API names several authorization servers, and the caller knows none of them.
@@ -25,6 +26,16 @@ impl ConnectRequest {
     #[must_use]
     pub fn allow(mut self, issuers: impl IntoIterator<Item = Issuer>) -> Self {
         self.allowed = Some(issuers.into_iter().collect());
+        self
+    }
+
+    /// Trusts what this issuer has signed of the API's metadata with these keys (RFC 9728 section 2.2), which then decides
+    /// about the server: see [`ResourceDiscoveryRequest::trust`]. Unsigned metadata is used as well.
+    ///
+    /// [`ResourceDiscoveryRequest::trust`]: crate::flow::resource_discovery::ResourceDiscoveryRequest::trust
+    #[must_use]
+    pub fn trust(mut self, issuer: impl Into<String>, keys: KeySet) -> Self {
+        self.discovery = self.discovery.trust(issuer, keys);
         self
     }
 

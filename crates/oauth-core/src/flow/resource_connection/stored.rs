@@ -56,12 +56,14 @@ struct Stored {
     registration: Option<Secret<String>>,
     resource_value: Option<String>,
     replaced_grants: Vec<String>,
+    /// The issuer that signed the API's metadata, if the caller trusts it.
+    signed_by: Option<String>,
 }
 
 json_form! { Stored {
     version, found_at, resource, resource_metadata, issuer, server_metadata, rules: default, loopback: skip, public: skip, grant, scope: skip,
     client, client_id, registration: skip, resource_value: skip,
-    replaced_grants: skip
+    replaced_grants: skip, signed_by: skip
 } }
 
 impl Connection {
@@ -95,6 +97,7 @@ impl Connection {
             registration: registration.map(RegisteredClient::to_json),
             resource_value: self.resource_value.clone(),
             replaced_grants: self.replaced_grants.clone(),
+            signed_by: self.resource.signed_by.clone(),
         };
         Ok(Secret::new(json::to_text(&stored)))
     }
@@ -113,6 +116,10 @@ impl Connection {
             ResourceMatch::Identical,
             transport,
         )?;
+        let resource = ProtectedResourceMetadata {
+            signed_by: stored.signed_by,
+            ..resource
+        };
         let issuer = Issuer::parse_over(&stored.issuer, transport)?;
         let metadata = json::map_text(&stored.server_metadata);
         let Ok(Json::Object(metadata)) = json::parse(&metadata) else {
