@@ -40,6 +40,13 @@ impl NativeSignIn {
         Ok(self.left.leave_login(&tokens.0, now))
     }
 
+    /// The same by the tokens of a sign-in that was renewed.
+    #[wasm_bindgen(js_name = leaveRenewed)]
+    pub fn leave_renewed(&self, tokens: &NativeTokens, at: &JsValue) -> Result<(), JsValue> {
+        self.left.leave_renewed(&tokens.0, moment(at)?.now());
+        Ok(())
+    }
+
     /// There is none.
     #[wasm_bindgen(js_name = leaveNone)]
     pub fn leave_none(&self, why: String) {

@@ -61,7 +61,7 @@ class SubjectTokenSource {
     const tokens = await source.token()
     if (!this.native.leaveTokens(nativeTokens(tokens), at)) return undefined
     // The ID token may expire before the other tokens. The source renews it, once for all callers.
-    return this.native.leaveTokens(nativeTokens(await source.renew(tokens)), at)
+    return this.native.leaveRenewed(nativeTokens(await source.renew(tokens)), at)
   }
 
   #leave(token) {

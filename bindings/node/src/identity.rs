@@ -43,6 +43,13 @@ impl NativeSignIn {
         Ok(self.left.leave_login(&tokens.0, now))
     }
 
+    /// The same by the tokens of a sign-in that was renewed.
+    #[napi]
+    pub fn leave_renewed(&self, tokens: &NativeTokens, at: Option<NativeMoment>) -> Result<()> {
+        self.left.leave_renewed(&tokens.0, moment(at)?.now());
+        Ok(())
+    }
+
     /// There is none.
     #[napi]
     pub fn leave_none(&self, why: String) {

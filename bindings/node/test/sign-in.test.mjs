@@ -86,6 +86,17 @@ for (const [way, options] of Object.entries(ways)) {
     assert.deepEqual([code, advice], ['identity_assertion.no_id_token', 'reauthorize'])
   })
 
+  test(`a renewal without an ID token leaves the refresh token: ${way}`, async () => {
+    const { us, source } = await stage()
+    const { url, flow } = us.authorize({ redirectUri, scope: 'openid offline_access' })
+    const login = await us.redeem(flow, await callbackOf(url, redirectUri))
+    const ended = async () => Tokens.deserialize(login.serialize().replace(login.idToken, ENDED))
+    assert.ok((await source({ token: ended, renew: ended, invalidate() {} }).token()).accessToken)
+    const { form } = (await idp.log()).findLast(({ path }) => path === '/token')
+    const { subject_token_type: kind } = Object.fromEntries(form)
+    assert.equal(kind, 'urn:ietf:params:oauth:token-type:refresh_token')
+  })
+
   test(`what a sign-in fails with is thrown and ends nothing: ${way}`, async () => {
     const { us, login, source: of } = await stage()
     let failure = new RangeError('gone')

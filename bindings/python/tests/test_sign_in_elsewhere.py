@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import ROOT, Twin, generic_client
+from conftest import CALLBACK, ROOT, Twin, approve, generic_client
 
 import oauth_core
 import oauth_core.drive
@@ -117,6 +117,27 @@ def test_an_id_token_that_has_ended_is_renewed_by_its_source(stage: Stage) -> No
         stage.source(plain).token()
     assert missing.value.code == "identity_assertion.no_id_token"
     assert missing.value.advice == "reauthorize"
+
+
+def test_a_renewal_without_an_id_token_leaves_the_refresh_token(stage: Stage) -> None:
+    flow = stage.us.authorize(redirect_uri=CALLBACK, scope="openid offline_access")
+    login = stage.us.redeem(flow, approve(flow.url))
+    assert login.id_token is not None and login.refresh_token is not None
+    ended = oauth_core.Tokens.deserialize(login.serialize().replace(login.id_token, ENDED))
+
+    class SignIn:
+        def token(self) -> oauth_core.Tokens:
+            return ended
+
+        def renew(self, tokens: oauth_core.Tokens, /) -> oauth_core.Tokens:
+            return ended
+
+        def invalidate(self, tokens: oauth_core.Tokens, /) -> None:
+            raise AssertionError("none is refused")
+
+    assert stage.source(SignIn()).token().access_token
+    form = dict([entry for entry in stage.idp.log if entry["path"] == "/token"][-1]["form"])
+    assert form["subject_token_type"] == "urn:ietf:params:oauth:token-type:refresh_token"
 
 
 def test_a_sign_in_comes_from_a_function_a_coroutine_or_a_file(stage: Stage, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use oauth_core::error::{Error, Misuse};
+use oauth_core::error::Error;
 use oauth_core::exchange::Boxed;
 use oauth_core::flow::identity_assertion::SubjectSlot;
 use oauth_core::flow::keeper::GrantId;
@@ -35,7 +35,8 @@ type Read = dyn Fn() -> Answer<'static, IdentitySubject> + Send + Sync;
 
 impl SubjectTokenSource {
     /// The ID token of a sign-in whose tokens `source` keeps fresh, such as a [`GrantSource`] of `identity_provider`
-    /// whose scope contains `openid`. If the ID token has expired, the source renews the tokens.
+    /// whose scope contains `openid`. If the ID token has expired, the source renews the tokens; if that brings no other,
+    /// the refresh token takes its place.
     pub fn new(identity_provider: &Client, source: impl TokenSource + 'static) -> Self {
         Self {
             identity_provider: identity_provider.clone(),
@@ -54,7 +55,8 @@ impl SubjectTokenSource {
         }
     }
 
-    /// Reads the subject token: a valid ID token, or another token that the identity provider exchanges.
+    /// Reads the subject token: a valid ID token, the refresh token of a sign-in whose renewal brought none, or another
+    /// token that the identity provider exchanges.
     ///
     /// # Errors
     /// `identity_assertion.no_id_token` if the user has to sign in again there; those of the source.
@@ -70,10 +72,7 @@ impl SubjectTokenSource {
         }
         // The ID token may expire before the other tokens. The source renews it, once for all callers.
         let renewed_token = source.token(Some(&login)).await?;
-        match IdentitySubject::of_login(&renewed_token)? {
-            subject if subject.has_ended(now()?) => Err(Misuse::IdentityMissing.into()),
-            subject => Ok(subject),
-        }
+        IdentitySubject::of_renewed(&renewed_token, now()?)
     }
 
     /// The driver that runs the requests of a grant of this sign-in, and the client that makes them.

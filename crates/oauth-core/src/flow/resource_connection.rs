@@ -423,7 +423,28 @@ impl Connection {
         login: &Tokens,
         more: &Scope,
     ) -> Result<IdentityAssertionRequest, Error> {
-        let subject = IdentitySubject::of_login(login)?;
+        self.request_for(IdentitySubject::of_login(login)?, more)
+    }
+
+    /// The same after the sign-in was renewed because its ID token had expired: the renewal may have brought no other
+    /// ([`IdentitySubject::of_renewed`]).
+    ///
+    /// # Errors
+    /// Those of [`Self::identity_request`].
+    pub fn renewed_identity_request(
+        &self,
+        login: &Tokens,
+        more: &Scope,
+        now: UnixTime,
+    ) -> Result<IdentityAssertionRequest, Error> {
+        self.request_for(IdentitySubject::of_renewed(login, now)?, more)
+    }
+
+    fn request_for(
+        &self,
+        subject: IdentitySubject,
+        more: &Scope,
+    ) -> Result<IdentityAssertionRequest, Error> {
         let scope = self.scope.clone().unwrap_or_default().union(more);
         let issuer = self.server.issuer().as_str();
         IdentityAssertionRequest::new(subject, issuer, self.requesting(scope)?)

@@ -11,7 +11,7 @@ use crate::form::Form;
 use crate::jose::Unverified;
 use crate::moment::UnixTime;
 use crate::secret::Secret;
-use crate::token::{TokenType, Tokens};
+use crate::token::{Renews, TokenType, Tokens};
 
 /// The subject of the requested assertion.
 #[derive(Debug, Clone)]
@@ -49,6 +49,25 @@ impl IdentitySubject {
     pub fn of_login(login: &Tokens) -> Result<Self, Error> {
         let token = login.id_token.clone().ok_or(Misuse::IdentityMissing)?;
         Ok(Self::IdToken(token))
+    }
+
+    /// The subject after the sign-in was renewed: its ID token, or the refresh token if the renewal brought no valid one,
+    /// as OpenID Connect allows ("it might not contain an id_token", Core section 12.2). It is sent where it is used to
+    /// refresh, and nowhere else.
+    ///
+    /// # Errors
+    /// `identity_assertion.no_id_token` if there is no refresh token either.
+    pub fn of_renewed(login: &Tokens, now: UnixTime) -> Result<Self, Error> {
+        if let Ok(subject) = Self::of_login(login)
+            && !subject.has_ended(now)
+        {
+            return Ok(subject);
+        }
+        let token = login.refresh_token.as_ref();
+        // An access token that renews itself does not identify a user.
+        let token = token.filter(|token| token.renews == Renews::AsRefreshToken);
+        let token = token.ok_or(Misuse::IdentityMissing)?;
+        Ok(Self::RefreshToken(token.secret().clone()))
     }
 
     /// Whether it is an ID token that has expired, with which nothing is sent: the sign-in has to be renewed first.

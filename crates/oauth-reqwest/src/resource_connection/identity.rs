@@ -5,7 +5,8 @@ use std::sync::Arc;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::identity_assertion::IdentityAssertion;
 use oauth_core::flow::resource_connection::{Connection, GrantChoice};
-use oauth_core::{Client, Scope, Tokens};
+use oauth_core::moment::UnixTime;
+use oauth_core::{Client, Scope};
 use oauth_session::TokenSource;
 
 use super::Settings;
@@ -35,30 +36,18 @@ impl IdentityProvider {
         more: &Scope,
     ) -> Result<IdentityAssertion, Error> {
         let login = self.sign_in.token(None).await?;
-        match self.vouch(driver, connection, &login, more).await {
+        let request = connection.identity_request(&login, more)?;
+        match driver.run(self.client.identity_assertion(request)).await {
             // The ID token may expire before the other tokens. The source of the sign-in renews it, once for all
             // callers.
             Err(error) if is_over(&error) => {
                 let login = self.sign_in.token(Some(&login)).await?;
-                let vouched = self.vouch(driver, connection, &login, more).await;
-                vouched.map_err(|error| match is_over(&error) {
-                    true => Misuse::IdentityMissing.into(),
-                    false => error,
-                })
+                let now = UnixTime::system()?;
+                let request = connection.renewed_identity_request(&login, more, now)?;
+                driver.run(self.client.identity_assertion(request)).await
             }
             vouched => vouched,
         }
-    }
-
-    async fn vouch(
-        &self,
-        driver: &Driver,
-        connection: &Connection,
-        login: &Tokens,
-        more: &Scope,
-    ) -> Result<IdentityAssertion, Error> {
-        let request = connection.identity_request(login, more)?;
-        driver.run(self.client.identity_assertion(request)).await
     }
 }
 

@@ -200,10 +200,24 @@ async fn without_an_id_token_nobody_is_vouched_for() {
     let refused = of(Arc::new(plain.unwrap())).token().await.unwrap_err();
     assert_eq!(refused.code(), "identity_assertion.no_id_token");
     // One that has ended, and that a renewal does not replace, is as good as none.
-    let mut ended = SignIn::new(login, &Arc::default());
-    ended.good = ended.ended.clone();
-    let refused = of(Arc::new(ended)).token().await.unwrap_err();
+    let ended = |login| {
+        let mut ended = SignIn::new(login, &Arc::default());
+        ended.good = ended.ended.clone();
+        of(Arc::new(ended))
+    };
+    let mut alone = login.clone();
+    alone.refresh_token = None;
+    let refused = ended(alone).token().await.unwrap_err();
     assert_eq!(refused.code(), "identity_assertion.no_id_token");
+    // Its refresh token says the same.
+    assert_eq!(status(&ended(login.clone()), &served).await, 200);
+    let exchanged = idp.with(|twin| {
+        let mut log = twin.log().iter().rev();
+        let entry = log.find(|entry| entry.path == "/token").unwrap();
+        entry.form("subject_token").unwrap().to_owned()
+    });
+    let refresh_token = login.refresh_token.unwrap();
+    assert_eq!(exchanged, *refresh_token.secret().expose());
     let nobody = ResourceConnection::new(driver(), known(&served, GrantChoice::IdentityAssertion));
     let refused = nobody.client_auth(auth(&served)).token().await.unwrap_err();
     assert_eq!(refused.code(), "misuse.setup");

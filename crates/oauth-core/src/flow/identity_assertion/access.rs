@@ -111,9 +111,9 @@ impl IdentityAccess {
             return Ok(State::Redeeming(self.redeem(assertion)));
         }
         match known.id_token {
-            Some(id_token) if !has_ended(&id_token, now) => {
-                Ok(State::Exchanging(self.request(id_token)?))
-            }
+            Some(id_token) if !has_ended(&id_token, now) => Ok(State::Exchanging(
+                self.request(IdentitySubject::IdToken(id_token))?,
+            )),
             _ => match self.flight() {
                 Some((flight, refresh_token)) => {
                     let refresh = Refresh::new(refresh_token.ok_or(Misuse::NoRefreshToken)?);
@@ -138,9 +138,8 @@ impl IdentityAccess {
         Some((flight, known.refresh_token.clone()))
     }
 
-    fn request(&self, id_token: Secret<String>) -> Result<Boxed<IdentityAssertion>, Error> {
+    fn request(&self, subject: IdentitySubject) -> Result<Boxed<IdentityAssertion>, Error> {
         let audience = self.0.client.server.issuer().as_str();
-        let subject = IdentitySubject::IdToken(id_token);
         let wanted =
             IdentityAssertionRequest::new(subject, audience, self.0.token_request.clone())?;
         Ok(request(Arc::clone(&self.0.identity_provider), wanted))
@@ -223,10 +222,9 @@ impl Access {
                     known.id_token.clone_from(&tokens.id_token);
                     known.refresh_token.clone_from(&tokens.refresh_token);
                 });
-                let id_token = tokens.id_token.filter(|token| !has_ended(token, at.now()));
-                // Without a new ID token from the refresh, there is no valid one.
-                let id_token = id_token.ok_or(Misuse::NoRefreshToken)?;
-                let next = State::Exchanging(self.of.request(id_token)?);
+                let subject = IdentitySubject::of_renewed(&tokens, at.now());
+                let subject = subject.map_err(|_| Misuse::NoRefreshToken)?;
+                let next = State::Exchanging(self.of.request(subject)?);
                 return self.enter(at, next);
             }
             step => step,

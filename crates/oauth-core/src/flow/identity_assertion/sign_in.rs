@@ -102,6 +102,12 @@ impl SubjectSlot {
         has_ended
     }
 
+    /// Stores the subject of a sign-in that was renewed because its ID token had expired:
+    /// [`IdentitySubject::of_renewed`].
+    pub fn leave_renewed(&self, login: &Tokens, now: UnixTime) {
+        self.leave(IdentitySubject::of_renewed(login, now));
+    }
+
     /// Removes and returns the stored result, if any.
     pub fn take(&self) -> Option<Result<IdentitySubject, Error>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()

@@ -172,6 +172,42 @@ fn an_id_token_that_has_ended_is_refreshed_and_without_a_refresh_token_a_person_
     assert_eq!(tokens.map(drop), Err("grant.no_refresh_token"));
 }
 
+/// "it might not contain an id_token" (OpenID Connect Core section 12.2): then the refresh token identifies the user.
+#[test]
+fn a_refresh_without_an_id_token_leaves_the_refresh_token() {
+    let ended = Moment::fixed(UnixTime::from_secs(NOW + 301), [9; 32]);
+    let refreshed = value!({ "access_token": "b", "token_type": "Bearer", "refresh_token": "r2" });
+    let new = assertion(&value!({ "exp": NOW + 900 }));
+    let replies = [(200, refreshed.to_string()), (200, issued(&new)), granted()];
+    let access = client().identity_access(&login(&id_token(300)), &other(), Scope::none());
+    let (asked, tokens) = play(access.tokens(), &ended, &replies);
+    let asked: Vec<_> = asked.iter().map(String::as_str).collect();
+    assert_eq!(asked, [REFRESH, EXCHANGE, REDEEM]);
+    assert!(tokens.is_ok());
+
+    let now = UnixTime::from_secs(NOW + 301);
+    let mut login = login(&id_token(300));
+    let kind = |login: &Tokens| code(IdentitySubject::of_renewed(login, now));
+    let refresh = |subject| matches!(subject, Ok(IdentitySubject::RefreshToken(token)) if token.expose() == "r");
+    assert!(refresh(kind(&login)));
+    login.id_token = None;
+    assert!(refresh(kind(&login)));
+    // An access token that is renewed with itself says nothing of who somebody is.
+    let token = login.refresh_token.as_mut().unwrap();
+    token.renews = crate::token::Renews::ByItself(None);
+    assert_eq!(
+        kind(&login).map(drop),
+        Err("identity_assertion.no_id_token")
+    );
+    login.refresh_token = None;
+    assert_eq!(
+        kind(&login).map(drop),
+        Err("identity_assertion.no_id_token")
+    );
+    login.id_token = Some(Secret::new(id_token(900)));
+    assert!(matches!(kind(&login), Ok(IdentitySubject::IdToken(_))));
+}
+
 /// A server that replaces refresh tokens ends the family of one that comes twice.
 #[test]
 fn of_two_runs_at_once_one_spends_the_refresh_token() {
