@@ -165,7 +165,8 @@ impl Listener {
     /// express ([`DeviceLogin::with_request`]). This function shows the code, for example its
     /// [prompt](DeviceAuthorizationResponse::prompt); the server determines how long the user may take.
     ///
-    /// Without this, a [login](Self::login) uses only the browser.
+    /// Without this, a [login](Self::login) uses only the browser: the function that opens the page is the caller's, who
+    /// knows where the browser is, and only the caller knows how to show a code.
     #[must_use]
     pub fn device(
         mut self,

@@ -29,7 +29,6 @@ use oauth_session::{Sources, Store, Token, TokenSource, connections};
 use tokio::sync::OnceCell;
 
 use crate::authorized::Authorized;
-use crate::browser;
 use crate::device_login::CodeLogin;
 use crate::driver::Driver;
 use identity::IdentityProvider;
@@ -93,7 +92,7 @@ struct Settings {
     subject: String,
     auth: Authenticate,
     redirect_uri: Option<RedirectUri>,
-    open: Open,
+    open: Option<Open>,
     patience: Duration,
     device: Option<CodeLogin>,
     identity: Option<IdentityProvider>,
@@ -119,7 +118,8 @@ impl Settings {
 }
 
 impl ResourceConnection {
-    /// A connection only for this process, for which the user signs in with the browser of this machine.
+    /// A connection only for this process, for which the user signs in with the browser of this machine, or without one
+    /// with a code on another device, if the server offers that (RFC 8628): its prompt is then printed on standard error.
     ///
     /// Unless the request holds a [challenge](ConnectRequest::challenge), the API is asked for one.
     pub fn new(driver: Driver, request: ConnectRequest) -> Self {
@@ -130,7 +130,7 @@ impl ResourceConnection {
             subject: String::new(),
             auth: Arc::new(|_| Ok(ClientAuth::none())),
             redirect_uri: None,
-            open: Arc::new(browser::open),
+            open: None,
             patience: PATIENCE,
             device: None,
             identity: None,
@@ -187,10 +187,11 @@ impl ResourceConnection {
     }
 
     /// Sets the function that shows the sign-in page, which must not wait for the browser. By default it is
-    /// [`browser::open`].
+    /// [`browser::open`](crate::browser::open). The application then knows where the browser is: a code is used only by
+    /// [`device`](Self::device).
     #[must_use]
     pub fn open(self, open: impl Fn(&Url) -> Result<(), Error> + Send + Sync + 'static) -> Self {
-        self.with(|settings| settings.open = Arc::new(open))
+        self.with(|settings| settings.open = Some(Arc::new(open)))
     }
 
     /// Sets how long the user may take to sign in, instead of five minutes.
@@ -201,7 +202,7 @@ impl ResourceConnection {
 
     /// Lets the user sign in with a code on another device, at the times given, if the server supports that (RFC 8628).
     /// This function shows the code, for example its [prompt](DeviceAuthorizationResponse::prompt); the server
-    /// determines how long the user may take.
+    /// determines how long the user may take. [`DeviceLogin::Never`] leaves the user the browser alone.
     #[must_use]
     pub fn device(
         self,

@@ -1,5 +1,8 @@
 //! Sign-in of a user for a connection.
 
+use std::io::{self, Write as _};
+use std::sync::Arc;
+
 use oauth_core::endpoint::device_authorization::DeviceAuthorization;
 use oauth_core::error::Error;
 use oauth_core::flow::resource_connection::{Connection, GrantChoice, LoginBy};
@@ -9,7 +12,7 @@ use oauth_core::{AuthorizationRequest, Client, Tokens};
 
 use super::Settings;
 use crate::browser;
-use crate::device_login::{DeviceLogin, Opener};
+use crate::device_login::{CodeLogin, DeviceLogin, Opener};
 use crate::loopback::Listener;
 
 /// Why a login is made.
@@ -47,9 +50,29 @@ pub(super) async fn registered_listener(
     }
 }
 
+/// How codes are shown, and when: as the caller has set, or else without a browser, unless the caller has one.
+fn code_login(settings: &Settings) -> Option<CodeLogin> {
+    let usual = || CodeLogin {
+        login: DeviceLogin::WhereNoBrowser,
+        show: {
+            let purpose = format!("use {}", settings.request.resource().as_str());
+            Arc::new(move |code| {
+                // A program that has closed its standard error has nobody to tell.
+                let _ = writeln!(io::stderr(), "{}", code.prompt(&purpose));
+                Ok(())
+            })
+        },
+    };
+    match (&settings.device, &settings.open) {
+        (Some(code), _) => Some(code.clone()),
+        (None, None) => Some(usual()),
+        (None, Some(_)) => None,
+    }
+}
+
 /// How the user signs in to a client that registers itself.
 pub(super) fn login_by(settings: &Settings) -> LoginBy {
-    match &settings.device {
+    match &code_login(settings) {
         Some(code) if code.login == DeviceLogin::Always => LoginBy::Device,
         Some(code) if code.login == DeviceLogin::WhereNoBrowser && !browser::is_there() => {
             LoginBy::Device
@@ -65,7 +88,7 @@ pub(super) async fn with_code(
     client: &Client,
     occasion: Occasion<'_>,
 ) -> Result<Option<Tokens>, Error> {
-    let Some(code) = &settings.device else {
+    let Some(code) = &code_login(settings) else {
         return Ok(None);
     };
     let turn = code.login.timing(Opener::System, client.server());
@@ -113,7 +136,10 @@ pub(super) async fn sign_in(
         Occasion::None => request,
         Occasion::Short(tokens, wanted) => request.step_up(wanted.clone(), tokens),
     };
-    let open = |url: &_| (settings.open)(url);
+    let open = |url: &_| match &settings.open {
+        Some(open) => open(url),
+        None => browser::open(url),
+    };
     let driver = &settings.driver;
     let login = listener.login(driver, client, request, open, settings.patience);
     login.await.map(|login| login.tokens)

@@ -1,10 +1,13 @@
 //! Ways of a connection without a browser: a code on another device, an identity provider, a client of its own. And how
 //! long a login lasts.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use oauth_core::endpoint::device_authorization::DeviceAuthorizationResponse;
+use oauth_core::error::Misuse;
 use oauth_core::flow::resource_connection::{
     ClientCandidates, ConnectRequest, GrantChoice, OfflineAccess,
 };
@@ -15,7 +18,7 @@ use oauth_core::{
 use oauth_reqwest::loopback::Listener;
 use oauth_reqwest::oauth_session::store::{Answer, MemoryStore};
 use oauth_reqwest::oauth_session::{FixedToken, GrantSource, Token, TokenSource};
-use oauth_reqwest::{DeviceLogin, ResourceConnection};
+use oauth_reqwest::{DeviceLogin, ResourceConnection, reqwest};
 use oauth_testkit::Served;
 
 use crate::support::{PATIENCE, browse, confidential, counters, discovered, driver, served};
@@ -75,6 +78,53 @@ async fn a_person_enters_a_code_on_another_device() {
     served.with(|twin| twin.expire_access_tokens());
     assert_eq!(status(&connection, &served).await, 200);
     assert_eq!(times.load(Ordering::SeqCst), 1);
+}
+
+/// As `no_browser_is_there` in a process of its own, which has no browser.
+#[tokio::test]
+async fn without_a_browser_the_code_is_printed_unless_the_caller_opens_pages() {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--ignored", "--nocapture"])
+        .arg("connection_ways::no_browser_is_there")
+        .env("BROWSER", "none")
+        .env("PATH", "")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut prompts = 0;
+    let mut said = String::new();
+    for line in stderr.lines().map(Result::unwrap) {
+        if line.starts_with("To use http://127.0.0.1:") {
+            prompts += 1;
+            let mut words = line.split(' ').skip_while(|word| *word != "open").skip(1);
+            let page = words.next().unwrap().to_owned();
+            let code = words.skip_while(|word| *word != "code").nth(1).unwrap();
+            let page = format!("{page}?user_code={}", code.trim_end_matches('.'));
+            assert_eq!(reqwest::get(page).await.unwrap().status(), 200);
+        }
+        said.push_str(&line);
+        said.push('\n');
+    }
+    assert!(child.wait().unwrap().success(), "{said}");
+    assert_eq!(prompts, 1, "{said}");
+}
+
+#[tokio::test]
+#[ignore = "it is run by the test above"]
+async fn no_browser_is_there() {
+    let served = served();
+    served.with(|twin| twin.set_polling_interval(1));
+    let request = || request(&served).register(ClientMetadata::of_native_app("Notes"));
+    let connection = ResourceConnection::new(driver(), request());
+    assert_eq!(status(&connection, &served).await, 200);
+    // The application knows where the browser is.
+    let own = ResourceConnection::new(driver(), request()).open(|_| Err(Misuse::Setup.into()));
+    assert_eq!(own.token().await.unwrap_err().code(), "misuse.setup");
+    let never = ResourceConnection::new(driver(), request());
+    let never = never.device(DeviceLogin::Never, |_| panic!("a code"));
+    assert_eq!(never.token().await.unwrap_err().code(), "misuse.setup");
 }
 
 /// A sign-in at the identity provider.
