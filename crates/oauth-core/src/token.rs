@@ -94,7 +94,10 @@ impl TokenType {
 pub enum Warning {
     /// `expires_in` was not a number of seconds; the lifetime counts as unknown.
     MalformedExpiresIn,
-    /// The response to a token exchange does not name the type of the issued token (RFC 8693 section 2.2.1).
+    /// The response to a token exchange does not name the type of the issued token, which RFC 8693 section 2.2.1 requires.
+    /// Several vendors omit it, and its `token_type` still says whether the token is a Bearer one, so only
+    /// [`Strictness::Strict`](crate::quirk::Strictness::Strict) refuses that. An identity assertion without it is always
+    /// refused, because its type decides where it may be sent.
     IssuedTokenTypeMissing,
     /// `refresh_token_timeout`, or the server's own member for it, was not a number of seconds; the expiry of the
     /// refresh token counts as unknown.
