@@ -9,7 +9,7 @@ use crate::client_config::ClientConfig;
 use crate::client_metadata::ClientMetadata;
 use crate::endpoint::client_configuration::ReadRegistration;
 use crate::error::{Error, Kind};
-use crate::exchange::{Exchange, Input, Step, passed};
+use crate::exchange::{Exchange, Input, Step, host_step};
 use crate::moment::Moment;
 use crate::registered_client::RegisteredClient;
 
@@ -57,7 +57,7 @@ impl<E: Exchange<Output = RegisteredClient>> Exchange for Check<E> {
                 known.metadata.clone_from(&self.metadata);
                 Step::Done(RegistrationCheck::Known(Box::new(known)))
             }
-            Ok(step) => passed(step)?,
+            Ok(step) => host_step(step)?,
             Err(error) if is_forgotten(&error) => Step::Done(RegistrationCheck::Forgotten(error)),
             Err(_) => Step::Done(RegistrationCheck::Unanswered),
         })
