@@ -70,7 +70,7 @@ export class Tokens {
  */
 export class PendingAuthorization {
   private constructor()
-  /** Reads what {@link PendingAuthorization.serialize} wrote, or `JSON.stringify(flow)`, which is the same. */
+  /** Reads what {@link PendingAuthorization.serialize} wrote. */
   static deserialize(text: string): PendingAuthorization
   /** The `state`, which identifies the flow if several are pending in one session. */
   readonly state: string
@@ -81,6 +81,6 @@ export class PendingAuthorization {
   recognizes(callback: string | URL): boolean
   /** What to store; it contains secrets. Throws `misuse.already_finished` once the flow has been redeemed. */
   serialize(): string
-  /** The same as an object, for stores that write JSON themselves. */
+  /** The members that may be shown. */
   toJSON(): Record<string, unknown>
 }

@@ -142,7 +142,7 @@ class PendingAuthorization {
     refuseClones(this, () => 'a PendingAuthorization is handed over as the text of serialize(), and read with PendingAuthorization.deserialize')
   }
 
-  /** Reads what `serialize()` wrote, or `JSON.stringify(flow)`, which is the same. */
+  /** Reads what `serialize()` wrote. */
   static deserialize(text) {
     return new PendingAuthorization(text)
   }
@@ -163,13 +163,13 @@ class PendingAuthorization {
     return callNative(() => this.#native.toJson())
   }
 
+  /** The members without secrets, for `console.log` and for loggers that write JSON. */
   toJSON() {
-    return JSON.parse(this.serialize())
+    return { issuer: this.issuer, redirectUri: this.redirectUri, startedAt: this.startedAt }
   }
 
   [inspect.custom](depth, options) {
-    const shown = { issuer: this.issuer, redirectUri: this.redirectUri, startedAt: this.startedAt }
-    return `PendingAuthorization ${inspect(shown, options)}`
+    return `PendingAuthorization ${inspect(this.toJSON(), options)}`
   }
 
   /** The native half of a flow. */

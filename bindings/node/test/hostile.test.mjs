@@ -122,7 +122,8 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: own })) {
     })
     assert.equal(requests, 1)
     assert.equal(flow.recognizes(callback), false)
-    assert.throws(() => JSON.stringify(flow), { code: 'misuse.already_finished' })
+    assert.throws(() => flow.serialize(), { code: 'misuse.already_finished' })
+    assert.equal(JSON.parse(JSON.stringify(flow)).redirectUri, redirectUri)
   })
 
   test(`another issuer in the callback: ${transport}`, async () => {

@@ -178,7 +178,7 @@ class Party {
       })
       this.#flow = flow
       this.#show(flow)
-      return { authorized: { url: url.href, flow: JSON.stringify(flow) } }
+      return { authorized: { url: url.href, flow: flow.serialize() } }
     },
     attach: async ({ url, headers, body, origins, tokens }) => {
       // The header is on the one request that a source sends for its caller.

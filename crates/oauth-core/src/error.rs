@@ -5,6 +5,7 @@
 mod cause;
 mod class;
 mod hint;
+mod redaction;
 mod refusal;
 mod server_error;
 mod table;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::secret::Secret;
 
 pub use cause::{Cause, Delivery};
@@ -27,11 +29,11 @@ pub use table::{Advice, Loss, Misuse, ProtocolViolation, ValidationFailure};
 /// An error of an exchange: its kind, which says whose fault it is, with code and details.
 ///
 /// No error holds a token, a code, a secret, a request or reply body, or a URL's query.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Error(Box<Facts>);
 
 /// Boxed, so that an [`Error`] is one pointer wide: errors are rare, and every call returns a `Result`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Facts {
     kind: Kind,
     endpoint: Option<&'static str>,
@@ -268,7 +270,7 @@ impl Error {
             server.redact_and_truncate(secrets);
         }
         if let Some(detail) = &mut self.0.detail {
-            *detail = redact_and_truncate_text(detail, secrets, 200).into_boxed_str();
+            *detail = redaction::redacted(detail, secrets, 200).into_boxed_str();
         }
         self
     }
@@ -327,6 +329,17 @@ impl fmt::Display for Error {
     }
 }
 
+/// The text of `Display`, and on a line of its own the [hint](Error::hint): a `main` that returns an error prints it so.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)?;
+        match self.hint().filter(|_| !IS_BROWSER_BUILD) {
+            Some(hint) => write!(f, "\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source.as_ref().map(|cause| cause as _)
@@ -380,12 +393,4 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .filter(|&c| !c.is_control() && !is_format(c))
         .collect()
-}
-
-/// `text` without the secrets, and then at most `limit` characters of it.
-fn redact_and_truncate_text(text: &str, secrets: &[Secret<String>], limit: usize) -> String {
-    let text = secrets.iter().fold(text.to_owned(), |text, secret| {
-        text.replace(secret.expose().as_str(), "[redacted]")
-    });
-    text.chars().take(limit).collect()
 }

@@ -283,6 +283,8 @@ impl GrantSource {
     /// The current token is returned until it expires; after that, callers get `token_source.closed`, here and
     /// through a clone. So do those that were waiting for a renewal whose request was not sent yet.
     ///
+    /// A token of the client itself is worth one attempt to store it: without the store another one is requested.
+    ///
     /// # Errors
     /// `lost.timeout` if that has not been done within `limit`; call it again to wait for longer.
     pub async fn drain(&self, limit: Duration) -> Result<(), Error> {
@@ -301,15 +303,20 @@ impl GrantSource {
                 };
                 spawn(&runtime, task);
                 let _ = outcome_of(&renewal).await;
-                if !self.0.state().keeper.is_stored() {
+                if self.0.has_unsaved_grant() {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(1));
+                } else if !self.0.state().keeper.is_stored() {
+                    return;
                 }
             }
         };
         tokio::time::timeout(limit, drained)
             .await
-            .map_err(|_| timeout())
+            .map_err(|_| match self.0.has_unsaved_grant() {
+                true => timeout("the store has not saved the tokens in time"),
+                false => timeout("a renewal did not finish in time"),
+            })
     }
 
     /// The name of the record in the store, if there is one.
@@ -436,8 +443,8 @@ async fn outcome_of(renewal: &SharedRenewal) -> Outcome {
     }
 }
 
-fn timeout() -> Error {
-    let timeout = Cause::unknown("a renewal is not over in time");
+fn timeout(what: &'static str) -> Error {
+    let timeout = Cause::unknown(what);
     Error::lost(timeout.because(Loss::Timeout))
 }
 

@@ -34,7 +34,7 @@ export async function use(signal: AbortSignal): Promise<void> {
   await source.fetch(new Request('https://api.example/'))
 
   const { url, flow } = client.authorize({ redirectUri: 'https://app.example/cb', scope: 'openid', extra: { prompt: 'login' } })
-  const again: PendingAuthorization = PendingAuthorization.deserialize(JSON.stringify(flow))
+  const again: PendingAuthorization = PendingAuthorization.deserialize(flow.serialize())
   const mine: Tokens = await client.redeem(again, url, { signal, timeoutMs: 1 })
   await client.refresh({ tokens: mine, scope: 'read' }, { signal })
   await client.revoke({ token: mine.accessToken, tokenTypeHint: 'access_token' })

@@ -1,4 +1,4 @@
-//! Redaction of errors: removes every secret of the request, in each encoding in which a server may echo it.
+//! The secrets of a request, which are removed from errors: a server may echo them.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use crate::form;
 use crate::json::{self, Json};
 use crate::secret::Secret;
 
-/// The secrets of a request: verbatim, form-encoded, HTML-escaped, and as `Authorization` credentials.
+/// The secrets of a request, and its `Authorization` credentials.
 pub(super) fn secrets(config: &ClientConfig, sent: &Sent) -> Vec<Secret<String>> {
     let header = sent.authorization.as_ref();
     let header = header.and_then(|value| value.to_str().ok());
@@ -20,28 +20,13 @@ pub(super) fn secrets(config: &ClientConfig, sent: &Sent) -> Vec<Secret<String>>
         .filter(|(name, _)| !is_public(name))
         .map(|(_, value)| value.as_ref());
     let signed = sent.client_jwt.as_ref();
-    let mut secrets = Vec::new();
-    for secret in values
+    values
         .chain(config.auth.secret())
         .chain(signed.map(|jwt| jwt.expose().as_str()))
         .chain(credentials.map(|(_, credentials)| credentials))
         .filter(|text| text.len() >= 4)
-    {
-        let mut encoded = String::new();
-        form::encode(secret, &mut encoded);
-        secrets.extend([Secret::from(secret), Secret::new(encoded)]);
-        if secret.contains(['&', '<', '>', '"', '\'']) {
-            // HTML-escaped, as an error page would show it.
-            let escaped = secret
-                .replace('&', "&amp;")
-                .replace('<', "&lt;")
-                .replace('>', "&gt;")
-                .replace('"', "&quot;")
-                .replace('\'', "&#39;");
-            secrets.push(Secret::new(escaped));
-        }
-    }
-    secrets
+        .map(Secret::from)
+        .collect()
 }
 
 type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;

@@ -235,13 +235,21 @@ fn an_owner_is_recognised() {
 
 #[test]
 fn a_page_that_repeats_a_secret_in_its_own_spelling_does_not_show_it() {
-    let secret = "a&b<c>d\"e'f+g%h";
+    let secret = "a&b<c>d\"e'f+g%h/\u{e4}";
     let auth = ClientAuth::basic(secret);
     let client = Client::new(server(), ClientId::new("id"), auth).unwrap();
     for written in [
-        secret.to_owned(),
-        "a&amp;b&lt;c&gt;d&quot;e&#39;f+g%h".to_owned(),
-        "a%26b%3Cc%3Ed%22e%27f%2Bg%25h".to_owned(),
+        secret,
+        // HTML (with names, decimal and hexadecimal)
+        "a&amp;b&lt;c&gt;d&quot;e&#39;f+g%h/\u{e4}",
+        "a&#38;b&#x3C;c&#x3e;d&#34;e&apos;f&#43;g%h&#x2F;\u{e4}",
+        // A form, by encoders that choose other characters and other digits; decoded and encoded; twice
+        "a%26b%3Cc%3Ed%22e%27f%2Bg%25h%2F%C3%A4",
+        "a%26b%3cc%3ed%22e'f%2bg%25h/%c3%a4",
+        "a%26b%3Cc%3Ed%22e%27f%20g%25h%2F%C3%A4",
+        "a%2526b%253Cc%253Ed%2522e%2527f%252Bg%2525h%252F%25C3%25A4",
+        // JSON
+        "a\\u0026b\\u003cc\\u003Ed\\\"e\\u0027f+g%h\\/\u{e4}",
     ] {
         let body = serde_json::json!({"error":"x","error_description":format!("got {written}.")});
         let ask = client.client_credentials(Scope::none());
@@ -249,6 +257,12 @@ fn a_page_that_repeats_a_secret_in_its_own_spelling_does_not_show_it() {
         let said = error.server_error().and_then(|said| said.description());
         assert_eq!(said, Some("got [redacted]."), "{written}");
     }
+    // Next to it nothing is lost, and what only begins like it is shown.
+    let body = serde_json::json!({"error":"x","error_description":"a%26b \u{e4} 100% a&b<c>d"});
+    let ask = client.client_credentials(Scope::none());
+    let error = answered(ask, json(400, &body.to_string())).unwrap_err();
+    let said = error.server_error().and_then(|said| said.description());
+    assert_eq!(said, Some("a%26b \u{e4} 100% a&b<c>d"));
 }
 
 /// An endpoint that says itself what it sends.

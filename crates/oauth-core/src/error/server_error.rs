@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::printable;
+use super::redaction::{contains, redacted};
 use super::table::{Advice, table};
-use super::{printable, redact_and_truncate_text};
 use crate::extra::Extra;
 use crate::secret::Secret;
 use crate::value::{self, Map, Value};
@@ -271,11 +272,11 @@ impl ServerError {
         ];
         for (text, limit) in texts {
             if let Some(text) = text {
-                *text = redact_and_truncate_text(text, secrets, limit);
+                *text = redacted(text, secrets, limit);
             }
         }
         self.extra.0.retain(|name, value| {
-            !is_token(name, value) && !names(name, secrets) && !contains_secret(value, secrets)
+            !is_token(name, value) && !contains(name, secrets) && !contains_secret(value, secrets)
         });
         if value::map_text(&self.extra.0).len() > MAX_EXTRA {
             self.extra.0.clear();
@@ -305,19 +306,13 @@ const MAX_EXTRA: usize = 4 << 10;
 /// Whether a value contains a secret anywhere, or a member that is named like a token.
 fn contains_secret(value: &Value, secrets: &[Secret<String>]) -> bool {
     match value {
-        Value::String(text) => names(text, secrets),
+        Value::String(text) => contains(text, secrets),
         Value::Array(items) => items.iter().any(|item| contains_secret(item, secrets)),
         Value::Object(members) => members.iter().any(|(name, value)| {
-            is_token(name, value) || names(name, secrets) || contains_secret(value, secrets)
+            is_token(name, value) || contains(name, secrets) || contains_secret(value, secrets)
         }),
         _ => false,
     }
-}
-
-fn names(text: &str, secrets: &[Secret<String>]) -> bool {
-    secrets
-        .iter()
-        .any(|secret| text.contains(secret.expose().as_str()))
 }
 
 /// Whether a member holds a string under the name of a token, in any case.

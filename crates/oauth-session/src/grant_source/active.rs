@@ -113,7 +113,7 @@ pub async fn drain_all(limit: Duration) -> Result<(), Error> {
     };
     tokio::time::timeout(limit, drain_rounds)
         .await
-        .unwrap_or_else(|_| Err(timeout()))
+        .unwrap_or_else(|_| Err(timeout("a renewal did not finish in time")))
 }
 
 /// Drains these, all at once.
@@ -133,10 +133,19 @@ pub(crate) async fn drain_each(
 }
 
 impl Inner {
-    /// Whether the end of the process would lose something. A token of the client itself can be requested again.
+    /// Whether the end of the process would lose something, or cut off what is about to be stored.
     fn has_work(&self) -> bool {
+        let is_renewing = {
+            let state = self.state();
+            let is_missed = self.shared.is_some() || state.keeper.id().owner != GrantOwner::Client;
+            is_missed && state.renewal.is_some()
+        };
+        is_renewing || self.has_unsaved_grant()
+    }
+
+    /// Whether the store lacks the newest tokens, and they could not be requested again, as those of the client itself can.
+    pub(super) fn has_unsaved_grant(&self) -> bool {
         let state = self.state();
-        let is_missed = self.shared.is_some() || state.keeper.id().owner != GrantOwner::Client;
-        is_missed && (state.renewal.is_some() || !state.keeper.is_stored())
+        !state.keeper.is_stored() && state.keeper.id().owner != GrantOwner::Client
     }
 }

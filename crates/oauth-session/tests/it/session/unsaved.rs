@@ -169,6 +169,25 @@ async fn draining_stores_what_is_not_stored_yet_or_says_that_it_could_not() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn draining_does_not_wait_for_a_store_that_is_down_to_save_a_token_of_the_client_itself() {
+    let store = Failing::default();
+    let driver = Unlucky(Rotating::default(), store.clone(), usize::MAX);
+    let session = GrantSource::shared(
+        driver,
+        client().keeper(GrantId::client()),
+        Arc::new(store.clone()),
+    );
+    session.token().await.expect("a token");
+    let start = tokio::time::Instant::now();
+    session
+        .drain(Duration::from_secs(60))
+        .await
+        .expect("drained");
+    assert!(start.elapsed() < Duration::from_secs(1));
+    assert!(session.latest().is_some());
+}
+
 #[tokio::test]
 async fn a_login_that_comes_to_a_drained_session_is_stored() {
     let memory = MemoryStore::new();

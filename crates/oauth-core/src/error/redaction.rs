@@ -1,0 +1,142 @@
+//! Finds secrets in the text of a server that echoes what it received, in whatever encoding the server writes it.
+
+use crate::form::hex_value;
+use crate::secret::Secret;
+
+/// How often a server may have percent-encoded what it echoes.
+const MAX_PERCENT_ENCODINGS: usize = 3;
+
+/// At most `limit` characters of `text`, with `[redacted]` in place of each secret.
+pub(super) fn redacted(text: &str, secrets: &[Secret<String>], limit: usize) -> String {
+    let mut shown = String::new();
+    let mut rest = text;
+    // Truncated first, a part of a secret could remain.
+    while let Some(first) = rest.chars().next().filter(|_| shown.len() < 4 * limit) {
+        let secret_len = secrets
+            .iter()
+            .filter_map(|secret| prefix_len(rest, secret))
+            .max();
+        let (kept, skipped) = match secret_len {
+            Some(len) => ("[redacted]", len),
+            None => (
+                rest.get(..first.len_utf8()).unwrap_or_default(),
+                first.len_utf8(),
+            ),
+        };
+        shown.push_str(kept);
+        rest = rest.get(skipped..).unwrap_or_default();
+    }
+    shown.chars().take(limit).collect()
+}
+
+/// Whether one of the secrets stands in `text`.
+pub(super) fn contains(text: &str, secrets: &[Secret<String>]) -> bool {
+    let at = |(start, _)| text.get(start..).unwrap_or_default();
+    let mut starts = text.char_indices().map(at);
+    starts.any(|rest| {
+        secrets
+            .iter()
+            .any(|secret| prefix_len(rest, secret).is_some())
+    })
+}
+
+/// The length of the secret at the start of `text`, if it stands there: verbatim, percent-encoded (RFC 3986 section 2.1) as
+/// in a form or a URL, also repeatedly, escaped as in JSON (RFC 8259 section 7), or as a character reference of HTML.
+fn prefix_len(text: &str, secret: &Secret<String>) -> Option<usize> {
+    let text = text.as_bytes();
+    let mut secret = secret.expose().bytes();
+    let first = secret.next()?;
+    // Where the bytes so far may end: in `%25` a `%` is one byte long, or three.
+    let mut ends: Vec<usize> = lengths(text, first).collect();
+    for byte in secret {
+        if ends.is_empty() {
+            return None;
+        }
+        let next = ends.iter().flat_map(|&end| {
+            let rest = text.get(end..).unwrap_or_default();
+            lengths(rest, byte).map(move |len| end + len)
+        });
+        let mut next: Vec<usize> = next.collect();
+        next.dedup();
+        ends = next;
+    }
+    // Only ASCII is encoded here in other than whole characters.
+    ends.into_iter().max()
+}
+
+/// The lengths of the forms of `byte` at the start of `text`.
+fn lengths(text: &[u8], byte: u8) -> impl Iterator<Item = usize> + '_ {
+    let is_space = |byte: u8| byte == b' ' || byte == b'+';
+    // A form writes a space as `+`, and a server that reads or writes one wrongly takes the one for the other.
+    let is_byte = move |found: u8| found == byte || is_space(found) && is_space(byte);
+    let verbatim = text
+        .first()
+        .is_some_and(|&found| is_byte(found))
+        .then_some(1);
+    let escape = escape_len(text, is_byte);
+    let reference = reference_len(text, is_byte);
+    let others = [verbatim, escape, reference].into_iter().flatten();
+    others.chain(percent_lens(text, is_byte))
+}
+
+/// `%2F`, `%252f`... Of a `%`, each of `%25`, `%2525`... is one.
+fn percent_lens(text: &[u8], is_byte: impl Fn(u8) -> bool) -> impl Iterator<Item = usize> {
+    let encoded = move |times: usize| {
+        let mut digits = text.strip_prefix(b"%")?;
+        for _ in 0..times {
+            digits = digits.strip_prefix(b"25")?;
+        }
+        let code = hex(digits.get(..2)?).and_then(as_byte)?;
+        is_byte(code).then(|| text.len() - digits.len() + 2)
+    };
+    (0..MAX_PERCENT_ENCODINGS).filter_map(encoded)
+}
+
+/// `\/`, `\u002f`
+fn escape_len(text: &[u8], is_byte: impl Fn(u8) -> bool) -> Option<usize> {
+    let escaped = text.strip_prefix(b"\\")?;
+    let (&kind, digits) = escaped.split_first()?;
+    if is_byte(kind) {
+        return Some(2);
+    }
+    let code = (kind == b'u').then(|| digits.get(..4)).flatten()?;
+    hex(code)
+        .and_then(as_byte)
+        .is_some_and(is_byte)
+        .then_some(6)
+}
+
+/// `&amp;`, `&#47;`, `&#x2F;`
+fn reference_len(text: &[u8], is_byte: impl Fn(u8) -> bool) -> Option<usize> {
+    const NAMED: [(&[u8], u8); 5] = [
+        (b"amp", b'&'),
+        (b"lt", b'<'),
+        (b"gt", b'>'),
+        (b"quot", b'"'),
+        (b"apos", b'\''),
+    ];
+    let name = text.strip_prefix(b"&")?;
+    let name = name.get(..name.iter().take(10).position(|&byte| byte == b';')?)?;
+    let code = match name {
+        [b'#', b'x' | b'X', digits @ ..] => hex(digits).and_then(as_byte),
+        [b'#', digits @ ..] => std::str::from_utf8(digits).ok()?.parse().ok(),
+        _ => NAMED
+            .iter()
+            .find(|(named, _)| *named == name)
+            .map(|(_, byte)| *byte),
+    };
+    code.filter(u8::is_ascii)
+        .is_some_and(is_byte)
+        .then_some(name.len() + 2)
+}
+
+fn hex(digits: &[u8]) -> Option<u32> {
+    let digit = |value: u32, &digit: &u8| Some((value << 4) | u32::from(hex_value(digit)?));
+    (1..=6)
+        .contains(&digits.len())
+        .then(|| digits.iter().try_fold(0, digit))?
+}
+
+fn as_byte(code: u32) -> Option<u8> {
+    u8::try_from(code).ok()
+}
