@@ -16,7 +16,7 @@ from .. import asgi, wsgi
 from .._site import Site
 from .._types import Ended, Request, is_over
 from .replies import async_chunks, response, streamed, with_logout_cookies
-from .site import SERVED, at_once, site
+from .site import SERVED, at_once, is_anonymous, site
 
 
 class Middleware:
@@ -52,7 +52,10 @@ class Middleware:
             return response(told) if isinstance(told, Reply) else streamed(told, wsgi.chunks(told))
         if isinstance(ended, Reply):
             return response(ended)
-        answer: HttpResponse = self.get_response(_with_user(seen, ended))
+        _set_user(seen, ended)
+        if self.access == "signed_in" and is_anonymous(seen):
+            return response(self.site.sign_out(seen.oauth_request))
+        answer: HttpResponse = self.get_response(seen)
         return with_logout_cookies(answer, self.site.sign_out(seen.oauth_request)) if seen.oauth_left else answer
 
     def process_exception(self, request: Any, exception: Exception) -> HttpResponse | None:
@@ -70,7 +73,10 @@ class Middleware:
             return response(told) if isinstance(told, Reply) else streamed(told, async_chunks(told))
         if isinstance(ended, Reply):
             return response(ended)
-        answer: HttpResponse = await self.get_response(_with_user(request, ended))
+        _set_user(request, ended)
+        if self.access == "signed_in" and await sync_to_async(is_anonymous)(request):
+            return response(await self.site.asign_out(request.oauth_request))
+        answer: HttpResponse = await self.get_response(request)
         if not request.oauth_left:
             return answer
         return with_logout_cookies(answer, await self.site.asign_out(request.oauth_request))
@@ -106,8 +112,8 @@ def _request(its: Site, request: Any) -> Request:
     return Request(request.method, host, target, wsgi.headers_of(request.META), form)
 
 
-def _with_user(request: Any, ended: Ended) -> Any:
-    """The request, with the user."""
+def _set_user(request: Any, ended: Ended) -> None:
+    """Gives the request the user."""
     from . import people
 
     request.oauth = ended
@@ -120,4 +126,3 @@ def _with_user(request: Any, ended: Ended) -> Any:
             return await sync_to_async(people.user_of)(identity)
 
         request.auser = auser
-    return request

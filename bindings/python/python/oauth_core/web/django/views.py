@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import Any, Callable, Sequence, TypeVar, overload
 
-from asgiref.sync import iscoroutinefunction
+from asgiref.sync import iscoroutinefunction, sync_to_async
 
 from ..._lists import listed
 from ..._native import Reply
 from .._types import Need
 from .replies import response
-from .site import site
+from .site import is_anonymous, site
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 
@@ -28,20 +29,40 @@ def required(
     tenant: str | None = None,
 ) -> Any:
     """Restricts a view to users who have authenticated with one of these ``acr`` values and within this many seconds,
-    have granted this scope (RFC 9470), and belong to this tenant. For other views use ``@login_required``."""
+    have granted this scope (RFC 9470), and belong to this tenant. For other views use ``@login_required``.
+
+    Whoever is not a user of Django's any more, as after ``is_active`` has become False, is signed out, and sent to sign
+    in."""
     need = Need(listed("acr", acr), max_age, listed("scope", scope), tenant)
 
     def guarded(view: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(view)
         def page(request: Any, *args: Any, **options: Any) -> Any:
-            ended = site()[0].visit(request.oauth_request, "signed_in", need)
+            its, _ = site()
+            ended = its.visit(request.oauth_request, "signed_in", need)
+            if not isinstance(ended, Reply) and is_anonymous(request):
+                ended = its.sign_out(request.oauth_request)
             return response(ended) if isinstance(ended, Reply) else view(request, *args, **options)
 
         @functools.wraps(view)
         async def later(request: Any, *args: Any, **options: Any) -> Any:
-            ended = await site()[0].avisit(request.oauth_request, "signed_in", need)
+            its, _ = site()
+            ended = await its.avisit(request.oauth_request, "signed_in", need)
+            if not isinstance(ended, Reply) and await sync_to_async(is_anonymous)(request):
+                ended = await its.asign_out(request.oauth_request)
             return response(ended) if isinstance(ended, Reply) else await view(request, *args, **options)
 
-        return later if iscoroutinefunction(view) else page  # pyright: ignore[reportDeprecated]
+        return later if _is_awaited(view) else page
 
     return guarded if view is None else guarded(view)
+
+
+def _is_awaited(view: Callable[..., Any]) -> bool:
+    """Whether Django awaits what the view returns."""
+    if iscoroutinefunction(view):  # pyright: ignore[reportDeprecated]
+        return True
+    # What ``method_decorator`` passes for ``dispatch``, which is not a coroutine function where the handlers are.
+    bound: Any = inspect.unwrap(view, stop=lambda one: isinstance(one, functools.partial))
+    method = bound.func if isinstance(bound, functools.partial) else bound
+    is_dispatch = getattr(method, "__name__", None) == "dispatch"
+    return is_dispatch and bool(getattr(getattr(method, "__self__", None), "view_is_async", False))

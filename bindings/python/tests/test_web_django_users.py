@@ -1,0 +1,128 @@
+"""Django: whose session it is, when users are deactivated and when others sign in with the same browser."""
+
+from __future__ import annotations
+
+import pytest
+from test_web_django import run
+
+GUARDED = """
+import asyncio
+import functools
+from asgiref.sync import sync_to_async
+from django.utils.decorators import method_decorator
+from django.views import View
+from oauth_core.web.django import required
+
+class Sync(View):
+    def get(self, request): return HttpResponse("in")
+
+class Async(View):
+    async def get(self, request): return HttpResponse("in")
+
+class Overriding(View):
+    async def get(self, request): return HttpResponse("in")
+    def dispatch(self, request): return super().dispatch(request)
+
+def other(decorated):
+    @functools.wraps(decorated)
+    def page(*args): return decorated(*args)
+    return page
+
+def view(request): return HttpResponse("in")
+async def coroutine(request): return HttpResponse("in")
+
+GUARDS = {"plain": required, "acr": required(acr=["mfa"]), "age": required(max_age=10**9)}
+views = {}
+for guard, one in GUARDS.items():
+    views[f"view-{guard}"] = one(view)
+    views[f"coroutine-{guard}"] = one(coroutine)
+    for kind in (Sync, Async, Overriding):
+        views[f"{kind.__name__}-{guard}"] = one(kind.as_view())
+        for how, decorators in {"dispatch": one, "among": [one, other]}.items():
+            dispatched = method_decorator(decorators, name="dispatch")(type(kind.__name__, (kind,), {}))
+            views[f"{kind.__name__}-{how}-{guard}"] = dispatched.as_view()
+urlpatterns += [path(name, one) for name, one in views.items()]
+import time
+ann_now = {"acr": "mfa", "auth_time": int(time.time())}
+"""
+
+
+def test_required_sends_a_deactivated_user_to_sign_in() -> None:
+    program = """
+for name in views:
+    ann = come(**ann_now)
+    assert ann.get(f"/{name}").content == b"in", name
+    ann.person.is_active = False
+    ann.person.save()
+    script = ann.get(f"/{name}")
+    assert script.status_code == 401 and script.cookies["oauth-session"]["max-age"] == "0", (name, script)
+    again = ann.get(f"/{name}", HTTP_ACCEPT="text/html")
+    assert again.status_code == 303 and again.headers["location"].startswith("https://login.example/"), (name, again)
+    # The session has ended, and does not come back with the user.
+    ann.person.is_active = True
+    ann.person.save()
+    assert ann.get(f"/{name}").status_code == 401
+    ann = come(**ann_now)
+    ann.person.is_active = False
+    ann.person.save()
+    page = ann.get(f"/{name}", HTTP_ACCEPT="text/html")
+    assert page.status_code == 303 and "/auth/login?" in page.headers["location"], (name, page.headers)
+    ann.person.is_active = True
+    ann.person.save()
+print(len(views))
+"""
+    assert run(GUARDED + program).split() == ["33"]
+
+
+def test_required_in_an_asynchronous_application() -> None:
+    program = """
+async def main():
+    for name in views:
+        ann = AsyncClient()
+        person = await sync_to_async(sign_in)(ann, "ann", **ann_now)
+        assert (await ann.get(f"/{name}")).content == b"in", name
+        person.is_active = False
+        await person.asave()
+        refused = await ann.get(f"/{name}")
+        assert refused.status_code == 401 and refused.cookies["oauth-session"]["max-age"] == "0", name
+        person.is_active = True
+        await person.asave()
+
+asyncio.run(main())
+print(len(views))
+"""
+    assert run(GUARDED + program).split() == ["33"]
+
+
+def test_a_deleted_user_is_signed_out_too() -> None:
+    program = """
+ann = come(**ann_now)
+ann.person.delete()
+print(ann.get("/view-plain").status_code)
+"""
+    assert run(GUARDED + program).split() == ["401"]
+
+
+@pytest.mark.parametrize("given", ['{"access": "signed_in"}', '{"access": "open"}'])
+def test_a_site_that_admits_no_strangers_admits_no_deactivated_user(given: str) -> None:
+    program = """
+urlpatterns += [path("open", view), path("later", coroutine)]
+ann = come()
+seen = [ann.get("/open").status_code]
+ann.person.is_active = False
+ann.person.save()
+seen.append(ann.get("/open").status_code)
+
+async def main():
+    bob = AsyncClient()
+    person = await sync_to_async(sign_in)(bob, "bob")
+    seen.append((await bob.get("/later")).status_code)
+    person.is_active = False
+    await person.asave()
+    seen.append((await bob.get("/later")).status_code)
+
+asyncio.run(main())
+print(*seen)
+"""
+    refused = "401" if "signed_in" in given else "200"
+    assert run(GUARDED + program, given).split() == ["200", refused, "200", refused]
