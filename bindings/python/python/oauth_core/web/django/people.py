@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from django.contrib.auth import get_user_model
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.http import HttpRequest
@@ -14,6 +14,10 @@ from ..._native import Identity
 from .._types import Refuse
 from .models import Person
 from .site import SERVED
+
+# The id of the user whose session of Django's it is, as SESSION_KEY is that of a login by Django.
+_USER = "_oauth_core_user_id"
+_OF_LOGIN = (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY)
 
 
 def sign_in(request: HttpRequest, identity: Identity, admit: Any, given: Any) -> Any:
@@ -30,10 +34,25 @@ def sign_in(request: HttpRequest, identity: Identity, admit: Any, given: Any) ->
     if not user.is_active:
         raise Refuse("This account is not active.")
     if hasattr(request, "session"):
-        # Session fixation: the earlier session key is not valid any more.
-        request.session.cycle_key()
+        _start_session(request.session, user)
     user_logged_in.send(sender=type(user), request=request, user=user)
     return local
+
+
+def _start_session(session: Any, user: Any) -> None:
+    """Makes Django's session that of this user, as its ``login`` does."""
+    key = _session_key(user)
+    if any(session.get(name, key) != key for name in (_USER, SESSION_KEY)):
+        # What is in there is another person's, whether they have signed out or not.
+        session.flush()
+    else:
+        # Session fixation: the earlier session key is not valid any more.
+        session.cycle_key()
+    session[_USER] = key
+
+
+def _session_key(user: Any) -> str:
+    return str(user._meta.pk.value_to_string(user))
 
 
 def sign_out(request: HttpRequest, identity: Identity) -> None:
@@ -58,6 +77,11 @@ def _on_logout(sender: Any, request: Any = None, **_: Any) -> None:
 
 
 def _on_login(sender: Any, request: Any = None, user: Any = None, **_: Any) -> None:
+    session = getattr(request, "session", None)
+    if session is not None and user is not None and session.get(_USER, _session_key(user)) != _session_key(user):
+        # Django compares with the user of its own last login only.
+        for name in [name for name in session.keys() if name not in _OF_LOGIN]:
+            del session[name]
     served = _served_request(request)
     if served is not None and user_of(served.oauth.identity).pk != getattr(user, "pk", None):
         served.oauth, served.oauth_left = None, True
