@@ -6,8 +6,9 @@
 
 The settings are those of ``oauth_core.web.Site.from_env``: environment variables, or members of the dict ``OAUTH``. It
 may have ``access`` too, whom all pages admit (``open`` by default), and hooks, functions or their dotted paths:
-``admit`` and ``error_page`` as ``Site`` has them, and ``user``, which returns the user for an identity at each sign-in,
-in place of the table of people and the new users that are created for new people.
+``admit``, ``error_page``, ``signed_out`` and ``provider`` as ``Site`` has them, and ``user``, which returns the user for
+an identity at each sign-in, in place of the table of people and the new users that are created for new people. They may
+use the database.
 """
 
 from __future__ import annotations

@@ -55,13 +55,15 @@ def _session_key(user: Any) -> str:
     return str(user._meta.pk.value_to_string(user))
 
 
-def sign_out(request: HttpRequest, identity: Identity) -> None:
-    """Logs the user out of Django."""
+def sign_out(request: HttpRequest, identity: Identity, told: Any) -> None:
+    """Logs the user out of Django, and tells the application."""
     user = user_of(identity)
     known = None if user.is_anonymous else user
     user_logged_out.send(sender=type(known) if known else get_user_model(), request=request, user=known)
     if hasattr(request, "session"):
         request.session.flush()
+    if told:
+        told(identity)
 
 
 def connect_signals() -> None:
