@@ -1,4 +1,4 @@
-"""Django: the setting OAUTH and its hooks."""
+"""Django: the setting OAUTH and its hooks, and LOGIN_URL."""
 
 from __future__ import annotations
 
@@ -124,3 +124,54 @@ urlpatterns += [path("role", lambda request: HttpResponse(request.oauth.local["r
 print(come().get("/role").content.decode())
 """
     assert run(TENANTS + program, given(admit='"hooks.admit_later"')).strip() == "guest"
+
+
+@pytest.mark.parametrize("login_url", ["/auth/login", "/auth/login?prompt=select_account", "/auth/login?a=1&b"])
+def test_people_return_to_the_page_whatever_login_url_is(login_url: str) -> None:
+    program = f"""
+settings.LOGIN_URL = {login_url!r}
+from oauth_core.web.django.middleware import _request
+from oauth_core.web.django.site import site
+from django.test import RequestFactory
+
+@login_required
+def cart(request): return HttpResponse("cart")
+urlpatterns += [path("cart", cart)]
+away = Client().get("/cart?sort=price&next=/else")
+sent = RequestFactory().get(away.headers["location"])
+print(_request(site()[0], sent).target)
+"""
+    extra = {"/auth/login": "", "/auth/login?a=1&b": "a=1&b=&"}.get(login_url, "prompt=select_account&")
+    seen = run("from django.contrib.auth.decorators import login_required\n" + program).strip()
+    assert seen == f"/auth/login?{extra}return_to=/cart%3Fsort%3Dprice%26next%3D/else"
+
+
+def test_only_the_parameter_is_renamed_and_only_on_pages_of_the_site() -> None:
+    program = """
+from oauth_core.web.django.middleware import _request
+from oauth_core.web.django.site import site
+from django.test import RequestFactory
+for target in ("/auth/login?next=/a&next=/b%3Fc", "/auth/login?x=next&n%65xt=%2Fme&y", "/auth/login?nexts=/a",
+               "/auth/login?return_to=/a&next=/b", "/auth/login?next", "/auth/login", "/cart?next=/a"):
+    print(_request(site()[0], RequestFactory().get(target)).target)
+"""
+    assert run(program).split() == [
+        "/auth/login?return_to=/b%3Fc",
+        "/auth/login?x=next&return_to=%2Fme&y",
+        "/auth/login?nexts=/a",
+        "/auth/login?return_to=/a&next=/b",
+        "/auth/login?return_to=",
+        "/auth/login",
+        "/cart?next=/a",
+    ]
+
+
+def test_the_name_of_the_parameter_is_djangos() -> None:
+    program = """
+from django.test import RequestFactory
+from oauth_core.web.django import middleware, site
+for name in ("next", "weiter"):
+    print(middleware._request(site.site()[0], RequestFactory().get(f"/auth/login?{name}=/me")).target)
+"""
+    setting = '(setattr(__import__("django.contrib.auth").contrib.auth, "REDIRECT_FIELD_NAME", "weiter"), {})[1]'
+    assert run(program, setting).split() == ["/auth/login?next=/me", "/auth/login?return_to=/me"]

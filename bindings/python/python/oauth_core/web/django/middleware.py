@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from typing import Any, Callable
+from urllib.parse import unquote_plus
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings
+from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import SimpleLazyObject
@@ -105,11 +107,28 @@ def _request(its: Site, request: Any) -> Request:
     scope = getattr(request, "scope", None)
     target = wsgi.target_of(request.META) if scope is None else asgi.target_of(scope)
     if its.owns(target):
-        # As the login page of Django does.
-        target = target.replace("?next=", "?return_to=", 1)
+        target = _with_return_to(target)
     form = request.read(MAX_FORM + 1) if its.reads_form(request.method, target) else None
     host = request.META.get("HTTP_HOST", "")
     return Request(request.method, host, target, wsgi.headers_of(request.META), form)
+
+
+def _with_return_to(target: str) -> str:
+    """The target of a page of the site, with the name that the site has for where to go afterwards: Django's, which
+    views append to ``LOGIN_URL``, is another."""
+    path, mark, query = target.partition("?")
+    pairs = [part.partition("=") for part in query.split("&")]
+    names = [unquote_plus(name) for name, _, _ in pairs]
+    if REDIRECT_FIELD_NAME not in names or "return_to" in names:
+        return target
+    # Of several, Django too takes the last.
+    last = len(names) - 1 - names[::-1].index(REDIRECT_FIELD_NAME)
+    parts = [
+        f"return_to={value}" if at == last else f"{name}{equals}{value}"
+        for at, (name, equals, value) in enumerate(pairs)
+        if at == last or names[at] != REDIRECT_FIELD_NAME
+    ]
+    return f"{path}{mark}{'&'.join(parts)}"
 
 
 def _set_user(request: Any, ended: Ended) -> None:
