@@ -1,9 +1,16 @@
-"""Django: the setting OAUTH and its hooks, and LOGIN_URL."""
+"""Django: the setting OAUTH and its hooks, LOGIN_URL, and the settings of tests."""
 
 from __future__ import annotations
 
+import ast
+import textwrap
+from pathlib import Path
+from typing import Any
+
 import pytest
 from test_web_django import run
+
+import oauth_core
 
 TENANTS = """
 import asyncio
@@ -175,3 +182,33 @@ for name in ("next", "weiter"):
 """
     setting = '(setattr(__import__("django.contrib.auth").contrib.auth, "REDIRECT_FIELD_NAME", "weiter"), {})[1]'
     assert run(program, setting).split() == ["/auth/login?next=/me", "/auth/login?return_to=/me"]
+
+
+def examples() -> list[str]:
+    """The indented parts of what oauth_core.web.django.testing says about itself."""
+    source = Path(oauth_core.__file__).parent / "web/django/testing.py"
+    said = ast.get_docstring(ast.parse(source.read_text())) or ""
+    parts: list[Any] = [[]]
+    for line in said.splitlines():
+        if line.startswith("    ") or (not line and parts[-1]):
+            parts[-1].append(line)
+        elif parts[-1]:
+            parts.append([])
+    return [textwrap.dedent("\n".join(part)) for part in parts if part]
+
+
+def test_the_example_of_the_settings_of_tests_works() -> None:
+    in_settings, in_a_test = examples()
+    assert "OAUTH = " in in_settings and "sign_in(" in in_a_test
+    # What a settings file has: nothing of Django is set up yet.
+    here = 'OAUTH = {"base_url": "https://shop.example", "key": None, "providers": None}\n' + in_settings
+    program = f"""
+from types import SimpleNamespace
+self = SimpleNamespace(client=Client())
+{in_a_test}
+assert page.status_code == 200, page
+print(page.content.decode(), ann.first_name)
+"""
+    names = '("base_url", "key", "transport")'
+    setting = f'(lambda told: exec({here!r}, told) or {{name: told["OAUTH"][name] for name in {names}}})({{}})'
+    assert run(program, setting).strip() == "Ann ann Ann"

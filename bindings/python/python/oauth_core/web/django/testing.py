@@ -1,8 +1,18 @@
 """Signs a person in for a test, as a Django user.
 
-    OAUTH = {"key": testing.KEY, "base_url": "http://testserver", ...}  # in the settings of the tests
+The settings of the tests have the public key, and a base URL that only this machine can reach; the test client is served
+with any ``Host``:
+
+    from oauth_core.web.testing import KEY
+
+    OAUTH = {**OAUTH, "key": KEY, "base_url": "http://localhost", "transport": "loopback_http"}
+
+In a test:
+
+    from oauth_core.web.django.testing import sign_in
 
     ann = sign_in(self.client, "ann", claims={"given_name": "Ann"})
+    page = self.client.get("/me")
 """
 
 from __future__ import annotations
