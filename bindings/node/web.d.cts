@@ -320,8 +320,9 @@ export class Site {
    * {@link Client.fromEnv} reads), `OAUTH_BASE_URL`, `OAUTH_KEY` (followed by old keys, separated by spaces) and
    * `OAUTH_STORE` (a URL of redis, postgresql, sqlite, file or memory, optional; records are sealed with the key), and
    * `OAUTH_TRANSPORT` (`loopback_http` for a site and a provider on this machine).
-   * `environment.missing` names all variables that are not set, `web.setup` one with an invalid value. The metadata of the
-   * provider is fetched when somebody signs in.
+   * `environment.missing` names all variables that are not set, `web.setup` one with an invalid value. Presets without
+   * OpenID Connect, such as `github`, have their `identity`; `web.setup` for one that has none, unless it is given. The
+   * metadata of the provider is fetched when somebody signs in.
    */
   static fromEnv<T extends typeof Site>(this: T, options?: FromEnvOptions): InstanceType<T>
   /** The standard handler: a response to send, or the user. */

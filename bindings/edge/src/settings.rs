@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use js_sys::Object;
 use oauth_core::Secret;
 use oauth_core::error::Cause;
 use oauth_facade::{Environment, Settings, SettingsServer};
+use serde_json::Map;
 use wasm_bindgen::prelude::*;
 
 use crate::error::fail;
-use crate::plain::read;
+use crate::plain::{object, read};
 use crate::server::{NativeServer, transport};
 
 /// Variables that were handed over, and no files.
@@ -65,6 +67,21 @@ impl NativeSettings {
     pub fn redirect_uris(&self) -> Option<Vec<String>> {
         let uris = self.0.redirect_uris();
         (!uris.is_empty()).then(|| uris.to_vec())
+    }
+
+    /// The endpoint that identifies people who sign in, for a site that requests this scope; nothing if ID tokens do.
+    pub fn identity(&self, scope: &str) -> Result<Option<Object>, JsValue> {
+        let found = self.0.identity(scope).map_err(fail)?;
+        Ok(found.map(|found| {
+            let claims = found.claims.into_iter();
+            let claims: Map<_, _> = claims.map(|(claim, name)| (claim, name.into())).collect();
+            object(&[
+                ("url", found.url.into()),
+                ("subject", found.subject.into()),
+                ("claims", claims.into()),
+                ("scope", found.scope.into()),
+            ])
+        }))
     }
 
     /// The server, or the issuer whose metadata must be fetched.

@@ -51,6 +51,18 @@ impl NativeSettings {
         (!uris.is_empty()).then(|| uris.to_vec())
     }
 
+    /// The endpoint that identifies people who sign in, for a site that requests this scope; nothing if ID tokens do.
+    #[napi]
+    pub fn identity(&self, scope: String) -> Result<Option<NativeSettingsIdentity>> {
+        let found = self.0.identity(&scope).map_err(fail)?;
+        Ok(found.map(|found| NativeSettingsIdentity {
+            url: found.url,
+            subject: found.subject,
+            claims: found.claims.into_iter().collect(),
+            scope: found.scope,
+        }))
+    }
+
     /// The server, or the issuer whose metadata must be fetched.
     #[napi]
     pub fn server(&self, loopback: bool) -> Result<NativeSettingsServer> {
@@ -65,6 +77,19 @@ impl NativeSettings {
             },
         })
     }
+}
+
+/// The endpoint that identifies people who sign in.
+#[napi(object, object_from_js = false)]
+pub struct NativeSettingsIdentity {
+    /// Its URL.
+    pub url: String,
+    /// The member that is the subject.
+    pub subject: String,
+    /// Claims, each with its member.
+    pub claims: HashMap<String, String>,
+    /// The scope to request unless the application says another.
+    pub scope: String,
 }
 
 /// The server of a client's settings.

@@ -14,6 +14,9 @@ use crate::text::text;
 use crate::value::Pairs;
 use crate::{errors, secret};
 
+/// Url, subject, claims with their members, and scope.
+type Identity = (String, String, Vec<(String, String)>, String);
+
 /// What a client is made of; `_client.py` makes it.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct ClientSettings(Settings);
@@ -71,6 +74,13 @@ impl ClientSettings {
         })
     }
 
+    /// Url, subject, claims and scope of the endpoint that identifies people; None if ID tokens do, as with this scope.
+    fn identity(&self, py: Python<'_>, scope: &str) -> PyResult<Option<Identity>> {
+        let found = self.0.identity(scope);
+        let found = found.map_err(|error| errors::raise(py, &error))?;
+        Ok(found.map(|found| (found.url, found.subject, found.claims, found.scope)))
+    }
+
     fn __repr__(&self) -> &'static str {
         "ClientSettings([redacted])"
     }
@@ -94,16 +104,15 @@ fn environment(environ: Option<Pairs>) -> Arc<dyn Environment> {
 
 /// The identity of a workload, by the token that its platform issues to it: in place of a client secret.
 ///
-/// platform is kubernetes, spiffe (both with the path of a file), github_actions, gitlab_ci (with
-/// the name of a variable), aws, azure or gcp. The token is read again for each request, or
-/// requested again if a service issues it, and its only audience must be audience, which is by
-/// default the server's issuer (for azure api://AzureADTokenExchange). client_id says whether
-/// requests name the client too: they do for azure. With an exchange_audience the token is
-/// exchanged for the client's own tokens (RFC 8693), those of client_credentials(), and not sent in
-/// place of a secret. environ is read in place of os.environ. environment.missing, which names the
-/// variable; workload.setup for an unknown platform, or for a path or variable that is missing or
-/// not used. Errors of a request: workload.refused, workload.malformed, lost.unsent if there is no
-/// token, and those of FederatedAssertion.
+/// platform is kubernetes, spiffe (both with the path of a file), github_actions, gitlab_ci (with the name of a
+/// variable), aws, azure or gcp. The token is read again for each request, or requested again if a service issues it,
+/// and its only audience must be audience, which is by default the server's issuer (for azure
+/// api://AzureADTokenExchange). client_id says whether requests name the client too: they do for azure. With an
+/// exchange_audience the token is exchanged for the client's own tokens (RFC 8693), those of client_credentials(),
+/// and not sent in place of a secret. environ is read in place of os.environ. environment.missing, which names the
+/// variable; workload.setup for an unknown platform, or for a path or variable that is missing or not used. Errors of
+/// a request: workload.refused, workload.malformed, lost.unsent if there is no token, and those of
+/// FederatedAssertion.
 #[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
 pub(crate) struct WorkloadIdentity;
 

@@ -79,7 +79,7 @@ pub use resource::{Attachment, Resource, step_up};
 pub use resource_connection::Connect;
 pub use server::{Discover, Prefer, Server, Transport};
 #[cfg(feature = "providers")]
-pub use settings::{Settings, SettingsServer, Workload};
+pub use settings::{Settings, SettingsIdentity, SettingsServer, Workload};
 
 // The types of the core that this crate's functions accept and return.
 pub use error_code::error_from_code;

@@ -10,6 +10,7 @@ use oauth_core::crypto::SigningKey;
 use oauth_core::error::{Error, Misuse};
 #[cfg(feature = "held-keys")]
 use oauth_core::jose::Alg;
+use oauth_core::scope::Scope;
 use oauth_core::workload::Environment;
 use oauth_providers::{ClientSettings, KeyText, Platform, ServerSettings};
 
@@ -29,6 +30,19 @@ pub enum SettingsServer {
     Known(Box<Server>),
     /// The metadata of this issuer has to be fetched.
     Issuer(String),
+}
+
+/// The endpoint that identifies the people who sign in at a provider without OpenID Connect.
+#[derive(Debug, Clone)]
+pub struct SettingsIdentity {
+    /// Its URL.
+    pub url: String,
+    /// The member that is the person's subject.
+    pub subject: String,
+    /// Claims, each with its member.
+    pub claims: Vec<(String, String)>,
+    /// The scope to request unless the application says another: names with spaces between.
+    pub scope: String,
 }
 
 impl Settings {
@@ -84,6 +98,21 @@ impl Settings {
             ServerSettings::Issuer(issuer) => SettingsServer::Issuer(issuer.as_str().to_owned()),
             _ => return Err(Misuse::Setup.into()),
         })
+    }
+
+    /// The endpoint that identifies the people who sign in, for an application that requests this scope; `None` if ID
+    /// tokens do.
+    ///
+    /// # Errors
+    /// Those of [`ClientSettings::identity`]; `scope.*`.
+    pub fn identity(&self, scope: &str) -> Result<Option<SettingsIdentity>, Error> {
+        let found = self.0.identity(&Scope::parse(scope)?)?;
+        Ok(found.map(|(endpoint, scope)| SettingsIdentity {
+            url: endpoint.url.as_str().to_owned(),
+            subject: endpoint.subject,
+            claims: endpoint.claims,
+            scope: scope.to_string(),
+        }))
     }
 
     /// The client of these settings at its server, where the host holds the key that they have. `hold` gives it a key's

@@ -1,6 +1,7 @@
 //! The facts of a provider file other than its URLs.
 
 pub use oauth_core::flow::resource::{Allowance, ResetUnit, TokenOwner};
+use oauth_core::url::Url;
 use serde::Deserialize;
 
 /// The source of a fact in a provider file.
@@ -25,6 +26,18 @@ pub struct Documented {
     pub name: String,
     /// What it means, in a few words.
     pub description: String,
+}
+
+/// The endpoint that identifies the person whose access token it is called with, at a provider without OpenID Connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IdentityEndpoint {
+    /// The URL, which is requested by `GET`.
+    pub url: Url,
+    /// The member of the response that is the person's subject: it is never reassigned.
+    pub subject: String,
+    /// Claims, each with its member of the response: `("picture", "avatar_url")`.
+    pub claims: Vec<(String, String)>,
 }
 
 /// How often the provider may be called.

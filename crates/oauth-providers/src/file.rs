@@ -53,6 +53,7 @@ pub(crate) struct File {
     pub(crate) tokens: Tokens,
     #[serde(default)]
     pub(crate) callback: Callback,
+    pub(crate) identity: Option<Identity>,
     pub(crate) rate_limit: Option<RateLimit>,
     #[serde(default)]
     pub(crate) renewals: Vec<SelfRenewal>,
@@ -113,6 +114,18 @@ pub(crate) enum RenewalMethod {
     #[default]
     Get,
     Post,
+}
+
+/// `[identity]`: the endpoint that identifies a person, and the members of its response for each claim.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Identity {
+    pub(crate) url: Template,
+    pub(crate) subject: String,
+    pub(crate) name: Option<String>,
+    pub(crate) preferred_username: Option<String>,
+    pub(crate) email: Option<String>,
+    pub(crate) picture: Option<String>,
 }
 
 /// `[callback]`: whether the caller must set the registered redirect URIs.
@@ -183,8 +196,19 @@ impl File {
         let api = self.api.iter().map(|url| ("api".to_owned(), url));
         let renewals = self.renewals.iter();
         let renewals = renewals.map(|one| ("renewals.endpoint".to_owned(), &one.endpoint));
+        let identity = self.identity.iter();
+        let identity = identity.map(|one| ("identity.url".to_owned(), &one.url));
         let issuer = std::iter::once((ISSUER.to_owned(), &self.issuer));
-        issuer.chain(endpoints).chain(renewals).chain(api)
+        issuer
+            .chain(endpoints)
+            .chain(identity)
+            .chain(renewals)
+            .chain(api)
+    }
+
+    /// Whether a scope of OpenID Connect is documented.
+    pub(crate) fn is_openid(&self) -> bool {
+        self.scopes.contains_key("openid") || self.default_scope.contains("openid")
     }
 
     fn check_words(&self) -> Result<(), Error> {
@@ -218,6 +242,9 @@ impl File {
             if !is_one {
                 return Err(bad(&format!("scopes.{scope}: not one scope")));
             }
+        }
+        if self.identity.is_some() && self.is_openid() {
+            return Err(bad("identity: providers of OpenID Connect have none"));
         }
         let segments = &self.token_route.user_segments;
         if segments

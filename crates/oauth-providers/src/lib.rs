@@ -18,7 +18,9 @@ mod workload;
 use oauth_core::Error;
 use oauth_core::error::Misuse;
 
-pub use facts::{Allowance, Discovery, Documented, RateLimit, ResetUnit, Source, TokenOwner};
+pub use facts::{
+    Allowance, Discovery, Documented, IdentityEndpoint, RateLimit, ResetUnit, Source, TokenOwner,
+};
 pub use provider::{Choices, Provider};
 pub use service_account::ServiceAccount;
 pub use settings::{ClientSettings, KeyText, ServerSettings};

@@ -15,7 +15,7 @@ use oauth_core::{Client, ClientAuth, ClientId, Error, Secret, danger};
 
 use serde_json::Value;
 
-use crate::facts::{Documented, Method};
+use crate::facts::{Documented, IdentityEndpoint, Method};
 use crate::file::{self, File, ISSUER, RenewalMethod, at};
 use crate::template::{Template, moved};
 use crate::variable::Variable;
@@ -77,6 +77,9 @@ impl Provider {
         }
         filled.issuer().map_err(|error| at(ISSUER, &error))?;
         filled.server().map_err(|error| at("endpoints", &error))?;
+        filled
+            .identity()
+            .map_err(|error| at("identity.url", &error))?;
         match filled.api() {
             Err(error) if error.code() == Misuse::ProviderData.code() => Err(error),
             api => api.map(drop).map_err(|error| at("api", &error)),
@@ -200,12 +203,7 @@ impl Provider {
     /// How the provider's tokens are renewed, if not by refresh tokens.
     fn renewals(&self) -> Result<Vec<SelfRenewal>, Error> {
         let read = |one: &file::SelfRenewal| {
-            let url = Url::parse(&self.fill(&one.endpoint)?)?;
-            let transport = match self.loopback {
-                Some(_) => Transport::LoopbackHttp,
-                None => Transport::Https,
-            };
-            url.require(transport)?;
+            let url = self.url(&one.endpoint)?;
             let mut renewal = SelfRenewal::new(url, &one.grant_type, &one.token_parameter);
             if one.method == RenewalMethod::Post {
                 renewal = renewal.posted();
@@ -226,15 +224,33 @@ impl Provider {
     /// # Errors
     /// `provider.variable`; `url.*` for a value that makes the URL invalid.
     pub fn api_roots(&self) -> Result<Vec<Url>, Error> {
-        let transport = match self.loopback {
-            Some(_) => Transport::LoopbackHttp,
-            None => Transport::Https,
+        let api = self.file.api.iter();
+        api.map(|template| self.url(template)).collect()
+    }
+
+    /// The endpoint that identifies a person, where the provider does not support OpenID Connect and documents one.
+    ///
+    /// # Errors
+    /// Those of [`Self::api_roots`].
+    pub fn identity(&self) -> Result<Option<IdentityEndpoint>, Error> {
+        let Some(identity) = &self.file.identity else {
+            return Ok(None);
         };
-        let read = |template| {
-            let url = Url::parse(&self.fill(template)?)?;
-            url.require(transport).map(|()| url)
-        };
-        self.file.api.iter().map(read).collect()
+        let url = self.url(&identity.url)?;
+        let claims = [
+            ("name", &identity.name),
+            ("preferred_username", &identity.preferred_username),
+            ("email", &identity.email),
+            ("picture", &identity.picture),
+        ];
+        let claims = claims
+            .into_iter()
+            .filter_map(|(claim, member)| Some((claim.to_owned(), member.clone()?)));
+        Ok(Some(IdentityEndpoint {
+            url,
+            subject: identity.subject.clone(),
+            claims: claims.collect(),
+        }))
     }
 
     /// The origins of the provider's API, each once: its tokens may be sent only there.
@@ -325,6 +341,16 @@ impl Provider {
     fn value(&self, variable: &Variable) -> Option<String> {
         let chosen = self.chosen.get(&variable.name);
         chosen.or(variable.default.as_ref()).cloned()
+    }
+
+    /// The URL of a template, of a scheme that may be used.
+    fn url(&self, template: &Template) -> Result<Url, Error> {
+        let transport = match self.loopback {
+            Some(_) => Transport::LoopbackHttp,
+            None => Transport::Https,
+        };
+        let url = Url::parse(&self.fill(template)?)?;
+        url.require(transport).map(|()| url)
     }
 
     fn fill(&self, template: &Template) -> Result<String, Error> {

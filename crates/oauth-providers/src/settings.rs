@@ -19,9 +19,9 @@ use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::Server;
 use oauth_core::url::Transport;
 use oauth_core::workload::{Environment, SubjectToken};
-use oauth_core::{Client, ClientAuth, ClientId, Secret, danger};
+use oauth_core::{Client, ClientAuth, ClientId, Scope, Secret, danger};
 
-use crate::{Choices, Provider, ServiceAccount, Workload};
+use crate::{Choices, IdentityEndpoint, Provider, ServiceAccount, Workload};
 
 use external_account::ExternalAccount;
 
@@ -206,6 +206,30 @@ impl ClientSettings {
                 ServerSettings::Known(Box::new(server))
             }
         })
+    }
+
+    /// The endpoint that identifies the people who sign in, with the default scope: for a provider without OpenID
+    /// Connect. `None` if ID tokens do, as at every server that is named by its issuer, and if `scope`, which the
+    /// application requests, says so for a provider about which the preset does not know.
+    ///
+    /// # Errors
+    /// `web.setup` for a provider that neither supports OpenID Connect nor documents such an endpoint; `provider.*`.
+    pub fn identity(&self, scope: &Scope) -> Result<Option<(IdentityEndpoint, Scope)>, Error> {
+        let Place::Provider(provider) = &self.place else {
+            return Ok(None);
+        };
+        match provider.identity()? {
+            Some(identity) => Ok(Some((identity, provider.default_scope()))),
+            None if provider.is_openid() || scope.contains("openid") => Ok(None),
+            None => {
+                let name = provider.name();
+                let why = format!(
+                    "providers: {name} has no OpenID Connect, and its preset no identity endpoint: \
+                     set one, or the scope openid"
+                );
+                Err(Error::from(Misuse::WebSetup).about(&why))
+            }
+        }
     }
 
     /// The client of this server, which must be that of [`Self::server`]. `read_key` reads a key that signs for

@@ -11,7 +11,7 @@ use oauth_reqwest::configured_client::connect;
 use oauth_reqwest::{Driver, ProcessEnvironment, reqwest};
 use oauth_seal::Keys;
 use oauth_session::store::{SealedStore, StoreUrl, seal};
-use oauth_web::{Config, Provider, Site};
+use oauth_web::{Config, IdentityEndpoint, Provider, Site};
 
 use crate::host::Host;
 
@@ -24,7 +24,8 @@ const PROVIDER: &str = "OAUTH_PROVIDER";
 impl Host {
     /// A host from the environment variables of this process. The variables of the client are those of
     /// [`ClientSettings::from_env`]; the provider is asked for its metadata when someone first signs in, and until it
-    /// answers, sign-ins get a 503 and every other page works. The variables of the site are:
+    /// answers, sign-ins get a 503 and every other page works. At a preset without OpenID Connect, such as `github`, its
+    /// API identifies people. The variables of the site are:
     ///
     /// | variable | |
     /// |---|---|
@@ -35,7 +36,7 @@ impl Host {
     ///
     /// # Errors
     /// `environment.missing`, which names all that are needed and not set; `misuse.setup` and `misuse.not_supported`
-    /// for the store; `web.setup`; `url.*`; those of the client.
+    /// for the store; `web.setup`, also for a provider that identifies nobody; `url.*`; those of the client.
     pub async fn from_env() -> Result<Self, Error> {
         let driver = Driver::new(reqwest::Client::builder())?;
         let environment: Arc<dyn Environment> = Arc::new(ProcessEnvironment::new());
@@ -84,6 +85,7 @@ impl Host {
             _ => None,
         };
         let client_id = settings.client_id().to_owned();
+        let identity = settings.identity(&Scope::none());
         // Errors in the settings are reported now; the provider is asked when someone signs in.
         drop(connect(settings.clone(), transport)?);
         let asked = driver.clone();
@@ -92,24 +94,47 @@ impl Host {
             async move { driver.run(making?).await }
         };
         let id = optional(PROVIDER).map_or_else(|| "login".to_owned(), |id| id.expose().clone());
-        let scope = Scope::parse("openid profile email")?;
-        let provider = Provider::later(id)?.scope(scope);
+        let provider = Provider::later(id.clone())?;
+        let (provider, unidentified) = match identity {
+            Ok(None) => (provider.scope(Scope::parse("openid profile email")?), None),
+            Ok(Some((endpoint, scope))) => (identified(provider, endpoint).scope(scope), None),
+            Err(error) => (provider.scope(Scope::none()), Some(error)),
+        };
         let provider = match issuer {
             Some(issuer) => provider.registered(issuer, client_id),
             None => provider,
         };
         let mut config = Config::new(base_url, keys.clone(), provider);
         config.transport = transport;
+        let config = change(match store {
+            Some(_) => config.in_store(),
+            None => config,
+        });
+        if let Some(error) = unidentified {
+            // The application may know more about the provider than its preset.
+            let mut unchanged = config.providers.iter().filter(|one| one.id == id);
+            if unchanged.any(|one| one.identity.is_none() && !one.scope.contains("openid")) {
+                return Err(error);
+            }
+        }
         let host = match store {
             Some(store) => {
                 let sealed = SealedStore::new(store, seal_keys(&keys));
-                let site = Site::new(change(config.in_store()))?;
-                Self::with_store(site, driver, Arc::new(sealed))
+                Self::with_store(Site::new(config)?, driver, Arc::new(sealed))
             }
-            None => Self::new(Site::new(change(config))?, driver)?,
+            None => Self::new(Site::new(config)?, driver)?,
         };
         Ok(host.connect(client))
     }
+}
+
+/// The provider, whose people this endpoint of its preset identifies.
+fn identified(provider: Provider, preset: oauth_providers::IdentityEndpoint) -> Provider {
+    let mut endpoint = IdentityEndpoint::new(preset.url, preset.subject);
+    endpoint.claims = preset.claims;
+    let mut provider = provider;
+    provider.identity = Some(endpoint);
+    provider
 }
 
 /// The transport that the variable sets: whether site and provider may be on this machine.
@@ -165,5 +190,65 @@ mod tests {
                 assert_eq!(error.code(), "web.setup");
             }
         }
+    }
+
+    async fn at(
+        provider: &str,
+        change: impl FnOnce(Config) -> Config,
+    ) -> Result<(Option<IdentityEndpoint>, Scope), Error> {
+        let variables = [
+            (PROVIDER, provider),
+            ("OAUTH_CLIENT_ID", "shop"),
+            ("OAUTH_CLIENT_SECRET", "secret"),
+            (BASE_URL, "https://shop.example"),
+            (KEY, "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"),
+        ];
+        let variables =
+            variables.map(|(name, value)| (name.to_owned(), Secret::new(value.to_owned())));
+        let environment = Arc::new(ProcessEnvironment::of(variables));
+        let driver = Driver::new(reqwest::Client::builder().no_proxy())?;
+        let mut used = None;
+        let change = |config| {
+            let config = change(config);
+            let provider = &config.providers[0];
+            used = Some((provider.identity.clone(), provider.scope.clone()));
+            config
+        };
+        Host::from_environment(environment, driver, Transport::Https, change).await?;
+        Ok(used.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_preset_says_where_people_are_identified() {
+        let (endpoint, scope) = at("github", |config| config).await.unwrap();
+        let endpoint = endpoint.unwrap();
+        assert_eq!(endpoint.url.as_str(), "https://api.github.com/user");
+        assert_eq!(endpoint.subject, "id");
+        let picture = ("picture".to_owned(), "avatar_url".to_owned());
+        assert!(endpoint.claims.contains(&picture));
+        assert_eq!(scope, Scope::none());
+        let (endpoint, scope) = at("docusign", |config| config).await.unwrap();
+        assert_eq!(endpoint.unwrap().subject, "sub");
+        assert_eq!(scope, Scope::parse("signature").unwrap());
+        let (endpoint, scope) = at("google", |config| config).await.unwrap();
+        assert!(endpoint.is_none() && scope.contains("openid"));
+    }
+
+    #[tokio::test]
+    async fn a_provider_that_identifies_nobody_is_refused_at_the_start() {
+        let error = at("withings", |config| config).await.unwrap_err();
+        assert_eq!(error.code(), "web.setup");
+        assert!(error.detail().unwrap().contains("withings"));
+        let with_scope = |mut config: Config| {
+            config.providers[0].scope = Scope::parse("openid").unwrap();
+            config
+        };
+        assert!(at("withings", with_scope).await.is_ok());
+        let with_endpoint = |mut config: Config| {
+            let url = Url::parse("https://wbsapi.withings.net/me").unwrap();
+            config.providers[0].identity = Some(IdentityEndpoint::new(url, "id"));
+            config
+        };
+        assert!(at("withings", with_endpoint).await.is_ok());
     }
 }

@@ -76,6 +76,8 @@ impl Endpoint for IdentityRequest {
         let claims = self.endpoint.claims.iter();
         let claims: Map<_, _> = claims
             .filter_map(|(claim, name)| Some((claim.clone(), member(name)?)))
+            // What a person has not told the provider, as their name.
+            .filter(|(_, value)| !value.is_null())
             .collect();
         Ok(Identity {
             provider: self.provider.clone(),

@@ -53,6 +53,19 @@ function transportOf({ OAUTH_TRANSPORT: given }) {
   return given
 }
 
+/**
+ * Scope and identity endpoint of the provider. A preset without OpenID Connect has its endpoint, which the application's
+ * takes the place of.
+ */
+function identification(settings, { scope, identity }) {
+  if (identity !== undefined) return { scope, identity }
+  const names = scope === undefined || typeof scope === 'string' ? scope : [...scope]
+  const found = callNative(() => settings.identity([names ?? []].flat().join(' ')))
+  if (!found) return { scope: names, identity }
+  const { scope: its, ...endpoint } = found
+  return { scope: names ?? its, identity: endpoint }
+}
+
 /** Options of a site from environment variables; everything that is missing is named in one error. */
 function fromEnvironment({ env, clientOptions = {}, ...options }) {
   const variables = variablesOf(env ?? environment())
@@ -76,7 +89,7 @@ function fromEnvironment({ env, clientOptions = {}, ...options }) {
   const id = variables.OAUTH_PROVIDER ?? 'login'
   const store = options.store ?? (variables.OAUTH_STORE && new SealedStore(new StoreAt(variables.OAUTH_STORE), key, { old: oldKeys }))
   const { scope, identity, title, parameters, callback, responseMode, apiOrigins, ...site } = options
-  const provider = { id, scope, identity, title, parameters, callback, responseMode, apiOrigins, registered, client: () => Client.fromEnv(line) }
+  const provider = { id, ...identification(settings, { scope, identity }), title, parameters, callback, responseMode, apiOrigins, registered, client: () => Client.fromEnv(line) }
   return { baseUrl: variables.OAUTH_BASE_URL, key, oldKeys, ...site, transport, store, providers: [provider] }
 }
 

@@ -546,16 +546,15 @@ class FederatedAssertion(ClientAuth):
 class WorkloadIdentity(ClientAuth):
     """The identity of a workload, by the token that its platform issues to it: in place of a client secret.
 
-    platform is kubernetes, spiffe (both with the path of a file), github_actions, gitlab_ci (with
-    the name of a variable), aws, azure or gcp. The token is read again for each request, or
-    requested again if a service issues it, and its only audience must be audience, which is by
-    default the server's issuer (for azure api://AzureADTokenExchange). client_id says whether
-    requests name the client too: they do for azure. With an exchange_audience the token is
-    exchanged for the client's own tokens (RFC 8693), those of client_credentials(), and not sent in
-    place of a secret. environ is read in place of os.environ. environment.missing, which names the
-    variable; workload.setup for an unknown platform, or for a path or variable that is missing or
-    not used. Errors of a request: workload.refused, workload.malformed, lost.unsent if there is no
-    token, and those of FederatedAssertion.
+    platform is kubernetes, spiffe (both with the path of a file), github_actions, gitlab_ci (with the name of a
+    variable), aws, azure or gcp. The token is read again for each request, or requested again if a service issues it,
+    and its only audience must be audience, which is by default the server's issuer (for azure
+    api://AzureADTokenExchange). client_id says whether requests name the client too: they do for azure. With an
+    exchange_audience the token is exchanged for the client's own tokens (RFC 8693), those of client_credentials(),
+    and not sent in place of a secret. environ is read in place of os.environ. environment.missing, which names the
+    variable; workload.setup for an unknown platform, or for a path or variable that is missing or not used. Errors of
+    a request: workload.refused, workload.malformed, lost.unsent if there is no token, and those of
+    FederatedAssertion.
     """
     def __new__(
         cls, platform: _Platform, /, *, path: _Place | None = None, variable: str | None = None,
@@ -582,6 +581,8 @@ class ClientSettings:
         """What the constructor of a client gets beside its server."""
     def server(self, transport: _Transport) -> tuple[Server | None, str]:
         """The server, or the issuer whose metadata are to be fetched."""
+    def identity(self, scope: str) -> tuple[str, str, list[tuple[str, str]], str] | None:
+        """Url, subject, claims and scope of the endpoint that identifies people; None if ID tokens do, as with this scope."""
 @final
 class ServiceAccount(ClientAuth):
     """A service account of Google: its file names it, and its key signs (RFC 7523 section 2.1).

@@ -81,6 +81,11 @@ impl Provider {
         self.file.tokens.example_response.as_deref()
     }
 
+    /// Whether the provider supports OpenID Connect: its scope `openid` is documented.
+    pub fn is_openid(&self) -> bool {
+        self.file.is_openid()
+    }
+
     /// How often the API may be called.
     pub fn rate_limit(&self) -> Option<&RateLimit> {
         self.file.rate_limit.as_ref()

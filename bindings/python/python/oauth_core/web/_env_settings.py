@@ -20,11 +20,14 @@ _OPEN: dict[str, Callable[[str], stores.Store]] = {
 }
 
 
+_OF_PROVIDER = ("scope", "extra", "response_mode", "identity")
+
+
 def settings(environ: Mapping[str, str] | None, given: dict[str, Any]) -> dict[str, Any]:
     """The given settings, and the rest from the environment. The error names all that are missing. Nothing is sent."""
     variables = os.environ if environ is None else environ
     found = dict(given)
-    asked: dict[str, Any] = {name: found.pop(name) for name in ("scope", "extra", "response_mode") if name in found}
+    asked: dict[str, Any] = {name: found.pop(name) for name in _OF_PROVIDER if name in found}
     own = {"base_url": "OAUTH_BASE_URL", "key": "OAUTH_KEY"}
     wanted = {argument: name for argument, name in own.items() if found.get(argument) is None}
     missing = [] if found.get("providers") is not None else ClientSettings.missing_from_env(environ)
@@ -60,6 +63,8 @@ def provider(environ: Mapping[str, str] | None, line: dict[str, Any], asked: dic
         known, issuer = client.server(line.get("transport", "https"))
     except MisuseError as error:
         raise _issuer_error(error) from error
+    if asked.get("identity") is None:
+        asked = {**asked, **_identity(client, asked.get("scope"))}
     options = {name: value for name, value in line.items() if name == "network" and value is not None}
 
     def find() -> Client:
@@ -69,6 +74,17 @@ def provider(environ: Mapping[str, str] | None, line: dict[str, Any], asked: dic
     if known is not None:
         return Provider(find(), **asked)
     return Provider(find, registered=(issuer, client.arguments()[0]), **asked)
+
+
+def _identity(client: ClientSettings, scope: Any) -> dict[str, Any]:
+    """Where a provider without OpenID Connect says who a person is, as its preset knows, and the scope for that."""
+    names = [] if scope is None else [scope] if isinstance(scope, str) else list(scope)
+    found = client.identity(" ".join(names))
+    if found is None:
+        return {} if scope is None else {"scope": names}
+    url, subject, claims, its_scope = found
+    identity = {"url": url, "subject": subject, "claims": dict(claims)}
+    return {"identity": identity, "scope": its_scope if scope is None else names}
 
 
 def store(url: str, key: Any, old_keys: Sequence[Any]) -> stores.Store:

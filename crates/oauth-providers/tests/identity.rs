@@ -1,0 +1,143 @@
+//! Who has signed in at a provider without OpenID Connect.
+
+use std::sync::Arc;
+
+use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::workload::Environment;
+use oauth_core::{Scope, Secret};
+use oauth_providers::{ClientSettings, IdentityEndpoint, Provider, names, provider};
+
+#[derive(Debug)]
+struct Nothing;
+
+impl Environment for Nothing {
+    fn variable(&self, _: &str) -> Option<Secret<String>> {
+        None
+    }
+
+    fn file(&self, _: &str) -> Result<Secret<String>, Cause> {
+        Err(Cause::unsent("none"))
+    }
+}
+
+fn settings(server: &str) -> Result<ClientSettings, Error> {
+    let text = format!(r#"{{ {server}, "client_id": "shop" }}"#);
+    let environment: Arc<dyn Environment> = Arc::new(Nothing);
+    ClientSettings::from_json(&text, &environment)
+}
+
+fn found(name: &str, scope: &str) -> Result<Option<(IdentityEndpoint, Scope)>, Error> {
+    let settings = settings(&format!(r#""provider": "{name}""#))?;
+    settings.identity(&Scope::parse(scope)?)
+}
+
+#[test]
+fn the_api_of_github_says_who_somebody_is() -> Result<(), Error> {
+    let (endpoint, scope) = found("github", "")?.unwrap();
+    assert_eq!(endpoint.url.as_str(), "https://api.github.com/user");
+    assert_eq!(endpoint.subject, "id");
+    let claims = [
+        ("name", "name"),
+        ("preferred_username", "login"),
+        ("email", "email"),
+        ("picture", "avatar_url"),
+    ];
+    let wanted = claims.map(|(claim, member)| (claim.to_owned(), member.to_owned()));
+    assert_eq!(endpoint.claims, wanted);
+    assert_eq!(scope, Scope::none());
+    Ok(())
+}
+
+#[test]
+fn a_preset_that_documents_openid_has_no_endpoint_beside_it() -> Result<(), Error> {
+    let mut with_endpoint = Vec::new();
+    for name in names() {
+        let mut preset = provider(name)?;
+        for variable in provider(name)?.variables() {
+            preset = preset.with(&variable.name, &variable.example)?;
+        }
+        let endpoint = preset.identity()?;
+        assert!(endpoint.is_none() || !preset.is_openid(), "{name}");
+        if endpoint.is_some() {
+            with_endpoint.push(name);
+        }
+        let wants_openid = preset.default_scope().contains("openid");
+        assert!(preset.is_openid() || !wants_openid, "{name}");
+    }
+    let known = ["box", "docusign", "docusign-demo", "facebook", "github"];
+    with_endpoint.sort_unstable();
+    assert_eq!(with_endpoint, known);
+    let (endpoint, scope) = found("docusign", "")?.unwrap();
+    assert_eq!(endpoint.subject, "sub");
+    assert_eq!(scope, Scope::parse("signature")?);
+    let (endpoint, _) = found("facebook", "")?.unwrap();
+    let url = "https://graph.facebook.com/v23.0/me?fields=id,name,email";
+    assert_eq!(endpoint.url.as_str(), url);
+    Ok(())
+}
+
+#[test]
+fn a_provider_that_identifies_nobody_is_named_at_the_start() -> Result<(), Error> {
+    for openid in [
+        r#""provider": "google""#,
+        r#""issuer": "https://as.example""#,
+    ] {
+        assert_eq!(settings(openid)?.identity(&Scope::none())?, None);
+    }
+    for name in ["slack", "withings"] {
+        let error = found(name, "users:read").unwrap_err();
+        assert_eq!(error.code(), Misuse::WebSetup.code());
+        let detail = error.detail().unwrap_or_default();
+        assert!(
+            detail.contains(name) && detail.contains("OpenID"),
+            "{detail}"
+        );
+        // The application knows better.
+        assert_eq!(found(name, "users:read openid")?, None);
+    }
+    // Not where the preset knows that there is none.
+    assert!(found("github", "openid")?.is_some());
+    Ok(())
+}
+
+#[test]
+fn an_own_file_has_an_endpoint_too() -> Result<(), Error> {
+    let file = |identity: &str, scopes: &str| {
+        Provider::from_toml(&format!(
+            "name = \"acme\"\ntitle = \"Acme\"\nissuer = \"https://{{tenant}}.example\"\nclient_auth = \"post\"\n\
+             grants = []\n[variables.tenant]\ntype = \"dns_label\"\ndescription = \"tenant\"\nexample = \"a\"\n\
+             [endpoints]\n[scopes]\n{scopes}\n[identity]\n{identity}"
+        ))
+    };
+    let me = "url = \"{issuer}/me\"\nsubject = \"id\"";
+    let acme = file(me, "")?.with("tenant", "shop")?;
+    let endpoint = acme.identity()?.unwrap();
+    assert_eq!(endpoint.url.as_str(), "https://shop.example/me");
+    assert_eq!(endpoint.claims, []);
+    let moved = acme
+        .on_loopback("http://127.0.0.1:8000")?
+        .identity()?
+        .unwrap();
+    assert_eq!(moved.url.origin(), "http://127.0.0.1:8000");
+    for (identity, scopes, culprit) in [
+        (me, "openid = \"sign-in\"", "identity"),
+        (
+            "url = \"http://{tenant}.example/me\"\nsubject = \"id\"",
+            "",
+            "identity.url",
+        ),
+        ("url = \"{issuer}/me\"", "", "subject"),
+        ("url = \"{realm}/me\"\nsubject = \"id\"", "", "identity.url"),
+        (
+            "url = \"{issuer}/me\"\nsubject = \"id\"\nlogo = \"a\"",
+            "",
+            "logo",
+        ),
+    ] {
+        let error = file(identity, scopes).unwrap_err();
+        assert_eq!(error.code(), Misuse::ProviderData.code(), "{identity}");
+        let detail = error.detail().unwrap_or_default();
+        assert!(detail.contains(culprit), "{detail}");
+    }
+    Ok(())
+}
