@@ -105,7 +105,7 @@ impl Client {
         self
     }
 
-    /// Accepts ID tokens that name these audiences besides the client, such as the project of a Zitadel
+    /// Accepts ID tokens and logout tokens that name these audiences besides the client, such as the project of a Zitadel
     /// application. Any other is refused (OpenID Connect Core section 3.1.3.7, item 3).
     #[must_use]
     pub fn with_trusted_audiences<T: Into<String>>(

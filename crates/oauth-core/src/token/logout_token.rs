@@ -134,7 +134,8 @@ impl Session {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LogoutTokenChecks {
-    /// Audiences that are accepted in addition to the client.
+    /// Audiences that are accepted in addition to the client and those that it trusts
+    /// ([`Client::with_trusted_audiences`](crate::Client::with_trusted_audiences)).
     pub trusted_audiences: Vec<String>,
     /// The tolerated clock skew; at most five minutes count.
     pub clock_skew: Duration,
@@ -233,12 +234,12 @@ impl LogoutTokenChecks {
         let client_id = config.client_id.as_str();
         Claims::require_claim("aud", claims.as_map().get("aud"))?;
         let audience = claims.audience()?;
-        let is_trusted = |member: &&str| {
-            *member == client_id
-                || self
-                    .trusted_audiences
-                    .iter()
-                    .any(|trusted| trusted == member)
+        let is_trusted = |named: &&str| {
+            let mut trusted = self
+                .trusted_audiences
+                .iter()
+                .chain(&config.trusted_audiences);
+            *named == client_id || trusted.any(|trusted| trusted == *named)
         };
         let failure = if !audience.contains(&client_id) {
             ValidationFailure::JwtAudience

@@ -199,6 +199,15 @@ fn the_rules_of_a_logout_token_have_codes_of_their_own() {
     };
     let several = token("1", r#""aud":["id","other"],"exp":1750000120,"sub":"u""#);
     assert!(received_at(&client(), &several, checks, NOW).is_ok());
+    // As for ID tokens, those that the client trusts.
+    let trusting = client().with_trusted_audiences(["other"]);
+    assert!(received(&trusting, &several).is_ok());
+    let third = token(
+        "2",
+        r#""aud":["id","other","third"],"exp":1750000120,"sub":"u""#,
+    );
+    let seen = received(&trusting, &third).map(drop);
+    assert_eq!(code(seen), Err("jwt.untrusted_audience"));
 }
 
 #[test]
