@@ -125,11 +125,18 @@ impl RequestContext {
                 configured.push(provider);
             }
         }
+        // The provider of one tenant, before one for all tenants.
+        configured.sort_by_key(|provider| !self.is_exact(provider, &query));
         let mut configured = configured.into_iter();
         let (first_match, second_match) = (configured.next(), configured.next());
         let is_named = query.id.is_some() || query.issuer.is_some();
         match (first_match, second_match, config.lookup) {
-            (Some(first_match), _, _) if is_named => return Ok(Some(first_match.clone())),
+            (Some(first_match), _, lookup)
+                if is_named
+                    && (lookup == Lookup::Fixed || self.is_exact(first_match, &query)) =>
+            {
+                return Ok(Some(first_match.clone()));
+            }
             (Some(first_match), None, Lookup::Fixed) => return Ok(Some(first_match.clone())),
             (_, _, Lookup::Fixed) => return Ok(None),
             (_, _, Lookup::Asked) => {}
@@ -145,7 +152,7 @@ impl RequestContext {
             ..query.clone()
         };
         let Some(provider_of_host) = self.io.provider(host_query).await? else {
-            return Ok(None);
+            return Ok(first_match.filter(|_| is_named).cloned());
         };
         // A provider that does not match the query would open another tenant's session.
         let is_fixed = config
@@ -173,9 +180,18 @@ impl RequestContext {
         Ok(match &query.issuer {
             Some(issuer) if is_named => {
                 let client = self.client(provider).await?;
-                client.server().issuer().as_str() == issuer
+                client.server().issuer().is(issuer, client.server().rules())
             }
             _ => is_named,
         })
+    }
+
+    /// Whether the issuer of a query is the provider's own, not that of one of its tenants.
+    fn is_exact(&self, provider: &Provider, ask: &ProviderQuery) -> bool {
+        let client = self.known(provider);
+        let issuer = client
+            .as_ref()
+            .map(|client| client.server().issuer().as_str());
+        ask.issuer.is_none() || ask.issuer.as_deref() == issuer
     }
 }

@@ -83,10 +83,11 @@ pub(crate) async fn front_channel(
 ) -> Result<Reply, Error> {
     let provider = provider(context, id).await?;
     let client = context.client(&provider).await?;
-    let issuer = client.server().issuer();
+    let server = client.server();
     let request = FrontChannelLogout::parse(&context.request.target)?;
     if let (Some(named), Some(sid)) = (context.request.query("iss"), context.request.query("sid")) {
-        if named != issuer.as_str() {
+        // One of its tenants', where the server has an issuer for each, as in ID tokens.
+        if !server.issuer().is(&named, server.rules()) {
             return Err(ValidationFailure::JwtIssuer.into());
         }
         let is_ended = |session: &Session| request.ends(&ended_session(session));
@@ -97,7 +98,7 @@ pub(crate) async fn front_channel(
     reply.set_header(CONTENT_TYPE, "text/html; charset=utf-8");
     let policy = format!(
         "default-src 'none'; frame-ancestors {}",
-        issuer.url().origin()
+        server.issuer().url().origin()
     );
     reply.set_header(CONTENT_SECURITY_POLICY, &policy);
     Ok(reply)

@@ -1,8 +1,10 @@
 //! Tenants that come and go while the site runs: their providers are looked up.
 
 use http::Method;
-use oauth_core::Client;
+use oauth_core::quirk::{Quirk, Rules};
 use oauth_core::scope::Scope;
+use oauth_core::{Client, ClientAuth};
+use oauth_testkit::{Twin, TwinDriver};
 use oauth_web::{Access, Config, Lookup, Need, Provider, ResponseMode};
 
 use crate::callbacks::{pairs, posted};
@@ -172,4 +174,86 @@ fn tenant_from_database_signs_out_at_its_own_provider_and_is_signed_out_by_it() 
     );
     let reply = open(&mut world, &mut ann, "acme").reply();
     assert!(location(&reply).starts_with(TWIN));
+}
+
+const ISSUER_OF_TENANT: &str = "https://twin.example/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0";
+
+/// A site at a server for all tenants, which has an issuer for each in ID tokens.
+fn for_all_tenants() -> World {
+    let mut provider = TwinDriver::new(Twin::generic(TWIN));
+    let client = for_all(&crate::world::client(&mut provider), &mut provider);
+    let twin = provider.twin();
+    twin.set_claim("iss", ISSUER_OF_TENANT);
+    twin.set_claim("tid", "9188040d-6c67-4c5b-b112-36a304b66dad");
+    twin.set_claim("sid", "one");
+    World::at(provider, client, Config::in_store)
+}
+
+fn for_all(client: &Client, provider: &mut TwinDriver) -> Client {
+    let template = format!("{TWIN}/{{tenantid}}/v2.0");
+    let rules = Rules {
+        quirks: vec![Quirk::TenantIssuer(template)],
+        ..Rules::default()
+    };
+    let server = client.server().clone().with_rules(rules);
+    let auth = ClientAuth::basic(provider.twin().client_secret());
+    Client::new(server, client.client_id().clone(), auth).unwrap()
+}
+
+#[test]
+fn a_frame_ends_the_session_of_the_tenant_that_it_names() {
+    let (mut world, mut ann) = (for_all_tenants(), Browser::new());
+    let session = ann.open(&mut world, "/me").session();
+    assert_eq!(session.identity.issuer, ISSUER_OF_TENANT);
+    let frame = |issuer: &str, world: &mut World| {
+        let target = format!("/auth/frontchannel-logout?iss={issuer}&sid=one");
+        let request = Browser::new().request(world, Method::GET, &target, From::Elsewhere);
+        Browser::new().send(world, request, Access::Open).reply()
+    };
+    // The server's, another tenant's, and those that are none of its.
+    let other = ISSUER_OF_TENANT.replace("9188040d", "00000000");
+    frame(TWIN, &mut world);
+    frame(&other, &mut world);
+    for foreign in ["https://eve.example", "https://twin.example/x/v2.0"] {
+        assert_eq!(code(&frame(foreign, &mut world)), "jwt.issuer");
+    }
+    ann.click(&mut world, "/me").session();
+    assert_eq!(frame(ISSUER_OF_TENANT, &mut world).status.as_u16(), 200);
+    assert!(ann.click(&mut world, "/me").is_status(303));
+}
+
+#[test]
+fn a_sign_in_may_be_begun_by_the_issuer_of_a_tenant() {
+    let (mut world, mut ann) = (for_all_tenants(), Browser::new());
+    let login = format!("/auth/login?iss={ISSUER_OF_TENANT}");
+    let url = location(&ann.get(&mut world, &login).reply());
+    assert!(url.starts_with(TWIN), "{url}");
+    let reply = ann.get(&mut world, "/auth/login?iss=https://twin.example/x/v2.0");
+    assert_eq!(code(&reply.reply()), "web.unknown_provider");
+    // A provider for this tenant alone comes first, in the settings and from the application.
+    let own = world.config.providers[0].client.clone().unwrap();
+    let server = oauth_core::server::Server::new(ISSUER_OF_TENANT.parse().unwrap());
+    let server = server
+        .with_endpoint(
+            oauth_core::server::EndpointKind::Authorization,
+            "https://tenant.example/authorize",
+        )
+        .unwrap();
+    let auth = ClientAuth::basic("secret");
+    let client = Client::new(server, own.client_id().clone(), auth).unwrap();
+    let one = Provider::new("one", client).unwrap();
+    let mut both = world.config.providers.clone();
+    both.push(one.clone());
+    world.change(|config| config.providers = both);
+    let url = location(&ann.get(&mut world, &login).reply());
+    assert!(url.starts_with("https://tenant.example/"), "{url}");
+    world.change(|config| {
+        config.providers.pop();
+        config.lookup = Lookup::Asked;
+    });
+    let url = location(&ann.get(&mut world, &login).reply());
+    assert!(url.starts_with(TWIN), "{url}");
+    world.directory.push(one);
+    let url = location(&ann.get(&mut world, &login).reply());
+    assert!(url.starts_with("https://tenant.example/"), "{url}");
 }
