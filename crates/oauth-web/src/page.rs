@@ -159,7 +159,11 @@ async fn route(context: &RequestContext, access: Access, need: Option<Need>) -> 
         Route::ClientMetadata => return Ok(End::Respond(client_metadata::document(context))),
         Route::Unknown => return Err(ValidationFailure::WebNotFound.into()),
         Route::Login | Route::Logout | Route::Callback => &[Method::GET, Method::POST],
-        Route::BackChannel(_) => &[Method::POST],
+        // Any request that is not valid is a 400 (OpenID Connect Back-Channel Logout section 2.8).
+        Route::BackChannel(id) => {
+            let reply = provider_logout::back_channel(context, id.clone()).await;
+            return reply.map(End::Respond);
+        }
         Route::Check | Route::LoggedOut | Route::Session | Route::FrontChannel(_) => &[Method::GET],
     };
     if context.request.method == Method::HEAD && allowed_methods.contains(&Method::GET) {
@@ -176,11 +180,12 @@ async fn route(context: &RequestContext, access: Access, need: Option<Need>) -> 
         Route::Logout => logout::logout(context).await,
         Route::LoggedOut => logout::return_from_provider(context),
         Route::Session => session::session(context).await,
-        Route::BackChannel(provider) => provider_logout::back_channel(context, provider).await,
         Route::FrontChannel(provider) => provider_logout::front_channel(context, provider).await,
-        Route::Api(_) | Route::ClientMetadata | Route::Unknown | Route::Application => {
-            Err(ValidationFailure::WebNotFound.into())
-        }
+        Route::Api(_)
+        | Route::BackChannel(_)
+        | Route::ClientMetadata
+        | Route::Unknown
+        | Route::Application => Err(ValidationFailure::WebNotFound.into()),
     };
     reply.map(End::Respond)
 }

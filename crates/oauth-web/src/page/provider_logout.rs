@@ -2,12 +2,12 @@
 //! it loads in the browser (Front-Channel Logout). Only sessions in a store can be ended this way.
 //! How each request is read and checked: `flow/logout.rs` in oauth-core.
 
-use http::StatusCode;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use oauth_core::Secret;
+use http::{Method, StatusCode};
 use oauth_core::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use oauth_core::flow::logout::{FrontChannelLogout, Session as Ended};
 use oauth_core::token::logout_token::{LogoutTokenChecks, Replay};
+use oauth_core::{Secret, form};
 
 use crate::config::{Keep, Provider};
 use crate::reply::{Reader, Reply};
@@ -31,17 +31,12 @@ pub(crate) async fn back_channel(
 }
 
 async fn backchannel_logout(context: &RequestContext, id: Option<String>) -> Result<(), Error> {
+    let token = posted_token(context)?;
     let provider = provider(context, id).await?;
-    let token = context.request.form_text().is_some();
-    let token = context
-        .request
-        .parameter("logout_token")
-        .filter(|_| token)
-        .ok_or_else(|| Error::from(ProtocolViolation::LogoutShape).about("logout_token"))?;
     let mut checks = LogoutTokenChecks::default();
     checks.replay = Replay::Caller;
     let client = context.client(&provider).await?;
-    let verified = client.verify_logout_token(Secret::new(token), checks);
+    let verified = client.verify_logout_token(token, checks);
     let verified = context
         .io
         .run(verified, |token| ExchangeOutput::LoggedOut(Box::new(token)));
@@ -75,6 +70,19 @@ async fn backchannel_logout(context: &RequestContext, id: Option<String>) -> Res
         .save(&replay_key, record, 0, Times::until(until))
         .await?;
     Ok(())
+}
+
+/// The logout token of the form: exactly one, and never from the URL (OpenID Connect Back-Channel Logout section 2.5).
+fn posted_token(context: &RequestContext) -> Result<Secret<String>, Error> {
+    let malformed = || Error::from(ProtocolViolation::LogoutShape).about("logout_token");
+    let form = context.request.form_text();
+    let form = form.filter(|_| context.request.method == Method::POST);
+    let pairs = form::parse(form.ok_or_else(malformed)?).map_err(|_| malformed())?;
+    let mut tokens = pairs.iter().filter(|(name, _)| name == "logout_token");
+    match (tokens.next(), tokens.next()) {
+        (Some((_, token)), None) => Ok(Secret::new(token.to_string())),
+        _ => Err(malformed()),
+    }
 }
 
 pub(crate) async fn front_channel(

@@ -299,7 +299,7 @@ fn pages_of_ours_are_nobody_elses_frame_and_know_their_methods() {
         (Method::PUT, "/auth/login"),
         (Method::POST, "/auth/session"),
         (Method::DELETE, "/auth/callback"),
-        (Method::GET, "/auth/backchannel-logout"),
+        (Method::POST, "/auth/frontchannel-logout"),
     ] {
         let request = ann.request(&world, method, target, From::Own);
         let reply = ann.send(&mut world, request, Access::Open).reply();

@@ -279,6 +279,42 @@ fn backchannel_token_that_is_not_good_ends_nothing() {
     ann.click(&mut world, "/me").session();
 }
 
+/// OpenID Connect Back-Channel Logout sections 2.5 and 2.8.
+#[test]
+fn a_logout_token_is_one_value_of_a_posted_form() {
+    let (mut world, mut ann) = (World::in_store(), Browser::new());
+    ann.open(&mut world, "/me").session();
+    let now = world.provider.now();
+    let token = world.provider.twin().logout_token(now, None).unwrap();
+    let in_url = format!("/auth/backchannel-logout?logout_token={token}");
+    let page = "/auth/backchannel-logout";
+    let one = [("logout_token", token.as_str())];
+    let twice = [one[0], one[0]];
+    let other = [("token", token.as_str())];
+    for (method, target, sent) in [
+        (Method::GET, in_url.as_str(), None),
+        (Method::GET, page, None),
+        (Method::PUT, page, Some(&one[..])),
+        (Method::POST, &in_url, None),
+        (Method::POST, &in_url, Some(&other[..])),
+        (Method::POST, page, Some(&[][..])),
+        (Method::POST, page, Some(&twice[..])),
+    ] {
+        let mut provider = Browser::new();
+        let mut request = provider.request(&world, method.clone(), target, From::Elsewhere);
+        request.headers.clear();
+        if let Some(sent) = sent {
+            form(&mut request, sent);
+        }
+        let reply = provider.send(&mut world, request, Access::Open).reply();
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{method} {sent:?}");
+        assert_eq!(code(&reply), "logout.malformed");
+    }
+    ann.click(&mut world, "/me").session();
+    assert_eq!(told(&mut world, &token).status, StatusCode::OK);
+    assert!(ann.click(&mut world, "/me").is_status(303));
+}
+
 #[test]
 fn a_token_that_could_not_be_worked_off_is_taken_again() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
