@@ -213,6 +213,37 @@ fn a_store_that_does_not_answer_at_once_is_asked_again_to_end_a_session() {
     assert_eq!(kinds(&world), (0, 0));
 }
 
+#[test]
+fn the_sixty_fifth_session_of_a_person_ends_the_first_and_a_logout_token_all_others() {
+    let mut world = World::in_store();
+    world.provider.twin().set_claim("sid", "one");
+    let mut browsers = vec![Browser::new(); 65];
+    for browser in &mut browsers {
+        browser.open(&mut world, "/me").session();
+    }
+    assert_eq!(kinds(&world), (64, 64));
+    assert_eq!(world.provider.twin().counters().revocations, 1);
+    assert!(browsers[0].click(&mut world, "/me").is_status(303));
+    browsers[1].click(&mut world, "/me").session();
+    // What could not be ended is still in the index, and goes with the next sign-in.
+    let url = location(&browsers[0].get(&mut world, "/me").reply());
+    let callback = Browser::provider(&mut world, &url);
+    let request = browsers[0].request(&world, Method::GET, &callback, From::Elsewhere);
+    let visit = world.site.visit(request, Access::SignedIn);
+    die(&mut world, visit, |world| kinds(world) == (65, 65));
+    world
+        .provider
+        .twin()
+        .set_claim("sid", serde_json::Value::Null);
+    let now = world.provider.now();
+    let token = world.provider.twin().logout_token(now, None).unwrap();
+    assert_eq!(told(&mut world, &token).status, StatusCode::OK);
+    for browser in &mut browsers {
+        assert!(browser.click(&mut world, "/me").is_status(303));
+    }
+    assert!(world.records().iter().all(|record| !record.contains("sub")));
+}
+
 fn told(world: &mut World, token: &str) -> oauth_web::Reply {
     let mut provider = Browser::new();
     let mut request = provider.request(
