@@ -180,7 +180,8 @@ impl RequestContext {
         Ok(match &query.issuer {
             Some(issuer) if is_named => {
                 let client = self.client(provider).await?;
-                client.server().issuer().is(issuer, client.server().rules())
+                let server = client.server();
+                server.issuer().is(issuer, server.rules())
             }
             _ => is_named,
         })

@@ -297,7 +297,9 @@ fn capitalized(text: &str) -> String {
 fn status(error: &Error) -> StatusCode {
     match error.code() {
         "web.signed_out" | "web.step_up" => StatusCode::UNAUTHORIZED,
-        "web.cross_site" | "web.step_up_failed" | "web.not_admitted" => StatusCode::FORBIDDEN,
+        "web.cross_site" | "web.step_up_failed" | "web.another_person" | "web.not_admitted" => {
+            StatusCode::FORBIDDEN
+        }
         "web.loop" => StatusCode::LOOP_DETECTED,
         "web.not_found" => StatusCode::NOT_FOUND,
         "web.method" => StatusCode::METHOD_NOT_ALLOWED,

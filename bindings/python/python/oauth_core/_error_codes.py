@@ -174,6 +174,7 @@ UntrustedCode = Literal[
     "web.callback_unknown",
     "web.loop",
     "web.step_up_failed",
+    "web.another_person",
     "web.not_admitted",
     "web.unknown_provider",
     "web.not_found",

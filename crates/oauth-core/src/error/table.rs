@@ -228,6 +228,7 @@ table! {
         WebCallbackUnknown "web.callback_unknown" REAUTHORIZE "no sign-in in this browser is waiting for this callback"
         WebLoop "web.loop" GIVE_UP "sign-ins keep succeeding, but no session is accepted afterwards"
         WebStepUpFailed "web.step_up_failed" GIVE_UP "the provider did not authenticate the user as requested"
+        WebAnotherPerson "web.another_person" REAUTHORIZE "somebody else than the person of the session authenticated at the provider"
         WebNotAdmitted "web.not_admitted" GIVE_UP "the application did not admit this user"
         WebUnknownProvider "web.unknown_provider" GIVE_UP "there is no provider of this name"
         WebNotFound "web.not_found" GIVE_UP "there is no such page"

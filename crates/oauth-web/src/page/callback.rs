@@ -28,7 +28,7 @@ use crate::visit::{Admission, ExchangeOutput, wrong_output};
 const SILENT_RETRY_SECONDS: u64 = 5 * 60;
 
 pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
-    let response = authorization_response(context)?;
+    let arrived = authorization_response(context)?;
     // Only the client can check whether a flow belongs to this callback.
     if let Some(provider) = context.provider_of_callback()? {
         context.client(provider).await?;
@@ -39,13 +39,13 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
         pending,
         provider,
         client,
-    } = match login_flow::find(context, &response).await? {
-        Ok(flow) => flow,
-        Err(reasons) => return answer_unknown_callback(context, &reasons).await,
+    } = match login_flow::find(context, &arrived).await? {
+        Ok(kept) => kept,
+        Err(why) => return unknown(context, &why).await,
     };
     // The flow is consumed, whatever the result.
     let ended = login_flow::end(context, &name)?;
-    let login = match client.redeem(pending, &response) {
+    let login = match client.redeem(pending, &arrived) {
         Ok(redeemed) => {
             let output = context
                 .io
@@ -59,27 +59,60 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
         Err(error) => Err(error),
     };
     let reply = match login {
-        Ok(login) => complete_login(context, (&provider, &client), &flow, login).await,
+        Ok(login) => signed_in(context, (&provider, &client), &flow, login).await,
         Err(error) => Err(error),
     };
+    let is_another = matches!(&reply, Err(error) if error.code() == "web.another_person");
     let reply = match reply {
         Err(error) if super::is_hosts(&error) => return Err(error),
         // A silent check: the user did not start it, so no error is shown.
         Err(error) if flow.kind == Kind::Check => {
             context.io.note_error(&error);
             let jar = context.jar()?;
-            let quiet = jar.set_cookie(
-                &jar.name_of("quiet"),
+            let quiet = jar.set(
+                &jar.named("quiet"),
                 "1",
                 SILENT_RETRY_SECONDS,
                 CookieSameSite::Lax,
             );
             RequestContext::go(&flow.return_to, [quiet])
         }
-        Err(error) => super::error_page(context, &error, Some(&flow.return_to)),
+        Err(error) => super::failed(context, &error, Some(&flow.return_to)),
         Ok(reply) => reply,
     };
-    Ok(reply.with_cookies([ended]))
+    match is_another {
+        true => end_running(context, &flow, reply.cookies([ended])).await,
+        false => Ok(reply.cookies([ended])),
+    }
+}
+
+/// The session that runs in this browser: that of its cookie or, if `SameSite` keeps the cookie back, of the flow.
+async fn running(context: &RequestContext, flow: &LoginFlow) -> Option<Box<Session>> {
+    if let Ok(Found::Session(session)) = current_session::session(context).await {
+        return Some(session);
+    }
+    let key = flow.session.as_ref()?.key.as_deref()?;
+    let session = session_store::load(context, key).await;
+    session.ok().flatten().map(Box::new)
+}
+
+/// Ends the session of the person who is no longer the one at the provider, as a logout does (OpenID Connect Session
+/// Management section 3.1).
+async fn end_running(
+    context: &RequestContext,
+    flow: &LoginFlow,
+    mut reply: Reply,
+) -> Result<Reply, Error> {
+    let mut cookies = context.end_session()?;
+    if cookies.is_empty() {
+        let jar = context.jar()?;
+        cookies.push(jar.end(jar.name(), context.same_site()));
+    }
+    if let Some(session) = running(context, flow).await {
+        session_store::end(context, &session).await;
+        reply.signed_out = Some(Box::new(session.identity));
+    }
+    Ok(reply.cookies(cookies))
 }
 
 /// The authorization response: the whole URL, or the posted form.
@@ -97,13 +130,17 @@ fn authorization_response(context: &RequestContext) -> Result<String, Error> {
 }
 
 /// Handles a successful login: the application admits the person, or refuses them.
-async fn complete_login(
+async fn signed_in(
     context: &RequestContext,
     (provider, client): (&Provider, &Client),
     flow: &LoginFlow,
     login: Login,
 ) -> Result<Reply, Error> {
     let identity = identity(context, (provider, client), &login).await?;
+    let old = running(context, flow).await;
+    if is_another(flow, old.as_deref(), &identity) {
+        return Err(ValidationFailure::WebAnotherPerson.into());
+    }
     let scope = login.tokens.scope.as_str().to_owned();
     let now = context.io.now();
     let (need, tenant) = (flow.need.as_ref(), provider.tenant.as_deref());
@@ -119,12 +156,12 @@ async fn complete_login(
             if flow.kind == Kind::Check {
                 return Err(error);
             }
-            let reply = super::error_page(context, &error, Some(&flow.return_to));
-            return Ok(reply.with_detail(&reason, context.reader()));
+            let reply = super::failed(context, &error, Some(&flow.return_to));
+            return Ok(reply.detailed(&reason, context.reader()));
         }
     };
     let session = Session {
-        identity: with_stored_claims(context, identity),
+        identity: kept(context, identity),
         local,
         started_at: now,
         until: now.after(context.config().lifetime),
@@ -136,13 +173,12 @@ async fn complete_login(
         client: context.registration(provider),
         tokens: None,
     };
-    let earlier_session = current_session::session(context).await;
     let return_to = &flow.return_to;
     let cookies = match context.config().keep {
-        Keep::Identity => seal_session(context, session, text, return_to)?,
+        Keep::Identity => sealed(context, session, text, return_to)?,
         Keep::AccessToken => {
             let tokens = Some(Arc::new(tokens_for_cookie(login.tokens)?));
-            seal_session(context, Session { tokens, ..session }, text, return_to)?
+            sealed(context, Session { tokens, ..session }, text, return_to)?
         }
         Keep::Store => {
             session_store::begin(
@@ -155,13 +191,21 @@ async fn complete_login(
         }
     };
     // The earlier session may be another person's, or planted by an attacker.
-    if let Ok(Found::Session(earlier_session)) = earlier_session {
-        session_store::end(context, &earlier_session).await;
+    if let Some(old) = old {
+        session_store::end(context, &old).await;
     }
-    let recent_logins_cookie = RecentLogins::of(context)?
-        .record_login(now)
-        .cookie(context)?;
-    Ok(RequestContext::go(&flow.return_to, cookies).with_cookies([recent_logins_cookie]))
+    let tried = RecentLogins::of(context)?.signed_in(now).cookie(context)?;
+    Ok(RequestContext::go(&flow.return_to, cookies).cookies([tried]))
+}
+
+/// Whether a silent check or a step-up came back with another person than that of the session.
+fn is_another(flow: &LoginFlow, session: Option<&Session>, identity: &Identity) -> bool {
+    match (session, &flow.session) {
+        (Some(session), bound) if bound.is_some() || flow.kind == Kind::Check => {
+            !session.identity.is_same_person(identity)
+        }
+        (_, bound) => bound.as_ref().is_some_and(|bound| !bound.is_of(identity)),
+    }
 }
 
 /// The identity that the provider asserts: in a verified ID token, or by its identity endpoint.
@@ -175,16 +219,16 @@ async fn identity(
         let id_token = id_token.ok_or(ProtocolViolation::IdTokenMissing)?;
         return Ok(Identity::of(&provider.id, id_token));
     };
-    let exchange = client.call(IdentityRequest {
+    let asked = client.call(IdentityRequest {
         endpoint: endpoint.clone(),
         tokens: Arc::new(login.tokens.clone()),
         provider: provider.id.clone(),
         issuer: client.server().issuer().as_str().to_owned(),
     });
-    let output = context.io.run(exchange, |identity| {
-        ExchangeOutput::Identity(Box::new(identity))
-    });
-    match output.await? {
+    let told = context
+        .io
+        .run(asked, |told| ExchangeOutput::Identity(Box::new(told)));
+    match told.await? {
         ExchangeOutput::Identity(identity) => Ok(*identity),
         _ => Err(wrong_output()),
     }
@@ -202,18 +246,16 @@ fn tokens_for_cookie(tokens: Tokens) -> Result<Tokens, Error> {
 }
 
 /// Keeps only the claims that a session stores.
-pub(crate) fn with_stored_claims(context: &RequestContext, identity: Identity) -> Identity {
-    let stored_claims = &context.config().claims;
+pub(crate) fn kept(context: &RequestContext, identity: Identity) -> Identity {
+    let wanted = &context.config().claims;
     let claims = identity.claims.into_iter();
-    let claims: Map<_, _> = claims
-        .filter(|(name, _)| stored_claims.contains(name))
-        .collect();
+    let claims: Map<_, _> = claims.filter(|(name, _)| wanted.contains(name)).collect();
     Identity { claims, ..identity }
 }
 
 /// Seals a session in cookies, with the ID token for the logout at the provider if there is room for it in a response
 /// that leads to this URL.
-pub(crate) fn seal_session(
+pub(crate) fn sealed(
     context: &RequestContext,
     session: Session,
     id_token: Option<String>,
@@ -221,50 +263,47 @@ pub(crate) fn seal_session(
 ) -> Result<Vec<String>, Error> {
     let jar = context.jar()?;
     let keep = context.config().keep;
-    let plaintext = |session: &Session| {
-        let json = match keep {
+    let plain = |session: &Session| {
+        let written = match keep {
             Keep::AccessToken => serde_json::to_vec(&CookieSession::of(session.clone())),
             Keep::Identity | Keep::Store => serde_json::to_vec(session),
         };
-        Secret::new(json.unwrap_or_default())
+        Secret::new(written.unwrap_or_default())
     };
-    let without_id_token = plaintext(&session);
-    let with_id_token = plaintext(&Session {
+    let without = plain(&session);
+    let with = plain(&Session {
         id_token,
         ..session
     });
-    let content = match Jar::is_small(with_id_token.expose().len(), return_to.len()) {
-        true => with_id_token,
-        false => without_id_token,
+    let chosen = match Jar::is_small(with.expose().len(), return_to.len()) {
+        true => with,
+        false => without,
     };
-    if let Err(large) = Jar::check_small(content.expose())
+    if let Err(large) = Jar::check_small(chosen.expose())
         && !context.site.is_large_known.swap(true, Ordering::Relaxed)
     {
         context.io.note_error(&large);
     }
     let seconds = context.config().lifetime.as_secs();
-    let (at, same_site) = (context.io.moment(), context.same_site());
-    jar.set_session(&at, &context.cookies, content.expose(), seconds, same_site)
+    let (at, same_site) = (context.io.at(), context.same_site());
+    jar.set_session(&at, &context.cookies, chosen.expose(), seconds, same_site)
 }
 
 /// Handles a callback without a flow: the back button, a bookmark, a lost cookie, a forged link. The reason is only
 /// logged.
-async fn answer_unknown_callback(
-    context: &RequestContext,
-    reasons: &[String],
-) -> Result<Reply, Error> {
-    let error = Error::from(ValidationFailure::WebCallbackUnknown).about(&reasons.join("; "));
+async fn unknown(context: &RequestContext, why: &[String]) -> Result<Reply, Error> {
+    let error = Error::from(ValidationFailure::WebCallbackUnknown).about(&why.join("; "));
     if let Found::Session(_) = current_session::session(context).await? {
         context.io.note_error(&error);
-        return Ok(RequestContext::go(&context.home_path()?, []));
+        return Ok(RequestContext::go(&context.home()?, []));
     }
     let has_error = context.request.parameter("error").is_some();
     if has_error || context.request.method == Method::GET && !context.request.is_navigation() {
-        return Ok(super::error_page(context, &error, None));
+        return Ok(super::failed(context, &error, None));
     }
     context.io.note_error(&error);
     Ok(RequestContext::go(
-        &context.page_path("login", &[("again", "1")])?,
+        &context.page("login", &[("again", "1")])?,
         [],
     ))
 }

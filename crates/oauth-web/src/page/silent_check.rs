@@ -3,7 +3,8 @@
 use oauth_core::error::Error;
 
 use crate::current_session::{self, Found};
-use crate::login_flow::{self, Kind, LoginParameters};
+use crate::login_flow::{self, Kind, Wanted};
+use crate::login_guard::{hop_to, needs_hop};
 use crate::reply::Reply;
 use crate::request_context::RequestContext;
 
@@ -13,20 +14,35 @@ pub(crate) async fn check(context: &RequestContext) -> Result<Reply, Error> {
         return Ok(RequestContext::empty_prefetch_reply());
     }
     let return_to = context.return_to(request.query("return_to").as_deref())?;
-    if context.has_cookie(&context.jar()?.name_of("quiet")) {
+    if context.has_cookie(&context.jar()?.named("quiet")) {
         return Ok(RequestContext::go(&return_to, []));
     }
-    let provider = match (
-        request.query("provider"),
-        current_session::session(context).await?,
-    ) {
-        (Some(id), _) => context.provider(&id).await?,
-        (None, Found::Session(session)) => context.provider(&session.identity.provider).await?,
-        (None, Found::Nobody(_)) => context.first_provider().await?,
+    if needs_hop(context)? {
+        let id = request.query("provider");
+        let provider = id.as_deref().map(|id| ("provider", id));
+        let parameters: Vec<_> = provider
+            .into_iter()
+            .chain([("return_to", &*return_to)])
+            .collect();
+        return Ok(hop_to(&context.page("check", &parameters)?));
+    }
+    let session = match current_session::session(context).await? {
+        Found::Session(session) => Some(session),
+        Found::Nobody(_) => None,
     };
-    let login = LoginParameters {
+    let provider = match (request.query("provider"), &session) {
+        // Nobody is signed in at another provider instead without noticing.
+        (Some(id), Some(session)) if id != session.identity.provider => {
+            return Ok(RequestContext::go(&return_to, []));
+        }
+        (_, Some(session)) => context.provider(&session.identity.provider).await?,
+        (Some(id), None) => context.provider(&id).await?,
+        (None, None) => context.first_provider().await?,
+    };
+    let wanted = Wanted {
         kind: Kind::Check,
-        ..LoginParameters::login(&provider, return_to)
+        session: session.as_deref(),
+        ..Wanted::login(&provider, return_to)
     };
-    login_flow::begin(context, login).await
+    login_flow::begin(context, wanted).await
 }

@@ -1,6 +1,7 @@
 //! Whole sign-ins: virtual browsers with real jars, a site, a store in memory and the twin, without a socket.
 
 mod access_token;
+mod another_person;
 mod apis;
 mod attacks;
 mod by_id;
