@@ -28,12 +28,12 @@ pub(crate) enum Found {
 pub(crate) async fn session(context: &RequestContext) -> Result<Found, Error> {
     let jar = context.jar()?;
     let now = context.io.now();
-    let found = match context.config().keep {
-        Keep::Identity => jar.session::<Session>(&context.cookies),
+    let session = match context.config().keep {
+        Keep::Identity => jar.open_session::<Session>(&context.cookies),
         Keep::AccessToken => jar
-            .session::<CookieSession>(&context.cookies)
+            .open_session::<CookieSession>(&context.cookies)
             .map(CookieSession::session),
-        Keep::Store => match jar.session::<Handle>(&context.cookies) {
+        Keep::Store => match jar.open_session::<Handle>(&context.cookies) {
             Ok(handle) => match session_store::load(context, &handle.key()).await? {
                 Some(session) => Ok(session),
                 None => Err(Rejected::Unopened("the store has none such".to_owned())),
@@ -41,14 +41,14 @@ pub(crate) async fn session(context: &RequestContext) -> Result<Found, Error> {
             Err(rejected) => Err(rejected),
         },
     };
-    let found = match found {
+    let session = match session {
         Ok(session) => match reason_to_reject(context, &session).await? {
             None => Ok(session),
-            Some(why) => Err(Rejected::Unopened(why.to_owned())),
+            Some(reason) => Err(Rejected::Unopened(reason.to_owned())),
         },
         rejected => rejected,
     };
-    Ok(match found {
+    Ok(match session {
         Ok(session) if session.is_over(now, context.config().idle) => {
             // An idle session is still in the store, and so are its tokens.
             if session.key.is_some() {
@@ -61,8 +61,8 @@ pub(crate) async fn session(context: &RequestContext) -> Result<Found, Error> {
     })
 }
 
-/// Why a session does not belong to this site: a site that can open the cookie, or shares the store, may not have the
-/// provider that vouched for the person, and its application might not admit them.
+/// The reason why a session does not belong to this site. A site with the same keys or store may not have the provider
+/// that authenticated the person, and its application might not admit them.
 async fn reason_to_reject(
     context: &RequestContext,
     session: &Session,
@@ -75,14 +75,14 @@ async fn reason_to_reject(
         Err(error) => return Err(error),
     };
     let expected = context.registration(&provider);
-    let is_ours = match (&session.client, expected) {
+    let is_same_registration = match (&session.client, expected) {
         (Some(client), Some(expected)) => *client == expected,
-        // Until the client is known, when only the id is.
+        // Accepted until the client is known; only the provider id is compared.
         (Some(_), None) => true,
-        // The testing key is public, so no site that others can reach uses it.
+        // Only with the testing key, which is public, so that no reachable site uses it.
         (None, _) => testing::is_testing_key(context.config().keys.current()),
     };
-    Ok((!is_ours).then_some("it is of another issuer or client"))
+    Ok((!is_same_registration).then_some("it is of another issuer or client"))
 }
 
 /// Ends an idle session, unless that would have to wait for its provider: it can be ended later.

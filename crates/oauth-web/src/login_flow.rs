@@ -1,4 +1,4 @@
-//! Logins in progress: each is kept in the browser, in a sealed cookie of its own.
+//! Logins in progress, each in its own sealed cookie.
 
 use oauth_core::error::Error;
 use oauth_core::moment::UnixTime;
@@ -57,7 +57,7 @@ pub(crate) enum Kind {
 }
 
 /// The parameters of a new login.
-pub(crate) struct Wanted<'a> {
+pub(crate) struct LoginParameters<'a> {
     pub(crate) provider: &'a Provider,
     pub(crate) return_to: String,
     pub(crate) kind: Kind,
@@ -78,7 +78,7 @@ pub(crate) struct FoundFlow {
 }
 
 impl LoginFlow {
-    fn plain(&self) -> Secret<Vec<u8>> {
+    fn to_plaintext(&self) -> Secret<Vec<u8>> {
         Secret::new(serde_json::to_vec(self).unwrap_or_default())
     }
 }
@@ -103,7 +103,7 @@ impl RunningSession {
     }
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> LoginParameters<'a> {
     pub(crate) const fn login(provider: &'a Provider, return_to: String) -> Self {
         Self {
             provider,
@@ -117,44 +117,47 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// Sends the person to the provider.
-pub(crate) async fn begin(context: &RequestContext, wanted: Wanted<'_>) -> Result<Reply, Error> {
+/// Starts a login: redirects the person to the provider.
+pub(crate) async fn begin(
+    context: &RequestContext,
+    wanted: LoginParameters<'_>,
+) -> Result<Reply, Error> {
     let (base_url, config) = (context.base_url()?, context.config());
     let provider = wanted.provider;
-    let mut ask = AuthorizationRequest::new(base_url.redirect_uri(config, provider)?)
+    let mut request = AuthorizationRequest::new(base_url.redirect_uri(config, provider)?)
         .scope(provider.scope.clone())
         .response_mode(provider.response_mode.requested());
     for (name, value) in &provider.parameters {
-        ask = ask.extra(name, value);
+        request = request.extra(name, value);
     }
     if let Some(need) = &wanted.need {
         let more = oauth_core::Scope::of(need.scope.iter().map(String::as_str))?;
-        ask = ask.scope(provider.scope.union(&more));
+        request = request.scope(provider.scope.union(&more));
         if !need.acr.is_empty() {
-            ask = ask.acr_values(need.acr.iter().map(String::as_str));
+            request = request.acr_values(need.acr.iter().map(String::as_str));
         }
         if let Some(max_age) = need.max_age {
-            ask = ask.max_age(max_age);
+            request = request.max_age(max_age);
         }
     }
     let id_token = wanted.session.and_then(Session::id_token_hint);
     if let Some(hint) = id_token.filter(|hint| hint.expose().len() <= MAX_ID_TOKEN_HINT) {
-        ask = ask.id_token_hint(&hint);
+        request = request.id_token_hint(&hint);
     }
     if let Some(hint) = &wanted.login_hint {
-        ask = ask.login_hint(hint);
+        request = request.login_hint(hint);
     }
     match (wanted.kind, &wanted.prompt) {
-        (Kind::Check, _) => ask = ask.prompt("none"),
-        (Kind::Login, Some(prompt)) => ask = ask.prompt(prompt),
+        (Kind::Check, _) => request = request.prompt("none"),
+        (Kind::Login, Some(prompt)) => request = request.prompt(prompt),
         (Kind::Login, None) => {}
     }
     let client = context.client(provider).await?;
-    let begun = client.begin_authorization(ask);
-    let begun = context
-        .io
-        .run(begun, |begun| ExchangeOutput::Begun(Box::new(begun)));
-    let ExchangeOutput::Begun(begun) = begun.await? else {
+    let exchange = client.begin_authorization(request);
+    let output = context.io.run(exchange, |authorization| {
+        ExchangeOutput::Begun(Box::new(authorization))
+    });
+    let ExchangeOutput::Begun(authorization) = output.await? else {
         return Err(wrong_output());
     };
     let mut flow = LoginFlow {
@@ -165,25 +168,30 @@ pub(crate) async fn begin(context: &RequestContext, wanted: Wanted<'_>) -> Resul
         session: wanted.session.map(RunningSession::of),
         started_at: context.io.now(),
         client: context.registration(provider),
-        pending: begun.pending.to_json().expose().clone(),
+        pending: authorization.pending.to_json().expose().clone(),
     };
-    let name = cookie_name(context, begun.pending.state().expose())?;
+    let name = cookie_name(context, authorization.pending.state().expose())?;
     let jar = context.jar()?;
-    let mut plain = flow.plain();
-    if !Jar::fits(&name, plain.expose().len()) {
+    let mut plain = flow.to_plaintext();
+    if !Jar::fits_in_cookie(&name, plain.expose().len()) {
         context.io.note(
             "return_to.refused",
             "the return target is too long; home is used instead",
         );
-        flow.return_to = context.home()?;
-        plain = flow.plain();
+        flow.return_to = context.home_path()?;
+        plain = flow.to_plaintext();
     }
-    let value = jar.seal(&context.io.at(), Purpose::LoginFlow, &name, plain.expose())?;
+    let value = jar.seal(
+        &context.io.moment(),
+        Purpose::LoginFlow,
+        &name,
+        plain.expose(),
+    )?;
     let same_site = same_site(provider);
     let seconds = config.flow_lifetime.as_secs();
     let mut cookies = clear_surplus(context)?;
-    cookies.push(jar.set(&name, &value, seconds, same_site));
-    Ok(Reply::see_other(begun.url.as_str()).cookies(cookies))
+    cookies.push(jar.set_cookie(&name, &value, seconds, same_site));
+    Ok(Reply::see_other(authorization.url.as_str()).with_cookies(cookies))
 }
 
 /// Finds the flow that a callback belongs to, without consuming it; otherwise, why each flow does not match.
@@ -191,32 +199,32 @@ pub(crate) async fn find(
     context: &RequestContext,
     callback: &str,
 ) -> Result<Result<FoundFlow, Vec<String>>, Error> {
-    let mut why = Vec::new();
-    for (name, opened) in flows(context)? {
+    let mut reasons = Vec::new();
+    for (name, opened) in open_flows(context)? {
         match opened {
-            Err(reason) => why.push(reason),
+            Err(reason) => reasons.push(reason),
             Ok((flow, pending)) => {
                 let provider = match context.provider(&flow.provider).await {
                     Ok(provider) => provider,
                     Err(error) => {
-                        why.push(error.to_string());
+                        reasons.push(error.to_string());
                         continue;
                     }
                 };
-                // Mix-up (RFC 9700 section 4.4.2.2): each provider has a redirect URI of its own.
+                // Mix-up defence (RFC 9700 section 4.4.2.2): the callback path must be that of the flow's provider.
                 let (config, base_url) = (context.config(), context.base_url()?);
                 let path = format!("{}{}", base_url.root, config.callback(&provider));
                 if context.request.path() != path {
-                    why.push("the callback belongs to another provider".to_owned());
+                    reasons.push("the callback belongs to another provider".to_owned());
                     continue;
                 }
                 let client = context.client(&provider).await?;
                 if flow.client != context.registration(&provider) {
-                    why.push("it began with another issuer or client".to_owned());
+                    reasons.push("it began with another issuer or client".to_owned());
                     continue;
                 }
                 if !client.recognizes(&pending, callback) {
-                    why.push("the state does not match".to_owned());
+                    reasons.push("the state does not match".to_owned());
                     continue;
                 }
                 return Ok(Ok(FoundFlow {
@@ -229,29 +237,29 @@ pub(crate) async fn find(
             }
         }
     }
-    if why.is_empty() {
-        why.push("there is no cookie".to_owned());
+    if reasons.is_empty() {
+        reasons.push("there is no cookie".to_owned());
     }
-    Ok(Err(why))
+    Ok(Err(reasons))
 }
 
 type Opened = Result<(LoginFlow, PendingAuthorization), String>;
 
-/// The flows of this browser that are still valid, and why the others are not.
-fn flows(context: &RequestContext) -> Result<Vec<(String, Opened)>, Error> {
+/// The flows of this browser: the valid ones, and for the others the reason why they are not.
+fn open_flows(context: &RequestContext) -> Result<Vec<(String, Opened)>, Error> {
     let jar = context.jar()?;
-    let prefix = jar.named("flow-");
-    let ours = context.cookies.iter();
-    let ours = ours
+    let prefix = jar.name_of("flow-");
+    let flow_cookies = context.cookies.iter();
+    let flow_cookies = flow_cookies
         .filter(|(name, _)| name.starts_with(&prefix))
         .take(MAX_FLOWS_READ);
-    let opened = ours.map(|(name, value)| (name.clone(), open(context, name, value)));
+    let opened = flow_cookies.map(|(name, value)| (name.clone(), open_flow(context, name, value)));
     Ok(opened.collect())
 }
 
-fn open(context: &RequestContext, name: &str, value: &str) -> Opened {
+fn open_flow(context: &RequestContext, name: &str, value: &str) -> Opened {
     let jar = context.jar().map_err(|error| error.to_string())?;
-    let plain = jar.open(Purpose::LoginFlow, name, value)?;
+    let plain = jar.open_value(Purpose::LoginFlow, name, value)?;
     let flow: LoginFlow =
         serde_json::from_slice(plain.expose()).map_err(|_| "it cannot be parsed".to_owned())?;
     if context.io.now().since(flow.started_at) >= context.config().flow_lifetime {
@@ -265,27 +273,29 @@ fn open(context: &RequestContext, name: &str, value: &str) -> Opened {
 /// Clears the cookies of flows beyond the limit when another begins: invalid ones first, then the oldest.
 fn clear_surplus(context: &RequestContext) -> Result<Vec<String>, Error> {
     let jar = context.jar()?;
-    let mut flows: Vec<_> = flows(context)?
+    let mut flows: Vec<_> = open_flows(context)?
         .into_iter()
         .map(|(name, opened)| (opened.ok().map(|(flow, _)| flow.started_at), name))
         .collect();
     flows.sort();
-    let gone = (flows.len() + 1).saturating_sub(context.config().flows);
-    let gone = flows.iter().take(gone);
-    Ok(gone
-        .map(|(_, name)| jar.end(name, same_site_to_clear(context)))
+    let surplus = (flows.len() + 1).saturating_sub(context.config().flows);
+    let surplus = flows.iter().take(surplus);
+    Ok(surplus
+        .map(|(_, name)| jar.clear_cookie(name, same_site_to_clear(context)))
         .collect())
 }
 
 /// Clears the cookie of a flow.
 pub(crate) fn end(context: &RequestContext, name: &str) -> Result<String, Error> {
-    Ok(context.jar()?.end(name, same_site_to_clear(context)))
+    Ok(context
+        .jar()?
+        .clear_cookie(name, same_site_to_clear(context)))
 }
 
 fn cookie_name(context: &RequestContext, state: &str) -> Result<String, Error> {
     let hash = oauth_seal::digest("oauth-web flow 1", [state]);
     let hash = hash.get(..8).unwrap_or(&hash);
-    Ok(context.jar()?.named(&format!("flow-{hash}")))
+    Ok(context.jar()?.name_of(&format!("flow-{hash}")))
 }
 
 const fn same_site(provider: &Provider) -> CookieSameSite {

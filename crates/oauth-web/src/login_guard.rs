@@ -1,6 +1,6 @@
 //! The guard of the application's own pages: passes a request on, or sends the person to sign in. Which site a request
 //! came from is read in `Request::origin` (`request.rs`); the site's own pages refuse requests of other sites in
-//! `page/api.rs`, `page/session.rs` and `page/logout.rs`, by `require_own` in `request_context.rs`.
+//! `page/api.rs`, `page/session.rs` and `page/logout.rs`, by `require_same_origin` in `request_context.rs`.
 
 use http::{Method, StatusCode};
 use oauth_core::error::{Error, ValidationFailure};
@@ -8,7 +8,7 @@ use oauth_core::error::{Error, ValidationFailure};
 use crate::config::{Access, Keep, SameSite};
 use crate::current_session::{self, Found};
 use crate::html;
-use crate::login_flow::{self, Kind, Wanted};
+use crate::login_flow::{self, Kind, LoginParameters};
 use crate::login_loop::RecentLogins;
 use crate::reply::{Reader, Reply};
 use crate::request::Origin;
@@ -24,21 +24,21 @@ pub(crate) async fn guard(
     access: Access,
     need: Option<Need>,
 ) -> Result<End, Error> {
-    if let Err(error) = context.require_own() {
-        // A cross-site form is legitimate on the return page of a payment or another sign-in, and at an API for
-        // scripts of other sites. Without a session there is nothing to abuse, and it is given none.
+    if let Err(error) = context.require_same_origin() {
+        // A cross-site form is legitimate on the return page of a payment or another sign-in, and at an API for scripts
+        // of other sites. Without a session it cannot be abused, so it is passed on without one.
         let is_for_everybody = access != Access::SignedIn && need.is_none();
         return match is_for_everybody && !context.has_session()? {
             true => Ok(End::Pass(None)),
             false => Err(error),
         };
     }
-    let why = match current_session::session(context).await? {
+    let reason = match current_session::session(context).await? {
         Found::Session(session) => {
             let has_access_token_cookie = context.config().keep == Keep::AccessToken;
             if has_access_token_cookie
                 && session.is_stale(context.io.now())
-                && let Some(reply) = renewed(context, access, &session).await?
+                && let Some(reply) = replace_expired_token(context, access, &session).await?
             {
                 return Ok(End::Respond(reply));
             }
@@ -47,7 +47,7 @@ pub(crate) async fn guard(
                 Some(need) => step_up(context, &session, need).await,
             };
         }
-        Found::Nobody(why) => why,
+        Found::Nobody(reason) => reason,
     };
     if let Some(hop) = hop(context)? {
         return Ok(End::Respond(hop));
@@ -56,14 +56,14 @@ pub(crate) async fn guard(
         Access::Silent if may_check_silently(context)? => {
             let provider = context.first_provider().await?;
             if context.client_at_once(&provider).await?.is_none() {
-                // Do not hold up the page: the silent check is made once the provider is reachable.
+                // The page does not wait: the silent check is made once the provider is reachable.
                 return Ok(End::Pass(None));
             }
-            let wanted = Wanted {
+            let login = LoginParameters {
                 kind: Kind::Check,
-                ..Wanted::login(&provider, context.this_page()?)
+                ..LoginParameters::login(&provider, context.this_page()?)
             };
-            return Ok(End::Respond(login_flow::begin(context, wanted).await?));
+            return Ok(End::Respond(login_flow::begin(context, login).await?));
         }
         Access::Open | Access::Silent => return Ok(End::Pass(None)),
         Access::SignedIn => {}
@@ -71,41 +71,45 @@ pub(crate) async fn guard(
     if context.has_cookie(context.jar()?.name()) {
         context
             .io
-            .note("web.signed_out", format!("the session: {why}"));
+            .note("web.signed_out", format!("the session: {reason}"));
     }
     let ended = context.end_session()?;
     if !context.request.is_navigation() {
-        return Ok(End::Respond(signed_out(context)?.cookies(ended)));
+        return Ok(End::Respond(signed_out(context)?.with_cookies(ended)));
     }
-    let again = RecentLogins::of(context)?.again(&why)?;
-    let tried = again.map(|tries| tries.cookie(context)).transpose()?;
-    // With a choice to make, the login page shows it.
-    let reply = match context.chosen(need.as_ref()).await? {
+    let recent_logins = RecentLogins::of(context)?.record_rejected_session(&reason)?;
+    let recent_logins_cookie = recent_logins
+        .map(|tries| tries.cookie(context))
+        .transpose()?;
+    // If there are several providers, the login page shows the choice.
+    let reply = match context.default_provider(need.as_ref()).await? {
         Some(provider) => {
-            let wanted = Wanted {
+            let login = LoginParameters {
                 need,
-                ..Wanted::login(&provider, context.this_page()?)
+                ..LoginParameters::login(&provider, context.this_page()?)
             };
-            login_flow::begin(context, wanted).await?
+            login_flow::begin(context, login).await?
         }
         None => RequestContext::go(
-            &context.page("login", &[("return_to", &context.this_page()?)])?,
+            &context.page_path("login", &[("return_to", &context.this_page()?)])?,
             [],
         ),
     };
-    Ok(End::Respond(reply.cookies(ended).cookies(tried)))
+    Ok(End::Respond(
+        reply.with_cookies(ended).with_cookies(recent_logins_cookie),
+    ))
 }
 
-/// 401 and never a redirect: a script could not follow it.
+/// 401, not a redirect, which a script could not follow.
 fn signed_out(context: &RequestContext) -> Result<Reply, Error> {
-    let login = context.page("login", &[])?;
+    let login = context.page_path("login", &[])?;
     let error = ValidationFailure::WebSignedOut.into();
     Ok(Reply::problem(&error, Reader::Script, Some(login)))
 }
 
 /// Handles an expired access token in the cookie: a page redirects to the provider and back without a prompt, and a
 /// script gets an error. `None` if the session suffices without the token: the person is still the same.
-async fn renewed(
+async fn replace_expired_token(
     context: &RequestContext,
     access: Access,
     session: &Session,
@@ -116,7 +120,7 @@ async fn renewed(
         (Access::SignedIn, false) => return signed_out(context).map(Some),
         (Access::Silent | Access::SignedIn, true) => {}
     }
-    // A form that a person has filled in must not be lost.
+    // A redirect would lose a submitted form.
     if request.method != Method::GET {
         return Ok(None);
     }
@@ -124,38 +128,41 @@ async fn renewed(
     if access == Access::Silent && context.client_at_once(&provider).await?.is_none() {
         return Ok(None);
     }
-    let wanted = Wanted::login(&provider, context.this_page()?);
-    let kind = match context.has_cookie(&context.jar()?.named("quiet")) {
+    let login = LoginParameters::login(&provider, context.this_page()?);
+    let kind = match context.has_cookie(&context.jar()?.name_of("quiet")) {
         false => Kind::Check,
         // A silent check has found no session at the provider.
         true if access == Access::SignedIn => Kind::Login,
         true => return Ok(None),
     };
-    let again = RecentLogins::of(context)?.again("its access token has expired")?;
-    let tried = again.map(|tries| tries.cookie(context)).transpose()?;
-    let wanted = Wanted {
+    let recent_logins =
+        RecentLogins::of(context)?.record_rejected_session("its access token has expired")?;
+    let recent_logins_cookie = recent_logins
+        .map(|tries| tries.cookie(context))
+        .transpose()?;
+    let login = LoginParameters {
         kind,
         session: Some(session).filter(|_| kind == Kind::Check),
-        ..wanted
+        ..login
     };
-    let reply = login_flow::begin(context, wanted).await?;
-    Ok(Some(reply.cookies(tried)))
+    let reply = login_flow::begin(context, login).await?;
+    Ok(Some(reply.with_cookies(recent_logins_cookie)))
 }
 
 async fn step_up(context: &RequestContext, session: &Session, need: Need) -> Result<End, Error> {
-    // A session of another tenant does not count: the person signs in with a provider of the required tenant.
+    // A session of another tenant is not accepted: the person signs in with a provider of the required tenant.
     let is_tenants = need.tenant.is_none() || need.tenant == session.tenant;
     let provider = match is_tenants {
         true => Some(context.provider(&session.identity.provider).await?),
-        false => context.chosen(Some(&need)).await?,
+        false => context.default_provider(Some(&need)).await?,
     };
     if let (true, Some(provider)) = (context.request.is_navigation(), &provider) {
-        let wanted = Wanted {
+        let login = LoginParameters {
             need: Some(need),
             session: Some(session).filter(|_| is_tenants),
-            ..Wanted::login(provider, context.this_page()?)
+            ..LoginParameters::login(provider, context.this_page()?)
         };
-        return Ok(End::Respond(login_flow::begin(context, wanted).await?));
+        return Ok(End::Respond(login_flow::begin(context, login).await?));
     }
     let acr = need.acr.join(" ");
     let max_age = need.max_age.map(|age| age.to_string());
@@ -168,7 +175,7 @@ async fn step_up(context: &RequestContext, session: &Session, need: Need) -> Res
     let parameters: Vec<_> = parameters
         .filter_map(|(name, text)| Some((*name, text.as_deref()?)))
         .collect();
-    let login = context.page("login", &parameters)?;
+    let login = context.page_path("login", &parameters)?;
     let error = ValidationFailure::WebStepUp.into();
     let reply = Reply::problem(&error, context.reader(), Some(login));
     Ok(End::Respond(reply))
@@ -206,5 +213,5 @@ fn may_check_silently(context: &RequestContext) -> Result<bool, Error> {
     Ok(request.is_navigation()
         && request.method == Method::GET
         && request.header("sec-fetch-mode").is_some()
-        && !context.has_cookie(&context.jar()?.named("quiet")))
+        && !context.has_cookie(&context.jar()?.name_of("quiet")))
 }

@@ -132,8 +132,7 @@ impl RequestContext {
         let is_named = query.id.is_some() || query.issuer.is_some();
         match (first_match, second_match, config.lookup) {
             (Some(first_match), _, lookup)
-                if is_named
-                    && (lookup == Lookup::Fixed || self.is_exact(first_match, &query)) =>
+                if is_named && (lookup == Lookup::Fixed || self.is_exact(first_match, &query)) =>
             {
                 return Ok(Some(first_match.clone()));
             }
@@ -188,11 +187,11 @@ impl RequestContext {
     }
 
     /// Whether the issuer of a query is the provider's own, not that of one of its tenants.
-    fn is_exact(&self, provider: &Provider, ask: &ProviderQuery) -> bool {
-        let client = self.known(provider);
+    fn is_exact(&self, provider: &Provider, query: &ProviderQuery) -> bool {
+        let client = self.known_client(provider);
         let issuer = client
             .as_ref()
             .map(|client| client.server().issuer().as_str());
-        ask.issuer.is_none() || ask.issuer.as_deref() == issuer
+        query.issuer.is_none() || query.issuer.as_deref() == issuer
     }
 }

@@ -1,5 +1,5 @@
-//! Sessions in a store: the cookie holds a handle, and the record is stored under its hash. Read access to the
-//! store is not enough to forge the cookie.
+//! Sessions in a store: the cookie holds a handle, and the record is stored under its hash. Read access to the store
+//! does not allow forging the cookie.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ const ATTEMPTS: u32 = 8;
 /// The number of attempts to remove a session when the store fails, since the response says that it has ended.
 const REMOVALS: u32 = 3;
 
-/// The longest time between indexing a session and storing it: after that, it never will be.
+/// The longest time between indexing a session and storing it. A session that is not stored by then was abandoned.
 const MAX_LOGIN_TIME: Duration = Duration::from_secs(5 * 60);
 
 /// The index of the sessions of a person, or of one session at the provider. A session is listed before its tokens are
@@ -52,12 +52,12 @@ const fn long_ago() -> UnixTime {
     UnixTime::from_secs(0)
 }
 
-/// Loads the session of this key, and records its use now and then.
+/// Loads the session of this key, and updates its last use at intervals.
 pub(crate) async fn load(context: &RequestContext, key: &str) -> Result<Option<Session>, Error> {
     let Some(entry) = context.io.load(key).await? else {
         return Ok(None);
     };
-    let Some(session) = read(key, &entry) else {
+    let Some(session) = read_session(key, &entry) else {
         return Ok(None);
     };
     let now = context.io.now();
@@ -65,13 +65,15 @@ pub(crate) async fn load(context: &RequestContext, key: &str) -> Result<Option<S
         && !session.is_over(now, Some(idle))
         && now.since(seen_at) >= idle / 8
     {
-        let seen = Session {
+        let session_in_use = Session {
             seen_at: Some(now),
             ..session.clone()
         };
-        // A failure does no harm: another request saves the same, or the next one will.
+        // A failure is only logged: another request updates the last use.
         let (io, times) = (&context.io, Times::until(session.until));
-        let saved = io.save(key, text(&seen), entry.version, times).await;
+        let saved = io
+            .save(key, session_text(&session_in_use), entry.version, times)
+            .await;
         if let Err(error) = saved {
             context.io.note_error(&error);
         }
@@ -86,7 +88,7 @@ pub(crate) async fn begin(
     session: Session,
     tokens: Option<Tokens>,
 ) -> Result<Vec<String>, Error> {
-    let at = context.io.at();
+    let at = context.io.moment();
     let handle = Handle {
         handle: oauth_seal::base64url(&at.draw("oauth-web handle")?),
         until: session.until,
@@ -98,113 +100,118 @@ pub(crate) async fn begin(
         ..session
     };
     match client {
-        Some(client) => listed_and_stored(context, client, &key, &session, tokens).await?,
-        None => saved(context, &key, &session).await?,
+        Some(client) => list_and_store(context, client, &key, &session, tokens).await?,
+        None => save_session(context, &key, &session).await?,
     }
     let plain = Secret::new(serde_json::to_vec(&handle).unwrap_or_default());
     let seconds = context.config().lifetime.as_secs();
     let jar = context.jar()?;
     // The step may have changed since.
-    let (at, same_site) = (context.io.at(), context.same_site());
+    let (at, same_site) = (context.io.moment(), context.same_site());
     jar.set_session(&at, &context.cookies, plain.expose(), seconds, same_site)
 }
 
-/// Lists a session, and returns those of the same person that are too many, and those that were listed long enough ago
-/// to be stored or left behind.
-async fn list(
+/// Adds a session to the indexes, and returns the person's sessions that are too many, and those that are old enough to be
+/// either stored or abandoned.
+async fn list_session(
     context: &RequestContext,
     client: &Client,
     key: &str,
     session: &Session,
 ) -> Result<(Vec<ListedSession>, Vec<ListedSession>), Error> {
-    let new = ListedSession {
+    let new_entry = ListedSession {
         key: key.to_owned(),
         until: session.until,
         since: context.io.now(),
     };
-    let mut left = None;
+    let mut earlier_sessions = None;
     for name in index_names(client, &session.identity) {
-        // Those too many stay listed until they have ended: what is in no index, no logout at the provider finds.
-        let add = |index: &mut SessionIndex| index.sessions.push(new.clone());
-        let index = change(context, &name, add).await?;
-        left.get_or_insert(index.sessions);
+        // Those that are too many stay listed until they have ended: a logout at the provider finds only listed ones.
+        let add = |index: &mut SessionIndex| index.sessions.push(new_entry.clone());
+        let index = change_index(context, &name, add).await?;
+        earlier_sessions.get_or_insert(index.sessions);
     }
-    let mut left = left.unwrap_or_default();
-    let surplus = left.len().saturating_sub(MAX_SESSIONS);
-    let surplus = left.drain(..surplus).collect();
-    left.retain(|listed| new.since.since(listed.since) >= MAX_LOGIN_TIME);
-    Ok((surplus, left))
+    let mut earlier_sessions = earlier_sessions.unwrap_or_default();
+    let surplus = earlier_sessions.len().saturating_sub(MAX_SESSIONS);
+    let surplus = earlier_sessions.drain(..surplus).collect();
+    earlier_sessions.retain(|listed| new_entry.since.since(listed.since) >= MAX_LOGIN_TIME);
+    Ok((surplus, earlier_sessions))
 }
 
 /// Stores a session of this client, and removes the remains of the person's other sessions.
-async fn listed_and_stored(
+async fn list_and_store(
     context: &RequestContext,
     client: &Client,
     key: &str,
     session: &Session,
     tokens: Option<Tokens>,
 ) -> Result<(), Error> {
-    let (surplus, left) = match store(context, client, key, session, tokens.clone()).await {
-        Ok(others) => others,
-        Err(error) => {
-            // There must be no tokens without a session. The session stays listed, because a save that failed may still
-            // take effect.
-            take_back(context, client, key, tokens).await;
-            return Err(error);
-        }
-    };
+    let (surplus, earlier_sessions) =
+        match store_login(context, client, key, session, tokens.clone()).await {
+            Ok(sessions) => sessions,
+            Err(error) => {
+                // There must be no tokens without a session. The session stays listed, because a save that failed may still
+                // take effect.
+                undo_login(context, client, key, tokens).await;
+                return Err(error);
+            }
+        };
     for listed in surplus {
         clean_up(context, client, &session.identity, &listed, |_| true).await;
     }
     let (now, idle) = (context.io.now(), context.config().idle);
     let is_over = |session: &Session| session.is_over(now, idle);
-    for listed in left {
+    for listed in earlier_sessions {
         clean_up(context, client, &session.identity, &listed, is_over).await;
     }
     Ok(())
 }
 
-async fn saved(context: &RequestContext, key: &str, session: &Session) -> Result<(), Error> {
+async fn save_session(context: &RequestContext, key: &str, session: &Session) -> Result<(), Error> {
     let times = Times::until(session.until);
-    match context.io.save(key, text(session), 0, times).await? {
-        Saved::Conflict => Err(contended()),
+    match context
+        .io
+        .save(key, session_text(session), 0, times)
+        .await?
+    {
+        Saved::Conflict => Err(contended_error()),
         Saved::At(_) => Ok(()),
     }
 }
 
-/// Lists a session, stores its tokens, then the session. Returns what [`list`] found.
-async fn store(
+/// Lists a session, stores its tokens, then the session. Returns what [`list_session`] found.
+async fn store_login(
     context: &RequestContext,
     client: &Client,
     key: &str,
     session: &Session,
     tokens: Option<Tokens>,
 ) -> Result<(Vec<ListedSession>, Vec<ListedSession>), Error> {
-    let others = list(context, client, key, session).await?;
+    let sessions = list_session(context, client, key, session).await?;
     if let Some(tokens) = tokens {
         save_grant(context, client, key, tokens, session.until).await?;
     }
-    saved(context, key, session).await?;
+    save_session(context, key, session).await?;
     // If the provider has signed the person out in the meantime, the session is no longer listed.
     for name in index_names(client, &session.identity) {
         let entry = context.io.load(&name).await?;
-        let index = entry.as_ref().map(listed).unwrap_or_default();
+        let index = entry.as_ref().map(read_index).unwrap_or_default();
         if !index.sessions.iter().any(|listed| listed.key == key) {
             context.io.remove(key).await?;
             return Err(ValidationFailure::WebSignedOut.into());
         }
     }
-    Ok(others)
+    Ok(sessions)
 }
 
 /// Removes and revokes the tokens of a failed login, stored or not.
-async fn take_back(context: &RequestContext, client: &Client, key: &str, tokens: Option<Tokens>) {
-    let forgotten = forget(context, client, key).await;
+async fn undo_login(context: &RequestContext, client: &Client, key: &str, tokens: Option<Tokens>) {
+    let forgotten = forget_grant(context, client, key).await;
     if let Err(error) = &forgotten {
         context.io.note_error(error);
     }
     if let (Ok(None) | Err(_), Some(tokens)) = (forgotten, tokens) {
-        revoke(context, client, &tokens).await;
+        revoke_tokens(context, client, &tokens).await;
     }
 }
 
@@ -215,7 +222,7 @@ pub(crate) async fn end(context: &RequestContext, session: &Session) -> Option<S
     let Some(key) = session.key.as_deref() else {
         if let Some(tokens) = session.tokens().filter(|_| !session.is_stale(io.now())) {
             match context.client_of(&session.identity.provider).await {
-                Ok(client) => revoke(context, &client, tokens).await,
+                Ok(client) => revoke_tokens(context, &client, tokens).await,
                 Err(error) => io.note_error(&error),
             }
         }
@@ -233,21 +240,21 @@ pub(crate) async fn end(context: &RequestContext, session: &Session) -> Option<S
     // Without a client its tokens stay until the person's next login, which finds them listed.
     let client = context.client_of(&session.identity.provider).await;
     let client = client.inspect_err(|error| io.note_error(error)).ok()?;
-    finish(context, &client, key, &session.identity).await
+    clean_up_removed(context, &client, key, &session.identity).await
 }
 
 /// Cleans up after a session is removed: it stays listed until its tokens are gone as well.
-async fn finish(
+async fn clean_up_removed(
     context: &RequestContext,
     client: &Client,
     key: &str,
     identity: &Identity,
 ) -> Option<Secret<String>> {
-    let forgotten = forget(context, client, key).await;
+    let forgotten = forget_grant(context, client, key).await;
     let mut outcome = forgotten.as_ref().map(drop).map_err(Clone::clone);
     for name in index_names(client, identity) {
         if outcome.is_ok() {
-            outcome = delist(context, &name, key).await;
+            outcome = remove_from_index(context, &name, key).await;
         }
     }
     if let Err(error) = outcome {
@@ -256,9 +263,9 @@ async fn finish(
     forgotten.ok().flatten()?.id_token.clone()
 }
 
-async fn delist(context: &RequestContext, name: &str, key: &str) -> Result<(), Error> {
+async fn remove_from_index(context: &RequestContext, name: &str, key: &str) -> Result<(), Error> {
     let is_other = |listed: &ListedSession| listed.key != key;
-    let changed = change(context, name, |index| index.sessions.retain(is_other));
+    let changed = change_index(context, name, |index| index.sessions.retain(is_other));
     changed.await.map(drop)
 }
 
@@ -272,27 +279,31 @@ async fn clean_up(
 ) {
     let entry = context.io.load(&listed.key).await;
     let session = match &entry {
-        Ok(entry) => entry.as_ref().and_then(|entry| read(&listed.key, entry)),
+        Ok(entry) => entry
+            .as_ref()
+            .and_then(|entry| read_session(&listed.key, entry)),
         Err(error) => return context.io.note_error(error),
     };
     match session {
         Some(session) if !is_over(&session) => {}
         Some(session) => drop(end(context, &session).await),
-        None => drop(finish(context, client, &listed.key, identity).await),
+        None => drop(clean_up_removed(context, client, &listed.key, identity).await),
     }
 }
 
 /// Removes the tokens of a session that is gone, by the cookie of this request: the worker that ended it may have
 /// crashed before it removed them.
 pub(crate) async fn forget_left(context: &RequestContext) -> Result<(), Error> {
-    let Ok(handle) = context.jar()?.session::<Handle>(&context.cookies) else {
+    let Ok(handle) = context.jar()?.open_session::<Handle>(&context.cookies) else {
         return Ok(());
     };
     let Some(id) = &handle.provider else {
         return Ok(());
     };
     let client = context.client_of(id).await?;
-    forget(context, &client, &handle.key()).await.map(drop)
+    forget_grant(context, &client, &handle.key())
+        .await
+        .map(drop)
 }
 
 /// Ends the sessions of a person, or of one session at the provider, for which `is_meant` holds. A session that is
@@ -314,14 +325,20 @@ pub(crate) async fn end_all(
     let Some(entry) = io.load(&name).await? else {
         return Ok(());
     };
-    for listed in listed(&entry).sessions {
+    for listed in read_index(&entry).sessions {
         let key = listed.key.as_str();
-        let mut session = io.load(key).await?.and_then(|entry| read(key, &entry));
+        let mut session = io
+            .load(key)
+            .await?
+            .and_then(|entry| read_session(key, &entry));
         if session.is_none() && unstored == Unstored::Meant {
-            delist(context, &name, key).await?;
-            session = io.load(key).await?.and_then(|entry| read(key, &entry));
+            remove_from_index(context, &name, key).await?;
+            session = io
+                .load(key)
+                .await?
+                .and_then(|entry| read_session(key, &entry));
             if session.is_none() {
-                forget(context, client, key).await?;
+                forget_grant(context, client, key).await?;
             }
         }
         if let Some(session) = session.filter(|session| is_meant(session)) {
@@ -350,15 +367,15 @@ async fn save_grant(
     // No grant outlives its session.
     let keeper = client.keeper(session::grant(key)).shared();
     let mut keeper = keeper.until(until);
-    keeper.replace(&io.at(), tokens)?;
+    keeper.replace(&io.moment(), tokens)?;
     if !keeper.save_again() {
         return Ok(());
     }
     let record = keeper.key();
     let mut event = keeper::Event::Begin;
     loop {
-        let step = keeper.resume(&io.at(), event);
-        let answer = match step {
+        let step = keeper.resume(&io.moment(), event);
+        let result = match step {
             keeper::Step::Load => io.load(&record).await.map(keeper::Event::Loaded),
             keeper::Step::Lease { holder, ttl } => {
                 let lease = io.lease(&record, holder, ttl).await;
@@ -389,16 +406,16 @@ async fn save_grant(
                 return match keeper.is_stored() {
                     true => Ok(()),
                     // The store's error, if it failed.
-                    false => Err(keeper.last_error().cloned().unwrap_or_else(contended)),
+                    false => Err(keeper.last_error().cloned().unwrap_or_else(contended_error)),
                 };
             }
         };
-        event = answer.unwrap_or_else(keeper::Event::Failed);
+        event = result.unwrap_or_else(keeper::Event::Failed);
     }
 }
 
-/// Removes the grant of this session, and revokes its tokens: these, if there were any.
-async fn forget(
+/// Removes the grant of this session and revokes its tokens, which it returns, if there were any.
+async fn forget_grant(
     context: &RequestContext,
     client: &Client,
     key: &str,
@@ -409,17 +426,17 @@ async fn forget(
     let Some(entry) = entry.filter(|entry| !entry.is_removed()) else {
         return Ok(None);
     };
-    let learnt = keeper.learn(&context.io.at(), entry);
+    let learnt = keeper.learn(&context.io.moment(), entry);
     context.io.remove(&record).await?;
     learnt?;
     let Some(tokens) = keeper.tokens().cloned() else {
         return Ok(None);
     };
-    revoke(context, client, &tokens).await;
+    revoke_tokens(context, client, &tokens).await;
     Ok(Some(tokens))
 }
 
-async fn revoke(context: &RequestContext, client: &Client, tokens: &Tokens) {
+async fn revoke_tokens(context: &RequestContext, client: &Client, tokens: &Tokens) {
     if client.server().endpoint(EndpointKind::Revocation).is_err() {
         return;
     }
@@ -430,7 +447,7 @@ async fn revoke(context: &RequestContext, client: &Client, tokens: &Tokens) {
 }
 
 /// Changes an index that others may change concurrently, and returns it.
-async fn change(
+async fn change_index(
     context: &RequestContext,
     name: &str,
     change: impl Fn(&mut SessionIndex),
@@ -438,7 +455,7 @@ async fn change(
     for _ in 0..ATTEMPTS {
         let entry = context.io.load(name).await?;
         let version = entry.as_ref().map_or(0, |entry| entry.version);
-        let mut index = entry.as_ref().map(listed).unwrap_or_default();
+        let mut index = entry.as_ref().map(read_index).unwrap_or_default();
         change(&mut index);
         let until = index.sessions.iter().map(|listed| listed.until).max();
         index.until = until;
@@ -454,7 +471,7 @@ async fn change(
             return Ok(index);
         }
     }
-    Err(contended())
+    Err(contended_error())
 }
 
 /// The names of the indexes of this person's sessions: by subject, and by the session at the provider.
@@ -469,15 +486,15 @@ fn index_names(client: &Client, identity: &Identity) -> Vec<String> {
 
 fn index_name(client: &Client, kind: &str, value: &str) -> String {
     let issuer = client.server().issuer().as_str();
-    let facts = [issuer, client.client_id().as_str(), kind, value];
-    oauth_seal::digest("oauth-web people 1", facts)
+    let parts = [issuer, client.client_id().as_str(), kind, value];
+    oauth_seal::digest("oauth-web people 1", parts)
 }
 
-fn listed(entry: &Entry) -> SessionIndex {
+fn read_index(entry: &Entry) -> SessionIndex {
     serde_json::from_str(entry.record.expose()).unwrap_or_default()
 }
 
-fn read(key: &str, entry: &Entry) -> Option<Session> {
+fn read_session(key: &str, entry: &Entry) -> Option<Session> {
     let session: Session = serde_json::from_str(entry.record.expose()).ok()?;
     Some(Session {
         key: Some(key.to_owned()),
@@ -485,7 +502,7 @@ fn read(key: &str, entry: &Entry) -> Option<Session> {
     })
 }
 
-fn text(session: &Session) -> Secret<String> {
+fn session_text(session: &Session) -> Secret<String> {
     let stored = Session {
         key: None,
         ..session.clone()
@@ -493,7 +510,7 @@ fn text(session: &Session) -> Secret<String> {
     Secret::new(serde_json::to_string(&stored).unwrap_or_default())
 }
 
-fn contended() -> Error {
+fn contended_error() -> Error {
     let cause = Cause::unsent("others keep saving the record").because(Loss::Contended);
     Error::lost(cause).at_endpoint("store")
 }

@@ -28,7 +28,7 @@ use crate::visit::{Admission, ExchangeOutput, wrong_output};
 const SILENT_RETRY_SECONDS: u64 = 5 * 60;
 
 pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
-    let arrived = authorization_response(context)?;
+    let response = authorization_response(context)?;
     // Only the client can check whether a flow belongs to this callback.
     if let Some(provider) = context.provider_of_callback()? {
         context.client(provider).await?;
@@ -39,13 +39,13 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
         pending,
         provider,
         client,
-    } = match login_flow::find(context, &arrived).await? {
-        Ok(kept) => kept,
-        Err(why) => return unknown(context, &why).await,
+    } = match login_flow::find(context, &response).await? {
+        Ok(flow) => flow,
+        Err(reasons) => return answer_unknown_callback(context, &reasons).await,
     };
     // The flow is consumed, whatever the result.
     let ended = login_flow::end(context, &name)?;
-    let login = match client.redeem(pending, &arrived) {
+    let login = match client.redeem(pending, &response) {
         Ok(redeemed) => {
             let output = context
                 .io
@@ -59,7 +59,7 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
         Err(error) => Err(error),
     };
     let reply = match login {
-        Ok(login) => signed_in(context, (&provider, &client), &flow, login).await,
+        Ok(login) => complete_login(context, (&provider, &client), &flow, login).await,
         Err(error) => Err(error),
     };
     let is_another = matches!(&reply, Err(error) if error.code() == "web.another_person");
@@ -69,20 +69,20 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
         Err(error) if flow.kind == Kind::Check => {
             context.io.note_error(&error);
             let jar = context.jar()?;
-            let quiet = jar.set(
-                &jar.named("quiet"),
+            let quiet = jar.set_cookie(
+                &jar.name_of("quiet"),
                 "1",
                 SILENT_RETRY_SECONDS,
                 CookieSameSite::Lax,
             );
             RequestContext::go(&flow.return_to, [quiet])
         }
-        Err(error) => super::failed(context, &error, Some(&flow.return_to)),
+        Err(error) => super::error_page(context, &error, Some(&flow.return_to)),
         Ok(reply) => reply,
     };
     match is_another {
-        true => end_running(context, &flow, reply.cookies([ended])).await,
-        false => Ok(reply.cookies([ended])),
+        true => end_running(context, &flow, reply.with_cookies([ended])).await,
+        false => Ok(reply.with_cookies([ended])),
     }
 }
 
@@ -106,13 +106,13 @@ async fn end_running(
     let mut cookies = context.end_session()?;
     if cookies.is_empty() {
         let jar = context.jar()?;
-        cookies.push(jar.end(jar.name(), context.same_site()));
+        cookies.push(jar.clear_cookie(jar.name(), context.same_site()));
     }
     if let Some(session) = running(context, flow).await {
         session_store::end(context, &session).await;
         reply.signed_out = Some(Box::new(session.identity));
     }
-    Ok(reply.cookies(cookies))
+    Ok(reply.with_cookies(cookies))
 }
 
 /// The authorization response: the whole URL, or the posted form.
@@ -130,15 +130,15 @@ fn authorization_response(context: &RequestContext) -> Result<String, Error> {
 }
 
 /// Handles a successful login: the application admits the person, or refuses them.
-async fn signed_in(
+async fn complete_login(
     context: &RequestContext,
     (provider, client): (&Provider, &Client),
     flow: &LoginFlow,
     login: Login,
 ) -> Result<Reply, Error> {
     let identity = identity(context, (provider, client), &login).await?;
-    let old = running(context, flow).await;
-    if is_another(flow, old.as_deref(), &identity) {
+    let earlier_session = running(context, flow).await;
+    if is_another(flow, earlier_session.as_deref(), &identity) {
         return Err(ValidationFailure::WebAnotherPerson.into());
     }
     let scope = login.tokens.scope.as_str().to_owned();
@@ -156,12 +156,12 @@ async fn signed_in(
             if flow.kind == Kind::Check {
                 return Err(error);
             }
-            let reply = super::failed(context, &error, Some(&flow.return_to));
-            return Ok(reply.detailed(&reason, context.reader()));
+            let reply = super::error_page(context, &error, Some(&flow.return_to));
+            return Ok(reply.with_detail(&reason, context.reader()));
         }
     };
     let session = Session {
-        identity: kept(context, identity),
+        identity: with_stored_claims(context, identity),
         local,
         started_at: now,
         until: now.after(context.config().lifetime),
@@ -175,10 +175,10 @@ async fn signed_in(
     };
     let return_to = &flow.return_to;
     let cookies = match context.config().keep {
-        Keep::Identity => sealed(context, session, text, return_to)?,
+        Keep::Identity => seal_session(context, session, text, return_to)?,
         Keep::AccessToken => {
             let tokens = Some(Arc::new(tokens_for_cookie(login.tokens)?));
-            sealed(context, Session { tokens, ..session }, text, return_to)?
+            seal_session(context, Session { tokens, ..session }, text, return_to)?
         }
         Keep::Store => {
             session_store::begin(
@@ -191,11 +191,13 @@ async fn signed_in(
         }
     };
     // The earlier session may be another person's, or planted by an attacker.
-    if let Some(old) = old {
-        session_store::end(context, &old).await;
+    if let Some(earlier_session) = earlier_session {
+        session_store::end(context, &earlier_session).await;
     }
-    let tried = RecentLogins::of(context)?.signed_in(now).cookie(context)?;
-    Ok(RequestContext::go(&flow.return_to, cookies).cookies([tried]))
+    let recent_logins_cookie = RecentLogins::of(context)?
+        .record_login(now)
+        .cookie(context)?;
+    Ok(RequestContext::go(&flow.return_to, cookies).with_cookies([recent_logins_cookie]))
 }
 
 /// Whether a silent check or a step-up came back with another person than that of the session.
@@ -219,16 +221,16 @@ async fn identity(
         let id_token = id_token.ok_or(ProtocolViolation::IdTokenMissing)?;
         return Ok(Identity::of(&provider.id, id_token));
     };
-    let asked = client.call(IdentityRequest {
+    let exchange = client.call(IdentityRequest {
         endpoint: endpoint.clone(),
         tokens: Arc::new(login.tokens.clone()),
         provider: provider.id.clone(),
         issuer: client.server().issuer().as_str().to_owned(),
     });
-    let told = context
-        .io
-        .run(asked, |told| ExchangeOutput::Identity(Box::new(told)));
-    match told.await? {
+    let output = context.io.run(exchange, |identity| {
+        ExchangeOutput::Identity(Box::new(identity))
+    });
+    match output.await? {
         ExchangeOutput::Identity(identity) => Ok(*identity),
         _ => Err(wrong_output()),
     }
@@ -246,16 +248,18 @@ fn tokens_for_cookie(tokens: Tokens) -> Result<Tokens, Error> {
 }
 
 /// Keeps only the claims that a session stores.
-pub(crate) fn kept(context: &RequestContext, identity: Identity) -> Identity {
-    let wanted = &context.config().claims;
+pub(crate) fn with_stored_claims(context: &RequestContext, identity: Identity) -> Identity {
+    let stored_claims = &context.config().claims;
     let claims = identity.claims.into_iter();
-    let claims: Map<_, _> = claims.filter(|(name, _)| wanted.contains(name)).collect();
+    let claims: Map<_, _> = claims
+        .filter(|(name, _)| stored_claims.contains(name))
+        .collect();
     Identity { claims, ..identity }
 }
 
 /// Seals a session in cookies, with the ID token for the logout at the provider if there is room for it in a response
 /// that leads to this URL.
-pub(crate) fn sealed(
+pub(crate) fn seal_session(
     context: &RequestContext,
     session: Session,
     id_token: Option<String>,
@@ -263,47 +267,50 @@ pub(crate) fn sealed(
 ) -> Result<Vec<String>, Error> {
     let jar = context.jar()?;
     let keep = context.config().keep;
-    let plain = |session: &Session| {
-        let written = match keep {
+    let plaintext = |session: &Session| {
+        let json = match keep {
             Keep::AccessToken => serde_json::to_vec(&CookieSession::of(session.clone())),
             Keep::Identity | Keep::Store => serde_json::to_vec(session),
         };
-        Secret::new(written.unwrap_or_default())
+        Secret::new(json.unwrap_or_default())
     };
-    let without = plain(&session);
-    let with = plain(&Session {
+    let without_id_token = plaintext(&session);
+    let with_id_token = plaintext(&Session {
         id_token,
         ..session
     });
-    let chosen = match Jar::is_small(with.expose().len(), return_to.len()) {
-        true => with,
-        false => without,
+    let content = match Jar::is_small(with_id_token.expose().len(), return_to.len()) {
+        true => with_id_token,
+        false => without_id_token,
     };
-    if let Err(large) = Jar::check_small(chosen.expose())
+    if let Err(large) = Jar::check_small(content.expose())
         && !context.site.is_large_known.swap(true, Ordering::Relaxed)
     {
         context.io.note_error(&large);
     }
     let seconds = context.config().lifetime.as_secs();
-    let (at, same_site) = (context.io.at(), context.same_site());
-    jar.set_session(&at, &context.cookies, chosen.expose(), seconds, same_site)
+    let (at, same_site) = (context.io.moment(), context.same_site());
+    jar.set_session(&at, &context.cookies, content.expose(), seconds, same_site)
 }
 
 /// Handles a callback without a flow: the back button, a bookmark, a lost cookie, a forged link. The reason is only
 /// logged.
-async fn unknown(context: &RequestContext, why: &[String]) -> Result<Reply, Error> {
-    let error = Error::from(ValidationFailure::WebCallbackUnknown).about(&why.join("; "));
+async fn answer_unknown_callback(
+    context: &RequestContext,
+    reasons: &[String],
+) -> Result<Reply, Error> {
+    let error = Error::from(ValidationFailure::WebCallbackUnknown).about(&reasons.join("; "));
     if let Found::Session(_) = current_session::session(context).await? {
         context.io.note_error(&error);
-        return Ok(RequestContext::go(&context.home()?, []));
+        return Ok(RequestContext::go(&context.home_path()?, []));
     }
     let has_error = context.request.parameter("error").is_some();
     if has_error || context.request.method == Method::GET && !context.request.is_navigation() {
-        return Ok(super::failed(context, &error, None));
+        return Ok(super::error_page(context, &error, None));
     }
     context.io.note_error(&error);
     Ok(RequestContext::go(
-        &context.page("login", &[("again", "1")])?,
+        &context.page_path("login", &[("again", "1")])?,
         [],
     ))
 }

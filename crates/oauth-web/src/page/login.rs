@@ -7,7 +7,7 @@ use oauth_core::error::{Error, ValidationFailure};
 use crate::config::Provider;
 use crate::current_session::{self, Found};
 use crate::html;
-use crate::login_flow::{self, Wanted};
+use crate::login_flow::{self, LoginParameters};
 use crate::login_loop::RecentLogins;
 use crate::reply::{Reader, Reply};
 use crate::request_context::RequestContext;
@@ -23,7 +23,7 @@ pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
         return Ok(RequestContext::empty_prefetch_reply());
     }
     if !request.is_navigation() {
-        let login = context.page("login", &[])?;
+        let login = context.page_path("login", &[])?;
         let error = ValidationFailure::WebSignedOut.into();
         return Ok(Reply::problem(&error, Reader::Script, Some(login)));
     }
@@ -31,30 +31,30 @@ pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
         Some("1") => return restart_login(context).await,
         Some("2") if !RecentLogins::of(context)?.is_restarted() => {
             let cookies = "the browser sends no cookies back";
-            return Ok(nobody_waits(context, cookies));
+            return Ok(unknown_callback_page(context, cookies));
         }
         _ => {}
     }
-    let wanted = request.parameter("return_to");
-    let wanted = wanted.or_else(|| request.parameter("target_link_uri"));
-    let return_to = context.return_to(wanted.as_deref())?;
+    let requested_target = request.parameter("return_to");
+    let requested_target = requested_target.or_else(|| request.parameter("target_link_uri"));
+    let return_to = context.return_to(requested_target.as_deref())?;
     let hint = request.parameter("login_hint");
     let hint = hint.filter(|hint| hint.len() <= MAX_HINT);
     let prompt = request
         .parameter("prompt")
         .filter(|prompt| is_prompt(prompt));
     let Some(provider) = determined_provider(context, &return_to).await? else {
-        let kept = [
+        let kept_parameters = [
             ("return_to", Some(return_to)),
             ("login_hint", hint),
             ("prompt", prompt),
         ];
-        let kept: Vec<_> = kept
+        let kept_parameters: Vec<_> = kept_parameters
             .into_iter()
             .filter_map(|(name, value)| Some((name, value?)))
             .collect();
-        let page = context.page("login", &[])?;
-        let form = html::chooser(&context.config().providers, &page, &kept);
+        let page = context.page_path("login", &[])?;
+        let form = html::chooser(&context.config().providers, &page, &kept_parameters);
         return Ok(Reply::page(StatusCode::OK, "Sign in", &form));
     };
     let need = need(context);
@@ -67,23 +67,23 @@ pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
         Found::Session(session) if session.identity.provider == provider.id => Some(&**session),
         _ => None,
     };
-    let wanted = Wanted {
+    let login = LoginParameters {
         need,
         session,
         login_hint: hint,
         prompt,
-        ..Wanted::login(&provider, return_to)
+        ..LoginParameters::login(&provider, return_to)
     };
-    login_flow::begin(context, wanted).await
+    login_flow::begin(context, login).await
 }
 
 /// Whether this is a list of known prompts (OpenID Connect Core section 3.1.2.1), each once. `none` is for the silent
 /// check.
 fn is_prompt(text: &str) -> bool {
-    let mut left = vec!["login", "consent", "select_account", "create"];
+    let mut unused_values = vec!["login", "consent", "select_account", "create"];
     text.split(' ').all(|word| {
-        let found = left.iter().position(|known| *known == word);
-        found.map(|at| left.swap_remove(at)).is_some()
+        let position = unused_values.iter().position(|value| *value == word);
+        position.map(|at| unused_values.swap_remove(at)).is_some()
     })
 }
 
@@ -97,22 +97,22 @@ async fn determined_provider(
     }
     if let Some(issuer) = context.request.parameter("iss") {
         let issuer = Some(issuer).filter(|issuer| issuer.len() <= MAX_HINT);
-        let ask = ProviderQuery {
+        let query = ProviderQuery {
             issuer: Some(issuer.ok_or(ValidationFailure::WebUnknownProvider)?),
             ..ProviderQuery::default()
         };
-        let named = context.find(ask).await?;
-        let named = named.ok_or(ValidationFailure::WebUnknownProvider)?;
-        return Ok(Some(named));
+        let provider = context.find_provider(query).await?;
+        let provider = provider.ok_or(ValidationFailure::WebUnknownProvider)?;
+        return Ok(Some(provider));
     }
     // The requested page determines the provider better than this one.
     let path = return_to.split(['?', '#']).next().unwrap_or_default();
     let path = Some(path).filter(|path| path.starts_with('/'));
-    let ask = ProviderQuery {
+    let query = ProviderQuery {
         path: path.unwrap_or_default().to_owned(),
         ..ProviderQuery::default()
     };
-    context.find(ask).await
+    context.find_provider(query).await
 }
 
 /// The step-up in the query, from a problem response to a script. Requesting more is harmless, and does not lower a
@@ -133,20 +133,23 @@ fn need(context: &RequestContext) -> Option<Need> {
 /// cookies.
 async fn restart_login(context: &RequestContext) -> Result<Reply, Error> {
     if let Found::Session(_) = current_session::session(context).await? {
-        return Ok(RequestContext::go(&context.home()?, []));
+        return Ok(RequestContext::go(&context.home_path()?, []));
     }
     let tries = RecentLogins::of(context)?;
     if tries.is_restarted() {
-        return Ok(nobody_waits(context, "a sign-in was begun anew just now"));
+        return Ok(unknown_callback_page(
+            context,
+            "a sign-in was begun anew just now",
+        ));
     }
-    let tried = tries.restarted(context.io.now()).cookie(context)?;
+    let recent_logins_cookie = tries.record_restart(context.io.now()).cookie(context)?;
     Ok(RequestContext::go(
-        &context.page("login", &[("again", "2")])?,
-        [tried],
+        &context.page_path("login", &[("again", "2")])?,
+        [recent_logins_cookie],
     ))
 }
 
-fn nobody_waits(context: &RequestContext, why: &str) -> Reply {
-    let error = Error::from(ValidationFailure::WebCallbackUnknown).about(why);
-    super::failed(context, &error, None)
+fn unknown_callback_page(context: &RequestContext, reason: &str) -> Reply {
+    let error = Error::from(ValidationFailure::WebCallbackUnknown).about(reason);
+    super::error_page(context, &error, None)
 }

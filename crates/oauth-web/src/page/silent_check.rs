@@ -3,7 +3,7 @@
 use oauth_core::error::Error;
 
 use crate::current_session::{self, Found};
-use crate::login_flow::{self, Kind, Wanted};
+use crate::login_flow::{self, Kind, LoginParameters};
 use crate::login_guard::{hop_to, needs_hop};
 use crate::reply::Reply;
 use crate::request_context::RequestContext;
@@ -14,7 +14,7 @@ pub(crate) async fn check(context: &RequestContext) -> Result<Reply, Error> {
         return Ok(RequestContext::empty_prefetch_reply());
     }
     let return_to = context.return_to(request.query("return_to").as_deref())?;
-    if context.has_cookie(&context.jar()?.named("quiet")) {
+    if context.has_cookie(&context.jar()?.name_of("quiet")) {
         return Ok(RequestContext::go(&return_to, []));
     }
     if needs_hop(context)? {
@@ -24,7 +24,7 @@ pub(crate) async fn check(context: &RequestContext) -> Result<Reply, Error> {
             .into_iter()
             .chain([("return_to", &*return_to)])
             .collect();
-        return Ok(hop_to(&context.page("check", &parameters)?));
+        return Ok(hop_to(&context.page_path("check", &parameters)?));
     }
     let session = match current_session::session(context).await? {
         Found::Session(session) => Some(session),
@@ -39,10 +39,10 @@ pub(crate) async fn check(context: &RequestContext) -> Result<Reply, Error> {
         (Some(id), None) => context.provider(&id).await?,
         (None, None) => context.first_provider().await?,
     };
-    let wanted = Wanted {
+    let login = LoginParameters {
         kind: Kind::Check,
         session: session.as_deref(),
-        ..Wanted::login(&provider, return_to)
+        ..LoginParameters::login(&provider, return_to)
     };
-    login_flow::begin(context, wanted).await
+    login_flow::begin(context, login).await
 }

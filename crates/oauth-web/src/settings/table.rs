@@ -4,7 +4,7 @@ use http::Method;
 use oauth_core::url::{Transport, Url};
 use serde_json::Value;
 
-use super::{Setting, Shape, Unfit, span, text, texts, urls, word};
+use super::{Setting, Shape, Unfit, one_of_words, span, string_list, text, urls};
 use crate::config::{Keep, Lookup, SameSite, Upstream};
 
 const TRANSPORTS: &[&str] = &["https", "loopback_http"];
@@ -19,7 +19,7 @@ pub const SITE_SETTINGS: &[Setting] = &[
         shape: Shape::Word(TRANSPORTS),
         text: "`loopback_http` allows plain http to loopback addresses, for tests.",
         set: |config, value| {
-            config.transport = match word(value, TRANSPORTS)? {
+            config.transport = match one_of_words(value, TRANSPORTS)? {
                 "loopback_http" => Transport::LoopbackHttp,
                 _ => Transport::Https,
             };
@@ -46,7 +46,7 @@ pub const SITE_SETTINGS: &[Setting] = &[
                in the sealed cookie, and no refresh token: once it has expired, pages redirect to the provider and back \
                without a prompt, and scripts get 401.",
         set: |config, value| {
-            config.keep = match word(value, KEEPS)? {
+            config.keep = match one_of_words(value, KEEPS)? {
                 "store" => Keep::Store,
                 "access_token" => Keep::AccessToken,
                 _ => Keep::Identity,
@@ -60,7 +60,7 @@ pub const SITE_SETTINGS: &[Setting] = &[
         text: "With `asked`, the application looks up the providers that are not in the settings, such as those of tenants \
                that come and go.",
         set: |config, value| {
-            config.lookup = match word(value, LOOKUPS)? {
+            config.lookup = match one_of_words(value, LOOKUPS)? {
                 "asked" => Lookup::Asked,
                 _ => Lookup::Fixed,
             };
@@ -127,7 +127,7 @@ pub const SITE_SETTINGS: &[Setting] = &[
         shape: Shape::Word(SAME_SITES),
         text: "`SameSite` of the session's cookie: unless set, `strict` with `api`, else `lax`.",
         set: |config, value| {
-            config.same_site = Some(match word(value, SAME_SITES)? {
+            config.same_site = Some(match one_of_words(value, SAME_SITES)? {
                 "strict" => SameSite::Strict,
                 _ => SameSite::Lax,
             });
@@ -157,7 +157,7 @@ pub const SITE_SETTINGS: &[Setting] = &[
         shape: Shape::Texts,
         text: "The claims that a session keeps: name, user name, e-mail address and picture unless set.",
         set: |config, value| {
-            config.claims = texts(value)?;
+            config.claims = string_list(value)?;
             Ok(())
         },
     },
@@ -213,7 +213,7 @@ fn api(name: String, value: Value) -> Result<Upstream, Unfit> {
     let Some(methods) = methods else {
         return Ok(upstream);
     };
-    let methods = texts(methods)?.into_iter();
+    let methods = string_list(methods)?.into_iter();
     let methods = methods.map(|name| Method::from_bytes(name.as_bytes()).map_err(|_| Unfit::Type));
     Ok(upstream.methods(methods.collect::<Result<Vec<_>, _>>()?))
 }
