@@ -125,7 +125,7 @@ impl PendingCall {
             self.work = Work::Future(Box::pin(async move {
                 let done = tokio::time::timeout(limit, future).await;
                 done.unwrap_or_else(|_| {
-                    let late = Cause::unknown("the caller waited no longer");
+                    let late = Cause::unknown("the caller stopped waiting; the request may go on");
                     Err(Error::lost(late.because(Loss::Timeout)))
                 })
             }));

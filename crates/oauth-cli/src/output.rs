@@ -156,7 +156,9 @@ impl From<Error> for Failure {
 /// What to do about an error, with this command.
 fn hint(error: &Error) -> String {
     let with_switches = match error.code() {
-        "denied.invalid_client" => Some("check the client ID, the client secret and --client-auth"),
+        "denied.invalid_client" => {
+            Some("check the client ID, the client secret or key, and --client-auth")
+        }
         "denied.invalid_grant" => Some(
             "the code or refresh token is used, expired or revoked: log in again with oauth login",
         ),

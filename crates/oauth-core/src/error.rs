@@ -319,11 +319,7 @@ impl fmt::Display for Error {
             f.write_str(": the code may be spent, so begin the login anew")?;
         }
         if let (true, Some(pause)) = (self.0.is_repeated, self.retry_after()) {
-            write!(
-                f,
-                ": told again, the next attempt is in {} s",
-                pause.as_secs()
-            )?;
+            write!(f, ": repeated; next attempt in {} s", pause.as_secs())?;
         }
         write!(f, " [{}]", self.code())
     }

@@ -309,7 +309,11 @@ impl From<KeyError> for Error {
             KeyError::Passphrase => Misuse::KeyPassphrase,
             _ => Misuse::KeyMalformed,
         };
-        Self::from(misuse).about(&error.to_string())
+        match error {
+            // The code's own text says the same.
+            KeyError::Encrypted | KeyError::Passphrase => Self::from(misuse),
+            _ => Self::from(misuse).about(&error.to_string()),
+        }
     }
 }
 

@@ -84,4 +84,17 @@ fn each_reason_has_its_code() {
     ] {
         assert_eq!(Error::from(why).code(), misuse.code());
     }
+    // Nothing is said twice.
+    for (why, message) in [
+        (
+            KeyError::Encrypted,
+            "the private key is encrypted, and no passphrase was given [key.encrypted]",
+        ),
+        (
+            KeyError::Passphrase,
+            "the passphrase does not decrypt the private key [key.passphrase]",
+        ),
+    ] {
+        assert_eq!(Error::from(why).to_string(), message);
+    }
 }

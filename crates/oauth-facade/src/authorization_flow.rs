@@ -144,7 +144,7 @@ pub fn callback_context(context: Option<String>, user: Option<String>) -> Callba
 }
 
 fn spent() -> Error {
-    Error::from(Misuse::Over).about("this flow was redeemed before")
+    Error::from(Misuse::Over).about("this flow has already been redeemed")
 }
 
 impl fmt::Debug for AuthorizationFlow {

@@ -22,7 +22,7 @@ impl Row {
 const HINTS: &[(&str, &str)] = &[
     (
         "denied.invalid_client",
-        "check the client id, the client secret and how the client authenticates (client_secret_basic or client_secret_post)",
+        "check the client id, the client secret and how the client authenticates (client_secret_basic or client_secret_post); with a key: the public key registered at the server, its kid, and this machine's clock",
     ),
     (
         "denied.unauthorized_client",
@@ -78,7 +78,7 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "denied.invalid_dpop_proof",
-        "check this machine's clock, and that no proxy changes the URL that the server sees",
+        "check this machine's clock, and that no proxy changes the URL that the server sees; if the client has no DPoP key, give it one (dpop_key)",
     ),
     (
         "denied.invalid_request_object",
@@ -114,7 +114,7 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "jws.alg_not_allowed",
-        "configure the client with the algorithm that is registered for it (id_token_signed_response_alg and its like)",
+        "configure the client with the algorithm that is registered for it (id_token_signed_response_alg and its like), or the verifier of access tokens with those that the server signs with (algs)",
     ),
     (
         "jws.no_matching_key",
@@ -131,6 +131,10 @@ const HINTS: &[(&str, &str)] = &[
     (
         "jwe.unexpected",
         "configure the client with the encryption that is registered for it (id_token_encrypted_response_alg and its like)",
+    ),
+    (
+        "jwt.typ",
+        "if the server's access tokens are not typed at+jwt, give the verifier the profile of the server: keycloak, entra, auth0, okta or cognito, or jwt for another one",
     ),
     (
         "jwt.issuer",
@@ -178,11 +182,15 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "issuer.not_https",
-        "plain http is only for loopback addresses, and has to be allowed explicitly",
+        "plain http is only for loopback addresses, and has to be allowed explicitly: transport=\"loopback_http\" for a server on this machine",
     ),
     (
         "url.insecure",
         "plain http is only for loopback addresses, and has to be allowed explicitly",
+    ),
+    (
+        "issuer.not_canonical",
+        "write the host in lower case and without a dot at its end, leave out the default port, a fragment, and . or .. in the path",
     ),
     (
         "issuer.not_absolute",
@@ -243,7 +251,7 @@ const HINTS: &[(&str, &str)] = &[
     ("lost.connect", "check host, port and firewall"),
     (
         "lost.tls",
-        "check the URL; if the server's CA is a private one, add its certificate to the trusted ones",
+        "check the URL, and that this port speaks TLS; if the server's CA is a private one, add its certificate to the trusted ones",
     ),
     ("lost.proxy", "check the proxy's URL and credentials"),
     (

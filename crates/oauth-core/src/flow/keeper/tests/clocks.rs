@@ -141,7 +141,10 @@ fn waits_as_told(keeper: &mut Keeper, store: &mut TestStore, millis: u64, error:
         assert!(again.is_repeated());
         assert_eq!(again.code(), error.code());
         assert_eq!(again.retry_after(), error.retry_after());
-        assert!(again.to_string().contains("told again"), "{again}");
+        assert!(
+            again.to_string().contains("repeated; next attempt in"),
+            "{again}"
+        );
     }
     millis + pause
 }
