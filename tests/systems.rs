@@ -84,7 +84,8 @@ let callback_uri = RedirectUri::parse(registered)?;
 let client = apps.client(id, secret)?.with_redirect_uris([callback_uri.clone()]);
 let ask = AuthorizationRequest::new(callback_uri).scope(Scope::parse("clips:read studies:read")?);
 let (url, pending) = client.authorize(&Moment::system()?, ask)?;
-// Keep `pending.to_json()` in the person's session, send them to `url`, and take what comes back.
+// Keep `pending.to_json()` in the person's session, send them to `url`, and take what comes back: `visit` stands for
+// their browser, and returns the URL to which the server redirects.
 let callback = visit(url.as_str().to_owned()).await;
 let login = driver.run(client.redeem(pending, &callback)?).await?;
 let source = GrantSource::refreshing(driver.clone(), &client, login.tokens)?;

@@ -33,7 +33,7 @@ use crate::{errors, runtime};
 
 /// One grant, kept fresh: one token request, no matter how many threads and tasks wait for it.
 ///
-/// From client.source(), client.client_credentials() or sessions.get(). A token that is about
+/// From client.source(), client.client_credentials() or Grants.get(). A token that is about
 /// to expire is still returned while the next is fetched in the background. Use it in a with or async with
 /// block, or end it with close(): a renewal in progress is then finished and stored before the
 /// program continues.
@@ -452,7 +452,7 @@ closes!(
     GrantSource,
     "drain(), as the end of a with or async with block does it.\n\n\
      lost.timeout if that has not been done within 10 s. A source that Grants.get() gave\n\
-     belongs to the sessions: it is only let go of, and its grant is kept fresh for the\n\
+     belongs to the Grants: it is only let go of, and its grant is kept fresh for the\n\
      others."
 );
 

@@ -1011,7 +1011,7 @@ class Tokens:
 class GrantSource:
     """One grant, kept fresh: one token request, no matter how many threads and tasks wait for it.
 
-    From client.source(), client.client_credentials() or sessions.get(). A token that is about
+    From client.source(), client.client_credentials() or Grants.get(). A token that is about
     to expire is still returned while the next is fetched in the background. Use it in a with or async with
     block, or end it with close(): a renewal in progress is then finished and stored before the
     program continues.
@@ -1098,7 +1098,7 @@ class GrantSource:
         """drain(), as the end of a with or async with block does it.
 
         lost.timeout if that has not been done within 10 s. A source that Grants.get() gave
-        belongs to the sessions: it is only let go of, and its grant is kept fresh for the
+        belongs to the Grants: it is only let go of, and its grant is kept fresh for the
         others.
         """
     def aclose(self) -> _Later[None]:
@@ -1761,9 +1761,9 @@ class ResourceConnection:
     enterprise-managed authorization): identity_assertion.no_id_token if they have to sign in there again,
     connect.grant_not_supported if the API's server accepts no such assertion.
 
-    Tokens are bound to dpop_key, or, if the API requires bound tokens (RFC 9449, RFC 9728), to a key that is created
-    and kept in the store. An API that asks for no authorization is called without a token; token() says so
-    (connect.not_protected).
+    Tokens are bound to dpop_key, or, if the API requires bound tokens (RFC 9449, RFC 9728), to a key that is created and
+    kept in the store; or to the certificate of the network by tls_client_certificate_bound_access_tokens (RFC 8705), which
+    is then registered. An API that asks for no authorization is called without a token; token() says so (connect.not_protected).
 
     redirect_uri is a registered loopback address; by default a free port is used. without_resource sends no resource,
     for a server that refuses it, as Microsoft Entra's does; its tokens are then for the API that their scope names.
