@@ -264,8 +264,7 @@ pub fn decode(text: &str) -> Result<Cow<'_, str>, NotUtf8> {
         .map_err(|_| NotUtf8)
 }
 
-/// The value of a hexadecimal digit, in either case.
-pub(crate) fn hex_value(digit: u8) -> Option<u8> {
+fn hex_value(digit: u8) -> Option<u8> {
     char::from(digit)
         .to_digit(16)
         .and_then(|value| u8::try_from(value).ok())

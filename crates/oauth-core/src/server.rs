@@ -2,10 +2,13 @@
 //! `flow/discovery.rs`; the metadata of a client are in `client_metadata.rs`.
 
 mod assertions;
+mod refresh_token_expiration;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
+
+pub use refresh_token_expiration::RefreshTokenExpiration;
 
 use crate::address::RequestAddressPolicy;
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
@@ -420,31 +423,6 @@ impl Server {
             .iter()
             .map(|value| value.as_str().map(str::to_owned))
             .collect()
-    }
-}
-
-/// An expiration of a grant that a server announces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RefreshTokenExpiration {
-    /// `authorization`: when the authorization ends, even if tokens are renewed before.
-    Authorization,
-    /// `token_timeout`: when an unused refresh token expires.
-    TokenTimeout,
-}
-
-impl RefreshTokenExpiration {
-    /// The name on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Authorization => "authorization",
-            Self::TokenTimeout => "token_timeout",
-        }
-    }
-
-    fn named(name: &str) -> Option<Self> {
-        let kinds = [Self::Authorization, Self::TokenTimeout];
-        kinds.into_iter().find(|kind| kind.as_str() == name)
     }
 }
 

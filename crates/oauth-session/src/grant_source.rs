@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use oauth_core::error::{Cause, Error, Loss};
+use oauth_core::error::{Cause, Error};
 use oauth_core::flow::keeper::{Decision, GrantId, Keeper, Standing};
 use oauth_core::grant::TokenRequest;
 use oauth_core::moment::UnixTime;
@@ -30,6 +30,7 @@ use crate::store::{Answer, Store};
 
 pub use active::drain_all;
 pub(crate) use active::drain_each;
+use active::timeout;
 pub use drive::Drive;
 use renewal_task::{RenewalTask, spawn};
 use upkeep::look_after;
@@ -441,11 +442,6 @@ async fn outcome_of(renewal: &SharedRenewal) -> Outcome {
         // The sender is held, and the awaited value is `Some`.
         Ok(None) | Err(_) => Err(task_stopped()),
     }
-}
-
-fn timeout(what: &'static str) -> Error {
-    let timeout = Cause::unknown(what);
-    Error::lost(timeout.because(Loss::Timeout))
 }
 
 fn task_stopped() -> Error {

@@ -21,6 +21,7 @@ mod return_target;
 mod routes;
 mod session;
 mod session_handle;
+mod session_index;
 mod session_store;
 mod settings;
 mod site;

@@ -5,52 +5,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::endpoint::revocation::Revocation;
-use oauth_core::error::{Cause, Error, Loss, ValidationFailure};
+use oauth_core::error::{Error, ValidationFailure};
 use oauth_core::flow::keeper::{self, Entry, Saved};
 use oauth_core::moment::UnixTime;
 use oauth_core::server::EndpointKind;
 use oauth_core::{Client, Secret, Tokens};
-use serde::{Deserialize, Serialize};
 
 use crate::request_context::RequestContext;
 use crate::session::{self, Identity, Session};
 use crate::session_handle::Handle;
+use crate::session_index::{
+    ListedSession, SessionIndex, change_index, contended_error, index_name, index_names, read_index,
+};
 use crate::visit::{ExchangeOutput, Times, wrong_output};
 
 /// How many sessions a person may have: the next sign-in ends the oldest.
 const MAX_SESSIONS: usize = 64;
-
-/// How often a save is tried against concurrent ones.
-const ATTEMPTS: u32 = 8;
 
 /// The number of attempts to remove a session when the store fails, since the response says that it has ended.
 const REMOVALS: u32 = 3;
 
 /// The longest time between indexing a session and storing it. A session that is not stored by then was abandoned.
 const MAX_LOGIN_TIME: Duration = Duration::from_secs(5 * 60);
-
-/// The index of the sessions of a person, or of one session at the provider. A session is listed before its tokens are
-/// stored, and until they are gone: if a worker crashes in between, the next request that reads the index cleans up.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct SessionIndex {
-    sessions: Vec<ListedSession>,
-    /// When the last of them ends: a reseal reads it here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    until: Option<UnixTime>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct ListedSession {
-    key: String,
-    until: UnixTime,
-    /// When it was listed.
-    #[serde(default = "long_ago")]
-    since: UnixTime,
-}
-
-const fn long_ago() -> UnixTime {
-    UnixTime::from_secs(0)
-}
 
 /// Loads the session of this key, and updates its last use at intervals.
 pub(crate) async fn load(context: &RequestContext, key: &str) -> Result<Option<Session>, Error> {
@@ -446,54 +422,6 @@ async fn revoke_tokens(context: &RequestContext, client: &Client, tokens: &Token
     }
 }
 
-/// Changes an index that others may change concurrently, and returns it.
-async fn change_index(
-    context: &RequestContext,
-    name: &str,
-    change: impl Fn(&mut SessionIndex),
-) -> Result<SessionIndex, Error> {
-    for _ in 0..ATTEMPTS {
-        let entry = context.io.load(name).await?;
-        let version = entry.as_ref().map_or(0, |entry| entry.version);
-        let mut index = entry.as_ref().map(read_index).unwrap_or_default();
-        change(&mut index);
-        let until = index.sessions.iter().map(|listed| listed.until).max();
-        index.until = until;
-        let record = match until {
-            // An empty record, not an absent one: its version continues.
-            None if version == 0 => return Ok(index),
-            None => String::new(),
-            Some(_) => serde_json::to_string(&index).unwrap_or_default(),
-        };
-        let times = Times { due: None, until };
-        let saved = context.io.save(name, Secret::new(record), version, times);
-        if let Saved::At(_) = saved.await? {
-            return Ok(index);
-        }
-    }
-    Err(contended_error())
-}
-
-/// The names of the indexes of this person's sessions: by subject, and by the session at the provider.
-fn index_names(client: &Client, identity: &Identity) -> Vec<String> {
-    let by_subject = index_name(client, "sub", &identity.subject);
-    let by_sid = identity
-        .sid
-        .as_ref()
-        .map(|sid| index_name(client, "sid", sid));
-    std::iter::once(by_subject).chain(by_sid).collect()
-}
-
-fn index_name(client: &Client, kind: &str, value: &str) -> String {
-    let issuer = client.server().issuer().as_str();
-    let parts = [issuer, client.client_id().as_str(), kind, value];
-    oauth_seal::digest("oauth-web people 1", parts)
-}
-
-fn read_index(entry: &Entry) -> SessionIndex {
-    serde_json::from_str(entry.record.expose()).unwrap_or_default()
-}
-
 fn read_session(key: &str, entry: &Entry) -> Option<Session> {
     let session: Session = serde_json::from_str(entry.record.expose()).ok()?;
     Some(Session {
@@ -508,9 +436,4 @@ fn session_text(session: &Session) -> Secret<String> {
         ..session.clone()
     };
     Secret::new(serde_json::to_string(&stored).unwrap_or_default())
-}
-
-fn contended_error() -> Error {
-    let cause = Cause::unsent("others keep saving the record").because(Loss::Contended);
-    Error::lost(cause).at_endpoint("store")
 }

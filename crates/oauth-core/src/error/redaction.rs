@@ -1,6 +1,5 @@
 //! Finds secrets in the text of a server that echoes what it received, in whatever encoding the server writes it.
 
-use crate::form::hex_value;
 use crate::secret::Secret;
 
 /// How often a server may have percent-encoded what it echoes.
@@ -131,7 +130,7 @@ fn reference_len(text: &[u8], is_byte: impl Fn(u8) -> bool) -> Option<usize> {
 }
 
 fn hex(digits: &[u8]) -> Option<u32> {
-    let digit = |value: u32, &digit: &u8| Some((value << 4) | u32::from(hex_value(digit)?));
+    let digit = |value: u32, &digit: &u8| Some((value << 4) | char::from(digit).to_digit(16)?);
     (1..=6)
         .contains(&digits.len())
         .then(|| digits.iter().try_fold(0, digit))?

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use oauth_core::error::Error;
+use oauth_core::error::{Cause, Error, Loss};
 use oauth_core::flow::keeper::GrantOwner;
 
-use super::{GrantSource, Inner, runtime, task_stopped, timeout};
+use super::{GrantSource, Inner, runtime, task_stopped};
 
 /// The sessions that are renewing, or have unsaved tokens.
 ///
@@ -148,4 +148,9 @@ impl Inner {
         let state = self.state();
         !state.keeper.is_stored() && state.keeper.id().owner != GrantOwner::Client
     }
+}
+
+pub(super) fn timeout(what: &'static str) -> Error {
+    let timeout = Cause::unknown(what);
+    Error::lost(timeout.because(Loss::Timeout))
 }

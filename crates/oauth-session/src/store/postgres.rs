@@ -5,6 +5,7 @@
     allow(clippy::clone_on_copy, reason = "what connects with TLS is no copy")
 )]
 
+mod errors;
 mod tls;
 
 use std::fmt;
@@ -13,9 +14,8 @@ use std::time::Duration;
 
 use deadpool_postgres::{Manager, Object, Pool, PoolError, Runtime};
 use oauth_core::Secret;
-use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::error::Error;
 use oauth_core::moment::UnixTime;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Config, Row};
 
@@ -23,6 +23,7 @@ use super::{
     Answer, ENDPOINT, Entry, Lease, PAGE, Page, REMOVAL_SHOWS, Saved, Store, Times, malformed,
     micros,
 };
+use errors::{database_error, description, is_broken, late_by, setup, unsent_error};
 use tls::Tls;
 
 /// The default timeout for an answer.
@@ -440,63 +441,6 @@ fn column<'a, T: tokio_postgres::types::FromSql<'a>>(
     index: usize,
 ) -> Result<T, Error> {
     row.try_get(index).map_err(|_| malformed("not a record"))
-}
-
-fn setup(detail: &str) -> Error {
-    Error::from(Misuse::Setup)
-        .at_endpoint(ENDPOINT)
-        .about(detail)
-}
-
-fn unsent_error(reason: String) -> Error {
-    Error::lost(Cause::unsent(reason)).at_endpoint(ENDPOINT)
-}
-
-fn late_by(late: tokio::time::error::Elapsed) -> Error {
-    Error::lost(Cause::unknown(late)).at_endpoint(ENDPOINT)
-}
-
-fn is_broken(error: &tokio_postgres::Error) -> bool {
-    let code = error.code();
-    // The server has announced its shutdown.
-    let is_goodbye =
-        code == Some(&SqlState::ADMIN_SHUTDOWN) || code == Some(&SqlState::CRASH_SHUTDOWN);
-    is_standby(error) || error.is_closed() || is_goodbye || io_error(error).is_some()
-}
-
-/// Whether the server has become read-only, and so did nothing.
-fn is_standby(error: &tokio_postgres::Error) -> bool {
-    error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
-}
-
-fn io_error(error: &tokio_postgres::Error) -> Option<&std::io::Error> {
-    std::error::Error::source(error)?.downcast_ref()
-}
-
-/// The server's message may contain a part of the statement, so only its code is reported.
-fn database_error(error: &tokio_postgres::Error) -> Error {
-    let Some(code) = error.code() else {
-        return Error::lost(Cause::unknown(description(error))).at_endpoint(ENDPOINT);
-    };
-    if *code == SqlState::UNDEFINED_TABLE || *code == SqlState::UNDEFINED_COLUMN {
-        return setup("there is no table oauth_core_grant, or another one: migrate() makes it");
-    }
-    // Invalid authorization, invalid catalog name, insufficient privilege.
-    if code.code().starts_with("28") || ["3D000", "42501"].contains(&code.code()) {
-        return setup(&format!("the server refuses this user: {}", code.code()));
-    }
-    if is_standby(error) {
-        return unsent_error(description(error));
-    }
-    Error::lost(Cause::unknown(description(error))).at_endpoint(ENDPOINT)
-}
-
-fn description(error: &tokio_postgres::Error) -> String {
-    match (error.code(), io_error(error)) {
-        (Some(code), _) => format!("{error}: {}", code.code()),
-        (None, Some(io)) => format!("{error}: {io}"),
-        (None, None) => error.to_string(),
-    }
 }
 
 impl fmt::Debug for PostgresStore {
