@@ -1760,11 +1760,9 @@ class ResourceConnection:
     The identity provider vouches for the person (draft-ietf-oauth-identity-assertion-authz-grant, MCP's
     enterprise-managed authorization): identity_assertion.no_id_token if they have to sign in there again,
     connect.grant_not_supported if the API's server accepts no such assertion.
-
     Tokens are bound to dpop_key, or, if the API requires bound tokens (RFC 9449, RFC 9728), to a key that is created and
     kept in the store; or to the certificate of the network by tls_client_certificate_bound_access_tokens (RFC 8705), which
     is then registered. An API that asks for no authorization is called without a token; token() says so (connect.not_protected).
-
     redirect_uri is a registered loopback address; by default a free port is used. without_resource sends no resource,
     for a server that refuses it, as Microsoft Entra's does; its tokens are then for the API that their scope names.
     resource is what is sent as resource to a server that knows the API by another name than the API's own.
