@@ -23,7 +23,7 @@ pub use requirements::AssertionRequirements;
 
 /// The default lifetime of an assertion, in seconds.
 const LIFETIME: u32 = 300;
-/// The claims that the constructor sets, which [`Assertion::claim`] must not replace.
+/// The claims that [`Assertion::claim`] must not set.
 const OWN: [&str; 7] = ["iss", "sub", "aud", "exp", "iat", "nbf", "jti"];
 
 /// Whether callers cannot set a claim of this name.
@@ -110,7 +110,7 @@ impl Assertion {
     /// An assertion signed with `key`, whose name, if it has one, is the `kid`. `issuer` is the owner of the key as the
     /// server knows it, such as a service account; `subject` is the party that the token is issued for, often the same
     /// as the issuer; `audience` is the server's issuer or its token endpoint, as its documentation says. For a server
-    /// whose requirements are known, such as one of a preset, [`Server::assertion`](crate::Server::assertion) sets it.
+    /// whose requirements are known, such as one of a preset, [`Server::assertion`](crate::server::Server::assertion) sets it.
     ///
     /// # Errors
     /// `assertion.claim` if one of them is empty.
@@ -188,6 +188,16 @@ impl Assertion {
             }
             _ => Err(Error::from(Misuse::AssertionClaim).about(name)),
         }
+    }
+
+    /// The scope that a claim requests; an empty one if it is a parameter, or the caller writes the assertion.
+    pub(crate) fn claimed_scope(&self) -> Scope {
+        let scope = match &self.content {
+            Content::Claims(claims) => claims.extra_claims.get("scope").and_then(Value::as_str),
+            Content::Text(_) => None,
+        };
+        let scope = scope.and_then(|text| Scope::parse(text).ok());
+        scope.unwrap_or_else(Scope::none)
     }
 
     /// The key that signs.

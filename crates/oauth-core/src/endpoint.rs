@@ -73,7 +73,7 @@ pub trait Endpoint {
     /// The request, not yet authenticated.
     ///
     /// # Errors
-    /// `misuse.*` if the request must not or cannot be sent.
+    /// An error of [`Kind::Misuse`](crate::error::Kind::Misuse) if the request must not or cannot be sent.
     fn request(&self, cx: &Context<'_>) -> Result<EndpointRequest, Error>;
 
     /// Whether the same request may be sent again after an error. Not if the request consumes something, such as a

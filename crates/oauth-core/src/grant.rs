@@ -54,7 +54,7 @@ pub trait Grant {
     /// Writes the parameters of the token request, except `grant_type`, the scope, and those of the client.
     ///
     /// # Errors
-    /// `misuse.*` if a parameter must not be sent.
+    /// An error of [`Kind::Misuse`](crate::error::Kind::Misuse) if a parameter must not be sent.
     fn fill(&self, cx: &Context<'_>, form: &mut Form) -> Result<(), Error>;
 
     /// The scope to send if this one was `requested`; an empty one is left out.

@@ -116,7 +116,7 @@ pub enum Quirk {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Strictness {
-    /// Harmless mistakes of deployed servers are tolerated. Some are told as a [`Warning`](crate::token::Warning), such as
+    /// Harmless mistakes of deployed servers are tolerated. Some are reported as a [`Warning`](crate::token::Warning), such as
     /// the response to a token exchange without `issued_token_type`, which RFC 8693 section 2.2.1 requires and several
     /// vendors omit.
     #[default]

@@ -85,7 +85,7 @@ impl RedirectUri {
 
     /// The parameters that the server added to this URI, if the callback arrived here. Only the parts of the URI that
     /// the callback contains are compared: for a path with a query the path, for a bare query nothing. `Err` contains
-    /// the URI of another callback, without its query.
+    /// the URI at which it arrived instead, without its query.
     pub(crate) fn match_callback<'a>(&self, callback: &'a str) -> Result<Arrived<'a>, &'a str> {
         let is_path = callback.starts_with('/') && !callback.starts_with("//");
         if !is_path && !callback.starts_with("//") && !has_scheme(callback) {

@@ -9,7 +9,7 @@ use crate::scope::Scope;
 use crate::value::Value;
 
 /// What one server documents about the assertions that its clients sign themselves to obtain tokens, beyond RFC 7523.
-/// [`Server::with_assertion_requirements`](crate::Server::with_assertion_requirements) sets it, and
+/// [`Server::with_assertion_requirements`](crate::server::Server::with_assertion_requirements) sets it, and
 /// [`Client::assert`](crate::Client::assert) checks assertions by it before anything is sent.
 ///
 /// ```
@@ -89,8 +89,8 @@ impl AssertionRequirements {
         Ok(self)
     }
 
-    /// An assertion for the server with this issuer, with the audience and the lifetime that it expects. `audience`
-    /// comes before either.
+    /// An assertion with the audience and the lifetime that the server expects. `audience` is used if the requirements
+    /// name none.
     pub(crate) fn assertion(
         &self,
         key: SigningKey,
@@ -118,7 +118,7 @@ impl AssertionRequirements {
             return Err(Error::from(Misuse::KeyAlgorithm).about(alg.as_str()));
         }
         if self.is_key_named && assertion.key.id().is_empty() {
-            return wrong("kid: the server finds the key by it");
+            return wrong("kid");
         }
         if let Some(default) = &self.scope_claim {
             let asked = std::mem::take(scope);

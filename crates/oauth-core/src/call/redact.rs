@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::sent::Sent;
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::client_config::ClientConfig;
 use crate::form;
 use crate::json::{self, Json};
@@ -20,13 +21,22 @@ pub(super) fn secrets(config: &ClientConfig, sent: &Sent) -> Vec<Secret<String>>
         .filter(|(name, _)| !is_public(name))
         .map(|(_, value)| value.as_ref());
     let signed = sent.client_jwt.as_ref();
-    values
+    let secrets = values
         .chain(config.auth.secret())
         .chain(signed.map(|jwt| jwt.expose().as_str()))
         .chain(credentials.map(|(_, credentials)| credentials))
-        .filter(|text| text.len() >= 4)
-        .map(Secret::from)
-        .collect()
+        .filter(|text| text.len() >= 4);
+    if !IS_BROWSER_BUILD {
+        return secrets.map(Secret::from).collect();
+    }
+    // The only encoding that a page's build looks for: that of the form which it sent.
+    let mut written = Vec::new();
+    for secret in secrets {
+        let mut encoded = String::new();
+        form::encode(secret, &mut encoded);
+        written.extend([Secret::from(secret), Secret::new(encoded)]);
+    }
+    written
 }
 
 type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;

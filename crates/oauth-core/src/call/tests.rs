@@ -257,6 +257,17 @@ fn a_page_that_repeats_a_secret_in_its_own_spelling_does_not_show_it() {
         let said = error.server_error().and_then(|said| said.description());
         assert_eq!(said, Some("got [redacted]."), "{written}");
     }
+    // A long secret that was cut off, and a text that agrees with it everywhere.
+    let long = format!("{}b", "a".repeat(30_000));
+    let auth = ClientAuth::basic(long.clone());
+    let of_long = Client::new(server(), ClientId::new("id"), auth).unwrap();
+    for written in ["a".repeat(70), long, "a".repeat(400_000)] {
+        let body = serde_json::json!({"error":"x","error_description":format!("\u{e4}{written}")});
+        let ask = of_long.client_credentials(Scope::none());
+        let error = answered(ask, json(400, &body.to_string())).unwrap_err();
+        let said = error.server_error().and_then(|said| said.description());
+        assert!(!said.unwrap().contains("aaa"), "{said:?}");
+    }
     // Next to it nothing is lost, and what only begins like it is shown.
     let body = serde_json::json!({"error":"x","error_description":"a%26b \u{e4} 100% a&b<c>d"});
     let ask = client.client_credentials(Scope::none());

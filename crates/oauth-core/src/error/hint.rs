@@ -134,7 +134,7 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "jwt.typ",
-        "if the server's access tokens are not typed at+jwt, give the verifier the profile of the server: keycloak, entra, auth0, okta or cognito, or jwt for another one",
+        "for an access token whose header is not typed at+jwt, give the verifier the profile of the server: keycloak, entra, auth0, okta or cognito, or jwt for another one",
     ),
     (
         "jwt.issuer",

@@ -6,11 +6,15 @@ use crate::secret::Secret;
 /// How often a server may have percent-encoded what it echoes.
 const MAX_PERCENT_ENCODINGS: usize = 3;
 
+/// A text that agrees with so many bytes of a secret is taken for the secret, as far as it agrees. So each position of the
+/// text is compared with so many bytes at most, whatever the server writes.
+const ENOUGH: usize = 64;
+
 /// At most `limit` characters of `text`, with `[redacted]` in place of each secret.
 pub(super) fn redacted(text: &str, secrets: &[Secret<String>], limit: usize) -> String {
     let mut shown = String::new();
     let mut rest = text;
-    // Truncated first, a part of a secret could remain.
+    // If the text were truncated first, a part of a secret could remain.
     while let Some(first) = rest.chars().next().filter(|_| shown.len() < 4 * limit) {
         let secret_len = secrets
             .iter()
@@ -49,25 +53,31 @@ fn prefix_len(text: &str, secret: &Secret<String>) -> Option<usize> {
         let secret = secret.expose();
         return text.starts_with(secret.as_str()).then_some(secret.len());
     }
-    let text = text.as_bytes();
-    let mut secret = secret.expose().bytes();
-    let first = secret.next()?;
+    let bytes = text.as_bytes();
     // Where the bytes so far may end: in `%25` a `%` is one byte long, or three.
-    let mut ends: Vec<usize> = lengths(text, first).collect();
-    for byte in secret {
-        if ends.is_empty() {
-            return None;
+    let mut ends = vec![0];
+    let mut next = Vec::new();
+    for (count, byte) in secret.expose().bytes().enumerate() {
+        for &end in &ends {
+            let rest = bytes.get(end..).unwrap_or_default();
+            next.extend(lengths(rest, byte).map(|len| end + len));
         }
-        let next = ends.iter().flat_map(|&end| {
-            let rest = text.get(end..).unwrap_or_default();
-            lengths(rest, byte).map(move |len| end + len)
-        });
-        let mut next: Vec<usize> = next.collect();
         next.dedup();
-        ends = next;
+        if next.is_empty() {
+            return (count >= ENOUGH)
+                .then(|| character_end(text, &ends))
+                .flatten();
+        }
+        ends.clear();
+        std::mem::swap(&mut ends, &mut next);
     }
-    // Only ASCII is encoded here in other than whole characters.
-    ends.into_iter().max()
+    character_end(text, &ends).filter(|&end| end > 0)
+}
+
+/// The last of these ends, or the end of the character before it.
+fn character_end(text: &str, ends: &[usize]) -> Option<usize> {
+    let last = ends.iter().max()?;
+    (0..=*last).rev().find(|&end| text.is_char_boundary(end))
 }
 
 /// The lengths of the forms of `byte` at the start of `text`.

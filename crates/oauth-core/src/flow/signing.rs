@@ -30,14 +30,13 @@ pub(crate) fn asserted(
     let accepted = config
         .server
         .require(&mut assertion, &mut token_request.scope);
+    let claimed_scope = assertion.claimed_scope();
     let signing = Signing::new(assertion.key().clone(), move |at| {
         accepted.and_then(|()| assertion.signing_input(at))
     });
     signing.then(move |_, jwt| {
-        Ok(Call::new(
-            config,
-            Token::new(JwtBearer::new(jwt)?, token_request),
-        ))
+        let grant = JwtBearer::new(jwt)?.claiming(claimed_scope);
+        Ok(Call::new(config, Token::new(grant, token_request)))
     })
 }
 
@@ -53,8 +52,13 @@ pub(crate) fn own(config: Arc<ClientConfig>, token_request: TokenRequest) -> Box
             return SignInElsewhere::tokens_of(&*sign_in, config, token_request);
         }
     };
+    let server = Arc::clone(&config);
     let made = Ready::new(()).and_then(move |_, ()| {
-        let assertion = make(&token_request.scope)?;
+        let mut assertion = make(&token_request.scope)?;
+        let mut token_request = token_request;
+        server
+            .server
+            .require(&mut assertion, &mut token_request.scope)?;
         // The assertion contains the scope.
         Ok((assertion, token_request.scope(Scope::none())))
     });

@@ -7,6 +7,7 @@ use super::Grant;
 use crate::context::Context;
 use crate::error::{Error, Misuse};
 use crate::form::Form;
+use crate::scope::Scope;
 use crate::secret::Secret;
 
 /// A JWT that the server accepts as an authorization grant: one that the client has signed itself
@@ -14,6 +15,7 @@ use crate::secret::Secret;
 #[derive(Debug, Clone)]
 pub struct JwtBearer {
     assertion: Secret<String>,
+    claimed_scope: Scope,
 }
 
 impl JwtBearer {
@@ -30,9 +32,19 @@ impl JwtBearer {
             && text.bytes().all(|b| is_part(b) || b == b'.')
             && !text.starts_with('.');
         match is_compact {
-            true => Ok(Self { assertion }),
+            true => Ok(Self {
+                assertion,
+                claimed_scope: Scope::none(),
+            }),
             false => Err(Misuse::AssertionMalformed.into()),
         }
+    }
+
+    /// The scope that a claim of the assertion requests, and no parameter.
+    #[must_use]
+    pub(crate) fn claiming(mut self, scope: Scope) -> Self {
+        self.claimed_scope = scope;
+        self
     }
 }
 
@@ -48,6 +60,13 @@ impl Grant for JwtBearer {
     fn fill(&self, _: &Context<'_>, form: &mut Form) -> Result<(), Error> {
         form.push("assertion", self.assertion.expose());
         Ok(())
+    }
+
+    fn implied_scope<'a>(&'a self, requested: &'a Scope) -> &'a Scope {
+        match requested.is_empty() {
+            true => &self.claimed_scope,
+            false => requested,
+        }
     }
 }
 

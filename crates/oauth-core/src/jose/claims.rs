@@ -124,7 +124,7 @@ impl Claims {
         let float = number.as_f64().or(number.as_i64().map(|_| 0.0));
         let seconds = match (number.as_u64(), float) {
             (Some(seconds), _) => seconds,
-            // The cast saturates. A value beyond the range of f64 is read as the largest time.
+            // The cast saturates. A number beyond the range of f64 was read as `f64::MAX`, and is refused.
             (None, Some(float)) if float.abs() < f64::MAX => float as u64,
             _ => return Err(malformed_claim(name)),
         };

@@ -113,6 +113,7 @@ impl IdentityAccess {
         match known.id_token {
             Some(id_token) if !has_ended(&id_token, now) => Ok(State::Exchanging(
                 self.request(IdentitySubject::IdToken(id_token))?,
+                None,
             )),
             _ => match self.flight() {
                 Some((flight, refresh_token)) => {
@@ -178,7 +179,8 @@ enum State {
     /// Another exchange is refreshing the sign-in.
     Waiting,
     Refreshing(Boxed<Tokens>, Arc<Flight>),
-    Exchanging(Boxed<IdentityAssertion>),
+    /// With the permit, if the refresh token is the subject: nobody else may use it meanwhile.
+    Exchanging(Boxed<IdentityAssertion>, Option<Arc<Flight>>),
     Redeeming(Boxed<Tokens>),
     Over,
 }
@@ -198,7 +200,7 @@ impl Access {
                 let step = exchange.resume(at, Input::Begin)?;
                 self.refreshed(at, state, step)
             }
-            State::Exchanging(exchange) => {
+            State::Exchanging(exchange, _) => {
                 let step = exchange.resume(at, Input::Begin)?;
                 self.exchanged(at, state, step)
             }
@@ -224,7 +226,15 @@ impl Access {
                 });
                 let subject = IdentitySubject::of_renewed(&tokens, at.now());
                 let subject = subject.map_err(|_| Misuse::NoRefreshToken)?;
-                let next = State::Exchanging(self.of.request(subject)?);
+                let flight = match state {
+                    State::Refreshing(_, flight)
+                        if matches!(subject, IdentitySubject::RefreshToken(_)) =>
+                    {
+                        Some(flight)
+                    }
+                    _ => None,
+                };
+                let next = State::Exchanging(self.of.request(subject)?, flight);
                 return self.enter(at, next);
             }
             step => step,
@@ -293,9 +303,9 @@ impl Exchange for Access {
                 let step = exchange.resume(at, input)?;
                 self.refreshed(at, State::Refreshing(exchange, flight), step)
             }
-            (State::Exchanging(mut exchange), input) => {
+            (State::Exchanging(mut exchange, flight), input) => {
                 let step = exchange.resume(at, input)?;
-                self.exchanged(at, State::Exchanging(exchange), step)
+                self.exchanged(at, State::Exchanging(exchange, flight), step)
             }
             (State::Redeeming(mut exchange), input) => {
                 let step = exchange.resume(at, input);

@@ -22,7 +22,7 @@ pub enum OnSeveralServers {
 
 impl ConnectRequest {
     /// Allows only these authorization servers, whichever others the API names (RFC 9728 section 7.6). Of several that
-    /// it names, the first in this list is used.
+    /// it names, the one at which a client is known is used, or else the first in this list.
     #[must_use]
     pub fn allow(mut self, issuers: impl IntoIterator<Item = Issuer>) -> Self {
         self.allowed = Some(issuers.into_iter().collect());
