@@ -44,3 +44,20 @@ test('a path may be written in any way, in the list and in the address', async (
   assert.equal(await statusOf(site, ['/me'], '/m%2565'), 200)
   assert.equal(await statusOf(site, ['/me'], '/%ff/me'), 200)
 })
+
+test('of several listed paths the nearest counts, and that of the route before that of the address', async () => {
+  const cookie = (site) => site.testing({ subject: 'ann', acr: 'pwd' })
+  const seen = async (base, protect, path, id) => {
+    const site = at(base)
+    const request = new Request(`${origin}${path}`, { headers: { accept: 'text/html', host: 'localhost:3000', cookie: await cookie(site) } })
+    const event = { request, url: new URL(request.url), route: { id }, locals: {}, isDataRequest: false }
+    return (await site.sveltekit({ protect })({ event, resolve: async () => new Response('shown') })).status
+  }
+  assert.equal(await seen('/app', { '/app': {}, '/me': { acr: 'mfa' } }, '/app/me', '/me'), 303)
+  assert.equal(await seen('/app', { '/app': {}, '/me': { acr: 'mfa' } }, '/app/me', '/[name]'), 303)
+  assert.equal(await seen('', { '/account': {}, '/pay': { acr: 'mfa' } }, '/account', '/pay/x'), 303)
+  assert.equal(await seen('', { '/me': { acr: 'mfa' }, '/me/open': {} }, '/me/open/1', '/me/open/[id]'), 200)
+  assert.equal(await seen('', { '/me': { acr: 'mfa' }, '/me/open': {} }, '/me/other', '/me/other'), 303)
+  assert.equal(await seen('/caf%C3%A9', ['/me'], '/caf%C3%A9/me', null), 200)
+  assert.equal(await statusOf(at('/caf%C3%A9'), ['/me'], '/caf%C3%A9/me'), 303)
+})

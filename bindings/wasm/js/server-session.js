@@ -67,6 +67,7 @@ export class ServerSession {
   /** Another tab signs out: so does this one. An answer that is under way may be older. */
   async #left(pause) {
     await this.#asking?.catch(() => {})
+    if (!this.#channel) return
     this.#set({})
     this.#timer = setTimeout(() => this.refresh().catch(() => {}), pause)
   }

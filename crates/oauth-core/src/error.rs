@@ -325,12 +325,12 @@ impl fmt::Display for Error {
     }
 }
 
-/// The text of `Display`, and on a line of its own the [hint](Error::hint): a `main` that returns an error prints it so.
+/// The text of `Display` and the [hint](Error::hint): a `main` that returns an error prints it so.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)?;
         match self.hint().filter(|_| !IS_BROWSER_BUILD) {
-            Some(hint) => write!(f, "\nhint: {hint}"),
+            Some(hint) => write!(f, "; {hint}"),
             None => Ok(()),
         }
     }

@@ -5,11 +5,12 @@ use oauth_core::moment::UnixTime;
 use oauth_core::{AuthorizationRequest, Client, PendingAuthorization, Secret};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Lookup, Provider};
+use crate::config::{Keep, Lookup, Provider};
 use crate::cookie::{CookieSameSite, Jar, Purpose};
 use crate::reply::Reply;
 use crate::request_context::RequestContext;
 use crate::session::{Identity, Need, Session};
+use crate::session_handle::Handle;
 use crate::visit::{ExchangeOutput, wrong_output};
 
 /// The largest number of flow cookies of a request are read.
@@ -30,6 +31,10 @@ pub(crate) struct LoginFlow {
     /// The session that a silent check or a step-up is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) session: Option<RunningSession>,
+    /// The key of the session's record in this browser as the login began. It ends with the login, although `SameSite`
+    /// may keep its cookie back from the callback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) earlier: Option<String>,
     pub(crate) started_at: UnixTime,
     /// The issuer and client it began with.
     client: Option<String>,
@@ -117,6 +122,15 @@ impl<'a> LoginParameters<'a> {
     }
 }
 
+/// The key of the session's record, by the cookie of this request, if sessions are in a store.
+fn stored_session_key(context: &RequestContext) -> Result<Option<String>, Error> {
+    if context.config().keep != Keep::Store {
+        return Ok(None);
+    }
+    let handle = context.jar()?.open_session::<Handle>(&context.cookies);
+    Ok(handle.ok().map(|handle| handle.key()))
+}
+
 /// Starts a login: redirects the person to the provider.
 pub(crate) async fn begin(
     context: &RequestContext,
@@ -166,6 +180,7 @@ pub(crate) async fn begin(
         kind: wanted.kind,
         need: wanted.need,
         session: wanted.session.map(RunningSession::of),
+        earlier: stored_session_key(context)?,
         started_at: context.io.now(),
         client: context.registration(provider),
         pending: authorization.pending.to_json().expose().clone(),

@@ -103,7 +103,12 @@ pub(crate) async fn end(context: RequestContext, session: Arc<Session>) -> Resul
 pub(crate) async fn session_over(context: RequestContext) -> Result<End, Error> {
     let outcome = match api::session_over(&context).await {
         Err(error) if is_hosts(&error) => Err(error),
-        Err(error) => Ok(End::Respond(error_page(&context, &error, None))),
+        Err(error) => {
+            let cookies = context.end_session().unwrap_or_default();
+            Ok(End::Respond(
+                error_page(&context, &error, None).with_cookies(cookies),
+            ))
+        }
         outcome => outcome,
     };
     outcome.inspect(|outcome| note_large(&context, outcome))

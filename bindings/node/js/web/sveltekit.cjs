@@ -21,18 +21,27 @@ function decoded(pathname) {
 /** A route's id without its groups, which are in no path. It is the page that SvelteKit shows, whatever the address says. */
 const pathOfRoute = (route) => route?.id?.replace(/\/\([^/]+\)(?=\/|$)/g, '') ?? ''
 
+/** How far a page is below a listed path; infinite if it is not. */
+const distance = (path, page) => (isBelow(path, page) ? page.length - path.replace(/\/$/, '').length : Infinity)
+
+const requirementsOf = (protect) =>
+  (typeof protect === 'string' || Array.isArray(protect) ? [protect].flat().map((path) => [path, {}]) : Object.entries(protect))
+
 /**
- * The requirements of a page: those of the longest listed path that equals the page's path or is an ancestor of it. The
- * page's path is the decoded one, with and without the site's own base in front, or that of its route.
+ * The requirements of a page: those of the listed path that equals it or is its nearest ancestor. The page is its route; and,
+ * unless a path is listed for that, the decoded path, with and without the site's own base in front.
  */
-function requirementsByPath(protect, base) {
-  const paths = typeof protect === 'string' || Array.isArray(protect) ? [protect].flat().map((path) => [path, {}]) : Object.entries(protect)
-  const longestFirst = paths.map(([path, need]) => [decoded(path), need]).sort(([one], [other]) => other.length - one.length)
+function requirementsByPath(protect, encodedBase) {
+  const base = decoded(encodedBase)
+  const listed = requirementsOf(protect).map(([path, need]) => [decoded(path), need])
+  const nearest = (pages) => {
+    const found = listed.map(([path, need]) => [Math.min(...pages.map((page) => distance(path, page))), need])
+    return found.filter(([far]) => far < Infinity).sort(([one], [other]) => one - other)[0]?.[1]
+  }
   return ({ url, route }) => {
     const pathname = decoded(url.pathname)
     const inside = isBelow(base, pathname) ? pathname.slice(base.length) || '/' : pathname
-    const pages = [pathname, inside, pathOfRoute(route)]
-    return longestFirst.find(([path]) => pages.some((page) => isBelow(path, page)))?.[1]
+    return nearest([pathOfRoute(route)]) ?? nearest([inside, pathname])
   }
 }
 

@@ -88,11 +88,18 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
 
 /// The session that runs in this browser: that of its cookie or, if `SameSite` keeps the cookie back, of the flow.
 async fn running(context: &RequestContext, flow: &LoginFlow) -> Option<Box<Session>> {
-    if let Ok(Found::Session(session)) = current_session::session(context).await {
-        return Some(session);
+    match current_session::session(context).await {
+        Ok(Found::Session(session)) => return Some(session),
+        Ok(Found::Nobody(_)) => {}
+        Err(error) => context.io.note_error(&error),
     }
-    let key = flow.session.as_ref()?.key.as_deref()?;
+    stored(context, flow.session.as_ref()?.key.as_deref()?).await
+}
+
+/// The session of this key. That the store fails is only noted.
+async fn stored(context: &RequestContext, key: &str) -> Option<Box<Session>> {
     let session = session_store::load(context, key).await;
+    let session = session.inspect_err(|error| context.io.note_error(error));
     session.ok().flatten().map(Box::new)
 }
 
@@ -106,7 +113,7 @@ async fn end_running(
     let mut cookies = context.end_session()?;
     if cookies.is_empty() {
         let jar = context.jar()?;
-        cookies.push(jar.clear_cookie(jar.name(), context.same_site()));
+        cookies = jar.clear_session(context.same_site());
     }
     if let Some(session) = running(context, flow).await {
         session_store::end(context, &session).await;
@@ -137,7 +144,12 @@ async fn complete_login(
     login: Login,
 ) -> Result<Reply, Error> {
     let identity = identity(context, (provider, client), &login).await?;
-    let earlier_session = running(context, flow).await;
+    let mut earlier_session = running(context, flow).await;
+    let is_elsewhere = |session: &Session| session.identity.provider != provider.id;
+    if flow.kind == Kind::Check && earlier_session.as_deref().is_some_and(is_elsewhere) {
+        // The person has signed in with another provider meanwhile, whom a check of this one does not concern.
+        return Ok(RequestContext::go(&flow.return_to, []));
+    }
     if is_another(flow, earlier_session.as_deref(), &identity) {
         return Err(ValidationFailure::WebAnotherPerson.into());
     }
@@ -191,6 +203,9 @@ async fn complete_login(
         }
     };
     // The earlier session may be another person's, or planted by an attacker.
+    if let (None, Some(key)) = (&earlier_session, &flow.earlier) {
+        earlier_session = stored(context, key).await;
+    }
     if let Some(earlier_session) = earlier_session {
         session_store::end(context, &earlier_session).await;
     }

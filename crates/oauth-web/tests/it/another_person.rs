@@ -206,3 +206,21 @@ fn a_silent_check_by_a_link_of_another_site_finds_the_session_by_a_hop() {
     let reply = there_and_back(&mut world, &mut ann, &reply);
     is_signed_out(&mut world, &mut ann, &reply);
 }
+
+#[test]
+fn a_sign_in_ends_the_session_before_it_although_its_cookie_is_kept_back() {
+    for change in [Config::in_store, strict_in_store] {
+        let (mut world, mut ann) = taken_over(change);
+        let records = world.records().len();
+        let reply = ann.click(&mut world, "/auth/login?return_to=/me").reply();
+        assert_eq!(
+            location(&there_and_back(&mut world, &mut ann, &reply)),
+            "/me"
+        );
+        let session = ann.click(&mut world, "/me").session();
+        assert_eq!(session.identity.subject, "bob");
+        // Nothing is left of Ann's: neither the session nor its tokens.
+        assert!(world.records().len() <= records, "{:?}", world.records());
+        assert_eq!(world.provider.twin().counters().revocations, 1);
+    }
+}

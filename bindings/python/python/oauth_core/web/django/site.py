@@ -7,7 +7,7 @@ import functools
 from contextvars import ContextVar
 from typing import Any, Callable
 
-from asgiref.sync import async_to_sync, iscoroutinefunction
+from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
@@ -73,7 +73,7 @@ def _called(hook: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(hook)
     def called(argument: Any) -> Any:
-        _, call = SERVED.get((None, at_once))
+        _, call = SERVED.get((None, sync_to_async))
         try:
             asyncio.get_running_loop()
         except RuntimeError:
