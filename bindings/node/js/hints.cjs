@@ -32,7 +32,7 @@ module.exports = {
   'jws.key_too_small': 'have a longer client secret issued, or register an algorithm with a private key',
   'jwe.decryption': 'give the client the private key whose public key is registered at the server',
   'jwe.unexpected': 'configure the client with the encryption that is registered for it (id_token_encrypted_response_alg and its like)',
-  'jwt.typ': 'if the server\'s access tokens are not typed at+jwt, give the verifier the profile of the server: keycloak, entra, auth0, okta or cognito, or jwt for another one',
+  'jwt.typ': 'for an access token whose header is not typed at+jwt, give the verifier the profile of the server: keycloak, entra, auth0, okta or cognito, or jwt for another one',
   'jwt.issuer': 'the issuer must match exactly, a trailing slash included; servers with several tenants have an issuer for each',
   'jwt.audience': 'the token was issued for somebody else: check the client id, or the audience that the API expects',
   'jwt.untrusted_audience': 'if this party may receive the token as well, add it to the trusted audiences',
