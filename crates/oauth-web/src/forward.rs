@@ -99,8 +99,8 @@ pub(crate) fn forwarded_request_fields(headers: &HeaderMap) -> HeaderMap {
         let text = name.as_str();
         // CGI servers treat `_` and `-` alike (RFC 3875 section 4.1.18).
         let dashed = text.replace('_', "-");
-        let is_session_field = NOT_SENT.iter().any(|prefix| dashed.starts_with(prefix));
-        !is_session_field
+        let is_withheld = NOT_SENT.iter().any(|prefix| dashed.starts_with(prefix));
+        !is_withheld
             && !KEPT_BACK.contains(name)
             && !connection_fields.iter().any(|field| field == text)
     };

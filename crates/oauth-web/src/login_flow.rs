@@ -13,7 +13,7 @@ use crate::session::{Identity, Need, Session};
 use crate::session_handle::Handle;
 use crate::visit::{ExchangeOutput, wrong_output};
 
-/// The largest number of flow cookies of a request are read.
+/// How many flow cookies of a request are read.
 const MAX_FLOWS_READ: usize = 16;
 
 /// The longest ID token that is sent as a hint, in bytes: with its URL the response has the cookie of the flow, and many

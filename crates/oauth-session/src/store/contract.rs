@@ -63,12 +63,12 @@ pub async fn check(stores: &[Arc<dyn Store>]) -> Vec<Report> {
         report("a version is higher than the last", saving::rise(&harness)).await,
         report(
             "a removed record is at a version of its own",
-            saving::removed_version(&harness),
+            saving::removed_record(&harness),
         )
         .await,
         report(
             "a first version is higher than those of before",
-            saving::first_version(&harness),
+            saving::first_save(&harness),
         )
         .await,
         report("a removal ends what there is", listing::removal(&harness)).await,

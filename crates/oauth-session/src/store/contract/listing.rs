@@ -22,11 +22,13 @@ pub(super) async fn removal(harness: &Harness) -> CaseResult {
     harness.expect_conflict(&key, first_version).await?;
     let existed = harness.remove(0, &key).await?;
     expect_equal("that there was a record to remove twice", &existed, &false)?;
-    let tombstone = harness
+    let tombstone_version = harness
         .load(1, &key)
         .await?
         .map_or(0, |tombstone| tombstone.version);
-    let next_version = harness.save_record(&key, "again", tombstone).await?;
+    let next_version = harness
+        .save_record(&key, "again", tombstone_version)
+        .await?;
     match next_version > removed_version {
         true => harness.expect_record(&key, next_version, "again").await,
         false => Err(format!(

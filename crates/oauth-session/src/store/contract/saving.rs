@@ -44,7 +44,7 @@ pub(super) async fn rise(harness: &Harness) -> CaseResult {
 }
 
 /// A removed record is loaded as an empty one, or not at all.
-pub(super) async fn removed_version(harness: &Harness) -> CaseResult {
+pub(super) async fn removed_record(harness: &Harness) -> CaseResult {
     let key = harness.key("removed");
     let first_version = harness.save_record(&key, "first", 0).await?;
     let removed_version = harness.save_record(&key, "", first_version).await?;
@@ -72,7 +72,7 @@ pub(super) async fn removed_version(harness: &Harness) -> CaseResult {
 }
 
 /// A store that has lost a key never reuses its versions.
-pub(super) async fn first_version(harness: &Harness) -> CaseResult {
+pub(super) async fn first_save(harness: &Harness) -> CaseResult {
     let mut highest = 0;
     let earlier_key = harness.key("before");
     for text in ["first", "second", "third"] {

@@ -35,10 +35,10 @@ impl Address {
             return Err(invalid_url());
         }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (host_and_port, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let (user, hosts) = match host_and_port.rsplit_once('@') {
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (user, hosts) = match authority.rsplit_once('@') {
             Some((user, hosts)) => (format!("{user}@"), hosts),
-            None => (String::new(), host_and_port),
+            None => (String::new(), authority),
         };
         let hosts = hosts.split(',').filter(|host| !host.is_empty());
         match kind {
