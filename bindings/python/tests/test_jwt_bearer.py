@@ -78,7 +78,8 @@ def test_box_takes_a_jwt_of_less_than_a_minute_with_the_type_of_its_subject_and_
 def test_docusign_takes_a_jwt_for_its_bare_host_with_the_scope_as_a_claim(
     preset: str, host: str, scope: str | None
 ) -> None:
-    header, claims, lifetime, form = sent(preset, **({} if scope is None else {"scope": scope}))
+    asked: dict[str, Any] = {} if scope is None else {"scope": scope}
+    header, claims, lifetime, form = sent(preset, **asked)
     assert header == {"alg": "RS256", "typ": "JWT"}
     named = scope or "signature impersonation"
     assert claims == {"iss": "id", "sub": "somebody", "aud": host, "scope": named}
@@ -102,6 +103,6 @@ def test_what_a_provider_would_refuse_is_not_sent(preset: str, asked: dict[str, 
 
 
 def test_the_caller_may_know_better() -> None:
-    own = {"lifetime": 3600, "audience_claim": "account-s.docusign.com", "claims": {"scope": "spring_read"}}
+    own: dict[str, Any] = {"lifetime": 3600, "audience_claim": "account-s.docusign.com", "claims": {"scope": "spring_read"}}
     _, claims, lifetime, _ = sent("docusign", **own)
     assert (claims["aud"], claims["scope"], lifetime) == ("account-s.docusign.com", "spring_read", 3600)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, AsyncGenerator, ClassVar, Generator, Mapping, Sequence
+from typing import (
+    TYPE_CHECKING, Any, AsyncGenerator, ClassVar, Generator, ItemsView, Iterable, KeysView, Mapping, Sequence, ValuesView,
+)
 
 from ._plugin import Attacher
 
@@ -41,6 +43,25 @@ class Held:
     def __contains__(self, key: object) -> bool:
         is_held = isinstance(key, str) and key.lower() in self.held
         return is_held or bool(getattr(super(), "__contains__")(key))  # noqa: B009
+
+    def multi_items(self) -> list[tuple[str, str]]:
+        others: list[tuple[str, str]] = getattr(super(), "multi_items")()  # noqa: B009
+        return [*(field for field in others if field[0] not in self.held), *self.held.items()]
+
+    # A transport, a hook or a log sees what is sent: only copies do without it.
+
+    def _shown(self) -> dict[str, str]:
+        others: Iterable[tuple[str, str]] = getattr(super(), "items")()  # noqa: B009
+        return {**dict(others), **self.held}
+
+    def items(self) -> ItemsView[str, str]:
+        return self._shown().items()
+
+    def keys(self) -> KeysView[str]:
+        return self._shown().keys()
+
+    def values(self) -> ValuesView[str]:
+        return self._shown().values()
 
 
 class Flow(Attacher):
