@@ -198,7 +198,7 @@ pub(crate) fn hop_to(page: &str) -> Reply {
 /// Whether the session's cookie may be missing only because a link of another site led here.
 pub(crate) fn needs_hop(context: &RequestContext) -> Result<bool, Error> {
     let request = &context.request;
-    Ok(context.config().session_same_site() == SameSite::Strict
+    Ok(context.config().same_site == SameSite::Strict
         && request.method == Method::GET
         && request.is_navigation()
         && request.header("sec-fetch-site").is_some()

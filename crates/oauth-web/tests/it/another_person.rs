@@ -13,7 +13,7 @@ fn with_access_token(mut config: Config) -> Config {
 }
 
 fn strict(mut config: Config) -> Config {
-    config.same_site = Some(SameSite::Strict);
+    config.same_site = SameSite::Strict;
     config
 }
 
@@ -52,7 +52,7 @@ fn taken_over(change: impl FnOnce(Config) -> Config) -> (World, Browser) {
 fn is_signed_out(world: &mut World, browser: &mut Browser, reply: &Reply) {
     let left = reply.signed_out.as_ref().map(|left| left.subject.as_str());
     // Without the cookie or a record, the site cannot tell who has left.
-    let is_known = world.config.keep == Keep::Store || world.config.same_site.is_none();
+    let is_known = world.config.keep == Keep::Store || world.config.same_site == SameSite::Lax;
     assert_eq!(left, Some(SUBJECT).filter(|_| is_known));
     assert!(browser.cookie(SESSION).is_none());
     assert!(world.records().is_empty(), "{:?}", world.records().len());

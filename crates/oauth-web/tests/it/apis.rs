@@ -5,7 +5,7 @@ use oauth_core::url::Url;
 use oauth_web::{Access, Forward, SameSite, Upstream};
 use proptest::prelude::*;
 
-use crate::world::{Browser, Ended, From, SESSION, World, code, location, put};
+use crate::world::{Browser, Ended, From, World, code, put};
 
 fn world() -> World {
     World::with(|config| {
@@ -13,6 +13,7 @@ fn world() -> World {
         let url = Url::parse("https://api.example/v1/").unwrap();
         let upstream = Upstream::new("shop", url).methods([Method::GET, Method::POST]);
         config.api = vec![upstream];
+        config.same_site = SameSite::Strict;
         config
     })
 }
@@ -37,38 +38,6 @@ fn call(
         put(&mut request.headers, name, value);
     }
     browser.send(world, request, Access::SignedIn)
-}
-
-#[test]
-fn the_cookie_of_a_site_with_apis_is_strict_unless_the_site_says_otherwise() {
-    for (has_api, same_site, wanted) in [
-        (true, None, "SameSite=Strict"),
-        (true, Some(SameSite::Lax), "SameSite=Lax"),
-        (false, None, "SameSite=Lax"),
-        (false, Some(SameSite::Strict), "SameSite=Strict"),
-    ] {
-        let (mut world, mut ann) = (world(), Browser::new());
-        world.change(|config| {
-            config.same_site = same_site;
-            config.api.retain(|_| has_api);
-        });
-        let url = location(&ann.get(&mut world, "/me").reply());
-        let callback = Browser::provider(&mut world, &url);
-        let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
-        let reply = ann.send(&mut world, request, Access::SignedIn).reply();
-        let cookies = reply.headers.get_all("set-cookie").iter();
-        let mut cookies = cookies.map(|cookie| cookie.to_str().unwrap());
-        let session = cookies.find(|cookie| cookie.starts_with(&format!("{SESSION}=")));
-        assert!(session.unwrap().contains(wanted), "{session:?}");
-        // The way from the provider is a link of another site: a strict cookie comes with the hop.
-        let request = ann.request(&world, Method::GET, "/me", From::Elsewhere);
-        let ended = ann.send(&mut world, request, Access::SignedIn);
-        match wanted {
-            "SameSite=Lax" => drop(ended.session()),
-            _ => assert!(ended.reply().body.contains("http-equiv=refresh")),
-        }
-        ann.click(&mut world, "/me").session();
-    }
 }
 
 const OWN: (&str, &str) = ("x-csrf-protection", "1");

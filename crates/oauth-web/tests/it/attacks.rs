@@ -133,7 +133,7 @@ fn a_flow_always_fits_into_its_cookie() {
 #[test]
 fn a_hop_stays_on_the_site() {
     let mut world = World::with(|mut config| {
-        config.same_site = Some(oauth_web::SameSite::Strict);
+        config.same_site = oauth_web::SameSite::Strict;
         config
     });
     let mut ann = Browser::new();

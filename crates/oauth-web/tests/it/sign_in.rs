@@ -265,7 +265,7 @@ fn a_session_that_fills_its_cookies_is_in_the_log() {
 #[test]
 fn strict_hop_is_taken_once() {
     let mut world = World::with(|mut config| {
-        config.same_site = Some(SameSite::Strict);
+        config.same_site = SameSite::Strict;
         config
     });
     let mut ann = Browser::new();
