@@ -2,19 +2,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { core } from './helper.mjs'
+import { origin, siteAt } from './web-test-site.mjs'
 
-const { Site } = await import('oauth-core/web')
-
-const origin = 'http://localhost:3000'
-const transport = 'loopback_http'
-const endpoints = { authorization_endpoint: `${origin}/authorize`, token_endpoint: `${origin}/token`, jwks_uri: `${origin}/jwks` }
-const server = core.Server.fromMetadata(origin, { issuer: origin, response_types_supported: ['code'], ...endpoints }, { transport })
-const client = new core.Client(server, { clientId: 'web', clientSecret: 's'.repeat(32) })
-const at = (options) => new Site({ baseUrl: origin, key: 'testing', client, transport, ...options })
 const page = (path, { headers, ...init } = {}) => new Request(`${origin}${path}`, { headers: { accept: 'text/html', host: 'localhost:3000', ...headers }, ...init })
 
 test('handle and wrap take the requirements that required takes', async () => {
-  const site = at()
+  const site = siteAt()
   const cookie = await site.testing({ subject: 'ann', acr: 'mfa', authTime: new Date() })
   const request = () => page('/pay', { headers: { cookie } })
   for (const need of [{ acr: 'mfa' }, { acr: ['gold', 'mfa'] }, { maxAge: 60 }, {}]) {
@@ -29,7 +22,7 @@ test('handle and wrap take the requirements that required takes', async () => {
 
 test('calls that a site forwards for its pages have every method that the settings may name', async () => {
   const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
-  const site = at({ store: new core.MemoryStore(), api: { orders: { url: 'https://orders.example/v1', methods } } })
+  const site = siteAt('', { store: new core.MemoryStore(), api: { orders: { url: 'https://orders.example/v1', methods } } })
   assert.deepEqual(Object.keys(site.routes), methods)
   const headers = { 'x-csrf-protection': '1', 'sec-fetch-site': 'same-origin', accept: '*/*' }
   for (const method of methods) {

@@ -1,15 +1,7 @@
 // Which pages `protect` means, for a SvelteKit that is not the one of web-sveltekit.test.mjs: below a base, with groups, rerouted.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { core } from './helper.mjs'
-
-const { Site } = await import('oauth-core/web')
-
-const origin = 'http://localhost:3000'
-const transport = 'loopback_http'
-const endpoints = { authorization_endpoint: `${origin}/authorize`, token_endpoint: `${origin}/token`, jwks_uri: `${origin}/jwks` }
-const server = core.Server.fromMetadata(origin, { issuer: origin, response_types_supported: ['code'], ...endpoints }, { transport })
-const client = new core.Client(server, { clientId: 'web', clientSecret: 's'.repeat(32) })
+import { origin, siteAt as at } from './web-test-site.mjs'
 
 /** The status with which a stranger's request for a page ends; 200 if the page is shown. */
 async function statusOf(site, protect, path, id = null) {
@@ -17,8 +9,6 @@ async function statusOf(site, protect, path, id = null) {
   const event = { request, url: new URL(request.url), route: { id }, locals: {}, isDataRequest: false }
   return (await site.sveltekit({ protect })({ event, resolve: async () => new Response('shown') })).status
 }
-
-const at = (base) => new Site({ baseUrl: `${origin}${base}`, key: 'testing', client, transport })
 
 test('a path means the page below the base of the site, with the base or without it', async () => {
   for (const protect of [['/me'], ['/app/me'], '/me', { '/me': {} }]) {
@@ -45,7 +35,7 @@ test('a path may be written in any way, in the list and in the address', async (
   assert.equal(await statusOf(site, ['/me'], '/%ff/me'), 200)
 })
 
-test('of several listed paths the nearest counts, and that of the route before that of the address', async () => {
+test('of several listed paths the nearest counts, both to the route and to the address', async () => {
   const cookie = (site) => site.testing({ subject: 'ann', acr: 'pwd' })
   const seen = async (base, protect, path, id) => {
     const site = at(base)
@@ -56,6 +46,9 @@ test('of several listed paths the nearest counts, and that of the route before t
   assert.equal(await seen('/app', { '/app': {}, '/me': { acr: 'mfa' } }, '/app/me', '/me'), 303)
   assert.equal(await seen('/app', { '/app': {}, '/me': { acr: 'mfa' } }, '/app/me', '/[name]'), 303)
   assert.equal(await seen('', { '/account': {}, '/pay': { acr: 'mfa' } }, '/account', '/pay/x'), 303)
+  assert.equal(await seen('', { '/account': {}, '/pay': { acr: 'mfa' } }, '/account', '/pay/[id]'), 303)
+  assert.equal(await seen('', { '/': {}, '/pay': { acr: 'mfa' } }, '/pay', '/[name]'), 303)
+  assert.equal(await seen('', { '/': {}, '/pay': { acr: 'mfa' } }, '/other', '/[name]'), 200)
   assert.equal(await seen('', { '/me': { acr: 'mfa' }, '/me/open': {} }, '/me/open/1', '/me/open/[id]'), 200)
   assert.equal(await seen('', { '/me': { acr: 'mfa' }, '/me/open': {} }, '/me/other', '/me/other'), 303)
   assert.equal(await seen('/caf%C3%A9', ['/me'], '/caf%C3%A9/me', null), 200)

@@ -40,6 +40,11 @@ struct Asked<'a> {
 type Sent = (Value, Value, Vec<(String, String)>);
 
 fn sent(preset: Provider, asked: Asked<'_>) -> Result<Sent, Error> {
+    exchanged(preset, asked).map(|(sent, _)| sent)
+}
+
+/// What is sent, and the scope of the tokens if the reply names none.
+fn exchanged(preset: Provider, asked: Asked<'_>) -> Result<(Sent, String), Error> {
     let secret = Some(Secret::new("secret".to_owned()));
     let client = preset.client(ClientId::new("id"), secret)?;
     let mut assertion = client.server().assertion(asked.key, "id", "somebody")?;
@@ -61,7 +66,13 @@ fn sent(preset: Provider, asked: Asked<'_>) -> Result<Sent, Error> {
     let mut part = || serde_json::from_slice(&parts.next().unwrap()).unwrap();
     let (header, claims) = (part(), part());
     let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-    Ok((header, claims, form.into_iter().map(owned).collect()))
+    let sent = (header, claims, form.into_iter().map(owned).collect());
+    let reply = oauth_core::http::Response::builder().header("content-type", "application/json");
+    let reply = reply.body(r#"{"access_token":"t","token_type":"Bearer"}"#.into());
+    let Step::Done(tokens) = exchange.resume(&at, Input::Reply(reply.unwrap()))? else {
+        panic!("tokens")
+    };
+    Ok((sent, tokens.scope.as_str().to_owned()))
 }
 
 /// The claims without `jti`, which is another each time: Box wants 16 to 128 characters.
@@ -146,8 +157,10 @@ fn docusign_takes_a_jwt_for_its_bare_host_with_the_scope_as_a_claim() {
                 claims: &[],
                 scope,
             };
-            let (header, claims, form) = sent(provider(preset).unwrap(), asked).unwrap();
+            let (sent, granted) = exchanged(provider(preset).unwrap(), asked).unwrap();
+            let (header, claims, form) = sent;
             assert_eq!(header, json!({ "alg": "RS256", "typ": "JWT" }));
+            assert_eq!(granted, claim);
             let expected = json!({
                 "iss": "id", "sub": "somebody", "aud": host, "scope": claim, "iat": NOW, "exp": NOW + 300,
             });

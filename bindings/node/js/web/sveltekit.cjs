@@ -28,20 +28,22 @@ const requirementsOf = (protect) =>
   (typeof protect === 'string' || Array.isArray(protect) ? [protect].flat().map((path) => [path, {}]) : Object.entries(protect))
 
 /**
- * The requirements of a page: those of the listed path that equals it or is its nearest ancestor. The page is its route; and,
- * unless a path is listed for that, the decoded path, with and without the site's own base in front.
+ * The requirements of a page: those of the listed path that equals it or is its nearest ancestor. A page has two paths, and both
+ * count: that of its route, which alone tells what is shown if the application reroutes; and the decoded one of the address,
+ * with or without the site's own base in front, which alone tells what the parameters of a route are.
  */
 function requirementsByPath(protect, encodedBase) {
   const base = decoded(encodedBase)
   const listed = requirementsOf(protect).map(([path, need]) => [decoded(path), need])
-  const nearest = (pages) => {
-    const found = listed.map(([path, need]) => [Math.min(...pages.map((page) => distance(path, page))), need])
+  const nearest = (paths) => {
+    const found = listed.map(([path, need]) => [Math.min(...paths.map((page) => distance(path, page))), need])
     return found.filter(([far]) => far < Infinity).sort(([one], [other]) => one - other)[0]?.[1]
   }
   return ({ url, route }) => {
     const pathname = decoded(url.pathname)
     const inside = isBelow(base, pathname) ? pathname.slice(base.length) || '/' : pathname
-    return nearest([pathOfRoute(route)]) ?? nearest([inside, pathname])
+    const needs = [nearest([pathOfRoute(route)]), nearest([inside, pathname])]
+    return [...new Set(needs)].filter((need) => need !== undefined)
   }
 }
 
@@ -49,7 +51,8 @@ function requirementsByPath(protect, encodedBase) {
 function requirementsFromFunction(protect) {
   return (event) => {
     const said = protect(event)
-    return said === true ? {} : said || undefined
+    if (!said) return []
+    return [said === true ? {} : said]
   }
 }
 
@@ -74,12 +77,14 @@ function handle(site, options) {
   const { protect = [] } = optionsOf('site.sveltekit', options)
   const needed = typeof protect === 'function' ? requirementsFromFunction(protect) : requirementsByPath(protect, site.base)
   return async ({ event, resolve }) => {
-    const need = needed(event)
-    const options = need ? signedIn(need) : {}
-    const elsewhere = need && event.isDataRequest ? await redirectDataRequest(site, options, event) : undefined
-    if (elsewhere !== undefined) return elsewhere
-    const outcome = await visited(site, event.request, options)
-    if (outcome instanceof Response) return outcome
+    const needs = needed(event)
+    let outcome
+    for (const options of needs.length > 0 ? needs.map(signedIn) : [{}]) {
+      const elsewhere = needs.length > 0 && event.isDataRequest ? await redirectDataRequest(site, options, event) : undefined
+      if (elsewhere !== undefined) return elsewhere
+      outcome = await visited(site, event.request, options)
+      if (outcome instanceof Response) return outcome
+    }
     event.locals.user = outcome.user
     const page = await resolve(event)
     return User.isOver(outcome.user) && hasFailed(event, page) ? loginResponse(site, event) : page

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from types import MappingProxyType
 from typing import (
-    TYPE_CHECKING, Any, AsyncGenerator, ClassVar, Generator, ItemsView, Iterable, KeysView, Mapping, Sequence, ValuesView,
+    TYPE_CHECKING,
+    Any,
+    AsyncGenerator,
+    ClassVar,
+    Generator,
+    ItemsView,
+    Iterable,
+    KeysView,
+    Mapping,
+    Sequence,
+    ValuesView,
 )
 
 from ._plugin import Attacher

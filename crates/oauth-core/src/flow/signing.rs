@@ -27,12 +27,24 @@ pub(crate) fn asserted(
     mut assertion: Assertion,
     mut token_request: TokenRequest,
 ) -> impl Exchange<Output = Tokens> + Send + use<> {
-    let accepted = config
-        .server
-        .require(&mut assertion, &mut token_request.scope);
+    let server = Arc::clone(&config);
+    let required = Ready::new(()).and_then(move |_, ()| {
+        let scope = &mut token_request.scope;
+        server.server.require(&mut assertion, scope)?;
+        Ok((assertion, token_request))
+    });
+    required.then(|_, (assertion, request)| Ok(presented(config, assertion, request)))
+}
+
+/// Signs an assertion that the server accepts, and requests tokens for it.
+fn presented(
+    config: Arc<ClientConfig>,
+    assertion: Assertion,
+    token_request: TokenRequest,
+) -> impl Exchange<Output = Tokens> + Send + use<> {
     let claimed_scope = assertion.claimed_scope();
     let signing = Signing::new(assertion.key().clone(), move |at| {
-        accepted.and_then(|()| assertion.signing_input(at))
+        assertion.signing_input(at)
     });
     signing.then(move |_, jwt| {
         let grant = JwtBearer::new(jwt)?.claiming(claimed_scope);
@@ -62,7 +74,7 @@ pub(crate) fn own(config: Arc<ClientConfig>, token_request: TokenRequest) -> Box
         // The assertion contains the scope.
         Ok((assertion, token_request.scope(Scope::none())))
     });
-    let tokens = made.then(|_, (assertion, request)| Ok(asserted(config, assertion, request)));
+    let tokens = made.then(|_, (assertion, request)| Ok(presented(config, assertion, request)));
     tokens.boxed()
 }
 

@@ -156,14 +156,38 @@ fn a_session_that_has_become_that_of_the_other_person_meanwhile_stays() {
     assert_eq!(session.identity.subject, "bob");
 }
 
+fn with_another_provider(mut config: Config) -> Config {
+    let mut other = config.providers[0].clone();
+    other.id = "other".to_owned();
+    config.providers.push(other);
+    config
+}
+
+#[test]
+fn a_check_that_began_before_a_sign_in_at_another_provider_leaves_that_alone() {
+    let (mut world, mut ann) = (World::with(with_another_provider), Browser::new());
+    let begun = ann.click(&mut world, "/auth/check?return_to=/shop&provider=twin");
+    let begun = begun.reply();
+    // In another tab, with another provider, as somebody else.
+    world.provider.twin().approve_as("bob");
+    let login = ann.get(&mut world, "/auth/login?provider=other").reply();
+    there_and_back(&mut world, &mut ann, &login);
+    world.provider.twin().approve_as(SUBJECT);
+    let reply = there_and_back(&mut world, &mut ann, &begun);
+    assert_eq!(location(&reply), "/shop");
+    let session = ann.click(&mut world, "/me").session();
+    assert_eq!(
+        (
+            session.identity.provider.as_str(),
+            session.identity.subject.as_str()
+        ),
+        ("other", "bob")
+    );
+}
+
 #[test]
 fn nobody_is_signed_in_at_another_provider_by_a_silent_check() {
-    let mut world = World::with(|mut config| {
-        let mut other = config.providers[0].clone();
-        other.id = "other".to_owned();
-        config.providers.push(other);
-        config
-    });
+    let mut world = World::with(with_another_provider);
     let mut ann = Browser::new();
     let reply = ann.get(&mut world, "/auth/login?provider=twin").reply();
     there_and_back(&mut world, &mut ann, &reply);

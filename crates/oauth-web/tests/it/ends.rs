@@ -92,7 +92,10 @@ fn whose_tokens_are_over_is_led_to_sign_in_and_a_script_is_told() {
             Ended::Reply(reply) => code(&reply) == "web.loop",
             _ => {
                 let request = ann.request(&world, Method::GET, "/orders", From::Typed);
-                code(&ann.end_over(&mut world, request)) == "web.loop"
+                let is_loop = code(&ann.end_over(&mut world, request)) == "web.loop";
+                // Whatever the page shows, the session is over.
+                assert!(ann.cookie(SESSION).is_none());
+                is_loop
             }
         });
         assert!(looped);

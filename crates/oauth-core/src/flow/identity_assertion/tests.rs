@@ -267,6 +267,38 @@ fn of_two_runs_at_once_one_spends_the_refresh_token() {
     assert_eq!((looks, code(step).map(drop)), (LOOKS, Err("lost.unsent")));
 }
 
+/// While it is the subject of an exchange, nobody may replace it.
+#[test]
+fn nobody_refreshes_while_the_refresh_token_is_a_subject() {
+    let ended = Moment::fixed(UnixTime::from_secs(NOW + 301), [9; 32]);
+    let refreshed = value!({ "access_token": "b", "token_type": "Bearer", "refresh_token": "r2" });
+    let access = client().identity_access(&login(&id_token(300)), &other(), Scope::none());
+    let (mut first, mut second) = (access.tokens(), access.tokens());
+    assert!(matches!(
+        first.resume(&ended, Input::Begin),
+        Ok(Step::Send(_))
+    ));
+    let reply = Input::Reply(json(200, &refreshed.to_string()));
+    let asked = match first.resume(&ended, reply) {
+        Ok(Step::Send(request)) => String::from_utf8(request.body().to_vec()).unwrap(),
+        step => panic!("{step:?}"),
+    };
+    assert!(asked.contains("subject_token=r2"), "{asked}");
+    for input in [Input::Begin, Input::Elapsed] {
+        let step = second.resume(&ended, input);
+        assert!(matches!(step, Ok(Step::Sleep(_))), "{step:?}");
+    }
+    let new = assertion(&value!({ "exp": NOW + 900 }));
+    let step = first.resume(&ended, Input::Reply(json(200, &issued(&new))));
+    assert!(matches!(step, Ok(Step::Send(_))), "{step:?}");
+    // The exchange is over, and the next has its turn.
+    let asked = match second.resume(&ended, Input::Elapsed) {
+        Ok(Step::Send(request)) => String::from_utf8(request.body().to_vec()).unwrap(),
+        step => panic!("{step:?}"),
+    };
+    assert!(asked.contains("refresh_token=r2"), "{asked}");
+}
+
 #[test]
 fn what_is_no_assertion_for_that_server_goes_nowhere() {
     let ask = |answer: String| {

@@ -49,8 +49,8 @@ impl ConnectRequest {
         self
     }
 
-    /// The same, for an HTTP client that presents the certificate with this thumbprint, see
-    /// [`Client::with_certificate`](crate::Client::with_certificate).
+    /// Binds tokens to the certificate with this thumbprint, which the HTTP client presents, as
+    /// [`Client::with_certificate`](crate::Client::with_certificate) does: the client registers itself accordingly.
     #[must_use]
     pub fn certificate(mut self, thumbprint: &str) -> Self {
         self.certificate = Some(KnownCertificate::of(thumbprint));
