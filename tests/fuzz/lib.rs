@@ -1,9 +1,14 @@
-//! What the fuzz targets share: a client whose server has one key, and a host that answers what is asked.
+//! What the fuzz targets share: a client whose server has one key, a site that signs people in at it, and hosts that
+//! answer what is asked.
+
+pub mod site;
 
 use std::sync::OnceLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::Response;
 use oauth_core::issuer::Issuer;
 use oauth_core::jose::{Alg, KeySet};
 use oauth_core::moment::UnixTime;
@@ -12,6 +17,9 @@ use oauth_core::{Client, ClientAuth, ClientId, Error, Exchange, Input, Moment, S
 
 /// When every token is looked at, in seconds since 1970.
 pub const NOW: u64 = 1_750_000_000;
+
+/// The token endpoint.
+pub const TOKEN: &str = "https://as.example/token";
 
 /// RFC 7515 appendix A.3.
 const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"k",
@@ -24,6 +32,8 @@ pub fn client() -> &'static Client {
     CLIENT.get_or_init(|| {
         let server = Server::new(Issuer::parse("https://as.example").expect("an issuer"))
             .with_endpoint(EndpointKind::Jwks, "https://as.example/jwks")
+            .and_then(|server| server.with_endpoint(EndpointKind::Token, TOKEN))
+            .and_then(|server| server.with_endpoint(EndpointKind::Authorization, "https://as.example/authorize"))
             .expect("an endpoint");
         let client = Client::new(server, ClientId::new("client1"), ClientAuth::none());
         let client = client.expect("a client").with_id_token_algs([Alg::Es256]);
@@ -66,4 +76,39 @@ pub fn run<E: Exchange>(mut exchange: E, signatures: Signatures) -> Result<E::Ou
             }
         };
     }
+}
+
+/// An error has a code, and its text is one line whatever a server wrote.
+pub fn check_error(error: &Error) {
+    let text = error.to_string();
+    assert!(!error.code().is_empty());
+    assert!(!text.chars().any(char::is_control), "{text:?}");
+}
+
+/// The reply to the first request of an exchange, and what becomes of it.
+pub fn answered<E: Exchange>(mut exchange: E, reply: Response<Bytes>) -> Result<(), Error> {
+    let at = Moment::fixed(UnixTime::from_secs(NOW), [3; 32]);
+    match exchange.resume(&at, Input::Begin)? {
+        Step::Send(_) => exchange.resume(&at, Input::Reply(reply)).map(drop),
+        _ => unreachable!("a request comes first"),
+    }
+}
+
+/// A reply: the first byte chooses the status, the second the media type, and the rest is the body.
+pub fn reply(bytes: &[u8]) -> Option<Response<Bytes>> {
+    const STATUSES: [u16; 8] = [200, 201, 302, 400, 401, 403, 429, 503];
+    const TYPES: [&str; 4] = [
+        "application/json",
+        "application/x-www-form-urlencoded",
+        "text/html",
+        "application/jwt",
+    ];
+    let [status, media, body @ ..] = bytes else {
+        return None;
+    };
+    let status = STATUSES[usize::from(*status) % STATUSES.len()];
+    let media = TYPES[usize::from(*media) % TYPES.len()];
+    let reply = Response::builder().status(status);
+    let reply = reply.header("content-type", media);
+    reply.body(Bytes::copy_from_slice(body)).ok()
 }

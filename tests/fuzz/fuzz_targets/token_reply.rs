@@ -1,0 +1,25 @@
+#![no_main]
+//! Any bytes as the reply of a token endpoint: what is taken is stored and read again as the same.
+
+use libfuzzer_sys::fuzz_target;
+use oauth_core::moment::UnixTime;
+use oauth_core::{Exchange as _, Input, Moment, Scope, Step, Tokens};
+use oauth_fuzz::{NOW, check_error, client, reply};
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some(reply) = reply(bytes) else { return };
+    let at = Moment::fixed(UnixTime::from_secs(NOW), [3; 32]);
+    let mut exchange = client().client_credentials(Scope::none());
+    let began = exchange.resume(&at, Input::Begin);
+    assert!(matches!(began, Ok(Step::Send(_))));
+    match exchange.resume(&at, Input::Reply(reply)) {
+        Ok(Step::Done(tokens)) => {
+            let written = tokens.to_json();
+            let again = Tokens::from_json(written.expose()).expect("what was written can be read");
+            assert_eq!(again.to_json().expose(), written.expose());
+            assert!(!format!("{tokens:?}").contains(tokens.access_token().expose().as_str()));
+        }
+        Ok(_) => {}
+        Err(error) => check_error(&error),
+    }
+});
