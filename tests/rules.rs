@@ -296,7 +296,7 @@ fn a_second_token_cannot_hide_behind_bad_bytes() {
             .insert("content-type", HeaderValue::from_static(media));
         code(
             resource
-                .before(&mut parts, Some(body), &Secret::from("token"))
+                .authorize(&mut parts, Some(body), &Secret::from("token"))
                 .err(),
         )
     };
@@ -321,7 +321,7 @@ fn a_second_token_cannot_hide_behind_bad_bytes() {
     assert_eq!(odd, Some("token.more_than_one_method"));
     assert_eq!(attach("https://api.example/?x=1", form, b"y=2"), None);
     assert_eq!(
-        resource::after(StatusCode::OK, &HeaderMap::new()),
+        resource::verdict(StatusCode::OK, &HeaderMap::new()),
         resource::Verdict::Pass
     );
 }

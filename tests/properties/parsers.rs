@@ -164,7 +164,7 @@ proptest! {
             headers.append("www-authenticate", value.clone());
             headers.append("retry-after", value);
         }
-        let _ = resource::after(StatusCode::UNAUTHORIZED, &headers);
+        let _ = resource::verdict(StatusCode::UNAUTHORIZED, &headers);
         let _ = retry_after::read(&headers, UnixTime::from_secs(0), retry_after::CAP);
     }
 

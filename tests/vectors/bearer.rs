@@ -118,7 +118,7 @@ fn is_marked(url: &str, token: &str) -> Verdict {
     let (mut parts, ()) = request.map_err(|error| error.to_string())?.into_parts();
     let resource = Resource::new([url]).map_err(text)?;
     resource
-        .before(&mut parts, None, &Secret::from(token))
+        .authorize(&mut parts, None, &Secret::from(token))
         .map_err(text)?;
     let sent = parts.headers.get(AUTHORIZATION);
     let sent = sent.ok_or("no Authorization header")?;
@@ -260,7 +260,7 @@ fn of_the_core(status: u16, field: Option<&str>, action: &str) -> Verdict {
         let field = HeaderValue::from_str(field).map_err(|error| error.to_string())?;
         headers.insert(WWW_AUTHENTICATE, field);
     }
-    let asking = resource::after(status, &headers);
+    let asking = resource::verdict(status, &headers);
     let fits = match &asking {
         Asking::Renew => action.contains("retry once"),
         Asking::Refused | Asking::Pass => action.contains("surface"),

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::Response;
 use oauth_core::error::{Advice, Error};
 use oauth_core::flow::keeper::{
-    Entry, Event, GrantId, Keeper, Lease, Policy, Saved, Standing, Step, Upkeep,
+    Entry, Event, GrantId, GrantStatus, Keeper, Lease, Policy, Saved, Step, Upkeep,
 };
 use oauth_core::issuer::Issuer;
 use oauth_core::moment::UnixTime;
@@ -458,7 +458,7 @@ fn refused(vector: &Vector) -> Verdict {
     )?;
     holds(
         "it has ended",
-        fleet.workers[0].keeper.standing() == Standing::Ended,
+        fleet.workers[0].keeper.standing() == GrantStatus::Ended,
     )?;
     // What was stored stays for whoever looks into it, and is never sent again.
     if vector.expected.get("refresh_token").is_some() {

@@ -320,7 +320,7 @@ fn acted(
         holds("nobody is asked", wanted.is_none())?;
         return holds(
             "renewed",
-            resource::after(status, &headers) == Asking::Renew,
+            resource::verdict(status, &headers) == Asking::Renew,
         );
     }
     holds("the reply is the caller's", action == "surface error")?;

@@ -19,6 +19,7 @@ use crate::endpoint::webfinger::{UserIdentifier, Webfinger};
 use crate::error::{Error, ValidationFailure};
 use crate::exchange::{Exchange, ExchangeExt as _};
 use crate::flow::access_token::AccessTokenVerifier;
+use crate::flow::assertion_grant;
 use crate::flow::authorization::{
     Authorization, AuthorizationRequest, Begin, HostGeneratedValues, PendingAuthorization,
 };
@@ -30,7 +31,6 @@ use crate::flow::redeem::{self, Login};
 use crate::flow::resource::{Api, Proofs};
 use crate::flow::resource_connection::{self, ConnectRequest, Connection};
 use crate::flow::resource_discovery::{ResourceDiscovery, ResourceDiscoveryRequest};
-use crate::flow::signing;
 use crate::flow::userinfo;
 use crate::flow::verification::{self, Verification};
 use crate::grant::{Grant, Refresh, TokenRequest};
@@ -359,7 +359,7 @@ impl Client {
             certificate: KnownCertificate::default(),
             expires_at: None,
             renews: match self.0.server.renewal(None) {
-                Some(_) => Renews::ByItself(None),
+                Some(_) => Renews::AsAccessToken(None),
                 None => Renews::AsRefreshToken,
             },
             authorization_expires_at: None,
@@ -373,7 +373,7 @@ impl Client {
         &self,
         token_request: R,
     ) -> impl Exchange<Output = Tokens> + Send + use<R> {
-        signing::own(Arc::clone(&self.0), token_request.into())
+        assertion_grant::client_own_tokens(Arc::clone(&self.0), token_request.into())
     }
 
     /// Exchanges any grant for tokens, for `token_request`: a [`TokenRequest`], or just a [`Scope`].

@@ -18,12 +18,13 @@ use crate::crypto::SigningKey;
 use crate::dpop::{DpopKey, Nonces, ServerClocks};
 use crate::error::{Error, Misuse};
 use crate::form::Form;
-use crate::jose::{Alg, KeyCache, Opens, ReplayCache};
+use crate::jose::{Alg, DecryptJwe, KeyCache};
 use crate::redirect_uri::RedirectUri;
-use crate::request_encryption::Seals;
+use crate::request_encryption::EncryptJwe;
 use crate::request_signing::RequestSigning;
 use crate::security_profile::{Requirement, SecurityProfile};
 use crate::server::{EndpointKind, Flag, Server};
+use crate::token::logout_token::ReplayCache;
 use crate::url::Url;
 
 /// The issuer and client that tokens belong to. A token is never sent to another server or by another client.
@@ -87,21 +88,21 @@ pub struct ClientConfig {
     /// Audiences that ID tokens may name beside the client.
     pub(crate) trusted_audiences: Vec<String>,
     /// `id_token_encrypted_response_alg` and `_enc`.
-    pub(crate) id_token_encryption: Option<Arc<dyn Opens>>,
+    pub(crate) id_token_encryption: Option<Arc<dyn DecryptJwe>>,
     /// The accepted values of `userinfo_signed_response_alg`.
     pub(crate) userinfo_algs: Option<Vec<Alg>>,
     /// `userinfo_encrypted_response_alg` and `_enc`.
-    pub(crate) userinfo_encryption: Option<Arc<dyn Opens>>,
+    pub(crate) userinfo_encryption: Option<Arc<dyn DecryptJwe>>,
     /// How access tokens are encrypted for the APIs that verify them as this client.
-    pub(crate) access_token_encryption: Option<Arc<dyn Opens>>,
+    pub(crate) access_token_encryption: Option<Arc<dyn DecryptJwe>>,
     /// The accepted values of `authorization_signed_response_alg` (JARM section 3).
     pub(crate) authorization_algs: Option<Vec<Alg>>,
     /// `authorization_encrypted_response_alg` and `_enc`.
-    pub(crate) authorization_encryption: Option<Arc<dyn Opens>>,
+    pub(crate) authorization_encryption: Option<Arc<dyn DecryptJwe>>,
     /// How authorization requests are signed.
     pub(crate) request_signing: Option<RequestSigning>,
     /// How authorization requests are encrypted after they have been signed.
-    pub(crate) request_encryption: Option<Arc<dyn Seals>>,
+    pub(crate) request_encryption: Option<Arc<dyn EncryptJwe>>,
     /// Whether tokens are bound to the certificate of the connection (RFC 8705 section 3).
     pub(crate) token_binding: TokenBinding,
     /// The certificate that the HTTP client presents, to which new tokens are bound.

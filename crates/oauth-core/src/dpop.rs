@@ -3,7 +3,7 @@
 //! RFC 9449 <https://www.rfc-editor.org/rfc/rfc9449#section-4.2>
 //!
 //! The retry after `use_dpop_nonce` is in `call.rs` (authorization server, section 8) and in
-//! `flow/resource/request/reply.rs` (resource server, section 9). An API compares `cnf.jkt` of a token with the key of
+//! `flow/resource/request/retry.rs` (resource server, section 9). An API compares `cnf.jkt` of a token with the key of
 //! the proof (section 7) in `token/access_token.rs`.
 
 mod clock_skew;

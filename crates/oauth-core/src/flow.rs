@@ -1,6 +1,7 @@
 //! Flows that take more than one request, and the pure rules around them.
 
 pub mod access_token;
+pub(crate) mod assertion_grant;
 pub mod authorization;
 pub mod backchannel;
 pub mod discovery;
@@ -13,6 +14,5 @@ pub mod redeem;
 pub mod resource;
 pub mod resource_connection;
 pub mod resource_discovery;
-pub(crate) mod signing;
 pub(crate) mod userinfo;
 pub(crate) mod verification;

@@ -66,7 +66,7 @@ pub trait Grant {
     }
 
     /// The scope that counts as granted if the response names none and this one was `requested`.
-    fn implied_scope<'a>(&'a self, requested: &'a Scope) -> &'a Scope {
+    fn default_granted_scope<'a>(&'a self, requested: &'a Scope) -> &'a Scope {
         requested
     }
 

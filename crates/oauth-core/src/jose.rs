@@ -12,7 +12,6 @@ mod jwk;
 mod jws;
 mod key_cache;
 mod key_set;
-mod replay_cache;
 mod unverified;
 mod validity;
 
@@ -22,7 +21,7 @@ use crate::secret::Secret;
 pub use claims::Claims;
 pub use decrypter::{Curve, Decrypter, DecryptionFailed, DecryptionJob, EphemeralKey};
 pub use encrypter::{Encrypted, Encrypter, EncryptionFailed, WrappedKey};
-pub(crate) use encryption::Opens;
+pub(crate) use encryption::DecryptJwe;
 pub use encryption::ResponseEncryption;
 pub(crate) use encryption::decrypt_if_encrypted;
 pub use jwe_alg::{Enc, JweAlg};
@@ -31,9 +30,9 @@ pub use jwk::PublicJwk;
 #[cfg(feature = "sha2")]
 pub use jwk::symmetric_thumbprint;
 pub(crate) use jws::Jws;
-pub(crate) use key_cache::{KeyCache, Lookup, Unsigned};
+pub(crate) use key_cache::{KeyCache, Lookup, OnUnknownKey};
 pub use key_set::KeySet;
-pub(crate) use replay_cache::ReplayCache;
+
 pub use unverified::Unverified;
 pub use validity::CLOCK_SKEW;
 pub(crate) use validity::Validity;

@@ -1,5 +1,6 @@
-//! Proof Key for Code Exchange (RFC 7636). A flow's verifier is generated in `flow/authorization/entropy.rs`; whether
-//! the server supports S256 is checked in `flow/authorization/prepare.rs`.
+//! Proof Key for Code Exchange (RFC 7636): the verifier, its challenge, and which method may be used with a server
+//! ([`ChallengeMethod::choose`]: there is no downgrade from S256). A flow's verifier is generated in
+//! `flow/authorization/entropy.rs`.
 
 #[cfg(feature = "sha2")]
 use sha2::{Digest as _, Sha256};

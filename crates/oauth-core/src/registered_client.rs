@@ -82,7 +82,7 @@ impl Warning {
 
 /// What is known of a client before the server answers.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Before<'a> {
+pub(crate) enum RegistrationContext<'a> {
     /// The server was asked to register this.
     Requested(&'a ClientMetadata),
     /// The server was asked about this client.
@@ -91,7 +91,7 @@ pub(crate) enum Before<'a> {
     Replaced(&'a RegisteredClient, &'a ClientMetadata),
 }
 
-impl<'a> Before<'a> {
+impl<'a> RegistrationContext<'a> {
     /// The metadata that the server was asked to register.
     const fn requested(self) -> Option<&'a ClientMetadata> {
         match self {
@@ -117,7 +117,7 @@ impl RegisteredClient {
     pub(crate) fn read(
         server: &Server,
         object: Object<'_>,
-        before: Before<'_>,
+        before: RegistrationContext<'_>,
     ) -> Result<Self, Error> {
         // If the server's answer names none of these, it has registered what it was asked to.
         let silent = before.requested().map(ClientMetadata::to_json);

@@ -104,7 +104,7 @@ impl RequestEncryption {
 
 /// Encrypts requests. A trait, so that builds in which no client registers encryption, such as web pages, do not link
 /// the code.
-pub(crate) trait Seals: fmt::Debug + Send + Sync {
+pub(crate) trait EncryptJwe: fmt::Debug + Send + Sync {
     /// # Errors
     /// `key.algorithm` for algorithms that the server does not accept.
     fn check(&self, server: &Server) -> Result<(), Error>;
@@ -116,7 +116,7 @@ pub(crate) trait Seals: fmt::Debug + Send + Sync {
     fn seal(&self, keys: &KeySet, jws: &str) -> Result<Secret<String>, Error>;
 }
 
-impl Seals for RequestEncryption {
+impl EncryptJwe for RequestEncryption {
     fn check(&self, server: &Server) -> Result<(), Error> {
         for (member, chosen_alg) in [
             (

@@ -244,12 +244,12 @@ impl Server {
         }
         for (kind, url) in server.endpoints.iter().chain(&server.mtls_aliases) {
             if let Err(error) = url
-                && (server.rules.is_strict() || VITAL.contains(kind))
+                && (server.rules.is_strict() || REQUIRED_ENDPOINTS.contains(kind))
             {
                 return Err(error.clone());
             }
         }
-        for name in PROMISES {
+        for name in SECURITY_FLAGS {
             if !matches!(document.get(name), None | Some(Json::Bool(_))) {
                 return Err(Error::from(ProtocolViolation::MetadataShape).about(name));
             }
@@ -436,14 +436,14 @@ pub enum Flag {
 }
 
 /// Flags on which a check depends: a malformed value must not count as `false`.
-const PROMISES: [&str; 3] = [
+const SECURITY_FLAGS: [&str; 3] = [
     "authorization_response_iss_parameter_supported",
     "require_pushed_authorization_requests",
     "require_signed_request_object",
 ];
 
 /// The endpoints that make the whole document unusable if they are invalid.
-const VITAL: [EndpointKind; 3] = [
+const REQUIRED_ENDPOINTS: [EndpointKind; 3] = [
     EndpointKind::Authorization,
     EndpointKind::Token,
     EndpointKind::Jwks,

@@ -412,7 +412,7 @@ impl Tokens {
             .requested_scope
             .unwrap_or_else(|| refresh_scope.clone());
         let renews = match stored.refresh_token.as_ref() == Some(&stored.access_token) {
-            true => Renews::ByItself(stored.expires_in),
+            true => Renews::AsAccessToken(stored.expires_in),
             false => Renews::AsRefreshToken,
         };
         let id_token = stored.id_token.map(Secret::new);

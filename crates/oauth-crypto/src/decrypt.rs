@@ -1,5 +1,5 @@
 //! The algorithms of JWE decryption (RFC 7518 sections 4 and 5), and the key derivation of ECDH-ES (section
-//! 4.6.2).
+//! 4.6.2). After an RSA failure decryption goes on with a random key (RFC 7516 section 11.5): see `decryption_key.rs`.
 
 use aws_lc_rs::aead::{AES_128_GCM, AES_192_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::cipher::{

@@ -1,4 +1,5 @@
-//! Decryption keys: private keys from PEM and JWK, and shared secrets.
+//! Decryption keys: private keys from PEM and JWK, and shared secrets. An encrypted key that cannot be decrypted is
+//! replaced by a random one, so that failures look alike (RFC 7516 section 11.5).
 
 use std::fmt;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::exchange::{Boxed, Exchange, Input, Step};
 use oauth_core::flow::keeper::{
-    self, Entry, Event, GrantId, GrantOwner, Lease, Policy, Reuse, Saved, Standing, Upkeep,
+    self, Entry, Event, GrantId, GrantOwner, GrantStatus, Lease, Policy, Reuse, Saved, Upkeep,
 };
 use oauth_core::moment::UnixTime;
 use oauth_core::{Moment, Secret, Tokens};
@@ -284,9 +284,9 @@ impl Keeper {
     /// The standing of the grant: `good`, `suspect` or `ended`.
     pub fn standing(&self) -> &'static str {
         match self.state().keeper.standing() {
-            Standing::Good => "good",
-            Standing::Suspect => "suspect",
-            Standing::Ended => "ended",
+            GrantStatus::Good => "good",
+            GrantStatus::Suspect => "suspect",
+            GrantStatus::Ended => "ended",
         }
     }
 

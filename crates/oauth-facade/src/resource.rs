@@ -91,7 +91,7 @@ impl Resource {
             .iter()
             .filter(|(name, _)| name.eq_ignore_ascii_case(WWW_AUTHENTICATE.as_str()))
             .map(|(_, value)| value.as_bytes());
-        Ok(match resource::after_fields(status, fields) {
+        Ok(match resource::verdict_of_fields(status, fields) {
             Verdict::Renew => "renew",
             Verdict::WidenScope(_) => "widen_scope",
             Verdict::StepUp(_) => "step_up",

@@ -313,7 +313,7 @@ impl ResponseExt for reqwest::blocking::Response {
 }
 
 fn verdict(status: StatusCode, headers: &HeaderMap) -> Verdict {
-    resource::after(status, headers)
+    resource::verdict(status, headers)
 }
 
 fn pause(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {

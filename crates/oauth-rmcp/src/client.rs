@@ -193,7 +193,7 @@ impl AuthorizedClient {
                         Ok(_) => Refusal::none(),
                         Err(error) => Refusal::of(error),
                     };
-                    let verdict = resource::after_dpop(refusal.status, &refusal.fields);
+                    let verdict = resource::verdict_with_dpop(refusal.status, &refusal.fields);
                     if shown.contains_key(PROOF) && verdict == Verdict::UseDpopNonce {
                         let nonce = self.nonce(&method, &url, shown).await?;
                         refusal.fields.extend(nonce);

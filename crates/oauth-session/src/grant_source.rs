@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use oauth_core::error::{Cause, Error};
-use oauth_core::flow::keeper::{Decision, GrantId, Keeper, Standing};
+use oauth_core::flow::keeper::{Decision, GrantId, GrantStatus, Keeper};
 use oauth_core::grant::TokenRequest;
 use oauth_core::moment::UnixTime;
 use oauth_core::{Client, Tokens};
@@ -86,7 +86,7 @@ struct State {
     /// Whether an upkeep task is running.
     is_looked_after: bool,
     /// The state of the grant that was last reported to the observer.
-    reported: Standing,
+    reported: GrantStatus,
 }
 
 type Outcome = Result<Arc<Tokens>, Error>;
@@ -163,7 +163,7 @@ impl GrantSource {
                 renewal: None,
                 is_saving_later: false,
                 is_looked_after: false,
-                reported: Standing::default(),
+                reported: GrantStatus::default(),
             }),
             driver,
             shared,
@@ -360,20 +360,20 @@ impl GrantSource {
     async fn wait_for(&self, renewal: &SharedRenewal, refused: Option<&Tokens>) -> Outcome {
         let outcome = outcome_of(renewal);
         let mut outcome = pin!(outcome);
-        if self.still_good(refused).is_none() {
+        if self.usable_tokens(refused).is_none() {
             return outcome.await;
         }
         match timeout_at(renewal.since + GOOD_ENOUGH, outcome.as_mut()).await {
             Ok(outcome) => outcome,
-            Err(_) => match self.still_good(refused) {
+            Err(_) => match self.usable_tokens(refused) {
                 Some(tokens) => Ok(tokens),
                 None => outcome.await,
             },
         }
     }
 
-    fn still_good(&self, refused: Option<&Tokens>) -> Option<Arc<Tokens>> {
-        let tokens = self.0.state().keeper.still_good(now().ok()?)?;
+    fn usable_tokens(&self, refused: Option<&Tokens>) -> Option<Arc<Tokens>> {
+        let tokens = self.0.state().keeper.usable_tokens(now().ok()?)?;
         let is_refused = refused
             .is_some_and(|refused| tokens.access_token.matches(refused.access_token.expose()));
         (!is_refused).then_some(tokens)

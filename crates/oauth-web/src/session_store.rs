@@ -293,7 +293,7 @@ pub(crate) async fn end_all(
     context: &RequestContext,
     client: &Client,
     (kind, value): (&str, &str),
-    unstored: Unstored,
+    unstored: UnstoredSessions,
     is_meant: impl Fn(&Session) -> bool,
 ) -> Result<(), Error> {
     let io = &context.io;
@@ -307,7 +307,7 @@ pub(crate) async fn end_all(
             .load(key)
             .await?
             .and_then(|entry| read_session(key, &entry));
-        if session.is_none() && unstored == Unstored::Meant {
+        if session.is_none() && unstored == UnstoredSessions::Included {
             remove_from_index(context, &name, key).await?;
             session = io
                 .load(key)
@@ -326,9 +326,9 @@ pub(crate) async fn end_all(
 
 /// Whether sessions that are not stored yet are included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unstored {
-    Meant,
-    Unknown,
+pub(crate) enum UnstoredSessions {
+    Included,
+    Excluded,
 }
 
 /// Saves the tokens of a login as the grant of this session.

@@ -1,5 +1,5 @@
-//! The values of a request that are kept until its reply arrives: the secrets to redact, and what the reply is checked
-//! with.
+//! The parts of a request that are kept until its response arrives, and the checks of the response that need them:
+//! whether it must be sent again with a DPoP nonce (RFC 9449 section 8) or another clock, and which secrets to redact.
 
 use std::fmt;
 

@@ -12,6 +12,7 @@ use crate::endpoint::backchannel_authentication::{
 use crate::endpoint::device_authorization::DeviceAuthorizationResponse;
 use crate::error::Error;
 use crate::exchange::{Exchange, ExchangeExt as _, Ready};
+use crate::flow::assertion_grant;
 use crate::flow::backchannel::{self, AwaitedRequest};
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 use crate::flow::identity_assertion::SignInElsewhere;
@@ -20,7 +21,6 @@ use crate::flow::identity_assertion::{
 };
 use crate::flow::poll::{Pace, Poll};
 use crate::flow::redeem::{self, Identity, Login};
-use crate::flow::signing;
 use crate::grant::{self, Grant, TokenRequest};
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 use crate::moment::UnixTime;
@@ -54,7 +54,7 @@ impl Client {
         assertion: Assertion,
         token_request: R,
     ) -> impl Exchange<Output = Tokens> + Send + use<R> {
-        signing::asserted(Arc::clone(&self.0), assertion, token_request.into())
+        assertion_grant::tokens_for_assertion(Arc::clone(&self.0), assertion, token_request.into())
     }
 
     /// Uses assertions that `make` returns for a scope instead of the `client_credentials` grant, in

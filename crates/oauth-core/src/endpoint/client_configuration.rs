@@ -13,7 +13,7 @@ use crate::http::{Method, StatusCode};
 use super::{Auth, Body, Context, Endpoint, EndpointRequest, Reply};
 use crate::client_metadata::ClientMetadata;
 use crate::error::{Error, ProtocolViolation};
-use crate::registered_client::{Before, RegisteredClient};
+use crate::registered_client::{RegisteredClient, RegistrationContext};
 use crate::token::Tokens;
 
 /// Reads the registration of a client. The response replaces what is stored: the server may have changed
@@ -74,7 +74,7 @@ impl Endpoint for ReadRegistration {
 
     fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<RegisteredClient, Error> {
         let object = reply.object_of(ProtocolViolation::RegistrationShape)?;
-        RegisteredClient::read(cx.server, object, Before::Known(&self.client))
+        RegisteredClient::read(cx.server, object, RegistrationContext::Known(&self.client))
     }
 }
 
@@ -93,7 +93,7 @@ impl Endpoint for UpdateRegistration {
 
     fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<RegisteredClient, Error> {
         let object = reply.object_of(ProtocolViolation::RegistrationShape)?;
-        let previous = Before::Replaced(&self.client, &self.metadata);
+        let previous = RegistrationContext::Replaced(&self.client, &self.metadata);
         RegisteredClient::read(cx.server, object, previous)
     }
 }

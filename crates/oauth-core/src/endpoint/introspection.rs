@@ -1,5 +1,6 @@
 //! `POST {introspection_endpoint}`: asks the server whether a token is active, and for its claims. An API verifies a
-//! token by introspection in `flow/access_token/verify_by_introspection.rs`.
+//! token by introspection in `flow/access_token/verify_by_introspection.rs`; a signed response (RFC 9701 section 5) is
+//! verified in `flow/introspection.rs`.
 //!
 //! RFC 7662 <https://www.rfc-editor.org/rfc/rfc7662#section-2>, and its signed responses
 //! <https://www.rfc-editor.org/rfc/rfc9701#section-4>

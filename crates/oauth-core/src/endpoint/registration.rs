@@ -13,7 +13,7 @@ use crate::http::{Method, StatusCode};
 use super::{Auth, Body, Context, Endpoint, EndpointRequest, Reply};
 use crate::client_metadata::ClientMetadata;
 use crate::error::{Error, ProtocolViolation};
-use crate::registered_client::{Before, RegisteredClient};
+use crate::registered_client::{RegisteredClient, RegistrationContext};
 use crate::secret::Secret;
 use crate::server::EndpointKind;
 use crate::token::Tokens;
@@ -71,6 +71,10 @@ impl Endpoint for Registration {
         // "responds with an HTTP 201 Created status code" (3.2.1)
         let shape_error = ProtocolViolation::RegistrationShape;
         let object = reply.object_of_status(StatusCode::CREATED, shape_error)?;
-        RegisteredClient::read(cx.server, object, Before::Requested(&self.metadata))
+        RegisteredClient::read(
+            cx.server,
+            object,
+            RegistrationContext::Requested(&self.metadata),
+        )
     }
 }

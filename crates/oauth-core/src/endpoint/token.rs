@@ -59,7 +59,7 @@ impl<G: Grant> Endpoint for Token<G> {
             return Err(ValidationFailure::StoredIssuer.into());
         }
         if let Some(token) = self.grant.refresh_token()
-            && let Renews::ByItself(lifetime) = token.renews
+            && let Renews::AsAccessToken(lifetime) = token.renews
             && let Some(renewal) = cx.server.renewal(lifetime)
         {
             return self_renewal::request(renewal, token, cx.at.now());
@@ -166,7 +166,7 @@ pub(crate) fn read_tokens(
     let token_type = token_type(&mut object, grant, cx)?;
     let expires_in = expires_in(&mut object, rules, now, &mut warnings)?;
     let bounds = Bounds::read(&mut object, rules, now, &mut warnings)?;
-    let token_request = grant.implied_scope(&token_request.scope);
+    let token_request = grant.default_granted_scope(&token_request.scope);
     let scope = match granted_scope(&mut object, token_request, rules, &mut warnings)? {
         Some(granted) => {
             if !token_request.is_empty() && !rules.covers_scope(token_request, &granted) {
@@ -191,7 +191,7 @@ pub(crate) fn read_tokens(
         && cx.server.renewal(expires_in).is_some()
     {
         // The access token renews itself, so only while it is valid.
-        renews = Renews::ByItself(expires_in);
+        renews = Renews::AsAccessToken(expires_in);
         new_refresh_token = Some(access_token.clone());
         bounds.expires_at = expires_in.map(|seconds| now.after(Duration::from_secs(seconds)));
     }
@@ -201,7 +201,7 @@ pub(crate) fn read_tokens(
     };
     let earlier_id_token = presented.and_then(|presented| presented.id_token.as_ref());
     let id_token = match (optional_secret(&mut object, "id_token")?, earlier_id_token) {
-        (Some(id_token), Some(earlier_id_token)) => Some(id_token::check_continuation(
+        (Some(id_token), Some(earlier_id_token)) => Some(id_token::check_refreshed_id_token(
             cx,
             earlier_id_token,
             id_token,

@@ -21,7 +21,7 @@ use crate::error::{Error, Misuse};
 use crate::exchange::Boxed;
 use crate::exchange::{Exchange, ExchangeExt as _, Input, Step};
 use crate::flow::verification::Verification;
-use crate::jose::{Alg, KeySet, Opens, ResponseEncryption};
+use crate::jose::{Alg, DecryptJwe, KeySet, ResponseEncryption};
 use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
 use crate::secret::Secret;
@@ -44,7 +44,7 @@ pub struct AccessTokenVerifier {
     config: Arc<ClientConfig>,
     algs: Arc<[Alg]>,
     /// How tokens are encrypted, if they are.
-    encryption: Option<Arc<dyn Opens>>,
+    encryption: Option<Arc<dyn DecryptJwe>>,
     /// Shared with each verification, of which there are thousands in a second.
     checks: Arc<Checks>,
     answers: refusal::Answers,

@@ -1,4 +1,5 @@
-//! Signing of one JWS, in this process or by the host, and token requests whose grant is such an assertion.
+//! Token requests whose grant is an assertion that is signed for it, and [`Signing`], the signing of one JWS in this
+//! process or by the host.
 //!
 //! RFC 7523 <https://www.rfc-editor.org/rfc/rfc7523#section-2.1>
 
@@ -22,7 +23,7 @@ use crate::secret::Secret;
 use crate::token::Tokens;
 
 /// Requests tokens for an assertion.
-pub(crate) fn asserted(
+pub(crate) fn tokens_for_assertion(
     config: Arc<ClientConfig>,
     mut assertion: Assertion,
     mut token_request: TokenRequest,
@@ -53,7 +54,10 @@ fn presented(
 }
 
 /// Requests tokens for the client itself.
-pub(crate) fn own(config: Arc<ClientConfig>, token_request: TokenRequest) -> Boxed<Tokens> {
+pub(crate) fn client_own_tokens(
+    config: Arc<ClientConfig>,
+    token_request: TokenRequest,
+) -> Boxed<Tokens> {
     let make = match config.own_tokens.clone() {
         None => return Call::new(config, Token::new(ClientCredentials, token_request)).boxed(),
         Some(OwnTokens::Assertion(make)) => make,

@@ -18,9 +18,9 @@ use crate::endpoint::backchannel_authentication::{
 use crate::endpoint::{Endpoint as _, MAX_REPLY, Reply, token};
 use crate::error::{ApiRefusal, Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Ready};
+use crate::flow::assertion_grant::Signing;
 use crate::flow::authorization::request_object;
 use crate::flow::redeem::{self, Login};
-use crate::flow::signing::Signing;
 use crate::grant::{Ciba, TokenRequest};
 use crate::http::header::CONTENT_TYPE;
 use crate::http::{HeaderValue, Response};
@@ -35,10 +35,10 @@ mod begin;
 #[cfg(feature = "sha2")]
 pub(crate) use begin::begin;
 #[cfg(not(feature = "sha2"))]
-pub(crate) use begin_unasked as begin;
+pub(crate) use begin_unchecked as begin;
 
 /// Sends the authentication request.
-pub(crate) fn begin_unasked(
+pub(crate) fn begin_unchecked(
     config: Arc<ClientConfig>,
     request: BackchannelAuthentication,
 ) -> impl Exchange<Output = BackchannelAuthenticationResponse> + Send + use<> {

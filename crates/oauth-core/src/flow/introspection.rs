@@ -17,7 +17,7 @@ use crate::endpoint::introspection::{
 use crate::error::{Error, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Exchange, ExchangeExt as _, Ready};
 use crate::flow::verification::Verification;
-use crate::jose::Opens;
+use crate::jose::DecryptJwe;
 use crate::jose::claims::malformed_claim;
 use crate::jose::{CLOCK_SKEW, Claims, Jws, Validity};
 use crate::json::{self, Json};
@@ -37,7 +37,7 @@ pub(crate) fn introspect(
         };
         let verification = Verification::new(Arc::clone(&config), token, signed.algs.clone());
         let encryption = signed.encryption.clone();
-        let encryption = encryption.map(|opens| Arc::new(opens) as Arc<dyn Opens>);
+        let encryption = encryption.map(|opens| Arc::new(opens) as Arc<dyn DecryptJwe>);
         let verified = verification.encrypted(encryption).and_then(move |at, jws| {
             let state = read(&config, &signed, &jws, at.now());
             state.map_err(|error| error.at_endpoint(Introspect::NAME))

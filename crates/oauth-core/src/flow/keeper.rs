@@ -132,7 +132,7 @@ use upkeep::UpkeepDone;
 
 pub use policy::{Policy, Reuse};
 pub use record::{GrantId, GrantOwner};
-pub use step::{Decision, Entry, Event, Lease, LeaseExtension, Saved, Standing, Step};
+pub use step::{Decision, Entry, Event, GrantStatus, Lease, LeaseExtension, Saved, Step};
 pub use summary::GrantSummary;
 pub use upkeep::Upkeep;
 
@@ -422,11 +422,11 @@ impl Keeper {
     }
 
     /// Whether the grant is valid, suspect or ended, as far as this worker knows.
-    pub const fn standing(&self) -> Standing {
+    pub const fn standing(&self) -> GrantStatus {
         match (&self.record.ended, &self.record.suspicion) {
-            (Some(_), _) => Standing::Ended,
-            (None, Some(_)) => Standing::Suspect,
-            (None, None) => Standing::Good,
+            (Some(_), _) => GrantStatus::Ended,
+            (None, Some(_)) => GrantStatus::Suspect,
+            (None, None) => GrantStatus::Good,
         }
     }
 

@@ -43,12 +43,12 @@ pub(crate) struct Expected {
     pub(crate) requested_at: UnixTime,
     pub(crate) max_age: Option<Duration>,
     /// The front-channel part of a hybrid flow.
-    pub(crate) front_channel: Option<FrontChannel>,
+    pub(crate) front_channel: Option<HybridResponse>,
 }
 
 /// An ID token of the authorization response, and the values whose hashes it contains (OpenID Connect Core section 3.3).
 #[derive(Debug, Clone)]
-pub(crate) struct FrontChannel {
+pub(crate) struct HybridResponse {
     pub(crate) id_token: Secret<String>,
     pub(crate) code: Secret<String>,
     pub(crate) state: Secret<String>,
@@ -84,8 +84,8 @@ pub(crate) fn redeem(
         step_ups_before,
         expected,
     } = redemption;
-    let vouched = front_channel(&config, expected.as_ref());
-    vouched.then(move |_, vouched| {
+    let hybrid_id_token = hybrid_id_token(&config, expected.as_ref());
+    hybrid_id_token.then(move |_, hybrid_id_token| {
         let request = Call::new(Arc::clone(&config), Token::new(code, token_request));
         let login = request.then(move |_, mut tokens| {
             tokens.compare_details(details.as_ref())?;
@@ -93,7 +93,7 @@ pub(crate) fn redeem(
             if let Some(refresh_token) = &mut tokens.refresh_token {
                 refresh_token.resources = resources;
             }
-            login(config, tokens, expected, vouched)
+            login(config, tokens, expected, hybrid_id_token)
         });
         // Boxed, so that its code is not copied into the exchange before it.
         Ok(login.boxed())
@@ -154,7 +154,7 @@ fn answer(tokens: &mut Tokens, step_up: Option<StepUp>, before: u64) {
 
 /// The ID token of the authorization response, verified before the code is sent: it may be an attacker's (section
 /// 3.3.2.10).
-fn front_channel(
+fn hybrid_id_token(
     config: &Arc<ClientConfig>,
     expected: Option<&Expected>,
 ) -> Boxed<Option<IdToken>> {
@@ -188,10 +188,10 @@ fn login(
     config: Arc<ClientConfig>,
     tokens: Tokens,
     expected: Option<Expected>,
-    vouched: Option<IdToken>,
+    hybrid_id_token: Option<IdToken>,
 ) -> Result<Boxed<Login>, Error> {
     match expected {
-        Some(expected) => verified(config, tokens, expected.checks(), vouched),
+        Some(expected) => verified(config, tokens, expected.checks(), hybrid_id_token),
         None => {
             let id_token = None;
             Ok(Ready::new(Login { tokens, id_token }).boxed())
@@ -212,7 +212,7 @@ fn verified(
     config: Arc<ClientConfig>,
     mut tokens: Tokens,
     checks: IdTokenChecks,
-    vouched: Option<IdToken>,
+    hybrid_id_token: Option<IdToken>,
 ) -> Result<Boxed<Login>, Error> {
     // "the following parameters MUST be included in the response: id_token" (section 3.1.3.3)
     let text = tokens.id_token.clone();
@@ -224,8 +224,8 @@ fn verified(
     };
     let verified = verification::id_token(config, text, checks);
     let login = verified.and_then(move |_, id_token| {
-        if let Some(vouched) = vouched {
-            same_person(&vouched, &id_token)?;
+        if let Some(hybrid_id_token) = hybrid_id_token {
+            same_person(&hybrid_id_token, &id_token)?;
         }
         // The signed form is kept: the server does not accept an encrypted one back (`id_token_hint`), nor can a later
         // one be compared with it.

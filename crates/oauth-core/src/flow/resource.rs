@@ -40,7 +40,8 @@ use crate::url::{Transport, Url};
 
 pub use api::Api;
 pub use challenge_verdict::{
-    Verdict, after, after_dpop, after_fields, may_be_about_the_token, refusal, step_up,
+    Verdict, may_be_about_the_token, refusal, step_up, verdict, verdict_of_fields,
+    verdict_with_dpop,
 };
 #[cfg(feature = "ended-tokens")]
 pub use ended_token::ExpiredTokenReply;
@@ -136,7 +137,7 @@ impl Resource {
     ///
     /// # Errors
     /// `url.*`, and those of [`authorization`](Self::authorization).
-    pub fn before(
+    pub fn authorize(
         &self,
         parts: &mut Parts,
         body: Option<&[u8]>,

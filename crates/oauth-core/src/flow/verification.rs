@@ -14,7 +14,9 @@ use crate::client_config::ClientConfig;
 use crate::endpoint::jwks::{FetchedKeys, Jwks};
 use crate::error::{Error, Kind, Misuse, ServerError, ValidationFailure};
 use crate::exchange::{Exchange, ExchangeExt as _, Input, Step, VerificationJob, VerificationKey};
-use crate::jose::{Alg, Claims, Hash, Jws, KeySet, Lookup, Opens, Unsigned, decrypt_if_encrypted};
+use crate::jose::{
+    Alg, Claims, DecryptJwe, Hash, Jws, KeySet, Lookup, OnUnknownKey, decrypt_if_encrypted,
+};
 use crate::moment::Moment;
 use crate::secret::Secret;
 use crate::token::access_token::MAX_SKEW;
@@ -31,7 +33,7 @@ pub(crate) struct Verification {
     config: Arc<ClientConfig>,
     token: Secret<String>,
     allowed: Vec<Alg>,
-    encryption: Option<Arc<dyn Opens>>,
+    encryption: Option<Arc<dyn DecryptJwe>>,
     issuer: IssuerCheck,
     refetch: Refetch,
     signature: Signature,
@@ -96,7 +98,7 @@ impl Verification {
     }
 
     /// Expects a token that is encrypted like this, or is not encrypted if nothing is agreed on.
-    pub(crate) fn encrypted(mut self, encryption: Option<Arc<dyn Opens>>) -> Self {
+    pub(crate) fn encrypted(mut self, encryption: Option<Arc<dyn DecryptJwe>>) -> Self {
         self.encryption = encryption;
         self
     }
@@ -199,16 +201,16 @@ impl Verification {
                 return self.choose(at, jws, &keys);
             }
             match self.config.shared.keys.on_unknown_key(at.now()) {
-                Unsigned::Fetch => {
+                OnUnknownKey::Fetch => {
                     self.refetch = Refetch::Done;
                     return self.fetch(at, self.call(), jws, None, Input::Begin);
                 }
-                Unsigned::Wait if self.looks < LOOKS => {
+                OnUnknownKey::Wait if self.looks < LOOKS => {
                     self.looks += 1;
                     self.state = State::Waiting(jws);
                     return Ok(Step::Sleep(POLL));
                 }
-                Unsigned::Wait | Unsigned::GiveUp => {}
+                OnUnknownKey::Wait | OnUnknownKey::GiveUp => {}
             }
         }
         Err(match self.signature {

@@ -51,7 +51,7 @@ impl Grant for AuthorizationCode {
     }
 
     /// What was requested at the authorization; the code represents all of it.
-    fn implied_scope<'a>(&'a self, _: &'a Scope) -> &'a Scope {
+    fn default_granted_scope<'a>(&'a self, _: &'a Scope) -> &'a Scope {
         &self.scope
     }
 }

@@ -302,7 +302,7 @@ mod tests {
         let grant = extension().parameter("resource", "x");
         let grant = grant.and_then(|grant| grant.parameter("resource", "y"));
         let grant = grant.unwrap_or_else(|error| unreachable!("{error}"));
-        assert_eq!(grant.implied_scope(&scope), &scope);
+        assert_eq!(grant.default_granted_scope(&scope), &scope);
         let Ok(Step::Send(request)) = client().token(grant, scope).resume(&at(), Input::Begin)
         else {
             unreachable!("a request")

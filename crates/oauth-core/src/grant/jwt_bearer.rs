@@ -62,7 +62,7 @@ impl Grant for JwtBearer {
         Ok(())
     }
 
-    fn implied_scope<'a>(&'a self, requested: &'a Scope) -> &'a Scope {
+    fn default_granted_scope<'a>(&'a self, requested: &'a Scope) -> &'a Scope {
         match requested.is_empty() {
             true => &self.claimed_scope,
             false => requested,

@@ -81,7 +81,7 @@ impl Grant for Refresh {
         })
     }
 
-    fn implied_scope<'a>(&'a self, requested: &'a Scope) -> &'a Scope {
+    fn default_granted_scope<'a>(&'a self, requested: &'a Scope) -> &'a Scope {
         match requested.is_empty() {
             true => self.token.scope(),
             false => requested,

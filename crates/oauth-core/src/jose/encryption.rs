@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::decrypter::Decrypter;
-use super::jwe::{self, Agreed, Jwe};
+use super::jwe::{self, Jwe, RegisteredAlgs};
 use super::jwe_alg::{Enc, JweAlg};
 use crate::error::{Error, ProtocolViolation, ValidationFailure};
 use crate::secret::Secret;
@@ -63,7 +63,7 @@ impl ResponseEncryption {
     /// # Errors
     /// `jwe.*`, `jws.duplicate_member`, `jws.unsupported_crit`; `jwt.malformed` if it is not a string.
     pub fn decrypt(&self, token: &str) -> Result<Secret<String>, Error> {
-        let agreed = Agreed {
+        let agreed = RegisteredAlgs {
             alg: self.alg,
             encs: &self.encs,
         };
@@ -92,12 +92,12 @@ impl ResponseEncryption {
 
 /// Decrypts tokens. A trait, so that builds in which no client registers encryption, such as web pages, do not link the
 /// code.
-pub(crate) trait Opens: fmt::Debug + Send + Sync {
+pub(crate) trait DecryptJwe: fmt::Debug + Send + Sync {
     /// See [`ResponseEncryption::decrypt`].
     fn open(&self, token: &str) -> Result<Secret<String>, Error>;
 }
 
-impl Opens for ResponseEncryption {
+impl DecryptJwe for ResponseEncryption {
     fn open(&self, token: &str) -> Result<Secret<String>, Error> {
         self.decrypt(token)
     }
@@ -120,7 +120,7 @@ impl fmt::Debug for ResponseEncryption {
 /// `jwe.*`, `jws.duplicate_member`, `jws.unsupported_crit`, `jwt.malformed`.
 pub(crate) fn decrypt_if_encrypted(
     token: Secret<String>,
-    encryption: Option<&dyn Opens>,
+    encryption: Option<&dyn DecryptJwe>,
 ) -> Result<Secret<String>, Error> {
     match (encryption, jwe::count_parts(token.expose())) {
         (None, 5) => Err(ValidationFailure::JweUnexpected.into()),

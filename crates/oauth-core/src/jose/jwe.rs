@@ -24,7 +24,7 @@ const MAX_PARTY: usize = 1024;
 
 /// The algorithms of the client's registration.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Agreed<'a> {
+pub(crate) struct RegisteredAlgs<'a> {
     pub(crate) alg: JweAlg,
     pub(crate) encs: &'a [Enc],
 }
@@ -55,7 +55,7 @@ impl Jwe {
     /// `jwe.malformed`, `jws.duplicate_member`, `jws.unsupported_crit`, `jwe.compression`;
     /// `jwe.alg_not_allowed` for algorithms that were not agreed on; `jwe.decryption` for parts with another length
     /// than the algorithm requires.
-    pub(crate) fn parse(token: &str, agreed: Agreed<'_>) -> Result<Self, Error> {
+    pub(crate) fn parse(token: &str, agreed: RegisteredAlgs<'_>) -> Result<Self, Error> {
         let malformed = || Error::from(ProtocolViolation::JweMalformed);
         if token.len() > MAX_BYTES {
             return Err(malformed());
@@ -157,7 +157,7 @@ impl DecryptionJob {
 fn match_algorithms(
     alg: Option<&str>,
     enc: Option<&str>,
-    agreed: Agreed<'_>,
+    agreed: RegisteredAlgs<'_>,
 ) -> Result<(JweAlg, Enc), Error> {
     let absent = |name: &str| Error::from(ProtocolViolation::JweMalformed).about(name);
     let (alg, enc) = (

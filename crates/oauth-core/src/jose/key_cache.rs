@@ -42,7 +42,7 @@ struct State {
 
 /// The action for a token that no cached key has signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unsigned {
+pub(crate) enum OnUnknownKey {
     /// Fetch keys: this verification does so for all others for a minute.
     Fetch,
     /// Wait: another verification is fetching them.
@@ -86,7 +86,7 @@ impl KeyCache {
     }
 
     /// The action for a token that none of the keys has signed: keys may be fetched before they expire.
-    pub(crate) fn on_unknown_key(&self, now: UnixTime) -> Unsigned {
+    pub(crate) fn on_unknown_key(&self, now: UnixTime) -> OnUnknownKey {
         let mut state = self.state();
         let was_just = state
             .forced_at
@@ -95,13 +95,13 @@ impl KeyCache {
             None => {
                 state.forced_at = Some(now);
                 state.is_forcing = true;
-                Unsigned::Fetch
+                OnUnknownKey::Fetch
             }
             // The verification that began the request may have been dropped.
             Some(forced_at) if state.is_forcing && now < forced_at.after(PATIENCE) => {
-                Unsigned::Wait
+                OnUnknownKey::Wait
             }
-            Some(_) => Unsigned::GiveUp,
+            Some(_) => OnUnknownKey::GiveUp,
         }
     }
 

@@ -14,7 +14,7 @@ fn asked() -> ClientMetadata {
     ClientMetadata::with_redirect_uris([RedirectUri::parse("https://app.example/cb").unwrap()])
 }
 
-fn read(text: &str, before: Before<'_>) -> Result<RegisteredClient, Error> {
+fn read(text: &str, before: RegistrationContext<'_>) -> Result<RegisteredClient, Error> {
     let Ok(Json::Object(object)) = json::parse(text) else {
         panic!("{text}")
     };
@@ -22,7 +22,10 @@ fn read(text: &str, before: Before<'_>) -> Result<RegisteredClient, Error> {
 }
 
 fn registered(members: &str) -> Result<RegisteredClient, Error> {
-    read(&format!("{{{members}}}"), Before::Requested(&asked()))
+    read(
+        &format!("{{{members}}}"),
+        RegistrationContext::Requested(&asked()),
+    )
 }
 
 fn known() -> RegisteredClient {
@@ -97,7 +100,8 @@ fn a_secret_has_an_end_or_is_said_to_have_none() {
         let Ok(Json::Object(object)) = json::parse(text) else {
             panic!("{text}")
         };
-        let read = RegisteredClient::read(&strict, object, Before::Requested(&asked()));
+        let read =
+            RegisteredClient::read(&strict, object, RegistrationContext::Requested(&asked()));
         assert_eq!(read.unwrap_err().detail(), Some(member));
     }
     let client = with(r#","client_secret_expires_at":5"#).unwrap();
@@ -170,7 +174,7 @@ fn the_place_of_management_is_an_endpoint() {
 fn what_the_server_renews_replaces_the_old_and_the_rest_is_kept() {
     let known = known();
     let answer = r#"{"client_id":"c","registration_access_token":"t2","token_endpoint_auth_method":"client_secret_basic"}"#;
-    let client = read(answer, Before::Known(&known)).unwrap();
+    let client = read(answer, RegistrationContext::Known(&known)).unwrap();
     let text = client.to_json();
     assert!(
         text.expose()
@@ -187,11 +191,15 @@ fn what_the_server_renews_replaces_the_old_and_the_rest_is_kept() {
     );
 
     let answer = r#"{"client_id":"c","client_secret":"s2","client_secret_expires_at":0}"#;
-    let client = read(answer, Before::Replaced(&known, &known.metadata)).unwrap();
+    let client = read(
+        answer,
+        RegistrationContext::Replaced(&known, &known.metadata),
+    )
+    .unwrap();
     assert!(client.client_secret.unwrap().matches("s2"));
     assert_eq!(client.client_secret_expires_at, None);
 
-    let other = read(r#"{"client_id":"d"}"#, Before::Known(&known));
+    let other = read(r#"{"client_id":"d"}"#, RegistrationContext::Known(&known));
     assert_eq!(code(other.map(|_| ())), Err("registration.client_id"));
 }
 

@@ -103,7 +103,7 @@ fn a_member_of_the_wrong_type_is_ignored_and_listed() {
 
 #[test]
 fn a_promise_that_cannot_be_read_is_not_silence() {
-    for name in PROMISES {
+    for name in SECURITY_FLAGS {
         let members = format!(r#""{name}":"true""#);
         assert_eq!(
             read(&members, Rules::default()).map(drop),

@@ -202,7 +202,7 @@ impl IdTokenChecks {
             return Err(malformed_claim("sub"));
         }
         self.audience(config, &claims, jws.alg)?;
-        // The times of a refresh's ID token are checked against its own `iat`: see [`check_continuation`].
+        // The times of a refresh's ID token are checked against its own `iat`: see [`check_refreshed_id_token`].
         let issued = claims.time("iat")?.filter(|_| self.original.is_some());
         let now = issued.unwrap_or(now);
         self.check_times(&claims, now)?;
@@ -236,7 +236,7 @@ impl IdTokenChecks {
     fn check_nonce(&self, config: &ClientConfig, claims: &Claims) -> Result<(), Error> {
         let nonce = claims.text("nonce")?;
         // Only the nonce binds an unsolicited token to this sign-in.
-        let is_excused = self.origin == IdTokenOrigin::Answer
+        let may_omit_nonce = self.origin == IdTokenOrigin::Answer
             && config.server.rules().has(&Quirk::IdTokensWithoutNonce);
         match (&self.nonce, nonce) {
             (None, Some(_)) if self.unexpected_nonce == UnexpectedNonce::Reject => {
@@ -244,7 +244,7 @@ impl IdTokenChecks {
             }
             (None, _) => Ok(()),
             (Some(sent), Some(nonce)) if sent.matches(nonce) => Ok(()),
-            (Some(_), None) if is_excused => Ok(()),
+            (Some(_), None) if may_omit_nonce => Ok(()),
             (Some(_), None) => Err(Error::from(ValidationFailure::JwtClaimMissing).about("nonce")),
             (Some(_), Some(_)) => Err(ValidationFailure::IdTokenNonce.into()),
         }
@@ -386,7 +386,7 @@ impl IdTokenChecks {
 ///
 /// # Errors
 /// `jwe.*`, `jws.*`, `jwt.*`, `id_token.*`
-pub(crate) fn check_continuation(
+pub(crate) fn check_refreshed_id_token(
     cx: &Context<'_>,
     earlier: &Secret<String>,
     token: Secret<String>,

@@ -20,7 +20,7 @@ pub(crate) enum Renews {
     /// A refresh token.
     AsRefreshToken,
     /// The access token itself; its lifetime in seconds, if known.
-    ByItself(Option<u64>),
+    AsAccessToken(Option<u64>),
 }
 
 /// A refresh token, with the scope for which it was granted, and the server and client to which it belongs.

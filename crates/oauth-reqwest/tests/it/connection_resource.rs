@@ -65,18 +65,18 @@ async fn a_trusted_signer_says_which_server_issues_the_tokens() {
         let request = request(&served).trust(signer, keys());
         ResourceConnection::new(driver(), request.allow([issuer.clone()]))
     };
+    let open = |url: &oauth_core::url::Url| {
+        tokio::spawn(browse(url.as_str().to_owned()));
+        Ok(())
+    };
     // The unsigned list names the server that is allowed, and the signed one does not.
-    let refused = connected(served.base()).token().await;
+    let refused = connected(served.base()).open(open).token().await;
     let refused = refused.map(drop).unwrap_err();
     assert_eq!(refused.code(), "connect.server_not_allowed");
     assert_eq!(refused.detail(), Some("https://signed.example"));
 
     // A signer that nobody trusts says nothing.
     let store = Arc::new(MemoryStore::new());
-    let open = |url: &oauth_core::url::Url| {
-        tokio::spawn(browse(url.as_str().to_owned()));
-        Ok(())
-    };
     let other = connected("https://other.example").store(store.clone());
     other.open(open).token().await.unwrap();
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error};
-use oauth_core::flow::keeper::{Entry, Event, Lease, Standing, Step};
+use oauth_core::flow::keeper::{Entry, Event, GrantStatus, Lease, Step};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -114,10 +114,10 @@ impl RenewalTask {
         // A caller whose token is valid gets no error.
         let error = outcome.as_ref().err().or(trouble.as_ref());
         match (standing, error) {
-            (Standing::Ended, Some(error)) if reported != standing => {
+            (GrantStatus::Ended, Some(error)) if reported != standing => {
                 self.session.notify(&GrantEvent::Ended(error));
             }
-            (Standing::Suspect, Some(error)) if reported != standing => {
+            (GrantStatus::Suspect, Some(error)) if reported != standing => {
                 self.session.notify(&GrantEvent::Suspect(error));
             }
             _ => {

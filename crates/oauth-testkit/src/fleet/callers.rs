@@ -161,7 +161,7 @@ impl Simulation {
         let now = self.clock(worker);
         let slot = self.slot(worker, grant);
         let place = slot.waiting.iter().position(|waiting| *waiting == caller);
-        let (Some(place), Some(tokens)) = (place, slot.keeper.still_good(now)) else {
+        let (Some(place), Some(tokens)) = (place, slot.keeper.usable_tokens(now)) else {
             return Ok(());
         };
         let refused = self.callers[caller].refused.as_ref();

@@ -1,5 +1,6 @@
 //! Logout: ends the session here, revokes its tokens, and continues at the provider (OpenID Connect RP-Initiated
-//! Logout). Logout that the provider announces is in `provider_logout.rs`.
+//! Logout). Logout that the provider announces is in `provider_logout.rs`; protection against forged requests (CSRF)
+//! is in `request_context.rs`.
 
 use http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
 use http::{Method, StatusCode};

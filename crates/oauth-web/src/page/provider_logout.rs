@@ -13,7 +13,7 @@ use crate::config::{Keep, Provider};
 use crate::reply::{Reader, Reply};
 use crate::request_context::RequestContext;
 use crate::session::Session;
-use crate::session_store::{self, Unstored};
+use crate::session_store::{self, UnstoredSessions};
 use crate::visit::{ExchangeOutput, Times, wrong_output};
 
 pub(crate) async fn back_channel(
@@ -49,11 +49,11 @@ async fn backchannel_logout(context: &RequestContext, id: Option<String>) -> Res
     }
     // A session whose login had no `sid` may be the one to end.
     let of_person = match token.sid() {
-        Some(_) => Unstored::Unknown,
-        None => Unstored::Meant,
+        Some(_) => UnstoredSessions::Excluded,
+        None => UnstoredSessions::Included,
     };
     let indexes = [
-        ("sid", token.sid(), Unstored::Meant),
+        ("sid", token.sid(), UnstoredSessions::Included),
         ("sub", token.subject(), of_person),
     ];
     for (kind, value, unstored) in indexes {
@@ -100,7 +100,14 @@ pub(crate) async fn front_channel(
         }
         let is_ended = |session: &Session| request.ends(&ended_session(session));
         let of_sid = ("sid", sid.as_str());
-        session_store::end_all(context, &client, of_sid, Unstored::Meant, is_ended).await?;
+        session_store::end_all(
+            context,
+            &client,
+            of_sid,
+            UnstoredSessions::Included,
+            is_ended,
+        )
+        .await?;
     }
     let mut reply = Reply::empty(StatusCode::OK);
     reply.set_header(CONTENT_TYPE, "text/html; charset=utf-8");

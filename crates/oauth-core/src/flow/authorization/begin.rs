@@ -1,5 +1,6 @@
 //! Begins an authorization: the request goes through the browser as it is, by reference (RFC 9101) or pushed first
-//! (RFC 9126), and is signed here, by the host or not at all. A `request_uri` is never pushed itself (section 2.1).
+//! (RFC 9126), and is signed here, by the host or not at all. A `request_uri` is never pushed itself (section 2.1). The
+//! parameters are checked in `prepare.rs`, PKCE with the methods that the server supports in `pkce.rs`.
 //!
 //! RFC 9126 <https://www.rfc-editor.org/rfc/rfc9126#section-4>: a pushed request leaves `client_id` and
 //! `request_uri` in the URL.
@@ -23,7 +24,7 @@ use crate::endpoint::pushed_authorization::{Pushed, PushedAuthorization};
 use crate::error::{Error, Misuse, ValidationFailure};
 use crate::exchange::{Exchange, Input, Step, host_step};
 use crate::form::Form;
-use crate::jose::{Lookup, Unsigned};
+use crate::jose::{Lookup, OnUnknownKey};
 use crate::moment::Moment;
 use crate::secret::Secret;
 use crate::server::EndpointKind;
@@ -205,8 +206,8 @@ impl Begin {
         let is_missing = |error: &Error| error.code() == ValidationFailure::JweNoKey.code();
         match sealed {
             Some(Err(error)) if is_missing(&error) => match cache.on_unknown_key(at.now()) {
-                Unsigned::Fetch => self.fetch(at, jws, signed),
-                Unsigned::Wait | Unsigned::GiveUp => Err(error),
+                OnUnknownKey::Fetch => self.fetch(at, jws, signed),
+                OnUnknownKey::Wait | OnUnknownKey::GiveUp => Err(error),
             },
             Some(sealed) => self.deliver(at, sealed?, signed),
             None => self.fetch(at, jws, signed),

@@ -14,7 +14,7 @@ use crate::authorization_details;
 use crate::client_config::ClientConfig;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Boxed, ExchangeExt as _, Ready};
-use crate::flow::redeem::{Expected, FrontChannel, Redemption};
+use crate::flow::redeem::{Expected, HybridResponse, Redemption};
 use crate::grant::{AuthorizationCode, TokenRequest};
 use crate::json::{self, JsonForm as _};
 use crate::json_form;
@@ -305,12 +305,12 @@ impl PendingAuthorization {
         let error = callback.claimed_error();
         // A forged error costs only this flow, which anyone who can reach the browser can end; a forged code
         // costs more.
-        let is_excused = error.is_some() && rules.has(&Quirk::ErrorsWithoutIssuer);
+        let may_omit_issuer = error.is_some() && rules.has(&Quirk::ErrorsWithoutIssuer);
         // The ID token beside a code names the issuer as well, and is verified before the code is sent: a server need
         // not name it twice (RFC 9207 section 2.4).
-        let is_vouched =
+        let is_issuer_in_id_token =
             self.response_type == ResponseType::CodeIdToken && callback.id_token().is_ok();
-        let is_required = self.issuer_required && !is_excused && !is_vouched;
+        let is_required = self.issuer_required && !may_omit_issuer && !is_issuer_in_id_token;
         callback
             .check_issuer(config.server.issuer(), rules, is_required)
             .map_err(|untrusted| match error {
@@ -331,7 +331,7 @@ impl PendingAuthorization {
         let resources = self.resources();
         let front_channel = match self.response_type {
             ResponseType::Code => None,
-            ResponseType::CodeIdToken => Some(FrontChannel {
+            ResponseType::CodeIdToken => Some(HybridResponse {
                 id_token: callback.id_token()?,
                 code: code.clone(),
                 state: self.state,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::begin_unasked;
+use super::begin_unchecked;
 use crate::client_config::ClientConfig;
 use crate::duplicate_backchannel_request::Repeat;
 use crate::endpoint::backchannel_authentication::{
@@ -17,7 +17,7 @@ pub(crate) fn begin(config: Arc<ClientConfig>, request: BackchannelAuthenticatio
     Begin {
         request_key: request.duplicate_key(config.server.rules()),
         repeat: request.repeat,
-        inner: begin_unasked(Arc::clone(&config), request).boxed(),
+        inner: begin_unchecked(Arc::clone(&config), request).boxed(),
         config,
         is_begun: false,
     }

@@ -194,7 +194,7 @@ fn a_refresh_without_an_id_token_leaves_the_refresh_token() {
     assert!(refresh(kind(&login)));
     // An access token that is renewed with itself says nothing of who somebody is.
     let token = login.refresh_token.as_mut().unwrap();
-    token.renews = crate::token::Renews::ByItself(None);
+    token.renews = crate::token::Renews::AsAccessToken(None);
     assert_eq!(
         kind(&login).map(drop),
         Err("identity_assertion.no_id_token")

@@ -184,7 +184,7 @@ impl Keeper {
         let is_good = self.good(at.now()).is_some() && at.now() < self.deadlines.stale_at;
         // They may have expired by now; they are renewed only if a caller waits.
         if unsaved.is_deferred && !is_good && self.has_waiters {
-            return self.load(State::LoadBeforeLease { looks: 0 });
+            return self.load(State::LoadBeforeLease { attempts: 0 });
         }
         self.release(tokens.ok_or_else(|| Misuse::NoRefreshToken.into()))
     }

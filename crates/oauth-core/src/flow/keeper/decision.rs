@@ -20,7 +20,7 @@ impl Keeper {
         if let Some(refused) = refused {
             self.refuse(refused);
         }
-        match self.still_good(now) {
+        match self.usable_tokens(now) {
             Some(tokens) if now < self.deadlines.refresh_at && self.is_stored() => {
                 Decision::UseToken(tokens)
             }
@@ -74,7 +74,7 @@ impl Keeper {
     }
 
     /// The token for a caller that stops waiting for the renewal under way: the current one, as long as it is valid.
-    pub fn still_good(&self, now: UnixTime) -> Option<Arc<Tokens>> {
+    pub fn usable_tokens(&self, now: UnixTime) -> Option<Arc<Tokens>> {
         self.good(now).filter(|_| !self.is_withheld())
     }
 

@@ -23,7 +23,7 @@ impl Keeper {
     pub(super) fn examine_before_lease(
         &mut self,
         at: &Moment,
-        looks: u32,
+        attempts: u32,
         entry: Option<Entry>,
     ) -> Step {
         // Unsaved local tokens supersede the record.
@@ -55,7 +55,7 @@ impl Keeper {
             let outcome = self.good(at.now()).ok_or(error);
             return self.finish(at, outcome);
         }
-        self.state = Some(State::AcquireLease { looks });
+        self.state = Some(State::AcquireLease { attempts });
         Step::Lease {
             holder: self.renewal_id.clone(),
             ttl: self.policy.lease,
@@ -64,7 +64,7 @@ impl Keeper {
 
     /// Another worker holds the lease: returns the current token unless it is stale; otherwise
     /// loads the record again after a pause.
-    pub(super) fn wait_for_holder(&mut self, at: &Moment, looks: u32, rest: Duration) -> Step {
+    pub(super) fn wait_for_holder(&mut self, at: &Moment, attempts: u32, rest: Duration) -> Step {
         if let Some(tokens) = self
             .good(at.now())
             .filter(|_| at.now() < self.deadlines.stale_at)
@@ -74,18 +74,18 @@ impl Keeper {
             self.backoff.set_soft(at.now(), soon, &busy);
             return self.finish(at, Ok(tokens));
         }
-        match self.wait(at, looks) {
+        match self.wait(at, attempts) {
             Step::Wait(pause) => Step::Wait(pause.min(rest.max(Duration::from_millis(1)))),
             step => step,
         }
     }
 
     /// Pauses before the record is loaded again, longer with each look.
-    pub(super) fn wait(&mut self, at: &Moment, looks: u32) -> Step {
+    pub(super) fn wait(&mut self, at: &Moment, attempts: u32) -> Step {
         self.state = Some(State::WaitForHolder {
-            looks: looks.saturating_add(1),
+            attempts: attempts.saturating_add(1),
         });
-        let pause = (MIN_POLL_MILLIS << looks.min(6)).min(MAX_POLL_MILLIS);
+        let pause = (MIN_POLL_MILLIS << attempts.min(6)).min(MAX_POLL_MILLIS);
         Step::Wait(Duration::from_millis(pause / 2 + at.jitter_input() % pause))
     }
 

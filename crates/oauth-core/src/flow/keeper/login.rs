@@ -114,7 +114,7 @@ impl Keeper {
         {
             Some(tokens) => self.finish(at, Ok(tokens)),
             None if !self.has_waiters => self.finish(at, Err(Misuse::NoRefreshToken.into())),
-            None => self.load(State::LoadBeforeLease { looks: 0 }),
+            None => self.load(State::LoadBeforeLease { attempts: 0 }),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::call::Call;
 use crate::endpoint::token::Token;
 use crate::error::{Cause, Error, Misuse};
 use crate::exchange::{Boxed, ExchangeExt as _};
-use crate::flow::signing;
+use crate::flow::assertion_grant;
 use crate::grant::Refresh;
 use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
@@ -100,7 +100,7 @@ impl Keeper {
         let config = Arc::clone(&self.config);
         let mut token_request = self.id.token_request.clone();
         if self.is_requested_anew() {
-            return Ok(signing::own(config, token_request));
+            return Ok(assertion_grant::client_own_tokens(config, token_request));
         }
         let tokens = self.record.tokens.as_ref();
         let nobody = || Error::from(Misuse::NoRefreshToken).about("nobody has logged in");

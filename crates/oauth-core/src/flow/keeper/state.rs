@@ -16,11 +16,11 @@ pub(super) enum State {
     /// A renewal was decided; the host has not begun it yet.
     Begun,
     /// Loads the record, without a lease.
-    LoadBeforeLease { looks: u32 },
+    LoadBeforeLease { attempts: u32 },
     /// Takes the lease.
-    AcquireLease { looks: u32 },
+    AcquireLease { attempts: u32 },
     /// Waits for the worker that holds the lease.
-    WaitForHolder { looks: u32 },
+    WaitForHolder { attempts: u32 },
     /// Loads the record again, under the lease.
     LoadUnderLease,
     /// Releases the lease, and waits for the worker that may have seen whether the token was used.

@@ -34,7 +34,7 @@ pub enum Decision {
 
 /// Whether a grant is valid. One that never existed, or was removed, counts as valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Standing {
+pub enum GrantStatus {
     /// It is valid, as far as is known.
     #[default]
     Good,

@@ -61,7 +61,7 @@ impl Keeper {
                     {
                         self.finish(at, Ok(tokens))
                     }
-                    _ if self.is_stored() => self.load(State::LoadBeforeLease { looks: 0 }),
+                    _ if self.is_stored() => self.load(State::LoadBeforeLease { attempts: 0 }),
                     _ => self.load(State::LoadBeforeLogin),
                 }
             }
@@ -72,17 +72,17 @@ impl Keeper {
             (State::SaveLogin(..), Event::Saved(Saved::Conflict)) => {
                 self.restart_after_conflict(at, State::LoadBeforeLogin)
             }
-            (State::LoadBeforeLease { looks }, Event::Loaded(entry)) => {
-                self.examine_before_lease(at, looks, entry)
+            (State::LoadBeforeLease { attempts }, Event::Loaded(entry)) => {
+                self.examine_before_lease(at, attempts, entry)
             }
             (State::AcquireLease { .. }, Event::Leased(Lease::Won)) => {
                 self.load(State::LoadUnderLease)
             }
-            (State::AcquireLease { looks }, Event::Leased(Lease::Held(rest))) => {
-                self.wait_for_holder(at, looks, rest)
+            (State::AcquireLease { attempts }, Event::Leased(Lease::Held(rest))) => {
+                self.wait_for_holder(at, attempts, rest)
             }
-            (State::WaitForHolder { looks }, Event::Elapsed) => {
-                self.load(State::LoadBeforeLease { looks })
+            (State::WaitForHolder { attempts }, Event::Elapsed) => {
+                self.load(State::LoadBeforeLease { attempts })
             }
             (State::LoadUnderLease, Event::Loaded(entry)) => self.examine_under_lease(at, entry),
             (State::ReleaseAndWait, Event::Leased(_) | Event::Failed(_)) => {
@@ -162,7 +162,7 @@ impl Keeper {
             (State::ReleaseUnneeded, Event::Leased(_) | Event::Failed(_)) => {
                 match self.unneeded(at.now()) {
                     Some(outcome) => self.finish(at, outcome),
-                    None => self.load(State::LoadBeforeLease { looks: 0 }),
+                    None => self.load(State::LoadBeforeLease { attempts: 0 }),
                 }
             }
             // A lease that could not be released expires on its own.
@@ -326,7 +326,7 @@ impl Keeper {
             && tokens.access_token.matches(refused.expose())
         {
             return match self.new_renewal_id(at) {
-                Ok(()) => self.load(State::LoadBeforeLease { looks: 0 }),
+                Ok(()) => self.load(State::LoadBeforeLease { attempts: 0 }),
                 Err(error) => self.end(Err(error)),
             };
         }

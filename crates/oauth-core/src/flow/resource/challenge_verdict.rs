@@ -58,20 +58,23 @@ pub const fn may_be_about_the_token(status: StatusCode) -> bool {
 }
 
 /// What a reply to a request with a token requires (RFC 6750 section 3.1, RFC 9470 section 3).
-pub fn after(status: StatusCode, headers: &HeaderMap) -> Verdict {
+pub fn verdict(status: StatusCode, headers: &HeaderMap) -> Verdict {
     let fields = headers.get_all(WWW_AUTHENTICATE).iter();
-    after_fields(status, fields.map(HeaderValue::as_bytes))
+    verdict_of_fields(status, fields.map(HeaderValue::as_bytes))
 }
 
-/// The same as [`after`], for hosts whose HTTP client accepts more than [`HeaderValue`] can hold: `fields`
+/// The same as [`verdict`], for hosts whose HTTP client accepts more than [`HeaderValue`] can hold: `fields`
 /// are the values of `WWW-Authenticate`. A control character invalidates only its own challenge.
-pub fn after_fields<'a>(status: StatusCode, fields: impl IntoIterator<Item = &'a [u8]>) -> Verdict {
+pub fn verdict_of_fields<'a>(
+    status: StatusCode,
+    fields: impl IntoIterator<Item = &'a [u8]>,
+) -> Verdict {
     verdict_of(status, fields, &["bearer"])
 }
 
-/// The same as [`after`], for a request whose token was bound to a key: its challenge has the scheme `DPoP`, and a
+/// The same as [`verdict`], for a request whose token was bound to a key: its challenge has the scheme `DPoP`, and a
 /// server that accepts both kinds of token may answer with that of the other (RFC 9449 sections 7.1 and 7.2).
-pub fn after_dpop(status: StatusCode, headers: &HeaderMap) -> Verdict {
+pub fn verdict_with_dpop(status: StatusCode, headers: &HeaderMap) -> Verdict {
     let fields = headers.get_all(WWW_AUTHENTICATE).iter();
     let fields = fields.map(HeaderValue::as_bytes);
     verdict_of(status, fields, &[dpop::DPOP, "bearer"])

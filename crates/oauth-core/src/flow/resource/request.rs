@@ -54,7 +54,7 @@
 //! # Ok::<(), Error>(())
 //! ```
 
-mod reply;
+mod retry;
 mod retry_after_step_up;
 #[cfg(test)]
 mod tests;

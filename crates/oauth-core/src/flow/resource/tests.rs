@@ -16,7 +16,7 @@ fn verdict(status: u16, fields: &[&[u8]]) -> Verdict {
     for field in fields {
         headers.append(WWW_AUTHENTICATE, HeaderValue::from_bytes(field).unwrap());
     }
-    after(StatusCode::from_u16(status).unwrap(), &headers)
+    super::verdict(StatusCode::from_u16(status).unwrap(), &headers)
 }
 
 fn url(text: &str) -> Url {
@@ -66,9 +66,9 @@ fn a_control_character_refuses_its_challenge_and_no_other() {
         b"Bearer error=\"insufficient_scope\", scope=\"write\"",
     ];
     let write = Verdict::WidenScope(Scope::parse("write").ok());
-    assert_eq!(after_fields(status, fields), write);
+    assert_eq!(verdict_of_fields(status, fields), write);
     let odd: [&[u8]; 1] = [b"Bearer error=\"insufficient_scope\", realm=\"a\x07\""];
-    assert_eq!(after_fields(status, odd), Verdict::Pass);
+    assert_eq!(verdict_of_fields(status, odd), Verdict::Pass);
 }
 
 #[test]

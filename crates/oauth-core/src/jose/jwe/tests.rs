@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use super::*;
+use crate::jose::{DecryptJwe, ResponseEncryption, decrypt_if_encrypted};
 use crate::jose::{Decrypter, DecryptionFailed};
-use crate::jose::{Opens, ResponseEncryption, decrypt_if_encrypted};
 use crate::secret::Secret;
 use crate::testing::code;
 
@@ -233,7 +233,7 @@ fn a_token_comes_as_it_was_agreed() {
     let of = |token: &str, encryption: Option<&ResponseEncryption>| {
         code(decrypt_if_encrypted(
             Secret::from(token),
-            encryption.map(|opens| opens as &dyn Opens),
+            encryption.map(|opens| opens as &dyn DecryptJwe),
         ))
         .map(|text| text.expose().clone())
     };

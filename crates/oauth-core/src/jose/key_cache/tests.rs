@@ -54,19 +54,19 @@ fn a_clock_that_is_set_back_keeps_no_keys_for_ever() {
 #[test]
 fn keys_are_fetched_before_their_time_once_a_minute() {
     let cache = kept(None);
-    assert_eq!(cache.on_unknown_key(NOW), Unsigned::Fetch);
+    assert_eq!(cache.on_unknown_key(NOW), OnUnknownKey::Fetch);
     // While they are fetched, for ten seconds at most.
-    assert_eq!(cache.on_unknown_key(NOW), Unsigned::Wait);
-    assert_eq!(cache.on_unknown_key(later(9)), Unsigned::Wait);
-    assert_eq!(cache.on_unknown_key(later(10)), Unsigned::GiveUp);
+    assert_eq!(cache.on_unknown_key(NOW), OnUnknownKey::Wait);
+    assert_eq!(cache.on_unknown_key(later(9)), OnUnknownKey::Wait);
+    assert_eq!(cache.on_unknown_key(later(10)), OnUnknownKey::GiveUp);
     cache.store_keys(NOW, Arc::default(), None);
-    assert_eq!(cache.on_unknown_key(later(1)), Unsigned::GiveUp);
-    assert_eq!(cache.on_unknown_key(later(59)), Unsigned::GiveUp);
-    assert_eq!(cache.on_unknown_key(later(60)), Unsigned::Fetch);
+    assert_eq!(cache.on_unknown_key(later(1)), OnUnknownKey::GiveUp);
+    assert_eq!(cache.on_unknown_key(later(59)), OnUnknownKey::GiveUp);
+    assert_eq!(cache.on_unknown_key(later(60)), OnUnknownKey::Fetch);
     cache.give_up();
-    assert_eq!(cache.on_unknown_key(later(61)), Unsigned::GiveUp);
+    assert_eq!(cache.on_unknown_key(later(61)), OnUnknownKey::GiveUp);
     // A clock that is set back does not forbid it for longer.
-    assert_eq!(cache.on_unknown_key(NOW), Unsigned::Fetch);
+    assert_eq!(cache.on_unknown_key(NOW), OnUnknownKey::Fetch);
 }
 
 const SET: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"one","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::PendingAuthorization;
 use crate::exchange::{Exchange, Input, Step};
-use crate::flow::resource::after;
+use crate::flow::resource::verdict;
 use crate::form;
 use crate::http::{HeaderMap, HeaderValue, StatusCode};
 use crate::moment::{Moment, UnixTime};
@@ -20,7 +20,9 @@ const MFA: &str = r#"Bearer error="insufficient_user_authentication", acr_values
 fn wanted(field: &'static str) -> StepUp {
     let mut headers = HeaderMap::new();
     headers.insert("www-authenticate", HeaderValue::from_static(field));
-    after(StatusCode::UNAUTHORIZED, &headers).step_up().unwrap()
+    verdict(StatusCode::UNAUTHORIZED, &headers)
+        .step_up()
+        .unwrap()
 }
 
 fn ask() -> AuthorizationRequest {
@@ -160,8 +162,8 @@ fn a_wish_for_nothing_is_no_wish() {
     ] {
         let mut headers = HeaderMap::new();
         headers.insert("www-authenticate", HeaderValue::from_static(field));
-        let verdict = after(StatusCode::UNAUTHORIZED, &headers);
-        assert_eq!(verdict.step_up(), None, "{field}");
+        let judged = verdict(StatusCode::UNAUTHORIZED, &headers);
+        assert_eq!(judged.step_up(), None, "{field}");
     }
 }
 

@@ -41,7 +41,7 @@ fn a_worker_begins_with_a_token_for_its_own_certificate_only() {
         let keeper = worker(certificate);
         let at = Moment::fixed(UnixTime::from_secs(START), [1; 32]);
         let keeper = keeper.with_tokens(&at, bound_to("old", 1)).unwrap();
-        assert_eq!(keeper.still_good(at.now()).is_some(), is_told);
+        assert_eq!(keeper.usable_tokens(at.now()).is_some(), is_told);
     }
 }
 

@@ -493,5 +493,5 @@ fn tokens_of_an_abandoned_save_are_not_seen_because_others_were() {
     assert!(matches!(step, Step::Save { .. }), "{step:?}");
     keeper.abandon(&store.at());
     assert!(matches!(store.ask(&mut keeper), Decision::Renew));
-    assert!(keeper.still_good(store.now()).is_none());
+    assert!(keeper.usable_tokens(store.now()).is_none());
 }

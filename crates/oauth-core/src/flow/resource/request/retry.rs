@@ -128,8 +128,8 @@ impl ResourceRequest {
 
     pub(super) fn verdict(&self, status: StatusCode, headers: &HeaderMap) -> Verdict {
         match self.presented {
-            Presented::Not | Presented::AsBearer => challenge_verdict::after(status, headers),
-            Presented::WithProof => challenge_verdict::after_dpop(status, headers),
+            Presented::Not | Presented::AsBearer => challenge_verdict::verdict(status, headers),
+            Presented::WithProof => challenge_verdict::verdict_with_dpop(status, headers),
         }
     }
 
