@@ -33,7 +33,9 @@ pub fn client() -> &'static Client {
         let server = Server::new(Issuer::parse("https://as.example").expect("an issuer"))
             .with_endpoint(EndpointKind::Jwks, "https://as.example/jwks")
             .and_then(|server| server.with_endpoint(EndpointKind::Token, TOKEN))
-            .and_then(|server| server.with_endpoint(EndpointKind::Authorization, "https://as.example/authorize"))
+            .and_then(|server| {
+                server.with_endpoint(EndpointKind::Authorization, "https://as.example/authorize")
+            })
             .expect("an endpoint");
         let client = Client::new(server, ClientId::new("client1"), ClientAuth::none());
         let client = client.expect("a client").with_id_token_algs([Alg::Es256]);

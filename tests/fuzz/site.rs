@@ -35,7 +35,7 @@ fn site() -> &'static Site {
     SITE.get_or_init(|| {
         let provider = Provider::new("as", crate::client().clone()).expect("a provider");
         let origin = Url::parse(ORIGIN).expect("a URL");
-        let mut config = Config::new(origin, testing_key().into(), provider);
+        let mut config = Config::new(origin, oauth_seal::Keys::new(testing_key()), provider);
         config.keep = Keep::AccessToken;
         config.api = vec![Upstream::new("shop", Url::parse(API).expect("a URL"))];
         Site::new(config).expect("a site")

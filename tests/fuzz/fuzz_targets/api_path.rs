@@ -6,14 +6,18 @@ use libfuzzer_sys::fuzz_target;
 use oauth_fuzz::site::{API, End, ORIGIN, session_cookie, visit};
 
 fuzz_target!(|rest: &str| {
-    let Some(End::Forwarded(sent)) = visit(&format!("/auth/api/shop{rest}"), session_cookie()) else {
+    let Some(End::Forwarded(sent)) = visit(&format!("/auth/api/shop{rest}"), session_cookie())
+    else {
         return;
     };
     let url = url::Url::parse(&sent).expect("a URL");
     let api = url::Url::parse(API).expect("a URL");
     assert_eq!(url.origin(), api.origin());
     assert!(url.username().is_empty() && url.password().is_none() && url.fragment().is_none());
-    assert!(url.path() == "/v1" || url.path().starts_with("/v1/"), "{sent}");
+    assert!(
+        url.path() == "/v1" || url.path().starts_with("/v1/"),
+        "{sent}"
+    );
     // The parser that sends it changes nothing.
     assert_eq!(url.as_str(), sent);
     assert!(!sent.contains(ORIGIN));

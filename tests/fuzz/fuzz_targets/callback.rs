@@ -20,8 +20,14 @@ fn pending(mode: ResponseMode) -> PendingAuthorization {
 
 fuzz_target!(|rest: &str| {
     let modes = [
-        (ResponseMode::Query, format!("https://app.example/cb?{rest}")),
-        (ResponseMode::Fragment, format!("https://app.example/cb#{rest}")),
+        (
+            ResponseMode::Query,
+            format!("https://app.example/cb?{rest}"),
+        ),
+        (
+            ResponseMode::Fragment,
+            format!("https://app.example/cb#{rest}"),
+        ),
         (ResponseMode::FormPost, rest.to_owned()),
         (ResponseMode::Query, rest.to_owned()),
     ];

@@ -18,8 +18,12 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
     let now = UnixTime::from_secs(NOW);
-    for status in [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::BAD_REQUEST] {
-        let _ = resource::after(status, &headers);
+    for status in [
+        StatusCode::UNAUTHORIZED,
+        StatusCode::FORBIDDEN,
+        StatusCode::BAD_REQUEST,
+    ] {
+        let _ = resource::verdict(status, &headers);
     }
     if let Some(wait) = retry_after::read(&headers, now, retry_after::CAP) {
         assert!(wait <= retry_after::CAP);
