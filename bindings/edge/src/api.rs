@@ -1,4 +1,4 @@
-//! Decisions about requests to APIs: which token to attach, when to send, and what follows the reply.
+//! Requests to APIs: which token to attach, when to send, and what to do about the response.
 
 use js_sys::{Array, Object, Uint8Array};
 use oauth_core::error::{Error, Misuse};
@@ -17,7 +17,7 @@ use crate::plain::{member, millis, object, read, to_millis, with};
 use crate::server::{NativeServer, transport};
 use crate::tokens::NativeTokens;
 
-/// This many requests in this many seconds.
+/// A rate limit: this many requests in this many seconds.
 #[derive(Deserialize)]
 struct Allowed {
     requests: u32,
@@ -38,7 +38,7 @@ pub struct NativeApi(Api);
 
 #[wasm_bindgen]
 impl NativeApi {
-    /// The API of a server's preset, or of that server at other origins.
+    /// The API of a server's preset, or an API of that server at other origins.
     #[wasm_bindgen(js_name = ofServer)]
     pub fn of_server(
         server: &NativeServer,
@@ -81,14 +81,14 @@ impl NativeApi {
         api.map(Self).map_err(fail)
     }
 
-    /// The same API, with these rules for the replies that report an ended token: a JSON list.
+    /// The same API, with rules that recognize the responses which report an expired token: a JSON list.
     #[wasm_bindgen(js_name = withExpiredTokenReplies)]
     pub fn with_expired_token_replies(&self, rules: &str) -> Result<Self, JsValue> {
         let api = self.0.clone().with_expired_token_replies(rules);
         api.map(Self).map_err(fail)
     }
 
-    /// Which token a request to this URL gets.
+    /// The owner of the token that a request to this URL carries.
     pub fn owner(&self, url: &str) -> Result<String, JsValue> {
         self.0.owner(url).map(str::to_owned).map_err(fail)
     }
@@ -147,7 +147,7 @@ impl NativeCall {
         self.step(ApiCall::begin)
     }
 
-    /// The pause has elapsed.
+    /// Continues after the pause.
     pub fn elapsed(&mut self) -> Result<Object, JsValue> {
         self.step(ApiCall::elapsed)
     }
@@ -167,18 +167,18 @@ impl NativeCall {
         self.step(|call, at| call.signed(at, signature))
     }
 
-    /// The head of the reply.
+    /// Continues with the status and the header fields of the response.
     pub fn reply(&mut self, status: u16, headers: &Array) -> Result<Object, JsValue> {
         let headers: Vec<(String, String)> = read(headers, "headers are names and values")?;
         self.step(|call, at| call.reply(at, status, &headers))
     }
 
-    /// The beginning of the body; empty if it cannot be had.
+    /// Continues with the beginning of the body; empty if it cannot be read.
     pub fn body(&mut self, body: Vec<u8>) -> Result<Object, JsValue> {
         self.step(|call, at| call.body(at, &body))
     }
 
-    /// Ends the call; its place in the queue of the rate limiter is free for the next.
+    /// Ends the call, and frees its place in the rate limiter's queue.
     pub fn close(&mut self) {
         self.0 = None;
     }

@@ -1,4 +1,4 @@
-//! The client: strings in, exchanges out.
+//! The OAuth client of one authorization server: converts options from JavaScript, and creates exchanges.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ struct Options {
     profile: Option<String>,
 }
 
-/// The method of this registered name, or the documented one.
+/// The authentication method with this registered name, or the one that the server documents.
 fn by_name(chosen: Option<&str>, secret: Option<Secret<String>>) -> Result<Auth, JsValue> {
     let with = |auth: fn(Secret<String>) -> Auth, secret: Option<Secret<String>>| {
         let secret = secret.ok_or_else(|| fail(Misuse::SecretMissing.into()))?;
@@ -172,7 +172,7 @@ impl NativeClient {
         self.0.core().client_id().as_str().to_owned()
     }
 
-    /// An authorization for which nothing has to be sent.
+    /// Begins an authorization that needs no request to the server.
     pub fn authorize(&self, given: &Array, at: &JsValue) -> Result<Object, JsValue> {
         let ask = Authorize::read(&mut arguments(given)).map_err(refused)?;
         let begun = self.0.authorize(&moment(at)?, &ask).map_err(fail)?;
@@ -208,7 +208,7 @@ impl NativeClient {
         exchange.map(NativeExchange::new).map_err(fail)
     }
 
-    /// Begins the operation of this number (the numbers are those of `js/ops.cjs`).
+    /// Begins the operation with this number in `js/ops.cjs`.
     pub fn begin(&self, number: u32, given: &Array) -> Result<NativeExchange, JsValue> {
         let exchange = self.0.begin(number, arguments(given));
         exchange.map(NativeExchange::new).map_err(refused)
@@ -219,13 +219,13 @@ impl NativeClient {
         self.begin(number, given)
     }
 
-    /// The same client, which asks about the access tokens that it is shown.
+    /// The same client, which verifies access tokens by introspection.
     pub fn introspecting(&self, how: &Array) -> Result<Self, JsValue> {
         let how = Introspecting::read(&mut arguments(how)).map_err(refused)?;
         self.0.introspecting(how).map(Self).map_err(fail)
     }
 
-    /// One grant, kept fresh: of the client's own, or of a person's.
+    /// The keeper of one grant: the client's own, or a user's.
     pub fn keep(
         &self,
         at: &JsValue,
@@ -239,7 +239,7 @@ impl NativeClient {
     }
 }
 
-/// A flow, which is redeemed once.
+/// A pending authorization, which can be redeemed once.
 #[wasm_bindgen]
 pub struct NativeFlow(AuthorizationFlow);
 
@@ -250,19 +250,19 @@ impl NativeFlow {
         AuthorizationFlow::parse(text).map(Self).map_err(fail)
     }
 
-    /// The key to find this flow by.
+    /// The `state` parameter, by which the flow is found.
     #[wasm_bindgen(getter)]
     pub fn state(&self) -> String {
         self.0.state().expose().clone()
     }
 
-    /// Who the person was sent to.
+    /// The issuer to which the user was sent.
     #[wasm_bindgen(getter)]
     pub fn issuer(&self) -> String {
         self.0.issuer().to_owned()
     }
 
-    /// Where the callback must arrive.
+    /// The URI at which the callback must arrive.
     #[wasm_bindgen(getter, js_name = redirectUri)]
     pub fn redirect_uri(&self) -> String {
         self.0.redirect_uri().to_owned()
@@ -275,12 +275,12 @@ impl NativeFlow {
         self.0.started_at().as_secs() as f64
     }
 
-    /// Whether a callback is this flow's.
+    /// Whether a callback contains the `state` of this flow.
     pub fn recognizes(&self, callback: &str) -> bool {
         self.0.recognizes(callback)
     }
 
-    /// The flow as text, while it can be redeemed.
+    /// The flow as text; an error once it has been redeemed.
     #[wasm_bindgen(js_name = toJson)]
     pub fn to_json(&self) -> Result<String, JsValue> {
         let text = self.0.to_json().map_err(fail)?;
@@ -288,7 +288,7 @@ impl NativeFlow {
     }
 }
 
-/// What a reply of an API requires of the person, as JSON.
+/// The step-up that an API's response requires, as JSON (RFC 9470).
 #[wasm_bindgen(js_name = stepUp)]
 pub fn step_up(status: u16, challenges: Vec<String>) -> Result<JsValue, JsValue> {
     let wanted = oauth_facade::step_up(status, &challenges).map_err(fail)?;

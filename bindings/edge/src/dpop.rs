@@ -32,7 +32,7 @@ impl NativeDpopKey {
         self.0.thumbprint()
     }
 
-    /// Its public half, as JSON.
+    /// The public key, as a JWK.
     #[wasm_bindgen(js_name = publicJwk)]
     pub fn public_jwk(&self) -> String {
         json::value_text(&self.0.public_jwk().to_value())

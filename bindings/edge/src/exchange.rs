@@ -97,7 +97,7 @@ impl NativeExchange {
         self.step(at, |exchange, at| exchange.reply(at, reply))
     }
 
-    /// Continues without a reply, which was lost: `unsent`, `unknown` or `too_large`; and the reason, if it is known.
+    /// Continues without a response. `delivery` is `unsent`, `unknown` or `too_large`; `loss` is the reason, if known.
     pub fn lost(
         &mut self,
         at: &JsValue,
@@ -128,12 +128,12 @@ impl NativeExchange {
         self.step(at, |exchange, at| exchange.lost(at, cause))
     }
 
-    /// The pause has elapsed.
+    /// Continues after the pause.
     pub fn elapsed(&mut self, at: &JsValue) -> Result<JsValue, JsValue> {
         self.step(at, ErasedExchange::elapsed)
     }
 
-    /// The signature.
+    /// Continues with the signature.
     pub fn signed(&mut self, at: &JsValue, signature: Vec<u8>) -> Result<JsValue, JsValue> {
         self.step(at, |exchange, at| exchange.signed(at, signature))
     }
@@ -203,7 +203,7 @@ fn verifying(job: &VerificationJob) -> Object {
     }
 }
 
-/// A request as one string. No field can hold a line break, and every body of ours is a string.
+/// A request as one string. Header fields cannot contain line breaks, and all bodies are UTF-8.
 fn text(request: &Outgoing) -> Result<String, JsValue> {
     let body = std::str::from_utf8(&request.body);
     let body = body.map_err(|_| invalid("the body of a request is no text"))?;
@@ -260,8 +260,8 @@ pub fn read_fields() -> Vec<String> {
     fields.map(|name| name.as_str().to_owned()).collect()
 }
 
-/// A field value as `fetch` returns it, one character for each byte. Other characters cannot have come over HTTP, and
-/// are refused later.
+/// Encodes a field value from `fetch`, which has one character for each byte. Other characters cannot have been received
+/// over HTTP, and are refused later.
 pub(crate) fn latin1(value: &str) -> Vec<u8> {
     let bytes = value.chars();
     bytes.map(|c| u8::try_from(c).unwrap_or(b'\0')).collect()

@@ -85,7 +85,7 @@ pub struct NativeKeyUse(KeyUse);
 
 #[wasm_bindgen]
 impl NativeKeyUse {
-    /// They sign for none yet.
+    /// Keys that have signed for no server yet.
     #[wasm_bindgen(constructor)]
     pub fn new() -> Self {
         Self::default()

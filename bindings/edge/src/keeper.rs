@@ -1,4 +1,4 @@
-//! The keeper of one grant: makes the decisions; the event loop waits and runs the store.
+//! The keeper of one grant: decides when to renew it. JavaScript carries out its tasks on the event loop.
 
 use std::sync::Arc;
 
@@ -148,7 +148,7 @@ fn upkeep_object(upkeep: &Upkeep) -> Object {
 /// Each method that depends on the time takes a moment as its first argument.
 #[wasm_bindgen]
 impl NativeKeeper {
-    /// The name of the record in a store.
+    /// The key of the grant's record in a store.
     #[wasm_bindgen(getter)]
     pub fn key(&self) -> String {
         self.0.key()
@@ -160,7 +160,7 @@ impl NativeKeeper {
         self.turn(&moment(at)?, refused, held).map(|(_, turn)| turn)
     }
 
-    /// The same for a grant that is not shared: the caller that has to renew gets the renewal as one exchange.
+    /// Decides for a caller of a grant that is not shared: one that has to renew gets the renewal as one exchange.
     #[wasm_bindgen(js_name = askAlone)]
     pub fn ask_alone(
         &self,
@@ -237,13 +237,13 @@ impl NativeKeeper {
         ]))
     }
 
-    /// How many milliseconds to wait before saving unsaved tokens again.
+    /// The milliseconds until the next attempt to save unsaved tokens.
     #[wasm_bindgen(js_name = retryAfter)]
     pub fn retry_after(&self, at: &JsValue) -> Result<Option<f64>, JsValue> {
         Ok(self.0.retry_after(&moment(at)?).map(to_millis))
     }
 
-    /// In how many milliseconds `upkeep` has something to do; `None` for never.
+    /// The milliseconds until upkeep is due; `None` for never.
     #[wasm_bindgen(js_name = upkeepAfter)]
     pub fn upkeep_after(&self, at: &JsValue) -> Result<Option<f64>, JsValue> {
         Ok(self.0.upkeep_after(&moment(at)?).map(to_millis))
@@ -257,7 +257,7 @@ impl NativeKeeper {
             .map(|upkeep| upkeep_object(&upkeep)))
     }
 
-    /// The same for a grant that is not shared: the renewal is one exchange.
+    /// The upkeep of a grant that is not shared: the renewal is one exchange.
     #[wasm_bindgen(js_name = upkeepAlone)]
     pub fn upkeep_alone(&self, at: &JsValue) -> Result<Option<Object>, JsValue> {
         let at = moment(at)?;
@@ -276,7 +276,7 @@ impl NativeKeeper {
         self.0.save_again()
     }
 
-    /// Renews nothing from here on.
+    /// Begins no renewal from now on.
     pub fn drain(&self) {
         self.0.drain();
     }
@@ -292,7 +292,7 @@ impl NativeKeeper {
         self.step(at, Keeper::begin)
     }
 
-    /// The record and its version; both absent if it does not exist.
+    /// Continues with the record and its version; both absent if there is no record.
     pub fn loaded(
         &self,
         at: &JsValue,
@@ -304,33 +304,33 @@ impl NativeKeeper {
         self.step(at, |keeper, at| keeper.loaded(at, entry))
     }
 
-    /// For how many milliseconds another holds the lease; 0 if it was won.
+    /// Continues with the milliseconds until the other holder's lease ends; 0 if the lease was acquired.
     pub fn leased(&self, at: &JsValue, held_ms: f64) -> Result<Object, JsValue> {
         let held = (held_ms > 0.0).then(|| millis(held_ms));
         self.step(at, |keeper, at| keeper.leased(at, held))
     }
 
-    /// The new version, or nothing if the record was at another.
+    /// Continues with the new version; nothing if the stored version was not the expected one.
     pub fn saved(&self, at: &JsValue, version: Option<f64>) -> Result<Object, JsValue> {
         self.step(at, |keeper, at| keeper.saved(at, version.map(whole)))
     }
 
-    /// The exchange was run to its end, or dropped.
+    /// Continues after the exchange, which was run to its end or dropped.
     pub fn completed(&self, at: &JsValue) -> Result<Object, JsValue> {
         self.step(at, Keeper::completed)
     }
 
-    /// The pause has elapsed.
+    /// Continues after the pause.
     pub fn elapsed(&self, at: &JsValue) -> Result<Object, JsValue> {
         self.step(at, Keeper::elapsed)
     }
 
-    /// The store gave no answer.
+    /// Continues after a failed call of the store.
     pub fn failed(&self, at: &JsValue, why: &str) -> Result<Object, JsValue> {
         self.step(at, |keeper, at| keeper.failed(at, why))
     }
 
-    /// One of our stores gave no answer.
+    /// Continues after a failed call of a built-in store.
     #[wasm_bindgen(js_name = failedWith)]
     pub fn failed_with(&self, at: &JsValue, failure: &NativeFailure) -> Result<Object, JsValue> {
         let error = failure.0.clone();

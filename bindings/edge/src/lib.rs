@@ -26,7 +26,7 @@ mod visit;
 
 use wasm_bindgen::prelude::*;
 
-/// The fingerprint of the interface between both halves of the package, which must be the same in both.
+/// The fingerprint of the operations, which must be the same in both halves of the package.
 #[wasm_bindgen]
 pub fn fingerprint() -> String {
     format!("{:016x}", oauth_facade::FINGERPRINT)

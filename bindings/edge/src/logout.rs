@@ -1,4 +1,4 @@
-//! Logout: a person is signed out at the server, and its requests to the browser are checked.
+//! RP-initiated logout at the server, and front-channel logout requests (OpenID Connect).
 
 use js_sys::Object;
 use oauth_core::Secret;
@@ -34,14 +34,14 @@ fn end_session(given: &JsValue) -> Result<EndSession, JsValue> {
 
 #[wasm_bindgen]
 impl NativeClient {
-    /// Signs a person out at the server: the URL to open.
+    /// The URL to open in the browser to log the user out at the server.
     #[wasm_bindgen(js_name = endSessionUrl)]
     pub fn end_session_url(&self, given: &JsValue) -> Result<String, JsValue> {
         let url = self.facade().end_session_url(end_session(given)?);
         url.map_err(fail)
     }
 
-    /// The same as a form.
+    /// The end session request as a form.
     #[wasm_bindgen(js_name = endSessionForm)]
     pub fn end_session_form(&self, given: &JsValue) -> Result<Object, JsValue> {
         let form = self.facade().end_session_form(end_session(given)?);
@@ -65,13 +65,13 @@ pub fn check_logout_return(url: &str, state: String) -> Result<(), JsValue> {
     check_return(url, &Secret::new(state)).map_err(fail)
 }
 
-/// A request through the front channel.
+/// A front-channel logout request.
 #[wasm_bindgen]
 pub struct NativeFrontChannelLogout(FrontChannelLogout);
 
 #[wasm_bindgen]
 impl NativeFrontChannelLogout {
-    /// Reads a URL, or its query.
+    /// Parses a URL, or its query.
     pub fn parse(url: &str) -> Result<Self, JsValue> {
         FrontChannelLogout::parse(url).map(Self).map_err(fail)
     }

@@ -16,7 +16,7 @@ use crate::keys::NativeKey;
 use crate::moment;
 use crate::plain::{millis_of, object, whole};
 
-/// The key that seals, and those that still open.
+/// The key that seals records, and older keys that still open them.
 #[wasm_bindgen]
 pub struct NativeKeys(Keys);
 
@@ -27,7 +27,7 @@ impl NativeKeys {
         Self(Keys::new(key.0.clone()))
     }
 
-    /// Opens with this key too.
+    /// Also opens with this key.
     pub fn also(&mut self, key: &NativeKey) {
         self.0 = self.0.clone().also(key.0.clone());
     }

@@ -56,7 +56,7 @@ impl NativeSettings {
         settings.map(Self).map_err(fail)
     }
 
-    /// The client's name at the server.
+    /// The client id.
     #[wasm_bindgen(getter, js_name = clientId)]
     pub fn client_id(&self) -> String {
         self.0.client_id().to_owned()
@@ -69,7 +69,7 @@ impl NativeSettings {
         (!uris.is_empty()).then(|| uris.to_vec())
     }
 
-    /// The endpoint that identifies people who sign in, for a site that requests this scope; nothing if ID tokens do.
+    /// The endpoint that identifies users, for a site that requests this scope; nothing if ID tokens identify them.
     pub fn identity(&self, scope: &str) -> Result<Option<Object>, JsValue> {
         let found = self.0.identity(scope).map_err(fail)?;
         Ok(found.map(|found| {

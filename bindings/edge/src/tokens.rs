@@ -1,4 +1,4 @@
-//! Tokens, with getters for JavaScript.
+//! The tokens of one grant, and their conversion for JavaScript.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ impl NativeTokens {
         are_same(&self.0, &other.0)
     }
 
-    /// A token that came from no grant; `expires_at` in Unix seconds.
+    /// A token without a grant; `expires_at` is in Unix seconds.
     pub fn bearer(text: String, expires_at: Option<f64>) -> Self {
         let tokens = oauth_core::Tokens::bearer(text);
         Self(Arc::new(match expires_at {
@@ -81,19 +81,19 @@ impl NativeTokens {
         Ok(Self(Arc::new(tokens)))
     }
 
-    /// Everything needed to go on after a restart.
+    /// The tokens as text, to continue with after a restart. Contains secrets.
     pub fn serialize(&self) -> String {
         self.0.to_json().expose().clone()
     }
 
-    /// The permissions that were granted, as a JSON array.
+    /// The granted `authorization_details` (RFC 9396), as a JSON array.
     #[wasm_bindgen(js_name = authorizationDetails)]
     pub fn authorization_details(&self) -> Result<Option<String>, JsValue> {
         let granted = oauth_facade::authorization_details(&self.0).map_err(fail)?;
         Ok(granted.map(|list| for_doubles(list).to_string()))
     }
 
-    /// Those of the given permissions, a JSON array, that were not granted, likewise.
+    /// The `authorization_details` of `wanted` that were not granted; both are JSON arrays.
     #[wasm_bindgen(js_name = missingAuthorizationDetails)]
     pub fn missing_authorization_details(&self, wanted: &str) -> Result<String, JsValue> {
         let missing = oauth_facade::missing_authorization_details(&self.0, wanted);

@@ -59,7 +59,7 @@ struct Given {
     access: String,
 }
 
-/// The requirements of a page for its visitor's login.
+/// The requirements of a page for the user's login.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct GivenNeed {
@@ -249,7 +249,7 @@ impl NativeVisit {
         self.resume(Event::Begin)
     }
 
-    /// The record and its version; both absent if it does not exist.
+    /// Continues with the record and its version; both absent if there is no record.
     pub fn loaded(
         &mut self,
         version: Option<f64>,
@@ -262,7 +262,7 @@ impl NativeVisit {
         self.resume(Event::Loaded(entry))
     }
 
-    /// For how many milliseconds another holds the lease; 0 if it was won.
+    /// Continues with the milliseconds until the other holder's lease ends; 0 if the lease was acquired.
     pub fn leased(&mut self, held_ms: f64) -> Result<Object, JsValue> {
         self.resume(Event::Leased(match held_ms > 0.0 {
             true => Lease::Held(millis(held_ms)),
@@ -270,7 +270,7 @@ impl NativeVisit {
         }))
     }
 
-    /// The new version, or nothing if the record was at another.
+    /// Continues with the new version; nothing if the stored version was not the expected one.
     pub fn saved(&mut self, version: Option<f64>) -> Result<Object, JsValue> {
         let saved = version.map_or(Saved::Conflict, |version| Saved::At(whole(version)));
         self.resume(Event::Saved(saved))
@@ -281,13 +281,13 @@ impl NativeVisit {
         self.resume(Event::Removed)
     }
 
-    /// The store gave no answer.
+    /// Continues after a failed call of the store.
     pub fn failed(&mut self, why: &str) -> Result<Object, JsValue> {
         let lost = Error::lost(Cause::unknown(why.to_owned()));
         self.resume(Event::Failed(oauth_facade::of_store(lost)))
     }
 
-    /// One of our stores gave no answer.
+    /// Continues after a failed call of a built-in store.
     #[wasm_bindgen(js_name = failedWith)]
     pub fn failed_with(&mut self, failure: &NativeFailure) -> Result<Object, JsValue> {
         let error = oauth_facade::of_store(failure.0.clone());
@@ -301,7 +301,7 @@ impl NativeVisit {
         self.resume(Event::Failed(none))
     }
 
-    /// The pause has elapsed.
+    /// Continues after the pause.
     pub fn elapsed(&mut self) -> Result<Object, JsValue> {
         self.resume(Event::Elapsed)
     }
@@ -333,7 +333,7 @@ impl NativeVisit {
         self.made(client.ok_or_else(none))
     }
 
-    /// There is no answer, but an error with this code; `retry_after` is in seconds.
+    /// Reports an error with this code; `retry_after` is in seconds.
     pub fn unconnected(
         &mut self,
         code: &str,
@@ -378,7 +378,7 @@ fn answered(reply: &Reply) -> Vec<(&'static str, Value)> {
 }
 
 fn passed(session: &Session) -> Vec<(&'static str, Value)> {
-    // An identity token of the session's is for the provider alone.
+    // The ID token is left out: it is meant for the provider only.
     let shown = json!({
         "identity": session.identity,
         "local": session.local,
@@ -413,7 +413,7 @@ impl NativeWebSession {
         self.session.grant().is_some() || self.session.tokens().is_some()
     }
 
-    /// The access token that is in its cookie.
+    /// The tokens in the session's cookie.
     #[wasm_bindgen(getter)]
     pub fn tokens(&self) -> Option<NativeTokens> {
         let tokens = self.session.tokens()?;

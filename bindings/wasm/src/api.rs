@@ -1,4 +1,4 @@
-//! Decisions about requests to APIs: which token to attach, when to send, and what follows the reply.
+//! Requests to APIs: which token to attach, when to send, and what to do about the response.
 
 use std::time::Duration;
 
@@ -95,7 +95,7 @@ impl Call {
         self.step(step)
     }
 
-    /// The pause has elapsed.
+    /// Continues after the pause.
     pub fn elapsed(&mut self, now: f64, elapsed: f64) -> Result<String, JsValue> {
         let step = self.call.elapsed(&clock(now, elapsed));
         self.step(step)

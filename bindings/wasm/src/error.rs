@@ -19,7 +19,7 @@ pub fn set_error_class(make: Function) {
     CLASS.set(Some(make));
 }
 
-/// An error of an exchange, on its way to JavaScript.
+/// The napi error for an OAuth error.
 pub(crate) fn fail(error: Error) -> JsValue {
     let cause = error.source().map(ToString::to_string);
     let record = JsValue::from_str(&ErrorRecord::from(&error).to_json(cause));

@@ -77,7 +77,7 @@ impl NativeExchange {
         step(self.0.signed(&moment(now), signature))
     }
 
-    /// The pause has elapsed.
+    /// Continues after the pause.
     pub fn elapsed(&mut self, now: f64) -> Result<Step, JsValue> {
         step(self.0.elapsed(&moment(now)))
     }

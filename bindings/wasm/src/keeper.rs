@@ -94,7 +94,7 @@ impl Keeper {
         self.0.begin(&moment(now, seed)).map(Task).map_err(fail)
     }
 
-    /// The record and its version; both absent if it does not exist.
+    /// Continues with the record and its version; both absent if there is no record.
     pub fn loaded(
         &self,
         now: f64,
@@ -117,7 +117,7 @@ impl Keeper {
             .map_err(fail)
     }
 
-    /// The new version, or nothing if the record was at another.
+    /// Continues with the new version; nothing if the stored version was not the expected one.
     pub fn saved(&self, now: f64, seed: &[u8], version: Option<f64>) -> Result<Task, JsValue> {
         let version = version.map(whole);
         self.0
@@ -126,12 +126,12 @@ impl Keeper {
             .map_err(fail)
     }
 
-    /// The exchange was run to its end, or dropped.
+    /// Continues after the exchange, which was run to its end or dropped.
     pub fn completed(&self, now: f64, seed: &[u8]) -> Result<Task, JsValue> {
         self.0.completed(&moment(now, seed)).map(Task).map_err(fail)
     }
 
-    /// The pause has elapsed.
+    /// Continues after the pause.
     pub fn elapsed(&self, now: f64, seed: &[u8]) -> Result<Task, JsValue> {
         self.0.elapsed(&moment(now, seed)).map(Task).map_err(fail)
     }
@@ -198,7 +198,7 @@ impl Task {
         }
     }
 
-    /// The version it replaces.
+    /// The version that the record replaces.
     #[wasm_bindgen(getter)]
     pub fn version(&self) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "it counts renewals")]

@@ -36,7 +36,7 @@ impl Server {
             .map_err(fail)
     }
 
-    /// A server by its metadata document.
+    /// The server of a metadata document (RFC 8414).
     #[wasm_bindgen(js_name = fromMetadata)]
     pub fn from_metadata(issuer: &str, metadata: &str, loopback: bool) -> Result<Self, JsValue> {
         oauth_facade::Server::from_metadata(issuer, metadata, transport(loopback))

@@ -74,14 +74,14 @@ impl Tokens {
         names.join(" ")
     }
 
-    /// The permissions that were granted, as a JSON array.
+    /// The granted `authorization_details` (RFC 9396), as a JSON array.
     #[wasm_bindgen(js_name = authorizationDetails)]
     pub fn authorization_details(&self) -> Result<Option<String>, JsValue> {
         let granted = oauth_facade::authorization_details(&self.0).map_err(fail)?;
         Ok(granted.map(|list| value_text(&for_doubles(list))))
     }
 
-    /// Those of the given permissions, a JSON array, that were not granted, likewise.
+    /// The `authorization_details` of `wanted` that were not granted; both are JSON arrays.
     #[wasm_bindgen(js_name = missingAuthorizationDetails)]
     pub fn missing_authorization_details(&self, wanted: &str) -> Result<String, JsValue> {
         let missing = oauth_facade::missing_authorization_details(&self.0, wanted);

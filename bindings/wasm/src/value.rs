@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::*;
 use crate::error::fail;
 use crate::js::{Object, TypeError, elements};
 
-/// The arguments of an operation, in the order of its description.
+/// The arguments of an operation, in the order of its definition.
 pub(crate) fn arguments(given: Vec<JsValue>) -> Args {
     Args::from(list(given))
 }
@@ -18,7 +18,7 @@ pub(crate) fn token_request(given: Vec<JsValue>) -> Result<TokenRequest, JsValue
     TokenRequest::read(&mut arguments(given)).map_err(refused)
 }
 
-/// Why an operation did not begin.
+/// The error of an operation that did not begin.
 pub(crate) fn refused(refused: Refused) -> JsValue {
     match refused {
         Refused::Argument(mismatch) => TypeError::new(&mismatch.in_camel_case()).into(),

@@ -6,7 +6,7 @@ const { isShared } = require('#host')
 const { Client } = require('../client.cjs')
 const { OAuthError } = require('../errors.cjs')
 const { fixedToken } = require('../fixed-token.cjs')
-const { Grants } = require('../sessions.cjs')
+const { Grants } = require('../grants.cjs')
 const { Tokens } = require('../tokens.cjs')
 const { nativeSetup, setupError } = require('./settings.cjs')
 
@@ -45,7 +45,7 @@ class SiteProviders {
 
   /** The token source of a grant. */
   source(id, grant) {
-    return this.#known.get(id)?.sessions?.get(grant)
+    return this.#known.get(id)?.grants?.get(grant)
   }
 
   /** Adds a provider, with the token sources of its users. */
