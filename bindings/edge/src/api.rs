@@ -19,7 +19,7 @@ use crate::tokens::NativeTokens;
 
 /// A rate limit: this many requests in this many seconds.
 #[derive(Deserialize)]
-struct Allowed {
+struct AllowanceArguments {
     requests: u32,
     seconds: u32,
 }
@@ -28,7 +28,7 @@ fn allowance(given: &JsValue) -> Result<Option<Allowance>, JsValue> {
     if given.is_undefined() {
         return Ok(None);
     }
-    let allowed: Allowed = read(given, "an allowance is { requests, seconds }")?;
+    let allowed: AllowanceArguments = read(given, "the allowance must be { requests, seconds }")?;
     Ok(Some(Allowance::new(allowed.requests, allowed.seconds)))
 }
 
@@ -93,11 +93,11 @@ impl NativeApi {
         self.0.owner(url).map(str::to_owned).map_err(fail)
     }
 
-    /// A request.
+    /// Begins a request to this API.
     pub fn call(&self, request: &JsValue) -> Result<NativeCall, JsValue> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
-        struct Asked {
+        struct RequestArguments {
             method: String,
             url: String,
             headers: Vec<(String, String)>,
@@ -108,20 +108,21 @@ impl NativeApi {
         let body = body.map(|body| body.to_vec());
         let plain = Object::assign(&Object::new(), request.unchecked_ref());
         let plain = with(plain, "body", JsValue::UNDEFINED);
-        let asked: Asked = read(&plain, "a request is { method, url, headers, body }")?;
-        let on_rate_limit = match asked.on_rate_limit.as_str() {
+        let arguments: RequestArguments =
+            read(&plain, "the request must be { method, url, headers, body }")?;
+        let on_rate_limit = match arguments.on_rate_limit.as_str() {
             "error" => OnRateLimit::Error,
             "wait" => OnRateLimit::Wait {
-                longest: millis(asked.longest_wait_ms),
+                longest: millis(arguments.longest_wait_ms),
             },
             "pass" => OnRateLimit::Pass,
-            _ => return Err(invalid("onRateLimit is error, wait or pass")),
+            _ => return Err(invalid("onRateLimit must be error, wait or pass")),
         };
         let call = Call {
-            method: &asked.method,
+            method: &arguments.method,
             request: Attachment {
-                url: &asked.url,
-                headers: &asked.headers,
+                url: &arguments.url,
+                headers: &arguments.headers,
                 body: body.as_deref(),
             },
             once: match body {
@@ -169,7 +170,7 @@ impl NativeCall {
 
     /// Continues with the status and the header fields of the response.
     pub fn reply(&mut self, status: u16, headers: &Array) -> Result<Object, JsValue> {
-        let headers: Vec<(String, String)> = read(headers, "headers are names and values")?;
+        let headers: Vec<(String, String)> = read(headers, "headers must be names and values")?;
         self.step(|call, at| call.reply(at, status, &headers))
     }
 
@@ -210,7 +211,7 @@ fn step(step: CallStep) -> Result<Object, Error> {
             ("dpop", json!(dpop)),
         ]),
         CallStep::Peek(limit) => object(&[kind("peek"), ("limit", json!(limit))]),
-        // Only a source that asks for more has these.
+        // Step-up happens only in sources, which this module does not have.
         CallStep::Done | CallStep::StepUp(_) => object(&[kind("done")]),
         CallStep::DoneRefused => object(&[kind("done_refused")]),
         CallStep::Sign(job) => {

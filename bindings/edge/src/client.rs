@@ -20,7 +20,7 @@ use crate::server::NativeServer;
 use crate::settings::NativeSettings;
 use crate::value::{arguments, refused, token_request};
 
-/// What a client is made of. Members that need algorithms are not known here, and refused.
+/// The options of a client. Members that need algorithms are refused as unknown.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Options {
@@ -47,14 +47,14 @@ fn by_name(chosen: Option<&str>, secret: Option<Secret<String>>) -> Result<Auth,
         (Some("none"), Some(_)) => Err(fail(Misuse::SecretNotAllowed.into())),
         (Some("client_secret_basic"), secret) => with(Auth::Basic, secret),
         (Some("client_secret_post"), secret) => with(Auth::Post, secret),
-        (Some(_), _) => Err(elsewhere(
+        (Some(_), _) => Err(not_available(
             "clientAuth other than client_secret_basic, client_secret_post and none",
         )),
     }
 }
 
-fn elsewhere(what: &str) -> JsValue {
-    let why = format!("{what}: not in an edge runtime");
+fn not_available(what: &str) -> JsValue {
+    let why = format!("{what}: not available in an edge runtime");
     fail(Error::from(Misuse::NotSupported).about(&why))
 }
 
@@ -69,28 +69,34 @@ impl NativeClient {
 }
 
 /// How a client authenticates.
-enum How<'a> {
+enum Authentication<'a> {
     /// As its options say.
     Options,
-    /// By what JavaScript holds.
+    /// With keys that JavaScript holds.
     Keys(Box<Auth>),
     /// As its settings say; JavaScript holds the key that they may have.
     Settings(&'a NativeSettings, &'a Function),
 }
 
-fn made(server: &NativeServer, given: &JsValue, how: How<'_>) -> Result<Client, JsValue> {
-    let wrong = "an option of this client is not known in an edge runtime, or of another type";
+fn create(
+    server: &NativeServer,
+    given: &JsValue,
+    authentication: Authentication<'_>,
+) -> Result<Client, JsValue> {
+    let wrong = "an option of this client is unknown in an edge runtime, or has the wrong type";
     let options: Options = read(given, wrong)?;
     let secret = options.client_secret.map(Secret::new);
-    let client = match (how, &options.client_id) {
+    let client = match (authentication, &options.client_id) {
         (_, None) => Ok(Client::unregistered(&server.0)),
-        (How::Options, Some(id)) => {
+        (Authentication::Options, Some(id)) => {
             let auth = by_name(options.client_auth.as_deref(), secret)?;
             Client::new(&server.0, id, auth)
         }
-        (How::Keys(_), Some(_)) if secret.is_some() => Err(Misuse::SecretNotAllowed.into()),
-        (How::Keys(auth), Some(id)) => Client::new(&server.0, id, *auth),
-        (How::Settings(settings, hold), Some(id)) => {
+        (Authentication::Keys(_), Some(_)) if secret.is_some() => {
+            Err(Misuse::SecretNotAllowed.into())
+        }
+        (Authentication::Keys(auth), Some(id)) => Client::new(&server.0, id, *auth),
+        (Authentication::Settings(settings, hold), Some(id)) => {
             let held = |text: &Secret<String>| held_key::of_text(hold, text);
             settings.0.client_holding(&server.0, id, held)
         }
@@ -120,10 +126,11 @@ fn made(server: &NativeServer, given: &JsValue, how: How<'_>) -> Result<Client, 
 impl NativeClient {
     /// A client of `server`.
     pub fn of(server: &NativeServer, options: &JsValue) -> Result<Self, JsValue> {
-        made(server, options, How::Options).map(Self)
+        create(server, options, Authentication::Options).map(Self)
     }
 
-    /// The same, which authenticates with keys that JavaScript holds: what is known of them, and who signs with each.
+    /// The same, which authenticates with keys that JavaScript holds: `keys` describes them, and `signers` has a signing
+    /// function for each.
     #[wasm_bindgen(js_name = ofKeys)]
     pub fn of_keys(
         server: &NativeServer,
@@ -133,10 +140,10 @@ impl NativeClient {
         used: &NativeKeyUse,
     ) -> Result<Self, JsValue> {
         let auth = Auth::HeldKeyJwt(held_key::jwt(keys, signers, used)?);
-        made(server, options, How::Keys(Box::new(auth))).map(Self)
+        create(server, options, Authentication::Keys(Box::new(auth))).map(Self)
     }
 
-    /// The same, which authenticates with HMACs of its secret, which JavaScript makes.
+    /// The same, which authenticates with HMACs of its secret, made by JavaScript.
     #[wasm_bindgen(js_name = ofSecret)]
     pub fn of_secret(
         server: &NativeServer,
@@ -145,7 +152,7 @@ impl NativeClient {
         sign: Function,
     ) -> Result<Self, JsValue> {
         let auth = Auth::HeldSecretJwt(held_key::secret_jwt(secret, sign)?);
-        made(server, options, How::Keys(Box::new(auth))).map(Self)
+        create(server, options, Authentication::Keys(Box::new(auth))).map(Self)
     }
 
     /// The same, which authenticates as its settings say. `hold` takes the key that they may have.
@@ -156,7 +163,7 @@ impl NativeClient {
         settings: &NativeSettings,
         hold: &Function,
     ) -> Result<Self, JsValue> {
-        made(server, options, How::Settings(settings, hold)).map(Self)
+        create(server, options, Authentication::Settings(settings, hold)).map(Self)
     }
 
     /// The same client, whose tokens are bound to this key.
@@ -214,7 +221,7 @@ impl NativeClient {
         exchange.map(NativeExchange::new).map_err(refused)
     }
 
-    /// The same: a signature is waited for here, so that nothing is over at once.
+    /// The same as `begin`: here an operation never ends in its first step, because signatures are asynchronous.
     pub fn start(&self, number: u32, given: &Array) -> Result<NativeExchange, JsValue> {
         self.begin(number, given)
     }
@@ -301,6 +308,6 @@ pub(crate) fn owner(name: &str) -> Result<oauth_facade::TokenOwner, JsValue> {
         "application" => Ok(oauth_facade::TokenOwner::Application),
         "user" => Ok(oauth_facade::TokenOwner::User),
         "any" => Ok(oauth_facade::TokenOwner::Any),
-        _ => Err(invalid("an owner is application, user or any")),
+        _ => Err(invalid("owner must be application, user or any")),
     }
 }

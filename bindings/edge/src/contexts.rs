@@ -1,4 +1,4 @@
-//! Checks the contexts of an application that connects to several servers, tools or tenants (mix-up defence).
+//! Checks the contexts of an application that connects to several servers, tools or tenants (mix-up defense).
 
 use oauth_core::flow::authorization::{ConnectionContext, check_contexts};
 use oauth_core::redirect_uri::RedirectUri;
@@ -14,13 +14,13 @@ pub struct NativeContexts(Vec<ConnectionContext>);
 
 #[wasm_bindgen]
 impl NativeContexts {
-    /// None yet.
+    /// An empty list.
     #[wasm_bindgen(constructor)]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One more.
+    /// Adds a context.
     pub fn add(
         &mut self,
         id: String,

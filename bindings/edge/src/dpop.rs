@@ -17,7 +17,7 @@ pub struct NativeDpopKey(pub(crate) DpopKey);
 
 #[wasm_bindgen]
 impl NativeDpopKey {
-    /// By its public half in JSON, and who signs.
+    /// The key with this public JWK; `sign` signs with the private one.
     pub fn of(alg: &str, public_jwk: &str, sign: Function) -> Result<Self, JsValue> {
         let unknown = || fail(Error::from(Misuse::KeyAlgorithm).about(alg));
         let named = Alg::named(alg).ok_or_else(unknown)?;

@@ -10,7 +10,7 @@ use wasm_bindgen::prelude::*;
 /// The prefix of the text of an OAuth error; an error without it is an ordinary one.
 const MARK: &str = "oauth-core:";
 
-/// The napi error for an OAuth error.
+/// The JavaScript error for an OAuth error.
 pub(crate) fn fail(error: Error) -> JsValue {
     js_sys::Error::new(&text(&error)).into()
 }
@@ -31,7 +31,7 @@ pub struct NativeFailure(pub(crate) Error);
 
 #[wasm_bindgen]
 impl NativeFailure {
-    /// What a store says with an error of this code.
+    /// The error of a store, with this code.
     pub fn of(code: &str, why: &str) -> Self {
         Self(oauth_facade::error_from_code(code, why, None).at_endpoint("store"))
     }
@@ -69,14 +69,14 @@ pub fn not_supported_error(verb: &str) -> String {
     text(&error.about(verb))
 }
 
-/// The error of what is not there in an edge runtime.
+/// The text of the error for a feature that edge runtimes do not have.
 #[wasm_bindgen(js_name = elsewhereError)]
 pub fn elsewhere_error(what: &str) -> String {
-    let why = format!("{what} is not there in an edge runtime");
+    let why = format!("{what} is not available in an edge runtime");
     text(&Error::from(Misuse::NotSupported).about(&why))
 }
 
-/// The error of this code, of what JavaScript found wrong.
+/// The text of the error with this code, which JavaScript detected.
 #[wasm_bindgen(js_name = errorOf)]
 pub fn error_of(code: &str, why: &str) -> String {
     text(&oauth_facade::error_from_code(code, why, None))

@@ -17,10 +17,10 @@ use crate::moment::moment;
 use crate::plain::{millis, millis_of, object, read, to_millis, whole, with};
 use crate::tokens::{self, NativeTokens};
 
-/// How a grant is kept, and which one it is.
+/// The settings of a keeper, and the subject of its grant.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Kept {
+struct KeeperArguments {
     shared: bool,
     subject: Option<String>,
     reuse: Option<String>,
@@ -81,19 +81,19 @@ impl NativeKeeper {
         request: TokenRequest,
         given: &JsValue,
     ) -> Result<Self, JsValue> {
-        let kept: Kept = read(
+        let arguments: KeeperArguments = read(
             given,
-            "how a grant is kept: times in milliseconds, and strings",
+            "the settings of a keeper must be strings, and times in milliseconds",
         )?;
-        let is_shared = kept.shared;
+        let is_shared = arguments.shared;
         let keep = GrantSettings {
-            subject: kept.subject,
+            subject: arguments.subject,
             request,
-            reuse: kept.reuse,
-            lease: kept.lease_ms.map(millis),
-            longest_request: kept.longest_request_ms.map(millis),
-            keep_alive: kept.keep_alive_ms.map(millis),
-            notice: kept.notice_ms.map(millis),
+            reuse: arguments.reuse,
+            lease: arguments.lease_ms.map(millis),
+            longest_request: arguments.longest_request_ms.map(millis),
+            keep_alive: arguments.keep_alive_ms.map(millis),
+            notice: arguments.notice_ms.map(millis),
         };
         let keeper = Keeper::of_grant(client, at, grant_type, tokens::of(tokens), &keep);
         let keeper = keeper.and_then(|keeper| match is_shared {
@@ -103,7 +103,7 @@ impl NativeKeeper {
         Ok(Self(Arc::new(keeper.map_err(fail)?)))
     }
 
-    fn turn(
+    fn decide(
         &self,
         at: &Moment,
         refused: &JsValue,
@@ -155,9 +155,10 @@ impl NativeKeeper {
     }
 
     /// Decides for a caller that needs a token: `refused` is one that an API has refused, `held` one that it has
-    /// already.
+    /// already. JavaScript keeps the latter if it is still the one to use.
     pub fn ask(&self, at: &JsValue, refused: &JsValue, held: &JsValue) -> Result<Object, JsValue> {
-        self.turn(&moment(at)?, refused, held).map(|(_, turn)| turn)
+        self.decide(&moment(at)?, refused, held)
+            .map(|(_, turn)| turn)
     }
 
     /// Decides for a caller of a grant that is not shared: one that has to renew gets the renewal as one exchange.
@@ -169,7 +170,7 @@ impl NativeKeeper {
         held: &JsValue,
     ) -> Result<Object, JsValue> {
         let at = moment(at)?;
-        let (kind, turn) = self.turn(&at, refused, held)?;
+        let (kind, turn) = self.decide(&at, refused, held)?;
         Ok(match kind {
             "renew" | "use_and_renew" => {
                 with(turn, "exchange", NativeExchange::new(self.0.renewal(&at)))

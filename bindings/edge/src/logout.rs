@@ -11,9 +11,10 @@ use crate::client::NativeClient;
 use crate::error::fail;
 use crate::plain::{object, read};
 
+/// The parameters of an end session request.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Asked {
+struct LogoutArguments {
     id_token_hint: Option<String>,
     logout_hint: Option<String>,
     post_logout_redirect_uri: Option<String>,
@@ -22,13 +23,13 @@ struct Asked {
 }
 
 fn end_session(given: &JsValue) -> Result<EndSession, JsValue> {
-    let asked: Asked = read(given, "how to sign out is given as strings")?;
+    let arguments: LogoutArguments = read(given, "the arguments of a logout must be strings")?;
     Ok(EndSession {
-        id_token_hint: asked.id_token_hint.map(Secret::new),
-        logout_hint: asked.logout_hint,
-        post_logout_redirect_uri: asked.post_logout_redirect_uri,
-        state: asked.state.map(Secret::new),
-        ui_locales: asked.ui_locales,
+        id_token_hint: arguments.id_token_hint.map(Secret::new),
+        logout_hint: arguments.logout_hint,
+        post_logout_redirect_uri: arguments.post_logout_redirect_uri,
+        state: arguments.state.map(Secret::new),
+        ui_locales: arguments.ui_locales,
     })
 }
 

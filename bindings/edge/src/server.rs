@@ -89,7 +89,7 @@ pub fn discovery(
     loopback: bool,
     prefer: Option<String>,
 ) -> Result<NativeExchange, JsValue> {
-    let wrong = || invalid("prefer is oauth or openid");
+    let wrong = || invalid("prefer must be oauth or openid");
     let prefer = prefer.map(|name| Prefer::named(&name).ok_or_else(wrong));
     let how = Discover {
         prefer: prefer.transpose()?.unwrap_or_default(),

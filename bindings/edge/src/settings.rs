@@ -16,7 +16,7 @@ use crate::error::fail;
 use crate::plain::{object, read};
 use crate::server::{NativeServer, transport};
 
-/// Variables that were handed over, and no files.
+/// An environment with these variables, and without files.
 struct Variables(BTreeMap<String, Secret<String>>);
 
 impl Environment for Variables {
@@ -25,7 +25,9 @@ impl Environment for Variables {
     }
 
     fn file(&self, path: &str) -> Result<Secret<String>, Cause> {
-        Err(Cause::unsent(format!("{path}: there are no files here")))
+        Err(Cause::unsent(format!(
+            "{path}: edge runtimes have no file system"
+        )))
     }
 }
 

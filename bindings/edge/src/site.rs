@@ -48,12 +48,12 @@ impl NativeSiteSetup {
 
     /// Adds a provider with this client; its settings are JSON.
     pub fn provider(&mut self, client: &NativeClient, given: &str) -> Result<(), JsValue> {
-        self.take(Some(client.facade().core().clone()), given)
+        self.add(Some(client.facade().core().clone()), given)
     }
 
-    /// Adds a provider whose client is requested from the application when it is first needed.
+    /// Adds a provider whose client the application supplies when it is first needed.
     pub fn later(&mut self, given: &str) -> Result<(), JsValue> {
-        self.take(None, given)
+        self.add(None, given)
     }
 
     /// The site, whose settings are JSON, and whose sessions live in a store or not.
@@ -74,10 +74,10 @@ impl NativeSiteSetup {
         self.providers.last().cloned()
     }
 
-    fn take(&mut self, client: Option<Client>, given: &str) -> Result<(), JsValue> {
+    fn add(&mut self, client: Option<Client>, given: &str) -> Result<(), JsValue> {
         // The error of serde is dropped, because it quotes its input.
         let given: ProviderSettings = serde_json::from_str(given)
-            .map_err(|_| invalid("a setting of a provider is of another type"))?;
+            .map_err(|_| invalid("a setting of a provider has the wrong type"))?;
         self.providers
             .push(given.provider(client).map_err(refused)?);
         Ok(())
@@ -120,7 +120,7 @@ impl NativeSite {
         if reads { limit } else { 0 }
     }
 
-    /// A request, as the browser sent it, and what the page wants of it.
+    /// The visit for a browser's request, and for the access rule or the requirements of the page.
     pub fn visit(&self, given: &JsValue) -> Result<NativeVisit, JsValue> {
         let (request, access) = request(given)?;
         let is_over = member(given, "access").is_some_and(|access| access == "over");
@@ -133,7 +133,7 @@ impl NativeSite {
         Ok(NativeVisit::new(&self.0, visit, Some(seen)))
     }
 
-    /// Waits until the client of a provider is known; asks the application for it if necessary.
+    /// The visit that obtains the client of a provider, from the application if necessary.
     pub fn connect(&self, provider: &str) -> NativeVisit {
         NativeVisit::new(&self.0, self.0.connect(provider), None)
     }
@@ -141,7 +141,7 @@ impl NativeSite {
     /// Signs a user in for a test: the response sets the cookies.
     pub fn testing(&self, identity: &str) -> Result<NativeVisit, JsValue> {
         let identity = serde_json::from_str(identity);
-        let identity = identity.map_err(|_| invalid("an identity is somebody"))?;
+        let identity = identity.map_err(|_| invalid("the identity to sign in is malformed"))?;
         Ok(NativeVisit::new(&self.0, self.0.testing(identity), None))
     }
 }

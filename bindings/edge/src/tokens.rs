@@ -63,16 +63,16 @@ impl NativeTokens {
         }))
     }
 
-    /// Refuses a token that no grant brought once it has ended: `now` is in Unix seconds.
+    /// Checks that a token without a grant has not expired; `now` is in Unix seconds.
     #[wasm_bindgen(js_name = checkFixed)]
     pub fn check_fixed(&self, now: f64) -> Result<(), JsValue> {
-        self.fixed(now, None)
+        self.check(now, None)
     }
 
-    /// The same, where an API has refused these.
+    /// The same, after an API has refused these tokens.
     #[wasm_bindgen(js_name = checkFixedBeside)]
     pub fn check_fixed_beside(&self, now: f64, refused: &NativeTokens) -> Result<(), JsValue> {
-        self.fixed(now, Some(&refused.0))
+        self.check(now, Some(&refused.0))
     }
 
     /// Tokens from the result of `serialize`.
@@ -126,7 +126,7 @@ impl NativeTokens {
 }
 
 impl NativeTokens {
-    fn fixed(&self, now: f64, refused: Option<&oauth_core::Tokens>) -> Result<(), JsValue> {
+    fn check(&self, now: f64, refused: Option<&oauth_core::Tokens>) -> Result<(), JsValue> {
         if self.0.access_token.expose().is_empty() {
             let empty = Error::from(Misuse::TokenUnreadable).about("a string");
             return Err(fail(empty.caused_by(Cause::unsent("it is empty"))));

@@ -95,7 +95,7 @@ fn arg(value: JsValue) -> Arg {
     if let Some(tokens) = tokens::of(&value) {
         return Arg::Tokens(Arc::new(tokens));
     }
-    // One without a prototype is no instance of anything.
+    // `instanceof` fails for an object without a prototype, so its type is checked.
     let Some(object) = Object::try_from(&value) else {
         return Arg::Other;
     };

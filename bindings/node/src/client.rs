@@ -218,7 +218,9 @@ pub(crate) fn auth(
 ) -> Result<Auth> {
     match (assertion, secret) {
         (Some(assertion), None) => assertion.auth(function, used),
-        (Some(_), Some(_)) => Err(invalid("clientSecret cannot be args with this clientAuth")),
+        (Some(_), Some(_)) => Err(invalid(
+            "clientSecret cannot be combined with this clientAuth",
+        )),
         (None, secret) => by_name(chosen, secret),
     }
 }
@@ -274,7 +276,7 @@ impl NativeClient {
         let is_chosen = options.assertion.is_some() || options.client_auth.is_some();
         if options.registered.is_some() && (options.client_id.is_some() || secret.is_some()) {
             return Err(invalid(
-                "clientId and clientSecret cannot be args with registered, which contains them",
+                "clientId and clientSecret cannot be combined with registered, which contains them",
             ));
         }
         let chosen = options.client_auth.as_deref();

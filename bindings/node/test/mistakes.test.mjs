@@ -63,8 +63,8 @@ test('an option is told by its name, where it is given', async () => {
     [() => new core.Client(server, { clientId: undefined, clientSecret: 's' }), /^clientId must be a string$/],
     [() => new core.Client(server, { clientId: 'id', clientSecret: '' }), /^clientSecret must not be empty: /],
     [() => client.source(undefined, { store: new core.MemoryStore(), subject: '' }), /^subject is empty$/],
-    [() => new core.FileStore(''), /^path is empty$/],
-    [() => new core.SqliteStore(''), /^path is empty$/],
+    [() => new core.FileStore(''), /^path must not be empty$/],
+    [() => new core.SqliteStore(''), /^path must not be empty$/],
   ]) {
     const error = await failed(call)
     assert.ok(error instanceof TypeError, inspect(error))
