@@ -129,8 +129,8 @@ impl NativeClient {
         create(server, options, Authentication::Options).map(Self)
     }
 
-    /// The same, which authenticates with keys that JavaScript holds: `keys` describes them, and `signers` has a signing
-    /// function for each.
+    /// The same, which authenticates with keys that JavaScript holds: `keys` describes them, and `signers` has
+    /// a signing function for each.
     #[wasm_bindgen(js_name = ofKeys)]
     pub fn of_keys(
         server: &NativeServer,
@@ -198,8 +198,8 @@ impl NativeClient {
         self.0.import_keys(text).map_err(fail)
     }
 
-    /// Judges a callback that arrived in this context and in this person's session, and redeems its code, for some of the
-    /// resources or for all.
+    /// Checks a callback that arrived in this context and in this user's session, and redeems its code, for some or
+    /// all of the resources.
     pub fn redeem(
         &self,
         flow: &NativeFlow,

@@ -20,8 +20,8 @@ use crate::visit::SharedOutcome;
 /// One exchange. A step is encoded compactly: a request as one string, a pause as its milliseconds, and an object for a
 /// signature, a verification or the end; tokens as in [`token_texts`].
 ///
-/// A request consists of its method, its URL, and the names and values of its header fields in next, each on a line of its
-/// own; an empty line; and the body.
+/// A request consists of its method, its URL, and the names and values of its header fields in turn, each on a line of
+/// its own; an empty line; and the body.
 #[wasm_bindgen]
 pub struct NativeExchange {
     exchange: Option<ErasedExchange>,
@@ -71,8 +71,8 @@ impl NativeExchange {
         self.step(at, ErasedExchange::begin)
     }
 
-    /// The server answered. Of the header fields, those of [`read_fields`] are looked at: names and values in next, with
-    /// line breaks between.
+    /// Continues with a response. `fields` are the header fields that [`read_fields`] lists: names and values in turn,
+    /// separated by line breaks.
     pub fn reply(
         &mut self,
         at: &JsValue,
@@ -261,8 +261,8 @@ pub fn read_fields() -> Vec<String> {
     fields.map(|name| name.as_str().to_owned()).collect()
 }
 
-/// Encodes a field value from `fetch`, which has one character for each byte. Other characters cannot have been received
-/// over HTTP, and are refused later.
+/// Encodes a field value from `fetch`, which has one character for each byte. Other characters cannot have been
+/// received over HTTP, and are refused later.
 pub(crate) fn latin1(value: &str) -> Vec<u8> {
     let bytes = value.chars();
     bytes.map(|c| u8::try_from(c).unwrap_or(b'\0')).collect()

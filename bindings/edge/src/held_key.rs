@@ -1,5 +1,5 @@
-//! Private keys that JavaScript holds, because this module contains no algorithms: WebCrypto signs, or a function of the
-//! application.
+//! Private keys that JavaScript holds, because this module contains no algorithms: WebCrypto signs, or a function of
+//! the application.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -132,8 +132,8 @@ pub(crate) fn secret_jwt(given: &JsValue, sign: Function) -> Result<HeldSecretJw
     })
 }
 
-/// The key in a string. JavaScript imports it: `hold` returns its algorithms and its signing function, or the reason why it
-/// is not a key.
+/// The key in a string. JavaScript imports it: `hold` returns its algorithms and its signing function, or the reason why
+/// it is not a key.
 pub(crate) fn of_text(hold: &Function, text: &Secret<String>) -> Result<HeldKey, Error> {
     let malformed = || Error::from(Misuse::KeyMalformed);
     let result = hold.call1(&JsValue::UNDEFINED, &text.expose().as_str().into());

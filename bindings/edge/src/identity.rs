@@ -33,8 +33,8 @@ impl NativeSignIn {
         self.slot.leave(subject);
     }
 
-    /// Stores the subject token from the tokens of the sign-in. Returns whether their ID token has expired and they should be
-    /// renewed.
+    /// Stores the subject token from the tokens of the sign-in. Returns whether their ID token has expired and they should
+    /// be renewed.
     #[wasm_bindgen(js_name = leaveTokens)]
     pub fn leave_tokens(&self, tokens: &NativeTokens, at: &JsValue) -> Result<bool, JsValue> {
         let now = moment(at)?.now();

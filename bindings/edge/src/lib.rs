@@ -1,5 +1,5 @@
-//! The WebAssembly module of the npm package `oauth-core` for Workers and edge runtimes, which cannot load the native addon.
-//! It has the same classes as the addon, so that both share the package's JavaScript.
+//! The WebAssembly module of the npm package `oauth-core` for Workers and edge runtimes, which cannot load the native
+//! addon. It has the same classes as the addon, so that both share the package's JavaScript.
 
 mod api;
 mod claims_source;

@@ -100,7 +100,7 @@ impl NativeSeal {
             .map_err(NativeFailure)
     }
 
-    /// Opens a stored record of this version. Returns its name, the record, and whether it is sealed with the current key.
+    /// Opens a stored record of this version. Returns its name, the record, and whether it has the current key.
     pub fn open(&self, stored: &str, text: String, version: f64) -> Result<Object, NativeFailure> {
         let opened = self.opened(stored, &Secret::new(text), whole(version));
         opened.map_err(NativeFailure)

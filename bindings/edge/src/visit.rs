@@ -78,7 +78,7 @@ pub(crate) fn request(given: &JsValue) -> Result<(Request, Access), JsValue> {
         "the request must be { method, host, target, headers }",
     )?;
     let access = match given.access.as_str() {
-        // Its tokens have record, so the access rule of the page does not matter.
+        // Its tokens have ended, so the access rule of the page does not matter.
         "open" | "over" => Access::Open,
         "silent" => Access::Silent,
         "signed_in" => Access::SignedIn,
@@ -130,7 +130,7 @@ fn fields(pairs: &[(String, String)]) -> HeaderMap {
     map
 }
 
-/// One request, to be reply_members or session_members on. Each method continues with the result of a step, and returns the next step.
+/// One request, to be answered or passed on. Each method continues with the result of a step, and returns the next.
 #[wasm_bindgen]
 pub struct NativeVisit {
     site: Site,
@@ -434,7 +434,7 @@ impl NativeWebSession {
     }
 }
 
-/// A call of the browser, to be session_members on to an API.
+/// A call of the browser, to be passed on to an API.
 #[wasm_bindgen]
 pub struct NativeForward {
     site: Site,
@@ -475,7 +475,7 @@ impl NativeForward {
         NativeApi::beneath(resource.as_str(), resource.scheme() == "http")
     }
 
-    /// The header fields of the response that are session_members on.
+    /// The header fields of the response that are passed on.
     #[wasm_bindgen(js_name = responseHeaders)]
     pub fn response_headers(&self, given: &JsValue) -> Result<Object, JsValue> {
         let given: Vec<(String, String)> = read(given, "headers must be names and values")?;
@@ -483,7 +483,7 @@ impl NativeForward {
         Ok(object(&head(StatusCode::OK, &headers)))
     }
 
-    /// The visit that ends the session of this request: its tokens have record.
+    /// The visit that ends the session of this request: its tokens have ended.
     #[wasm_bindgen(js_name = tokensOver)]
     pub fn tokens_over(&self) -> Result<NativeVisit, JsValue> {
         let request = self.request.clone();

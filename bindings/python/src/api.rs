@@ -332,10 +332,7 @@ impl Api {
 }
 
 /// The API, with its rate limit. Without a preset, no limit is documented.
-fn with_allowance(
-    api: oauth_facade::Api,
-    keeping: RateLimitChoice,
-) -> Result<oauth_facade::Api, Error> {
+fn limited(api: oauth_facade::Api, keeping: RateLimitChoice) -> Result<oauth_facade::Api, Error> {
     match keeping {
         RateLimitChoice::Nothing => Ok(api),
         RateLimitChoice::Allowance(allowance) => Ok(api.keeping(allowance)),
@@ -382,16 +379,16 @@ impl Api {
             }
             (Source::Connection(connection), _, None) => {
                 let api = connection.get().api();
-                api.and_then(|api| with_allowance(api, limits.keeping))
+                api.and_then(|api| limited(api, limits.keeping))
             }
-            (_, Some(own), None) => with_allowance(own.api.clone(), limits.keeping),
+            (_, Some(own), None) => limited(own.api.clone(), limits.keeping),
             (_, own, origins) => {
                 let api = oauth_facade::Api::new(&origins.unwrap_or_default(), transport);
                 let api = api.map(|api| match own {
                     Some(own) => api.sharing(&own.api),
                     None => api,
                 });
-                api.and_then(|api| with_allowance(api, limits.keeping))
+                api.and_then(|api| limited(api, limits.keeping))
             }
         };
         let api = with_expired_token_replies(py, made, expired_token_replies)?;
@@ -432,15 +429,8 @@ impl Api {
         once: bool,
     ) -> PyResult<Call> {
         let headers = Fields::wanted(headers, oauth_facade::Resource::reads)?;
-        let api = this.get();
-        Call::new(
-            this,
-            method,
-            &url,
-            &headers,
-            (body, once),
-            api.on_rate_limit,
-        )
+        let (policy, body) = (this.get().on_rate_limit, (body, once));
+        Call::new(this, method, &url, &headers, body, policy)
     }
 
     /// Calls on_wait with a pause in seconds, for a plug-in that waits.
