@@ -68,7 +68,7 @@ impl NativeClient {
     }
 }
 
-/// How a client authenticates.
+/// The source of a client's authentication method.
 enum Authentication<'a> {
     /// As its options say.
     Options,

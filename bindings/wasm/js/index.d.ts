@@ -53,7 +53,7 @@ export interface Config extends LimitOptions {
   /** Parameters for the token endpoint that the provider documents. A page can keep nothing secret. */
   tokenExtra?: Record<string, string | string[]>
   /**
-   * What the response contains. With `code id_token`, an ID token returned with the code is verified before the code is
+   * The content of the response. With `code id_token`, an ID token returned with the code is verified before the code is
    * sent (OpenID Connect Core section 3.3). By default `code`.
    */
   responseType?: 'code' | 'code id_token'
@@ -77,7 +77,7 @@ export interface Config extends LimitOptions {
   /** The origins that tokens may be sent to. By default those of the preset, or otherwise the page's own. */
   api?: string[]
   /**
-   * Where tokens are kept. By default only in memory; `session` survives a reload of the tab; your own storage
+   * The place of the tokens. By default only in memory; `session` survives a reload of the tab; your own storage
    * is for workers and extensions, which have none. Anything that can read it has the tokens.
    */
   storage?: 'memory' | 'session' | TokenStorage
@@ -131,7 +131,7 @@ export interface SignInOptions extends Omit<
  */
 export type AuthorizationWarning = 'acr_values_unsupported' | 'authorization_details_unprotected'
 
-/** What an observer receives. Values are shown if they reveal nothing, and are `[redacted]` otherwise. */
+/** The events that an observer receives. Values are shown if they reveal nothing, and are `[redacted]` otherwise. */
 export type Observed =
   | { kind: 'authorize'; url: string; parameters: Record<string, string>; warnings: AuthorizationWarning[] }
   | { kind: 'callback'; url: string; parameters: Record<string, string> }

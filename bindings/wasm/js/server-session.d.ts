@@ -18,7 +18,7 @@ export interface ServerSessionState {
   readonly provider: string | undefined
   /** The tenant of the provider, if the site has tenants. */
   readonly tenant: string | undefined
-  /** When the session ends. */
+  /** The end of the session. */
   readonly until: Date | undefined
   /** The error of the last request to the server; the other members keep their values. */
   readonly error: unknown

@@ -136,7 +136,7 @@ impl Step {
         }
     }
 
-    /// What to verify. For a signature: its algorithm, its key as a JWK, and the signed text; for a hash: its
+    /// The verification. For a signature: its algorithm, its key as a JWK, and the signed text; for a hash: its
     /// name, the value to hash, and the claimed half. Empty for a signature with a shared secret, because a page
     /// has none.
     #[wasm_bindgen(getter)]

@@ -47,7 +47,7 @@ class OAuthError(Exception):
     code: ErrorCode
     """The stable name to match on, such as ``callback.state`` or ``denied.invalid_grant``."""
     advice: Advice
-    """What to do next."""
+    """The step to take after an error."""
     retry_after: float | None
     """The seconds to wait before trying again: the pause that the server requested, or the rest of
     the pause after failures (backoff)."""
